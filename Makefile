@@ -1,0 +1,44 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements.lock pyproject.toml .python-version
+	@python3 infra/local/bootstrap.py
+
+setup: $(VENV)/.ready ## Install what the project needs into .venv
+
+up: setup ## Run the whole shop on this machine; Ctrl-C stops it
+	@mercato up
+
+demo: setup ## Tell the shop's stories, good and bad, against a running shop
+	@mercato demo
+
+replay: setup ## Place real orders: make replay FILE=<csv> LIMIT=<n> CONCURRENCY=<n>
+	@mercato replay $(FILE) --limit $(or $(LIMIT),300) --concurrency $(or $(CONCURRENCY),4)
+
+lint: setup ## Style, types, architecture, templates
+	ruff check . && ruff format --check .
+	mypy functions layers infra tests
+	lint-imports --no-cache
+	sam validate --lint --template template.yaml --region us-east-1
+	cfn-lint infra/*.yaml
+
+test: lint ## Everything that must hold, the local cloud included
+	pytest tests/unit tests/integration tests/contract -n 2 -q
+	pytest tests/e2e -q
+
+lock: setup ## Resolve pyproject.toml anew into requirements.lock
+	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
+
+deploy: setup ## Deploy to AWS: make deploy ENV=dev
+	sam build && sam deploy --config-env $(or $(ENV),dev)
+
+clean: ## Remove all that was built and installed here
+	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help setup up demo replay lint test lock deploy clean

@@ -1,0 +1,1 @@
+"""Infrastructure: the templates beside this file, and the local cloud."""

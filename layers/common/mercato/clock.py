@@ -1,0 +1,18 @@
+"""Time as the edge of the system reads it. Below the edge, time is passed in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with milliseconds, so that texts sort as times do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,30 @@
+"""How long the work under way may still take, so that a call out ends before Lambda ends us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+_ends_at: ContextVar[float | None] = ContextVar("mercato_deadline", default=None)
+
+
+@contextmanager
+def of_invocation(context: Any) -> Iterator[None]:
+    """Binds the deadline of a Lambda context; a context without one (a test's) means no deadline."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    token = _ends_at.set(time.monotonic() + remaining() / 1000 if remaining else None)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+def within(at_most: float, reserve: float = 0.5) -> float:
+    """Seconds that a call may take: `at_most`, or less where the invocation ends sooner. Never below 50 ms."""
+    ends_at = _ends_at.get()
+    if ends_at is None:
+        return at_most
+    return max(0.05, min(at_most, ends_at - time.monotonic() - reserve))

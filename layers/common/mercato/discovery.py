@@ -1,0 +1,56 @@
+"""Where a peer is: AWS Cloud Map, cached. An answer is kept for about 30 s, and for longer where Cloud Map is away."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws
+from mercato.errors import TransientError
+from mercato.logs import log
+
+_FRESH = 30.0
+
+
+@dataclass(frozen=True)
+class Instance:
+    url: str
+    weight: int
+
+
+class Registry:
+    """The instances of a namespace's services, picked by weight among the healthy."""
+
+    def __init__(self, namespace: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.namespace = namespace
+        self._now = now
+        self._known: dict[str, tuple[float, list[Instance]]] = {}
+
+    def find(self, service: str) -> str:
+        """The URL of one instance. Raises TransientError where none is known."""
+        expires, instances = self._known.get(service, (0.0, []))
+        if self._now() >= expires:
+            instances = self._refresh(service, instances)
+        if not instances:
+            raise TransientError(f"no instance of {service} is registered in {self.namespace}")
+        return random.choices(instances, [instance.weight for instance in instances])[0].url
+
+    def _refresh(self, service: str, last: list[Instance]) -> list[Instance]:
+        try:
+            answer = aws.client("servicediscovery").discover_instances(
+                NamespaceName=self.namespace, ServiceName=service, HealthStatus="HEALTHY_OR_ELSE_ALL"
+            )
+        except (ClientError, BotoCoreError) as error:
+            if not last:
+                raise TransientError(f"cannot look up {service}: {error}") from error
+            log.warning("discovery is away, using the last answer", extra={"peer": service, "reason": str(error)})
+            instances = last
+        else:
+            attributes = [found["Attributes"] for found in answer["Instances"]]
+            instances = [Instance(found["url"].rstrip("/"), int(found.get("weight", "1"))) for found in attributes]
+        self._known[service] = (self._now() + _FRESH * random.uniform(0.8, 1.2), instances)
+        return instances

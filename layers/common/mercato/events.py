@@ -1,0 +1,77 @@
+"""Events: typed data in a CloudEvents 1.0 envelope. The publisher owns the model; a consumer declares what it reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from mercato import correlation
+from mercato.clock import rfc3339
+
+MAX_BYTES = 250_000  # of one EventBridge entry (256 KiB), less its own fields
+
+
+class EventModel(BaseModel):
+    """The data of one event type and version, as its publisher declares it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+    EXAMPLE: ClassVar[dict[str, Any]]
+
+
+class Reads(BaseModel):
+    """What a consumer reads of an event: only the fields it needs, so that new ones never break it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(BaseModel):
+    """The envelope as a consumer gets it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    subject: str
+    data: dict[str, Any]
+    dataschema: str = ""
+    sequence: str = "0"
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+def envelope(
+    data: EventModel, *, service: str, subject: str, event_id: str, sequence: int, now: datetime
+) -> dict[str, Any]:
+    """A CloudEvent in JSON form, with the correlation of the work under way.
+
+    `subject` is the entity's id; `sequence` its version, growing by entity, so that a consumer can tell late from new.
+    """
+    work = correlation.current()
+    found = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": f"mercato.{service}",
+        "type": data.TYPE,
+        "time": rfc3339(now),
+        "subject": subject,
+        "datacontenttype": "application/json",
+        "dataschema": schema_id(type(data)),
+        "sequence": str(sequence),
+        "correlationid": work.correlation_id,
+        "traceparent": work.traceparent,
+        "data": data.model_dump(mode="json"),
+    }
+    return found | ({"causationid": work.causation_id} if work.causation_id else {})
+
+
+def schema_id(model: type[EventModel]) -> str:
+    return f"urn:mercato:event:{model.TYPE}:{model.VERSION}"

@@ -1,0 +1,180 @@
+"""An event store on DynamoDB that knows nothing of what it stores.
+
+Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD` with the
+version and the ids of the commands done. An append is one transaction: every event is new, and the head moves from the
+expected version, so that versions have no gaps and one of several writers wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mercato import correlation, dynamo
+from mercato.clock import rfc3339
+from mercato.dynamo import ConditionFailed, Item, Table, Write
+from mercato.errors import TransientError
+
+MAX_ITEM = 400 * 1024
+MAX_TOTAL = 4 * 1024 * 1024
+
+
+class ConcurrencyError(TransientError):
+    """Somebody else appended first: load again and decide again."""
+
+    def __init__(self, stream: str, expected: int, actual: int | None) -> None:
+        super().__init__(f"{stream} was expected at version {expected} and is at {actual}")
+        self.expected = expected
+        self.actual = actual
+
+
+class AppendTooLarge(ValueError):
+    """The append would go past what one transaction takes: 100 writes, 4 MB, 400 KB an item."""
+
+
+class BrokenStream(RuntimeError):
+    """The stored versions are not contiguous. Nothing may be decided on such a stream."""
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """What is to be appended. `public` is the text of the outbox's `event` attribute, where the world is told of it."""
+
+    event_id: str
+    type: str
+    schema_version: int
+    at: datetime
+    data: dict[str, Any]
+    public: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    version: int
+    event_id: str
+    type: str
+    schema_version: int
+    at: datetime
+    data: dict[str, Any]
+    correlation_id: str
+    causation_id: str | None
+
+
+class EventStore:
+    """The streams of one entity type in one table."""
+
+    def __init__(self, table: Table, entity: str) -> None:
+        if "#" in entity:
+            raise ValueError("an entity type has no '#'")
+        self._table = table
+        self._entity = entity
+
+    def append(
+        self, stream_id: str, expected: int, events: Sequence[NewEvent], *, alongside: Sequence[Write] = ()
+    ) -> int:
+        """Append after version `expected` (0: a new stream); `alongside` are writes of the same transaction.
+
+        Returns the new version. Raises ConcurrencyError where the stream has moved on. An append whose answer was lost
+        and that comes again is found done by its event ids.
+        """
+        pk = self._pk(stream_id)
+        items = [self._item(pk, expected + offset, event) for offset, event in enumerate(events, 1)]
+        writes = [dynamo.put_new(item) for item in items]
+        writes.append(self._move_head(pk, expected, expected + len(events)))
+        writes += alongside
+        _check_limits(items, writes)
+        try:
+            self._table.transact(writes)
+        except ConditionFailed as failed:
+            if failed.index > len(events) and not hasattr(failed, "failures"):
+                raise
+            if not self._is_done(pk, expected, events):
+                head = self._table.get(pk, "HEAD")
+                raise ConcurrencyError(f"{self._entity} {stream_id}", expected, head["ver"] if head else 0) from None
+        except TransientError:
+            # A time-out tells nothing: the append may have been done.
+            if not self._is_done(pk, expected, events):
+                raise
+        return expected + len(events)
+
+    def read(self, stream_id: str, *, after: int = 0) -> Iterator[StoredEvent]:
+        """All events after a version, in order, page by page."""
+        version = after
+        for item in self._table.query_all(self._pk(stream_id), after=_sort_key(after)):
+            if not item["sk"].startswith("E#"):
+                break
+            version += 1
+            if item["sk"] != _sort_key(version):
+                raise BrokenStream(f"{self._entity} {stream_id} lacks version {version}")
+            yield _stored(version, item)
+
+    def fold(self, stream_id: str, apply: Callable[[Any, StoredEvent], Any], state: Any, *, after: int = 0) -> tuple[Any, int]:
+        """The state after the last event, and its version."""
+        version = after
+        for event in self.read(stream_id, after=after):
+            state, version = apply(state, event), event.version
+        return state, version
+
+    def _is_done(self, pk: str, expected: int, events: Sequence[NewEvent]) -> bool:
+        keys = [(pk, _sort_key(expected + offset)) for offset in range(1, len(events) + 1)]
+        stored = {item["sk"]: item["id"] for item in self._table.get_many(keys)}
+        return [stored.get(sk) for _, sk in keys] == [event.event_id for event in events]
+
+    def _pk(self, stream_id: str) -> str:
+        return f"{self._entity}#{stream_id}"
+
+    @staticmethod
+    def _move_head(pk: str, expected: int, version: int) -> Write:
+        condition = "ver = :expected" if expected else "attribute_not_exists(pk)"
+        values: dict[str, Any] = {":ver": version} | ({":expected": expected} if expected else {})
+        return dynamo.update(pk, "HEAD", "SET ver = :ver", condition, values=values)
+
+    @staticmethod
+    def _item(pk: str, version: int, event: NewEvent) -> Item:
+        work = correlation.current()
+        item: Item = {
+            "pk": pk,
+            "sk": _sort_key(version),
+            "id": event.event_id,
+            "t": event.type,
+            "tv": event.schema_version,
+            "ts": rfc3339(event.at),
+            "cid": work.correlation_id,
+            "tp": work.traceparent,
+            "d": json.dumps(event.data, separators=(",", ":")),
+        }
+        if work.causation_id:
+            item["cau"] = work.causation_id
+        if event.public is not None:
+            item["event"] = event.public
+        return item
+
+
+def _sort_key(version: int) -> str:
+    return f"E#{version:010d}"
+
+
+def _stored(version: int, item: Item) -> StoredEvent:
+    return StoredEvent(
+        version=version,
+        event_id=item["id"],
+        type=item["t"],
+        schema_version=item["tv"],
+        at=datetime.fromisoformat(item["ts"]),
+        data=json.loads(item["d"]),
+        correlation_id=item["cid"],
+        causation_id=item.get("cau"),
+    )
+
+
+def _check_limits(items: Sequence[Item], writes: Sequence[Write]) -> None:
+    if len(writes) > dynamo.MAX_TRANSACTION:
+        raise AppendTooLarge(f"{len(writes)} writes; a transaction takes {dynamo.MAX_TRANSACTION}")
+    sizes = [sum(len(name) + len(str(value).encode()) for name, value in item.items()) for item in items]
+    if max(sizes, default=0) > MAX_ITEM:
+        raise AppendTooLarge(f"an event of {max(sizes)} bytes; {MAX_ITEM} is the most")
+    if sum(sizes) > MAX_TOTAL:
+        raise AppendTooLarge(f"{sum(sizes)} bytes; a transaction takes {MAX_TOTAL}")

@@ -1,0 +1,54 @@
+"""Fixtures that every suite shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from mercato import aws
+from mercato.dynamo import Table
+from tests.template import resources_of_type
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def noon() -> datetime:
+    return NOON
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty AWS account in this process (moto). No call can reach a real one."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SESSION_TOKEN": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    aws.reset()
+    with mock_aws():
+        yield
+    aws.reset()
+
+
+@pytest.fixture
+def make_table(cloud: None) -> Callable[[str], Table]:
+    """Makes a table as template.yaml defines it: `make_table("OrdersTable")`. Its name is the logical id."""
+
+    def make(logical_id: str) -> Table:
+        properties = resources_of_type("AWS::DynamoDB::Table")[logical_id]["Properties"]
+        taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        definition = {name: properties[name] for name in taken if name in properties}
+        boto3.client("dynamodb", "us-east-1").create_table(TableName=logical_id, **definition)
+        return Table(logical_id, sleep=lambda _: None)
+
+    return make
