@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 # Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late.
-_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}, tcp_keepalive=True)
+_CONFIG = Config(connect_timeout=2, read_timeout=5, tcp_keepalive=True)
+
+_making = threading.RLock()  # a session may not make two clients at once
 
 
 @functools.cache
@@ -17,12 +20,19 @@ def session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
+def client(service: str, attempts: int = 3) -> Any:
+    """`attempts=1` is for a call that does harm when botocore repeats it."""
+    with _making:
+        return _client(service, attempts)
+
+
 @functools.cache
-def client(service: str) -> Any:
-    return session().client(service, config=_CONFIG)  # type: ignore[call-overload]
+def _client(service: str, attempts: int) -> Any:
+    config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
+    return session().client(service, config=config)  # type: ignore[call-overload]
 
 
 def reset() -> None:
     """Forget the session and its clients: for tests, and after a SnapStart restore."""
     session.cache_clear()
-    client.cache_clear()
+    _client.cache_clear()

@@ -24,6 +24,10 @@ class PeerUnavailable(TransientError):
     """The peer did not give a usable answer in time."""
 
 
+class PeerRefused(PeerUnavailable):
+    """The peer says 4xx: the same request gets the same answer, so it is not tried again."""
+
+
 class PeerNotFound(NotFound):
     """The peer says 404. The caller turns it into its own domain's word."""
 
@@ -53,6 +57,8 @@ class ServiceClient:
         for attempt in range(1, attempts + 1):
             try:
                 return self._once(method, path, body, user_id)
+            except PeerRefused:
+                raise
             except PeerUnavailable:
                 if attempt == attempts:
                     raise
@@ -89,4 +95,6 @@ class ServiceClient:
             raise PeerNotFound(detail or f"{self.peer} does not know {path}")
         if answer.status == 409:
             raise PeerConflict(detail or f"{self.peer} refuses {path} now")
-        raise PeerUnavailable(f"{self.peer} {method} {path}: {answer.status} {detail}")
+        refused = 400 <= answer.status < 500 and answer.status not in (408, 425, 429)
+        kind = PeerRefused if refused else PeerUnavailable
+        raise kind(f"{self.peer} {method} {path}: {answer.status} {detail}")

@@ -6,13 +6,14 @@ attribute. Anything else is reported back as failed, and the queue delivers it a
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
-import os
 import typing
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from mercato import aws, correlation, deadline
@@ -93,7 +94,7 @@ def _read(record: dict[str, Any]) -> Event:
         return Event.model_validate(json.loads(record["body"])["detail"])
     except ValidationError as error:
         raise Unprocessable(f"not a CloudEvent: {_first(error)}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unprocessable(f"not an EventBridge message: {error!r}") from None
 
 
@@ -102,17 +103,28 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
 
 
+@functools.cache
+def _dlq_url(queue_arn: str) -> str:
+    """The dead-letter queue of `shop-orders` is `shop-orders-dlq`, by convention of infra/subscription.yaml."""
+    return str(aws.client("sqs").get_queue_url(QueueName=f"{queue_arn.rpartition(':')[2]}-dlq")["QueueUrl"])
+
+
 def _to_dlq(record: dict[str, Any], reason: str, detail: str) -> bool:
+    """False where the DLQ cannot be reached: the record stays in its queue, and the rest of the batch goes on."""
     log.error("event moved to the dead-letter queue", extra={"reason": reason, "detail": detail, "message_id": record["messageId"]})
     attributes = {
         "reason": reason,
-        "detail": detail[:1000],
+        "detail": "".join(char if char.isprintable() else " " for char in detail[:1000]) or "-",
         "correlation_id": correlation.current().correlation_id,
         "message_id": record["messageId"],
     }
-    aws.client("sqs").send_message(
-        QueueUrl=os.environ["DLQ_URL"],
-        MessageBody=record["body"],
-        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
-    )
+    try:
+        aws.client("sqs").send_message(
+            QueueUrl=_dlq_url(record["eventSourceARN"]),
+            MessageBody=record["body"],
+            MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+        )
+    except (ClientError, BotoCoreError) as error:
+        log.warning("the dead-letter queue cannot be reached", extra={"reason": str(error)})
+        return False
     return True

@@ -22,6 +22,17 @@ def of_invocation(context: Any) -> Iterator[None]:
         _ends_at.reset(token)
 
 
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Binds a deadline that is nearer than the invocation's own, for a part that may go without an answer."""
+    ends_at, ours = _ends_at.get(), time.monotonic() + seconds
+    token = _ends_at.set(ours if ends_at is None else min(ends_at, ours))
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
 def within(at_most: float, reserve: float = 0.5) -> float:
     """Seconds that a call may take: `at_most`, or less where the invocation ends sooner. Never below 50 ms."""
     ends_at = _ends_at.get()

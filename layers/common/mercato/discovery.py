@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +20,14 @@ _FRESH = 30.0
 class Instance:
     url: str
     weight: int
+
+
+def _instance(attributes: Mapping[str, str]) -> Instance | None:
+    """None where no call may go there: without a URL, or drained by a weight of 0."""
+    url, weight = attributes.get("url", ""), attributes.get("weight", "1")
+    if not url or not weight.isdecimal() or int(weight) == 0:
+        return None
+    return Instance(url.rstrip("/"), int(weight))
 
 
 class Registry:
@@ -50,7 +58,8 @@ class Registry:
             log.warning("discovery is away, using the last answer", extra={"peer": service, "reason": str(error)})
             instances = last
         else:
-            attributes = [found["Attributes"] for found in answer["Instances"]]
-            instances = [Instance(found["url"].rstrip("/"), int(found.get("weight", "1"))) for found in attributes]
+            instances = [one for found in answer["Instances"] if (one := _instance(found["Attributes"]))]
+        if not instances:
+            return []
         self._known[service] = (self._now() + _FRESH * random.uniform(0.8, 1.2), instances)
         return instances

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
-from mercato.errors import TransientError
+from mercato.errors import Malformed, TransientError
 
 Item = dict[str, Any]
 
@@ -27,6 +27,7 @@ _THROTTLED = {
     "ServiceUnavailable",
     "TransactionInProgressException",
 }
+_RETRYABLE_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CONFLICT_ATTEMPTS = 6
 
 
@@ -37,6 +38,10 @@ class ConditionFailed(Exception):
         super().__init__(f"the condition of write {index} did not hold")
         self.index = index
         self.item = item
+
+
+class InvalidCursor(Malformed):
+    """The cursor is not one that this list has given out."""
 
 
 class SeveralConditionsFailed(ConditionFailed):
@@ -171,7 +176,7 @@ class Table:
             found += [from_item(item) for item in answer["Responses"].get(self.name, [])]
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if left:
-                attempt += 1
+                attempt = attempt + 1 if len(left) == len(batch) else 1
                 self._back_off(attempt, f"{len(left)} keys of {self.name} stay unread")
                 pending = left + pending
         return found
@@ -182,13 +187,15 @@ class Table:
         *,
         prefix: str | None = None,
         after: str | None = None,
+        between: tuple[str, str] | None = None,
         index: str | None = None,
         limit: int | None = None,
         start: Item | None = None,
         forward: bool = True,
         consistent: bool = True,
     ) -> Page:
-        """One page. `prefix` or `after` (exclusive) bound the sort key; an index is read eventually consistent."""
+        """One page. `prefix`, `after` (exclusive) or `between` (inclusive) bound the sort key; an index is read eventually
+        consistent."""
         pk_name, sk_name = (f"{index}pk", f"{index}sk") if index else ("pk", "sk")
         condition, values = "#pk = :pk", {":pk": pk}
         names = {"#pk": pk_name}
@@ -196,6 +203,8 @@ class Table:
             condition, values[":sk"] = condition + " AND begins_with(#sk, :sk)", prefix
         elif after is not None:
             condition, values[":sk"] = condition + " AND #sk > :sk", after
+        elif between is not None:
+            condition, (values[":sk"], values[":to"]) = condition + " AND #sk BETWEEN :sk AND :to", between
         if ":sk" in values:
             names["#sk"] = sk_name
         call: dict[str, Any] = {
@@ -213,7 +222,13 @@ class Table:
             call["Limit"] = limit
         if start:
             call["ExclusiveStartKey"] = to_item(start)
-        answer = self._call("query", **call)
+        try:
+            answer = self._call("query", **call)
+        except ClientError as error:
+            # The start key comes from a client's cursor; all else here is ours and well formed.
+            if start is None or error.response["Error"]["Code"] != "ValidationException":
+                raise
+            raise InvalidCursor("The cursor belongs to another list; start again without one.") from None
         last = answer.get("LastEvaluatedKey")
         return Page([from_item(item) for item in answer["Items"]], from_item(last) if last else None)
 
@@ -262,8 +277,15 @@ class Table:
 
     @staticmethod
     def _raise_for(error: ClientError) -> None:
-        """Returns where every reason is a conflict or a throttle, that is, where trying again may help."""
+        """Returns where a reason is a conflict or a throttle, that is, where trying again may tell more.
+
+        Beside a conflict, a failed condition is not yet the answer: the other transaction may be this same change,
+        and only when it is over do all conditions, an inbox marker's too, tell so.
+        """
         reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+        codes = {reason.get("Code", "None") for reason in reasons}
+        if codes & _RETRYABLE_REASONS and codes <= _RETRYABLE_REASONS | {"None", "ConditionalCheckFailed"}:
+            return
         failed = {
             index: from_item(reason["Item"]) if reason.get("Item") else None
             for index, reason in enumerate(reasons)
@@ -273,9 +295,7 @@ class Table:
             raise ConditionFailed(*next(iter(failed.items()))) from None
         if failed:
             raise SeveralConditionsFailed(failed) from None
-        retryable = {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-        if not reasons or any(reason.get("Code", "None") not in retryable for reason in reasons):
-            raise error
+        raise error
 
     def _back_off(self, attempt: int, what: str) -> None:
         if attempt >= _CONFLICT_ATTEMPTS:

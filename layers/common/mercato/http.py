@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
 from mercato import correlation, deadline
 from mercato.auth import NOBODY, Caller, Role, caller_of
@@ -43,6 +44,7 @@ from mercato.logs import log
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 32
+MAX_ID = 200
 
 PUBLIC, CUSTOMER, ADMIN, PEER = Role.PUBLIC, Role.CUSTOMER, Role.ADMIN, Role.PEER
 
@@ -61,6 +63,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 }
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Body(BaseModel):
@@ -219,7 +222,10 @@ class App:
         for route in self.routes:
             match = route.pattern.fullmatch(request.path)
             if match and route.method == request.method:
-                return route, {name: unquote(value) for name, value in match.groupdict().items()}
+                found = {name: unquote(value) for name, value in match.groupdict().items()}
+                if any(len(value) > MAX_ID for value in found.values()):
+                    break  # no id of ours is so long, and DynamoDB refuses keys over its limit
+                return route, found
             if match:
                 allowed.append(route.method)
         if allowed:
@@ -280,13 +286,18 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             arguments[name] = _validate(lambda kind=kind: kind.model_validate(request.query), "query")
             query_read = True
         elif issubclass(kind, BaseModel):
-            _check_json(request.body)
-            arguments[name] = _validate(lambda kind=kind: kind.model_validate_json(request.body), "body")
+            arguments[name] = read_body(kind, request.body)
         else:
             raise TypeError(f"{route.method} {route.path}: parameter {name} has no source")
     if request.query and not query_read:
         raise InvalidRequest(f"Unknown query parameters: {', '.join(sorted(request.query))}.")
     return arguments
+
+
+def read_body(model: type[M], body: bytes) -> M:
+    """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
+    _check_json(body)
+    return _validate(lambda: model.model_validate_json(body), "body")
 
 
 def _check_json(body: bytes) -> None:
@@ -311,31 +322,36 @@ def _check_json(body: bytes) -> None:
         elif byte in b"]}":
             depth -= 1
     try:
-        json.loads(body)
+        json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The body is not valid JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _validate(parse: Callable[[], T], where: str) -> T:
     try:
         return parse()
     except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)[:20]
+        if errors[0]["type"] == "json_invalid":  # such as a lone surrogate, which json.loads lets through
+            raise Malformed(f"The body is not valid JSON: {errors[0]['msg']}") from None
         problems = [
-            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]}
-            for found in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]} for found in errors
         ]
         first = problems[0]
         raise InvalidRequest(f"{first['field']}: {first['message']}", errors=problems) from None
 
 
 def _problem(error: DomainError | TransientError) -> Response[dict[str, Any]]:
-    status, title = next(found for kind, found in _STATUS.items() if isinstance(error, kind)) if not type(
-        error
-    ) is DomainError else (422, "Not possible")
+    status, title = next((found for kind, found in _STATUS.items() if isinstance(error, kind)), (422, "Not possible"))
     headers = {"Content-Type": "application/problem+json"}
     extra: dict[str, Any] = {}
     if isinstance(error, DomainError):
         slug, detail, extra = error.slug(), error.detail, error.extra
+        log.info("request refused", extra={"status": status, "problem": slug, "reason": detail})
     else:
         log.warning("transient failure", extra={"reason": str(error)})
         slug, detail = "temporarily-unavailable", "Something we depend on is busy. Nothing was lost; please try again."
@@ -345,7 +361,8 @@ def _problem(error: DomainError | TransientError) -> Response[dict[str, Any]]:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     body = {"type": f"urn:mercato:problem:{slug}", "title": title, "status": status, "detail": detail}
-    return Response(body | extra, status, headers)
+    # What the RFC names is not for a domain error to overwrite.
+    return Response(extra | body if extra.keys() & body.keys() else body | extra, status, headers)
 
 
 def _unexpected() -> Response[dict[str, Any]]:
@@ -369,5 +386,5 @@ def _write(response: Response[Any], request_id: str) -> dict[str, Any]:
     if isinstance(body, BaseModel):
         text = body.model_dump_json()
     else:
-        text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
+        text = "" if body is None else body if isinstance(body, str) else json.dumps(body, default=to_jsonable_python)
     return {"statusCode": response.status, "headers": headers, "body": text, "isBase64Encoded": False}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from mercato.errors import Invalid
 
 # Minor units per major unit, as a power of ten, where it is not two (ISO 4217).
 _EXPONENTS = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3}
@@ -16,6 +20,14 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["GBP"])]
 
 class CurrencyMismatch(ValueError):
     """Two amounts of different currencies met in one sum."""
+
+
+class InvalidAmount(ValueError):
+    """A text is not an amount of its currency; the message says why."""
+
+
+class AmountTooLarge(Invalid):
+    """A sum went past what one amount may be."""
 
 
 class Money(BaseModel):
@@ -31,6 +43,20 @@ class Money(BaseModel):
         return cls(amount=0, currency=currency)
 
     @classmethod
+    def parse(cls, text: str, currency: str) -> Self:
+        """From decimal text in major units: "2.55" GBP is 255. Exact: more decimals than the currency has are refused."""
+        match = re.fullmatch(r"-?[0-9]{1,15}(?:\.([0-9]{1,15}))?", text)
+        if not match:
+            raise InvalidAmount(f"{text[:20]!r} is not an amount, such as 2.55")
+        exponent = _EXPONENTS.get(currency, 2)
+        if len(match[1] or "") > exponent:
+            raise InvalidAmount(f"{text} has more than the {exponent} decimals of {currency}")
+        amount = int(Decimal(text).scaleb(exponent))
+        if abs(amount) > MAX_AMOUNT:
+            raise InvalidAmount(f"{text} {currency} is too large")
+        return cls(amount=amount, currency=currency)
+
+    @classmethod
     def sum(cls, amounts: Iterable[Money], currency: str) -> Money:
         total = cls.zero(currency)
         for amount in amounts:
@@ -39,14 +65,14 @@ class Money(BaseModel):
 
     def __add__(self, other: Money) -> Money:
         self._same(other)
-        return Money(amount=self.amount + other.amount, currency=self.currency)
+        return self._with(self.amount + other.amount)
 
     def __sub__(self, other: Money) -> Money:
         self._same(other)
-        return Money(amount=self.amount - other.amount, currency=self.currency)
+        return self._with(self.amount - other.amount)
 
     def __mul__(self, count: int) -> Money:
-        return Money(amount=self.amount * count, currency=self.currency)
+        return self._with(self.amount * count)
 
     def __lt__(self, other: Money) -> bool:
         self._same(other)
@@ -62,6 +88,11 @@ class Money(BaseModel):
             return f"{self.amount} {self.currency}"
         sign, digits = ("-" if self.amount < 0 else ""), str(abs(self.amount)).rjust(exponent + 1, "0")
         return f"{sign}{digits[:-exponent]}.{digits[-exponent:]} {self.currency}"
+
+    def _with(self, amount: int) -> Money:
+        if isinstance(amount, int) and abs(amount) > MAX_AMOUNT:
+            raise AmountTooLarge(f"{amount} is more than an amount may be.", limit=MAX_AMOUNT)
+        return Money(amount=amount, currency=self.currency)
 
     def _same(self, other: Money) -> None:
         if self.currency != other.currency:

@@ -6,12 +6,9 @@ import base64
 import binascii
 import json
 
-from mercato.dynamo import Item
-from mercato.errors import Malformed
+from mercato.dynamo import InvalidCursor, Item
 
-
-class InvalidCursor(Malformed):
-    """The cursor is not one that this list has given out."""
+__all__ = ["InvalidCursor", "decode_cursor", "encode_cursor"]
 
 
 def encode_cursor(next_key: Item | None) -> str | None:
@@ -25,10 +22,14 @@ def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
     if cursor is None:
         return None
     try:
-        key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error, UnicodeDecodeError):
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        key = json.loads(text)
+        json.dumps(key, ensure_ascii=False).encode()  # a lone surrogate would fail in the call to DynamoDB
+    except (ValueError, binascii.Error, UnicodeError, RecursionError):
         raise InvalidCursor("The cursor cannot be read; start again without one.") from None
-    is_key = isinstance(key, dict) and {"pk", "sk"} <= key.keys() and all(isinstance(part, str) for part in key.values())
+    # DynamoDB refuses a start key with an attribute too many or too few: that would be a 500.
+    expected = {"pk", "sk", *partition, *(name.removesuffix("pk") + "sk" for name in partition if name.endswith("pk"))}
+    is_key = isinstance(key, dict) and key.keys() == expected and all(part and isinstance(part, str) for part in key.values())
     if not is_key or any(key.get(name) != value for name, value in partition.items()):
         raise InvalidCursor("The cursor belongs to another list; start again without one.")
     return dict(key)

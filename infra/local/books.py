@@ -1,0 +1,194 @@
+"""The audit of the books: what the orders say against what the payments, the stock, the events and the queues say.
+
+Pure: the facts come in, the differences go out, each with its name. Amounts are integers of minor units.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+SOLD = frozenset({"confirmed", "shipped", "delivered"})
+SHIPPED = frozenset({"shipped", "delivered"})
+FINAL = SOLD | {"cancelled"}
+
+
+@dataclass(frozen=True)
+class OrderFact:
+    """`units` per product id."""
+
+    order_id: str
+    status: str
+    payment_status: str
+    total: int
+    units: Mapping[str, int]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PaymentFact:
+    order_id: str
+    status: str
+    captured: int
+    refunded: int
+
+
+@dataclass(frozen=True)
+class StockFact:
+    """`stocked` is what the audit knows was put on the shelf; the rest is what the shop says now."""
+
+    product_id: str
+    sku: str
+    stocked: int
+    on_hand: int
+    reserved: int
+    available: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    book: str
+    subject: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the audit: it balances where no difference was found."""
+
+    book: str
+    expected: str
+    found: str
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def balances(self) -> bool:
+        return not self.differences
+
+
+def audit_orders(orders: Collection[OrderFact]) -> Entry:
+    """Every order has come to an end: sold and paid, or cancelled."""
+    book = "orders that came to an end"
+    open_ones = [order for order in orders if not is_final(order)]
+    differences = [
+        Difference(
+            book,
+            f"order {order.order_id}",
+            "captured or cancelled",
+            f"{order.status}, {order.payment_status} {order.reason}".rstrip(),
+        )
+        for order in open_ones
+    ]
+    return Entry(book, str(len(orders)), str(len(orders) - len(open_ones)), differences)
+
+
+def is_final(order: OrderFact) -> bool:
+    return order.status == "cancelled" or (order.status in SOLD and order.payment_status in ("captured", "refunded"))
+
+
+def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> Entry:
+    """Each order's total is what its invoice says. `invoiced` is by order id."""
+    return _compare(
+        "order totals = invoice totals",
+        {f"order {order.order_id}": (invoiced[order.order_id], order.total) for order in orders},
+        pounds,
+    )
+
+
+def audit_money(orders: Collection[OrderFact], payments: Iterable[PaymentFact]) -> Entry:
+    """Captured is what was sold, order by order; where nothing was sold, nothing is charged and nothing held."""
+    book = "money captured = sold"
+    by_order: defaultdict[str, list[PaymentFact]] = defaultdict(list)
+    for payment in payments:
+        by_order[payment.order_id].append(payment)
+    differences, due, taken = [], 0, 0
+    for order in orders:
+        paid = by_order[order.order_id]
+        sold = order.status in SOLD
+        expected = order.total if sold else 0
+        # A refund of what was sold is another story; what was not sold must have been given back whole.
+        found = sum(payment.captured - (0 if sold else payment.refunded) for payment in paid)
+        due, taken = due + expected, taken + found
+        subject = f"order {order.order_id}"
+        if found != expected:
+            differences.append(Difference(book, subject, pounds(expected), pounds(found) if paid else "no payment"))
+        elif not sold and any(payment.status == "authorized" for payment in paid):
+            differences.append(Difference(book, subject, "nothing held", "an authorization is still open"))
+    return Entry(book, pounds(due), pounds(taken), differences)
+
+
+def units_sold(orders: Iterable[OrderFact], statuses: Collection[str]) -> Counter[str]:
+    """Units per product over the orders in one of the statuses."""
+    units: Counter[str] = Counter()
+    for order in orders:
+        if order.status in statuses:
+            units.update(order.units)
+    return units
+
+
+def audit_stock(orders: Collection[OrderFact], stock: Collection[StockFact]) -> list[Entry]:
+    """For each product: what is gone from the shelf was shipped, what is reserved is sold and not yet shipped."""
+    sold, shipped = units_sold(orders, SOLD), units_sold(orders, SHIPPED)
+    gone = _compare(
+        "units off the shelf = shipped",
+        {f"sku {fact.sku}": (shipped[fact.product_id], fact.stocked - fact.on_hand) for fact in stock},
+    )
+    promised = _compare(
+        "units not available = sold",
+        {f"sku {fact.sku}": (sold[fact.product_id], fact.stocked - fact.available) for fact in stock},
+    )
+    reserved = _compare(
+        "units reserved = sold, not shipped",
+        {f"sku {fact.sku}": (sold[fact.product_id] - shipped[fact.product_id], fact.reserved) for fact in stock},
+    )
+    known = {fact.product_id for fact in stock}
+    unknown = [
+        Difference(promised.book, f"product {product_id}", f"{units} sold", "no stock record")
+        for product_id, units in sold.items()
+        if product_id not in known
+    ]
+    return [gone, Entry(promised.book, promised.expected, promised.found, promised.differences + unknown), reserved]
+
+
+def _compare(book: str, figures: Mapping[str, tuple[int, int]], show: Callable[[int], str] = str) -> Entry:
+    """Expected against found, by subject. The sums are shown; but each subject counts for itself."""
+    differences = [
+        Difference(book, subject, show(expected), show(found))
+        for subject, (expected, found) in figures.items()
+        if expected != found
+    ]
+    expected, found = (sum(pair[side] for pair in figures.values()) for side in (0, 1))
+    return Entry(book, show(expected), show(found), differences)
+
+
+def audit_events(written: Mapping[str, str], received: Mapping[str, str]) -> Entry:
+    """Every event in a table was published, and nothing was published that is in no table. Event id to type, both."""
+    book = "events published = events written"
+    lost = [
+        Difference(book, f"{event_type} {event_id}", "published", "not seen on the bus")
+        for event_id, event_type in written.items()
+        if event_id not in received
+    ]
+    invented = [
+        Difference(book, f"{event_type} {event_id}", "in a table", "only on the bus")
+        for event_id, event_type in received.items()
+        if event_id not in written
+    ]
+    return Entry(book, str(len(written)), str(len(received)), lost + invented)
+
+
+def audit_queues(before: Mapping[str, int], after: Mapping[str, int]) -> Entry:
+    """No message has come to a dead-letter queue. What lay there before is not ours."""
+    book = "messages in dead-letter queues"
+    grown = {queue: depth - before.get(queue, 0) for queue, depth in after.items() if depth > before.get(queue, 0)}
+    differences = [Difference(book, queue, "0", f"{count} new") for queue, count in grown.items()]
+    return Entry(book, "0", str(sum(grown.values())), differences)
+
+
+def pounds(amount: int, currency: str = "GBP") -> str:
+    """For people: £1,234.50."""
+    sign, whole = ("-" if amount < 0 else ""), abs(amount)
+    symbol = "£" if currency == "GBP" else f"{currency} "
+    return f"{sign}{symbol}{whole // 100:,}.{whole % 100:02d}"

@@ -1,0 +1,116 @@
+"""From the template to what the local cloud runs: `sam build`, then the same functions under Lambda's own runtime client.
+
+The emulator's own Python workers lose the names of exceptions, which the saga's Catch needs. As `provided.al2023` with
+a bootstrap that starts awslambdaric, a function speaks the real Runtime API, and fails as it would on AWS.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from botocore.exceptions import ClientError
+
+from infra.local.cloud import Cloud
+from infra.local.paths import BUILD, HOME, ROOT
+from infra.local.trouble import Trouble
+
+# What awslambdaric needs beside the function and its layer, as import names.
+_RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+
+
+def sam_build(env: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        [_tool("sam"), "build"], cwd=ROOT, env=dict(env), capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        raise Trouble("sam build failed", (done.stdout + done.stderr).strip()[-3000:])
+
+
+def localize(target: Path) -> Path:
+    """A copy of the build whose functions run as processes of this machine. Returns its template."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
+    template_path = target / "template.yaml"
+    template = yaml.safe_load(template_path.read_text())
+    bootstrap = _bootstrap(BUILD / "CommonLayer" / "python", _runtime())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            _run_as_process(resource["Properties"], target, bootstrap)
+    template["Globals"]["Function"]["Runtime"] = "provided.al2023"
+    template_path.unlink()  # a hard link: the build's own template must stay as it is
+    template_path.write_text(yaml.safe_dump(template, sort_keys=False))
+    return template_path
+
+
+def _run_as_process(properties: dict[str, Any], target: Path, bootstrap: str) -> None:
+    path = target / properties["CodeUri"] / "bootstrap"
+    path.write_text(bootstrap)
+    path.chmod(0o755)
+
+
+def _bootstrap(layer: Path, runtime: Path) -> str:
+    python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    return f"""#!/bin/sh
+export PYTHONPATH="$LAMBDA_TASK_ROOT":{shlex.quote(str(layer))}:{shlex.quote(str(runtime))}
+export PYTHONPYCACHEPREFIX={shlex.quote(str(HOME / "pycache"))}
+unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
+"""
+
+
+def _runtime() -> Path:
+    """A folder with Lambda's runtime client and nothing else of ours, so that a function cannot lean on it."""
+    folder = HOME / "runtime"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in _RUNTIME:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise Trouble(f"{name} is not installed", "Run `make clean setup`.")
+        origin = Path(spec.origin)
+        origin = origin.parent if origin.name == "__init__.py" else origin
+        (folder / origin.name).symlink_to(origin)
+    return folder
+
+
+def sam_deploy(template: Path, cloud: Cloud, stack: str) -> dict[str, str]:
+    """Deploys with the real SAM CLI. Returns the stack's outputs."""
+    command = [_tool("sam"), "deploy", "--template-file", str(template), "--config-file", str(ROOT / "samconfig.toml")]
+    done = subprocess.run(
+        [*command, "--stack-name", stack, "--no-progressbar"],
+        cwd=ROOT,
+        env=cloud.environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        reasons = _failed_resources(cloud, stack) or (done.stdout + done.stderr).strip()[-3000:]
+        raise Trouble("sam deploy failed", reasons)
+    stacks = cloud.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def _failed_resources(cloud: Cloud, stack: str) -> str:
+    try:
+        events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    except ClientError:
+        return ""  # it failed before there was a stack
+    return "\n".join(
+        f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    )
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)

@@ -1,0 +1,9 @@
+"""Where things lie, under the root of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".mercato"
+BUILD = ROOT / ".aws-sam" / "build"

@@ -1,0 +1,264 @@
+"""A client of the running shop: what a careful app does. Every retry is safe, every wait has an end."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+Json = dict[str, Any]
+
+_ATTEMPTS = 8
+_LONGEST_PAUSE = 10.0
+_TRY_AGAIN = frozenset({429, 502, 503, 504})
+# While the first of two equal requests is under way, the second is told so: its answer is one retry away.
+_IN_FLIGHT = frozenset({"request-in-flight", "request-in-progress", "still-in-progress", "order-in-flight"})
+_REFRESH_BEFORE = 60.0
+
+
+class ShopError(Exception):
+    """The shop did not do what was asked of it."""
+
+
+class Refused(ShopError):
+    """The shop answered with a problem. `problem` is the whole document."""
+
+    def __init__(self, request: str, status: int, problem: Json) -> None:
+        self.status = status
+        self.problem = problem
+        self.slug = str(problem.get("type", "")).rpartition(":")[2]
+        self.detail = str(problem.get("detail") or problem.get("message") or "")
+        super().__init__(f"{request}: {status} {self.slug} {self.detail}".rstrip())
+
+
+class Unreachable(ShopError):
+    """The shop gave no usable answer, however often it was asked."""
+
+
+class TooLate(ShopError):
+    """What was waited for did not come in time. `last` is what was there instead."""
+
+    def __init__(self, what: str, within: float, last: Any) -> None:
+        super().__init__(f"{what}: not after {within:.0f} s")
+        self.last = last
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, passed in so that tests need not wait."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+REAL_TIME = Clock()
+
+
+def poll[T](
+    fetch: Callable[[], T],
+    until: Callable[[T], bool],
+    *,
+    what: str,
+    within: float,
+    every: float = 0.3,
+    slowest: float = 2.0,
+    clock: Clock = REAL_TIME,
+) -> T:
+    """Fetch until it is as wanted, at growing intervals. Raises TooLate with what was there last."""
+    deadline = clock.monotonic() + within
+    while True:
+        found = fetch()
+        if until(found):
+            return found
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            raise TooLate(what, within, found)
+        clock.sleep(min(every, left))
+        every = min(every * 1.3, slowest)
+
+
+class Shop:
+    """The shop's HTTP API. One connection pool for all threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Clock = REAL_TIME,
+        timeout: float = 35.0,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.clock = clock
+        self._http = httpx.Client(
+            base_url=self.base_url + "/api", timeout=httpx.Timeout(timeout, connect=5.0), transport=transport
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        key: str | None = None,
+        params: Mapping[str, str | int] | None = None,
+        csv: str | None = None,
+        safe: bool = False,
+    ) -> Any:
+        """One request, and its answer's JSON. Retried where that is safe: GET, an Idempotency-Key, or `safe`."""
+        headers: dict[str, str] = {}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if key:
+            headers["Idempotency-Key"] = key
+        content: dict[str, Any] = {"json": body} if body is not None else {}
+        if csv is not None:
+            headers["Content-Type"] = "text/csv"
+            content = {"content": csv.encode()}
+        request = self._http.build_request(method, path, params=params, headers=headers, **content)
+        attempts = _ATTEMPTS if safe or key or method in ("GET", "PUT", "DELETE") else 1
+        return self._send(request, attempts)
+
+    def _send(self, request: httpx.Request, attempts: int) -> Any:
+        name = f"{request.method} {request.url.path}"
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            try:
+                answer = self._http.send(request)
+            except httpx.TransportError as error:
+                if last:
+                    raise Unreachable(f"{name}: {error or type(error).__name__}") from error
+                self._pause(attempt, None)
+                continue
+            if answer.is_success:
+                return _json(answer) if answer.content else None
+            refused = Refused(name, answer.status_code, _problem(answer))
+            if last or not (answer.status_code in _TRY_AGAIN or refused.slug in _IN_FLIGHT):
+                raise refused
+            self._pause(attempt, answer.headers.get("Retry-After"))
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int, retry_after: str | None) -> None:
+        """As long as the shop asks for, else doubling; with jitter, so that threads do not come back together."""
+        longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
+        asked = int(retry_after) if retry_after and retry_after.isdecimal() else 0
+        self.clock.sleep(asked + random.uniform(0, longest))
+
+    def register(self, email: str, password: str, name: str) -> None:
+        """Make the account. That it exists already is fine: an earlier answer may have been lost."""
+        try:
+            self.call("POST", "/users", {"email": email, "password": password, "name": name}, safe=True)
+        except Refused as refused:
+            if refused.slug != "email-taken":
+                raise
+
+    def login(self, email: str, password: str) -> Session:
+        return Session(self, email, password)
+
+    def join(self, email: str, password: str, name: str) -> Session:
+        """Register and log in."""
+        self.register(email, password, name)
+        return self.login(email, password)
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        raise Unreachable(f"{answer.request.method} {answer.request.url.path}: the answer is not JSON") from None
+
+
+def _problem(answer: httpx.Response) -> Json:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"detail": answer.text[:200]}
+
+
+class Session:
+    """A user who is logged in, and stays so: the token is refreshed before it ends. Safe to share between threads."""
+
+    def __init__(self, shop: Shop, email: str, password: str) -> None:
+        self.shop = shop
+        self.email = email
+        self._password = password
+        self._lock = threading.Lock()
+        self._take(self._log_in())
+
+    def get(self, path: str, **params: str | int) -> Any:
+        return self._call("GET", path, params=params)
+
+    def post(
+        self, path: str, body: Any = None, *, key: str | None = None, csv: str | None = None, safe: bool = False
+    ) -> Any:
+        return self._call("POST", path, body, key=key, csv=csv, safe=safe)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._call("PUT", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, body)
+
+    def place_order(self, lines: Sequence[Json], *, token: str, address: Json, key: str) -> Json:
+        """Place the order once, however often the request must be repeated: the key stays the same."""
+        body = {"lines": list(lines), "payment_token": token, "shipping_address": address}
+        placed: Json = self.post("/orders", body, key=key)
+        return placed
+
+    def wait_for_order(self, order_id: str, until: Callable[[Json], bool], *, what: str, within: float) -> Json:
+        return poll(
+            lambda: self.get(f"/orders/{order_id}"),
+            until,
+            what=f"order {order_id} {what}",
+            within=within,
+            clock=self.shop.clock,
+        )
+
+    def _call(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+        token = self._fresh_token()
+        try:
+            return self.shop.call(method, path, body, token=token, **how)
+        except Refused as refused:
+            # API Gateway caches what the authorizer said: a token that has just ended may be refused early.
+            if refused.status != 401:
+                raise
+        return self.shop.call(method, path, body, token=self._renew(token), **how)
+
+    def _fresh_token(self) -> str:
+        with self._lock:
+            token, ends = self._access, self._ends
+        if self.shop.clock.monotonic() < ends - _REFRESH_BEFORE:
+            return token
+        return self._renew(token)
+
+    def _renew(self, used: str) -> str:
+        """A new token, unless another thread has got one since `used` was handed out."""
+        with self._lock:
+            if self._access == used:
+                try:
+                    self._take(self.shop.call("POST", "/users/token/refresh", {"refresh_token": self._refresh}))
+                except ShopError:
+                    # The old refresh token may be spent although its answer was lost: the password always works.
+                    self._take(self._log_in())
+            return self._access
+
+    def _log_in(self) -> Json:
+        tokens: Json = self.shop.call(
+            "POST", "/users/login", {"email": self.email, "password": self._password}, safe=True
+        )
+        return tokens
+
+    def _take(self, tokens: Json) -> None:
+        self._access: str = tokens["access_token"]
+        self._refresh: str = tokens["refresh_token"]
+        self._ends = self.shop.clock.monotonic() + int(tokens["expires_in"])
