@@ -29,7 +29,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @functools.cache
 def load_template(path: str = "template.yaml") -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load((ROOT / path).read_text(), Loader=_Loader)  # noqa: S506: a SafeLoader
+    loaded: dict[str, Any] = yaml.load((ROOT / path).read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
     return loaded
 
 

@@ -152,6 +152,23 @@ def audit_stock(orders: Collection[OrderFact], stock: Collection[StockFact]) -> 
     return [gone, Entry(promised.book, promised.expected, promised.found, promised.differences + unknown), reserved]
 
 
+def unsettled(orders: Collection[OrderFact], stock: Iterable[StockFact]) -> set[str]:
+    """The products whose figures do not agree yet: events may still be on their way."""
+    sold, shipped = units_sold(orders, SOLD), units_sold(orders, SHIPPED)
+    return {
+        fact.product_id
+        for fact in stock
+        if fact.stocked - fact.on_hand != shipped[fact.product_id]
+        or fact.stocked - fact.available != sold[fact.product_id]
+        or fact.reserved != sold[fact.product_id] - shipped[fact.product_id]
+    }
+
+
+def audit_reservations(stock: Iterable[StockFact]) -> Entry:
+    """When all is shipped, nothing stays reserved."""
+    return _compare("reservations open", {f"sku {fact.sku}": (0, fact.reserved) for fact in stock})
+
+
 def _compare(book: str, figures: Mapping[str, tuple[int, int]], show: Callable[[int], str] = str) -> Entry:
     """Expected against found, by subject. The sums are shown; but each subject counts for itself."""
     differences = [

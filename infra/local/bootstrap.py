@@ -1,4 +1,4 @@
-"""Installs the project into .venv. Runs on any Python from 3.11, before anything is installed: standard library only."""
+"""Installs the project into .venv. Runs before anything is, so only on the standard library."""
 
 from __future__ import annotations
 

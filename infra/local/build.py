@@ -1,4 +1,4 @@
-"""From the template to what the local cloud runs: `sam build`, then the same functions under Lambda's own runtime client.
+"""From the template to what the local cloud runs: `sam build`, then its functions under Lambda's own runtime client.
 
 The emulator's own Python workers lose the names of exceptions, which the saga's Catch needs. As `provided.al2023` with
 a bootstrap that starts awslambdaric, a function speaks the real Runtime API, and fails as it would on AWS.

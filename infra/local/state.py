@@ -14,8 +14,9 @@ import boto3
 import click
 from botocore.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
-PATH = ROOT / ".mercato" / "state.json"
+from infra.local.paths import HOME
+
+PATH = HOME / "state.json"
 
 _CONFIG = Config(
     connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32
@@ -55,9 +56,9 @@ def load(path: Path = PATH) -> State:
     except FileNotFoundError:
         raise NoShop("no shop is running: start one with make up") from None
     try:
-        found = json.loads(text)
-        accounts = {name: Account(**found.pop(name)) for name in ("admin", "customer")}
-        return State(**found, **accounts)
+        found: dict[str, Any] = json.loads(text)
+        found |= {name: Account(**found[name]) for name in ("admin", "customer")}
+        return State(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NoShop(f"{path} cannot be read ({error}): start the shop anew with make up") from None
 

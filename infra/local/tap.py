@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -88,11 +88,12 @@ class Tap:
 
     def _close(self) -> None:
         """Take away what was made, also where only a part of it was."""
-        for take_away in (
+        steps: list[Callable[[], Any]] = [
             lambda: self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=["tap"]),
             lambda: self._events.delete_rule(Name=self._name, EventBusName=self._bus),
             lambda: self._sqs.delete_queue(QueueUrl=self._url),
-        ):
+        ]
+        for take_away in steps:
             try:
                 take_away()
             except (ClientError, BotoCoreError):

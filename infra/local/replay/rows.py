@@ -1,4 +1,4 @@
-"""The rows of an invoice file: each is taken, or refused with its line and a reason. Decimal only; none is dropped quietly.
+"""The rows of an invoice file: each is taken, or refused with its line and a reason. None is dropped quietly.
 
 What the real file taught, and what is done about it:
 - A cancellation (`C536379`) takes back an earlier sale, and an invoice that is no number otherwise (`A563185`, "Adjust
@@ -169,7 +169,7 @@ def _price(text: str) -> int:
 
 
 def _name(description: str, code: str) -> str:
-    text = " ".join(description.split())
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in description).split())
     return text[:MAX_NAME] if any(letter.isalpha() for letter in text) else code
 
 

@@ -1,5 +1,6 @@
-"""Who is calling: a user, as the gateway's authorizer says, or a peer service, as its IAM signature says. No header counts
-unless a peer signed it.
+"""Who is calling: a user, as the gateway's authorizer says, or a peer service, as its IAM signature says.
+
+No header counts unless a peer signed it.
 """
 
 from __future__ import annotations

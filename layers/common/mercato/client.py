@@ -75,7 +75,10 @@ class ServiceClient:
             "Traceparent": correlation.next_hop(work.traceparent),
         } | ({"X-User-Id": user_id} if user_id else {})
         request = AWSRequest(method, url, data=payload, headers=headers)
-        SigV4Auth(aws.session().get_credentials(), "lambda", aws.session().region_name).add_auth(request)
+        credentials = aws.session().get_credentials()
+        if credentials is None:
+            raise PeerUnavailable(f"{self.peer} {method} {path}: there are no AWS credentials to sign with")
+        SigV4Auth(credentials, "lambda", aws.session().region_name).add_auth(request)
         timeout = urllib3.Timeout(connect=deadline.within(_CONNECT), total=deadline.within(_READ))
         try:
             answer = self._pool.request(method, url, body=payload, headers=dict(request.headers), timeout=timeout)
@@ -87,7 +90,9 @@ class ServiceClient:
         try:
             body = json.loads(answer.data) if answer.data else None
         except ValueError as error:
-            raise PeerUnavailable(f"{self.peer} {method} {path}: {answer.status} with a body that is not JSON") from error
+            raise PeerUnavailable(
+                f"{self.peer} {method} {path}: {answer.status} with a body that is not JSON"
+            ) from error
         if answer.status < 300:
             return body
         detail = body.get("detail", "") if isinstance(body, dict) else ""

@@ -1,13 +1,13 @@
-"""Settings: one frozen dataclass per function, read once from the environment, with an error that names all that is wrong."""
+"""Settings: one frozen dataclass per function, read once from the environment, with an error that names all that is
+wrong.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar, get_type_hints
-
-T = TypeVar("T")
+from typing import Any, get_type_hints
 
 
 class BadConfiguration(RuntimeError):
@@ -21,7 +21,7 @@ _READERS: dict[type, Callable[[str], Any]] = {
 }
 
 
-def load(settings: type[T], env: Mapping[str, str] | None = None) -> T:
+def load[T](settings: type[T], env: Mapping[str, str] | None = None) -> T:
     """Fill a frozen dataclass: field `table_name` comes from TABLE_NAME. Types: str, int, bool."""
     env = os.environ if env is None else env
     hints, values, wrong = get_type_hints(settings), {}, []

@@ -75,7 +75,10 @@ class Consumer:
                 # Unknown is not permanent: the queue tries it again, and its own limit moves it to the DLQ.
                 log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
                 return False
-            log.info("event consumed", extra={"event_type": received.type, "event_id": received.id, "subject": received.subject})
+            log.info(
+                "event consumed",
+                extra={"event_type": received.type, "event_id": received.id, "subject": received.subject},
+            )
             return True
 
     def _dispatch(self, received: Event) -> None:
@@ -111,7 +114,10 @@ def _dlq_url(queue_arn: str) -> str:
 
 def _to_dlq(record: dict[str, Any], reason: str, detail: str) -> bool:
     """False where the DLQ cannot be reached: the record stays in its queue, and the rest of the batch goes on."""
-    log.error("event moved to the dead-letter queue", extra={"reason": reason, "detail": detail, "message_id": record["messageId"]})
+    log.error(
+        "event moved to the dead-letter queue",
+        extra={"reason": reason, "detail": detail, "message_id": record["messageId"]},
+    )
     attributes = {
         "reason": reason,
         "detail": "".join(char if char.isprintable() else " " for char in detail[:1000]) or "-",
@@ -122,7 +128,9 @@ def _to_dlq(record: dict[str, Any], reason: str, detail: str) -> bool:
         aws.client("sqs").send_message(
             QueueUrl=_dlq_url(record["eventSourceARN"]),
             MessageBody=record["body"],
-            MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
         )
     except (ClientError, BotoCoreError) as error:
         log.warning("the dead-letter queue cannot be reached", extra={"reason": str(error)})

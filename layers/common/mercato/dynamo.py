@@ -1,4 +1,4 @@
-"""A DynamoDB table as the stores see it: plain Python values in, conditions that fail by name, throttling as TransientError.
+"""A DynamoDB table as the stores see it: plain values in, conditions that fail by name, throttling as TransientError.
 
 Values: str, int, bool, None, bytes, list, dict. A float is a TypeError: money and counts are integers.
 """
@@ -32,7 +32,7 @@ _CONFLICT_ATTEMPTS = 6
 
 
 class ConditionFailed(Exception):
-    """A write's condition did not hold. `index` is the write's place in the transaction, `item` what was there instead."""
+    """A write's condition did not hold. `index` is its place in the transaction, `item` what was there instead."""
 
     def __init__(self, index: int, item: Item | None) -> None:
         super().__init__(f"the condition of write {index} did not hold")
@@ -116,7 +116,9 @@ def _conditional(condition: str | None, names: Mapping[str, str], values: Mappin
     return found
 
 
-def put(item: Item, condition: str | None = None, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}) -> Write:
+def put(
+    item: Item, condition: str | None = None, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}
+) -> Write:
     return Write("Put", {"Item": to_item(item)} | _conditional(condition, names, values))
 
 
@@ -162,7 +164,9 @@ class Table:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
-        answer = self._call("get_item", TableName=self.name, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=consistent)
+        answer = self._call(
+            "get_item", TableName=self.name, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=consistent
+        )
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[tuple[str, str]]) -> list[Item]:
@@ -194,8 +198,9 @@ class Table:
         forward: bool = True,
         consistent: bool = True,
     ) -> Page:
-        """One page. `prefix`, `after` (exclusive) or `between` (inclusive) bound the sort key; an index is read eventually
-        consistent."""
+        """One page. `prefix`, `after` (exclusive) or `between` (inclusive) bound the sort key. An index is read
+        eventually consistent. Raises InvalidCursor where `start` is no key of this list.
+        """
         pk_name, sk_name = (f"{index}pk", f"{index}sk") if index else ("pk", "sk")
         condition, values = "#pk = :pk", {":pk": pk}
         names = {"#pk": pk_name}
@@ -250,7 +255,7 @@ class Table:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            item = error.response.get("Item")
+            item: Any = error.response.get("Item")
             raise ConditionFailed(0, from_item(item) if item else None) from None
         return from_item(answer["Attributes"]) if "Attributes" in answer else None
 
@@ -282,7 +287,7 @@ class Table:
         Beside a conflict, a failed condition is not yet the answer: the other transaction may be this same change,
         and only when it is over do all conditions, an inbox marker's too, tell so.
         """
-        reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+        reasons: Any = error.response.get("CancellationReasons", [])
         codes = {reason.get("Code", "None") for reason in reasons}
         if codes & _RETRYABLE_REASONS and codes <= _RETRYABLE_REASONS | {"None", "ConditionalCheckFailed"}:
             return

@@ -1,14 +1,15 @@
 """An event store on DynamoDB that knows nothing of what it stores.
 
-Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD` with the
-version and the ids of the commands done. An append is one transaction: every event is new, and the head moves from the
-expected version, so that versions have no gaps and one of several writers wins.
+Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD`
+with the version and the ids of the commands done. An append is one transaction: every event is new, and the head moves
+from the expected version, so that versions have no gaps and one of several writers wins.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from mercato.errors import TransientError
 
 MAX_ITEM = 400 * 1024
 MAX_TOTAL = 4 * 1024 * 1024
+_PLAIN = 4 * 1024  # bytes; a longer payload is deflated: a transaction is billed twice by the kilobyte
 
 
 class ConcurrencyError(TransientError):
@@ -77,9 +79,12 @@ class EventStore:
     ) -> int:
         """Append after version `expected` (0: a new stream); `alongside` are writes of the same transaction.
 
-        Returns the new version. Raises ConcurrencyError where the stream has moved on. An append whose answer was lost
-        and that comes again is found done by its event ids.
+        Returns the new version. Raises ConcurrencyError where the stream has moved on, and ConditionFailed, with the
+        index into `alongside`, where only a condition of those failed. An append whose answer was lost and that comes
+        again is found done by its event ids, so these must belong to one command alone.
         """
+        if not events:
+            raise ValueError("there is nothing to append")
         pk = self._pk(stream_id)
         items = [self._item(pk, expected + offset, event) for offset, event in enumerate(events, 1)]
         writes = [dynamo.put_new(item) for item in items]
@@ -89,8 +94,8 @@ class EventStore:
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
-            if failed.index > len(events) and not hasattr(failed, "failures"):
-                raise
+            if failed.index > len(events):  # the first that failed: neither an event nor the head
+                raise ConditionFailed(failed.index - len(events) - 1, failed.item) from None
             if not self._is_done(pk, expected, events):
                 head = self._table.get(pk, "HEAD")
                 raise ConcurrencyError(f"{self._entity} {stream_id}", expected, head["ver"] if head else 0) from None
@@ -100,18 +105,21 @@ class EventStore:
                 raise
         return expected + len(events)
 
-    def read(self, stream_id: str, *, after: int = 0) -> Iterator[StoredEvent]:
-        """All events after a version, in order, page by page."""
+    def read(self, stream_id: str, *, after: int = 0, up_to: int | None = None) -> Iterator[StoredEvent]:
+        """The events after one version, and up to another, in order, page by page."""
         version = after
-        for item in self._table.query_all(self._pk(stream_id), after=_sort_key(after)):
-            if not item["sk"].startswith("E#"):
+        limit = None if up_to is None else up_to - after
+        for item in self._table.query_all(self._pk(stream_id), after=_sort_key(after), limit=limit):
+            if version == up_to or not item["sk"].startswith("E#"):
                 break
             version += 1
             if item["sk"] != _sort_key(version):
                 raise BrokenStream(f"{self._entity} {stream_id} lacks version {version}")
             yield _stored(version, item)
 
-    def fold(self, stream_id: str, apply: Callable[[Any, StoredEvent], Any], state: Any, *, after: int = 0) -> tuple[Any, int]:
+    def fold(
+        self, stream_id: str, apply: Callable[[Any, StoredEvent], Any], state: Any, *, after: int = 0
+    ) -> tuple[Any, int]:
         """The state after the last event, and its version."""
         version = after
         for event in self.read(stream_id, after=after):
@@ -144,7 +152,7 @@ class EventStore:
             "ts": rfc3339(event.at),
             "cid": work.correlation_id,
             "tp": work.traceparent,
-            "d": json.dumps(event.data, separators=(",", ":")),
+            "d": _pack(event.data),
         }
         if work.causation_id:
             item["cau"] = work.causation_id
@@ -164,17 +172,44 @@ def _stored(version: int, item: Item) -> StoredEvent:
         type=item["t"],
         schema_version=item["tv"],
         at=datetime.fromisoformat(item["ts"]),
-        data=json.loads(item["d"]),
+        data=_unpack(item["d"]),
         correlation_id=item["cid"],
         causation_id=item.get("cau"),
     )
 
 
+def _pack(data: dict[str, Any]) -> str | bytes:
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    encoded = text.encode()
+    return text if len(encoded) <= _PLAIN else zlib.compress(encoded)
+
+
+def _unpack(payload: str | bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(zlib.decompress(payload) if isinstance(payload, bytes) else payload)
+    return found
+
+
 def _check_limits(items: Sequence[Item], writes: Sequence[Write]) -> None:
     if len(writes) > dynamo.MAX_TRANSACTION:
         raise AppendTooLarge(f"{len(writes)} writes; a transaction takes {dynamo.MAX_TRANSACTION}")
-    sizes = [sum(len(name) + len(str(value).encode()) for name, value in item.items()) for item in items]
-    if max(sizes, default=0) > MAX_ITEM:
-        raise AppendTooLarge(f"an event of {max(sizes)} bytes; {MAX_ITEM} is the most")
-    if sum(sizes) > MAX_TOTAL:
-        raise AppendTooLarge(f"{sum(sizes)} bytes; a transaction takes {MAX_TOTAL}")
+    largest = max(_size(item) for item in items)
+    if largest > MAX_ITEM:
+        raise AppendTooLarge(f"an event of {largest} bytes; {MAX_ITEM} is the most")
+    total = sum(_size(write.parameters) for write in writes)
+    if total > MAX_TOTAL:
+        raise AppendTooLarge(f"{total} bytes; a transaction takes {MAX_TOTAL}")
+
+
+def _size(value: Any) -> int:
+    """Bytes as DynamoDB counts them, names included; never less."""
+    match value:
+        case str():
+            return len(value.encode())
+        case bytes():
+            return len(value)
+        case Mapping():
+            return 3 + sum(1 + len(name.encode()) + _size(part) for name, part in value.items())
+        case list() | tuple():
+            return 3 + sum(1 + _size(part) for part in value)
+        case _:
+            return 21  # a number at its longest

@@ -19,7 +19,7 @@ import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -62,9 +62,6 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     TransientError: (503, "Please try again"),
 }
 
-T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
-
 
 class Body(BaseModel):
     """The JSON body of a request: unknown fields are refused, and types are not guessed."""
@@ -102,8 +99,10 @@ class IdempotencyKey(str):
         text = header.strip()
         if len(text) >= 2 and text[0] == text[-1] == '"':
             text = text[1:-1]
-        if not re.fullmatch(r'[\x21\x23-\x7e]{1,128}', text):
-            raise InvalidIdempotencyKey("Idempotency-Key must be 1 to 128 printable ASCII characters without spaces or quotes.")
+        if not re.fullmatch(r"[\x21\x23-\x7e]{1,128}", text):
+            raise InvalidIdempotencyKey(
+                "Idempotency-Key must be 1 to 128 printable ASCII characters without spaces or quotes."
+            )
         return cls(text)
 
 
@@ -120,7 +119,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Response(Generic[T]):
+class Response[T]:
     """A body with a status and headers. A route that returns a bare View means 200."""
 
     body: T | None = None
@@ -128,11 +127,11 @@ class Response(Generic[T]):
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def Created(body: T, location: str) -> Response[T]:
+def Created[T](body: T, location: str) -> Response[T]:
     return Response(body, 201, {"Location": location})
 
 
-def Accepted(body: T, location: str) -> Response[T]:
+def Accepted[T](body: T, location: str) -> Response[T]:
     return Response(body, 202, {"Location": location})
 
 
@@ -156,7 +155,7 @@ def _compile(path: str) -> re.Pattern[str]:
 
 
 class App:
-    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health on the function URL."""
+    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health."""
 
     def __init__(self, service: str, health: Callable[[], None] | None = None) -> None:
         self.service = service
@@ -169,7 +168,9 @@ class App:
 
         self.get("/health", role=(PEER, PUBLIC))(report_health)
 
-    def route(self, method: str, path: str, role: Role | tuple[Role, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def route(
+        self, method: str, path: str, role: Role | tuple[Role, ...]
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             hints = typing.get_type_hints(function)
             names = inspect.signature(function).parameters
@@ -224,12 +225,15 @@ class App:
             if match and route.method == request.method:
                 found = {name: unquote(value) for name, value in match.groupdict().items()}
                 if any(len(value) > MAX_ID for value in found.values()):
-                    break  # no id of ours is so long, and DynamoDB refuses keys over its limit
+                    # No id of ours is so long, and DynamoDB would refuse it as a key.
+                    raise NotFound("There is nothing with so long an id.")
                 return route, found
             if match:
                 allowed.append(route.method)
         if allowed:
-            raise MethodNotAllowed(f"{request.path} allows {', '.join(sorted(set(allowed)))}.", allow=sorted(set(allowed)))
+            raise MethodNotAllowed(
+                f"{request.path} allows {', '.join(sorted(set(allowed)))}.", allow=sorted(set(allowed))
+            )
         raise NotFound(f"There is nothing at {request.method} {request.path}.")
 
 
@@ -283,7 +287,7 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
         elif kind is IdempotencyKey:
             arguments[name] = IdempotencyKey.read(request.headers.get("idempotency-key"))
         elif issubclass(kind, Query):
-            arguments[name] = _validate(lambda kind=kind: kind.model_validate(request.query), "query")
+            arguments[name] = _read_query(kind, request.query)
             query_read = True
         elif issubclass(kind, BaseModel):
             arguments[name] = read_body(kind, request.body)
@@ -294,7 +298,11 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
     return arguments
 
 
-def read_body(model: type[M], body: bytes) -> M:
+def _read_query(model: type[Query], query: dict[str, str]) -> Query:
+    return _validate(lambda: model.model_validate(query), "query")
+
+
+def read_body[M: BaseModel](model: type[M], body: bytes) -> M:
     """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
     _check_json(body)
     return _validate(lambda: model.model_validate_json(body), "body")
@@ -331,7 +339,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _validate(parse: Callable[[], T], where: str) -> T:
+def _validate[T](parse: Callable[[], T], where: str) -> T:
     try:
         return parse()
     except ValidationError as error:
@@ -339,7 +347,8 @@ def _validate(parse: Callable[[], T], where: str) -> T:
         if errors[0]["type"] == "json_invalid":  # such as a lone surrogate, which json.loads lets through
             raise Malformed(f"The body is not valid JSON: {errors[0]['msg']}") from None
         problems = [
-            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]} for found in errors
+            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]}
+            for found in errors
         ]
         first = problems[0]
         raise InvalidRequest(f"{first['field']}: {first['message']}", errors=problems) from None
@@ -380,7 +389,11 @@ def _unexpected() -> Response[dict[str, Any]]:
 
 def _write(response: Response[Any], request_id: str) -> dict[str, Any]:
     body = response.body
-    headers = {"Content-Type": "application/json", "X-Request-Id": request_id, "Cache-Control": "no-store"} | response.headers
+    headers = {
+        "Content-Type": "application/json",
+        "X-Request-Id": request_id,
+        "Cache-Control": "no-store",
+    } | response.headers
     if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
         body = body | {"request_id": request_id}
     if isinstance(body, BaseModel):

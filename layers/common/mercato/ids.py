@@ -20,7 +20,7 @@ def new_id(now: datetime) -> str:
 
 
 def derived_id(*parts: str) -> str:
-    """The same parts always give the same id (UUID version 5). Parts are length-prefixed, so that none runs into the next."""
+    """The same parts always give the same id (UUID version 5). Length-prefixed, so that no part runs into the next."""
     return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
 
 

@@ -44,7 +44,7 @@ class Money(BaseModel):
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Self:
-        """From decimal text in major units: "2.55" GBP is 255. Exact: more decimals than the currency has are refused."""
+        """From decimal text in major units: "2.55" GBP is 255. Exact: more decimals than it has are refused."""
         match = re.fullmatch(r"-?[0-9]{1,15}(?:\.([0-9]{1,15}))?", text)
         if not match:
             raise InvalidAmount(f"{text[:20]!r} is not an amount, such as 2.55")

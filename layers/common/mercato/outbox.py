@@ -25,6 +25,7 @@ def encode(data: EventModel, *, service: str, subject: str, event_id: str, seque
     text = json.dumps(
         envelope(data, service=service, subject=subject, event_id=event_id, sequence=sequence, now=now),
         separators=(",", ":"),
+        ensure_ascii=False,
     )
     if len(text.encode()) > MAX_BYTES:
         raise EventTooLarge(f"{data.TYPE} of {subject} is {len(text.encode())} bytes; {MAX_BYTES} is the most")

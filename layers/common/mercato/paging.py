@@ -18,7 +18,7 @@ def encode_cursor(next_key: Item | None) -> str | None:
 
 
 def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
-    """The key in the cursor. `partition` names the attributes that must match, so that no cursor opens another's list."""
+    """The key in the cursor. `partition` names what must match, so that no cursor opens another's list."""
     if cursor is None:
         return None
     try:
@@ -29,7 +29,11 @@ def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
         raise InvalidCursor("The cursor cannot be read; start again without one.") from None
     # DynamoDB refuses a start key with an attribute too many or too few: that would be a 500.
     expected = {"pk", "sk", *partition, *(name.removesuffix("pk") + "sk" for name in partition if name.endswith("pk"))}
-    is_key = isinstance(key, dict) and key.keys() == expected and all(part and isinstance(part, str) for part in key.values())
+    is_key = (
+        isinstance(key, dict)
+        and key.keys() == expected
+        and all(part and isinstance(part, str) for part in key.values())
+    )
     if not is_key or any(key.get(name) != value for name, value in partition.items()):
         raise InvalidCursor("The cursor belongs to another list; start again without one.")
     return dict(key)

@@ -1,7 +1,7 @@
 """Saga tasks: what the state machine calls. One function per task, chosen by the `task` field of the payload.
 
-Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …, "input": {…}}. The answer is the model that the
-task returns, as JSON. An exception keeps its class name: the ASL's Catch and Retry match on it.
+Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …, "input": {…}}. The answer is the model that
+the task returns, as JSON. An exception keeps its class name: the ASL's Catch and Retry match on it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,173 @@
+"""`mercato`: the local cloud and the operator's commands."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+# Loaded when called, so that `mercato --help` is quick: name → (module, attribute, line of help).
+_COMMANDS = {
+    "up": ("infra.local.cli", "up", "Run the whole shop on this machine until Ctrl-C."),
+    "deploy": ("infra.local.cli", "deploy", "Build and deploy anew to the shop that is running."),
+    "demo": ("infra.local.demo.command", "demo", "Tell the shop's stories, good and bad."),
+    "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
+    "users": ("infra.local.cli", "users", "Accounts: make an admin."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Mercato on this machine: a commerce back end, its cloud, and what its operator needs.
+
+    Start with `mercato up`, then try `mercato demo` in another terminal.
+    """
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, envvar="PORT", help="The shop's own port.")
+@click.option("--cloud-port", default=4566, show_default=True, envvar="CLOUD_PORT", help="The local cloud's port.")
+@click.option("--quiet", is_flag=True, help="Do not stream what happens.")
+def up(port: int, cloud_port: int, quiet: bool) -> None:
+    """Run the whole shop on this machine until Ctrl-C.
+
+    Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
+    address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Everything is
+    new at each start, and nothing is left running at the end.
+    """
+    from infra.local.shop import ShopError
+    from infra.local.stack import Stack
+    from infra.local.stream import Stream
+    from infra.local.trouble import Trouble
+    from infra.local.up import LocalShop
+
+    console = Console(highlight=False)
+    stream = Stream(console)
+    shop = LocalShop(console, port, cloud_port)
+    ended = threading.Event()
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        if ended.is_set():
+            return
+        ended.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    status = 0
+    try:
+        found = shop.start()
+        _welcome(console, found, shop.goods[0].product_id)
+        if not quiet:
+            shop.on_request = stream.request
+            stream.follow(Stack.read(shop.cloud))
+        while not ended.wait(1):
+            if not shop.cloud.is_running():
+                raise Trouble("the local cloud has ended by itself", f"Its log: {shop.cloud.log}\n{shop.cloud.tail()}")
+    except KeyboardInterrupt:
+        console.print("\nclosing the shop …")
+    except (Trouble, ShopError) as trouble:
+        console.print(f"[bold red]✘ {trouble}[/]")
+        console.print(getattr(trouble, "remedy", "") or shop.cloud.tail(), markup=False)
+        status = 1
+    finally:
+        ended.set()
+        stream.stop()
+        shop.stop()
+    console.print("closed; nothing is left running")
+    sys.exit(status)
+
+
+def _welcome(console: Console, found: Any, product_id: str) -> None:
+    url = f"{found.base_url}/api"
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]API[/]", f"[link={url}]{url}[/link]")
+    table.add_row("[bold]customer[/]", f"{found.customer.email}  {found.customer.password}")
+    table.add_row("[bold]admin[/]", f"{found.admin.email}  {found.admin.password}")
+    table.add_row("[bold]cloud[/]", f"{found.endpoint}  (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)")
+    console.print(Panel(table, title="the shop is open", border_style="green", expand=False))
+    read_token = 'import json,sys; print(json.load(sys.stdin)["access_token"])'
+    bearer = '-H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)"'
+    login = f'{{"email":"{found.customer.email}","password":"{found.customer.password}"}}'
+    order = (
+        f'{{"lines":[{{"product_id":"{product_id}","quantity":2,"unit_price":{{"amount":3450,"currency":"GBP"}}}}],'
+        '"payment_token":"tok_ok","shipping_address":{"name":"Carl","line1":"1 Quay","city":"Leith",'
+        '"postcode":"EH6 6QQ","country":"GB"}}'
+    )
+    json_header = "-H 'Content-Type: application/json'"
+    console.print("Try:", style="bold")
+    for line in (
+        f"curl -s '{url}/products?q=lamp'",
+        f"TOKEN=$(curl -s {url}/users/login {json_header} -d '{login}' | python3 -c '{read_token}')",
+        f'curl -si {url}/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)" {json_header} -d \'{order}\'',
+    ):
+        console.print("  " + line, soft_wrap=True, markup=False)
+    console.print("\nIn another terminal: [bold]make demo[/]. Ctrl-C closes the shop.\n")
+
+
+@click.command()
+def deploy() -> None:
+    """Build and deploy anew to the shop that is running, after a change of code or template."""
+    from urllib.parse import urlparse
+
+    from infra.local import build, state
+    from infra.local.trouble import Trouble
+    from infra.local.up import LocalShop
+
+    console = Console(highlight=False)
+    found = state.load()
+    shop = LocalShop(console, urlparse(found.base_url).port or 3000, urlparse(found.endpoint).port or 4566)
+    try:
+        with console.status("building and deploying …"):
+            build.sam_build(shop.cloud.environment)
+            shop.deploy()
+            stack = shop.settle()
+        state.save(stack.state(found.base_url, found.admin, found.customer))
+    except Trouble as trouble:
+        console.print(f"[bold red]✘ {trouble}[/]")
+        console.print(trouble.remedy, markup=False)
+        sys.exit(1)
+    console.print("[green]✔[/] deployed")
+
+
+@click.group()
+def users() -> None:
+    """Accounts: what only an operator may do."""
+
+
+@users.command()
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make the account with this address an admin. It takes effect at the next log-in."""
+    from infra.local import operator, state
+
+    user_id = operator.promote(state.load(), email)
+    click.echo(f"{email} ({user_id}) is an admin now")
+
+
+if __name__ == "__main__":
+    main()

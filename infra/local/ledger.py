@@ -1,0 +1,51 @@
+"""The facts for the audit, read from the running shop: payments and stock by its API, queues by the operator's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from infra.local.books import PaymentFact, StockFact
+from infra.local.parallel import each
+from infra.local.shop import Refused, Session
+from mercato.ids import derived_id
+
+
+def payment_of(admin: Session, order_id: str) -> PaymentFact | None:
+    """The order's payment; None where the shop never came to ask for money."""
+    try:
+        found = admin.get(f"/payments/{derived_id('payment', order_id)}")
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
+    return PaymentFact(order_id, found["status"], found["captured"]["amount"], found["refunded"]["amount"])
+
+
+def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[PaymentFact]:
+    found = each(lambda order_id: payment_of(admin, order_id), order_ids, concurrency)
+    return [payment for payment in found if payment is not None]
+
+
+def stock_of(admin: Session, stocked: Mapping[str, tuple[str, int]], concurrency: int) -> list[StockFact]:
+    """`stocked`: product id → its sku and what was put on the shelf."""
+
+    def read(product_id: str) -> StockFact:
+        sku, count = stocked[product_id]
+        found = admin.get(f"/inventory/{product_id}")
+        return StockFact(product_id, sku, count, found["on_hand"], found["reserved"], found["available"])
+
+    return each(read, stocked, concurrency)
+
+
+def dead_letters(sqs: Any, prefix: str) -> dict[str, int]:
+    """How many messages lie in each dead-letter queue, in flight or not."""
+    depths: dict[str, int] = {}
+    for page in sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix):
+        for url in page.get("QueueUrls", []):
+            name = url.rsplit("/", 1)[-1]
+            if name.endswith("-dlq"):
+                names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+                found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+                depths[name] = sum(int(count) for count in found.values())
+    return depths

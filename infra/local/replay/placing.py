@@ -1,0 +1,141 @@
+"""Every invoice becomes one order, followed until it is final for the books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from infra.local.books import SHIPPED, SOLD, OrderFact, is_final
+from infra.local.parallel import each
+from infra.local.replay.customers import address_of
+from infra.local.replay.plan import Plan
+from infra.local.replay.rows import Invoice
+from infra.local.shop import Json, Session, Shop, ShopError, TooLate, poll
+
+CURRENCY = "GBP"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an invoice. `order` is the last view of it, empty where it could not be placed; seconds are real time."""
+
+    invoice: Invoice
+    order: Json = field(default_factory=dict)
+    trouble: str = ""
+    accepted_after: float | None = None
+    confirmed_after: float | None = None
+
+    @property
+    def placed(self) -> bool:
+        return bool(self.order)
+
+    @property
+    def fact(self) -> OrderFact:
+        return fact_of(self.order)
+
+
+def fact_of(order: Json) -> OrderFact:
+    units: dict[str, int] = {}
+    for line in order["lines"]:
+        units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
+    return OrderFact(
+        order_id=order["order_id"],
+        status=order["status"],
+        payment_status=order["payment_status"],
+        total=order["total"]["amount"],
+        units=units,
+        reason=order.get("reason") or "",
+    )
+
+
+@dataclass(frozen=True)
+class Placer:
+    """Places the plan's invoices. At most as many orders as there are threads are unfinished at a time."""
+
+    plan: Plan
+    customers: Mapping[str, Session]
+    product_ids: Mapping[str, str]
+    patience: float
+    utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def place_all(self, concurrency: int, done: Callable[[Outcome], Any] = lambda _: None) -> list[Outcome]:
+        return each(self.place, self.plan.invoices, concurrency, done)
+
+    def place(self, invoice: Invoice) -> Outcome:
+        session, sent = self.customers[invoice.customer], self.utc_now()
+        try:
+            order = session.place_order(
+                self._lines(invoice),
+                token="tok_ok",
+                address=address_of(invoice.customer, invoice.country),
+                key=f"replay-{self.plan.run}-{invoice.number}",
+            )
+        except ShopError as error:
+            return Outcome(invoice, trouble=str(error))
+        outcome = Outcome(invoice, order, accepted_after=(self.utc_now() - sent).total_seconds())
+        try:
+            order = session.wait_for_order(order["order_id"], has_ended, what="is final", within=self.patience)
+        except TooLate as late:
+            return replace(outcome, order=late.last, trouble=str(late))
+        except ShopError as error:
+            return replace(outcome, trouble=str(error))
+        confirmed = moment_of(order, "confirmed")
+        return replace(outcome, order=order, confirmed_after=(confirmed - sent).total_seconds() if confirmed else None)
+
+    def _lines(self, invoice: Invoice) -> list[Json]:
+        return [
+            {
+                "product_id": self.product_ids[self.plan.sku(line)],
+                "quantity": line.quantity,
+                "unit_price": {"amount": line.price, "currency": CURRENCY},
+            }
+            for line in invoice.lines
+        ]
+
+    def follow_to_dispatch(
+        self, outcomes: Sequence[Outcome], concurrency: int, within: float, done: Callable[[Any], Any] = lambda _: None
+    ) -> list[Outcome]:
+        """Wait until what was sold is with the carrier: only then the stock has left the shelf."""
+        with ends_after(next(iter(self.customers.values())).shop, within) as left:
+
+            def follow(outcome: Outcome) -> Outcome:
+                if not outcome.placed or outcome.order["status"] not in SOLD:
+                    return outcome
+                session = self.customers[outcome.invoice.customer]
+                try:
+                    order = poll(
+                        lambda: session.get(f"/orders/{outcome.order['order_id']}"),
+                        lambda order: order["status"] not in SOLD or order["status"] in SHIPPED,
+                        what=f"order {outcome.order['order_id']} is shipped",
+                        within=left(),
+                        every=1.0,
+                        clock=session.shop.clock,
+                    )
+                except TooLate as late:
+                    return replace(outcome, order=late.last, trouble=str(late))
+                except ShopError as error:
+                    return replace(outcome, trouble=str(error))
+                return replace(outcome, order=order)
+
+            return each(follow, outcomes, concurrency, done)
+
+
+@contextmanager
+def ends_after(shop: Shop, seconds: float) -> Iterator[Callable[[], float]]:
+    """A deadline that many waits share: what is left of it, zero when it has passed."""
+    deadline = shop.clock.monotonic() + seconds
+    yield lambda: max(deadline - shop.clock.monotonic(), 0.0)
+
+
+def has_ended(order: Json) -> bool:
+    """Nothing more will happen to it without a person: final for the books, or parked for an operator."""
+    return is_final(fact_of(order)) or order["status"] == "needs_attention"
+
+
+def moment_of(order: Json, status: str) -> datetime | None:
+    """When the order came to a status, as its timeline says."""
+    found = next((entry["at"] for entry in order["timeline"] if entry["status"] == status), None)
+    return datetime.fromisoformat(found) if found else None

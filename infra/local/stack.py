@@ -1,0 +1,85 @@
+"""The deployed stack: what it is made of, and what a local deploy has to set right afterwards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.cloud import REGION, Cloud
+from infra.local.state import Account, State
+from infra.local.trouble import Trouble
+
+STACK = "mercato"
+_OUTPUT_TABLE = "Table"
+
+
+@dataclass(frozen=True)
+class Stack:
+    cloud: Cloud
+    outputs: dict[str, str]
+    functions: dict[str, str]
+
+    @classmethod
+    def read(cls, cloud: Cloud) -> Stack:
+        cloudformation = cloud.client("cloudformation")
+        found = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        functions = {}
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK):
+            for resource in page["StackResourceSummaries"]:
+                if resource["ResourceType"] == "AWS::Lambda::Function":
+                    functions[resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
+        return cls(cloud, {output["OutputKey"]: output["OutputValue"] for output in found}, functions)
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """By the service's word: orders, payments, …"""
+        return {
+            name.removesuffix(_OUTPUT_TABLE).lower(): value
+            for name, value in self.outputs.items()
+            if name.endswith(_OUTPUT_TABLE)
+        }
+
+    def api_url(self) -> str:
+        """The stage's base URL, with the id that the API has now."""
+        found = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        api_id = next(output["OutputValue"] for output in found if output["OutputKey"] == "ApiId")
+        return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/local"
+
+    def register_local_urls(self) -> int:
+        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
+        registry, functions = self.cloud.client("servicediscovery"), self.cloud.client("lambda")
+        services = registry.list_services()["Services"]
+        for service in services:
+            function = self.functions[f"{service['Name'].capitalize()}Api"]
+            url = functions.get_function_url_config(FunctionName=function, Qualifier="live")["FunctionUrl"]
+            url_id = url.split("//")[1].split(".")[0]
+            for instance in registry.list_instances(ServiceId=service["Id"])["Instances"]:
+                attributes = instance["Attributes"] | {"url": f"{self.cloud.endpoint}/_aws/lambda-url/{url_id}"}
+                registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
+        return len(services)
+
+    def make_signing_keys(self) -> None:
+        self.invoke("UsersKeys", {"if_missing": True})
+
+    def invoke(self, logical_id: str, payload: Any) -> Any:
+        answer = self.cloud.client("lambda").invoke(
+            FunctionName=self.functions[logical_id], Payload=json.dumps(payload).encode()
+        )
+        text = answer["Payload"].read().decode()
+        if "FunctionError" in answer:
+            raise Trouble(f"{logical_id} failed", text[:2000])
+        return json.loads(text) if text else None
+
+    def state(self, base_url: str, admin: Account, customer: Account) -> State:
+        return State(
+            base_url=base_url,
+            endpoint=self.cloud.endpoint,
+            region=REGION,
+            stack=STACK,
+            outputs=self.outputs,
+            tables=self.tables,
+            queues_prefix=f"{STACK}-",
+            admin=admin,
+            customer=customer,
+        )

@@ -1,0 +1,115 @@
+"""The whole shop on this machine: cloud, build, deploy, registry, keys, goods; and all of it gone at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+from rich.console import Console
+
+from infra.local import build, processes, state
+from infra.local.cloud import Cloud
+from infra.local.front import Front, Served
+from infra.local.operator import promote
+from infra.local.paths import HOME
+from infra.local.seed import Goods, open_shelves
+from infra.local.shop import Shop
+from infra.local.stack import STACK, Stack
+from infra.local.state import Account, State
+from infra.local.trouble import Trouble
+
+
+@dataclass
+class LocalShop:
+    """The running shop. `start` brings it up step by step, `stop` takes down whatever is up, also half-way."""
+
+    console: Console
+    port: int = 3000
+    cloud_port: int = 4566
+    on_request: Callable[[Served], None] = lambda served: None
+    goods: list[Goods] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cloud = Cloud(self.cloud_port)
+        self._front: Front | None = None
+        self._steps = 0
+
+    @property
+    def base_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> State:
+        processes.require_free(self.port, "the shop's API", "PORT")
+        with self._step("starting the local cloud"):
+            self.cloud.start()
+        with self._step("building the functions and their layer"):
+            build.sam_build(self.cloud.environment)
+        with self._step("deploying the template"):
+            self.deploy()
+        with self._step("registering the services, making the signing keys"):
+            stack = self.settle()
+        self._front = Front(self.port, stack.api_url, lambda served: self.on_request(served))
+        with self._step(f"opening {self.base_url}"):
+            self._front.start()
+            self._require_health()
+        with self._step("stocking the shelves"):
+            return self._seed(stack)
+
+    def deploy(self) -> None:
+        build.sam_deploy(build.localize(HOME / f"deploy-{self.cloud_port}"), self.cloud, STACK)
+
+    def settle(self) -> Stack:
+        """What AWS would not need: the registry gets the local addresses."""
+        stack = Stack.read(self.cloud)
+        stack.register_local_urls()
+        stack.make_signing_keys()
+        return stack
+
+    def stop(self) -> None:
+        if self._front is not None:
+            self._front.stop()
+            self._front = None
+        self.cloud.stop()
+        with contextlib.suppress(FileNotFoundError):
+            if json.loads(state.PATH.read_text())["endpoint"] == self.cloud.endpoint:
+                state.PATH.unlink()
+
+    def _require_health(self) -> None:
+        answers: list[httpx.Response] = []
+
+        def healthy() -> bool:
+            try:
+                answers.append(httpx.get(f"{self.base_url}/api/health", timeout=30))
+            except httpx.HTTPError:
+                return False
+            return answers[-1].status_code == 200
+
+        if not processes.wait_until(healthy, 60, every=0.5):
+            last = f"{answers[-1].status_code} {answers[-1].text[:500]}" if answers else "no answer"
+            raise Trouble(f"GET {self.base_url}/api/health says: {last}", self.cloud.tail())
+
+    def _seed(self, stack: Stack) -> State:
+        shop = Shop(self.base_url)
+        admin = Account("admin@mercato.example", secrets.token_urlsafe(12))
+        customer = Account("customer@mercato.example", secrets.token_urlsafe(12))
+        found = stack.state(self.base_url, admin, customer)
+        shop.register(admin.email, admin.password, "Ada Admin")
+        shop.register(customer.email, customer.password, "Carl Customer")
+        promote(found, admin.email)
+        self.goods = open_shelves(shop.login(admin.email, admin.password))
+        shop.close()
+        state.save(found)
+        return found
+
+    @contextlib.contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        self._steps += 1
+        started = time.monotonic()
+        with self.console.status(f"{what} …"):
+            yield
+        self.console.print(f"[green]✔[/] {what} [dim]{time.monotonic() - started:.1f} s[/]")
