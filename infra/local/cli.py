@@ -20,6 +20,7 @@ _COMMANDS = {
     "deploy": ("infra.local.cli", "deploy", "Build and deploy anew to the shop that is running."),
     "demo": ("infra.local.demo.command", "demo", "Tell the shop's stories, good and bad."),
     "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
+    "contract": ("infra.local.cli", "contract", "Generate docs/events.md and the event schemas."),
     "users": ("infra.local.cli", "users", "Accounts: make an admin."),
 }
 
@@ -123,7 +124,7 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
     for line in (
         f"curl -s '{url}/products?q=lamp'",
         f"TOKEN=$(curl -s {url}/users/login {json_header} -d '{login}' | python3 -c '{read_token}')",
-        f'curl -si {url}/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)" {json_header} -d \'{order}\'',
+        f"curl -si {url}/orders {bearer} {json_header} -d '{order}'",
     ):
         console.print("  " + line, soft_wrap=True, markup=False)
     console.print("\nIn another terminal: [bold]make demo[/]. Ctrl-C closes the shop.\n")
@@ -152,6 +153,16 @@ def deploy() -> None:
         console.print(trouble.remedy, markup=False)
         sys.exit(1)
     console.print("[green]✔[/] deployed")
+
+
+@click.command()
+def contract() -> None:
+    """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions."""
+    from infra.local import contract as generated
+    from infra.local.paths import ROOT
+
+    for path in generated.write():
+        click.echo(f"wrote {path.relative_to(ROOT)}")
 
 
 @click.group()

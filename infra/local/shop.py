@@ -16,8 +16,6 @@ Json = dict[str, Any]
 _ATTEMPTS = 8
 _LONGEST_PAUSE = 10.0
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
-# While the first of two equal requests is under way, the second is told so: its answer is one retry away.
-_IN_FLIGHT = frozenset({"request-in-flight", "request-in-progress", "still-in-progress", "order-in-flight"})
 _REFRESH_BEFORE = 60.0
 
 
@@ -142,7 +140,7 @@ class Shop:
             if answer.is_success:
                 return _json(answer) if answer.content else None
             refused = Refused(name, answer.status_code, _problem(answer))
-            if last or not (answer.status_code in _TRY_AGAIN or refused.slug in _IN_FLIGHT):
+            if last or answer.status_code not in _TRY_AGAIN:
                 raise refused
             self._pause(attempt, answer.headers.get("Retry-After"))
         raise AssertionError("unreachable")

@@ -14,7 +14,10 @@ from infra.local.shop import Clock, Refused, Session, ShopError, poll
 IMPORT_ROWS = 200
 ADJUSTMENTS = 40
 _KNOWN_WITHIN = 180.0
+_IMPORT_ATTEMPTS = 3
+_IMPORT_PAUSE = 2.0
 _CATEGORY = "replay"
+_CURRENCY = "GBP"
 
 
 class ImportRefused(ShopError):
@@ -27,8 +30,14 @@ def import_products(
     """Make the products; sku → product id. Importing the same again changes nothing, so a chunk may be repeated."""
 
     def send(chunk: Sequence[Variant]) -> dict[str, str]:
-        report = admin.post("/products/imports", csv=as_csv(chunk), safe=True)
-        if report["refused"]:
+        body = as_csv(chunk)
+        for _ in range(_IMPORT_ATTEMPTS):
+            report = admin.post("/products/imports", csv=body, safe=True)
+            if not report["refused"]:
+                break
+            # An attempt whose answer was lost may still be writing the same rows.
+            admin.shop.clock.sleep(_IMPORT_PAUSE)
+        else:
             first = report["refused"][0]
             raise ImportRefused(f"{len(report['refused'])} products refused; {first['sku']}: {first['reason']}")
         return {product["sku"]: product["product_id"] for product in report["products"]}
@@ -46,10 +55,10 @@ def as_csv(variants: Sequence[Variant]) -> str:
     """The import's format: the price in pounds, exact."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["sku", "name", "category", "price"])
+    writer.writerow(["sku", "name", "category", "price", "currency"])
     for variant in variants:
         pounds, pence = divmod(variant.price, 100)
-        writer.writerow([variant.sku, variant.name, _CATEGORY, f"{pounds}.{pence:02d}"])
+        writer.writerow([variant.sku, variant.name, _CATEGORY, f"{pounds}.{pence:02d}", _CURRENCY])
     return out.getvalue()
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.local.books import SHIPPED, SOLD, OrderFact, is_final
+from infra.local.books import SHIPPED, OrderFact, is_final
 from infra.local.parallel import each
 from infra.local.replay.customers import address_of
 from infra.local.replay.plan import Plan
 from infra.local.replay.rows import Invoice
-from infra.local.shop import Json, Session, Shop, ShopError, TooLate, poll
+from infra.local.shop import Json, Session, ShopError, TooLate
 
 CURRENCY = "GBP"
+AT_REST = SHIPPED | {"cancelled", "needs_attention"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an invoice. `order` is the last view of it, empty where it could not be placed; seconds are real time."""
+    """What became of an invoice. `order` is the last view of it, empty where it could not be placed."""
 
     invoice: Invoice
     order: Json = field(default_factory=dict)
@@ -99,35 +99,28 @@ class Placer:
         self, outcomes: Sequence[Outcome], concurrency: int, within: float, done: Callable[[Any], Any] = lambda _: None
     ) -> list[Outcome]:
         """Wait until what was sold is with the carrier: only then the stock has left the shelf."""
-        with ends_after(next(iter(self.customers.values())).shop, within) as left:
+        clock = next(iter(self.customers.values())).shop.clock
+        deadline = clock.monotonic() + within
 
-            def follow(outcome: Outcome) -> Outcome:
-                if not outcome.placed or outcome.order["status"] not in SOLD:
-                    return outcome
-                session = self.customers[outcome.invoice.customer]
-                try:
-                    order = poll(
-                        lambda: session.get(f"/orders/{outcome.order['order_id']}"),
-                        lambda order: order["status"] not in SOLD or order["status"] in SHIPPED,
-                        what=f"order {outcome.order['order_id']} is shipped",
-                        within=left(),
-                        every=1.0,
-                        clock=session.shop.clock,
-                    )
-                except TooLate as late:
-                    return replace(outcome, order=late.last, trouble=str(late))
-                except ShopError as error:
-                    return replace(outcome, trouble=str(error))
-                return replace(outcome, order=order)
+        def follow(outcome: Outcome) -> Outcome:
+            if not outcome.placed or outcome.order["status"] in AT_REST:
+                return outcome
+            left = max(deadline - clock.monotonic(), 0.0)
+            session = self.customers[outcome.invoice.customer]
+            try:
+                order = session.wait_for_order(outcome.order["order_id"], is_at_rest, what="is shipped", within=left)
+            except TooLate as late:
+                return replace(outcome, order=late.last, trouble=str(late))
+            except ShopError as error:
+                return replace(outcome, trouble=str(error))
+            return replace(outcome, order=order)
 
-            return each(follow, outcomes, concurrency, done)
+        return each(follow, outcomes, concurrency, done)
 
 
-@contextmanager
-def ends_after(shop: Shop, seconds: float) -> Iterator[Callable[[], float]]:
-    """A deadline that many waits share: what is left of it, zero when it has passed."""
-    deadline = shop.clock.monotonic() + seconds
-    yield lambda: max(deadline - shop.clock.monotonic(), 0.0)
+def is_at_rest(order: Json) -> bool:
+    """It holds no stock any more that it will give back or send off by itself."""
+    return order["status"] in AT_REST
 
 
 def has_ended(order: Json) -> bool:

@@ -1,9 +1,8 @@
 """What a replay will do, worked out before the shop hears of it: the invoices, and the products that they need.
 
-The wholesaler's prices change from invoice to invoice, and the shop refuses an order whose price is not the catalogue's. So
-each price of an article is a product of its own, sku `<code>@<pence>/<run>`: 85123A at £2.55 is `85123A@255/3F9A1C`. No
-invoice is altered, no price is averaged, and invoices can be placed side by side. The run's name is in the sku so that
-nobody else's order touches the stock that this run's audit counts.
+Prices change from invoice to invoice, and the shop refuses an order whose price is not the catalogue's. of an article is a product of its own, sku `<code>@<pence>/<run>`: 85123A at £2.55 is `85123A@255/3F9A1C`. No invoice
+is altered, no price is averaged, and invoices can be placed side by side. The run's name is in the sku so that nobody
+else's order touches the stock that this run's audit counts.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Variant:
 
     @property
     def stocked(self) -> int:
-        """What is put on the shelf: all that is sold, and some more, so that the end of the stock is not the end of all."""
+        """What is put on the shelf: all that is sold, and some more, so that an oversale would not go unseen."""
         return self.units + max(20, self.units // 10)
 
 

@@ -1,0 +1,109 @@
+"""Stories that end with a customer who has the goods, some after a fright."""
+
+from __future__ import annotations
+
+from infra.local.books import pounds
+from infra.local.demo.stage import ADDRESS, Stage, describe, is_delivered, is_paid
+from infra.local.demo.telling import Story, Telling
+from infra.local.parallel import each
+from infra.local.shop import Json, Refused
+
+
+def tell_happy_order(stage: Stage, telling: Telling) -> None:
+    lantern = stage.new_product("Storm lantern", pence=1250, stock=10)
+    ada = stage.new_customer("Ada")
+    word = lantern.name.rsplit(" ", 1)[-1]
+    telling.say(f"Ada searches for “{word}”")
+    found = stage.wait_for(
+        lambda: stage.shop.call("GET", "/products", params={"q": word})["items"],
+        lambda items: any(item["product_id"] == lantern.product_id for item in items),
+    )
+    telling.expect("the search finds the lantern", [lantern.product_id], [item["product_id"] for item in found])
+
+    telling.say("she puts two of them into her cart")
+    ada.put(f"/carts/mine/items/{lantern.product_id}", {"quantity": 2})
+    cart = ada.get("/carts/mine")
+    telling.expect("the cart's total, by the server: £25.00", "£25.00", pounds(cart["total"]["amount"]))
+
+    telling.say("and orders what is in it")
+    lines = [{name: line[name] for name in ("product_id", "quantity", "unit_price")} for line in cart["lines"]]
+    order = ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key())
+    order = stage.watch(telling, ada, order, is_paid, "captured")
+    telling.expect("confirmed and captured", ("captured", None), (order["payment_status"], order["reason"]))
+    stage.expect_charged(telling, order)
+    _expect_receipt(stage, telling, ada.email, ada.get("/notifications"), order)
+
+    telling.say("the parcel is on its way")
+    order = stage.watch(telling, ada, order, is_delivered, "delivered")
+    telling.expect("delivered", "delivered", order["status"])
+    telling.check("with a tracking number", bool((order["shipment"] or {}).get("tracking_number")), order["shipment"])
+    emptied = stage.wait_for(lambda: ada.get("/carts/mine")["lines"], lambda left: not left)
+    telling.expect("the cart is empty again", [], emptied)
+    stage.expect_stock(telling, lantern, on_hand=8)
+    telling.end(f"{describe(order)}, two lanterns off the shelf")
+
+
+def _expect_receipt(stage: Stage, telling: Telling, email: str, first_look: Json, order: Json) -> None:
+    """The receipt is both in the app and in the mailbox."""
+    telling.say(f"{first_look['unread_count']} unread notifications; the receipt should be among them")
+    amount = pounds(order["total"]["amount"]).removeprefix("£")
+    mails = stage.wait_for(
+        lambda: stage.mails_to(email), lambda found: any(amount in mail["BodyText"] for mail in found)
+    )
+    receipt = next((mail for mail in mails if amount in mail["BodyText"]), None)
+    telling.check("an e-mail tells the amount", receipt is not None, [mail["Subject"] for mail in mails])
+    if receipt:
+        telling.say(f"“{receipt['Subject']}”, to {email}")
+
+
+def tell_timeout_once(stage: Stage, telling: Telling) -> None:
+    kettle, bob = stage.new_product("Copper kettle", pence=4200, stock=5), stage.new_customer("Bob")
+    telling.say("Bob pays; the provider authorizes it, but its answer is lost on the way")
+    order = stage.order(bob, kettle, 1, token="tok_timeout_once")
+    order = stage.watch(telling, bob, order, is_paid, "captured")
+    telling.expect("the retry finds the authorization: captured", "captured", order["payment_status"])
+    stage.expect_charged(telling, order)
+    telling.end(f"{describe(order)}, charged once")
+
+
+def tell_same_key_twice(stage: Stage, telling: Telling) -> None:
+    mirror, cleo, key = stage.new_product("Brass mirror", 3000, stock=5), stage.new_customer("Cleo"), stage.new_key()
+    telling.say("Cleo's app sends the same order twice at the same moment, with one Idempotency-Key")
+    twins = each(lambda _: stage.order(cleo, mirror, 1, key=key), range(2), concurrency=2)
+    telling.expect("both answers are the same order", 1, len({twin["order_id"] for twin in twins}))
+    order = stage.watch(telling, cleo, twins[0], is_paid, "captured")
+    telling.expect("captured", "captured", order["payment_status"])
+    telling.say("and once more, after it is paid")
+    again = stage.order(cleo, mirror, 1, key=key)
+    telling.expect("the same order again", order["order_id"], again["order_id"])
+    telling.expect("Cleo has one order", 1, len(stage.orders_of(cleo)))
+    stage.expect_charged(telling, order)
+    stage.expect_sold(telling, mirror, 1)
+    telling.end("one order, one charge")
+
+
+def tell_same_key_other_body(stage: Stage, telling: Telling) -> None:
+    vase, dora, key = stage.new_product("Glass vase", 900, stock=5), stage.new_customer("Dora"), stage.new_key()
+    first = stage.order(dora, vase, 1, key=key)
+    telling.say("Dora's app uses the key of her last order for another one")
+    try:
+        stage.order(dora, vase, 3, key=key)
+        telling.check("the second is refused", False, "it was taken")
+    except Refused as refused:
+        telling.expect(
+            "refused: 422 idempotency-key-reused", (422, "idempotency-key-reused"), (refused.status, refused.slug)
+        )
+    order = stage.watch(telling, dora, first, is_paid, "captured")
+    telling.expect("the first order is as it was: one vase", [1], [line["quantity"] for line in order["lines"]])
+    telling.expect("Dora has one order", 1, len(stage.orders_of(dora)))
+    stage.expect_charged(telling, order)
+    stage.expect_sold(telling, vase, 1)
+    telling.end("second refused, first untouched")
+
+
+STORIES = (
+    Story("happy", "A lantern for Ada", "search, cart, order, captured, receipt, delivered", tell_happy_order),
+    Story("timeout-once", "The provider's answer is lost", "a retry cures it, one charge", tell_timeout_once),
+    Story("same-key", "The same order twice at once", "one order, one charge", tell_same_key_twice),
+    Story("same-key-other-body", "A key used for two orders", "the second is refused (422)", tell_same_key_other_body),
+)

@@ -1,0 +1,107 @@
+"""What services promise each other: every event has a schema, every subscription a publisher it can read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import pytest
+
+from infra.local import contract
+from infra.local.contract import Publication, Subscription
+from mercato.events import Event, envelope
+from tests.template import resources_of_type
+
+PUBLICATIONS = contract.publications()
+SUBSCRIPTIONS = contract.subscriptions()
+
+
+def by_type(publication: Publication) -> str:
+    return publication.model.TYPE
+
+
+def by_listener(subscription: Subscription) -> str:
+    return f"{subscription.service}-{subscription.event_type}"
+
+
+def subscribed_in_template() -> dict[str, set[str]]:
+    """By service: the event types of its nested subscription."""
+    found = {}
+    for name, resource in resources_of_type("AWS::CloudFormation::Stack").items():
+        if name.endswith("Subscription"):
+            types = resource["Properties"]["Parameters"]["EventTypes"]
+            found[name.removesuffix("Subscription").lower()] = set(types.split(","))
+    return found
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS, ids=by_type)
+def test_the_example_of_each_event_validates_against_its_generated_schema(publication: Publication) -> None:
+    schema = contract.schema_of(publication.model)
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    data = publication.model.model_validate(publication.model.EXAMPLE).model_dump(mode="json")
+
+    jsonschema.validate(data, schema)
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS, ids=by_type)
+def test_the_schema_refuses_a_field_that_the_model_does_not_have(publication: Publication) -> None:
+    data: dict[str, Any] = publication.model.EXAMPLE | {"surprise": 1}
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, contract.schema_of(publication.model))
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS, ids=by_type)
+def test_the_envelope_can_be_read_back(publication: Publication) -> None:
+    model = publication.model.model_validate(publication.model.EXAMPLE)
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+    sent = envelope(model, service=publication.service, subject="s-1", event_id="e-1", sequence=3, now=now)
+    read = Event.model_validate(json.loads(json.dumps(sent)))
+
+    assert (read.id, read.type, read.subject, read.sequence) == ("e-1", publication.model.TYPE, "s-1", "3")
+    assert read.source == f"mercato.{publication.service}"
+    assert read.time == now
+
+
+def test_no_event_type_is_published_by_two_services() -> None:
+    types = [publication.model.TYPE for publication in PUBLICATIONS]
+
+    assert sorted(types) == sorted(set(types))
+
+
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=by_listener)
+def test_each_subscription_can_read_what_its_publisher_sends(subscription: Subscription) -> None:
+    published = {publication.model.TYPE: publication.model for publication in PUBLICATIONS}
+    assert subscription.event_type in published, f"nobody publishes {subscription.event_type}"
+
+    data = published[subscription.event_type].model_validate(published[subscription.event_type].EXAMPLE)
+
+    subscription.reads.model_validate(data.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=by_listener)
+def test_each_consumer_tolerates_a_field_that_is_new(subscription: Subscription) -> None:
+    model = next(publication.model for publication in PUBLICATIONS if subscription.event_type == publication.model.TYPE)
+
+    subscription.reads.model_validate(model.EXAMPLE | {"new_in_version_2": True})
+
+
+def test_the_template_subscribes_each_consumer_to_exactly_the_events_it_handles() -> None:
+    handled: dict[str, set[str]] = {}
+    for subscription in SUBSCRIPTIONS:
+        handled.setdefault(subscription.service, set()).add(subscription.event_type)
+
+    assert subscribed_in_template() == handled
+
+
+def test_the_generated_files_are_up_to_date() -> None:
+    wanted = contract.files()
+
+    stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    left_over = [path.name for path in contract.SCHEMAS.glob("*.json") if path not in wanted]
+
+    assert (stale, left_over) == ([], []), "run `mercato contract` and look at what changed"

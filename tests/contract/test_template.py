@@ -1,0 +1,111 @@
+"""What the template must keep: exact permissions, a route for every service, a dead-letter queue for every queue."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.template import ROOT, load_template, resources_of_type
+
+FUNCTIONS = resources_of_type("AWS::Serverless::Function")
+METHODS = {"get", "post", "put", "patch", "delete"}
+# Actions for which AWS has no resource to name.
+UNNAMEABLE = {
+    "servicediscovery:DiscoverInstances",
+    "servicediscovery:ListServices",
+    "servicediscovery:ListNamespaces",
+    "sqs:ListQueues",
+    "dynamodb:ListStreams",
+}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "Effect" in node and "Action" in node:
+            yield node
+        for value in node.values():
+            yield from statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from statements(value)
+
+
+def all_templates() -> list[str]:
+    return ["template.yaml", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
+
+
+@pytest.mark.parametrize("path", all_templates())
+def test_no_statement_allows_every_action(path: str) -> None:
+    for statement in statements(load_template(path)):
+        assert [action for action in as_list(statement["Action"]) if "*" in action] == []
+
+
+@pytest.mark.parametrize("path", all_templates())
+def test_a_star_resource_stands_only_where_aws_names_none(path: str) -> None:
+    for statement in statements(load_template(path)):
+        if "*" in as_list(statement.get("Resource", [])):
+            assert set(as_list(statement["Action"])) <= UNNAMEABLE
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_handler_exists_and_its_import_needs_no_environment(name: str) -> None:
+    module, _, attribute = FUNCTIONS[name]["Properties"]["Handler"].rpartition(".")
+
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_has_a_sample_event(name: str) -> None:
+    assert (ROOT / "events" / f"{name}.json").exists()
+
+
+def test_every_service_prefix_takes_all_methods_so_that_its_router_answers_404_and_405() -> None:
+    routes: dict[str, set[str]] = {}
+    for function in FUNCTIONS.values():
+        for event in function["Properties"].get("Events", {}).values():
+            if event["Type"] == "Api":
+                routes.setdefault(event["Properties"]["Path"], set()).add(event["Properties"]["Method"])
+
+    for prefix in (
+        "users",
+        "products",
+        "carts",
+        "orders",
+        "payments",
+        "inventory",
+        "notifications",
+        "shipments",
+        "ops",
+    ):
+        assert routes[f"/api/{prefix}"] == METHODS
+        assert routes[f"/api/{prefix}/{{proxy+}}"] == METHODS
+
+
+def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
+    public = {
+        (event["Properties"]["Method"], event["Properties"]["Path"])
+        for function in FUNCTIONS.values()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api" and event["Properties"].get("Auth", {}).get("Authorizer") == "NONE"
+    }
+    guests = {(method, f"/api/carts/guests{rest}") for method in METHODS for rest in ("", "/{proxy+}")}
+
+    assert public == guests | {
+        ("post", "/api/users"),
+        ("post", "/api/users/{proxy+}"),
+        ("get", "/api/.well-known/jwks.json"),
+        ("get", "/api/products"),
+        ("get", "/api/products/{proxy+}"),
+        ("post", "/api/payments/webhooks/{provider}"),
+        ("post", "/api/shipments/webhooks/{carrier}"),
+        ("post", "/api/shipments/quotes"),
+        ("get", "/api/health"),
+        *((method, "/{proxy+}") for method in METHODS),
+    }

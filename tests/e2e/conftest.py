@@ -1,0 +1,69 @@
+"""The shop, deployed to the local cloud once for all tests of this folder, on ports of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from infra.local import state
+from infra.local.shop import Session, Shop
+from infra.local.state import State
+from infra.local.up import LocalShop
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
+    """Its state goes to a file of its own, so that a shop which runs beside the tests keeps its."""
+    path = tmp_path_factory.mktemp("shop") / "state.json"
+    os.environ["MERCATO_STATE"] = str(path)
+    shop = LocalShop(Console(stderr=True), free_port(), free_port())
+    try:
+        shop.start()
+        yield shop
+    finally:
+        shop.stop()
+        del os.environ["MERCATO_STATE"]
+
+
+@pytest.fixture(scope="session")
+def shop_state(running: LocalShop) -> State:
+    return state.load()
+
+
+@pytest.fixture(scope="session")
+def shop(shop_state: State) -> Iterator[Shop]:
+    client = Shop(shop_state.base_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def admin(shop: Shop, shop_state: State) -> Session:
+    return shop.login(shop_state.admin.email, shop_state.admin.password)
+
+
+@pytest.fixture
+def customer(shop: Shop) -> Session:
+    """A customer whom nobody else uses."""
+    return shop.join(f"{uuid.uuid4()}@example.com", "correct horse battery", "Test Customer")
+
+
+@pytest.fixture(scope="session")
+def real_orders() -> Path:
+    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "online_retail.csv"
+    if not path.exists():
+        pytest.skip(f"the real orders are not at {path}")
+    return path
