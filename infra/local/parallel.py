@@ -12,7 +12,7 @@ def each[A, B](
 ) -> list[B]:
     """The results, in the order of the things. `done` is called in this thread, as they come.
 
-    At the first error, and at Ctrl-C, what has not begun is dropped.
+    At the first error, and at Ctrl-C, what has not begun is dropped, and what has begun is not waited for.
     """
     pool = ThreadPoolExecutor(concurrency)
     try:
@@ -21,4 +21,4 @@ def each[A, B](
             done(future.result())
         return [future.result() for future in futures]
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+_PAUSE = 0.05
 _PATTERN = json.dumps({"source": [{"prefix": "mercato."}]})
 
 
@@ -27,11 +28,13 @@ class Seen:
 class Tap:
     """Counts the distinct events on the bus between entering and leaving the `with` block."""
 
-    def __init__(self, sqs: Any, events: Any, bus: str, name: str) -> None:
+    def __init__(self, sqs: Any, events: Any, bus: str, name: str, wait: int = 1) -> None:
+        """`wait`: seconds that one look into the queue takes while it is empty."""
         self._sqs = sqs
         self._events = events
         self._bus = bus
         self._name = name
+        self._wait = wait
         self._seen: dict[str, Seen] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="tap", daemon=True)
@@ -102,16 +105,17 @@ class Tap:
     def _read(self) -> None:
         while not self._stop.is_set():
             try:
-                self.drain(wait=1)
+                if not self.drain():
+                    self._stop.wait(_PAUSE)
             except (ClientError, BotoCoreError):
                 # The messages stay in the queue; the audit waits for what is missing.
                 self._stop.wait(1)
 
-    def drain(self, wait: int = 0) -> int:
+    def drain(self) -> int:
         """Take one batch off the queue. A message is deleted only after its event is counted."""
-        messages = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=wait).get(
-            "Messages", []
-        )
+        messages = self._sqs.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=self._wait
+        ).get("Messages", [])
         if not messages:
             return 0
         for message in messages:

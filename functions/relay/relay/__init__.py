@@ -1,1 +1,1 @@
-"""The relay service."""
+"""The relay: from the tables' streams to the event bus."""

@@ -7,12 +7,15 @@ import uuid
 from infra.local.books import pounds
 from infra.local.demo.stage import ADDRESS, Product, Stage, describe, is_paid
 from infra.local.demo.telling import Story, Telling
-from infra.local.shop import Json, Refused
+from infra.local.shop import Json, Refused, Session
 
 
-def _expect_cancelled(stage: Stage, telling: Telling, order: Json, product: Product, reason: str) -> None:
+def _expect_cancelled(
+    stage: Stage, telling: Telling, customer: Session, order: Json, product: Product, reason: str
+) -> None:
     telling.expect(f"cancelled: {reason}", ("cancelled", reason), (order["status"], order["reason"]))
-    telling.check("the customer is told why", bool(order["detail"]), order["detail"])
+    notices = stage.notifications_of(customer, "order_cancelled", order["order_id"])
+    telling.expect("the customer is told why, once", [True], [order["detail"] in notice["body"] for notice in notices])
     stage.expect_stock(telling, product, on_hand=product.stock)
     stage.expect_uncharged(telling, order["order_id"])
     telling.end(f"{describe(order)}: “{order['detail']}”")
@@ -23,7 +26,7 @@ def tell_declined_card(stage: Stage, telling: Telling) -> None:
     telling.say("Eve pays with a card that her bank declines")
     order = stage.order(eve, clock, 2, token="tok_declined")
     order = stage.watch(telling, eve, order, is_paid, "cancelled")
-    _expect_cancelled(stage, telling, order, clock, "payment-declined")
+    _expect_cancelled(stage, telling, eve, order, clock, "payment-declined")
 
 
 def tell_out_of_stock(stage: Stage, telling: Telling) -> None:
@@ -31,7 +34,7 @@ def tell_out_of_stock(stage: Stage, telling: Telling) -> None:
     telling.say("three bells are left, and Finn orders five")
     order = stage.order(finn, bell, 5)
     order = stage.watch(telling, finn, order, is_paid, "cancelled")
-    _expect_cancelled(stage, telling, order, bell, "out-of-stock")
+    _expect_cancelled(stage, telling, finn, order, bell, "out-of-stock")
 
 
 def tell_provider_down(stage: Stage, telling: Telling) -> None:
@@ -39,7 +42,7 @@ def tell_provider_down(stage: Stage, telling: Telling) -> None:
     telling.say("the payment provider does not answer, however often it is asked")
     order = stage.order(gus, globe, 1, token="tok_unavailable")
     order = stage.watch(telling, gus, order, is_paid, "cancelled")
-    _expect_cancelled(stage, telling, order, globe, "payment-unavailable")
+    _expect_cancelled(stage, telling, gus, order, globe, "payment-unavailable")
 
 
 def tell_capture_refused(stage: Stage, telling: Telling) -> None:
@@ -49,7 +52,7 @@ def tell_capture_refused(stage: Stage, telling: Telling) -> None:
     order = stage.watch(
         telling, hana, order, lambda seen: seen["status"] in ("cancelled", "needs_attention"), "cancelled"
     )
-    _expect_cancelled(stage, telling, order, lamp, "capture-refused")
+    _expect_cancelled(stage, telling, hana, order, lamp, "capture-refused")
 
 
 def tell_unknown_product(stage: Stage, telling: Telling) -> None:

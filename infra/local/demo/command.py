@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
+import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -62,7 +63,7 @@ def tell(console: Console, stage: Stage, story: Story) -> Telling:
     telling = Telling(console)
     try:
         story.tell(stage, telling)
-    except (ShopError, LookupError, TypeError) as error:
+    except (ShopError, httpx.HTTPError, LookupError, TypeError) as error:
         telling.check("the story could be told to its end", False, f"{type(error).__name__}: {error}")
     return telling
 

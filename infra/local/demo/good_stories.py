@@ -6,7 +6,7 @@ from infra.local.books import pounds
 from infra.local.demo.stage import ADDRESS, Stage, describe, is_delivered, is_paid
 from infra.local.demo.telling import Story, Telling
 from infra.local.parallel import each
-from infra.local.shop import Json, Refused
+from infra.local.shop import Refused, Session
 
 
 def tell_happy_order(stage: Stage, telling: Telling) -> None:
@@ -31,7 +31,7 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     order = stage.watch(telling, ada, order, is_paid, "captured")
     telling.expect("confirmed and captured", ("captured", None), (order["payment_status"], order["reason"]))
     stage.expect_charged(telling, order)
-    _expect_receipt(stage, telling, ada.email, ada.get("/notifications"), order)
+    _expect_receipt(stage, telling, ada, order["order_id"])
 
     telling.say("the parcel is on its way")
     order = stage.watch(telling, ada, order, is_delivered, "delivered")
@@ -43,17 +43,16 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     telling.end(f"{describe(order)}, two lanterns off the shelf")
 
 
-def _expect_receipt(stage: Stage, telling: Telling, email: str, first_look: Json, order: Json) -> None:
-    """The receipt is both in the app and in the mailbox."""
-    telling.say(f"{first_look['unread_count']} unread notifications; the receipt should be among them")
-    amount = pounds(order["total"]["amount"]).removeprefix("£")
-    mails = stage.wait_for(
-        lambda: stage.mails_to(email), lambda found: any(amount in mail["BodyText"] for mail in found)
+def _expect_receipt(stage: Stage, telling: Telling, customer: Session, order_id: str) -> None:
+    """The receipt is both in the app and in the mailbox, once."""
+    receipts = stage.notifications_of(customer, "receipt", order_id)
+    telling.expect("one receipt among the notifications", 1, len(receipts))
+    subject = receipts[0]["subject"]
+    mails = stage.wait_for(lambda: stage.mails_to(customer.email, subject), bool)
+    telling.check(
+        "and one e-mail that names the order", [order_id in mail["BodyText"] for mail in mails] == [True], mails
     )
-    receipt = next((mail for mail in mails if amount in mail["BodyText"]), None)
-    telling.check("an e-mail tells the amount", receipt is not None, [mail["Subject"] for mail in mails])
-    if receipt:
-        telling.say(f"“{receipt['Subject']}”, to {email}")
+    telling.say(f"“{subject}”, to {customer.email}")
 
 
 def tell_timeout_once(stage: Stage, telling: Telling) -> None:

@@ -143,12 +143,23 @@ class Stage:
             last: T = late.last
             return last
 
-    def mails_to(self, email: str) -> list[Json]:
+    def notifications_of(self, customer: Session, kind: str, order_id: str) -> list[Json]:
+        """What the customer is told of an order; it may come a moment later."""
+
+        def look() -> list[Json]:
+            items: list[Json] = customer.get("/notifications")["items"]
+            return [item for item in items if (item["kind"], item["order_id"]) == (kind, order_id)]
+
+        return self.wait_for(look, bool)
+
+    def mails_to(self, email: str, subject: str) -> list[Json]:
         """The e-mails that the local cloud has taken for an address."""
         found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
             "messages"
         ]
-        return [mail for mails in found.values() for mail in mails if email in mail["To"]]
+        return [
+            mail for mails in found.values() for mail in mails if email in mail["To"] and mail["Subject"] == subject
+        ]
 
 
 def describe(order: Json) -> str:

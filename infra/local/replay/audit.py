@@ -10,7 +10,7 @@ from infra.local import books, ledger
 from infra.local.books import Difference, Entry, OrderFact, StockFact
 from infra.local.replay.placing import Outcome
 from infra.local.replay.plan import Plan
-from infra.local.shop import Session, TooLate, poll
+from infra.local.shop import Clock, Session, TooLate, poll
 from infra.local.tap import Seen, within
 
 # A transaction that was under way when the window closed is committed by then.
@@ -55,7 +55,14 @@ class Auditor:
             return books.unsettled(orders, facts.values())
 
         try:
-            poll(read_again, lambda late: not late, what="the stock agrees", within=self.patience, every=1.0)
+            poll(
+                read_again,
+                lambda late: not late,
+                what="the stock agrees",
+                within=self.patience,
+                every=1.0,
+                clock=self.admin.shop.clock,
+            )
         except TooLate:
             # What does not agree is found again by the audit, and named.
             return list(facts.values())
@@ -78,6 +85,7 @@ def audit_bus(
     start: datetime,
     end: datetime,
     patience: float,
+    clock: Clock,
 ) -> Entry:
     """The events of the window: those in the tables against those on the bus, which may come a little later."""
     in_tables = within(written(), start, end)
@@ -86,7 +94,9 @@ def audit_bus(
         return books.audit_events(in_tables, within(received().values(), start, end))
 
     try:
-        return poll(compare, lambda entry: entry.balances, what="the bus has caught up", within=patience, every=0.5)
+        return poll(
+            compare, lambda entry: entry.balances, what="the bus has caught up", within=patience, every=0.5, clock=clock
+        )
     except TooLate as late:
         last: Entry = late.last
         return last

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,7 +63,11 @@ class Settings:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the refused rows (CSV).  [default: .mercato/replay-<run>-refused.csv]",
 )
-@click.option("--run", "run", help="Continue the interrupted run of this name: nothing is placed or stocked twice.")
+@click.option(
+    "--run",
+    "run",
+    help="Continue the interrupted run of this name, with the same FILE and --limit: nothing is done twice.",
+)
 @click.option(
     "--patience",
     default=180,
@@ -100,6 +106,11 @@ def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, r
         entries = _run(console, shop_state, plan, Settings(concurrency, patience))
     except ShopError as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted. --run {run} continues it.")
+        sys.stdout.flush()
+        # A plain exit would wait for the threads, and these for their orders.
+        os._exit(130)
     report.show_books(console, entries)
     if not all(entry.balances for entry in entries):
         raise SystemExit(1)
@@ -126,7 +137,7 @@ def _run(console: Console, shop_state: state.State, plan: Plan, settings: Settin
             auditor = Auditor(admin, plan, product_ids, settings.concurrency, settings.patience)
             entries = auditor.audit(outcomes)
             # What was being written at `end` must be readable before the tables are read.
-            time.sleep(max((end + COMMIT_GRACE - datetime.now(UTC)).total_seconds(), 0))
+            shop.clock.sleep(max((end + COMMIT_GRACE - datetime.now(UTC)).total_seconds(), 0))
             dynamodb = state.client(shop_state, "dynamodb")
             entries.append(
                 audit_bus(
@@ -135,6 +146,7 @@ def _run(console: Console, shop_state: state.State, plan: Plan, settings: Settin
                     start,
                     end,
                     settings.patience,
+                    shop.clock,
                 )
             )
     return [*entries, books.audit_queues(dead_before, ledger.dead_letters(sqs, prefix))]

@@ -81,7 +81,7 @@ def _speed(outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> Tab
             table.add_row(name, *(f"{duration:.2f}" for duration in shown))
     done = sum(outcome.placed for outcome in outcomes)
     lines = sum(len(outcome.invoice.lines) for outcome in outcomes if outcome.placed)
-    table.caption = f"{done:,} orders, {lines:,} lines in {seconds:.0f} s: {done / seconds:.2f} orders/s"
+    table.caption = f"{done:,} orders, {lines:,} lines in {seconds:.0f} s: {done / max(seconds, 0.001):.2f} orders/s"
     table.caption_justify = "left"
     return table
 

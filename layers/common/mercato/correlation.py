@@ -1,4 +1,4 @@
-"""One id from the HTTP request to the last e-mail, in a context variable set and cleared per request, record and task."""
+"""One id from the HTTP request to the last e-mail: in context variables, set and cleared per piece of work."""
 
 from __future__ import annotations
 

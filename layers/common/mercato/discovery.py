@@ -49,17 +49,20 @@ class Registry:
 
     def _refresh(self, service: str, last: list[Instance]) -> list[Instance]:
         try:
-            answer = aws.client("servicediscovery").discover_instances(
-                NamespaceName=self.namespace, ServiceName=service, HealthStatus="HEALTHY_OR_ELSE_ALL"
-            )
+            instances = self._ask(service, "HEALTHY")
+            if not instances and (instances := self._ask(service, "ALL")):
+                log.warning("no instance is healthy, using all", extra={"peer": service})
         except (ClientError, BotoCoreError) as error:
             if not last:
                 raise TransientError(f"cannot look up {service}: {error}") from error
             log.warning("discovery is away, using the last answer", extra={"peer": service, "reason": str(error)})
             instances = last
-        else:
-            instances = [one for found in answer["Instances"] if (one := _instance(found["Attributes"]))]
-        if not instances:
-            return []
-        self._known[service] = (self._now() + _FRESH * random.uniform(0.8, 1.2), instances)
+        if instances:
+            self._known[service] = (self._now() + _FRESH * random.uniform(0.8, 1.2), instances)
         return instances
+
+    def _ask(self, service: str, health: str) -> list[Instance]:
+        answer = aws.client("servicediscovery").discover_instances(
+            NamespaceName=self.namespace, ServiceName=service, HealthStatus=health
+        )
+        return [one for found in answer["Instances"] if (one := _instance(found["Attributes"]))]

@@ -1,8 +1,8 @@
 """An event store on DynamoDB that knows nothing of what it stores.
 
 Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD`
-with the version and the ids of the commands done. An append is one transaction: every event is new, and the head moves
-from the expected version, so that versions have no gaps and one of several writers wins.
+with the version. An append is one transaction: every event is new, and the head moves from the expected version, so
+that versions have no gaps and one of several writers wins. A payload is one JSON string, deflated where it is long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
+import io
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mercato import aws
+from mercato.logs import log
 from relay import publish
 
 
@@ -27,7 +30,8 @@ class Bus:
             raise self.error
         ids = [json.loads(entry["Detail"])["id"] for entry in Entries]
         answers = [
-            {"ErrorCode": self.refuse[one], "ErrorMessage": "no"} if one in self.refuse else {"EventId": one} for one in ids
+            {"ErrorCode": self.refuse[one], "ErrorMessage": "no"} if one in self.refuse else {"EventId": one}
+            for one in ids
         ]
         return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
 
@@ -183,12 +187,17 @@ def test_a_record_that_cannot_even_be_set_aside_is_kept_by_the_stream(
     assert "event-1" in bus.taken, "what comes before the record that is kept is done"
 
 
-def test_each_published_event_is_one_log_line_with_its_correlation_id(
-    bus: Bus, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_published_event_is_one_log_line_with_its_correlation_id(bus: Bus) -> None:
     bus.refuse = {"event-2": "ThrottlingException"}
-    relay(record(1), record(2))
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = io.StringIO()
+    to_text = logging.StreamHandler(written)
+    to_text.setFormatter(log.registered_formatter)
+    logging.getLogger(log.service).addHandler(to_text)
+    try:
+        relay(record(1), record(2))
+    finally:
+        logging.getLogger(log.service).removeHandler(to_text)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(line["event_id"], line["correlation_id"]) for line in lines if line["message"] == "event published"] == [
         ("event-1", "request-0001")
     ]

@@ -1,0 +1,122 @@
+"""Carts over HTTP."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from carts import usecases
+from carts.catalogue import Catalogue
+from carts.domain import MAX_QUANTITY, Cart
+from carts.shop import carts, settings
+from mercato.auth import Caller
+from mercato.client import ServiceClient
+from mercato.clock import utc_now
+from mercato.config import load
+from mercato.discovery import Registry
+from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
+from mercato.money import Money
+
+app = App("carts")
+handler = app.handler
+
+
+@dataclass(frozen=True)
+class PeerSettings:
+    namespace: str
+
+
+class Quantity(Body):
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+
+
+class Merge(Body):
+    guest_cart_id: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class LineView(View):
+    product_id: str
+    name: str
+    quantity: int
+    unit_price: Money
+    line_total: Money
+
+
+class CartView(View):
+    cart_id: str
+    lines: list[LineView]
+    total: Money
+
+    @classmethod
+    def of(cls, cart: Cart) -> CartView:
+        lines = [
+            LineView(
+                product_id=line.product_id,
+                name=line.name,
+                quantity=line.quantity,
+                unit_price=line.unit_price,
+                line_total=line.total,
+            )
+            for line in cart.lines
+        ]
+        return cls(cart_id=cart.cart_id, lines=lines, total=cart.total(settings().currency))
+
+
+@functools.cache
+def catalogue() -> Catalogue:
+    return Catalogue(ServiceClient("products", Registry(load(PeerSettings).namespace)))
+
+
+@app.get("/api/carts/mine", role=CUSTOMER)
+def show_cart(caller: Caller) -> CartView:
+    return CartView.of(usecases.load_customers(caller.user_id, "mine", carts(), utc_now()))
+
+
+@app.put("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
+def put_item(cart_id: str, product_id: str, wanted: Quantity, caller: Caller) -> CartView:
+    now = utc_now()
+    cart = usecases.load_customers(caller.user_id, cart_id, carts(), now)
+    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, carts(), catalogue(), now))
+
+
+@app.delete("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
+def remove_item(cart_id: str, product_id: str, caller: Caller) -> CartView:
+    now = utc_now()
+    cart = usecases.load_customers(caller.user_id, cart_id, carts(), now)
+    return CartView.of(usecases.remove_item(cart, product_id, carts(), now))
+
+
+@app.post("/api/carts/merge", role=CUSTOMER)
+def merge_carts(merge: Merge, caller: Caller) -> CartView:
+    now = utc_now()
+    cart = usecases.load_customers(caller.user_id, "mine", carts(), now)
+    return CartView.of(usecases.merge_carts(merge.guest_cart_id, cart, carts(), now))
+
+
+@app.post("/api/carts/guests", role=PUBLIC)
+def open_guest_cart() -> Response[CartView]:
+    cart = carts().open_guest_cart(usecases.guest_cart_id(secrets.token_hex(24)), utc_now())
+    return Created(CartView.of(cart), f"/api/carts/guests/{cart.cart_id}")
+
+
+@app.get("/api/carts/guests/{cart_id}", role=PUBLIC)
+def show_guest_cart(cart_id: str) -> CartView:
+    return CartView.of(usecases.load_guests(cart_id, carts(), utc_now()))
+
+
+@app.put("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC)
+def put_guest_item(cart_id: str, product_id: str, wanted: Quantity) -> CartView:
+    now = utc_now()
+    cart = usecases.load_guests(cart_id, carts(), now)
+    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, carts(), catalogue(), now))
+
+
+@app.delete("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC)
+def remove_guest_item(cart_id: str, product_id: str) -> CartView:
+    now = utc_now()
+    cart = usecases.load_guests(cart_id, carts(), now)
+    return CartView.of(usecases.remove_item(cart, product_id, carts(), now))

@@ -1,0 +1,23 @@
+"""What carts publishes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mercato.events import EventModel
+
+
+class CartAbandoned(EventModel):
+    """A customer's cart with something in it that nobody has touched for a day; once for each time it is left."""
+
+    TYPE: ClassVar[str] = "cart.abandoned"
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "cart_id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011",
+        "customer_id": "0198d6a4-7c1e-7b52-9f10-3f6d1c2b4a58",
+    }
+
+    cart_id: str
+    customer_id: str
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (CartAbandoned,)

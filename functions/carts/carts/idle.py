@@ -1,0 +1,58 @@
+"""The carts that wait for the sweeper: read by the day of their last touch, and taken out as they are announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from carts.events import CartAbandoned
+from carts.store import SHARDS, cart_key, idle_partition
+from mercato import dynamo, outbox
+from mercato.clock import rfc3339
+from mercato.dynamo import ConditionFailed, Table
+
+# A sweeper that was away for a week still finds them all.
+_DAYS = 8
+
+
+@dataclass(frozen=True)
+class IdleCart:
+    """`waits_as` is its place in the index, which the next touch changes."""
+
+    cart_id: str
+    customer_id: str
+    version: int
+    waits_as: str
+
+
+class IdleCarts:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def untouched_since(self, moment: datetime) -> Iterator[IdleCart]:
+        """Those that nobody has announced yet."""
+        bounds = ("0", f"{rfc3339(moment)}#~")
+        for day in (moment.date() - timedelta(days=back) for back in range(_DAYS)):
+            for shard in range(SHARDS):
+                for item in self._table.query_all(idle_partition(day, shard), index="gsi1", between=bounds):
+                    cart_id = item["pk"].removeprefix(cart_key(""))
+                    yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"])
+
+    def announce(self, cart: IdleCart, now: datetime) -> bool:
+        """Once: it leaves the index in the transaction of its event, unless it was touched or announced meanwhile."""
+        leave = dynamo.update(
+            cart_key(cart.cart_id),
+            "CART",
+            "REMOVE gsi1pk, gsi1sk",
+            "gsi1sk = :waits_as",
+            values={":waits_as": cart.waits_as},
+        )
+        has_lines = bool(self._table.query(cart_key(cart.cart_id), prefix="LINE#", limit=1).items)
+        abandoned = CartAbandoned(cart_id=cart.cart_id, customer_id=cart.customer_id)
+        event = outbox.record(abandoned, service="carts", subject=cart.cart_id, sequence=cart.version, now=now)
+        try:
+            self._table.transact([leave, event] if has_lines else [leave])
+        except ConditionFailed:
+            return False
+        return has_lines

@@ -1,0 +1,57 @@
+"""The Lambda authorizer (type TOKEN): tells API Gateway who holds the access token. It sees public keys only."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.access import Holder, Refused, Verifier
+from gateway.keyring import Keyring, fetch_parameter
+from mercato import config
+from mercato.logs import log
+
+_BEARER = re.compile(r"Bearer ([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+)")
+
+
+@dataclass(frozen=True)
+class Settings:
+    jwks_parameter: str
+    issuer: str
+    audience: str
+
+
+@functools.cache
+def verifier() -> Verifier:
+    settings = config.load(Settings)
+    keys = Keyring(lambda: fetch_parameter(settings.jwks_parameter))
+    return Verifier(keys, settings.issuer, settings.audience)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    try:
+        holder = verifier().verify(_token_in(event))
+    except Refused as refused:
+        log.info("access token refused", extra={"reason": str(refused)})
+        # API Gateway answers 401 to this very message, and 500 to any other.
+        raise Exception("Unauthorized") from None
+    return allow(holder, event["methodArn"])
+
+
+def allow(holder: Holder, method_arn: str) -> dict[str, Any]:
+    """For the whole stage: API Gateway keeps the answer for the token, whatever the token is used for next."""
+    api_arn, stage = method_arn.split("/")[:2]
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api_arn}/{stage}/*"}
+    return {
+        "principalId": holder.user_id,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"user_id": holder.user_id, "role": holder.role, "jti": holder.token_id},
+    }
+
+
+def _token_in(event: dict[str, Any]) -> str:
+    match = _BEARER.fullmatch(event.get("authorizationToken") or "")
+    if match is None:
+        raise Refused("not a bearer token")
+    return match[1]

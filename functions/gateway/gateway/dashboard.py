@@ -1,0 +1,95 @@
+"""The dashboard: three peers asked at once, each part going without where its peer does not answer."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mercato import deadline
+from mercato.client import PeerUnavailable
+from mercato.errors import DomainError, TransientError
+from mercato.http import View
+from mercato.logs import log
+
+RECENT = 5
+_PATIENCE = 4.0  # seconds for all: a shopper would rather see two parts now than three later
+
+
+class Peer(Protocol):
+    def get(self, path: str, *, user_id: str = "") -> Any: ...
+
+
+class Unavailable(View):
+    """In the place of a part whose service does not answer."""
+
+    unavailable: Literal[True] = True
+
+
+class Profile(View):
+    user_id: str
+    email: str
+    name: str
+    role: str
+
+
+class DashboardView(View):
+    user: Profile | Unavailable
+    recent_orders: Annotated[list[dict[str, Any]] | Unavailable, Field(description="The last five, as GET /api/orders")]
+    unread_notifications: int | Unavailable
+
+
+class _Orders(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    items: list[dict[str, Any]]
+
+
+class _Notifications(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    unread_count: int
+
+
+def show_dashboard(user_id: str, *, users: Peer, orders: Peer, notifications: Peer) -> DashboardView:
+    """Never fails for a peer: a part that cannot be had is Unavailable."""
+
+    def read_profile() -> Profile:
+        return _ask(users, f"/api/users/{quote(user_id, safe='')}", user_id, Profile)
+
+    def read_orders() -> list[dict[str, Any]]:
+        return _ask(orders, f"/api/orders?limit={RECENT}", user_id, _Orders).items[:RECENT]
+
+    def count_unread() -> int:
+        return _ask(notifications, "/api/notifications?unread=true&limit=1", user_id, _Notifications).unread_count
+
+    with deadline.at_most(_PATIENCE), ThreadPoolExecutor(max_workers=3) as pool:
+        profile = _start(pool, "user", read_profile)
+        recent = _start(pool, "recent_orders", read_orders)
+        unread = _start(pool, "unread_notifications", count_unread)
+        return DashboardView(user=profile.result(), recent_orders=recent.result(), unread_notifications=unread.result())
+
+
+def _start[T](pool: ThreadPoolExecutor, part: str, read: Callable[[], T]) -> Future[T | Unavailable]:
+    """Each thread gets its own copy of the context, so that correlation and deadline go along."""
+
+    def read_or_go_without() -> T | Unavailable:
+        try:
+            return read()
+        except (TransientError, DomainError) as error:
+            log.warning("dashboard part unavailable", extra={"part": part, "reason": str(error)})
+            return Unavailable()
+
+    return pool.submit(contextvars.copy_context().run, read_or_go_without)
+
+
+def _ask[M: BaseModel](peer: Peer, path: str, user_id: str, model: type[M]) -> M:
+    answer = peer.get(path, user_id=user_id)
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        # Only the shape is told: the answer itself is the customer's own.
+        fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
+        raise PeerUnavailable(f"{path.split('?')[0]} was answered in a shape we cannot read: {fields}") from None

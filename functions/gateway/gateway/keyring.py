@@ -1,0 +1,58 @@
+"""The public keys that access tokens are checked with: kept for five minutes, fetched again for a key not seen yet."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import jwt
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws
+from mercato.errors import TransientError
+from mercato.logs import log
+
+ALGORITHM = "ES256"
+FRESH = 300.0
+PAUSE = 30.0  # the least time between two fetches, however many unknown keys are named to us
+
+
+class Keyring:
+    """`fetch` gives a JWK set as text. Where it fails, the keys at hand stay in use."""
+
+    def __init__(self, fetch: Callable[[], str], now: Callable[[], float] = time.monotonic) -> None:
+        self._fetch = fetch
+        self._now = now
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._asked_at: float | None = None
+
+    def find(self, key_id: str) -> jwt.PyJWK | None:
+        """The key of this name, or None. Raises TransientError where no keys could be had at all."""
+        age = None if self._asked_at is None else self._now() - self._asked_at
+        if age is None or age >= FRESH or (key_id not in self._keys and age >= PAUSE):
+            self._refresh()
+        return self._keys.get(key_id)
+
+    def _refresh(self) -> None:
+        try:
+            self._keys = parse_keys(self._fetch())
+        except (TransientError, ValueError, TypeError, KeyError, jwt.PyJWKError) as error:
+            if not self._keys:
+                raise TransientError(f"no public keys: {error}") from error
+            log.error("the public keys cannot be read, using older ones", extra={"reason": str(error)})
+        self._asked_at = self._now()
+
+
+def parse_keys(text: str) -> dict[str, jwt.PyJWK]:
+    """By key id; only keys of the one algorithm that we take."""
+    usable = [key for key in json.loads(text)["keys"] if (key.get("kty"), key.get("crv")) == ("EC", "P-256")]
+    return {key["kid"]: jwt.PyJWK(key, ALGORITHM) for key in usable}
+
+
+def fetch_parameter(name: str) -> str:
+    try:
+        answer = aws.client("ssm").get_parameter(Name=name)
+    except (ClientError, BotoCoreError) as error:
+        raise TransientError(f"reading {name}: {error}") from error
+    return str(answer["Parameter"]["Value"])

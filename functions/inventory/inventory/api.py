@@ -1,0 +1,102 @@
+"""HTTP routes of inventory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from inventory import usecases
+from inventory.domain import MAX_QUANTITY, Adjusted, Adjustment, Adjustments
+from inventory.settings import store
+from mercato import clock
+from mercato.auth import Caller
+from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
+from mercato.ids import derived_id, fingerprint
+
+MAX_BULK = 40
+_MAX_ID = 64
+
+
+def _not_zero(delta: int) -> int:
+    if delta == 0:
+        raise ValueError("must not be 0")
+    return delta
+
+
+ProductId = Annotated[str, Field(min_length=1, max_length=_MAX_ID)]
+Delta = Annotated[int, Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_not_zero)]
+Reason = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class AdjustStock(Body):
+    delta: Delta
+    reason: Reason
+
+
+class AdjustOne(Body):
+    product_id: ProductId
+    delta: Delta
+    reason: Reason
+
+
+class AdjustMany(Body):
+    adjustments: Annotated[list[AdjustOne], Field(min_length=1, max_length=MAX_BULK)]
+
+
+class StockView(View):
+    product_id: str
+    on_hand: int
+    reserved: int
+    available: int
+
+
+class AdjustedView(View):
+    product_id: str
+    on_hand: int
+    available: int
+
+
+class AdjustedManyView(View):
+    adjustments: list[AdjustedView]
+
+
+app = App("inventory")
+handler = app.handler
+
+
+@app.get("/api/inventory/{product_id}", role=(CUSTOMER, ADMIN, PEER))
+def show_stock(product_id: str) -> StockView:
+    stock = usecases.find_stock(product_id, store())
+    return StockView(
+        product_id=stock.product_id, on_hand=stock.on_hand, reserved=stock.reserved, available=stock.available
+    )
+
+
+@app.post("/api/inventory/adjustments", role=ADMIN)
+def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> Response[AdjustedManyView]:
+    """Up to forty products, all or none. A retry with the same key gets the first answer."""
+    parts = tuple(Adjustment(part.product_id, part.delta, part.reason) for part in body.adjustments)
+    results = usecases.adjust(_request(parts, caller, key), store())
+    return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
+
+
+@app.post("/api/inventory/{product_id}/adjustments", role=ADMIN)
+def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: IdempotencyKey) -> Response[AdjustedView]:
+    part = Adjustment(product_id, body.delta, body.reason)
+    (result,) = usecases.adjust(_request((part,), caller, key), store())
+    return Created(_view(result), f"/api/inventory/{product_id}")
+
+
+def _request(parts: tuple[Adjustment, ...], caller: Caller, key: str) -> Adjustments:
+    return Adjustments(
+        adjustment_id=derived_id("adjustment", caller.user_id, key),
+        fingerprint=fingerprint([vars(part) for part in parts]),
+        actor=caller.user_id,
+        parts=parts,
+        at=clock.utc_now(),
+    )
+
+
+def _view(result: Adjusted) -> AdjustedView:
+    return AdjustedView(product_id=result.product_id, on_hand=result.on_hand, available=result.available)

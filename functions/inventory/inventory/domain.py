@@ -1,0 +1,225 @@
+"""Stock: what is on hand, what of it is reserved, and the levels at which the shop must be told.
+
+available = on_hand − reserved, and never below zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mercato.errors import Conflict, Invalid, NotFound
+
+LOW_AT = 5
+MAX_QUANTITY = 10**9
+_NAMED = 20
+
+
+class Level(StrEnum):
+    """What the available count means to the shop: above the threshold, at or below it, or nothing."""
+
+    OK = "ok"
+    LOW = "low"
+    OUT = "out"
+
+
+@dataclass(frozen=True)
+class Line:
+    product_id: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """`available` is None where we do not know the product at all."""
+
+    product_id: str
+    requested: int
+    available: int | None
+
+
+class OutOfStock(Conflict):
+    """At least one line asks for more than is available; nothing stays reserved."""
+
+    def __init__(self, short: Sequence[Shortage]) -> None:
+        named = [f"{found.product_id} (asked {found.requested}, {found.available} left)" for found in short[:_NAMED]]
+        more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+        super().__init__(
+            f"Not enough stock of {', '.join(named)}{more}.",
+            products=[
+                {"product_id": found.product_id, "requested": found.requested, "available": found.available}
+                for found in short
+            ],
+        )
+        self.short = tuple(short)
+
+
+class UnknownProduct(NotFound):
+    """Inventory has not heard of the product (yet)."""
+
+    def __init__(self, product_ids: Sequence[str]) -> None:
+        named = ", ".join(product_id[:80] for product_id in product_ids[:_NAMED])
+        more = f" and {len(product_ids) - _NAMED} more" if len(product_ids) > _NAMED else ""
+        super().__init__(f"There is no stock item for {named}{more}.", product_ids=list(product_ids))
+        self.product_ids = tuple(product_ids)
+
+
+class BelowZero(Conflict):
+    """The adjustment would take away what is not there, or is reserved for an order."""
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key was used before, for something else."""
+
+
+class DuplicateProduct(Invalid):
+    """One product stands twice in one bulk adjustment."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """`version` counts every change, `entries` those of on_hand, each of which has a ledger entry."""
+
+    product_id: str
+    on_hand: int = 0
+    reserved: int = 0
+    version: int = 0
+    entries: int = 0
+    level: Level = Level.OUT
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+@dataclass(frozen=True)
+class Movement:
+    """A change to one stock item, as differences."""
+
+    product_id: str
+    on_hand: int = 0
+    reserved: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+def hold(line: Line) -> Movement:
+    return Movement(line.product_id, reserved=line.quantity)
+
+
+def let_go(line: Line) -> Movement:
+    return Movement(line.product_id, reserved=-line.quantity)
+
+
+def hand_over(line: Line) -> Movement:
+    """The goods leave: what was reserved is no longer here. Nothing changes for the next customer."""
+    return Movement(line.product_id, on_hand=-line.quantity, reserved=-line.quantity)
+
+
+def level_of(available: int, low_at: int) -> Level:
+    if available <= 0:
+        return Level.OUT
+    return Level.LOW if available <= low_at else Level.OK
+
+
+def bounds(level: Level, low_at: int) -> tuple[int, int | None]:
+    """The least and the most that is available at a level; None is no limit."""
+    return {Level.OK: (low_at + 1, None), Level.LOW: (1, low_at), Level.OUT: (0, 0)}[level]
+
+
+def crossing(stock: Stock, movement: Movement, low_at: int) -> Level | None:
+    """The level that this movement leads to, or None where it stays the same."""
+    level = level_of(stock.available + movement.available, low_at)
+    return None if level is stock.level else level
+
+
+def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """One line per product, in the order of the product ids, so that the same order always makes the same chunks."""
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+    return tuple(Line(product_id, quantity) for product_id, quantity in sorted(quantities.items()))
+
+
+def shortages(lines: Iterable[Line], stocks: Mapping[str, Stock]) -> list[Shortage]:
+    """The lines that cannot be had, with what could be."""
+    found = []
+    for line in lines:
+        stock = stocks.get(line.product_id)
+        if stock is None or stock.available < line.quantity:
+            found.append(Shortage(line.product_id, line.quantity, stock.available if stock else None))
+    return found
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """One product's part of an adjustment: how much, why."""
+
+    product_id: str
+    delta: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Adjustments:
+    """One request to adjust stock, all of it or nothing; `actor` is who asked."""
+
+    adjustment_id: str
+    fingerprint: str
+    actor: str
+    parts: tuple[Adjustment, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A product's stock as an adjustment left it."""
+
+    product_id: str
+    on_hand: int
+    available: int
+
+
+def check_distinct(parts: Sequence[Adjustment]) -> None:
+    seen: set[str] = set()
+    for part in parts:
+        if part.product_id in seen:
+            raise DuplicateProduct(f"{part.product_id} stands twice; add the two up.", product_id=part.product_id)
+        seen.add(part.product_id)
+
+
+def adjust(stock: Stock, part: Adjustment) -> Adjusted:
+    """What the stock will be; says no where reserved goods would be taken away."""
+    if stock.available + part.delta < 0:
+        raise BelowZero(
+            f"{part.product_id} has {stock.available} available; {-part.delta} cannot be taken away.",
+            product_id=part.product_id,
+            available=stock.available,
+        )
+    return Adjusted(part.product_id, stock.on_hand + part.delta, stock.available + part.delta)
+
+
+def adjust_all(stocks: Mapping[str, Stock], parts: Sequence[Adjustment]) -> list[Adjusted]:
+    unknown = [part.product_id for part in parts if part.product_id not in stocks]
+    if unknown:
+        raise UnknownProduct(unknown)
+    return [adjust(stocks[part.product_id], part) for part in parts]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Whether the ledger proves the stock: the sum of its entries is what is on hand, and none is missing."""
+
+    product_id: str
+    on_hand: int
+    entries: int
+    ledger_sum: int
+    ledger_entries: int
+
+    @property
+    def balanced(self) -> bool:
+        return self.on_hand == self.ledger_sum and self.entries == self.ledger_entries

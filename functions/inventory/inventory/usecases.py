@@ -1,0 +1,158 @@
+"""What inventory does. Every function may run twice, at once, or die in the middle: what it has done is in the store,
+and whoever comes next goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from inventory import domain, reservation
+from inventory.domain import Adjusted, Adjustments, Audit, Line, Shortage, Stock, UnknownProduct
+from inventory.reservation import NotReserved, Reservation, State, Step
+from inventory.store import AdjustmentExists, ReservationMoved, StockMoved
+from mercato.errors import TransientError
+
+# Each attempt sees the stock as it was at the last refusal, so losing this often means a product that everybody wants.
+_ATTEMPTS = 12
+
+
+class Stocks(Protocol):
+    """The store, as the use cases need it."""
+
+    def stock(self, product_id: str) -> Stock | None: ...
+    def stocks(self, product_ids: Iterable[str]) -> dict[str, Stock]: ...
+    def open_stock(self, product_id: str) -> None: ...
+    def reservation(self, order_id: str) -> Reservation | None: ...
+    def take(self, step: Step, seen: Mapping[str, Stock], now: datetime) -> None: ...
+    def adjustment(self, adjustment_id: str) -> tuple[str, list[Adjusted]] | None: ...
+    def adjust(self, request: Adjustments, seen: Mapping[str, Stock], results: list[Adjusted]) -> None: ...
+    def audit(self, product_id: str) -> Audit | None: ...
+
+
+class _Short(Exception):
+    """The lines not yet held cannot all be had."""
+
+    def __init__(self, short: list[Shortage]) -> None:
+        super().__init__(f"{len(short)} lines cannot be had")
+        self.short = tuple(short)
+
+
+def open_stock(product_id: str, stocks: Stocks) -> None:
+    stocks.open_stock(product_id)
+
+
+def find_stock(product_id: str, stocks: Stocks) -> Stock:
+    stock = stocks.stock(product_id)
+    if stock is None:
+        raise UnknownProduct([product_id])
+    return stock
+
+
+def reserve(order_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime) -> None:
+    """All lines or none. Twice is once; after a release or a refusal it fails, each time alike."""
+    current = Reservation(order_id, domain.merge(lines))
+    while current.state in (State.NEW, State.RESERVING):
+        try:
+            current = _take(reservation.hold_next, current, stocks, now)
+        except _Short as found:
+            current = _refuse(current, found.short, stocks, now)
+    if current.state in (State.RELEASING, State.RELEASED):
+        _let_go_all(current, "refused", stocks, now)
+        raise reservation.refused(current)
+
+
+def release(order_id: str, reason: str, stocks: Stocks, now: datetime) -> None:
+    """Nothing is held for the order afterwards, and nothing can be: where nothing was, this leaves the tombstone."""
+    _let_go_all(stocks.reservation(order_id) or Reservation(order_id), reason, stocks, now)
+
+
+def commit_shipped(order_id: str, stocks: Stocks, now: datetime) -> None:
+    """The order's goods leave on_hand, once."""
+    current = stocks.reservation(order_id)
+    if current is None:
+        raise NotReserved(f"Order {order_id} shipped, but nothing was ever reserved for it.")
+    while current.state is not State.SHIPPED:
+        current = _take(reservation.hand_over_next, current, stocks, now)
+
+
+def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
+    """All parts or nothing. The same request again gets the first answer; another with its key is refused."""
+    domain.check_distinct(request.parts)
+    seen: dict[str, Stock] = {}
+    for _ in range(_ATTEMPTS):
+        done = stocks.adjustment(request.adjustment_id)
+        if done is not None:
+            return _same_request(request, *done)
+        if not seen:
+            seen = stocks.stocks(part.product_id for part in request.parts)
+        results = domain.adjust_all(seen, request.parts)
+        try:
+            stocks.adjust(request, seen, results)
+        except StockMoved as moved:
+            seen |= {product_id: stock for product_id, stock in moved.stocks.items() if stock}
+        except AdjustmentExists:
+            seen = {}
+        else:
+            return results
+    raise TransientError("the stock to be adjusted moves too fast")
+
+
+def audit(product_id: str, stocks: Stocks) -> Audit:
+    """Does the ledger add up to what is on hand?"""
+    found = stocks.audit(product_id)
+    if found is None:
+        raise UnknownProduct([product_id])
+    return found
+
+
+def _same_request(request: Adjustments, fingerprint: str, results: list[Adjusted]) -> list[Adjusted]:
+    if fingerprint != request.fingerprint:
+        raise domain.IdempotencyKeyReused("This Idempotency-Key was used for another adjustment; use a new one.")
+    return results
+
+
+def _refuse(current: Reservation, short: tuple[Shortage, ...], stocks: Stocks, now: datetime) -> Reservation:
+    """Write the refusal down, so that a late or second attempt is refused alike, and undo the last chunk with it."""
+    why = reservation.refusal_of(short).slug()
+    return _take(lambda now_at: reservation.let_go_next(now_at, why, short), current, stocks, now)
+
+
+def _let_go_all(current: Reservation, reason: str, stocks: Stocks, now: datetime) -> None:
+    while current.state is not State.RELEASED:
+        current = _take(lambda now_at: reservation.let_go_next(now_at, reason), current, stocks, now)
+
+
+def _take(decide: Callable[[Reservation], Step], current: Reservation, stocks: Stocks, now: datetime) -> Reservation:
+    """One step. Returns the reservation after it, or as somebody else has moved it meanwhile."""
+    step, seen = decide(current), dict[str, Stock]()
+    for _ in range(_ATTEMPTS):
+        try:
+            stocks.take(step, seen, now)
+        except ReservationMoved:
+            moved = stocks.reservation(current.order_id)
+            return current if moved is None else moved
+        except StockMoved as moved_stock:
+            seen |= {product_id: stock for product_id, stock in moved_stock.stocks.items() if stock}
+            if any(_cannot(movement, moved_stock.stocks) for movement in step.movements):
+                _raise_short(current, stocks)
+        else:
+            return step.after
+    raise TransientError(f"the stock of order {current.order_id} moves too fast")
+
+
+def _cannot(movement: domain.Movement, stocks: Mapping[str, Stock | None]) -> bool:
+    """The stock that was found there, if any was, does not allow this."""
+    if movement.product_id not in stocks:
+        return False
+    stock = stocks[movement.product_id]
+    return stock is None or stock.available + movement.available < 0
+
+
+def _raise_short(current: Reservation, stocks: Stocks) -> None:
+    """Name every line that is short, not only the first; returns where there is enough again meanwhile."""
+    wanted = current.not_held
+    short = domain.shortages(wanted, stocks.stocks(line.product_id for line in wanted))
+    if short:
+        raise _Short(short)

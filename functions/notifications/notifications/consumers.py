@@ -1,0 +1,154 @@
+"""What the customer is told of. Every function is done once per event: the inbox marker is written with its effect."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mercato import config
+from mercato.clock import utc_now
+from mercato.consumer import Consumer
+from mercato.dynamo import Table
+from mercato.events import Event, Reads
+from mercato.money import Money
+from notifications import texts, usecases
+from notifications.domain import Contact, Kind, Text
+from notifications.mailer import SesMailer
+from notifications.store import NotificationStore
+
+consumer = Consumer("notifications")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    from_address: str
+
+
+@functools.cache
+def ports() -> tuple[NotificationStore, SesMailer]:
+    settings = config.load(Settings)
+    return NotificationStore(Table(settings.table_name)), SesMailer(settings.from_address)
+
+
+class UserRegistered(Reads):
+    user_id: str
+    email: str
+    name: str
+
+
+class Line(Reads):
+    name: str
+    quantity: int
+
+
+class OrderConfirmed(Reads):
+    order_id: str
+    customer_id: str
+    total: Money
+    lines: list[Line]
+
+
+class OrderShipped(Reads):
+    order_id: str
+    customer_id: str
+    carrier: str
+    tracking_number: str
+
+
+class OrderCancelled(Reads):
+    order_id: str
+    customer_id: str
+    detail: str
+
+
+class PaymentCompleted(Reads):
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+
+
+class PaymentFailed(Reads):
+    order_id: str
+    customer_id: str
+    amount: Money
+    detail: str
+
+
+class PaymentRefunded(Reads):
+    order_id: str
+    customer_id: str
+    amount: Money
+    reason: str
+
+
+@consumer.on("user.registered")
+def welcome(event: Event, data: UserRegistered) -> None:
+    store, mailer = ports()
+    contact = Contact(data.user_id, data.email, data.name)
+    text = texts.welcome(data.name)
+    usecases.welcome_user(contact, text, event.id, event.time, store=store, mailer=mailer, now=utc_now())
+
+
+@consumer.on("order.confirmed")
+def tell_confirmed(event: Event, data: OrderConfirmed) -> None:
+    lines = [(line.quantity, line.name) for line in data.lines]
+    _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.order_id, data.total, lines))
+
+
+@consumer.on("payment.completed")
+def send_receipt(event: Event, data: PaymentCompleted) -> None:
+    _tell(event, data, Kind.RECEIPT, lambda name: texts.receipt(name, data.order_id, data.payment_id, data.amount))
+
+
+@consumer.on("payment.failed")
+def alert_payment_failed(event: Event, data: PaymentFailed) -> None:
+    _tell(
+        event,
+        data,
+        Kind.PAYMENT_FAILED,
+        lambda name: texts.payment_failed(name, data.order_id, data.amount, data.detail),
+    )
+
+
+@consumer.on("order.shipped")
+def tell_shipped(event: Event, data: OrderShipped) -> None:
+    _tell(
+        event,
+        data,
+        Kind.ORDER_SHIPPED,
+        lambda name: texts.order_shipped(name, data.order_id, data.carrier, data.tracking_number),
+    )
+
+
+@consumer.on("order.cancelled")
+def tell_cancelled(event: Event, data: OrderCancelled) -> None:
+    _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.order_id, data.detail))
+
+
+@consumer.on("payment.refunded")
+def tell_refunded(event: Event, data: PaymentRefunded) -> None:
+    _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.order_id, data.amount, data.reason))
+
+
+AboutOrder = OrderConfirmed | OrderShipped | OrderCancelled | PaymentCompleted | PaymentFailed | PaymentRefunded
+
+
+def _tell(event: Event, data: AboutOrder, kind: Kind, write: Callable[[str], Text]) -> None:
+    store, mailer = ports()
+    usecases.notify_user(
+        data.customer_id,
+        kind,
+        write,
+        event.id,
+        event.time,
+        order_id=data.order_id,
+        store=store,
+        mailer=mailer,
+        now=utc_now(),
+    )
+
+
+handler = consumer.handler

@@ -1,0 +1,130 @@
+"""What a notification is, what may become of it, and how sure we are that its e-mail goes out once."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from mercato.errors import NotFound
+
+
+class NotificationNotFound(NotFound):
+    """There is no such notification, or it is another user's."""
+
+
+class Kind(StrEnum):
+    WELCOME = "welcome"
+    ORDER_CONFIRMED = "order_confirmed"
+    RECEIPT = "receipt"
+    PAYMENT_FAILED = "payment_failed"
+    ORDER_SHIPPED = "order_shipped"
+    ORDER_CANCELLED = "order_cancelled"
+    REFUND = "refund"
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    IN_APP = "in_app"
+
+
+class Status(StrEnum):
+    PENDING = "pending"  # written, and to be sent
+    SENDING = "sending"  # claimed: an attempt is under way, or was cut off
+    SENT = "sent"
+    FAILED = "failed"
+
+
+# SES has no idempotency key, so an attempt that was cut off after the mail was handed over cannot be told from one cut
+# off before. What speaks of money or goods is then sent again: twice is better than never. A welcome is not.
+AT_MOST_ONCE = frozenset({Kind.WELCOME})
+
+# Longer than an invocation lives, and shorter than the queue hides a message, so that a redelivery finds it over.
+CLAIM_LASTS = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Contact:
+    user_id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Without e-mail, everything is still listed in the app."""
+
+    email: bool = True
+
+
+@dataclass(frozen=True)
+class Text:
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Notification:
+    notification_id: str
+    user_id: str
+    kind: Kind
+    channel: Channel
+    status: Status
+    subject: str
+    body: str
+    order_id: str | None
+    created_at: datetime
+    is_read: bool = False
+    claimed_until: datetime | None = None
+
+
+class NextStep(StrEnum):
+    NOTHING = "nothing"  # it is sent, or will never be
+    SEND = "send"
+    WAIT = "wait"  # somebody else is sending it
+    GIVE_UP = "give_up"  # it may have been sent, and must not be sent twice
+
+
+def notification_id(event_id: str, kind: Kind, at: datetime) -> str:
+    """The same event and kind always give the same id, and ids sort by the event's time (UUID version 8, RFC 9562)."""
+    digest = hashlib.sha256(f"{len(event_id)}:{event_id}{kind}".encode()).digest()
+    random_bits = int.from_bytes(digest[:10]) & (2**74 - 1)
+    millis = int(at.timestamp() * 1000) & (2**48 - 1)
+    value = millis << 80 | 0x8 << 76 | (random_bits >> 62) << 64 | 0b10 << 62 | random_bits & (2**62 - 1)
+    return str(uuid.UUID(int=value))
+
+
+def compose(
+    contact: Contact,
+    preferences: Preferences,
+    kind: Kind,
+    text: Text,
+    *,
+    event_id: str,
+    order_id: str | None,
+    at: datetime,
+) -> Notification:
+    return Notification(
+        notification_id=notification_id(event_id, kind, at),
+        user_id=contact.user_id,
+        kind=kind,
+        channel=Channel.EMAIL if preferences.email else Channel.IN_APP,
+        # In the app, being listed is being sent.
+        status=Status.PENDING if preferences.email else Status.SENT,
+        subject=text.subject,
+        body=text.body,
+        order_id=order_id,
+        created_at=at,
+    )
+
+
+def next_step(notification: Notification, now: datetime) -> NextStep:
+    if notification.status in (Status.SENT, Status.FAILED):
+        return NextStep.NOTHING
+    if notification.status is Status.PENDING:
+        return NextStep.SEND
+    if notification.claimed_until is not None and now < notification.claimed_until:
+        return NextStep.WAIT
+    return NextStep.GIVE_UP if notification.kind in AT_MOST_ONCE else NextStep.SEND

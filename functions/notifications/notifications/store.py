@@ -1,0 +1,224 @@
+"""The notifications table. Nothing else knows its keys.
+
+pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
+pk=USER#<user>  sk=CONTACT               e-mail address and name, as registered
+pk=USER#<user>  sk=PREFERENCES
+pk=USER#<user>  sk=UNREAD                how many are unread; moves in the transactions that make and read them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mercato import dynamo, inbox, outbox
+from mercato.clock import epoch, rfc3339
+from mercato.dynamo import ConditionFailed, Item, Table, Write
+from mercato.events import EventModel
+from mercato.paging import decode_cursor, encode_cursor
+from notifications.domain import (
+    Channel,
+    Contact,
+    Kind,
+    Notification,
+    NotificationNotFound,
+    Preferences,
+    Status,
+)
+from notifications.events import NotificationFailed, NotificationSent
+
+_NAMES = {"#status": "status"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    items: list[Notification]
+    next_cursor: str | None
+    unread_count: int
+
+
+class NotificationStore:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find_reader(self, user_id: str) -> tuple[Contact | None, Preferences]:
+        pk = _user(user_id)
+        found = {item["sk"]: item for item in self._table.get_many([(pk, "CONTACT"), (pk, "PREFERENCES")])}
+        contact = found.get("CONTACT")
+        return (
+            Contact(user_id, contact["email"], contact["name"]) if contact else None,
+            Preferences(found["PREFERENCES"]["email"]) if "PREFERENCES" in found else Preferences(),
+        )
+
+    def save_preferences(self, user_id: str, preferences: Preferences) -> None:
+        self._table.write(dynamo.put({"pk": _user(user_id), "sk": "PREFERENCES", "email": preferences.email}))
+
+    def add(self, notification: Notification, event_id: str, now: datetime, *, contact: Contact | None = None) -> bool:
+        """Once per event: the notification, the count of unread ones, and the contact where it is new.
+
+        False where the event was handled before.
+        """
+        writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
+        if contact is not None:
+            key = {"pk": _user(contact.user_id), "sk": "CONTACT"}
+            writes.append(dynamo.put(key | {"email": contact.email, "name": contact.name}))
+        if notification.status is Status.SENT:
+            writes.append(_announce(_sent(notification), now))
+        try:
+            return inbox.once(self._table, event_id, writes, now)
+        except ConditionFailed as failed:
+            if failed.index != 0:
+                raise
+            return False  # the notification outlives its inbox marker: the event was redriven long after
+
+    def get(self, user_id: str, notification_id: str) -> Notification:
+        item = self._table.get(_user(user_id), _key(notification_id))
+        if item is None:
+            raise NotificationNotFound("There is no such notification.")
+        return _notification(item)
+
+    def claim(self, notification: Notification, now: datetime, until: datetime) -> bool:
+        """Only one attempt holds the claim; it is free again when it has run out."""
+        return self._settle(
+            notification,
+            "SET #status = :sending, claimed_until = :until",
+            "#status = :pending OR (#status = :sending AND claimed_until <= :now)",
+            {":sending": Status.SENDING, ":pending": Status.PENDING, ":until": epoch(until), ":now": epoch(now)},
+        )
+
+    def release(self, notification: Notification, until: datetime) -> bool:
+        """The attempt surely sent nothing: the next one need not wait."""
+        return self._settle(
+            notification,
+            "SET #status = :pending REMOVE claimed_until",
+            "#status = :sending AND claimed_until = :until",
+            {":pending": Status.PENDING, ":sending": Status.SENDING, ":until": epoch(until)},
+        )
+
+    def mark_sent(self, notification: Notification, until: datetime, now: datetime) -> bool:
+        return self._close(notification, Status.SENT, until, _announce(_sent(notification), now))
+
+    def mark_failed(self, notification: Notification, until: datetime, reason: str, now: datetime) -> bool:
+        failed = NotificationFailed(**_facts(notification), reason=reason)
+        return self._close(notification, Status.FAILED, until, _announce(failed, now))
+
+    def list_page(self, user_id: str, *, unread: bool, limit: int, cursor: str | None) -> Listed:
+        """Newest first."""
+        if unread:
+            start = decode_cursor(cursor, gsi1pk=f"UNREAD#{user_id}", pk=_user(user_id))
+            page = self._table.query(f"UNREAD#{user_id}", index="gsi1", limit=limit, start=start, forward=False)
+        else:
+            start = decode_cursor(cursor, pk=_user(user_id))
+            page = self._table.query(_user(user_id), prefix="N#", limit=limit, start=start, forward=False)
+        count = self._table.get(_user(user_id), "UNREAD", consistent=False)
+        return Listed(
+            [_notification(item) for item in page.items],
+            encode_cursor(page.next_key),
+            count["unread"] if count else 0,
+        )
+
+    def mark_read(self, user_id: str, notification_id: str) -> None:
+        """Reading what is read changes nothing."""
+        read = dynamo.update(
+            _user(user_id),
+            _key(notification_id),
+            "SET is_read = :yes REMOVE gsi1pk, gsi1sk",
+            "is_read = :no",
+            values={":yes": True, ":no": False},
+        )
+        try:
+            self._table.transact([read, _count_unread(user_id, -1)])
+        except ConditionFailed as failed:
+            if failed.item is None:
+                raise NotificationNotFound("There is no such notification.") from None
+
+    def _settle(
+        self, notification: Notification, expression: str, condition: str, values: dict[str, str | int]
+    ) -> bool:
+        key = _user(notification.user_id), _key(notification.notification_id)
+        try:
+            self._table.write(dynamo.update(*key, expression, condition, names=_NAMES, values=values))
+        except ConditionFailed:
+            return False
+        return True
+
+    def _close(self, notification: Notification, status: Status, until: datetime, announcement: Write) -> bool:
+        """False where the claim has passed to another attempt, which closes it instead."""
+        close = dynamo.update(
+            _user(notification.user_id),
+            _key(notification.notification_id),
+            "SET #status = :status REMOVE claimed_until",
+            "#status = :sending AND claimed_until = :until",
+            names=_NAMES,
+            values={":status": status, ":sending": Status.SENDING, ":until": epoch(until)},
+        )
+        try:
+            self._table.transact([close, announcement])
+        except ConditionFailed:
+            return False
+        return True
+
+
+def _user(user_id: str) -> str:
+    return f"USER#{user_id}"
+
+
+def _key(notification_id: str) -> str:
+    return f"N#{notification_id}"
+
+
+def _count_unread(user_id: str, by: int) -> Write:
+    return dynamo.update(_user(user_id), "UNREAD", "ADD unread :by", values={":by": by})
+
+
+def _announce(event: NotificationSent | NotificationFailed, now: datetime) -> Write:
+    """The only event of its notification, hence sequence 1."""
+    data: EventModel = event
+    return outbox.record(data, service="notifications", subject=event.notification_id, sequence=1, now=now)
+
+
+def _facts(notification: Notification) -> dict[str, str]:
+    return {
+        "notification_id": notification.notification_id,
+        "user_id": notification.user_id,
+        "channel": notification.channel.value,
+        "kind": notification.kind.value,
+    }
+
+
+def _sent(notification: Notification) -> NotificationSent:
+    return NotificationSent(**_facts(notification))
+
+
+def _item(notification: Notification) -> Item:
+    return {
+        "pk": _user(notification.user_id),
+        "sk": _key(notification.notification_id),
+        "gsi1pk": f"UNREAD#{notification.user_id}",
+        "gsi1sk": notification.notification_id,
+        "kind": notification.kind,
+        "channel": notification.channel,
+        "status": notification.status,
+        "subject": notification.subject,
+        "body": notification.body,
+        "order_id": notification.order_id,
+        "created_at": rfc3339(notification.created_at),
+        "is_read": notification.is_read,
+    }
+
+
+def _notification(item: Item) -> Notification:
+    claimed_until = item.get("claimed_until")
+    return Notification(
+        notification_id=item["sk"].removeprefix("N#"),
+        user_id=item["pk"].removeprefix("USER#"),
+        kind=Kind(item["kind"]),
+        channel=Channel(item["channel"]),
+        status=Status(item["status"]),
+        subject=item["subject"],
+        body=item["body"],
+        order_id=item["order_id"],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        is_read=item["is_read"],
+        claimed_until=datetime.fromtimestamp(claimed_until, UTC) if claimed_until else None,
+    )

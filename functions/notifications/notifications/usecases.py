@@ -1,0 +1,115 @@
+"""Telling the customer, and letting the customer see what was told.
+
+An event becomes at most one notification: its id follows from the event, and it is written with the inbox marker. Its
+e-mail is sent after that, in three steps: claim it, hand it to SES, mark it sent with the event notification.sent.
+A second delivery of the event finds what is left to do: nothing, or the sending.
+
+SES cannot be asked whether it has a message. A crash, or a lost answer, between handing over and marking leaves the
+claim behind. Until the claim runs out nobody sends; afterwards the kind decides: at least once for what concerns an
+order or money (the one case in which a mail can come twice), at most once for the welcome, which is then given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from mercato.errors import TransientError
+from notifications.domain import (
+    CLAIM_LASTS,
+    Contact,
+    Kind,
+    NextStep,
+    Notification,
+    Preferences,
+    Text,
+    compose,
+    next_step,
+    notification_id,
+)
+from notifications.mailer import Mailer, MailNotSent, MailRefused, MailUncertain
+from notifications.store import Listed, NotificationStore
+
+
+def welcome_user(
+    contact: Contact,
+    text: Text,
+    event_id: str,
+    at: datetime,
+    *,
+    store: NotificationStore,
+    mailer: Mailer,
+    now: datetime,
+) -> None:
+    """Remembers the contact, in the transaction that makes the welcome."""
+    _, preferences = store.find_reader(contact.user_id)
+    notification = compose(contact, preferences, Kind.WELCOME, text, event_id=event_id, order_id=None, at=at)
+    if not store.add(notification, event_id, now, contact=contact):
+        notification = store.get(contact.user_id, notification.notification_id)
+    _send(notification, contact, store, mailer, now)
+
+
+def notify_user(
+    user_id: str,
+    kind: Kind,
+    write: Callable[[str], Text],
+    event_id: str,
+    at: datetime,
+    *,
+    order_id: str,
+    store: NotificationStore,
+    mailer: Mailer,
+    now: datetime,
+) -> None:
+    """`write` makes the text for a name."""
+    contact, preferences = store.find_reader(user_id)
+    if contact is None:
+        raise TransientError(f"user.registered of {user_id} has not come yet")
+    text = write(contact.name)
+    notification = compose(contact, preferences, kind, text, event_id=event_id, order_id=order_id, at=at)
+    if not store.add(notification, event_id, now):
+        notification = store.get(user_id, notification_id(event_id, kind, at))
+    _send(notification, contact, store, mailer, now)
+
+
+def _send(
+    notification: Notification, contact: Contact, store: NotificationStore, mailer: Mailer, now: datetime
+) -> None:
+    step = next_step(notification, now)
+    if step is NextStep.NOTHING:
+        return
+    until = now + CLAIM_LASTS
+    if step is NextStep.WAIT or not store.claim(notification, now, until):
+        raise TransientError(f"{notification.notification_id} is being sent by another attempt")
+    if step is NextStep.GIVE_UP:
+        store.mark_failed(notification, until, "interrupted: it may have been sent, and is not sent twice", now)
+        return
+    try:
+        mailer.send(contact.email, notification.subject, notification.body)
+    except MailRefused as refused:
+        store.mark_failed(notification, until, str(refused), now)
+        return
+    except MailNotSent as error:
+        store.release(notification, until)
+        raise TransientError(f"SES does not take mail now: {error}") from error
+    except MailUncertain as error:
+        raise TransientError(f"SES gave no answer, the claim stands: {error}") from error
+    store.mark_sent(notification, until, now)
+
+
+def list_notifications(
+    user_id: str, *, unread: bool, limit: int, cursor: str | None, store: NotificationStore
+) -> Listed:
+    return store.list_page(user_id, unread=unread, limit=limit, cursor=cursor)
+
+
+def mark_read(user_id: str, notification_id: str, *, store: NotificationStore) -> None:
+    store.mark_read(user_id, notification_id)
+
+
+def read_preferences(user_id: str, *, store: NotificationStore) -> Preferences:
+    return store.find_reader(user_id)[1]
+
+
+def set_preferences(user_id: str, preferences: Preferences, *, store: NotificationStore) -> None:
+    store.save_preferences(user_id, preferences)

@@ -1,0 +1,53 @@
+"""A parked saga: one that could not undo itself and waits for an operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mercato.errors import Conflict, NotFound
+
+
+class Action(StrEnum):
+    """What the saga does next: the stuck step again, or the one after it."""
+
+    RETRY = "retry"
+    SKIP = "skip"
+
+
+class SagaNotFound(NotFound):
+    """There is no execution for this order."""
+
+
+class SagaNotParked(Conflict):
+    """The saga waits for nobody, or another operator is resuming it."""
+
+
+@dataclass(frozen=True)
+class Parked:
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all."""
+
+    order_id: str
+    step: str
+    error: str
+    cause: str
+    failed_step: str
+    reason: str
+    task_token: str
+    execution_arn: str
+    correlation_id: str
+    parked_at: datetime
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Who resumed what, when and why: what the audit keeps."""
+
+    order_id: str
+    step: str
+    action: Action
+    reason: str
+    operator: str
+    request_id: str
+    at: datetime

@@ -1,0 +1,74 @@
+"""The parked queue's reader. Idempotent: a parking is known by its time and token, and an older one changes nothing."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from mercato import correlation, deadline
+from mercato.config import load
+from mercato.dynamo import Table
+from mercato.errors import TransientError
+from mercato.logs import log
+from ops.domain import Parked
+from ops.store import SagaStore
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+
+
+@functools.cache
+def sagas() -> SagaStore:
+    return SagaStore(Table(load(Settings).table_name))
+
+
+class StepError(BaseModel):
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class Message(BaseModel):
+    """What the saga's AwaitOperator sends."""
+
+    order_id: str
+    step: str
+    error: StepError
+    failed_step: str
+    reason: str
+    task_token: str
+    execution_arn: str
+    correlation_id: str
+    parked_at: AwareDatetime
+
+    def as_parked(self) -> Parked:
+        return Parked(**(dict(self) | {"error": self.error.error, "cause": self.error.cause}))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """What cannot be stored is reported back; the queue tries it again, and moves it to the DLQ in the end."""
+    with deadline.of_invocation(context):
+        failed = [record["messageId"] for record in event["Records"] if not _keep(record)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _keep(record: dict[str, Any]) -> bool:
+    try:
+        message = Message.model_validate(json.loads(record["body"]))
+    except (ValueError, ValidationError) as error:
+        log.error("a parked message cannot be read", extra={"message_id": record["messageId"], "reason": str(error)})
+        return False
+    with correlation.bound(correlation.accept(message.correlation_id)):
+        about = {"order_id": message.order_id, "step": message.step, "reason": message.error.error}
+        try:
+            is_new = sagas().park(message.as_parked())
+        except TransientError as error:
+            log.warning("a parked saga cannot be stored now", extra=about | {"detail": str(error)})
+            return False
+        log.warning("saga parked" if is_new else "saga was parked already", extra=about)
+        return True

@@ -1,0 +1,134 @@
+"""Ops as HTTP takes and shows it. A task token is never shown: who has it can resume the saga unseen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mercato.clock import rfc3339
+from mercato.http import Body, Query, View
+from ops.domain import Action, Parked, Resumption
+from ops.executions import Execution
+from ops.queues import DeadLetters
+from ops.registry import Service
+
+
+class SagasQuery(Query):
+    status: Literal["parked"] = "parked"
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class ResumeSaga(Body):
+    action: Action
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class ParkedView(View):
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone."""
+
+    order_id: str
+    step: str
+    error: str
+    cause: str
+    failed_step: str
+    reason: str
+    parked_at: str
+    correlation_id: str
+    execution_arn: str
+
+    @classmethod
+    def of(cls, parked: Parked) -> ParkedView:
+        return cls(**(asdict(parked) | {"parked_at": rfc3339(parked.parked_at)}))
+
+
+class ParkedPage(View):
+    items: list[ParkedView]
+    next_cursor: str | None
+
+
+class ResumptionView(View):
+    order_id: str
+    step: str
+    action: Action
+    reason: str
+    operator: str
+    request_id: str
+    at: str
+
+    @classmethod
+    def of(cls, resumption: Resumption) -> ResumptionView:
+        return cls(**(asdict(resumption) | {"at": rfc3339(resumption.at)}))
+
+
+class MomentView(View):
+    at: str
+    event: str
+    state: str | None
+    error: str | None
+    detail: str | None
+
+
+class SagaView(View):
+    """`is_whole` is false where the history is longer than the timeline."""
+
+    order_id: str
+    execution_arn: str
+    status: str
+    started_at: str
+    stopped_at: str | None
+    timeline: list[MomentView]
+    is_whole: bool
+    resumptions: list[ResumptionView]
+
+    @classmethod
+    def of(cls, order_id: str, execution: Execution, audit: list[Resumption]) -> SagaView:
+        return cls(
+            order_id=order_id,
+            execution_arn=execution.arn,
+            status=execution.status,
+            started_at=execution.started_at,
+            stopped_at=execution.stopped_at,
+            timeline=[MomentView(**vars(moment)) for moment in execution.timeline],
+            is_whole=execution.is_whole,
+            resumptions=[ResumptionView.of(resumption) for resumption in audit],
+        )
+
+
+class DeadLettersView(View):
+    queue: str
+    source: str | None
+    messages: int
+    in_flight: int
+
+
+class DeadLettersPage(View):
+    items: list[DeadLettersView]
+    total: int
+
+    @classmethod
+    def of(cls, found: list[DeadLetters]) -> DeadLettersPage:
+        items = [DeadLettersView(**asdict(queue)) for queue in found]
+        return cls(items=items, total=sum(queue.messages for queue in found))
+
+
+class InstanceView(View):
+    instance_id: str
+    url: str
+    weight: int
+    health: str
+
+
+class ServiceView(View):
+    name: str
+    instances: list[InstanceView]
+
+
+class ServicesPage(View):
+    items: list[ServiceView]
+
+    @classmethod
+    def of(cls, found: list[Service]) -> ServicesPage:
+        return cls(items=[ServiceView.model_validate(asdict(service)) for service in found])

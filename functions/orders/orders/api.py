@@ -1,0 +1,73 @@
+"""HTTP of the orders service."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato.auth import Caller
+from mercato.client import ServiceClient
+from mercato.clock import utc_now
+from mercato.config import load
+from mercato.discovery import Registry
+from mercato.dynamo import Table
+from mercato.http import CUSTOMER, PEER, Accepted, App, IdempotencyKey, InvalidRequest, Response
+from orders import usecases
+from orders.catalogue import Catalogue
+from orders.store import OrderStore
+from orders.views import HistoryQuery, HistoryView, OrderPage, OrdersQuery, OrderView, PlaceOrder, SummaryView
+
+app = App("orders")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    namespace: str
+
+
+@functools.cache
+def orders() -> OrderStore:
+    return OrderStore(Table(load(Settings).table_name))
+
+
+@functools.cache
+def catalogue() -> Catalogue:
+    return Catalogue(ServiceClient("products", Registry(load(Settings).namespace)))
+
+
+@app.post("/api/orders", role=CUSTOMER)
+def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
+    placed = usecases.place_order(
+        order.as_placement(), caller.user_id, key, prices=catalogue(), orders=orders(), now=utc_now()
+    )
+    answer = Accepted(OrderView.of(placed.order), location=f"/api/orders/{placed.order.id}")
+    if placed.replayed:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+@app.get("/api/orders", role=(CUSTOMER, PEER))
+def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
+    if not caller.user_id:
+        raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
+    items, cursor = orders().list_of(caller.user_id, status=query.status, limit=query.limit, cursor=query.cursor)
+    return OrderPage(items=[SummaryView.of(summary) for summary in items], next_cursor=cursor)
+
+
+@app.get("/api/orders/{order_id}", role=CUSTOMER)
+def get_order(order_id: str, caller: Caller) -> OrderView:
+    return OrderView.of(usecases.find_order(order_id, orders=orders(), customer_id=_whose(caller)))
+
+
+@app.get("/api/orders/{order_id}/history", role=CUSTOMER)
+def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
+    order, history = usecases.find_history(order_id, query.as_of, orders=orders(), customer_id=_whose(caller))
+    return HistoryView.of(order, history, query.as_of)
+
+
+def _whose(caller: Caller) -> str | None:
+    return None if caller.is_admin else caller.user_id
+
+
+handler = app.handler

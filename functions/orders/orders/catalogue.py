@@ -1,0 +1,43 @@
+"""Today's prices, asked of the products service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mercato.client import ServiceClient
+from mercato.money import Money
+from orders.domain import Listing
+
+
+class _Product(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    status: Literal["active", "discontinued"]
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    products: list[_Product]
+
+
+class Catalogue:
+    def __init__(self, products: ServiceClient) -> None:
+        self._products = products
+
+    def find(self, product_ids: Sequence[str]) -> dict[str, Listing]:
+        """The listings by id; what does not exist is absent. Looking up twice does no harm, so it is retried."""
+        answer = self._products.post("/api/products/lookup", {"product_ids": list(product_ids)}, safe=True)
+        return {
+            product.product_id: Listing(
+                product.product_id, product.sku, product.name, product.price, product.status == "active"
+            )
+            for product in _Found.model_validate(answer).products
+        }

@@ -1,0 +1,109 @@
+"""What the orders service hears. Idempotent by decision: a fact that is known, or comes too late, yields nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mercato.clock import utc_now
+from mercato.config import load
+from mercato.consumer import Consumer
+from mercato.dynamo import Table
+from mercato.events import Event, Reads
+from mercato.money import Money
+from orders import domain, usecases
+from orders.facts import Fact
+from orders.order import Order, PaymentStatus, Shipment
+from orders.store import OrderStore
+from orders.workflow import OrderSaga
+
+consumer = Consumer("orders")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    state_machine_arn: str
+
+
+@functools.cache
+def orders() -> OrderStore:
+    return OrderStore(Table(load(Settings).table_name))
+
+
+@functools.cache
+def saga() -> OrderSaga:
+    return OrderSaga(load(Settings).state_machine_arn)
+
+
+class OrderCreated(Reads):
+    order_id: str
+
+
+class PaymentNews(Reads):
+    payment_id: str
+    order_id: str
+
+
+class PaymentFailed(PaymentNews):
+    detail: str | None = None
+
+
+class PaymentRefunded(PaymentNews):
+    refund_id: str
+    amount: Money
+    reason: str
+
+
+class ShipmentDispatched(Reads):
+    order_id: str
+    shipment_id: str
+    carrier: str
+    tracking_number: str
+
+
+class ShipmentDelivered(Reads):
+    order_id: str
+    shipment_id: str
+
+
+@consumer.on("order.created")
+def start_saga(_: Event, created: OrderCreated) -> None:
+    usecases.start_workflow(created.order_id, orders=orders(), workflows=saga())
+
+
+@consumer.on("payment.completed")
+def record_capture(_: Event, payment: PaymentNews) -> None:
+    _change(payment.order_id, lambda o: domain.record_payment(o, PaymentStatus.CAPTURED, payment.payment_id))
+
+
+@consumer.on("payment.failed")
+def record_payment_failure(_: Event, payment: PaymentFailed) -> None:
+    _change(
+        payment.order_id,
+        lambda o: domain.record_payment(o, PaymentStatus.FAILED, payment.payment_id, payment.detail),
+    )
+
+
+@consumer.on("payment.refunded")
+def record_refund(_: Event, payment: PaymentRefunded) -> None:
+    _change(payment.order_id, lambda o: domain.refund(o, payment.refund_id, payment.amount, payment.reason))
+
+
+@consumer.on("shipment.dispatched")
+def record_dispatch(_: Event, sent: ShipmentDispatched) -> None:
+    shipment = Shipment(shipment_id=sent.shipment_id, carrier=sent.carrier, tracking_number=sent.tracking_number)
+    _change(sent.order_id, lambda o: domain.ship(o, shipment))
+
+
+@consumer.on("shipment.delivered")
+def record_delivery(_: Event, arrived: ShipmentDelivered) -> None:
+    _change(arrived.order_id, lambda o: domain.deliver(o, arrived.shipment_id))
+
+
+def _change(order_id: str, decide: Callable[[Order], list[Fact]]) -> None:
+    usecases.change_order(order_id, decide, orders=orders(), now=utc_now())
+
+
+handler = consumer.handler

@@ -1,0 +1,203 @@
+"""The rules of an order. A decision looks at the order and answers with new facts, none where all is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mercato.errors import Conflict, Invalid, NotFound, TransientError
+from mercato.money import MAX_AMOUNT, Money
+from orders.facts import (
+    Fact,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderNeedsAttention,
+    OrderPlaced,
+    OrderRefunded,
+    OrderShipped,
+    PaymentRecorded,
+)
+from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status
+
+MAX_LINES = 500
+MAX_QUANTITY = 100_000
+_NAME_LENGTH = 120  # of a product's name as an order keeps it: 500 lines must fit into one event
+
+
+class OrderNotFound(NotFound):
+    """There is no such order, or it is not the caller's."""
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key was used for another request."""
+
+
+class UnknownProduct(Invalid):
+    """Some products are not for sale."""
+
+
+class PriceChanged(Conflict):
+    """The customer saw other prices."""
+
+
+class MixedCurrencies(Invalid):
+    """One order is paid in one currency."""
+
+
+class OrderTooLarge(Invalid):
+    """The order goes past what one order may hold."""
+
+
+class OrderNotConfirmable(Conflict):
+    """The order is being undone, or is undone."""
+
+
+class OrderNotCancellable(Conflict):
+    """The parcel has left."""
+
+
+class NotYetShipped(TransientError):
+    """The news of the delivery overtook that of the dispatch; the latter will come."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A line as the customer asks for it, with the price that the customer saw."""
+
+    product_id: str
+    quantity: int
+    unit_price: Money
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A product as the catalogue has it now."""
+
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    for_sale: bool
+
+
+def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """One line a product. Lines of one product at different prices stay apart: one of the prices cannot be right."""
+    quantities: dict[tuple[str, Money], int] = {}
+    for line in wanted:
+        key = (line.product_id, line.unit_price)
+        quantities[key] = quantities.get(key, 0) + line.quantity
+    if max(quantities.values()) > MAX_QUANTITY:
+        raise OrderTooLarge(f"An order takes at most {MAX_QUANTITY} of one product.", limit=MAX_QUANTITY)
+    return [Wanted(product_id, quantity, price) for (product_id, price), quantity in quantities.items()]
+
+
+def price_lines(wanted: Iterable[Wanted], listings: Mapping[str, Listing]) -> tuple[Line, ...]:
+    """The lines at today's prices, if these are the ones that the customer saw."""
+    wanted = list(wanted)
+    for_sale = {product_id: listing for product_id, listing in listings.items() if listing.for_sale}
+    unknown = sorted({line.product_id for line in wanted} - for_sale.keys())
+    if unknown:
+        raise UnknownProduct("Some products in this order are not for sale any more.", product_ids=unknown)
+    changed = [
+        {
+            "product_id": line.product_id,
+            "seen": line.unit_price.model_dump(),
+            "now": for_sale[line.product_id].price.model_dump(),
+        }
+        for line in wanted
+        if line.unit_price != for_sale[line.product_id].price
+    ]
+    if changed:
+        raise PriceChanged("Some prices have changed; please look at them and order again.", changed=changed)
+    return tuple(_line(line, for_sale[line.product_id]) for line in wanted)
+
+
+def _line(wanted: Wanted, listing: Listing) -> Line:
+    return Line(
+        product_id=listing.product_id,
+        sku=listing.sku,
+        name=listing.name[:_NAME_LENGTH],
+        quantity=wanted.quantity,
+        unit_price=listing.price,
+    )
+
+
+def total_of(lines: Iterable[Line]) -> Money:
+    lines = list(lines)
+    currencies = sorted({line.unit_price.currency for line in lines})
+    if len(currencies) > 1:
+        raise MixedCurrencies("One order is paid in one currency.", currencies=currencies)
+    amount = sum(line.unit_price.amount * line.quantity for line in lines)
+    if amount > MAX_AMOUNT:
+        raise OrderTooLarge("The total of this order is more than we can take.", limit=MAX_AMOUNT)
+    return Money(amount=amount, currency=currencies[0])
+
+
+def place(
+    order_id: str, customer_id: str, lines: tuple[Line, ...], address: Address, payment_token: str, fingerprint: str
+) -> list[Fact]:
+    return [
+        OrderPlaced(
+            order_id=order_id,
+            customer_id=customer_id,
+            lines=lines,
+            total=total_of(lines),
+            shipping_address=address,
+            payment_token=payment_token,
+            fingerprint=fingerprint,
+        )
+    ]
+
+
+def confirm(order: Order, payment_id: str) -> list[Fact]:
+    """A late confirmation of an order that is undone must fail: money would be taken for it."""
+    if order.status in (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED):
+        return []
+    if order.status is not Status.PENDING:
+        raise OrderNotConfirmable(f"The order is {order.status}.")
+    return [OrderConfirmed(payment_id=payment_id)]
+
+
+def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
+    if order.status is Status.CANCELLED:
+        return []
+    if order.status in (Status.SHIPPED, Status.DELIVERED):
+        raise OrderNotCancellable(f"The order is {order.status}.")
+    return [OrderCancelled(reason=reason, detail=detail)]
+
+
+def mark_needs_attention(order: Order, step: str, reason: str) -> list[Fact]:
+    """Once for each step at which the order is stuck. An order that has left or is finished keeps its status."""
+    if order.status in (Status.PENDING, Status.CONFIRMED):
+        return [OrderNeedsAttention(step=step, reason=reason)]
+    if order.status is Status.NEEDS_ATTENTION and order.stuck_at != step:
+        return [OrderNeedsAttention(step=step, reason=reason)]
+    return []
+
+
+def record_payment(order: Order, status: PaymentStatus, payment_id: str, detail: str | None = None) -> list[Fact]:
+    if not order.payment_status.may_become(status):
+        return []
+    return [PaymentRecorded(status=status, payment_id=payment_id, detail=detail)]
+
+
+def refund(order: Order, refund_id: str, amount: Money, reason: str) -> list[Fact]:
+    if refund_id in order.refund_ids:
+        return []
+    return [OrderRefunded(refund_id=refund_id, amount=amount, reason=reason)]
+
+
+def ship(order: Order, shipment: Shipment) -> list[Fact]:
+    """That a parcel has left is a fact, even where the order was about to be undone."""
+    if order.status in (Status.SHIPPED, Status.DELIVERED, Status.CANCELLED):
+        return []
+    return [OrderShipped(**shipment.model_dump())]
+
+
+def deliver(order: Order, shipment_id: str) -> list[Fact]:
+    if order.status in (Status.DELIVERED, Status.CANCELLED):
+        return []
+    if order.status is not Status.SHIPPED:
+        raise NotYetShipped(f"order {order.id} is {order.status}")
+    return [OrderDelivered(shipment_id=shipment_id)]

@@ -1,0 +1,228 @@
+"""What the world hears of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from mercato.events import EventModel
+from mercato.money import Money
+from orders import facts
+from orders.order import Address, Line, Order
+
+_ORDER, _CUSTOMER = "9a1f0f0e-5b7c-5c1e-8f3e-2f1f0a6d4c11", "0193a1c2-7d00-7000-8000-00000000c0de"
+_TOTAL = {"amount": 2500, "currency": "GBP"}
+_LINE = {
+    "product_id": "0193a1c2-7d00-7000-8000-00000000cafe",
+    "sku": "MUG-RED",
+    "name": "Red mug",
+    "quantity": 2,
+    "unit_price": {"amount": 1250, "currency": "GBP"},
+}
+_WHO = {"order_id": _ORDER, "customer_id": _CUSTOMER}
+_SHIPMENT = "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e"
+
+
+class OrderLine(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class ShippedLine(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product_id: str
+    quantity: int
+
+
+class ShippingAddress(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    line1: str
+    line2: str | None
+    city: str
+    postcode: str
+    country: str
+
+
+class OrderCreated(EventModel):
+    """An order was placed; nothing is reserved or paid yet."""
+
+    TYPE: ClassVar[str] = "order.created"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"total": _TOTAL, "lines": [_LINE]}
+
+    order_id: str
+    customer_id: str
+    total: Money
+    lines: list[OrderLine]
+
+
+class OrderConfirmed(EventModel):
+    """The goods are reserved and the payment is authorised."""
+
+    TYPE: ClassVar[str] = "order.confirmed"
+    EXAMPLE: ClassVar[dict[str, Any]] = OrderCreated.EXAMPLE | {
+        "shipping_address": {
+            "name": "Ada Lovelace",
+            "line1": "12 St James's Square",
+            "line2": None,
+            "city": "London",
+            "postcode": "SW1Y 4JH",
+            "country": "GB",
+        }
+    }
+
+    order_id: str
+    customer_id: str
+    total: Money
+    lines: list[OrderLine]
+    shipping_address: ShippingAddress
+
+
+class OrderCancelled(EventModel):
+    """The order is undone. `reason` is a stable slug, `detail` is for the customer."""
+
+    TYPE: ClassVar[str] = "order.cancelled"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "total": _TOTAL,
+        "reason": "out-of-stock",
+        "detail": "Something in this order is out of stock.",
+    }
+
+    order_id: str
+    customer_id: str
+    total: Money
+    reason: str
+    detail: str
+
+
+class OrderShipped(EventModel):
+    """The parcel is on its way."""
+
+    TYPE: ClassVar[str] = "order.shipped"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "shipment_id": _SHIPMENT,
+        "carrier": "sandbox",
+        "tracking_number": "SBX000000001",
+        "lines": [{"product_id": _LINE["product_id"], "quantity": 2}],
+    }
+
+    order_id: str
+    customer_id: str
+    shipment_id: str
+    carrier: str
+    tracking_number: str
+    lines: list[ShippedLine]
+
+
+class OrderDelivered(EventModel):
+    """The parcel has arrived."""
+
+    TYPE: ClassVar[str] = "order.delivered"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"shipment_id": _SHIPMENT}
+
+    order_id: str
+    customer_id: str
+    shipment_id: str
+
+
+class OrderRefunded(EventModel):
+    """Money went back: `amount` of it, by this refund."""
+
+    TYPE: ClassVar[str] = "order.refunded"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"amount": _TOTAL}
+
+    order_id: str
+    customer_id: str
+    amount: Money
+
+
+class OrderNeedsAttention(EventModel):
+    """The order could not be undone by itself; an operator must look."""
+
+    TYPE: ClassVar[str] = "order.needs_attention"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"step": "ReleaseInventory", "reason": "TransientError"}
+
+    order_id: str
+    customer_id: str
+    step: str
+    reason: str
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (
+    OrderCreated,
+    OrderConfirmed,
+    OrderCancelled,
+    OrderShipped,
+    OrderDelivered,
+    OrderRefunded,
+    OrderNeedsAttention,
+)
+
+
+def _lines(lines: tuple[Line, ...]) -> list[OrderLine]:
+    return [OrderLine(**line.model_dump()) for line in lines]
+
+
+def _address(address: Address) -> ShippingAddress:
+    return ShippingAddress(**address.model_dump())
+
+
+def _created(order: Order, _: facts.OrderPlaced) -> EventModel:
+    return OrderCreated(order_id=order.id, customer_id=order.customer_id, total=order.total, lines=_lines(order.lines))
+
+
+def _confirmed(order: Order, _: facts.OrderConfirmed) -> EventModel:
+    return OrderConfirmed(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        total=order.total,
+        lines=_lines(order.lines),
+        shipping_address=_address(order.shipping_address),
+    )
+
+
+def _cancelled(order: Order, fact: facts.OrderCancelled) -> EventModel:
+    return OrderCancelled(order_id=order.id, customer_id=order.customer_id, total=order.total, **fact.model_dump())
+
+
+def _shipped(order: Order, fact: facts.OrderShipped) -> EventModel:
+    lines = [ShippedLine(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
+    return OrderShipped(order_id=order.id, customer_id=order.customer_id, lines=lines, **fact.model_dump())
+
+
+def _delivered(order: Order, fact: facts.OrderDelivered) -> EventModel:
+    return OrderDelivered(order_id=order.id, customer_id=order.customer_id, shipment_id=fact.shipment_id)
+
+
+def _refunded(order: Order, fact: facts.OrderRefunded) -> EventModel:
+    return OrderRefunded(order_id=order.id, customer_id=order.customer_id, amount=fact.amount)
+
+
+def _needs_attention(order: Order, fact: facts.OrderNeedsAttention) -> EventModel:
+    return OrderNeedsAttention(order_id=order.id, customer_id=order.customer_id, **fact.model_dump())
+
+
+_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any], EventModel]] = {
+    facts.OrderPlaced: _created,
+    facts.OrderConfirmed: _confirmed,
+    facts.OrderCancelled: _cancelled,
+    facts.OrderShipped: _shipped,
+    facts.OrderDelivered: _delivered,
+    facts.OrderRefunded: _refunded,
+    facts.OrderNeedsAttention: _needs_attention,
+}
+
+
+def announcement(order: Order, fact: facts.Fact) -> EventModel | None:
+    """What the world hears of a fact, given the order after it; None for a fact of our own."""
+    announce = _ANNOUNCED.get(type(fact))
+    return announce(order, fact) if announce else None

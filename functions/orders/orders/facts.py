@@ -1,0 +1,169 @@
+"""The facts of an order's life, and what each one makes of the order. Applying a fact never fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mercato.money import Money
+from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status, Step
+
+
+class Fact(BaseModel):
+    """Its class name is the stored type. A new field needs a default, so that old facts still read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A fact with its place in the order's history."""
+
+    version: int
+    at: datetime
+    fact: Fact
+    correlation_id: str
+
+
+class OrderPlaced(Fact):
+    order_id: str
+    customer_id: str
+    lines: tuple[Line, ...]
+    total: Money
+    shipping_address: Address
+    payment_token: str
+    fingerprint: str
+
+
+class OrderConfirmed(Fact):
+    payment_id: str
+
+
+class PaymentRecorded(Fact):
+    status: PaymentStatus
+    payment_id: str
+    detail: str | None = None
+
+
+class OrderShipped(Fact):
+    shipment_id: str
+    carrier: str
+    tracking_number: str
+
+
+class OrderDelivered(Fact):
+    shipment_id: str
+
+
+class OrderCancelled(Fact):
+    reason: str
+    detail: str
+
+
+class OrderNeedsAttention(Fact):
+    step: str
+    reason: str
+
+
+class OrderRefunded(Fact):
+    refund_id: str
+    amount: Money
+    reason: str
+
+
+def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
+    return Order(
+        id=fact.order_id,
+        customer_id=fact.customer_id,
+        lines=fact.lines,
+        total=fact.total,
+        shipping_address=fact.shipping_address,
+        payment_token=fact.payment_token,
+        fingerprint=fact.fingerprint,
+        placed_at=at,
+        updated_at=at,
+        refunded=Money.zero(fact.total.currency),
+        version=0,
+        timeline=(Step(at, Status.PENDING),),
+    )
+
+
+def _confirmed(order: Order, fact: OrderConfirmed, at: datetime) -> Order:
+    paid = order.payment_status
+    return replace(
+        order,
+        status=Status.CONFIRMED,
+        payment_id=fact.payment_id,
+        payment_status=PaymentStatus.AUTHORIZED if paid is PaymentStatus.NONE else paid,
+        timeline=(*order.timeline, Step(at, Status.CONFIRMED)),
+    )
+
+
+def _payment_recorded(order: Order, fact: PaymentRecorded, at: datetime) -> Order:
+    step = Step(at, f"payment_{fact.status}", fact.detail)
+    return replace(order, payment_status=fact.status, payment_id=fact.payment_id, timeline=(*order.timeline, step))
+
+
+def _shipped(order: Order, fact: OrderShipped, at: datetime) -> Order:
+    shipment = Shipment(shipment_id=fact.shipment_id, carrier=fact.carrier, tracking_number=fact.tracking_number)
+    step = Step(at, Status.SHIPPED, f"{fact.carrier} {fact.tracking_number}")
+    return replace(order, status=Status.SHIPPED, shipment=shipment, timeline=(*order.timeline, step))
+
+
+def _delivered(order: Order, _: OrderDelivered, at: datetime) -> Order:
+    return replace(order, status=Status.DELIVERED, timeline=(*order.timeline, Step(at, Status.DELIVERED)))
+
+
+def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
+    step = Step(at, Status.CANCELLED, fact.detail)
+    return replace(
+        order,
+        status=Status.CANCELLED,
+        reason=fact.reason,
+        detail=fact.detail,
+        stuck_at=None,
+        timeline=(*order.timeline, step),
+    )
+
+
+def _needs_attention(order: Order, fact: OrderNeedsAttention, at: datetime) -> Order:
+    step = Step(at, Status.NEEDS_ATTENTION, "We are looking into this order.")
+    return replace(order, status=Status.NEEDS_ATTENTION, stuck_at=fact.step, timeline=(*order.timeline, step))
+
+
+def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
+    refunded = order.refunded + fact.amount
+    return replace(
+        order,
+        refunded=refunded,
+        refund_ids=order.refund_ids | {fact.refund_id},
+        payment_status=PaymentStatus.REFUNDED if order.total <= refunded else order.payment_status,
+        timeline=(*order.timeline, Step(at, "refunded", str(fact.amount))),
+    )
+
+
+_APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
+    OrderPlaced: _placed,
+    OrderConfirmed: _confirmed,
+    PaymentRecorded: _payment_recorded,
+    OrderShipped: _shipped,
+    OrderDelivered: _delivered,
+    OrderCancelled: _cancelled,
+    OrderNeedsAttention: _needs_attention,
+    OrderRefunded: _refunded,
+}
+_BY_NAME = {fact.__name__: fact for fact in _APPLY}
+
+
+def read_fact(type_name: str, data: dict[str, Any]) -> Fact:
+    """A stored fact. An unknown type is a KeyError: no decision may be taken on half a story."""
+    return _BY_NAME[type_name].model_validate(data)
+
+
+def apply(order: Order | None, fact: Fact, at: datetime) -> Order:
+    changed = _APPLY[type(fact)](order, fact, at)
+    return replace(changed, version=changed.version + 1, updated_at=at)

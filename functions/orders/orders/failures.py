@@ -1,0 +1,33 @@
+"""Why a saga failed, as the customer reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Errors whose text the services wrote for the customer.
+_BUSINESS = {
+    "OutOfStock": ("out-of-stock", "Something in this order is out of stock."),
+    "UnknownProduct": ("unknown-product", "Something in this order is not for sale any more."),
+    "PaymentDeclined": ("payment-declined", "Your bank declined the payment."),
+    "CaptureRefused": ("capture-refused", "The payment could not be collected."),
+}
+_AWAY = {"TransientError", "States.Timeout", "Sandbox.Timedout"}
+_PAYMENT_STEPS = {"AuthorizePayment", "CapturePayment"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`reason` is a stable slug, `detail` a sentence."""
+
+    reason: str
+    detail: str
+
+
+def explain(step: str, error: str, message: str) -> Failure:
+    """An error of ours says nothing of its inside to the customer."""
+    if error in _BUSINESS:
+        reason, default = _BUSINESS[error]
+        return Failure(reason, message or default)
+    if step in _PAYMENT_STEPS and (error in _AWAY or error.startswith("Lambda.")):
+        return Failure("payment-unavailable", "We could not reach the payment provider. You have not been charged.")
+    return Failure("internal-error", "Something went wrong on our side. You have not been charged.")

@@ -1,0 +1,152 @@
+"""Orders in DynamoDB. Nothing else knows the keys.
+
+Facts and head: mercato.eventstore, entity `order`; a fact that the world hears carries the outbox's `event` itself.
+Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
+gsi1sk=<placed at>#<id>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mercato import dynamo
+from mercato.clock import rfc3339
+from mercato.dynamo import Item, Table
+from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
+from mercato.ids import new_id
+from mercato.money import Money
+from mercato.outbox import EventTooLarge, encode
+from mercato.paging import decode_cursor, encode_cursor
+from orders.domain import OrderTooLarge
+from orders.events import announcement
+from orders.facts import Fact, Recorded, apply, read_fact
+from orders.order import Order, PaymentStatus, Status
+
+_SERVICE = "orders"
+_SCHEMA = 1
+_READ_AT_ONCE = 100
+_MOST_READS = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An order as a list shows it."""
+
+    order_id: str
+    status: Status
+    payment_status: PaymentStatus
+    reason: str | None
+    total: Money
+    line_count: int
+    placed_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class OrderStore:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._streams = EventStore(table, "order")
+
+    def load(self, order_id: str, *, up_to: int | None = None) -> Order | None:
+        """The order as its facts make it; with `up_to`, as it was at that version."""
+        order: Order | None = None
+        for stored in self._streams.read(order_id, up_to=up_to):
+            order = apply(order, read_fact(stored.type, stored.data), stored.at)
+        return order
+
+    def history(self, order_id: str) -> list[Recorded]:
+        return [_recorded(stored) for stored in self._streams.read(order_id)]
+
+    def append(self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime) -> Order:
+        """The order after these facts. Raises ConcurrencyError where `before` is not the last state any more."""
+        order, events = before, []
+        now = max(now, before.updated_at) if before else now  # no two clocks agree; the story must not run backwards
+        for fact in facts:
+            order = apply(order, fact, now)
+            events.append(_new_event(order, fact, now))
+        if order is None:
+            raise ValueError("an order begins with a fact")
+        expected = before.version if before else 0
+        try:
+            self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order))])
+        except AppendTooLarge as error:
+            raise OrderTooLarge(f"This order is too large: {error}") from None
+        return order
+
+    def list_of(
+        self, customer_id: str, *, status: Status | None, limit: int, cursor: str | None
+    ) -> tuple[list[Summary], str | None]:
+        """The newest first. A status is picked while reading: after so many reads the page ends short."""
+        partition = f"CUSTOMER#{customer_id}"
+        start = decode_cursor(cursor, gsi1pk=partition)
+        found: list[Item] = []
+        for _ in range(_MOST_READS):
+            at_once = limit + 1 if status is None else _READ_AT_ONCE
+            page = self._table.query(partition, index="gsi1", limit=at_once, start=start, forward=False)
+            for item in page.items:
+                if status is None or item["status"] == status:
+                    found.append(item)
+                if len(found) == limit:
+                    more = page.next_key is not None or item is not page.items[-1]
+                    return [_summary(one) for one in found], encode_cursor(_key(item)) if more else None
+            start = page.next_key
+            if start is None:
+                break
+        return [_summary(one) for one in found], encode_cursor(start)
+
+
+def _new_event(order: Order, fact: Fact, now: datetime) -> NewEvent:
+    event_id = new_id(now)
+    public = announcement(order, fact)
+    try:
+        text = public and encode(
+            public, service=_SERVICE, subject=order.id, event_id=event_id, sequence=order.version, now=now
+        )
+    except EventTooLarge as error:
+        raise OrderTooLarge(f"This order is too large: {error}") from None
+    return NewEvent(event_id, type(fact).__name__, _SCHEMA, now, fact.model_dump(mode="json"), text or None)
+
+
+def _recorded(stored: StoredEvent) -> Recorded:
+    return Recorded(stored.version, stored.at, read_fact(stored.type, stored.data), stored.correlation_id)
+
+
+def _summary_item(order: Order) -> Item:
+    placed_at = rfc3339(order.placed_at)
+    return {
+        "pk": f"order#{order.id}",
+        "sk": "SUMMARY",
+        "gsi1pk": f"CUSTOMER#{order.customer_id}",
+        "gsi1sk": f"{placed_at}#{order.id}",
+        "order_id": order.id,
+        "status": order.status.value,
+        "payment_status": order.payment_status.value,
+        "reason": order.reason,
+        "total": order.total.model_dump(),
+        "line_count": len(order.lines),
+        "placed_at": placed_at,
+        "updated_at": rfc3339(order.updated_at),
+        "version": order.version,
+    }
+
+
+def _summary(item: dict[str, Any]) -> Summary:
+    return Summary(
+        order_id=item["order_id"],
+        status=Status(item["status"]),
+        payment_status=PaymentStatus(item["payment_status"]),
+        reason=item["reason"],
+        total=Money(**item["total"]),
+        line_count=item["line_count"],
+        placed_at=datetime.fromisoformat(item["placed_at"]),
+        updated_at=datetime.fromisoformat(item["updated_at"]),
+        version=item["version"],
+    )
+
+
+def _key(item: Item) -> Item:
+    return {name: item[name] for name in ("pk", "sk", "gsi1pk", "gsi1sk")}

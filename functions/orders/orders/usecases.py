@@ -1,0 +1,128 @@
+"""What the orders service does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from typing import Protocol
+
+from mercato.eventstore import ConcurrencyError
+from mercato.ids import derived_id
+from orders import domain
+from orders.domain import IdempotencyKeyReused, Listing, OrderNotFound, Wanted
+from orders.facts import Fact, Recorded, apply
+from orders.order import Address, Order, Status
+
+_ATTEMPTS = 5
+
+
+class Orders(Protocol):
+    def load(self, order_id: str, *, up_to: int | None = None) -> Order | None: ...
+
+    def history(self, order_id: str) -> list[Recorded]: ...
+
+    def append(self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime) -> Order: ...
+
+
+class Prices(Protocol):
+    def find(self, product_ids: Sequence[str]) -> Mapping[str, Listing]: ...
+
+
+class Workflows(Protocol):
+    def start(self, order: Order) -> None: ...
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a customer asks for. `fingerprint` is that of the whole request."""
+
+    wanted: tuple[Wanted, ...]
+    shipping_address: Address
+    payment_token: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    order: Order
+    replayed: bool
+
+
+def place_order(
+    placement: Placement, customer_id: str, key: str, *, prices: Prices, orders: Orders, now: datetime
+) -> Placed:
+    """The order's id follows from customer and key, so that the same request twice is the same order.
+
+    The look before the write is needed: a repeated request must get its first answer, also where prices have changed.
+    """
+    order_id = derived_id(customer_id, key)
+    earlier = _placed_before(order_id, placement, orders)
+    if earlier:
+        return earlier
+    wanted = domain.merge(placement.wanted)
+    lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
+    facts = domain.place(
+        order_id, customer_id, lines, placement.shipping_address, placement.payment_token, placement.fingerprint
+    )
+    try:
+        return Placed(orders.append(order_id, None, facts, now), replayed=False)
+    except ConcurrencyError:
+        other = _placed_before(order_id, placement, orders)
+        if other is None:
+            raise
+        return other
+
+
+def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Placed | None:
+    """As it was at its first version: the same answer again."""
+    order = orders.load(order_id, up_to=1)
+    if order is None:
+        return None
+    if order.fingerprint != placement.fingerprint:
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another order; please use a new one.")
+    return Placed(order, replayed=True)
+
+
+def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Order:
+    """`customer_id` is None for those who may see every order."""
+    order = orders.load(order_id)
+    if order is None or customer_id not in (None, order.customer_id):
+        raise OrderNotFound("There is no such order.")
+    return order
+
+
+def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Order:
+    """Load, decide, append; and again where somebody else appended in between."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        order = find_order(order_id, orders=orders, customer_id=None)
+        facts = decide(order)
+        if not facts:
+            return order
+        try:
+            return orders.append(order_id, order, facts, now)
+        except ConcurrencyError:
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows) -> None:
+    """Once an order: one that is not pending has had its workflow, however late the event comes again."""
+    order = find_order(order_id, orders=orders, customer_id=None)
+    if order.status is Status.PENDING:
+        workflows.start(order)
+
+
+def find_history(
+    order_id: str, as_of: datetime | None, *, orders: Orders, customer_id: str | None
+) -> tuple[Order, list[Recorded]]:
+    """The facts up to a time, and the order as they make it."""
+    history = list(takewhile(lambda recorded: as_of is None or recorded.at <= as_of, orders.history(order_id)))
+    order: Order | None = None
+    for recorded in history:
+        order = apply(order, recorded.fact, recorded.at)
+    if order is None or customer_id not in (None, order.customer_id):
+        raise OrderNotFound("There is no such order.")
+    return order, history

@@ -1,0 +1,183 @@
+"""Orders as HTTP takes and shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from mercato.clock import rfc3339
+from mercato.http import Body, Query, View
+from mercato.ids import fingerprint
+from mercato.money import Money
+from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
+from orders.facts import Fact, Recorded
+from orders.order import Address, Order, Shipment, Status
+from orders.store import Summary
+from orders.usecases import Placement
+
+_Text = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class LineWanted(Body):
+    """`unit_price` is the price that the customer saw."""
+
+    product_id: Annotated[str, Field(min_length=1, max_length=64)]
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+    unit_price: Money
+
+
+class ShippingAddress(Body):
+    name: _Text
+    line1: _Text
+    line2: _Text | None = None
+    city: _Text
+    postcode: Annotated[str, Field(min_length=1, max_length=16)]
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+
+
+class PlaceOrder(Body):
+    lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
+    payment_token: Annotated[str, Field(min_length=1, max_length=256)]
+    shipping_address: ShippingAddress
+
+    def as_placement(self) -> Placement:
+        return Placement(
+            wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
+            shipping_address=Address(**self.shipping_address.model_dump()),
+            payment_token=self.payment_token,
+            fingerprint=fingerprint(self.model_dump(mode="json")),
+        )
+
+
+class OrdersQuery(Query):
+    status: Status | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class HistoryQuery(Query):
+    as_of: AwareDatetime | None = None
+
+
+class LineView(View):
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class AddressView(View):
+    name: str
+    line1: str
+    line2: str | None
+    city: str
+    postcode: str
+    country: str
+
+
+class StepView(View):
+    at: str
+    status: str
+    detail: str | None
+
+
+class OrderView(View):
+    order_id: str
+    customer_id: str
+    status: str
+    payment_status: str
+    reason: str | None
+    detail: str | None
+    lines: list[LineView]
+    total: Money
+    shipping_address: AddressView
+    shipment: Shipment | None
+    placed_at: str
+    updated_at: str
+    version: int
+    timeline: list[StepView]
+
+    @classmethod
+    def of(cls, order: Order) -> OrderView:
+        return cls(
+            order_id=order.id,
+            customer_id=order.customer_id,
+            status=order.status,
+            payment_status=order.payment_status,
+            reason=order.reason,
+            detail=order.detail,
+            lines=[LineView(**line.model_dump()) for line in order.lines],
+            total=order.total,
+            shipping_address=AddressView(**order.shipping_address.model_dump()),
+            shipment=order.shipment,
+            placed_at=rfc3339(order.placed_at),
+            updated_at=rfc3339(order.updated_at),
+            version=order.version,
+            timeline=[StepView(at=rfc3339(step.at), status=step.status, detail=step.detail) for step in order.timeline],
+        )
+
+
+class SummaryView(View):
+    """An order in a list: GET /api/orders/{order_id} has the lines."""
+
+    order_id: str
+    status: str
+    payment_status: str
+    reason: str | None
+    total: Money
+    line_count: int
+    placed_at: str
+    updated_at: str
+    version: int
+
+    @classmethod
+    def of(cls, summary: Summary) -> SummaryView:
+        times = {"placed_at": rfc3339(summary.placed_at), "updated_at": rfc3339(summary.updated_at)}
+        return cls(**(vars(summary) | times))
+
+
+class OrderPage(View):
+    items: list[SummaryView]
+    next_cursor: str | None
+
+
+class FactView(View):
+    version: int
+    at: str
+    type: str
+    data: dict[str, Any]
+    correlation_id: str
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> FactView:
+        return cls(
+            version=recorded.version,
+            at=rfc3339(recorded.at),
+            type=type(recorded.fact).__name__,
+            data=_shown(recorded.fact),
+            correlation_id=recorded.correlation_id,
+        )
+
+
+class HistoryView(View):
+    """The facts up to `as_of`, and the order as they make it."""
+
+    order: OrderView
+    facts: list[FactView]
+    as_of: str | None
+
+    @classmethod
+    def of(cls, order: Order, history: list[Recorded], as_of: datetime | None) -> HistoryView:
+        return cls(
+            order=OrderView.of(order),
+            facts=[FactView.of(recorded) for recorded in history],
+            as_of=rfc3339(as_of) if as_of else None,
+        )
+
+
+def _shown(fact: Fact) -> dict[str, Any]:
+    """The token stays with us, and the order beside the facts has the lines and the address already."""
+    return fact.model_dump(mode="json", exclude={"payment_token", "fingerprint", "lines", "shipping_address"})

@@ -1,0 +1,249 @@
+"""A payment: one per order, and the states it goes through, never backwards.
+
+    created ──► authorized ──► captured ──► partially_refunded ──► refunded
+       │  └─► declined   │
+       └────► voided | failed
+
+`failed` is voided because something went wrong here or at the provider; the customer is told. `closing` says that the
+payment is being undone: from then on nothing is authorized, captured or announced as paid any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from mercato.errors import Conflict, Invalid, NotFound
+from mercato.money import Money
+
+PROVIDER_UNAVAILABLE = "provider_unavailable"
+CAPTURE_REFUSED = "capture_refused"
+_NO_AMOUNT = Money(amount=0, currency="XXX")
+_TROUBLES = {
+    PROVIDER_UNAVAILABLE: "The payment provider could not be reached. Nothing was charged.",
+    CAPTURE_REFUSED: "The payment could not be collected. Nothing was charged.",
+}
+
+
+class Status(StrEnum):
+    CREATED = "created"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    FAILED = "failed"
+
+
+class ChargeStatus(StrEnum):
+    """What the provider says of a charge. A refunded one is captured, and says how much was refunded."""
+
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    DECLINED = "declined"
+
+
+class Announcement(StrEnum):
+    AUTHORIZED = "payment.authorized"
+    COMPLETED = "payment.completed"
+    FAILED = "payment.failed"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+HELD = frozenset({Status.CAPTURED, Status.PARTIALLY_REFUNDED})
+OVER = frozenset({Status.DECLINED, Status.VOIDED, Status.FAILED, Status.REFUNDED})
+
+
+class UnknownPayment(NotFound):
+    """There is no such payment, or it is not the caller's."""
+
+
+class PaymentDeclined(Conflict):
+    """The bank said no; `reason` in the extra says why."""
+
+
+class PaymentVoided(Conflict):
+    """The payment was undone before; a late authorization must not charge."""
+
+
+class CaptureRefused(Conflict):
+    """The money cannot be collected, now or later."""
+
+
+class NotRefundable(Conflict):
+    """Nothing was captured, so there is nothing to give back."""
+
+
+class RefundTooLarge(Conflict):
+    """More than was captured, less what was refunded already."""
+
+
+class RefundRefused(Conflict):
+    """The provider does not give this money back."""
+
+
+class WrongCurrency(Invalid):
+    """The refund is in another currency than the payment."""
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key was used before, for something else."""
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What the provider holds for one payment of ours; `reference` is our payment's id."""
+
+    charge_id: str
+    reference: str
+    status: ChargeStatus
+    amount: Money
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Refund:
+    refund_id: str
+    payment_id: str
+    amount: Money
+    reason: str
+    status: RefundStatus
+    fingerprint: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Payment:
+    """`claimed` is what refunds pending and done take of the amount, `refunded` what the done ones do.
+
+    `trouble` is why an unfinished payment would end as failed. `version` counts the changes.
+    """
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+    created_at: datetime
+    status: Status = Status.CREATED
+    version: int = 1
+    charge_id: str = ""
+    captured: int = 0
+    refunded: int = 0
+    claimed: int = 0
+    closing: bool = False
+    trouble: str = ""
+    reason: str = ""
+    detail: str = ""
+
+    @property
+    def is_tombstone(self) -> bool:
+        return not self.customer_id
+
+
+def tombstone(payment_id: str, order_id: str, now: datetime) -> Payment:
+    """Undone before it began."""
+    return Payment(payment_id, order_id, "", _NO_AMOUNT, now, status=Status.VOIDED, closing=True)
+
+
+def settle(payment: Payment, charge: Charge) -> Payment:
+    """The payment with the provider's truth; the same object where it says nothing new, or tells of the past."""
+    if payment.status not in (Status.CREATED, Status.AUTHORIZED):
+        return payment
+    match charge.status:
+        case ChargeStatus.CAPTURED:
+            return _next(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
+        case ChargeStatus.VOIDED:
+            return end_uncaptured(payment)
+        case ChargeStatus.AUTHORIZED if payment.status is Status.CREATED and not payment.closing:
+            return _next(payment, Status.AUTHORIZED, charge_id=charge.charge_id)
+        case ChargeStatus.DECLINED if payment.status is Status.CREATED:
+            return _next(payment, Status.DECLINED, reason=charge.reason, detail=charge.detail)
+    return payment
+
+
+def end_uncaptured(payment: Payment) -> Payment:
+    """Ended by void. Who never got an answer of the provider has failed for want of one."""
+    trouble = payment.trouble or (PROVIDER_UNAVAILABLE if payment.status is Status.CREATED else "")
+    if not trouble:
+        return _next(payment, Status.VOIDED)
+    return _next(payment, Status.FAILED, reason=trouble, detail=_TROUBLES[trouble])
+
+
+def announcement(before: Payment, after: Payment) -> Announcement | None:
+    """What the world must hear of a change. Money that is taken only to be given back is not announced as paid."""
+    if after.status is before.status:
+        return None
+    match after.status:
+        case Status.AUTHORIZED:
+            return Announcement.AUTHORIZED
+        case Status.CAPTURED if not after.closing and before.status not in HELD:
+            return Announcement.COMPLETED
+        case Status.DECLINED | Status.FAILED:
+            return Announcement.FAILED
+    return None
+
+
+def close(payment: Payment) -> Payment:
+    return payment if payment.closing else _next(payment, payment.status, closing=True)
+
+
+def note_trouble(payment: Payment, trouble: str) -> Payment:
+    """A refusal outweighs an answer that did not come."""
+    if payment.trouble in (trouble, CAPTURE_REFUSED):
+        return payment
+    return _next(payment, payment.status, trouble=trouble)
+
+
+def is_orphan(payment: Payment, charge: Charge) -> bool:
+    """The provider holds money for a payment that is being undone, or is."""
+    is_undone = payment.closing or payment.status in (Status.VOIDED, Status.FAILED)
+    return is_undone and charge.status is ChargeStatus.AUTHORIZED
+
+
+def require_authorized(payment: Payment) -> Payment:
+    if payment.status is Status.DECLINED:
+        raise PaymentDeclined(payment.detail, reason=payment.reason, payment_id=payment.payment_id)
+    if payment.closing or payment.status not in (Status.AUTHORIZED, *HELD, Status.REFUNDED):
+        raise PaymentVoided(f"The payment of order {payment.order_id} was cancelled.", payment_id=payment.payment_id)
+    return payment
+
+
+def require_captured(payment: Payment) -> Payment:
+    if payment.closing or payment.status not in (*HELD, Status.REFUNDED):
+        raise CaptureRefused("The payment could not be collected.", payment_id=payment.payment_id)
+    return payment
+
+
+def claim(payment: Payment, amount: Money) -> Payment:
+    """Set a refund's amount aside, so that no two refunds can give back the same money."""
+    if payment.status not in (*HELD, Status.REFUNDED):
+        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    if amount.currency != payment.amount.currency:
+        raise WrongCurrency(f"The payment is in {payment.amount.currency}.", payment_id=payment.payment_id)
+    left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
+    if amount.amount > left.amount:
+        raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
+    return _next(payment, payment.status, claimed=payment.claimed + amount.amount)
+
+
+def complete_refund(payment: Payment, refund: Refund) -> Payment:
+    refunded = payment.refunded + refund.amount.amount
+    status = Status.REFUNDED if refunded >= payment.captured else Status.PARTIALLY_REFUNDED
+    return _next(payment, status, refunded=refunded)
+
+
+def refuse_refund(payment: Payment, refund: Refund) -> Payment:
+    return _next(payment, payment.status, claimed=payment.claimed - refund.amount.amount)
+
+
+def _next(payment: Payment, status: Status, **changes: str | int | bool) -> Payment:
+    return replace(payment, status=status, version=payment.version + 1, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""The events that payments publishes. Subject: the payment."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mercato.events import EventModel
+from mercato.money import Money
+
+_ABOUT = {
+    "payment_id": "pay-1",
+    "order_id": "o-1",
+    "customer_id": "u-1",
+    "amount": {"amount": 1250, "currency": "GBP"},
+}
+
+
+class PaymentAuthorized(EventModel):
+    """The money is held."""
+
+    TYPE: ClassVar[str] = "payment.authorized"
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+
+
+class PaymentCompleted(EventModel):
+    """The money is ours: captured."""
+
+    TYPE: ClassVar[str] = "payment.completed"
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+
+
+class PaymentFailed(EventModel):
+    """Declined, or given up after an error; nothing was taken. Once per payment. `detail` is for the customer."""
+
+    TYPE: ClassVar[str] = "payment.failed"
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"reason": "card_declined", "detail": "Your bank declined the card."}
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+    reason: str
+    detail: str
+
+
+class PaymentRefunded(EventModel):
+    """Some or all of the money was given back; `amount` is of this refund."""
+
+    TYPE: ClassVar[str] = "payment.refunded"
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"refund_id": "ref-1", "reason": "damaged in transit"}
+
+    payment_id: str
+    refund_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+    reason: str
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded)

@@ -1,0 +1,53 @@
+"""The port to whoever moves the money.
+
+Every call but `find` carries a key of ours, derived from the order and the step: the same key again is the same act, and
+gets the same answer.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mercato.money import Money
+from payments.domain import Charge
+
+
+class ProviderTimeout(Exception):
+    """No answer came. It may have been done or not; the same call with the same key, or `find`, will tell."""
+
+
+class ProviderUnavailable(Exception):
+    """The provider says that it cannot now. Nothing was done."""
+
+
+class ProviderDeclined(Exception):
+    """The provider says no, and will say no to this again."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Provider(Protocol):
+    """Each method may raise ProviderTimeout or ProviderUnavailable."""
+
+    def authorize(self, reference: str, amount: Money, token: str, key: str) -> Charge:
+        """Hold the money. A bank's no is an answer too: a charge that is declined."""
+        ...
+
+    def capture(self, charge_id: str, key: str) -> Charge:
+        """Take all of what is held. Raises ProviderDeclined."""
+        ...
+
+    def void(self, charge_id: str, key: str) -> Charge:
+        """Let go of what is held. Raises ProviderDeclined, as where it was captured."""
+        ...
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        """Give back some of what was taken. Raises ProviderDeclined."""
+        ...
+
+    def find(self, reference: str) -> Charge | None:
+        """The truth about one payment of ours; None where the provider has never heard of it."""
+        ...

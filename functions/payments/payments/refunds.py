@@ -1,0 +1,114 @@
+"""Giving money back: some of it, several times, never more than was captured.
+
+A refund first claims its amount on the payment, in the transaction that writes it down as pending; then the provider is
+asked, with the refund's id as the key; then it is done, and announced. Whoever finds it pending goes on from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from mercato.errors import TransientError
+from mercato.ids import derived_id, fingerprint
+from mercato.money import Money
+from payments import domain
+from payments.domain import Payment, Refund, RefundStatus
+from payments.ports import Payments
+from payments.provider import Provider, ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.store import PaymentMoved
+
+_ATTEMPTS = 8
+
+
+def refund(
+    payment_id: str, key: str, amount: Money, reason: str, payments: Payments, provider: Provider, now: datetime
+) -> Refund:
+    """The same key is the same refund; with another amount or reason it is refused."""
+    asked = Refund(
+        refund_id=derived_id("refund", payment_id, key),
+        payment_id=payment_id,
+        amount=amount,
+        reason=reason,
+        status=RefundStatus.PENDING,
+        fingerprint=fingerprint([amount.amount, amount.currency, reason]),
+        at=now,
+    )
+    return _complete(_claim(asked, payments, now), payments, provider, now)
+
+
+def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    """All that was captured and is not given back yet, refunds under way included."""
+    for pending in payments.refunds(payment.payment_id):
+        if pending.status is RefundStatus.PENDING:
+            _complete(pending, payments, provider, now)
+    payment = payments.get(payment.payment_id) or payment
+    left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
+    if left.amount > 0:
+        rest = Refund(
+            refund_id=derived_id(payment.order_id, "refund"),
+            payment_id=payment.payment_id,
+            amount=left,
+            reason=reason,
+            status=RefundStatus.PENDING,
+            fingerprint="",
+            at=now,
+        )
+        _complete(_claim(rest, payments, now), payments, provider, now)
+    elif payment.captured == payment.refunded and payment.status is not domain.Status.REFUNDED:
+        payments.save(payment, domain.nothing_to_refund(payment), now)
+    return payments.get(payment.payment_id) or payment
+
+
+def _claim(asked: Refund, payments: Payments, now: datetime) -> Refund:
+    for _ in range(_ATTEMPTS):
+        known = payments.refund(asked.payment_id, asked.refund_id)
+        if known is not None:
+            if known.fingerprint != asked.fingerprint:
+                raise domain.IdempotencyKeyReused("This Idempotency-Key was used for another refund; use a new one.")
+            return known
+        payment = payments.get(asked.payment_id)
+        if payment is None or payment.is_tombstone:
+            raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
+        try:
+            payments.claim_refund(payment, domain.claim(payment, asked.amount), asked, now)
+        except PaymentMoved:
+            continue
+        return asked
+    raise TransientError(f"payment {asked.payment_id} moves too fast")
+
+
+def _complete(refund: Refund, payments: Payments, provider: Provider, now: datetime) -> Refund:
+    if refund.status is RefundStatus.PENDING:
+        refund = _close(_ask(refund, payments, provider), payments, now)
+    if refund.status is RefundStatus.REFUSED:
+        raise domain.RefundRefused("The payment provider refused this refund.", refund_id=refund.refund_id)
+    return refund
+
+
+def _ask(refund: Refund, payments: Payments, provider: Provider) -> Refund:
+    payment = payments.get(refund.payment_id)
+    if payment is None:
+        raise domain.UnknownPayment(f"There is no payment {refund.payment_id}.")
+    try:
+        provider.refund(payment.charge_id, refund.amount, refund.refund_id)
+    except ProviderDeclined:
+        return replace(refund, status=RefundStatus.REFUSED)
+    except (ProviderTimeout, ProviderUnavailable) as error:
+        raise TransientError(f"{type(error).__name__}: {error}") from error
+    return replace(refund, status=RefundStatus.DONE)
+
+
+def _close(refund: Refund, payments: Payments, now: datetime) -> Refund:
+    decide = domain.complete_refund if refund.status is RefundStatus.DONE else domain.refuse_refund
+    for _ in range(_ATTEMPTS):
+        payment = payments.get(refund.payment_id)
+        known = payments.refund(refund.payment_id, refund.refund_id)
+        if payment is None or known is None or known.status is not RefundStatus.PENDING:
+            return known or refund
+        try:
+            payments.close_refund(payment, decide(payment, refund), refund, now)
+        except PaymentMoved:
+            continue
+        return refund
+    raise TransientError(f"payment {refund.payment_id} moves too fast")

@@ -1,0 +1,173 @@
+"""What is done with a payment: authorize, capture, undo, and listen to the provider.
+
+Each may run again at any time. The payment's record says what is known, the provider is asked for the rest with a key
+that follows from the order and the step, and what it answers is settled into the record, which never moves backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from mercato.errors import TransientError
+from mercato.ids import derived_id
+from mercato.money import Money
+from payments import domain, refunds
+from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Refund, Status
+from payments.ports import Payments
+from payments.provider import Provider, ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.store import PaymentMoved
+
+# How often an undo looks anew when others act on the same payment; then it is tried again later.
+_ATTEMPTS = 8
+
+
+def payment_id_of(order_id: str) -> str:
+    return derived_id("payment", order_id)
+
+
+def authorize(
+    order_id: str, customer_id: str, amount: Money, token: str, payments: Payments, provider: Provider, now: datetime
+) -> Payment:
+    """Hold the money, once. The intent is written before the provider is asked, and a void that came first stops it."""
+    payment = payments.open(Payment(payment_id_of(order_id), order_id, customer_id, amount, now))
+    if payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
+        _let_go_of_orphan(payment, _find(payment, provider), provider)
+    elif payment.status is Status.CREATED:
+        with _transient():
+            charge = provider.authorize(payment.payment_id, payment.amount, token, derived_id(order_id, "authorize"))
+        payment = _settle(payment, charge, payments, now)
+        _let_go_of_orphan(payment, charge, provider)
+    return domain.require_authorized(payment)
+
+
+def capture(order_id: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    """Take the money, once."""
+    payment = payments.get(payment_id_of(order_id))
+    if payment is None:
+        raise domain.CaptureRefused(f"There is no payment for order {order_id}.")
+    if payment.status is Status.AUTHORIZED and not payment.closing:
+        payment = _settle(payment, _capture(payment, payments, provider, now), payments, now)
+    return domain.require_captured(payment)
+
+
+def undo(order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime) -> None:
+    """Whatever the provider says there is: captured is refunded, authorized voided, nothing is nothing.
+
+    Where there is no payment yet this leaves a tombstone, so that none begins.
+    """
+    payment_id = payment_id_of(order_id)
+    payment = payments.open(domain.tombstone(payment_id, order_id, now))
+    for _ in range(_ATTEMPTS):
+        if payment.status in domain.OVER:
+            return
+        try:
+            payment = _undo_next(payment, reason, payments, provider, now)
+        except PaymentMoved:
+            payment = payments.get(payment_id) or payment
+    raise TransientError(f"the payment of order {order_id} moves too fast")
+
+
+def observe(event_id: str, reference: str, payments: Payments, provider: Provider, now: datetime) -> None:
+    """A webhook says that something happened to a charge. What did, we ask the provider: a late one changes nothing."""
+    if payments.is_webhook_done(event_id):
+        return
+    payment = payments.get(reference)
+    charge = _find(payment, provider) if payment else None
+    if payment and charge:
+        payment = _settle(payment, charge, payments, now)
+        _let_go_of_orphan(payment, charge, provider)
+    payments.mark_webhook_done(event_id, now)
+
+
+def find_payment(payment_id: str, may_see: Callable[[Payment], bool], payments: Payments) -> tuple[Payment, list[Refund]]:
+    """The payment and its refunds. What is not yours, or never began, does not exist."""
+    payment = payments.get(payment_id)
+    if payment is None or payment.is_tombstone or not may_see(payment):
+        raise domain.UnknownPayment(f"There is no payment {payment_id}.")
+    return payment, payments.refunds(payment_id) if payment.claimed or payment.refunded else []
+
+
+def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    """One step of undoing. Raises PaymentMoved where somebody else was faster."""
+    closing = domain.close(payment)
+    if closing is not payment:
+        # Before the provider is asked: what is authorized or captured from here on sees it, and stops.
+        payments.save(payment, closing, now)
+        return closing
+    charge = _find(payment, provider)
+    if charge and charge.status is ChargeStatus.CAPTURED:
+        captured = _settle(payment, charge, payments, now)
+        return refunds.refund_the_rest(captured, reason, payments, provider, now)
+    if charge and charge.status is ChargeStatus.AUTHORIZED:
+        try:
+            with _transient():
+                provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
+        except ProviderDeclined:
+            # Captured a moment ago: look anew.
+            return payment
+    is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
+    ended = domain.settle(payment, charge) if charge and is_declined else domain.end_uncaptured(payment)
+    payments.save(payment, ended, now)
+    return ended
+
+
+def _capture(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Charge:
+    """Remembers what went wrong, so that the payment's end can say why."""
+    try:
+        with _transient():
+            return provider.capture(payment.charge_id, derived_id(payment.order_id, "capture"))
+    except TransientError:
+        _note_trouble(payment, PROVIDER_UNAVAILABLE, payments, now)
+        raise
+    except ProviderDeclined as declined:
+        charge = _find(payment, provider)
+        if charge and charge.status is ChargeStatus.CAPTURED:
+            return charge
+        _note_trouble(payment, CAPTURE_REFUSED, payments, now)
+        raise domain.CaptureRefused(declined.detail, reason=declined.reason, payment_id=payment.payment_id) from None
+
+
+def _settle(payment: Payment, charge: Charge, payments: Payments, now: datetime) -> Payment:
+    return _change(payment, lambda current: domain.settle(current, charge), payments, now)
+
+
+def _note_trouble(payment: Payment, trouble: str, payments: Payments, now: datetime) -> None:
+    _change(payment, lambda current: domain.note_trouble(current, trouble), payments, now)
+
+
+def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: Payments, now: datetime) -> Payment:
+    """Decide and write, and again from what is there now where somebody else was faster."""
+    for _ in range(_ATTEMPTS):
+        after = decide(payment)
+        if after is payment:
+            return payment
+        try:
+            payments.save(payment, after, now)
+        except PaymentMoved:
+            payment = payments.get(payment.payment_id) or payment
+        else:
+            return after
+    raise TransientError(f"payment {payment.payment_id} moves too fast")
+
+
+def _find(payment: Payment, provider: Provider) -> Charge | None:
+    with _transient():
+        return provider.find(payment.payment_id)
+
+
+def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provider) -> None:
+    """An authorization that came through after its payment was undone is voided, with the key that the undo uses."""
+    if charge and domain.is_orphan(payment, charge):
+        with _transient():
+            provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
+
+
+@contextmanager
+def _transient() -> Iterator[None]:
+    """No answer, or not now: both are worth another try with the same key."""
+    try:
+        yield
+    except (ProviderTimeout, ProviderUnavailable) as error:
+        raise TransientError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,218 @@
+"""Products over HTTP."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from mercato.clock import utc_now
+from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, NoContent, Query, Request, Response, View
+from mercato.ids import new_id
+from mercato.money import MAX_AMOUNT, Money
+from products import usecases
+from products.catalogue import Catalogue, Filters, Found, Sort
+from products.domain import Category, Description, Draft, Name, Product
+from products.shop import products, settings, table
+from products.usecases import Report
+from products.words import Asked
+
+app = App("products")
+handler = app.handler
+
+Price = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
+ProductId = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class NewProduct(Body, Draft):
+    """A product to be made."""
+
+
+class ProductChanges(Body):
+    """`version` is the one that was read; a category of null is none."""
+
+    version: int
+    name: Name = ""
+    description: Description = ""
+    category: Category | None = None
+    price: Money | None = None
+
+    def given(self) -> dict[str, Any]:
+        found = {name: getattr(self, name) for name in self.model_fields_set - {"version"}}
+        return found | ({"category": found["category"] or ""} if "category" in found else {})
+
+
+class Lookup(Body):
+    product_ids: Annotated[list[ProductId], Field(max_length=500)]
+
+
+class CatalogueQuery(Query):
+    """Prices in minor units, inclusive. A search without a sort comes in the order of the search index."""
+
+    q: Annotated[str, Field(max_length=200)] = ""
+    category: Annotated[str | None, Field(min_length=1, max_length=60)] = None
+    min_price: Price | None = None
+    max_price: Price | None = None
+    sort: Sort | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str | None, Field(max_length=2000)] = None
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError("min_price is above max_price")
+        return self
+
+    @property
+    def filters(self) -> Filters:
+        return Filters(self.category, self.min_price, self.max_price)
+
+
+class ProductView(View):
+    product_id: str
+    sku: str
+    name: str
+    description: str
+    category: str | None
+    price: Money
+    availability: str
+    status: str
+    version: int
+
+    @classmethod
+    def of(cls, product: Product) -> ProductView:
+        return cls(**{name: getattr(product, name) for name in cls.model_fields})
+
+
+class Count(View):
+    value: str
+    count: int
+
+
+class Facets(View):
+    """Active products by category in the whole catalogue: no filter narrows it."""
+
+    category: list[Count]
+
+
+class CataloguePage(View):
+    """`facets` come with the first page of a list, not with a search, whose counts nobody keeps."""
+
+    items: list[ProductView]
+    next_cursor: str | None
+    facets: Facets | None = None
+
+
+class RefusalView(View):
+    line: int
+    sku: str
+    reason: str
+
+
+class ImportedView(View):
+    sku: str
+    product_id: str
+
+
+class ReportView(View):
+    import_id: str
+    created: int
+    updated: int
+    unchanged: int
+    products: list[ImportedView]
+    refused: list[RefusalView]
+
+    @classmethod
+    def of(cls, report: Report) -> ReportView:
+        refused = [RefusalView(line=found.line, sku=found.sku, reason=found.reason) for found in report.refused]
+        imported = [ImportedView(sku=product.sku, product_id=product.product_id) for product in report.products]
+        return cls(**vars(report) | {"products": imported, "refused": refused})
+
+
+class ProductSummary(View):
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    status: str
+    version: int
+
+
+class Summaries(View):
+    products: list[ProductSummary]
+
+
+@functools.cache
+def catalogue() -> Catalogue:
+    return Catalogue(table(), products())
+
+
+@app.get("/api/products", role=(PUBLIC, PEER))
+def list_products(query: CatalogueQuery) -> CataloguePage:
+    found = _find(query)
+    facets = None
+    if not query.q and query.cursor is None:
+        counts = sorted(products().count_by_category().items())
+        facets = Facets(category=[Count(value=value, count=count) for value, count in counts])
+    items = [ProductView.of(product) for product in found.items]
+    return CataloguePage(items=items, next_cursor=found.next_cursor, facets=facets)
+
+
+def _find(query: CatalogueQuery) -> Found:
+    if not query.q.strip():
+        return catalogue().browse(query.filters, query.sort or Sort.NAME, query.limit, query.cursor)
+    asked = Asked.read(query.q)
+    if asked is None:
+        return Found([], None)
+    if query.sort is None:
+        return catalogue().search(asked, query.filters, query.limit, query.cursor)
+    return catalogue().search_sorted(asked, query.filters, query.sort, query.limit, query.cursor)
+
+
+@app.get("/api/products/{product_id}", role=(PUBLIC, PEER))
+def show_product(product_id: str) -> ProductView:
+    return ProductView.of(products().get(product_id))
+
+
+@app.post("/api/products", role=ADMIN)
+def add_product(new: NewProduct) -> Response[ProductView]:
+    now = utc_now()
+    product = usecases.add_product(new, settings().currency, products(), new_id(now), now)
+    return Created(ProductView.of(product), f"/api/products/{product.product_id}")
+
+
+@app.patch("/api/products/{product_id}", role=ADMIN)
+def change_product(product_id: str, changes: ProductChanges) -> ProductView:
+    currency = settings().currency
+    product = usecases.change_product(product_id, changes.given(), changes.version, currency, products(), utc_now())
+    return ProductView.of(product)
+
+
+@app.delete("/api/products/{product_id}", role=ADMIN)
+def discontinue_product(product_id: str) -> Response[None]:
+    usecases.discontinue_product(product_id, products(), utc_now())
+    return NoContent()
+
+
+@app.post("/api/products/lookup", role=PEER)
+def look_up(asked: Lookup) -> Summaries:
+    found = products().get_many(asked.product_ids)
+    names = ProductSummary.model_fields
+    return Summaries(
+        products=[ProductSummary(**{name: getattr(one, name) for name in names}) for one in found.values()]
+    )
+
+
+@app.post("/api/products/imports", role=ADMIN)
+def import_products(request: Request) -> Response[ReportView]:
+    now = utc_now()
+    report = usecases.import_products(
+        request.body, settings().currency, products(), new_id(now), lambda: new_id(now), now
+    )
+    return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
+
+
+@app.get("/api/products/imports/{import_id}", role=ADMIN)
+def show_import(import_id: str) -> ReportView:
+    return ReportView.of(usecases.read_report(import_id, products()))

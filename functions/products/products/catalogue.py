@@ -1,0 +1,189 @@
+"""Reading the catalogue: lists and searches, page by page, with no scan.
+
+A list reads one index (by name, price or creation), of the whole catalogue or of a category. A search reads the entries
+of one of its words (layout.py), and looks at the others in the entries themselves:
+- without a sort it pages through them in their order, by word and then by name, at any size of catalogue;
+- with a sort it gathers all that match, up to MOST_SORTED, and sorts; past that it asks for a narrower search.
+
+Name and sku are searched, by their first MAX_WORDS words; the description is not. A page looks at MOST_READ products
+and entries at the most: where few pass the filters it may hold fewer than were asked for, and still have a next page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mercato.dynamo import Item, Page, Table
+from mercato.errors import Invalid
+from mercato.paging import InvalidCursor, decode_cursor, encode_cursor
+from products import layout
+from products.domain import Product
+from products.store import Products, to_product
+from products.words import Asked, fold
+
+MOST_READ = 1000
+MOST_SORTED = 1000
+_MOST_ENTRIES = 10_000
+_PAGE = 100
+
+
+class Sort(StrEnum):
+    NAME = "name"
+    PRICE = "price"
+    PRICE_DOWN = "-price"
+    NEWEST = "newest"
+
+    @property
+    def listed_by(self) -> str:
+        if self is Sort.NAME:
+            return layout.BY_NAME
+        return layout.BY_CREATION if self is Sort.NEWEST else layout.BY_PRICE
+
+    @property
+    def is_ascending(self) -> bool:
+        return self in (Sort.NAME, Sort.PRICE)
+
+
+class TooManyMatches(Invalid):
+    """The search matches more than can be sorted."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Prices in minor units, both inclusive."""
+
+    category: str | None = None
+    min_price: int | None = None
+    max_price: int | None = None
+
+    def keep(self, product: Product) -> bool:
+        """Also what an index, which lags behind, should not show any more."""
+        return (
+            product.is_active
+            and (self.category is None or fold(self.category) == fold(product.category or ""))
+            and (self.min_price is None or product.price.amount >= self.min_price)
+            and (self.max_price is None or product.price.amount <= self.max_price)
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    items: list[Product]
+    next_cursor: str | None
+
+
+# A product (None: an entry that does not match), and the key to go on from after it.
+type _Source = Iterator[tuple[Item, Product | None]]
+
+
+class Catalogue:
+    def __init__(self, table: Table, products: Products) -> None:
+        self._table = table
+        self._products = products
+
+    def browse(self, filters: Filters, sort: Sort, limit: int, cursor: str | None) -> Found:
+        index, partition = sort.listed_by, layout.list_partition(filters.category)
+        start = decode_cursor(cursor, **{f"{index}pk": partition})
+        bounds = _price_bounds(filters) if index == layout.BY_PRICE else None
+        if start and bounds and not bounds[0] <= start[f"{index}sk"] <= bounds[1]:
+            raise InvalidCursor("The cursor belongs to another range of prices; start again without one.")
+
+        def read(after: Item | None) -> Page:
+            return self._table.query(
+                partition, index=index, between=bounds, start=after, limit=_page(limit), forward=sort.is_ascending
+            )
+
+        return _take(self._listed(_pages(read, start), index, filters.category is not None), filters, limit)
+
+    def search(self, asked: Asked, filters: Filters, limit: int, cursor: str | None) -> Found:
+        """In the order of the index: by the word that was found, then by name."""
+        start = decode_cursor(cursor, pk=layout.word_partition(asked.driver))
+        return _take(self._matching(self._entries(asked, start, _page(limit)), asked), filters, limit)
+
+    def search_sorted(self, asked: Asked, filters: Filters, sort: Sort, limit: int, cursor: str | None) -> Found:
+        position = decode_cursor(cursor, pk=f"SORTED#{sort}")
+        ids: list[str] = []
+        for count, entry in enumerate(item for page in self._entries(asked, None, None) for item in page):
+            if _matches(entry, asked):
+                ids.append(entry["product_id"])
+            if len(ids) > MOST_SORTED or count >= _MOST_ENTRIES:
+                raise TooManyMatches(
+                    "This search matches too many products to sort them; add a word, or drop the sort."
+                )
+        kept = [product for product in self._products.get_many(ids).values() if filters.keep(product)]
+        ordered = sorted(
+            ((layout.sort_key(product, sort.listed_by), product) for product in kept),
+            key=lambda pair: pair[0],
+            reverse=not sort.is_ascending,
+        )
+        if position:
+            passed = position["sk"]
+            ordered = [pair for pair in ordered if (pair[0] > passed if sort.is_ascending else pair[0] < passed)]
+        more = {"pk": f"SORTED#{sort}", "sk": ordered[limit - 1][0]} if len(ordered) > limit else None
+        return Found([product for _, product in ordered[:limit]], encode_cursor(more))
+
+    def _entries(self, asked: Asked, start: Item | None, size: int | None) -> Iterator[list[Item]]:
+        prefix = asked.driver if asked.driver_is_prefix else f"{asked.driver}#"
+        if start and not start["sk"].startswith(prefix):
+            raise InvalidCursor("The cursor belongs to another search; start again without one.")
+        partition = layout.word_partition(asked.driver)
+        return _pages(
+            lambda after: self._table.query(partition, prefix=prefix, start=after, limit=size, consistent=False), start
+        )
+
+    def _listed(self, pages: Iterable[list[Item]], index: str, by_category: bool) -> _Source:
+        """The index of the catalogue holds the products themselves, that of a category their ids."""
+        for page in pages:
+            products = self._products.get_many(item["product_id"] for item in page) if by_category else {}
+            for item in page:
+                key = {name: item[name] for name in ("pk", "sk", f"{index}pk", f"{index}sk")}
+                yield key, products.get(item["product_id"]) if by_category else to_product(item)
+
+    def _matching(self, pages: Iterable[list[Item]], asked: Asked) -> _Source:
+        for page in pages:
+            products = self._products.get_many(item["product_id"] for item in page if _matches(item, asked))
+            for item in page:
+                product = products.get(item["product_id"]) if _matches(item, asked) else None
+                yield {"pk": item["pk"], "sk": item["sk"]}, product
+
+
+def _matches(entry: Item, asked: Asked) -> bool:
+    return asked.matches(entry["words"]) and asked.is_first_entry(entry["word"], entry["words"])
+
+
+def _page(limit: int) -> int:
+    """One more than asked for tells whether there is a next page."""
+    return max(limit + 1, _PAGE // 4)
+
+
+def _pages(read: Callable[[Item | None], Page], start: Item | None) -> Iterator[list[Item]]:
+    while True:
+        page = read(start)
+        yield page.items
+        if page.next_key is None:
+            return
+        start = page.next_key
+
+
+def _price_bounds(filters: Filters) -> tuple[str, str]:
+    low = layout.price_bound(filters.min_price or 0)
+    high = layout.price_bound(10**13 - 2 if filters.max_price is None else filters.max_price)
+    return low, f"{high}$"  # "$" is the next character after "#"
+
+
+def _take(source: _Source, filters: Filters, limit: int) -> Found:
+    kept: list[Product] = []
+    last_kept: Item | None = None
+    last: Item | None = None
+    for read, (key, product) in enumerate(source):
+        if read == MOST_READ:
+            return Found(kept, encode_cursor(last))
+        if product is not None and filters.keep(product):
+            if len(kept) == limit:
+                return Found(kept, encode_cursor(last_kept))
+            kept.append(product)
+            last_kept = key
+        last = key
+    return Found(kept, None)

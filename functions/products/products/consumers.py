@@ -1,0 +1,38 @@
+"""What the stock tells the catalogue. Naturally idempotent: only an event newer than the last changes a product."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mercato.consumer import Consumer
+from mercato.events import Event, Reads
+from mercato.logs import log
+from products.domain import Availability
+from products.shop import products
+
+consumer = Consumer("products")
+handler = consumer.handler
+
+
+class LowStock(Reads):
+    product_id: str
+    level: Literal["low", "out"]
+
+
+class Restocked(Reads):
+    product_id: str
+
+
+@consumer.on("inventory.low_stock")
+def show_low_stock(event: Event, stock: LowStock) -> None:
+    _show(event, stock.product_id, Availability(stock.level))
+
+
+@consumer.on("inventory.restocked")
+def show_in_stock(event: Event, stock: Restocked) -> None:
+    _show(event, stock.product_id, Availability.IN_STOCK)
+
+
+def _show(event: Event, product_id: str, availability: Availability) -> None:
+    if not products().set_availability(product_id, availability, int(event.sequence)):
+        log.info("a later event was here before", extra={"product_id": product_id, "sequence": event.sequence})

@@ -1,0 +1,144 @@
+"""What a product is and how it may change. Pure: a change gives a new product, and the store writes the difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from mercato.errors import Conflict, Invalid, NotFound
+from mercato.money import Money
+
+# One line of text: no control characters.
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+Category = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+# The same article is written 85123A and 85123a: upper case is how we write it.
+Sku = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, to_upper=True, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/:@+\-]*$"
+    ),
+]
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    DISCONTINUED = "discontinued"
+
+
+class Availability(StrEnum):
+    IN_STOCK = "in_stock"
+    LOW = "low"
+    OUT = "out"
+
+
+class ProductNotFound(NotFound):
+    """No product has this id."""
+
+
+class SkuTaken(Conflict):
+    """Another product has this sku."""
+
+
+class StaleVersion(Conflict):
+    """Somebody changed the product since the caller read it."""
+
+
+class ProductDiscontinued(Conflict):
+    """A discontinued product is not changed any more."""
+
+
+class InvalidPrice(Invalid):
+    """A price is above zero, and in the currency of the shop."""
+
+
+class Draft(BaseModel):
+    """A product as somebody asks for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sku: Sku
+    name: Name
+    description: Description = ""
+    category: Category | None = None
+    price: Money
+
+
+@dataclass(frozen=True)
+class Product:
+    """`version` counts the changes of the catalogue; availability, which the stock dictates, is not among them."""
+
+    product_id: str
+    sku: str
+    name: str
+    description: str
+    category: str | None
+    price: Money
+    created_at: datetime
+    status: Status = Status.ACTIVE
+    availability: Availability = Availability.OUT
+    version: int = 1
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is Status.ACTIVE
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A product before (None: it is new) and after."""
+
+    before: Product | None
+    after: Product
+
+
+def check_price(price: Money, currency: str) -> None:
+    if price.amount <= 0:
+        raise InvalidPrice(f"A price must be above zero, not {price}.")
+    if price.currency != currency:
+        raise InvalidPrice(f"This shop sells in {currency}, not in {price.currency}.")
+
+
+def create(draft: Draft, currency: str, product_id: str, now: datetime) -> Product:
+    """A new product is out of stock until the stock says otherwise."""
+    check_price(draft.price, currency)
+    return Product(product_id, draft.sku, draft.name, draft.description, draft.category, draft.price, now)
+
+
+def change(
+    product: Product,
+    currency: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    category: str | None = None,
+    price: Money | None = None,
+) -> Product:
+    """The product with the given fields anew, or the very same where they change nothing. An empty category is none."""
+    if not product.is_active:
+        raise ProductDiscontinued(f"{product.sku} is discontinued.")
+    if price is not None:
+        check_price(price, currency)
+    changed = replace(
+        product,
+        name=product.name if name is None else name,
+        description=product.description if description is None else description,
+        category=product.category if category is None else category or None,
+        price=product.price if price is None else price,
+    )
+    return product if changed == product else replace(changed, version=product.version + 1)
+
+
+def discontinue(product: Product) -> Product:
+    """Discontinuing twice is discontinuing once."""
+    if not product.is_active:
+        return product
+    return replace(product, status=Status.DISCONTINUED, version=product.version + 1)

@@ -1,0 +1,183 @@
+"""A catalogue as CSV: which rows can be read, which are refused and why, and what the good ones change. Pure.
+
+Columns: sku, name, price, currency, and where wanted description and category, in any order, named by the first line.
+The price is decimal text in major units, such as 2.55. An empty or missing description or category leaves that of a
+product that exists as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from mercato.errors import DomainError, Invalid, Malformed
+from mercato.money import InvalidAmount, Money
+from products.domain import Changed, Draft, Product, change, check_price, create
+
+REQUIRED = ("sku", "name", "price", "currency")
+OPTIONAL = ("description", "category")
+# What a Lambda of 29 s writes with room to spare.
+MAX_ROWS = 1000
+_SHOWN = 64
+
+
+class UnreadableCsv(Malformed):
+    """The body is not text that could be CSV."""
+
+
+class WrongColumns(Invalid):
+    """The first line does not name the columns."""
+
+
+class ImportTooLong(Invalid):
+    """The file has more rows than one import takes."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`line` is where the row begins, counted from 1, the header included."""
+
+    line: int
+    sku: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    line: int
+    draft: Draft
+
+
+@dataclass
+class Plan:
+    """What an import comes to: the changes, each by its line, and the rows that change nothing or are refused."""
+
+    changes: list[tuple[int, Changed]] = field(default_factory=list)
+    unchanged: list[Product] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+class _Unreadable(Exception):
+    """This one row cannot be taken."""
+
+
+def read_rows(body: bytes, currency: str) -> tuple[list[Row], list[Refusal]]:
+    """Raises an error only for what is wrong with the file as a whole."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableCsv(f"The CSV is not UTF-8: byte {error.start} cannot be read.") from None
+    records = _records(text)
+    header = next(records, None)
+    if header is None or isinstance(header[1], str):
+        raise WrongColumns(f"The first line must name the columns: {','.join(REQUIRED)}.")
+    columns = _columns(header[1])
+    rows: list[Row] = []
+    refused: list[Refusal] = []
+    first_lines: dict[str, int] = {}
+    for count, (line, fields) in enumerate(records, 1):
+        if count > MAX_ROWS:
+            raise ImportTooLong(f"One import takes {MAX_ROWS} rows; send the file in parts, each with the header.")
+        values: dict[str, str] = {}
+        try:
+            values = _values(columns, fields)
+            draft = _draft(values, currency)
+            if draft.sku in first_lines:
+                raise _Unreadable(f"this sku is on line {first_lines[draft.sku]} already")
+        except _Unreadable as error:
+            refused.append(Refusal(line, values.get("sku", "")[:_SHOWN], str(error)))
+            continue
+        first_lines[draft.sku] = line
+        rows.append(Row(line, draft))
+    return rows, refused
+
+
+def plan(
+    rows: list[Row], known: Mapping[str, Product], currency: str, make_id: Callable[[], str], now: datetime
+) -> Plan:
+    """`known` holds the products that exist, by sku."""
+    found = Plan()
+    for row in rows:
+        product, draft = known.get(row.draft.sku), row.draft
+        if product is None:
+            found.changes.append((row.line, Changed(None, create(draft, currency, make_id(), now))))
+            continue
+        try:
+            after = change(
+                product,
+                currency,
+                name=draft.name,
+                description=draft.description or None,
+                category=draft.category,
+                price=draft.price,
+            )
+        except DomainError as error:
+            found.refused.append(Refusal(row.line, draft.sku, error.detail))
+            continue
+        if after is product:
+            found.unchanged.append(product)
+        else:
+            found.changes.append((row.line, Changed(product, after)))
+    return found
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Each record with the line on which it begins; what the CSV reader refuses comes as its reason. No blank lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, f"not CSV: {error}"
+            continue
+        if any(field.strip() for field in fields):
+            yield line, fields
+
+
+def _columns(header: list[str]) -> list[str]:
+    columns = [name.strip().lower() for name in header]
+    missing = [name for name in REQUIRED if name not in columns]
+    unknown = [name[:_SHOWN] for name in columns if name not in REQUIRED + OPTIONAL]
+    if missing:
+        raise WrongColumns(
+            f"The first line must name the columns {','.join(REQUIRED)}; {','.join(missing)} is missing."
+        )
+    if unknown or len(set(columns)) != len(columns):
+        raise WrongColumns(
+            f"Columns may be {','.join(REQUIRED + OPTIONAL)}, each once; not {','.join(unknown or columns)}."
+        )
+    return columns
+
+
+def _values(columns: list[str], fields: list[str] | str) -> dict[str, str]:
+    if isinstance(fields, str):
+        raise _Unreadable(fields)
+    if len(fields) != len(columns):
+        raise _Unreadable(f"{len(fields)} fields, where the header has {len(columns)}")
+    return dict(zip(columns, (text.strip() for text in fields), strict=True))
+
+
+def _draft(values: Mapping[str, str], currency: str) -> Draft:
+    try:
+        price = Money.parse(values["price"], values["currency"])
+        check_price(price, currency)
+        return Draft(
+            sku=values["sku"],
+            name=values["name"],
+            description=values.get("description", ""),
+            category=values.get("category") or None,
+            price=price,
+        )
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise _Unreadable(f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}") from None
+    except (InvalidAmount, DomainError) as error:
+        raise _Unreadable(str(error)) from None

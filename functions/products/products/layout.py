@@ -1,0 +1,132 @@
+"""The key layout of the products table: which items a product is made of. Only the store and the catalogue know it.
+
+    PRODUCT#<id>     PRODUCT          the product. While it is active, gsi1 to gsi3 hold it under CATALOGUE,
+                                      by name, by price and by creation
+    PRODUCT#<id>     CATEGORY         while it is active and has a category: the same index keys under
+                                      CATEGORY#<category>, so that a category is listed without reading the others
+    SKU#<sku>        SKU              the id of the product with this sku; makes it unique
+    WORD#<2 letters> <word>#<name>#<id>   one entry per word of name and sku, the search index. The partition is the
+                                      word's first two letters, so that one query finds what begins with a prefix
+    FACETS           CATEGORY#<category>#<0-7>  how many active products the category has: the sum of eight counts, so
+                                      that imports of one category at once seldom wait for each other
+    IMPORT#<id>      IMPORT           the report of an import
+
+CATALOGUE is one partition of each index. That bounds the shop at about 1,000 changed products a second, and some 2,000
+pages of 20 products a second (3,000 read units, 1.5 for a page); the imports, one after the other, write fewer than a
+hundred products a second. A category's listing, and the search, do not read it. A shop that outgrows it numbers the
+partition by a hash of the id and merges the pages: their order is total, for every sort key ends in the id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+from mercato.clock import rfc3339
+from mercato.dynamo import Item
+from products.domain import Product
+from products.words import fold, words_of
+
+CATALOGUE = "CATALOGUE"
+BY_NAME, BY_PRICE, BY_CREATION = "gsi1", "gsi2", "gsi3"
+_NAME_LENGTH = 100
+_COUNTERS = 8
+
+
+def product_key(product_id: str) -> tuple[str, str]:
+    return f"PRODUCT#{product_id}", "PRODUCT"
+
+
+def sku_key(sku: str) -> tuple[str, str]:
+    return f"SKU#{sku}", "SKU"
+
+
+def import_key(import_id: str) -> tuple[str, str]:
+    return f"IMPORT#{import_id}", "IMPORT"
+
+
+def count_key(category: str, counter: int) -> tuple[str, str]:
+    return "FACETS", f"CATEGORY#{fold(category)}#{counter}"
+
+
+def counter_of(product_id: str) -> int:
+    """Any of a category's counters will do; a transaction uses one."""
+    return crc32(product_id.encode()) % _COUNTERS
+
+
+def list_partition(category: str | None) -> str:
+    return f"CATEGORY#{fold(category)}" if category else CATALOGUE
+
+
+def word_partition(word: str) -> str:
+    return f"WORD#{word[:2]}"
+
+
+def sort_key(product: Product, index: str) -> str:
+    """Unique by its end, the id. Text sorts by bytes, hence the padded price."""
+    if index == BY_NAME:
+        return f"{fold(product.name)[:_NAME_LENGTH]}#{product.product_id}"
+    if index == BY_PRICE:
+        return f"{price_bound(product.price.amount)}#{product.product_id}"
+    return f"{rfc3339(product.created_at)}#{product.product_id}"
+
+
+def price_bound(amount: int) -> str:
+    """Sorts before every product of this price."""
+    return f"{amount:013d}"
+
+
+def index_keys(product: Product, partition: str) -> Item:
+    keys: Item = {}
+    for index in (BY_NAME, BY_PRICE, BY_CREATION):
+        keys |= {f"{index}pk": partition, f"{index}sk": sort_key(product, index)}
+    return keys
+
+
+def product_item(product: Product) -> Item:
+    pk, sk = product_key(product.product_id)
+    return {"pk": pk, "sk": sk, "availability": product.availability, "stock_sequence": 0} | catalogue_attributes(
+        product
+    )
+
+
+def catalogue_attributes(product: Product) -> dict[str, Any]:
+    """All of a product's item but its key and what the stock dictates."""
+    listed = index_keys(product, CATALOGUE) if product.is_active else {}
+    return listed | {
+        "product_id": product.product_id,
+        "sku": product.sku,
+        "name": product.name,
+        "description": product.description,
+        "category": product.category,
+        "amount": product.price.amount,
+        "currency": product.price.currency,
+        "status": product.status,
+        "created_at": rfc3339(product.created_at),
+        "version": product.version,
+    }
+
+
+def category_item(product: Product) -> Item | None:
+    if not product.is_active or not product.category:
+        return None
+    item = {"pk": product_key(product.product_id)[0], "sk": "CATEGORY", "product_id": product.product_id}
+    return item | index_keys(product, list_partition(product.category))
+
+
+def word_items(product: Product) -> list[Item]:
+    """Each holds all the words of its product, so that a search for several words reads the entries of one."""
+    if not product.is_active:
+        return []
+    words = words_of(f"{product.sku} {product.name}")
+    end = sort_key(product, BY_NAME)
+    return [
+        {
+            "pk": word_partition(word),
+            "sk": f"{word}#{end}",
+            "word": word,
+            "words": words,
+            "product_id": product.product_id,
+        }
+        for word in words
+    ]

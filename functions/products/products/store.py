@@ -1,0 +1,209 @@
+"""Products in DynamoDB: all that a change means is one transaction, on condition that the product is as it was read.
+
+The transaction holds the product, its sku, its place in the lists, its words (see layout.py), its category's count
+and its events. So a list, a search or a count never shows what is not so (but for the indexes' own delay), and the same
+change done twice fails the condition the second time. Availability lies outside: the stock's events write it alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from mercato import dynamo, outbox
+from mercato.clock import epoch
+from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Item, Table, Write
+from mercato.money import Money
+from products import layout
+from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
+from products.events import announcements
+
+_REPORT_KEPT = timedelta(days=90)
+
+
+def to_product(item: Item) -> Product:
+    return Product(
+        product_id=item["product_id"],
+        sku=item["sku"],
+        name=item["name"],
+        description=item["description"],
+        category=item["category"],
+        price=Money(amount=item["amount"], currency=item["currency"]),
+        created_at=datetime.fromisoformat(item["created_at"]),
+        status=Status(item["status"]),
+        availability=Availability(item["availability"]),
+        version=item["version"],
+    )
+
+
+class Products:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, product_id: str) -> Product:
+        item = self._table.get(*layout.product_key(product_id))
+        if item is None:
+            raise ProductNotFound(f"There is no product {product_id}.")
+        return to_product(item)
+
+    def get_many(self, product_ids: Iterable[str]) -> dict[str, Product]:
+        """By id; what does not exist is missing."""
+        items = self._table.get_many(layout.product_key(product_id) for product_id in product_ids)
+        return {item["product_id"]: to_product(item) for item in items}
+
+    def get_by_skus(self, skus: Iterable[str]) -> dict[str, Product]:
+        """By sku; what does not exist is missing."""
+        found = self._table.get_many(layout.sku_key(sku) for sku in skus)
+        products = self.get_many(item["product_id"] for item in found)
+        return {product.sku: product for product in products.values()}
+
+    def save(self, changed: Changed, now: datetime) -> None:
+        """Raises SkuTaken for a new product, StaleVersion for a known one, where somebody else was faster."""
+        try:
+            self._transact([changed], now)
+        except ConditionFailed as failed:
+            if changed.before is None:
+                raise SkuTaken(f"There is a product with the sku {changed.after.sku} already.") from None
+            raise StaleVersion(
+                f"{changed.after.sku} was changed by somebody else; read it again and repeat your change.",
+                version=failed.item["version"] if failed.item else None,
+            ) from None
+
+    def save_all(self, changes: Sequence[Changed], now: datetime) -> list[Changed]:
+        """As many products per transaction as go in. Answers those that somebody else had changed meanwhile."""
+        lost: list[Changed] = []
+        for batch in _batches(changes, now):
+            try:
+                self._transact(batch, now)
+            except ConditionFailed:
+                # One of them spoils the whole batch: each for itself, then.
+                lost += [changed for changed in batch if not self._saved(changed, now)]
+        return lost
+
+    def set_availability(self, product_id: str, availability: Availability, sequence: int) -> bool:
+        """False where a later event of the stock was here before. Raises ProductNotFound."""
+        is_news = "attribute_exists(pk) AND stock_sequence < :sequence"
+        values = {":availability": availability, ":sequence": sequence}
+        expression = "SET availability = :availability, stock_sequence = :sequence"
+        key = layout.product_key(product_id)
+        try:
+            self._table.write(dynamo.update(*key, expression, is_news, values=values))
+        except ConditionFailed as failed:
+            if failed.item is None:
+                raise ProductNotFound(f"There is no product {product_id}.") from None
+            return False
+        return True
+
+    def count_by_category(self) -> dict[str, int]:
+        """Active products per category, as it was last written."""
+        counts: Counter[str] = Counter()
+        labels: dict[str, str] = {}
+        for item in self._table.query_all("FACETS", prefix="CATEGORY#", consistent=False):
+            category = item["sk"].rpartition("#")[0]
+            labels[category] = item["label"]
+            counts[category] += item["products"]
+        return {labels[category]: count for category, count in counts.items() if count > 0}
+
+    def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
+        pk, sk = layout.import_key(report_id)
+        self._table.write(dynamo.put_new({"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}))
+
+    def get_report(self, report_id: str) -> dict[str, Any] | None:
+        item = self._table.get(*layout.import_key(report_id))
+        return dict(item["report"]) if item else None
+
+    def _saved(self, changed: Changed, now: datetime) -> bool:
+        try:
+            self._transact([changed], now)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _transact(self, changes: Sequence[Changed], now: datetime) -> None:
+        # The condition that may fail comes first, so that its item is the one reported.
+        writes = [write for changed in changes for write in _writes(changed, now)]
+        self._table.transact(writes + _count(changes))
+
+
+def _batches(changes: Iterable[Changed], now: datetime) -> Iterator[list[Changed]]:
+    batch: list[Changed] = []
+    size = 0
+    for changed in changes:
+        more = len(_writes(changed, now))
+        if size + more + len(_count([*batch, changed])) > MAX_TRANSACTION:
+            yield batch
+            batch, size = [], 0
+        batch.append(changed)
+        size += more
+    if batch:
+        yield batch
+
+
+def _writes(changed: Changed, now: datetime) -> list[Write]:
+    before, after = changed.before, changed.after
+    events = [
+        outbox.record(event, service="products", subject=after.product_id, sequence=after.version, now=now)
+        for event in announcements(changed)
+    ]
+    if before is None:
+        pk, sk = layout.sku_key(after.sku)
+        own = [
+            dynamo.put_new(layout.product_item(after)),
+            dynamo.put_new({"pk": pk, "sk": sk, "product_id": after.product_id}),
+        ]
+    else:
+        own = [_update(before, after)]
+    return own + _list(before, after) + _index(before, after) + events
+
+
+def _update(before: Product, after: Product) -> Write:
+    """Sets the catalogue's attributes only: the availability may have changed since the product was read."""
+    old, new = layout.catalogue_attributes(before), layout.catalogue_attributes(after)
+    changed = {name: value for name, value in new.items() if old.get(name) != value}
+    gone = [name for name in old if name not in new]
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
+    if gone:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in gone)
+    return dynamo.update(
+        *layout.product_key(after.product_id),
+        expression,
+        "#version = :read",
+        names={f"#{name}": name for name in {*changed, *gone, "version"}},
+        values={f":{name}": value for name, value in changed.items()} | {":read": before.version},
+    )
+
+
+def _list(before: Product | None, after: Product) -> list[Write]:
+    old, new = layout.category_item(before) if before else None, layout.category_item(after)
+    if new == old:
+        return []
+    if new is None:
+        return [dynamo.delete(layout.product_key(after.product_id)[0], "CATEGORY")]
+    return [dynamo.put(new)]
+
+
+def _index(before: Product | None, after: Product) -> list[Write]:
+    old = {(item["pk"], item["sk"]): item for item in layout.word_items(before)} if before else {}
+    new = {(item["pk"], item["sk"]): item for item in layout.word_items(after)}
+    gone = [dynamo.delete(*key) for key in old if key not in new]
+    return gone + [dynamo.put(item) for key, item in new.items() if old.get(key) != item]
+
+
+def _count(changes: Sequence[Changed]) -> list[Write]:
+    """One write per category whose count changes: a transaction takes each item once."""
+    counter = layout.counter_of(changes[0].after.product_id)
+    counts: Counter[tuple[str, str]] = Counter()
+    labels: dict[tuple[str, str], str] = {}
+    for changed in changes:
+        for product, one in ((changed.before, -1), (changed.after, 1)):
+            if product and product.is_active and product.category:
+                key = layout.count_key(product.category, counter)
+                counts[key] += one
+                labels[key] = product.category
+    return [
+        dynamo.update(*key, "SET label = :label ADD products :more", values={":label": labels[key], ":more": more})
+        for key, more in counts.items()
+        if more
+    ]

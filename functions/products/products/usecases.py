@@ -1,0 +1,114 @@
+"""What products does, one function per verb. Each may run twice: the conditions on sku and version see to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from mercato.errors import NotFound
+from products import domain, importing
+from products.domain import Changed, Draft, Product, StaleVersion
+from products.importing import Refusal
+
+
+class Store(Protocol):
+    def get(self, product_id: str) -> Product: ...
+
+    def get_by_skus(self, skus: Iterable[str]) -> dict[str, Product]: ...
+
+    def save(self, changed: Changed, now: datetime) -> None: ...
+
+    def save_all(self, changes: Sequence[Changed], now: datetime) -> list[Changed]: ...
+
+    def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None: ...
+
+    def get_report(self, report_id: str) -> dict[str, Any] | None: ...
+
+
+class ImportNotFound(NotFound):
+    """No import has this id, or its report is too old."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    sku: str
+    product_id: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an import did, the products that its rows are now, and each row that it refused."""
+
+    import_id: str
+    created: int
+    updated: int
+    unchanged: int
+    products: list[Imported]
+    refused: list[Refusal]
+
+
+def add_product(draft: Draft, currency: str, store: Store, product_id: str, now: datetime) -> Product:
+    product = domain.create(draft, currency, product_id, now)
+    store.save(Changed(None, product), now)
+    return product
+
+
+def change_product(
+    product_id: str, changes: Mapping[str, Any], version: int, currency: str, store: Store, now: datetime
+) -> Product:
+    """`version` is the one that the caller has read."""
+    before = store.get(product_id)
+    if before.version != version:
+        raise StaleVersion(
+            f"{before.sku} is at version {before.version}, not {version}; read it again and repeat your change.",
+            version=before.version,
+        )
+    after = domain.change(before, currency, **changes)
+    if after is not before:
+        store.save(Changed(before, after), now)
+    return after
+
+
+def discontinue_product(product_id: str, store: Store, now: datetime) -> None:
+    before = store.get(product_id)
+    after = domain.discontinue(before)
+    if after is not before:
+        store.save(Changed(before, after), now)
+
+
+def import_products(
+    body: bytes, currency: str, store: Store, report_id: str, make_id: Callable[[], str], now: datetime
+) -> Report:
+    """Takes what is good and names what is not. What an interrupted import has written, the next finds unchanged."""
+    rows, unreadable = importing.read_rows(body, currency)
+    plan = importing.plan(rows, store.get_by_skus(row.draft.sku for row in rows), currency, make_id, now)
+    lost = {id(changed) for changed in store.save_all([changed for _, changed in plan.changes], now)}
+    overtaken = [
+        Refusal(line, changed.after.sku, "changed by somebody else during the import; import it again")
+        for line, changed in plan.changes
+        if id(changed) in lost
+    ]
+    saved = [changed for _, changed in plan.changes if id(changed) not in lost]
+    report = Report(
+        import_id=report_id,
+        created=sum(changed.before is None for changed in saved),
+        updated=sum(changed.before is not None for changed in saved),
+        unchanged=len(plan.unchanged),
+        products=[
+            Imported(product.sku, product.product_id)
+            for product in [changed.after for changed in saved] + plan.unchanged
+        ],
+        refused=sorted(unreadable + plan.refused + overtaken, key=lambda refusal: refusal.line),
+    )
+    store.save_report(report_id, asdict(report), now)
+    return report
+
+
+def read_report(report_id: str, store: Store) -> Report:
+    found = store.get_report(report_id)
+    if found is None:
+        raise ImportNotFound(f"There is no import {report_id}.")
+    imported = [Imported(**product) for product in found["products"]]
+    return Report(**found | {"products": imported, "refused": [Refusal(**refusal) for refusal in found["refused"]]})

@@ -1,0 +1,117 @@
+"""Reads the tables' streams and publishes outbox records: in order per entity, at least once, and never stuck.
+
+Run twice, an event is published twice with the same id, and consumers drop the second. Killed in the middle, the
+stream delivers the batch again. The first entry that EventBridge does not take now ends the work: the stream goes on
+from there, so that no entity's later event overtakes an earlier one.
+
+A record that can never be published (not an envelope, too large, refused as malformed) would stop its shard for all
+entities. It goes to the failure queue with its keys and its reason, which rings the alarm, and the stream goes on.
+Nothing is lost: the item stays in its table. Only where that queue cannot be reached does the record hold the shard,
+and then for no longer than the mapping's MaximumRetryAttempts; what the mapping gives up on goes to the same queue.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws, config, correlation, deadline
+from mercato.logs import log
+from relay.records import Outgoing, Unreadable, batches, is_outbox_record, read
+
+# What EventBridge says of an entry that it will never take. All else (throttled, internal, not authorized) may heal.
+_PERMANENT = frozenset({"MalformedDetail", "InvalidArgument"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    event_bus_name: str
+    failure_queue_url: str
+
+
+@functools.cache
+def settings() -> Settings:
+    return config.load(Settings)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    with deadline.of_invocation(context):
+        stopped_at = publish(event["Records"])
+    return {"batchItemFailures": [{"itemIdentifier": stopped_at}] if stopped_at else []}
+
+
+def publish(records: list[dict[str, Any]]) -> str | None:
+    """Returns the sequence number of the first record that is not done, where the stream must go on from."""
+    by_sequence = {record["dynamodb"]["SequenceNumber"]: record for record in records}
+    readable, undone = _read(records)
+    for batch in batches(readable):
+        refused, not_taken = _put(batch)
+        undone |= not_taken
+        undone |= {number for number, reason in refused.items() if not _set_aside(by_sequence[number], reason)}
+        if undone:
+            break
+    # Sequence numbers are texts of different lengths; the batch itself is in their order.
+    return next((number for number in by_sequence if number in undone), None)
+
+
+def _read(records: list[dict[str, Any]]) -> tuple[list[Outgoing], set[str]]:
+    """What can be published, and the sequence numbers of what can be neither published nor set aside."""
+    readable: list[Outgoing] = []
+    undone: set[str] = set()
+    for record in filter(is_outbox_record, records):
+        try:
+            readable.append(read(record, settings().event_bus_name))
+        except Unreadable as error:
+            if not _set_aside(record, str(error)):
+                undone.add(record["dynamodb"]["SequenceNumber"])
+    return readable, undone
+
+
+def _put(batch: list[Outgoing]) -> tuple[dict[str, str], set[str]]:
+    """By sequence number: what will never be taken, with the reason, and what was not taken now."""
+    refused: dict[str, str] = {}
+    not_taken: set[str] = set()
+    try:
+        answers = aws.client("events").put_events(Entries=[one.entry for one in batch])["Entries"]
+    except (ClientError, BotoCoreError) as error:
+        log.warning("events not taken", extra={"reason": str(error), "count": len(batch)})
+        return refused, {one.sequence_number for one in batch}
+    for one, answer in zip(batch, answers, strict=True):
+        code = answer.get("ErrorCode")
+        if code is None:
+            _log_published(one)
+        elif code in _PERMANENT:
+            refused[one.sequence_number] = f"{code}: {answer.get('ErrorMessage', '')}"
+        else:
+            log.warning("event not taken", extra={"event_id": one.event_id, "reason": code})
+            not_taken.add(one.sequence_number)
+    return refused, not_taken
+
+
+def _log_published(one: Outgoing) -> None:
+    with correlation.bound(one.correlation):
+        log.info(
+            "event published",
+            extra={"event_id": one.event_id, "event_type": one.event_type, "subject": one.subject},
+        )
+
+
+def _set_aside(record: dict[str, Any], reason: str) -> bool:
+    """False where the failure queue cannot be reached."""
+    found = {
+        "reason": reason,
+        "stream": record.get("eventSourceARN", ""),
+        "keys": record["dynamodb"].get("Keys", {}),
+        "sequence_number": record["dynamodb"]["SequenceNumber"],
+    }
+    log.error("record cannot be published", extra=found)
+    try:
+        aws.client("sqs").send_message(QueueUrl=settings().failure_queue_url, MessageBody=json.dumps(found))
+    except (ClientError, BotoCoreError) as error:
+        log.warning("the failure queue cannot be reached", extra={"reason": str(error)})
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""What a stream record says: the envelope that a service wrote with its state change, ready to be an EventBridge entry.
+
+No pydantic here: the envelope was validated when it was written, and the relay only needs four of its fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mercato.correlation import Correlation
+
+MAX_ENTRIES = 10
+MAX_BYTES = 256 * 1024  # of one PutEvents call; newer limits are higher, and regions differ
+
+
+class Unreadable(Exception):
+    """This record can never be published, however often it is tried."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One event to publish. `entity` is the item's partition: within it the order is kept."""
+
+    sequence_number: str
+    entity: str
+    entry: dict[str, Any]
+    size: int
+    event_id: str
+    event_type: str
+    subject: str
+    correlation: Correlation
+
+
+def is_outbox_record(record: dict[str, Any]) -> bool:
+    """The mapping's filter says so already; a filter that is edited or missing must not publish anything else."""
+    return record.get("eventName") == "INSERT" and "event" in record["dynamodb"].get("NewImage", {})
+
+
+def read(record: dict[str, Any], bus: str) -> Outgoing:
+    try:
+        image = record["dynamodb"]["NewImage"]
+        detail = image["event"]["S"]
+        envelope = json.loads(detail)
+        entry = {
+            "Source": envelope["source"],
+            "DetailType": envelope["type"],
+            "Detail": detail,
+            "Time": datetime.fromisoformat(envelope["time"]),
+            "EventBusName": bus,
+        }
+        outgoing = Outgoing(
+            sequence_number=record["dynamodb"]["SequenceNumber"],
+            entity=image["pk"]["S"],
+            entry=entry,
+            size=_size(entry),
+            event_id=envelope["id"],
+            event_type=envelope["type"],
+            subject=envelope["subject"],
+            correlation=Correlation(
+                envelope["correlationid"], envelope.get("traceparent", ""), envelope.get("causationid")
+            ),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Unreadable(f"not an envelope: {error!r}") from None
+    if outgoing.size > MAX_BYTES:
+        raise Unreadable(f"{outgoing.size} bytes; one call takes {MAX_BYTES}")
+    return outgoing
+
+
+def batches(outgoing: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
+    """In order, at most ten entries and 256 KB each, and no entity twice.
+
+    PutEvents may take some entries of a call and refuse others. With an entity only once in a call, its next event is
+    never sent before the one ahead of it was taken.
+    """
+    batch: list[Outgoing] = []
+    entities: set[str] = set()
+    size = 0
+    for one in outgoing:
+        if batch and (len(batch) == MAX_ENTRIES or size + one.size > MAX_BYTES or one.entity in entities):
+            yield batch
+            batch, entities, size = [], set(), 0
+        batch.append(one)
+        entities.add(one.entity)
+        size += one.size
+    if batch:
+        yield batch
+
+
+def _size(entry: dict[str, Any]) -> int:
+    """As EventBridge counts: 14 bytes for the time, and the UTF-8 of source, type and detail."""
+    return 14 + sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail"))

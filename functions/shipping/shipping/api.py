@@ -1,0 +1,156 @@
+"""Shipments over HTTP: quotes for anyone, a shipment for its owner, webhooks for the carrier."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from mercato import config
+from mercato.auth import Caller
+from mercato.clock import rfc3339, utc_now
+from mercato.dynamo import Table
+from mercato.http import CUSTOMER, PUBLIC, App, Body, Request, View, read_body
+from mercato.money import Money
+from shipping import sandbox, usecases, webhooks
+from shipping.domain import Progress, Shipment, Status
+from shipping.quotes import quote
+from shipping.secret import WebhookSecret
+from shipping.store import ShipmentStore
+
+app = App("shipping")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    webhook_secret_id: str
+
+
+@functools.cache
+def settings() -> Settings:
+    return config.load(Settings)
+
+
+@functools.cache
+def store() -> ShipmentStore:
+    return ShipmentStore(Table(settings().table_name))
+
+
+@functools.cache
+def secret() -> WebhookSecret:
+    return WebhookSecret(settings().webhook_secret_id)
+
+
+class QuoteRequest(Body):
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["GB"])]
+    items: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class QuoteView(View):
+    carrier: str
+    service: str
+    price: Money
+    days: int
+
+
+class Quotes(View):
+    quotes: list[QuoteView]
+
+
+class Reported(StrEnum):
+    """What a carrier may say of a parcel."""
+
+    DISPATCHED = "dispatched"
+    IN_TRANSIT = "in_transit"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class CarrierReport(Body):
+    shipment_id: Annotated[str, Field(min_length=1, max_length=64)]
+    tracking_number: Annotated[str, Field(min_length=1, max_length=64)]
+    status: Reported
+    reason: Annotated[str, Field(max_length=500)] | None = None
+
+
+class ReportTaken(View):
+    shipment_id: str
+    status: str
+
+
+class LineView(View):
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+
+
+class AddressView(View):
+    name: str
+    line1: str
+    line2: str | None
+    city: str
+    postcode: str
+    country: str
+
+
+class StopView(View):
+    at: str
+    status: str
+
+
+class ShipmentView(View):
+    shipment_id: str
+    order_id: str
+    status: str
+    carrier: str | None
+    tracking_number: str | None
+    failure: str | None
+    lines: list[LineView]
+    shipping_address: AddressView | None
+    timeline: list[StopView]
+
+    @classmethod
+    def of(cls, found: Shipment) -> ShipmentView:
+        return cls(
+            shipment_id=found.shipment_id,
+            order_id=found.order_id,
+            status=found.status,
+            carrier=found.carrier,
+            tracking_number=found.tracking_number,
+            failure=found.failure,
+            lines=[LineView(**vars(line)) for line in found.lines],
+            shipping_address=AddressView(**vars(found.address)) if found.address else None,
+            timeline=[StopView(at=rfc3339(stop.at), status=stop.status) for stop in found.history],
+        )
+
+
+@app.post("/api/shipments/quotes", role=PUBLIC)
+def quote_shipping(wanted: QuoteRequest) -> Quotes:
+    found = quote(wanted.country, wanted.items, sandbox.NAME)
+    return Quotes(quotes=[QuoteView(**vars(one)) for one in found])
+
+
+@app.get("/api/shipments/{shipment_id}", role=CUSTOMER)
+def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
+    return ShipmentView.of(
+        usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=store())
+    )
+
+
+@app.post("/api/shipments/webhooks/sandbox", role=PUBLIC)
+def take_report(request: Request) -> ReportTaken:
+    """The signature is over the raw bytes, and is checked before anything reads them."""
+    now = utc_now()
+    webhooks.verify(secret().read(now), request.headers, request.body, now)
+    report = read_body(CarrierReport, request.body)
+    progress = Progress(report.shipment_id, Status(report.status), report.tracking_number, report.reason)
+    shipment = usecases.record_progress(progress, sandbox.NAME, shipments=store(), now=now)
+    return ReportTaken(shipment_id=shipment.shipment_id, status=shipment.status)
+
+
+handler = app.handler

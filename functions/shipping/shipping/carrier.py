@@ -1,0 +1,59 @@
+"""Plays the sandbox carrier: moves a parcel to the stop that is due, then sends the message for the next one.
+
+Run twice, the second move changes nothing. Killed between the move and the message, the queue delivers again, and the
+message is sent then. A message for a stop that the parcel has left behind, or a parcel that has ended, sends nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import config
+from mercato.clock import utc_now
+from mercato.consumer import Consumer
+from mercato.dynamo import Table
+from mercato.events import Event, Reads
+from shipping import usecases
+from shipping.domain import Progress, Status, next_stop
+from shipping.sandbox import NAME, ParcelDue, SandboxCarrier, tracking_number_of
+from shipping.store import ShipmentStore
+
+consumer = Consumer("shipping")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    carrier_queue_url: str
+    carrier_step_seconds: int
+
+
+@functools.cache
+def settings() -> Settings:
+    return config.load(Settings)
+
+
+@functools.cache
+def store() -> ShipmentStore:
+    return ShipmentStore(Table(settings().table_name))
+
+
+class Due(Reads):
+    shipment_id: str
+    booking_key: str
+    stop: Status
+
+
+@consumer.on(ParcelDue.TYPE)
+def move_parcel(_: Event, due: Due) -> None:
+    now = utc_now()
+    progress = Progress(due.shipment_id, due.stop, tracking_number_of(due.booking_key))
+    shipment = usecases.record_progress(progress, NAME, shipments=store(), now=now)
+    following = next_stop(due.stop)
+    if following and shipment.status is due.stop:
+        sandbox = SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)
+        sandbox.schedule(due.shipment_id, due.booking_key, following)
+
+
+handler = consumer.handler

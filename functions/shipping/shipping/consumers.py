@@ -1,0 +1,100 @@
+"""What makes a shipment. Every function is naturally idempotent: a fact that is known already changes nothing."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import datetime
+
+from mercato import config
+from mercato.clock import utc_now
+from mercato.consumer import Consumer
+from mercato.dynamo import Table
+from mercato.events import Event, Reads
+from mercato.logs import log
+from shipping import usecases
+from shipping.domain import Address, Line, Status
+from shipping.sandbox import SandboxCarrier
+from shipping.store import ShipmentStore
+
+consumer = Consumer("shipping")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    carrier_queue_url: str
+    carrier_step_seconds: int
+
+
+@functools.cache
+def settings() -> Settings:
+    return config.load(Settings)
+
+
+@functools.cache
+def store() -> ShipmentStore:
+    return ShipmentStore(Table(settings().table_name))
+
+
+def carrier(now: datetime) -> SandboxCarrier:
+    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)
+
+
+class OrderLine(Reads):
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+
+
+class ShippingAddress(Reads):
+    name: str
+    line1: str
+    line2: str | None = None
+    city: str
+    postcode: str
+    country: str
+
+
+class OrderConfirmed(Reads):
+    order_id: str
+    customer_id: str
+    lines: list[OrderLine]
+    shipping_address: ShippingAddress
+
+
+class PaymentCompleted(Reads):
+    order_id: str
+    customer_id: str
+
+
+class OrderCancelled(Reads):
+    order_id: str
+    customer_id: str
+
+
+@consumer.on("order.confirmed")
+def create_shipment(_: Event, data: OrderConfirmed) -> None:
+    now = utc_now()
+    lines = tuple(Line(**line.model_dump()) for line in data.lines)
+    address = Address(**data.shipping_address.model_dump())
+    usecases.confirm_order(
+        data.order_id, data.customer_id, lines, address, shipments=store(), carrier=carrier(now), now=now
+    )
+
+
+@consumer.on("payment.completed")
+def note_payment(_: Event, data: PaymentCompleted) -> None:
+    now = utc_now()
+    usecases.mark_paid(data.order_id, data.customer_id, shipments=store(), carrier=carrier(now), now=now)
+
+
+@consumer.on("order.cancelled")
+def cancel_shipment(_: Event, data: OrderCancelled) -> None:
+    shipment = usecases.cancel_order(data.order_id, data.customer_id, shipments=store(), now=utc_now())
+    if shipment.status is not Status.CANCELLED:
+        log.warning("cancelled too late", extra={"shipment_id": shipment.shipment_id, "status": shipment.status})
+
+
+handler = consumer.handler

@@ -1,0 +1,65 @@
+"""The sandbox carrier: a queue that brings each parcel one stop further with every message.
+
+A message is an event in the same envelope as all others, so that it carries the correlation and is consumed alike.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, ClassVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws
+from mercato.errors import TransientError
+from mercato.events import EventModel, envelope
+from mercato.ids import derived_id
+from shipping.domain import Shipment, Status
+
+NAME = "sandbox"
+
+
+class ParcelDue(EventModel):
+    """The parcel is due at its next stop. Private to the carrier: it is never published."""
+
+    TYPE: ClassVar[str] = "sandbox_carrier.parcel_due"
+    EXAMPLE: ClassVar[dict[str, Any]] = {"shipment_id": "5f1c…", "booking_key": "77c0…", "stop": "dispatched"}
+
+    shipment_id: str
+    booking_key: str
+    stop: str
+
+
+def tracking_number_of(booking_key: str) -> str:
+    """The same booking always gets the same number."""
+    return f"SBX{int(booking_key.replace('-', ''), 16) % 10**12:012}"
+
+
+class SandboxCarrier:
+    name = NAME
+
+    def __init__(self, queue_url: str, step_seconds: int, now: datetime) -> None:
+        self._queue_url = queue_url
+        self._step_seconds = step_seconds
+        self._now = now
+
+    def book(self, shipment: Shipment, booking_key: str) -> None:
+        self.schedule(shipment.shipment_id, booking_key, Status.DISPATCHED)
+
+    def schedule(self, shipment_id: str, booking_key: str, stop: Status) -> None:
+        due = ParcelDue(shipment_id=shipment_id, booking_key=booking_key, stop=stop)
+        detail = envelope(
+            due,
+            service="shipping",
+            subject=shipment_id,
+            event_id=derived_id("parcel-due", booking_key, stop),
+            sequence=0,
+            now=self._now,
+        )
+        try:
+            aws.client("sqs").send_message(
+                QueueUrl=self._queue_url, MessageBody=json.dumps({"detail": detail}), DelaySeconds=self._step_seconds
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise TransientError(f"the carrier cannot be reached: {error}") from error

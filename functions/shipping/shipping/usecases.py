@@ -1,0 +1,114 @@
+"""What shipping does. Each change is naturally idempotent: it is decided on the shipment as it is, written on condition
+that it still is so, and a fact that comes again changes, and so writes, nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from mercato.errors import TransientError
+from mercato.ids import derived_id
+from shipping import domain
+from shipping.domain import Address, Line, Progress, Shipment, ShipmentNotFound
+from shipping.store import Moved, ShipmentStore
+
+_ATTEMPTS = 5
+
+
+class Carrier(Protocol):
+    """Whoever brings parcels. `name` is in the webhook's path and in shipment.dispatched."""
+
+    name: str
+
+    def book(self, shipment: Shipment, booking_key: str) -> None:
+        """May be called again for the same booking; `booking_key` tells the carrier that it is the same."""
+
+
+def shipment_id_of(order_id: str) -> str:
+    return derived_id("shipment", order_id)
+
+
+def booking_key_of(shipment_id: str) -> str:
+    return derived_id("booking", shipment_id)
+
+
+def confirm_order(
+    order_id: str,
+    customer_id: str,
+    lines: tuple[Line, ...],
+    address: Address,
+    *,
+    shipments: ShipmentStore,
+    carrier: Carrier,
+    now: datetime,
+) -> None:
+    shipment = _change_or_create(
+        order_id, customer_id, lambda found: domain.confirm(found, lines, address, now), shipments, now
+    )
+    _hand_over(shipment, shipments, carrier, now)
+
+
+def mark_paid(order_id: str, customer_id: str, *, shipments: ShipmentStore, carrier: Carrier, now: datetime) -> None:
+    shipment = _change_or_create(order_id, customer_id, lambda found: domain.mark_paid(found, now), shipments, now)
+    _hand_over(shipment, shipments, carrier, now)
+
+
+def cancel_order(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
+    """Where order.confirmed has not come yet, what is written is the tombstone that it will find."""
+    return _change_or_create(order_id, customer_id, lambda found: domain.cancel(found, now), shipments, now)
+
+
+def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
+    """The one way in which a parcel moves, whether the carrier calls us or the sandbox plays its part."""
+
+    def decide(found: Shipment | None) -> Shipment:
+        if found is None:
+            raise ShipmentNotFound("There is no such shipment.")
+        return domain.record_progress(found, progress, carrier, now)
+
+    return _change(progress.shipment_id, decide, shipments, now)
+
+
+def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: ShipmentStore) -> Shipment:
+    """What has not been confirmed is no shipment yet, though its payment or cancellation may be noted."""
+    shipment = shipments.load(shipment_id).shipment
+    if shipment is None or not shipment.is_confirmed or not (is_admin or shipment.customer_id == user_id):
+        raise ShipmentNotFound("There is no such shipment.")
+    return shipment
+
+
+def _hand_over(shipment: Shipment, shipments: ShipmentStore, carrier: Carrier, now: datetime) -> None:
+    """After the write, never before it. Killed in between, the event comes again and finds the carrier still untold."""
+    if not shipment.awaits_carrier:
+        return
+    carrier.book(shipment, booking_key_of(shipment.shipment_id))
+    _change(shipment.shipment_id, lambda found: domain.hand_over(found or shipment), shipments, now)
+
+
+def _change_or_create(
+    order_id: str,
+    customer_id: str,
+    decide: Callable[[Shipment], Shipment],
+    shipments: ShipmentStore,
+    now: datetime,
+) -> Shipment:
+    new = Shipment(shipment_id_of(order_id), order_id, customer_id)
+    return _change(new.shipment_id, lambda found: decide(found or new), shipments, now)
+
+
+def _change(
+    shipment_id: str, decide: Callable[[Shipment | None], Shipment], shipments: ShipmentStore, now: datetime
+) -> Shipment:
+    for _ in range(_ATTEMPTS):
+        before = shipments.load(shipment_id)
+        after = decide(before.shipment)
+        if after is before.shipment:
+            return after
+        try:
+            shipments.save(after, before, now)
+        except Moved:
+            continue
+        return after
+    raise TransientError(f"shipment {shipment_id} was changed by others {_ATTEMPTS} times in a row")

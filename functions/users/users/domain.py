@@ -1,0 +1,83 @@
+"""An account: its e-mail address, its name, its role. No two accounts have the same address."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mercato.errors import Conflict, Invalid, NotFound, Unauthenticated
+
+MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
+
+_ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
+
+
+class EmailTaken(Conflict):
+    """An account with this address exists."""
+
+
+class InvalidEmail(Invalid):
+    """The text is not an e-mail address that we could write to."""
+
+
+class InvalidName(Invalid):
+    """A name has 1 to 100 characters and nothing that is not shown."""
+
+
+class UserNotFound(NotFound):
+    """There is no such account."""
+
+
+class InvalidCredentials(Unauthenticated):
+    """Address and password do not belong together. It never says which of the two is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class Role(StrEnum):
+    CUSTOMER = "customer"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class User:
+    user_id: str
+    email: str
+    name: str
+    role: Role
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a log-in is checked against; kept apart from the user, so that reading a profile never reads a hash."""
+
+    user_id: str
+    password_hash: str
+
+
+def read_email(text: str) -> str:
+    """The address in the one form in which it is stored, compared and written to."""
+    shown = unicodedata.normalize("NFKC", text).strip()
+    email = shown.casefold()
+    match = _EMAIL.fullmatch(email) if shown.isascii() and len(email) <= MAX_EMAIL else None
+    if match is None or len(match["local"]) > MAX_LOCAL:
+        raise InvalidEmail("This is not an e-mail address.")
+    return email
+
+
+def read_name(text: str) -> str:
+    """The name without spaces around it. Control and format characters would reach e-mail headers, so none is taken."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise InvalidName(f"A name has 1 to {MAX_NAME} characters.")
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in name):
+        raise InvalidName("A name has no control characters.")
+    return name

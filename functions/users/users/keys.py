@@ -1,0 +1,33 @@
+"""UsersKeys: makes the signing keys after the first deploy and rotates them on a schedule."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from mercato import config, correlation
+from mercato.clock import utc_now
+from mercato.logs import log
+from users.keystore import KeyStore
+from users.rotation import maintain_keys
+
+
+@dataclass(frozen=True)
+class Settings:
+    keys_secret_id: str
+    jwks_parameter: str
+
+
+@functools.cache
+def store() -> KeyStore:
+    settings = config.load(Settings)
+    return KeyStore(settings.keys_secret_id, settings.jwks_parameter)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+    """Event: {"if_missing": true} makes the first keys and nothing else; any other rotates, at most once an hour."""
+    with correlation.bound(correlation.accept(None)):
+        outcome = maintain_keys(store(), utc_now(), if_missing=event.get("if_missing") is True)
+        log.info("signing keys", extra={"outcome": outcome})
+        return {"outcome": outcome}

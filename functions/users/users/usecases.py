@@ -1,0 +1,127 @@
+"""What the users service does, one function a verb; stores and the maker of tokens are passed in."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from mercato.ids import new_id
+from mercato.logs import log
+from users import passwords
+from users.domain import InvalidCredentials, InvalidEmail, Login, Role, User, UserNotFound, read_email, read_name
+from users.events import UserRegistered
+from users.sessions import (
+    LIFETIME,
+    Family,
+    InvalidRefreshToken,
+    NotNewest,
+    RefreshToken,
+    RefreshTokenReused,
+    repeat_successor,
+)
+
+
+class Users(Protocol):
+    def add(self, user: User, password_hash: str, event: UserRegistered) -> None: ...
+    def find_login(self, email: str) -> Login | None: ...
+    def replace_hash(self, email: str, old: str, new: str) -> None: ...
+    def get(self, user_id: str) -> User: ...
+    def rename(self, user_id: str, name: str) -> User: ...
+    def set_role(self, user_id: str, role: Role) -> User: ...
+
+
+class Sessions(Protocol):
+    def open(self, token: RefreshToken, user_id: str, expires_at: datetime) -> None: ...
+    def rotate(self, token: RefreshToken, salt: str, now: datetime) -> Family: ...
+    def revoke(self, family_id: str, now: datetime) -> None: ...
+
+
+class Tokens(Protocol):
+    def prepare(self) -> None: ...
+    def issue(self, user: User, now: datetime) -> str: ...
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+
+
+def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> User:
+    user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
+    event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
+    users.add(user, passwords.hash_password(password), event)
+    return user
+
+
+def log_in(email: str, password: str, now: datetime, *, users: Users, sessions: Sessions, tokens: Tokens) -> TokenPair:
+    """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password."""
+    login = _find_login(email, users)
+    password_hash = login.password_hash if login else passwords.UNMATCHABLE
+    if not passwords.password_matches(password, password_hash) or login is None:
+        raise InvalidCredentials
+    user = users.get(login.user_id)
+    if passwords.is_outdated(password_hash):
+        users.replace_hash(user.email, password_hash, passwords.hash_password(password))
+    access, refresh = tokens.issue(user, now), RefreshToken.make()
+    sessions.open(refresh, user.user_id, now + LIFETIME)
+    return TokenPair(access, refresh.text)
+
+
+def _find_login(email: str, users: Users) -> Login | None:
+    try:
+        return users.find_login(read_email(email))
+    except InvalidEmail:
+        return None
+
+
+def refresh(text: str, now: datetime, *, users: Users, sessions: Sessions, tokens: Tokens) -> TokenPair:
+    """A new pair for a refresh token. A failure after the rotation loses nothing: within the grace the same token
+    is answered with the same successor.
+    """
+    token = RefreshToken.read(text)
+    tokens.prepare()
+    salt = secrets.token_urlsafe(16)
+    try:
+        family, successor = sessions.rotate(token, salt, now), token.successor(salt)
+    except NotNewest as refused:
+        if refused.family is None:
+            raise InvalidRefreshToken from None
+        family, successor = refused.family, _repeat_or_revoke(refused.family, token, now, sessions)
+    try:
+        user = users.get(family.user_id)
+    except UserNotFound:
+        raise InvalidRefreshToken from None
+    return TokenPair(tokens.issue(user, now), successor.text)
+
+
+def _repeat_or_revoke(family: Family, token: RefreshToken, now: datetime, sessions: Sessions) -> RefreshToken:
+    try:
+        return repeat_successor(family, token, now)
+    except RefreshTokenReused:
+        sessions.revoke(family.family_id, now)
+        log.warning("a refresh token was reused; its session is revoked", extra={"user_id": family.user_id})
+        raise
+
+
+def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
+    """Ends the session, if the token names one. Whoever holds no session is logged out already."""
+    try:
+        token = RefreshToken.read(text)
+    except InvalidRefreshToken:
+        return
+    sessions.revoke(token.family_id, now)
+
+
+def rename(user_id: str, name: str, *, users: Users) -> User:
+    return users.rename(user_id, read_name(name))
+
+
+def promote(users: Users, email: str) -> User:
+    """Makes the account with this address an admin, as an operator asks. Raises UserNotFound."""
+    login = users.find_login(read_email(email))
+    if login is None:
+        raise UserNotFound(f"There is no account with the address {email}.")
+    return users.set_role(login.user_id, Role.ADMIN)

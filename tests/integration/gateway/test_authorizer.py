@@ -1,0 +1,122 @@
+"""The authorizer: API Gateway's event in, an IAM policy or "Unauthorized" out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway import authorizer
+from mercato import aws
+from mercato.errors import TransientError
+from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
+from users.domain import Role, User
+from users.keystore import KeyStore
+from users.rotation import Outcome, maintain_keys
+from users.tokens import AccessTokens
+
+UNAUTHORIZED = r"^Unauthorized$"
+METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/dev/GET/api/orders/a:b"
+
+
+def event(header: Any) -> dict[str, Any]:
+    return {"type": "TOKEN", "authorizationToken": header, "methodArn": METHOD_ARN}
+
+
+@pytest.fixture
+def publish(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Writes the published keys, as a new sandbox will see them."""
+    for name, value in {"JWKS_PARAMETER": "jwks", "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
+        monkeypatch.setenv(name, value)
+
+    def write(jwks: str) -> None:
+        aws.client("ssm").put_parameter(Name="jwks", Value=jwks, Type="String", Overwrite=True)
+        authorizer.verifier.cache_clear()
+
+    yield write
+    authorizer.verifier.cache_clear()
+
+
+@pytest.fixture
+def mint(publish: Callable[[str], None]) -> Mint:
+    mint = Mint()
+    publish(mint.jwks)
+    return mint
+
+
+def test_a_good_token_is_allowed_on_the_whole_stage_and_tells_who_it_is(mint: Mint) -> None:
+    assert authorizer.handler(event(f"Bearer {mint.token(role='admin')}"), None) == {
+        "principalId": "ada",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "execute-api:Invoke",
+                    "Resource": "arn:aws:execute-api:us-east-1:123456789012:abc123/dev/*",
+                }
+            ],
+        },
+        "context": {"user_id": "ada", "role": "admin", "jti": "token-1"},
+    }
+
+
+@pytest.mark.parametrize("header", ["", None, "Bearer", "Bearer ", "Basic YWRhOnB3", "Bearer x", "Bearer a.b"])
+def test_a_header_without_a_token_is_unauthorized(mint: Mint, header: str | None) -> None:
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        authorizer.handler(event(header), None)
+
+
+@pytest.mark.parametrize("form", ["{}", "bearer {}", "Bearer  {}", "Bearer {} ", "Bearer {},Bearer {}", "Bearer {}\n"])
+def test_a_header_in_another_form_is_unauthorized(mint: Mint, form: str) -> None:
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        authorizer.handler(event(form.format(*[mint.token()] * 2)), None)
+
+
+def test_a_forged_token_is_unauthorized_and_the_log_says_why_without_the_token(
+    mint: Mint, caplog: pytest.LogCaptureFixture
+) -> None:
+    forged = Mint().token()
+
+    with pytest.raises(Exception, match=UNAUTHORIZED) as raised:
+        authorizer.handler(event(f"Bearer {forged}"), None)
+
+    assert raised.value.__cause__ is None
+    assert type(raised.value) is Exception
+    logged = str([vars(record) for record in caplog.records])
+    assert "InvalidSignatureError" in logged
+    assert all(part not in logged for part in forged.split("."))
+
+
+def test_keys_that_cannot_be_read_are_our_fault_not_the_callers(publish: Callable[[str], None]) -> None:
+    with pytest.raises(TransientError):
+        authorizer.handler(event(f"Bearer {Mint().token()}"), None)
+
+
+def test_with_no_key_published_yet_everybody_is_unauthorized(publish: Callable[[str], None]) -> None:
+    publish('{"keys": []}')
+
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        authorizer.handler(event(f"Bearer {Mint().token()}"), None)
+
+
+def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publish: Callable[[str], None]) -> None:
+    aws.client("secretsmanager").create_secret(Name="keys")
+    store, now = KeyStore("keys", "jwks"), datetime.now(UTC)
+    ada = User("ada", "ada@example.com", "Ada", Role.CUSTOMER, version=1, created_at=now)
+    long_ago = now.replace(year=now.year - 1, day=1)
+    assert maintain_keys(store, long_ago, if_missing=True) is Outcome.CREATED
+    before = AccessTokens(store, ISSUER, AUDIENCE).issue(ada, now)
+    authorizer.verifier.cache_clear()
+    assert authorizer.handler(event(f"Bearer {before}"), None)["context"]["role"] == "customer"
+
+    assert maintain_keys(store, now, if_missing=False) is Outcome.ROTATED
+    after = AccessTokens(store, ISSUER, AUDIENCE).issue(ada, now)
+
+    # With the keys of before in its cache, and in a new sandbox.
+    for _ in range(2):
+        assert authorizer.handler(event(f"Bearer {before}"), None)["principalId"] == "ada"
+        assert authorizer.handler(event(f"Bearer {after}"), None)["principalId"] == "ada"
+        authorizer.verifier.cache_clear()

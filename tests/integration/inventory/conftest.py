@@ -1,0 +1,145 @@
+"""An inventory in an empty account, and the ways into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from inventory import api, consumers, saga, settings
+from mercato.dynamo import Table, Write
+from mercato.errors import TransientError
+
+
+@dataclass
+class Shop:
+    """Real handlers in, effects out."""
+
+    table: Table
+    counter: list[int] = field(default_factory=lambda: [0])
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: str | None = "admin",
+        user: str = "u-admin",
+        key: str | None = None,
+    ) -> tuple[int, Any]:
+        event: dict[str, Any] = {
+            "httpMethod": method,
+            "path": f"/api{path}",
+            "headers": {"Idempotency-Key": key} if key else {},
+            "body": body if isinstance(body, str) else json.dumps(body) if body is not None else None,
+            "requestContext": {"authorizer": {"user_id": user, "role": role}} if role else {},
+        }
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+    def stocked(self, **counts: int) -> None:
+        for product_id, count in counts.items():
+            self.publish("product.created", product_id, {"product_id": product_id})
+            if count:
+                self.adjust(product_id, count)
+
+    def adjust(self, product_id: str, delta: int) -> None:
+        self.counter[0] += 1
+        status, _ = self.call(
+            "POST",
+            f"/inventory/{product_id}/adjustments",
+            {"delta": delta, "reason": "delivery"},
+            key=f"k-{self.counter[0]}",
+        )
+        assert status == 201
+
+    def publish(self, event_type: str, subject: str, data: dict[str, Any]) -> list[dict[str, str]]:
+        detail: dict[str, Any] = {"specversion": "1.0", "id": f"e-{subject}", "source": "mercato.x", "type": event_type}
+        detail |= {"time": "2026-11-22T12:00:00Z", "subject": subject, "data": data}
+        record = {
+            "messageId": "m-1",
+            "body": json.dumps({"detail": detail}),
+            "eventSourceARN": "arn:aws:sqs:::shop-inventory",
+        }
+        failures: list[dict[str, str]] = consumers.handler({"Records": [record]}, None)["batchItemFailures"]
+        return failures
+
+    def task(self, name: str, **task_input: Any) -> dict[str, Any]:
+        return saga.handler({"task": name, "correlation_id": "c-12345678", "input": task_input}, None)
+
+    def reserve(self, order_id: str, **quantities: int) -> dict[str, Any]:
+        lines = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in quantities.items()]
+        return self.task("ReserveInventory", order_id=order_id, lines=lines)
+
+    def release(self, order_id: str, reason: str = "payment-declined") -> dict[str, Any]:
+        return self.task("ReleaseInventory", order_id=order_id, reason=reason)
+
+    def ship(self, order_id: str) -> list[dict[str, str]]:
+        return self.publish("order.shipped", order_id, {"order_id": order_id, "lines": []})
+
+    def counts(self, product_id: str) -> tuple[int, int, int]:
+        """on_hand, reserved, available; and the ledger proves them."""
+        stock, audit = settings.store().stock(product_id), settings.store().audit(product_id)
+        assert stock is not None
+        assert audit is not None
+        assert audit.balanced, audit
+        item = self.table.get(f"STOCK#{product_id}", "STOCK")
+        assert item is not None
+        assert item["available"] == stock.available
+        return stock.on_hand, stock.reserved, stock.available
+
+    def state(self, order_id: str) -> str | None:
+        item = self.table.get(f"RESERVATION#{order_id}", "RESERVATION")
+        return item["state"] if item else None
+
+    def events(self, subject: str) -> list[tuple[str, dict[str, Any]]]:
+        """What the relay will publish about a subject, in the order of the sequence."""
+        items = list(self.table.query_all(f"OUTBOX#{subject}")) + list(self.table.query_all(f"STOCK#{subject}"))
+        found = [json.loads(item["event"]) for item in items if "event" in item]
+        assert len({event["id"] for event in found}) == len(found)
+        return [(event["type"], event["data"]) for event in sorted(found, key=lambda event: int(event["sequence"]))]
+
+
+@dataclass
+class Faults:
+    """What goes wrong in the transactions of the inventory: `die_at` counts them, `after_effect` says which half."""
+
+    die_at: int = -1
+    after_effect: bool = False
+    meanwhile: Callable[[], object] | None = None
+    count: int = 0
+
+
+@pytest.fixture
+def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    table = make_table("InventoryTable")
+    monkeypatch.setenv("TABLE_NAME", table.name)
+    settings.store.cache_clear()
+    yield Shop(table)
+    settings.store.cache_clear()
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """Lets a process die before or after its n-th transaction, or somebody else act just before it."""
+    found, transact = Faults(), Table.transact
+
+    def faulty(self: Table, writes: list[Write], *, token: str | None = None) -> None:
+        found.count += 1
+        dies = found.count - 1 == found.die_at
+        if dies and found.meanwhile:
+            act, found.meanwhile = found.meanwhile, None
+            act()
+            dies = False
+        if dies and not found.after_effect:
+            raise TransientError("died before the effect")
+        transact(self, writes, token=token)
+        if dies:
+            raise TransientError("died after the effect")
+
+    monkeypatch.setattr(Table, "transact", faulty)
+    return found

@@ -1,0 +1,61 @@
+"""What inventory does on others' events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from inventory.events import PUBLISHES
+
+
+@pytest.fixture
+def dlq(shop: Any) -> Any:
+    """Reads what was put aside, with its reason."""
+    queue = boto3.resource("sqs", "us-east-1").create_queue(QueueName="shop-inventory-dlq")
+
+    def reasons() -> list[str]:
+        found = queue.receive_messages(MessageAttributeNames=["All"], MaxNumberOfMessages=10)
+        return [message.message_attributes["reason"]["StringValue"] for message in found]
+
+    return reasons
+
+
+def test_a_new_product_has_a_stock_of_nothing_and_hears_it_twice(shop: Any) -> None:
+    shop.publish("product.created", "a", {"product_id": "a", "sku": "A", "name": "Lamp"})
+    shop.adjust("a", 20)
+    assert shop.publish("product.created", "a", {"product_id": "a"}) == []
+    assert shop.counts("a") == (20, 0, 20)
+
+
+def test_shipping_takes_the_goods_once(shop: Any) -> None:
+    shop.stocked(a=20)
+    shop.reserve("o-1", a=3)
+    assert [shop.ship("o-1"), shop.ship("o-1")] == [[], []]
+    assert shop.counts("a") == (17, 0, 17)
+    entries = [(entry["delta"], entry["cause"]) for entry in shop.table.query_all("STOCK#a", prefix="LEDGER#")]
+    assert (-3, "o-1") in entries
+    assert len(entries) == 2
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_an_order_that_ships_without_a_reservation_is_put_aside(shop: Any, dlq: Any, released: bool) -> None:
+    shop.stocked(a=20)
+    if released:
+        shop.release("o-1")
+    assert shop.ship("o-1") == []
+    assert dlq() == ["not-reserved"]
+    assert shop.counts("a") == (20, 0, 20)
+
+
+def test_an_event_without_what_we_need_is_put_aside(shop: Any, dlq: Any) -> None:
+    assert shop.publish("product.created", "a", {"sku": "A"}) == []
+    assert dlq() == ["malformed"]
+
+
+def test_the_example_of_every_event_is_one(shop: Any) -> None:
+
+    for model in PUBLISHES:
+        assert json.loads(model(**model.EXAMPLE).model_dump_json()) == model.EXAMPLE

@@ -1,0 +1,240 @@
+"""The event store against DynamoDB's rules (moto)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from mercato import correlation, dynamo, eventstore
+from mercato.dynamo import ConditionFailed, Table
+from mercato.errors import TransientError
+from mercato.eventstore import AppendTooLarge, BrokenStream, ConcurrencyError, EventStore, NewEvent
+
+MakeTable = Callable[[str], Table]
+
+
+@pytest.fixture
+def table(make_table: MakeTable) -> Table:
+    return make_table("OrdersTable")
+
+
+@pytest.fixture
+def store(table: Table) -> EventStore:
+    return EventStore(table, "thing")
+
+
+def event(now: datetime, event_id: str, data: dict[str, Any] | None = None, public: str | None = None) -> NewEvent:
+    return NewEvent(event_id, "Happened", 1, now, data if data is not None else {"n": event_id}, public)
+
+
+def ids(store: EventStore, stream_id: str = "a", **bounds: int) -> list[tuple[int, str]]:
+    return [(found.version, found.event_id) for found in store.read(stream_id, **bounds)]
+
+
+def test_events_come_back_in_order_with_all_they_carried(store: EventStore, noon: datetime) -> None:
+    work = correlation.accept("req-12345678", causation_id="cause-1")
+    with correlation.bound(work):
+        assert store.append("a", 0, [event(noon, "e1", {"name": "é", "n": 1}), event(noon, "e2")]) == 2
+        assert store.append("a", 2, [event(noon, "e3")]) == 3
+    first, *rest = store.read("a")
+    assert (first.type, first.schema_version, first.at, first.data) == ("Happened", 1, noon, {"name": "é", "n": 1})
+    assert (first.correlation_id, first.causation_id) == ("req-12345678", "cause-1")
+    assert [(found.version, found.event_id) for found in rest] == [(2, "e2"), (3, "e3")]
+
+
+def test_a_stream_that_does_not_exist_is_empty(store: EventStore) -> None:
+    assert ids(store) == []
+    assert store.fold("a", lambda state, _: state + 1, 0) == (0, 0)
+
+
+def test_streams_and_entities_do_not_mix(store: EventStore, table: Table, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, "e1")])
+    store.append("a#b", 0, [event(noon, "e2")])
+    EventStore(table, "thing2").append("a", 0, [event(noon, "e3")])
+    assert ids(store) == [(1, "e1")]
+    assert ids(store, "a#b") == [(1, "e2")]
+
+
+def test_an_entity_with_a_separator_in_its_name_is_refused(table: Table) -> None:
+    with pytest.raises(ValueError, match="#"):
+        EventStore(table, "thing#a")
+
+
+def test_a_read_begins_after_one_version_and_ends_at_another(store: EventStore, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, f"e{n}") for n in range(1, 6)])
+    assert ids(store, after=3) == [(4, "e4"), (5, "e5")]
+    assert ids(store, up_to=2) == [(1, "e1"), (2, "e2")]
+    assert ids(store, after=1, up_to=3) == [(2, "e2"), (3, "e3")]
+    assert ids(store, up_to=9)[-1] == (5, "e5")
+
+
+def test_fold_gives_the_state_and_its_version(store: EventStore, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, "e1", {"n": 2}), event(noon, "e2", {"n": 5})])
+    assert store.fold("a", lambda state, found: state + found.data["n"], 0) == (7, 2)
+    assert store.fold("a", lambda state, found: state + found.data["n"], 2, after=1) == (7, 2)
+
+
+@pytest.mark.parametrize(("expected", "actual"), [(0, 2), (1, 2), (3, 2)])
+def test_an_append_after_another_version_than_the_last_is_refused(
+    store: EventStore, noon: datetime, expected: int, actual: int
+) -> None:
+    store.append("a", 0, [event(noon, "e1"), event(noon, "e2")])
+    with pytest.raises(ConcurrencyError) as refused:
+        store.append("a", expected, [event(noon, "late")])
+    assert (refused.value.expected, refused.value.actual) == (expected, actual)
+    assert ids(store) == [(1, "e1"), (2, "e2")]
+
+
+def test_a_stream_never_begins_with_a_gap(store: EventStore, noon: datetime) -> None:
+    with pytest.raises(ConcurrencyError) as refused:
+        store.append("a", 4, [event(noon, "e5")])
+    assert refused.value.actual == 0
+    assert ids(store) == []
+
+
+def test_of_many_writers_exactly_one_wins_each_version(store: EventStore, noon: datetime) -> None:
+    won: list[str] = []
+
+    def write(name: str) -> None:
+        for expected in range(3):
+            try:
+                store.append("a", expected, [event(noon, f"{name}-{expected}")])
+                won.append(f"{name}-{expected}")
+            except ConcurrencyError:
+                continue
+
+    writers = [threading.Thread(target=write, args=(f"w{n}",)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = ids(store)
+    assert [version for version, _ in found] == list(range(1, len(found) + 1))
+    assert sorted(event_id for _, event_id in found) == sorted(won)
+
+
+def test_the_same_append_again_is_found_done(store: EventStore, noon: datetime) -> None:
+    events = [event(noon, "e1"), event(noon, "e2")]
+    assert store.append("a", 0, events) == 2
+    store.append("a", 2, [event(noon, "e3")])
+    assert store.append("a", 0, events) == 2
+    assert len(ids(store)) == 3
+
+
+def test_an_append_whose_answer_was_lost_is_found_done(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = table.transact
+
+    def lose_the_answer(writes: list[dynamo.Write], **options: Any) -> None:
+        transact(writes, **options)
+        raise TransientError("the connection broke")
+
+    monkeypatch.setattr(table, "transact", lose_the_answer)
+    assert store.append("a", 0, [event(noon, "e1")]) == 1
+    assert ids(store) == [(1, "e1")]
+
+
+def test_an_append_that_did_not_arrive_stays_a_failure(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(writes: list[dynamo.Write], **options: Any) -> None:
+        raise TransientError("the connection broke")
+
+    monkeypatch.setattr(table, "transact", break_off)
+    with pytest.raises(TransientError, match="broke"):
+        store.append("a", 0, [event(noon, "e1")])
+    assert ids(store) == []
+
+
+def test_writes_alongside_are_of_the_same_transaction(store: EventStore, table: Table, noon: datetime) -> None:
+    row = dynamo.put_new({"pk": "row", "sk": "1"})
+    store.append("a", 0, [event(noon, "e1")], alongside=[row])
+    assert table.get("row", "1") is not None
+    with pytest.raises(ConcurrencyError):
+        store.append("a", 0, [event(noon, "x")], alongside=[dynamo.put_new({"pk": "row", "sk": "2"})])
+    assert table.get("row", "2") is None
+
+
+def test_a_condition_alongside_that_fails_is_told_by_its_own_index(
+    store: EventStore, table: Table, noon: datetime
+) -> None:
+    table.write(dynamo.put({"pk": "row", "sk": "1", "who": "other"}))
+    alongside = [dynamo.put({"pk": "row", "sk": "0"}), dynamo.put_new({"pk": "row", "sk": "1"})]
+    with pytest.raises(ConditionFailed) as refused:
+        store.append("a", 0, [event(noon, "e1"), event(noon, "e2")], alongside=alongside)
+    assert (refused.value.index, refused.value.item) == (1, {"pk": "row", "sk": "1", "who": "other"})
+    assert ids(store) == []
+
+
+def test_two_conditions_alongside_that_fail_are_no_conflict_of_the_stream(
+    store: EventStore, table: Table, noon: datetime
+) -> None:
+    alongside = [dynamo.check("row", sk, "attribute_exists(pk)") for sk in ("1", "2")]
+    with pytest.raises(ConditionFailed) as refused:
+        store.append("a", 0, [event(noon, "e1")], alongside=alongside)
+    assert refused.value.index == 0
+
+
+def test_the_outbox_attribute_stands_on_the_event_itself(store: EventStore, table: Table, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, "e1", public='{"id":"e1"}'), event(noon, "e2")])
+    items = {item["sk"]: item for item in table.query_all("thing#a")}
+    assert items["E#0000000001"]["event"] == '{"id":"e1"}'
+    assert "event" not in items["E#0000000002"]
+    assert "event" not in items["HEAD"]
+    assert items["HEAD"]["ver"] == 2
+
+
+def test_nothing_to_append_is_refused(store: EventStore) -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        store.append("a", 0, [])
+
+
+def test_ninety_nine_events_fit_into_one_transaction_and_a_hundred_do_not(store: EventStore, noon: datetime) -> None:
+    with pytest.raises(AppendTooLarge):
+        store.append("a", 0, [event(noon, f"e{n}") for n in range(100)])
+    assert store.append("a", 0, [event(noon, f"e{n}") for n in range(99)]) == 99
+
+
+def test_a_long_payload_is_stored_small_and_read_whole(store: EventStore, table: Table, noon: datetime) -> None:
+    data = {"lines": [{"name": "Red mug", "n": n} for n in range(5000)]}
+    store.append("a", 0, [event(noon, "e1", data), event(noon, "e2", {"n": 1})])
+    items = {item["sk"]: item for item in table.query_all("thing#a")}
+    assert len(items["E#0000000001"]["d"]) < len(json.dumps(data)) / 5
+    assert items["E#0000000002"]["d"] == '{"n":1}'
+    assert next(store.read("a")).data == data
+
+
+def test_an_event_over_the_item_limit_is_refused_before_it_is_sent(store: EventStore, noon: datetime) -> None:
+    with pytest.raises(AppendTooLarge, match="409600"):
+        store.append("a", 0, [event(noon, "e1", public="é" * 205_000)])
+    assert ids(store) == []
+
+
+def test_a_transaction_over_the_limit_is_refused_before_it_is_sent(store: EventStore, noon: datetime) -> None:
+    with pytest.raises(AppendTooLarge, match="a transaction takes"):
+        store.append("a", 0, [event(noon, f"e{n}", public="x" * 380_000) for n in range(12)])
+    assert ids(store) == []
+
+
+def test_a_stream_over_a_megabyte_is_read_page_by_page(store: EventStore, noon: datetime) -> None:
+    for batch in range(4):
+        events = [event(noon, f"e{batch * 5 + n}", public="x" * 60_000) for n in range(5)]
+        store.append("a", batch * 5, events)
+    assert [version for version, _ in ids(store)] == list(range(1, 21))
+
+
+def test_a_stream_with_a_gap_is_refused(store: EventStore, table: Table, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, f"e{n}") for n in range(1, 4)])
+    table.write(dynamo.delete("thing#a", "E#0000000002"))
+    with pytest.raises(BrokenStream, match="version 2"):
+        ids(store)
+
+
+def test_the_size_is_never_less_than_what_dynamodb_counts() -> None:
+    assert eventstore._size({"pk": "é", "n": 1, "b": b"123", "l": ["ab"]}) >= 2 + 2 + 1 + 2 + 1 + 3 + 1 + 3 + 2

@@ -1,0 +1,114 @@
+"""The notifications service with a real table, a mailer that tests can break, and a clock that they can move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato.clock import rfc3339
+from mercato.dynamo import Table
+from notifications import api, consumers
+from notifications.store import NotificationStore
+
+QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:shop-notifications"
+
+
+class FakeMailer:
+    """`failures` are raised one by one; a failure of kind MailUncertain may have sent, as `and_sends` says."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+        self.failures: list[BaseException] = []
+        self.and_sends = False
+
+    def send(self, to: str, subject: str, body: str) -> None:
+        if self.failures:
+            if self.and_sends:
+                self.sent.append((to, subject, body))
+            raise self.failures.pop(0)
+        self.sent.append((to, subject, body))
+
+
+class Service:
+    def __init__(self, table: Table, noon: datetime) -> None:
+        self.table = table
+        self.mailer = FakeMailer()
+        self.now = noon
+        self.store = NotificationStore(table)
+
+    def pass_time(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def event(self, event_type: str, event_id: str, data: dict[str, Any], at: datetime | None = None) -> dict[str, Any]:
+        detail = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "mercato.test",
+            "type": event_type,
+            "time": rfc3339(at or self.now),
+            "subject": "subject-1",
+            "correlationid": "request-0001",
+            "data": data,
+        }
+        return {"messageId": f"m-{event_id}", "body": json.dumps({"detail": detail}), "eventSourceARN": QUEUE_ARN}
+
+    def receive(self, *records: dict[str, Any]) -> list[str]:
+        """The ids of the messages that the queue must deliver again."""
+        answer = consumers.handler({"Records": list(records)}, None)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def register(self, user_id: str = "user-1", email: str = "anna@example.com", name: str = "Anna") -> None:
+        """A user whose welcome is sent; the mailer forgets it."""
+        data = {"user_id": user_id, "email": email, "name": name}
+        earlier = self.now - timedelta(hours=1)
+        assert self.receive(self.event("user.registered", f"registered-{user_id}", data, earlier)) == []
+        self.mailer.sent.clear()
+
+    def receipt(self, event_id: str = "paid-1", user_id: str = "user-1", at: datetime | None = None) -> dict[str, Any]:
+        data = {
+            "payment_id": "payment-1",
+            "order_id": "order-1",
+            "customer_id": user_id,
+            "amount": {"amount": 1250, "currency": "GBP"},
+        }
+        return self.event("payment.completed", event_id, data, at)
+
+    def call(
+        self, method: str, path: str, *, user: str = "user-1", body: Any = None, query: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        event = {
+            "httpMethod": method,
+            "path": path,
+            "headers": {},
+            "queryStringParameters": query,
+            "body": json.dumps(body) if body is not None else None,
+            "requestContext": {"authorizer": {"user_id": user, "role": "customer"} if user else {}},
+        }
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+    def listed(self, user: str = "user-1", **query: str) -> Any:
+        status, body = self.call("GET", "/api/notifications", user=user, query=query)
+        assert status == 200, body
+        return body
+
+    def announced(self) -> list[dict[str, Any]]:
+        """The outbox, as (type, data)."""
+        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
+        envelopes = [json.loads(item["event"]["S"]) for item in items if "event" in item]
+        return [{"type": found["type"]} | found["data"] for found in sorted(envelopes, key=lambda one: one["time"])]
+
+
+@pytest.fixture
+def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
+    found = Service(make_table("NotificationsTable"), noon)
+    monkeypatch.setattr(consumers, "ports", lambda: (found.store, found.mailer))
+    monkeypatch.setattr(consumers, "utc_now", lambda: found.now)
+    monkeypatch.setattr(api, "store", lambda: found.store)
+    boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications-dlq")
+    return found

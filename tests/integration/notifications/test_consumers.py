@@ -1,0 +1,238 @@
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from notifications.mailer import MailNotSent, MailRefused, MailUncertain
+
+REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
+
+
+class Killed(BaseException):
+    """The sandbox dies here."""
+
+
+def of_kind(announced: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [found for found in announced if found["kind"] == kind]
+
+
+def test_a_registered_user_is_welcomed_and_remembered(service: Any) -> None:
+    assert service.receive(service.event("user.registered", "event-1", REGISTERED)) == []
+    ((to, subject, body),) = service.mailer.sent
+    assert (to, subject) == ("anna@example.com", "Welcome to Mercato")
+    assert body.startswith("Hello Anna,")
+    (found,) = service.listed()["items"]
+    assert (found["kind"], found["channel"], found["status"], found["order_id"]) == ("welcome", "email", "sent", None)
+    assert service.announced() == [
+        {
+            "type": "notification.sent",
+            "notification_id": found["notification_id"],
+            "user_id": "user-1",
+            "channel": "email",
+            "kind": "welcome",
+        }
+    ]
+    assert service.receive(service.receipt()) == []
+
+
+@pytest.mark.parametrize(
+    ("event_type", "extra", "kind", "subject"),
+    [
+        (
+            "order.confirmed",
+            {"total": {"amount": 500, "currency": "GBP"}, "lines": [{"name": "Mug", "quantity": 2, "sku": "M"}]},
+            "order_confirmed",
+            "Your order is confirmed",
+        ),
+        (
+            "payment.completed",
+            {"payment_id": "p", "amount": {"amount": 500, "currency": "GBP"}},
+            "receipt",
+            "Your receipt for 5.00 GBP",
+        ),
+        (
+            "payment.failed",
+            {"payment_id": "p", "amount": {"amount": 500, "currency": "GBP"}, "reason": "x", "detail": "No."},
+            "payment_failed",
+            "Your payment did not go through",
+        ),
+        ("order.shipped", {"carrier": "sandbox", "tracking_number": "T1"}, "order_shipped", "Your order is on its way"),
+        ("order.cancelled", {"reason": "x", "detail": "Sold out."}, "order_cancelled", "Your order was cancelled"),
+        (
+            "payment.refunded",
+            {"amount": {"amount": 500, "currency": "GBP"}, "reason": "Broken"},
+            "refund",
+            "We have refunded 5.00 GBP",
+        ),
+    ],
+)
+def test_each_event_tells_its_customer(
+    service: Any, event_type: str, extra: dict[str, Any], kind: str, subject: str
+) -> None:
+    service.register()
+    data = {"order_id": "order-1", "customer_id": "user-1"} | extra
+    assert service.receive(service.event(event_type, "event-2", data)) == []
+    assert [(to, about) for to, about, _ in service.mailer.sent] == [("anna@example.com", subject)]
+    found = next(one for one in service.listed()["items"] if one["kind"] == kind)
+    assert (found["order_id"], found["status"]) == ("order-1", "sent")
+
+
+def test_a_doubled_event_makes_one_notification_and_one_mail(service: Any) -> None:
+    service.register()
+    assert service.receive(service.receipt(), service.receipt()) == []
+    assert service.receive(service.receipt()) == []
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["unread_count"] == 2, "the welcome and one receipt"
+    assert len(of_kind(service.announced(), "receipt")) == 1
+
+
+def test_an_event_of_a_user_not_known_yet_waits_in_the_queue(service: Any) -> None:
+    assert service.receive(service.receipt()) == ["m-paid-1"]
+    assert service.mailer.sent == []
+    assert service.listed()["unread_count"] == 0
+    service.register()
+    assert service.receive(service.receipt()) == []
+    assert len(service.mailer.sent) == 1
+
+
+def test_an_event_that_waits_does_not_hold_up_the_others(service: Any) -> None:
+    service.register()
+    assert service.receive(service.receipt("a", "user-2"), service.receipt("b")) == ["m-a"]
+    assert len(service.mailer.sent) == 1
+
+
+def test_without_email_everything_is_listed_and_nothing_is_sent(service: Any) -> None:
+    service.register()
+    assert service.call("PUT", "/api/notifications/preferences", body={"email": False})[0] == 200
+    assert service.receive(service.receipt()) == []
+    assert service.mailer.sent == []
+    found = service.listed()["items"][0]
+    assert (found["kind"], found["channel"], found["status"], found["read"]) == ("receipt", "in_app", "sent", False)
+    (announced,) = of_kind(service.announced(), "receipt")
+    assert (announced["type"], announced["channel"]) == ("notification.sent", "in_app")
+
+
+def test_a_mail_that_is_refused_for_good_is_failed_and_not_tried_again(service: Any) -> None:
+    service.register()
+    service.mailer.failures = [MailRefused("MessageRejected: no such address")]
+    assert service.receive(service.receipt()) == []
+    assert service.receive(service.receipt()) == []
+    assert service.mailer.sent == []
+    assert service.listed()["items"][0]["status"] == "failed"
+    (announced,) = of_kind(service.announced(), "receipt")
+    assert (announced["type"], announced["reason"]) == ("notification.failed", "MessageRejected: no such address")
+
+
+def test_a_throttled_mail_is_sent_by_the_next_delivery_at_once(service: Any) -> None:
+    service.register()
+    service.mailer.failures = [MailNotSent("TooManyRequestsException")]
+    assert service.receive(service.receipt()) == ["m-paid-1"]
+    assert service.listed()["items"][0]["status"] == "pending"
+    assert service.receive(service.receipt()) == []
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["unread_count"] == 2
+
+
+def test_a_receipt_whose_answer_was_lost_is_sent_again_only_after_its_claim(service: Any) -> None:
+    service.register()
+    service.mailer.failures = [MailUncertain("read timeout")]
+    assert service.receive(service.receipt()) == ["m-paid-1"]
+    service.pass_time(59)
+    again = service.receipt(at=service.now.replace(hour=12, minute=0, second=0))
+    assert service.receive(again) == ["m-paid-1"], "the claim stands"
+    assert service.mailer.sent == []
+    service.pass_time(2)
+    assert service.receive(again) == []
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["items"][0]["status"] == "sent"
+
+
+def test_a_receipt_cut_off_after_sending_is_the_one_case_that_sends_twice(service: Any) -> None:
+    service.register()
+    record = service.receipt()
+    service.mailer.failures, service.mailer.and_sends = [Killed()], True
+    with pytest.raises(Killed):
+        service.receive(record)
+    service.pass_time(61)
+    assert service.receive(record) == []
+    assert len(service.mailer.sent) == 2
+    assert len(of_kind(service.announced(), "receipt")) == 1, "announced once all the same"
+
+
+def test_a_welcome_cut_off_after_sending_is_never_sent_twice(service: Any) -> None:
+    record = service.event("user.registered", "event-1", REGISTERED)
+    service.mailer.failures, service.mailer.and_sends = [Killed()], True
+    with pytest.raises(Killed):
+        service.receive(record)
+    assert service.receive(record) == ["m-event-1"]
+    service.pass_time(61)
+    assert service.receive(record) == []
+    assert len(service.mailer.sent) == 1
+    (announced,) = service.announced()
+    assert announced["type"] == "notification.failed"
+    assert announced["reason"].startswith("interrupted")
+
+
+def test_a_crash_between_recording_and_sending_loses_nothing(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.register()
+
+    def die(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.store, "claim", die)
+        with pytest.raises(Killed):
+            service.receive(service.receipt())
+    assert service.mailer.sent == []
+    assert service.receive(service.receipt()) == []
+    assert len(service.mailer.sent) == 1
+
+
+def test_two_deliveries_at_once_send_one_mail(service: Any) -> None:
+    service.register()
+    inner = service.mailer.send
+    answers: list[list[str]] = []
+
+    def send_while_another_comes(to: str, subject: str, body: str) -> None:
+        service.mailer.send = inner
+        answers.append(service.receive(service.receipt()))
+        inner(to, subject, body)
+
+    service.mailer.send = send_while_another_comes
+    assert service.receive(service.receipt()) == []
+    assert answers == [["m-paid-1"]], "the second sees the claim and waits"
+    assert len(service.mailer.sent) == 1
+
+
+def test_an_event_redriven_after_its_marker_has_expired_sends_nothing_more(service: Any) -> None:
+    service.register()
+    service.receive(service.receipt())
+    boto3.client("dynamodb", "us-east-1").delete_item(
+        TableName=service.table.name, Key={"pk": {"S": "INBOX#paid-1"}, "sk": {"S": "INBOX"}}
+    )
+    assert service.receive(service.receipt()) == []
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["unread_count"] == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"order_id": "order-1", "customer_id": "user-1"},
+        {"payment_id": "p", "order_id": "o", "customer_id": "user-1", "amount": {"amount": 12.5, "currency": "GBP"}},
+        {"payment_id": "p", "order_id": "o", "customer_id": "user-1", "amount": {"amount": 1, "currency": "pounds"}},
+    ],
+)
+def test_an_event_that_cannot_be_read_goes_to_the_dead_letters_with_its_reason(
+    service: Any, data: dict[str, Any]
+) -> None:
+    service.register()
+    assert service.receive(service.event("payment.completed", "event-3", data)) == []
+    sqs = boto3.client("sqs", "us-east-1")
+    url = sqs.get_queue_url(QueueName="shop-notifications-dlq")["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    assert message["MessageAttributes"]["reason"]["StringValue"] == "malformed"
+    assert message["MessageAttributes"]["correlation_id"]["StringValue"] == "request-0001"
+    assert json.loads(message["Body"])["detail"]["id"] == "event-3"
+    assert service.mailer.sent == []

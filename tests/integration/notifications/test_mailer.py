@@ -1,0 +1,78 @@
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+
+from mercato import aws, correlation
+from notifications.mailer import MailNotSent, MailRefused, MailUncertain, SesMailer
+
+
+class FakeSes:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.calls: list[dict[str, Any]] = []
+
+    def send_email(self, **call: Any) -> dict[str, str]:
+        self.calls.append(call)
+        if self.error:
+            raise self.error
+        return {"MessageId": "m"}
+
+
+def answered(code: str, status: int = 400) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "SendEmail",
+    )
+
+
+def test_ses_gets_the_mail(cloud: None) -> None:
+    boto3.client("ses", "us-east-1").verify_email_identity(EmailAddress="shop@mercato.example")
+    SesMailer("shop@mercato.example").send("anna@example.com", "Hello – £5", "Anna ♥")
+    (message,) = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
+    assert (message.source, message.destinations) == ("shop@mercato.example", {"ToAddresses": ["anna@example.com"]})
+    assert (message.subject, message.body) == ("Hello – £5", "Anna ♥")
+
+
+def test_ses_rejects_an_unverified_sender_for_good(cloud: None) -> None:
+    with pytest.raises(MailRefused):
+        SesMailer("stranger@mercato.example").send("anna@example.com", "s", "b")
+
+
+def test_the_mail_carries_the_correlation_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    ses = FakeSes()
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: ses)
+    with correlation.bound(correlation.accept("request-0001")):
+        SesMailer("shop@mercato.example").send("anna@example.com", "s", "b")
+    headers = ses.calls[0]["Content"]["Simple"]["Headers"]
+    assert headers == [{"Name": "X-Correlation-Id", "Value": "request-0001"}]
+
+
+def test_botocore_does_not_send_again_by_itself(cloud: None) -> None:
+    assert aws.client("sesv2", attempts=1).meta.config.retries["total_max_attempts"] == 1
+    assert aws.client("sqs").meta.config.retries["total_max_attempts"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answered("MessageRejected"), MailRefused),
+        (answered("BadRequestException"), MailRefused),
+        (answered("TooManyRequestsException", 429), MailNotSent),
+        (answered("LimitExceededException"), MailNotSent),
+        (answered("SendingPausedException"), MailNotSent),
+        (answered("AccessDeniedException", 403), MailNotSent),
+        (answered("InternalFailure", 500), MailUncertain),
+        (EndpointConnectionError(endpoint_url="https://ses"), MailNotSent),
+        (ReadTimeoutError(endpoint_url="https://ses"), MailUncertain),
+    ],
+)
+def test_each_answer_says_whether_it_may_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: FakeSes(error))
+    with pytest.raises(kind):
+        SesMailer("shop@mercato.example").send("anna@example.com", "s", "b")

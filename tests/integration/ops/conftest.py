@@ -1,0 +1,110 @@
+"""The operators' handlers on an empty table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from mercato import aws
+from mercato.dynamo import Table
+from ops import api, parked
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
+
+
+def message(order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
+    """What the saga's AwaitOperator sends."""
+    return {
+        "order_id": order_id,
+        "step": "ReleaseInventory",
+        "error": {"Error": "TransientError", "Cause": '{"errorMessage": "the table is away"}'},
+        "failed_step": "AuthorizePayment",
+        "reason": "PaymentDeclined",
+        "task_token": "token-1",
+        "parked_at": "2026-11-22T12:00:00.123Z",
+        "correlation_id": "req-12345678",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:mercato-order:{order_id}",
+    } | changes
+
+
+@dataclass
+class Machine:
+    """Step Functions' SendTaskSuccess: takes a token once."""
+
+    sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    fail_with: str = ""
+    before_answer: Callable[[], None] | None = None
+
+    def send_task_success(self, *, taskToken: str, output: str) -> None:  # noqa: N803 - as boto3 names it
+        if self.before_answer:
+            self.before_answer()
+        code = self.fail_with or ("TaskDoesNotExist" if taskToken in dict(self.sent) else "")
+        if code:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "SendTaskSuccess")
+        self.sent.append((taskToken, json.loads(output)))
+
+
+@dataclass
+class Desk:
+    """Calls the real handlers with the events that AWS would send."""
+
+    table: Table
+    machine: Machine
+
+    def park(self, *bodies: dict[str, Any] | str) -> list[str]:
+        """The ids of the messages that failed."""
+        records = [
+            {"messageId": f"m-{n}", "body": body if isinstance(body, str) else json.dumps(body)}
+            for n, body in enumerate(bodies)
+        ]
+        answer = parked.handler({"Records": records}, None)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, user: str = "boss", role: str = "admin", **query: str
+    ) -> tuple[int, Any]:
+        event = {
+            "httpMethod": method,
+            "path": f"/api/ops{path}",
+            "headers": {"X-Request-Id": "req-operator-1"},
+            "queryStringParameters": query or None,
+            "body": json.dumps(body) if body is not None else None,
+            "requestContext": {"authorizer": {"user_id": user, "role": role} if user else None},
+        }
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def resume(self, action: str = "retry", order_id: str = "ord-1", user: str = "boss") -> tuple[int, Any]:
+        return self.call("POST", f"/sagas/{order_id}/resume", {"action": action, "reason": "table is back"}, user=user)
+
+    def listed(self) -> list[str]:
+        return [item["order_id"] for item in self.call("GET", "/sagas", status="parked")[1]["items"]]
+
+    def audit(self, order_id: str = "ord-1") -> list[dict[str, Any]]:
+        return list(self.table.query_all(f"SAGA#{order_id}", prefix="AUDIT#"))
+
+
+@pytest.fixture
+def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    table = make_table("OpsTable")
+    for name, value in {
+        "TABLE_NAME": "OpsTable",
+        "STATE_MACHINE_ARN": MACHINE,
+        "QUEUE_PREFIX": "mercato-",
+        "NAMESPACE": "mercato",
+    }.items():
+        monkeypatch.setenv(name, value)
+    machine, client = Machine(), aws.client
+    monkeypatch.setattr(aws, "client", lambda service: machine if service == "stepfunctions" else client(service))
+    cached = (api.settings, api.sagas, api.executions, parked.sagas)
+    for one in cached:
+        one.cache_clear()
+    yield Desk(table, machine)
+    for one in cached:
+        one.cache_clear()

@@ -1,0 +1,92 @@
+"""The parked queue's reader, and the list of parked sagas."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.ops.conftest import Desk, message
+
+
+def test_a_parked_saga_is_listed_with_what_an_operator_needs_and_without_its_token(desk: Desk) -> None:
+    assert desk.park(message()) == []
+    status, page = desk.call("GET", "/sagas", status="parked")
+    assert status == 200
+    assert page == {
+        "items": [
+            {
+                "order_id": "ord-1",
+                "step": "ReleaseInventory",
+                "error": "TransientError",
+                "cause": '{"errorMessage": "the table is away"}',
+                "failed_step": "AuthorizePayment",
+                "reason": "PaymentDeclined",
+                "parked_at": "2026-11-22T12:00:00.123Z",
+                "correlation_id": "req-12345678",
+                "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:mercato-order:ord-1",
+            }
+        ],
+        "next_cursor": None,
+    }
+    assert "token-1" not in json.dumps(page)
+
+
+def test_the_longest_waiting_is_first_and_pages_follow(desk: Desk) -> None:
+    desk.park(*[message(f"ord-{n}", parked_at=f"2026-11-22T12:00:0{9 - n}.000Z") for n in range(3)])
+    status, first = desk.call("GET", "/sagas", limit="2")
+    assert [item["order_id"] for item in first["items"]] == ["ord-2", "ord-1"]
+    status, second = desk.call("GET", "/sagas", limit="2", cursor=first["next_cursor"])
+    assert (status, [item["order_id"] for item in second["items"]]) == (200, ["ord-0"])
+
+
+def test_a_message_that_comes_twice_is_one_parked_saga(desk: Desk) -> None:
+    desk.park(message(), message())
+    assert desk.park(message()) == []
+    assert desk.listed() == ["ord-1"]
+
+
+def test_a_message_that_comes_again_after_the_resumption_parks_nothing(desk: Desk) -> None:
+    desk.park(message())
+    desk.resume()
+    assert desk.park(message()) == []
+    assert desk.listed() == []
+
+
+def test_a_saga_that_parks_again_is_listed_again_with_its_new_token(desk: Desk) -> None:
+    desk.park(message())
+    desk.resume()
+    desk.park(message(task_token="token-2", parked_at="2026-11-22T12:05:00.000Z", step="CancelOrder"))
+    assert desk.listed() == ["ord-1"]
+    assert desk.resume("skip")[0] == 200
+    assert [token for token, _ in desk.machine.sent] == ["token-1", "token-2"]
+
+
+def test_an_older_message_does_not_replace_a_newer_one(desk: Desk) -> None:
+    desk.park(message(task_token="token-2", parked_at="2026-11-22T12:05:00.000Z"))
+    desk.park(message())
+    desk.resume()
+    assert desk.machine.sent[0][0] == "token-2"
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '{"order_id": "x"}', json.dumps(message(parked_at="yesterday"))])
+def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_kept(desk: Desk, body: str) -> None:
+    assert desk.park(body, message()) == ["m-0"]
+    assert desk.listed() == ["ord-1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [({"status": "running"}, 422), ({"limit": "0"}, 422), ({"cursor": "!"}, 400)]
+)
+def test_a_bad_list_query_is_refused(desk: Desk, query: dict[str, str], status: int) -> None:
+    assert desk.call("GET", "/sagas", **query)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/sagas"), ("GET", "/sagas/x"), ("POST", "/sagas/x/resume"), ("GET", "/dlq"), ("GET", "/services")],
+)
+def test_only_admins_get_in(desk: Desk, method: str, path: str) -> None:
+    body = {"action": "retry", "reason": "because"} if method == "POST" else None
+    assert desk.call(method, path, body, user="cust-1", role="customer")[0] == 403
+    assert desk.call(method, path, body, user="")[0] == 401

@@ -1,0 +1,108 @@
+"""The saga's steps on the order, each of which may run twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mercato.errors import TransientError
+from mercato.eventstore import ConcurrencyError
+from orders.domain import OrderNotCancellable, OrderNotConfirmable, OrderNotFound
+from orders.order import Status
+from orders.store import OrderStore
+from tests.integration.orders.conftest import Shop
+
+CAUSE = json.dumps({"errorType": "OutOfStock", "errorMessage": "Only 1 red mug is left.", "stackTrace": []})
+
+
+def test_confirming_twice_is_confirming_once(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    for _ in range(2):
+        answer = shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+        assert answer == {"order_id": order_id, "status": "confirmed"}
+    created, confirmed = shop.announced(order_id)
+    assert (confirmed["type"], confirmed["sequence"]) == ("order.confirmed", "2")
+    assert confirmed["data"]["lines"] == created["data"]["lines"]
+    assert confirmed["data"]["shipping_address"]["city"] == "London"
+
+
+def test_cancelling_twice_is_cancelling_once_and_tells_why(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    for _ in range(2):
+        task_input = {
+            "order_id": order_id,
+            "step": "ReserveInventory",
+            "error": {"Error": "OutOfStock", "Cause": CAUSE},
+        }
+        assert shop.task("CancelOrder", **task_input) == {"order_id": order_id, "status": "cancelled"}
+    assert shop.announced(order_id)[1:][0]["data"] == {
+        "order_id": order_id,
+        "customer_id": "cust-1",
+        "total": {"amount": 4500, "currency": "GBP"},
+        "reason": "out-of-stock",
+        "detail": "Only 1 red mug is left.",
+    }
+    assert len(shop.announced(order_id)) == 2
+
+
+@pytest.mark.parametrize("cause", ["", "Task timed out after 20.00 seconds", "[1]", '{"errorMessage": "KeyError: 1"}'])
+def test_an_error_of_ours_is_not_shown_to_the_customer(shop: Shop, cause: str) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("CancelOrder", order_id=order_id, error={"Error": "KeyError", "Cause": cause})
+    order = shop.order(order_id)
+    assert (order.reason, order.detail) == (
+        "internal-error",
+        "Something went wrong on our side. You have not been charged.",
+    )
+
+
+def test_a_late_confirmation_of_a_cancelled_order_fails(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("CancelOrder", order_id=order_id, error={"Error": "KeyError"})
+    with pytest.raises(OrderNotConfirmable):
+        shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    assert shop.order(order_id).status is Status.CANCELLED
+
+
+def test_a_parcel_that_left_is_not_cancelled(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    parcel = {"order_id": order_id, "shipment_id": "s", "customer_id": "c", "carrier": "x", "tracking_number": "1"}
+    shop.hear("shipment.dispatched", parcel)
+    with pytest.raises(OrderNotCancellable):
+        shop.task("CancelOrder", order_id=order_id, error={"Error": "KeyError"})
+
+
+def test_a_stuck_order_is_marked_once_announced_and_can_still_be_cancelled(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    for _ in range(2):
+        error = {"Error": "TransientError", "Cause": "x"}
+        answer = shop.task("MarkNeedsAttention", order_id=order_id, step="ReleaseInventory", error=error)
+        assert answer["status"] == "needs_attention"
+    _, marked = shop.announced(order_id)
+    assert (marked["type"], marked["data"]["step"], marked["data"]["reason"]) == (
+        "order.needs_attention",
+        "ReleaseInventory",
+        "TransientError",
+    )
+    assert shop.task("CancelOrder", order_id=order_id, error={"Error": "OutOfStock"})["status"] == "cancelled"
+
+
+def test_a_step_on_an_order_that_does_not_exist_is_refused(shop: Shop) -> None:
+    with pytest.raises(OrderNotFound):
+        shop.task("ConfirmOrder", order_id="nothing", payment_id="pay-1")
+
+
+def test_a_step_that_meets_other_writers_every_time_is_transient(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = shop.place()["order_id"]
+    tries = []
+
+    def refuse(*_: object) -> None:
+        tries.append(1)
+        raise ConcurrencyError("order", 1, 2)
+
+    monkeypatch.setattr(OrderStore, "append", refuse)
+    with pytest.raises(TransientError):
+        shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    assert len(tries) == 5

@@ -1,0 +1,138 @@
+"""The products service in a cloud of its own: requests and messages in, answers, items and events out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato.dynamo import Table
+from products import api, consumers, shop
+
+
+class ProductsService:
+    def __init__(self, table: Table, dlq_url: str) -> None:
+        self.table = table
+        self.dlq_url = dlq_url
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: str | None = "admin",
+        query: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Through the gateway, as a user with this role; None is the public."""
+        authorizer = {"user_id": "user-1", "role": role} if role else {}
+        return self._answer(
+            {
+                "httpMethod": method,
+                "path": f"/api/products{path}",
+                "headers": {"X-Request-Id": "request-12345"},
+                "queryStringParameters": query,
+                "body": body if isinstance(body, str) or body is None else json.dumps(body),
+                "requestContext": {"authorizer": authorizer, "identity": {"sourceIp": "192.0.2.1"}},
+            }
+        )
+
+    def call_as_peer(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Through the function URL, signed by a peer."""
+        arn = "arn:aws:sts::123456789012:assumed-role/carts-role/carts"
+        return self._answer(
+            {
+                "version": "2.0",
+                "rawPath": f"/api/products{path}",
+                "rawQueryString": "",
+                "headers": {},
+                "body": json.dumps(body),
+                "requestContext": {"http": {"method": method}, "authorizer": {"iam": {"userArn": arn}}},
+            }
+        )
+
+    def add(self, sku: str = "85123A", name: str = "White hanging heart", price: int = 255, **fields: Any) -> Any:
+        body = {"sku": sku, "name": name, "price": {"amount": price, "currency": "GBP"}} | fields
+        status, product = self.call("POST", "", body)
+        assert status == 201, product
+        return product
+
+    def skus(self, **query: str) -> list[str]:
+        """The skus of the one page that this list is."""
+        status, page = self.call("GET", "", role=None, query=query)
+        assert (status, page["next_cursor"]) == (200, None), page
+        return [item["sku"] for item in page["items"]]
+
+    def all_skus(self, **query: str) -> tuple[list[str], int]:
+        """The skus of all pages, and how many pages there were."""
+        skus: list[str] = []
+        for pages in range(1, 100):
+            status, page = self.call("GET", "", role=None, query=query)
+            assert status == 200, page
+            skus += [item["sku"] for item in page["items"]]
+            if page["next_cursor"] is None:
+                return skus, pages
+            query["cursor"] = page["next_cursor"]
+        raise AssertionError("the list never ends")
+
+    def deliver(self, event_type: str, subject: str, data: dict[str, Any], sequence: int) -> Any:
+        """One event through the queue."""
+        event = {
+            "specversion": "1.0",
+            "id": f"{event_type}-{subject}-{sequence}",
+            "source": "mercato.inventory",
+            "type": event_type,
+            "time": "2026-11-22T12:00:00.000Z",
+            "subject": subject,
+            "sequence": str(sequence),
+            "data": data,
+        }
+        record = {
+            "messageId": "message-1",
+            "body": json.dumps({"detail": event}),
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:products",
+        }
+        return consumers.handler({"Records": [record]}, None)
+
+    def dead_letters(self) -> list[str]:
+        """The reasons of what was moved to the dead-letter queue."""
+        answer = boto3.client("sqs", "us-east-1").receive_message(
+            QueueUrl=self.dlq_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return [message["MessageAttributes"]["reason"]["StringValue"] for message in answer.get("Messages", [])]
+
+    def items(self) -> list[dict[str, Any]]:
+        """Every item of the table, as DynamoDB holds it."""
+        found: list[dict[str, Any]] = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
+        return found
+
+    def keys(self, prefix: str) -> set[tuple[str, str]]:
+        return {(item["pk"]["S"], item["sk"]["S"]) for item in self.items() if item["pk"]["S"].startswith(prefix)}
+
+    def events(self, product_id: str) -> list[tuple[int, str, dict[str, Any]]]:
+        """Sequence, type and data of what was announced of a product, in order."""
+        records = self.table.query(f"OUTBOX#{product_id}").items
+        found = [json.loads(record["event"]) for record in records]
+        return [(int(event["sequence"]), event["type"], event["data"]) for event in found]
+
+    @staticmethod
+    def _answer(event: dict[str, Any]) -> tuple[int, Any]:
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+
+@pytest.fixture
+def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[ProductsService]:
+    table = make_table("ProductsTable")
+    dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="products-dlq")["QueueUrl"]
+    monkeypatch.setenv("TABLE_NAME", table.name)
+    monkeypatch.setenv("DLQ_URL", dlq_url)
+    made = (shop.settings, shop.table, shop.products, api.catalogue)
+    for part in made:
+        part.cache_clear()
+    yield ProductsService(table, dlq_url)
+    for part in made:
+        part.cache_clear()

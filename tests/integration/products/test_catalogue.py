@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mercato.paging import encode_cursor
+
+
+@pytest.fixture
+def shelf(service: Any) -> Any:
+    """Five products; made in this order."""
+    service.add(sku="L1", name="White metal lantern", price=339, category="Lights")
+    service.add(sku="H1", name="White hanging heart T-light holder", price=255, category="Lights")
+    service.add(sku="H2", name="Red heart cushion", price=595, category="Home & Garden")
+    service.add(sku="C1", name="Crème brûlée dish", price=255, category="Kitchen")
+    service.add(sku="C2", name="Children's apron", price=1250)
+    return service
+
+
+def test_the_catalogue_is_sorted_by_name_price_or_age(shelf: Any) -> None:
+    assert shelf.skus() == shelf.skus(sort="name") == ["C2", "C1", "H2", "H1", "L1"]
+    assert shelf.skus(sort="newest") == ["C2", "C1", "H2", "H1", "L1"]
+    assert shelf.skus(sort="price")[2:] == ["L1", "H2", "C2"]
+    assert sorted(shelf.skus(sort="price")[:2]) == ["C1", "H1"]
+    assert shelf.skus(sort="-price") == shelf.skus(sort="price")[::-1]
+
+
+def test_filters_hold_with_every_sort(shelf: Any) -> None:
+    for sort in ("name", "price", "-price", "newest"):
+        assert sorted(shelf.skus(sort=sort, category="lights")) == ["H1", "L1"]
+        assert sorted(shelf.skus(sort=sort, min_price="255", max_price="339")) == ["C1", "H1", "L1"]
+        assert shelf.skus(sort=sort, category="Lights", max_price="255") == ["H1"]
+        assert shelf.skus(sort=sort, category="Nothing") == []
+
+
+def test_the_first_page_counts_the_categories(shelf: Any) -> None:
+    _, page = shelf.call("GET", "", query={"limit": "1"}, role=None)
+
+    assert page["facets"] == {
+        "category": [
+            {"value": "Home & Garden", "count": 1},
+            {"value": "Kitchen", "count": 1},
+            {"value": "Lights", "count": 2},
+        ]
+    }
+    _, second = shelf.call("GET", "", query={"limit": "1", "cursor": page["next_cursor"]}, role=None)
+    _, search = shelf.call("GET", "", query={"q": "heart"}, role=None)
+    assert second["facets"] is search["facets"] is None
+
+
+def test_counts_and_lists_follow_a_product_into_another_category(shelf: Any) -> None:
+    _, page = shelf.call("GET", "", query={"category": "Kitchen"})
+    product = page["items"][0]
+    shelf.call("PATCH", f"/{product['product_id']}", {"version": 1, "category": "Lights"})
+
+    assert shelf.skus(category="Kitchen") == []
+    assert shelf.skus(category="Lights") == ["C1", "H1", "L1"]
+    assert shelf.call("GET", "")[1]["facets"]["category"] == [
+        {"value": "Home & Garden", "count": 1},
+        {"value": "Lights", "count": 3},
+    ]
+
+
+@pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])
+@pytest.mark.parametrize("filters", [{}, {"category": "Kitchen"}, {"min_price": "100", "max_price": "100"}])
+def test_pages_hold_each_product_once_and_in_order(service: Any, sort: str, filters: dict[str, str]) -> None:
+    for number in range(7):
+        service.add(sku=f"S{number}", name="The same name", price=100, category="Kitchen")
+
+    whole = service.skus(sort=sort, **filters)
+    paged, pages = service.all_skus(sort=sort, limit="2", **filters)
+
+    assert sorted(whole) == [f"S{number}" for number in range(7)]
+    assert (paged, pages) == (whole, 4)
+
+
+def test_a_full_last_page_leads_to_no_empty_one(service: Any) -> None:
+    for number in range(4):
+        service.add(sku=f"S{number}", price=100 + number)
+
+    assert service.all_skus(sort="price", limit="2") == (["S0", "S1", "S2", "S3"], 2)
+
+
+def test_a_search_needs_all_words_and_the_last_may_be_a_beginning(shelf: Any) -> None:
+    assert sorted(shelf.skus(q="heart")) == ["H1", "H2"]
+    assert shelf.skus(q="WHITE heart") == shelf.skus(q="heart white") == ["H1"]
+    assert shelf.skus(q="white lan") == ["L1"]
+    assert shelf.skus(q="whi heart") == []
+    assert shelf.skus(q="lan ") == []
+    assert shelf.skus(q="creme brulee") == ["C1"]
+    assert shelf.skus(q="childrens") == shelf.skus(q="children’s") == ["C2"]
+    assert shelf.skus(q="h2") == ["H2"]
+    assert shelf.skus(q="t-light") == ["H1"]
+
+
+@pytest.mark.parametrize("q", ["?!", "nothing", "zz top", "white white nothing"])
+def test_a_search_without_a_match_is_empty(shelf: Any, q: str) -> None:
+    assert shelf.skus(q=q) == shelf.skus(q=q, sort="price") == []
+
+
+def test_a_blank_search_is_the_whole_list(shelf: Any) -> None:
+    assert len(shelf.skus(q="")) == len(shelf.skus(q="  ")) == 5
+
+
+def test_a_search_is_sorted_and_filtered_on_demand(shelf: Any) -> None:
+    assert shelf.skus(q="heart", sort="name") == ["H2", "H1"]
+    assert shelf.skus(q="heart", sort="price") == ["H1", "H2"]
+    assert shelf.skus(q="heart", sort="-price") == ["H2", "H1"]
+    assert shelf.skus(q="heart", sort="newest") == ["H2", "H1"]
+    for sort in ({}, {"sort": "price"}):
+        assert shelf.skus(q="heart", category="Lights", **sort) == ["H1"]
+        assert shelf.skus(q="heart", min_price="256", **sort) == ["H2"]
+
+
+@pytest.mark.parametrize("sort", [{}, {"sort": "name"}, {"sort": "-price"}, {"sort": "newest"}])
+def test_a_product_that_matches_by_several_words_is_found_once(service: Any, sort: dict[str, str]) -> None:
+    for number in range(5):
+        service.add(sku=f"S{number}", name=f"Heart of hearts, hearty {number}")
+
+    found, pages = service.all_skus(q="heart", limit="2", **sort)
+
+    assert (sorted(found), pages) == (["S0", "S1", "S2", "S3", "S4"], 3)
+
+
+def test_a_renamed_product_is_found_by_its_new_name_only(shelf: Any) -> None:
+    product = shelf.call("GET", "", query={"q": "lantern"})[1]["items"][0]
+    shelf.call("PATCH", f"/{product['product_id']}", {"version": 1, "name": "Silver lamp"})
+
+    assert shelf.skus(q="lantern") == shelf.skus(q="metal") == []
+    assert shelf.skus(q="silver lamp") == shelf.skus(q="l1") == ["L1"]
+
+
+def test_a_search_that_matches_too_much_to_sort_says_so(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("products.catalogue.MOST_SORTED", 2)
+    for number in range(3):
+        service.add(sku=f"S{number}", name="Heart")
+
+    status, problem = service.call("GET", "", query={"q": "heart", "sort": "price"})
+
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:too-many-matches")
+    assert service.skus(q="heart") == ["S0", "S1", "S2"]
+
+
+def test_a_page_reads_a_bounded_number_and_leads_on(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("products.catalogue.MOST_READ", 2)
+    for number in range(5):
+        service.add(sku=f"S{number}", name=f"Name {number}", price=100 + number)
+
+    _, page = service.call("GET", "", query={"min_price": "104"})
+
+    assert page["items"] == []
+    assert service.all_skus(min_price="104") == (["S4"], 3)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sort": "age"},
+        {"limit": "0"},
+        {"limit": "101"},
+        {"limit": "many"},
+        {"min_price": "2.55"},
+        {"min_price": "-1"},
+        {"min_price": "5", "max_price": "4"},
+        {"colour": "red"},
+        {"q": "x" * 201},
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused(service: Any, query: dict[str, str]) -> None:
+    status, problem = service.call("GET", "", query=query)
+
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:invalid-request")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "!",
+        "bm90IGpzb24",
+        encode_cursor({"pk": "PRODUCT#1", "sk": "PRODUCT"}),
+        encode_cursor({"pk": "P", "sk": "S", "gsi1pk": "CATALOGUE"}),
+        encode_cursor({"pk": "P", "sk": "S", "gsi1pk": "CATALOGUE", "gsi1sk": ""}),
+        encode_cursor({"pk": "P", "sk": "S", "gsi1pk": "CATALOGUE", "gsi1sk": "\ud800"}),
+        encode_cursor({"pk": "P", "sk": "S", "gsi1pk": "CATEGORY#secret", "gsi1sk": "a"}),
+        encode_cursor({"pk": "P", "sk": "S", "gsi1pk": "CATALOGUE", "gsi1sk": "a", "more": "b"}),
+    ],
+)
+def test_a_cursor_of_no_list_of_ours_is_refused(shelf: Any, cursor: str) -> None:
+    status, problem = shelf.call("GET", "", query={"cursor": cursor})
+
+    assert (status, problem["type"]) == (400, "urn:mercato:problem:invalid-cursor")
+
+
+def test_a_cursor_opens_no_other_list(shelf: Any) -> None:
+    by_price = shelf.call("GET", "", query={"sort": "price", "limit": "1"})[1]["next_cursor"]
+    search = shelf.call("GET", "", query={"q": "heart", "limit": "1"})[1]["next_cursor"]
+
+    for query in (
+        {"sort": "name", "cursor": by_price},
+        {"category": "Lights", "sort": "price", "cursor": by_price},
+        {"sort": "price", "min_price": "300", "cursor": by_price},
+        {"q": "white", "cursor": search},
+        {"q": "he", "sort": "name", "cursor": search},
+        {"cursor": search},
+    ):
+        assert shelf.call("GET", "", query=query)[0] == 400, query

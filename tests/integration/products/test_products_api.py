@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+
+def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> None:
+    made = service.add(description="Cotton and wood", category="Garden")
+
+    assert made == {
+        "product_id": made["product_id"],
+        "sku": "85123A",
+        "name": "White hanging heart",
+        "description": "Cotton and wood",
+        "category": "Garden",
+        "price": {"amount": 255, "currency": "GBP"},
+        "availability": "out",
+        "status": "active",
+        "version": 1,
+    }
+    assert service.call("GET", f"/{made['product_id']}", role=None) == (200, made)
+
+
+def test_a_new_product_is_announced_once(service: Any) -> None:
+    made = service.add()
+
+    data = {key: made[key] for key in ("product_id", "sku", "name", "price")}
+    assert service.events(made["product_id"]) == [(1, "product.created", data)]
+
+
+def test_a_sku_is_taken_in_any_case_and_the_second_product_leaves_no_trace(service: Any) -> None:
+    service.add(sku="85123A", category="Garden")
+    before = service.items()
+
+    status, problem = service.call(
+        "POST",
+        "",
+        {"sku": "85123a", "name": "Another", "category": "Garden", "price": {"amount": 1, "currency": "GBP"}},
+    )
+
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:sku-taken")
+    assert service.items() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "slug"),
+    [
+        ("{", 400, "malformed"),
+        ({"name": "No sku", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": " ", "name": "Blank", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A#1", "name": "Hash", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A1", "name": "  ", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A1", "name": "two\nlines", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A1", "name": "x" * 201, "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A1", "name": "Float", "price": {"amount": 2.55, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "A1", "name": "Free", "price": {"amount": 0, "currency": "GBP"}}, 422, "invalid-price"),
+        ({"sku": "A1", "name": "Negative", "price": {"amount": -5, "currency": "GBP"}}, 422, "invalid-price"),
+        ({"sku": "A1", "name": "Euro", "price": {"amount": 5, "currency": "EUR"}}, 422, "invalid-price"),
+        ({"sku": "A1", "name": "More", "price": {"amount": 5, "currency": "GBP"}, "stock": 1}, 422, "invalid-request"),
+    ],
+)
+def test_what_is_no_product_is_refused_and_nothing_is_written(service: Any, body: Any, status: int, slug: str) -> None:
+    found, problem = service.call("POST", "", body)
+
+    assert (found, problem["type"]) == (status, f"urn:mercato:problem:{slug}")
+    assert service.items() == []
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 401), ("customer", 403)])
+def test_only_an_admin_changes_the_catalogue(service: Any, role: str | None, status: int) -> None:
+    made = service.add()
+    path = f"/{made['product_id']}"
+
+    body = {"sku": "X", "name": "X", "price": {"amount": 1, "currency": "GBP"}}
+    assert service.call("POST", "", body, role=role)[0] == status
+    assert service.call("PATCH", path, {"version": 1, "name": "Mine"}, role=role)[0] == status
+    assert service.call("DELETE", path, role=role)[0] == status
+    assert service.call("POST", "/imports", "sku,name,price,currency\n", role=role)[0] == status
+    assert service.call("POST", "/lookup", {"product_ids": []}, role=role)[0] == status
+    assert service.call("GET", path, role=None) == (200, made)
+
+
+def test_an_unknown_product_is_404(service: Any) -> None:
+    for method, body in (("GET", None), ("PATCH", {"version": 1}), ("DELETE", None)):
+        status, problem = service.call(method, "/nothing", body)
+        assert (status, problem["type"]) == (404, "urn:mercato:problem:product-not-found")
+
+
+def test_an_absurdly_long_id_is_404(service: Any) -> None:
+    assert service.call("GET", "/" + "x" * 3000)[0] == 404
+
+
+def test_a_price_change_is_announced_with_both_prices(service: Any) -> None:
+    made = service.add()
+
+    status, changed = service.call(
+        "PATCH", f"/{made['product_id']}", {"version": 1, "price": {"amount": 295, "currency": "GBP"}}
+    )
+
+    assert (status, changed) == (200, made | {"price": {"amount": 295, "currency": "GBP"}, "version": 2})
+    assert service.events(made["product_id"])[1:] == [
+        (
+            2,
+            "product.price_changed",
+            {
+                "product_id": made["product_id"],
+                "old_price": {"amount": 255, "currency": "GBP"},
+                "new_price": {"amount": 295, "currency": "GBP"},
+            },
+        )
+    ]
+
+
+def test_another_change_is_announced_as_an_update_and_no_price_change(service: Any) -> None:
+    made = service.add(category="Garden")
+
+    status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 1, "category": None})
+
+    assert (status, changed["category"], changed["version"]) == (200, None, 2)
+    assert service.events(made["product_id"])[1:] == [
+        (2, "product.updated", {"product_id": made["product_id"], "name": "White hanging heart"})
+    ]
+
+
+def test_a_change_that_changes_nothing_is_neither_written_nor_announced(service: Any) -> None:
+    made = service.add()
+
+    assert service.call("PATCH", f"/{made['product_id']}", {"version": 1, "name": made["name"]}) == (200, made)
+    assert len(service.events(made["product_id"])) == 1
+
+
+def test_a_change_of_a_stale_version_is_refused(service: Any) -> None:
+    made = service.add()
+    path = f"/{made['product_id']}"
+    service.call("PATCH", path, {"version": 1, "name": "First"})
+
+    status, problem = service.call("PATCH", path, {"version": 1, "name": "Second"})
+
+    assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:stale-version", 2)
+    assert service.call("GET", path)[1]["name"] == "First"
+
+
+def test_of_changes_at_once_one_wins(service: Any) -> None:
+    made = service.add()
+    answers: list[int] = []
+
+    def change(name: str) -> None:
+        answers.append(service.call("PATCH", f"/{made['product_id']}", {"version": 1, "name": name})[0])
+
+    threads = [threading.Thread(target=change, args=(f"Name {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(answers) == [200, 409, 409, 409, 409, 409]
+    assert [event[1] for event in service.events(made["product_id"])] == ["product.created", "product.updated"]
+
+
+def test_a_discontinued_product_is_found_by_its_id_alone(service: Any) -> None:
+    made = service.add(category="Garden")
+    path = f"/{made['product_id']}"
+
+    assert service.call("DELETE", path) == (204, None)
+
+    assert service.call("GET", path, role=None) == (200, made | {"status": "discontinued", "version": 2})
+    assert service.skus() == service.skus(category="garden") == service.skus(q="heart") == []
+    assert service.keys("WORD#") == set()
+    assert service.call("GET", "", query=None)[1]["facets"] == {"category": []}
+    assert service.events(made["product_id"])[1:] == [(2, "product.discontinued", {"product_id": made["product_id"]})]
+
+
+def test_discontinuing_twice_is_announced_once(service: Any) -> None:
+    made = service.add()
+    path = f"/{made['product_id']}"
+    service.call("DELETE", path)
+
+    assert service.call("DELETE", path) == (204, None)
+    assert [event[0] for event in service.events(made["product_id"])] == [1, 2]
+
+
+def test_a_discontinued_product_is_not_changed_and_keeps_its_sku(service: Any) -> None:
+    made = service.add()
+    service.call("DELETE", f"/{made['product_id']}")
+
+    status, problem = service.call("PATCH", f"/{made['product_id']}", {"version": 2, "name": "Back"})
+    again, taken = service.call(
+        "POST", "", {"sku": made["sku"], "name": "New", "price": {"amount": 1, "currency": "GBP"}}
+    )
+
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:product-discontinued")
+    assert (again, taken["type"]) == (409, "urn:mercato:problem:sku-taken")
+
+
+def test_a_peer_looks_up_what_exists(service: Any) -> None:
+    one, two = service.add(sku="A1"), service.add(sku="A2")
+    service.call("DELETE", f"/{two['product_id']}")
+
+    ids = [one["product_id"], two["product_id"], "nothing", one["product_id"]]
+    status, found = service.call_as_peer("POST", "/lookup", {"product_ids": ids})
+
+    expected = [
+        {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")},
+        {key: two[key] for key in ("product_id", "sku", "name", "price")} | {"status": "discontinued", "version": 2},
+    ]
+    assert status == 200
+    assert sorted(found["products"], key=lambda product: product["sku"]) == expected
+
+
+def test_a_lookup_takes_500_ids_and_no_more(service: Any) -> None:
+    assert service.call_as_peer("POST", "/lookup", {"product_ids": [f"p{n}" for n in range(500)]})[0] == 200
+    assert service.call_as_peer("POST", "/lookup", {"product_ids": [f"p{n}" for n in range(501)]})[0] == 422
+
+
+def test_a_lookup_is_not_for_the_public(service: Any) -> None:
+    assert service.call("POST", "/lookup", {"product_ids": []}, role=None)[0] == 401

@@ -1,0 +1,290 @@
+"""Every branch of the state machine, with doubles for the functions behind it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.integration.saga.conftest import ORDER, Double, World, failing
+
+FORWARD = ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+TRANSIENT = [
+    "TransientError",
+    "ConcurrencyError",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+]
+
+OWNER = {
+    "ReserveInventory": "InventorySaga",
+    "ReleaseInventory": "InventorySaga",
+    "AuthorizePayment": "PaymentsSaga",
+    "CapturePayment": "PaymentsSaga",
+    "VoidPayment": "PaymentsSaga",
+    "RefundPayment": "PaymentsSaga",
+    "ConfirmOrder": "OrdersSaga",
+    "CancelOrder": "OrdersSaga",
+    "MarkNeedsAttention": "OrdersSaga",
+}
+UNDONE = {
+    "ReserveInventory": ["ReleaseInventory", "CancelOrder"],
+    "AuthorizePayment": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
+    "ConfirmOrder": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
+    "CapturePayment": ["RefundPayment", "ReleaseInventory", "CancelOrder"],
+}
+
+
+def script(doubles: dict[str, Double], task: str, *outcomes: Any) -> None:
+    doubles[OWNER[task]].script(task, *outcomes)
+
+
+def up_to(step: str) -> list[str]:
+    return FORWARD[: FORWARD.index(step) + 1]
+
+
+def test_a_good_order_takes_four_steps_and_undoes_nothing(world: World, saga_input: dict[str, Any]) -> None:
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    assert world.calls == FORWARD
+
+
+def test_every_task_gets_its_contract_and_the_correlation(world: World, saga_input: dict[str, Any]) -> None:
+    world.run(saga_input)
+    assert [payload["input"] for payload in world.payloads] == [
+        {"order_id": ORDER, "lines": saga_input["lines"]},
+        {"order_id": ORDER, "customer_id": "cust-1", "amount": saga_input["total"], "payment_token": "tok_ok"},
+        {"order_id": ORDER, "payment_id": "pay-1"},
+        {"order_id": ORDER},
+    ]
+    assert {payload["correlation_id"] for payload in world.payloads} == {"req-12345678"}
+    assert {payload["traceparent"] for payload in world.payloads} == {saga_input["traceparent"]}
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "undone"),
+    [
+        ("ReserveInventory", "OutOfStock", ["ReleaseInventory", "CancelOrder"]),
+        ("ReserveInventory", "UnknownProduct", ["ReleaseInventory", "CancelOrder"]),
+        ("AuthorizePayment", "PaymentDeclined", ["ReleaseInventory", "CancelOrder"]),
+        ("ConfirmOrder", "OrderNotConfirmable", UNDONE["ConfirmOrder"]),
+        ("CapturePayment", "CaptureRefused", UNDONE["CapturePayment"]),
+    ],
+)
+def test_a_business_error_is_not_retried_and_is_undone_in_reverse(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str, error: str, undone: list[str]
+) -> None:
+    script(doubles, step, failing(error, "said no"))
+    ended = world.run(saga_input)
+    assert world.calls == up_to(step) + undone
+    assert (ended["status"], ended["error"]) == ("FAILED", error)
+    assert json.loads(ended["cause"])["errorMessage"] == "said no"
+
+
+@pytest.mark.parametrize("step", FORWARD)
+def test_an_unknown_error_in_any_step_is_undone_too(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str
+) -> None:
+    script(doubles, step, failing("KeyError"))
+    ended = world.run(saga_input)
+    assert world.calls == up_to(step) + UNDONE[step]
+    assert (ended["status"], ended["error"]) == ("FAILED", "KeyError")
+
+
+@pytest.mark.parametrize("error", TRANSIENT)
+def test_a_transient_error_is_cured_by_trying_again(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], error: str
+) -> None:
+    script(doubles, "AuthorizePayment", failing(error), failing(error), {"payment_id": "pay-1"})
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    assert world.calls == ["ReserveInventory", *["AuthorizePayment"] * 3, "ConfirmOrder", "CapturePayment"]
+
+
+def test_a_task_that_never_answers_is_timed_out_and_tried_again(world: World, saga_input: dict[str, Any]) -> None:
+    client = boto3.client("stepfunctions")
+    definition = client.describe_state_machine(stateMachineArn=world.arn)["definition"]
+    quick = definition.replace('"TimeoutSeconds": 25', '"TimeoutSeconds": 1')
+    client.update_state_machine(stateMachineArn=world.arn, definition=quick)
+    stuck, answer = threading.Event(), world.handlers["OrdersSaga"]
+
+    def hang_once(payload: dict[str, Any]) -> Any:
+        if world.calls.count("ConfirmOrder") == 1:
+            stuck.wait(10)
+        return answer(payload)
+
+    world.handlers["OrdersSaga"] = hang_once
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    stuck.set()
+    assert world.calls == ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "ConfirmOrder", "CapturePayment"]
+
+
+@pytest.mark.parametrize("step", FORWARD)
+def test_a_step_that_stays_away_is_tried_four_times_and_then_undone(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str
+) -> None:
+    script(doubles, step, *[failing("TransientError", "away")] * 10)
+    ended = world.run(saga_input)
+    assert world.calls == up_to(step) + [step] * 3 + UNDONE[step]
+    assert (ended["status"], ended["error"]) == ("FAILED", "TransientError")
+
+
+def test_throttling_by_lambda_is_tried_nine_times(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "ReserveInventory", *[failing("Lambda.TooManyRequestsException")] * 8)
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    assert world.calls == ["ReserveInventory"] * 9 + FORWARD[1:]
+
+
+def test_undoing_hears_of_the_step_and_the_error(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "CapturePayment", failing("CaptureRefused", "expired"))
+    world.run(saga_input)
+    assert world.inputs("RefundPayment") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
+    assert world.inputs("ReleaseInventory") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
+    (cancel,) = world.inputs("CancelOrder")
+    assert (cancel["order_id"], cancel["step"], cancel["error"]["Error"]) == (ORDER, "CapturePayment", "CaptureRefused")
+    assert json.loads(cancel["error"]["Cause"])["errorMessage"] == "expired"
+
+
+@pytest.mark.parametrize("undo", ["VoidPayment", "ReleaseInventory", "CancelOrder"])
+def test_an_undo_is_tried_seven_times_before_it_gives_up(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], undo: str
+) -> None:
+    script(doubles, "ConfirmOrder", failing("KeyError"))
+    script(doubles, undo, *[failing("TransientError")] * 6)
+    assert world.run(saga_input)["error"] == "KeyError"
+    assert "MarkNeedsAttention" not in world.calls
+    assert world.calls.count(undo) == 7
+
+
+STUCK = [
+    ("ConfirmOrder", "VoidPayment"),
+    ("CapturePayment", "RefundPayment"),
+    ("ReserveInventory", "ReleaseInventory"),
+    ("ReserveInventory", "CancelOrder"),
+]
+
+
+@pytest.mark.parametrize(("step", "undo"), STUCK)
+def test_a_stuck_undo_is_parked_and_retry_does_it_again(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str, undo: str
+) -> None:
+    script(doubles, step, failing("KeyError"))
+    script(doubles, undo, failing("ValueError", "broken"))
+    execution = world.start(saga_input)
+    parked = world.parked()
+    before = UNDONE[step][: UNDONE[step].index(undo) + 1]
+    assert world.calls == [*up_to(step), *before, "MarkNeedsAttention"]
+    world.resume(parked, "retry")
+    ended = world.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "KeyError")
+    assert world.calls == [*up_to(step), *before, "MarkNeedsAttention", *UNDONE[step][UNDONE[step].index(undo) :]]
+
+
+@pytest.mark.parametrize(("step", "undo"), STUCK)
+def test_a_stuck_undo_that_is_skipped_goes_on_with_the_next(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str, undo: str
+) -> None:
+    script(doubles, step, failing("KeyError"))
+    script(doubles, undo, failing("ValueError", "broken"))
+    execution = world.start(saga_input)
+    world.resume(world.parked(), "skip")
+    assert world.finish(execution)["error"] == "KeyError"
+    assert world.calls == [
+        *up_to(step),
+        *UNDONE[step][: UNDONE[step].index(undo) + 1],
+        "MarkNeedsAttention",
+        *UNDONE[step][UNDONE[step].index(undo) + 1 :],
+    ]
+
+
+def test_the_parked_message_tells_the_operator_all(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "ReserveInventory", failing("OutOfStock"))
+    script(doubles, "ReleaseInventory", failing("ValueError", "broken"))
+    execution = world.start(saga_input)
+    parked = world.parked()
+    assert parked["order_id"] == ORDER
+    assert (parked["step"], parked["failed_step"], parked["reason"]) == (
+        "ReleaseInventory",
+        "ReserveInventory",
+        "OutOfStock",
+    )
+    assert parked["error"]["Error"] == "ValueError"
+    assert json.loads(parked["error"]["Cause"])["errorMessage"] == "broken"
+    assert parked["execution_arn"] == execution
+    assert parked["correlation_id"] == "req-12345678"
+    assert parked["task_token"]
+    assert parked["parked_at"]
+    assert "payment_token" not in parked
+    assert world.inputs("MarkNeedsAttention") == [
+        {"order_id": ORDER, "step": "ReleaseInventory", "error": parked["error"]}
+    ]
+    world.resume(parked, "skip")
+    world.finish(execution)
+
+
+def test_an_undo_that_fails_again_after_a_retry_parks_again_with_a_new_token(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "ReserveInventory", failing("OutOfStock"))
+    script(doubles, "ReleaseInventory", failing("ValueError", "first"), failing("ValueError", "second"))
+    execution = world.start(saga_input)
+    first = world.parked()
+    world.resume(first, "retry")
+    second = world.parked()
+    assert second["task_token"] != first["task_token"]
+    assert json.loads(second["error"]["Cause"])["errorMessage"] == "second"
+    world.resume(second, "retry")
+    assert world.finish(execution)["error"] == "OutOfStock"
+    assert world.calls.count("ReleaseInventory") == 3
+    assert world.calls.count("CancelOrder") == 1
+
+
+def test_two_stuck_undos_park_one_after_the_other(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "CapturePayment", failing("CaptureRefused"))
+    script(doubles, "RefundPayment", failing("ValueError"))
+    script(doubles, "ReleaseInventory", failing("KeyError"))
+    execution = world.start(saga_input)
+    first = world.parked()
+    world.resume(first, "skip")
+    second = world.parked()
+    assert (first["step"], second["step"]) == ("RefundPayment", "ReleaseInventory")
+    assert second["error"]["Error"] == "KeyError"
+    world.resume(second, "retry")
+    assert world.finish(execution)["error"] == "CaptureRefused"
+
+
+def test_parking_does_not_depend_on_marking_the_order(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "ReserveInventory", failing("OutOfStock"))
+    script(doubles, "ReleaseInventory", failing("ValueError"))
+    script(doubles, "MarkNeedsAttention", failing("KeyError"))
+    execution = world.start(saga_input)
+    world.resume(world.parked(), "retry")
+    assert world.finish(execution)["error"] == "OutOfStock"
+
+
+@pytest.mark.parametrize("answer", ["explode", ""])
+def test_an_answer_that_is_neither_retry_nor_skip_parks_again(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], answer: str
+) -> None:
+    script(doubles, "ReserveInventory", failing("OutOfStock"))
+    script(doubles, "ReleaseInventory", failing("ValueError"))
+    execution = world.start(saga_input)
+    world.resume(world.parked(), answer)
+    world.resume(world.parked(), "skip")
+    assert world.finish(execution)["error"] == "OutOfStock"
+    assert world.calls.count("ReleaseInventory") == 1

@@ -1,0 +1,164 @@
+"""The shipping service with a real table and carrier queue, and a clock that tests can move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato.clock import rfc3339
+from mercato.dynamo import Table
+from shipping import api, carrier, consumers
+from shipping.secret import WebhookSecret
+from shipping.store import ShipmentStore
+from shipping.usecases import shipment_id_of
+from shipping.webhooks import sign
+
+SECRET = "the-carriers-secret"
+ADDRESS = {
+    "name": "Anna",
+    "line1": "1 High Street",
+    "line2": None,
+    "city": "Leeds",
+    "postcode": "LS1 1AA",
+    "country": "GB",
+}
+SHIPMENT = shipment_id_of("order-1")
+
+
+class Service:
+    def __init__(self, table: Table, noon: datetime) -> None:
+        self.table = table
+        self.now = noon
+        self.store = ShipmentStore(table)
+        self.sqs = boto3.client("sqs", "us-east-1")
+        self.sqs.create_queue(QueueName="shop-shipping-dlq")
+        self.dead_letters = self.sqs.create_queue(QueueName="shop-carrier-dlq")["QueueUrl"]
+        self.queue_url = self.sqs.create_queue(QueueName="shop-carrier")["QueueUrl"]
+
+    def pass_time(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def receive(self, event_type: str, event_id: str, data: dict[str, Any]) -> list[str]:
+        """One delivery of an event; the ids of the messages that the queue must deliver again."""
+        detail = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "mercato.orders",
+            "type": event_type,
+            "time": rfc3339(self.now),
+            "subject": "order-1",
+            "correlationid": "request-0001",
+            "data": {"order_id": "order-1", "customer_id": "user-1"} | data,
+        }
+        record = {
+            "messageId": f"m-{event_id}",
+            "body": json.dumps({"detail": detail}),
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-shipping",
+        }
+        return self._failed(consumers.handler({"Records": [record]}, None))
+
+    def confirm(self) -> list[str]:
+        line = {"product_id": "product-1", "sku": "MUG", "name": "Mug", "quantity": 2}
+        price = {"unit_price": {"amount": 500, "currency": "GBP"}}
+        return self.receive("order.confirmed", "confirmed-1", {"lines": [line | price], "shipping_address": ADDRESS})
+
+    def pay(self) -> list[str]:
+        return self.receive("payment.completed", "paid-1", {"payment_id": "payment-1"})
+
+    def cancel(self) -> list[str]:
+        return self.receive("order.cancelled", "cancelled-1", {"reason": "x", "detail": "y"})
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Takes all messages off the carrier queue, as Lambda would get them."""
+        found: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                found.append(
+                    {
+                        "messageId": message["MessageId"],
+                        "body": message["Body"],
+                        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-carrier",
+                    }
+                )
+        return found
+
+    def carry(self, *records: dict[str, Any]) -> list[str]:
+        return self._failed(carrier.handler({"Records": list(records)}, None))
+
+    def carry_to_the_end(self) -> int:
+        """Lets the carrier work off its queue; how many messages it took."""
+        taken = 0
+        while records := self.waiting():
+            assert self.carry(*records) == []
+            taken += len(records)
+            assert taken < 50
+        return taken
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: str | None = None,
+        user: str = "",
+        role: str = "customer",
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        event = {
+            "httpMethod": method,
+            "path": path,
+            "headers": headers or {},
+            "body": body,
+            "requestContext": {"authorizer": {"user_id": user, "role": role} if user else {}},
+        }
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+    def webhook(self, status: str, *, age: int = 0, secret: str = SECRET, **changes: Any) -> tuple[int, Any]:
+        report = {"shipment_id": SHIPMENT, "tracking_number": "TRACK-1", "status": status} | changes
+        body, timestamp = json.dumps(report), str(int(self.now.timestamp()) - age)
+        signed = {"X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": sign(secret, timestamp, body.encode())}
+        return self.call("POST", "/api/shipments/webhooks/sandbox", body=body, headers=signed)
+
+    def announced(self) -> list[tuple[str, dict[str, Any]]]:
+        """The outbox of the shipment, in its order."""
+        items = self.table.query(f"OUTBOX#{SHIPMENT}").items
+        envelopes = [json.loads(item["event"]) for item in items]
+        return [(found["type"], found["data"]) for found in envelopes]
+
+    @property
+    def told(self) -> list[str]:
+        return [kind for kind, _ in self.announced()]
+
+    @property
+    def status(self) -> str | None:
+        shipment = self.store.load(SHIPMENT).shipment
+        return shipment.status if shipment else None
+
+    @staticmethod
+    def _failed(answer: dict[str, Any]) -> list[str]:
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+@pytest.fixture
+def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
+    found = Service(make_table("ShippingTable"), noon)
+    boto3.client("secretsmanager", "us-east-1").create_secret(Name="carrier-secret", SecretString=SECRET)
+    for module in (api, carrier, consumers):
+        monkeypatch.setattr(module, "store", lambda: found.store)
+        monkeypatch.setattr(module, "utc_now", lambda: found.now)
+    secret = WebhookSecret("carrier-secret")
+    monkeypatch.setattr(api, "secret", lambda: secret)
+    monkeypatch.setattr(
+        consumers, "settings", lambda: consumers.Settings("ShippingTable", found.queue_url, carrier_step_seconds=0)
+    )
+    monkeypatch.setattr(
+        carrier, "settings", lambda: carrier.Settings("ShippingTable", found.queue_url, carrier_step_seconds=0)
+    )
+    return found

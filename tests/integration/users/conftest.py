@@ -1,0 +1,116 @@
+"""The users service in an empty AWS account: its table, its keys, a clock that the test moves, and both doors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mercato import aws
+from mercato.dynamo import Item, Table
+from users import api, keys
+
+PASSWORD = "correct horse battery"
+ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+class Service:
+    """Calls the real handlers."""
+
+    def __init__(self, table: Table, now: datetime) -> None:
+        self.table = table
+        self.now = now
+
+    def wait(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+    def call(self, method: str, path: str, body: Any = None, *, user_id: str = "", role: str = "customer") -> Answer:
+        """Through API Gateway, as the authorizer's `user_id` and `role`, or as the public."""
+        event = {
+            "httpMethod": method,
+            "path": path,
+            "headers": {},
+            "body": body if isinstance(body, str) or body is None else json.dumps(body),
+            "isBase64Encoded": False,
+            "requestContext": {"authorizer": {"user_id": user_id, "role": role} if user_id else None},
+        }
+        return _answer(api.handler(event, None))
+
+    def call_as_peer(self, method: str, path: str) -> Answer:
+        """Through the function URL, signed by another service."""
+        context = {
+            "http": {"method": method, "path": path},
+            "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
+        }
+        return _answer(api.handler({"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}, None))
+
+    def register(self, **changes: str) -> Answer:
+        return self.call("POST", "/api/users", ADA | changes)
+
+    def log_in(self, email: str = ADA["email"], password: str = PASSWORD) -> Answer:
+        return self.call("POST", "/api/users/login", {"email": email, "password": password})
+
+    def refresh(self, token: str) -> Answer:
+        return self.call("POST", "/api/users/token/refresh", {"refresh_token": token})
+
+    def log_out(self, token: str) -> Answer:
+        return self.call("POST", "/api/users/logout", {"refresh_token": token})
+
+    def items(self, prefix: str) -> list[Item]:
+        """All items whose key begins so. A test may scan."""
+        found = aws.client("dynamodb").scan(TableName=self.table.name)["Items"]
+        keys = [(item["pk"]["S"], item["sk"]["S"]) for item in found if item["pk"]["S"].startswith(prefix)]
+        return self.table.get_many(keys)
+
+
+def _answer(result: dict[str, Any]) -> Answer:
+    body = json.loads(result["body"]) if result["body"] else None
+    return Answer(result["statusCode"], body, result["headers"])
+
+
+@pytest.fixture
+def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the template gives the functions; the secret has no value yet, the parameter no keys."""
+    aws.client("secretsmanager").create_secret(Name="keys")
+    aws.client("ssm").put_parameter(Name="jwks", Value='{"keys": []}', Type="String")
+    for name, value in {
+        "TABLE_NAME": "UsersTable",
+        "KEYS_SECRET_ID": "keys",
+        "JWKS_PARAMETER": "jwks",
+        "ISSUER": "https://mercato.example",
+        "AUDIENCE": "mercato-api",
+    }.items():
+        monkeypatch.setenv(name, value)
+    api.ports.cache_clear()
+    keys.store.cache_clear()
+    yield
+    api.ports.cache_clear()
+    keys.store.cache_clear()
+
+
+@pytest.fixture
+def service_without_keys(
+    settings: None, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime
+) -> Service:
+    service = Service(make_table("UsersTable"), noon)
+    monkeypatch.setattr(api, "utc_now", lambda: service.now)
+    monkeypatch.setattr(keys, "utc_now", lambda: service.now)
+    return service
+
+
+@pytest.fixture
+def service(service_without_keys: Service) -> Service:
+    """With signing keys, as after the first deploy."""
+    assert keys.handler({"if_missing": True}, None) == {"outcome": "created"}
+    return service_without_keys

@@ -1,0 +1,93 @@
+"""Profiles: one's own, another's, and what an operator may change."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from users.domain import UserNotFound
+from users.store import UserStore
+from users.usecases import promote
+
+if TYPE_CHECKING:
+    from tests.integration.users.conftest import Service
+
+
+@pytest.fixture
+def ada(service: "Service") -> str:
+    return str(service.register().body["user_id"])
+
+
+def test_a_customer_sees_their_own_profile(service: "Service", ada: str) -> None:
+    answer = service.call("GET", "/api/users/me", user_id=ada)
+
+    assert answer.status == 200
+    assert answer.body == {"user_id": ada, "email": "ada@example.com", "name": "Ada Lovelace", "role": "customer"}
+
+
+def test_a_customer_changes_their_name(service: "Service", ada: str) -> None:
+    answer = service.call("PATCH", "/api/users/me", {"name": " Ada King "}, user_id=ada)
+
+    assert answer.status == 200
+    assert answer.body == {"user_id": ada, "email": "ada@example.com", "name": "Ada King", "role": "customer"}
+    assert service.call("GET", "/api/users/me", user_id=ada).body["name"] == "Ada King"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"name": ""}, {"name": "x" * 101}, {"name": None}, {"name": "x", "role": "admin"}, {"email": "b@example.com"}],
+)
+def test_nothing_but_a_good_name_can_be_changed(service: "Service", ada: str, body: dict[str, object]) -> None:
+    before = service.items("USER#")
+
+    assert service.call("PATCH", "/api/users/me", body, user_id=ada).status == 422
+    assert service.items("USER#") == before
+
+
+def test_a_change_makes_no_account_out_of_nothing(service: "Service") -> None:
+    assert service.call("PATCH", "/api/users/me", {"name": "Ghost"}, user_id="gone").status == 404
+    assert service.items("") == []
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"name": "Mallory"})])
+def test_the_public_has_no_profile(service: "Service", ada: str, method: str, body: object) -> None:
+    answer = service.call(method, "/api/users/me", body)
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_peer_and_an_admin_see_any_profile(service: "Service", ada: str) -> None:
+    profile = {"user_id": ada, "email": "ada@example.com", "name": "Ada Lovelace", "role": "customer"}
+
+    assert service.call_as_peer("GET", f"/api/users/{ada}").body == profile
+    assert service.call("GET", f"/api/users/{ada}", user_id="root", role="admin").body == profile
+
+
+def test_a_customer_sees_no_profile_by_id(service: "Service", ada: str) -> None:
+    assert service.call("GET", f"/api/users/{ada}", user_id="mallory").status == 403
+    assert service.call("GET", f"/api/users/{ada}").status == 401
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "EMAIL%23ada@example.com", "%00", "x" * 3000])
+def test_an_unknown_user_is_404(service: "Service", ada: str, user_id: str) -> None:
+    assert service.call_as_peer("GET", f"/api/users/{user_id}").status == 404
+
+
+def test_an_operator_makes_an_admin_however_often_they_ask(service: "Service", ada: str) -> None:
+    users = UserStore(service.table)
+
+    assert promote(users, " Ada@example.com").role == "admin"
+    assert promote(users, "ada@example.com").role == "admin"
+
+    assert service.call("GET", "/api/users/me", user_id=ada).body["role"] == "admin"
+
+
+def test_nobody_unknown_is_made_an_admin(service: "Service", ada: str) -> None:
+    with pytest.raises(UserNotFound):
+        promote(UserStore(service.table), "nobody@example.com")
+
+    assert [user["role"] for user in service.items("USER#")] == ["customer"]
+
+
+def test_the_service_tells_its_health(service: "Service") -> None:
+    assert service.call_as_peer("GET", "/health").body == {"service": "users", "status": "ok"}

@@ -1,0 +1,60 @@
+"""Every transaction fits, whatever its lines do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+
+from inventory.domain import Adjustment, Adjustments, Level, Line, Stock, adjust_all
+from inventory.reservation import Reservation, State, Step, hand_over_next, hold_next, let_go_next
+from inventory.store import InventoryStore
+from mercato.dynamo import MAX_TRANSACTION, Table, Write
+
+
+class Recorder:
+    """A table that only remembers how large each transaction was, and that no item stood in it twice."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def transact(self, writes: list[Write]) -> None:
+        keys = [(write.parameters.get("Key") or write.parameters["Item"]) for write in writes]
+        assert len({(key["pk"]["S"], key["sk"]["S"]) for key in keys}) == len(writes)
+        self.sizes.append(len(writes))
+
+
+def run(
+    store: InventoryStore, decide: Callable[[Reservation], Step], found: Reservation, seen: Any, now: Any
+) -> Reservation:
+    end = {State.RESERVED, State.RELEASED, State.SHIPPED} - {found.state}
+    while found.state not in end:
+        step = decide(found)
+        store.take(step, seen, now)
+        found = step.after
+    return found
+
+
+@pytest.mark.parametrize("lines", [1, 48, 49, 96, 97, 265, 500])
+def test_no_step_of_an_order_is_larger_than_a_transaction(lines: int, noon: datetime) -> None:
+    recorder = Recorder()
+    store = InventoryStore(cast(Table, recorder), low_at=5)
+    wanted = tuple(Line(f"p-{number:03}", 2) for number in range(lines))
+    plenty = {line.product_id: Stock(line.product_id, 7, 0, 1, 1, Level.OK) for line in wanted}
+    scarce = {line.product_id: Stock(line.product_id, 7, 2, 2, 1, Level.LOW) for line in wanted}
+    reserved = run(store, hold_next, Reservation("o-1", wanted), plenty, noon)
+    run(store, hand_over_next, reserved, scarce, noon)
+    run(store, lambda found: let_go_next(found, "cancelled"), reserved, scarce, noon)
+    assert max(recorder.sizes) <= MAX_TRANSACTION
+    assert len(recorder.sizes) == 3 * -(-lines // 48)
+
+
+def test_forty_products_are_restocked_in_one_transaction(noon: datetime) -> None:
+    recorder = Recorder()
+    store = InventoryStore(cast(Table, recorder), low_at=5)
+    parts = tuple(Adjustment(f"p-{number}", 100, "delivery") for number in range(40))
+    seen = {part.product_id: Stock(part.product_id) for part in parts}
+    store.adjust(Adjustments("a-1", "f", "u-admin", parts, noon), seen, adjust_all(seen, parts))
+    assert recorder.sizes == [81]

@@ -1,0 +1,59 @@
+from typing import Any
+
+import pytest
+
+from mercato.auth import NOBODY, Caller, Role, caller_of
+
+ARN = "arn:aws:sts::123456789012:assumed-role/gateway/session"
+
+
+def through_gateway(authorizer: Any, **headers: str) -> Caller:
+    return caller_of({"headers": headers, "requestContext": {"authorizer": authorizer}})
+
+
+def through_function_url(authorizer: Any, headers: dict[str, str] | None = None) -> Caller:
+    return caller_of({"version": "2.0", "headers": headers, "requestContext": {"authorizer": authorizer}})
+
+
+@pytest.mark.parametrize("role", ["customer", "admin"])
+def test_the_authorizer_says_who_calls(role: str) -> None:
+    assert through_gateway({"user_id": "user-1", "role": role}) == Caller(Role(role), "user-1")
+
+
+@pytest.mark.parametrize(
+    "authorizer",
+    [
+        None,
+        {},
+        {"user_id": "user-1"},
+        {"role": "admin"},
+        {"user_id": "", "role": "admin"},
+        {"user_id": "user-1", "role": "peer"},
+        {"user_id": "user-1", "role": "public"},
+        {"user_id": "user-1", "role": "root"},
+        {"user_id": "user-1", "role": None},
+    ],
+)
+def test_anything_less_is_nobody(authorizer: Any) -> None:
+    assert through_gateway(authorizer) == NOBODY
+
+
+def test_no_header_makes_a_client_somebody() -> None:
+    headers = {"X-User-Id": "user-1", "X-Role": "admin", "version": "2.0"}
+    assert through_gateway(None, **headers) == NOBODY
+    assert through_gateway({"user_id": "user-2", "role": "customer"}, **headers).user_id == "user-2"
+
+
+def test_a_peer_is_known_by_its_signature_and_may_act_for_a_user() -> None:
+    signed = {"iam": {"userArn": ARN}}
+    assert through_function_url(signed) == Caller(Role.PEER, "", ARN)
+    assert through_function_url(signed, {"X-User-Id": "user-1"}) == Caller(Role.PEER, "user-1", ARN)
+
+
+@pytest.mark.parametrize("authorizer", [None, {}, {"iam": None}, {"iam": {}}, {"user_id": "user-1", "role": "admin"}])
+def test_without_a_signature_the_function_url_knows_nobody(authorizer: Any) -> None:
+    assert through_function_url(authorizer, {"x-user-id": "user-1"}) == NOBODY
+
+
+def test_an_event_without_a_context_is_nobodys() -> None:
+    assert caller_of({}) == NOBODY

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from infra.local import state
+from infra.local.books import PaymentFact
+from infra.local.demo import command, stage
+from infra.local.demo.command import STORIES, show_endings, tell
+from infra.local.demo.stage import Product, Stage
+from infra.local.demo.telling import Story, Telling
+from infra.local.shop import Unreachable
+from tests.unit.local.fake_shop import FakeShop, FakeTime
+
+LAMP = Product("lamp", "Lamp", {"amount": 150, "currency": "GBP"}, version=1, stock=10)
+
+
+@pytest.fixture
+def shop() -> FakeShop:
+    stock = {"product_id": "lamp", "on_hand": 10, "reserved": 0, "available": 10}
+    return FakeShop(users={"admin@mercato.example": "secret of the admin"}, stock={"lamp": stock})
+
+
+@pytest.fixture
+def on_stage(shop: FakeShop) -> Stage:
+    client = shop.client(FakeTime())
+    return Stage(client, client.login("admin@mercato.example", "secret of the admin"), "http://cloud", 20, "tag")
+
+
+@pytest.fixture
+def telling() -> Telling:
+    return Telling(Console(file=io.StringIO(), width=200))
+
+
+def told(telling: Telling) -> str:
+    file = telling.console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_a_story_ends_well_only_where_every_check_holds(telling: Telling) -> None:
+    assert not telling.ended_well
+    telling.expect("sold: 1", 1, 1)
+    assert telling.ended_well
+    telling.expect("reserved: 0", 0, 3)
+    assert not telling.ended_well
+    assert [(check.what, check.found) for check in telling.failures] == [("reserved: 0", "3")]
+    assert "✔ sold: 1" in told(telling)
+    assert "✘ reserved: 0 (found: 3)" in told(telling)
+
+
+def test_the_timeline_is_told_line_by_line_as_it_grows(telling: Telling) -> None:
+    order: dict[str, Any] = {
+        "placed_at": "2026-11-22T12:00:00.000Z",
+        "timeline": [{"at": "2026-11-22T12:00:00.000Z", "status": "pending", "detail": None}],
+    }
+    telling.show_timeline(order)
+    telling.show_timeline(order)
+    order["timeline"].append({"at": "2026-11-22T12:00:01.250Z", "status": "shipped", "detail": "parcel [1]"})
+    telling.show_timeline(order)
+    assert [line.split() for line in told(telling).splitlines()] == [
+        ["0.00", "s", "pending"],
+        ["1.25", "s", "shipped", "parcel", "[1]"],
+    ]
+
+
+def test_an_order_is_followed_to_its_end(on_stage: Stage, telling: Telling, shop: FakeShop) -> None:
+    ada = on_stage.new_customer("Ada")
+    order = on_stage.order(ada, LAMP, 2)
+    order = on_stage.watch(telling, ada, order, stage.is_paid, "captured")
+    on_stage.expect_charged(telling, order)
+    on_stage.expect_stock(telling, LAMP, on_hand=8)
+    on_stage.expect_sold(telling, LAMP, 2)
+    assert telling.ended_well
+    assert len(telling.checks) == 3
+
+
+def test_an_order_that_does_not_get_there_fails_the_story(on_stage: Stage, telling: Telling) -> None:
+    ada = on_stage.new_customer("Ada")
+    order = on_stage.watch(telling, ada, on_stage.order(ada, LAMP, 2), lambda _: False, "delivered")
+    assert order["status"] == "shipped"
+    assert [check.what for check in telling.failures] == ["the order is delivered within 20 s"]
+
+
+def test_a_reservation_that_stays_fails_the_story(on_stage: Stage, telling: Telling, shop: FakeShop) -> None:
+    shop.stock["lamp"] |= {"reserved": 2, "available": 8}
+    on_stage.expect_stock(telling, LAMP, on_hand=10)
+    assert [check.found for check in telling.failures] == ["{'on_hand': 10, 'reserved': 2, 'available': 8}"]
+
+
+@pytest.mark.parametrize(
+    ("payment", "holds"),
+    [
+        (None, True),
+        (PaymentFact("o", "failed", 0, 0), True),
+        (PaymentFact("o", "refunded", 150, 150), True),
+        (PaymentFact("o", "authorized", 0, 0), False),
+        (PaymentFact("o", "captured", 150, 0), False),
+    ],
+)
+def test_uncharged_means_that_nothing_is_kept_and_nothing_held(
+    on_stage: Stage, telling: Telling, monkeypatch: pytest.MonkeyPatch, payment: PaymentFact | None, holds: bool
+) -> None:
+    monkeypatch.setattr("infra.local.ledger.payment_of", lambda admin, order_id: payment)
+    on_stage.expect_uncharged(telling, "o")
+    assert telling.ended_well is holds
+
+
+def test_a_story_that_breaks_off_is_told_as_a_failure(on_stage: Stage, telling: Telling) -> None:
+    def break_off(on_stage: Stage, telling: Telling) -> None:
+        telling.expect("so far so good", 1, 1)
+        raise Unreachable("GET /api/products: refused")
+
+    ending = tell(telling.console, on_stage, Story("x", "Title", "end well", break_off))
+    assert [check.found for check in ending.failures] == ["Unreachable: GET /api/products: refused"]
+    show_endings(telling.console, [(STORIES[0], ending)])
+    assert "0 of 1 ended as they should." in told(telling)
+
+
+def test_every_story_has_a_name_of_its_own() -> None:
+    names = [story.name for story in STORIES]
+    assert len(set(names)) == len(names) == 10
+
+
+def test_without_a_shop_the_demo_ends_with_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_shop() -> state.State:
+        raise state.NoShop("no shop is running: start one with make up")
+
+    monkeypatch.setattr(state, "load", no_shop)
+    result = CliRunner().invoke(command.demo, [])
+    assert (result.exit_code, result.output) == (2, "Error: no shop is running: start one with make up\n")

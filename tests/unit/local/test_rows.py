@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from infra.local.replay.rows import COLUMNS, Line, NotAnInvoiceFile, Reading, Refusal, open_invoices, read_invoices
+
+GOOD = {
+    "InvoiceNo": "536365",
+    "StockCode": "85123A",
+    "Description": "WHITE HANGING HEART T-LIGHT HOLDER",
+    "Quantity": "6",
+    "InvoiceDate": "2010-12-01 08:26:00",
+    "UnitPrice": "2.55",
+    "CustomerID": "17850.0",
+    "Country": "United Kingdom",
+}
+
+
+def read(*rows: dict[str, str]) -> Reading:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS)
+    writer.writeheader()
+    writer.writerows(GOOD | row for row in rows)
+    out.seek(0)
+    return read_invoices(out)
+
+
+def test_a_good_row_is_a_line_in_pence() -> None:
+    (invoice,) = read({}).invoices
+    assert (invoice.number, invoice.customer, invoice.country) == ("536365", "17850", "United Kingdom")
+    assert invoice.lines == [Line(2, "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, 255)]
+    assert invoice.total == 1530
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"InvoiceNo": "C536379", "Quantity": "-1"}, "cancellation"),
+        ({"InvoiceNo": "c536379", "Quantity": "1"}, "cancellation"),
+        ({"InvoiceNo": "A563185", "UnitPrice": "11062.06"}, "not-a-sale"),
+        ({"InvoiceNo": " "}, "no-invoice-number"),
+        ({"Quantity": "-2"}, "negative-quantity"),
+        ({"Quantity": "-2", "UnitPrice": "0.0"}, "negative-quantity"),
+        ({"Quantity": "0"}, "zero-quantity"),
+        ({"Quantity": "six"}, "unreadable-quantity"),
+        ({"Quantity": "1.5"}, "unreadable-quantity"),
+        ({"Quantity": "100001"}, "quantity-too-large"),
+        ({"UnitPrice": "0.0"}, "zero-price"),
+        ({"UnitPrice": "-3.00"}, "negative-price"),
+        ({"UnitPrice": "0.001"}, "price-below-a-penny"),
+        ({"UnitPrice": "2.555"}, "price-not-in-pence"),
+        ({"UnitPrice": "free"}, "unreadable-price"),
+        ({"UnitPrice": "NaN"}, "unreadable-price"),
+        ({"UnitPrice": "Infinity"}, "unreadable-price"),
+        ({"UnitPrice": ""}, "unreadable-price"),
+        ({"UnitPrice": "99999999999"}, "price-too-large"),
+        ({"StockCode": "  "}, "no-stock-code"),
+        ({"StockCode": "a\u0000b"}, "unreadable-stock-code"),
+        ({"StockCode": "X" * 41}, "unreadable-stock-code"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line_and_reason(row: dict[str, str], reason: str) -> None:
+    reading = read({}, row, {"InvoiceNo": "536366"})
+    number, code = (GOOD | row)["InvoiceNo"].strip().upper(), (GOOD | row)["StockCode"].strip()
+    assert reading.refused == [Refusal(3, number, code, reason)]
+    assert [invoice.number for invoice in reading.invoices] == ["536365", "536366"]
+    assert reading.rows == 3
+
+
+@pytest.mark.parametrize("customer", ["", " ", "0", "0.0", "nobody"])
+def test_an_invoice_that_names_no_customer_is_a_walk_ins(customer: str) -> None:
+    (invoice,) = read({"CustomerID": customer}).invoices
+    assert invoice.customer == ""
+
+
+@pytest.mark.parametrize("description", ["", "   ", "?", "??", "20713", "\x07"])
+def test_a_description_that_says_nothing_gives_way_to_the_stock_code(description: str) -> None:
+    (invoice,) = read({"Description": description, "StockCode": "gift_0001_40"}).invoices
+    assert invoice.lines[0].name == "GIFT_0001_40"
+
+
+def test_a_description_loses_its_odd_spaces_and_keeps_its_letters() -> None:
+    (invoice,) = read({"Description": "  Dotcomgiftshop  Gift\tVoucher £40.00 "}).invoices
+    assert invoice.lines[0].name == "Dotcomgiftshop Gift Voucher £40.00"
+
+
+@pytest.mark.parametrize("code", ["POST", "DOT", "M", "BANK CHARGES", "C2"])
+def test_codes_that_are_no_goods_are_products_like_others(code: str) -> None:
+    (invoice,) = read({"StockCode": code}).invoices
+    assert invoice.lines[0].code == code
+
+
+def test_the_rows_of_an_invoice_are_one_order_also_where_they_lie_apart() -> None:
+    reading = read({}, {"InvoiceNo": "536366"}, {"StockCode": "71053"})
+    assert [(invoice.number, [line.code for line in invoice.lines]) for invoice in reading.invoices] == [
+        ("536365", ["85123A", "71053"]),
+        ("536366", ["85123A"]),
+    ]
+
+
+def test_the_same_article_at_the_same_price_is_one_line() -> None:
+    (invoice,) = read({}, {"StockCode": "85123a", "Quantity": "4"}, {"UnitPrice": "2.95"}).invoices
+    assert [(line.code, line.quantity, line.price) for line in invoice.lines] == [
+        ("85123A", 10, 255),
+        ("85123A", 6, 295),
+    ]
+
+
+def test_quantities_that_add_up_to_more_than_an_order_takes_are_refused() -> None:
+    reading = read({"Quantity": "100000"}, {"Quantity": "1"})
+    assert [refusal.reason for refusal in reading.refused] == ["quantity-too-large"]
+    assert reading.invoices[0].lines[0].quantity == 100_000
+
+
+def test_what_goes_past_five_hundred_lines_is_refused() -> None:
+    reading = read(*({"StockCode": str(code)} for code in range(502)))
+    assert len(reading.invoices[0].lines) == 500
+    assert [(refusal.line, refusal.reason) for refusal in reading.refused] == [
+        (502, "invoice-too-long"),
+        (503, "invoice-too-long"),
+    ]
+
+
+def test_an_invoice_without_a_good_row_is_no_sale() -> None:
+    assert read({"Quantity": "-1"}).invoices == []
+
+
+def test_a_row_with_too_few_or_too_many_columns_is_refused() -> None:
+    header = ",".join(COLUMNS)
+    text = f"{header}\n536365,A,name,1\n536366,A,name,1,2010-12-01 08:26:00,1.00,1,France,more\n"
+    reading = read_invoices(io.StringIO(text))
+    assert [(refusal.line, refusal.reason) for refusal in reading.refused] == [
+        (2, "wrong-number-of-columns"),
+        (3, "wrong-number-of-columns"),
+    ]
+
+
+def test_line_numbers_are_those_of_an_editor_after_breaks_and_blank_lines() -> None:
+    header = ",".join(COLUMNS)
+    text = (
+        f'{header}\n536365,A,"two\nlines",1,2010-12-01 08:26:00,1.00,1.0,France\n'
+        '\n536366,B,"two\nlines",-1,2010-12-01 08:26:00,1.00,1.0,France\n'
+    )
+    reading = read_invoices(io.StringIO(text))
+    assert reading.invoices[0].lines[0] == Line(2, "A", "two lines", 1, 100)
+    assert reading.refused == [Refusal(5, "536366", "B", "negative-quantity")]
+
+
+def test_a_file_of_another_kind_is_said_so() -> None:
+    with pytest.raises(NotAnInvoiceFile, match="no column StockCode, UnitPrice"):
+        read_invoices(io.StringIO("InvoiceNo,Description,Quantity,InvoiceDate,CustomerID,Country\n"))
+    with pytest.raises(NotAnInvoiceFile):
+        read_invoices(io.StringIO(""))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_pound_sign_is_read_whatever_the_file_was_saved_as(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "invoices.csv"
+    path.write_text(",".join(COLUMNS) + "\n1,A,£40,1,2010-12-01 08:26:00,1.00,1.0,France\n", encoding=encoding)
+    with open_invoices(path) as file:
+        reading = read_invoices(file)
+    assert (reading.rows, reading.refused) == (1, [])

@@ -1,0 +1,39 @@
+"""What the customer reads of a failed saga."""
+
+from __future__ import annotations
+
+import pytest
+
+from orders.failures import Failure, explain
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("OutOfStock", "out-of-stock"),
+        ("UnknownProduct", "unknown-product"),
+        ("PaymentDeclined", "payment-declined"),
+        ("CaptureRefused", "capture-refused"),
+    ],
+)
+def test_a_business_error_says_what_the_service_wrote(error: str, reason: str) -> None:
+    assert explain("ReserveInventory", error, "Only 2 mugs are left.") == Failure(reason, "Only 2 mugs are left.")
+    assert explain("ReserveInventory", error, "").detail
+
+
+@pytest.mark.parametrize("step", ["AuthorizePayment", "CapturePayment"])
+@pytest.mark.parametrize(
+    "error", ["TransientError", "States.Timeout", "Sandbox.Timedout", "Lambda.TooManyRequestsException"]
+)
+def test_a_payment_that_could_not_be_reached_says_so(step: str, error: str) -> None:
+    assert explain(step, error, "10.0.0.1 refused").reason == "payment-unavailable"
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [("ReserveInventory", "TransientError"), ("AuthorizePayment", "KeyError"), ("", "States.Timeout")],
+)
+def test_an_error_of_ours_keeps_its_inside_to_itself(step: str, error: str) -> None:
+    found = explain(step, error, "KeyError: 'secret'")
+    assert found.reason == "internal-error"
+    assert "secret" not in found.detail

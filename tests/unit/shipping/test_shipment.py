@@ -1,0 +1,148 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from itertools import permutations
+
+import pytest
+
+from shipping.domain import (
+    Address,
+    Line,
+    NotWithCarrier,
+    Progress,
+    Shipment,
+    Status,
+    cancel,
+    confirm,
+    hand_over,
+    mark_paid,
+    next_stop,
+    record_progress,
+)
+
+HOME = Address("Anna", "1 High Street", None, "Leeds", "LS1 1AA", "GB")
+LINES = (Line("product-1", "MUG", "Mug", 2),)
+NEW = Shipment("shipment-1", "order-1", "user-1")
+
+
+def stops(shipment: Shipment) -> list[Status]:
+    return [stop.status for stop in shipment.history]
+
+
+def booked(noon: datetime) -> Shipment:
+    return mark_paid(confirm(NEW, LINES, HOME, noon), noon)
+
+
+def report(status: Status, reason: str | None = None) -> Progress:
+    return Progress("shipment-1", status, "TRACK-1", reason)
+
+
+def moved(shipment: Shipment, noon: datetime, *statuses: Status) -> Shipment:
+    for status in statuses:
+        shipment = record_progress(shipment, report(status), "sandbox", noon)
+    return shipment
+
+
+def test_a_confirmed_order_waits_for_its_payment(noon: datetime) -> None:
+    found = confirm(NEW, LINES, HOME, noon)
+    assert (found.status, found.lines, found.address) == (Status.PENDING, LINES, HOME)
+    assert not found.awaits_carrier
+
+
+def test_a_payment_waits_for_its_order(noon: datetime) -> None:
+    found = mark_paid(NEW, noon)
+    assert (found.status, found.paid, stops(found)) == (Status.PENDING, True, [])
+    assert not found.awaits_carrier
+
+
+def test_whichever_comes_first_the_shipment_is_booked_when_both_are_there(noon: datetime) -> None:
+    other_way = confirm(mark_paid(NEW, noon), LINES, HOME, noon)
+    assert other_way == booked(noon)
+    assert stops(other_way) == [Status.PENDING, Status.BOOKED]
+    assert other_way.awaits_carrier
+
+
+def test_a_fact_that_comes_again_changes_nothing(noon: datetime) -> None:
+    found = booked(noon)
+    assert confirm(found, (), HOME, noon) is found
+    assert mark_paid(found, noon) is found
+    handed = hand_over(found)
+    assert not handed.awaits_carrier
+    assert hand_over(handed) is handed
+
+
+@pytest.mark.parametrize("order", list(permutations(["confirm", "pay", "cancel"])))
+def test_a_cancelled_shipment_is_never_booked_in_whatever_order_the_facts_come(
+    noon: datetime, order: tuple[str, ...]
+) -> None:
+    facts: dict[str, Callable[[Shipment], Shipment]] = {
+        "confirm": lambda found: confirm(found, LINES, HOME, noon),
+        "pay": lambda found: mark_paid(found, noon),
+        "cancel": lambda found: cancel(found, noon),
+    }
+    found = NEW
+    for fact in order:
+        found = facts[fact](found)
+    assert found.status is Status.CANCELLED
+    assert not found.awaits_carrier
+
+
+def test_what_the_carrier_has_cannot_be_cancelled(noon: datetime) -> None:
+    found = moved(booked(noon), noon, Status.DISPATCHED)
+    assert cancel(found, noon) is found
+
+
+def test_a_booked_shipment_can_still_be_cancelled(noon: datetime) -> None:
+    found = cancel(hand_over(booked(noon)), noon)
+    assert found.status is Status.CANCELLED
+    assert moved(found, noon, Status.DISPATCHED) is found, "the carrier's report comes too late"
+
+
+def test_a_parcel_goes_its_way_and_keeps_its_number(noon: datetime) -> None:
+    found = moved(booked(noon), noon, Status.DISPATCHED)
+    later = replace(report(Status.IN_TRANSIT), tracking_number="ANOTHER")
+    found = record_progress(found, later, "other", noon)
+    assert (found.carrier, found.tracking_number, found.status) == ("sandbox", "TRACK-1", Status.IN_TRANSIT)
+
+
+def test_a_skipped_stop_is_passed_too(noon: datetime) -> None:
+    found = moved(booked(noon), noon, Status.DELIVERED)
+    assert stops(found)[2:] == [Status.DISPATCHED, Status.IN_TRANSIT, Status.DELIVERED]
+
+
+@pytest.mark.parametrize("late", [Status.DISPATCHED, Status.IN_TRANSIT, Status.DELIVERED, Status.FAILED])
+def test_a_delivered_parcel_stays_delivered(noon: datetime, late: Status) -> None:
+    found = moved(booked(noon), noon, Status.DELIVERED)
+    assert moved(found, noon, late) is found
+
+
+def test_a_report_of_an_earlier_stop_is_late_news(noon: datetime) -> None:
+    found = moved(booked(noon), noon, Status.IN_TRANSIT)
+    assert moved(found, noon, Status.DISPATCHED) is found
+    assert moved(found, noon, Status.IN_TRANSIT) is found
+
+
+def test_a_lost_parcel_fails_with_its_reason_and_ends(noon: datetime) -> None:
+    found = record_progress(
+        moved(booked(noon), noon, Status.DISPATCHED), report(Status.FAILED, "lost"), "sandbox", noon
+    )
+    assert (found.status, found.failure) == (Status.FAILED, "lost")
+    assert moved(found, noon, Status.DELIVERED) is found
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_parcel_that_was_never_booked_cannot_move(noon: datetime, paid: bool) -> None:
+    with pytest.raises(NotWithCarrier):
+        moved(replace(NEW, paid=paid), noon, Status.DISPATCHED)
+
+
+def test_the_way_ends_at_the_door() -> None:
+    assert [next_stop(status) for status in Status] == [
+        None,
+        Status.DISPATCHED,
+        Status.IN_TRANSIT,
+        Status.DELIVERED,
+        None,
+        None,
+        None,
+    ]

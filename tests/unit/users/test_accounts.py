@@ -1,0 +1,75 @@
+"""Addresses and names: one form each, and nothing that could harm who reads them."""
+
+import pytest
+
+from users.domain import InvalidEmail, InvalidName, read_email, read_name
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("  Ada.Lovelace@Example.COM ", "ada.lovelace@example.com"),
+        ("ada+shop@mail.example.co.uk", "ada+shop@mail.example.co.uk"),
+        ("\uff41\uff44\uff41@example.com", "ada@example.com"),  # full-width letters
+        ("\u212aim@example.com", "kim@example.com"),  # the Kelvin sign
+        ("o'brien@xn--bcher-kva.example", "o'brien@xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_has_one_form(typed: str, stored: str) -> None:
+    assert read_email(typed) == stored
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@example",
+        "ada@@example.com",
+        "ada@exa mple.com",
+        "ada lovelace@example.com",
+        ".ada@example.com",
+        "ada.@example.com",
+        "ada..l@example.com",
+        "ada@-example.com",
+        "ada@example-.com",
+        "ada@example..com",
+        "ada@example.com.",
+        "ada@192.168.0.1",
+        "ada@[192.168.0.1]",
+        "ada@example.com\nBcc: all@example.com",
+        "Ada <ada@example.com>",
+        "stra\u00dfe@example.com",  # would casefold into another person's address
+        "ad\u0430@example.com",  # a Cyrillic a
+        "ada@ex\u0430mple.com",
+        "ada#\x00@example.com",
+        "a" * 65 + "@example.com",
+        "ada@" + "a" * 64 + ".com",
+        "ada@" + "abcdefghi." * 25 + "com",
+    ],
+)
+def test_what_is_not_an_address_is_refused(typed: str) -> None:
+    with pytest.raises(InvalidEmail):
+        read_email(typed)
+
+
+def test_a_long_text_is_refused_at_once() -> None:
+    with pytest.raises(InvalidEmail):
+        read_email("a@" + "a." * 100_000)
+
+
+def test_a_name_loses_the_spaces_around_it_and_keeps_those_inside() -> None:
+    assert read_name("  Ada  King \t") == "Ada  King"
+
+
+def test_a_name_in_any_script_is_kept() -> None:
+    assert read_name("\u0410\u0434\u0430 \u5c0f\u6797") == "\u0410\u0434\u0430 \u5c0f\u6797"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "Ada\nBcc: x", "Ada\x00", "Ada\u202e", "Ada\u2028King", "a" * 101])
+def test_a_name_that_is_empty_too_long_or_not_shown_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName):
+        read_name(name)
