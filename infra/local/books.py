@@ -97,9 +97,10 @@ def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> En
     )
 
 
-def audit_money(orders: Collection[OrderFact], payments: Iterable[PaymentFact]) -> Entry:
+def audit_money(
+    orders: Collection[OrderFact], payments: Iterable[PaymentFact], book: str = "money captured = sold"
+) -> Entry:
     """Captured is what was sold, order by order; where nothing was sold, nothing is charged and nothing held."""
-    book = "money captured = sold"
     by_order: defaultdict[str, list[PaymentFact]] = defaultdict(list)
     for payment in payments:
         by_order[payment.order_id].append(payment)

@@ -1,4 +1,4 @@
-"""The facts for the audit, read from the running shop: payments and stock by its API, queues by the operator's."""
+"""The facts for the audit, read from the running shop: payments and stock by its API, the rest as its operator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from infra.local.books import PaymentFact, StockFact
 from infra.local.parallel import each
 from infra.local.shop import Refused, Session
+from mercato.dynamo import Item, from_item
 from mercato.ids import derived_id
 
 
@@ -25,6 +26,27 @@ def payment_of(admin: Session, order_id: str) -> PaymentFact | None:
 def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[PaymentFact]:
     found = each(lambda order_id: payment_of(admin, order_id), order_ids, concurrency)
     return [payment for payment in found if payment is not None]
+
+
+def charges_of(dynamodb: Any, table: str, order_ids: Iterable[str]) -> list[PaymentFact]:
+    """What the sandbox provider has taken for these orders: a second witness. A scan, which only an audit may do."""
+    orders = {derived_id("payment", order_id): order_id for order_id in order_ids}
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table,
+        FilterExpression="sk = :charge",
+        ProjectionExpression="#reference, #status, #amount, #left",
+        ExpressionAttributeNames={f"#{name}": name for name in ("reference", "status", "amount", "left")},
+        ExpressionAttributeValues={":charge": {"S": "CHARGE"}},
+    )
+    charges = [from_item(item) for page in pages for item in page["Items"]]
+    return [_charge(orders[charge["reference"]], charge) for charge in charges if charge["reference"] in orders]
+
+
+def _charge(order_id: str, charge: Item) -> PaymentFact:
+    """`left` is what of a captured charge was not refunded."""
+    if charge["status"] != "captured":
+        return PaymentFact(order_id, charge["status"], 0, 0)
+    return PaymentFact(order_id, charge["status"], charge["amount"], charge["amount"] - charge["left"])
 
 
 def stock_of(admin: Session, stocked: Mapping[str, tuple[str, int]], concurrency: int) -> list[StockFact]:

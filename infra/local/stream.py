@@ -77,12 +77,13 @@ class Stream:
     def _follow_saga(self, stack: Stack) -> Iterator[None]:
         logs = stack.cloud.client("logs")
         groups = [f"/aws/lambda/{stack.functions[name]}" for name in _SAGA_FUNCTIONS]
-        since, printed = int(time.time() * 1000), set[str]()
+        since, printed = int(time.time() * 1000), set[tuple[str, int, str]]()
         while True:
             for group in groups:
                 for entry in _read_log(logs, group, since - 5000):
-                    if entry["eventId"] not in printed:
-                        printed.add(entry["eventId"])
+                    seen = entry["logStreamName"], entry["timestamp"], entry["message"]
+                    if seen not in printed:
+                        printed.add(seen)
                         self._step(entry["message"])
             if len(printed) > 20_000:
                 printed.clear()

@@ -10,7 +10,7 @@ from mercato.errors import Invalid, NotFound
 from mercato.money import Money
 
 MAX_QUANTITY = 10_000
-# As many as an order takes.
+# As many as an order takes. Lines added at the same time, or merged, may pass it; the order says so then.
 MAX_LINES = 500
 # A cart that nobody has touched for so long is announced as abandoned, and later removed.
 ABANDONED_AFTER = timedelta(hours=24)
@@ -46,6 +46,14 @@ class Offer:
     price: Money
     version: int
     is_sold: bool
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What the last event said of a product. `price` is None where it is not sold any more."""
+
+    version: int
+    price: Money | None
 
 
 @dataclass(frozen=True)

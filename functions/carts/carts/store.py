@@ -4,8 +4,8 @@
                                   A customer's waits in gsi1 under IDLE#<day>#<0-3> for the sweeper, by the time of the
                                   touch, and leaves when it was announced. Four shards, as every touch writes there
     CART#<id>      LINE#<product> a line; gsi1 has it under PRODUCT#<product>, by cart
-    PRODUCT#<id>   LATEST         what the last event said of a product's price. It stops a line that is being put in with
-                                  an older price while the event goes through the lines; kept for a day
+    PRODUCT#<id>   LATEST         what the last event said of a product's price. It stops a line that is being put in
+                                  with an older price while the event goes through the lines; kept for a day
 
 The head lives for KEPT_FOR after the last touch. A touch renews the lines that would go a week before it.
 """
@@ -13,11 +13,10 @@ The head lives for KEPT_FOR after the last touch. A touch renews the lines that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zlib import crc32
 
-from carts.domain import KEPT_FOR, Cart, CartNotFound, Line
+from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line
 from mercato import dynamo
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Item, Table, Write
@@ -30,14 +29,6 @@ _RENEWED_AFTER = timedelta(days=7)
 _LATEST_KEPT = timedelta(days=1)
 _HEAD = "CART"
 _OPEN_GUEST = "attribute_exists(pk) AND attribute_not_exists(merged_into) AND #ttl > :now"
-
-
-@dataclass(frozen=True)
-class Latest:
-    """What the last event said of a product. `price` is None where it is not sold any more."""
-
-    version: int
-    price: Money | None
 
 
 def cart_key(cart_id: str) -> str:
@@ -114,8 +105,10 @@ class Carts:
     def move_lines(
         self, guest_cart_id: str, cart: Cart, moves: Sequence[tuple[Line, Line | None, Line]], now: datetime
     ) -> bool:
-        """Each move is the guest's line, the customer's where there is one, and what becomes of them. False: one of them
-        has changed since it was read, and nothing is written."""
+        """Each move is the guest's line, the customer's where there is one, and what becomes of them.
+
+        False: one of them has changed since it was read, and nothing is written.
+        """
         writes = [_touch(cart, now)]
         for guests, mine, merged in moves:
             as_read, values = _unchanged(guests)

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Protocol
 
 from carts import domain
-from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Offer
+from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Latest, Offer
 from carts.idle import IdleCart
-from carts.store import MOVED_AT_ONCE, Carts, Latest
+from carts.store import MOVED_AT_ONCE, Carts
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
@@ -72,8 +72,11 @@ def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Car
 
 
 def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
-    """Moves the guest's lines into the customer's cart. Each line leaves the one in the transaction in which it enters the
-    other: so twice, at once, or interrupted and done again, it is counted once."""
+    """Moves the guest's lines into the customer's cart.
+
+    A line leaves the one in the transaction in which it enters the other: so twice, at once, or interrupted and done
+    again, it is counted once.
+    """
     if not guest_id.startswith(_GUEST):
         raise CartNotFound("There is no such cart to merge.")
     carts.claim(guest_id, cart.cart_id, now)
@@ -113,5 +116,5 @@ def follow_order(
 
 
 def announce_abandoned(idle: Idle, now: datetime) -> int:
-    """How many were announced. Each is on the condition that it still waits, so two sweepers at once announce it once."""
+    """How many were announced: each on condition that it still waits, so that two sweepers at once announce it once."""
     return sum(idle.announce(cart, now) for cart in idle.untouched_since(now - ABANDONED_AFTER))

@@ -119,10 +119,13 @@ def _delivered(order: Order, _: OrderDelivered, at: datetime) -> Order:
 
 
 def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
+    """The saga lets the money go before it cancels; of money that was taken we hear by its refund."""
+    paid = order.payment_status
     step = Step(at, Status.CANCELLED, fact.detail)
     return replace(
         order,
         status=Status.CANCELLED,
+        payment_status=PaymentStatus.FAILED if paid is PaymentStatus.AUTHORIZED else paid,
         reason=fact.reason,
         detail=fact.detail,
         stuck_at=None,

@@ -11,6 +11,7 @@ _BUSINESS = {
     "PaymentDeclined": ("payment-declined", "Your bank declined the payment."),
     "CaptureRefused": ("capture-refused", "The payment could not be collected."),
 }
+_MONEY = "Nothing was charged, or it is on its way back."
 _AWAY = {"TransientError", "States.Timeout", "Sandbox.Timedout"}
 _PAYMENT_STEPS = {"AuthorizePayment", "CapturePayment"}
 
@@ -29,5 +30,5 @@ def explain(step: str, error: str, message: str) -> Failure:
         reason, default = _BUSINESS[error]
         return Failure(reason, message or default)
     if step in _PAYMENT_STEPS and (error in _AWAY or error.startswith("Lambda.")):
-        return Failure("payment-unavailable", "We could not reach the payment provider. You have not been charged.")
-    return Failure("internal-error", "Something went wrong on our side. You have not been charged.")
+        return Failure("payment-unavailable", f"We could not reach the payment provider. {_MONEY}")
+    return Failure("internal-error", f"Something went wrong on our side. {_MONEY}")

@@ -15,6 +15,7 @@ from typing import Any
 from mercato import dynamo
 from mercato.clock import rfc3339
 from mercato.dynamo import Item, Table
+from mercato.events import MAX_BYTES
 from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
 from mercato.ids import new_id
 from mercato.money import Money
@@ -29,6 +30,7 @@ _SERVICE = "orders"
 _SCHEMA = 1
 _READ_AT_ONCE = 100
 _MOST_READS = 10
+_ADDRESS = 4096  # bytes, at its longest: what order.confirmed has beyond order.created
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def _new_event(order: Order, fact: Fact, now: datetime) -> NewEvent:
         )
     except EventTooLarge as error:
         raise OrderTooLarge(f"This order is too large: {error}") from None
+    if text and order.version == 1 and len(text.encode()) > MAX_BYTES - _ADDRESS:
+        raise OrderTooLarge("This order is too large: it could not be confirmed in one event.")
     return NewEvent(event_id, type(fact).__name__, _SCHEMA, now, fact.model_dump(mode="json"), text or None)
 
 

@@ -198,7 +198,7 @@ def close(payment: Payment) -> Payment:
 
 def note_trouble(payment: Payment, trouble: str) -> Payment:
     """A refusal outweighs an answer that did not come."""
-    if payment.trouble in (trouble, CAPTURE_REFUSED):
+    if payment.status not in (Status.CREATED, Status.AUTHORIZED) or payment.trouble in (trouble, CAPTURE_REFUSED):
         return payment
     return _next(payment, payment.status, trouble=trouble)
 
@@ -239,6 +239,11 @@ def complete_refund(payment: Payment, refund: Refund) -> Payment:
     refunded = payment.refunded + refund.amount.amount
     status = Status.REFUNDED if refunded >= payment.captured else Status.PARTIALLY_REFUNDED
     return _next(payment, status, refunded=refunded)
+
+
+def nothing_to_refund(payment: Payment) -> Payment:
+    """Undone where nothing was charged."""
+    return _next(payment, Status.REFUNDED)
 
 
 def refuse_refund(payment: Payment, refund: Refund) -> Payment:

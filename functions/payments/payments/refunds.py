@@ -41,7 +41,8 @@ def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider:
     """All that was captured and is not given back yet, refunds under way included."""
     for pending in payments.refunds(payment.payment_id):
         if pending.status is RefundStatus.PENDING:
-            _complete(pending, payments, provider, now)
+            # Done or refused, either way its claim is settled; what it did not give back is in the rest.
+            _close(_ask(pending, payments, provider), payments, now)
     payment = payments.get(payment.payment_id) or payment
     left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
     if left.amount > 0:

@@ -129,7 +129,9 @@ class Sandbox:
         _, answer = self._answer(key, operation, [charge_id], _said(charge) | {"status": to}, moved)
         return _charge(answer)
 
-    def _answer(self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write) -> tuple[bool, Item]:
+    def _answer(
+        self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write
+    ) -> tuple[bool, Item]:
         """Do it and remember the answer; or the answer that this key got before. True: it was done now."""
         question = fingerprint([operation, *asked])
         remembered = put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer})

@@ -95,7 +95,12 @@ class PaymentStore:
     def _change(
         self, before: Payment, after: Payment, now: datetime, event: EventModel | None, also: Sequence[Write] = ()
     ) -> None:
-        changed = put(_payment_item(after, now), "version = :seen", values={":seen": before.version})
+        changed = put(
+            _payment_item(after, now),
+            "#version = :seen",
+            names={"#version": "version"},
+            values={":seen": before.version},
+        )
         writes = [changed, *also]
         if event:
             writes.append(

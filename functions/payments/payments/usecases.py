@@ -7,7 +7,7 @@ that follows from the order and the step, and what it answers is settled into th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from mercato.errors import TransientError
@@ -81,7 +81,9 @@ def observe(event_id: str, reference: str, payments: Payments, provider: Provide
     payments.mark_webhook_done(event_id, now)
 
 
-def find_payment(payment_id: str, may_see: Callable[[Payment], bool], payments: Payments) -> tuple[Payment, list[Refund]]:
+def find_payment(
+    payment_id: str, may_see: Callable[[Payment], bool], payments: Payments
+) -> tuple[Payment, list[Refund]]:
     """The payment and its refunds. What is not yours, or never began, does not exist."""
     payment = payments.get(payment_id)
     if payment is None or payment.is_tombstone or not may_see(payment):
@@ -160,7 +162,8 @@ def _find(payment: Payment, provider: Provider) -> Charge | None:
 def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provider) -> None:
     """An authorization that came through after its payment was undone is voided, with the key that the undo uses."""
     if charge and domain.is_orphan(payment, charge):
-        with _transient():
+        # A refusal means that the undo has let go of it, or will find it captured.
+        with _transient(), suppress(ProviderDeclined):
             provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from infra.local import books, ledger
-from infra.local.books import Difference, Entry, OrderFact, StockFact
+from infra.local.books import Difference, Entry, OrderFact, PaymentFact, StockFact
 from infra.local.replay.placing import Outcome
 from infra.local.replay.plan import Plan
 from infra.local.shop import Clock, Session, TooLate, poll
@@ -19,9 +19,10 @@ COMMIT_GRACE = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class Auditor:
-    """`patience` is how long late events may take to arrive before a difference is one."""
+    """`patience` is how long late events may take before a difference is one. `charges_of` asks the provider."""
 
     admin: Session
+    charges_of: Callable[[list[str]], list[PaymentFact]]
     plan: Plan
     product_ids: Mapping[str, str]
     concurrency: int
@@ -32,13 +33,15 @@ class Auditor:
         placed = [outcome for outcome in outcomes if outcome.placed]
         orders = [outcome.fact for outcome in placed]
         invoiced = {outcome.order["order_id"]: outcome.invoice.total for outcome in placed}
-        payments = ledger.payments_of(self.admin, [order.order_id for order in orders], self.concurrency)
+        order_ids = [order.order_id for order in orders]
+        payments = ledger.payments_of(self.admin, order_ids, self.concurrency)
         stock = self.read_stock(orders)
         entries = [
             audit_placing(outcomes),
             books.audit_orders(orders),
             books.audit_totals(orders, invoiced),
             books.audit_money(orders, payments),
+            books.audit_money(orders, self.charges_of(order_ids), "the provider's charges = sold"),
             *books.audit_stock(orders, stock),
         ]
         return [*entries, books.audit_reservations(stock)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def _run(console: Console, shop_state: state.State, plan: Plan, settings: Settin
     admin = shop.login(shop_state.admin.email, shop_state.admin.password)
     sqs, prefix = state.client(shop_state, "sqs"), shop_state.queues_prefix
     bus, events = shop_state.outputs["BusName"], state.client(shop_state, "events")
+    dynamodb = state.client(shop_state, "dynamodb")
     dead_before = ledger.dead_letters(sqs, prefix)
     with Tap(sqs, events, bus, f"{prefix}tap-{plan.run}") as tap:
         start = datetime.now(UTC)
@@ -134,11 +136,11 @@ def _run(console: Console, shop_state: state.State, plan: Plan, settings: Settin
         outcomes = _place(console, shop, plan, product_ids, settings)
         with console.status("Reading the books"):
             end = datetime.now(UTC)
-            auditor = Auditor(admin, plan, product_ids, settings.concurrency, settings.patience)
+            charges_of = partial(ledger.charges_of, dynamodb, shop_state.tables["payments"])
+            auditor = Auditor(admin, charges_of, plan, product_ids, settings.concurrency, settings.patience)
             entries = auditor.audit(outcomes)
             # What was being written at `end` must be readable before the tables are read.
             shop.clock.sleep(max((end + COMMIT_GRACE - datetime.now(UTC)).total_seconds(), 0))
-            dynamodb = state.client(shop_state, "dynamodb")
             entries.append(
                 audit_bus(
                     lambda: list(written_events(dynamodb, shop_state.tables.values())),

@@ -39,13 +39,16 @@ NOBODY = Caller(Role.PUBLIC)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """From a REST proxy event (payload 1.0) or a function URL event (payload 2.0)."""
+    """From a REST proxy event (payload 1.0) or a function URL event (payload 2.0).
+
+    A function URL names the account whose signature it has checked, and `anonymous` where it checks none.
+    """
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     if event.get("version") == "2.0":
-        arn = (authorizer.get("iam") or {}).get("userArn")
-        if not arn:
+        if context.get("accountId", "anonymous") == "anonymous":
             return NOBODY
+        arn = (authorizer.get("iam") or {}).get("userArn", "")
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         return Caller(Role.PEER, user_id=headers.get("x-user-id", ""), peer_arn=arn)
     user_id, role = authorizer.get("user_id"), authorizer.get("role")

@@ -27,6 +27,7 @@ def test_a_peer_may_look(shop: Any) -> None:
         "headers": {},
         "requestContext": {
             "http": {"method": "GET"},
+            "accountId": "123456789012",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/orders/x"}},
         },
     }

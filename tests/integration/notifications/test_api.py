@@ -110,6 +110,7 @@ def test_a_peer_reads_the_count_on_behalf_of_a_user(service: Any) -> None:
         "headers": {"x-user-id": "user-1"},
         "requestContext": {
             "http": {"method": "GET"},
+            "accountId": "123456789012",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/gateway/x"}},
         },
     }

@@ -96,6 +96,7 @@ class Shop:
             "headers": {"x-user-id": user} if user else {},
             "requestContext": {
                 "http": {"method": "GET"},
+                "accountId": "123456789012",
                 "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
             },
         }

@@ -53,8 +53,16 @@ def test_an_error_of_ours_is_not_shown_to_the_customer(shop: Shop, cause: str) -
     order = shop.order(order_id)
     assert (order.reason, order.detail) == (
         "internal-error",
-        "Something went wrong on our side. You have not been charged.",
+        "Something went wrong on our side. Nothing was charged, or it is on its way back.",
     )
+
+
+def test_a_confirmed_order_that_is_cancelled_holds_no_money_any_more(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    shop.task("CancelOrder", order_id=order_id, step="CapturePayment", error={"Error": "TransientError"})
+    order = shop.order(order_id)
+    assert (order.status, order.payment_status, order.reason) == ("cancelled", "failed", "payment-unavailable")
 
 
 def test_a_late_confirmation_of_a_cancelled_order_fails(shop: Shop) -> None:

@@ -50,7 +50,11 @@ class ProductsService:
                 "rawQueryString": "",
                 "headers": {},
                 "body": json.dumps(body),
-                "requestContext": {"http": {"method": method}, "authorizer": {"iam": {"userArn": arn}}},
+                "requestContext": {
+                    "accountId": "123456789012",
+                    "http": {"method": method},
+                    "authorizer": {"iam": {"userArn": arn}},
+                },
             }
         )
 

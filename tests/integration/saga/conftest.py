@@ -18,6 +18,8 @@ from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from inventory import saga as inventory_saga
+from inventory import usecases as inventory_usecases
+from inventory.domain import Adjustment, Adjustments
 from inventory.store import InventoryStore
 from mercato.dynamo import Table
 from mercato.money import Money
@@ -25,6 +27,9 @@ from orders import domain
 from orders import saga as orders_saga
 from orders.order import Address, Line, Order
 from orders.store import OrderStore
+from payments import saga as payments_saga
+from payments.sandbox import Sandbox
+from payments.store import PaymentStore
 from tests.template import ROOT
 
 FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga")
@@ -201,6 +206,26 @@ def inventory(world: World, make_table: Callable[[str], Table], monkeypatch: pyt
     store = InventoryStore(make_table("InventoryTable"), low_at=1)
     monkeypatch.setattr(inventory_saga, "store", lambda: store)
     world.handlers["InventorySaga"] = lambda payload: inventory_saga.handler(payload, None)
+    return store
+
+
+@pytest.fixture
+def mugs(inventory: InventoryStore, noon: datetime) -> InventoryStore:
+    """Five mugs on the shelf; the order wants three."""
+    inventory_usecases.open_stock("mug", inventory)
+    delivery = Adjustments("adj-1", "print-1", "boss", (Adjustment("mug", 5, "delivery"),), noon)
+    inventory_usecases.adjust(delivery, inventory)
+    return inventory
+
+
+@pytest.fixture
+def payments(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> PaymentStore:
+    """The real payments handler behind the saga, with its sandbox provider, and its store."""
+    table = make_table("PaymentsTable")
+    store, sandbox = PaymentStore(table), Sandbox(table)
+    monkeypatch.setattr(payments_saga, "store", lambda: store)
+    monkeypatch.setattr(payments_saga, "provider", lambda: sandbox)
+    world.handlers["PaymentsSaga"] = lambda payload: payments_saga.handler(payload, None)
     return store
 
 

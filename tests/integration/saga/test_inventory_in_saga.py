@@ -16,15 +16,6 @@ from orders.workflow import saga_input
 from tests.integration.saga.conftest import ORDER, Double, World, failing
 
 
-@pytest.fixture
-def mugs(inventory: InventoryStore, noon: datetime) -> InventoryStore:
-    """Five mugs on the shelf; the order wants three."""
-    usecases.open_stock("mug", inventory)
-    delivery = Adjustments("adj-1", "print-1", "boss", (Adjustment("mug", 5, "delivery"),), noon)
-    usecases.adjust(delivery, inventory)
-    return inventory
-
-
 def on_hand_and_available(inventory: InventoryStore) -> tuple[int, int]:
     found = inventory.stock("mug")
     assert found is not None

@@ -51,6 +51,7 @@ class Service:
         """Through the function URL, signed by another service."""
         context = {
             "http": {"method": method, "path": path},
+            "accountId": "123456789012",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
         }
         return _answer(api.handler({"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}, None))

@@ -11,8 +11,11 @@ def through_gateway(authorizer: Any, **headers: str) -> Caller:
     return caller_of({"headers": headers, "requestContext": {"authorizer": authorizer}})
 
 
-def through_function_url(authorizer: Any, headers: dict[str, str] | None = None) -> Caller:
-    return caller_of({"version": "2.0", "headers": headers, "requestContext": {"authorizer": authorizer}})
+def through_function_url(
+    authorizer: Any, headers: dict[str, str] | None = None, account: str | None = "123456789012"
+) -> Caller:
+    context = {"authorizer": authorizer} | ({"accountId": account} if account else {})
+    return caller_of({"version": "2.0", "headers": headers, "requestContext": context})
 
 
 @pytest.mark.parametrize("role", ["customer", "admin"])
@@ -50,9 +53,14 @@ def test_a_peer_is_known_by_its_signature_and_may_act_for_a_user() -> None:
     assert through_function_url(signed, {"X-User-Id": "user-1"}) == Caller(Role.PEER, "user-1", ARN)
 
 
-@pytest.mark.parametrize("authorizer", [None, {}, {"iam": None}, {"iam": {}}, {"user_id": "user-1", "role": "admin"}])
-def test_without_a_signature_the_function_url_knows_nobody(authorizer: Any) -> None:
-    assert through_function_url(authorizer, {"x-user-id": "user-1"}) == NOBODY
+@pytest.mark.parametrize("account", [None, "anonymous"])
+@pytest.mark.parametrize("authorizer", [None, {}, {"iam": {"userArn": ARN}}, {"user_id": "user-1", "role": "admin"}])
+def test_where_no_signature_was_checked_the_function_url_knows_nobody(authorizer: Any, account: str | None) -> None:
+    assert through_function_url(authorizer, {"x-user-id": "user-1"}, account) == NOBODY
+
+
+def test_a_function_url_never_makes_an_admin() -> None:
+    assert through_function_url({"user_id": "user-1", "role": "admin"}).role is Role.PEER
 
 
 def test_an_event_without_a_context_is_nobodys() -> None:

@@ -295,7 +295,7 @@ def test_an_idempotency_key_is_bare_or_quoted(header: str, key: str) -> None:
     assert IdempotencyKey.read(header) == key
 
 
-@pytest.mark.parametrize("header", [None, "", '""', "a b", 'a"b', "é", "x" * 129, "a\n", '"'])
+@pytest.mark.parametrize("header", [None, "", '""', "a b", 'a"b', "é", "x" * 129, '"'])
 def test_an_idempotency_key_that_cannot_be_read_is_400(header: str | None) -> None:
     headers = {"Idempotency-Key": header} if header is not None else {}
     status, problem, _ = call("POST", "/api/things", body={"name": "x"}, headers=headers)
@@ -328,7 +328,8 @@ def function_url(path: str, query: str = "", iam: str | None = None, **headers: 
         "rawPath": path,
         "rawQueryString": query,
         "headers": headers,
-        "requestContext": {"http": {"method": "GET"}} | ({"authorizer": {"iam": {"userArn": iam}}} if iam else {}),
+        "requestContext": {"http": {"method": "GET"}}
+        | ({"accountId": "1", "authorizer": {"iam": {"userArn": iam}}} if iam else {}),
     }
     found = app.handler(event, None)
     return found["statusCode"], json.loads(found["body"])

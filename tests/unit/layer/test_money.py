@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,23 +54,25 @@ def test_a_sum_of_nothing_is_zero() -> None:
 
 def test_currencies_never_mix() -> None:
     euros = Money(amount=1, currency="EUR")
-    for mix in (
+    mixes: list[Callable[[], object]] = [
         lambda: pounds(1) + euros,
         lambda: pounds(1) - euros,
         lambda: pounds(1) < euros,
         lambda: pounds(1) <= euros,
         lambda: Money.sum([pounds(1), euros], "GBP"),
-    ):
+    ]
+    for mix in mixes:
         with pytest.raises(CurrencyMismatch):
             mix()
 
 
 def test_a_sum_past_the_limit_is_refused_in_words_and_not_as_a_bug() -> None:
-    for overflow in (
+    overflows: list[Callable[[], Money]] = [
         lambda: pounds(MAX_AMOUNT) + pounds(1),
         lambda: pounds(-MAX_AMOUNT) - pounds(1),
         lambda: pounds(10**9) * 10**6,
-    ):
+    ]
+    for overflow in overflows:
         with pytest.raises(AmountTooLarge):
             overflow()
 

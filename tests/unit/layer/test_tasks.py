@@ -49,8 +49,8 @@ def forget(wanted: Charge) -> None:
     assert wanted.order_id == "order-1"
 
 
-def run(task: str = "Charge", token: str = "ok", **changes: Any) -> dict[str, Any]:
-    task_input = {"order_id": "order-1", "amount": {"amount": 5, "currency": "GBP"}, "payment_token": token} | changes
+def run(task: str = "Charge", card: str = "ok", **changes: Any) -> dict[str, Any]:
+    task_input = {"order_id": "order-1", "amount": {"amount": 5, "currency": "GBP"}, "payment_token": card} | changes
     return tasks.handler({"task": task, "correlation_id": "request-0001", "traceparent": "", "input": task_input}, None)
 
 
@@ -68,20 +68,20 @@ def test_a_task_without_an_answer_answers_an_empty_object() -> None:
 
 def test_a_business_error_keeps_its_class_name_for_the_state_machine() -> None:
     with pytest.raises(PaymentDeclined) as caught:
-        run(token="declined")
+        run(card="declined")
     assert type(caught.value).__name__ == "PaymentDeclined"
 
 
 def test_every_transient_error_has_the_one_name_that_the_state_machine_retries() -> None:
     with pytest.raises(TransientError) as caught:
-        run(token="away")
+        run(card="away")
     assert type(caught.value) is TransientError
     assert str(caught.value) == "PeerAway: connection refused"
 
 
 def test_a_bug_goes_through_as_it_is() -> None:
     with pytest.raises(ZeroDivisionError):
-        run(token="bug")
+        run(card="bug")
 
 
 def test_an_input_that_cannot_be_read_is_named_without_its_values() -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_task_is_an_error() -> None:
 
 def test_no_log_line_holds_the_input(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(PaymentDeclined):
-        run(token="declined")
+        run(card="declined")
     (line,) = caplog.records
     assert line.__dict__["order_id"] == "order-1"
     assert "payment_token" not in str(line.__dict__)

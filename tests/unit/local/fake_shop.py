@@ -50,6 +50,7 @@ class FakeShop:
     faults: list[Callable[[httpx.Request], httpx.Response | None]] = field(default_factory=list)
     unknown_adjustments: int = 0
     charged_too_much: int = 0
+    on_capture: Callable[[str, int], None] = lambda payment_id, amount: None
     leaked: int = 0
     lifetime: int = 900
     valid_tokens: set[str] = field(default_factory=set)
@@ -158,7 +159,9 @@ class FakeShop:
             steps = [{"at": AT, "status": status} for status in ("confirmed", "payment_captured", "shipped")]
             order |= {"status": "shipped", "payment_status": "captured", "timeline": order["timeline"] + steps}
             captured = order["total"]["amount"] + self.charged_too_much
-            self.payments[derived_id("payment", order_id)] = {
+            payment_id = derived_id("payment", order_id)
+            self.on_capture(payment_id, order["total"]["amount"])
+            self.payments[payment_id] = {
                 "status": "captured",
                 "captured": {"amount": captured, "currency": "GBP"},
                 "refunded": {"amount": 0, "currency": "GBP"},

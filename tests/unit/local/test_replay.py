@@ -28,7 +28,7 @@ SHOP = State(
     region="us-east-1",
     stack="mercato",
     outputs={"BusName": "bus"},
-    tables={"orders": "OrdersTable"},
+    tables={"orders": "OrdersTable", "payments": "PaymentsTable"},
     queues_prefix="mercato-",
     admin=Account("admin@mercato.example", "secret of the admin"),
     customer=Account("customer@mercato.example", "secret of the customer"),
@@ -59,6 +59,13 @@ def invoices(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(shop: FakeShop, invoices: Path, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Run:
     make_table("OrdersTable")
+    provider = make_table("PaymentsTable")
+
+    def remember(payment_id: str, amount: int) -> None:
+        charge = {"reference": payment_id, "status": "captured", "amount": amount, "left": amount}
+        provider.write(put({"pk": f"SANDBOX#CHARGE#{payment_id}", "sk": "CHARGE"} | charge))
+
+    shop.on_capture = remember
     boto3.client("events").create_event_bus(Name="bus")
     boto3.client("sqs").create_queue(QueueName="mercato-orders-dlq")
     time = FakeTime()
@@ -146,6 +153,18 @@ def test_a_double_charge_is_found_and_named(run: Run, shop: FakeShop) -> None:
     result = run("--run", "r1")
     assert result.exit_code == 1
     assert "money captured = sold: order order-replay-r1-536365: expected £22.08, found £22.09" in flat(result)
+
+
+def test_a_charge_that_only_the_provider_knows_of_is_found_and_named(run: Run, shop: FakeShop) -> None:
+    def charge_again(payment_id: str, amount: int) -> None:
+        charge = {"reference": payment_id, "status": "captured", "amount": amount, "left": amount}
+        Table("PaymentsTable").write(put({"pk": f"SANDBOX#CHARGE#again-{payment_id}", "sk": "CHARGE"} | charge))
+        remember(payment_id, amount)
+
+    remember, shop.on_capture = shop.on_capture, charge_again
+    result = run("--run", "r1", "--limit", "1")
+    assert result.exit_code == 1
+    assert "the provider's charges = sold: order order-replay-r1-536365: expected £22.08, found £44.16" in flat(result)
 
 
 def test_a_leaked_reservation_is_found_and_named(run: Run, shop: FakeShop) -> None:

@@ -1,0 +1,132 @@
+"""HTTP routes of payments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mercato import clock, webhooks
+from mercato.auth import Caller
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PUBLIC,
+    App,
+    Body,
+    Created,
+    IdempotencyKey,
+    NoContent,
+    Request,
+    Response,
+    View,
+    read_body,
+)
+from mercato.money import MAX_AMOUNT, Currency, Money
+from payments import refunds, usecases
+from payments.domain import Payment, Refund
+from payments.settings import provider, store, webhook_secret
+
+
+class RefundAmount(Body):
+    amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
+    currency: Currency
+
+
+class RefundRequest(Body):
+    amount: RefundAmount
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ChargeNews(BaseModel):
+    """What we read of a webhook: which charge to ask the provider about. Providers add fields as they like."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reference: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class WebhookEvent(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    data: ChargeNews
+
+
+class RefundView(View):
+    refund_id: str
+    payment_id: str
+    amount: Money
+    reason: str
+    status: str
+
+    @classmethod
+    def of(cls, refund: Refund) -> RefundView:
+        return cls(
+            refund_id=refund.refund_id,
+            payment_id=refund.payment_id,
+            amount=refund.amount,
+            reason=refund.reason,
+            status=refund.status,
+        )
+
+
+class PaymentView(View):
+    """`captured` is all that was ever taken, `refunded` what of it was given back."""
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    status: str
+    amount: Money
+    captured: Money
+    refunded: Money
+    reason: str
+    detail: str
+    refunds: list[RefundView]
+
+    @classmethod
+    def of(cls, payment: Payment, made: list[Refund]) -> PaymentView:
+        currency = payment.amount.currency
+        return cls(
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            customer_id=payment.customer_id,
+            status=payment.status,
+            amount=payment.amount,
+            captured=Money(amount=payment.captured, currency=currency),
+            refunded=Money(amount=payment.refunded, currency=currency),
+            reason=payment.reason,
+            detail=payment.detail,
+            refunds=[RefundView.of(refund) for refund in made],
+        )
+
+
+app = App("payments")
+handler = app.handler
+
+
+@app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN))
+def show_payment(payment_id: str, caller: Caller) -> PaymentView:
+    payment, made = usecases.find_payment(
+        payment_id, lambda found: caller.is_admin or found.customer_id == caller.user_id, store()
+    )
+    return PaymentView.of(payment, made)
+
+
+@app.post("/api/payments/{payment_id}/refunds", role=ADMIN)
+def refund_payment(payment_id: str, body: RefundRequest, key: IdempotencyKey) -> Response[RefundView]:
+    """Some or all of what was captured. A retry with the same key is the same refund."""
+    amount = Money(amount=body.amount.amount, currency=body.amount.currency)
+    made = refunds.refund(payment_id, key, amount, body.reason, store(), provider(), clock.utc_now())
+    return Created(RefundView.of(made), f"/api/payments/{payment_id}")
+
+
+@app.post("/api/payments/webhooks/sandbox", role=PUBLIC)
+def hear_sandbox(request: Request) -> Response[None]:
+    """The signature is over the raw bytes, and is checked before anything reads them."""
+    now = clock.utc_now()
+    webhooks.verify(webhook_secret().read(now), request.headers, request.body, now)
+    event = read_body(WebhookEvent, request.body)
+    usecases.observe(event.id, event.data.reference, store(), provider(), now)
+    return NoContent()

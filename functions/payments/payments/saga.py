@@ -1,0 +1,69 @@
+"""The saga's steps on the payment. Each is idempotent: the record says what is done, and the provider knows our keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from mercato import clock
+from mercato.money import Money
+from mercato.tasks import Tasks
+from payments import usecases
+from payments.settings import provider, store
+
+tasks = Tasks("payments")
+handler = tasks.handler
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class TaskInput(BaseModel):
+    """Input is never shown in errors: it may hold a card's token."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    order_id: Id
+
+
+class AuthorizePayment(TaskInput):
+    customer_id: Id
+    amount: Money
+    payment_token: SecretStr
+
+
+class UndoPayment(TaskInput):
+    reason: str = "cancelled"
+
+
+class Done(BaseModel):
+    payment_id: str
+
+
+@tasks.task("AuthorizePayment")
+def authorize_payment(step: AuthorizePayment) -> Done:
+    """Idempotent: one payment per order, and the provider is asked with the same key each time."""
+    payment = usecases.authorize(
+        step.order_id,
+        step.customer_id,
+        step.amount,
+        step.payment_token.get_secret_value(),
+        store(),
+        provider(),
+        clock.utc_now(),
+    )
+    return Done(payment_id=payment.payment_id)
+
+
+@tasks.task("CapturePayment")
+def capture_payment(step: TaskInput) -> Done:
+    """Idempotent: a captured payment is captured."""
+    return Done(payment_id=usecases.capture(step.order_id, store(), provider(), clock.utc_now()).payment_id)
+
+
+@tasks.task("VoidPayment")
+@tasks.task("RefundPayment")
+def undo_payment(step: UndoPayment) -> Done:
+    """Idempotent, and one for both: only the provider knows which of the two it takes."""
+    usecases.undo(step.order_id, step.reason, store(), provider(), clock.utc_now())
+    return Done(payment_id=usecases.payment_id_of(step.order_id))

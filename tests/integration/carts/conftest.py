@@ -1,0 +1,157 @@
+"""The carts service in a cloud of its own, beside a catalogue that the test dictates and a clock that it sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from carts import api, consumers, shop, sweeper
+from carts.catalogue import Catalogue
+from carts.usecases import cart_of
+from mercato.clock import rfc3339
+from mercato.dynamo import Table
+
+ADA = "ada"
+
+
+class Peer:
+    """What ServiceClient is to the catalogue: answers the look-up from `products`, and may be interrupted by a test."""
+
+    def __init__(self) -> None:
+        self.products: dict[str, dict[str, Any]] = {}
+        self.after_answer: Callable[[], None] = lambda: None
+
+    def post(self, path: str, body: Any, *, safe: bool) -> Any:
+        assert (path, safe) == ("/api/products/lookup", True)
+        found = [self.products[one] for one in body["product_ids"] if one in self.products]
+        interrupt, self.after_answer = self.after_answer, lambda: None
+        interrupt()
+        return {"products": found}
+
+
+class CartsService:
+    def __init__(self, table: Table, dlq_url: str, now: datetime) -> None:
+        self.table = table
+        self.dlq_url = dlq_url
+        self.now = now
+        self.peer = Peer()
+
+    def sells(self, product_id: str, price: int, *, version: int = 1, status: str = "active") -> None:
+        self.peer.products[product_id] = {
+            "product_id": product_id,
+            "sku": product_id.upper(),
+            "name": f"The {product_id}",
+            "price": {"amount": price, "currency": "GBP"},
+            "status": status,
+            "version": version,
+        }
+
+    def call(self, method: str, path: str, body: Any = None, *, user: str | None = ADA) -> tuple[int, Any]:
+        event = {
+            "httpMethod": method,
+            "path": f"/api/carts{path}",
+            "headers": {},
+            "body": None if body is None else json.dumps(body),
+            "requestContext": {"authorizer": {"user_id": user, "role": "customer"} if user else {}},
+        }
+        answer = api.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+    def put(self, product_id: str, quantity: int, *, user: str = ADA) -> Any:
+        status, cart = self.call("PUT", f"/mine/items/{product_id}", {"quantity": quantity}, user=user)
+        assert status == 200, cart
+        return cart
+
+    def lines(self, *, user: str = ADA) -> dict[str, tuple[int, int]]:
+        """Quantity and unit price by product."""
+        return in_short(self.call("GET", "/mine", user=user)[1])
+
+    def open_guest_cart(self, **quantities: int) -> str:
+        status, cart = self.call("POST", "/guests", user=None)
+        assert status == 201
+        for product_id, quantity in quantities.items():
+            path = f"/guests/{cart['cart_id']}/items/{product_id}"
+            assert self.call("PUT", path, {"quantity": quantity}, user=None)[0] == 200
+        return str(cart["cart_id"])
+
+    def deliver(
+        self, event_type: str, subject: str, data: dict[str, Any], *, sequence: int = 1, at: datetime | None = None
+    ) -> None:
+        event = {
+            "specversion": "1.0",
+            "id": f"{event_type}-{subject}-{sequence}",
+            "source": "mercato.elsewhere",
+            "type": event_type,
+            "time": rfc3339(at or self.now),
+            "subject": subject,
+            "sequence": str(sequence),
+            "data": data,
+        }
+        record = {
+            "messageId": "message-1",
+            "body": json.dumps({"detail": event}),
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:carts",
+        }
+        assert consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+
+    def price_changes(self, product_id: str, price: int, version: int) -> None:
+        old, new = {"amount": 1, "currency": "GBP"}, {"amount": price, "currency": "GBP"}
+        data = {"product_id": product_id, "old_price": old, "new_price": new}
+        self.deliver("product.price_changed", product_id, data, sequence=version)
+
+    def discontinues(self, product_id: str, version: int) -> None:
+        self.deliver("product.discontinued", product_id, {"product_id": product_id}, sequence=version)
+
+    def is_ordered(self, *product_ids: str, at: datetime, user: str = ADA) -> None:
+        lines = [{"product_id": product_id, "sku": "x", "quantity": 1} for product_id in product_ids]
+        data = {"order_id": "order-1", "customer_id": user, "lines": lines}
+        self.deliver("order.created", "order-1", data, at=at)
+
+    def sweep(self) -> int:
+        return int(sweeper.handler({}, None)["announced"])
+
+    def wait(self, **duration: int) -> None:
+        self.now += timedelta(**duration)
+
+    def announced(self, user: str = ADA) -> list[tuple[str, dict[str, Any]]]:
+        records = self.table.query(f"OUTBOX#{cart_of(user)}").items
+        found = [json.loads(record["event"]) for record in records]
+        return [(event["type"], event["data"]) for event in found]
+
+    def dead_letters(self) -> list[str]:
+        answer = boto3.client("sqs", "us-east-1").receive_message(
+            QueueUrl=self.dlq_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return [message["MessageAttributes"]["reason"]["StringValue"] for message in answer.get("Messages", [])]
+
+
+def in_short(cart: Any) -> dict[str, tuple[int, int]]:
+    return {line["product_id"]: (line["quantity"], line["unit_price"]["amount"]) for line in cart["lines"]}
+
+
+@pytest.fixture
+def service(
+    make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime
+) -> Iterator[CartsService]:
+    table = make_table("CartsTable")
+    dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="carts-dlq")["QueueUrl"]
+    monkeypatch.setenv("TABLE_NAME", table.name)
+    monkeypatch.setenv("DLQ_URL", dlq_url)
+    made = (shop.settings, shop.table, shop.carts)
+    for part in made:
+        part.cache_clear()
+    found = CartsService(table, dlq_url, noon)
+    monkeypatch.setattr(api, "catalogue", lambda: Catalogue(found.peer))  # type: ignore[arg-type]
+    for module in (api, consumers, sweeper):
+        monkeypatch.setattr(module, "utc_now", lambda: found.now)
+    found.sells("lantern", 1250)
+    found.sells("quilt", 8000)
+    found.sells("mug", 475)
+    yield found
+    for part in made:
+        part.cache_clear()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from carts.idle import IdleCarts
+from carts.usecases import cart_of
+
+ABANDONED = ("cart.abandoned", {"cart_id": cart_of("ada"), "customer_id": "ada"})
+
+
+def test_a_cart_left_for_a_day_is_announced_once(service: Any) -> None:
+    service.put("lantern", 1)
+    service.wait(hours=23, minutes=59)
+    assert service.sweep() == 0
+
+    service.wait(minutes=1)
+
+    assert [service.sweep() for _ in range(3)] == [1, 0, 0]
+    assert service.announced() == [ABANDONED]
+
+
+def test_a_touch_begins_the_day_anew(service: Any) -> None:
+    service.put("lantern", 1)
+    service.wait(hours=20)
+    service.put("mug", 1)
+    service.wait(hours=20)
+
+    assert service.sweep() == 0
+    assert service.announced() == []
+
+
+def test_a_cart_that_is_left_again_is_announced_again(service: Any) -> None:
+    service.put("lantern", 1)
+    service.wait(hours=25)
+    service.sweep()
+    service.put("lantern", 2)
+    service.wait(hours=25)
+
+    assert service.sweep() == 1
+    assert service.announced() == [ABANDONED, ABANDONED]
+
+
+def test_neither_an_empty_nor_an_ordered_nor_a_guests_cart_is_announced(service: Any) -> None:
+    service.put("lantern", 1)
+    service.call("DELETE", "/mine/items/lantern")
+    service.put("lantern", 1, user="bob")
+    service.is_ordered("lantern", at=service.now, user="bob")
+    service.open_guest_cart(lantern=1)
+    service.wait(hours=25)
+
+    assert service.sweep() == 0
+    assert service.announced() == service.announced("bob") == []
+
+
+def test_many_carts_of_several_days_are_found_in_one_sweep(service: Any) -> None:
+    for number in range(12):
+        service.put("mug", 1, user=f"user-{number}")
+        service.wait(hours=14)
+    service.wait(hours=11)
+
+    assert service.sweep() == 12
+    assert all(len(service.announced(f"user-{number}")) == 1 for number in range(12))
+
+
+def test_a_cart_that_is_touched_while_it_is_swept_is_not_announced(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.put("lantern", 1)
+    service.wait(hours=25)
+    announce = IdleCarts.announce
+
+    def interrupted(idle: IdleCarts, *arguments: Any) -> bool:
+        service.put("mug", 1)
+        return announce(idle, *arguments)
+
+    monkeypatch.setattr(IdleCarts, "announce", interrupted)
+
+    assert service.sweep() == 0
+    assert service.announced() == []
+
+
+def test_two_sweepers_at_once_announce_a_cart_once(service: Any) -> None:
+    service.put("lantern", 1)
+    service.wait(hours=25)
+    idle = IdleCarts(service.table)
+    (found,) = idle.untouched_since(service.now)
+
+    assert [idle.announce(found, service.now) for _ in range(2)] == [True, False]
+    assert service.announced() == [ABANDONED]
