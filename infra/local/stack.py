@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from infra.local.cloud import REGION, Cloud
 from infra.local.state import Account, State
@@ -12,6 +15,7 @@ from infra.local.trouble import Trouble
 
 STACK = "mercato"
 _OUTPUT_TABLE = "Table"
+_STAGE = "local"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Stack:
         """The stage's base URL, with the id that the API has now."""
         found = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
         api_id = next(output["OutputValue"] for output in found if output["OutputKey"] == "ApiId")
-        return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/local"
+        return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{_STAGE}"
 
     def register_local_urls(self) -> int:
         """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
@@ -58,6 +62,21 @@ class Stack:
                 attributes = instance["Attributes"] | {"url": f"{self.cloud.endpoint}/_aws/lambda-url/{url_id}"}
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
         return len(services)
+
+    def answer_as_the_template_says(self, template: Path) -> None:
+        """The emulator does not read the gateway's own answers (401, 404, 413, …) out of the API's definition."""
+        resources = yaml.safe_load(template.read_text())["Resources"]
+        gateway, api = self.cloud.client("apigateway"), self.outputs["ApiId"]
+        for kind, answer in resources["Api"]["Properties"]["GatewayResponses"].items():
+            headers = answer.get("ResponseParameters", {}).get("Headers", {})
+            gateway.put_gateway_response(
+                restApiId=api,
+                responseType=kind,
+                responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+                responseTemplates=answer.get("ResponseTemplates", {}),
+                **({"statusCode": str(answer["StatusCode"])} if "StatusCode" in answer else {}),
+            )
+        gateway.create_deployment(restApiId=api, stageName=_STAGE)
 
     def make_signing_keys(self) -> None:
         self.invoke("UsersKeys", {"if_missing": True})

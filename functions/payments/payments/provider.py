@@ -1,7 +1,7 @@
 """The port to whoever moves the money.
 
-Every call but `find` carries a key of ours, derived from the order and the step: the same key again is the same act, and
-gets the same answer.
+Every call but `find` carries a key of ours, derived from the order and the step: the same key again is the same act,
+and gets the same answer.
 """
 
 from __future__ import annotations

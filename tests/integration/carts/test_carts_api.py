@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -107,15 +106,25 @@ def test_a_catalogue_that_is_away_is_said_so_and_nothing_is_put(service: Any) ->
 
 
 def test_lines_put_at_the_same_time_are_all_kept(service: Any) -> None:
-    for number in range(6):
-        service.sells(f"p{number}", 100 + number)
-    threads = [threading.Thread(target=service.put, args=(f"p{number}", number + 1)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Each is put while the one before it is between reading the cart and writing its line."""
 
-    assert service.lines() == {f"p{number}": (number + 1, 100 + number) for number in range(6)}
+    def put_another() -> None:
+        service.peer.after_answer = lambda: service.put("quilt", 3)
+        service.put("mug", 2)
+
+    service.peer.after_answer = put_another
+    service.put("lantern", 1)
+
+    assert service.lines() == {"lantern": (1, 1250), "mug": (2, 475), "quilt": (3, 8000)}
+
+
+def test_a_line_that_is_removed_meanwhile_is_not_brought_back_by_another(service: Any) -> None:
+    service.put("mug", 1)
+    service.peer.after_answer = lambda: service.call("DELETE", "/mine/items/mug")
+
+    service.put("lantern", 1)
+
+    assert service.lines() == {"lantern": (1, 1250)}
 
 
 def test_a_full_cart_takes_no_other_product_but_changes_what_it_has(

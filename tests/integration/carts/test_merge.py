@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -34,15 +33,23 @@ def test_merging_twice_counts_once(service: Any) -> None:
     assert service.lines() == {"lantern": (3, 1250)}
 
 
-def test_merging_at_the_same_time_counts_once(service: Any) -> None:
+def test_merging_at_the_same_time_counts_once(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put("lantern", 1)
     guest = service.open_guest_cart(lantern=3, mug=2)
-    threads = [threading.Thread(target=merge, args=(service, guest)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    move = Carts.move_lines
+    calls: list[bool] = []
 
+    def interrupted(carts: Carts, *arguments: Any) -> bool:
+        if len(calls) == 0:
+            calls.append(True)
+            assert merge(service, guest)[0] == 200
+        calls.append(move(carts, *arguments))
+        return calls[-1]
+
+    monkeypatch.setattr(Carts, "move_lines", interrupted)
+
+    assert merge(service, guest)[0] == 200
+    assert calls == [True, True, False]
     assert service.lines() == {"lantern": (4, 1250), "mug": (2, 475)}
 
 
@@ -132,11 +139,11 @@ def test_a_cart_that_never_rests_is_tried_again_later(service: Any, monkeypatch:
     assert service.lines() == {"lantern": (3, 1250)}
 
 
-@pytest.mark.parametrize("guest", ["guest-nothing", "mine", ""])
-def test_what_is_no_guests_cart_is_not_merged(service: Any, guest: str) -> None:
+@pytest.mark.parametrize(("guest", "status"), [("guest-nothing", 404), ("mine", 404), ("", 422)])
+def test_what_is_no_guests_cart_is_not_merged(service: Any, guest: str, status: int) -> None:
     service.put("lantern", 1)
 
-    assert merge(service, guest)[0] in (404, 422)
+    assert merge(service, guest)[0] == status
     assert service.lines() == {"lantern": (1, 1250)}
 
 

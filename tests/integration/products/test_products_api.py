@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
+
+from products.domain import Product
+from products.store import Products
 
 
 def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> None:
@@ -142,21 +144,28 @@ def test_a_change_of_a_stale_version_is_refused(service: Any) -> None:
     assert service.call("GET", path)[1]["name"] == "First"
 
 
-def test_of_changes_at_once_one_wins(service: Any) -> None:
+def test_of_two_changes_at_once_one_wins(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = service.add()
-    answers: list[int] = []
+    path = f"/{made['product_id']}"
+    get = Products.get
+    faster: list[tuple[int, Any]] = []
 
-    def change(name: str) -> None:
-        answers.append(service.call("PATCH", f"/{made['product_id']}", {"version": 1, "name": name})[0])
+    def interrupted(products: Products, product_id: str) -> Product:
+        found = get(products, product_id)
+        if not faster:
+            faster.append((0, None))
+            faster[0] = service.call("PATCH", path, {"version": 1, "name": "Faster"})
+        return found
 
-    threads = [threading.Thread(target=change, args=(f"Name {n}",)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(Products, "get", interrupted)
+        status, problem = service.call("PATCH", path, {"version": 1, "name": "Slower"})
 
-    assert sorted(answers) == [200, 409, 409, 409, 409, 409]
+    assert faster[0][0] == 200
+    assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:stale-version", 2)
+    assert service.call("GET", path)[1]["name"] == "Faster"
     assert [event[1] for event in service.events(made["product_id"])] == ["product.created", "product.updated"]
+    assert service.skus(q="slower") == []
 
 
 def test_a_discontinued_product_is_found_by_its_id_alone(service: Any) -> None:
