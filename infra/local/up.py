@@ -16,7 +16,7 @@ from infra.local import build, processes, state
 from infra.local.cloud import Cloud
 from infra.local.front import Front, Served
 from infra.local.operator import promote
-from infra.local.paths import HOME
+from infra.local.paths import BUILD, HOME
 from infra.local.sam_local import write_environment
 from infra.local.seed import Goods, open_shelves
 from infra.local.shop import Shop
@@ -67,7 +67,7 @@ class LocalShop:
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
         stack = Stack.read(self.cloud)
-        stack.answer_as_the_template_says(build.BUILD / "template.yaml")
+        stack.answer_as_the_template_says(BUILD / "template.yaml")
         stack.register_local_urls()
         stack.make_signing_keys()
         write_environment(stack)

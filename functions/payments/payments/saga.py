@@ -1,4 +1,4 @@
-"""The saga's steps on the payment. Each is idempotent: our record says what is done, and the provider knows our keys."""
+"""The saga's steps on the payment. Each is idempotent: the record says what is done, the provider knows our keys."""
 
 from __future__ import annotations
 

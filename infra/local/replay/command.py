@@ -177,8 +177,10 @@ def _place(console: Console, shop: Shop, plan: Plan, product_ids: dict[str, str]
 
 
 class _Throughput(ProgressColumn):
+    """The mean since the start: steps come in chunks, and a momentary speed would jump."""
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s", style="progress.data.speed")
+        return Text(f"{task.completed / max(task.elapsed or 0, 0.1):.1f}/s", style="progress.data.speed")
 
 
 @contextmanager

@@ -16,6 +16,9 @@ from payments import api, saga, settings
 from payments.domain import Charge
 from payments.sandbox import Sandbox
 
+OK = "tok_ok"
+PAYMENT = derived_id("payment", "o-1")
+
 
 @dataclass
 class Till:
@@ -50,7 +53,7 @@ class Till:
             {"task": name, "correlation_id": "c-12345678", "input": {"order_id": "o-1"} | task_input}, None
         )
 
-    def authorize(self, token: str = "tok_ok", amount: int = 1000) -> dict[str, Any]:
+    def authorize(self, token: str = OK, amount: int = 1000) -> dict[str, Any]:
         money = {"amount": amount, "currency": "GBP"}
         return self.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token=token)
 
@@ -91,9 +94,6 @@ class Till:
 
     def heard(self) -> list[str]:
         return [kind for kind, _ in self.events()]
-
-
-PAYMENT = derived_id("payment", "o-1")
 
 
 @dataclass

@@ -11,10 +11,12 @@ import pytest
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
+from mercato.money import Money
 from mercato.webhooks import sign
 from payments.events import PUBLISHES
 
 PAYMENT = derived_id("payment", "o-1")
+SECRET = "s3cret"
 
 
 def test_the_owner_and_an_admin_see_a_payment_with_its_refunds(till: Any) -> None:
@@ -50,10 +52,10 @@ def test_anybody_elses_payment_does_not_exist(till: Any) -> None:
 
 @pytest.fixture
 def webhook(till: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="hook", SecretString="s3cret")
+    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="hook", SecretString=SECRET)
     monkeypatch.setenv("WEBHOOK_SECRET_ID", secret["ARN"])
 
-    def send(event_id: str, reference: str = PAYMENT, *, secret: str = "s3cret", age: int = 0, body: Any = None) -> int:
+    def send(event_id: str, reference: str = PAYMENT, *, secret: str = SECRET, age: int = 0, body: Any = None) -> int:
         text = (
             body
             if body is not None
@@ -95,8 +97,6 @@ def test_a_webhook_never_moves_a_payment_backwards(till: Any, webhook: Any) -> N
 
 def test_a_webhook_lets_go_of_a_charge_that_came_after_its_void(till: Any, webhook: Any) -> None:
     till.task("VoidPayment")
-    from mercato.money import Money
-
     till.provider.authorize(PAYMENT, Money(amount=1000, currency="GBP"), "tok_ok", derived_id("o-1", "authorize"))
     assert webhook("evt-1") == 204
     assert (till.status(), till.held(), till.events()) == ("voided", "voided", [])

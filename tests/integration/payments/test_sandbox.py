@@ -13,8 +13,8 @@ from payments.provider import ProviderDeclined, ProviderTimeout, ProviderUnavail
 TEN = Money(amount=1000, currency="GBP")
 
 
-def authorized(provider: Any, token: str = "tok_ok") -> Charge:
-    charge: Charge = provider.authorize("ref-1", TEN, token, "key-a")
+def authorized(provider: Any) -> Charge:
+    charge: Charge = provider.authorize("ref-1", TEN, "tok_ok", "key-a")
     return charge
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from mercato.webhooks import InvalidSignature, sign, verify
 
+SECRET = "s3cret"
 BODY = b'{"id":"evt-1"}'
 
 
-def signed(at: datetime, secret: str = "s3cret", body: bytes = BODY) -> dict[str, str]:
+def signed(at: datetime, secret: str = SECRET, body: bytes = BODY) -> dict[str, str]:
     timestamp = str(int(at.timestamp()))
     return {"x-webhook-timestamp": timestamp, "x-webhook-signature": sign(secret, timestamp, body)}
 
