@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from infra.local.books import SHIPPED, OrderFact, is_final
@@ -15,12 +15,16 @@ from infra.local.replay.rows import Invoice
 from infra.local.shop import Json, Session, ShopError, TooLate
 
 CURRENCY = "GBP"
+_CLOCKS_DIFFER = timedelta(seconds=1)
 AT_REST = SHIPPED | {"cancelled", "needs_attention"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an invoice. `order` is the last view of it, empty where it could not be placed."""
+    """What became of an invoice. `order` is the last view of it, empty where it could not be placed.
+
+    An order that an interrupted run had placed already is not timed.
+    """
 
     invoice: Invoice
     order: Json = field(default_factory=dict)
@@ -75,14 +79,15 @@ class Placer:
             )
         except ShopError as error:
             return Outcome(invoice, trouble=str(error))
-        outcome = Outcome(invoice, order, accepted_after=(self.utc_now() - sent).total_seconds())
+        is_new = datetime.fromisoformat(order["placed_at"]) >= sent - _CLOCKS_DIFFER
+        outcome = Outcome(invoice, order, accepted_after=(self.utc_now() - sent).total_seconds() if is_new else None)
         try:
             order = session.wait_for_order(order["order_id"], has_ended, what="is final", within=self.patience)
         except TooLate as late:
             return replace(outcome, order=late.last, trouble=str(late))
         except ShopError as error:
             return replace(outcome, trouble=str(error))
-        confirmed = moment_of(order, "confirmed")
+        confirmed = moment_of(order, "confirmed") if is_new else None
         return replace(outcome, order=order, confirmed_after=(confirmed - sent).total_seconds() if confirmed else None)
 
     def _lines(self, invoice: Invoice) -> list[Json]:

@@ -79,8 +79,8 @@ def _speed(outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> Tab
         if durations:
             shown = (percentile(durations, 50), percentile(durations, 95), max(durations))
             table.add_row(name, *(f"{duration:.2f}" for duration in shown))
-    done = sum(outcome.placed for outcome in outcomes)
-    lines = sum(len(outcome.invoice.lines) for outcome in outcomes if outcome.placed)
+    timed = [outcome for outcome in outcomes if outcome.accepted_after is not None]
+    done, lines = len(timed), sum(len(outcome.invoice.lines) for outcome in timed)
     table.caption = f"{done:,} orders, {lines:,} lines in {seconds:.0f} s: {done / max(seconds, 0.001):.2f} orders/s"
     table.caption_justify = "left"
     return table

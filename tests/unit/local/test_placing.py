@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.local.books import OrderFact
+from infra.local.replay.customers import address_of, email_of
+from infra.local.replay.placing import Placer, fact_of
+from infra.local.replay.plan import make_plan
+from infra.local.replay.report import percentile
+from infra.local.replay.rows import Invoice, Line
+from tests.unit.local.fake_shop import FakeShop, FakeTime
+
+# The shop in memory dates everything at noon.
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+INVOICE = Invoice("536365", "17850", "EIRE", [Line(2, "85123A", "HEART", 6, 255), Line(3, "71053", "LANTERN", 2, 339)])
+
+
+def placer(shop: FakeShop, now: Callable[[], datetime], patience: float = 10) -> Placer:
+    plan = make_plan([INVOICE], 10, "r1")
+    product_ids = {variant.sku: f"id-{variant.sku}" for variant in plan.variants}
+    for variant in plan.variants:
+        shop.stock[product_ids[variant.sku]] = {"on_hand": variant.stocked, "reserved": 0, "available": variant.stocked}
+    session = shop.client(FakeTime()).join("c@replay.example", "a password", "C")
+    return Placer(plan, {"17850": session}, product_ids, patience, now)
+
+
+def test_an_invoice_becomes_an_order_line_by_line() -> None:
+    shop = FakeShop()
+    outcome = placer(shop, lambda: NOON).place(INVOICE)
+    assert outcome.fact == OrderFact(
+        "order-replay-r1-536365", "shipped", "captured", 2208, {"id-85123A@255/R1": 6, "id-71053@339/R1": 2}
+    )
+    assert outcome.trouble == ""
+
+
+def test_time_runs_from_the_post_to_the_timelines_confirmed() -> None:
+    clock = iter([NOON - timedelta(milliseconds=800), NOON - timedelta(milliseconds=500)])
+    outcome = placer(FakeShop(), lambda: next(clock)).place(INVOICE)
+    assert (outcome.accepted_after, outcome.confirmed_after) == (0.3, 0.8)
+
+
+def test_an_order_that_was_there_before_is_not_timed() -> None:
+    outcome = placer(FakeShop(), lambda: NOON + timedelta(minutes=5)).place(INVOICE)
+    assert outcome.placed
+    assert (outcome.accepted_after, outcome.confirmed_after) == (None, None)
+
+
+def test_an_order_that_hangs_is_given_back_as_it_is() -> None:
+    shop = FakeShop()
+    hanging = placer(shop, lambda: NOON)
+    shop._advance = lambda order_id: shop.orders[order_id]  # type: ignore[method-assign]
+    outcome = hanging.place(INVOICE)
+    assert outcome.order["status"] == "pending"
+    assert outcome.trouble == "order order-replay-r1-536365 is final: not after 10 s"
+
+
+def test_an_order_that_is_late_is_looked_at_again_before_the_audit() -> None:
+    shop = FakeShop()
+    late = placer(shop, lambda: NOON)
+    advance = shop._advance
+    shop._advance = lambda order_id: shop.orders[order_id]  # type: ignore[method-assign]
+    outcome = late.place(INVOICE)
+    shop._advance = advance  # type: ignore[method-assign]
+    (outcome,) = late.follow_to_dispatch([outcome], concurrency=1, within=10)
+    assert outcome.order["status"] == "shipped"
+
+
+def test_a_product_on_two_lines_counts_with_both() -> None:
+    lines = [{"product_id": "a", "quantity": 2}, {"product_id": "a", "quantity": 3}]
+    order = {"order_id": "o", "status": "pending", "payment_status": "none", "total": {"amount": 5}, "lines": lines}
+    assert fact_of(order).units == {"a": 5}
+
+
+@pytest.mark.parametrize(
+    ("country", "code"), [("United Kingdom", "GB"), ("EIRE", "IE"), ("Unspecified", "GB"), ("Channel Islands", "JE")]
+)
+def test_countries_become_codes(country: str, code: str) -> None:
+    assert address_of("17850", country)["country"] == code
+
+
+def test_a_walk_in_has_an_account_too() -> None:
+    assert (email_of("17850", "r1"), email_of("", "r1")) == ("c17850-r1@replay.example", "walk-in-r1@replay.example")
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 3.0), (95, 5.0), (1, 1.0)])
+def test_a_percentile_is_a_duration_that_was_measured(percent: int, expected: float) -> None:
+    assert percentile([5.0, 1.0, 4.0, 2.0, 3.0], percent) == expected
