@@ -16,7 +16,11 @@ from botocore.config import Config
 
 from infra.local.paths import HOME
 
-PATH = HOME / "state.json"
+
+def path() -> Path:
+    """Where the facts are: .mercato/state.json, or the file that MERCATO_STATE names."""
+    return Path(os.environ.get("MERCATO_STATE") or HOME / "state.json")
+
 
 _CONFIG = Config(
     connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32
@@ -50,9 +54,10 @@ class State:
     customer: Account
 
 
-def load(path: Path = PATH) -> State:
+def load(file: Path | None = None) -> State:
+    file = file or path()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NoShop("no shop is running: start one with make up") from None
     try:
@@ -60,16 +65,17 @@ def load(path: Path = PATH) -> State:
         found |= {name: Account(**found[name]) for name in ("admin", "customer")}
         return State(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NoShop(f"{path} cannot be read ({error}): start the shop anew with make up") from None
+        raise NoShop(f"{file} cannot be read ({error}): start the shop anew with make up") from None
 
 
-def save(state: State, path: Path = PATH) -> None:
+def save(state: State, file: Path | None = None) -> None:
     """Whole or not at all, and for this user's eyes only: it holds passwords."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    file = file or path()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(f".{os.getpid()}.tmp")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+    draft.replace(file)
 
 
 @functools.cache

@@ -79,8 +79,8 @@ class LocalShop:
             self._front = None
         self.cloud.stop()
         with contextlib.suppress(FileNotFoundError):
-            if json.loads(state.PATH.read_text())["endpoint"] == self.cloud.endpoint:
-                state.PATH.unlink()
+            if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:
+                state.path().unlink()
 
     def _require_health(self) -> None:
         answers: list[httpx.Response] = []
