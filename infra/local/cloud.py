@@ -49,8 +49,8 @@ class Cloud:
         }
 
     def client(self, service: str) -> Any:
-        os.environ["AWS_DISABLE_HOST_PREFIX_INJECTION"] = "true"
-        return self._session.client(
+        make: Any = self._session.client
+        return make(
             service,
             endpoint_url=self.endpoint,
             config=Config(retries={"mode": "standard", "total_max_attempts": 4}, inject_host_prefix=False),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from orders.order import Line
 
 # Errors whose text the services wrote for the customer.
 _BUSINESS = {
@@ -22,6 +25,13 @@ class Failure:
 
     reason: str
     detail: str
+
+
+def with_names(detail: str, lines: Iterable[Line]) -> str:
+    """Other services know goods by their ids; the customer knows them by name."""
+    for line in lines:
+        detail = detail.replace(line.product_id, line.name)
+    return detail
 
 
 def explain(step: str, error: str, message: str) -> Failure:

@@ -15,7 +15,7 @@ from mercato.dynamo import Table
 from mercato.tasks import Tasks
 from orders import domain, usecases
 from orders.facts import Fact
-from orders.failures import explain
+from orders.failures import explain, with_names
 from orders.order import Order
 from orders.store import OrderStore
 
@@ -76,7 +76,7 @@ def confirm_order(task: ConfirmOrder) -> OrderState:
 @tasks.task("CancelOrder")
 def cancel_order(task: CancelOrder) -> OrderState:
     failure = explain(task.step, task.error.error, task.error.message())
-    return _change(task.order_id, lambda o: domain.cancel(o, failure.reason, failure.detail))
+    return _change(task.order_id, lambda o: domain.cancel(o, failure.reason, with_names(failure.detail, o.lines)))
 
 
 @tasks.task("MarkNeedsAttention")

@@ -9,16 +9,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mercato import config
+from mercato import config, webhooks
 from mercato.auth import Caller
 from mercato.clock import rfc3339, utc_now
 from mercato.dynamo import Table
 from mercato.http import CUSTOMER, PUBLIC, App, Body, Request, View, read_body
 from mercato.money import Money
-from shipping import sandbox, usecases, webhooks
+from mercato.webhooks import WebhookSecret
+from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
-from shipping.secret import WebhookSecret
 from shipping.store import ShipmentStore
 
 app = App("shipping")

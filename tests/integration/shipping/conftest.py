@@ -12,11 +12,10 @@ import pytest
 
 from mercato.clock import rfc3339
 from mercato.dynamo import Table
+from mercato.webhooks import WebhookSecret, sign
 from shipping import api, carrier, consumers
-from shipping.secret import WebhookSecret
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
-from shipping.webhooks import sign
 
 SECRET = "the-carriers-secret"
 ADDRESS = {

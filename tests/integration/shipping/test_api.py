@@ -5,8 +5,8 @@ from typing import Any
 import boto3
 import pytest
 
+from mercato.webhooks import sign
 from shipping.usecases import shipment_id_of
-from shipping.webhooks import sign
 
 SHIPMENT = shipment_id_of("order-1")
 PATH = f"/api/shipments/{SHIPMENT}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orders.failures import Failure, explain
+from mercato.money import Money
+from orders.failures import Failure, explain, with_names
+from orders.order import Line
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,14 @@ def test_an_error_of_ours_keeps_its_inside_to_itself(step: str, error: str) -> N
     found = explain(step, error, "KeyError: 'secret'")
     assert found.reason == "internal-error"
     assert "secret" not in found.detail
+
+
+def test_goods_are_called_by_the_names_that_the_customer_knows() -> None:
+    price = Money(amount=950, currency="GBP")
+    mug, bowl = (
+        Line(product_id=f"id-{name}", sku=name, name=name, quantity=2, unit_price=price) for name in ("Mug", "Bowl")
+    )
+
+    told = with_names("Not enough stock of id-Mug (asked 2, 1 left), id-Bowl (asked 2, 0 left).", [mug, bowl])
+
+    assert told == "Not enough stock of Mug (asked 2, 1 left), Bowl (asked 2, 0 left)."
