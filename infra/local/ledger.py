@@ -8,8 +8,8 @@ from typing import Any
 from infra.local.books import PaymentFact, StockFact
 from infra.local.parallel import each
 from infra.local.shop import Refused, Session
-from mercato.dynamo import Item, from_item
 from mercato.ids import derived_id
+from mercato.items import Item, from_item
 
 
 def payment_of(admin: Session, order_id: str) -> PaymentFact | None:

@@ -19,7 +19,8 @@ from zlib import crc32
 from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line
 from mercato import dynamo
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Item, Table, Write
+from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
+from mercato.items import Item
 from mercato.money import Money
 
 SHARDS = 4

@@ -15,9 +15,10 @@ from inventory.domain import Level, Movement, Stock, bounds, crossing
 from inventory.events import LowStock, Restocked
 from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import Item, Write, update
+from mercato.dynamo import Write, update
 from mercato.events import EventModel
 from mercato.ids import derived_id
+from mercato.items import Item
 
 SERVICE = "inventory"
 

@@ -17,9 +17,10 @@ from inventory.movements import SERVICE, ledger_entry, level_announcement, move,
 from inventory.reservation import Reservation, State, Step
 from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Item, SeveralConditionsFailed, Table, Write, put_new, update
+from mercato.dynamo import ConditionFailed, SeveralConditionsFailed, Table, Write, put_new, update
 from mercato.errors import TransientError
 from mercato.events import EventModel
+from mercato.items import Item
 
 _AUDIT_ATTEMPTS = 5
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from mercato import dynamo, inbox, outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table, Write
+from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.events import EventModel
+from mercato.items import Item
 from mercato.paging import decode_cursor, encode_cursor
 from notifications.domain import (
     Channel,

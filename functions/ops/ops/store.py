@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from mercato import dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table
+from mercato.dynamo import ConditionFailed, Table
+from mercato.items import Item
 from mercato.paging import decode_cursor, encode_cursor
 from ops.domain import Action, Parked, Resumption, SagaNotParked
 

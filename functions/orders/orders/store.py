@@ -14,10 +14,11 @@ from typing import Any
 
 from mercato import dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import Item, Table
+from mercato.dynamo import Table
 from mercato.events import MAX_BYTES
 from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
 from mercato.ids import new_id
+from mercato.items import Item
 from mercato.money import Money
 from mercato.outbox import EventTooLarge, encode
 from mercato.paging import decode_cursor, encode_cursor

@@ -27,8 +27,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mercato.dynamo import ConditionFailed, Item, Table, Write, put_new, update
+from mercato.dynamo import ConditionFailed, Table, Write, put_new, update
 from mercato.ids import derived_id, fingerprint
+from mercato.items import Item
 from mercato.money import Money
 from payments.domain import Charge, ChargeStatus
 from payments.provider import ProviderDeclined, ProviderTimeout, ProviderUnavailable

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from mercato import outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table, Write, put, put_new
+from mercato.dynamo import ConditionFailed, Table, Write, put, put_new
 from mercato.events import EventModel
+from mercato.items import Item
 from mercato.money import Money
 from payments.domain import Announcement, Payment, Refund, RefundStatus, Status, announcement
 from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded

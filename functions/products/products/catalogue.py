@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mercato.dynamo import Item, Page, Table
+from mercato.dynamo import Page, Table
 from mercato.errors import Invalid
+from mercato.items import Item
 from mercato.paging import InvalidCursor, decode_cursor, encode_cursor
 from products import layout
 from products.domain import Product

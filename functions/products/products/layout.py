@@ -23,7 +23,7 @@ from typing import Any
 from zlib import crc32
 
 from mercato.clock import rfc3339
-from mercato.dynamo import Item
+from mercato.items import Item
 from products.domain import Product
 from products.words import fold, words_of
 

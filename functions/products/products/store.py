@@ -14,7 +14,8 @@ from typing import Any
 
 from mercato import dynamo, outbox
 from mercato.clock import epoch
-from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Item, Table, Write
+from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
+from mercato.items import Item
 from mercato.money import Money
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from mercato import dynamo, outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table
+from mercato.dynamo import ConditionFailed, Table
+from mercato.items import Item
 from shipping.announcements import announce
 from shipping.domain import Address, Line, Shipment, Status, Stop
 

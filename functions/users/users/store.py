@@ -13,7 +13,8 @@ from typing import Any
 
 from mercato import outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table, put, put_new, update
+from mercato.dynamo import ConditionFailed, Table, put, put_new, update
+from mercato.items import Item
 from users.domain import EmailTaken, Login, Role, User, UserNotFound
 from users.events import UserRegistered
 from users.sessions import Family, NotNewest, RefreshToken

@@ -1,7 +1,4 @@
-"""A DynamoDB table as the stores see it: plain values in, conditions that fail by name, throttling as TransientError.
-
-Values: str, int, bool, None, bytes, list, dict. A float is a TypeError: money and counts are integers.
-"""
+"""A DynamoDB table as the stores see it: plain values, conditions that fail by name, throttling as TransientError."""
 
 from __future__ import annotations
 
@@ -15,8 +12,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
 from mercato.errors import Malformed, TransientError
-
-Item = dict[str, Any]
+from mercato.items import Item, from_item, to_item
 
 MAX_TRANSACTION = 100
 _THROTTLED = {
@@ -51,49 +47,6 @@ class SeveralConditionsFailed(ConditionFailed):
         first = min(failures)
         super().__init__(first, failures[first])
         self.failures = dict(failures)
-
-
-def to_attribute(value: Any) -> dict[str, Any]:
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": str(value)}
-        case int():
-            return {"N": str(value)}
-        case bytes():
-            return {"B": value}
-        case list() | tuple():
-            return {"L": [to_attribute(element) for element in value]}
-        case dict():
-            return {"M": to_item(value)}
-    raise TypeError(f"{type(value).__name__} cannot be stored: {value!r}")
-
-
-def to_item(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: to_attribute(value) for name, value in values.items()}
-
-
-def _from_attribute(attribute: Mapping[str, Any]) -> Any:
-    ((kind, value),) = attribute.items()
-    match kind:
-        case "S" | "B" | "BOOL":
-            return value
-        case "N":
-            return int(value)
-        case "NULL":
-            return None
-        case "L":
-            return [_from_attribute(element) for element in value]
-        case "M":
-            return from_item(value)
-    raise TypeError(f"attributes of type {kind} are not used here")
-
-
-def from_item(attributes: Mapping[str, Any]) -> Item:
-    return {name: _from_attribute(attribute) for name, attribute in attributes.items()}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from typing import Any
 
 from mercato import correlation, dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Item, Table, Write
+from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.errors import TransientError
+from mercato.items import Item
 
 MAX_ITEM = 400 * 1024
 MAX_TOTAL = 4 * 1024 * 1024

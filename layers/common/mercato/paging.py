@@ -6,7 +6,8 @@ import base64
 import binascii
 import json
 
-from mercato.dynamo import InvalidCursor, Item
+from mercato.dynamo import InvalidCursor
+from mercato.items import Item
 
 __all__ = ["InvalidCursor", "decode_cursor", "encode_cursor"]
 

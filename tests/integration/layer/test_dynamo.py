@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnec
 from mercato import aws, dynamo
 from mercato.dynamo import ConditionFailed, InvalidCursor, SeveralConditionsFailed, Table
 from mercato.errors import TransientError
+from mercato.items import to_item
 
 
 def refused(code: str, reasons: list[str] | None = None) -> ClientError:
@@ -198,7 +199,7 @@ def test_many_are_read_by_key_a_hundred_at_a_time(table: Table) -> None:
 
 
 def test_keys_left_unread_are_asked_for_again(scripted: Any) -> None:
-    key = dynamo.to_item({"pk": "A", "sk": "B"})
+    key = to_item({"pk": "A", "sk": "B"})
     left = {"Responses": {}, "UnprocessedKeys": {"things": {"Keys": [key]}}}
     client = scripted(left, left, {"Responses": {"things": [key]}})
     assert Table("things", sleep=lambda _: None).get_many([("A", "B")]) == [{"pk": "A", "sk": "B"}]
@@ -206,13 +207,13 @@ def test_keys_left_unread_are_asked_for_again(scripted: Any) -> None:
 
 
 def test_keys_that_stay_unread_are_transient_in_the_end(scripted: Any) -> None:
-    scripted({"Responses": {}, "UnprocessedKeys": {"things": {"Keys": [dynamo.to_item({"pk": "A", "sk": "B"})]}}})
+    scripted({"Responses": {}, "UnprocessedKeys": {"things": {"Keys": [to_item({"pk": "A", "sk": "B"})]}}})
     with pytest.raises(TransientError):
         Table("things", sleep=lambda _: None).get_many([("A", "B")])
 
 
 def test_a_long_read_that_makes_progress_is_not_given_up(scripted: Any) -> None:
-    keys = [dynamo.to_item({"pk": "A", "sk": str(number)}) for number in range(20)]
+    keys = [to_item({"pk": "A", "sk": str(number)}) for number in range(20)]
     pages = [
         {"Responses": {"things": [keys[n]]}, "UnprocessedKeys": {"things": {"Keys": keys[n + 1 :]}} if n < 19 else {}}
         for n in range(20)

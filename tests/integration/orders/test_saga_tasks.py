@@ -13,7 +13,7 @@ from orders.order import Status
 from orders.store import OrderStore
 from tests.integration.orders.conftest import Shop
 
-CAUSE = json.dumps({"errorType": "OutOfStock", "errorMessage": "Only 1 red mug is left.", "stackTrace": []})
+CAUSE = json.dumps({"errorType": "OutOfStock", "errorMessage": "Only 1 of them is left.", "stackTrace": []})
 
 
 def test_confirming_twice_is_confirming_once(shop: Shop) -> None:
@@ -41,7 +41,7 @@ def test_cancelling_twice_is_cancelling_once_and_tells_why(shop: Shop) -> None:
         "customer_id": "cust-1",
         "total": {"amount": 4500, "currency": "GBP"},
         "reason": "out-of-stock",
-        "detail": "Only 1 red mug is left.",
+        "detail": "Only 1 of them is left.",
     }
     assert len(shop.announced(order_id)) == 2
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mercato import aws
-from mercato.dynamo import Item, Table
+from mercato.dynamo import Table
+from mercato.items import Item
 from users import api, keys
 
 PASSWORD = "correct horse battery"

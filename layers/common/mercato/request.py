@@ -1,0 +1,151 @@
+"""What comes in over HTTP: the event as a request, its body and query as models. Whatever is wrong is named, by 4xx."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mercato.auth import NOBODY, Caller, caller_of
+from mercato.errors import Invalid, Malformed, TooLarge
+
+MAX_BODY = 256 * 1024
+MAX_DEPTH = 32
+
+
+class Body(BaseModel):
+    """The JSON body of a request: unknown fields are refused, and types are not guessed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """The query string of a request. Unknown parameters are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InvalidIdempotencyKey(Malformed):
+    """The Idempotency-Key header is missing or cannot be read."""
+
+
+class InvalidRequest(Invalid):
+    """A field is missing, unknown, or of the wrong type or size."""
+
+
+class IdempotencyKey(str):
+    """The Idempotency-Key header: 1 to 128 printable ASCII characters, as a quoted string (IETF draft) or bare."""
+
+    @classmethod
+    def read(cls, header: str | None) -> IdempotencyKey:
+        if header is None:
+            raise InvalidIdempotencyKey("This request needs an Idempotency-Key header, so that a retry is safe.")
+        text = header.strip()
+        if len(text) >= 2 and text[0] == text[-1] == '"':
+            text = text[1:-1]
+        if not re.fullmatch(r"[\x21\x23-\x7e]{1,128}", text):
+            raise InvalidIdempotencyKey(
+                "Idempotency-Key must be 1 to 128 printable ASCII characters without spaces or quotes."
+            )
+        return cls(text)
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    query: dict[str, str]
+    body: bytes
+    caller: Caller = NOBODY
+    source_ip: str = ""
+    path_parameters: dict[str, str] = field(default_factory=dict)
+
+
+def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
+    context = event.get("requestContext") or {}
+    if event.get("version") == "2.0":
+        method, path = context["http"]["method"], event.get("rawPath") or "/"
+        query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
+        source_ip = context["http"].get("sourceIp", "")
+    else:
+        method, path = event["httpMethod"], event["path"]
+        multi = event.get("multiValueQueryStringParameters") or {
+            name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
+        }
+        query = [(name, value) for name, values in multi.items() for value in values]
+        source_ip = (context.get("identity") or {}).get("sourceIp", "")
+    if len({name for name, _ in query}) != len(query):
+        raise InvalidRequest("A query parameter may be given once.")
+    text = event.get("body") or ""
+    try:
+        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+    except (binascii.Error, UnicodeEncodeError):
+        raise Malformed("The body cannot be decoded.") from None
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"The body is {len(body)} bytes; {MAX_BODY} is the most.", limit=MAX_BODY)
+    path = path.rstrip("/") or "/"
+    return Request(method, path, headers, dict(query), body, caller_of(event), source_ip)
+
+
+def read_query(model: type[Query], query: dict[str, str]) -> Query:
+    return _validate(lambda: model.model_validate(query), "query")
+
+
+def read_body[M: BaseModel](model: type[M], body: bytes) -> M:
+    """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
+    _check_json(body)
+    return _validate(lambda: model.model_validate_json(body), "body")
+
+
+def _check_json(body: bytes) -> None:
+    """Syntax is 400, sense is 422: pydantic would mix them. Depth is bounded before anything recurses."""
+    if not body:
+        raise Malformed("This request needs a JSON body.")
+    depth, in_string, escaped = 0, False, False
+    for byte in body:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Malformed(f"The JSON is nested more than {MAX_DEPTH} deep.")
+        elif byte in b"]}":
+            depth -= 1
+    try:
+        json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"The body is not valid JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _validate[T](parse: Callable[[], T], where: str) -> T:
+    try:
+        return parse()
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)[:20]
+        if errors[0]["type"] == "json_invalid":  # such as a lone surrogate, which json.loads lets through
+            raise Malformed(f"The body is not valid JSON: {errors[0]['msg']}") from None
+        problems = [
+            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]}
+            for found in errors
+        ]
+        first = problems[0]
+        raise InvalidRequest(f"{first['field']}: {first['message']}", errors=problems) from None

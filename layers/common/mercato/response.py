@@ -1,0 +1,115 @@
+"""What goes out over HTTP: views with a status, and every error as a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
+
+from mercato.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    TransientError,
+    Unauthenticated,
+)
+from mercato.logs import log
+
+# Errors meet HTTP here, and nowhere else.
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    Malformed: (400, "The request cannot be read"),
+    Unauthenticated: (401, "Please log in"),
+    Forbidden: (403, "Not allowed"),
+    NotFound: (404, "Not found"),
+    MethodNotAllowed: (405, "Method not allowed"),
+    Conflict: (409, "Not possible now"),
+    TooLarge: (413, "Too large"),
+    Invalid: (422, "The request makes no sense"),
+    TooManyRequests: (429, "Too many requests"),
+    TransientError: (503, "Please try again"),
+}
+
+
+class View(BaseModel):
+    """What a response shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True)
+class Response[T]:
+    """A body with a status and headers. A route that returns a bare View means 200."""
+
+    body: T | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def Created[T](body: T, location: str) -> Response[T]:
+    return Response(body, 201, {"Location": location})
+
+
+def Accepted[T](body: T, location: str) -> Response[T]:
+    return Response(body, 202, {"Location": location})
+
+
+def NoContent() -> Response[None]:
+    return Response(None, 204)
+
+
+def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
+    status, title = next((found for kind, found in _STATUS.items() if isinstance(error, kind)), (422, "Not possible"))
+    headers = {"Content-Type": "application/problem+json"}
+    extra: dict[str, Any] = {}
+    if isinstance(error, DomainError):
+        slug, detail, extra = error.slug(), error.detail, error.extra
+        log.info("request refused", extra={"status": status, "problem": slug, "reason": detail})
+    else:
+        log.warning("transient failure", extra={"reason": str(error)})
+        slug, detail = "temporarily-unavailable", "Something we depend on is busy. Nothing was lost; please try again."
+        headers["Retry-After"] = "1"
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.extra["allow"])
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"type": f"urn:mercato:problem:{slug}", "title": title, "status": status, "detail": detail}
+    # What the RFC names is not for a domain error to overwrite.
+    return Response(extra | body if extra.keys() & body.keys() else body | extra, status, headers)
+
+
+def unexpected() -> Response[dict[str, Any]]:
+    return Response(
+        {
+            "type": "urn:mercato:problem:internal-error",
+            "title": "Something broke on our side",
+            "status": 500,
+            "detail": "We have logged it. Please quote the request id when you ask about it.",
+        },
+        500,
+        {"Content-Type": "application/problem+json"},
+    )
+
+
+def write_response(response: Response[Any], request_id: str) -> dict[str, Any]:
+    body = response.body
+    headers = {
+        "Content-Type": "application/json",
+        "X-Request-Id": request_id,
+        "Cache-Control": "no-store",
+    } | response.headers
+    if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
+        body = body | {"request_id": request_id}
+    if isinstance(body, BaseModel):
+        text = body.model_dump_json()
+    else:
+        text = "" if body is None else body if isinstance(body, str) else json.dumps(body, default=to_jsonable_python)
+    return {"statusCode": response.status, "headers": headers, "body": text, "isBase64Encoded": False}
