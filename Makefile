@@ -8,7 +8,7 @@ help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: requirements.lock pyproject.toml .python-version
-	@python3 infra/local/bootstrap.py
+	@python3 -I infra/local/bootstrap.py
 
 setup: $(VENV)/.ready ## Install what the project needs into .venv
 

@@ -174,9 +174,9 @@ def users() -> None:
 @click.argument("email")
 def promote(email: str) -> None:
     """Make the account with this address an admin. It takes effect at the next log-in."""
-    from infra.local import operator, state
+    from infra.local import accounts, state
 
-    user_id = operator.promote(state.load(), email)
+    user_id = accounts.promote(state.load(), email)
     click.echo(f"{email} ({user_id}) is an admin now")
 
 

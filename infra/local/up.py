@@ -13,9 +13,9 @@ import httpx
 from rich.console import Console
 
 from infra.local import build, processes, state
+from infra.local.accounts import promote
 from infra.local.cloud import Cloud
 from infra.local.front import Front, Served
-from infra.local.operator import promote
 from infra.local.paths import BUILD, HOME
 from infra.local.sam_local import write_environment
 from infra.local.seed import Goods, open_shelves
