@@ -17,6 +17,7 @@ from infra.local.front import Served
 from infra.local.stack import Stack
 
 _NAME = "mercato-watch"
+_LATE = 5000  # ms
 _SAGA_FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga")
 _STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
@@ -79,15 +80,15 @@ class Stream:
         groups = [f"/aws/lambda/{stack.functions[name]}" for name in _SAGA_FUNCTIONS]
         since, printed = int(time.time() * 1000), set[tuple[str, int, str]]()
         while True:
-            for group in groups:
-                for entry in _read_log(logs, group, since - 5000):
-                    seen = entry["logStreamName"], entry["timestamp"], entry["message"]
-                    if seen not in printed:
-                        printed.add(seen)
-                        self._step(entry["message"])
-            if len(printed) > 20_000:
-                printed.clear()
-                since = int(time.time() * 1000)
+            found = [entry for group in groups for entry in _read_log(logs, group, since)]
+            for entry in sorted(found, key=lambda entry: entry["timestamp"]):
+                seen = entry["logStreamName"], entry["timestamp"], entry["message"]
+                if seen not in printed:
+                    printed.add(seen)
+                    self._step(entry["message"])
+            # A line may come late, so the window reaches back a little and remembers what it has shown.
+            since = max([since, *(entry["timestamp"] - _LATE for entry in found)])
+            printed = {seen for seen in printed if seen[1] >= since}
             self._ended.wait(1)
             yield
 
