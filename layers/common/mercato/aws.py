@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-# Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late.
-_CONFIG = Config(connect_timeout=2, read_timeout=5, tcp_keepalive=True)
+# Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late. Where an endpoint is given,
+# it is the whole address: Cloud Map's `data-` in front of it would lead nowhere.
+_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=5,
+    tcp_keepalive=True,
+    inject_host_prefix=not os.environ.get("AWS_ENDPOINT_URL"),
+)
 
 _making = threading.RLock()  # a session may not make two clients at once
 
