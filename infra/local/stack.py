@@ -50,18 +50,30 @@ class Stack:
         api_id = next(output["OutputValue"] for output in found if output["OutputKey"] == "ApiId")
         return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{_STAGE}"
 
-    def register_local_urls(self) -> int:
-        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
-        registry, functions = self.cloud.client("servicediscovery"), self.cloud.client("lambda")
-        services = registry.list_services()["Services"]
-        for service in services:
+    def function_url_paths(self) -> dict[str, str]:
+        """By registered service: where the emulator serves the function URL of its API."""
+        functions = self.cloud.client("lambda")
+        found = {}
+        for service in self._services():
             function = self.functions[f"{service['Name'].capitalize()}Api"]
             url = functions.get_function_url_config(FunctionName=function, Qualifier="live")["FunctionUrl"]
-            url_id = url.split("//")[1].split(".")[0]
+            found[service["Name"]] = f"/_aws/lambda-url/{url.split('//')[1].split('.')[0]}"
+        return found
+
+    def register_local_urls(self) -> None:
+        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
+        registry = self.cloud.client("servicediscovery")
+        paths = self.function_url_paths()
+        for service in self._services():
             for instance in registry.list_instances(ServiceId=service["Id"])["Instances"]:
-                attributes = instance["Attributes"] | {"url": f"{self.cloud.endpoint}/_aws/lambda-url/{url_id}"}
+                attributes = instance["Attributes"] | {"url": self.cloud.endpoint + paths[service["Name"]]}
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
-        return len(services)
+
+    def _services(self) -> list[dict[str, Any]]:
+        """The services of the stack's own namespace."""
+        ours = {"Name": "NAMESPACE_ID", "Values": [self.outputs["NamespaceId"]], "Condition": "EQ"}
+        found: list[dict[str, Any]] = self.cloud.client("servicediscovery").list_services(Filters=[ours])["Services"]
+        return found
 
     def answer_as_the_template_says(self, template: Path) -> None:
         """The emulator does not read the gateway's own answers (401, 404, 413, …) out of the API's definition."""

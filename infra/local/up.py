@@ -17,7 +17,7 @@ from infra.local.accounts import promote
 from infra.local.cloud import Cloud
 from infra.local.front import Front, Served
 from infra.local.paths import BUILD, HOME
-from infra.local.sam_local import write_environment
+from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, open_shelves
 from infra.local.shop import Shop
 from infra.local.stack import STACK, Stack
@@ -70,6 +70,7 @@ class LocalShop:
         stack.answer_as_the_template_says(BUILD / "template.yaml")
         stack.register_local_urls()
         stack.make_signing_keys()
+        register_peers(stack)
         write_environment(stack)
         return stack
 

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late. Where an endpoint is given,
-# it is the whole address: Cloud Map's `data-` in front of it would lead nowhere.
+# Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late. Where an endpoint is
+# given, it is the whole address: Cloud Map's `data-` in front of it would lead nowhere.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
