@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
+from yarl import URL
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length"})
 _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
@@ -85,7 +87,11 @@ class Front:
         )
         try:
             async with self._client.request(
-                request.method, self._api + request.raw_path, headers=headers, data=body, allow_redirects=False
+                request.method,
+                URL(self._api + request.raw_path, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
             ) as answer:
                 kept = CIMultiDict(
                     (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
@@ -98,6 +104,8 @@ class Front:
                 "status": 503,
                 "detail": f"The local cloud did not answer: {type(error).__name__}.",
             }
-            return web.json_response(
-                problem, status=503, content_type="application/problem+json", headers={"Retry-After": "1"}
+            return web.Response(
+                status=503,
+                body=json.dumps(problem).encode(),
+                headers={"Content-Type": "application/problem+json", "Retry-After": "1"},
             )

@@ -6,7 +6,8 @@ import uuid
 
 from infra.local.books import pounds
 from infra.local.demo.stage import ADDRESS, Product, Stage, describe, is_paid
-from infra.local.demo.telling import Story, Telling
+from infra.local.demo.story import Story
+from infra.local.demo.telling import Telling
 from infra.local.shop import Json, Refused, Session
 
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from infra.local import state
 from infra.local.demo import bad_stories, good_stories
 from infra.local.demo.stage import Stage
-from infra.local.demo.telling import Story, Telling
+from infra.local.demo.story import Story
+from infra.local.demo.telling import Telling
 from infra.local.shop import Shop, ShopError
 
 STORIES: tuple[Story, ...] = (good_stories.STORIES[0], *bad_stories.STORIES, *good_stories.STORIES[1:])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from infra.local.books import pounds
 from infra.local.demo.stage import ADDRESS, Stage, describe, is_delivered, is_paid
-from infra.local.demo.telling import Story, Telling
+from infra.local.demo.story import Story
+from infra.local.demo.telling import Telling
 from infra.local.parallel import each
 from infra.local.shop import Refused, Session
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from infra.local.shop import Json
-
-if TYPE_CHECKING:
-    from infra.local.demo.stage import Stage
-
-
-@dataclass(frozen=True)
-class Story:
-    """`should` says how it should end."""
-
-    name: str
-    title: str
-    should: str
-    tell: Callable[[Stage, Telling], None]
 
 
 @dataclass(frozen=True)

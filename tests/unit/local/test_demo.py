@@ -12,7 +12,8 @@ from infra.local.books import PaymentFact
 from infra.local.demo import command, stage
 from infra.local.demo.command import STORIES, show_endings, tell
 from infra.local.demo.stage import Product, Stage
-from infra.local.demo.telling import Story, Telling
+from infra.local.demo.story import Story
+from infra.local.demo.telling import Telling
 from infra.local.shop import Unreachable
 from tests.unit.local.fake_shop import FakeShop, FakeTime
 

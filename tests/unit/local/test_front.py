@@ -1,0 +1,92 @@
+"""The stable address, in front of an API whose id may change."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from infra.local.front import Front, Served
+
+
+class Api(BaseHTTPRequestHandler):
+    """An emulator's data plane that knows the API `new` and no other."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        known = self.path.startswith("/new/")
+        text = json.dumps({"path": self.path, "body": body.decode(), "key": self.headers["Idempotency-Key"]}).encode()
+        self.send_response(202 if known else 404)
+        if known:
+            self.send_header("X-Request-Id", "request-1")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def open_front(apis: list[str], served: list[Served]) -> Front:
+    """Each look-up of the API answers the next of `apis`, and the last for ever."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    front = Front(port, lambda: apis.pop(0) if len(apis) > 1 else apis[0], served.append)
+    front.start()
+    return front
+
+
+def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
+    served: list[Served] = []
+    front = open_front([f"{upstream}/new"], served)
+    try:
+        answer = httpx.post(
+            f"http://127.0.0.1:{front.port}/api/orders?a=%2F1", content=b"{}", headers={"Idempotency-Key": "k"}
+        )
+    finally:
+        front.stop()
+
+    assert answer.status_code == 202
+    assert answer.json() == {"path": "/new/api/orders?a=%2F1", "body": "{}", "key": "k"}
+    assert [(one.method, one.path, one.status, one.request_id) for one in served] == [
+        ("POST", "/api/orders?a=%2F1", 202, "request-1")
+    ]
+
+
+def test_an_api_deployed_anew_under_another_id_is_found(upstream: str) -> None:
+    front = open_front([f"{upstream}/old", f"{upstream}/new"], [])
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+    finally:
+        front.stop()
+
+    assert answer.status_code == 202
+
+
+def test_a_cloud_that_is_away_is_503_with_what_to_do() -> None:
+    front = open_front(["http://127.0.0.1:9/new"], [])
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+    finally:
+        front.stop()
+
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Retry-After"] == "1"
