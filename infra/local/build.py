@@ -19,10 +19,11 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import Cloud
+from infra.local.cloud import REGION, Cloud
 from infra.local.paths import BUILD, HOME, ROOT
 from infra.local.trouble import Trouble
 
+_IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # What awslambdaric needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 
@@ -33,6 +34,35 @@ def sam_build(env: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise Trouble("sam build failed", (done.stdout + done.stderr).strip()[-3000:])
+
+
+def check_template(env: Mapping[str, str]) -> None:
+    """What AWS would refuse and the emulator does not: unknown properties, references to nothing."""
+    done = subprocess.run(
+        [_tool("sam"), "validate", "--lint", "--region", REGION],
+        cwd=ROOT,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise Trouble("template.yaml is not valid", (done.stdout + done.stderr).strip()[-3000:])
+
+
+def check_handlers() -> None:
+    """Imports every handler once: a function that cannot be imported would deploy, and fail at its first call."""
+    template = yaml.safe_load((BUILD / "template.yaml").read_text())
+    handlers = {
+        resource["Properties"]["Handler"].rpartition(".")[0]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT_ALL, *sorted(handlers)], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Trouble("a handler cannot be imported", done.stderr.strip()[-3000:])
 
 
 def localize(target: Path) -> Path:

@@ -144,7 +144,9 @@ def deploy() -> None:
     shop = LocalShop(console, urlparse(found.base_url).port or 3000, urlparse(found.endpoint).port or 4566)
     try:
         with console.status("building and deploying …"):
+            build.check_template(shop.cloud.environment)
             build.sam_build(shop.cloud.environment)
+            build.check_handlers()
             shop.deploy()
             stack = shop.settle()
         state.save(stack.state(found.base_url, found.admin, found.customer))
@@ -175,8 +177,12 @@ def users() -> None:
 def promote(email: str) -> None:
     """Make the account with this address an admin. It takes effect at the next log-in."""
     from infra.local import accounts, state
+    from mercato.errors import DomainError
 
-    user_id = accounts.promote(state.load(), email)
+    try:
+        user_id = accounts.promote(state.load(), email)
+    except DomainError as error:
+        raise click.ClickException(error.detail) from None
     click.echo(f"{email} ({user_id}) is an admin now")
 
 

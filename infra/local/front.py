@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,15 +19,28 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgra
 _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
 
 
+# What the cloud itself says, without a word of ours: by status, or by the hundred.
+_WORDS = {
+    403: ("forbidden", "Not allowed", "The cloud does not let this through."),
+    404: ("not-found", "Not found", "There is nothing at this address."),
+    413: ("too-large", "Too large", f"A body may have {_MAX_BODY} bytes."),
+    429: ("too-many-requests", "Too many requests", "All functions are busy. Please try again."),
+    503: ("temporarily-unavailable", "Please try again", "The local cloud did not answer."),
+    4: ("malformed", "The request cannot be read", "The cloud could not read this request."),
+    5: ("internal-error", "Something broke on our side", "The function failed; what `mercato up` prints says how."),
+}
+
+
 @dataclass(frozen=True)
 class Served:
-    """One request, as the operator wants to see it."""
+    """One request, as the operator wants to see it. `trouble` is what the cloud said where no function of ours did."""
 
     method: str
     path: str
     status: int
     seconds: float
     request_id: str
+    trouble: str = ""
 
 
 class Front:
@@ -56,8 +70,8 @@ class Front:
             auto_decompress=False, timeout=aiohttp.ClientTimeout(total=60), connector=aiohttp.TCPConnector(limit=64)
         )
         app = web.Application(client_max_size=_MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2, auto_decompress=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
@@ -68,7 +82,17 @@ class Front:
 
     async def _serve(self, request: web.Request) -> web.Response:
         started = time.monotonic()
-        body = await request.read()
+        answer, trouble = _in_our_words(await self._answer(request))
+        request_id = answer.headers.get("X-Request-Id", "-")
+        seconds = time.monotonic() - started
+        self._on_request(Served(request.method, request.path_qs, answer.status, seconds, request_id, trouble))
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return web.Response(status=413)
         answer = await self._forward(request, body)
         if answer.status in (403, 404) and "X-Request-Id" not in answer.headers:
             # Nobody of ours said this: the API may have been deployed anew, under another id.
@@ -76,9 +100,6 @@ class Front:
             if api != self._api:
                 self._api = api
                 answer = await self._forward(request, body)
-        request_id = answer.headers.get("X-Request-Id", "-")
-        seconds = time.monotonic() - started
-        self._on_request(Served(request.method, request.path_qs, answer.status, seconds, request_id))
         return answer
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
@@ -98,14 +119,24 @@ class Front:
                 )
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            problem = {
-                "type": "urn:mercato:problem:temporarily-unavailable",
-                "title": "Please try again",
-                "status": 503,
-                "detail": f"The local cloud did not answer: {type(error).__name__}.",
-            }
-            return web.Response(
-                status=503,
-                body=json.dumps(problem).encode(),
-                headers={"Content-Type": "application/problem+json", "Retry-After": "1"},
-            )
+            return web.Response(status=503, text=f"{type(error).__name__}: {error}")
+
+
+def _in_our_words(answer: web.Response) -> tuple[web.Response, str]:
+    """An error that is the emulator's own, or the front's, becomes a problem document with a request id."""
+    if answer.status < 400 or answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return answer, ""
+    said = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else ""
+    slug, title, detail = _WORDS.get(answer.status) or _WORDS[answer.status // 100]
+    request_id = answer.headers.get("x-amzn-requestid") or str(uuid.uuid4())
+    problem = {
+        "type": f"urn:mercato:problem:{slug}",
+        "title": title,
+        "status": answer.status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    headers = {"Content-Type": "application/problem+json", "X-Request-Id": request_id}
+    if answer.status in (429, 503):
+        headers["Retry-After"] = "1"
+    return web.Response(status=answer.status, body=json.dumps(problem).encode(), headers=headers), said

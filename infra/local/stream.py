@@ -36,6 +36,8 @@ class Stream:
             (f"{served.method:<6} ", "bold"), served.path, "  ", status, f"  {served.seconds * 1000:.0f} ms"
         )
         self._print("request", "blue", line, served.request_id)
+        if served.trouble:
+            self._print("trouble", "red", Text(served.trouble[:2000]), served.request_id)
 
     def follow(self, stack: Stack) -> None:
         for follower in (self._follow_events, self._follow_saga):

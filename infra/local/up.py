@@ -48,8 +48,10 @@ class LocalShop:
         processes.require_free(self.port, "the shop's API", "PORT")
         with self._step("starting the local cloud"):
             self.cloud.start()
-        with self._step("building the functions and their layer"):
+        with self._step("checking the template, building the functions and their layer"):
+            build.check_template(self.cloud.environment)
             build.sam_build(self.cloud.environment)
+            build.check_handlers()
         with self._step("deploying the template"):
             self.deploy()
         with self._step("registering the services, making the signing keys"):

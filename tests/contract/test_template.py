@@ -63,7 +63,7 @@ def test_each_handler_exists_and_its_import_needs_no_environment(name: str) -> N
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_has_a_sample_event(name: str) -> None:
-    assert (ROOT / "events" / f"{name}.json").exists()
+    assert (ROOT / "events" / f"{name}.json").exists(), f"write events/{name}.json, for `sam local invoke {name}`"
 
 
 def test_every_service_prefix_takes_all_methods_so_that_its_router_answers_404_and_405() -> None:

@@ -80,6 +80,53 @@ def test_an_api_deployed_anew_under_another_id_is_found(upstream: str) -> None:
     assert answer.status_code == 202
 
 
+def test_what_only_the_cloud_says_becomes_a_problem_with_a_request_id_and_is_shown(upstream: str) -> None:
+    served: list[Served] = []
+    front = open_front([f"{upstream}/old"], served)
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+    finally:
+        front.stop()
+
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+    assert '"path": "/old/api/orders"' in served[0].trouble
+
+
+@pytest.mark.parametrize("path", ["/api/%0a", "/api/products/%0d%0ax"])
+def test_an_address_with_a_line_break_goes_through(upstream: str, path: str) -> None:
+    front = open_front([f"{upstream}/new"], [])
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{front.port}{path}", content=b"{}")
+    finally:
+        front.stop()
+
+    assert answer.json()["path"] == "/new" + path
+
+
+def test_a_body_that_lies_about_its_encoding_is_passed_on_as_it_is(upstream: str) -> None:
+    front = open_front([f"{upstream}/new"], [])
+    try:
+        answer = httpx.post(
+            f"http://127.0.0.1:{front.port}/api/orders", content=b"{}", headers={"Content-Encoding": "gzip"}
+        )
+    finally:
+        front.stop()
+
+    assert answer.json()["body"] == "{}"
+
+
+def test_a_body_over_the_gateways_limit_is_413(upstream: str) -> None:
+    front = open_front([f"{upstream}/new"], [])
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1))
+    finally:
+        front.stop()
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:mercato:problem:too-large")
+
+
 def test_a_cloud_that_is_away_is_503_with_what_to_do() -> None:
     front = open_front(["http://127.0.0.1:9/new"], [])
     try:
