@@ -21,6 +21,9 @@ demo: setup ## Tell the shop's stories, good and bad, against a running shop
 replay: setup ## Place real orders: make replay FILE=<csv> LIMIT=<n> CONCURRENCY=<n>
 	@mercato replay $(FILE) --limit $(or $(LIMIT),300) --concurrency $(or $(CONCURRENCY),4)
 
+trace: setup ## Tell the whole story of a request: make trace ID=<request id>
+	@mercato trace $(or $(ID),$(error ID=<request id> is missing: the X-Request-Id of an answer))
+
 lint: setup ## Style, types, architecture, templates
 	ruff check . && ruff format --check .
 	mypy functions layers infra tests
@@ -41,4 +44,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay lint test lock deploy clean
+.PHONY: help setup up demo replay trace lint test lock deploy clean

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mercato.errors import TransientError
+from mercato.logs import log
 from notifications.domain import (
     CLAIM_LASTS,
     Contact,
@@ -95,6 +96,7 @@ def _send(
     except MailUncertain as error:
         raise TransientError(f"SES gave no answer, the claim stands: {error}") from error
     store.mark_sent(notification, until, now)
+    log.info("e-mail sent", extra={"kind": notification.kind, "user_id": notification.user_id})
 
 
 def list_notifications(

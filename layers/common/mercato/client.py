@@ -12,7 +12,7 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from mercato import aws, correlation, deadline
+from mercato import aws, deadline, outgoing
 from mercato.discovery import Registry
 from mercato.errors import Conflict, NotFound, TransientError
 
@@ -56,7 +56,8 @@ class ServiceClient:
         attempts = _ATTEMPTS if safe or method in _SAFE else 1
         for attempt in range(1, attempts + 1):
             try:
-                return self._once(method, path, body, user_id)
+                with outgoing.call(self.peer, method, path) as call:
+                    return self._once(method, path, body, user_id, call)
             except PeerRefused:
                 raise
             except PeerUnavailable:
@@ -65,15 +66,10 @@ class ServiceClient:
                 self._sleep(random.uniform(0, 0.1 * 2**attempt))
         raise AssertionError("unreachable")
 
-    def _once(self, method: str, path: str, body: Any, user_id: str) -> Any:
+    def _once(self, method: str, path: str, body: Any, user_id: str, call: outgoing.Call) -> Any:
         url = self._registry.find(self.peer) + path
         payload = b"" if body is None else json.dumps(body).encode()
-        work = correlation.current()
-        headers = {
-            "Content-Type": "application/json",
-            "X-Request-Id": work.correlation_id,
-            "Traceparent": correlation.next_hop(work.traceparent),
-        } | ({"X-User-Id": user_id} if user_id else {})
+        headers = {"Content-Type": "application/json"} | call.headers | ({"X-User-Id": user_id} if user_id else {})
         request = AWSRequest(method, url, data=payload, headers=headers)
         credentials = aws.session().get_credentials()
         if credentials is None:
@@ -84,6 +80,7 @@ class ServiceClient:
             answer = self._pool.request(method, url, body=payload, headers=dict(request.headers), timeout=timeout)
         except urllib3.exceptions.HTTPError as error:
             raise PeerUnavailable(f"{self.peer} {method} {path}: {error}") from error
+        call.status = answer.status
         return self._parse(method, path, answer)
 
     def _parse(self, method: str, path: str, answer: urllib3.BaseHTTPResponse) -> Any:

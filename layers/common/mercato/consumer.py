@@ -60,7 +60,7 @@ class Consumer:
         except Unprocessable as error:
             with correlation.bound(correlation.accept(None)):
                 return _to_dlq(record, "malformed", str(error))
-        work = correlation.accept(received.correlationid, received.traceparent, causation_id=received.id)
+        work = correlation.accept(received.correlationid, received.traceparent, received.id, received.tracestate)
         with correlation.bound(work):
             try:
                 self._dispatch(received)

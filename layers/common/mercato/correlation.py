@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import re
-import secrets
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from mercato import tracecontext
 
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{7,63}")
-# W3C Trace Context: version ff is forbidden, ids of only zeros are invalid.
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """`causation_id` is the id of the event or command that made us act; `traceparent` is W3C Trace Context."""
+    """The work under way, and what it belongs to.
+
+    `traceparent` is W3C Trace Context with our own span id, as it goes out; `parent_id` the span of who called us.
+    `causation_id` is the id of the event or command that made us act.
+    """
 
     correlation_id: str
     traceparent: str
     causation_id: str | None = None
+    parent_id: str | None = None
+    tracestate: str = ""
+    began: float = field(default_factory=time.monotonic, compare=False)
 
-    def as_dict(self) -> dict[str, str]:
-        found = {"correlation_id": self.correlation_id, "traceparent": self.traceparent}
-        return found | ({"causation_id": self.causation_id} if self.causation_id else {})
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    @property
+    def span_id(self) -> str:
+        return self.traceparent[36:52]
+
+    def as_dict(self) -> dict[str, str | int]:
+        """For a log line: the ids that make a tree of all lines, and how long the work has taken so far."""
+        ids = {
+            "correlation_id": self.correlation_id,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_id": self.parent_id,
+            "causation_id": self.causation_id,
+        }
+        elapsed = round((time.monotonic() - self.began) * 1000)
+        return {name: value for name, value in ids.items() if value} | {"elapsed_ms": elapsed}
 
 
 _current: ContextVar[Correlation | None] = ContextVar("mercato_correlation", default=None)
 
 
-def new_traceparent() -> str:
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-
-
 def next_hop(traceparent: str) -> str:
     """The same trace with a new parent id, for the call that goes out; a new trace where it is invalid."""
-    match = _TRACEPARENT.fullmatch(traceparent)
-    if not match or (traceparent.startswith("00-") and match[4]):
-        return new_traceparent()
-    return f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}"
+    parent = tracecontext.read_traceparent(traceparent)
+    trace_id, sampled = (parent.trace_id, parent.sampled) if parent else (tracecontext.new_trace_id(), True)
+    return tracecontext.write_traceparent(trace_id, tracecontext.new_span_id(), sampled=sampled)
 
 
-def accept(correlation_id: str | None, traceparent: str | None = None, causation_id: str | None = None) -> Correlation:
+def accept(
+    correlation_id: str | None,
+    traceparent: str | None = None,
+    causation_id: str | None = None,
+    tracestate: str | None = None,
+) -> Correlation:
     """What came in from outside, validated; what is missing or invalid is made anew."""
     valid = correlation_id is not None and _VALID_ID.fullmatch(correlation_id)
+    parent = tracecontext.read_traceparent(traceparent)
     return Correlation(
         correlation_id=correlation_id if valid and correlation_id else str(uuid.uuid4()),
         traceparent=next_hop(traceparent or ""),
         causation_id=causation_id,
+        parent_id=parent.span_id if parent else None,
+        # Of a trace that is not continued the state is worth nothing.
+        tracestate=tracecontext.read_tracestate(tracestate) if parent else "",
     )
 
 

@@ -46,6 +46,7 @@ class Event(BaseModel):
     correlationid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 def envelope(
@@ -70,7 +71,8 @@ def envelope(
         "traceparent": work.traceparent,
         "data": data.model_dump(mode="json"),
     }
-    return found | ({"causationid": work.causation_id} if work.causation_id else {})
+    optional = {"causationid": work.causation_id, "tracestate": work.tracestate}
+    return found | {name: value for name, value in optional.items() if value}
 
 
 def schema_id(model: type[EventModel]) -> str:

@@ -129,16 +129,22 @@ class App:
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        work = correlation.accept(headers.get("x-request-id"), headers.get("traceparent"))
+        work = correlation.accept(
+            headers.get("x-request-id"), headers.get("traceparent"), tracestate=headers.get("tracestate")
+        )
         with correlation.bound(work), deadline.of_invocation(context):
+            about: dict[str, Any] = {}
             try:
-                response = self._respond(read_request(event, headers))
+                request = read_request(event, headers)
+                about = {"method": request.method, "path": request.path, "user_id": request.caller.user_id}
+                response = self._respond(request)
             except (DomainError, TransientError) as error:
                 response = problem_of(error)
             except Exception:
                 # The last line of defence: the caller gets a clean 500 and the request id, the log gets all.
                 log.exception("request failed")
                 response = unexpected()
+            log.info("request", extra=about | {"status": response.status})
             return write_response(response, work.correlation_id)
 
     def _respond(self, request: Request) -> Response[Any]:
@@ -146,7 +152,6 @@ class App:
         _authorize(route, request.caller)
         arguments = _bind(route, request, path_parameters)
         result = route.function(**arguments)
-        log.info("request", extra={"method": request.method, "route": route.path, "user_id": request.caller.user_id})
         return result if isinstance(result, Response) else Response(result)
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]]:

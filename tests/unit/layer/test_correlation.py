@@ -76,10 +76,47 @@ def test_it_is_cleared_even_when_the_work_fails() -> None:
 
 
 def test_what_an_event_causes_names_it() -> None:
-    with bound(accept("request-0001")):
+    with bound(accept("request-0001")) as work:
         caused = correlation.caused_by("event-1")
-    assert caused.as_dict() == {
+    assert (caused.correlation_id, caused.traceparent) == ("request-0001", work.traceparent)
+    assert caused.causation_id == "event-1"
+
+
+def test_a_hop_knows_its_own_span_and_the_callers() -> None:
+    work = accept("request-0001", GOOD)
+    assert (work.trace_id, work.parent_id) == (TRACE, PARENT)
+    assert work.traceparent == f"00-{TRACE}-{work.span_id}-01"
+    assert work.span_id != PARENT
+
+
+def test_where_nothing_valid_came_in_there_is_no_parent() -> None:
+    work = accept("request-0001", f"00-{TRACE}-{'0' * 16}-01", tracestate="vendor=1")
+    assert work.parent_id is None
+    assert work.tracestate == "", "the state of a trace that ends here"
+    assert work.trace_id != TRACE
+
+
+def test_a_chain_of_hops_can_be_walked_back() -> None:
+    first = accept("request-0001")
+    second = accept("request-0001", first.traceparent)
+    third = accept("request-0001", second.traceparent, "event-1")
+    assert (first.parent_id, second.parent_id, third.parent_id) == (None, first.span_id, second.span_id)
+    assert first.trace_id == second.trace_id == third.trace_id
+    assert len({first.span_id, second.span_id, third.span_id}) == 3
+
+
+def test_a_log_line_says_which_span_of_which_trace_it_belongs_to() -> None:
+    work = accept("request-0001", GOOD, "event-1")
+    fields = work.as_dict()
+    assert isinstance(fields.pop("elapsed_ms"), int)
+    assert fields == {
         "correlation_id": "request-0001",
-        "traceparent": caused.traceparent,
+        "trace_id": TRACE,
+        "span_id": work.span_id,
+        "parent_id": PARENT,
         "causation_id": "event-1",
     }
+
+
+def test_a_line_without_a_parent_or_a_cause_names_none() -> None:
+    assert accept("request-0001").as_dict().keys() == {"correlation_id", "trace_id", "span_id", "elapsed_ms"}

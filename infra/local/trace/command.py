@@ -1,0 +1,37 @@
+"""`mercato trace <request id>`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from infra.local import state
+from infra.local.trace import telling
+from infra.local.trace.lines import lines_of
+from infra.local.trace.story import tell
+
+
+@click.command()
+@click.argument("request_id")
+@click.option("--json", "as_json", is_flag=True, help="The tree as JSON, with all ids.")
+def trace(request_id: str, as_json: bool) -> None:
+    """Tell the whole story of a request, from the functions' logs.
+
+    REQUEST_ID is the X-Request-Id of the answer; `mercato up` shows it behind each line. The tree goes from the HTTP
+    request through peers, events, their consumers and the saga's steps to the last e-mail. Ends with 1 where no
+    function has logged the id.
+    """
+    found = state.load()
+    lines = lines_of(state.client(found, "logs"), found.stack, request_id)
+    if not lines:
+        raise click.ClickException(
+            f"no function has logged the request id {request_id}: take it from the answer's X-Request-Id header "
+            "(an invalid id that was sent is replaced by a new one), and ask again in a moment if the request is new"
+        )
+    story = tell(lines)
+    if as_json:
+        click.echo(json.dumps({"request_id": request_id, "story": [node.as_dict() for node in story]}, indent=2))
+    else:
+        telling.show(Console(), request_id, story)
