@@ -65,13 +65,16 @@ def check_handlers() -> None:
         raise Trouble("a handler cannot be imported", done.stderr.strip()[-3000:])
 
 
-def localize(target: Path) -> Path:
-    """A copy of the build whose functions run as processes of this machine. Returns its template."""
+def localize(target: Path, endpoint: str = "") -> Path:
+    """A copy of the build whose functions run as processes of this machine. Returns its template.
+
+    `endpoint` is where they find AWS, if not at the cloud that runs them: a proxy in front of it.
+    """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
     template_path = target / "template.yaml"
     template = yaml.safe_load(template_path.read_text())
-    bootstrap = _bootstrap(BUILD / "CommonLayer" / "python", _runtime())
+    bootstrap = _bootstrap(BUILD / "CommonLayer" / "python", _runtime(), endpoint)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             _run_as_process(resource["Properties"], target, bootstrap)
@@ -87,13 +90,14 @@ def _run_as_process(properties: dict[str, Any], target: Path, bootstrap: str) ->
     path.chmod(0o755)
 
 
-def _bootstrap(layer: Path, runtime: Path) -> str:
+def _bootstrap(layer: Path, runtime: Path, endpoint: str) -> str:
+    aws = f"export AWS_ENDPOINT_URL={shlex.quote(endpoint)}\n" if endpoint else ""
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
 export PYTHONPATH="$LAMBDA_TASK_ROOT":{shlex.quote(str(layer))}:{shlex.quote(str(runtime))}
 export PYTHONPYCACHEPREFIX={shlex.quote(str(HOME / "pycache"))}
 unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
-exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
+{aws}exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
 """
 
 

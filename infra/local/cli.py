@@ -54,7 +54,13 @@ def main() -> None:
 @click.option("--port", default=3000, show_default=True, envvar="PORT", help="The shop's own port.")
 @click.option("--cloud-port", default=4566, show_default=True, envvar="CLOUD_PORT", help="The local cloud's port.")
 @click.option("--quiet", is_flag=True, help="Do not stream what happens.")
-def up(port: int, cloud_port: int, quiet: bool) -> None:
+@click.option(
+    "--faults",
+    default=0.0,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Throttle, reset or lose this share of the functions' AWS calls, such as 0.1, once the shop is open.",
+)
+def up(port: int, cloud_port: int, quiet: bool, faults: float) -> None:
     """Run the whole shop on this machine until Ctrl-C.
 
     Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
@@ -69,7 +75,7 @@ def up(port: int, cloud_port: int, quiet: bool) -> None:
 
     console = Console(highlight=False)
     stream = Stream(console)
-    shop = LocalShop(console, port, cloud_port)
+    shop = LocalShop(console, port, cloud_port, faults=faults)
     ended = threading.Event()
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -163,8 +169,13 @@ def contract() -> None:
     """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions."""
     from infra.local import contract as generated
     from infra.local.paths import ROOT
+    from infra.local.trouble import Trouble
 
-    for path in generated.write():
+    try:
+        changed = generated.write()
+    except Trouble as trouble:
+        raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
+    for path in changed:
         click.echo(f"wrote {path.relative_to(ROOT)}")
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from infra.local.compatibility import breaking_changes
 from infra.local.paths import ROOT
+from infra.local.trouble import Trouble
 from mercato.consumer import Consumer
 from mercato.events import EventModel, schema_id
 
@@ -62,20 +64,36 @@ def schema_of(model: type[EventModel]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": schema_id(model)} | schema
 
 
+def _schema_path(model: type[EventModel]) -> Path:
+    return SCHEMAS / f"{model.TYPE}.v{model.VERSION}.json"
+
+
 def files() -> dict[Path, str]:
     """Every generated file, and what it should hold."""
     found = {
-        SCHEMAS / f"{publication.model.TYPE}.v{publication.model.VERSION}.json": json.dumps(
-            schema_of(publication.model), indent=2
-        )
-        + "\n"
+        _schema_path(publication.model): json.dumps(schema_of(publication.model), indent=2) + "\n"
         for publication in publications()
     }
     return found | {EVENTS_PAGE: _page()}
 
 
+def breaking() -> list[str]:
+    """What the publishers' models would break of the schemas as they were last written, each with its event."""
+    return [
+        f"{path.stem}: {change}"
+        for publication in publications()
+        if (path := _schema_path(publication.model)).exists()
+        for change in breaking_changes(json.loads(path.read_text()), schema_of(publication.model))
+    ]
+
+
 def write() -> list[Path]:
-    """Writes what differs. Returns what was written or taken away."""
+    """Writes what differs. Returns what was written or taken away. Raises Trouble where a change breaks readers."""
+    if found := breaking():
+        raise Trouble(
+            "the events' readers would break: " + "; ".join(found),
+            "Keep the fields as they are, or publish a new VERSION of the event beside the old one.",
+        )
     wanted, changed = files(), []
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)

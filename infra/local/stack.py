@@ -60,13 +60,13 @@ class Stack:
             found[service["Name"]] = f"/_aws/lambda-url/{url.split('//')[1].split('.')[0]}"
         return found
 
-    def register_local_urls(self) -> None:
+    def register_local_urls(self, endpoint: str) -> None:
         """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
         registry = self.cloud.client("servicediscovery")
         paths = self.function_url_paths()
         for service in self._services():
             for instance in registry.list_instances(ServiceId=service["Id"])["Instances"]:
-                attributes = instance["Attributes"] | {"url": self.cloud.endpoint + paths[service["Name"]]}
+                attributes = instance["Attributes"] | {"url": endpoint + paths[service["Name"]]}
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
 
     def _services(self) -> list[dict[str, Any]]:

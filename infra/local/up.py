@@ -15,6 +15,7 @@ from rich.console import Console
 from infra.local import build, processes, state
 from infra.local.accounts import promote
 from infra.local.cloud import Cloud
+from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.paths import BUILD, HOME
 from infra.local.sam_local import register_peers, write_environment
@@ -34,9 +35,11 @@ class LocalShop:
     cloud_port: int = 4566
     on_request: Callable[[Served], None] = lambda served: None
     goods: list[Goods] = field(default_factory=list)
+    faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
+        self.proxy = FaultProxy(self.cloud) if self.faults else None
         self._front: Front | None = None
         self._steps = 0
 
@@ -48,6 +51,8 @@ class LocalShop:
         processes.require_free(self.port, "the shop's API", "PORT")
         with self._step("starting the local cloud"):
             self.cloud.start()
+            if self.proxy:
+                self.proxy.start()
         with self._step("checking the template, building the functions and their layer"):
             build.check_template(self.cloud.environment)
             build.sam_build(self.cloud.environment)
@@ -61,16 +66,20 @@ class LocalShop:
             self._front.start()
             self._require_health()
         with self._step("stocking the shelves"):
-            return self._seed(stack)
+            found = self._seed(stack)
+        if self.proxy:
+            self.proxy.inject(self.faults)
+        return found
 
     def deploy(self) -> None:
-        build.sam_deploy(build.localize(HOME / f"deploy-{self.cloud_port}"), self.cloud, STACK)
+        template = build.localize(HOME / f"deploy-{self.cloud_port}", self.proxy.endpoint if self.proxy else "")
+        build.sam_deploy(template, self.cloud, STACK)
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
         stack = Stack.read(self.cloud)
         stack.answer_as_the_template_says(BUILD / "template.yaml")
-        stack.register_local_urls()
+        stack.register_local_urls(self.proxy.endpoint if self.proxy else self.cloud.endpoint)
         stack.make_signing_keys()
         register_peers(stack)
         write_environment(stack)
@@ -80,6 +89,8 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
+        if self.proxy:
+            self.proxy.stop()
         self.cloud.stop()
         with contextlib.suppress(FileNotFoundError):
             if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:

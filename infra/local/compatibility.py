@@ -1,0 +1,79 @@
+"""Which changes of a published event's schema break who reads it.
+
+A publisher may say more, and promise more. What it must not do under the same version: leave out a field or make it
+optional, or send a value that the old schema did not allow. Such a change is a new VERSION, published beside the old.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+_NARROWER = {("number", "integer")}
+
+
+def breaking_changes(old: Schema, new: Schema) -> list[str]:
+    """Each as `field: what changed`; empty where whoever reads the old can read the new."""
+    return list(_compare("", old, new, old.get("$defs", {}), new.get("$defs", {})))
+
+
+def _compare(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
+    was, now = _alternatives(old, olds), _alternatives(new, news)
+    if len(was) == len(now) == 1:
+        yield from _compare_one(path, was[0], now[0], olds, news)
+        return
+    for kind in now:
+        if all(any(_compare_one(path, one, kind, olds, news)) for one in was):
+            yield f"{path or 'data'}: may now be {_describe(kind)}"
+
+
+def _compare_one(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
+    where = path or "data"
+    if old.get("type") != new.get("type") and (old.get("type"), new.get("type")) not in _NARROWER:
+        yield f"{where}: {_describe(old)} became {_describe(new)}"
+        return
+    if "format" in old and old["format"] != new.get("format"):
+        yield f"{where}: format {old['format']} became {new.get('format', 'any')}"
+    allowed, sent = _values(old), _values(new)
+    if allowed is not None and sent is None:
+        yield f"{where}: may now be anything, not only {', '.join(sorted(allowed))}"
+    elif allowed is not None and sent is not None and not sent <= allowed:
+        yield f"{where}: may now be {', '.join(sorted(sent - allowed))}"
+    for inner in ("items", "additionalProperties"):
+        if isinstance(old.get(inner), Mapping) and isinstance(new.get(inner), Mapping):
+            yield from _compare(f"{path}[]", old[inner], new[inner], olds, news)
+    yield from _compare_properties(path, old, new, olds, news)
+
+
+def _compare_properties(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
+    found = new.get("properties", {})
+    for name, schema in old.get("properties", {}).items():
+        inner = f"{path}.{name}" if path else name
+        if name not in found:
+            yield f"{inner}: removed"
+            continue
+        if name in old.get("required", ()) and name not in new.get("required", ()):
+            yield f"{inner}: may now be missing"
+        yield from _compare(inner, schema, found[name], olds, news)
+
+
+def _alternatives(schema: Schema, definitions: Schema) -> list[Schema]:
+    """The schema itself, or each of its anyOf; references followed."""
+    while "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" not in schema:
+        return [schema]
+    return [found for one in schema["anyOf"] for found in _alternatives(one, definitions)]
+
+
+def _values(schema: Schema) -> set[str] | None:
+    """The values that it allows, as JSON; None where it lists none."""
+    if "const" in schema:
+        return {json.dumps(schema["const"])}
+    return {json.dumps(value) for value in schema["enum"]} if "enum" in schema else None
+
+
+def _describe(schema: Schema) -> str:
+    return str(schema.get("title") if schema.get("type") == "object" else schema.get("type", "anything"))

@@ -1,0 +1,128 @@
+"""The fault proxy: microburst between the functions and the local cloud, so that AWS answers them as on a bad day.
+
+Of every ten faults, five are throttles (the code that each service uses), three are connections reset before the call
+is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from infra.local import processes
+from infra.local.cloud import Cloud
+from infra.local.paths import HOME
+from infra.local.trouble import Trouble
+
+_THROTTLES = {
+    "dynamodb": "ThrottlingException",
+    "sqs": "ThrottlingException",
+    "events": "ThrottlingException",
+    "stepfunctions": "ThrottlingException",
+    "ssm": "ThrottlingException",
+    "secretsmanager": "ThrottlingException",
+    "servicediscovery": "RequestLimitExceeded",
+    "ses": "TooManyRequestsException",
+    "lambda": "TooManyRequestsException",  # the calls to peers
+}
+_SHARES = {"throttle": 0.5, "reset": 0.3, "lost": 0.2}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What went through the proxy: all calls, and the faults by kind."""
+
+    calls: int
+    faults: Mapping[str, int]
+    by_service: Mapping[str, tuple[int, int]]
+
+    @property
+    def injected(self) -> int:
+        return sum(self.faults.values())
+
+
+class FaultProxy:
+    """One microburst process. It lets everything pass until `inject`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._log = HOME / f"faults-{cloud.port}.log"
+        self._pid_file = HOME / f"faults-{cloud.port}.pid"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint = ""
+
+    def start(self) -> None:
+        processes.kill_leftover(self._pid_file, "microburst")
+        port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "microburst", "--port", str(port), "--upstream", self._cloud.endpoint]
+        self._process = processes.start(command, self._cloud.environment, self._log, self._pid_file)
+        if not processes.wait_until(self._answers, 20):
+            raise Trouble("the fault proxy did not start", f"Its log: {self._log}")
+
+    def inject(self, rate: float) -> None:
+        """Give this share of all calls a fault from now on; 0 ends it."""
+        self._ask("POST", "rules", rules(rate))
+
+    def counts(self) -> Counts:
+        found = self._ask("GET", "stats")
+        kinds: Counter[str] = Counter()
+        for rule in found["by_rule"]:
+            kinds[_kind(rule["describe"])] += rule["fired"]
+        services = {one["service"]: (one["requests"], one["faulted"]) for one in found["by_service"]}
+        return Counts(found["requests"]["total"], kinds, services)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            processes.stop(self._process)
+            self._process = None
+        self._pid_file.unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._ask("GET", "health"))
+        except httpx.HTTPError:
+            return False
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = httpx.request(method, f"{self.endpoint}/_microburst/{path}", json=body, timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def rules(rate: float) -> list[dict[str, Any]]:
+    """microburst takes the first rule that fires, so each later one only sees what the earlier have let pass."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"a rate of faults is from 0 to below 1, not {rate}")
+    if rate == 0:
+        return []
+    lost, reset, throttle = (rate * _SHARES[kind] for kind in ("lost", "reset", "throttle"))
+    return [
+        {"service": "*", "probability": lost, "response": {"abort_bytes": 0}},
+        {"service": "*", "probability": reset / (1 - lost), "reset": True},
+        *(
+            {"service": service, "probability": throttle / (1 - lost - reset), "error": {"code": code, "status": status}}
+            for service, code in _THROTTLES.items()
+            for status in (429 if code.startswith("TooMany") else 400,)
+        ),
+    ]
+
+
+def _kind(action: str) -> str:
+    if action.startswith("error:"):
+        return "throttle"
+    return "reset" if action == "reset" else "lost"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
