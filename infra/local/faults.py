@@ -21,6 +21,7 @@ from infra.local.cloud import Cloud
 from infra.local.paths import HOME
 from infra.local.trouble import Trouble
 
+_MODULE = "infra.local.fault_proxy"
 _THROTTLES = {
     "dynamodb": "ThrottlingException",
     "sqs": "ThrottlingException",
@@ -59,10 +60,10 @@ class FaultProxy:
         self.endpoint = ""
 
     def start(self) -> None:
-        processes.kill_leftover(self._pid_file, "microburst")
+        processes.kill_leftover(self._pid_file, _MODULE)
         port = _free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "microburst", "--port", str(port), "--upstream", self._cloud.endpoint]
+        command = [sys.executable, "-m", _MODULE, str(port), self._cloud.endpoint]
         self._process = processes.start(command, self._cloud.environment, self._log, self._pid_file)
         if not processes.wait_until(self._answers, 20):
             raise Trouble("the fault proxy did not start", f"Its log: {self._log}")
@@ -108,7 +109,11 @@ def rules(rate: float) -> list[dict[str, Any]]:
         {"service": "*", "probability": lost, "response": {"abort_bytes": 0}},
         {"service": "*", "probability": reset / (1 - lost), "reset": True},
         *(
-            {"service": service, "probability": throttle / (1 - lost - reset), "error": {"code": code, "status": status}}
+            {
+                "service": service,
+                "probability": throttle / (1 - lost - reset),
+                "error": {"code": code, "status": status},
+            }
             for service, code in _THROTTLES.items()
             for status in (429 if code.startswith("TooMany") else 400,)
         ),

@@ -1,4 +1,4 @@
-"""A call that goes out to a peer: a span of its own, the headers that carry it, and a log line that says how it went."""
+"""A call that goes out to a peer: a span of its own, the headers for it, and a log line of how it went."""
 
 from __future__ import annotations
 

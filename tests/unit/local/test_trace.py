@@ -1,0 +1,195 @@
+"""The story of a request, from made-up log lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from infra.local.trace import telling
+from infra.local.trace.lines import Line, function_of, lines_of, read_line
+from infra.local.trace.story import Kind, Node, tell
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def line(ms: int, function: str, message: str, span: str, parent: str = "", **fields: Any) -> Line:
+    ids = {"correlation_id": "request-0001", "trace_id": TRACE, "span_id": span}
+    ids |= {"parent_id": parent} if parent else {}
+    service = {"service": function.lower(), "level": "INFO", "message": message}
+    return Line(NOON + timedelta(milliseconds=ms), function, ids | service | fields)
+
+
+STORY = [
+    line(40, "Products", "request", "b", "call-1", method="POST", path="/api/products/lookup", status=200),
+    line(50, "Orders", "peer called", "a", peer="products", method="POST", path="/l", call_id="call-1", status=200),
+    line(60, "Orders", "request", "a", "from-outside", method="POST", path="/api/orders", status=202, elapsed_ms=60),
+    line(90, "Relay", "event published", "a", event_id="e1", event_type="order.created", subject="o1"),
+    line(120, "Carts", "event consumed", "c", "a", causation_id="e1", event_type="order.created", elapsed_ms=5),
+    line(130, "Orders", "event consumed", "d", "a", causation_id="e1", event_type="order.created", elapsed_ms=5),
+    line(200, "Payments", "saga step refused", "s", "d", task="AuthorizePayment", reason="declined", elapsed_ms=20),
+    line(230, "Relay", "event published", "s", event_id="e2", event_type="payment.failed", subject="p1"),
+    line(260, "Notifications", "e-mail sent", "n", "s", causation_id="e2", kind="payment_failed", user_id="u1"),
+    line(270, "Notifications", "event consumed", "n", "s", causation_id="e2", event_type="payment.failed"),
+]
+
+
+def outline(node: Node) -> Any:
+    return (f"{node.kind} {node.what}", [outline(child) for child in node.children])
+
+
+def test_a_story_is_one_tree_from_the_request_to_the_last_mail() -> None:
+    (root,) = tell(STORY)
+
+    assert outline(root) == (
+        "request POST /api/orders",
+        [
+            ("call products: POST /l", [("request POST /api/products/lookup", [])]),
+            (
+                "event order.created o1",
+                [
+                    ("consumer carts hears order.created", []),
+                    (
+                        "consumer orders hears order.created",
+                        [
+                            (
+                                "step AuthorizePayment",
+                                [
+                                    (
+                                        "event payment.failed p1",
+                                        [
+                                            (
+                                                "consumer notifications hears payment.failed",
+                                                [("e-mail payment_failed to user u1", [])],
+                                            )
+                                        ],
+                                    )
+                                ],
+                            )
+                        ],
+                    ),
+                ],
+            ),
+        ],
+    )
+
+
+def test_each_part_says_when_it_began_how_long_it_took_and_how_it_ended() -> None:
+    (root,) = tell(STORY)
+    parts = {node.what: node for node in root.walk()}
+
+    assert (root.at, root.duration_ms, root.result, root.ok) == (NOON, 60, "202", True)
+    step = parts["AuthorizePayment"]
+    assert (step.at, step.ok) == (NOON + timedelta(milliseconds=180), False)
+    assert step.result == "saga step refused: declined"
+    assert root.ids == {"trace_id": TRACE, "parent_id": "from-outside", "span_id": "a"}
+
+
+def test_the_order_of_the_lines_does_not_matter() -> None:
+    assert [outline(root) for root in tell(STORY[::-1])] == [outline(root) for root in tell(STORY)]
+
+
+def test_each_attempt_on_an_event_stands_below_it() -> None:
+    again = line(500, "Carts", "event consumed", "c2", "a", causation_id="e1", event_type="order.created")
+    failed = line(
+        110, "Carts", "event will be retried", "c1", "a", causation_id="e1", event_type="order.created", reason="away"
+    )
+    (root,) = tell([*STORY[2:4], failed, again])
+
+    (event,) = root.children
+    assert [(child.ok, child.result) for child in event.children] == [
+        (False, "event will be retried: away"),
+        (True, ""),
+    ]
+
+
+def test_a_peer_that_does_not_answer_is_a_call_that_is_not_well() -> None:
+    down = line(
+        50, "Orders", "peer called", "a", peer="products", method="GET", path="/x", call_id="k", reason="refused"
+    )
+    (root,) = tell([down, line(60, "Orders", "request", "a", method="POST", path="/api/orders", status=503)])
+
+    (call,) = root.children
+    assert (call.ok, call.result) == (False, "refused")
+    assert not root.ok
+
+
+def test_what_has_lost_its_parent_is_told_all_the_same() -> None:
+    roots = tell([line(10, "Carts", "event consumed", "x", "unknown", causation_id="gone", event_type="order.created")])
+
+    assert [outline(root) for root in roots] == [("consumer carts hears order.created", [])]
+
+
+def test_other_lines_are_notes_of_the_work_they_belong_to() -> None:
+    warning = line(55, "Orders", "no instance is healthy, using all", "a", peer="products")
+    (root,) = tell([warning, STORY[2]])
+
+    assert root.notes == ["info: no instance is healthy, using all · products"]
+
+
+def test_an_event_that_was_published_twice_is_told_once_at_its_first_time() -> None:
+    twice = line(400, "Relay", "event published", "a", event_id="e1", event_type="order.created", subject="o1")
+    (root,) = tell([STORY[2], STORY[3], twice])
+
+    assert [(child.what, child.at) for child in root.children] == [
+        ("order.created o1", NOON + timedelta(milliseconds=90))
+    ]
+
+
+def test_the_told_tree_names_everything_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    telling.show(Console(width=200), "request-0001", tell(STORY))
+
+    told = capsys.readouterr().out
+    wanted = ["POST /api/orders", "products: POST", "order.created", "AuthorizePayment", "payment_failed to user u1"]
+    places = [told.index(text) for text in wanted]
+    assert places == sorted(places)
+    assert "6 hops, 2 requests, 1 saga steps, 2 events, 1 e-mails, 1 not well; 0.270 s from first to last" in told
+
+
+def test_the_json_holds_every_id() -> None:
+    (root,) = tell(STORY)
+
+    found = root.as_dict()
+    assert found["span_id"] == "a"
+    assert [child["kind"] for child in found["children"]] == [Kind.CALL, Kind.EVENT]
+    assert found["children"][0]["children"][0]["parent_id"] == "call-1"
+    assert found["children"][1]["event_id"] == "e1"
+
+
+@pytest.mark.parametrize("text", ["START RequestId: 1", "[]", "{}", '"x"', '{"timestamp": 1}', '{"timestamp": "noon"}'])
+def test_what_is_not_a_line_of_ours_is_passed_over(text: str) -> None:
+    assert read_line(text, "OrdersApi") is None
+
+
+def test_a_function_has_its_logical_name() -> None:
+    assert function_of("/aws/lambda/mercato-OrdersApi-1F2E3D", "mercato") == "OrdersApi"
+
+
+class Pages:
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self.pages = pages
+
+    def paginate(self, **_: Any) -> tuple[dict[str, Any], ...]:
+        return self.pages
+
+
+class Logs:
+    """Two groups; the pattern finds the id anywhere in a line, as CloudWatch does."""
+
+    def get_paginator(self, operation: str) -> Pages:
+        if operation == "describe_log_groups":
+            return Pages(*({"logGroups": [{"logGroupName": f"/aws/lambda/shop-{name}-1"}]} for name in ("A", "B")))
+        told = '{"timestamp": "2026-11-22T12:00:00.000+00:00", "correlation_id": "%s", "reason": "request-0001"}'
+        return Pages({"events": [{"message": told % "request-0001"}]}, {"events": [{"message": told % "request-0002"}]})
+
+
+def test_only_the_lines_of_this_request_are_taken_from_every_group_and_page() -> None:
+    found = lines_of(Logs(), "shop", "request-0001")
+
+    assert [(one.function, one.text("correlation_id")) for one in found] == [
+        ("A", "request-0001"),
+        ("B", "request-0001"),
+    ]
