@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from mercato import correlation, tracecontext
 from mercato.errors import TransientError
@@ -28,9 +29,9 @@ def call(peer: str, method: str, path: str) -> Iterator[Call]:
     parent = tracecontext.read_traceparent(traceparent)
     headers = {"X-Request-Id": work.correlation_id, "Traceparent": traceparent}
     made = Call(headers | ({"Tracestate": work.tracestate} if work.tracestate else {}))
-    about = {"peer": peer, "method": method, "path": path, "call_id": parent.span_id if parent else ""}
+    about: dict[str, Any] = {"peer": peer, "method": method, "path": path, "call_id": parent.span_id if parent else ""}
     began = time.monotonic()
-    reason = {}
+    reason: dict[str, Any] = {}
     try:
         yield made
     except TransientError as error:

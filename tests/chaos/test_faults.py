@@ -1,0 +1,125 @@
+"""The shop on a bad day: a tenth of all AWS calls fail, a peer is down, and in the end every penny and unit is where it
+belongs. Run with `make chaos`; it takes some minutes, and prints what was done to the shop and what became of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from infra.local import state
+from infra.local.faults import FaultProxy
+from infra.local.paths import ROOT
+from infra.local.replay.rows import COLUMNS
+from infra.local.shop import Session, Shop, poll
+from infra.local.stack import Stack
+from infra.local.up import LocalShop
+from tests.chaos.outage import Outage
+from tests.e2e.conftest import free_port
+
+INVOICES = 40
+RATE = 0.10
+
+
+@pytest.fixture(scope="module")
+def invoices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty invoices of one to four lines, of twelve articles and eight customers: the same in every run."""
+    draw = random.Random(20261122)
+    path = tmp_path_factory.mktemp("invoices") / "invoices.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        for number in range(INVOICES):
+            for article in draw.sample(range(12), draw.randint(1, 4)):
+                price, customer = f"{article + 1}.25", f"{17000 + number % 8}"
+                quantity = draw.randint(1, 9)
+                day = "2010-12-01 08:26:00"
+                rows.writerow([536000 + number, f"A{article}", f"Thing {article}", quantity, day, price, customer, ""])
+    return path
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
+    os.environ["MERCATO_STATE"] = str(tmp_path_factory.mktemp("shop") / "state.json")
+    shop = LocalShop(Console(stderr=True), free_port(), free_port(), faults=RATE)
+    try:
+        shop.start()
+        yield shop
+    finally:
+        shop.stop()
+        del os.environ["MERCATO_STATE"]
+
+
+@pytest.fixture(scope="module")
+def proxy(running: LocalShop) -> FaultProxy:
+    assert running.proxy is not None
+    return running.proxy
+
+
+@pytest.fixture(scope="module")
+def stack(running: LocalShop) -> Stack:
+    return Stack.read(running.cloud)
+
+
+def test_the_books_balance_after_a_bad_day(running: LocalShop, stack: Stack, proxy: FaultProxy, invoices: Path) -> None:
+    outage = Outage(running.cloud.client("lambda"), stack.functions["ProductsApi"], after=8, enough=6)
+    running.on_request = outage.see
+    before = proxy.counts()
+
+    told = subprocess.run(
+        [Path(sys.executable).parent / "mercato", "replay", invoices, "--limit", str(INVOICES), "--concurrency", "4"],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "140"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+    after = proxy.counts()
+    calls, injected = after.calls - before.calls, after.injected - before.injected
+    print(told.stdout)  # noqa: T201
+    print(f"{calls} AWS calls, {injected} faults ({injected / calls:.1%}): {dict(after.faults)}")  # noqa: T201
+    print(f"products was down; POST /api/orders then: {dict(outage.during)}; in all: {dict(outage.answers)}")  # noqa: T201
+    assert told.returncode == 0, told.stderr[-3000:]
+    assert "The books balance." in told.stdout
+    assert outage.state == "over", "the peer was never down"
+    assert outage.during[503] >= 6
+    assert injected / calls > RATE / 2
+    assert min(after.faults[kind] for kind in ("throttle", "reset", "lost")) > 0
+
+
+def test_the_dashboard_does_without_the_peer_that_is_down(running: LocalShop, stack: Stack, proxy: FaultProxy) -> None:
+    proxy.inject(0)
+    functions, name = running.cloud.client("lambda"), stack.functions["NotificationsApi"]
+    found = state.load()
+    shop = Shop(found.base_url)
+    customer = shop.login(found.customer.email, found.customer.password)
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        dashboard = customer.get("/dashboard")
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+        proxy.inject(RATE)
+
+    assert dashboard["unread_notifications"] == {"unavailable": True}
+    assert dashboard["user"]["email"] == found.customer.email
+    assert is_whole_again(customer)
+    shop.close()
+
+
+def is_whole_again(customer: Session) -> bool:
+    """Once the peer is back, its part comes back."""
+    found = poll(
+        lambda: customer.get("/dashboard"),
+        lambda dashboard: isinstance(dashboard["unread_notifications"], int),
+        what="notifications is back",
+        within=120,
+    )
+    return bool(found)

@@ -1,0 +1,91 @@
+"""`mercato trace` on the running shop: from one request id to the whole story."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.local.shop import Session, poll
+from infra.local.state import State
+
+MERCATO = Path(sys.executable).parent / "mercato"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+
+
+def trace(request_id: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [MERCATO, "trace", request_id, *options], env=dict(os.environ), capture_output=True, text=True, timeout=60
+    )
+
+
+def story_of(request_id: str) -> list[dict[str, Any]]:
+    told = trace(request_id, "--json")
+    found: list[dict[str, Any]] = json.loads(told.stdout)["story"] if told.returncode == 0 else []
+    return found
+
+
+def walk(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [found for node in nodes for found in [node, *walk(node["children"])]]
+
+
+def is_told(story: list[dict[str, Any]]) -> bool:
+    """The last that happens to an order by itself."""
+    return any(node["what"].startswith("order.delivered") for node in walk(story))
+
+
+def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
+    shop_state: State, customer: Session
+) -> None:
+    request_id = f"e2e-{uuid.uuid4()}"
+    product = customer.get("/products", q="lamp")["items"][0]
+    answer = httpx.post(
+        f"{shop_state.base_url}/api/orders",
+        headers={
+            "Authorization": f"Bearer {customer._fresh_token()}",
+            "Idempotency-Key": request_id,
+            "X-Request-Id": request_id,
+            "Traceparent": f"00-{TRACE}-{PARENT}-01",
+        },
+        json={
+            "lines": [{"product_id": product["product_id"], "quantity": 1, "unit_price": product["price"]}],
+            "payment_token": "tok_ok",
+            "shipping_address": {"name": "C", "line1": "1 Quay", "city": "Leith", "postcode": "EH6", "country": "GB"},
+        },
+        timeout=30,
+    )
+    assert (answer.status_code, answer.headers["X-Request-Id"]) == (202, request_id)
+
+    story = poll(lambda: story_of(request_id), is_told, what="the story is whole", within=90)
+
+    (root,) = story
+    nodes = walk(story)
+    assert (root["what"], root["result"], root["parent_id"]) == ("POST /api/orders", "202", PARENT)
+    assert {node["trace_id"] for node in nodes} == {TRACE}
+    assert [node["what"] for node in nodes if node["kind"] == "step"] == [
+        "ReserveInventory",
+        "AuthorizePayment",
+        "ConfirmOrder",
+        "CapturePayment",
+    ]
+    mails = {node["what"].partition(" ")[0] for node in nodes if node["kind"] == "e-mail"}
+    assert mails == {"order_confirmed", "receipt", "order_shipped"}
+    (call,) = [node for node in nodes if node["kind"] == "call"]
+    assert [(peer["what"], peer["parent_id"]) for peer in call["children"]] == [
+        ("POST /api/products/lookup", call["call_id"])
+    ]
+    assert f"{request_id}  " in trace(request_id).stdout
+
+
+def test_an_unknown_id_is_said_to_be_unknown(shop_state: State) -> None:
+    told = trace("nobody-ever-sent-this")
+
+    assert told.returncode == 1
+    assert "no function has logged the request id nobody-ever-sent-this" in told.stderr
