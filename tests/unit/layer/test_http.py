@@ -385,6 +385,16 @@ def test_a_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert (line.__dict__["status"], line.__dict__["problem"]) == (409, "out-of-tea")
 
 
+@pytest.mark.parametrize(("kind", "status"), [("conflict", 409), ("bug", 500)])
+def test_every_answer_is_one_log_line_with_what_was_asked(
+    kind: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        call("GET", f"/api/errors/{kind}")
+    (line,) = [found.__dict__ for found in caplog.records if found.message == "request"]
+    assert (line["method"], line["path"], line["status"]) == ("GET", f"/api/errors/{kind}", status)
+
+
 def test_answers_may_be_lists_of_views_and_hold_times() -> None:
     assert call("GET", "/api/values/views")[1] == [{"name": "a", "count": 1}]
     assert call("GET", "/api/values/time")[1] == {"at": "2026-11-22T00:00:00Z"}
