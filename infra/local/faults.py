@@ -52,10 +52,10 @@ class Counts:
 class FaultProxy:
     """One microburst process. It lets everything pass until `inject`."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, name: str = "faults") -> None:
         self._cloud = cloud
-        self._log = HOME / f"faults-{cloud.port}.log"
-        self._pid_file = HOME / f"faults-{cloud.port}.pid"
+        self._log = HOME / f"{name}-{cloud.port}.log"
+        self._pid_file = HOME / f"{name}-{cloud.port}.pid"
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint = ""
 
@@ -71,6 +71,10 @@ class FaultProxy:
     def inject(self, rate: float) -> None:
         """Give this share of all calls a fault from now on; 0 ends it."""
         self._ask("POST", "rules", rules(rate))
+
+    def cut(self) -> None:
+        """Reset every connection: whoever is behind this proxy is down, until `inject`."""
+        self._ask("POST", "rules", [{"service": "*", "reset": True}])
 
     def counts(self) -> Counts:
         found = self._ask("GET", "stats")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,16 @@ class Stack:
             found[service["Name"]] = f"/_aws/lambda-url/{url.split('//')[1].split('.')[0]}"
         return found
 
-    def register_local_urls(self, endpoint: str) -> None:
-        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place."""
+    def register_local_urls(self, endpoint: str, only: Collection[str] = ()) -> None:
+        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place.
+
+        `endpoint` is the cloud, or a proxy in front of it; `only` names some services, where not all are meant.
+        """
         registry = self.cloud.client("servicediscovery")
         paths = self.function_url_paths()
         for service in self._services():
+            if only and service["Name"] not in only:
+                continue
             for instance in registry.list_instances(ServiceId=service["Id"])["Instances"]:
                 attributes = instance["Attributes"] | {"url": endpoint + paths[service["Name"]]}
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
