@@ -27,8 +27,9 @@ def trace(request_id: str, as_json: bool) -> None:
     lines = lines_of(state.client(found, "logs"), found.stack, request_id)
     if not lines:
         raise click.ClickException(
-            f"no function has logged the request id {request_id}: take it from the answer's X-Request-Id header "
-            "(an invalid id that was sent is replaced by a new one), and ask again in a moment if the request is new"
+            f"no function has logged the request id {request_id}. Take it from the answer's X-Request-Id header, as an "
+            "invalid id that was sent is replaced; ask again in a moment if the request is new. What the gateway itself "
+            "answered (no token, no such route, too fast) has reached no function."
         )
     story = tell(lines)
     if as_json:
