@@ -28,7 +28,7 @@ def trace(request_id: str, as_json: bool) -> None:
     if not lines:
         raise click.ClickException(
             f"no function has logged the request id {request_id}. Take it from the X-Request-Id of the answer: an "
-            "invalid id that was sent is replaced. Ask again in a moment if the request is new. What the gateway itself "
+            "invalid id that was sent is replaced. Ask again in a moment if it is new. What the gateway itself "
             "answered (no token, no such route, too fast) has reached no function."
         )
     story = tell(lines)
