@@ -22,16 +22,18 @@ from infra.local.paths import HOME
 from infra.local.trouble import Trouble
 
 _MODULE = "infra.local.fault_proxy"
+# Service → the code and status by which it says "too fast".
 _THROTTLES = {
-    "dynamodb": "ThrottlingException",
-    "sqs": "ThrottlingException",
-    "events": "ThrottlingException",
-    "stepfunctions": "ThrottlingException",
-    "ssm": "ThrottlingException",
-    "secretsmanager": "ThrottlingException",
-    "servicediscovery": "RequestLimitExceeded",
-    "ses": "TooManyRequestsException",
-    "lambda": "TooManyRequestsException",  # the calls to peers
+    "dynamodb": ("ThrottlingException", 400),
+    # SQS's own code would get a namespace from microburst that AWS does not send, and boto would not know it.
+    "sqs": ("ServiceUnavailable", 503),
+    "events": ("ThrottlingException", 400),
+    "stepfunctions": ("ThrottlingException", 400),
+    "ssm": ("ThrottlingException", 400),
+    "secretsmanager": ("ThrottlingException", 400),
+    "servicediscovery": ("RequestLimitExceeded", 400),
+    "ses": ("TooManyRequestsException", 429),
+    "lambda": ("TooManyRequestsException", 429),  # the calls to peers
 }
 _SHARES = {"throttle": 0.5, "reset": 0.3, "lost": 0.2}
 
@@ -118,8 +120,7 @@ def rules(rate: float) -> list[dict[str, Any]]:
                 "probability": throttle / (1 - lost - reset),
                 "error": {"code": code, "status": status},
             }
-            for service, code in _THROTTLES.items()
-            for status in (429 if code.startswith("TooMany") else 400,)
+            for service, (code, status) in _THROTTLES.items()
         ),
     ]
 
