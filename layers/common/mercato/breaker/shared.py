@@ -1,0 +1,43 @@
+"""The circuits of the function that runs: kept in the table that CIRCUITS_TABLE names."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import afterwards, config, metrics
+from mercato.breaker.breaker import Breaker
+from mercato.breaker.circuits import Circuits
+from mercato.breaker.policy import Policy
+from mercato.breaker.store import DynamoStore
+
+
+@dataclass(frozen=True)
+class Settings:
+    circuits_table: str
+
+
+@functools.cache
+def circuits() -> Circuits:
+    """Read again, when due, at the end of each invocation, and its metrics written."""
+    found = Circuits(DynamoStore(config.load(Settings).circuits_table))
+    afterwards.run_each_time(_finish)
+    return found
+
+
+@functools.cache
+def breaker_for(name: str, policy: Policy) -> Breaker:
+    """The sandbox's one breaker of that name. Made at first use: only used circuits are read."""
+    return Breaker(name, policy, circuits())
+
+
+def reset() -> None:
+    """Forget all circuits: for tests, and after a SnapStart restore."""
+    breaker_for.cache_clear()
+    circuits.cache_clear()
+    afterwards.forget(_finish)
+
+
+def _finish() -> None:
+    circuits().refresh_due()
+    metrics.flush()
