@@ -22,9 +22,11 @@ def of_invocation(context: Any) -> Iterator[None]:
     token = _ends_at.set(time.monotonic() + remaining() / 1000 if remaining else None)
     try:
         yield
-        afterwards.run()
     finally:
-        _ends_at.reset(token)
+        try:
+            afterwards.run()
+        finally:
+            _ends_at.reset(token)
 
 
 @contextmanager

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from mercato import deadline, metrics
-from mercato.breaker import transitions
+from mercato.breaker import alone, transitions
 from mercato.breaker.circuits import Circuits
 from mercato.breaker.errors import CircuitOpen
 from mercato.breaker.evidence import Streak
@@ -18,37 +16,10 @@ from mercato.breaker.policy import Outcome, Policy
 from mercato.breaker.state import CLOSED, State, Status
 from mercato.breaker.store import Store
 from mercato.breaker.timing import Timer
+from mercato.breaker.view import Kind, Ticket, View
 from mercato.logs import log
 
 _MOST_DENIALS = 3  # a refused sandbox doubles its wait so often
-
-
-class Kind(Enum):
-    """Why a call was admitted, and so what its outcome is good for."""
-
-    COUNTED = auto()
-    VOTE = auto()
-    PROBE = auto()
-    PROBE_ALONE = auto()
-    UNCOUNTED = auto()
-
-
-class View:
-    """The circuit as this sandbox knows it. Never changed, only replaced: who holds one knows what was known."""
-
-    __slots__ = ("is_healthy", "is_read", "state")
-
-    def __init__(self, state: State, *, is_read: bool, is_healthy: bool) -> None:
-        self.state = state
-        self.is_read = is_read
-        self.is_healthy = is_healthy
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    kind: Kind
-    view: View
-    started: float
 
 
 class Breaker:
@@ -63,12 +34,11 @@ class Breaker:
         self._lock = threading.Lock()
         self._refresh, self._stale, self._recheck = Timer(self._clock), Timer(self._clock), Timer(self._clock)
         self._denials = 0
-        self._alone: Ticket | None = None
-        self._alone_until = Timer(self._clock)
+        self._slot = alone.Slot(policy, self._clock)
         self._streak = Streak(policy, self._clock)
         self._fleet = Fleet(self, self._circuits)
         self._examines = policy.slow_after is not None or policy.bad_result is not None
-        self.view = View(CLOSED, is_read=False, is_healthy=not policy.strict_first)
+        self.view = View(CLOSED, is_read=False, must_read=policy.strict_first)
         self._circuits.join(self)
 
     def call[T](
@@ -125,7 +95,10 @@ class Breaker:
             case Kind.PROBE:
                 self._settle_probe(ticket, outcome, wait)
             case Kind.PROBE_ALONE:
-                self._settle_alone(ticket, outcome, wait)
+                if self._slot.give_back(ticket) and self.view.state.gen == ticket.view.state.gen:
+                    self._conclude_alone(ticket, outcome, wait)
+                else:
+                    self._drop()
             case Kind.COUNTED | Kind.VOTE if outcome is not Outcome.IGNORED:
                 self._count(ticket, outcome, wait, origin)
 
@@ -209,7 +182,7 @@ class Breaker:
             return self._probe_alone(view, now)
         self.adopt(result.state, view)
         if result.won:
-            return Ticket(Kind.PROBE, self.view, self._monotonic())
+            return Ticket(Kind.PROBE, View(result.state, is_read=True, must_read=False), self._monotonic())
         if self.view.state.st not in (Status.OPEN, Status.HALF_OPEN):
             return self.admit()
         self.count("ProbesDenied")
@@ -265,48 +238,22 @@ class Breaker:
             if view.state.gen == self.view.state.gen:
                 self._streak.clear()
 
-    # While the store is away
-
     def _probe_alone(self, view: View, now: int) -> Ticket:
-        if view.state.st == Status.HALF_OPEN and now < view.state.lease_until:
-            raise self._rejection(view.state)
+        """The store is away: one call at a time, once it is due."""
         ticket = Ticket(Kind.PROBE_ALONE, view, self._monotonic())
-        with self._lock:
-            if self._alone is not None and not self._alone_until.is_over():
-                raise self._rejection(view.state)
-            self._alone = ticket
-            self._alone_until.start(min(self.policy.call_timeout + 1, self.policy.lease))
+        is_held_elsewhere = view.state.st == Status.HALF_OPEN and now < view.state.lease_until
+        if is_held_elsewhere or not self._slot.take(ticket):
+            raise self._rejection(view.state)
         return ticket
 
-    def _settle_alone(self, ticket: Ticket, outcome: Outcome, wait: float | None) -> None:
-        with self._lock:
-            is_current = self._alone is ticket
-            if is_current:
-                self._alone = None
-        if is_current and self.view.state.gen == ticket.view.state.gen:
-            self._conclude_alone(ticket, outcome, wait)
-        else:
-            self._drop()
-
     def _conclude_alone(self, ticket: Ticket, outcome: Outcome, wait: float | None) -> None:
-        state = self.view.state
         if outcome is Outcome.SUCCESS:
-            if state.ok + 1 >= self.policy.successes:
-                self._show_alone(replace(state, st=Status.CLOSED, ok=0, n_open=0, opened_at=0, retry_at=0))
-            else:
-                self._show_alone(replace(state, st=Status.HALF_OPEN, ok=state.ok + 1, lease_until=0))
+            self._show_alone(alone.probed_well(self.view.state, self.policy))
         elif outcome is not Outcome.IGNORED:
             self._open_alone(ticket.view, wait)
 
     def _open_alone(self, view: View, wait: float | None) -> None:
-        state, now = view.state, self._clock.now_ms()
-        delay = self.policy.backoff_ms(state.n_open + 1) / 1000
-        delay = max(self._clock.jittered(delay, 0.2), min(wait or 0.0, self.policy.max_reset))
-        opened_at = state.opened_at or now
-        retry_at = now + int(delay * 1000)
-        self._show_alone(
-            replace(state, st=Status.OPEN, opened_at=opened_at, retry_at=retry_at, n_open=state.n_open + 1, ok=0)
-        )
+        self._show_alone(alone.opened(view.state, self.policy, self._clock, wait))
         self._tell("CircuitOpenedAlone", self.view.state)
 
     def _show_alone(self, state: State) -> None:
@@ -315,8 +262,7 @@ class Breaker:
             self._show(state, is_read=self.view.is_read)
 
     def _show(self, state: State, *, is_read: bool) -> None:
-        healthy = state.st == Status.CLOSED and not state.sus and (is_read or not self.policy.strict_first)
-        self.view = View(state, is_read=is_read, is_healthy=healthy)
+        self.view = View(state, is_read=is_read, must_read=self.policy.strict_first)
 
     def _rejection(self, state: State) -> CircuitOpen:
         self.count("CallsRejected")

@@ -1,8 +1,9 @@
-"""What one sandbox has seen and not told yet. The breaker's lock guards it."""
+"""What one sandbox has seen and not told yet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 
 from mercato.breaker.policy import Outcome, Policy
 from mercato.breaker.timing import Clock, Timer
@@ -12,7 +13,7 @@ REPORT_EVERY = 0.25
 
 
 class Streak:
-    """Failures in a row. An old one, from before a long sleep, is not in a row with a new one."""
+    """Failures in a row. An old one, from before a long sleep, is not in a row with a new one. Its breaker locks it."""
 
     __slots__ = ("_last", "_origins", "_policy", "length")
 
@@ -51,32 +52,34 @@ class Tally:
 class Ballot:
     """Outcomes on their way to the store: summed, and given out no more often than the cap allows."""
 
-    __slots__ = ("_tally", "_voted_for", "_wait")
+    __slots__ = ("_lock", "_tally", "_voted_for", "_wait")
 
     def __init__(self, clock: Clock) -> None:
+        self._lock = threading.Lock()
         self._wait = Timer(clock)
         self._voted_for = 0
         self._tally = Tally()
 
     def add(self, outcome: Outcome, sus: int) -> None:
-        kept = self._tally if self._tally.sus == sus else Tally(sus)
-        self._tally = Tally(
-            sus,
-            kept.calls + 1,
-            kept.failures + (outcome is Outcome.FAILURE),
-            kept.slow + (outcome is Outcome.SLOW),
-        )
+        with self._lock:
+            kept = self._tally if self._tally.sus == sus else Tally(sus)
+            failures, slow = outcome is Outcome.FAILURE, outcome is Outcome.SLOW
+            self._tally = Tally(sus, kept.calls + 1, kept.failures + failures, kept.slow + slow)
 
     def take(self) -> Tally | None:
         """What is to be reported now."""
-        if not self._tally.calls or not self._wait.is_over():
+        if not self._tally.calls:
             return None
-        self._wait.start(REPORT_EVERY)
-        found, self._tally = self._tally, Tally()
-        if found.sus and found.sus != self._voted_for:
-            self._voted_for = found.sus
-            return Tally(found.sus, found.calls, found.failures, found.slow, voters=1)
-        return found
+        with self._lock:
+            if not self._tally.calls or not self._wait.is_over():
+                return None
+            self._wait.start(REPORT_EVERY)
+            found, self._tally = self._tally, Tally()
+            if found.sus and found.sus != self._voted_for:
+                self._voted_for = found.sus
+                return replace(found, voters=1)
+            return found
 
     def clear(self) -> None:
-        self._tally = Tally()
+        with self._lock:
+            self._tally = Tally()

@@ -13,9 +13,10 @@ from mercato.breaker.circuits import Circuits
 from mercato.breaker.evidence import Ballot, Tally
 from mercato.breaker.policy import Outcome
 from mercato.breaker.state import State, Status
+from mercato.breaker.view import View
 
 if TYPE_CHECKING:
-    from mercato.breaker.breaker import Breaker, View
+    from mercato.breaker.breaker import Breaker
 
 
 class Fleet:
@@ -64,7 +65,7 @@ class Fleet:
         if is_calm and max(state.f, state.s) >= policy.min_failures:
             asked = self._circuits.change(name, transitions.suspect(state, policy, now))
             if asked:
-                self._breaker.adopt(asked.state, self._breaker.view)
+                self._breaker.adopt(asked.state)
 
     def _vote(self, view: View, tally: Tally, wait: float | None) -> None:
         change = transitions.vote(tally.sus, tally.calls, tally.failures, tally.slow, tally.voters)
@@ -82,10 +83,10 @@ class Fleet:
         if not is_decided and now < state.sus_until:
             return
         is_guilty = state.cf >= policy.failure_rate * state.cc or state.cs >= policy.slow_rate * state.cc
-        view = self._breaker.view
         if is_decided and is_guilty:
-            self._breaker.trip(view, wait)
+            # By the state that was decided on, not by what this sandbox may have learned since.
+            self._breaker.trip(View(state, is_read=True, must_read=False), wait)
             return
         acquitted = self._circuits.change(self._breaker.name, transitions.acquit(state, policy, now))
         if acquitted:
-            self._breaker.adopt(acquitted.state, view)
+            self._breaker.adopt(acquitted.state)
