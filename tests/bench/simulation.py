@@ -89,3 +89,22 @@ def _swallow(call: Callable[[], object]) -> None:
         call()
     except (Down, CircuitOpen):
         return
+
+
+def calls_of_a_fleet(
+    world: Sandboxes, total_rate: float, failing: float, seconds: float, rng: random.Random
+) -> float | None:
+    """The moment when the circuit opens, if it does, where so large a share of the calls fails."""
+    while world.now < seconds:
+        world.now += rng.expovariate(total_rate)
+        breaker = rng.choice(world.breakers)
+        is_failing = rng.random() < failing
+        _swallow(lambda breaker=breaker, is_failing=is_failing: breaker.call(fails if is_failing else _nothing))  # type: ignore[misc]
+        breaker.refresh_due()
+        if world.status == "O":
+            return world.now
+    return None
+
+
+def _nothing() -> None:
+    return None

@@ -73,9 +73,10 @@ class Breaker:
 
     def admit(self) -> Ticket:
         """The right to one call, whose outcome is to be settled. Raises CircuitOpen."""
-        if self.policy.strict_first and not self.view.is_read:
-            self._circuits.refresh()
         view = self.view
+        if view.state.st == Status.CLOSED and self.policy.strict_first and not view.is_read:
+            self._circuits.refresh()
+            view = self.view
         match view.state.st:
             case Status.CLOSED:
                 return Ticket(Kind.VOTE if self._is_asked(view) else Kind.COUNTED, view, self._monotonic())
