@@ -16,7 +16,7 @@ from infra.local.paths import ROOT
 from mercato.consumer import Consumer
 from mercato.events import EventModel, schema_id
 
-SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping")
+SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping", "ops")
 EVENTS_PAGE = ROOT / "docs" / "events.md"
 SCHEMAS = ROOT / "docs" / "schemas"
 

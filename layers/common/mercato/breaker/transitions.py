@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mercato.breaker.change import Change, Check, Value
 from mercato.breaker.events import CircuitClosed, CircuitOpened
 from mercato.breaker.policy import Policy
@@ -124,7 +126,7 @@ def _closed(gen: int, now: int) -> dict[str, Value]:
     return _NO_COUNTS | zeros | {"st": Status.CLOSED, "gen": gen, "probe": "", "changed_at": now}
 
 
-def force(name: str, seen: State, status: Status, now: int, audit: dict[str, Value]) -> Change:
+def force(name: str, seen: State, status: Status, now: int, audit: Mapping[str, Value]) -> Change:
     """An operator's word: whatever was under way loses its generation. Told where calls stop, or go again."""
     was_open, is_open = (st in (Status.OPEN, Status.HALF_OPEN, Status.FORCED_OPEN) for st in (seen.st, status))
     told: CircuitOpened | CircuitClosed | None = None

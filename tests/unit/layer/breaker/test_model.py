@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import hypothesis.strategies as st
@@ -157,7 +158,7 @@ class Circuit(RuleBasedStateMachine):
     @invariant()
     def the_world_is_told_in_order_and_in_turns(self) -> None:
         kinds = [event.TYPE for _, _, event in self.store.told]
-        assert all(one != two for one, two in zip(kinds, kinds[1:], strict=False))
+        assert all(one != two for one, two in itertools.pairwise(kinds))
         assert kinds[:1] in ([], ["circuit.opened"])
         sequences = [sequence for _, sequence, _ in self.store.told]
         assert sequences == sorted(set(sequences))

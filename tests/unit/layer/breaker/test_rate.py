@@ -30,7 +30,7 @@ def test_a_healthy_fleet_writes_nothing() -> None:
 def test_ten_failures_in_a_window_raise_a_suspicion_and_thirty_votes_decide_it() -> None:
     world = World(RATE)
     rush(world, [False] * 10)
-    assert (world.item()["st"] if "st" in world.item() else "C", world.item()["sus"]) == ("C", 1)
+    assert (world.item().get("st", "C"), world.item()["sus"]) == ("C", 1)
     assert world.item()["cc"] == 0
     rush(world, [False] * 29)
     assert world.attempt(works) == "ok"
@@ -59,7 +59,7 @@ def test_nine_failures_in_a_window_are_forgotten_with_it() -> None:
     rush(world, [False] * 9)
     world.time.passed += 10
     rush(world, [False] * 9)
-    assert world.item()["sus"] == 0 if "sus" in world.item() else True
+    assert world.item().get("sus", 0) == 0
     assert int(world.item()["f"]) == 9
 
 
@@ -130,5 +130,5 @@ def test_a_dead_dependency_trips_a_thousand_sandboxes_within_a_second(seed: int)
 def test_one_failure_in_ten_never_trips_a_thousand_sandboxes(seed: int) -> None:
     world = Sandboxes(1000, RATE, random.Random(seed))
     assert calls_of_a_fleet(world, total_rate=500, failing=0.1, seconds=120, rng=random.Random(seed)) is None
-    assert world.store.items["peer"]["gen"] > 1  # it was asked, and acquitted
+    assert int(world.store.items["peer"]["gen"]) > 1  # it was asked, and acquitted
     assert world.store.calls < 120 * 1000 / 2

@@ -107,7 +107,9 @@ def test_a_condition_that_fails_is_an_answer_and_no_fault() -> None:
     assert world.breakers[1].view.state.gen == 1
 
 
-def test_faults_and_rejections_are_counted_and_a_healthy_call_counts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_and_rejections_are_counted_and_a_healthy_call_counts_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     metrics.flush(lambda _: None)
     world = World(Policy())
     circuits = Circuits(world.store, world.time.clock())

@@ -12,6 +12,7 @@ from mercato.breaker.errors import StoreFault
 from mercato.breaker.memory import MemoryStore
 from mercato.breaker.store import Reading
 from mercato.breaker.timing import Clock
+from mercato.errors import DomainError, TransientError
 
 NAME = "peer"
 START = 1_800_000_000.0
@@ -101,7 +102,7 @@ class World:
         """What became of a call, in a word."""
         try:
             return self.breakers[sandbox].call(function)
-        except Exception as error:
+        except (Down, PermissionError, TransientError, DomainError) as error:
             return type(error).__name__
 
     def trip(self, sandbox: int = 0) -> None:
