@@ -6,7 +6,7 @@ import heapq
 import random
 from collections.abc import Callable
 
-from mercato.breaker import Breaker, CircuitOpen, Circuits, Policy
+from mercato.breaker import Breaker, CircuitOpen, Circuits, Outcome, Policy
 from mercato.breaker.memory import MemoryStore
 from mercato.breaker.timing import Clock
 
@@ -70,8 +70,6 @@ def recovery_of_ours(sandboxes: int, calls_per_second: float, seed: int = 7, lim
 
 
 def _begin(breaker: Breaker) -> Callable[[], None]:
-    from mercato.breaker import Outcome
-
     try:
         ticket = breaker.admit()
     except CircuitOpen:

@@ -1,4 +1,4 @@
-"""The store in DynamoDB: it does what the one in memory does, which the model was tried on, and it is never waited for."""
+"""The store in DynamoDB does what the one in memory does, on which the model was tried; and it is never waited for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 
-from mercato import afterwards, aws, deadline
+from mercato import afterwards, aws, deadline, dynamo
 from mercato.breaker import Breaker, CircuitOpen, Circuits, Policy, State, breaker_for, shared, transitions
 from mercato.breaker import store as stores
 from mercato.breaker.change import Change
@@ -23,6 +23,8 @@ from mercato.breaker.memory import MemoryStore
 from mercato.breaker.state import Status
 from mercato.breaker.store import DynamoStore
 from mercato.dynamo import Table
+from mercato.ids import new_id
+from tests.conftest import NOON
 
 NOW = 1_800_000_000_000
 POLICY = Policy(successes=2)
@@ -40,6 +42,12 @@ CHANGES = st.one_of(
     st.builds(lambda seen, now: transitions.suspect(seen, POLICY, now), SEEN, WHEN),
     st.builds(transitions.vote, GENERATION, st.integers(1, 3), st.integers(0, 3), st.just(0), st.integers(0, 1)),
     st.builds(lambda seen, now: transitions.acquit(seen, POLICY, now), SEEN, WHEN),
+    st.builds(
+        lambda seen, status, now: transitions.force("peer", seen, status, now, {"at": "", "request_id": new_id(NOON)}),
+        SEEN,
+        st.sampled_from([Status.FORCED_OPEN, Status.CLOSED, Status.DISABLED, Status.METRICS_ONLY]),
+        WHEN,
+    ),
 )
 
 
@@ -56,23 +64,17 @@ def store(circuits_table: Table) -> DynamoStore:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=12))
 def test_every_change_has_the_effect_that_it_has_in_memory(circuits_table: Table, changes: list[Change]) -> None:
-    circuits_table.write(_delete("CB#peer", "STATE"))
+    circuits_table.write(dynamo.delete("CB#peer", "STATE"))
     real, memory = DynamoStore(circuits_table.name), MemoryStore()
     for change in changes:
         assert real.change("peer", change, NOW) == memory.change("peer", change, NOW)
     assert real.read(["peer"]).states["peer"] == memory.read(["peer"]).states["peer"]
 
 
-def _delete(pk: str, sk: str) -> Any:
-    from mercato import dynamo
-
-    return dynamo.delete(pk, sk)
-
-
 def test_a_circuit_opens_and_closes_and_the_relay_finds_both_events(store: DynamoStore, circuits_table: Table) -> None:
     breaker = Breaker("peer", Policy(failures=1, successes=1, reset=0.001, max_reset=0.001), Circuits(store))
-    with pytest.raises(LookupError):
-        breaker.call(lambda: {}["nothing"])
+    with pytest.raises(ZeroDivisionError):
+        breaker.call(lambda: 1 // 0)
     deadline_at = time.monotonic() + 5
     while breaker.view.state.st != Status.CLOSED and time.monotonic() < deadline_at:
         try:
@@ -81,7 +83,10 @@ def test_a_circuit_opens_and_closes_and_the_relay_finds_both_events(store: Dynam
             continue
     records = list(circuits_table.query_all("OUTBOX#peer"))
     events = [json.loads(record["event"]) for record in records]
-    assert [(event["type"], event["sequence"]) for event in events] == [("circuit.opened", "1"), ("circuit.closed", "3")]
+    assert [(event["type"], event["sequence"]) for event in events] == [
+        ("circuit.opened", "1"),
+        ("circuit.closed", "3"),
+    ]
     assert [event["source"] for event in events] == ["mercato.ops"] * 2
     item = circuits_table.get("CB#peer", "STATE")
     assert item is not None
@@ -126,7 +131,7 @@ def test_an_event_of_a_circuits_deleted_life_does_not_keep_it_from_opening(
 ) -> None:
     trip = transitions.trip("peer", State(), Policy(), NOW)
     assert store.change("peer", trip, NOW).won
-    circuits_table.write(_delete("CB#peer", "STATE"))
+    circuits_table.write(dynamo.delete("CB#peer", "STATE"))
     again = store.change("peer", trip, NOW)
     assert (again.won, again.state.st) == (True, "O")
 

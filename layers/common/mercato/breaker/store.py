@@ -210,12 +210,15 @@ def _update(name: str, change: Change, now: int) -> Write:
     kept = {"ttl": now // 1000 + _KEPT_SECONDS}
     assigned = ", ".join(f"{named(key)} = {valued(value)}" for key, value in (dict(change.set) | kept).items())
     added = ", ".join(f"{named(key)} {valued(value)}" for key, value in change.add.items())
-    alternatives = (" AND ".join(map(condition, alternative)) for alternative in change.when)
+    alternatives = [" AND ".join(map(condition, alternative)) for alternative in change.when]
+    if len(alternatives) > 1:
+        # One alone has none around it: DynamoDB refuses redundant parentheses.
+        alternatives = [f"({alternative})" for alternative in alternatives]
     return dynamo.update(
         _pk(name),
         "STATE",
         f"SET {assigned}" + (f" ADD {added}" if added else ""),
-        " OR ".join(f"({alternative})" for alternative in alternatives),
+        " OR ".join(alternatives),
         names=names,
         values=values,
     )
