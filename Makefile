@@ -38,6 +38,9 @@ test: lint ## Everything that must hold, the local cloud included
 chaos: setup ## A bad day: a tenth of all AWS calls fail and a peer is down; do the books balance? Some 6 minutes
 	pytest tests/chaos -q -s
 
+bench: setup ## What it costs, in time: tables here, JSON in .mercato/bench
+	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
+
 lock: setup ## Resolve pyproject.toml anew into requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
 
@@ -47,4 +50,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay trace lint test chaos lock deploy clean
+.PHONY: help setup up demo replay trace lint test chaos lock deploy clean bench

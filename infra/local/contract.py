@@ -18,7 +18,7 @@ from infra.local.trouble import Trouble
 from mercato.consumer import Consumer
 from mercato.events import EventModel, schema_id
 
-SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping")
+SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping", "ops")
 EVENTS_PAGE = ROOT / "docs" / "events.md"
 SCHEMAS = ROOT / "docs" / "schemas"
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from mercato import correlation
 from mercato.auth import Caller
+from mercato.breaker.store import DynamoStore
 from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
 from mercato.http import ADMIN, App
-from ops import queues, registry, usecases
+from ops import circuits, queues, registry, usecases
+from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
 from ops.executions import Executions
 from ops.store import SagaStore
 from ops.views import (
@@ -31,6 +33,7 @@ app = App("ops")
 @dataclass(frozen=True)
 class Settings:
     table_name: str
+    circuits_table: str
     state_machine_arn: str
     queue_prefix: str
     namespace: str
@@ -49,6 +52,11 @@ def sagas() -> SagaStore:
 @functools.cache
 def executions() -> Executions:
     return Executions(settings().state_machine_arn)
+
+
+@functools.cache
+def circuit_store() -> DynamoStore:
+    return DynamoStore(settings().circuits_table)
 
 
 @app.get("/api/ops/sagas", role=ADMIN)
@@ -85,6 +93,30 @@ def list_dead_letters() -> DeadLettersPage:
 @app.get("/api/ops/services", role=ADMIN)
 def list_services() -> ServicesPage:
     return ServicesPage.of(registry.list_services(settings().namespace))
+
+
+@app.get("/api/ops/circuits", role=ADMIN)
+def list_circuits() -> CircuitsPage:
+    return CircuitsPage.of(circuits.list_circuits(circuit_store()))
+
+
+@app.get("/api/ops/circuits/{name}", role=ADMIN)
+def get_circuit(name: str) -> CircuitView:
+    return CircuitView.of(circuits.get_circuit(name, circuit_store()))
+
+
+@app.post("/api/ops/circuits/{name}", role=ADMIN)
+def set_circuit(name: str, wanted: SetCircuit, caller: Caller) -> CircuitView:
+    found = circuits.set_circuit(
+        name,
+        wanted.action,
+        wanted.reason,
+        operator=caller.user_id,
+        request_id=correlation.current().correlation_id,
+        now=utc_now(),
+        store=circuit_store(),
+    )
+    return CircuitView.of(found)
 
 
 handler = app.handler

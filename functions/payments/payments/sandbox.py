@@ -13,6 +13,8 @@
 | tok_capture_error_once  | authorized; the first capture answers 503, and nothing was done                           |
 | anything else           | declined: unknown_token                                                                   |
 
+What follows a colon makes it another card of the same kind: tok_unavailable:1 and tok_unavailable:2 are two.
+
 Its memory, in the table it is given:
 
     SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, how it misbehaves
@@ -63,7 +65,7 @@ class Sandbox:
         self._table = table
 
     def authorize(self, reference: str, amount: Money, token: str, key: str) -> Charge:
-        card = _TOKENS.get(token, _UNKNOWN)
+        card = _TOKENS.get(token.partition(":")[0], _UNKNOWN)
         if card.fault == "unavailable":
             raise ProviderTimeout(f"authorize of {reference}: no answer")
         self._fail_once(key, card.fault == "error_once")

@@ -6,8 +6,10 @@ import functools
 from dataclasses import dataclass
 
 from mercato import config
+from mercato.breaker import breaker_for
 from mercato.dynamo import Table
 from mercato.webhooks import WebhookSecret
+from payments.guarded import CIRCUIT, POLICY, GuardedProvider
 from payments.provider import Provider
 from payments.sandbox import Sandbox
 from payments.store import PaymentStore
@@ -32,7 +34,8 @@ def store() -> PaymentStore:
 
 @functools.cache
 def provider() -> Provider:
-    return Sandbox(Table(config.load(Settings).table_name))
+    sandbox = Sandbox(Table(config.load(Settings).table_name))
+    return GuardedProvider(sandbox, breaker_for(CIRCUIT, POLICY))
 
 
 @functools.cache

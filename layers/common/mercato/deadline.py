@@ -8,18 +8,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from mercato import afterwards
+
 _ends_at: ContextVar[float | None] = ContextVar("mercato_deadline", default=None)
 
 
 @contextmanager
 def of_invocation(context: Any) -> Iterator[None]:
-    """Binds the deadline of a Lambda context; a context without one (a test's) means no deadline."""
+    """Binds the deadline of a Lambda context; a context without one (a test's) means no deadline. What was put off
+    until the answer is there runs at its end.
+    """
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     token = _ends_at.set(time.monotonic() + remaining() / 1000 if remaining else None)
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        try:
+            afterwards.run()
+        finally:
+            _ends_at.reset(token)
 
 
 @contextmanager

@@ -93,8 +93,10 @@ class Desk:
 @pytest.fixture
 def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     table = make_table("OpsTable")
+    make_table("CircuitsTable")
     for name, value in {
         "TABLE_NAME": "OpsTable",
+        "CIRCUITS_TABLE": "CircuitsTable",
         "STATE_MACHINE_ARN": MACHINE,
         "QUEUE_PREFIX": "mercato-",
         "NAMESPACE": "mercato",
@@ -102,7 +104,7 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     machine, client = Machine(), aws.client
     monkeypatch.setattr(aws, "client", lambda service: machine if service == "stepfunctions" else client(service))
-    cached = (api.settings, api.sagas, api.executions, parked.sagas)
+    cached = (api.settings, api.sagas, api.executions, api.circuit_store, parked.sagas)
     for one in cached:
         one.cache_clear()
     yield Desk(table, machine)

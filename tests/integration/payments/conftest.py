@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mercato.breaker import shared
 from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
 from mercato.ids import derived_id
@@ -113,10 +114,13 @@ class Faults:
 def till(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
     table = make_table("PaymentsTable")
     monkeypatch.setenv("TABLE_NAME", table.name)
+    monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
+    shared.reset()
     caches = (settings.store, settings.provider, settings.webhook_secret)
     for cached in caches:
         cached.cache_clear()
     yield Till(table, Sandbox(table))
+    shared.reset()
     for cached in caches:
         cached.cache_clear()
 

@@ -1,0 +1,57 @@
+"""A conditional write to one circuit, as data: the store in DynamoDB and the one in memory carry out the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mercato.breaker.state import State
+from mercato.events import EventModel
+from mercato.items import Item
+
+Value = int | str
+# "?=": missing, or equal.
+Operator = Literal["=", "?=", "<", "<=", ">="]
+
+
+@dataclass(frozen=True)
+class Check:
+    attribute: str
+    operator: Operator
+    value: Value
+
+    def holds(self, item: Mapping[str, Value]) -> bool:
+        """As DynamoDB does it: a comparison with what is missing is false."""
+        if self.attribute not in item:
+            return self.operator == "?="
+        found, value = item[self.attribute], self.value
+        if self.operator in ("=", "?="):
+            return found == value
+        if isinstance(found, str) or isinstance(value, str):
+            raise TypeError(f"{self.attribute}: texts are not ordered here")
+        return found < value if self.operator == "<" else found <= value if self.operator == "<=" else found >= value
+
+
+@dataclass(frozen=True)
+class Change:
+    """Done where one of the alternatives in `when` holds as a whole. `event` and `audit` are in the same transaction;
+    a change that has one of them sets the whole state, and the event's sequence is the generation that it sets.
+    """
+
+    when: tuple[tuple[Check, ...], ...]
+    set: Mapping[str, Value] = field(default_factory=dict)
+    add: Mapping[str, int] = field(default_factory=dict)
+    event: EventModel | None = None
+    audit: Item | None = None
+
+    def applies(self, item: Mapping[str, Value]) -> bool:
+        return any(all(test.holds(item) for test in alternative) for alternative in self.when)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Whether the change was made, and the circuit as it is now: after it, or as it stood in its way."""
+
+    won: bool
+    state: State

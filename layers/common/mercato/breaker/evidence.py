@@ -1,0 +1,85 @@
+"""What one sandbox has seen and not told yet."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+from mercato.breaker.policy import Outcome, Policy
+from mercato.breaker.timing import Clock, Timer
+
+# The most that a sandbox writes to a circuit; what comes in between is summed.
+REPORT_EVERY = 0.25
+
+
+class Streak:
+    """Failures in a row. An old one, from before a long sleep, is not in a row with a new one. Its breaker locks it."""
+
+    __slots__ = ("_last", "_origins", "_policy", "length")
+
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._policy = policy
+        self._last = Timer(clock)
+        self._origins: set[str] = set()
+        self.length = 0
+
+    def grow(self, origin: str) -> bool:
+        """True where it is long enough, and of enough origins."""
+        if self.length and self._last.is_over():
+            self.clear()
+        self._last.start(self._policy.max_stale)
+        self.length += 1
+        if len(self._origins) < self._policy.origins:
+            self._origins.add(origin)
+        return self.length >= self._policy.failures and len(self._origins) >= self._policy.origins
+
+    def clear(self) -> None:
+        self.length = 0
+        self._origins.clear()
+
+
+@dataclass(frozen=True)
+class Tally:
+    """`sus` is the suspicion that it is for; 0 means failures that nobody asked for."""
+
+    sus: int = 0
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    voters: int = 0
+
+
+class Ballot:
+    """Outcomes on their way to the store: summed, and given out no more often than the cap allows."""
+
+    __slots__ = ("_lock", "_tally", "_voted_for", "_wait")
+
+    def __init__(self, clock: Clock) -> None:
+        self._lock = threading.Lock()
+        self._wait = Timer(clock)
+        self._voted_for = 0
+        self._tally = Tally()
+
+    def add(self, outcome: Outcome, sus: int) -> None:
+        with self._lock:
+            kept = self._tally if self._tally.sus == sus else Tally(sus)
+            failures, slow = outcome is Outcome.FAILURE, outcome is Outcome.SLOW
+            self._tally = Tally(sus, kept.calls + 1, kept.failures + failures, kept.slow + slow)
+
+    def take(self) -> Tally | None:
+        """What is to be reported now."""
+        if not self._tally.calls:
+            return None
+        with self._lock:
+            if not self._tally.calls or not self._wait.is_over():
+                return None
+            self._wait.start(REPORT_EVERY)
+            found, self._tally = self._tally, Tally()
+            if found.sus and found.sus != self._voted_for:
+                self._voted_for = found.sus
+                return replace(found, voters=1)
+            return found
+
+    def clear(self) -> None:
+        with self._lock:
+            self._tally = Tally()

@@ -1,0 +1,46 @@
+"""The circuits of the function that runs: kept in the table that CIRCUITS_TABLE names."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import afterwards, config, deadline, metrics
+from mercato.breaker.breaker import Breaker
+from mercato.breaker.circuits import Circuits
+from mercato.breaker.policy import Policy
+from mercato.breaker.store import DynamoStore
+
+_NEEDED = 1.5  # seconds that a read and a report may take, at their worst
+
+
+@dataclass(frozen=True)
+class Settings:
+    circuits_table: str
+
+
+@functools.cache
+def circuits() -> Circuits:
+    """Read again, when due, at the end of each invocation, and its metrics written."""
+    found = Circuits(DynamoStore(config.load(Settings).circuits_table))
+    afterwards.run_each_time(_finish)
+    return found
+
+
+@functools.cache
+def breaker_for(name: str, policy: Policy) -> Breaker:
+    """The sandbox's one breaker of that name. Made at first use: only used circuits are read."""
+    return Breaker(name, policy, circuits())
+
+
+def reset() -> None:
+    """Forget all circuits: for tests, and after a SnapStart restore."""
+    breaker_for.cache_clear()
+    circuits.cache_clear()
+    afterwards.forget(_finish)
+
+
+def _finish() -> None:
+    if deadline.within(_NEEDED, reserve=0) >= _NEEDED:
+        circuits().refresh_due()
+    metrics.flush()

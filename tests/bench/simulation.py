@@ -1,0 +1,108 @@
+"""Sandboxes on a virtual clock: how long after a trip a circuit is closed again, its dependency being well."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+
+from mercato.breaker import Breaker, CircuitOpen, Circuits, Outcome, Policy
+from mercato.breaker.memory import MemoryStore
+from mercato.breaker.timing import Clock
+
+START = 1_800_000_000.0
+LATENCY = 0.05
+
+
+class Down(Exception):
+    """The dependency does not answer."""
+
+
+def fails() -> None:
+    raise Down
+
+
+def arrivals(sandboxes: int, rate: float, rng: random.Random) -> list[tuple[float, int]]:
+    """The first call of each sandbox, as a heap; each sandbox's calls are a Poisson process."""
+    heap = [(rng.expovariate(rate), index) for index in range(sandboxes)]
+    heapq.heapify(heap)
+    return heap
+
+
+class Sandboxes:
+    """Our breakers. `now` is seconds since the start."""
+
+    def __init__(self, sandboxes: int, policy: Policy, rng: random.Random) -> None:
+        self.now = 0.0
+        self.store = MemoryStore()
+        clock = Clock(lambda: START + self.now, lambda: self.now, rng.random)
+        self.breakers = [Breaker("peer", policy, Circuits(self.store, clock)) for _ in range(sandboxes)]
+
+    @property
+    def status(self) -> str:
+        return str(self.store.items.get("peer", {}).get("st", "C"))
+
+
+def recovery_of_ours(sandboxes: int, calls_per_second: float, seed: int = 7, limit: float = 4000.0) -> float:
+    """Seconds from the trip until the circuit is closed. Calls take 50 ms, and are settled when they are over."""
+    rng = random.Random(seed)
+    world = Sandboxes(sandboxes, Policy(), rng)
+    for _ in range(5):
+        _swallow(lambda: world.breakers[0].call(fails))
+    for breaker in world.breakers:
+        breaker.refresh_due()
+    calls = arrivals(sandboxes, calls_per_second, rng)
+    ends: list[tuple[float, int, Callable[[], None]]] = []
+    count = 0
+    while world.now < limit:
+        if ends and ends[0][0] <= calls[0][0]:
+            world.now, _, settle = heapq.heappop(ends)
+            settle()
+            if world.status == "C":
+                return world.now
+            continue
+        world.now, index = heapq.heappop(calls)
+        heapq.heappush(calls, (world.now + rng.expovariate(calls_per_second), index))
+        count += 1
+        settle_later = _begin(world.breakers[index])
+        heapq.heappush(ends, (world.now + LATENCY, count, settle_later))
+    return limit
+
+
+def _begin(breaker: Breaker) -> Callable[[], None]:
+    try:
+        ticket = breaker.admit()
+    except CircuitOpen:
+        return breaker.refresh_due
+
+    def settle() -> None:
+        breaker.settle(ticket, Outcome.SUCCESS)
+        breaker.refresh_due()
+
+    return settle
+
+
+def _swallow(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except (Down, CircuitOpen):
+        return
+
+
+def calls_of_a_fleet(
+    world: Sandboxes, total_rate: float, failing: float, seconds: float, rng: random.Random
+) -> float | None:
+    """The moment when the circuit opens, if it does, where so large a share of the calls fails."""
+    while world.now < seconds:
+        world.now += rng.expovariate(total_rate)
+        breaker = rng.choice(world.breakers)
+        is_failing = rng.random() < failing
+        _swallow(lambda breaker=breaker, is_failing=is_failing: breaker.call(fails if is_failing else _nothing))  # type: ignore[misc]
+        breaker.refresh_due()
+        if world.status == "O":
+            return world.now
+    return None
+
+
+def _nothing() -> None:
+    return None
