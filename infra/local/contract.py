@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from infra.local.paths import ROOT
 from mercato.consumer import Consumer
-from mercato.events import EventModel, schema_id
+from mercato.events import EventModel, Reads, schema_id
 
 SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping")
 EVENTS_PAGE = ROOT / "docs" / "events.md"
@@ -31,7 +29,7 @@ class Publication:
 class Subscription:
     service: str
     event_type: str
-    reads: type[BaseModel]
+    reads: type[Reads]
 
 
 def publications() -> list[Publication]:

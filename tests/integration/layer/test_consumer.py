@@ -96,6 +96,8 @@ def test_a_business_rule_sends_the_message_to_the_dead_letters_with_its_reason(k
             "detail": "The pot is empty.",
             "correlation_id": "request-1-id",
             "message_id": "m1",
+            "receive_count": "1",
+            "redrive_count": "0",
         }
     ]
 
@@ -121,7 +123,6 @@ def test_any_detail_can_be_an_attribute(kitchen: Kitchen, detail: str) -> None:
         '{"detail": {"id": "x"}}',
         "[" * 100_000,
         json.dumps({"detail": json.loads(message("two")["body"])["detail"]}),
-        json.dumps({"detail": json.loads(message(1)["body"])["detail"] | {"type": "coffee.brewed"}}),
         json.dumps({"detail": json.loads(message(1)["body"])["detail"] | {"data": []}}),
         json.dumps({"detail": json.loads(message(1)["body"])["detail"] | {"time": "yesterday"}}),
     ],
