@@ -11,11 +11,10 @@ from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
 from mercato.http import ADMIN, App
-from ops import queues, registry, usecases
+from ops import deadletters, registry, usecases
 from ops.executions import Executions
 from ops.store import SagaStore
 from ops.views import (
-    DeadLettersPage,
     ParkedPage,
     ParkedView,
     ResumeSaga,
@@ -32,7 +31,6 @@ app = App("ops")
 class Settings:
     table_name: str
     state_machine_arn: str
-    queue_prefix: str
     namespace: str
 
 
@@ -77,14 +75,10 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
     return ResumptionView.of(resumption)
 
 
-@app.get("/api/ops/dlq", role=ADMIN)
-def list_dead_letters() -> DeadLettersPage:
-    return DeadLettersPage.of(queues.list_dead_letters(settings().queue_prefix))
-
-
 @app.get("/api/ops/services", role=ADMIN)
 def list_services() -> ServicesPage:
     return ServicesPage.of(registry.list_services(settings().namespace))
 
 
+deadletters.register(app)
 handler = app.handler
