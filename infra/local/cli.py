@@ -20,6 +20,7 @@ _COMMANDS = {
     "deploy": ("infra.local.cli", "deploy", "Build and deploy anew to the shop that is running."),
     "demo": ("infra.local.demo.command", "demo", "Tell the shop's stories, good and bad."),
     "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
+    "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": ("infra.local.cli", "contract", "Generate docs/events.md and the event schemas."),
     "users": ("infra.local.cli", "users", "Accounts: make an admin."),
 }

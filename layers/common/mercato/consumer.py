@@ -1,8 +1,8 @@
 """Queue consumers: one function per event type, partial batches, and a DLQ that says why.
 
 What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
-reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again, each time after
-a longer pause; after the last time it goes to the DLQ with what stopped it.
+reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
+that grows; after the last time it goes to the DLQ with what stopped it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mercato import correlation, deadline, deadletters
+from mercato import correlation, deadletters, deadline
 from mercato.errors import DomainError, TransientError
 from mercato.events import Event, Reads
 from mercato.logs import log

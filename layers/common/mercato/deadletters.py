@@ -38,7 +38,7 @@ def give_back(record: dict[str, Any], error: Exception, jitter: Jitter) -> bool:
 
 
 def pause_after(receives: int, jitter: Jitter) -> int:
-    """Seconds: doubling from ten up to a quarter of an hour. Half is random, so that a batch does not come back at once."""
+    """Seconds: doubling from ten to a quarter of an hour. Half is random, so that a batch does not come back as one."""
     longest = min(_FIRST_PAUSE << (receives - 1), _LONGEST_PAUSE)
     return round(longest / 2 + jitter(0, longest / 2))
 

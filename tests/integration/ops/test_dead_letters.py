@@ -42,7 +42,14 @@ def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(des
         "reasons": {"malformed": 2, "order-not-found": 1},
         "types": {"payment.failed": 2, "order.created": 1},
     }
-    empty = {"size": 0, "is_whole": True, "oldest_at": None, "oldest_age_seconds": None, "reasons": {}, "types": {}}
+    empty: dict[str, Any] = {
+        "size": 0,
+        "is_whole": True,
+        "oldest_at": None,
+        "oldest_age_seconds": None,
+        "reasons": {},
+        "types": {},
+    }
     assert page["items"][1]["sample"] == empty
 
 

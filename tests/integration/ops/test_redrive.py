@@ -105,9 +105,7 @@ def test_without_a_queue_all_are_searched_under_one_cap(desk: Desk, office: Post
         office.drop(queue, event="order.created")
     office.drop("carts", event="product.discontinued")
 
-    answer = desk.call(
-        "POST", "/dlq/redrive", {"type": "order.created", "max": 3, "dry_run": False, "note": NOTE}
-    )[1]
+    answer = desk.call("POST", "/dlq/redrive", {"type": "order.created", "max": 3, "dry_run": False, "note": NOTE})[1]
 
     assert answer["redriven"] == 3
     assert office.count("orders") + office.count("carts") == 3
