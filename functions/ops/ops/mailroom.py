@@ -56,15 +56,11 @@ def take(url: str, wait: int | None = None) -> Iterator[list[Held]]:
 
 def give_back(url: str, held: list[Held]) -> None:
     """At best: what cannot be given back now comes back by itself when its minute is over."""
-    for start in range(0, len(held), _AT_ONCE):
-        entries = [
-            {"Id": str(number), "ReceiptHandle": one.receipt, "VisibilityTimeout": 0}
-            for number, one in enumerate(held[start : start + _AT_ONCE])
-        ]
+    for one in held:
         try:
-            aws.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            aws.client("sqs").change_message_visibility(QueueUrl=url, ReceiptHandle=one.receipt, VisibilityTimeout=0)
         except (ClientError, BotoCoreError) as error:
-            log.warning("dead letters come back later", extra={"queue": url, "reason": str(error)})
+            log.warning("a dead letter comes back later", extra={"queue": url, "reason": str(error)})
 
 
 def look(url: str, most: int, wait: int | None = None) -> tuple[list[DeadLetter], bool]:

@@ -2,6 +2,8 @@
 
 Killed between send and delete, a letter is in both queues, and a later redrive sends it a second time: consumers take
 an event once, so that a redrive may be repeated at will. Nothing is ever deleted that was not sent.
+
+A message that fails again may be back before we are done: what a redrive has sent, it does not send a second time.
 """
 
 from __future__ import annotations
@@ -118,17 +120,17 @@ def _work(
 ) -> Redrive:
     """`target` is None for a dry run. What is not sent is given back in the end, so that none is received twice."""
     result, kept = Redrive(queue.name), list[Held]()
-    matched: dict[str, DeadLetter] = {}
+    matched: dict[str, DeadLetter] = {}  # by body: a letter that came back has a new id
     examined: set[str] = set()
     try:
         for batch in mailroom.take(queue.url):
             for held in batch:
                 examined.add(held.letter.message_id)
-                is_meant = instruction.selection.takes(held.letter) and held.letter.message_id not in matched
+                is_meant = instruction.selection.takes(held.letter) and held.letter.body not in matched
                 if not is_meant or len(matched) == instruction.most or result.failure:
                     kept.append(held)
                     continue
-                matched[held.letter.message_id] = held.letter
+                matched[held.letter.body] = held.letter
                 if target is None:
                     kept.append(held)
                 else:

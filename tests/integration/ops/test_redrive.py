@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from mercato import aws
 from mercato.errors import TransientError
 from ops import deadletters, mailroom
+from ops.letters import DeadLetter
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.post_office import PostOffice
 
@@ -204,6 +205,25 @@ def test_a_fault_ends_the_redrive_and_no_letter_is_lost(
     )
     assert "ServiceUnavailable" in result["failure"]
     assert (office.count("orders"), office.count("orders-dlq")) == (delivered, 3)
+
+
+def test_a_letter_that_fails_again_at_once_is_sent_once_by_each_redrive(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.drop("orders", event="order.created")
+    office.drop("orders", event="payment.failed")
+    sent: list[str] = []
+
+    def fail_again(_: str, letter: DeadLetter, attributes: dict[str, str]) -> None:
+        sent.append(str(letter.event_id))
+        office.put("orders-dlq", letter.body, reason="malformed", redrive_count=attributes["redrive_count"])
+
+    monkeypatch.setattr(mailroom, "send", fail_again)
+    for count in (1, 2):
+        assert redrive(desk)[1]["redriven"] == 2
+        letters = desk.call("GET", "/dlq/orders/messages")[1]["items"]
+        assert [letter["redrive_count"] for letter in letters] == [count, count]
+    assert sorted(sent) == ["event-1", "event-1", "event-2", "event-2"]
 
 
 def test_when_the_time_is_short_the_rest_stays_for_the_next_redrive(
