@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mercato.clock import rfc3339
 from mercato.http import Body, Query, View
-from ops.letters import DeadLetter, Selection
+from ops.letters import DeadLetter, Selection, without_secrets
 from ops.queues import DeadLetterQueue
 from ops.redrive import Instruction, Redrive
 
@@ -96,7 +96,7 @@ class LetterView(View):
             | {
                 "first_failed_at": rfc3339(letter.first_failed_at) if letter.first_failed_at else None,
                 "sent_at": rfc3339(letter.sent_at),
-                "body": letter.body if with_body else None,
+                "body": without_secrets(letter.body) if with_body else None,
             }
         )
 

@@ -146,6 +146,16 @@ def test_an_event_without_a_valid_correlation_gets_a_new_one(kitchen: Kitchen) -
     assert all(len(work.correlation_id) == 36 for _, work in kitchen.seen)
 
 
+def test_what_there_is_no_time_for_is_given_back_untried(kitchen: Kitchen) -> None:
+    class NearlyOver:
+        def get_remaining_time_in_millis(self) -> int:
+            return 2900
+
+    answer = kitchen.consumer.handler({"Records": [message(1), message(2)]}, NearlyOver())
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
+    assert (kitchen.seen, kitchen.dead_letters()) == ([], [])
+
+
 def test_an_empty_batch_calls_nothing(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(aws, "client")
     assert kitchen.receive() == []

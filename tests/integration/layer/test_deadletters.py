@@ -203,7 +203,7 @@ def test_a_version_that_is_known_and_fields_that_are_new_are_read(kitchen: Kitch
 
 def test_the_kit_knows_how_often_each_of_its_queues_delivers() -> None:
     subscription = resources_of_type("AWS::SQS::Queue", "infra/subscription.yaml")["Queue"]
-    carrier = load_template()["Resources"]["CarrierQueue"]
+    resources = load_template()["Resources"]
 
-    for queue in (subscription, carrier):
+    for queue in (subscription, resources["CarrierQueue"], resources["ParkedQueue"]):
         assert queue["Properties"]["RedrivePolicy"]["maxReceiveCount"] == deadletters.MAX_RECEIVES

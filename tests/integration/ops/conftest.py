@@ -60,7 +60,11 @@ class Desk:
     def park(self, *bodies: dict[str, Any] | str) -> list[str]:
         """The ids of the messages that failed."""
         records = [
-            {"messageId": f"m-{n}", "body": body if isinstance(body, str) else json.dumps(body)}
+            {
+                "messageId": f"m-{n}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-parked",
+            }
             for n, body in enumerate(bodies)
         ]
         answer = parked.handler({"Records": records}, None)
