@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from infra.local.compatibility import breaking_changes
 from infra.local.paths import ROOT
 from infra.local.trouble import Trouble
 from mercato.consumer import Consumer
-from mercato.events import EventModel, schema_id
+from mercato.events import EventModel, Reads, schema_id
 
 SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping", "ops")
 EVENTS_PAGE = ROOT / "docs" / "events.md"
@@ -33,7 +31,7 @@ class Publication:
 class Subscription:
     service: str
     event_type: str
-    reads: type[BaseModel]
+    reads: type[Reads]
 
 
 def publications() -> list[Publication]:

@@ -90,6 +90,13 @@ def test_each_consumer_tolerates_a_field_that_is_new(subscription: Subscription)
     subscription.reads.model_validate(model.EXAMPLE | {"new_in_version_2": True})
 
 
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=by_listener)
+def test_each_consumer_reads_the_version_that_is_published(subscription: Subscription) -> None:
+    model = next(publication.model for publication in PUBLICATIONS if subscription.event_type == publication.model.TYPE)
+
+    assert model.VERSION <= subscription.reads.VERSION, "teach the consumer to read it before it is published"
+
+
 def test_the_template_subscribes_each_consumer_to_exactly_the_events_it_handles() -> None:
     handled: dict[str, set[str]] = {}
     for subscription in SUBSCRIPTIONS:

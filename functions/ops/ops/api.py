@@ -12,12 +12,11 @@ from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
 from mercato.http import ADMIN, App
-from ops import circuits, queues, registry, usecases
+from ops import circuits, deadletters, registry, usecases
 from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
 from ops.executions import Executions
 from ops.store import SagaStore
 from ops.views import (
-    DeadLettersPage,
     ParkedPage,
     ParkedView,
     ResumeSaga,
@@ -35,7 +34,6 @@ class Settings:
     table_name: str
     circuits_table: str
     state_machine_arn: str
-    queue_prefix: str
     namespace: str
 
 
@@ -85,11 +83,6 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
     return ResumptionView.of(resumption)
 
 
-@app.get("/api/ops/dlq", role=ADMIN)
-def list_dead_letters() -> DeadLettersPage:
-    return DeadLettersPage.of(queues.list_dead_letters(settings().queue_prefix))
-
-
 @app.get("/api/ops/services", role=ADMIN)
 def list_services() -> ServicesPage:
     return ServicesPage.of(registry.list_services(settings().namespace))
@@ -119,4 +112,5 @@ def set_circuit(name: str, wanted: SetCircuit, caller: Caller) -> CircuitView:
     return CircuitView.of(found)
 
 
+deadletters.register(app)
 handler = app.handler

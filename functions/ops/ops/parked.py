@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import random
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from mercato import correlation, deadline
+from mercato import correlation, deadletters, deadline
 from mercato.config import load
 from mercato.dynamo import Table
 from mercato.errors import TransientError
@@ -51,7 +52,7 @@ class Message(BaseModel):
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """What cannot be stored is reported back; the queue tries it again, and moves it to the DLQ in the end."""
+    """What cannot be stored now comes back after a pause; what cannot be read is a dead letter at once."""
     with deadline.of_invocation(context):
         failed = [record["messageId"] for record in event["Records"] if not _keep(record)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
@@ -61,14 +62,15 @@ def _keep(record: dict[str, Any]) -> bool:
     try:
         message = Message.model_validate(json.loads(record["body"]))
     except (ValueError, ValidationError) as error:
-        log.error("a parked message cannot be read", extra={"message_id": record["messageId"], "reason": str(error)})
-        return False
+        # Its text would show the task token, and who has it can resume the saga unseen.
+        found = f"{error.error_count()} fields" if isinstance(error, ValidationError) else "not JSON"
+        return deadletters.move(record, deadletters.MALFORMED, f"a parked message cannot be read: {found}")
     with correlation.bound(correlation.accept(message.correlation_id)):
         about = {"order_id": message.order_id, "step": message.step, "reason": message.error.error}
         try:
             is_new = sagas().park(message.as_parked())
         except TransientError as error:
             log.warning("a parked saga cannot be stored now", extra=about | {"detail": str(error)})
-            return False
+            return deadletters.give_back(record, error, random.uniform)
         log.warning("saga parked" if is_new else "saga was parked already", extra=about)
         return True

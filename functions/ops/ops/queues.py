@@ -1,4 +1,4 @@
-"""The dead-letter queues and how full they are."""
+"""The dead-letter queues: which there are, how full, and whose failures they hold."""
 
 from __future__ import annotations
 
@@ -7,39 +7,62 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mercato import aws
+from mercato.errors import NotFound
 
 _ATTRIBUTES = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
+SUFFIX = "-dlq"  # by convention: what our permission to read is bound to
+
+
+class DeadLetterQueueNotFound(NotFound):
+    """There is no dead-letter queue of this name."""
 
 
 @dataclass(frozen=True)
-class DeadLetters:
-    """`source` is the queue whose failed messages come here; None where they come from a stream or a rule."""
+class DeadLetterQueue:
+    """`source` is the queue whose failed messages come here; None where they come from a stream or a rule.
 
-    queue: str
+    `messages` and `in_flight` are approximate, as SQS counts.
+    """
+
+    name: str
+    url: str
     source: str | None
+    source_url: str | None
     messages: int
     in_flight: int
 
 
-def list_dead_letters(prefix: str) -> list[DeadLetters]:
-    """Every queue that another one redrives to, or that is called a DLQ. The fullest first."""
-    found = [_attributes(url) for url in _urls(prefix)]
+def list_dead_letter_queues(prefix: str) -> list[DeadLetterQueue]:
+    """The fullest first."""
+    found = {url: _attributes(url) for url in _urls(prefix)}
     sources = {
-        json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"]: _name(queue["QueueArn"])
-        for queue in found
+        json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"]: url
+        for url, queue in found.items()
         if queue.get("RedrivePolicy")
     }
     dead = [
-        DeadLetters(
-            queue=_name(queue["QueueArn"]),
-            source=sources.get(queue["QueueArn"]),
+        DeadLetterQueue(
+            name=_name(queue["QueueArn"]),
+            url=url,
+            source=_name(found[sources[queue["QueueArn"]]]["QueueArn"]) if queue["QueueArn"] in sources else None,
+            source_url=sources.get(queue["QueueArn"]),
             messages=int(queue["ApproximateNumberOfMessages"]),
             in_flight=int(queue["ApproximateNumberOfMessagesNotVisible"]),
         )
-        for queue in found
-        if queue["QueueArn"] in sources or _name(queue["QueueArn"]).endswith(("-dlq", "-failures"))
+        for url, queue in found.items()
+        if _name(queue["QueueArn"]).endswith(SUFFIX)
     ]
-    return sorted(dead, key=lambda queue: (-queue.messages, queue.queue))
+    return sorted(dead, key=lambda queue: (-queue.messages, queue.name))
+
+
+def find_dead_letter_queue(prefix: str, name: str) -> DeadLetterQueue:
+    """By its name, with or without the prefix and the suffix: `orders` is `mercato-orders-dlq`."""
+    queues = list_dead_letter_queues(prefix)
+    for queue in queues:
+        if name in (queue.name, queue.name.removeprefix(prefix), queue.name.removeprefix(prefix).removesuffix(SUFFIX)):
+            return queue
+    names = ", ".join(queue.name for queue in queues) or "none"
+    raise DeadLetterQueueNotFound(f"There is no dead-letter queue {name}. There are: {names}.")
 
 
 def _urls(prefix: str) -> Iterator[str]:

@@ -11,7 +11,6 @@ from mercato.clock import rfc3339
 from mercato.http import Body, Query, View
 from ops.domain import Action, Parked, Resumption
 from ops.executions import Execution
-from ops.queues import DeadLetters
 from ops.registry import Service
 
 
@@ -95,23 +94,6 @@ class SagaView(View):
             is_whole=execution.is_whole,
             resumptions=[ResumptionView.of(resumption) for resumption in audit],
         )
-
-
-class DeadLettersView(View):
-    queue: str
-    source: str | None
-    messages: int
-    in_flight: int
-
-
-class DeadLettersPage(View):
-    items: list[DeadLettersView]
-    total: int
-
-    @classmethod
-    def of(cls, found: list[DeadLetters]) -> DeadLettersPage:
-        items = [DeadLettersView(**asdict(queue)) for queue in found]
-        return cls(items=items, total=sum(queue.messages for queue in found))
 
 
 class InstanceView(View):

@@ -8,6 +8,7 @@ A record that can never be published (not an envelope, too large, refused as mal
 entities. It goes to the failure queue with its keys and its reason, which rings the alarm, and the stream goes on.
 Nothing is lost: the item stays in its table. Only where that queue cannot be reached does the record hold the shard,
 and then for no longer than the mapping's MaximumRetryAttempts; what the mapping gives up on goes to the same queue.
+From there relay.sweep publishes it when it can.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, config, correlation, deadline
+from mercato import aws, config, deadline
 from mercato.logs import log
+from relay.bus import EventBus
 from relay.records import Outgoing, Unreadable, batches, is_outbox_record, read
 
-# What EventBridge says of an entry that it will never take. All else (throttled, internal, not authorized) may heal.
-_PERMANENT = frozenset({"MalformedDetail", "InvalidArgument"})
+NOT_PUBLISHABLE = "not-publishable"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def settings() -> Settings:
     return config.load(Settings)
 
 
+@functools.cache
+def event_bus() -> EventBus:
+    return EventBus(settings().event_bus_name)
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     with deadline.of_invocation(context):
         stopped_at = publish(event["Records"])
@@ -49,7 +55,7 @@ def publish(records: list[dict[str, Any]]) -> str | None:
     by_sequence = {record["dynamodb"]["SequenceNumber"]: record for record in records}
     readable, undone = _read(records)
     for batch in batches(readable):
-        refused, not_taken = _put(batch)
+        refused, not_taken = event_bus().put(batch)
         undone |= not_taken
         undone |= {number for number, reason in refused.items() if not _set_aside(by_sequence[number], reason)}
         if undone:
@@ -71,35 +77,6 @@ def _read(records: list[dict[str, Any]]) -> tuple[list[Outgoing], set[str]]:
     return readable, undone
 
 
-def _put(batch: list[Outgoing]) -> tuple[dict[str, str], set[str]]:
-    """By sequence number: what will never be taken, with the reason, and what was not taken now."""
-    refused: dict[str, str] = {}
-    not_taken: set[str] = set()
-    try:
-        answers = aws.client("events").put_events(Entries=[one.entry for one in batch])["Entries"]
-    except (ClientError, BotoCoreError) as error:
-        log.warning("events not taken", extra={"reason": str(error), "count": len(batch)})
-        return refused, {one.sequence_number for one in batch}
-    for one, answer in zip(batch, answers, strict=True):
-        code = answer.get("ErrorCode")
-        if code is None:
-            _log_published(one)
-        elif code in _PERMANENT:
-            refused[one.sequence_number] = f"{code}: {answer.get('ErrorMessage', '')}"
-        else:
-            log.warning("event not taken", extra={"event_id": one.event_id, "reason": code})
-            not_taken.add(one.sequence_number)
-    return refused, not_taken
-
-
-def _log_published(one: Outgoing) -> None:
-    with correlation.bound(one.correlation):
-        log.info(
-            "event published",
-            extra={"event_id": one.event_id, "event_type": one.event_type, "subject": one.subject},
-        )
-
-
 def _set_aside(record: dict[str, Any], reason: str) -> bool:
     """False where the failure queue cannot be reached."""
     found = {
@@ -110,8 +87,20 @@ def _set_aside(record: dict[str, Any], reason: str) -> bool:
     }
     log.error("record cannot be published", extra=found)
     try:
-        aws.client("sqs").send_message(QueueUrl=settings().failure_queue_url, MessageBody=json.dumps(found))
+        aws.client("sqs").send_message(
+            QueueUrl=settings().failure_queue_url,
+            MessageBody=json.dumps(found),
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in (("reason", NOT_PUBLISHABLE), ("detail", _printable(reason)))
+            },
+        )
     except (ClientError, BotoCoreError) as error:
         log.warning("the failure queue cannot be reached", extra={"reason": str(error)})
         return False
     return True
+
+
+def _printable(text: str) -> str:
+    """What SQS takes as an attribute."""
+    return "".join(char if char.isprintable() else " " for char in text[:1000]) or "-"

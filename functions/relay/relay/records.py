@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mercato.correlation import Correlation
@@ -27,6 +27,7 @@ class Outgoing:
 
     sequence_number: str
     entity: str
+    time: datetime
     entry: dict[str, Any]
     size: int
     event_id: str
@@ -45,16 +46,18 @@ def read(record: dict[str, Any], bus: str) -> Outgoing:
         image = record["dynamodb"]["NewImage"]
         detail = image["event"]["S"]
         envelope = json.loads(detail)
+        time = datetime.fromisoformat(envelope["time"]).astimezone(UTC)
         entry = {
             "Source": envelope["source"],
             "DetailType": envelope["type"],
             "Detail": detail,
-            "Time": datetime.fromisoformat(envelope["time"]),
+            "Time": time,
             "EventBusName": bus,
         }
         outgoing = Outgoing(
             sequence_number=record["dynamodb"]["SequenceNumber"],
             entity=image["pk"]["S"],
+            time=time,
             entry=entry,
             size=_size(entry),
             event_id=envelope["id"],
@@ -64,7 +67,7 @@ def read(record: dict[str, Any], bus: str) -> Outgoing:
                 envelope["correlationid"], envelope.get("traceparent", ""), envelope.get("causationid")
             ),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise Unreadable(f"not an envelope: {error!r}") from None
     if outgoing.size > MAX_BYTES:
         raise Unreadable(f"{outgoing.size} bytes; one call takes {MAX_BYTES}")

@@ -1,39 +1,49 @@
 """Queue consumers: one function per event type, partial batches, and a DLQ that says why.
 
-What can never succeed (unreadable, unknown type, a business rule) goes to the DLQ at once, with its reason as a message
-attribute. Anything else is reported back as failed, and the queue delivers it again.
+What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
+reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
+that grows; after the last time it goes to the DLQ with what stopped it.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
+import random
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from mercato import aws, correlation, deadline
+from mercato import correlation, deadletters, deadline
 from mercato.errors import DomainError, TransientError
-from mercato.events import Event
+from mercato.events import Event, Reads
 from mercato.logs import log
 
 Handle = Callable[[Event, Any], None]
 
+_ENOUGH = 2.0  # seconds, to begin with one more message
+
 
 class Unprocessable(Exception):
-    """This message can never succeed."""
+    """This message can never succeed. `reason` is what the dead letters are grouped by."""
+
+    def __init__(self, detail: str, reason: str = deadletters.MALFORMED) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Consumer:
-    """The subscriptions of one service: `@consumer.on("order.confirmed")` on a function of (event, data)."""
+    """The subscriptions of one service: `@consumer.on("order.confirmed")` on a function of (event, data).
 
-    def __init__(self, service: str) -> None:
+    `jitter` is passed in for tests: a number between two.
+    """
+
+    def __init__(self, service: str, jitter: Callable[[float, float], float] = random.uniform) -> None:
         self.service = service
-        self.subscriptions: dict[str, tuple[type[BaseModel], Handle]] = {}
+        self.subscriptions: dict[str, tuple[type[Reads], Handle]] = {}
+        self._jitter = jitter
 
     def on(self, *event_types: str) -> Callable[[Handle], Handle]:
         def register(function: Handle) -> Handle:
@@ -49,7 +59,8 @@ class Consumer:
         failures: list[dict[str, str]] = []
         with deadline.of_invocation(context):
             for record in event["Records"]:
-                if not self._consume(record):
+                # What there is no time for is given back untried: a function that is killed gives back all.
+                if deadline.within(_ENOUGH, reserve=1.0) < _ENOUGH or not self._consume(record):
                     failures.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failures}
 
@@ -59,22 +70,22 @@ class Consumer:
             received = _read(record)
         except Unprocessable as error:
             with correlation.bound(correlation.accept(None)):
-                return _to_dlq(record, "malformed", str(error))
+                return deadletters.move(record, error.reason, str(error))
         work = correlation.accept(received.correlationid, received.traceparent, received.id, received.tracestate)
         with correlation.bound(work):
             try:
                 self._dispatch(received)
             except Unprocessable as error:
-                return _to_dlq(record, "malformed", str(error))
+                return deadletters.move(record, error.reason, str(error))
             except DomainError as error:
-                return _to_dlq(record, error.slug(), error.detail)
+                return deadletters.move(record, error.slug(), error.detail)
             except TransientError as error:
                 log.warning("event will be retried", extra={"event_type": received.type, "reason": str(error)})
-                return False
-            except Exception:
-                # Unknown is not permanent: the queue tries it again, and its own limit moves it to the DLQ.
+                return deadletters.give_back(record, error, self._jitter)
+            except Exception as error:
+                # Unknown is not permanent: the next try may find the bug mended.
                 log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
-                return False
+                return deadletters.give_back(record, error, self._jitter)
             log.info(
                 "event consumed",
                 extra={"event_type": received.type, "event_id": received.id, "subject": received.subject},
@@ -83,8 +94,9 @@ class Consumer:
 
     def _dispatch(self, received: Event) -> None:
         if received.type not in self.subscriptions:
-            raise Unprocessable(f"{self.service} has no use for {received.type}")
+            raise Unprocessable(f"{self.service} has no use for {received.type}", deadletters.UNKNOWN_TYPE)
         model, function = self.subscriptions[received.type]
+        _check_version(received, model)
         try:
             data = model.model_validate(received.data)
         except ValidationError as error:
@@ -101,38 +113,19 @@ def _read(record: dict[str, Any]) -> Event:
         raise Unprocessable(f"not an EventBridge message: {error!r}") from None
 
 
+def _check_version(received: Event, model: type[Reads]) -> None:
+    """A new version breaks with the old by definition: what is only added does not need one. So nothing is guessed."""
+    try:
+        version = received.version
+    except ValueError:
+        raise Unprocessable(f"dataschema: {received.dataschema[:200]!r} ends in no version") from None
+    if version > model.VERSION:
+        raise Unprocessable(
+            f"{received.type} is version {version}; this consumer reads up to {model.VERSION}",
+            deadletters.UNKNOWN_VERSION,
+        )
+
+
 def _first(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
-
-
-@functools.cache
-def _dlq_url(queue_arn: str) -> str:
-    """The dead-letter queue of `shop-orders` is `shop-orders-dlq`, by convention of infra/subscription.yaml."""
-    return str(aws.client("sqs").get_queue_url(QueueName=f"{queue_arn.rpartition(':')[2]}-dlq")["QueueUrl"])
-
-
-def _to_dlq(record: dict[str, Any], reason: str, detail: str) -> bool:
-    """False where the DLQ cannot be reached: the record stays in its queue, and the rest of the batch goes on."""
-    log.error(
-        "event moved to the dead-letter queue",
-        extra={"reason": reason, "detail": detail, "message_id": record["messageId"]},
-    )
-    attributes = {
-        "reason": reason,
-        "detail": "".join(char if char.isprintable() else " " for char in detail[:1000]) or "-",
-        "correlation_id": correlation.current().correlation_id,
-        "message_id": record["messageId"],
-    }
-    try:
-        aws.client("sqs").send_message(
-            QueueUrl=_dlq_url(record["eventSourceARN"]),
-            MessageBody=record["body"],
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-            },
-        )
-    except (ClientError, BotoCoreError) as error:
-        log.warning("the dead-letter queue cannot be reached", extra={"reason": str(error)})
-        return False
-    return True

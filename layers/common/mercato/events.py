@@ -24,9 +24,14 @@ class EventModel(BaseModel):
 
 
 class Reads(BaseModel):
-    """What a consumer reads of an event: only the fields it needs, so that new ones never break it."""
+    """What a consumer reads of an event: only the fields it needs, so that new ones never break it.
+
+    VERSION is the newest version that it can read; the older ones it reads too.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    VERSION: ClassVar[int] = 1
 
 
 class Event(BaseModel):
@@ -47,6 +52,11 @@ class Event(BaseModel):
     causationid: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+
+    @property
+    def version(self) -> int:
+        """From the `dataschema`; an event without one is of the first version."""
+        return int(self.dataschema.rpartition(":")[2]) if self.dataschema else 1
 
 
 def envelope(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from mercato.dynamo import Table
-from ops import api, parked
+from ops import api, deadletters, mailroom, parked
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 
@@ -60,7 +60,11 @@ class Desk:
     def park(self, *bodies: dict[str, Any] | str) -> list[str]:
         """The ids of the messages that failed."""
         records = [
-            {"messageId": f"m-{n}", "body": body if isinstance(body, str) else json.dumps(body)}
+            {
+                "messageId": f"m-{n}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-parked",
+            }
             for n, body in enumerate(bodies)
         ]
         answer = parked.handler({"Records": records}, None)
@@ -104,7 +108,16 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     machine, client = Machine(), aws.client
     monkeypatch.setattr(aws, "client", lambda service: machine if service == "stepfunctions" else client(service))
-    cached = (api.settings, api.sagas, api.executions, api.circuit_store, parked.sagas)
+    monkeypatch.setattr(mailroom, "_WAIT", 0)
+    cached = (
+        api.settings,
+        api.sagas,
+        api.executions,
+        api.circuit_store,
+        parked.sagas,
+        deadletters.settings,
+        deadletters.audit,
+    )
     for one in cached:
         one.cache_clear()
     yield Desk(table, machine)

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from mercato.errors import TransientError
+from ops import parked
 from tests.integration.ops.conftest import Desk, message
+from tests.integration.ops.post_office import PostOffice
 
 
 def test_a_parked_saga_is_listed_with_what_an_operator_needs_and_without_its_token(desk: Desk) -> None:
@@ -70,9 +73,24 @@ def test_an_older_message_does_not_replace_a_newer_one(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"order_id": "x"}', json.dumps(message(parked_at="yesterday"))])
-def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_kept(desk: Desk, body: str) -> None:
-    assert desk.park(body, message()) == ["m-0"]
+def test_a_message_that_cannot_be_read_is_a_dead_letter_and_the_others_are_kept(desk: Desk, body: str) -> None:
+    PostOffice().open("parked")
+    assert desk.park(body, message()) == []
     assert desk.listed() == ["ord-1"]
+    (letter,) = desk.call("GET", "/dlq/parked/messages", with_body="true")[1]["items"]
+    assert letter["reason"] == "malformed"
+    assert letter["body"] == body.replace("token-1", "…"), "who has the token can resume the saga unseen"
+    assert "token-1" not in letter["detail"]
+
+
+def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        raise TransientError("the table is away")
+
+    PostOffice().open("parked")
+    monkeypatch.setattr(parked.sagas(), "park", refuse)
+    assert desk.park(message()) == ["m-0"]
+    assert desk.call("GET", "/dlq/parked/messages")[1]["items"] == []
 
 
 @pytest.mark.parametrize(

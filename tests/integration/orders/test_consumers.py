@@ -177,7 +177,7 @@ def test_a_delivery_before_its_dispatch_waits_in_the_queue_and_loses_nothing(sho
     [
         ("payment.completed", PAYMENT | {"order_id": "nothing"}, "order-not-found"),
         ("payment.completed", {"order_id": "nothing"}, "malformed"),
-        ("order.eaten", {"order_id": "nothing"}, "malformed"),
+        ("order.eaten", {"order_id": "nothing"}, "unknown-event-type"),
     ],
 )
 def test_what_can_never_succeed_goes_to_the_dlq_with_its_reason(

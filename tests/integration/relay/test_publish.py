@@ -1,68 +1,17 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from mercato import aws
 from mercato.logs import log
-from relay import publish
-
-
-class Bus:
-    """Stands for EventBridge: takes what no test tells it to refuse, and remembers the calls."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[dict[str, Any]]] = []
-        self.refuse: dict[str, str] = {}
-        self.fail_call: int | None = None
-        self.error: Exception = ClientError(
-            {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "PutEvents"
-        )
-
-    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        self.calls.append(Entries)
-        if len(self.calls) == self.fail_call:
-            raise self.error
-        ids = [json.loads(entry["Detail"])["id"] for entry in Entries]
-        answers = [
-            {"ErrorCode": self.refuse[one], "ErrorMessage": "no"} if one in self.refuse else {"EventId": one}
-            for one in ids
-        ]
-        return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
-
-    @property
-    def taken(self) -> list[str]:
-        found = [json.loads(entry["Detail"])["id"] for call in self.calls for entry in call]
-        return [one for one in found if one not in self.refuse]
-
-
-@pytest.fixture
-def failures(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Reads what the failure queue got."""
-    sqs = boto3.client("sqs", "us-east-1")
-    url = sqs.create_queue(QueueName="relay-dlq")["QueueUrl"]
-    monkeypatch.setenv("EVENT_BUS_NAME", "the-bus")
-    monkeypatch.setenv("FAILURE_QUEUE_URL", url)
-    publish.settings.cache_clear()
-
-    def received() -> list[dict[str, Any]]:
-        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
-
-    yield received
-    publish.settings.cache_clear()
-
-
-@pytest.fixture
-def bus(failures: Any, monkeypatch: pytest.MonkeyPatch) -> Bus:
-    fake, real = Bus(), aws.client
-    monkeypatch.setattr(aws, "client", lambda service: fake if service == "events" else real(service))
-    return fake
+from relay import lag, publish
+from relay.bus import EventBus
+from tests.integration.relay.conftest import Bus
 
 
 def record(number: int, entity: str | None = None, name: str = "INSERT", event: str | None = None) -> dict[str, Any]:
@@ -117,7 +66,14 @@ def test_what_is_not_an_inserted_outbox_record_is_never_published(bus: Bus) -> N
 def test_the_stream_goes_on_from_the_first_entry_that_was_not_taken(bus: Bus) -> None:
     bus.refuse = {"event-4": "ThrottlingException", "event-7": "InternalFailure"}
     assert relay(*(record(number) for number in range(1, 26))) == ["4"]
-    assert len(bus.calls) == 1, "nothing is sent after a failure"
+    assert [len(call) for call in bus.calls] == [10, 2, 2, 2], "what was taken is not sent again, nor what comes after"
+
+
+def test_a_short_throttle_is_waited_out_without_a_second_delivery(bus: Bus) -> None:
+    bus.refuse = {"event-2": "ThrottlingException"}
+    bus.heal_at = 3
+    assert relay(record(1), record(2), record(3)) == []
+    assert [len(call) for call in bus.calls] == [3, 1, 1]
 
 
 def test_a_retry_from_the_failed_record_publishes_the_rest_and_loses_nothing(bus: Bus) -> None:
@@ -144,9 +100,9 @@ def test_an_entitys_later_event_never_overtakes_an_earlier_one_that_failed(bus: 
     ],
 )
 def test_a_call_that_fails_whole_is_tried_again_from_its_first_record(bus: Bus, error: Exception) -> None:
-    bus.fail_call, bus.error = 2, error
+    bus.fail_from, bus.error = 2, error
     assert relay(*(record(number) for number in range(1, 26))) == ["11"]
-    assert len(bus.calls) == 2
+    assert [len(call) for call in bus.calls] == [10, 10, 10, 10, 10]
 
 
 def test_an_unreadable_record_is_set_aside_and_the_others_are_published(bus: Bus, failures: Any) -> None:
@@ -201,3 +157,37 @@ def test_each_published_event_is_one_log_line_with_its_correlation_id(bus: Bus) 
     assert [(line["event_id"], line["correlation_id"]) for line in lines if line["message"] == "event published"] == [
         ("event-1", "request-0001")
     ]
+
+
+def test_the_publish_lag_is_a_metric_in_the_log(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = datetime(2026, 11, 22, 12, 0, 1, 250_000, tzinfo=UTC)
+    monkeypatch.setattr(publish, "event_bus", lambda: EventBus("the-bus", sleep=lambda _: None, now=lambda: later))
+    bus.refuse = {"event-2": "ThrottlingException"}
+
+    relay(record(1), record(2), record(3))
+
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert line == {
+        "_aws": {
+            "Timestamp": 1795348801250,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Mercato",
+                    "Dimensions": [["bus"]],
+                    "Metrics": [{"Name": "PublishLag", "Unit": "Milliseconds"}],
+                }
+            ],
+        },
+        "bus": "the-bus",
+        "PublishLag": [1250, 1250],
+    }
+
+
+def test_no_lag_is_below_zero_and_nothing_published_is_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    noon = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    lag.report([noon], "b", datetime(2026, 11, 22, 11, 59, 59, tzinfo=UTC))
+    lag.report([], "b", noon)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["PublishLag"] == [0]

@@ -1,0 +1,96 @@
+"""HTTP of the dead letters."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import correlation
+from mercato.auth import Caller
+from mercato.clock import utc_now
+from mercato.config import load
+from mercato.dynamo import Table
+from mercato.http import ADMIN, App
+from ops import mailroom, redrive
+from ops.letter_views import (
+    AuditPage,
+    AuditView,
+    LettersPage,
+    LettersQuery,
+    LetterView,
+    QueuesPage,
+    QueueView,
+    RedriveLetters,
+    RedrivesView,
+    SampleView,
+)
+from ops.letters import Selection
+from ops.queues import find_dead_letter_queue, list_dead_letter_queues
+from ops.redrive_audit import RedriveAudit
+
+_SAMPLE = 50
+_AUDITS = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    queue_prefix: str
+
+
+@functools.cache
+def settings() -> Settings:
+    return load(Settings)
+
+
+@functools.cache
+def audit() -> RedriveAudit:
+    return RedriveAudit(Table(settings().table_name))
+
+
+def register(app: App) -> None:
+    app.get("/api/ops/dlq", role=ADMIN)(list_queues)
+    app.post("/api/ops/dlq/redrive", role=ADMIN)(redrive_letters)
+    app.get("/api/ops/dlq/{queue}/messages", role=ADMIN)(list_letters)
+    app.get("/api/ops/dlq/{queue}/redrives", role=ADMIN)(list_redrives)
+
+
+def list_queues() -> QueuesPage:
+    now, items = utc_now(), []
+    for queue in list_dead_letter_queues(settings().queue_prefix):
+        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        letters, is_whole = mailroom.look(queue.url, _SAMPLE, None if queue.messages else 0)
+        items.append(QueueView.of(queue, SampleView.of(letters, is_whole and not queue.in_flight, now)))
+    return QueuesPage(items=items, total=sum(item.messages for item in items))
+
+
+def list_letters(queue: str, query: LettersQuery) -> LettersPage:
+    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    letters, is_whole = mailroom.look(found.url, query.limit)
+    meant = sorted(filter(Selection(query.type, query.reason).takes, letters), key=lambda letter: letter.sent_at)
+    return LettersPage(
+        queue=found.name,
+        source=found.source,
+        messages=found.messages,
+        sample=SampleView.of(letters, is_whole and not found.in_flight, utc_now()),
+        items=[LetterView.of(letter, query.with_body) for letter in meant],
+    )
+
+
+def redrive_letters(order: RedriveLetters, caller: Caller) -> RedrivesView:
+    instruction = order.instruction(caller.user_id, correlation.current().correlation_id, utc_now())
+    redrive.check(instruction, order.queue)
+    prefix, time = settings().queue_prefix, mailroom.is_time_left
+    if order.queue is None:
+        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, audit(), time)
+    else:
+        results = [redrive.redrive_queue(find_dead_letter_queue(prefix, order.queue), instruction, audit(), time)]
+    return RedrivesView.of(results, order.dry_run)
+
+
+def list_redrives(queue: str) -> AuditPage:
+    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    return AuditPage(
+        queue=found.name,
+        items=[AuditView.model_validate(record) for record in audit().latest(found.name, _AUDITS)],
+    )

@@ -1,0 +1,86 @@
+"""Run every quarter of an hour: publishes what the relay and its mapping gave up on.
+
+A message leaves the failure queue only when all that it stands for is on the bus, or set aside one by one. Killed on
+the way, the next sweep publishes again; consumers drop what they know. What still cannot be published stays where it
+is, visible, so that its alarm goes on ringing until somebody mends the item or removes the message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws, correlation, deadline
+from mercato.errors import TransientError
+from mercato.logs import log
+from relay.lost import Gone, records_of
+from relay.publish import event_bus, publish, settings
+from relay.records import Unreadable, batches, read
+
+_HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep sees a message once
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    with correlation.bound(correlation.accept(event.get("id"))), deadline.of_invocation(context):
+        done, left = sweep()
+        log.info("failures swept", extra={"recovered": done, "left": left})
+        return {"recovered": done, "left": left}
+
+
+def sweep() -> tuple[int, int]:
+    """How many messages were recovered, and how many are left."""
+    url, done = settings().failure_queue_url, 0
+    left: list[dict[str, Any]] = []
+    try:
+        for message in _receive(url):
+            if _recover(message["Body"]):
+                aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                done += 1
+            else:
+                left.append(message)
+    except (ClientError, BotoCoreError) as error:
+        raise TransientError(f"the failure queue cannot be read: {error}") from error
+    finally:
+        _give_back(url, left)
+    return done, len(left)
+
+
+def _receive(url: str) -> Iterator[dict[str, Any]]:
+    while deadline.within(15.0, reserve=5.0) >= 15.0:
+        answer = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=_HELD_FOR)
+        if not answer.get("Messages"):
+            return
+        yield from answer["Messages"]
+
+
+def _recover(body: str) -> bool:
+    try:
+        message = json.loads(body)
+        records = records_of(message)
+        return _publish_again(records[0]) if "keys" in message else publish(records) is None
+    except (Gone, Unreadable, ValueError, RecursionError) as error:
+        log.error("a failure cannot be recovered", extra={"reason": str(error), "failure": body[:2000]})
+    except TransientError as error:
+        log.warning("a failure cannot be recovered now", extra={"reason": str(error)})
+    return False
+
+
+def _publish_again(record: dict[str, Any]) -> bool:
+    """One item that was set aside before. Refused again it stays: a second message would say nothing new."""
+    (batch,) = batches([read(record, settings().event_bus_name)])
+    refused, not_taken = event_bus().put(batch)
+    return not refused and not not_taken
+
+
+def _give_back(url: str, messages: list[dict[str, Any]]) -> None:
+    """At once, and not in two minutes: the alarm counts what can be seen."""
+    for message in messages:
+        try:
+            aws.client("sqs").change_message_visibility(
+                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        except (ClientError, BotoCoreError) as error:
+            log.warning("a failure comes back later", extra={"reason": str(error)})

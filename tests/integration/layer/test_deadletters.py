@@ -1,0 +1,209 @@
+"""What becomes of a message that fails: when it comes back, and what a dead letter says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import boto3
+import pytest
+
+from mercato import aws, deadletters
+from mercato.consumer import Consumer
+from mercato.errors import Conflict, TransientError
+from mercato.events import Event, Reads
+from tests.template import load_template, resources_of_type
+
+
+class Brewed(Reads):
+    VERSION: ClassVar[int] = 2
+
+    cups: int
+
+
+class PotIsEmpty(Conflict):
+    pass
+
+
+class Kitchen:
+    """A consumer that fails with `error`, its queue and its dead letters."""
+
+    def __init__(self) -> None:
+        self.consumer = Consumer("kitchen", jitter=lambda _, most: most)
+        self.sqs = boto3.client("sqs", "us-east-1")
+        self.dlq = self.sqs.create_queue(QueueName="shop-tea-dlq")["QueueUrl"]
+        self.queue = self.sqs.create_queue(QueueName="shop-tea")["QueueUrl"]
+        self.error: Exception | None = None
+        self.taken: list[int] = []
+
+        @self.consumer.on("tea.brewed")
+        def take(_: Event, data: Brewed) -> None:
+            if self.error:
+                raise self.error
+            self.taken.append(data.cups)
+
+    def send(self, **changes: Any) -> None:
+        detail = {
+            "specversion": "1.0",
+            "id": "event-1",
+            "source": "mercato.kitchen",
+            "type": "tea.brewed",
+            "time": "2026-11-22T12:00:00Z",
+            "subject": "pot-1",
+            "correlationid": "request-1-id",
+            "data": {"cups": 1},
+        } | changes
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps({"detail": detail}))
+
+    def record(self, **attributes: str) -> dict[str, Any]:
+        """The message as Lambda hands it over."""
+        (message,) = self.sqs.receive_message(QueueUrl=self.queue, MessageSystemAttributeNames=["All"])["Messages"]
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"] | attributes,
+            "messageAttributes": {},
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-tea",
+        }
+
+    def handle(self, record: dict[str, Any]) -> bool:
+        """True where the message is done with."""
+        return self.consumer.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+
+    def dead_letters(self) -> list[dict[str, str]]:
+        answer = self.sqs.receive_message(QueueUrl=self.dlq, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        return [
+            {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+            for message in answer.get("Messages", [])
+        ]
+
+
+@pytest.fixture
+def kitchen(cloud: None) -> Kitchen:
+    deadletters._dlq_url.cache_clear()
+    return Kitchen()
+
+
+@pytest.mark.parametrize(
+    ("receives", "seconds"), [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 320), (7, 640), (8, 900), (100, 900)]
+)
+def test_the_pause_doubles_up_to_a_quarter_of_an_hour(receives: int, seconds: int) -> None:
+    assert deadletters.pause_after(receives, lambda _, most: most) == seconds
+    assert deadletters.pause_after(receives, lambda least, _: least) == seconds / 2
+
+
+@pytest.mark.parametrize("error", [TransientError("away"), ZeroDivisionError("bug")])
+def test_what_may_heal_comes_back_after_a_pause_and_is_no_dead_letter(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    kitchen.error = error
+    pauses: list[int] = []
+    kitchen.send()
+    record = kitchen.record(ApproximateReceiveCount="3")
+    monkeypatch.setattr(
+        aws.client("sqs"), "change_message_visibility", lambda **call: pauses.append(call["VisibilityTimeout"])
+    )
+
+    assert not kitchen.handle(record)
+
+    assert pauses == [40]
+    assert kitchen.dead_letters() == []
+
+
+def test_a_pause_of_nothing_gives_the_message_back_at_once(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadletters, "pause_after", lambda *_: 0)
+    kitchen.error = TransientError("away")
+    kitchen.send()
+
+    assert not kitchen.handle(kitchen.record())
+
+    kitchen.error = None
+    assert kitchen.handle(kitchen.record())
+    assert kitchen.taken == [1]
+
+
+@pytest.mark.parametrize("broken", ["receiptHandle", "eventSourceARN"])
+def test_a_pause_that_cannot_be_set_leaves_the_message_to_its_queue(kitchen: Kitchen, broken: str) -> None:
+    kitchen.error = TransientError("away")
+    kitchen.send()
+
+    assert not kitchen.handle(kitchen.record() | {broken: "arn:aws:sqs:us-east-1:1:nothing"})
+
+    assert kitchen.dead_letters() == []
+
+
+def test_after_the_last_try_the_message_is_a_dead_letter_that_says_what_stopped_it(kitchen: Kitchen) -> None:
+    kitchen.error = TransientError("the table is away")
+    kitchen.send()
+
+    assert kitchen.handle(kitchen.record(ApproximateReceiveCount="8", ApproximateFirstReceiveTimestamp="1795348800123"))
+
+    (found,) = kitchen.dead_letters()
+    assert found.pop("message_id")
+    assert found == {
+        "reason": "retries-exhausted",
+        "detail": "TransientError: the table is away",
+        "correlation_id": "request-1-id",
+        "receive_count": "8",
+        "redrive_count": "0",
+        "first_failed_at": "2026-11-22T12:00:00.123Z",
+    }
+
+
+def test_a_redriven_message_that_fails_again_keeps_its_history(kitchen: Kitchen) -> None:
+    kitchen.error = PotIsEmpty("The pot is empty.")
+    kitchen.send()
+    history = {"redrive_count": "2", "first_failed_at": "2026-11-20T08:00:00.000Z"}
+    carried = {name: {"stringValue": value, "dataType": "String"} for name, value in history.items()}
+
+    assert kitchen.handle(kitchen.record() | {"messageAttributes": carried | {"reason": {"stringValue": "old"}}})
+
+    (found,) = kitchen.dead_letters()
+    assert (found["reason"], found["redrive_count"], found["first_failed_at"]) == (
+        "pot-is-empty",
+        "2",
+        "2026-11-20T08:00:00.000Z",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "detail"),
+    [
+        ({"type": "tea.spilled"}, "unknown-event-type", "kitchen has no use for tea.spilled"),
+        (
+            {"dataschema": "urn:mercato:event:tea.brewed:3"},
+            "unknown-event-version",
+            "tea.brewed is version 3; this consumer reads up to 2",
+        ),
+        ({"dataschema": "urn:tea"}, "malformed", "dataschema: 'urn:tea' ends in no version"),
+        ({"data": {"cups": "many"}}, "malformed", "tea.brewed: cups: Input should be a valid integer, unable to"),
+    ],
+)
+def test_what_this_consumer_cannot_know_is_a_dead_letter_at_once(
+    kitchen: Kitchen, changes: dict[str, Any], reason: str, detail: str
+) -> None:
+    kitchen.send(**changes)
+
+    assert kitchen.handle(kitchen.record())
+
+    (found,) = kitchen.dead_letters()
+    assert (found["reason"], found["detail"][: len(detail)]) == (reason, detail)
+    assert kitchen.taken == []
+
+
+@pytest.mark.parametrize("schema", ["", "urn:mercato:event:tea.brewed:1", "urn:mercato:event:tea.brewed:2"])
+def test_a_version_that_is_known_and_fields_that_are_new_are_read(kitchen: Kitchen, schema: str) -> None:
+    kitchen.send(dataschema=schema, data={"cups": 4, "sugar": True}, later_extension="x")
+
+    assert kitchen.handle(kitchen.record())
+
+    assert (kitchen.taken, kitchen.dead_letters()) == ([4], [])
+
+
+def test_the_kit_knows_how_often_each_of_its_queues_delivers() -> None:
+    subscription = resources_of_type("AWS::SQS::Queue", "infra/subscription.yaml")["Queue"]
+    resources = load_template()["Resources"]
+
+    for queue in (subscription, resources["CarrierQueue"], resources["ParkedQueue"]):
+        assert queue["Properties"]["RedrivePolicy"]["maxReceiveCount"] == deadletters.MAX_RECEIVES

@@ -1,0 +1,196 @@
+"""Looking at dead letters: how many, why, and without taking any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.ops.conftest import Desk
+from tests.integration.ops.post_office import PostOffice
+
+
+@pytest.fixture
+def office(desk: Desk) -> PostOffice:
+    return PostOffice()
+
+
+def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(desk: Desk, office: PostOffice) -> None:
+    office.open("carts", "orders")
+    office.open_dead_end("relay-dlq")
+    office.drop("orders", event="order.created", reason="malformed")
+    office.drop("orders", event="payment.failed", reason="malformed")
+    office.drop("orders", event="payment.failed", reason="order-not-found")
+
+    status, page = desk.call("GET", "/dlq")
+
+    assert (status, page["total"]) == (200, 3)
+    shown = [(item["queue"], item["source"], item["messages"], item["in_flight"]) for item in page["items"]]
+    assert shown == [
+        ("mercato-orders-dlq", "mercato-orders", 3, 0),
+        ("mercato-carts-dlq", "mercato-carts", 0, 0),
+        ("mercato-relay-dlq", None, 0, 0),
+    ]
+    sample = page["items"][0]["sample"]
+    assert sample.pop("oldest_at")
+    assert 0 <= sample.pop("oldest_age_seconds") < 60
+    assert sample == {
+        "size": 3,
+        "is_whole": True,
+        "reasons": {"malformed": 2, "order-not-found": 1},
+        "types": {"payment.failed": 2, "order.created": 1},
+    }
+    empty: dict[str, Any] = {
+        "size": 0,
+        "is_whole": True,
+        "oldest_at": None,
+        "oldest_age_seconds": None,
+        "reasons": {},
+        "types": {},
+    }
+    assert page["items"][1]["sample"] == empty
+
+
+def test_looking_takes_nothing_away(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    office.drop("orders", event="order.created")
+    for _ in range(3):
+        assert desk.call("GET", "/dlq")[1]["items"][0]["sample"]["size"] == 1
+        assert len(desk.call("GET", "/dlq/orders/messages")[1]["items"]) == 1
+    assert office.count("orders-dlq") == 1
+
+
+def test_a_full_queue_is_sampled_and_says_so(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    for _ in range(55):
+        office.drop("orders", event="order.created")
+
+    (queue,) = desk.call("GET", "/dlq")[1]["items"]
+
+    assert queue["messages"] == 55
+    assert (queue["sample"]["size"], queue["sample"]["is_whole"]) == (50, False)
+    assert office.count("orders-dlq") == 55
+
+
+def test_what_another_holds_is_counted_and_the_sample_is_not_whole(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    office.drop("orders", event="order.created")
+    office.hold("orders-dlq")
+
+    (queue,) = desk.call("GET", "/dlq")[1]["items"]
+
+    assert (queue["messages"], queue["in_flight"]) == (0, 1)
+    assert (queue["sample"]["size"], queue["sample"]["is_whole"]) == (0, False)
+
+
+def test_no_queues_are_no_dead_letters(desk: Desk) -> None:
+    assert desk.call("GET", "/dlq") == (200, {"items": [], "total": 0})
+
+
+@pytest.mark.parametrize("name", ["orders", "orders-dlq", "mercato-orders-dlq"])
+def test_a_letter_says_why_it_is_here_what_it_is_and_what_it_went_through(
+    desk: Desk, office: PostOffice, name: str
+) -> None:
+    office.open("orders")
+    told = {"receive_count": "8", "redrive_count": "2", "first_failed_at": "2026-11-20T08:00:00.000Z", "detail": "away"}
+    message_id = office.drop("orders", event="order.created", reason="retries-exhausted", **told)
+
+    status, page = desk.call("GET", f"/dlq/{name}/messages")
+
+    assert (status, page["queue"], page["source"], page["messages"]) == (200, "mercato-orders-dlq", "mercato-orders", 1)
+    (letter,) = page["items"]
+    assert letter.pop("sent_at")
+    assert letter == {
+        "message_id": message_id,
+        "reason": "retries-exhausted",
+        "detail": "away",
+        "event_type": "order.created",
+        "event_id": "event-1",
+        "subject": "subject-1",
+        "correlation_id": "request-0001",
+        "receive_count": 8,
+        "redrive_count": 2,
+        "first_failed_at": "2026-11-20T08:00:00.000Z",
+        "attributes": told | {"reason": "retries-exhausted"},
+        "body": None,
+    }
+
+
+def test_the_body_is_shown_only_to_who_asks_for_it(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    office.drop("orders", event="order.created")
+    (plain,) = desk.call("GET", "/dlq/orders/messages")[1]["items"]
+    (full,) = desk.call("GET", "/dlq/orders/messages", with_body="true")[1]["items"]
+    assert plain["body"] is None
+    assert json.loads(full["body"])["detail"]["id"] == "event-1"
+
+
+def test_letters_are_chosen_by_type_and_reason(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    wanted = office.drop("orders", event="payment.failed", reason="malformed")
+    office.drop("orders", event="payment.failed", reason="other")
+    office.drop("orders", event="order.created", reason="malformed")
+
+    page = desk.call("GET", "/dlq/orders/messages", type="payment.failed", reason="malformed")[1]
+
+    assert [letter["message_id"] for letter in page["items"]] == [wanted]
+    assert page["sample"]["size"] == 3
+
+
+Drop = Callable[[PostOffice], Any]
+
+
+@pytest.mark.parametrize(
+    ("drop", "reason", "detail"),
+    [
+        (
+            lambda office: office.put("orders-dlq", '{"detail": {}}', ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="no"),
+            "undelivered",
+            "NO_PERMISSIONS: no",
+        ),
+        (
+            lambda office: office.put(
+                "orders-dlq",
+                json.dumps(
+                    {
+                        "requestContext": {"condition": "RetryAttemptsExhausted", "functionArn": "arn:relay"},
+                        "DDBStreamBatchInfo": {"shardId": "s"},
+                    }
+                ),
+            ),
+            "stream-given-up",
+            "RetryAttemptsExhausted of arn:relay",
+        ),
+        (lambda office: office.put("orders-dlq", "{}"), "retries-exhausted", "The queue moved it after its last"),
+        (lambda office: office.put("orders-dlq", "not json"), "retries-exhausted", "The queue moved it"),
+        (lambda office: office.put("orders-dlq", '[{"detail": 1}]'), "retries-exhausted", "The queue moved it"),
+        (lambda office: office.put("orders-dlq", '{"detail": [1]}'), "retries-exhausted", "The queue moved it"),
+        (lambda office: office.put("orders-dlq", "{}", reason="x", redrive_count="many"), "x", ""),
+        (lambda office: office.put("orders-dlq", "{}", reason="x", first_failed_at="now"), "x", ""),
+    ],
+)
+def test_any_message_can_be_read_whoever_put_it_there(
+    desk: Desk, office: PostOffice, drop: Drop, reason: str, detail: str
+) -> None:
+    office.open("orders")
+    drop(office)
+    (letter,) = desk.call("GET", "/dlq/orders/messages")[1]["items"]
+    assert (letter["reason"], letter["detail"][: len(detail)]) == (reason, detail)
+    assert (letter["event_id"], letter["redrive_count"], letter["first_failed_at"]) == (None, 0, None)
+
+
+@pytest.mark.parametrize("name", ["nothing", "mercato-orders", "other-orders-dlq"])
+def test_only_our_dead_letter_queues_can_be_looked_into(desk: Desk, office: PostOffice, name: str) -> None:
+    office.open("orders")
+    office.open_dead_end("other-orders-dlq", prefix="")
+    status, problem = desk.call("GET", f"/dlq/{name}/messages")
+    assert (status, problem["type"]) == (404, "urn:mercato:problem:dead-letter-queue-not-found")
+    assert "mercato-orders-dlq" in problem["detail"]
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"kind": "x"}])
+def test_a_bad_question_is_refused(desk: Desk, office: PostOffice, query: dict[str, str]) -> None:
+    office.open("orders")
+    assert desk.call("GET", "/dlq/orders/messages", **query)[0] == 422

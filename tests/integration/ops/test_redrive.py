@@ -1,0 +1,282 @@
+"""Redriving dead letters: chosen, capped, recorded, and nothing deleted that was not sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from mercato import aws
+from mercato.errors import TransientError
+from ops import deadletters, mailroom
+from ops.letters import DeadLetter
+from tests.integration.ops.conftest import Desk
+from tests.integration.ops.post_office import PostOffice
+
+NOTE = "the table is back"
+
+
+@pytest.fixture
+def office(desk: Desk) -> PostOffice:
+    found = PostOffice()
+    found.open("orders", "carts")
+    return found
+
+
+def redrive(desk: Desk, **body: Any) -> tuple[int, Any]:
+    return desk.call("POST", "/dlq/redrive", {"queue": "orders", "dry_run": False, "note": NOTE} | body)
+
+
+def audit(desk: Desk, queue: str = "orders") -> list[dict[str, Any]]:
+    status, page = desk.call("GET", f"/dlq/{queue}/redrives")
+    assert status == 200
+    return list(page["items"])
+
+
+def test_a_redriven_letter_is_back_in_its_queue_with_its_history(desk: Desk, office: PostOffice) -> None:
+    failed = "2026-11-20T08:00:00.000Z"
+    office.drop("orders", event="order.created", redrive_count="1", first_failed_at=failed, detail="x")
+
+    status, answer = redrive(desk)
+
+    assert (status, answer["matched"], answer["redriven"]) == (200, 1, 1)
+    ((event_id, attributes),) = office.delivered("orders")
+    assert event_id == "event-1"
+    assert attributes.pop("redriven_at")
+    assert attributes == {"redrive_count": "2", "first_failed_at": failed}
+    assert office.count("orders-dlq") == 0
+
+
+def test_a_dry_run_shows_what_would_go_and_touches_and_records_nothing(desk: Desk, office: PostOffice) -> None:
+    office.drop("orders", event="order.created")
+
+    status, answer = desk.call("POST", "/dlq/redrive", {"queue": "orders"})
+
+    assert (status, answer["dry_run"], answer["matched"], answer["redriven"]) == (200, True, 1, 0)
+    assert answer["items"][0]["letters"][0]["event_id"] == "event-1"
+    assert (office.count("orders-dlq"), office.delivered("orders"), audit(desk)) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "event_ids"),
+    [
+        ({"type": "payment.failed"}, {"event-2", "event-3"}),
+        ({"reason": "malformed"}, {"event-1", "event-2"}),
+        ({"type": "payment.failed", "reason": "malformed"}, {"event-2"}),
+        ({"ids": ["event-3", "no-such"]}, {"event-3"}),
+        ({"type": "nothing"}, set()),
+    ],
+)
+def test_only_what_was_chosen_goes_and_the_rest_can_be_seen_at_once(
+    desk: Desk, office: PostOffice, chosen: dict[str, Any], event_ids: set[str]
+) -> None:
+    office.drop("orders", event="order.created", reason="malformed")
+    office.drop("orders", event="payment.failed", reason="malformed")
+    office.drop("orders", event="payment.failed", reason="order-not-found")
+
+    answer = redrive(desk, **chosen)[1]
+
+    assert answer["items"][0]["examined"] == 3
+    assert {event_id for event_id, _ in office.delivered("orders")} == event_ids
+    assert office.count("orders-dlq") == 3 - len(event_ids)
+
+
+def test_a_letter_is_chosen_by_its_message_id_too(desk: Desk, office: PostOffice) -> None:
+    office.drop("orders", event="order.created")
+    message_id = office.drop("orders", event="order.created")
+    redrive(desk, ids=[message_id])
+    assert [event_id for event_id, _ in office.delivered("orders")] == ["event-2"]
+
+
+def test_no_more_go_than_the_cap_allows(desk: Desk, office: PostOffice) -> None:
+    for _ in range(25):
+        office.drop("orders", event="order.created")
+
+    answer = redrive(desk, max=12)[1]
+
+    assert (answer["redriven"], answer["items"][0]["is_whole"]) == (12, False)
+    assert (office.count("orders"), office.count("orders-dlq")) == (12, 13)
+
+
+def test_without_a_queue_all_are_searched_under_one_cap(desk: Desk, office: PostOffice) -> None:
+    office.open_dead_end("relay-dlq")
+    office.put("relay-dlq", "{}", reason="malformed")
+    for queue in ("orders", "orders", "carts", "carts"):
+        office.drop(queue, event="order.created")
+    office.drop("carts", event="product.discontinued")
+
+    answer = desk.call("POST", "/dlq/redrive", {"type": "order.created", "max": 3, "dry_run": False, "note": NOTE})[1]
+
+    assert answer["redriven"] == 3
+    assert office.count("orders") + office.count("carts") == 3
+    assert office.count("orders-dlq") + office.count("carts-dlq") == 2
+    assert office.count("relay-dlq") == 1
+
+
+def test_the_audit_says_who_sent_what_and_why(desk: Desk, office: PostOffice) -> None:
+    office.drop("orders", event="order.created")
+    desk.call(
+        "POST",
+        "/dlq/redrive",
+        {"queue": "orders", "type": "order.created", "dry_run": False, "note": NOTE, "max": 7},
+        user="grace",
+    )
+    (record,) = audit(desk)
+    assert record.pop("at")
+    assert record == {
+        "operator": "grace",
+        "request_id": "req-operator-1",
+        "note": NOTE,
+        "event_type": "order.created",
+        "reason": None,
+        "ids": [],
+        "max": 7,
+        "outcome": "done",
+        "redriven": 1,
+        "left_behind": 0,
+    }
+
+
+def test_nothing_is_sent_that_cannot_be_recorded(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.drop("orders", event="order.created")
+
+    def refuse(*_: object) -> str:
+        raise TransientError("the table is away")
+
+    monkeypatch.setattr(deadletters.audit(), "open", refuse)
+    assert redrive(desk)[0] == 503
+    assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
+
+
+class Killed(BaseException):
+    """The sandbox dies here."""
+
+
+def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says_started(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.drop("orders", event="order.created")
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(mailroom, "remove", die)
+    monkeypatch.setattr(mailroom, "give_back", lambda *_: None)
+    with pytest.raises(Killed):
+        redrive(desk)
+    assert [event_id for event_id, _ in office.delivered("orders")] == ["event-1"]
+    names = ["ApproximateNumberOfMessagesNotVisible"]
+    held = office.sqs.get_queue_attributes(QueueUrl=office.url("orders-dlq"), AttributeNames=names)["Attributes"]
+    assert held == {names[0]: "1"}, "it comes back by itself"
+    assert [record["outcome"] for record in audit(desk)] == ["started"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "redriven", "left_behind", "delivered"), [("send_message", 0, 0, 0), ("delete_message", 1, 1, 1)]
+)
+def test_a_fault_ends_the_redrive_and_no_letter_is_lost(
+    desk: Desk,
+    office: PostOffice,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    redriven: int,
+    left_behind: int,
+    delivered: int,
+) -> None:
+    for _ in range(3):
+        office.drop("orders", event="order.created")
+
+    def fail(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ServiceUnavailable", "Message": "no"}}, operation)
+
+    monkeypatch.setattr(aws.client("sqs"), operation, fail)
+    status, answer = redrive(desk)
+    monkeypatch.undo()
+
+    (result,) = answer["items"]
+    assert (status, result["redriven"], result["left_behind"], result["is_whole"]) == (
+        200,
+        redriven,
+        left_behind,
+        False,
+    )
+    assert "ServiceUnavailable" in result["failure"]
+    assert (office.count("orders"), office.count("orders-dlq")) == (delivered, 3)
+
+
+def test_a_letter_that_fails_again_at_once_is_sent_once_by_each_redrive(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.drop("orders", event="order.created")
+    office.drop("orders", event="payment.failed")
+    sent: list[str] = []
+
+    def fail_again(_: str, letter: DeadLetter, attributes: dict[str, str]) -> None:
+        sent.append(str(letter.event_id))
+        office.put("orders-dlq", letter.body, reason="malformed", redrive_count=attributes["redrive_count"])
+
+    monkeypatch.setattr(mailroom, "send", fail_again)
+    for count in (1, 2):
+        assert redrive(desk)[1]["redriven"] == 2
+        letters = desk.call("GET", "/dlq/orders/messages")[1]["items"]
+        assert [letter["redrive_count"] for letter in letters] == [count, count]
+    assert sorted(sent) == ["event-1", "event-1", "event-2", "event-2"]
+
+
+def test_when_the_time_is_short_the_rest_stays_for_the_next_redrive(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(15):
+        office.drop("orders", event="order.created")
+    monkeypatch.setattr(mailroom, "is_time_left", lambda: False)
+    first = redrive(desk)[1]["items"][0]
+    assert (first["redriven"], first["is_whole"]) == (10, False)
+    monkeypatch.setattr(mailroom, "is_time_left", lambda: True)
+    second = redrive(desk)[1]["items"][0]
+    assert (second["redriven"], second["is_whole"]) == (5, True)
+    assert office.count("orders") == 15
+
+
+def test_letters_that_came_from_no_queue_cannot_be_redriven(desk: Desk, office: PostOffice) -> None:
+    office.open_dead_end("relay-dlq")
+    office.put("relay-dlq", "{}")
+    status, problem = redrive(desk, queue="relay")
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:not-redrivable")
+    assert office.count("relay-dlq") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problem"),
+    [
+        ({"dry_run": True}, 422, "nothing-selected"),
+        ({"queue": "orders", "dry_run": False}, 422, "note-missing"),
+        ({"queue": "orders", "dry_run": False, "note": ""}, 422, "invalid-request"),
+        ({"queue": "orders", "max": 0}, 422, "invalid-request"),
+        ({"queue": "orders", "max": 501}, 422, "invalid-request"),
+        ({"queue": "orders", "ids": ["x"] * 101}, 422, "invalid-request"),
+        ({"queue": "orders", "everything": True}, 422, "invalid-request"),
+        ({"queue": "nothing"}, 404, "dead-letter-queue-not-found"),
+    ],
+)
+def test_a_redrive_that_is_not_clear_is_refused(
+    desk: Desk, office: PostOffice, body: dict[str, Any], status: int, problem: str
+) -> None:
+    office.drop("orders", event="order.created")
+    found, answer = desk.call("POST", "/dlq/redrive", body)
+    assert (found, answer["type"]) == (status, f"urn:mercato:problem:{problem}")
+    assert (office.count("orders"), office.count("orders-dlq"), audit(desk)) == (0, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/dlq"), ("GET", "/dlq/orders/messages"), ("GET", "/dlq/orders/redrives"), ("POST", "/dlq/redrive")],
+)
+def test_only_admins_may(desk: Desk, office: PostOffice, method: str, path: str) -> None:
+    body = {"queue": "orders", "dry_run": False, "note": NOTE} if method == "POST" else None
+    office.drop("orders", event="order.created")
+    assert desk.call(method, path, body, user="cust-1", role="customer")[0] == 403
+    assert desk.call(method, path, body, user="")[0] == 401
+    assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)

@@ -1,0 +1,118 @@
+"""What must be true before each event for it to have an effect, by service and type, and the data that then counts.
+
+Of the data, an event takes the fields that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+Data = dict[str, Any]
+Given = Callable[[Any], Data]
+
+
+def _cart(service: Any) -> Data:
+    service.put("lantern", 2)
+    service.put("mug", 1)
+    service.wait(minutes=1)
+    return {}
+
+
+def _price_changed(service: Any) -> Data:
+    return _cart(service) | {"product_id": "lantern"}
+
+
+def _ordered(service: Any) -> Data:
+    line = {"sku": "L", "name": "L", "quantity": 2, "unit_price": {"amount": 1, "currency": "GBP"}}
+    return _cart(service) | {"customer_id": "ada", "lines": [line | {"product_id": "lantern"}]}
+
+
+def _nothing(_: Any) -> Data:
+    return {}
+
+
+def _reserved(shop: Any) -> Data:
+    shop.stocked(a=20)
+    shop.reserve("o-1", a=3)
+    return {"order_id": "o-1"}
+
+
+def _user(service: Any) -> Data:
+    service.register("user-1")
+    return {"customer_id": "user-1"}
+
+
+def _placed(shop: Any) -> Data:
+    return {"order_id": str(shop.place()["order_id"])}
+
+
+def _confirmed(shop: Any) -> Data:
+    data = _placed(shop)
+    shop.task("ConfirmOrder", order_id=data["order_id"], payment_id="pay-1")
+    return data | {"payment_id": "pay-1", "shipment_id": "shp-1"}
+
+
+def _paid(shop: Any) -> Data:
+    data = _confirmed(shop)
+    amount = {"amount": 4500, "currency": "GBP"}
+    paid = {"payment_id": "pay-1", "customer_id": "cust-1", "amount": amount}
+    assert shop.hear("payment.completed", paid | {"order_id": data["order_id"]}) == []
+    return data | {"amount": amount}
+
+
+def _shipped(shop: Any) -> Data:
+    data = _paid(shop)
+    sent = {"shipment_id": "shp-1", "customer_id": "cust-1", "carrier": "sandbox", "tracking_number": "SBX1"}
+    assert shop.hear("shipment.dispatched", sent | {"order_id": data["order_id"]}) == []
+    return {"order_id": data["order_id"], "shipment_id": "shp-1"}
+
+
+def _product(service: Any) -> Data:
+    return {"product_id": str(service.add()["product_id"])}
+
+
+def _in_stock(service: Any) -> Data:
+    data = _product(service)
+    service.deliver("inventory.restocked", data["product_id"], data | {"available": 9}, 1)
+    return data
+
+
+def _shipment(service: Any) -> Data:
+    service.confirm()
+    return {"order_id": "order-1", "customer_id": "user-1"}
+
+
+GIVEN: dict[tuple[str, str], Given] = {
+    ("carts", "product.price_changed"): _price_changed,
+    ("carts", "product.discontinued"): _price_changed,
+    ("carts", "order.created"): _ordered,
+    ("inventory", "product.created"): _nothing,
+    ("inventory", "order.shipped"): _reserved,
+    ("notifications", "user.registered"): _nothing,
+    ("notifications", "order.confirmed"): _user,
+    ("notifications", "order.shipped"): _user,
+    ("notifications", "order.cancelled"): _user,
+    ("notifications", "payment.completed"): _user,
+    ("notifications", "payment.failed"): _user,
+    ("notifications", "payment.refunded"): _user,
+    ("orders", "order.created"): _placed,
+    ("orders", "payment.completed"): _confirmed,
+    ("orders", "payment.failed"): _confirmed,
+    ("orders", "payment.refunded"): _paid,
+    ("orders", "shipment.dispatched"): _paid,
+    ("orders", "shipment.delivered"): _shipped,
+    ("products", "inventory.low_stock"): _in_stock,
+    ("products", "inventory.restocked"): _product,
+    ("shipping", "order.confirmed"): _nothing,
+    ("shipping", "payment.completed"): _shipment,
+    ("shipping", "order.cancelled"): _shipment,
+}
+SEQUENCE = 7  # later than all that happened before
+
+
+def moment_of(service: Any, noon: datetime) -> datetime:
+    """When the event happens: at the service's own time, where a test sets it."""
+    found: datetime = getattr(service, "now", noon)
+    return found

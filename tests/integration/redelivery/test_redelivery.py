@@ -1,0 +1,172 @@
+"""A redriven message never takes effect twice: every event of every consumer, through the dead letters and back.
+
+The redrive dies between send and delete, so that the letter is in both queues, and is repeated: the consumer gets the
+same event twice. After the second time its table, its mail, its sagas and its queues are as after the first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from datetime import datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local import contract
+from infra.local.contract import Subscription
+from mercato import aws
+from mercato.errors import TransientError
+from mercato.events import envelope
+from ops import mailroom
+from ops.letters import Selection
+from ops.queues import find_dead_letter_queue
+from ops.redrive import Instruction, Redrive, redrive_queue
+from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
+from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
+from tests.integration.notifications.conftest import service as notifications  # noqa: F401
+from tests.integration.ops.post_office import PostOffice
+from tests.integration.orders.conftest import shop as orders  # noqa: F401
+from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
+from tests.integration.shipping.conftest import service as shipping  # noqa: F401
+
+SUBSCRIPTIONS = contract.subscriptions()
+
+
+class NoAudit:
+    def open(self, queue: str, instruction: Instruction) -> str:
+        return "audit-1"
+
+    def close(self, queue: str, audit_id: str, result: Redrive) -> None:
+        assert audit_id == "audit-1"
+
+
+class Machine:
+    """Step Functions' StartExecution: takes a name once."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start_execution(self, **call: Any) -> None:
+        if call["name"] in self.started:
+            raise ClientError({"Error": {"Code": "ExecutionAlreadyExists", "Message": "no"}}, "StartExecution")
+        self.started.append(call["name"])
+
+
+class Post:
+    """One service's queue, its dead letters, and all that its consumer can change."""
+
+    def __init__(self, subscription: Subscription, service: Any, machine: Machine) -> None:
+        self.name = subscription.service
+        self.service = service
+        self.machine = machine
+        self.consume = importlib.import_module(f"{subscription.service}.consumers").handler
+        self.office = PostOffice()
+        self.office.open(self.name)
+
+    def redrive(self, now: datetime) -> Redrive:
+        instruction = Instruction(Selection(), 10, False, "again", "boss", "request-1", now)
+        queue = find_dead_letter_queue("mercato-", self.name)
+        return redrive_queue(queue, instruction, NoAudit(), lambda: True)
+
+    def deliver(self) -> int:
+        """Hands the consumer what is in its queue, as Lambda does; how much that was."""
+        url, sqs = self.office.url(self.name), self.office.sqs
+        messages = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"]
+        ).get("Messages", [])
+        records = [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+                "messageAttributes": {
+                    name: {"stringValue": value["StringValue"], "dataType": "String"}
+                    for name, value in message.get("MessageAttributes", {}).items()
+                },
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:mercato-{self.name}",
+            }
+            for message in messages
+        ]
+        assert self.consume({"Records": records}, None) == {"batchItemFailures": []}
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return len(messages)
+
+    def effects(self) -> dict[str, Any]:
+        """All that can be seen from outside."""
+        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.service.table.name)["Items"]
+        mailer = getattr(self.service, "mailer", None)
+        carrier = getattr(self.service, "queue_url", None)
+        waiting = ["ApproximateNumberOfMessages"]
+        return {
+            "items": sorted(json.dumps(item, sort_keys=True) for item in items),
+            "mail": list(mailer.sent) if mailer else [],
+            "sagas": list(self.machine.started),
+            "carrier": carrier
+            and self.office.sqs.get_queue_attributes(QueueUrl=carrier, AttributeNames=waiting)["Attributes"],
+        }
+
+
+def by_listener(subscription: Subscription) -> str:
+    return f"{subscription.service}-{subscription.event_type}"
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found, client = Machine(), aws.client
+    monkeypatch.setattr(aws, "client", lambda service: found if service == "stepfunctions" else client(service))
+    return found
+
+
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=by_listener)
+def test_an_event_that_is_redriven_twice_takes_effect_once(
+    subscription: Subscription,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    noon: datetime,
+    cloud: None,
+    machine: Machine,
+) -> None:
+    monkeypatch.setattr(mailroom, "_WAIT", 0)
+    service = request.getfixturevalue(subscription.service)
+    post = Post(subscription, service, machine)
+    data = GIVEN[subscription.service, subscription.event_type](service)
+    event = event_of(subscription, data, moment_of(service, noon))
+    post.office.put(f"{post.name}-dlq", json.dumps({"detail": event}), reason="retries-exhausted")
+    untouched = post.effects()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mailroom, "remove", away)
+        assert post.redrive(noon).left_behind == 1
+    assert post.deliver() == 1
+    once = post.effects()
+    assert once != untouched, "the first delivery has an effect"
+
+    assert post.redrive(noon).redriven == 1
+    assert post.deliver() == 1
+    assert post.effects() == once, "the second has none"
+    assert post.office.count(f"{post.name}-dlq") == 0
+
+
+def test_every_subscription_is_among_them() -> None:
+    assert {(one.service, one.event_type) for one in SUBSCRIPTIONS} == set(GIVEN)
+
+
+def away(*_: object) -> None:
+    raise TransientError("SQS is away")
+
+
+def event_of(subscription: Subscription, data: dict[str, Any], at: datetime) -> dict[str, Any]:
+    """The publisher's own example, about what the test knows."""
+    publication = next(one for one in contract.publications() if subscription.event_type == one.model.TYPE)
+    known = {name: value for name, value in data.items() if name in publication.model.model_fields}
+    model = publication.model.model_validate(publication.model.EXAMPLE | known)
+    subject = str(data.get("product_id") or data.get("order_id") or "subject-1")
+    return envelope(
+        model, service=publication.service, subject=subject, event_id="event-redriven", sequence=SEQUENCE, now=at
+    )
