@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.integration.saga.conftest import ORDER, Double, World, failing
+from tests.integration.saga.conftest import Double
+from tests.saga_world import ORDER, World, failing
 
 FORWARD = ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
 TRANSIENT = [

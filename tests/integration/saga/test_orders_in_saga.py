@@ -20,7 +20,8 @@ from orders import domain
 from orders.order import Order, PaymentStatus, Shipment, Status
 from orders.store import OrderStore
 from orders.workflow import OrderSaga, saga_input
-from tests.integration.saga.conftest import ORDER, Double, World, failing
+from tests.integration.saga.conftest import Double
+from tests.saga_world import ORDER, World, failing
 
 
 def run(world: World, order: Order) -> dict[str, Any]:
