@@ -18,7 +18,7 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from tests.template import ROOT
 
-FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga")
+FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
 ORDER = "5d6aa9d2-0000-5000-8000-000000000001"
 PATIENCE = 20.0
 

@@ -32,6 +32,7 @@ OWNER = {
     "VoidPayment": "PaymentsSaga",
     "RefundPayment": "PaymentsSaga",
     "ConfirmOrder": "OrdersSaga",
+    "StopShipment": "ShippingSaga",
     "CancelOrder": "OrdersSaga",
     "MarkNeedsAttention": "OrdersSaga",
 }
@@ -39,7 +40,7 @@ UNDONE = {
     "ReserveInventory": ["ReleaseInventory", "CancelOrder"],
     "AuthorizePayment": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
     "ConfirmOrder": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
-    "CapturePayment": ["RefundPayment", "ReleaseInventory", "CancelOrder"],
+    "CapturePayment": ["StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"],
 }
 
 
@@ -143,11 +144,21 @@ def test_throttling_by_lambda_is_tried_nine_times(
     assert world.calls == ["ReserveInventory"] * 9 + FORWARD[1:]
 
 
+def test_goods_that_have_left_were_paid_for_and_nothing_is_undone(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "CapturePayment", failing("Runtime.Unknown"))
+    script(doubles, "StopShipment", failing("AlreadyDispatched"))
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    assert world.calls == [*FORWARD, "StopShipment"]
+
+
 def test_undoing_hears_of_the_step_and_the_error(
     world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
 ) -> None:
     script(doubles, "CapturePayment", failing("CaptureRefused", "expired"))
     world.run(saga_input)
+    assert world.inputs("StopShipment") == [{"order_id": ORDER, "customer_id": "cust-1"}]
     assert world.inputs("RefundPayment") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
     assert world.inputs("ReleaseInventory") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
     (cancel,) = world.inputs("CancelOrder")
@@ -168,6 +179,7 @@ def test_an_undo_is_tried_seven_times_before_it_gives_up(
 
 STUCK = [
     ("ConfirmOrder", "VoidPayment"),
+    ("CapturePayment", "StopShipment"),
     ("CapturePayment", "RefundPayment"),
     ("ReserveInventory", "ReleaseInventory"),
     ("ReserveInventory", "CancelOrder"),

@@ -73,7 +73,7 @@ def test_a_payment_that_works_in_the_end_is_taken_once(
             "tok_capture_declined",
             "CaptureRefused",
             "capture-refused",
-            ["RefundPayment", "ReleaseInventory", "CancelOrder"],
+            ["StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"],
         ),
     ],
 )
