@@ -32,5 +32,5 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         terminalreporter.section("chaos")
     for title, counts in sums.items():
         terminalreporter.write_line(
-            f"{title:32} {counts['cases']:6} cases, {counts['reached']:6} met every fault, {counts['failures']:4} failed"
+            f"{title:30} {counts['cases']:6} cases, {counts['reached']:6} met all faults, {counts['failures']:4} failed"
         )

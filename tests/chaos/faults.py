@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.saga_world import Invoke, failing
 
-FORWARD = ("ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment")
+FORWARD = ("ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment")
 UNDO = ("VoidPayment", "StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder", "MarkNeedsAttention")
 
 

@@ -32,6 +32,7 @@ OPENERS = {
 UNDONE = {
     "ReserveInventory": ("ReleaseInventory", "CancelOrder"),
     "AuthorizePayment": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
+    "KeepReservation": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
     "ConfirmOrder": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
     "CapturePayment": ("StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"),
 }
@@ -47,6 +48,9 @@ def singles() -> list[Case]:
     for fault, eager in itertools.product(ALL, (True, False)):
         if fault.task in FORWARD:
             found.append(Case(Story.GOOD, (fault,), eager))
+            continue
+        if fault.task == "RefundPayment" and eager:  # at once the parcel is gone, and nothing is refunded any more
+            found.append(Case(Story.NOT_COLLECTED, (fault,), eager))
             continue
         way = (OPENERS[fault.task],)
         if fault.task == "MarkNeedsAttention":
