@@ -118,7 +118,7 @@ def test_the_same_order_starts_one_execution(world: World, orders: OrderStore, o
     (execution,) = boto3.client("stepfunctions").list_executions(stateMachineArn=world.arn)["executions"]
     assert execution["name"] == ORDER
     world.finish(execution["executionArn"])
-    assert world.calls == ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+    assert world.calls == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from payments.store import PaymentStore
 from tests.saga_world import FUNCTIONS, ORDER, World, failing
 
 PAYMENT = derived_id("payment", ORDER)
-FORWARD = ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+FORWARD = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
 
 
 @pytest.fixture
