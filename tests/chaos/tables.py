@@ -28,6 +28,7 @@ class Watch:
         self.outbox: list[Item] = []
         self._before: dict[int, Act] = {}
         self._after: dict[int, Act] = {}
+        self._acting = False
 
     def run_before(self, write: int, act: Act) -> None:
         """Once, just before the write of this number, counted from the first after `restart`."""
@@ -41,16 +42,25 @@ class Watch:
         self._before, self._after = {}, {}
 
     def around(self, writes: list[Write], do: Act) -> Any:
-        number, self.writes = self.writes, self.writes + 1
-        if act := self._before.pop(number, None):
-            act()
+        """What an act writes itself is not counted, so that every act meets the same write."""
+        number = -1 if self._acting else self.writes
+        self.writes += not self._acting
+        self._act(self._before.pop(number, None))
         answer = do()
         for write in writes:
             if write.kind == "Put" and "event" in write.parameters["Item"]:
                 self.outbox.append(from_item(write.parameters["Item"]))
-        if act := self._after.pop(number, None):
-            act()
+        self._act(self._after.pop(number, None))
         return answer
+
+    def _act(self, act: Act | None) -> None:
+        if act is None:
+            return
+        self._acting = True
+        try:
+            act()
+        finally:
+            self._acting = False
 
 
 class WatchedTable(Table):
