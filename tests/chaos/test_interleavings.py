@@ -1,4 +1,4 @@
-"""Somebody else acts just before each write of an order's way: of checkout, undo, parcel and mail, one after the other."""
+"""Somebody else acts just before each write of an order's way: checkout, undo, parcel and mail, one after the other."""
 
 from __future__ import annotations
 
