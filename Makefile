@@ -29,8 +29,11 @@ lint: setup ## Style, types, architecture, templates
 	cfn-lint infra/*.yaml
 
 test: lint ## Everything that must hold, the local cloud included
-	pytest tests/unit tests/integration tests/contract -n 2 -q
+	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 -q
 	pytest tests/e2e -q
+
+chaos: setup ## The whole proof: every fault in every step, interleavings, the rush (an hour on two cores)
+	pytest tests/chaos -n 2 -q
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
@@ -41,4 +44,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay lint test lock deploy clean
+.PHONY: help setup up demo replay lint test chaos lock deploy clean

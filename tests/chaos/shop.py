@@ -108,7 +108,7 @@ class Shop:
             "ShippingSaga": shipping_saga.handler,
         }
         for name, handler in handlers.items():
-            self.world.handlers[name] = lambda payload, handler=handler: self._invoke(handler, payload)
+            self.world.handlers[name] = functools.partial(self._invoke, handler)
 
     def stock_up(self, quantity: int = STOCKED) -> None:
         inventory_usecases.open_stock(PRODUCT, self.stock)

@@ -52,7 +52,7 @@ def singles() -> list[Case]:
         if fault.task == "RefundPayment" and eager:  # at once the parcel is gone, and nothing is refunded any more
             found.append(Case(Story.NOT_COLLECTED, (fault,), eager))
             continue
-        way = (OPENERS[fault.task],)
+        way: tuple[Fault, ...] = (OPENERS[fault.task],)
         if fault.task == "MarkNeedsAttention":
             way = (*way, Fault("ReleaseInventory", Kind.UNKNOWN))
         found.append(Case(Story.GOOD, (*way, fault), eager))
