@@ -32,11 +32,12 @@ lint: setup ## Style, types, architecture, templates
 	cfn-lint infra/*.yaml
 
 test: lint ## Everything that must hold, the local cloud included
-	pytest tests/unit tests/integration tests/contract -n 2 -q
+	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 -q
 	pytest tests/e2e -q
 
-chaos: setup ## A bad day: a tenth of all AWS calls fail and a peer is down; do the books balance? Some 6 minutes
-	pytest tests/chaos -q -s
+chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day (an hour on two cores)
+	pytest tests/chaos -m "not e2e" -n 2 -q
+	pytest tests/chaos -m e2e -q -s
 
 bench: setup ## What it costs, in time: tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done

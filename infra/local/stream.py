@@ -18,7 +18,7 @@ from infra.local.stack import Stack
 
 _NAME = "mercato-watch"
 _LATE = 5000  # ms
-_SAGA_FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga")
+_SAGA_FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
 _STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 

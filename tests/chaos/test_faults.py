@@ -24,6 +24,8 @@ from infra.local.up import LocalShop
 from tests.chaos.outage import Outage
 from tests.e2e.conftest import free_port
 
+pytestmark = [pytest.mark.long, pytest.mark.e2e]
+
 INVOICES = 40
 RATE = 0.10
 PATIENCE = 400  # seconds: a message that failed twice comes back after four minutes

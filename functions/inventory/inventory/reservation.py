@@ -7,11 +7,15 @@
 `held` counts the chunks that hold their stock, `handed_over` those whose goods have left. A step moves one chunk and
 the record together, so that whoever finds the record, after any crash, knows what is done and what is next. `released`
 is also the tombstone of a release that came first, and of a refusal: no later step leads out of it.
+
+Until it is kept, a reservation has a time at which it expires: then anybody may release it, whatever became of the saga
+that made it. The saga keeps it before the order is confirmed; from there on only an undo or the parcel ends it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from inventory.domain import Line, Movement, OutOfStock, Shortage, UnknownProduct, hand_over, hold, let_go
@@ -19,6 +23,9 @@ from mercato.errors import Conflict, DomainError, NotFound
 
 # Each line may need two writes (its stock, and its event or ledger entry), plus the record and the order's own event.
 LINES_PER_CHUNK = 48
+# Longer than the saga's steps up to KeepReservation can take; see the time budget in infra/order_saga.asl.json.
+RESERVED_FOR = timedelta(minutes=30)
+EXPIRED = "expired"
 
 
 class State(StrEnum):
@@ -35,6 +42,10 @@ class ReservationReleased(Conflict):
     """The order's stock was released; a reserve that comes late must not take it again."""
 
 
+class ReservationExpired(Conflict):
+    """Nobody kept the reservation in time, and its goods are free for others again."""
+
+
 class AlreadyShipped(Conflict):
     """The goods have left, or are leaving: there is nothing to release."""
 
@@ -45,7 +56,10 @@ class NotReserved(NotFound):
 
 @dataclass(frozen=True)
 class Reservation:
-    """`revision` is 0 until it is stored; every step adds one. `refusal` says why nothing could be reserved."""
+    """`revision` is 0 until it is stored; every step adds one. `refusal` says why nothing could be reserved.
+
+    `expires_at` is None for one that is kept.
+    """
 
     order_id: str
     lines: tuple[Line, ...] = ()
@@ -56,6 +70,17 @@ class Reservation:
     was_reserved: bool = False
     reason: str = ""
     refusal: tuple[Shortage, ...] = ()
+    expires_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in (State.RELEASED, State.SHIPPING, State.SHIPPED)
+
+    @property
+    def is_kept(self) -> bool:
+        return self.state in (State.SHIPPING, State.SHIPPED) or (
+            self.state is State.RESERVED and self.expires_at is None
+        )
 
     @property
     def chunks(self) -> int:
@@ -91,6 +116,21 @@ def hold_next(reservation: Reservation) -> Step:
     return Step(reservation, after, tuple(hold(line) for line in reservation.chunk(reservation.held)))
 
 
+def keep(reservation: Reservation) -> Step:
+    """It expires no more. One that is released, or is not whole yet, cannot be kept."""
+    if reservation.state in (State.RELEASING, State.RELEASED):
+        raise refused(reservation)
+    if reservation.state is not State.RESERVED:
+        raise NotReserved(
+            f"The stock of order {reservation.order_id} is {reservation.state}: there is nothing to keep."
+        )
+    return Step(reservation, replace(reservation, expires_at=None, revision=reservation.revision + 1))
+
+
+def is_expired(reservation: Reservation, now: datetime) -> bool:
+    return reservation.expires_at is not None and reservation.expires_at <= now and not reservation.is_over
+
+
 def let_go_next(reservation: Reservation, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
     """Undo the last chunk that holds. The first reason stays. With none held this only leaves the tombstone."""
     if reservation.state in (State.SHIPPING, State.SHIPPED):
@@ -123,6 +163,8 @@ def hand_over_next(reservation: Reservation) -> Step:
 
 def refused(reservation: Reservation) -> DomainError:
     """The error of a released reservation: the refusal it was given, the same each time, or that it is over."""
+    if not reservation.refusal and reservation.reason == EXPIRED:
+        return ReservationExpired("We could not hold the goods of this order any longer. Please order again.")
     if not reservation.refusal:
         return ReservationReleased(f"The stock of order {reservation.order_id} was released ({reservation.reason}).")
     return refusal_of(reservation.refusal)

@@ -1,4 +1,4 @@
-"""The saga's steps on the stock. Both may run twice, at once, or late: the reservation's record decides."""
+"""The saga's steps on the stock. Each may run twice, at once, or late: the reservation's record decides."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ def reserve_inventory(step: ReserveInventory) -> Done:
     """Idempotent: the record is written once per order; a second run finds it and goes on, or answers as the first."""
     lines = [Line(line.product_id, line.quantity) for line in step.lines]
     usecases.reserve(step.order_id, lines, store(), clock.utc_now())
+    return Done(order_id=step.order_id)
+
+
+@tasks.task("KeepReservation")
+def keep_reservation(step: TaskInput) -> Done:
+    """Idempotent: a reservation that is kept stays so. One that has expired fails for good."""
+    usecases.keep(step.order_id, store(), clock.utc_now())
     return Done(order_id=step.order_id)
 
 

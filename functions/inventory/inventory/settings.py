@@ -20,6 +20,10 @@ class Settings:
 
 
 @functools.cache
+def table() -> Table:
+    return Table(config.load(Settings).table_name)
+
+
+@functools.cache
 def store() -> InventoryStore:
-    settings = config.load(Settings)
-    return InventoryStore(Table(settings.table_name), settings.low_stock_threshold)
+    return InventoryStore(table(), config.load(Settings).low_stock_threshold)

@@ -2,7 +2,7 @@
 
 STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries
 STOCK#<product>      LEDGER#<time>#<cause>     one change of on_hand; may carry its event
-RESERVATION#<order>  RESERVATION               the record of reservation.py
+RESERVATION#<order>  RESERVATION               the record of reservation.py; while it can expire, in expiry.py's index
 ADJUSTMENT#<id>      ADJUSTMENT                what a request did, so that its repetition is answered alike
 """
 
@@ -13,6 +13,7 @@ from datetime import datetime
 
 from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage, Stock, crossing
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
+from inventory.expiry import waits_as
 from inventory.movements import SERVICE, ledger_entry, level_announcement, move, move_exactly, stock_of, stock_pk
 from inventory.reservation import Reservation, State, Step
 from mercato import outbox
@@ -169,15 +170,19 @@ def _reservation_write(step: Step, now: datetime) -> Write:
             "was_reserved": after.was_reserved,
             "reason": after.reason,
             "refusal": [vars(shortage) for shortage in after.refusal],
+            "expires_at": rfc3339(after.expires_at) if after.expires_at else None,
             "updated_at": rfc3339(now),
         },
     )
     if step.before.revision == 0:
         lines = [vars(line) for line in after.lines]
-        return put_new({"pk": pk, "sk": "RESERVATION", "order_id": after.order_id, "lines": lines} | progress)
+        key = {"pk": pk, "sk": "RESERVATION", "order_id": after.order_id, "lines": lines}
+        return put_new(key | progress | waits_as(after))
     names = {f"#{name}": name for name in progress}
     values = {f":{name}": value for name, value in progress.items()} | {":seen": step.before.revision}
     expression = "SET " + ", ".join(f"#{name} = :{name}" for name in progress)
+    if not waits_as(after):
+        expression += " REMOVE gsi1pk, gsi1sk"
     return update(pk, "RESERVATION", expression, "#revision = :seen", names=names, values=values)
 
 
@@ -192,6 +197,7 @@ def _reservation(item: Item) -> Reservation:
         was_reserved=item["was_reserved"],
         reason=item["reason"],
         refusal=tuple(Shortage(**shortage) for shortage in item["refusal"]),
+        expires_at=datetime.fromisoformat(item["expires_at"]) if item.get("expires_at") else None,
     )
 
 

@@ -52,7 +52,7 @@ def find_stock(product_id: str, stocks: Stocks) -> Stock:
 
 def reserve(order_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime) -> None:
     """All lines or none. Twice is once; after a release or a refusal it fails, each time alike."""
-    current = Reservation(order_id, domain.merge(lines))
+    current = Reservation(order_id, domain.merge(lines), expires_at=now + reservation.RESERVED_FOR)
     while current.state in (State.NEW, State.RESERVING):
         try:
             current = _take(reservation.hold_next, current, stocks, now)
@@ -66,6 +66,25 @@ def reserve(order_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime)
 def release(order_id: str, reason: str, stocks: Stocks, now: datetime) -> None:
     """Nothing is held for the order afterwards, and nothing can be: where nothing was, this leaves the tombstone."""
     _let_go_all(stocks.reservation(order_id) or Reservation(order_id), reason, stocks, now)
+
+
+def keep(order_id: str, stocks: Stocks, now: datetime) -> None:
+    """The reservation expires no more. Raises what a released one was released for."""
+    current = stocks.reservation(order_id)
+    if current is None:
+        raise NotReserved(f"Nothing was ever reserved for order {order_id}.")
+    while not current.is_kept:
+        current = _take(reservation.keep, current, stocks, now)
+
+
+def expire(order_id: str, stocks: Stocks, now: datetime) -> bool:
+    """Release a reservation whose time is over. False where it was kept, or ended, meanwhile."""
+    current = stocks.reservation(order_id)
+    was_expired = False
+    while current is not None and reservation.is_expired(current, now):
+        current = _take(lambda now_at: reservation.let_go_next(now_at, reservation.EXPIRED), current, stocks, now)
+        was_expired = current.state is State.RELEASED and current.reason == reservation.EXPIRED
+    return was_expired
 
 
 def commit_shipped(order_id: str, stocks: Stocks, now: datetime) -> None:

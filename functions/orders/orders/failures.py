@@ -11,6 +11,7 @@ from orders.order import Line
 _BUSINESS = {
     "OutOfStock": ("out-of-stock", "Something in this order is out of stock."),
     "UnknownProduct": ("unknown-product", "Something in this order is not for sale any more."),
+    "ReservationExpired": ("reservation-expired", "We could not hold the goods of this order any longer."),
     "PaymentDeclined": ("payment-declined", "Your bank declined the payment."),
     "CaptureRefused": ("capture-refused", "The payment could not be collected."),
 }

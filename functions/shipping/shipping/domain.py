@@ -21,6 +21,10 @@ class NotWithCarrier(Conflict):
     """A carrier reports on a parcel that it was never given."""
 
 
+class AlreadyDispatched(Conflict):
+    """The carrier has the parcel: the order can only be returned."""
+
+
 class Status(StrEnum):
     PENDING = "pending"  # the order or its payment is still missing
     BOOKED = "booked"  # both are there: the carrier is to be told

@@ -11,7 +11,7 @@ from typing import Protocol
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from shipping import domain
-from shipping.domain import Address, Line, Progress, Shipment, ShipmentNotFound
+from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
 from shipping.store import Moved, ShipmentStore
 
 _ATTEMPTS = 5
@@ -58,6 +58,16 @@ def mark_paid(order_id: str, customer_id: str, *, shipments: ShipmentStore, carr
 def cancel_order(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
     """Where order.confirmed has not come yet, what is written is the tombstone that it will find."""
     return _change_or_create(order_id, customer_id, lambda found: domain.cancel(found, now), shipments, now)
+
+
+def stop_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
+    """The last word between an order that is undone and its parcel. Raises AlreadyDispatched."""
+    shipment = cancel_order(order_id, customer_id, shipments=shipments, now=now)
+    if shipment.status is not Status.CANCELLED:
+        raise AlreadyDispatched(
+            f"The parcel of order {order_id} is {shipment.status}.", shipment_id=shipment.shipment_id
+        )
+    return shipment
 
 
 def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:

@@ -119,8 +119,10 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     table = make_table("InventoryTable")
     monkeypatch.setenv("TABLE_NAME", table.name)
     settings.store.cache_clear()
+    settings.table.cache_clear()
     yield Shop(table)
     settings.store.cache_clear()
+    settings.table.cache_clear()
 
 
 @pytest.fixture

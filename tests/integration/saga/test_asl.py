@@ -9,9 +9,10 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.integration.saga.conftest import ORDER, Double, World, failing
+from tests.integration.saga.conftest import Double
+from tests.saga_world import ORDER, World, failing
 
-FORWARD = ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+FORWARD = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
 TRANSIENT = [
     "TransientError",
     "ConcurrencyError",
@@ -25,20 +26,23 @@ TRANSIENT = [
 
 OWNER = {
     "ReserveInventory": "InventorySaga",
+    "KeepReservation": "InventorySaga",
     "ReleaseInventory": "InventorySaga",
     "AuthorizePayment": "PaymentsSaga",
     "CapturePayment": "PaymentsSaga",
     "VoidPayment": "PaymentsSaga",
     "RefundPayment": "PaymentsSaga",
     "ConfirmOrder": "OrdersSaga",
+    "StopShipment": "ShippingSaga",
     "CancelOrder": "OrdersSaga",
     "MarkNeedsAttention": "OrdersSaga",
 }
 UNDONE = {
     "ReserveInventory": ["ReleaseInventory", "CancelOrder"],
     "AuthorizePayment": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
+    "KeepReservation": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
     "ConfirmOrder": ["VoidPayment", "ReleaseInventory", "CancelOrder"],
-    "CapturePayment": ["RefundPayment", "ReleaseInventory", "CancelOrder"],
+    "CapturePayment": ["StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"],
 }
 
 
@@ -60,6 +64,7 @@ def test_every_task_gets_its_contract_and_the_correlation(world: World, saga_inp
     assert [payload["input"] for payload in world.payloads] == [
         {"order_id": ORDER, "lines": saga_input["lines"]},
         {"order_id": ORDER, "customer_id": "cust-1", "amount": saga_input["total"], "payment_token": "tok_ok"},
+        {"order_id": ORDER},
         {"order_id": ORDER, "payment_id": "pay-1"},
         {"order_id": ORDER},
     ]
@@ -73,6 +78,7 @@ def test_every_task_gets_its_contract_and_the_correlation(world: World, saga_inp
         ("ReserveInventory", "OutOfStock", ["ReleaseInventory", "CancelOrder"]),
         ("ReserveInventory", "UnknownProduct", ["ReleaseInventory", "CancelOrder"]),
         ("AuthorizePayment", "PaymentDeclined", ["ReleaseInventory", "CancelOrder"]),
+        ("KeepReservation", "ReservationExpired", UNDONE["KeepReservation"]),
         ("ConfirmOrder", "OrderNotConfirmable", UNDONE["ConfirmOrder"]),
         ("CapturePayment", "CaptureRefused", UNDONE["CapturePayment"]),
     ],
@@ -103,7 +109,7 @@ def test_a_transient_error_is_cured_by_trying_again(
 ) -> None:
     script(doubles, "AuthorizePayment", failing(error), failing(error), {"payment_id": "pay-1"})
     assert world.run(saga_input)["status"] == "SUCCEEDED"
-    assert world.calls == ["ReserveInventory", *["AuthorizePayment"] * 3, "ConfirmOrder", "CapturePayment"]
+    assert world.calls == ["ReserveInventory", *["AuthorizePayment"] * 3, *FORWARD[2:]]
 
 
 def test_a_task_that_never_answers_is_timed_out_and_tried_again(world: World, saga_input: dict[str, Any]) -> None:
@@ -121,7 +127,7 @@ def test_a_task_that_never_answers_is_timed_out_and_tried_again(world: World, sa
     world.handlers["OrdersSaga"] = hang_once
     assert world.run(saga_input)["status"] == "SUCCEEDED"
     stuck.set()
-    assert world.calls == ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "ConfirmOrder", "CapturePayment"]
+    assert world.calls == [*up_to("ConfirmOrder"), "ConfirmOrder", "CapturePayment"]
 
 
 @pytest.mark.parametrize("step", FORWARD)
@@ -142,11 +148,21 @@ def test_throttling_by_lambda_is_tried_nine_times(
     assert world.calls == ["ReserveInventory"] * 9 + FORWARD[1:]
 
 
+def test_goods_that_have_left_were_paid_for_and_nothing_is_undone(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
+) -> None:
+    script(doubles, "CapturePayment", failing("Runtime.Unknown"))
+    script(doubles, "StopShipment", failing("AlreadyDispatched"))
+    assert world.run(saga_input)["status"] == "SUCCEEDED"
+    assert world.calls == [*FORWARD, "StopShipment"]
+
+
 def test_undoing_hears_of_the_step_and_the_error(
     world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
 ) -> None:
     script(doubles, "CapturePayment", failing("CaptureRefused", "expired"))
     world.run(saga_input)
+    assert world.inputs("StopShipment") == [{"order_id": ORDER, "customer_id": "cust-1"}]
     assert world.inputs("RefundPayment") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
     assert world.inputs("ReleaseInventory") == [{"order_id": ORDER, "reason": "CaptureRefused"}]
     (cancel,) = world.inputs("CancelOrder")
@@ -167,6 +183,7 @@ def test_an_undo_is_tried_seven_times_before_it_gives_up(
 
 STUCK = [
     ("ConfirmOrder", "VoidPayment"),
+    ("CapturePayment", "StopShipment"),
     ("CapturePayment", "RefundPayment"),
     ("ReserveInventory", "ReleaseInventory"),
     ("ReserveInventory", "CancelOrder"),

@@ -20,7 +20,8 @@ from orders import domain
 from orders.order import Order, PaymentStatus, Shipment, Status
 from orders.store import OrderStore
 from orders.workflow import OrderSaga, saga_input
-from tests.integration.saga.conftest import ORDER, Double, World, failing
+from tests.integration.saga.conftest import Double
+from tests.saga_world import ORDER, World, failing
 
 
 def run(world: World, order: Order) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def test_the_same_order_starts_one_execution(world: World, orders: OrderStore, o
     (execution,) = boto3.client("stepfunctions").list_executions(stateMachineArn=world.arn)["executions"]
     assert execution["name"] == ORDER
     world.finish(execution["executionArn"])
-    assert world.calls == ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+    assert world.calls == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from orders.order import Order, Status
 from orders.store import OrderStore
 from orders.workflow import saga_input
 from payments.store import PaymentStore
-from tests.integration.saga.conftest import FUNCTIONS, ORDER, World, failing
+from tests.saga_world import FUNCTIONS, ORDER, World, failing
 
 PAYMENT = derived_id("payment", ORDER)
-FORWARD = ["ReserveInventory", "AuthorizePayment", "ConfirmOrder", "CapturePayment"]
+FORWARD = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_payment_that_works_in_the_end_is_taken_once(
             "tok_capture_declined",
             "CaptureRefused",
             "capture-refused",
-            ["RefundPayment", "ReleaseInventory", "CancelOrder"],
+            ["StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"],
         ),
     ],
 )

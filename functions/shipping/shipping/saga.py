@@ -1,0 +1,48 @@
+"""The saga's step on the shipment. It may run twice, at once, or late: the shipment's record decides."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mercato import clock, config
+from mercato.dynamo import Table
+from mercato.tasks import Tasks
+from shipping import usecases
+from shipping.store import ShipmentStore
+
+tasks = Tasks("shipping")
+handler = tasks.handler
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+
+
+@functools.cache
+def store() -> ShipmentStore:
+    return ShipmentStore(Table(config.load(Settings).table_name))
+
+
+class StopShipment(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    order_id: Id
+    customer_id: Id
+
+
+class Done(BaseModel):
+    shipment_id: str
+
+
+@tasks.task("StopShipment")
+def stop_shipment(step: StopShipment) -> Done:
+    """Idempotent: a cancelled shipment stays so, and no later payment or confirmation brings it back."""
+    shipment = usecases.stop_shipment(step.order_id, step.customer_id, shipments=store(), now=clock.utc_now())
+    return Done(shipment_id=shipment.shipment_id)

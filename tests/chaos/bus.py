@@ -1,0 +1,153 @@
+"""The bus of one case: outbox records go through the real relay to the queues of the real consumers, each at least
+twice, and what a consumer reports as failed is delivered again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from typing import Any
+
+from inventory import consumers as inventory_consumers
+from mercato.items import Item, to_item
+from notifications import consumers as notification_consumers
+from orders import consumers as order_consumers
+from relay import publish
+from shipping import carrier as shipping_carrier
+from shipping import consumers as shipping_consumers
+from tests.chaos.tables import Watch
+
+CONSUMERS = {
+    "orders": order_consumers.consumer,
+    "inventory": inventory_consumers.consumer,
+    "shipping": shipping_consumers.consumer,
+    "notifications": notification_consumers.consumer,
+}
+CARRIER = "shop-carrier"
+MAX_RECEIVES = 6
+_QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:shop-{}"
+
+
+class Events:
+    """Stands for EventBridge's client: takes everything."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[str, Any]] = []
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as boto3 names it
+        self.taken += [json.loads(entry["Detail"]) for entry in Entries]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": str(number)} for number in range(len(Entries))]}
+
+
+class Queues:
+    """Stands for SQS's client: what was sent, by the queue's name."""
+
+    def __init__(self) -> None:
+        self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803 - as boto3 names it
+        return {"QueueUrl": QueueName}
+
+    def send_message(self, QueueUrl: str, MessageBody: str, **more: Any) -> dict[str, str]:  # noqa: N803
+        self.sent[QueueUrl].append({"body": MessageBody} | more)
+        return {"MessageId": "m-1"}
+
+    def take(self, name: str) -> list[dict[str, Any]]:
+        return self.sent.pop(name, [])
+
+
+class Bus:
+    """`published` has every event that was taken, once; `dead` what came to a dead-letter queue."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._events, self._queues = Events(), Queues()
+        self._relayed = 0
+        self._delivering = False
+        self.published: list[dict[str, Any]] = []
+        self.dead: list[str] = []
+
+    def client(self, service: str, attempts: int = 3) -> Any:
+        """In the place of mercato.aws.client, where modules reach for the bus and the queues."""
+        return {"events": self._events, "sqs": self._queues}[service]
+
+    def deliver(self) -> None:
+        """Until nothing moves any more. Called from within a delivery it does nothing: the outer one goes on."""
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._relay() or self._carry():
+                pass
+        finally:
+            self._delivering = False
+        self._collect_dead()
+
+    def deliver_again(self) -> None:
+        """Every event once more, long after."""
+        for detail in list(self.published):
+            self._hand_out(detail)
+        self.deliver()
+
+    def of_type(self, event_type: str) -> list[dict[str, Any]]:
+        return [event["data"] for event in self.published if event["type"] == event_type]
+
+    def _relay(self) -> bool:
+        fresh: list[Item] = self._watch.outbox[self._relayed :]
+        if not fresh:
+            return False
+        first, self._relayed = self._relayed, self._relayed + len(fresh)
+        records = [
+            {"eventName": "INSERT", "dynamodb": {"SequenceNumber": str(first + offset), "NewImage": to_item(item)}}
+            for offset, item in enumerate(fresh)
+        ]
+        taken = len(self._events.taken)
+        assert publish.handler({"Records": records}, None) == {"batchItemFailures": []}
+        for detail in self._events.taken[taken:]:
+            self.published.append(detail)
+            self._hand_out(detail)
+        return True
+
+    def _hand_out(self, detail: dict[str, Any]) -> None:
+        for service, consumer in CONSUMERS.items():
+            if detail["type"] in consumer.subscriptions:
+                self._deliver_to(service, consumer, detail)
+                self._deliver_to(service, consumer, detail)
+
+    def _deliver_to(self, service: str, consumer: Any, detail: dict[str, Any]) -> None:
+        waiting = deque([self._record(service, detail)])
+        for _ in range(MAX_RECEIVES):
+            if not waiting:
+                return
+            record = waiting.popleft()
+            if consumer.handler({"Records": [record]}, None)["batchItemFailures"]:
+                waiting.append(record)
+                self._relay()  # what it waits for may be on its way
+        if waiting:
+            self.dead.append(f"{service}: {detail['type']} after {MAX_RECEIVES} receives")
+
+    def _carry(self) -> bool:
+        messages = self._queues.take(CARRIER)
+        for number, message in enumerate(messages):
+            record = {
+                "messageId": f"m-{number}",
+                "body": message["body"],
+                "eventSourceARN": _QUEUE_ARN.format("carrier"),
+            }
+            for _ in range(2):
+                assert not shipping_carrier.handler({"Records": [record]}, None)["batchItemFailures"]
+        return bool(messages)
+
+    def _collect_dead(self) -> None:
+        for service in (*CONSUMERS, "carrier"):
+            for message in self._queues.take(f"shop-{service}-dlq"):
+                event_type = json.loads(message["body"])["detail"]["type"]
+                self.dead.append(f"{service}: {event_type}: {message['MessageAttributes']['detail']['StringValue']}")
+
+    @staticmethod
+    def _record(service: str, detail: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "messageId": f"m-{detail['id']}",
+            "body": json.dumps({"detail": detail}),
+            "eventSourceARN": _QUEUE_ARN.format(service),
+        }

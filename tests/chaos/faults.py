@@ -1,0 +1,109 @@
+"""What can befall a call of a task."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tests.saga_world import Invoke, failing
+
+FORWARD = ("ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment")
+UNDO = ("VoidPayment", "StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder", "MarkNeedsAttention")
+
+
+class Kind(StrEnum):
+    FAILS_BEFORE = "fails before its effect"
+    DIES_AFTER = "dies after its effect"
+    TIMES_OUT = "times out"  # and its effect comes late
+    THROTTLED = "is throttled"
+    TWICE = "is delivered twice"
+    UNKNOWN = "unknown error"  # after its effect: the worst of the two
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`lasting`: at every try until an operator has mended it; else at the first only."""
+
+    task: str
+    kind: Kind
+    lasting: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.kind}{' each time' if self.lasting else ''}"
+
+    @property
+    def is_final(self) -> bool:
+        """The step fails for good, so that the saga undoes or parks."""
+        return self.lasting or self.kind is Kind.UNKNOWN
+
+
+def faults_of(task: str) -> list[Fault]:
+    lasting = [kind for kind in Kind if kind not in (Kind.TWICE, Kind.UNKNOWN)]
+    return [Fault(task, kind) for kind in Kind] + [Fault(task, kind, lasting=True) for kind in lasting]
+
+
+ALL = [fault for task in (*FORWARD, *UNDO) for fault in faults_of(task)]
+
+
+class Injector:
+    """Stands between the state machine and the handlers.
+
+    A call that times out goes on by itself: a passing one ends during the next call, a lasting one after the saga.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self._pending = list(faults)
+        self._late: list[Callable[[], Any]] = []
+        self._at_the_end: list[Callable[[], Any]] = []
+        self.met: set[Fault] = set()
+
+    def mend(self, task: str) -> None:
+        """What the operator does before resuming."""
+        self._pending = [fault for fault in self._pending if fault.task != task]
+
+    def call(self, handler: Invoke, payload: dict[str, Any]) -> Any:
+        late, self._late = self._late, []
+        try:
+            return self._call(handler, payload)
+        finally:
+            for finish in late:
+                _quietly(finish)
+
+    def finish_late_calls(self) -> None:
+        late, self._late, self._at_the_end = self._late + self._at_the_end, [], []
+        for finish in late:
+            _quietly(finish)
+
+    def _call(self, handler: Invoke, payload: dict[str, Any]) -> Any:
+        fault = next((one for one in self._pending if one.task == payload["task"]), None)
+        if fault is None:
+            return handler(payload)
+        self.met.add(fault)
+        if not fault.lasting:
+            self._pending.remove(fault)
+        match fault.kind:
+            case Kind.FAILS_BEFORE:
+                raise failing("TransientError")
+            case Kind.THROTTLED:
+                raise failing("Lambda.TooManyRequestsException")
+            case Kind.DIES_AFTER:
+                _quietly(lambda: handler(payload))
+                raise failing("Runtime.ExitError")
+            case Kind.UNKNOWN:
+                _quietly(lambda: handler(payload))
+                raise failing("KeyError")
+            case Kind.TIMES_OUT:
+                (self._at_the_end if fault.lasting else self._late).append(lambda: handler(payload))
+                raise failing("Sandbox.Timedout")
+            case Kind.TWICE:
+                _quietly(lambda: handler(payload))
+                return handler(payload)
+
+
+def _quietly(call: Callable[[], Any]) -> None:
+    """A call whose answer nobody hears."""
+    with contextlib.suppress(Exception):
+        call()

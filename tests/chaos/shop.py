@@ -1,0 +1,213 @@
+"""A shop for one case: the real handlers and consumers on tables of their own, behind the real state machine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import uuid
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from inventory import consumers as inventory_consumers
+from inventory import saga as inventory_saga
+from inventory import usecases as inventory_usecases
+from inventory.domain import Adjustment, Adjustments
+from inventory.store import InventoryStore
+from mercato import aws, consumer
+from mercato.clock import rfc3339, utc_now
+from mercato.money import Money
+from notifications import consumers as notification_consumers
+from notifications.store import NotificationStore
+from orders import consumers as order_consumers
+from orders import domain as orders_domain
+from orders import saga as orders_saga
+from orders.order import Address, Line
+from orders.store import OrderStore
+from orders.workflow import OrderSaga
+from payments import saga as payments_saga
+from payments.sandbox import Sandbox
+from payments.store import PaymentStore
+from relay import publish
+from shipping import carrier as shipping_carrier
+from shipping import consumers as shipping_consumers
+from shipping import saga as shipping_saga
+from shipping import sandbox as sandbox_carrier
+from shipping.store import ShipmentStore
+from tests.chaos.bus import CARRIER, Bus
+from tests.chaos.faults import Fault, Injector
+from tests.chaos.tables import Watch, WatchedTable
+from tests.saga_world import World, deploy, poll, run_state_machines
+from tests.template import resources_of_type
+
+CUSTOMER = "customer-1"
+PRODUCT = "mug"
+STOCKED = 5
+PATIENT = 3  # the operator, with one step of a saga
+QUANTITY = 3
+TOTAL = Money(amount=4500, currency="GBP")
+SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications")
+
+
+class Mailbox:
+    """The mails that went out, as (subject, body)."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, to: str, subject: str, body: str) -> None:
+        self.sent.append((subject, body))
+
+
+class Shop:
+    """`eager`: events are delivered, and a parcel moves to the door, as soon as can be; else when the saga is over."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.watch = Watch()
+        self.tables = {name: WatchedTable(f"{name}Table", self.watch) for name in SERVICES}
+        self.orders = OrderStore(self.tables["Orders"])
+        self.payments = PaymentStore(self.tables["Payments"])
+        self.provider = Sandbox(self.tables["Payments"])
+        self.stock = InventoryStore(self.tables["Inventory"], low_at=1)
+        self.shipments = ShipmentStore(self.tables["Shipping"])
+        self.mailbox = Mailbox()
+        self.notifications = NotificationStore(self.tables["Notifications"])
+        self.bus = Bus(self.watch)
+        self.injector = Injector(())
+        self.eager = True
+        self.parked: list[str] = []
+
+    def wire(self, patch: pytest.MonkeyPatch) -> None:
+        """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
+        for module in (orders_saga, order_consumers):
+            patch.setattr(module, "orders", lambda: self.orders)
+        patch.setattr(order_consumers, "saga", lambda: OrderSaga(self.world.arn))
+        for stock_module in (inventory_saga, inventory_consumers):
+            patch.setattr(stock_module, "store", lambda: self.stock)
+        patch.setattr(payments_saga, "store", lambda: self.payments)
+        patch.setattr(payments_saga, "provider", lambda: self.provider)
+        carrier = SimpleNamespace(carrier_queue_url=CARRIER, carrier_step_seconds=0)
+        for parcel_module in (shipping_consumers, shipping_carrier):
+            patch.setattr(parcel_module, "store", lambda: self.shipments)
+            patch.setattr(parcel_module, "settings", lambda: carrier)
+        patch.setattr(shipping_saga, "store", lambda: self.shipments)
+        patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
+        patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
+        for client_module in (publish, sandbox_carrier, consumer):
+            patch.setattr(client_module, "aws", SimpleNamespace(client=self.bus.client))
+        handlers = {
+            "OrdersSaga": orders_saga.handler,
+            "InventorySaga": inventory_saga.handler,
+            "PaymentsSaga": payments_saga.handler,
+            "ShippingSaga": shipping_saga.handler,
+        }
+        for name, handler in handlers.items():
+            self.world.handlers[name] = functools.partial(self._invoke, handler)
+
+    def stock_up(self, quantity: int = STOCKED) -> None:
+        inventory_usecases.open_stock(PRODUCT, self.stock)
+        delivery = Adjustments("adj-1", "print-1", "boss", (Adjustment(PRODUCT, quantity, "delivery"),), utc_now())
+        inventory_usecases.adjust(delivery, self.stock)
+
+    def register_customer(self) -> None:
+        data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
+        detail = {
+            "specversion": "1.0",
+            "id": "registered-1",
+            "source": "mercato.users",
+            "type": "user.registered",
+            "time": rfc3339(utc_now() - timedelta(hours=1)),
+            "subject": CUSTOMER,
+            "data": data,
+        }
+        record = {
+            "messageId": "m-1",
+            "body": json.dumps({"detail": detail}),
+            "eventSourceARN": "arn:shop-notifications",
+        }
+        assert notification_consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+        self.mailbox.sent.clear()
+
+    def place(self, token: str, quantity: int = QUANTITY) -> str:
+        """An order, written but not yet heard of."""
+        order_id = str(uuid.uuid4())
+        price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
+        lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
+        address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
+        facts = orders_domain.place(order_id, CUSTOMER, lines, address, token, "print")
+        self.orders.append(order_id, None, facts, utc_now())
+        return order_id
+
+    def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
+        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
+        self.injector, self.eager = Injector(faults), eager
+        self.bus.deliver()
+        status = self._finish(order_id)
+        self.injector.finish_late_calls()
+        self.bus.deliver()
+        self.bus.deliver_again()
+        return status
+
+    def _finish(self, order_id: str) -> str:
+        arn = self.world.arn.replace(":stateMachine:", ":execution:") + f":{order_id}"
+        client, queue = aws.client("stepfunctions"), aws.client("sqs")
+        executions = stepfunctions_parser_backends["123456789012"]["us-east-1"]
+
+        def look() -> str | None:
+            status = str(executions.describe_execution(arn).status)
+            if status != "RUNNING":
+                return status
+            if self.world.calls[-1:] != ["MarkNeedsAttention"]:
+                return None
+            for message in queue.receive_message(QueueUrl=self.world.queue_url).get("Messages", []):
+                queue.delete_message(QueueUrl=self.world.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                body = json.loads(message["Body"])
+                self.parked.append(body["step"])
+                self.injector.mend(body["step"])
+                # One retry after the mending must do; a step that no retry finishes is skipped, for the books to tell.
+                action = "retry" if self.parked.count(body["step"]) < PATIENT else "skip"
+                client.send_task_success(taskToken=body["task_token"], output=json.dumps({"action": action}))
+            return None
+
+        return poll(look)
+
+    def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
+        try:
+            return self.injector.call(lambda given: handler(given, None), payload)
+        finally:
+            if self.eager:
+                self.bus.deliver()
+
+
+class Mall:
+    """Opens one shop after another on one deployed state machine: deploying it takes longer than a case."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        run_state_machines(patch)
+        # Reading the definition takes longer than running it.
+        patch.setattr(AmazonStateLanguageParser, "parse", functools.cache(AmazonStateLanguageParser.parse))
+        self._patch = patch
+        self._world = deploy(patch, {})
+        self._definitions = resources_of_type("AWS::DynamoDB::Table")
+        self._is_open = False
+
+    def open(self, stocked: int = STOCKED) -> Shop:
+        client = boto3.client("dynamodb")
+        for name in (f"{service}Table" for service in SERVICES):
+            if self._is_open:
+                client.delete_table(TableName=name)
+            properties = self._definitions[name]["Properties"]
+            taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+            client.create_table(TableName=name, **{key: properties[key] for key in taken if key in properties})
+        self._is_open = True
+        shop = Shop(self._world)
+        shop.wire(self._patch)
+        shop.stock_up(stocked)
+        shop.register_customer()
+        return shop

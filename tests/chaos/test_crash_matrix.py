@@ -1,0 +1,138 @@
+"""Every task and every compensation, each hit by everything that can befall a call, alone, in pairs and in threes.
+
+After each run all books must agree, and nothing may have been charged, reserved, refunded, sent or told twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from tests.chaos.cases import Case, Story, run_all, run_case
+from tests.chaos.faults import ALL, FORWARD, Fault, Kind
+from tests.chaos.shop import Mall
+
+SEED = 20261122
+SHARDS = 8
+SAMPLED_PAIRS = 40
+# A forward step that fails for good, so that the saga comes to each undo of a good order.
+OPENERS = {
+    "VoidPayment": Fault("ConfirmOrder", Kind.UNKNOWN),
+    "StopShipment": Fault("CapturePayment", Kind.UNKNOWN),
+    "RefundPayment": Fault("CapturePayment", Kind.UNKNOWN),
+    "ReleaseInventory": Fault("ReserveInventory", Kind.UNKNOWN),
+    "CancelOrder": Fault("ReserveInventory", Kind.UNKNOWN),
+    "MarkNeedsAttention": Fault("ReserveInventory", Kind.UNKNOWN),
+}
+UNDONE = {
+    "ReserveInventory": ("ReleaseInventory", "CancelOrder"),
+    "AuthorizePayment": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
+    "KeepReservation": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
+    "ConfirmOrder": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
+    "CapturePayment": ("StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"),
+}
+WAYS_TO_UNDO = (
+    (Story.GOOD, (OPENERS["VoidPayment"],), UNDONE["ConfirmOrder"]),
+    (Story.NOT_COLLECTED, (), UNDONE["CapturePayment"]),
+)
+Record = Callable[[str, object], None]
+
+
+def singles() -> list[Case]:
+    found = []
+    for fault, eager in itertools.product(ALL, (True, False)):
+        if fault.task in FORWARD:
+            found.append(Case(Story.GOOD, (fault,), eager))
+            continue
+        if fault.task == "RefundPayment" and eager:  # at once the parcel is gone, and nothing is refunded any more
+            found.append(Case(Story.NOT_COLLECTED, (fault,), eager))
+            continue
+        way: tuple[Fault, ...] = (OPENERS[fault.task],)
+        if fault.task == "MarkNeedsAttention":
+            way = (*way, Fault("ReleaseInventory", Kind.UNKNOWN))
+        found.append(Case(Story.GOOD, (*way, fault), eager))
+    return found
+
+
+def plain() -> list[Case]:
+    return [Case(story, (), eager) for story, eager in itertools.product(Story, (True, False))]
+
+
+def pairs() -> list[Case]:
+    """All that a saga can come to: two forward steps; one that fails for good and an undo of it; two undos."""
+    found = []
+    for number, (one, other) in enumerate(itertools.combinations(ALL, 2)):
+        eager = number % 2 == 0
+        if other.task in FORWARD:
+            found.append(Case(Story.GOOD, (one, other), eager))
+        elif one.task in FORWARD:
+            if one.is_final and other.task in UNDONE[one.task]:
+                found.append(Case(Story.GOOD, (one, other), eager))
+        else:
+            found += [
+                Case(story, (*opener, one, other), eager)
+                for story, opener, undone in WAYS_TO_UNDO
+                if {one.task, other.task} <= {*undone, "MarkNeedsAttention"}
+                and (one.is_final or other.task != "MarkNeedsAttention")
+            ]
+    return found
+
+
+def test_each_story_without_faults_ends_with_books_that_agree(mall: Mall, record_property: Record) -> None:
+    tally = run_all(mall, "no fault", plain(), record_property)
+    assert (tally.cases, tally.reached) == (8, 8)
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
+    tally = run_all(mall, "one fault", singles()[shard::2], record_property)
+    assert tally.reached == tally.cases
+
+
+def test_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
+    sample = random.Random(SEED).sample(pairs(), SAMPLED_PAIRS)
+    run_all(mall, "two faults, a sample", sample, record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
+    run_all(mall, "two faults", pairs()[shard::SHARDS], record_property)
+
+
+FAULTS = st.sampled_from(ALL)
+
+
+@pytest.mark.long
+def test_three_faults_at_random(mall: Mall, record_property: Record) -> None:
+    tally = {"name": "three faults, by Hypothesis", "cases": 0, "reached": 0, "failures": 0}
+
+    @settings(
+        max_examples=400,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.sampled_from(Story), st.tuples(FAULTS, FAULTS, FAULTS), st.booleans())
+    @example(
+        Story.GOOD, (Fault("CapturePayment", Kind.UNKNOWN), *[Fault("RefundPayment", Kind.DIES_AFTER, True)] * 2), True
+    )
+    def run(story: Story, faults: tuple[Fault, Fault, Fault], eager: bool) -> None:
+        case = Case(story, faults, eager)
+        reached, wrong = run_case(mall, case)
+        tally["cases"] += 1  # type: ignore[operator]
+        tally["reached"] += reached  # type: ignore[operator]
+        tally["failures"] += bool(wrong)  # type: ignore[operator]
+        assert not wrong, f"{case}\n" + "\n".join(wrong)
+
+    try:
+        run()
+    finally:
+        record_property("tally", tally)

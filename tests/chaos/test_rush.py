@@ -1,0 +1,149 @@
+"""Many buyers at once on few goods: exactly as many get them as there are, and the books agree.
+
+The buyers are threads; each operation on a table is atomic, as DynamoDB's are, and the threads meet between them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from inventory import saga as inventory_saga
+from inventory import usecases as inventory_usecases
+from inventory.domain import Adjustment, Adjustments
+from mercato.clock import utc_now
+from mercato.errors import DomainError, TransientError
+from mercato.ids import derived_id
+from mercato.money import Money
+from orders import domain as orders_domain
+from orders import saga as orders_saga
+from orders.order import Address, Line, Status
+from payments import saga as payments_saga
+from tests.chaos.shop import CUSTOMER, Mall, Shop
+
+PRICE = Money(amount=500, currency="GBP")
+BUYERS_AT_ONCE = 16
+TRIES = 12  # of a step that says to try again; the saga has its own, with waits between them
+
+
+@pytest.fixture(autouse=True)
+def restless_threads() -> Iterator[None]:
+    """Threads change places often, so that they meet in the middle of each other's work."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Buyer:
+    """Goes the saga's way by hand: the steps, and what undoes them."""
+
+    def __init__(self, shop: Shop, products: list[str]) -> None:
+        self.shop = shop
+        self.products = products
+        self.order_id = str(uuid.uuid4())
+        self.seconds = 0.0
+
+    def buy(self) -> str:
+        lines = tuple(
+            Line(product_id=product, sku=product, name=product, quantity=1, unit_price=PRICE)
+            for product in self.products
+        )
+        address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
+        facts = orders_domain.place(self.order_id, CUSTOMER, lines, address, "tok_ok", "print")
+        total = orders_domain.total_of(lines).model_dump()
+        began = time.perf_counter()
+        self.shop.orders.append(self.order_id, None, facts, utc_now())
+        wanted = [{"product_id": product, "quantity": 1} for product in self.products]
+        asked = {"customer_id": CUSTOMER, "amount": total, "payment_token": "tok_ok"}
+        try:
+            self._step(inventory_saga, "ReserveInventory", lines=wanted)
+            paid = self._step(payments_saga, "AuthorizePayment", **asked)
+            self._step(inventory_saga, "KeepReservation")
+            self._step(orders_saga, "ConfirmOrder", payment_id=paid["payment_id"])
+            self._step(payments_saga, "CapturePayment")
+            return "confirmed"
+        except DomainError as error:
+            said = type(error).__name__
+            self._step(inventory_saga, "ReleaseInventory", reason=said)
+            self._step(orders_saga, "CancelOrder", step="ReserveInventory", error={"Error": said, "Cause": ""})
+            return said
+        finally:
+            self.seconds = time.perf_counter() - began
+
+    def _step(self, module: Any, task: str, **task_input: Any) -> Any:
+        for _ in range(TRIES - 1):
+            try:
+                return module.handler({"task": task, "input": {"order_id": self.order_id} | task_input}, None)
+            except TransientError:
+                continue
+        return module.handler({"task": task, "input": {"order_id": self.order_id} | task_input}, None)
+
+
+def stock_up(shop: Shop, products: list[str], units: int) -> None:
+    for number, product in enumerate(products):
+        inventory_usecases.open_stock(product, shop.stock)
+        parts = (Adjustment(product, units, "delivery"),)
+        inventory_usecases.adjust(Adjustments(f"rush-{number}", "print", "boss", parts, utc_now()), shop.stock)
+
+
+def rush(mall: Mall, buyers: int, products: list[str], units: int) -> tuple[Counter[str], list[float]]:
+    """What the buyers heard, and how long each took; the books are checked on the way."""
+    shop = mall.open()
+    stock_up(shop, products, units)
+    crowd = [Buyer(shop, products) for _ in range(buyers)]
+    with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
+        heard = Counter(pool.map(Buyer.buy, crowd))
+    for product in products:
+        stock, audit = shop.stock.stock(product), shop.stock.audit(product)
+        assert stock
+        assert audit
+        assert (stock.on_hand, stock.reserved, audit.balanced) == (units, heard["confirmed"], True)
+    taken = 0
+    for buyer in crowd:
+        order, payment = shop.orders.load(buyer.order_id), shop.payments.get(derived_id("payment", buyer.order_id))
+        assert order
+        assert order.status in (Status.CONFIRMED, Status.CANCELLED)
+        captured = payment.captured if payment else 0
+        assert captured == (order.total.amount if order.status is Status.CONFIRMED else 0)
+        taken += captured
+    assert taken == heard["confirmed"] * PRICE.amount * len(products)
+    return heard, sorted(buyer.seconds for buyer in crowd)
+
+
+def figures(title: str, heard: Counter[str], seconds: list[float]) -> str:
+    p50, p95 = statistics.median(seconds), seconds[int(len(seconds) * 0.95)]
+    return f"{title}: {dict(heard)}, p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
+
+
+Record = Callable[[str, object], None]
+
+
+def test_a_hundred_buyers_on_ten_units(mall: Mall, record_property: Record) -> None:
+    heard, seconds = rush(mall, 100, ["rare"], 10)
+    record_property("figures", figures("the rush, 100 buyers on 10 units", heard, seconds))
+    assert heard == {"confirmed": 10, "OutOfStock": 90}
+
+
+@pytest.mark.long
+def test_a_thousand_buyers_on_a_hundred_units(mall: Mall, record_property: Record) -> None:
+    heard, seconds = rush(mall, 1000, ["rare"], 100)
+    record_property("figures", figures("the rush, 1,000 buyers on 100 units", heard, seconds))
+    assert heard == {"confirmed": 100, "OutOfStock": 900}
+
+
+@pytest.mark.long
+def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Record) -> None:
+    """110 lines take three transactions: whoever is refused gives back what the first of them held."""
+    products = [f"line-{number:03}" for number in range(110)]
+    heard, seconds = rush(mall, 40, products, 8)
+    record_property("figures", figures("the rush, 40 buyers of 110 lines, 8 of each", heard, seconds))
+    assert heard == {"confirmed": 8, "OutOfStock": 32}

@@ -1,0 +1,73 @@
+"""Two hundred buyers over HTTP on twenty units, on the deployed local cloud."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from infra.local import ledger
+from infra.local.demo.stage import Stage, has_failed, is_paid
+from infra.local.parallel import each
+from infra.local.shop import Session, Shop
+from infra.local.state import State
+from tests.e2e.conftest import admin, running, shop, shop_state  # noqa: F401
+
+BUYERS, UNITS, AT_ONCE, CUSTOMERS = 200, 20, 8, 20
+PRICE = 700
+WITHIN = 600.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`seconds` is from the order to its end, as the buyer sees it."""
+
+    sold: bool
+    reason: str | None
+    captured: int
+    seconds: float
+
+
+def rush_over_http(stage: Stage) -> tuple[Counter[str], list[float]]:
+    """What became of each order, and how long each took. The books are checked on the way."""
+    product = stage.new_product("Rare mug", PRICE, UNITS)
+    customers = [stage.new_customer(f"Buyer{number}") for number in range(CUSTOMERS)]
+
+    def buy(number: int) -> Outcome:
+        customer = customers[number % CUSTOMERS]
+        began = time.monotonic()
+        order = stage.order(customer, product, 1)
+        ended = customer.wait_for_order(
+            order["order_id"], lambda seen: is_paid(seen) or has_failed(seen), what="settled", within=WITHIN
+        )
+        seconds = time.monotonic() - began
+        payment = ledger.payment_of(stage.admin, order["order_id"])
+        kept = payment.captured - payment.refunded if payment else 0
+        return Outcome(not has_failed(ended), ended["reason"], kept, seconds)
+
+    outcomes = each(buy, range(BUYERS), AT_ONCE)
+    assert sum(outcome.captured for outcome in outcomes) == UNITS * PRICE
+    assert all(outcome.captured == (PRICE if outcome.sold else 0) for outcome in outcomes)
+    stock = stage.wait_for(lambda: stage.stock(product), lambda found: found["available"] == 0)
+    assert (stock["available"], stock["on_hand"] - stock["reserved"]) == (0, 0)
+    heard = Counter("confirmed" if outcome.sold else str(outcome.reason) for outcome in outcomes)
+    return heard, sorted(outcome.seconds for outcome in outcomes)
+
+
+@pytest.mark.long
+@pytest.mark.e2e
+def test_two_hundred_buyers_over_http(
+    shop: Shop,  # noqa: F811
+    admin: Session,  # noqa: F811
+    shop_state: State,  # noqa: F811
+    record_property: Callable[[str, object], None],
+) -> None:
+    heard, seconds = rush_over_http(Stage(shop, admin, shop_state.endpoint, WITHIN))
+    p50, p95 = statistics.median(seconds), seconds[int(len(seconds) * 0.95)]
+    told = f"the rush over HTTP, {BUYERS} buyers on {UNITS} units: {dict(heard)}, p50 {p50:.1f} s, p95 {p95:.1f} s"
+    record_property("figures", told)
+    assert heard == {"confirmed": UNITS, "out-of-stock": BUYERS - UNITS}

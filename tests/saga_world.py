@@ -1,0 +1,142 @@
+"""The real state machine in this process: moto executes the ASL, and a Lambda call is a call of a Python function."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.config import default_user_config
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+
+from tests.template import ROOT
+
+FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
+ORDER = "5d6aa9d2-0000-5000-8000-000000000001"
+PATIENCE = 20.0
+
+Invoke = Callable[[dict[str, Any]], Any]
+
+
+def failing(name: str, message: str = "no") -> Exception:
+    """An exception whose class has this name, as Lambda reports it."""
+    error: Exception = type(name, (Exception,), {})(message)
+    return error
+
+
+@dataclass
+class World:
+    """The state machine and the functions behind it. `calls` has each task called, in order."""
+
+    arn: str
+    queue_url: str
+    handlers: dict[str, Invoke]
+    calls: list[str] = field(default_factory=list)
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def invoke(self, function_name: str, body: str) -> tuple[Any, bool]:
+        payload = json.loads(body)
+        with self._lock:
+            self.calls.append(payload["task"])
+            self.payloads.append(payload)
+        try:
+            return self.handlers[function_name](payload), False
+        except Exception as error:  # noqa: BLE001 - as the Lambda runtime does
+            return {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}, True
+
+    def inputs(self, task: str) -> list[dict[str, Any]]:
+        return [payload["input"] for payload in self.payloads if payload["task"] == task]
+
+    def start(self, saga_input: dict[str, Any]) -> str:
+        answer = boto3.client("stepfunctions").start_execution(
+            stateMachineArn=self.arn, name=saga_input["order_id"], input=json.dumps(saga_input)
+        )
+        return str(answer["executionArn"])
+
+    def finish(self, execution_arn: str) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            found = dict(boto3.client("stepfunctions").describe_execution(executionArn=execution_arn))
+            return found if found["status"] != "RUNNING" else None
+
+        return poll(ended)
+
+    def run(self, saga_input: dict[str, Any]) -> dict[str, Any]:
+        return self.finish(self.start(saga_input))
+
+    def parked(self) -> dict[str, Any]:
+        """The next message in the parked queue."""
+
+        def receive() -> dict[str, Any] | None:
+            answer = boto3.client("sqs").receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1)
+            if not answer.get("Messages"):
+                return None
+            (message,) = answer["Messages"]
+            boto3.client("sqs").delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+            body: dict[str, Any] = json.loads(message["Body"])
+            return body
+
+        return poll(receive)
+
+    def resume(self, parked: dict[str, Any], action: str) -> None:
+        boto3.client("stepfunctions").send_task_success(
+            taskToken=parked["task_token"], output=json.dumps({"action": action})
+        )
+
+
+def poll[T](look: Callable[[], T | None]) -> T:
+    ends_at = time.monotonic() + PATIENCE
+    while time.monotonic() < ends_at:
+        found = look()
+        if found is not None:
+            return found
+        threading.Event().wait(0.02)
+    raise AssertionError(f"nothing came within {PATIENCE} s")
+
+
+def _function_of(function_name: str) -> str:
+    """`InventorySaga` of its ARN, with or without an alias."""
+    return next(name for name in FUNCTIONS if name in function_name)
+
+
+def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> World:
+    """The state machine of infra/, with these handlers behind its functions. Its retries wait for nothing."""
+    queue_url = boto3.client("sqs").create_queue(QueueName="parked")["QueueUrl"]
+    text = (ROOT / "infra/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
+    for name in FUNCTIONS:
+        text = text.replace(f"${{{name}}}", f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live")
+    assert "${" not in text
+    made = boto3.client("stepfunctions").create_state_machine(
+        name="mercato-order", definition=text, roleArn="arn:aws:iam::123456789012:role/saga"
+    )
+    world = World(made["stateMachineArn"], queue_url, handlers)
+
+    def invoke(
+        _: LambdaSimpleBackend,
+        function_name: str,
+        qualifier: str | None,
+        body: Any,
+        headers: Any,
+        answer: dict[str, str],
+    ) -> bytes:
+        result, failed = world.invoke(_function_of(function_name), body)
+        if failed:
+            answer["x-amz-function-error"] = "Unhandled"
+        return json.dumps(result).encode()
+
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None))
+    return world
+
+
+def run_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto executes the ASL, and a Lambda call needs no container."""
+    monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
+    monkeypatch.setitem(default_user_config, "lambda", {"use_docker": False})
