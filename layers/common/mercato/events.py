@@ -16,7 +16,7 @@ MAX_BYTES = 250_000  # of one EventBridge entry (256 KiB), less its own fields
 class EventModel(BaseModel):
     """The data of one event type and version, as its publisher declares it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
@@ -26,13 +26,13 @@ class EventModel(BaseModel):
 class Reads(BaseModel):
     """What a consumer reads of an event: only the fields it needs, so that new ones never break it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Event(BaseModel):
     """The envelope as a consumer gets it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     specversion: str
     id: str
