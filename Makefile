@@ -32,6 +32,9 @@ test: lint ## Everything that must hold, the local cloud included
 	pytest tests/unit tests/integration tests/contract -n 2 -q
 	pytest tests/e2e -q
 
+bench: setup ## What it costs, in time: tables here, JSON in .mercato/bench
+	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
+
 lock: setup ## Resolve pyproject.toml anew into requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
 
@@ -43,4 +46,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay lint test lock deploy clean
+.PHONY: help setup up demo replay lint test bench lock deploy clean
