@@ -46,7 +46,9 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
-	sam build && sam deploy --config-env $(or $(ENV),dev)
+	sam build
+	python -m compileall -q --invalidation-mode unchecked-hash -x /CommonLayer/ .aws-sam/build
+	sam deploy --config-env $(or $(ENV),dev)
 
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache

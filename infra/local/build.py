@@ -6,8 +6,11 @@ a bootstrap that starts awslambdaric, a function speaks the real Runtime API, an
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import os
+import py_compile
+import re
 import shlex
 import shutil
 import subprocess
@@ -34,6 +37,19 @@ def sam_build(env: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise Trouble("sam build failed", (done.stdout + done.stderr).strip()[-3000:])
+    compile_functions(BUILD)
+
+
+def compile_functions(build: Path) -> None:
+    """The layer's own build compiles it; SAM's builder of the functions ships sources only, and Lambda, where nothing
+    can be written beside them, would compile them again at every cold start.
+    """
+    compileall.compile_dir(
+        build,
+        quiet=2,
+        rx=re.compile(r"/CommonLayer/"),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
 
 
 def check_template(env: Mapping[str, str]) -> None:
@@ -95,8 +111,7 @@ def _bootstrap(layer: Path, runtime: Path, endpoint: str) -> str:
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
 export PYTHONPATH="$LAMBDA_TASK_ROOT":{shlex.quote(str(layer))}:{shlex.quote(str(runtime))}
-export PYTHONPYCACHEPREFIX={shlex.quote(str(HOME / "pycache"))}
-unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 {aws}exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
 """
 

@@ -1,19 +1,65 @@
-"""Takes out of the layer what no function uses: botocore's models of other services, examples, tests."""
+"""Makes the layer what a cold start wants: botocore's data for the services in use only, short and not packed, and no
+examples, tests or command-line tools.
+"""
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def trim(python: Path, services: set[str]) -> None:
     data = python / "botocore" / "data"
+    prefixes = set()
     for service in data.iterdir():
-        if service.is_dir() and service.name not in services:
-            shutil.rmtree(service)
-    for unused in [python / "boto3" / "examples", *python.glob("**/tests"), *python.glob("bin")]:
+        if service.is_dir():
+            if service.name in services:
+                prefixes.add(_trim_service(service))
+            else:
+                shutil.rmtree(service)
+    _trim_endpoints(data / "endpoints.json", prefixes)
+    for unused in [*python.glob("**/tests"), *python.glob("bin")]:
         shutil.rmtree(unused, ignore_errors=True)
+
+
+def _trim_service(service: Path) -> str:
+    """Only the newest version, un-gzipped, without its prose. Returns the name that endpoints.json knows it by."""
+    *older, version = sorted(service.iterdir())
+    for one in older:
+        shutil.rmtree(one)
+    for packed in version.glob("*.json.gz"):
+        _write(packed.with_suffix(""), _without_documentation(json.loads(gzip.decompress(packed.read_bytes()))))
+        packed.unlink()
+    (version / "examples-1.json").unlink(missing_ok=True)
+    return str(json.loads((version / "service-2.json").read_text())["metadata"]["endpointPrefix"])
+
+
+def _without_documentation(node: Any) -> Any:
+    """A shape may have a member of that name, which is a dict: only texts are prose."""
+    if isinstance(node, dict):
+        return {
+            name: _without_documentation(part)
+            for name, part in node.items()
+            if not (name == "documentation" and isinstance(part, str))
+        }
+    if isinstance(node, list):
+        return [_without_documentation(part) for part in node]
+    return node
+
+
+def _trim_endpoints(path: Path, prefixes: set[str]) -> None:
+    endpoints = json.loads(path.read_text())
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: one for name, one in partition["services"].items() if name in prefixes}
+    _write(path, endpoints)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, separators=(",", ":")))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,12 @@ class DashboardView(View):
 
 
 class _Orders(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
     items: list[dict[str, Any]]
 
 
 class _Notifications(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
     unread_count: int
 
 

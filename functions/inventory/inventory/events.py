@@ -10,7 +10,7 @@ from mercato.events import EventModel
 
 
 class ReservedLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     product_id: str
     quantity: int

@@ -17,13 +17,13 @@ handler = tasks.handler
 
 
 class TaskInput(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     order_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class OrderedLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     product_id: Annotated[str, Field(min_length=1, max_length=64)]
     quantity: Annotated[int, Field(ge=1)]

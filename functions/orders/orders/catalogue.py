@@ -13,7 +13,7 @@ from orders.domain import Listing
 
 
 class _Product(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     product_id: str
     sku: str
@@ -23,7 +23,7 @@ class _Product(BaseModel):
 
 
 class _Found(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     products: list[_Product]
 

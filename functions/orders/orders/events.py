@@ -26,7 +26,7 @@ _SHIPMENT = "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e"
 
 
 class OrderLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     product_id: str
     sku: str
@@ -36,14 +36,14 @@ class OrderLine(BaseModel):
 
 
 class ShippedLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     product_id: str
     quantity: int
 
 
 class ShippingAddress(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     line1: str

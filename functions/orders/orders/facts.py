@@ -16,7 +16,7 @@ from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status, 
 class Fact(BaseModel):
     """Its class name is the stored type. A new field needs a default, so that old facts still read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,13 @@ class RefundRequest(Body):
 class ChargeNews(BaseModel):
     """What we read of a webhook: which charge to ask the provider about. Providers add fields as they like."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     reference: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class WebhookEvent(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     data: ChargeNews

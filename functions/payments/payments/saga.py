@@ -21,7 +21,7 @@ Id = Annotated[str, Field(min_length=1, max_length=64)]
 class TaskInput(BaseModel):
     """Input is never shown in errors: it may hold a card's token."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     order_id: Id
 

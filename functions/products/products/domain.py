@@ -63,7 +63,7 @@ class InvalidPrice(Invalid):
 class Draft(BaseModel):
     """A product as somebody asks for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     sku: Sku
     name: Name

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 
 # Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late. Where an endpoint is
@@ -22,9 +22,18 @@ _CONFIG = Config(
 _making = threading.RLock()  # a session may not make two clients at once
 
 
+class Session(botocore.session.Session):
+    """botocore's own: boto3 would add resources and transfers, which no function uses, to every cold start."""
+
+    @property
+    def region_name(self) -> str:
+        region: str = self.get_config_variable("region")
+        return region
+
+
 @functools.cache
-def session() -> boto3.session.Session:
-    return boto3.session.Session()
+def session() -> Session:
+    return Session()
 
 
 def client(service: str, attempts: int = 3) -> Any:
@@ -36,7 +45,7 @@ def client(service: str, attempts: int = 3) -> Any:
 @functools.cache
 def _client(service: str, attempts: int) -> Any:
     config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
-    return session().client(service, config=config)  # type: ignore[call-overload]
+    return session().create_client(service, config=config)
 
 
 def reset() -> None:

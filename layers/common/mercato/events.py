@@ -16,7 +16,7 @@ MAX_BYTES = 250_000  # of one EventBridge entry (256 KiB), less its own fields
 class EventModel(BaseModel):
     """The data of one event type and version, as its publisher declares it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
@@ -29,7 +29,7 @@ class Reads(BaseModel):
     VERSION is the newest version that it can read; the older ones it reads too.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     VERSION: ClassVar[int] = 1
 
@@ -37,7 +37,7 @@ class Reads(BaseModel):
 class Event(BaseModel):
     """The envelope as a consumer gets it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     specversion: str
     id: str

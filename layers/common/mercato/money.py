@@ -33,7 +33,7 @@ class AmountTooLarge(Invalid):
 class Money(BaseModel):
     """An amount in minor units (pence, cents) of one currency."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     amount: Annotated[StrictInt, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, examples=[1250])]
     currency: Currency

@@ -23,13 +23,13 @@ MAX_DEPTH = 32
 class Body(BaseModel):
     """The JSON body of a request: unknown fields are refused, and types are not guessed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Query(BaseModel):
     """The query string of a request. Unknown parameters are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class InvalidIdempotencyKey(Malformed):

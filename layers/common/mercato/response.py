@@ -42,7 +42,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 class View(BaseModel):
     """What a response shows."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.template import ROOT
+
+
+def load_trim() -> Any:
+    """It is a script of the layer's build, beside the package and not in it."""
+    spec = importlib.util.spec_from_file_location("trim", ROOT / "layers/common/trim.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_service(data: Path, service: str, version: str, model: dict[str, Any]) -> None:
+    folder = data / service / version
+    folder.mkdir(parents=True)
+    (folder / "service-2.json.gz").write_bytes(gzip.compress(json.dumps(model).encode()))
+    (folder / "examples-1.json").write_text("{}")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    data = tmp_path / "botocore" / "data"
+    model = {
+        "metadata": {"endpointPrefix": "email"},
+        "documentation": "<p>Prose</p>",
+        "shapes": {"Page": {"members": {"documentation": {"shape": "Text", "documentation": "More prose"}}}},
+    }
+    write_service(data, "sesv2", "2019-09-27", model)
+    write_service(data, "sesv2", "2010-01-01", model)
+    write_service(data, "ec2", "2016-11-15", {"metadata": {"endpointPrefix": "ec2"}})
+    services = {"email": {"endpoints": {"eu-west-1": {}}}, "ec2": {}}
+    partition = {"partition": "aws", "regions": {"eu-west-1": {}}, "services": services}
+    (data / "endpoints.json").write_text(json.dumps({"version": 3, "partitions": [partition]}))
+    load_trim().trim(tmp_path, {"sesv2"})
+    return data
+
+
+def test_only_the_newest_model_of_the_services_in_use_stays_and_is_not_packed(data: Path) -> None:
+    left = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
+    assert left == ["endpoints.json", "sesv2/2019-09-27/service-2.json"]
+
+
+def test_a_model_loses_its_prose_and_not_a_member_that_is_called_documentation(data: Path) -> None:
+    model = json.loads((data / "sesv2/2019-09-27/service-2.json").read_text())
+    assert model == {
+        "metadata": {"endpointPrefix": "email"},
+        "shapes": {"Page": {"members": {"documentation": {"shape": "Text"}}}},
+    }
+
+
+def test_endpoints_are_kept_by_the_name_that_the_service_has_there_with_every_region(data: Path) -> None:
+    (partition,) = json.loads((data / "endpoints.json").read_text())["partitions"]
+    assert partition == {
+        "partition": "aws",
+        "regions": {"eu-west-1": {}},
+        "services": {"email": {"endpoints": {"eu-west-1": {}}}},
+    }
