@@ -14,7 +14,7 @@ from mercato.events import Event, Reads
 from mercato.money import Money
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, Text
-from notifications.mailer import SesMailer
+from mercato.mail import SesMailer
 from notifications.store import NotificationStore
 
 consumer = Consumer("notifications")

@@ -27,7 +27,7 @@ from notifications.domain import (
     next_step,
     notification_id,
 )
-from notifications.mailer import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.store import Listed, NotificationStore
 
 
