@@ -11,10 +11,10 @@ from mercato.clock import utc_now
 from mercato.consumer import Consumer
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
+from mercato.mail import SesMailer
 from mercato.money import Money
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, Text
-from mercato.mail import SesMailer
 from notifications.store import NotificationStore
 
 consumer = Consumer("notifications")

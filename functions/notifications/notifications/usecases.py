@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mercato.errors import TransientError
+from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.domain import (
     CLAIM_LASTS,
     Contact,
@@ -27,7 +28,6 @@ from notifications.domain import (
     next_step,
     notification_id,
 )
-from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.store import Listed, NotificationStore
 
 

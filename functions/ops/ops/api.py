@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from mercato import correlation
+from mercato.audit import AuditTrail
 from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.config import load
@@ -15,6 +16,9 @@ from ops import queues, registry, usecases
 from ops.executions import Executions
 from ops.store import SagaStore
 from ops.views import (
+    AuditPage,
+    AuditQuery,
+    AuditView,
     DeadLettersPage,
     ParkedPage,
     ParkedView,
@@ -34,6 +38,7 @@ class Settings:
     state_machine_arn: str
     queue_prefix: str
     namespace: str
+    audit_table: str
 
 
 @functools.cache
@@ -80,6 +85,13 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
 @app.get("/api/ops/dlq", role=ADMIN)
 def list_dead_letters() -> DeadLettersPage:
     return DeadLettersPage.of(queues.list_dead_letters(settings().queue_prefix))
+
+
+@app.get("/api/ops/audit", role=ADMIN)
+def list_audit(query: AuditQuery) -> AuditPage:
+    """Read only: the door of every service writes it."""
+    entries, cursor = AuditTrail(Table(settings().audit_table)).list_page(limit=query.limit, cursor=query.cursor)
+    return AuditPage(items=[AuditView.of(entry) for entry in entries], next_cursor=cursor)
 
 
 @app.get("/api/ops/services", role=ADMIN)

@@ -76,9 +76,7 @@ def test_sandboxes_share_one_limit(counts: Counting, clock: Clock) -> None:
     assert sum(passes(sandboxes[turn % 4], "user:ada", 1) for turn in range(400)) == 100
 
 
-def test_a_busy_client_costs_fewer_writes_than_requests_and_a_refused_one_none(
-    counts: Counting, clock: Clock
-) -> None:
+def test_a_busy_client_costs_fewer_writes_than_requests_and_a_refused_one_none(counts: Counting, clock: Clock) -> None:
     limiter = Limiter(counts, 100, clock)
 
     passes(limiter, "user:ada", 100)
