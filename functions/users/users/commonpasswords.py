@@ -16,19 +16,19 @@ _LEET = str.maketrans(
 _WORDS = frozenset(
     """
     abc abcabc abcd abcdef abcdefgh access account admin administrator alexander amanda andrea andrew angel animal
-    anthony apple arsenal asdf asdfasdf asdfgh asdfghjk asdfghjkl ashley banana barcelona baseball basketball batman
-    beautiful blink brandon buster butterfly changeme changeit charlie cheese chelsea chocolate chris christian
-    computer cookie correcthorsebatterystaple daniel default donald dragon elizabeth eminem family flower football
-    freedom friend friends fuckoff fuckyou gabriel george ginger google guest hannah harley hello helloworld hockey
-    hottie hunter iloveyou internet ironman jasmine jennifer jessica jordan joshua justin killer letmein letmeinnow
-    liverpool login london lovely loveme lover loveyou maggie manchester master matthew mercato michael michelle
-    minecraft monday monkey mother mustang naruto nicole ninja nothing october orange passphrase passport passw
-    passwd password passwordpassword passwort pepper pokemon princess purple qazwsx qazwsxedc qwer qwerasdf qwert
-    qwerty qwertyqwerty qwertyu qwertyui qwertyuio qwertyuiop qwertz qwertzuiop rachel rainbow ranger robert root
-    samantha samsung scooter secret secretpassword server shadow shopping silver slipknot snoopy soccer sophie
-    spiderman spring starwars steelers stephanie summer summertime sunday sunshine superman superstar taylor temporary
-    test testing testtest thomas tigger trustno unknown user victoria welcome welcomehome whatever whoever william winter yankees
-    yellow zaq zaqwsx zaqxsw zxcv zxcvbn zxcvbnm
+    anthony apple arsenal asdf asdfasdf asdfgh asdfghjk asdfghjkl ashley banana barcelona baseball basketball
+    batman beautiful blink brandon buster butterfly changeit changeme charlie cheese chelsea chocolate chris
+    christian computer cookie correcthorsebatterystaple daniel default donald dragon elizabeth eminem family
+    flower football freedom friend friends fuckoff fuckyou gabriel george ginger google guest hannah harley hello
+    helloworld hockey hottie hunter iloveyou internet ironman jasmine jennifer jessica jordan joshua justin killer
+    letmein letmeinnow liverpool login london lovely loveme lover loveyou maggie manchester master matthew mercato
+    michael michelle minecraft monday monkey mother mustang naruto nicole ninja nothing october orange passphrase
+    passport passw passwd password passwordpassword passwort pepper pokemon princess purple qazwsx qazwsxedc qwer
+    qwerasdf qwert qwerty qwertyqwerty qwertyu qwertyui qwertyuio qwertyuiop qwertz qwertzuiop rachel rainbow
+    ranger robert root samantha samsung scooter secret secretpassword server shadow shopping silver slipknot
+    snoopy soccer sophie spiderman spring starwars steelers stephanie summer summertime sunday sunshine superman
+    superstar taylor temporary test testing testtest thomas tigger trustno unknown user victoria welcome
+    welcomehome whatever whoever william winter yankees yellow zaq zaqwsx zaqxsw zxcv zxcvbn zxcvbnm
     """.split()  # noqa: SIM905  a list to read
 )
 _RUNS = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "1q2w3e4r5t6y7u8i9o0p")

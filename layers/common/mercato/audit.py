@@ -33,16 +33,16 @@ class AuditEntry:
 
 
 class AuditTrail:
-    """pk=AUDIT; sk=<time>#<entry id>#asked, and the same with #answered."""
+    """pk=AUDIT; sk=<time>#<entry id>#1-asked, and the same with #2-answered."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def ask(self, entry: AuditEntry) -> None:
-        self._add(entry, "asked")
+        self._add(entry, "1-asked")
 
     def answer(self, entry: AuditEntry, status: int) -> None:
-        self._add(replace(entry, status=status), "answered")
+        self._add(replace(entry, status=status), "2-answered")
 
     def list_page(self, *, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """Newest first. An action that was answered is listed by its outcome too, just before its asking."""

@@ -38,9 +38,7 @@ def test_a_common_password_is_recognised(password: str) -> None:
     assert is_common(password)
 
 
-@pytest.mark.parametrize(
-    "password", ["Lovelace1815", "ada.lovelace1", "AdaLovelace!!", "l0velace2026"]
-)
+@pytest.mark.parametrize("password", ["Lovelace1815", "ada.lovelace1", "AdaLovelace!!", "l0velace2026"])
 def test_the_owners_own_words_are_too_easy(password: str) -> None:
     assert is_common(password, "Ada Lovelace", "ada.lovelace@example.com", "ada.lovelace")
 
