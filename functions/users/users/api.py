@@ -49,6 +49,7 @@ REGISTRATION = Limit("registration", one_in=5)
 LOG_IN = Limit("log-in", one_in=5)
 RESET = Limit("password-reset", requests=5)
 RESET_CONFIRM = Limit("password-reset-confirm", requests=10)
+VERIFICATION_MAIL = Limit("verification-mail", requests=5)
 VERIFY = Limit("verify-email", requests=20)
 OWN_PASSWORD = Limit("own-password", requests=10)
 
@@ -235,7 +236,7 @@ def change_password(body: PasswordChange, caller: Caller, source: SourceAddress)
     return NoContent()
 
 
-@app.put("/api/users/me/email-verification", role=CUSTOMER, limit=RESET)
+@app.put("/api/users/me/email-verification", role=CUSTOMER, limit=VERIFICATION_MAIL)
 def request_verification(caller: Caller) -> Response[None]:
     recovery.request_verification(caller.user_id, utc_now(), users=ports().users)
     return Response(None, 202)
