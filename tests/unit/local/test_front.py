@@ -22,8 +22,13 @@ class Api(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         known = self.path.startswith("/new/")
-        text = {"path": self.path, "body": body.decode(), "key": self.headers["Idempotency-Key"]}
-        text = json.dumps(text | {"sources": self.headers.get_all("X-Forwarded-For")}).encode()
+        found = {
+            "path": self.path,
+            "body": body.decode(),
+            "key": self.headers["Idempotency-Key"],
+            "sources": self.headers.get_all("X-Forwarded-For"),
+        }
+        text = json.dumps(found).encode()
         self.send_response(202 if known else 404)
         if known:
             self.send_header("X-Request-Id", "request-1")
