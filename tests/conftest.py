@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from mercato import aws
+from mercato import aws, door
 from mercato.dynamo import Table
 from tests.template import resources_of_type
 
@@ -35,9 +35,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     aws.reset()
+    door.configured.cache_clear()
     with mock_aws():
         yield
     aws.reset()
+    door.configured.cache_clear()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 
 from infra.local.state import State
@@ -22,10 +23,21 @@ def use_cloud_of(state: State) -> None:
 
 
 def promote(state: State, email: str) -> str:
-    """Make the account an admin. Returns its user id."""
+    """Make the account an admin, and note in the audit log who did. Returns its user id."""
     use_cloud_of(state)
+    from mercato import correlation
+    from mercato.audit import AuditEntry, AuditTrail
+    from mercato.clock import utc_now
     from mercato.dynamo import Table
     from users import usecases
     from users.store import UserStore
 
-    return usecases.promote(UserStore(Table(state.tables["users"])), email).user_id
+    users = UserStore(Table(state.tables["users"]))
+    trail = AuditTrail(Table(state.tables["audit"]))
+    request_id = correlation.current().correlation_id
+    actor = f"operator:{getpass.getuser()}"
+    entry = AuditEntry.make(actor, "users", "mercato users promote", f"email={email}", request_id, utc_now())
+    trail.ask(entry)
+    user_id = usecases.promote(users, email).user_id
+    trail.answer(entry, 200)
+    return user_id

@@ -16,6 +16,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length"})
+# API Gateway's edge says where a request comes from, whatever the request says. The emulator believes this header.
+_SOURCE = "X-Forwarded-For"
 _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
 
 
@@ -106,6 +108,8 @@ class Front:
         headers = CIMultiDict(
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
         )
+        headers.popall(_SOURCE, None)
+        headers[_SOURCE] = request.remote or "127.0.0.1"
         try:
             async with self._client.request(
                 request.method,

@@ -109,3 +109,33 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         ("get", "/api/health"),
         *((method, "/{proxy+}") for method in METHODS),
     }
+
+
+def test_every_api_keeps_the_door() -> None:
+    """Counts its clients' requests, and notes what admins do wherever an admin's request can come in."""
+    shared = load_template("template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
+    assert {"RATE_LIMITS_TABLE", "RATE_LIMIT_PER_15_MINUTES", "AUDIT_TABLE"} <= shared.keys()
+    for name, function in FUNCTIONS.items():
+        routes = [
+            event["Properties"] for event in function["Properties"].get("Events", {}).values() if event["Type"] == "Api"
+        ]
+        knows_admins = any(
+            route["Method"] != "get" and route.get("Auth", {}).get("Authorizer") != "NONE" for route in routes
+        )
+        assert ("dynamodb:UpdateItem" in allowed_on(function, "RateLimitsTable")) == bool(routes), name
+        assert ("dynamodb:PutItem" in allowed_on(function, "AuditTable")) == knows_admins, name
+
+
+def test_no_function_may_change_or_delete_what_the_audit_log_says() -> None:
+    granted = {action for function in FUNCTIONS.values() for action in allowed_on(function, "AuditTable")}
+
+    assert granted == {"dynamodb:PutItem", "dynamodb:Query"}
+
+
+def allowed_on(function: dict[str, Any], table: str) -> set[str]:
+    return {
+        action
+        for statement in statements(function["Properties"].get("Policies", []))
+        if f"{table}.Arn" in str(statement["Resource"])
+        for action in as_list(statement["Action"])
+    }

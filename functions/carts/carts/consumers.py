@@ -26,6 +26,10 @@ class OrderedLine(Reads):
     product_id: str
 
 
+class UserClosed(Reads):
+    user_id: str
+
+
 class OrderCreated(Reads):
     customer_id: str
     lines: list[OrderedLine]
@@ -39,6 +43,12 @@ def follow_price(event: Event, product: PriceChanged) -> None:
 @consumer.on("product.discontinued")
 def follow_discontinued(event: Event, product: Discontinued) -> None:
     usecases.follow_discontinued(product.product_id, int(event.sequence), carts(), utc_now())
+
+
+@consumer.on("user.closed")
+def forget_customer(event: Event, closed: UserClosed) -> None:
+    """Naturally idempotent: what is gone stays gone."""
+    usecases.forget_customer(closed.user_id, carts())
 
 
 @consumer.on("order.created")

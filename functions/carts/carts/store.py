@@ -154,6 +154,10 @@ class Carts:
         condition, values = "changed_at = :changed_at", {":changed_at": rfc3339(line.changed_at)}
         self._write_if_so(dynamo.delete(cart_key(cart_id), f"LINE#{line.product_id}", condition, values=values))
 
+    def erase(self, cart_id: str) -> None:
+        for item in self._table.query_all(cart_key(cart_id)):
+            self._table.write(dynamo.delete(item["pk"], item["sk"]))
+
     def _read(self, cart_id: str, now: datetime) -> tuple[Item | None, tuple[Line, ...]]:
         """DynamoDB removes what is over its time hours later; here it is gone at once."""
         found = [item for item in self._table.query_all(cart_key(cart_id)) if item["ttl"] > epoch(now)]

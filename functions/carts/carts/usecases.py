@@ -115,6 +115,10 @@ def follow_order(
         carts.drop_line_unless_changed(cart.cart_id, line)
 
 
+def forget_customer(customer_id: str, carts: Carts) -> None:
+    carts.erase(cart_of(customer_id))
+
+
 def announce_abandoned(idle: Idle, now: datetime) -> int:
     """How many were announced: each on condition that it still waits, so that two sweepers at once announce it once."""
     return sum(idle.announce(cart, now) for cart in idle.untouched_since(now - ABANDONED_AFTER))

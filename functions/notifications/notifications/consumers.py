@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mercato import config
@@ -11,10 +12,11 @@ from mercato.clock import utc_now
 from mercato.consumer import Consumer
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
+from mercato.logs import log
+from mercato.mail import SesMailer
 from mercato.money import Money
 from notifications import texts, usecases
-from notifications.domain import Contact, Kind, Text
-from notifications.mailer import SesMailer
+from notifications.domain import Contact, Kind, ReaderGone, Text
 from notifications.store import NotificationStore
 
 consumer = Consumer("notifications")
@@ -36,6 +38,10 @@ class UserRegistered(Reads):
     user_id: str
     email: str
     name: str
+
+
+class UserClosed(Reads):
+    user_id: str
 
 
 class Line(Reads):
@@ -89,7 +95,15 @@ def welcome(event: Event, data: UserRegistered) -> None:
     store, mailer = ports()
     contact = Contact(data.user_id, data.email, data.name)
     text = texts.welcome(data.name)
-    usecases.welcome_user(contact, text, event.id, event.time, store=store, mailer=mailer, now=utc_now())
+    with _nobody_to_tell(data.user_id):
+        usecases.welcome_user(contact, text, event.id, event.time, store=store, mailer=mailer, now=utc_now())
+
+
+@consumer.on("user.closed")
+def forget_user(event: Event, data: UserClosed) -> None:
+    """Naturally idempotent: what is gone stays gone."""
+    store, _ = ports()
+    store.forget(data.user_id, utc_now())
 
 
 @consumer.on("order.confirmed")
@@ -138,17 +152,27 @@ AboutOrder = OrderConfirmed | OrderShipped | OrderCancelled | PaymentCompleted |
 
 def _tell(event: Event, data: AboutOrder, kind: Kind, write: Callable[[str], Text]) -> None:
     store, mailer = ports()
-    usecases.notify_user(
-        data.customer_id,
-        kind,
-        write,
-        event.id,
-        event.time,
-        order_id=data.order_id,
-        store=store,
-        mailer=mailer,
-        now=utc_now(),
-    )
+    with _nobody_to_tell(data.customer_id):
+        usecases.notify_user(
+            data.customer_id,
+            kind,
+            write,
+            event.id,
+            event.time,
+            order_id=data.order_id,
+            store=store,
+            mailer=mailer,
+            now=utc_now(),
+        )
+
+
+@contextmanager
+def _nobody_to_tell(user_id: str) -> Iterator[None]:
+    """An event of a closed account is done with: nobody is told, and nothing is written."""
+    try:
+        yield
+    except ReaderGone:
+        log.info("the account is closed", extra={"user_id": user_id})
 
 
 handler = consumer.handler

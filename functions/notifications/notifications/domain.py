@@ -15,6 +15,10 @@ class NotificationNotFound(NotFound):
     """There is no such notification, or it is another user's."""
 
 
+class ReaderGone(Exception):
+    """The account is closed: there is nobody to tell, and nothing about them is kept."""
+
+
 class Kind(StrEnum):
     WELCOME = "welcome"
     ORDER_CONFIRMED = "order_confirmed"

@@ -3,7 +3,8 @@
 pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
 pk=USER#<user>  sk=CONTACT               e-mail address and name, as registered
 pk=USER#<user>  sk=PREFERENCES
-pk=USER#<user>  sk=UNREAD                how many are unread; moves in the transactions that make and read them
+pk=USER#<user>  sk=UNREAD                how many are unread; moves in the transactions that make and read them. Of a
+                                         closed account it is all that is left, with closed_at
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from notifications.domain import (
     Notification,
     NotificationNotFound,
     Preferences,
+    ReaderGone,
     Status,
 )
 from notifications.events import NotificationFailed, NotificationSent
@@ -43,8 +45,11 @@ class NotificationStore:
         self._table = table
 
     def find_reader(self, user_id: str) -> tuple[Contact | None, Preferences]:
-        pk = _user(user_id)
-        found = {item["sk"]: item for item in self._table.get_many([(pk, "CONTACT"), (pk, "PREFERENCES")])}
+        """Raises ReaderGone where the account is closed."""
+        keys = [(_user(user_id), sk) for sk in ("CONTACT", "PREFERENCES", "UNREAD")]
+        found = {item["sk"]: item for item in self._table.get_many(keys)}
+        if "closed_at" in found.get("UNREAD", {}):
+            raise ReaderGone
         contact = found.get("CONTACT")
         return (
             Contact(user_id, contact["email"], contact["name"]) if contact else None,
@@ -57,7 +62,7 @@ class NotificationStore:
     def add(self, notification: Notification, event_id: str, now: datetime, *, contact: Contact | None = None) -> bool:
         """Once per event: the notification, the count of unread ones, and the contact where it is new.
 
-        False where the event was handled before.
+        False where the event was handled before. Raises ReaderGone.
         """
         writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
         if contact is not None:
@@ -68,6 +73,8 @@ class NotificationStore:
         try:
             return inbox.once(self._table, event_id, writes, now)
         except ConditionFailed as failed:
+            if failed.index == 1:
+                raise ReaderGone from None
             if failed.index != 0:
                 raise
             return False  # the notification outlives its inbox marker: the event was redriven long after
@@ -133,6 +140,15 @@ class NotificationStore:
             if failed.item is None:
                 raise NotificationNotFound("There is no such notification.") from None
 
+    def forget(self, user_id: str, now: datetime) -> None:
+        """Everything about the user, but that there is to be nothing. Doing it again finds nothing more to do."""
+        pk = _user(user_id)
+        closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
+        self._table.write(dynamo.update(pk, "UNREAD", closed, values={":now": rfc3339(now), ":none": 0}))
+        for item in self._table.query_all(pk):
+            if item["sk"] != "UNREAD":
+                self._table.write(dynamo.delete(pk, item["sk"]))
+
     def _settle(
         self, notification: Notification, expression: str, condition: str, values: dict[str, str | int]
     ) -> bool:
@@ -169,7 +185,8 @@ def _key(notification_id: str) -> str:
 
 
 def _count_unread(user_id: str, by: int) -> Write:
-    return dynamo.update(_user(user_id), "UNREAD", "ADD unread :by", values={":by": by})
+    open_account = "attribute_not_exists(closed_at)"
+    return dynamo.update(_user(user_id), "UNREAD", "ADD unread :by", open_account, values={":by": by})
 
 
 def _announce(event: NotificationSent | NotificationFailed, now: datetime) -> Write:

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from mercato.errors import TransientError
 from mercato.logs import log
+from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.domain import (
     CLAIM_LASTS,
     Contact,
@@ -28,7 +29,6 @@ from notifications.domain import (
     next_step,
     notification_id,
 )
-from notifications.mailer import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.store import Listed, NotificationStore
 
 

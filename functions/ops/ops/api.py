@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from mercato import correlation
+from mercato.audit import AuditTrail
 from mercato.auth import Caller
 from mercato.breaker.store import DynamoStore
 from mercato.clock import utc_now
@@ -17,6 +18,9 @@ from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
 from ops.executions import Executions
 from ops.store import SagaStore
 from ops.views import (
+    AuditPage,
+    AuditQuery,
+    AuditView,
     ParkedPage,
     ParkedView,
     ResumeSaga,
@@ -35,6 +39,7 @@ class Settings:
     circuits_table: str
     state_machine_arn: str
     namespace: str
+    audit_table: str
 
 
 @functools.cache
@@ -81,6 +86,13 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
         executions=executions(),
     )
     return ResumptionView.of(resumption)
+
+
+@app.get("/api/ops/audit", role=ADMIN)
+def list_audit(query: AuditQuery) -> AuditPage:
+    """Read only: the door of every service writes it."""
+    entries, cursor = AuditTrail(Table(settings().audit_table)).list_page(limit=query.limit, cursor=query.cursor)
+    return AuditPage(items=[AuditView.of(entry) for entry in entries], next_cursor=cursor)
 
 
 @app.get("/api/ops/services", role=ADMIN)

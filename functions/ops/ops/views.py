@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mercato.audit import AuditEntry
 from mercato.clock import rfc3339
 from mercato.http import Body, Query, View
 from ops.domain import Action, Parked, Resumption
@@ -18,6 +19,33 @@ class SagasQuery(Query):
     status: Literal["parked"] = "parked"
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class AuditQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class AuditView(View):
+    """What an admin asked for. Listed again with the answer's `status` once there was one; `status` is null before."""
+
+    entry_id: str
+    at: str
+    actor: str
+    service: str
+    action: str
+    target: str
+    request_id: str
+    status: int | None
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditView:
+        return cls(**asdict(entry))
+
+
+class AuditPage(View):
+    items: list[AuditView]
+    next_cursor: str | None
 
 
 class ResumeSaga(Body):

@@ -1,4 +1,7 @@
-"""Accounts, log-in and the public keys, over HTTP."""
+"""Accounts, log-in and the public keys, over HTTP.
+
+API Gateway asks for no token at POST, where people log in; what needs one is therefore a PUT, PATCH or DELETE.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,43 @@ from mercato import config
 from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.dynamo import Table
-from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, App, Body, Created, NoContent, Response, View
-from users import usecases
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PEER,
+    PUBLIC,
+    UNLIMITED,
+    App,
+    Body,
+    Created,
+    Limit,
+    NoContent,
+    Response,
+    SourceAddress,
+    View,
+)
+from mercato.limits import network_of
+from users import recovery, usecases
+from users.attempt_store import AttemptStore
 from users.cached import Cached
 from users.domain import MAX_EMAIL, MAX_NAME, Role, User
 from users.keystore import KeyStore
+from users.onetime_store import OneTimeStore
 from users.passwords import MAX_LENGTH, MIN_LENGTH
-from users.store import SessionStore, UserStore
+from users.session_store import SessionStore
+from users.store import UserStore
 from users.tokens import LIFETIME, AccessTokens
 
 _PUBLIC_KEYS_FRESH = 300
+
+# A shop's own front end, behind one address, may register and log in many; nobody resets many passwords.
+REGISTRATION = Limit("registration", one_in=5)
+LOG_IN = Limit("log-in", one_in=5)
+RESET = Limit("password-reset", requests=5)
+RESET_CONFIRM = Limit("password-reset-confirm", requests=10)
+VERIFICATION_MAIL = Limit("verification-mail", requests=5)
+VERIFY = Limit("verify-email", requests=20)
+OWN_PASSWORD = Limit("own-password", requests=10)
 
 app = App("users")
 handler = app.handler
@@ -40,6 +70,8 @@ class Settings:
 class Ports:
     users: UserStore
     sessions: SessionStore
+    attempts: AttemptStore
+    one_time: OneTimeStore
     tokens: AccessTokens
     public_keys: Cached[dict[str, Any]]
 
@@ -51,20 +83,49 @@ def ports() -> Ports:
     return Ports(
         users=UserStore(table),
         sessions=SessionStore(table),
+        attempts=AttemptStore(table),
+        one_time=OneTimeStore(table),
         tokens=AccessTokens(keys, settings.issuer, settings.audience),
         public_keys=Cached(keys.published, _PUBLIC_KEYS_FRESH),
     )
 
 
+NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+HeldPassword = Annotated[SecretStr, Field(max_length=MAX_LENGTH)]
+MailedToken = Annotated[SecretStr, Field(max_length=128)]
+
+
 class Registration(Body):
     email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
-    password: Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+    password: NewPassword
     name: Annotated[str, Field(max_length=MAX_NAME, examples=["Ada Lovelace"])]
 
 
 class Credentials(Body):
     email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
-    password: Annotated[SecretStr, Field(max_length=MAX_LENGTH)]
+    password: HeldPassword
+
+
+class PasswordChange(Body):
+    current_password: HeldPassword
+    new_password: NewPassword
+
+
+class Closure(Body):
+    password: HeldPassword
+
+
+class ResetRequest(Body):
+    email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
+
+
+class Reset(Body):
+    token: MailedToken
+    new_password: NewPassword
+
+
+class Verification(Body):
+    token: MailedToken
 
 
 class HeldToken(Body):
@@ -80,10 +141,23 @@ class UserView(View):
     email: str
     name: str
     role: Role
+    email_verified: bool
 
     @classmethod
     def of(cls, user: User) -> UserView:
-        return cls(user_id=user.user_id, email=user.email, name=user.name, role=user.role)
+        return cls(
+            user_id=user.user_id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            email_verified=user.email_verified,
+        )
+
+
+class SentView(View):
+    """The same words whether or not there is an account."""
+
+    detail: str = "If there is an account with this address, we have sent a link to it. It works for 30 minutes."
 
 
 class TokensView(View):
@@ -97,17 +171,26 @@ class TokensView(View):
         return cls(access_token=pair.access, refresh_token=pair.refresh)
 
 
-@app.post("/api/users", role=PUBLIC)
+@app.post("/api/users", role=PUBLIC, limit=REGISTRATION)
 def register(body: Registration) -> Response[UserView]:
     password = body.password.get_secret_value()
     user = usecases.register(body.email, password, body.name, utc_now(), users=ports().users)
     return Created(UserView.of(user), location=f"/api/users/{user.user_id}")
 
 
-@app.post("/api/users/login", role=PUBLIC)
-def log_in(body: Credentials) -> TokensView:
+@app.post("/api/users/login", role=PUBLIC, limit=LOG_IN)
+def log_in(body: Credentials, source: SourceAddress) -> TokensView:
     to, password = ports(), body.password.get_secret_value()
-    pair = usecases.log_in(body.email, password, utc_now(), users=to.users, sessions=to.sessions, tokens=to.tokens)
+    pair = usecases.log_in(
+        body.email,
+        password,
+        network_of(source),
+        utc_now(),
+        users=to.users,
+        sessions=to.sessions,
+        tokens=to.tokens,
+        attempts=to.attempts,
+    )
     return TokensView.of(pair)
 
 
@@ -120,6 +203,57 @@ def refresh(body: HeldToken) -> TokensView:
 @app.post("/api/users/logout", role=PUBLIC)
 def log_out(body: HeldToken) -> Response[None]:
     usecases.log_out(body.refresh_token.get_secret_value(), utc_now(), sessions=ports().sessions)
+    return NoContent()
+
+
+@app.post("/api/users/verify-email", role=PUBLIC, limit=VERIFY)
+def verify_email(body: Verification) -> Response[None]:
+    recovery.verify_email(body.token.get_secret_value(), utc_now(), users=ports().users)
+    return NoContent()
+
+
+@app.post("/api/users/password-reset", role=PUBLIC, limit=RESET)
+def request_reset(body: ResetRequest) -> Response[SentView]:
+    recovery.request_reset(body.email, utc_now(), users=ports().users)
+    return Response(SentView(), 202)
+
+
+@app.post("/api/users/password-reset/confirm", role=PUBLIC, limit=RESET_CONFIRM)
+def reset_password(body: Reset, source: SourceAddress) -> Response[None]:
+    to, token, password = ports(), body.token.get_secret_value(), body.new_password.get_secret_value()
+    recovery.reset_password(
+        token, password, network_of(source), utc_now(), users=to.users, tokens=to.one_time, attempts=to.attempts
+    )
+    return NoContent()
+
+
+@app.put("/api/users/me/password", role=CUSTOMER, limit=OWN_PASSWORD)
+def change_password(body: PasswordChange, caller: Caller, source: SourceAddress) -> Response[None]:
+    to, current, new = ports(), body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    usecases.change_password(
+        caller.user_id, current, new, network_of(source), utc_now(), users=to.users, attempts=to.attempts
+    )
+    return NoContent()
+
+
+@app.put("/api/users/me/email-verification", role=CUSTOMER, limit=VERIFICATION_MAIL)
+def request_verification(caller: Caller) -> Response[None]:
+    recovery.request_verification(caller.user_id, utc_now(), users=ports().users)
+    return Response(None, 202)
+
+
+@app.delete("/api/users/me/sessions", role=CUSTOMER)
+def log_out_everywhere(caller: Caller) -> Response[None]:
+    usecases.log_out_everywhere(caller.user_id, users=ports().users)
+    return NoContent()
+
+
+@app.put("/api/users/me/closure", role=CUSTOMER, limit=OWN_PASSWORD)
+def close_account(body: Closure, caller: Caller, source: SourceAddress) -> Response[None]:
+    to, password = ports(), body.password.get_secret_value()
+    usecases.close_account(
+        caller.user_id, password, network_of(source), utc_now(), users=to.users, attempts=to.attempts
+    )
     return NoContent()
 
 
@@ -138,6 +272,6 @@ def show_user(user_id: str) -> UserView:
     return UserView.of(ports().users.get(user_id))
 
 
-@app.get("/api/.well-known/jwks.json", role=PUBLIC)
+@app.get("/api/.well-known/jwks.json", role=PUBLIC, limit=UNLIMITED)
 def show_public_keys() -> Response[dict[str, Any]]:
     return Response(ports().public_keys.get(), headers={"Cache-Control": f"public, max-age={_PUBLIC_KEYS_FRESH}"})

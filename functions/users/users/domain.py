@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, Invalid, NotFound, Unauthenticated
+from mercato.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 
 MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
 
@@ -40,6 +40,20 @@ class InvalidCredentials(Unauthenticated):
         super().__init__("The e-mail address or the password is wrong.")
 
 
+class WrongPassword(Forbidden):
+    """Who is logged in did not give the password that goes with it."""
+
+    def __init__(self) -> None:
+        super().__init__("The current password is wrong.")
+
+
+class WeakPassword(Invalid):
+    """The password is among those that everybody tries first."""
+
+    def __init__(self) -> None:
+        super().__init__("This password is too common or too close to your name or address. Please choose another.")
+
+
 class Role(StrEnum):
     CUSTOMER = "customer"
     ADMIN = "admin"
@@ -53,14 +67,21 @@ class User:
     role: Role
     version: int
     created_at: datetime
+    email_verified: bool = False
+    session_epoch: int = 0
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a log-in is checked against; kept apart from the user, so that reading a profile never reads a hash."""
+    """What a log-in is checked against; kept apart from the user, so that reading a profile never reads a hash.
+
+    Every session ends when `session_epoch` grows. Hash and epoch are read and written together: whoever has logged in
+    with a password that is being changed holds a session of the epoch before.
+    """
 
     user_id: str
     password_hash: str
+    session_epoch: int = 0
 
 
 def read_email(text: str) -> str:
@@ -71,6 +92,14 @@ def read_email(text: str) -> str:
     if match is None or len(match["local"]) > MAX_LOCAL:
         raise InvalidEmail("This is not an e-mail address.")
     return email
+
+
+def login_name(text: str) -> str:
+    """The address as `read_email` has it, or what was typed in its place: something to count attempts by."""
+    try:
+        return read_email(text)
+    except InvalidEmail:
+        return text.casefold()
 
 
 def read_name(text: str) -> str:

@@ -22,4 +22,48 @@ class UserRegistered(EventModel):
     name: str
 
 
-PUBLISHES: tuple[type[EventModel], ...] = (UserRegistered,)
+class _AboutUser(EventModel):
+    TYPE: ClassVar[str]
+    EXAMPLE: ClassVar[dict[str, Any]] = {"user_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11"}
+
+    user_id: str
+
+
+class VerificationRequested(_AboutUser):
+    """Somebody asked for another mail that verifies the address."""
+
+    TYPE: ClassVar[str] = "user.verification_requested"
+
+
+class PasswordResetRequested(_AboutUser):
+    """Somebody asked to reset a password. Where nobody has the address, the id is nobody's."""
+
+    TYPE: ClassVar[str] = "user.password_reset_requested"
+
+
+class EmailVerified(_AboutUser):
+    """Whoever has the account reads the mail that goes to its address."""
+
+    TYPE: ClassVar[str] = "user.email_verified"
+
+
+class PasswordChanged(_AboutUser):
+    """The account has another password, and all its sessions have ended."""
+
+    TYPE: ClassVar[str] = "user.password_changed"
+
+
+class UserClosed(_AboutUser):
+    """The account is closed: whoever keeps personal data of this user erases it."""
+
+    TYPE: ClassVar[str] = "user.closed"
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (
+    UserRegistered,
+    VerificationRequested,
+    PasswordResetRequested,
+    EmailVerified,
+    PasswordChanged,
+    UserClosed,
+)

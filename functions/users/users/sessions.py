@@ -73,12 +73,16 @@ class RefreshToken:
 
 @dataclass(frozen=True)
 class Family:
-    """One session as stored: the digests of the newest token and of the one before, and the salt between the two."""
+    """One session as stored: the digests of the newest token and of the one before, and the salt between the two.
+
+    `session_epoch` is the account's at the log-in: the session is over when the account's has moved on.
+    """
 
     family_id: str = field(repr=False)
     user_id: str
     digest: str
     expires_at: datetime
+    session_epoch: int = 0
     previous_digest: str | None = None
     salt: str | None = field(default=None, repr=False)
     rotated_at: datetime | None = None

@@ -1,23 +1,26 @@
 """The users' table, and the only place that knows its keys.
 
-USER#<id>        USER     the account
+USER#<id>        USER     the account; what is left of a closed one is its id and when it was closed
 EMAIL#<address>  LOGIN    whose address it is, and the password's hash; its key keeps addresses unique
-FAMILY#<id>      SESSION  a session, as digests of its refresh tokens
 OUTBOX#<id>      …        what the relay publishes
+
+Sessions, one-time tokens and counts of attempts are in the same table, each with a store of its own.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from mercato import outbox
-from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Table, put, put_new, update
+from mercato.clock import rfc3339
+from mercato.dynamo import ConditionFailed, Table, Write, delete, put, put_new, update
+from mercato.errors import TransientError
+from mercato.events import EventModel
 from mercato.items import Item
+from users import onetime_store
 from users.domain import EmailTaken, Login, Role, User, UserNotFound
-from users.events import UserRegistered
-from users.sessions import Family, NotNewest, RefreshToken
+from users.events import EmailVerified, PasswordChanged, UserClosed, UserRegistered
+from users.onetime import InvalidToken
 
 
 class UserStore:
@@ -27,9 +30,7 @@ class UserStore:
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None:
         """Account, address and event together. Raises EmailTaken where the address has an account."""
         login = {"pk": _login(user.email), "sk": "LOGIN", "user_id": user.user_id, "password_hash": password_hash}
-        announced = outbox.record(
-            event, service="users", subject=user.user_id, sequence=user.version, now=user.created_at
-        )
+        announced = _announce(event, user.user_id, user.version, user.created_at)
         try:
             self._table.transact([put_new(login), put_new(_user_item(user)), announced])
         except ConditionFailed as failed:
@@ -39,7 +40,7 @@ class UserStore:
 
     def find_login(self, email: str) -> Login | None:
         item = self._table.get(_login(email), "LOGIN")
-        return Login(item["user_id"], item["password_hash"]) if item else None
+        return Login(item["user_id"], item["password_hash"], item.get("session_epoch", 0)) if item else None
 
     def replace_hash(self, email: str, old: str, new: str) -> None:
         """Where the hash is no longer `old`, somebody changed the password meanwhile and theirs stays."""
@@ -57,7 +58,7 @@ class UserStore:
 
     def get(self, user_id: str) -> User:
         item = self._table.get(f"USER#{user_id}", "USER")
-        if item is None:
+        if item is None or "closed_at" in item:
             raise UserNotFound("There is no such user.")
         return _user(item)
 
@@ -72,7 +73,7 @@ class UserStore:
             f"USER#{user_id}",
             "USER",
             "SET #attribute = :value, #version = #version + :one",
-            "attribute_exists(pk)",
+            "attribute_exists(pk) AND attribute_not_exists(closed_at)",
             names={"#attribute": attribute, "#version": "version"},
             values={":value": value, ":one": 1},
         )
@@ -82,60 +83,81 @@ class UserStore:
             raise UserNotFound("There is no such user.") from None
         return _user(item or {})
 
+    def announce(self, event: EventModel, subject: str, now: datetime) -> None:
+        """An event that changes nothing here: its subject is its own."""
+        self._table.write(_announce(event, subject, 1, now))
 
-class SessionStore:
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def verify_email(self, user: User, proof: Write, now: datetime) -> None:
+        """`proof` uses the token. Raises InvalidToken where it cannot be used."""
+        verified = _change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True})
+        event = EmailVerified(user_id=user.user_id)
+        self._commit([proof, verified, _announce(event, user.user_id, user.version + 1, now)], has_proof=True)
 
-    def open(self, token: RefreshToken, user_id: str, expires_at: datetime) -> None:
-        item = {
-            "pk": _family(token.family_id),
-            "sk": "SESSION",
-            "user_id": user_id,
-            "digest": token.digest,
-            "expires_at": rfc3339(expires_at),
-            "ttl": epoch(expires_at),
-        }
-        # The client library may send it again after a lost answer: the same session may be there, another may not.
-        is_ours = "attribute_not_exists(pk) OR digest = :digest"
-        self._table.write(put(item, is_ours, values={":digest": token.digest}))
+    def set_password(self, user: User, password_hash: str, now: datetime, proof: Write | None = None) -> None:
+        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails."""
+        login = _change_login(user, "SET session_epoch = :epoch, password_hash = :hash", {":hash": password_hash})
+        event = PasswordChanged(user_id=user.user_id)
+        writes = [login, _begin_epoch(user), _announce(event, user.user_id, user.version + 1, now)]
+        self._commit([proof, *writes] if proof else writes, has_proof=proof is not None)
 
-    def rotate(self, token: RefreshToken, salt: str, now: datetime) -> Family:
-        """Put the successor in the place of `token`. Raises NotNewest where it is not the newest of a live session."""
-        change = update(
-            _family(token.family_id),
-            "SESSION",
-            "SET digest = :new, previous_digest = :old, salt = :salt, rotated_at = :now",
-            "digest = :old AND attribute_not_exists(revoked_at) AND expires_at > :now",
-            values={":new": token.successor(salt).digest, ":old": token.digest, ":salt": salt, ":now": rfc3339(now)},
+    def end_sessions(self, user: User) -> None:
+        self._commit([_change_login(user, "SET session_epoch = :epoch", {}), _begin_epoch(user)])
+
+    def close(self, user: User, now: datetime) -> None:
+        """Address, name, hash and tokens go; the id stays, since orders speak of it. The address is free again."""
+        owned = delete(_login(user.email), "LOGIN", "user_id = :user", values={":user": user.user_id})
+        left = {"pk": f"USER#{user.user_id}", "sk": "USER", "user_id": user.user_id, "closed_at": rfc3339(now)}
+        tombstone = put(
+            left | {"version": user.version + 1},
+            "#version = :version",
+            names={"#version": "version"},
+            values={":version": user.version},
         )
+        event = UserClosed(user_id=user.user_id)
+        announced = _announce(event, user.user_id, user.version + 1, now)
+        self._commit([owned, tombstone, announced, *onetime_store.forget(user.user_id)])
+
+    def _commit(self, writes: list[Write], *, has_proof: bool = False) -> None:
         try:
-            item = self._table.write(change, return_values="ALL_NEW")
+            self._table.transact(writes)
         except ConditionFailed as failed:
-            raise NotNewest(_session(token.family_id, failed.item) if failed.item else None) from None
-        return _session(token.family_id, item or {})
+            if has_proof and failed.index == 0:
+                raise InvalidToken from None
+            # The account was changed since it was read; nothing was written, and asking again is safe.
+            raise TransientError("the account is being changed by another request") from None
 
-    def revoke(self, family_id: str, now: datetime) -> None:
-        """The session ends. Again, or for a session that is not there, it changes nothing."""
-        change = update(
-            _family(family_id),
-            "SESSION",
-            "SET revoked_at = :now",
-            "attribute_exists(pk) AND attribute_not_exists(revoked_at)",
-            values={":now": rfc3339(now)},
-        )
-        try:
-            self._table.write(change)
-        except ConditionFailed:
-            return
+
+def _announce(event: EventModel, subject: str, sequence: int, now: datetime) -> Write:
+    return outbox.record(event, service="users", subject=subject, sequence=sequence, now=now)
+
+
+def _change_user(user: User, expression: str, values: Item) -> Write:
+    return update(
+        f"USER#{user.user_id}",
+        "USER",
+        expression,
+        "#version = :version",
+        names={"#version": "version"},
+        values=values | {":version": user.version, ":next": user.version + 1},
+    )
+
+
+def _begin_epoch(user: User) -> Write:
+    return _change_user(user, "SET session_epoch = :epoch, #version = :next", {":epoch": user.session_epoch + 1})
+
+
+def _change_login(user: User, expression: str, values: Item) -> Write:
+    return update(
+        _login(user.email),
+        "LOGIN",
+        expression,
+        "user_id = :user",
+        values=values | {":user": user.user_id, ":epoch": user.session_epoch + 1},
+    )
 
 
 def _login(email: str) -> str:
     return f"EMAIL#{email}"
-
-
-def _family(family_id: str) -> str:
-    return f"FAMILY#{family_id}"
 
 
 def _user_item(user: User) -> Item:
@@ -159,21 +181,6 @@ def _user(item: Item) -> User:
         role=Role(item["role"]),
         version=item["version"],
         created_at=datetime.fromisoformat(item["created_at"]),
+        email_verified=item.get("email_verified", False),
+        session_epoch=item.get("session_epoch", 0),
     )
-
-
-def _session(family_id: str, item: Item) -> Family:
-    return Family(
-        family_id=family_id,
-        user_id=item["user_id"],
-        digest=item["digest"],
-        expires_at=datetime.fromisoformat(item["expires_at"]),
-        previous_digest=item.get("previous_digest"),
-        salt=item.get("salt"),
-        rotated_at=_moment(item.get("rotated_at")),
-        revoked_at=_moment(item.get("revoked_at")),
-    )
-
-
-def _moment(text: Any) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -7,10 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from mercato.dynamo import Write
+from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.logs import log
-from users import passwords
-from users.domain import InvalidCredentials, InvalidEmail, Login, Role, User, UserNotFound, read_email, read_name
+from users import attempts as guessing
+from users import commonpasswords, passwords
+from users.attempts import Attempts
+from users.domain import (
+    InvalidCredentials,
+    InvalidEmail,
+    Login,
+    Role,
+    User,
+    UserNotFound,
+    WeakPassword,
+    WrongPassword,
+    login_name,
+    read_email,
+    read_name,
+)
 from users.events import UserRegistered
 from users.sessions import (
     LIFETIME,
@@ -30,10 +46,15 @@ class Users(Protocol):
     def get(self, user_id: str) -> User: ...
     def rename(self, user_id: str, name: str) -> User: ...
     def set_role(self, user_id: str, role: Role) -> User: ...
+    def announce(self, event: EventModel, subject: str, now: datetime) -> None: ...
+    def verify_email(self, user: User, proof: Write, now: datetime) -> None: ...
+    def set_password(self, user: User, password_hash: str, now: datetime, proof: Write | None = None) -> None: ...
+    def end_sessions(self, user: User) -> None: ...
+    def close(self, user: User, now: datetime) -> None: ...
 
 
 class Sessions(Protocol):
-    def open(self, token: RefreshToken, user_id: str, expires_at: datetime) -> None: ...
+    def open(self, token: RefreshToken, user_id: str, session_epoch: int, expires_at: datetime) -> None: ...
     def rotate(self, token: RefreshToken, salt: str, now: datetime) -> Family: ...
     def revoke(self, family_id: str, now: datetime) -> None: ...
 
@@ -52,22 +73,49 @@ class TokenPair:
 def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> User:
     user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
     event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
+    check_strength(password, user)
     users.add(user, passwords.hash_password(password), event)
     return user
 
 
-def log_in(email: str, password: str, now: datetime, *, users: Users, sessions: Sessions, tokens: Tokens) -> TokenPair:
-    """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password."""
+def check_strength(password: str, user: User) -> None:
+    if commonpasswords.is_common(password, user.name, user.email, user.email.partition("@")[0]):
+        raise WeakPassword
+
+
+def log_in(
+    email: str,
+    password: str,
+    network: str,
+    now: datetime,
+    *,
+    users: Users,
+    sessions: Sessions,
+    tokens: Tokens,
+    attempts: Attempts,
+) -> TokenPair:
+    """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password; for both alike
+    TooManyAttempts.
+    """
+    attempt = guessing.begin(login_name(email), network, now, attempts)
     login = _find_login(email, users)
     password_hash = login.password_hash if login else passwords.UNMATCHABLE
     if not passwords.password_matches(password, password_hash) or login is None:
         raise InvalidCredentials
-    user = users.get(login.user_id)
+    user = _get_owner(login, users)
+    attempts.succeed(user.email, network, attempt, now)
     if passwords.is_outdated(password_hash):
         users.replace_hash(user.email, password_hash, passwords.hash_password(password))
     access, refresh = tokens.issue(user, now), RefreshToken.make()
-    sessions.open(refresh, user.user_id, now + LIFETIME)
+    sessions.open(refresh, user.user_id, login.session_epoch, now + LIFETIME)
     return TokenPair(access, refresh.text)
+
+
+def _get_owner(login: Login, users: Users) -> User:
+    try:
+        return users.get(login.user_id)
+    except UserNotFound:  # closed a moment ago
+        raise InvalidCredentials from None
 
 
 def _find_login(email: str, users: Users) -> Login | None:
@@ -94,6 +142,8 @@ def refresh(text: str, now: datetime, *, users: Users, sessions: Sessions, token
         user = users.get(family.user_id)
     except UserNotFound:
         raise InvalidRefreshToken from None
+    if family.session_epoch != user.session_epoch:
+        raise InvalidRefreshToken
     return TokenPair(tokens.issue(user, now), successor.text)
 
 
@@ -113,6 +163,39 @@ def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
     except InvalidRefreshToken:
         return
     sessions.revoke(token.family_id, now)
+
+
+def log_out_everywhere(user_id: str, *, users: Users) -> None:
+    users.end_sessions(users.get(user_id))
+
+
+def change_password(
+    user_id: str, current: str, new: str, network: str, now: datetime, *, users: Users, attempts: Attempts
+) -> None:
+    """Ends every session, this one too: who goes on logs in with the new password. Raises WrongPassword."""
+    user = _check_owner(user_id, current, network, now, users, attempts)
+    check_strength(new, user)
+    users.set_password(user, passwords.hash_password(new), now)
+
+
+def close_account(
+    user_id: str, password: str, network: str, now: datetime, *, users: Users, attempts: Attempts
+) -> None:
+    """The end of the account and its sessions. Raises WrongPassword."""
+    users.close(_check_owner(user_id, password, network, now, users, attempts), now)
+
+
+def _check_owner(user_id: str, password: str, network: str, now: datetime, users: Users, attempts: Attempts) -> User:
+    """Guesses with a stolen access token are counted like guesses at the log-in. The user is read before the hash, so
+    that what is written next fails where the password changes between the two.
+    """
+    user = users.get(user_id)
+    attempt = guessing.begin(user.email, network, now, attempts)
+    login = users.find_login(user.email)
+    if login is None or not passwords.password_matches(password, login.password_hash):
+        raise WrongPassword
+    attempts.succeed(user.email, network, attempt, now)
+    return user
 
 
 def rename(user_id: str, name: str, *, users: Users) -> User:

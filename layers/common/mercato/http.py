@@ -6,7 +6,8 @@ A route states who may call it, and the function's signature says what it takes:
     def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]: ...
 
 By annotation: a `Body` is the JSON body, a `Query` the query string, `Caller` who calls, `IdempotencyKey` the header,
-`Request` everything; a name that stands in the path is that part of it.
+`SourceAddress` where the request comes from, `Request` everything; a name that stands in the path is that part of it.
+Every route counts against the client's default limit, unless it states another: `limit=Limit("log-in", one_in=5)`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from mercato import correlation, deadline
+from mercato import correlation, deadline, door
 from mercato.auth import Caller, Role
+from mercato.door import Door, Visit
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
+from mercato.limits import DEFAULT, UNLIMITED, Limit
 from mercato.logs import log
 from mercato.request import (
     MAX_BODY,
@@ -34,6 +37,7 @@ from mercato.request import (
     InvalidRequest,
     Query,
     Request,
+    SourceAddress,
     read_body,
     read_query,
     read_request,
@@ -49,6 +53,7 @@ __all__ = [
     "MAX_ID",
     "PEER",
     "PUBLIC",
+    "UNLIMITED",
     "Accepted",
     "App",
     "Body",
@@ -56,11 +61,13 @@ __all__ = [
     "IdempotencyKey",
     "InvalidIdempotencyKey",
     "InvalidRequest",
+    "Limit",
     "NoContent",
     "Query",
     "Request",
     "Response",
     "Route",
+    "SourceAddress",
     "View",
     "read_body",
 ]
@@ -78,6 +85,14 @@ class Route:
     function: Callable[..., Any]
     parameters: dict[str, type]
     pattern: re.Pattern[str]
+    limit: Limit | None = DEFAULT
+
+
+class Rules(TypedDict):
+    """What a route states of itself: who may call it, and how often."""
+
+    role: Role | tuple[Role, ...]
+    limit: NotRequired[Limit | None]
 
 
 def _compile(path: str) -> re.Pattern[str]:
@@ -86,10 +101,15 @@ def _compile(path: str) -> re.Pattern[str]:
 
 
 class App:
-    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health."""
+    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health; `door` is asked
+    for what counts and notes requests.
+    """
 
-    def __init__(self, service: str, health: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, service: str, health: Callable[[], None] | None = None, door: Callable[[], Door] = door.configured
+    ) -> None:
         self.service = service
+        self.door = door
         self.routes: list[Route] = []
 
         def report_health() -> Response[dict[str, str]]:
@@ -97,35 +117,35 @@ class App:
                 health()
             return Response({"service": service, "status": "ok"})
 
-        self.get("/health", role=(PEER, PUBLIC))(report_health)
+        self.get("/health", role=(PEER, PUBLIC), limit=UNLIMITED)(report_health)
 
     def route(
-        self, method: str, path: str, role: Role | tuple[Role, ...]
+        self, method: str, path: str, role: Role | tuple[Role, ...], limit: Limit | None = DEFAULT
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             hints = typing.get_type_hints(function)
             names = inspect.signature(function).parameters
             parameters = {name: hints[name] for name in names}
             roles = frozenset(role if isinstance(role, tuple) else (role,))
-            self.routes.append(Route(method, path, roles, function, parameters, _compile(path)))
+            self.routes.append(Route(method, path, roles, function, parameters, _compile(path), limit))
             return function
 
         return register
 
-    def get(self, path: str, *, role: Role | tuple[Role, ...]) -> Callable[..., Any]:
-        return self.route("GET", path, role)
+    def get(self, path: str, **rules: Unpack[Rules]) -> Callable[..., Any]:
+        return self.route("GET", path, **rules)
 
-    def post(self, path: str, *, role: Role | tuple[Role, ...]) -> Callable[..., Any]:
-        return self.route("POST", path, role)
+    def post(self, path: str, **rules: Unpack[Rules]) -> Callable[..., Any]:
+        return self.route("POST", path, **rules)
 
-    def put(self, path: str, *, role: Role | tuple[Role, ...]) -> Callable[..., Any]:
-        return self.route("PUT", path, role)
+    def put(self, path: str, **rules: Unpack[Rules]) -> Callable[..., Any]:
+        return self.route("PUT", path, **rules)
 
-    def patch(self, path: str, *, role: Role | tuple[Role, ...]) -> Callable[..., Any]:
-        return self.route("PATCH", path, role)
+    def patch(self, path: str, **rules: Unpack[Rules]) -> Callable[..., Any]:
+        return self.route("PATCH", path, **rules)
 
-    def delete(self, path: str, *, role: Role | tuple[Role, ...]) -> Callable[..., Any]:
-        return self.route("DELETE", path, role)
+    def delete(self, path: str, **rules: Unpack[Rules]) -> Callable[..., Any]:
+        return self.route("DELETE", path, **rules)
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
@@ -133,11 +153,11 @@ class App:
             headers.get("x-request-id"), headers.get("traceparent"), tracestate=headers.get("tracestate")
         )
         with correlation.bound(work), deadline.of_invocation(context):
-            about: dict[str, Any] = {}
+            visit, about = Visit(), dict[str, Any]()
             try:
                 request = read_request(event, headers)
                 about = {"method": request.method, "path": request.path, "user_id": request.caller.user_id}
-                response = self._respond(request)
+                response = self._respond(request, visit)
             except (DomainError, TransientError) as error:
                 response = problem_of(error)
             except Exception:
@@ -145,11 +165,19 @@ class App:
                 log.exception("request failed")
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
-            return write_response(response, work.correlation_id)
+            self.door().close(visit, response.status)
+            return write_response(response, work.correlation_id, visit.headers)
 
-    def _respond(self, request: Request) -> Response[Any]:
-        route, path_parameters = self._match(request)
+    def _respond(self, request: Request, visit: Visit) -> Response[Any]:
+        door = self.door()
+        try:
+            route, path_parameters = self._match(request)
+        except (NotFound, MethodNotAllowed):
+            door.count(visit, request.caller, request.source_ip, DEFAULT)
+            raise
+        door.count(visit, request.caller, request.source_ip, route.limit)
         _authorize(route, request.caller)
+        door.note(visit, request.caller, self.service, route.method, route.path, path_parameters)
         arguments = _bind(route, request, path_parameters)
         result = route.function(**arguments)
         return result if isinstance(result, Response) else Response(result)
@@ -196,6 +224,8 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             query_read = True
         elif kind is IdempotencyKey:
             arguments[name] = IdempotencyKey.read(request.headers.get("idempotency-key"))
+        elif kind is SourceAddress:
+            arguments[name] = SourceAddress(request.source_ip)
         elif issubclass(kind, Query):
             arguments[name] = read_query(kind, request.query)
             query_read = True

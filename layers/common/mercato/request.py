@@ -57,6 +57,10 @@ class IdempotencyKey(str):
         return cls(text)
 
 
+class SourceAddress(str):
+    """The network address that API Gateway saw; X-Forwarded-For and its like have no say."""
+
+
 @dataclass(frozen=True)
 class Request:
     method: str

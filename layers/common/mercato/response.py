@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -81,6 +83,8 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
         headers["Allow"] = ", ".join(error.extra["allow"])
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequests) and "retry_after" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after"])
     body = {"type": f"urn:mercato:problem:{slug}", "title": title, "status": status, "detail": detail}
     # What the RFC names is not for a domain error to overwrite.
     return Response(extra | body if extra.keys() & body.keys() else body | extra, status, headers)
@@ -99,12 +103,16 @@ def unexpected() -> Response[dict[str, Any]]:
     )
 
 
-def write_response(response: Response[Any], request_id: str) -> dict[str, Any]:
+def write_response(
+    response: Response[Any], request_id: str, noted: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """`noted` are headers that the door adds to whatever the route answers."""
     body = response.body
     headers = {
         "Content-Type": "application/json",
         "X-Request-Id": request_id,
         "Cache-Control": "no-store",
+        **noted,
     } | response.headers
     if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
         body = body | {"request_id": request_id}

@@ -116,3 +116,15 @@ def test_an_event_that_cannot_be_read_goes_to_the_dead_letters(service: Any) -> 
 
     assert service.dead_letters() == ["malformed"]
     assert service.lines() == {"lantern": (2, 1250)}
+
+
+def test_the_cart_of_a_closed_account_is_erased_and_no_other(service: Any) -> None:
+    service.put("lantern", 2, user="ada")
+    service.put("mug", 1, user="ada")
+    service.put("mug", 1, user="bob")
+
+    service.deliver("user.closed", "ada", {"user_id": "ada"})
+    service.deliver("user.closed", "ada", {"user_id": "ada"})
+
+    assert list(service.table.query_all(f"CART#{cart_of('ada')}")) == []
+    assert service.lines(user="bob") == {"mug": (1, 475)}

@@ -4,7 +4,7 @@ from typing import Any
 import boto3
 import pytest
 
-from notifications.mailer import MailNotSent, MailRefused, MailUncertain
+from mercato.mail import MailNotSent, MailRefused, MailUncertain
 
 REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
 

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mercato import aws
+from mercato.audit import AuditTrail
 from mercato.dynamo import Table
 from ops import api, deadletters, mailroom, parked
 
@@ -56,6 +57,7 @@ class Desk:
 
     table: Table
     machine: Machine
+    trail: AuditTrail
 
     def park(self, *bodies: dict[str, Any] | str) -> list[str]:
         """The ids of the messages that failed."""
@@ -96,7 +98,7 @@ class Desk:
 
 @pytest.fixture
 def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    table = make_table("OpsTable")
+    table, trail = make_table("OpsTable"), AuditTrail(make_table("AuditTable"))
     make_table("CircuitsTable")
     for name, value in {
         "TABLE_NAME": "OpsTable",
@@ -104,6 +106,7 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         "STATE_MACHINE_ARN": MACHINE,
         "QUEUE_PREFIX": "mercato-",
         "NAMESPACE": "mercato",
+        "AUDIT_TABLE": "AuditTable",
     }.items():
         monkeypatch.setenv(name, value)
     machine, client = Machine(), aws.client
@@ -120,6 +123,6 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     )
     for one in cached:
         one.cache_clear()
-    yield Desk(table, machine)
+    yield Desk(table, machine, trail)
     for one in cached:
         one.cache_clear()

@@ -13,7 +13,9 @@ import pytest
 from mercato import aws
 from mercato.dynamo import Table
 from mercato.items import Item
-from users import api, keys
+from users import api, consumers, keys
+from users.onetime_store import OneTimeStore
+from users.store import UserStore
 
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
@@ -26,25 +28,57 @@ class Answer:
     headers: dict[str, str]
 
 
+class FakeMailer:
+    """`failures` are raised one by one, before anything is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+        self.failures: list[Exception] = []
+
+    def send(self, to: str, subject: str, body: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append((to, subject, body))
+
+    def token(self) -> str:
+        """What the newest mail's link holds."""
+        return self.sent[-1][2].partition("#token=")[2].split()[0]
+
+
 class Service:
     """Calls the real handlers."""
 
     def __init__(self, table: Table, now: datetime) -> None:
         self.table = table
         self.now = now
+        self.source = "203.0.113.9"
+        self.mailer = FakeMailer()
+        self._delivered: set[str] = set()
 
     def wait(self, **duration: float) -> None:
         self.now += timedelta(**duration)
 
-    def call(self, method: str, path: str, body: Any = None, *, user_id: str = "", role: str = "customer") -> Answer:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user_id: str = "",
+        role: str = "customer",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         """Through API Gateway, as the authorizer's `user_id` and `role`, or as the public."""
         event = {
             "httpMethod": method,
             "path": path,
-            "headers": {},
+            "headers": headers or {},
             "body": body if isinstance(body, str) or body is None else json.dumps(body),
             "isBase64Encoded": False,
-            "requestContext": {"authorizer": {"user_id": user_id, "role": role} if user_id else None},
+            "requestContext": {
+                "authorizer": {"user_id": user_id, "role": role} if user_id else None,
+                "identity": {"sourceIp": self.source},
+            },
         }
         return _answer(api.handler(event, None))
 
@@ -68,6 +102,24 @@ class Service:
 
     def log_out(self, token: str) -> Answer:
         return self.call("POST", "/api/users/logout", {"refresh_token": token})
+
+    def events(self, event_type: str) -> list[dict[str, Any]]:
+        envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
+        return [found for found in envelopes if found["type"] == event_type]
+
+    def deliver(self, *, again: bool = False) -> list[str]:
+        """The outbox's events, new or all `again`, to the service's own consumer. The ids of what failed."""
+        envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
+        mine = [found for found in envelopes if found["type"] in consumers.consumer.subscriptions]
+        found = [one for one in mine if again or one["id"] not in self._delivered]
+        records = [
+            {"messageId": one["id"], "body": json.dumps({"detail": one}), "eventSourceARN": "arn:aws:sqs:::users"}
+            for one in found
+        ]
+        answer = consumers.handler({"Records": records}, None)
+        failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        self._delivered |= {one["id"] for one in found} - set(failed)
+        return failed
 
     def items(self, prefix: str) -> list[Item]:
         """All items whose key begins so. A test may scan."""
@@ -108,6 +160,14 @@ def service_without_keys(
     service = Service(make_table("UsersTable"), noon)
     monkeypatch.setattr(api, "utc_now", lambda: service.now)
     monkeypatch.setattr(keys, "utc_now", lambda: service.now)
+    monkeypatch.setattr(consumers, "utc_now", lambda: service.now)
+    ports = consumers.Ports(
+        UserStore(service.table),
+        OneTimeStore(service.table),
+        service.mailer,
+        "https://shop.example/",
+    )
+    monkeypatch.setattr(consumers, "ports", lambda: ports)
     return service
 
 

@@ -21,14 +21,26 @@ def test_a_customer_sees_their_own_profile(service: "Service", ada: str) -> None
     answer = service.call("GET", "/api/users/me", user_id=ada)
 
     assert answer.status == 200
-    assert answer.body == {"user_id": ada, "email": "ada@example.com", "name": "Ada Lovelace", "role": "customer"}
+    assert answer.body == {
+        "user_id": ada,
+        "email": "ada@example.com",
+        "name": "Ada Lovelace",
+        "role": "customer",
+        "email_verified": False,
+    }
 
 
 def test_a_customer_changes_their_name(service: "Service", ada: str) -> None:
     answer = service.call("PATCH", "/api/users/me", {"name": " Ada King "}, user_id=ada)
 
     assert answer.status == 200
-    assert answer.body == {"user_id": ada, "email": "ada@example.com", "name": "Ada King", "role": "customer"}
+    assert answer.body == {
+        "user_id": ada,
+        "email": "ada@example.com",
+        "name": "Ada King",
+        "role": "customer",
+        "email_verified": False,
+    }
     assert service.call("GET", "/api/users/me", user_id=ada).body["name"] == "Ada King"
 
 
@@ -57,7 +69,13 @@ def test_the_public_has_no_profile(service: "Service", ada: str, method: str, bo
 
 
 def test_a_peer_and_an_admin_see_any_profile(service: "Service", ada: str) -> None:
-    profile = {"user_id": ada, "email": "ada@example.com", "name": "Ada Lovelace", "role": "customer"}
+    profile = {
+        "user_id": ada,
+        "email": "ada@example.com",
+        "name": "Ada Lovelace",
+        "role": "customer",
+        "email_verified": False,
+    }
 
     assert service.call_as_peer("GET", f"/api/users/{ada}").body == profile
     assert service.call("GET", f"/api/users/{ada}", user_id="root", role="admin").body == profile

@@ -39,7 +39,7 @@ def data(tmp_path: Path) -> Path:
     write_service(data, "sesv2", "2019-09-27", model)
     write_service(data, "sesv2", "2010-01-01", model)
     write_service(data, "ec2", "2016-11-15", {"metadata": {"endpointPrefix": "ec2"}})
-    services = {"email": {"endpoints": {"eu-west-1": {}}}, "ec2": {}}
+    services: dict[str, Any] = {"email": {"endpoints": {"eu-west-1": {}}}, "ec2": {}}
     partition = {"partition": "aws", "regions": {"eu-west-1": {}}, "services": services}
     (data / "endpoints.json").write_text(json.dumps({"version": 3, "partitions": [partition]}))
     load_trim().trim(tmp_path, {"sesv2"})

@@ -22,7 +22,13 @@ class Api(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         known = self.path.startswith("/new/")
-        text = json.dumps({"path": self.path, "body": body.decode(), "key": self.headers["Idempotency-Key"]}).encode()
+        found = {
+            "path": self.path,
+            "body": body.decode(),
+            "key": self.headers["Idempotency-Key"],
+            "sources": self.headers.get_all("X-Forwarded-For"),
+        }
+        text = json.dumps(found).encode()
         self.send_response(202 if known else 404)
         if known:
             self.send_header("X-Request-Id", "request-1")
@@ -64,10 +70,21 @@ def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
         front.stop()
 
     assert answer.status_code == 202
-    assert answer.json() == {"path": "/new/api/orders?a=%2F1", "body": "{}", "key": "k"}
+    assert answer.json() == {"path": "/new/api/orders?a=%2F1", "body": "{}", "key": "k", "sources": ["127.0.0.1"]}
     assert [(one.method, one.path, one.status, one.request_id) for one in served] == [
         ("POST", "/api/orders?a=%2F1", 202, "request-1")
     ]
+
+
+def test_no_client_says_where_it_comes_from(upstream: str) -> None:
+    front = open_front([f"{upstream}/new"], [])
+    try:
+        forged = [("X-Forwarded-For", "198.51.100.7"), ("x-forwarded-for", "198.51.100.8")]
+        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", headers=forged, content=b"{}")
+    finally:
+        front.stop()
+
+    assert answer.json()["sources"] == ["127.0.0.1"]
 
 
 def test_an_api_deployed_anew_under_another_id_is_found(upstream: str) -> None:

@@ -7,7 +7,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
 from mercato import aws, correlation
-from notifications.mailer import MailNotSent, MailRefused, MailUncertain, SesMailer
+from mercato.mail import MailNotSent, MailRefused, MailUncertain, SesMailer
 
 
 class FakeSes:

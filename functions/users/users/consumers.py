@@ -1,0 +1,83 @@
+"""The mails about accounts. They hold tokens, so this service sends them itself and no event carries them.
+
+Sending is at least once. The stored token names the event it was made for, so that a second delivery sends nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import config
+from mercato.clock import utc_now
+from mercato.consumer import Consumer
+from mercato.dynamo import Table
+from mercato.events import Event, Reads
+from mercato.mail import Mailer, SesMailer
+from users import recovery
+from users.onetime import Purpose
+from users.onetime_store import OneTimeStore
+from users.store import UserStore
+
+consumer = Consumer("users")
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    from_address: str
+    shop_url: str
+
+
+@dataclass(frozen=True)
+class Ports:
+    users: UserStore
+    tokens: OneTimeStore
+    mailer: Mailer
+    shop_url: str
+
+
+@functools.cache
+def ports() -> Ports:
+    settings = config.load(Settings)
+    table = Table(settings.table_name)
+    return Ports(UserStore(table), OneTimeStore(table), SesMailer(settings.from_address), settings.shop_url)
+
+
+class AboutUser(Reads):
+    user_id: str
+
+
+@consumer.on("user.registered", "user.verification_requested")
+def send_verification(event: Event, data: AboutUser) -> None:
+    _send_token(event, data, Purpose.VERIFY_EMAIL)
+
+
+@consumer.on("user.password_reset_requested")
+def send_reset(event: Event, data: AboutUser) -> None:
+    _send_token(event, data, Purpose.RESET_PASSWORD)
+
+
+@consumer.on("user.password_changed")
+def warn_of_change(event: Event, data: AboutUser) -> None:
+    """Nothing stops a second mail after a second delivery."""
+    to = ports()
+    recovery.tell_password_changed(data.user_id, event.time, utc_now(), users=to.users, mailer=to.mailer)
+
+
+def _send_token(event: Event, data: AboutUser, purpose: Purpose) -> None:
+    to = ports()
+    recovery.send_token(
+        data.user_id,
+        purpose,
+        event.id,
+        event.time,
+        utc_now(),
+        users=to.users,
+        tokens=to.tokens,
+        mailer=to.mailer,
+        shop_url=to.shop_url,
+    )
+
+
+handler = consumer.handler

@@ -1,0 +1,129 @@
+"""Proving by e-mail who one is: the address is verified, the forgotten password reset.
+
+Asking changes nothing but the outbox, and does the same for an address with an account and for one without. The mail
+is sent by the consumer of that event: at least once, with a token made there. Where a mail goes out twice, because the
+function died between sending and noting it, the later one holds the token that is good.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from mercato.errors import TransientError
+from mercato.ids import new_id
+from mercato.logs import log
+from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from users import onetime_store, passwords, texts
+from users.attempts import Attempts, Count
+from users.domain import InvalidEmail, User, UserNotFound, read_email
+from users.events import PasswordResetRequested, VerificationRequested
+from users.onetime import InvalidToken, OneTimeToken, Purpose
+from users.texts import Mail
+from users.usecases import Users, check_strength
+
+
+class OneTimeTokens(Protocol):
+    def issue(self, token: OneTimeToken, purpose: Purpose, event_id: str, now: datetime) -> bool: ...
+    def mark_sent(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> None: ...
+    def is_good(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> bool: ...
+
+
+def request_verification(user_id: str, now: datetime, *, users: Users) -> None:
+    """Where the address is verified already, there is nothing to ask for."""
+    if not users.get(user_id).email_verified:
+        users.announce(VerificationRequested(user_id=user_id), new_id(now), now)
+
+
+def request_reset(email: str, now: datetime, *, users: Users) -> None:
+    """One look-up and one write, whoever has the address."""
+    try:
+        login = users.find_login(read_email(email))
+    except InvalidEmail:
+        login = users.find_login("nobody@invalid")
+    user_id = login.user_id if login else new_id(now)
+    users.announce(PasswordResetRequested(user_id=user_id), new_id(now), now)
+
+
+def verify_email(text: str, now: datetime, *, users: Users) -> None:
+    token = OneTimeToken.read(text)
+    users.verify_email(_user_of(token, users), onetime_store.use(token, Purpose.VERIFY_EMAIL, now), now)
+
+
+def reset_password(
+    text: str,
+    password: str,
+    network: str,
+    now: datetime,
+    *,
+    users: Users,
+    tokens: OneTimeTokens,
+    attempts: Attempts,
+) -> None:
+    """Uses the token, sets the password and ends every session, together. Raises InvalidToken."""
+    token = OneTimeToken.read(text)
+    if not tokens.is_good(token, Purpose.RESET_PASSWORD, now):
+        raise InvalidToken
+    user = _user_of(token, users)
+    check_strength(password, user)
+    proof = onetime_store.use(token, Purpose.RESET_PASSWORD, now)
+    users.set_password(user, passwords.hash_password(password), now, proof)
+    # Whoever reads the owner's mail may log in from here, however many strangers are guessing.
+    attempts.succeed(user.email, network, Count(is_network=True), now)
+
+
+def _user_of(token: OneTimeToken, users: Users) -> User:
+    try:
+        return users.get(token.user_id)
+    except UserNotFound:
+        raise InvalidToken from None
+
+
+def send_token(
+    user_id: str,
+    purpose: Purpose,
+    event_id: str,
+    asked_at: datetime,
+    now: datetime,
+    *,
+    users: Users,
+    tokens: OneTimeTokens,
+    mailer: Mailer,
+    shop_url: str,
+) -> None:
+    """Nothing is sent to nobody, for what is verified already, too soon after another, or long after it was asked."""
+    user = _find(user_id, users)
+    if user is None or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
+        return
+    if purpose is Purpose.RESET_PASSWORD and now - asked_at > purpose.lifetime:
+        return
+    token = OneTimeToken.make(user_id)
+    if not tokens.issue(token, purpose, event_id, now):
+        log.info("no second mail so soon", extra={"purpose": purpose, "user_id": user_id})
+        return
+    _send(user, texts.with_link(purpose, user.name, shop_url, token), mailer)
+    tokens.mark_sent(token, purpose, now)
+
+
+def tell_password_changed(user_id: str, changed_at: datetime, now: datetime, *, users: Users, mailer: Mailer) -> None:
+    """At least once: a mail too many about one's password is better than none."""
+    user = _find(user_id, users)
+    if user is not None and now - changed_at < timedelta(days=1):
+        _send(user, texts.password_changed(user.name, changed_at), mailer)
+
+
+def _find(user_id: str, users: Users) -> User | None:
+    try:
+        return users.get(user_id)
+    except UserNotFound:
+        return None
+
+
+def _send(user: User, mail: Mail, mailer: Mailer) -> None:
+    try:
+        mailer.send(user.email, mail.subject, mail.body)
+    except MailRefused:
+        # SES names the address in its reason; the log has no need of it.
+        log.warning("SES refuses this mail for good", extra={"user_id": user.user_id})
+    except (MailNotSent, MailUncertain) as error:
+        raise TransientError(f"the mail may not have been sent: {type(error).__name__}") from None

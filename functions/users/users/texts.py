@@ -1,0 +1,54 @@
+"""What the account's owner reads, in plain text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mercato.clock import rfc3339
+from users.onetime import OneTimeToken, Purpose
+
+_SIGNATURE = "\n\nMercato"
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    body: str = field(repr=False)
+
+
+def with_link(purpose: Purpose, name: str, shop_url: str, token: OneTimeToken) -> Mail:
+    if purpose is Purpose.VERIFY_EMAIL:
+        return _mail(
+            name,
+            "Please verify your e-mail address",
+            f"please open this link to verify your address. It works once, for 24 hours:\n\n"
+            f"{_link(shop_url, 'verify-email', token)}\n\n"
+            "If you did not make an account with us, you need not do anything.",
+        )
+    return _mail(
+        name,
+        "Reset your password",
+        f"please open this link to choose another password. It works once, for 30 minutes:\n\n"
+        f"{_link(shop_url, 'password-reset', token)}\n\n"
+        "If you did not ask for it, you need not do anything: your password stays as it is.",
+    )
+
+
+def password_changed(name: str, at: datetime) -> Mail:
+    return _mail(
+        name,
+        "Your password was changed",
+        f"your password was changed at {rfc3339(at)}, and every device is logged out.\n\n"
+        "If that was not you, please reset your password now.",
+    )
+
+
+def _link(shop_url: str, page: str, token: OneTimeToken) -> str:
+    """The token stands behind the #: browsers send that part to no server, and no referrer holds it."""
+    return f"{shop_url.rstrip('/')}/{page}#token={token.text}"
+
+
+def _mail(name: str, subject: str, body: str) -> Mail:
+    """A name is its owner's own text: it stays on its line."""
+    return Mail(subject, f"Hello {' '.join(name.split())[:100] or 'there'},\n\n{body}{_SIGNATURE}")

@@ -1,0 +1,97 @@
+"""How long a log-in takes with a wrong password, and for an address without an account.
+
+    .venv/bin/python -m tests.bench.bench_login [rounds]
+
+In this process, with the real hash and a table in memory: the two kinds alternate, so that both see the same machine.
+Prints the medians and how far they are apart; more than 5 % is an exit status of 1. A median of a busy machine says
+little, so this is no test.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import boto3
+from moto import mock_aws
+
+from mercato.dynamo import Table
+from tests.template import resources_of_type
+from users import usecases
+from users.attempt_store import AttemptStore
+from users.domain import InvalidCredentials, User
+from users.session_store import SessionStore
+from users.store import UserStore
+
+_MOST_APART = 0.05
+_ROUNDS = 100
+
+
+class NoTokens:
+    """Nobody is let in, so none is issued."""
+
+    def prepare(self) -> None:
+        raise AssertionError
+
+    def issue(self, user: User, now: datetime) -> str:
+        raise AssertionError
+
+
+def main(rounds: int) -> int:
+    os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ.pop("AWS_ENDPOINT_URL", None)
+    with mock_aws():
+        wrong, unknown = _measure(rounds)
+    apart = abs(wrong - unknown) / max(wrong, unknown)
+    print(f"wrong password   {wrong * 1000:8.2f} ms (median of {rounds})")
+    print(f"unknown address  {unknown * 1000:8.2f} ms (median of {rounds})")
+    print(f"apart            {apart:8.2%}    (at most {_MOST_APART:.0%})")
+    return 0 if apart <= _MOST_APART else 1
+
+
+def _measure(rounds: int) -> tuple[float, float]:
+    table = _make_table()
+    users, sessions, attempts = UserStore(table), SessionStore(table), AttemptStore(table)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    usecases.register("ada@example.com", "correct horse battery", "Ada Lovelace", now, users=users)
+
+    def log_in(email: str, at: datetime) -> float:
+        start = time.perf_counter()
+        try:
+            usecases.log_in(
+                email,
+                "a wrong one",
+                "203.0.113.9",
+                at,
+                users=users,
+                sessions=sessions,
+                tokens=NoTokens(),
+                attempts=attempts,
+            )
+        except InvalidCredentials:
+            return time.perf_counter() - start
+        raise SystemExit(f"{email} was let in")
+
+    found: tuple[list[float], list[float]] = ([], [])
+    for one in range(rounds + 5):
+        at = now + timedelta(hours=one)  # no attempt has to wait
+        # Each kind comes first every other time: whoever is second finds warmer caches.
+        for kind in (0, 1) if one % 2 else (1, 0):
+            found[kind].append(log_in(("ada@example.com", "nobody@example.com")[kind], at))
+    return median(found[0][5:]), median(found[1][5:])
+
+
+def _make_table() -> Table:
+    properties = resources_of_type("AWS::DynamoDB::Table")["UsersTable"]["Properties"]
+    taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    boto3.client("dynamodb", "us-east-1").create_table(
+        TableName="users", **{name: properties[name] for name in taken if name in properties}
+    )
+    return Table("users")
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else _ROUNDS))

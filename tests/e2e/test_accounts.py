@@ -1,0 +1,166 @@
+"""An account's life over HTTP, with its mails; and what the door does to those who ask too often."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.shop import Refused, Session, Shop, poll
+from infra.local.state import State
+
+OLD, NEW = "correct horse battery", "an umbrella for ducks"
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    endpoint: str
+    address: str
+
+    def mails(self) -> list[str]:
+        found = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()["messages"]
+        taken = [mail for mails in found.values() for mail in mails if mail["To"] == [self.address]]
+        return [f"{mail['Subject']}\n{mail['BodyText']}" for mail in taken]
+
+    def token(self, page: str) -> str:
+        """What the newest link to that page holds."""
+        link = f"https://mercato.example/{page}#token="
+        mails = poll(
+            lambda: [mail for mail in self.mails() if link in mail],
+            bool,
+            what=f"the mail that leads to {page}",
+            within=60,
+        )
+        return mails[-1].partition(link)[2].split()[0]
+
+
+@pytest.fixture
+def mailbox(shop_state: State) -> Mailbox:
+    return Mailbox(shop_state.endpoint, f"{uuid.uuid4()}@example.com")
+
+
+@pytest.fixture
+def ada(shop: Shop, mailbox: Mailbox) -> Session:
+    return shop.join(mailbox.address, OLD, "Ada Lovelace")
+
+
+def status_of(shop: Shop, path: str, body: Any) -> int:
+    try:
+        shop.call("POST", path, body)
+    except Refused as refused:
+        return refused.status
+    return 200
+
+
+def test_an_address_is_verified_once_by_the_link_in_its_mail(shop: Shop, ada: Session, mailbox: Mailbox) -> None:
+    assert ada.get("/users/me")["email_verified"] is False
+    token = mailbox.token("verify-email")
+
+    assert status_of(shop, "/users/verify-email", {"token": token}) == 200
+    assert status_of(shop, "/users/verify-email", {"token": token}) == 422
+
+    assert ada.get("/users/me")["email_verified"] is True
+
+
+def test_a_forgotten_password_is_reset_by_mail_and_every_device_is_logged_out(
+    shop: Shop, ada: Session, mailbox: Mailbox
+) -> None:
+    said = shop.call("POST", "/users/password-reset", {"email": mailbox.address})
+    assert said == shop.call("POST", "/users/password-reset", {"email": f"{uuid.uuid4()}@example.com"})
+    confirmation = {"token": mailbox.token("password-reset"), "new_password": NEW}
+
+    assert status_of(shop, "/users/password-reset/confirm", confirmation) == 200
+    assert status_of(shop, "/users/password-reset/confirm", confirmation) == 422
+
+    assert status_of(shop, "/users/token/refresh", {"refresh_token": ada._refresh}) == 401
+    assert status_of(shop, "/users/login", {"email": mailbox.address, "password": OLD}) == 401
+    assert shop.login(mailbox.address, NEW).get("/users/me")["email"] == mailbox.address
+    poll(lambda: "Your password was changed" in str(mailbox.mails()), bool, what="the warning", within=60)
+
+
+def test_a_password_is_changed_by_who_knows_it(shop: Shop, ada: Session, mailbox: Mailbox) -> None:
+    with pytest.raises(Refused) as refused:
+        ada.put("/users/me/password", {"current_password": "not this one", "new_password": NEW})
+    assert (refused.value.status, refused.value.slug) == (403, "wrong-password")
+
+    ada.put("/users/me/password", {"current_password": OLD, "new_password": NEW})
+
+    assert status_of(shop, "/users/token/refresh", {"refresh_token": ada._refresh}) == 401
+    assert shop.login(mailbox.address, NEW).get("/users/me")["name"] == "Ada Lovelace"
+
+
+def test_logging_out_everywhere_ends_the_other_device_too(shop: Shop, ada: Session, mailbox: Mailbox) -> None:
+    other = shop.login(mailbox.address, OLD)
+
+    ada.shop.call("DELETE", "/users/me/sessions", token=ada._fresh_token())
+
+    assert status_of(shop, "/users/token/refresh", {"refresh_token": other._refresh}) == 401
+    assert status_of(shop, "/users/token/refresh", {"refresh_token": ada._refresh}) == 401
+
+
+def test_a_closed_account_is_forgotten_and_its_address_free(shop: Shop, ada: Session, mailbox: Mailbox) -> None:
+    poll(lambda: ada.get("/notifications")["items"], bool, what="the welcome", within=60)
+
+    ada.put("/users/me/closure", {"password": OLD})
+
+    assert status_of(shop, "/users/login", {"email": mailbox.address, "password": OLD}) == 401
+    poll(lambda: ada.get("/notifications")["items"] == [], bool, what="the notifications gone", within=60)
+    assert shop.join(mailbox.address, NEW, "Another Ada").get("/users/me")["name"] == "Another Ada"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["me/password", "me/sessions", "me/closure", "me/email-verification"])
+def test_the_gateway_lets_nobody_without_a_token_to_an_account(shop: Shop, method: str, path: str) -> None:
+    answer = httpx.request(method, f"{shop.base_url}/api/users/{path}", json={}, timeout=30)
+
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "urn:mercato:problem:unauthenticated"
+
+
+def test_an_admins_action_is_in_the_audit_log_by_its_request_id(shop: Shop, admin: Session, customer: Session) -> None:
+    request_id = f"audit-{uuid.uuid4()}"
+    product = {"sku": request_id, "name": "Audited lamp", "price": {"amount": 100, "currency": "GBP"}, "category": "x"}
+    made = httpx.post(
+        f"{shop.base_url}/api/products",
+        json=product,
+        headers={
+            "Authorization": f"Bearer {admin._fresh_token()}",
+            "X-Request-Id": request_id,
+            "Idempotency-Key": request_id,
+        },
+        timeout=30,
+    )
+    assert made.status_code == 201, made.text
+
+    entries = [entry for entry in admin.get("/ops/audit", limit=20)["items"] if entry["request_id"] == request_id]
+
+    assert [entry["status"] for entry in entries] == [201, None]
+    assert {entry["action"] for entry in entries} == {"POST /api/products"}
+    assert {entry["actor"] for entry in entries} == {admin.get("/users/me")["user_id"]}
+    with pytest.raises(Refused) as refused:
+        customer.get("/ops/audit")
+    assert refused.value.status == 403
+
+
+def test_who_asks_for_too_many_resets_is_told_when_to_come_back(shop: Shop) -> None:
+    """This one, being about the address that all tests come from, is the last of its file."""
+
+    def ask(number: int) -> httpx.Response:
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        body = {"email": f"{uuid.uuid4()}@example.com"}
+        return httpx.post(f"{shop.base_url}/api/users/password-reset", json=body, headers=headers, timeout=30)
+
+    answers = [ask(number) for number in range(30)]
+
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [202] * statuses.count(202) + [429] * statuses.count(429)
+    assert statuses.count(202) <= 5
+    refused = answers[-1]
+    assert refused.headers["RateLimit-Policy"] == '"password-reset";q=5;w=900'
+    assert refused.headers["RateLimit"].startswith('"password-reset";r=0;t=')
+    assert 1 <= int(refused.headers["Retry-After"]) <= 900
+    assert refused.json()["type"] == "urn:mercato:problem:rate-limited"
+    assert httpx.get(f"{shop.base_url}/api/products", timeout=30).status_code == 200
