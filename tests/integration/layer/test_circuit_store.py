@@ -216,5 +216,21 @@ def test_the_views_are_read_again_at_the_end_of_an_invocation_even_where_it_fail
         breaker.call(lambda: 1 // 0)
     assert breaker.view.is_read
     shared.reset()
-    afterwards.run()
+    afterwards.run()  # nothing is put off any more
     assert boto3.client("dynamodb", "us-east-1").describe_table(TableName="CircuitsTable")["Table"]["ItemCount"] == 1
+
+
+def test_an_invocation_with_no_time_left_leaves_its_views_as_they_are(
+    circuits_table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 1000
+
+    monkeypatch.setenv("CIRCUITS_TABLE", circuits_table.name)
+    shared.reset()
+    breaker = breaker_for("peer", Policy())
+    with deadline.of_invocation(Context()):
+        assert breaker.call(lambda: "ok") == "ok"
+    assert not breaker.view.is_read
+    shared.reset()

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -144,15 +143,14 @@ class DynamoStore:
 
 
 @functools.cache
-def _client(session: boto3.session.Session) -> Any:
-    config = Config(
+def _client(session: aws.Session) -> Any:
+    bounds = Config(
         connect_timeout=CONNECT,
         read_timeout=READ,
-        tcp_keepalive=True,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     )
     with aws._making:
-        return session.client("dynamodb", config=config)
+        return session.create_client("dynamodb", config=aws._CONFIG.merge(bounds))
 
 
 class _Refused(Exception):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from mercato import deadline
-from mercato.breaker import Breaker, CircuitOpen, Circuits, Outcome, Policy
+from mercato.breaker import Breaker, CircuitOpen, Circuits, Outcome, Policy, State
 from mercato.breaker.fallback import LastGood
 from mercato.errors import NotFound, TransientError
 from tests.unit.layer.breaker.virtual import NAME, Down, World, fails, works
@@ -47,6 +45,21 @@ def test_healthy_calls_ask_the_store_nothing_and_refreshing_is_one_read_for_all_
     circuits.refresh_due()
     assert world.store.asked == 5
     assert world.store.items == {}
+
+
+def test_a_state_that_came_with_another_read_is_as_good_as_a_refresh_and_an_older_one_is_not_taken() -> None:
+    world = World(Policy())
+    circuits = Circuits(world.store, world.time.clock())
+    breaker = Breaker(NAME, Policy(), circuits)
+    world.trip()
+    opened = State.of(world.item())
+    circuits.adopt({NAME: opened})
+    asked = world.store.asked
+    with pytest.raises(CircuitOpen):
+        breaker.call(works)
+    circuits.adopt({NAME: State()})
+    assert (breaker.view.state, world.store.asked) == (opened, asked)
+    assert not breaker.is_due()
 
 
 def test_an_open_circuit_rejects_without_asking_the_store() -> None:
@@ -277,10 +290,3 @@ def test_a_second_breaker_of_the_same_name_in_one_sandbox_is_refused() -> None:
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"\d"):
         Policy(**wrong)  # type: ignore[arg-type]
-
-
-def test_the_moment_of_an_event_is_the_moment_of_the_change() -> None:
-    world = World(Policy())
-    world.trip()
-    assert world.item()["opened_at"] == world.time.ms()
-    assert datetime.fromtimestamp(world.time.wall(), UTC).year == 2027
