@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato import config
+from mercato import config, inbox
 from mercato.clock import utc_now
 from mercato.consumer import Consumer
 from mercato.dynamo import Table
@@ -35,13 +35,14 @@ class Ports:
     tokens: OneTimeStore
     mailer: Mailer
     shop_url: str
+    table: Table
 
 
 @functools.cache
 def ports() -> Ports:
     settings = config.load(Settings)
     table = Table(settings.table_name)
-    return Ports(UserStore(table), OneTimeStore(table), SesMailer(settings.from_address), settings.shop_url)
+    return Ports(UserStore(table), OneTimeStore(table), SesMailer(settings.from_address), settings.shop_url, table)
 
 
 class AboutUser(Reads):
@@ -60,9 +61,11 @@ def send_reset(event: Event, data: AboutUser) -> None:
 
 @consumer.on("user.password_changed")
 def warn_of_change(event: Event, data: AboutUser) -> None:
-    """Nothing stops a second mail after a second delivery."""
+    """Marked after the mail: only a consumer that dies in between mails again."""
     to = ports()
-    recovery.tell_password_changed(data.user_id, event.time, utc_now(), users=to.users, mailer=to.mailer)
+    if not inbox.is_done(to.table, event.id):
+        recovery.tell_password_changed(data.user_id, event.time, utc_now(), users=to.users, mailer=to.mailer)
+        inbox.mark_done(to.table, event.id, utc_now())
 
 
 def _send_token(event: Event, data: AboutUser, purpose: Purpose) -> None:

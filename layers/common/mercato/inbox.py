@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from mercato.clock import epoch
@@ -13,6 +14,17 @@ _KEPT = timedelta(days=45)
 
 def marker(event_id: str, now: datetime) -> Write:
     return put_new({"pk": f"INBOX#{event_id}", "sk": "INBOX", "ttl": epoch(now + _KEPT)})
+
+
+def is_done(table: Table, event_id: str) -> bool:
+    """For an effect outside the table, such as a mail: ask before it and mark it after it, at least once."""
+    return table.get(f"INBOX#{event_id}", "INBOX") is not None
+
+
+def mark_done(table: Table, event_id: str, now: datetime) -> None:
+    """That it is marked already is fine: another delivery was as quick."""
+    with suppress(ConditionFailed):
+        table.write(marker(event_id, now))
 
 
 def once(table: Table, event_id: str, writes: list[Write], now: datetime) -> bool:

@@ -29,6 +29,19 @@ def _ordered(service: Any) -> Data:
     return _cart(service) | {"customer_id": "ada", "lines": [line | {"product_id": "lantern"}]}
 
 
+def _closed_customer(service: Any) -> Data:
+    return _cart(service) | {"user_id": "ada"}
+
+
+def _closed_user(service: Any) -> Data:
+    service.register("user-1")
+    return {"user_id": "user-1"}
+
+
+def _account(service: Any) -> Data:
+    return {"user_id": service.register().body["user_id"]}
+
+
 def _nothing(_: Any) -> Data:
     return {}
 
@@ -88,9 +101,11 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "product.price_changed"): _price_changed,
     ("carts", "product.discontinued"): _price_changed,
     ("carts", "order.created"): _ordered,
+    ("carts", "user.closed"): _closed_customer,
     ("inventory", "product.created"): _nothing,
     ("inventory", "order.shipped"): _reserved,
     ("notifications", "user.registered"): _nothing,
+    ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.confirmed"): _user,
     ("notifications", "order.shipped"): _user,
     ("notifications", "order.cancelled"): _user,
@@ -108,6 +123,10 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("shipping", "order.confirmed"): _nothing,
     ("shipping", "payment.completed"): _shipment,
     ("shipping", "order.cancelled"): _shipment,
+    ("users", "user.registered"): _account,
+    ("users", "user.verification_requested"): _account,
+    ("users", "user.password_reset_requested"): _account,
+    ("users", "user.password_changed"): _account,
 }
 SEQUENCE = 7  # later than all that happened before
 

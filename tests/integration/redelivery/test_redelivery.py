@@ -32,6 +32,8 @@ from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
 from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
+from tests.integration.users.conftest import service as users  # noqa: F401
+from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
 
 SUBSCRIPTIONS = contract.subscriptions()
 

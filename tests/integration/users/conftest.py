@@ -166,6 +166,7 @@ def service_without_keys(
         OneTimeStore(service.table),
         service.mailer,
         "https://shop.example/",
+        service.table,
     )
     monkeypatch.setattr(consumers, "ports", lambda: ports)
     return service
