@@ -91,14 +91,18 @@ class World:
         )
 
 
-def poll[T](look: Callable[[], T | None]) -> T:
-    ends_at = time.monotonic() + PATIENCE
+class NothingCame(AssertionError):
+    """What was waited for did not happen in time."""
+
+
+def poll[T](look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+    ends_at = time.monotonic() + patience
     while time.monotonic() < ends_at:
         found = look()
         if found is not None:
             return found
         threading.Event().wait(0.02)
-    raise AssertionError(f"nothing came within {PATIENCE} s")
+    raise NothingCame(f"nothing came within {patience} s")
 
 
 def _function_of(function_name: str) -> str:

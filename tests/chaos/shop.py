@@ -19,7 +19,7 @@ from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory.domain import Adjustment, Adjustments
 from inventory.store import InventoryStore
-from mercato import aws, consumer
+from mercato import aws, deadletters
 from mercato.clock import rfc3339, utc_now
 from mercato.money import Money
 from notifications import consumers as notification_consumers
@@ -33,6 +33,7 @@ from orders.workflow import OrderSaga
 from payments import saga as payments_saga
 from payments.sandbox import Sandbox
 from payments.store import PaymentStore
+from relay import bus as relay_bus
 from relay import publish
 from shipping import carrier as shipping_carrier
 from shipping import consumers as shipping_consumers
@@ -48,6 +49,7 @@ from tests.template import resources_of_type
 CUSTOMER = "customer-1"
 PRODUCT = "mug"
 STOCKED = 5
+PATIENCE = 60.0  # seconds, for a saga on a busy machine
 PATIENT = 3  # the operator, with one step of a saga
 QUANTITY = 3
 TOTAL = Money(amount=4500, currency="GBP")
@@ -99,8 +101,10 @@ class Shop:
         patch.setattr(shipping_saga, "store", lambda: self.shipments)
         patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
         patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
-        for client_module in (publish, sandbox_carrier, consumer):
+        patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))
+        for client_module in (publish, relay_bus, sandbox_carrier, deadletters):
             patch.setattr(client_module, "aws", SimpleNamespace(client=self.bus.client))
+        patch.setattr(deadletters, "_dlq_url", lambda queue_arn: f"{queue_arn.rpartition(':')[2]}-dlq")
         handlers = {
             "OrdersSaga": orders_saga.handler,
             "InventorySaga": inventory_saga.handler,
@@ -175,7 +179,7 @@ class Shop:
                 client.send_task_success(taskToken=body["task_token"], output=json.dumps({"action": action}))
             return None
 
-        return poll(look)
+        return poll(look, PATIENCE)
 
     def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
         try:
