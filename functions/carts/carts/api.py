@@ -18,10 +18,11 @@ from mercato.client import ServiceClient
 from mercato.clock import utc_now
 from mercato.config import load
 from mercato.discovery import Registry
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
 from mercato.money import Money
 
-app = App("carts")
+app = App("carts", health=table_and_queue)
 handler = app.handler
 
 

@@ -11,13 +11,14 @@ from mercato.clock import utc_now
 from mercato.config import load
 from mercato.discovery import Registry
 from mercato.dynamo import Table
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PEER, Accepted, App, IdempotencyKey, InvalidRequest, Response
 from orders import usecases
 from orders.catalogue import Catalogue
 from orders.store import OrderStore
 from orders.views import HistoryQuery, HistoryView, OrderPage, OrdersQuery, OrderView, PlaceOrder, SummaryView
 
-app = App("orders")
+app = App("orders", health=table_and_queue)
 
 
 @dataclass(frozen=True)
