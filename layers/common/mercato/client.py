@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mercato import correlation, deadline
+from mercato.breaker import Breaker, CircuitOpen
 from mercato.clock import utc_now
 from mercato.discovery import Registry, UnknownPeer
 from mercato.errors import Conflict, NotFound, TransientError
@@ -17,7 +18,8 @@ from mercato.logs import log
 from mercato.retries import RetryBudget, longest_pause, read_retry_after
 from mercato.wire import Answer, NoAnswer, NotSent, Wire
 
-_READ, _ATTEMPTS = 5.0, 3
+READ_TIMEOUT = 5.0
+_ATTEMPTS = 3
 _LEAST = 0.05  # seconds: a call with less than that is lost from the start
 _LEAST_AGAIN = 0.25
 _LONGEST_WAIT = 5.0
@@ -63,18 +65,20 @@ class _Call:
 
 
 class ServiceClient:
-    """A client of one peer. `sleep` and `uniform` (of jitter) are passed in for tests."""
+    """A client of one peer; mercato.peers makes it. `sleep` and `uniform` (of jitter) are passed in for tests."""
 
     def __init__(
         self,
         peer: str,
         registry: Registry,
+        breaker: Breaker,
         *,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.peer = peer
         self._registry = registry
+        self._breaker = breaker
         self._sleep = sleep
         self._uniform = uniform
         self._budget = RetryBudget()
@@ -122,7 +126,7 @@ class ServiceClient:
             url = self._find(call, tried)
             tried.add(url)
             try:
-                return self._once(call, url)
+                return self._guarded(call, url)
             except (PeerRefused, PeerNotCalled):
                 raise
             except PeerUnavailable as error:
@@ -148,14 +152,25 @@ class ServiceClient:
         except UnknownPeer as error:
             raise PeerNotCalled(f"{self.peer} {call}: {error}") from error
 
-    def _once(self, call: _Call, url: str) -> Any:
+    def _guarded(self, call: _Call, url: str) -> Any:
+        """Each attempt is counted by itself, so that an open circuit ends the retries too."""
         if deadline.left() - deadline.RESERVE < _LEAST:
             raise PeerNotCalled(f"{self.peer} {call}: no time is left for it")
+        try:
+            return self._breaker.call(lambda: self._once(call, url))
+        except CircuitOpen as rejection:
+            raise PeerNotCalled(f"{self.peer} {call}: {rejection}", rejection.retry_after) from rejection
+
+    def _once(self, call: _Call, url: str) -> Any:
         work = correlation.current()
         hop = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
         try:
             answer = self._wire.send(
-                call.method, url + call.path, body=call.body, headers=call.headers | hop, timeout=deadline.within(_READ)
+                call.method,
+                url + call.path,
+                body=call.body,
+                headers=call.headers | hop,
+                timeout=deadline.within(READ_TIMEOUT),
             )
         except NoAnswer as error:
             if isinstance(error, NotSent):

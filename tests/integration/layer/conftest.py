@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
 
 import boto3
 import pytest
 
+from mercato.breaker import Breaker
+from mercato.breaker.memory import MemoryStore
 from mercato.client import ServiceClient
 from mercato.discovery import Registry
 from mercato.dynamo import Table
+from mercato.peers import POLICY
 from tests.integration.layer.peers import Peer, running_peer
 
 
@@ -39,10 +44,16 @@ def waits() -> list[float]:
     return []
 
 
+def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
+    """With a circuit that nothing opens: those that open are tested in test_client_circuit.py."""
+    patient = Breaker("peer-products", replace(POLICY, failures=10**6), MemoryStore())
+    return ServiceClient("products", registry, patient, sleep=waits.append, **how)
+
+
 @pytest.fixture
 def client(cloud: None, peer: Peer, waits: list[float]) -> ServiceClient:
     """Its jitter is always the longest, and it waits for nothing."""
-    return ServiceClient("products", At(peer.url), sleep=waits.append, uniform=lambda _, longest: longest)
+    return client_of(At(peer.url), waits, uniform=lambda _, longest: longest)
 
 
 @pytest.fixture

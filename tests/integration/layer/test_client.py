@@ -13,7 +13,7 @@ from mercato.client import PeerConflict, PeerNotCalled, PeerNotFound, PeerRefuse
 from mercato.discovery import Registry
 from mercato.errors import TransientError
 from mercato.http import PUBLIC, App
-from tests.integration.layer.conftest import At
+from tests.integration.layer.conftest import At, client_of
 from tests.integration.layer.peers import Peer, answer, close, running_peer
 
 
@@ -106,7 +106,7 @@ def test_the_jitter_is_full(cloud: None, peer: Peer, waits: list[float]) -> None
         return low
 
     peer.behaviours = [answer(503), answer()]
-    ServiceClient("products", At(peer.url), sleep=waits.append, uniform=lowest).get("/x")
+    client_of(At(peer.url), waits, uniform=lowest).get("/x")
     assert (asked, waits) == ([(0.0, 0.2)], [0.0])
 
 
@@ -138,7 +138,7 @@ def test_a_retry_goes_to_another_instance_where_there_is_one(cloud: None, peer: 
     with running_peer() as sick:
         sick.behaviours = [answer(500)]
         peer.behaviours = [answer(200, '{"well": true}')]
-        client = ServiceClient("products", At(sick.url, peer.url), sleep=waits.append)
+        client = client_of(At(sick.url, peer.url), waits)
         assert client.get("/x") == {"well": True}
         assert (len(sick.seen), len(peer.seen)) == (1, 1)
 
@@ -252,7 +252,7 @@ def test_good_times_save_up_no_more_than_ten_retries(client: ServiceClient, peer
 
 def test_a_peer_that_the_registry_does_not_know_is_unavailable_and_not_retried(cloud: None, waits: list[float]) -> None:
     with pytest.raises(PeerNotCalled, match="cannot look up products in shop"):
-        ServiceClient("products", Registry("shop"), sleep=waits.append).get("/x")
+        client_of(Registry("shop"), waits).get("/x")
     assert waits == []
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mercato import deadline, wire
 from mercato.client import PeerUnavailable, ServiceClient
-from tests.integration.layer.conftest import At
+from tests.integration.layer.conftest import At, client_of
 from tests.integration.layer.peers import Behaviour, Peer, answer, close, drip, hang, raw, reset
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -123,13 +123,13 @@ def test_where_nobody_listens_even_a_write_is_tried_again_since_nothing_was_sent
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nowhere = f"http://127.0.0.1:{listener.getsockname()[1]}"
     registry = At(nowhere, peer.url)
-    assert ServiceClient("products", registry, sleep=waits.append).post("/x", {}) == {}
+    assert client_of(registry, waits).post("/x", {}) == {}
     assert (registry.doubted, len(waits), len(peer.seen)) == (["products"], 1, 1)
 
 
 def test_a_host_without_a_name_is_unavailable(cloud: None, waits: list[float]) -> None:
     with pytest.raises(PeerUnavailable):
-        ServiceClient("products", At("http://nobody.invalid"), sleep=waits.append).get("/x")
+        client_of(At("http://nobody.invalid"), waits).get("/x")
 
 
 def test_a_peer_that_does_not_accept_is_given_up_after_the_connect_timeout(cloud: None, waits: list[float]) -> None:
@@ -141,7 +141,7 @@ def test_a_peer_that_does_not_accept_is_given_up_after_the_connect_timeout(cloud
             filler.connect_ex(address)
         started = time.monotonic()
         with deadline.at_most(2), pytest.raises(PeerUnavailable):
-            ServiceClient("products", At(f"http://127.0.0.1:{address[1]}"), sleep=waits.append).post("/x", {})
+            client_of(At(f"http://127.0.0.1:{address[1]}"), waits).post("/x", {})
         assert time.monotonic() - started < 1.7
         for filler in fillers:
             filler.close()
