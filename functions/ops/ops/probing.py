@@ -19,7 +19,7 @@ from ops.registry import Instance, Service
 HEALTHY, UNHEALTHY = "healthy", "unhealthy"
 # A cold start takes its time, and is no illness: so long, and twice, before an instance is given up.
 _PATIENCE, _ATTEMPTS = 10.0, 2
-_AT_ONCE = 32
+_AT_ONCE = 10  # an AWS client keeps so many connections
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Probes(Protocol):
 
 
 def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Probes, now: datetime) -> list[Probe]:
-    """All instances at once. One that cannot be told of does not keep the others from being."""
+    """All instances, ten at once. One that cannot be told of does not keep the others from being."""
 
     def probe_and_tell(service: Service, instance: Instance) -> Probe:
         found = probe(service, instance, wire, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,25 @@ class Instance:
 
 @dataclass(frozen=True)
 class Service:
-    service_id: str
     name: str
     instances: list[Instance]
 
 
 class CloudMap:
+    """The registry of one namespace, for these services: their Cloud Map ids by name."""
+
+    def __init__(self, namespace: str, service_ids: Mapping[str, str]) -> None:
+        self._namespace = namespace
+        self._service_ids = service_ids
+
+    def services(self) -> list[Service]:
+        return [Service(name, _instances(self._namespace, name)) for name in sorted(self._service_ids)]
+
     def set_health(self, service: Service, instance: Instance, health: str) -> None:
         """For new callers at once, for others within the half minute that they keep an answer."""
         try:
             aws.client("servicediscovery").update_instance_custom_health_status(
-                ServiceId=service.service_id, InstanceId=instance.instance_id, Status=health.upper()
+                ServiceId=self._service_ids[service.name], InstanceId=instance.instance_id, Status=health.upper()
             )
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
@@ -44,8 +52,9 @@ class CloudMap:
 
 
 def list_services(namespace: str) -> list[Service]:
-    found = sorted((service["Name"], service["Id"]) for service in _services(namespace))
-    return [Service(service_id, name, _instances(namespace, name)) for name, service_id in found]
+    # A set, for where the filter is not honoured: another namespace may have services of the same names.
+    names = sorted({service["Name"] for service in _services(namespace)})
+    return [Service(name, _instances(namespace, name)) for name in names]
 
 
 def _services(namespace: str) -> Iterator[dict[str, Any]]:

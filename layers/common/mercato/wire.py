@@ -75,13 +75,16 @@ class _PlainPool(urllib3.HTTPConnectionPool):
 
 
 class Wire:
-    """Connections that are kept alive between requests. Safe to share between threads."""
+    """Connections that are kept alive between requests, so many to each host. Safe to share between threads."""
+
+    def __init__(self, connections: int = 4) -> None:
+        self._connections = connections
 
     @functools.cached_property
     def _pools(self) -> urllib3.PoolManager:
         context = ssl.create_default_context()
         context.sslsocket_class = _TlsSocket
-        pools = urllib3.PoolManager(retries=False, maxsize=4, ssl_context=context)
+        pools = urllib3.PoolManager(retries=False, maxsize=self._connections, ssl_context=context)
         pools.pool_classes_by_scheme = {"http": _PlainPool, "https": urllib3.HTTPSConnectionPool}
         return pools
 

@@ -55,7 +55,7 @@ def test_an_open_circuit_ends_the_retries_of_a_call(client: ServiceClient, peer:
         client.get("/x")
     with pytest.raises(PeerNotCalled):
         client.get("/x")
-    assert (len(peer.seen), len(waits)) == (5, 3)
+    assert (len(peer.seen), len(waits)) == (5, 4)
 
 
 @pytest.mark.parametrize(

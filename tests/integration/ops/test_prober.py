@@ -58,10 +58,12 @@ def users() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def registry(desk: Desk, orders: Peer, users: Peer) -> Iterator[Registry]:
+def registry(desk: Desk, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     prober.settings.cache_clear()
     prober.wire.cache_clear()
-    yield Registry({"orders": orders, "users": users})
+    made = Registry({"orders": orders, "users": users})
+    monkeypatch.setenv("SERVICES", ",".join(f"{name}={found}" for name, found in made.service_ids.items()))
+    yield made
     prober.settings.cache_clear()
     prober.wire.cache_clear()
 
