@@ -16,6 +16,7 @@ SUBSCRIPTIONS = {
     for name, found in resources_of_type("AWS::CloudFormation::Stack").items()
     if name.endswith("Subscription")
 }
+PEERS = [name for name, function in FUNCTIONS.items() if "FunctionUrlConfig" in function["Properties"]]
 METHODS = {"get", "post", "put", "patch", "delete"}
 # Actions for which AWS has no resource to name.
 UNNAMEABLE = {
