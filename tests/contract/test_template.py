@@ -182,3 +182,19 @@ def test_a_service_may_look_at_what_its_health_depends_on(name: str) -> None:
         assert grant["Resource"]["Fn::Sub"].endswith(f":{queue}")
         subscribed = [one["Properties"]["Parameters"]["QueueName"] for one in SUBSCRIPTIONS.values()]
         assert {"Fn::Sub": queue} in subscribed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, found in FUNCTIONS.items() if "NAMESPACE" in found["Properties"]["Environment"]["Variables"]],
+)
+def test_who_calls_peers_has_circuits_for_them(name: str) -> None:
+    properties = FUNCTIONS[name]["Properties"]
+    calls = [one for one in statements(properties) if "lambda:InvokeFunctionUrl" in as_list(one["Action"])]
+    if not calls or name == "OpsProber":  # the prober asks those, above all, who are down
+        return
+    circuits = {"Fn::GetAtt": "CircuitsTable.Arn"}
+    granted = [action for one in statements(properties) if one["Resource"] == circuits for action in one["Action"]]
+
+    assert properties["Environment"]["Variables"]["CIRCUITS_TABLE"] == {"Ref": "CircuitsTable"}
+    assert set(granted) == {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"}

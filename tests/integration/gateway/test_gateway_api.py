@@ -20,7 +20,6 @@ from mercato.dynamo import Table
 
 PROFILE = {"user_id": "ada", "email": "ada@example.com", "name": "Ada", "role": "customer"}
 DOWN = {"unavailable": True}
-CIRCUITS = "OpsTable"
 
 
 class Peers(ThreadingHTTPServer):
@@ -61,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def environment(cloud: None, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NAMESPACE", "mercato")
-    monkeypatch.setenv("CIRCUITS_TABLE", make_table(CIRCUITS).name)
+    monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
     monkeypatch.setattr(clients, "ServiceClient", functools.partial(ServiceClient, sleep=lambda _: None))
     shared.reset()
     clients.reset()
