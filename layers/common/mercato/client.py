@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from mercato import correlation, deadline
 from mercato.breaker import Breaker, CircuitOpen
 from mercato.clock import utc_now
@@ -50,6 +52,15 @@ class PeerNotFound(NotFound):
 
 class PeerConflict(Conflict):
     """The peer says 409."""
+
+
+def read_answer[M: BaseModel](model: type[M], answer: Any, about: str) -> M:
+    """What the peer said, as its caller reads it. Raises PeerUnavailable, which names fields and tells no values."""
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
+        raise PeerUnavailable(f"{about} was answered in a shape we cannot read: {fields}") from None
 
 
 @dataclass(frozen=True)
