@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mercato import correlation, deadline
+from mercato import deadline, outgoing
 from mercato.breaker import Breaker, CircuitOpen
 from mercato.clock import utc_now
 from mercato.discovery import Registry, UnknownPeer
@@ -134,10 +134,8 @@ class ServiceClient:
         self._budget.pay_in()
         tried: set[str] = set()
         for attempt in range(1, _ATTEMPTS + 1):
-            url = self._find(call, tried)
-            tried.add(url)
             try:
-                return self._guarded(call, url)
+                return self._guarded(call, tried)
             except (PeerRefused, PeerNotCalled):
                 raise
             except PeerUnavailable as error:
@@ -163,31 +161,31 @@ class ServiceClient:
         except UnknownPeer as error:
             raise PeerNotCalled(f"{self.peer} {call}: {error}") from error
 
-    def _guarded(self, call: _Call, url: str) -> Any:
-        """Each attempt is counted by itself, so that an open circuit ends the retries too."""
+    def _guarded(self, call: _Call, tried: set[str]) -> Any:
+        """Each attempt is counted by itself, so that an open circuit ends the retries too. Who is left alone is not
+        looked up either.
+        """
         if deadline.left() - deadline.RESERVE < _LEAST:
             raise PeerNotCalled(f"{self.peer} {call}: no time is left for it")
         try:
-            return self._breaker.call(lambda: self._once(call, url))
+            return self._breaker.call(lambda: self._once(call, tried))
         except CircuitOpen as rejection:
             raise PeerNotCalled(f"{self.peer} {call}: {rejection}", rejection.retry_after) from rejection
 
-    def _once(self, call: _Call, url: str) -> Any:
-        work = correlation.current()
-        hop = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
-        try:
-            answer = self._wire.send(
-                call.method,
-                url + call.path,
-                body=call.body,
-                headers=call.headers | hop,
-                timeout=deadline.within(READ_TIMEOUT),
-            )
-        except NoAnswer as error:
-            if isinstance(error, NotSent):
-                self._registry.doubt(self.peer)
-            raise PeerUnavailable(f"{self.peer} {call}: {error}") from error
-        return self._read(call, answer)
+    def _once(self, call: _Call, tried: set[str]) -> Any:
+        url = self._find(call, tried)
+        tried.add(url)
+        timeout = deadline.within(READ_TIMEOUT)
+        with outgoing.call(self.peer, call.method, call.path) as attempt:
+            headers = call.headers | attempt.headers
+            try:
+                answer = self._wire.send(call.method, url + call.path, body=call.body, headers=headers, timeout=timeout)
+            except NoAnswer as error:
+                if isinstance(error, NotSent):
+                    self._registry.doubt(self.peer)
+                raise PeerUnavailable(f"{self.peer} {call}: {error}") from error
+            attempt.status = answer.status
+            return self._read(call, answer)
 
     def _read(self, call: _Call, answer: Answer) -> Any:
         retry_after = read_retry_after(answer.headers.get("retry-after"), utc_now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
@@ -115,3 +115,23 @@ def environment(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_sandbox_has_one_client_of_each_peer(environment: None) -> None:
     assert peers.peer("products") is peers.peer("products")
     assert peers.peer("products") is not peers.peer("users")
+
+
+class Moving(At):
+    """A registry whose one service moves, and that counts who asks."""
+
+    asked = 0
+
+    def find(self, service: str, avoid: Collection[str] = ()) -> str:
+        self.asked += 1
+        return self.urls[0]
+
+
+def test_a_peer_that_is_left_alone_is_not_looked_up_either(cloud: None, breaker: Breaker, peer: Peer) -> None:
+    peer.behaviours = [answer(500)]
+    registry = Moving(peer.url)
+    client = ServiceClient("products", registry, breaker)
+    for _ in range(9):
+        with pytest.raises(PeerUnavailable):
+            client.post("/x", {})
+    assert registry.asked == 5
