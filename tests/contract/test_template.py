@@ -11,6 +11,12 @@ import pytest
 from tests.template import ROOT, load_template, resources_of_type
 
 FUNCTIONS = resources_of_type("AWS::Serverless::Function")
+SUBSCRIPTIONS = {
+    name: found
+    for name, found in resources_of_type("AWS::CloudFormation::Stack").items()
+    if name.endswith("Subscription")
+}
+PEERS = [name for name, function in FUNCTIONS.items() if "FunctionUrlConfig" in function["Properties"]]
 METHODS = {"get", "post", "put", "patch", "delete"}
 # Actions for which AWS has no resource to name.
 UNNAMEABLE = {
@@ -139,3 +145,61 @@ def allowed_on(function: dict[str, Any], table: str) -> set[str]:
         if f"{table}.Arn" in str(statement["Resource"])
         for action in as_list(statement["Action"])
     }
+
+
+def test_the_prober_knows_and_may_ask_and_mark_every_registered_service() -> None:
+    prober = FUNCTIONS["OpsProber"]["Properties"]
+    registered = resources_of_type("AWS::ServiceDiscovery::Service")
+    expected = {f"{found['Properties']['Name']}=${{{name}}}" for name, found in registered.items()}
+    allowed = {
+        action: as_list(statement["Resource"])
+        for statement in statements(prober)
+        for action in as_list(statement["Action"])
+    }
+
+    assert len(expected) == 8
+    assert set(prober["Environment"]["Variables"]["SERVICES"]["Fn::Sub"].split(",")) == expected
+    for name in registered:
+        api = name.replace("Registration", "Api")
+        assert {"Fn::GetAtt": f"{name}.Arn"} in allowed["servicediscovery:UpdateInstanceCustomHealthStatus"]
+        assert {"Ref": f"{api}.Alias"} in allowed["lambda:InvokeFunctionUrl"]
+        assert {"Ref": f"{api}.Alias"} in allowed["lambda:InvokeFunction"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, found in FUNCTIONS.items() if "FunctionUrlConfig" in found["Properties"]]
+)
+def test_a_service_may_look_at_what_its_health_depends_on(name: str) -> None:
+    properties = FUNCTIONS[name]["Properties"]
+    variables = properties["Environment"]["Variables"]
+    table = {"Fn::GetAtt": f"{variables['TABLE_NAME']['Ref']}.Arn"}
+    granted = [statement for statement in statements(properties) if table in as_list(statement["Resource"])]
+
+    assert any("dynamodb:GetItem" in as_list(statement["Action"]) for statement in granted)
+    if "QUEUE_NAME" in variables:
+        queue = variables["QUEUE_NAME"]["Fn::Sub"]
+        (grant,) = [one for one in statements(properties) if "sqs:GetQueueUrl" in as_list(one["Action"])]
+        assert grant["Resource"]["Fn::Sub"].endswith(f":{queue}")
+        subscribed = [one["Properties"]["Parameters"]["QueueName"] for one in SUBSCRIPTIONS.values()]
+        assert {"Fn::Sub": queue} in subscribed
+
+
+@pytest.mark.parametrize("name", ["CartsApi", "GatewayApi", "OrdersApi"])
+def test_who_calls_peers_has_circuits_for_them(name: str) -> None:
+    properties = FUNCTIONS[name]["Properties"]
+    circuits = {"Fn::GetAtt": "CircuitsTable.Arn"}
+    granted = [action for one in statements(properties) if one["Resource"] == circuits for action in one["Action"]]
+
+    assert properties["Environment"]["Variables"]["CIRCUITS_TABLE"] == {"Ref": "CircuitsTable"}
+    assert set(granted) == {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"}
+
+
+def test_nobody_else_calls_peers() -> None:
+    """Save the prober, which asks above all those that are down."""
+    callers = {
+        name
+        for name, function in FUNCTIONS.items()
+        for statement in statements(function)
+        if "lambda:InvokeFunctionUrl" in as_list(statement["Action"])
+    }
+    assert callers == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber"}

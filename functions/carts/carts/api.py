@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import secrets
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -14,20 +13,14 @@ from carts.catalogue import Catalogue
 from carts.domain import MAX_QUANTITY, Cart
 from carts.shop import carts, settings
 from mercato.auth import Caller
-from mercato.client import ServiceClient
 from mercato.clock import utc_now
-from mercato.config import load
-from mercato.discovery import Registry
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
 from mercato.money import Money
+from mercato.peers import peer
 
-app = App("carts")
+app = App("carts", health=table_and_queue)
 handler = app.handler
-
-
-@dataclass(frozen=True)
-class PeerSettings:
-    namespace: str
 
 
 class Quantity(Body):
@@ -68,7 +61,7 @@ class CartView(View):
 
 @functools.cache
 def catalogue() -> Catalogue:
-    return Catalogue(ServiceClient("products", Registry(load(PeerSettings).namespace)))
+    return Catalogue(peer("products"))
 
 
 @app.get("/api/carts/mine", role=CUSTOMER)

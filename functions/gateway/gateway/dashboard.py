@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mercato import deadline
-from mercato.client import PeerUnavailable
+from mercato.client import read_answer
 from mercato.errors import DomainError, TransientError
 from mercato.http import View
 from mercato.logs import log
@@ -86,10 +86,4 @@ def _start[T](pool: ThreadPoolExecutor, part: str, read: Callable[[], T]) -> Fut
 
 
 def _ask[M: BaseModel](peer: Peer, path: str, user_id: str, model: type[M]) -> M:
-    answer = peer.get(path, user_id=user_id)
-    try:
-        return model.model_validate(answer)
-    except ValidationError as error:
-        # Only the shape is told: the answer itself is the customer's own.
-        fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
-        raise PeerUnavailable(f"{path.split('?')[0]} was answered in a shape we cannot read: {fields}") from None
+    return read_answer(model, peer.get(path, user_id=user_id), path.split("?")[0])

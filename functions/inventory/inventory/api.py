@@ -11,6 +11,7 @@ from inventory.domain import MAX_QUANTITY, Adjusted, Adjustment, Adjustments
 from inventory.settings import store
 from mercato import clock
 from mercato.auth import Caller
+from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
 from mercato.ids import derived_id, fingerprint
 
@@ -61,7 +62,7 @@ class AdjustedManyView(View):
     adjustments: list[AdjustedView]
 
 
-app = App("inventory")
+app = App("inventory", health=table_and_queue)
 handler = app.handler
 
 

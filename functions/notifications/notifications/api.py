@@ -13,12 +13,13 @@ from mercato.auth import Caller
 from mercato.clock import rfc3339
 from mercato.dynamo import Table
 from mercato.errors import Forbidden
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PEER, App, Body, NoContent, Query, Response, View
 from notifications import usecases
 from notifications.domain import Notification, Preferences
 from notifications.store import Listed, NotificationStore
 
-app = App("notifications")
+app = App("notifications", health=table_and_queue)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from mercato.breaker.store import DynamoStore
 from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
+from mercato.health import table_and_queue
 from mercato.http import ADMIN, App
 from ops import circuits, deadletters, registry, usecases
 from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
 from ops.executions import Executions
+from ops.probes import ProbeStore
 from ops.store import SagaStore
 from ops.views import (
     AuditPage,
@@ -30,7 +32,7 @@ from ops.views import (
     ServicesPage,
 )
 
-app = App("ops")
+app = App("ops", health=table_and_queue)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def list_audit(query: AuditQuery) -> AuditPage:
 
 @app.get("/api/ops/services", role=ADMIN)
 def list_services() -> ServicesPage:
-    return ServicesPage.of(registry.list_services(settings().namespace))
+    probes = ProbeStore(Table(settings().table_name))
+    return ServicesPage.of(registry.list_services(settings().namespace), probes.last())
 
 
 @app.get("/api/ops/circuits", role=ADMIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from mercato.clock import rfc3339
 from mercato.http import Body, Query, View
 from ops.domain import Action, Parked, Resumption
 from ops.executions import Execution
+from ops.probing import Probe
 from ops.registry import Service
 
 
@@ -124,21 +126,44 @@ class SagaView(View):
         )
 
 
+class ProbeView(View):
+    at: str
+    health: str
+    detail: str
+    took_ms: int
+
+    @classmethod
+    def of(cls, probe: Probe) -> ProbeView:
+        return cls(at=rfc3339(probe.at), health=probe.health, detail=probe.detail, took_ms=probe.took_ms)
+
+
 class InstanceView(View):
+    """`health` is what callers go by; `last_probe` says why."""
+
     instance_id: str
     url: str
     weight: int
     health: str
+    last_probe: ProbeView | None
 
 
 class ServiceView(View):
     name: str
     instances: list[InstanceView]
 
+    @classmethod
+    def of(cls, service: Service, probes: Mapping[tuple[str, str], Probe]) -> ServiceView:
+        instances = [
+            InstanceView(**asdict(instance), last_probe=ProbeView.of(probe) if probe else None)
+            for instance in service.instances
+            for probe in [probes.get((service.name, instance.instance_id))]
+        ]
+        return cls(name=service.name, instances=instances)
+
 
 class ServicesPage(View):
     items: list[ServiceView]
 
     @classmethod
-    def of(cls, found: list[Service]) -> ServicesPage:
-        return cls(items=[ServiceView.model_validate(asdict(service)) for service in found])
+    def of(cls, found: list[Service], probes: Mapping[tuple[str, str], Probe]) -> ServicesPage:
+        return cls(items=[ServiceView.of(service, probes) for service in found])

@@ -6,24 +6,23 @@ import functools
 from dataclasses import dataclass
 
 from mercato.auth import Caller
-from mercato.client import ServiceClient
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.discovery import Registry
 from mercato.dynamo import Table
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PEER, Accepted, App, IdempotencyKey, InvalidRequest, Response
+from mercato.peers import peer
 from orders import usecases
 from orders.catalogue import Catalogue
 from orders.store import OrderStore
 from orders.views import HistoryQuery, HistoryView, OrderPage, OrdersQuery, OrderView, PlaceOrder, SummaryView
 
-app = App("orders")
+app = App("orders", health=table_and_queue)
 
 
 @dataclass(frozen=True)
 class Settings:
     table_name: str
-    namespace: str
 
 
 @functools.cache
@@ -33,7 +32,7 @@ def orders() -> OrderStore:
 
 @functools.cache
 def catalogue() -> Catalogue:
-    return Catalogue(ServiceClient("products", Registry(load(Settings).namespace)))
+    return Catalogue(peer("products"))
 
 
 @app.post("/api/orders", role=CUSTOMER)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mercato.client import ServiceClient
+from mercato.client import ServiceClient, read_answer
 from mercato.money import Money
 from orders.domain import Listing
 
@@ -39,5 +39,5 @@ class Catalogue:
             product.product_id: Listing(
                 product.product_id, product.sku, product.name, product.price, product.status == "active"
             )
-            for product in _Found.model_validate(answer).products
+            for product in read_answer(_Found, answer, "the look-up of products").products
         }

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mercato import clock, webhooks
 from mercato.auth import Caller
+from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -103,7 +104,7 @@ class PaymentView(View):
         )
 
 
-app = App("payments")
+app = App("payments", health=table_and_queue)
 handler = app.handler
 
 

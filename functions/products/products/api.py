@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from mercato.clock import utc_now
+from mercato.health import table_and_queue
 from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, NoContent, Query, Request, Response, View
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
@@ -18,7 +19,7 @@ from products.shop import products, settings, table
 from products.usecases import Report
 from products.words import Asked
 
-app = App("products")
+app = App("products", health=table_and_queue)
 handler = app.handler
 
 Price = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]

@@ -13,6 +13,7 @@ from mercato import config, webhooks
 from mercato.auth import Caller
 from mercato.clock import rfc3339, utc_now
 from mercato.dynamo import Table
+from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
 from mercato.money import Money
 from mercato.webhooks import WebhookSecret
@@ -21,7 +22,7 @@ from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
 from shipping.store import ShipmentStore
 
-app = App("shipping")
+app = App("shipping", health=table_and_queue)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mercato import config
 from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.dynamo import Table
+from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -53,7 +54,7 @@ VERIFICATION_MAIL = Limit("verification-mail", requests=5)
 VERIFY = Limit("verify-email", requests=20)
 OWN_PASSWORD = Limit("own-password", requests=10)
 
-app = App("users")
+app = App("users", health=table_and_queue)
 handler = app.handler
 
 

@@ -36,15 +36,20 @@ def session() -> Session:
     return Session()
 
 
-def client(service: str, attempts: int = 3) -> Any:
-    """`attempts=1` is for a call that does harm when botocore repeats it."""
+def client(service: str, attempts: int = 3, patience: float | None = None) -> Any:
+    """`attempts=1` is for a call that does harm when botocore repeats it, or whose caller can go without.
+
+    `patience`: the seconds to wait for a connection and for an answer, where the usual ones are too long.
+    """
     with _making:
-        return _client(service, attempts)
+        return _client(service, attempts, patience)
 
 
 @functools.cache
-def _client(service: str, attempts: int) -> Any:
+def _client(service: str, attempts: int, patience: float | None) -> Any:
     config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
+    if patience is not None:
+        config = config.merge(Config(connect_timeout=patience, read_timeout=patience))
     return session().create_client(service, config=config)
 
 

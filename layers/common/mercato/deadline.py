@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from mercato import afterwards
+
+RESERVE = 0.5  # seconds: what our own answer takes after the last call out
 
 _ends_at: ContextVar[float | None] = ContextVar("mercato_deadline", default=None)
 
@@ -40,9 +43,12 @@ def at_most(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def within(at_most: float, reserve: float = 0.5) -> float:
-    """Seconds that a call may take: `at_most`, or less where the invocation ends sooner. Never below 50 ms."""
+def left() -> float:
+    """Seconds until the work must be over; infinite where there is no deadline."""
     ends_at = _ends_at.get()
-    if ends_at is None:
-        return at_most
-    return max(0.05, min(at_most, ends_at - time.monotonic() - reserve))
+    return math.inf if ends_at is None else ends_at - time.monotonic()
+
+
+def within(at_most: float, reserve: float = RESERVE) -> float:
+    """Seconds that a call may take: `at_most`, or less where the invocation ends sooner. Never below 50 ms."""
+    return max(0.05, min(at_most, left() - reserve))

@@ -59,4 +59,9 @@ class TooManyRequests(DomainError):
 
 
 class TransientError(Exception):
-    """It may work when tried again: throttled, timed out, a peer is away. The saga's ASL retries it by this name."""
+    """It may work when tried again: throttled, timed out, a peer is away. The saga's ASL retries it by this name.
+
+    `retry_after`: the seconds to wait before that, where something told us.
+    """
+
+    retry_after: float | None = None

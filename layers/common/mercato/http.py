@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict, Unpack
 from urllib.parse import unquote
@@ -101,21 +101,25 @@ def _compile(path: str) -> re.Pattern[str]:
 
 
 class App:
-    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health; `door` is asked
-    for what counts and notes requests.
+    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health, and says of each
+    thing that the service needs whether it is `ok`; `door` is asked for what counts and notes requests.
     """
 
     def __init__(
-        self, service: str, health: Callable[[], None] | None = None, door: Callable[[], Door] = door.configured
+        self,
+        service: str,
+        health: Callable[[], Mapping[str, str]] = dict,
+        door: Callable[[], Door] = door.configured,
     ) -> None:
         self.service = service
         self.door = door
         self.routes: list[Route] = []
 
-        def report_health() -> Response[dict[str, str]]:
-            if health is not None:
-                health()
-            return Response({"service": service, "status": "ok"})
+        def report_health() -> Response[dict[str, Any]]:
+            checks = health()
+            is_well = all(said == "ok" for said in checks.values())
+            report = {"service": service, "status": "ok" if is_well else "failing", "checks": dict(checks)}
+            return Response(report, 200 if is_well else 503)
 
         self.get("/health", role=(PEER, PUBLIC), limit=UNLIMITED)(report_health)
 

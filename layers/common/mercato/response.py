@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -78,7 +79,7 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
     else:
         log.warning("transient failure", extra={"reason": str(error)})
         slug, detail = "temporarily-unavailable", "Something we depend on is busy. Nothing was lost; please try again."
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.extra["allow"])
     if isinstance(error, Unauthenticated):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,7 +13,10 @@ import pytest
 
 from gateway import api
 from mercato import aws
+from mercato import peers as clients
+from mercato.breaker import shared
 from mercato.client import ServiceClient
+from mercato.dynamo import Table
 
 PROFILE = {"user_id": "ada", "email": "ada@example.com", "name": "Ada", "role": "customer"}
 DOWN = {"unavailable": True}
@@ -55,9 +58,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def peers(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peers]:
+def environment(cloud: None, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NAMESPACE", "mercato")
-    monkeypatch.setattr(api, "ServiceClient", functools.partial(ServiceClient, sleep=lambda _: None))
+    monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
+    monkeypatch.setattr(clients, "ServiceClient", functools.partial(ServiceClient, sleep=lambda _: None))
+    shared.reset()
+    clients.reset()
+    yield
+    clients.reset()
+    shared.reset()
+
+
+@pytest.fixture
+def peers(environment: None) -> Iterator[Peers]:
     peers = Peers()
     thread = threading.Thread(target=peers.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -67,9 +80,7 @@ def peers(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peers]:
     for name in ("users", "orders", "notifications"):
         service = map_.create_service(Name=name, NamespaceId=namespace["Id"])["Service"]["Id"]
         map_.register_instance(ServiceId=service, InstanceId=f"{name}-1", Attributes={"url": peers.url, "weight": "1"})
-    api.peers.cache_clear()
     yield peers
-    api.peers.cache_clear()
     peers.shutdown()
     thread.join()
     peers.server_close()
@@ -114,16 +125,22 @@ def test_a_peer_that_fails_is_unavailable_and_the_answer_is_200(peers: Peers) ->
     assert body == {"user": PROFILE, "recent_orders": DOWN, "unread_notifications": 3}
 
 
-def test_with_nothing_registered_the_dashboard_is_empty_and_200(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NAMESPACE", "mercato")
-    monkeypatch.setattr(api, "ServiceClient", functools.partial(ServiceClient, sleep=lambda _: None))
-    api.peers.cache_clear()
+def test_a_peer_that_stays_down_is_left_alone_and_the_rest_is_there(peers: Peers) -> None:
+    peers.answers["/api/orders?limit=5"] = (503, {"detail": "busy"})
 
+    for _ in range(8):
+        status, body = call("GET", "/api/dashboard", user_id="ada")
+
+        assert (status, body) == (200, {"user": PROFILE, "recent_orders": DOWN, "unread_notifications": 3})
+
+    assert [path for path, _ in peers.requests].count("/api/orders?limit=5") == 5
+
+
+def test_with_nothing_registered_the_dashboard_is_empty_and_200(environment: None) -> None:
     assert call("GET", "/api/dashboard", user_id="ada") == (
         200,
         {"user": DOWN, "recent_orders": DOWN, "unread_notifications": DOWN},
     )
-    api.peers.cache_clear()
 
 
 def test_the_public_has_no_dashboard_and_no_peer_is_asked(peers: Peers) -> None:

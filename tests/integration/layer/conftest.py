@@ -2,10 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
 import boto3
 import pytest
 
+from mercato.breaker import Breaker
+from mercato.breaker.memory import MemoryStore
+from mercato.client import ServiceClient
+from mercato.discovery import Registry
 from mercato.dynamo import Table
+from mercato.peers import POLICY
+from tests.integration.layer.peers import Peer, running_peer
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with running_peer() as found:
+        yield found
+
+
+class At(Registry):
+    """A registry that knows these addresses, and hands out the first that is not to be avoided."""
+
+    def __init__(self, *urls: str) -> None:
+        super().__init__("shop")
+        self.urls = urls
+        self.doubted: list[str] = []
+
+    def find(self, service: str, avoid: Collection[str] = ()) -> str:
+        return next((url for url in self.urls if url not in avoid), self.urls[0])
+
+    def doubt(self, service: str) -> None:
+        self.doubted.append(service)
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    return []
+
+
+def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
+    """With a circuit that nothing opens: those that open are tested in test_client_circuit.py."""
+    patient = Breaker("peer-products", replace(POLICY, failures=10**6), MemoryStore())
+    return ServiceClient("products", registry, patient, sleep=waits.append, **how)
+
+
+@pytest.fixture
+def client(cloud: None, peer: Peer, waits: list[float]) -> ServiceClient:
+    """Its jitter is always the longest, and it waits for nothing."""
+    return client_of(At(peer.url), waits, uniform=lambda _, longest: longest)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from collections import Counter
 from typing import Any
 
@@ -14,6 +16,11 @@ class CloudMap:
         self.calls: list[dict[str, Any]] = []
         self.instances: list[dict[str, str]] = [{"url": "https://one/", "weight": "1"}]
         self.error: Exception | None = None
+        self.settings: dict[str, Any] = {}
+
+    def made_by(self, service: str, **settings: Any) -> CloudMap:
+        self.settings = {"service": service} | settings
+        return self
 
     def discover_instances(self, **call: Any) -> dict[str, Any]:
         self.calls.append(call)
@@ -33,7 +40,7 @@ class Clock:
 @pytest.fixture
 def cloud_map(monkeypatch: pytest.MonkeyPatch) -> CloudMap:
     found = CloudMap()
-    monkeypatch.setattr(aws, "client", lambda _: found)
+    monkeypatch.setattr(aws, "client", found.made_by)
     return found
 
 
@@ -129,3 +136,48 @@ def test_where_nobody_is_registered_it_is_transient_and_asked_again_at_once(
         registry.find("products")
     cloud_map.instances = [{"url": "https://back"}]
     assert registry.find("products") == "https://back"
+
+
+def test_cloud_map_is_asked_once_and_briefly(registry: Registry, cloud_map: CloudMap) -> None:
+    registry.find("products")
+    assert cloud_map.settings == {"service": "servicediscovery", "attempts": 1, "patience": 1.0}
+
+
+def test_an_instance_that_was_tried_is_avoided_where_there_is_another(registry: Registry, cloud_map: CloudMap) -> None:
+    cloud_map.instances = [{"url": "https://one", "weight": "100"}, {"url": "https://two"}]
+    assert {registry.find("products", avoid={"https://one"}) for _ in range(50)} == {"https://two"}
+    assert registry.find("products", avoid={"https://one", "https://two"}) in {"https://one", "https://two"}
+
+
+def test_an_address_in_doubt_is_asked_for_again(registry: Registry, cloud_map: CloudMap) -> None:
+    registry.find("products")
+    cloud_map.instances = [{"url": "https://moved"}]
+    registry.doubt("products")
+    registry.doubt("unknown")
+    assert registry.find("products") == "https://moved"
+
+
+def test_an_address_in_doubt_serves_still_where_cloud_map_is_away(registry: Registry, cloud_map: CloudMap) -> None:
+    registry.find("products")
+    cloud_map.error = AWAY[1]
+    registry.doubt("products")
+    assert registry.find("products") == "https://one"
+
+
+def test_an_answer_from_before_a_freeze_or_from_the_future_is_not_fresh(
+    registry: Registry, cloud_map: CloudMap, clock: Clock
+) -> None:
+    registry.find("products")
+    clock.now += 3600
+    registry.find("products")
+    clock.now -= 7200
+    registry.find("products")
+    assert len(cloud_map.calls) == 3
+
+
+def test_that_no_instance_is_healthy_is_said(
+    registry: Registry, cloud_map: CloudMap, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud_map.instances = [{"url": "https://sick", "health": "UNHEALTHY"}]
+    registry.find("products")
+    assert "no instance is healthy, using all" in caplog.text

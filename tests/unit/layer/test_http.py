@@ -427,12 +427,14 @@ def test_the_invocations_deadline_bounds_the_work() -> None:
 
 
 def test_health_is_answered_to_anyone() -> None:
-    assert call("GET", "/health", role=None)[:2] == (200, {"service": "things", "status": "ok"})
+    assert call("GET", "/health", role=None)[:2] == (200, {"service": "things", "status": "ok", "checks": {}})
 
 
-def test_a_failing_health_check_is_a_503() -> None:
-    def away() -> None:
-        raise TransientError("the table does not answer")
-
-    sick = App("sick", health=away)
-    assert sick.handler({"httpMethod": "GET", "path": "/health"}, None)["statusCode"] == 503
+def test_a_service_is_as_well_as_what_it_needs() -> None:
+    sick = App("sick", health=lambda: {"table": "ok", "queue": "AccessDenied"})
+    answer = sick.handler({"httpMethod": "GET", "path": "/health"}, None)
+    checks = {"table": "ok", "queue": "AccessDenied"}
+    assert (answer["statusCode"], json.loads(answer["body"])) == (
+        503,
+        {"service": "sick", "status": "failing", "checks": checks},
+    )

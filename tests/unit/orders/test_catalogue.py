@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mercato.client import ServiceClient
+import pytest
+
+from mercato.client import PeerUnavailable, ServiceClient
 from mercato.money import Money
 from orders.catalogue import Catalogue
 from orders.domain import Listing
@@ -37,3 +39,13 @@ def test_a_lookup_is_one_call_that_may_be_repeated() -> None:
 def test_a_discontinued_product_is_known_and_not_for_sale() -> None:
     found = Catalogue(cast(ServiceClient, Products(product("discontinued")))).find(["mug"])
     assert found["mug"].for_sale is False
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"products": [{"product_id": "mug"}]}, "nonsense"])
+def test_prices_that_cannot_be_read_are_no_prices(answer: object) -> None:
+    class Garbled:
+        def post(self, path: str, body: object, *, safe: bool = False) -> object:
+            return answer
+
+    with pytest.raises(PeerUnavailable, match="the look-up of products"):
+        Catalogue(cast(ServiceClient, Garbled())).find(["mug"])

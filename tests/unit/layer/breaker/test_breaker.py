@@ -183,7 +183,7 @@ def test_a_bad_result_and_a_slow_call_are_failures_too() -> None:
 def test_retry_after_of_the_dependency_prolongs_the_opening_and_never_beyond_the_most() -> None:
     def limited(seconds: float) -> str:
         error = TransientError("429")
-        error.retry_after = seconds  # type: ignore[attr-defined]
+        error.retry_after = seconds
         raise error
 
     for asked, waited in ((90.0, 90), (5.0, 30), (9999.0, 300)):

@@ -1,0 +1,130 @@
+"""One signed HTTP request to a function URL. It is over within its time, whatever the other side does."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from mercato import aws
+
+MAX_ANSWER = 6 * 1024 * 1024  # Lambda gives no larger one
+_CONNECT = 1.0
+
+_ends_at: ContextVar[float] = ContextVar("mercato_wire_ends_at")
+
+
+class NoAnswer(Exception):
+    """No whole answer came: refused, closed, late, too large, or not HTTP."""
+
+
+class NotSent(NoAnswer):
+    """There was no connection, so that the other side cannot have seen the request."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`headers` by lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def _bound(waiting: socket.socket) -> None:
+    """A socket's timeout starts anew at every byte; what is left of the request's time does not."""
+    ends_at = _ends_at.get(None)
+    if ends_at is not None:
+        left = ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time of the request is over")
+        waiting.settimeout(left)
+
+
+class _PlainSocket(socket.socket):
+    def recv_into(self, *buffer: Any, **how: Any) -> int:
+        _bound(self)
+        return super().recv_into(*buffer, **how)
+
+
+class _TlsSocket(ssl.SSLSocket):
+    def recv_into(self, *buffer: Any, **how: Any) -> int:
+        _bound(self)
+        return super().recv_into(*buffer, **how)
+
+
+class _PlainConnection(urllib3.connection.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        made: Any = self.sock
+        self.sock = _PlainSocket(fileno=made.detach())
+        self.sock.settimeout(made.gettimeout())
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class Wire:
+    """Connections that are kept alive between requests, so many to each host. Safe to share between threads."""
+
+    def __init__(self, connections: int = 4) -> None:
+        self._connections = connections
+
+    @functools.cached_property
+    def _pools(self) -> urllib3.PoolManager:
+        context = ssl.create_default_context()
+        context.sslsocket_class = _TlsSocket
+        pools = urllib3.PoolManager(retries=False, maxsize=self._connections, ssl_context=context)
+        pools.pool_classes_by_scheme = {"http": _PlainPool, "https": urllib3.HTTPSConnectionPool}
+        return pools
+
+    def send(self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str], timeout: float) -> Answer:
+        """Raises NoAnswer. `timeout` is for all: connecting, sending, waiting, and the last byte of the answer."""
+        signed = _sign(method, url, body, headers)
+        limits = urllib3.Timeout(connect=min(_CONNECT, timeout), read=timeout)
+        token = _ends_at.set(time.monotonic() + timeout)
+        try:
+            answer = self._pools.request(
+                method, url, body=body, headers=signed, timeout=limits, preload_content=False, redirect=False
+            )
+            content = _read(answer)
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+            raise NotSent(str(error)) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise NoAnswer(str(error)) from error
+        finally:
+            _ends_at.reset(token)
+        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """An answer that does not say how long it is might be half of one: its end looks like a broken connection."""
+    measured = "Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
+    if not measured and answer.status not in (204, 304):
+        answer.close()
+        raise NoAnswer(f"the answer ({answer.status}) does not say how long it is")
+    content = answer.read(MAX_ANSWER + 1)
+    if len(content) > MAX_ANSWER:
+        answer.close()
+        raise NoAnswer(f"the answer is over {MAX_ANSWER} bytes")
+    answer.release_conn()
+    return content
+
+
+def _sign(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+    request = AWSRequest(method, url, data=body, headers=dict(headers))
+    credentials = aws.session().get_credentials()
+    if credentials is None:
+        raise NotSent("there are no AWS credentials to sign with; a function has those of its role")
+    SigV4Auth(credentials, "lambda", aws.session().region_name).add_auth(request)
+    return dict(request.headers)
