@@ -130,6 +130,11 @@ class Circuit(RuleBasedStateMachine):
             now = self.world.time.ms()
             self.store.change(NAME, force(NAME, self.state, status, now, {"at": str(now)}), now)
 
+    @precondition(lambda self: self.state.st == Status.OPEN)
+    @rule()
+    def close_by_hand(self) -> None:
+        self.force(Status.CLOSED)
+
     @invariant()
     def changes_are_lawful(self) -> None:
         for before, after in self.store.made[self.checked :]:
