@@ -86,6 +86,7 @@ class Peer:
     behaviours: list[Behaviour] = field(default_factory=lambda: [answer()])
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    has_closed: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -120,6 +121,7 @@ def running_peer() -> Iterator[Peer]:
                     peer.seen.append(request)
                     if not peer.next()(Connection(accepted, closing)):
                         accepted.shutdown(socket.SHUT_WR)
+                        peer.has_closed.set()
                         return
             except OSError:
                 return

@@ -69,7 +69,7 @@ BROKEN: list[tuple[str, Behaviour]] = [
     ("answers HTML", answer(200, "<html>")),
     ("answers half of JSON", answer(200, "{")),
     ("answers JSON twice", answer(200, "{}{}")),
-    ("answers no UTF-8", raw(OK + b"Content-Length: 4\r\n\r\n\xff\xfe\xfd\xfc")),
+    ("answers no UTF-8", raw(OK + b"Connection: close\r\nContent-Length: 4\r\n\r\n\xff\xfe\xfd\xfc")),
     ("answers JSON without a bottom", answer(200, "[" * 200_000)),
     ("answers an error page", answer(502, "<h1>Bad gateway</h1>")),
 ]
@@ -113,6 +113,7 @@ def test_a_burst_of_500_is_survived_for_as_long_as_the_budget_lasts(client: Serv
 def test_a_connection_that_the_peer_closed_while_idle_is_replaced_unseen(client: ServiceClient, peer: Peer) -> None:
     peer.behaviours = [raw(OK + b"Content-Length: 2\r\n\r\n{}"), answer()]
     client.post("/x", {})
+    assert peer.has_closed.wait(10)
     client.post("/x", {})
     assert (len(peer.seen), peer.connections) == (2, 2)
 
