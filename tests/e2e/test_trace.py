@@ -72,6 +72,7 @@ def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
     assert [node["what"] for node in nodes if node["kind"] == "step"] == [
         "ReserveInventory",
         "AuthorizePayment",
+        "KeepReservation",
         "ConfirmOrder",
         "CapturePayment",
     ]
