@@ -7,6 +7,8 @@ a bootstrap that starts awslambdaric, a function speaks the real Runtime API, an
 from __future__ import annotations
 
 import compileall
+import contextlib
+import fcntl
 import importlib.util
 import os
 import py_compile
@@ -15,7 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,24 @@ from infra.local.trouble import Trouble
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # What awslambdaric needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+
+
+def prepare(target: Path, env: Mapping[str, str], endpoint: str = "") -> Path:
+    """From the sources to the template of what the local cloud runs, in `target`."""
+    check_template(env)
+    with _one_at_a_time():
+        sam_build(env)
+        check_handlers()
+        return localize(target, endpoint)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two builds at once, such as of a shop and of its tests, would spoil the cache that they share."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sam_build(env: Mapping[str, str]) -> None:
@@ -90,7 +110,7 @@ def localize(target: Path, endpoint: str = "") -> Path:
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
     template_path = target / "template.yaml"
     template = yaml.safe_load(template_path.read_text())
-    bootstrap = _bootstrap(BUILD / "CommonLayer" / "python", _runtime(), endpoint)
+    bootstrap = _bootstrap(target / "CommonLayer" / "python", _runtime(), endpoint)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             _run_as_process(resource["Properties"], target, bootstrap)

@@ -100,7 +100,7 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float) -> None:
     except KeyboardInterrupt:
         console.print("\nclosing the shop …")
     except (Trouble, ShopError) as trouble:
-        console.print(f"[bold red]✘ {trouble}[/]")
+        console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(getattr(trouble, "remedy", "") or shop.cloud.tail(), markup=False)
         status = 1
     finally:
@@ -143,7 +143,7 @@ def deploy() -> None:
     """Build and deploy anew to the shop that is running, after a change of code or template."""
     from urllib.parse import urlparse
 
-    from infra.local import build, state
+    from infra.local import state
     from infra.local.trouble import Trouble
     from infra.local.up import LocalShop
 
@@ -152,14 +152,11 @@ def deploy() -> None:
     shop = LocalShop(console, urlparse(found.base_url).port or 3000, urlparse(found.endpoint).port or 4566)
     try:
         with console.status("building and deploying …"):
-            build.check_template(shop.cloud.environment)
-            build.sam_build(shop.cloud.environment)
-            build.check_handlers()
-            shop.deploy()
+            shop.deploy(shop.build())
             stack = shop.settle()
         state.save(stack.state(found.base_url, found.admin, found.customer))
     except Trouble as trouble:
-        console.print(f"[bold red]✘ {trouble}[/]")
+        console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)
         sys.exit(1)
     console.print("[green]✔[/] deployed")

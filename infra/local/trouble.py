@@ -7,6 +7,6 @@ class Trouble(Exception):
     """The shop cannot start or go on. `what` says what failed, `remedy` what to do."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
+        super().__init__(f"{what}\n{remedy}".strip())
         self.what = what
         self.remedy = remedy

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 from rich.console import Console
@@ -54,11 +55,9 @@ class LocalShop:
             if self.proxy:
                 self.proxy.start()
         with self._step("checking the template, building the functions and their layer"):
-            build.check_template(self.cloud.environment)
-            build.sam_build(self.cloud.environment)
-            build.check_handlers()
+            template = self.build()
         with self._step("deploying the template"):
-            self.deploy()
+            self.deploy(template)
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
         self._front = Front(self.port, stack.api_url, lambda served: self.on_request(served))
@@ -71,8 +70,11 @@ class LocalShop:
             self.proxy.inject(self.faults)
         return found
 
-    def deploy(self) -> None:
-        template = build.localize(HOME / f"deploy-{self.cloud_port}", self.proxy.endpoint if self.proxy else "")
+    def build(self) -> Path:
+        endpoint = self.proxy.endpoint if self.proxy else ""
+        return build.prepare(HOME / f"deploy-{self.cloud_port}", self.cloud.environment, endpoint)
+
+    def deploy(self, template: Path) -> None:
         build.sam_deploy(template, self.cloud, STACK)
 
     def settle(self) -> Stack:
