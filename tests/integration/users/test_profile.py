@@ -108,4 +108,6 @@ def test_nobody_unknown_is_made_an_admin(service: "Service", ada: str) -> None:
 
 
 def test_the_service_tells_its_health(service: "Service") -> None:
-    assert service.call_as_peer("GET", "/health").body == {"service": "users", "status": "ok"}
+    health = {"service": "users", "status": "ok", "checks": {"table": "ok"}}
+
+    assert service.call_as_peer("GET", "/health").body == health

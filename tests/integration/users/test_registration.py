@@ -14,7 +14,13 @@ def test_a_new_account_is_shown_without_its_password(service: "Service") -> None
 
     user_id = answer.body["user_id"]
     assert answer.status == 201
-    assert answer.body == {"user_id": user_id, "email": "ada@example.com", "name": "Ada Lovelace", "role": "customer"}
+    assert answer.body == {
+        "user_id": user_id,
+        "email": "ada@example.com",
+        "name": "Ada Lovelace",
+        "role": "customer",
+        "email_verified": False,
+    }
     assert answer.headers["Location"] == f"/api/users/{user_id}"
 
 
