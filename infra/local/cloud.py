@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -46,6 +47,8 @@ class Cloud:
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_EC2_METADATA_DISABLED": "true",
             "SAM_CLI_TELEMETRY": "0",
+            # `sam build` takes the python that it finds first: the project's, also where nobody has activated it.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         }
 
     def client(self, service: str) -> Any:

@@ -57,7 +57,7 @@ def kill_leftover(pid_file: Path, marker: str) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     pid_file.unlink()
-    found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
+    found = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
     if marker not in found.stdout:
         return False
     with contextlib.suppress(ProcessLookupError):

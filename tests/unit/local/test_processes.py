@@ -19,10 +19,14 @@ SLEEPER = "import time; time.sleep(600)  # a-marker-of-ours"
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", f"print('up', flush=True); {SLEEPER}"], start_new_session=True, stdout=subprocess.PIPE
+    ) as process:
+        # Only once it speaks is its command line surely its own: between fork and exec it is still ours, or empty.
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
 
 
 def test_what_an_earlier_run_left_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 
-from infra.local.shop import Session, poll
+from infra.local.demo.stage import Stage
+from infra.local.shop import Session, Shop, poll
 from infra.local.state import State
 
 MERCATO = Path(sys.executable).parent / "mercato"
@@ -42,10 +43,10 @@ def is_told(story: list[dict[str, Any]]) -> bool:
 
 
 def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
-    shop_state: State, customer: Session
+    shop_state: State, shop: Shop, admin: Session, customer: Session
 ) -> None:
     request_id = f"e2e-{uuid.uuid4()}"
-    product = customer.get("/products", q="lamp")["items"][0]
+    lantern = Stage(shop, admin, shop_state.endpoint, patience=60).new_product("Storm lantern", pence=1250, stock=1)
     answer = httpx.post(
         f"{shop_state.base_url}/api/orders",
         headers={
@@ -55,7 +56,7 @@ def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
             "Traceparent": f"00-{TRACE}-{PARENT}-01",
         },
         json={
-            "lines": [{"product_id": product["product_id"], "quantity": 1, "unit_price": product["price"]}],
+            "lines": [{"product_id": lantern.product_id, "quantity": 1, "unit_price": lantern.price}],
             "payment_token": "tok_ok",
             "shipping_address": {"name": "C", "line1": "1 Quay", "city": "Leith", "postcode": "EH6", "country": "GB"},
         },
