@@ -25,6 +25,8 @@ UNNAMEABLE = {
     "servicediscovery:ListNamespaces",
     "sqs:ListQueues",
     "dynamodb:ListStreams",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 }
 
 
@@ -58,6 +60,40 @@ def test_a_star_resource_stands_only_where_aws_names_none(path: str) -> None:
     for statement in statements(load_template(path)):
         if "*" in as_list(statement.get("Resource", [])):
             assert set(as_list(statement["Action"])) <= UNNAMEABLE
+
+
+def granted_to_functions() -> set[str]:
+    policies = [function["Properties"].get("Policies", []) for function in FUNCTIONS.values()]
+    policies += [load_template("infra/outbox.yaml"), load_template("infra/subscription.yaml")]
+    return {
+        action
+        for statement in statements(policies)
+        if statement.get("Principal") is None
+        for action in as_list(statement["Action"])
+    }
+
+
+def test_the_boundary_lets_through_what_the_functions_are_granted_and_nothing_else() -> None:
+    boundary = load_template("template.yaml")["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]
+    allowed = [action for statement in boundary["Statement"] for action in as_list(statement["Action"])]
+    by_lambda_itself = {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+    assert len(allowed) == len(set(allowed))
+    assert set(allowed) == granted_to_functions() | by_lambda_itself
+
+
+def test_every_function_has_a_log_group_that_forgets() -> None:
+    kept = {
+        found["Properties"]["LogGroupName"]["Fn::Sub"]: found["Properties"]["RetentionInDays"]
+        for found in resources_of_type("AWS::Logs::LogGroup").values()
+    }
+
+    assert kept == {f"/aws/lambda/${{{name}}}": {"Ref": "LogRetentionDays"} for name in FUNCTIONS}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
