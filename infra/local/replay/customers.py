@@ -60,7 +60,7 @@ def join_all(
 
     def join(customer: str) -> Session:
         name = f"Customer {customer}" if customer else "Walk-in customer"
-        return shop.join(email_of(customer, plan.run), f"replay {plan.run} {customer or WALK_IN}", name)
+        return shop.join(email_of(customer, plan.run), f"balanced books {plan.run} {customer or WALK_IN}", name)
 
     customers = plan.customers
     return dict(zip(customers, each(join, customers, concurrency, done), strict=True))
