@@ -144,8 +144,8 @@ class Shop:
         price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
         lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
         address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-        facts = orders_domain.place(order_id, CUSTOMER, lines, address, token, "print")
-        self.orders.append(order_id, None, facts, utc_now())
+        facts = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
+        self.orders.place(order_id, facts, address, utc_now())
         return order_id
 
     def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:

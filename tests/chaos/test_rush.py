@@ -58,10 +58,10 @@ class Buyer:
             for product in self.products
         )
         address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-        facts = orders_domain.place(self.order_id, CUSTOMER, lines, address, "tok_ok", "print")
+        facts = orders_domain.place(self.order_id, CUSTOMER, lines, "tok_ok", "print")
         total = orders_domain.total_of(lines).model_dump()
         began = time.perf_counter()
-        self.shop.orders.append(self.order_id, None, facts, utc_now())
+        self.shop.orders.place(self.order_id, facts, address, utc_now())
         wanted = [{"product_id": product, "quantity": 1} for product in self.products]
         asked = {"customer_id": CUSTOMER, "amount": total, "payment_token": "tok_ok"}
         try:

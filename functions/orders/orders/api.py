@@ -37,10 +37,10 @@ def catalogue() -> Catalogue:
 
 @app.post("/api/orders", role=CUSTOMER)
 def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
-    placed = usecases.place_order(
-        order.as_placement(), caller.user_id, key, prices=catalogue(), orders=orders(), now=utc_now()
-    )
-    answer = Accepted(OrderView.of(placed.order), location=f"/api/orders/{placed.order.id}")
+    placement = order.as_placement()
+    placed = usecases.place_order(placement, caller.user_id, key, prices=catalogue(), orders=orders(), now=utc_now())
+    address = orders().find_address(placed.order.id) if placed.replayed else placement.shipping_address
+    answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
     if placed.replayed:
         answer.headers["Idempotent-Replayed"] = "true"
     return answer
@@ -56,13 +56,14 @@ def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
 
 @app.get("/api/orders/{order_id}", role=CUSTOMER)
 def get_order(order_id: str, caller: Caller) -> OrderView:
-    return OrderView.of(usecases.find_order(order_id, orders=orders(), customer_id=_whose(caller)))
+    order = usecases.find_order(order_id, orders=orders(), customer_id=_whose(caller))
+    return OrderView.of(order, orders().find_address(order_id))
 
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER)
 def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
     order, history = usecases.find_history(order_id, query.as_of, orders=orders(), customer_id=_whose(caller))
-    return HistoryView.of(order, history, query.as_of)
+    return HistoryView.of(order, orders().find_address(order_id), history, query.as_of)
 
 
 def _whose(caller: Caller) -> str | None:

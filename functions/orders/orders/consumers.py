@@ -68,9 +68,18 @@ class ShipmentDelivered(Reads):
     shipment_id: str
 
 
+class UserClosed(Reads):
+    user_id: str
+
+
+@consumer.on("user.closed")
+def forget_customer(_: Event, closed: UserClosed) -> None:
+    usecases.forget_customer(closed.user_id, orders=orders(), now=utc_now())
+
+
 @consumer.on("order.created")
 def start_saga(_: Event, created: OrderCreated) -> None:
-    usecases.start_workflow(created.order_id, orders=orders(), workflows=saga())
+    usecases.start_workflow(created.order_id, orders=orders(), workflows=saga(), now=utc_now())
 
 
 @consumer.on("payment.completed")

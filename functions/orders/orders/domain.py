@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, TransientError
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
+    CustomerLeft,
     Fact,
+    OrderAnonymised,
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
@@ -18,8 +20,9 @@ from orders.facts import (
     OrderShipped,
     PaymentRecorded,
 )
-from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status
+from orders.order import Line, Order, PaymentStatus, Shipment, Status
 
+_UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.SHIPPED, Status.NEEDS_ATTENTION)
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
 _NAME_LENGTH = 120  # of a product's name as an order keeps it: 500 lines must fit into one event
@@ -134,16 +137,13 @@ def total_of(lines: Iterable[Line]) -> Money:
     return Money(amount=amount, currency=currencies[0])
 
 
-def place(
-    order_id: str, customer_id: str, lines: tuple[Line, ...], address: Address, payment_token: str, fingerprint: str
-) -> list[Fact]:
+def place(order_id: str, customer_id: str, lines: tuple[Line, ...], payment_token: str, fingerprint: str) -> list[Fact]:
     return [
         OrderPlaced(
             order_id=order_id,
             customer_id=customer_id,
             lines=lines,
             total=total_of(lines),
-            shipping_address=address,
             payment_token=payment_token,
             fingerprint=fingerprint,
         )
@@ -164,7 +164,7 @@ def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
         return []
     if order.status in (Status.SHIPPED, Status.DELIVERED):
         raise OrderNotCancellable(f"The order is {order.status}.")
-    return [OrderCancelled(reason=reason, detail=detail)]
+    return [OrderCancelled(reason=reason, detail=detail), *_last_of(order)]
 
 
 def mark_needs_attention(order: Order, step: str, reason: str) -> list[Fact]:
@@ -200,4 +200,18 @@ def deliver(order: Order, shipment_id: str) -> list[Fact]:
         return []
     if order.status is not Status.SHIPPED:
         raise NotYetShipped(f"order {order.id} is {order.status}")
-    return [OrderDelivered(shipment_id=shipment_id)]
+    return [OrderDelivered(shipment_id=shipment_id), *_last_of(order)]
+
+
+def forget_customer(order: Order) -> list[Fact]:
+    """The account is closed. A parcel that is still to come needs its address until it has come."""
+    if order.is_anonymous:
+        return []
+    if order.status not in _UNFINISHED:
+        return [OrderAnonymised()]
+    return [] if order.customer_left else [CustomerLeft()]
+
+
+def _last_of(order: Order) -> list[Fact]:
+    """What goes along with the fact that finishes an order."""
+    return [OrderAnonymised()] if order.customer_left else []

@@ -145,6 +145,16 @@ class OrderRefunded(EventModel):
     amount: Money
 
 
+class OrderAnonymised(EventModel):
+    """The order is finished and its customer's account closed: whoever keeps its address erases it."""
+
+    TYPE: ClassVar[str] = "order.anonymised"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO
+
+    order_id: str
+    customer_id: str
+
+
 class OrderNeedsAttention(EventModel):
     """The order could not be undone by itself; an operator must look."""
 
@@ -165,6 +175,7 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     OrderDelivered,
     OrderRefunded,
     OrderNeedsAttention,
+    OrderAnonymised,
 )
 
 
@@ -176,42 +187,48 @@ def _address(address: Address) -> ShippingAddress:
     return ShippingAddress(**address.model_dump())
 
 
-def _created(order: Order, _: facts.OrderPlaced) -> EventModel:
+def _created(order: Order, _: facts.OrderPlaced, __: Address | None) -> EventModel:
     return OrderCreated(order_id=order.id, customer_id=order.customer_id, total=order.total, lines=_lines(order.lines))
 
 
-def _confirmed(order: Order, _: facts.OrderConfirmed) -> EventModel:
+def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -> EventModel:
+    if address is None:
+        raise LookupError(f"order {order.id} has no address, and none is erased before an order is finished")
     return OrderConfirmed(
         order_id=order.id,
         customer_id=order.customer_id,
         total=order.total,
         lines=_lines(order.lines),
-        shipping_address=_address(order.shipping_address),
+        shipping_address=_address(address),
     )
 
 
-def _cancelled(order: Order, fact: facts.OrderCancelled) -> EventModel:
+def _cancelled(order: Order, fact: facts.OrderCancelled, _: Address | None) -> EventModel:
     return OrderCancelled(order_id=order.id, customer_id=order.customer_id, total=order.total, **fact.model_dump())
 
 
-def _shipped(order: Order, fact: facts.OrderShipped) -> EventModel:
+def _shipped(order: Order, fact: facts.OrderShipped, _: Address | None) -> EventModel:
     lines = [ShippedLine(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
     return OrderShipped(order_id=order.id, customer_id=order.customer_id, lines=lines, **fact.model_dump())
 
 
-def _delivered(order: Order, fact: facts.OrderDelivered) -> EventModel:
+def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> EventModel:
     return OrderDelivered(order_id=order.id, customer_id=order.customer_id, shipment_id=fact.shipment_id)
 
 
-def _refunded(order: Order, fact: facts.OrderRefunded) -> EventModel:
+def _refunded(order: Order, fact: facts.OrderRefunded, _: Address | None) -> EventModel:
     return OrderRefunded(order_id=order.id, customer_id=order.customer_id, amount=fact.amount)
 
 
-def _needs_attention(order: Order, fact: facts.OrderNeedsAttention) -> EventModel:
+def _needs_attention(order: Order, fact: facts.OrderNeedsAttention, _: Address | None) -> EventModel:
     return OrderNeedsAttention(order_id=order.id, customer_id=order.customer_id, **fact.model_dump())
 
 
-_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any], EventModel]] = {
+def _anonymised(order: Order, _: facts.OrderAnonymised, __: Address | None) -> EventModel:
+    return OrderAnonymised(order_id=order.id, customer_id=order.customer_id)
+
+
+_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventModel]] = {
     facts.OrderPlaced: _created,
     facts.OrderConfirmed: _confirmed,
     facts.OrderCancelled: _cancelled,
@@ -219,10 +236,13 @@ _ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any], EventModel]] = {
     facts.OrderDelivered: _delivered,
     facts.OrderRefunded: _refunded,
     facts.OrderNeedsAttention: _needs_attention,
+    facts.OrderAnonymised: _anonymised,
 }
 
 
-def announcement(order: Order, fact: facts.Fact) -> EventModel | None:
-    """What the world hears of a fact, given the order after it; None for a fact of our own."""
+def announcement(order: Order, fact: facts.Fact, address: Address | None = None) -> EventModel | None:
+    """What the world hears of a fact, given the order after it; None for a fact of our own. A confirmation tells
+    the address, which is in no fact.
+    """
     announce = _ANNOUNCED.get(type(fact))
-    return announce(order, fact) if announce else None
+    return announce(order, fact, address) if announce else None

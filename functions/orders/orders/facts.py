@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from mercato.money import Money
-from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status, Step
+from orders.order import Line, Order, PaymentStatus, Shipment, Status, Step
 
 
 class Fact(BaseModel):
@@ -34,7 +34,6 @@ class OrderPlaced(Fact):
     customer_id: str
     lines: tuple[Line, ...]
     total: Money
-    shipping_address: Address
     payment_token: str
     fingerprint: str
 
@@ -75,13 +74,20 @@ class OrderRefunded(Fact):
     reason: str
 
 
+class CustomerLeft(Fact):
+    """The account is closed, while the order still needs its address."""
+
+
+class OrderAnonymised(Fact):
+    """The order is finished and its customer has left: the address goes with this fact."""
+
+
 def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
     return Order(
         id=fact.order_id,
         customer_id=fact.customer_id,
         lines=fact.lines,
         total=fact.total,
-        shipping_address=fact.shipping_address,
         payment_token=fact.payment_token,
         fingerprint=fact.fingerprint,
         placed_at=at,
@@ -149,6 +155,14 @@ def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
     )
 
 
+def _customer_left(order: Order, _: CustomerLeft, at: datetime) -> Order:
+    return replace(order, customer_left=True)
+
+
+def _anonymised(order: Order, _: OrderAnonymised, at: datetime) -> Order:
+    return replace(order, customer_left=True, is_anonymous=True)
+
+
 _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     OrderPlaced: _placed,
     OrderConfirmed: _confirmed,
@@ -158,6 +172,8 @@ _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     OrderCancelled: _cancelled,
     OrderNeedsAttention: _needs_attention,
     OrderRefunded: _refunded,
+    CustomerLeft: _customer_left,
+    OrderAnonymised: _anonymised,
 }
 _BY_NAME = {fact.__name__: fact for fact in _APPLY}
 

@@ -72,13 +72,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it stands after `version` facts. `fingerprint` tells whether a repeated request is the same one."""
+    """An order as it stands after `version` facts. `fingerprint` tells whether a repeated request is the same one.
+
+    It holds no personal data, so that neither facts nor anything made of them need be rewritten when its customer's
+    account is closed: the address is beside the stream.
+    """
 
     id: str
     customer_id: str
     lines: tuple[Line, ...]
     total: Money
-    shipping_address: Address
     payment_token: str
     fingerprint: str
     placed_at: datetime
@@ -92,5 +95,7 @@ class Order:
     detail: str | None = None
     shipment: Shipment | None = None
     stuck_at: str | None = None
+    customer_left: bool = False
+    is_anonymous: bool = False  # what was kept of its customer's person is erased
     refund_ids: frozenset[str] = frozenset()
     timeline: tuple[Step, ...] = ()

@@ -3,18 +3,20 @@
 Facts and head: mercato.eventstore, entity `order`; a fact that the world hears carries the outbox's `event` itself.
 Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
 gsi1sk=<placed at>#<id>.
+Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
+Closed account: pk=CUSTOMER#<customer>, sk=LEFT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mercato import dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
+from mercato.dynamo import Table, Write
 from mercato.events import MAX_BYTES
 from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
 from mercato.ids import new_id
@@ -24,8 +26,8 @@ from mercato.outbox import EventTooLarge, encode
 from mercato.paging import decode_cursor, encode_cursor
 from orders.domain import OrderTooLarge
 from orders.events import announcement
-from orders.facts import Fact, Recorded, apply, read_fact
-from orders.order import Order, PaymentStatus, Status
+from orders.facts import Fact, OrderAnonymised, OrderConfirmed, Recorded, apply, read_fact
+from orders.order import Address, Order, PaymentStatus, Status
 
 _SERVICE = "orders"
 _SCHEMA = 1
@@ -64,18 +66,51 @@ class OrderStore:
     def history(self, order_id: str) -> list[Recorded]:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
 
-    def append(self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime) -> Order:
+    def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
+        """A new order, and its address beside it. Raises ConcurrencyError where there is one."""
+        kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
+        return self._append(order_id, None, facts, now, [kept])
+
+    def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order:
         """The order after these facts. Raises ConcurrencyError where `before` is not the last state any more."""
+        erased = self._erase_address(order_id) if any(isinstance(fact, OrderAnonymised) for fact in facts) else []
+        return self._append(order_id, before, facts, now, erased)
+
+    def find_address(self, order_id: str) -> Address | None:
+        """None where there is no such order, and where its customer has left."""
+        item = self._table.get(_pk(order_id), "ADDRESS")
+        return Address.model_validate(item) if item else None
+
+    def note_departure(self, customer_id: str, now: datetime) -> None:
+        noted = "SET left_at = if_not_exists(left_at, :now)"
+        self._table.write(dynamo.update(f"CUSTOMER#{customer_id}", "LEFT", noted, values={":now": rfc3339(now)}))
+
+    def has_left(self, customer_id: str) -> bool:
+        return self._table.get(f"CUSTOMER#{customer_id}", "LEFT") is not None
+
+    def ids_of(self, customer_id: str) -> Iterator[str]:
+        for item in self._table.query_all(f"CUSTOMER#{customer_id}", index="gsi1"):
+            yield item["order_id"]
+
+    def _erase_address(self, order_id: str) -> list[Write]:
+        """The address itself, and the announcement that told shipping of it: the relay has long published that."""
+        told = [stored.version for stored in self._streams.read(order_id) if stored.type == OrderConfirmed.__name__]
+        return [dynamo.delete(_pk(order_id), "ADDRESS"), *(self._streams.silence(order_id, one) for one in told)]
+
+    def _append(
+        self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime, alongside: list[Write]
+    ) -> Order:
         order, events = before, []
         now = max(now, before.updated_at) if before else now  # no two clocks agree; the story must not run backwards
         for fact in facts:
             order = apply(order, fact, now)
-            events.append(_new_event(order, fact, now))
+            address = self.find_address(order_id) if isinstance(fact, OrderConfirmed) else None
+            events.append(_new_event(order, fact, address, now))
         if order is None:
             raise ValueError("an order begins with a fact")
         expected = before.version if before else 0
         try:
-            self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order))])
+            self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order)), *alongside])
         except AppendTooLarge as error:
             raise OrderTooLarge(f"This order is too large: {error}") from None
         return order
@@ -102,9 +137,13 @@ class OrderStore:
         return [_summary(one) for one in found], encode_cursor(start)
 
 
-def _new_event(order: Order, fact: Fact, now: datetime) -> NewEvent:
+def _pk(order_id: str) -> str:
+    return f"order#{order_id}"
+
+
+def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime) -> NewEvent:
     event_id = new_id(now)
-    public = announcement(order, fact)
+    public = announcement(order, fact, address)
     try:
         text = public and encode(
             public, service=_SERVICE, subject=order.id, event_id=event_id, sequence=order.version, now=now
@@ -123,7 +162,7 @@ def _recorded(stored: StoredEvent) -> Recorded:
 def _summary_item(order: Order) -> Item:
     placed_at = rfc3339(order.placed_at)
     return {
-        "pk": f"order#{order.id}",
+        "pk": _pk(order.id),
         "sk": "SUMMARY",
         "gsi1pk": f"CUSTOMER#{order.customer_id}",
         "gsi1sk": f"{placed_at}#{order.id}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -23,7 +23,15 @@ class Orders(Protocol):
 
     def history(self, order_id: str) -> list[Recorded]: ...
 
-    def append(self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime) -> Order: ...
+    def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order: ...
+
+    def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order: ...
+
+    def note_departure(self, customer_id: str, now: datetime) -> None: ...
+
+    def has_left(self, customer_id: str) -> bool: ...
+
+    def ids_of(self, customer_id: str) -> Iterable[str]: ...
 
 
 class Prices(Protocol):
@@ -63,11 +71,9 @@ def place_order(
         return earlier
     wanted = domain.merge(placement.wanted)
     lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
-    facts = domain.place(
-        order_id, customer_id, lines, placement.shipping_address, placement.payment_token, placement.fingerprint
-    )
+    facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint)
     try:
-        return Placed(orders.append(order_id, None, facts, now), replayed=False)
+        return Placed(orders.place(order_id, facts, placement.shipping_address, now), replayed=False)
     except ConcurrencyError:
         other = _placed_before(order_id, placement, orders)
         if other is None:
@@ -108,11 +114,23 @@ def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders
     raise AssertionError("unreachable")
 
 
-def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows) -> None:
-    """Once an order: one that is not pending has had its workflow, however late the event comes again."""
+def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: datetime) -> None:
+    """Once an order: one that is not pending has had its workflow, however late the event comes again.
+
+    The account may have been closed as the order was placed, or before, by an access token that was still good.
+    """
     order = find_order(order_id, orders=orders, customer_id=None)
     if order.status is Status.PENDING:
         workflows.start(order)
+    if orders.has_left(order.customer_id):
+        change_order(order_id, domain.forget_customer, orders=orders, now=now)
+
+
+def forget_customer(customer_id: str, *, orders: Orders, now: datetime) -> None:
+    """The account is closed. The note comes first: an order that the list does not show yet finds it."""
+    orders.note_departure(customer_id, now)
+    for order_id in orders.ids_of(customer_id):
+        change_order(order_id, domain.forget_customer, orders=orders, now=now)
 
 
 def find_history(

@@ -93,7 +93,7 @@ class OrderView(View):
     detail: str | None
     lines: list[LineView]
     total: Money
-    shipping_address: AddressView
+    shipping_address: AddressView | None  # None once its customer's account is closed
     shipment: Shipment | None
     placed_at: str
     updated_at: str
@@ -101,7 +101,7 @@ class OrderView(View):
     timeline: list[StepView]
 
     @classmethod
-    def of(cls, order: Order) -> OrderView:
+    def of(cls, order: Order, address: Address | None) -> OrderView:
         return cls(
             order_id=order.id,
             customer_id=order.customer_id,
@@ -111,7 +111,7 @@ class OrderView(View):
             detail=order.detail,
             lines=[LineView(**line.model_dump()) for line in order.lines],
             total=order.total,
-            shipping_address=AddressView(**order.shipping_address.model_dump()),
+            shipping_address=AddressView(**address.model_dump()) if address else None,
             shipment=order.shipment,
             placed_at=rfc3339(order.placed_at),
             updated_at=rfc3339(order.updated_at),
@@ -170,14 +170,14 @@ class HistoryView(View):
     as_of: str | None
 
     @classmethod
-    def of(cls, order: Order, history: list[Recorded], as_of: datetime | None) -> HistoryView:
+    def of(cls, order: Order, address: Address | None, history: list[Recorded], as_of: datetime | None) -> HistoryView:
         return cls(
-            order=OrderView.of(order),
+            order=OrderView.of(order, address),
             facts=[FactView.of(recorded) for recorded in history],
             as_of=rfc3339(as_of) if as_of else None,
         )
 
 
 def _shown(fact: Fact) -> dict[str, Any]:
-    """The token stays with us, and the order beside the facts has the lines and the address already."""
-    return fact.model_dump(mode="json", exclude={"payment_token", "fingerprint", "lines", "shipping_address"})
+    """The token stays with us, and the order beside the facts has the lines already."""
+    return fact.model_dump(mode="json", exclude={"payment_token", "fingerprint", "lines"})

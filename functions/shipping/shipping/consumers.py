@@ -74,6 +74,11 @@ class OrderCancelled(Reads):
     customer_id: str
 
 
+class OrderAnonymised(Reads):
+    order_id: str
+    customer_id: str
+
+
 @consumer.on("order.confirmed")
 def create_shipment(_: Event, data: OrderConfirmed) -> None:
     now = utc_now()
@@ -95,6 +100,11 @@ def cancel_shipment(_: Event, data: OrderCancelled) -> None:
     shipment = usecases.cancel_order(data.order_id, data.customer_id, shipments=store(), now=utc_now())
     if shipment.status is not Status.CANCELLED:
         log.warning("cancelled too late", extra={"shipment_id": shipment.shipment_id, "status": shipment.status})
+
+
+@consumer.on("order.anonymised")
+def anonymise_shipment(_: Event, data: OrderAnonymised) -> None:
+    usecases.anonymise_shipment(data.order_id, data.customer_id, shipments=store(), now=utc_now())
 
 
 handler = consumer.handler

@@ -67,7 +67,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Shipment:
-    """`address` is None until order.confirmed has come; `handed` says that the carrier has been told."""
+    """`address` is None until order.confirmed has come, and once it is erased; `handed` says that the carrier has been
+    told.
+    """
 
     shipment_id: str
     order_id: str
@@ -75,6 +77,7 @@ class Shipment:
     status: Status = Status.PENDING
     paid: bool = False
     handed: bool = False
+    is_anonymous: bool = False
     lines: tuple[Line, ...] = ()
     address: Address | None = None
     carrier: str | None = None
@@ -84,7 +87,7 @@ class Shipment:
 
     @property
     def is_confirmed(self) -> bool:
-        return self.address is not None
+        return self.address is not None or self.is_anonymous
 
     @property
     def awaits_carrier(self) -> bool:
@@ -122,6 +125,11 @@ def cancel(shipment: Shipment, now: datetime) -> Shipment:
     return _move(shipment, Status.CANCELLED, now)
 
 
+def anonymise(shipment: Shipment) -> Shipment:
+    """The order is finished and its customer's account closed."""
+    return shipment if shipment.is_anonymous else replace(shipment, address=None, is_anonymous=True)
+
+
 def hand_over(shipment: Shipment) -> Shipment:
     """The carrier has been told."""
     return replace(shipment, handed=True) if shipment.awaits_carrier else shipment
@@ -155,7 +163,7 @@ def next_stop(status: Status) -> Status | None:
 
 
 def _book_if_complete(shipment: Shipment, now: datetime) -> Shipment:
-    if shipment.paid and shipment.is_confirmed:
+    if shipment.paid and shipment.address is not None:
         return _move(shipment, Status.BOOKED, now)
     return shipment
 

@@ -71,6 +71,7 @@ def _item(shipment: Shipment, version: int) -> Item:
         "status": shipment.status,
         "paid": shipment.paid,
         "handed": shipment.handed,
+        "is_anonymous": shipment.is_anonymous,
         # One text: it is read and written whole, and a native list costs four times the time.
         "lines": json.dumps([asdict(line) for line in shipment.lines], separators=(",", ":")),
         "address": asdict(shipment.address) if shipment.address else None,
@@ -89,6 +90,7 @@ def _shipment(item: Item) -> Shipment:
         status=Status(item["status"]),
         paid=item["paid"],
         handed=item["handed"],
+        is_anonymous=item.get("is_anonymous", False),
         lines=tuple(Line(**line) for line in json.loads(item["lines"])),
         address=Address(**item["address"]) if item["address"] else None,
         carrier=item["carrier"],

@@ -60,6 +60,11 @@ def cancel_order(order_id: str, customer_id: str, *, shipments: ShipmentStore, n
     return _change_or_create(order_id, customer_id, lambda found: domain.cancel(found, now), shipments, now)
 
 
+def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
+    """Where order.confirmed has not come yet, it will find that its address is not wanted any more."""
+    _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)
+
+
 def stop_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
     """The last word between an order that is undone and its parcel. Raises AlreadyDispatched."""
     shipment = cancel_order(order_id, customer_id, shipments=shipments, now=now)

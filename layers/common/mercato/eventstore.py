@@ -106,6 +106,12 @@ class EventStore:
                 raise
         return expected + len(events)
 
+    def silence(self, stream_id: str, version: int) -> Write:
+        """A write that takes the announcement off an event, which is published long since, and leaves the event."""
+        return dynamo.update(
+            self._pk(stream_id), _sort_key(version), "REMOVE #event", "attribute_exists(pk)", names={"#event": "event"}
+        )
+
     def read(self, stream_id: str, *, after: int = 0, up_to: int | None = None) -> Iterator[StoredEvent]:
         """The events after one version, and up to another, in order, page by page."""
         version = after

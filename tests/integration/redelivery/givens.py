@@ -82,6 +82,11 @@ def _shipped(shop: Any) -> Data:
     return {"order_id": data["order_id"], "shipment_id": "shp-1"}
 
 
+def _customer_left(shop: Any) -> Data:
+    _placed(shop)
+    return {"user_id": "cust-1"}
+
+
 def _product(service: Any) -> Data:
     return {"product_id": str(service.add()["product_id"])}
 
@@ -118,11 +123,13 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("orders", "payment.refunded"): _paid,
     ("orders", "shipment.dispatched"): _paid,
     ("orders", "shipment.delivered"): _shipped,
+    ("orders", "user.closed"): _customer_left,
     ("products", "inventory.low_stock"): _in_stock,
     ("products", "inventory.restocked"): _product,
     ("shipping", "order.confirmed"): _nothing,
     ("shipping", "payment.completed"): _shipment,
     ("shipping", "order.cancelled"): _shipment,
+    ("shipping", "order.anonymised"): _shipment,
     ("users", "user.registered"): _account,
     ("users", "user.verification_requested"): _account,
     ("users", "user.password_reset_requested"): _account,

@@ -76,7 +76,7 @@ def order(orders: OrderStore, noon: datetime) -> Order:
     price = Money(amount=1500, currency="GBP")
     lines = (Line(product_id="mug", sku="MUG", name="Mug", quantity=3, unit_price=price),)
     address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-    return orders.append(ORDER, None, domain.place(ORDER, "cust-1", lines, address, "tok_ok", "print"), noon)
+    return orders.place(ORDER, domain.place(ORDER, "cust-1", lines, "tok_ok", "print"), address, noon)
 
 
 @pytest.fixture

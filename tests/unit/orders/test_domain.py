@@ -34,11 +34,10 @@ from orders.facts import (
     apply,
     read_fact,
 )
-from orders.order import Address, Line, Order, PaymentStatus, Shipment, Status
+from orders.order import Line, Order, PaymentStatus, Shipment, Status
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SHIPMENT = Shipment(shipment_id="shp-1", carrier="sandbox", tracking_number="SBX1")
-ADDRESS = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
 OPEN = [Status.PENDING, Status.CONFIRMED, Status.NEEDS_ATTENTION]
 
 
@@ -53,7 +52,7 @@ def line(product_id: str = "mug", quantity: int = 2, price: int = 1250) -> Line:
 
 
 def placed() -> Order:
-    (fact,) = domain.place("ord-1", "cust-1", (line(),), ADDRESS, "tok_ok", "print-1")
+    (fact,) = domain.place("ord-1", "cust-1", (line(),), "tok_ok", "print-1")
     return apply(None, fact, NOON)
 
 
@@ -76,7 +75,7 @@ def after(found: Order, facts: list[Fact]) -> Order:
 
 
 def test_a_placed_order_is_pending_and_its_total_is_computed() -> None:
-    facts = domain.place("ord-1", "cust-1", (line(quantity=2), line("pot", 3, 500)), ADDRESS, "tok_ok", "print-1")
+    facts = domain.place("ord-1", "cust-1", (line(quantity=2), line("pot", 3, 500)), "tok_ok", "print-1")
     found = apply(None, facts[0], NOON)
     assert (found.status, found.payment_status, found.version) == (Status.PENDING, PaymentStatus.NONE, 1)
     assert found.total == pounds(4000)

@@ -1,0 +1,139 @@
+"""What the orders service keeps of a customer whose account is closed: the order, and nothing of the person."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato import aws
+from mercato.ids import derived_id
+from tests.integration.orders.conftest import ADDRESS, Shop
+
+ORDER = derived_id("cust-1", "key-1")
+PERSONAL = [value for name, value in ADDRESS.items() if value and name != "country"]
+
+
+class Machine:
+    def start_execution(self, **call: Any) -> None:
+        self.name = call["name"]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found, client = Machine(), aws.client
+    monkeypatch.setattr(aws, "client", lambda service: found if service == "stepfunctions" else client(service))
+    return found
+
+
+def stored() -> str:
+    """Every attribute of every item, as text."""
+    return json.dumps(boto3.client("dynamodb", "us-east-1").scan(TableName="OrdersTable")["Items"])
+
+
+def close_account(shop: Shop, user: str = "cust-1") -> None:
+    assert shop.hear("user.closed", {"user_id": user}) == []
+
+
+def deliver(shop: Shop) -> None:
+    shop.task("ConfirmOrder", order_id=ORDER, payment_id="pay-1")
+    sent = {"order_id": ORDER, "shipment_id": "shp-1", "carrier": "sandbox", "tracking_number": "SBX1"}
+    assert shop.hear("shipment.dispatched", sent) == []
+    assert shop.hear("shipment.delivered", {"order_id": ORDER, "shipment_id": "shp-1"}) == []
+
+
+def is_anonymous() -> bool:
+    return not any(word in stored() for word in PERSONAL)
+
+
+def test_a_finished_order_loses_its_address_and_keeps_all_else(shop: Shop) -> None:
+    shop.place()
+    deliver(shop)
+    before = shop.call("GET", f"/api/orders/{ORDER}", user="boss", role="admin")[1]
+    assert before["shipping_address"] == ADDRESS
+
+    close_account(shop)
+
+    assert is_anonymous()
+    after = shop.call("GET", f"/api/orders/{ORDER}", user="boss", role="admin")[1]
+    changes = {name for name in before if before[name] != after[name]}
+    assert changes == {"shipping_address", "version", "updated_at"}
+    assert after["shipping_address"] is None
+
+
+def test_the_facts_stay_as_they_were_and_a_last_one_says_what_was_erased(shop: Shop) -> None:
+    shop.place()
+    deliver(shop)
+    path = f"/api/orders/{ORDER}/history"
+    before = shop.call("GET", path, user="boss", role="admin")[1]["facts"]
+
+    close_account(shop)
+
+    after = shop.call("GET", path, user="boss", role="admin")[1]["facts"]
+    assert after[:-1] == before
+    assert after[-1]["type"] == "OrderAnonymised"
+
+
+def test_the_world_hears_of_it_once(shop: Shop) -> None:
+    shop.place()
+    deliver(shop)
+
+    close_account(shop)
+    close_account(shop)
+
+    told = [event for event in shop.announced(ORDER) if event["type"] == "order.anonymised"]
+    assert [event["data"] for event in told] == [{"order_id": ORDER, "customer_id": "cust-1"}]
+
+
+def test_a_parcel_that_is_still_to_come_keeps_its_address_until_it_has_come(shop: Shop) -> None:
+    shop.place()
+
+    close_account(shop)
+    assert not is_anonymous()
+    assert shop.call("GET", f"/api/orders/{ORDER}")[1]["shipping_address"] == ADDRESS
+
+    deliver(shop)
+    assert is_anonymous()
+
+
+def test_an_order_that_is_undone_loses_its_address_too(shop: Shop) -> None:
+    shop.place()
+    close_account(shop)
+
+    shop.task("CancelOrder", order_id=ORDER, step="ReserveInventory", error={"Error": "OutOfStock", "Cause": "{}"})
+
+    assert shop.order(ORDER).status == "cancelled"
+    assert is_anonymous()
+
+
+def test_an_order_placed_by_an_access_token_that_outlived_its_account_is_found(shop: Shop, machine: Machine) -> None:
+    close_account(shop)
+    shop.place()
+    assert shop.hear("order.created", {"order_id": ORDER}) == []
+    assert machine.name == ORDER
+
+    deliver(shop)
+
+    assert is_anonymous()
+
+
+def test_the_orders_of_others_are_left_alone(shop: Shop) -> None:
+    shop.place()
+    deliver(shop)
+
+    close_account(shop, "cust-2")
+
+    assert shop.call("GET", f"/api/orders/{ORDER}")[1]["shipping_address"] == ADDRESS
+
+
+def test_every_one_of_many_orders_is_found(shop: Shop) -> None:
+    for number in range(30):
+        placed = shop.place(key=f"key-{number}")
+        error = {"Error": "OutOfStock", "Cause": "{}"}
+        shop.task("CancelOrder", order_id=placed["order_id"], step="ReserveInventory", error=error)
+
+    close_account(shop)
+
+    assert is_anonymous()
