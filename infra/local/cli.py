@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": ("infra.local.demo.command", "demo", "Tell the shop's stories, good and bad."),
     "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
     "trace": ("infra.local.trace.command", "trace", "Tell the whole story of a request, from the logs."),
+    "saga": ("infra.local.saga.command", "saga", "Sagas: list, show, resume, redrive."),
     "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": ("infra.local.cli", "contract", "Generate docs/events.md and the event schemas."),
     "users": ("infra.local.cli", "users", "Accounts: make an admin."),

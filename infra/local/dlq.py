@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.local import state
-from infra.local.shop import Refused, Session, Shop, ShopError
-
-Json = dict[str, Any]
+from infra.local import operator
+from infra.local.operator import Json
 
 _SENDS_AND_DELETES = "Redriven letters go back to their queue; an event that took effect before takes none again."
 
@@ -39,7 +36,7 @@ def list_queues() -> None:
     Messages and in flight are SQS's own approximate counts. Oldest and reasons are of a sample: at most 50 letters
     that could be seen now. `~` marks a sample that is not the whole queue.
     """
-    page = _get("/ops/dlq")
+    page = operator.get("/ops/dlq")
     table = Table(title=f"dead letters: {page['total']}", title_justify="left")
     for heading in ("queue", "goes back to"):
         table.add_column(heading, overflow="fold")
@@ -74,7 +71,7 @@ def show(queue: str, event_type: str | None, reason: str | None, limit: int, bod
     where the queue itself gave up, they count every look too.
     """
     chosen = {"type": event_type, "reason": reason, "with_body": "true" if body else None}
-    page = _get(f"/ops/dlq/{queue}/messages", limit=limit, **{k: v for k, v in chosen.items() if v})
+    page = operator.get(f"/ops/dlq/{queue}/messages", limit=limit, **{k: v for k, v in chosen.items() if v})
     console = Console(highlight=False)
     sample = page["sample"]
     whole = "all that can be seen" if sample["is_whole"] else "a sample"
@@ -113,13 +110,8 @@ def redrive(
     if send and not note:
         raise click.UsageError('--send needs --note "why": it goes into the audit')
     body = {"queue": queue, "type": event_type, "reason": reason, "note": note}
-    answer = _admin_call(
-        lambda admin: admin.post(
-            "/ops/dlq/redrive",
-            {name: value for name, value in body.items() if value}
-            | {"ids": list(ids), "max": most, "dry_run": not send},
-        )
-    )
+    chosen = {name: value for name, value in body.items() if value}
+    answer = operator.post("/ops/dlq/redrive", chosen | {"ids": list(ids), "max": most, "dry_run": not send})
     console = Console(highlight=False)
     letters = [letter for result in answer["items"] for letter in result["letters"]]
     if letters:
@@ -179,18 +171,3 @@ def _age(seconds: int | None) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def _get(path: str, **params: str | int) -> Json:
-    found: Json = _admin_call(lambda admin: admin.get(path, **params))
-    return found
-
-
-def _admin_call(call: Callable[[Session], Any]) -> Any:
-    found = state.load()
-    try:
-        return call(Shop(found.base_url).login(found.admin.email, found.admin.password))
-    except Refused as refused:
-        raise click.ClickException(refused.detail or str(refused)) from None
-    except ShopError as error:
-        raise state.NoShop(f"the shop at {found.base_url} does not answer as it should ({error})") from error

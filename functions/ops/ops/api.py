@@ -16,6 +16,7 @@ from mercato.health import table_and_queue
 from mercato.http import ADMIN, App
 from ops import circuits, deadletters, registry, usecases
 from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
+from ops.domain import Action
 from ops.executions import Executions
 from ops.probes import ProbeStore
 from ops.store import SagaStore
@@ -25,11 +26,14 @@ from ops.views import (
     AuditView,
     ParkedPage,
     ParkedView,
+    RedriveSaga,
     ResumeSaga,
     ResumptionView,
     SagasQuery,
     SagaView,
     ServicesPage,
+    SummaryPage,
+    SummaryView,
 )
 
 app = App("ops", health=table_and_queue)
@@ -65,21 +69,25 @@ def circuit_store() -> DynamoStore:
 
 
 @app.get("/api/ops/sagas", role=ADMIN)
-def list_sagas(query: SagasQuery) -> ParkedPage:
+def list_sagas(query: SagasQuery) -> ParkedPage | SummaryPage:
+    if query.status != "parked":
+        status = None if query.status == "all" else query.status
+        found, cursor = executions().list_page(status, limit=query.limit, cursor=query.cursor)
+        return SummaryPage(items=[SummaryView.of(saga) for saga in found], next_cursor=cursor)
     items, cursor = sagas().list_parked(limit=query.limit, cursor=query.cursor)
     return ParkedPage(items=[ParkedView.of(parked) for parked in items], next_cursor=cursor)
 
 
 @app.get("/api/ops/sagas/{order_id}", role=ADMIN)
 def get_saga(order_id: str) -> SagaView:
-    return SagaView.of(order_id, executions().find(order_id), sagas().audit_of(order_id))
+    return SagaView.whole(executions().find(order_id), sagas().audit_of(order_id))
 
 
 @app.post("/api/ops/sagas/{order_id}/resume", role=ADMIN)
 def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> ResumptionView:
     resumption = usecases.resume_saga(
         order_id,
-        resume.action,
+        Action(resume.action),
         resume.reason,
         operator=caller.user_id,
         request_id=correlation.current().correlation_id,
@@ -88,6 +96,20 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
         executions=executions(),
     )
     return ResumptionView.of(resumption)
+
+
+@app.post("/api/ops/sagas/{order_id}/redrive", role=ADMIN)
+def redrive_saga(order_id: str, redrive: RedriveSaga, caller: Caller) -> ResumptionView:
+    redriven = usecases.redrive_saga(
+        order_id,
+        redrive.reason,
+        operator=caller.user_id,
+        request_id=correlation.current().correlation_id,
+        now=utc_now(),
+        sagas=sagas(),
+        executions=executions(),
+    )
+    return ResumptionView.of(redriven)
 
 
 @app.get("/api/ops/audit", role=ADMIN)

@@ -10,10 +10,11 @@ from mercato.errors import Conflict, NotFound
 
 
 class Action(StrEnum):
-    """What the saga does next: the stuck step again, or the one after it."""
+    """What the saga does next: the stuck step again, or the one after it. Redriven is what failed as a workflow."""
 
     RETRY = "retry"
     SKIP = "skip"
+    REDRIVE = "redrive"
 
 
 class SagaNotFound(NotFound):
@@ -22,6 +23,10 @@ class SagaNotFound(NotFound):
 
 class SagaNotParked(Conflict):
     """The saga waits for nobody, or another operator is resuming it."""
+
+
+class SagaNotRedrivable(Conflict):
+    """The saga still runs, or has come to an end of its own."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Parked:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Who resumed what, when and why: what the audit keeps."""
+    """Who resumed or redrove what, when and why: what the audit keeps. `step` is the state in which it stood."""
 
     order_id: str
     step: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,62 +11,89 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from mercato.clock import rfc3339
+from mercato.dynamo import InvalidCursor
 from mercato.errors import TransientError
-from ops.domain import Action, SagaNotFound, SagaNotParked
+from mercato.ids import derived_id
+from ops.domain import Action, SagaNotFound, SagaNotParked, SagaNotRedrivable
+from ops.steps import Step, message_of, steps_of
 
-_MOST_EVENTS = 1000
+_PAGE, _MOST_PAGES = 1000, 5
 _GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
+_UNKNOWN = {"ExecutionDoesNotExist", "InvalidArn"}
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One event of an execution. `state` is the state it was in."""
+class Summary:
+    """`name` is the order's id."""
 
-    at: str
-    event: str
-    state: str | None
-    error: str | None
-    detail: str | None
-
-
-@dataclass(frozen=True)
-class Execution:
+    name: str
     arn: str
     status: str
     started_at: str
     stopped_at: str | None
-    timeline: list[Moment]
-    is_whole: bool
+
+
+@dataclass(frozen=True)
+class Execution(Summary):
+    """`definition` is the machine's, as this execution runs it. `is_whole` is false where the history is longer."""
+
+    error: str | None
+    detail: str | None
+    redrive_count: int
+    definition: dict[str, Any]
+    steps: list[Step] = field(default_factory=list)
+    is_whole: bool = True
+
+    @property
+    def failed_itself(self) -> bool:
+        """It was ended where no state of the saga ends it: the order may be half done."""
+        if self.status in ("aborted", "timed_out"):
+            return True
+        return self.status == "failed" and not (self.steps and self.steps[-1].kind == "Fail")
+
+    @property
+    def stopped_in(self) -> str:
+        return self.steps[-1].state if self.steps else self.definition["StartAt"]
 
 
 class Executions:
     def __init__(self, state_machine_arn: str) -> None:
         """`state_machine_arn` may carry a version or an alias: an execution's ARN does not."""
         parts = state_machine_arn.split(":")
+        self._machine = ":".join(parts[:7])
         self._prefix = ":".join([*parts[:5], "execution", parts[6]])
 
     def find(self, order_id: str) -> Execution:
-        arn = f"{self._prefix}:{order_id}"
-        client = aws.client("stepfunctions")
+        arn, client = f"{self._prefix}:{order_id}", aws.client("stepfunctions")
         try:
             found = client.describe_execution(executionArn=arn)
-            # Inputs and outputs hold the payment token and the customer's data: they are not asked for.
-            history = client.get_execution_history(
-                executionArn=arn, maxResults=_MOST_EVENTS, includeExecutionData=False
-            )
+            machine = client.describe_state_machine_for_execution(executionArn=arn)
+            events, is_whole = _history(client, arn)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
+            if error.response["Error"]["Code"] in _UNKNOWN:
                 raise SagaNotFound("There is no saga for this order.") from None
             raise
-        stopped: datetime | None = found.get("stopDate")
         return Execution(
-            arn=arn,
-            status=found["status"].lower(),
-            started_at=rfc3339(found["startDate"]),
-            stopped_at=rfc3339(stopped) if stopped else None,
-            timeline=_timeline(history["events"]),
-            is_whole="nextToken" not in history,
+            **vars(_summary(found)),
+            error=found.get("error"),
+            detail=message_of(found.get("cause")),
+            redrive_count=found.get("redriveCount") or 0,
+            definition=json.loads(machine["definition"]),
+            steps=steps_of(events),
+            is_whole=is_whole,
         )
+
+    def list_page(self, status: str | None, *, limit: int, cursor: str | None) -> tuple[list[Summary], str | None]:
+        """The newest first; None is every status. The cursor is Step Functions' own, good for a day."""
+        call: dict[str, Any] = {"stateMachineArn": self._machine, "maxResults": limit}
+        call |= {"statusFilter": status.upper()} if status else {}
+        try:
+            page = aws.client("stepfunctions").list_executions(**call | ({"nextToken": cursor} if cursor else {}))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidToken":
+                raise InvalidCursor("The cursor cannot be read; start again without one.") from None
+            raise
+        return [_summary(found) for found in page["executions"]], page.get("nextToken")
 
     @staticmethod
     def resume(task_token: str, action: Action) -> None:
@@ -81,28 +108,39 @@ class Executions:
                 raise SagaNotParked("The saga does not wait any more.") from None
             raise TransientError(f"the saga cannot be resumed now: {code}") from error
 
-
-def _timeline(events: list[dict[str, Any]]) -> list[Moment]:
-    """What happened, less what only says that Step Functions is at work."""
-    timeline: list[Moment] = []
-    state: str | None = None
-    for event in events:
-        details: dict[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
-        kind = event["type"]
-        if kind.endswith("StateEntered"):
-            state = details.get("name")
-        error = details.get("error")
-        if error or kind.endswith(("StateEntered", "StateExited")) or kind.startswith("Execution"):
-            timeline.append(Moment(rfc3339(event["timestamp"]), kind, state, error, _message(details.get("cause"))))
-        if kind.endswith("StateExited"):
-            state = None
-    return timeline
+    @staticmethod
+    def redrive(execution: Execution) -> None:
+        """Go on from the state in which it stopped. Two who redrive the same end at once redrive it once."""
+        token = derived_id("redrive", execution.arn, str(execution.redrive_count))
+        try:
+            aws.client("stepfunctions").redrive_execution(executionArn=execution.arn, clientToken=token)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ExecutionNotRedrivable":
+                said = error.response["Error"]["Message"]
+                raise SagaNotRedrivable(f"Step Functions cannot redrive this saga: {said}") from None
+            raise TransientError(f"the saga cannot be redriven now: {code}") from error
 
 
-def _message(cause: str | None) -> str | None:
-    """The message of a Lambda's error document; a stack trace is for the logs."""
-    try:
-        found = json.loads(cause or "")
-    except ValueError:
-        return cause or None
-    return str(found["errorMessage"]) if isinstance(found, dict) and "errorMessage" in found else cause
+def _history(client: Any, arn: str) -> tuple[list[dict[str, Any]], bool]:
+    """Inputs and outputs hold the payment token and the customer's data: they are not asked for."""
+    call: dict[str, Any] = {"executionArn": arn, "maxResults": _PAGE, "includeExecutionData": False}
+    events: list[dict[str, Any]] = []
+    for _ in range(_MOST_PAGES):
+        page = client.get_execution_history(**call)
+        events += page["events"]
+        if "nextToken" not in page:
+            return events, True
+        call["nextToken"] = page["nextToken"]
+    return events, False
+
+
+def _summary(found: dict[str, Any]) -> Summary:
+    stopped: datetime | None = found.get("stopDate")
+    return Summary(
+        name=found["name"],
+        arn=found["executionArn"],
+        status=found["status"].lower(),
+        started_at=rfc3339(found["startDate"]),
+        stopped_at=rfc3339(stopped) if stopped else None,
+    )

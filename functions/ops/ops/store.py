@@ -6,6 +6,7 @@ gsi1pk=PARKED, gsi1sk=<parked at>#<order>. The audit, never changed: pk=SAGA#<or
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -62,7 +63,6 @@ class SagaStore:
     def claim(self, parked: Parked, resumption: Resumption) -> None:
         """The right to resume, and its audit record. One operator gets it; raises SagaNotParked for the others."""
         at = rfc3339(resumption.at)
-        record: Item = asdict(resumption) | {"at": at, "action": resumption.action.value}
         claim = dynamo.update(
             _pk(parked.order_id),
             "PARKED",
@@ -78,11 +78,15 @@ class SagaStore:
                 ":request": resumption.request_id,
             },
         )
-        audit = dynamo.put_new(record | {"pk": _pk(parked.order_id), "sk": f"AUDIT#{at}#{resumption.request_id}"})
         try:
-            self._table.transact([claim, audit])
+            self._table.transact([claim, _audit(resumption)])
         except ConditionFailed:
             raise SagaNotParked("This saga is being resumed, or was resumed already.") from None
+
+    def record(self, resumption: Resumption) -> None:
+        """The audit record of what needs no claim: asked twice by one request, it stands there once."""
+        with suppress(ConditionFailed):
+            self._table.write(_audit(resumption))
 
     def give_back(self, parked: Parked, resumption: Resumption) -> None:
         """The claim of a resumption that did not reach the saga."""
@@ -115,6 +119,12 @@ class SagaStore:
 
 def _pk(order_id: str) -> str:
     return f"SAGA#{order_id}"
+
+
+def _audit(resumption: Resumption) -> dynamo.Write:
+    at = rfc3339(resumption.at)
+    record: Item = asdict(resumption) | {"at": at, "action": resumption.action.value}
+    return dynamo.put_new(record | {"pk": _pk(resumption.order_id), "sk": f"AUDIT#{at}#{resumption.request_id}"})
 
 
 def _parked(item: Item) -> Parked:

@@ -1,4 +1,4 @@
-"""What an operator does with a parked saga."""
+"""What an operator does with a saga that is parked, or that failed as a workflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.errors import TransientError
-from ops.domain import Action, Parked, Resumption, SagaNotParked
+from ops.domain import Action, Parked, Resumption, SagaNotParked, SagaNotRedrivable
+from ops.executions import Execution
 
 
 class Sagas(Protocol):
@@ -18,9 +19,15 @@ class Sagas(Protocol):
 
     def close(self, parked: Parked, resumption: Resumption) -> None: ...
 
+    def record(self, resumption: Resumption) -> None: ...
 
-class Resumer(Protocol):
+
+class Workflows(Protocol):
     def resume(self, task_token: str, action: Action) -> None: ...
+
+    def find(self, order_id: str) -> Execution: ...
+
+    def redrive(self, execution: Execution) -> None: ...
 
 
 def resume_saga(
@@ -32,7 +39,7 @@ def resume_saga(
     request_id: str,
     now: datetime,
     sagas: Sagas,
-    executions: Resumer,
+    executions: Workflows,
 ) -> Resumption:
     """Claim and audit first, then send: of two operators one is let through, and nothing is sent without a record."""
     parked = sagas.find(order_id)
@@ -50,3 +57,24 @@ def resume_saga(
         raise
     sagas.close(parked, resumption)
     return resumption
+
+
+def redrive_saga(
+    order_id: str,
+    reason: str,
+    *,
+    operator: str,
+    request_id: str,
+    now: datetime,
+    sagas: Sagas,
+    executions: Workflows,
+) -> Resumption:
+    """Only what was ended from outside, or by a defect, goes on: a saga that undid its order has nothing left to do."""
+    execution = executions.find(order_id)
+    if not execution.failed_itself:
+        said = "still runs" if execution.status == "running" else f"has {execution.status} as a saga may end"
+        raise SagaNotRedrivable(f"This saga {said}; there is nothing to redrive.")
+    redriven = Resumption(order_id, execution.stopped_in, Action.REDRIVE, reason, operator, request_id, now)
+    sagas.record(redriven)
+    executions.redrive(execution)
+    return redriven

@@ -11,14 +11,18 @@ from pydantic import Field
 from mercato.audit import AuditEntry
 from mercato.clock import rfc3339
 from mercato.http import Body, Query, View
+from ops.diagram import draw
 from ops.domain import Action, Parked, Resumption
-from ops.executions import Execution
+from ops.executions import Execution, Summary
 from ops.probing import Probe
 from ops.registry import Service
+from ops.steps import Outcome, Step
 
 
 class SagasQuery(Query):
-    status: Literal["parked"] = "parked"
+    """Parked is what waits for an operator; the others are the executions' own states, or all of them."""
+
+    status: Literal["parked", "all", "running", "succeeded", "failed", "timed_out", "aborted"] = "parked"
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[str, Field(max_length=2048)] | None = None
 
@@ -51,7 +55,11 @@ class AuditPage(View):
 
 
 class ResumeSaga(Body):
-    action: Action
+    action: Literal["retry", "skip"]
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class RedriveSaga(Body):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
@@ -92,36 +100,80 @@ class ResumptionView(View):
         return cls(**(asdict(resumption) | {"at": rfc3339(resumption.at)}))
 
 
-class MomentView(View):
-    at: str
-    event: str
-    state: str | None
-    error: str | None
-    detail: str | None
-
-
-class SagaView(View):
-    """`is_whole` is false where the history is longer than the timeline."""
+class SummaryView(View):
+    """One saga, without its history."""
 
     order_id: str
     execution_arn: str
     status: str
     started_at: str
     stopped_at: str | None
-    timeline: list[MomentView]
+
+    @classmethod
+    def of(cls, found: Summary) -> SummaryView:
+        return cls(
+            order_id=found.name,
+            execution_arn=found.arn,
+            status=found.status,
+            started_at=found.started_at,
+            stopped_at=found.stopped_at,
+        )
+
+
+class SummaryPage(View):
+    items: list[SummaryView]
+    next_cursor: str | None
+
+
+class FailureView(View):
+    at: str
+    error: str
+    detail: str | None
+
+
+class StepView(View):
+    """One visit to a state; see ops.steps."""
+
+    state: str
+    kind: str
+    entered_at: str
+    left_at: str | None
+    tries: int
+    redrives: int
+    outcome: Outcome
+    failures: list[FailureView]
+
+    @classmethod
+    def of(cls, step: Step) -> StepView:
+        return cls(**vars(step) | {"failures": [FailureView(**vars(failure)) for failure in step.failures]})
+
+
+class SagaView(SummaryView):
+    """`steps` in the order of time; `is_whole` is false where the history is longer. `diagram` is Mermaid.
+
+    `can_redrive`: the workflow itself failed, and may be told to go on.
+    """
+
+    error: str | None
+    detail: str | None
+    can_redrive: bool
+    redrive_count: int
+    steps: list[StepView]
     is_whole: bool
+    diagram: str
     resumptions: list[ResumptionView]
 
     @classmethod
-    def of(cls, order_id: str, execution: Execution, audit: list[Resumption]) -> SagaView:
+    def whole(cls, execution: Execution, audit: list[Resumption]) -> SagaView:
         return cls(
-            order_id=order_id,
-            execution_arn=execution.arn,
-            status=execution.status,
-            started_at=execution.started_at,
-            stopped_at=execution.stopped_at,
-            timeline=[MomentView(**vars(moment)) for moment in execution.timeline],
+            **dict(SummaryView.of(execution)),
+            error=execution.error,
+            detail=execution.detail,
+            can_redrive=execution.failed_itself,
+            redrive_count=execution.redrive_count,
+            steps=[StepView.of(step) for step in execution.steps],
             is_whole=execution.is_whole,
+            diagram=draw(execution.definition, execution.steps),
             resumptions=[ResumptionView.of(resumption) for resumption in audit],
         )
 

@@ -94,7 +94,7 @@ def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [({"status": "running"}, 422), ({"limit": "0"}, 422), ({"cursor": "!"}, 400)]
+    ("query", "status"), [({"status": "lost"}, 422), ({"limit": "0"}, 422), ({"cursor": "!"}, 400)]
 )
 def test_a_bad_list_query_is_refused(desk: Desk, query: dict[str, str], status: int) -> None:
     assert desk.call("GET", "/sagas", **query)[0] == status
@@ -102,7 +102,14 @@ def test_a_bad_list_query_is_refused(desk: Desk, query: dict[str, str], status: 
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/sagas"), ("GET", "/sagas/x"), ("POST", "/sagas/x/resume"), ("GET", "/dlq"), ("GET", "/services")],
+    [
+        ("GET", "/sagas"),
+        ("GET", "/sagas/x"),
+        ("POST", "/sagas/x/resume"),
+        ("POST", "/sagas/x/redrive"),
+        ("GET", "/dlq"),
+        ("GET", "/services"),
+    ],
 )
 def test_only_admins_get_in(desk: Desk, method: str, path: str) -> None:
     body = {"action": "retry", "reason": "because"} if method == "POST" else None

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local import dlq, state
+from infra.local import dlq, operator, state
 from infra.local.shop import Shop
 
 LETTER: dict[str, Any] = {
@@ -62,7 +62,7 @@ def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
     found, account = FakeOps(), state.Account("admin@example.com", "secret")
     shop = state.State("http://shop", "http://cloud", "r", "mercato", {}, {}, "mercato-", account, account)
     monkeypatch.setattr(state, "load", lambda: shop)
-    monkeypatch.setattr(dlq, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
+    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
     monkeypatch.setenv("COLUMNS", "200")
     return found
 

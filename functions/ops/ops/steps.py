@@ -1,0 +1,87 @@
+"""The way an execution took: its history, told state by state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mercato.clock import rfc3339
+
+
+class Outcome(StrEnum):
+    """How a state ended: well, by an error that led on to another state, not yet, or as the end of the execution."""
+
+    DONE = "done"
+    CAUGHT = "caught"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One try that failed. `detail` is the message, without a stack trace."""
+
+    at: str
+    error: str
+    detail: str | None
+
+
+@dataclass
+class Step:
+    """One visit to a state. `tries` is 0 where the state calls nothing. `redrives`: how often it was begun anew."""
+
+    state: str
+    kind: str
+    entered_at: str
+    left_at: str | None = None
+    tries: int = 0
+    redrives: int = 0
+    outcome: Outcome = Outcome.RUNNING
+    failures: list[Failure] = field(default_factory=list)
+
+
+def steps_of(events: Iterable[dict[str, Any]]) -> list[Step]:
+    """Reads Step Functions' events, the oldest first. Each service integration has names of its own for a try."""
+    steps: list[Step] = []
+    last_try_failed = False
+    for event in events:
+        kind, at = event["type"], rfc3339(event["timestamp"])
+        details: dict[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
+        if kind.endswith("StateEntered"):
+            steps.append(Step(details["name"], kind.removesuffix("StateEntered"), at))
+            last_try_failed = False
+            continue
+        if not steps:
+            continue
+        step = steps[-1]
+        if kind.endswith("StateExited"):
+            step.left_at, step.outcome = at, Outcome.CAUGHT if last_try_failed else Outcome.DONE
+        elif kind == "ExecutionSucceeded":
+            step.left_at, step.outcome = step.left_at or at, Outcome.DONE
+        elif kind.startswith("Execution") and kind != "ExecutionRedriven":
+            # ExecutionFailed, ExecutionAborted, ExecutionTimedOut. A Fail state has said why, and so has a task.
+            step.left_at, step.outcome = at, Outcome.FAILED
+            error = details.get("error") or kind.removeprefix("Execution")
+            if not step.failures or step.failures[-1].error != error:
+                step.failures.append(Failure(at, error, message_of(details.get("cause"))))
+        elif kind == "ExecutionRedriven":
+            step.left_at, step.outcome, step.redrives = None, Outcome.RUNNING, step.redrives + 1
+        elif kind.endswith("Scheduled"):
+            step.tries += 1
+            last_try_failed = False
+        elif "error" in details or kind.endswith(("Failed", "TimedOut")):
+            step.failures.append(Failure(at, details.get("error", kind), message_of(details.get("cause"))))
+            last_try_failed = True
+    return steps
+
+
+def message_of(cause: str | None) -> str | None:
+    """The message of a Lambda's error document; a stack trace is for the logs."""
+    try:
+        found = json.loads(cause or "")
+    except ValueError:
+        return cause or None
+    return str(found["errorMessage"]) if isinstance(found, dict) and "errorMessage" in found else cause

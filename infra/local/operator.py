@@ -1,0 +1,34 @@
+"""The operator's commands call the running shop over its own API, as its admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from infra.local import state
+from infra.local.shop import Refused, Session, Shop, ShopError
+
+Json = dict[str, Any]
+
+
+def call(act: Callable[[Session], Any]) -> Any:
+    """What the shop refuses ends the command with the shop's own words; no shop at all with status 2."""
+    found = state.load()
+    try:
+        return act(Shop(found.base_url).login(found.admin.email, found.admin.password))
+    except Refused as refused:
+        raise click.ClickException(refused.detail or str(refused)) from None
+    except ShopError as error:
+        raise state.NoShop(f"the shop at {found.base_url} does not answer as it should ({error})") from error
+
+
+def get(path: str, **params: str | int) -> Json:
+    found: Json = call(lambda admin: admin.get(path, **params))
+    return found
+
+
+def post(path: str, body: Json) -> Json:
+    answer: Json = call(lambda admin: admin.post(path, body))
+    return answer

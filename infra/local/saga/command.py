@@ -1,0 +1,81 @@
+"""`mercato saga`: list, show, resume and redrive, over the shop's own API and as its admin."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from infra.local import operator
+from infra.local.saga import telling
+
+
+@click.group()
+def saga() -> None:
+    """The sagas that carry the orders: what each did, and what waits for an operator.
+
+    \b
+    mercato saga list --parked                              what waits, and why
+    mercato saga show ORDER                                 each step, as a timeline
+    mercato saga resume ORDER --retry --reason "it is back"
+    mercato saga redrive ORDER --reason "stopped by mistake"
+
+    ORDER is the order's id. See docs/runbook.md.
+    """
+
+
+@saga.command(name="list")
+@click.option("--parked", is_flag=True, help="Only those that wait for an operator, the longest waiting first.")
+@click.option(
+    "--status",
+    type=click.Choice(["running", "succeeded", "failed", "timed_out", "aborted"]),
+    help="Only executions in this state. An order that was undone ends as failed, too.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+def list_sagas(parked: bool, status: str | None, limit: int) -> None:
+    """The sagas, the newest first."""
+    if parked and status:
+        raise click.UsageError("choose --parked or --status, not both")
+    page = operator.get("/ops/sagas", status="parked" if parked else status or "all", limit=limit)
+    telling.show_list(Console(highlight=False), page, parked=parked)
+
+
+@saga.command()
+@click.argument("order")
+@click.option("--json", "as_json", is_flag=True, help="All that the API tells.")
+@click.option("--mermaid", is_flag=True, help="A Mermaid state diagram with the way taken, to paste into Markdown.")
+def show(order: str, as_json: bool, mermaid: bool) -> None:
+    """The saga of ORDER as a timeline: each step, its tries and errors, and the way it took."""
+    found = operator.get(f"/ops/sagas/{order}")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif mermaid:
+        click.echo(found["diagram"], nl=False)
+    else:
+        telling.show(Console(highlight=False), found)
+
+
+@saga.command()
+@click.argument("order")
+@click.option("--retry", "action", flag_value="retry", help="Try the stuck step again.")
+@click.option("--skip", "action", flag_value="skip", help="Go on with the next step: this one is done by other means.")
+@click.option("--reason", required=True, help="Why, for the audit.")
+def resume(order: str, action: str | None, reason: str) -> None:
+    """Let the parked saga of ORDER go on. Of two operators one gets through."""
+    if action is None:
+        raise click.UsageError("say --retry or --skip")
+    answer = operator.post(f"/ops/sagas/{order}/resume", {"action": action, "reason": reason})
+    click.echo(f"{answer['action']} {answer['step']} of order {order}: sent. See mercato saga show {order}")
+
+
+@saga.command()
+@click.argument("order")
+@click.option("--reason", required=True, help="Why, for the audit.")
+def redrive(order: str, reason: str) -> None:
+    """Let a saga go on that failed as a workflow: stopped, timed out, or ended by a defect of its definition.
+
+    It goes on in the state in which it stopped. A saga that undid its order has ended as it should, and is refused.
+    """
+    answer = operator.post(f"/ops/sagas/{order}/redrive", {"reason": reason})
+    click.echo(f"redriven from {answer['step']}: order {order}. See mercato saga show {order}")

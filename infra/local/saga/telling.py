@@ -1,0 +1,92 @@
+"""Sagas for people: a table of them, and one as a timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from infra.local.operator import Json
+
+_WIDTH = 32
+_HEADINGS = ("order", "status", "began", "ended")
+_PARKED = ("order", "stuck in", "error", "undone because", "since")
+_SIGNS = {"done": ("●", "green"), "caught": ("✘", "red"), "running": ("◌", "yellow"), "failed": ("■", "bold red")}
+_STATUS = {"succeeded": "green", "running": "yellow"}
+
+
+def show_list(console: Console, page: Json, *, parked: bool) -> None:
+    if not page["items"]:
+        console.print("no saga is parked" if parked else "no saga")
+        return
+    table = Table()
+    for heading in _PARKED if parked else _HEADINGS:
+        table.add_column(heading, overflow="fold")
+    for item in page["items"]:
+        cells = [item["order_id"], item.get("status"), item.get("started_at"), item.get("stopped_at") or "–"]
+        if parked:
+            why = f"{item['failed_step']}: {item['reason']}"
+            cells = [item["order_id"], item["step"], item["error"], why, item["parked_at"]]
+        style = "yellow" if parked else _STATUS.get(item["status"], "red")
+        table.add_row(*(escape(str(cell)) for cell in cells), style=style)
+    console.print(table)
+    if page["next_cursor"]:
+        console.print("there are more: raise --limit", style="dim")
+
+
+def show(console: Console, saga: Json) -> None:
+    status = saga["status"]
+    console.print(Text.assemble((f"order {saga['order_id']}  ", "bold"), (status, _STATUS.get(status, "red"))))
+    if saga["error"]:
+        console.print(Text(f"{saga['error']}: {saga['detail'] or ''}".rstrip(": "), "red"))
+    if saga["steps"]:
+        _show_steps(console, saga["steps"], saga["stopped_at"])
+    for done in saga["resumptions"]:
+        said = f"{done['at']}  {done['action']} {done['step']} by {done['operator']}: {done['reason']}"
+        console.print(Text(said, "cyan"))
+    if not saga["is_whole"]:
+        console.print("the history is longer than this", style="dim")
+    if saga["can_redrive"]:
+        hint = f'the workflow itself failed: mercato saga redrive {saga["order_id"]} --reason "…"'
+        console.print(Text(hint, "yellow"))
+
+
+def _show_steps(console: Console, steps: list[Json], stopped_at: str | None) -> None:
+    began = _time(steps[0]["entered_at"])
+    times = [step[name] for step in steps for name in ("entered_at", "left_at") if step[name]]
+    times += [failure["at"] for step in steps for failure in step["failures"]]
+    whole = max((_time(at) - began).total_seconds() for at in [*times, stopped_at or times[0]]) or 0.001
+    widest = max(len(step["state"]) for step in steps)
+    for number, step in enumerate(steps, start=1):
+        start = (_time(step["entered_at"]) - began).total_seconds()
+        end = (_time(step["left_at"]) - began).total_seconds() if step["left_at"] else whole
+        sign, style = _SIGNS[step["outcome"]]
+        calls = step["tries"] > 0
+        named = style if calls or step["outcome"] != "done" else "dim"
+        line = Text.assemble((f"{sign} {number:>2} {step['state']:<{widest}}", named), (f"  {start:>+10.3f}", "dim"))
+        line.append(f"{end - start:>10.3f} s  " if step["left_at"] else f"{'…':>10}    ", "" if calls else "dim")
+        line.append(f"{_bar(start / whole, end / whole) if calls else '':<{_WIDTH}}", style)
+        line.append("".join(f"  {count} {name}" for count, name in _counts(step)), "yellow")
+        console.print(line, soft_wrap=True)
+        for failure in step["failures"]:
+            at = (_time(failure["at"]) - began).total_seconds()
+            said = f"{failure['error']}: {failure['detail'] or ''}".rstrip(": ")
+            console.print(Text.assemble(("│    ", "dim"), (f"{at:+.3f} {said}", "red")), soft_wrap=True)
+
+
+def _counts(step: Json) -> list[tuple[int, str]]:
+    tries, redrives = step["tries"], step["redrives"]
+    return [(tries, "tries")] * (tries > 1) + [(redrives, "redriven")] * (redrives > 0)
+
+
+def _bar(start: float, end: float) -> str:
+    first = min(int(start * _WIDTH), _WIDTH - 1)
+    last = max(first + 1, min(round(end * _WIDTH), _WIDTH))
+    return " " * first + "━" * (last - first)
+
+
+def _time(at: str) -> datetime:
+    return datetime.fromisoformat(at)

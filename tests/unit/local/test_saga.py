@@ -1,0 +1,185 @@
+"""`mercato saga`, against a shop that answers what the test says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.local import operator, state
+from infra.local.saga.command import saga
+from infra.local.shop import Shop
+
+FAILURE = {"at": "2026-11-22T12:00:01.500Z", "error": "TransientError", "detail": "the [bold]table[/] is away"}
+SAGA: dict[str, Any] = {
+    "order_id": "order-1",
+    "execution_arn": "arn",
+    "status": "running",
+    "started_at": "2026-11-22T12:00:00.000Z",
+    "stopped_at": None,
+    "error": None,
+    "detail": None,
+    "can_redrive": False,
+    "redrive_count": 0,
+    "steps": [
+        {
+            "state": "RefundPayment",
+            "kind": "Task",
+            "entered_at": "2026-11-22T12:00:00.000Z",
+            "left_at": "2026-11-22T12:00:02.000Z",
+            "tries": 2,
+            "redrives": 0,
+            "outcome": "caught",
+            "failures": [FAILURE],
+        },
+        {
+            "state": "AwaitOperator",
+            "kind": "Task",
+            "entered_at": "2026-11-22T12:00:02.000Z",
+            "left_at": None,
+            "tries": 1,
+            "redrives": 0,
+            "outcome": "running",
+            "failures": [],
+        },
+    ],
+    "is_whole": True,
+    "diagram": "stateDiagram-v2\n",
+    "resumptions": [
+        {
+            "order_id": "order-1",
+            "step": "RefundPayment",
+            "action": "retry",
+            "reason": "provider is back",
+            "operator": "boss",
+            "request_id": "r-1",
+            "at": "2026-11-22T12:00:03.000Z",
+        }
+    ],
+}
+PARKED = {
+    "order_id": "order-1",
+    "step": "RefundPayment",
+    "error": "TransientError",
+    "cause": "",
+    "failed_step": "CapturePayment",
+    "reason": "CaptureRefused",
+    "parked_at": "2026-11-22T12:00:02.000Z",
+    "correlation_id": "r-1",
+    "execution_arn": "arn",
+}
+
+
+class FakeOps:
+    """Answers by method and path; remembers what came."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.requests: list[httpx.Request] = []
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/users/login":
+            return httpx.Response(200, json={"access_token": "t", "refresh_token": "r", "expires_in": 900})
+        self.requests.append(request)
+        status, body = self.answers[request.method, request.url.path.removeprefix("/api/ops/sagas")]
+        return httpx.Response(status, json=body)
+
+
+@pytest.fixture
+def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
+    found, account = FakeOps(), state.Account("admin@example.com", "secret")
+    shop = state.State("http://shop", "http://cloud", "r", "mercato", {}, {}, "mercato-", account, account)
+    monkeypatch.setattr(state, "load", lambda: shop)
+    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
+    monkeypatch.setenv("COLUMNS", "200")
+    return found
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(saga, words)
+
+
+def test_show_draws_each_step_with_its_times_tries_and_errors(ops: FakeOps) -> None:
+    ops.answers["GET", "/order-1"] = 200, SAGA
+    result = run("show", "order-1")
+    assert result.exit_code == 0, result.output
+    assert [line.rstrip() for line in result.output.splitlines()] == [
+        "order order-1  running",
+        f"✘  1 RefundPayment      +0.000     2.000 s  {'━' * 32}  2 tries",
+        "│    +1.500 TransientError: the [bold]table[/] is away",
+        f"◌  2 AwaitOperator      +2.000         …    {' ' * 31}━",
+        "2026-11-22T12:00:03.000Z  retry RefundPayment by boss: provider is back",
+    ]
+
+
+def test_show_gives_the_picture_or_all_of_it(ops: FakeOps) -> None:
+    ops.answers["GET", "/order-1"] = 200, SAGA
+    assert run("show", "order-1", "--mermaid").output == "stateDiagram-v2\n"
+    assert json.loads(run("show", "order-1", "--json").output) == SAGA
+
+
+def test_a_workflow_that_failed_itself_says_what_to_do(ops: FakeOps) -> None:
+    ops.answers["GET", "/order-1"] = 200, SAGA | {"status": "aborted", "can_redrive": True}
+    assert "mercato saga redrive order-1 --reason" in run("show", "order-1").output
+
+
+def test_an_order_without_a_saga_is_told_in_the_shops_words(ops: FakeOps) -> None:
+    ops.answers["GET", "/order-9"] = 404, {"detail": "There is no saga for this order."}
+    result = run("show", "order-9")
+    assert (result.exit_code, result.output) == (1, "Error: There is no saga for this order.\n")
+
+
+def test_list_shows_what_is_parked_and_why(ops: FakeOps) -> None:
+    ops.answers["GET", ""] = 200, {"items": [PARKED], "next_cursor": None}
+    (line,) = [line for line in run("list", "--parked").output.splitlines() if "order-1" in line]
+    cells = [cell.strip() for cell in line.split("│")[1:-1]]
+    assert cells == [
+        "order-1",
+        "RefundPayment",
+        "TransientError",
+        "CapturePayment: CaptureRefused",
+        PARKED["parked_at"],
+    ]
+    assert dict(ops.requests[-1].url.params)["status"] == "parked"
+
+
+@pytest.mark.parametrize(("words", "status"), [((), "all"), (("--status", "failed"), "failed")])
+def test_list_shows_executions_by_their_state(ops: FakeOps, words: tuple[str, ...], status: str) -> None:
+    ops.answers["GET", ""] = 200, {"items": [SAGA], "next_cursor": "more"}
+    result = run("list", *words)
+    assert dict(ops.requests[-1].url.params)["status"] == status
+    assert "order-1 │ running" in result.output
+    assert "there are more" in result.output
+
+
+@pytest.mark.parametrize("action", ["retry", "skip"])
+def test_resume_sends_the_action_and_the_reason(ops: FakeOps, action: str) -> None:
+    ops.answers["POST", "/order-1/resume"] = 200, SAGA["resumptions"][0] | {"action": action}
+    result = run("resume", "order-1", f"--{action}", "--reason", "provider is back")
+    assert result.exit_code == 0
+    assert json.loads(ops.requests[-1].content) == {"action": action, "reason": "provider is back"}
+    assert result.output.startswith(f"{action} RefundPayment of order order-1: sent.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resume", "order-1", "--retry"),
+        ("resume", "order-1", "--reason", "why"),
+        ("redrive", "order-1"),
+        ("list", "--parked", "--status", "failed"),
+    ],
+)
+def test_what_is_not_said_is_not_guessed(ops: FakeOps, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+    assert ops.requests == []
+
+
+def test_redrive_sends_the_reason(ops: FakeOps) -> None:
+    ops.answers["POST", "/order-1/redrive"] = 200, SAGA["resumptions"][0] | {"action": "redrive"}
+    result = run("redrive", "order-1", "--reason", "stopped by mistake")
+    assert json.loads(ops.requests[-1].content) == {"reason": "stopped by mistake"}
+    assert result.output.startswith("redriven from RefundPayment: order order-1.")

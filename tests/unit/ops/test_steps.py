@@ -1,0 +1,130 @@
+"""From Step Functions' history to the way an execution took, and its picture."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ops.diagram import draw
+from ops.steps import Failure, Outcome, Step, steps_of
+from tests.conftest import NOON
+from tests.template import ROOT
+
+MACHINE: dict[str, Any] = {
+    "StartAt": "Reserve",
+    "States": {
+        "Reserve": {"Type": "Task", "Next": "Done", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Release"}]},
+        "Release": {"Type": "Task", "Next": "Which"},
+        "Which": {"Type": "Choice", "Choices": [{"Next": "Release"}], "Default": "Gone"},
+        "Done": {"Type": "Succeed"},
+        "Gone": {"Type": "Fail"},
+    },
+}
+
+
+def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One second apart. The name of the details is what AWS makes of the type."""
+    found: list[dict[str, Any]] = []
+    for number, (kind, details) in enumerate(events):
+        name = "state" + kind[kind.index("State") + 5 :] if "State" in kind else kind[0].lower() + kind[1:]
+        found.append({"type": kind, "timestamp": at(number), f"{name}EventDetails": details})
+    return found
+
+
+def at(second: int) -> datetime:
+    return NOON + timedelta(seconds=second)
+
+
+def iso(second: int) -> str:
+    return f"2026-11-22T12:00:{second:02}.000Z"
+
+
+def test_a_step_counts_its_tries_and_keeps_each_error_without_its_stack_trace() -> None:
+    cause = json.dumps({"errorType": "TransientError", "errorMessage": "the table is away", "stackTrace": ["x"]})
+    events = history(
+        ("ExecutionStarted", {}),
+        ("TaskStateEntered", {"name": "Reserve"}),
+        ("LambdaFunctionScheduled", {}),
+        ("LambdaFunctionFailed", {"error": "TransientError", "cause": cause}),
+        ("LambdaFunctionScheduled", {}),
+        ("LambdaFunctionTimedOut", {"error": "States.Timeout"}),
+        ("LambdaFunctionScheduled", {}),
+        ("LambdaFunctionSucceeded", {}),
+        ("TaskStateExited", {"name": "Reserve"}),
+        ("SucceedStateEntered", {"name": "Done"}),
+        ("SucceedStateExited", {"name": "Done"}),
+        ("ExecutionSucceeded", {}),
+    )
+    failures = [Failure(iso(3), "TransientError", "the table is away"), Failure(iso(5), "States.Timeout", None)]
+    assert steps_of(events) == [
+        Step("Reserve", "Task", iso(1), iso(8), 3, 0, Outcome.DONE, failures),
+        Step("Done", "Succeed", iso(9), iso(10), 0, 0, Outcome.DONE, []),
+    ]
+
+
+def test_a_step_that_an_error_led_out_of_is_told_from_one_that_was_done() -> None:
+    events = history(
+        ("TaskStateEntered", {"name": "Reserve"}),
+        ("TaskScheduled", {}),
+        ("TaskFailed", {"error": "OutOfStock", "cause": "no"}),
+        ("TaskStateExited", {"name": "Reserve"}),
+        ("FailStateEntered", {"name": "Gone"}),
+        ("ExecutionFailed", {"error": "OutOfStock", "cause": "no"}),
+    )
+    caught, ended = steps_of(events)
+    assert (caught.outcome, caught.failures) == (Outcome.CAUGHT, [Failure(iso(2), "OutOfStock", "no")])
+    assert (ended.outcome, ended.left_at) == (Outcome.FAILED, iso(5))
+
+
+@pytest.mark.parametrize("end", ["ExecutionAborted", "ExecutionTimedOut"])
+def test_an_execution_that_was_ended_from_outside_stopped_in_a_step_and_a_redrive_goes_on_there(end: str) -> None:
+    began = [("TaskStateEntered", {"name": "Reserve"}), ("LambdaFunctionScheduled", {})]
+    (stopped,) = steps_of(history(*began, (end, {})))
+    assert (stopped.outcome, stopped.left_at) == (Outcome.FAILED, iso(2))
+    assert [failure.error for failure in stopped.failures] == [end.removeprefix("Execution")]
+    (redriven,) = steps_of(history(*began, (end, {}), ("ExecutionRedriven", {}), ("LambdaFunctionScheduled", {})))
+    assert (redriven.outcome, redriven.left_at, redriven.tries, redriven.redrives) == (Outcome.RUNNING, None, 2, 1)
+
+
+def test_the_picture_has_every_edge_and_numbers_those_that_were_taken() -> None:
+    steps = [
+        Step("Reserve", "Task", iso(0), iso(1), 1, 0, Outcome.CAUGHT, [Failure(iso(1), "OutOfStock", None)]),
+        Step("Release", "Task", iso(1), iso(2), 1, 0, Outcome.DONE),
+        Step("Which", "Choice", iso(2), iso(2), 0, 0, Outcome.DONE),
+        Step("Release", "Task", iso(2), None, 1),
+    ]
+    lines = [line.strip() for line in draw(MACHINE, steps).splitlines()]
+    assert lines[0] == "stateDiagram-v2"
+    assert [line for line in lines if "-->" in line] == [
+        "[*] --> Reserve: 1",
+        "Reserve --> Done",
+        "Reserve --> Release: 2",
+        "Release --> Which: 3",
+        "Which --> Release: 4",
+        "Which --> Gone",
+        "Done --> [*]",
+        "Gone --> [*]",
+    ]
+    assert [line for line in lines if line.startswith("class ")] == [
+        "class Reserve failed",
+        "class Release current",
+        "class Which taken",
+        "class Done untaken",
+        "class Gone untaken",
+    ]
+    assert {line.split()[1] for line in lines if line.startswith("classDef")} == {
+        "taken",
+        "failed",
+        "current",
+        "untaken",
+    }
+
+
+def test_the_order_saga_can_be_drawn_with_all_its_states() -> None:
+    definition = json.loads((ROOT / "infra/order_saga.asl.json").read_text())
+    drawn = draw(definition, [])
+    assert all(f"  class {name} untaken\n" in drawn for name in definition["States"])
+    assert "  CapturePayment --> CapturePaymentFailed\n" in drawn
