@@ -24,7 +24,6 @@ from mercato.http import (
     UNLIMITED,
     App,
     Body,
-    Created,
     Limit,
     NoContent,
     Response,
@@ -65,6 +64,7 @@ class Settings:
     jwks_parameter: str
     issuer: str
     audience: str
+    verified_addresses_only: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Ports:
     one_time: OneTimeStore
     tokens: AccessTokens
     public_keys: Cached[dict[str, Any]]
+    verified_only: bool
 
 
 @functools.cache
@@ -88,6 +89,7 @@ def ports() -> Ports:
         one_time=OneTimeStore(table),
         tokens=AccessTokens(keys, settings.issuer, settings.audience),
         public_keys=Cached(keys.published, _PUBLIC_KEYS_FRESH),
+        verified_only=settings.verified_addresses_only,
     )
 
 
@@ -155,6 +157,12 @@ class UserView(View):
         )
 
 
+class RegisteredView(View):
+    """The same words whether or not there was an account."""
+
+    detail: str = "We have sent a mail to this address. Please open the link in it."
+
+
 class SentView(View):
     """The same words whether or not there is an account."""
 
@@ -173,10 +181,9 @@ class TokensView(View):
 
 
 @app.post("/api/users", role=PUBLIC, limit=REGISTRATION)
-def register(body: Registration) -> Response[UserView]:
-    password = body.password.get_secret_value()
-    user = usecases.register(body.email, password, body.name, utc_now(), users=ports().users)
-    return Created(UserView.of(user), location=f"/api/users/{user.user_id}")
+def register(body: Registration) -> Response[RegisteredView]:
+    usecases.register(body.email, body.password.get_secret_value(), body.name, utc_now(), users=ports().users)
+    return Response(RegisteredView(), 202)
 
 
 @app.post("/api/users/login", role=PUBLIC, limit=LOG_IN)
@@ -191,6 +198,7 @@ def log_in(body: Credentials, source: SourceAddress) -> TokensView:
         sessions=to.sessions,
         tokens=to.tokens,
         attempts=to.attempts,
+        verified_only=to.verified_only,
     )
     return TokensView.of(pair)
 

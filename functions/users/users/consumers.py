@@ -14,7 +14,7 @@ from mercato.consumer import Consumer
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
 from mercato.mail import Mailer, SesMailer
-from users import recovery
+from users import recovery, texts
 from users.onetime import Purpose
 from users.onetime_store import OneTimeStore
 from users.store import UserStore
@@ -51,12 +51,18 @@ class AboutUser(Reads):
 
 @consumer.on("user.registered", "user.verification_requested")
 def send_verification(event: Event, data: AboutUser) -> None:
-    _send_token(event, data, Purpose.VERIFY_EMAIL)
+    _send_token(event, data, Purpose.VERIFY_EMAIL, texts.verification)
 
 
 @consumer.on("user.password_reset_requested")
 def send_reset(event: Event, data: AboutUser) -> None:
-    _send_token(event, data, Purpose.RESET_PASSWORD)
+    _send_token(event, data, Purpose.RESET_PASSWORD, texts.reset)
+
+
+@consumer.on("user.registration_repeated")
+def tell_of_account(event: Event, data: AboutUser) -> None:
+    """Whoever has forgotten that there is an account has forgotten its password, too."""
+    _send_token(event, data, Purpose.RESET_PASSWORD, texts.account_exists)
 
 
 @consumer.on("user.password_changed")
@@ -68,11 +74,12 @@ def warn_of_change(event: Event, data: AboutUser) -> None:
         inbox.mark_done(to.table, event.id, utc_now())
 
 
-def _send_token(event: Event, data: AboutUser, purpose: Purpose) -> None:
+def _send_token(event: Event, data: AboutUser, purpose: Purpose, write: texts.WriteMail) -> None:
     to = ports()
     recovery.send_token(
         data.user_id,
         purpose,
+        write,
         event.id,
         event.time,
         utc_now(),

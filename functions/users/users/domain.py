@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from mercato.errors import Forbidden, Invalid, NotFound, Unauthenticated
 
 MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
 
@@ -17,8 +17,12 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 
 
-class EmailTaken(Conflict):
-    """An account with this address exists."""
+class EmailTaken(Exception):
+    """An account with this address exists. Its owner may know, and who asks may not."""
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__("there is an account with this address")
+        self.user_id = user_id
 
 
 class InvalidEmail(Invalid):
@@ -34,10 +38,12 @@ class UserNotFound(NotFound):
 
 
 class InvalidCredentials(Unauthenticated):
-    """Address and password do not belong together. It never says which of the two is wrong."""
+    """Address and password do not belong together, or nobody has shown yet that the address is theirs. It never says
+    which.
+    """
 
     def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+        super().__init__("The e-mail address or the password is wrong, or the address is not verified yet.")
 
 
 class WrongPassword(Forbidden):

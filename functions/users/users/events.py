@@ -29,6 +29,12 @@ class _AboutUser(EventModel):
     user_id: str
 
 
+class RegistrationRepeated(_AboutUser):
+    """Somebody registered with an address that has this account. Its owner is told; who asked is not."""
+
+    TYPE: ClassVar[str] = "user.registration_repeated"
+
+
 class VerificationRequested(_AboutUser):
     """Somebody asked for another mail that verifies the address."""
 
@@ -61,6 +67,7 @@ class UserClosed(_AboutUser):
 
 PUBLISHES: tuple[type[EventModel], ...] = (
     UserRegistered,
+    RegistrationRepeated,
     VerificationRequested,
     PasswordResetRequested,
     EmailVerified,

@@ -19,7 +19,7 @@ from users.attempts import Attempts, Count
 from users.domain import InvalidEmail, User, UserNotFound, read_email
 from users.events import PasswordResetRequested, VerificationRequested
 from users.onetime import InvalidToken, OneTimeToken, Purpose
-from users.texts import Mail
+from users.texts import Mail, WriteMail
 from users.usecases import Users, check_strength
 
 
@@ -82,6 +82,7 @@ def _user_of(token: OneTimeToken, users: Users) -> User:
 def send_token(
     user_id: str,
     purpose: Purpose,
+    write: WriteMail,
     event_id: str,
     asked_at: datetime,
     now: datetime,
@@ -101,7 +102,7 @@ def send_token(
     if not tokens.issue(token, purpose, event_id, now):
         log.info("no second mail so soon", extra={"purpose": purpose, "user_id": user_id})
         return
-    _send(user, texts.with_link(purpose, user.name, shop_url, token), mailer)
+    _send(user, write(user.name, shop_url, token), mailer)
     tokens.mark_sent(token, purpose, now)
 
 

@@ -9,17 +9,19 @@ Sessions, one-time tokens and counts of attempts are in the same table, each wit
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 
 from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write, delete, put, put_new, update
+from mercato.dynamo import ConditionFailed, Table, Write, check, delete, put, put_new, update
 from mercato.errors import TransientError
 from mercato.events import EventModel
+from mercato.ids import new_id
 from mercato.items import Item
 from users import onetime_store
 from users.domain import EmailTaken, Login, Role, User, UserNotFound
-from users.events import EmailVerified, PasswordChanged, UserClosed, UserRegistered
+from users.events import EmailVerified, PasswordChanged, RegistrationRepeated, UserClosed, UserRegistered
 from users.onetime import InvalidToken
 
 
@@ -28,15 +30,21 @@ class UserStore:
         self._table = table
 
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None:
-        """Account, address and event together. Raises EmailTaken where the address has an account."""
+        """Account, address and event together. Raises EmailTaken where the address has an account.
+
+        The look before the write makes both outcomes one read and one transaction, so that neither is quicker.
+        """
+        taken = self.find_login(user.email)
+        if taken is not None:
+            raise EmailTaken(taken.user_id)
         login = {"pk": _login(user.email), "sk": "LOGIN", "user_id": user.user_id, "password_hash": password_hash}
         announced = _announce(event, user.user_id, user.version, user.created_at)
         try:
             self._table.transact([put_new(login), put_new(_user_item(user)), announced])
         except ConditionFailed as failed:
-            if failed.index != 0:
+            if failed.index != 0 or failed.item is None:
                 raise
-            raise EmailTaken("There is an account with this e-mail address. Log in instead.") from None
+            raise EmailTaken(failed.item["user_id"]) from None  # by another request, between look and write
 
     def find_login(self, email: str) -> Login | None:
         item = self._table.get(_login(email), "LOGIN")
@@ -83,6 +91,13 @@ class UserStore:
             raise UserNotFound("There is no such user.") from None
         return _user(item or {})
 
+    def announce_repetition(self, email: str, user_id: str, now: datetime) -> None:
+        """Somebody registered again with this address; as heavy a write as `add`."""
+        event = RegistrationRepeated(user_id=user_id)
+        still = check(_login(email), "LOGIN", "user_id = :user", values={":user": user_id})
+        with contextlib.suppress(ConditionFailed):  # closed a moment ago: there is nobody to tell
+            self._table.transact([still, _announce(event, new_id(now), 1, now)])
+
     def announce(self, event: EventModel, subject: str, now: datetime) -> None:
         """An event that changes nothing here: its subject is its own."""
         self._table.write(_announce(event, subject, 1, now))
@@ -94,10 +109,15 @@ class UserStore:
         self._commit([proof, verified, _announce(event, user.user_id, user.version + 1, now)], has_proof=True)
 
     def set_password(self, user: User, password_hash: str, now: datetime, proof: Write | None = None) -> None:
-        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails."""
+        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails. Who has
+        the proof has read the mail, so that the address is verified too.
+        """
         login = _change_login(user, "SET session_epoch = :epoch, password_hash = :hash", {":hash": password_hash})
-        event = PasswordChanged(user_id=user.user_id)
-        writes = [login, _begin_epoch(user), _announce(event, user.user_id, user.version + 1, now)]
+        told: list[EventModel] = [PasswordChanged(user_id=user.user_id)]
+        if proof and not user.email_verified:
+            told.append(EmailVerified(user_id=user.user_id))
+        changed = _begin_epoch(user, is_verified=user.email_verified or proof is not None)
+        writes = [login, changed, *(_announce(event, user.user_id, user.version + 1, now) for event in told)]
         self._commit([proof, *writes] if proof else writes, has_proof=proof is not None)
 
     def end_sessions(self, user: User) -> None:
@@ -142,8 +162,10 @@ def _change_user(user: User, expression: str, values: Item) -> Write:
     )
 
 
-def _begin_epoch(user: User) -> Write:
-    return _change_user(user, "SET session_epoch = :epoch, #version = :next", {":epoch": user.session_epoch + 1})
+def _begin_epoch(user: User, *, is_verified: bool = False) -> Write:
+    verified = ", email_verified = :yes" if is_verified else ""
+    values: Item = {":epoch": user.session_epoch + 1} | ({":yes": True} if is_verified else {})
+    return _change_user(user, f"SET session_epoch = :epoch, #version = :next{verified}", values)
 
 
 def _change_login(user: User, expression: str, values: Item) -> Write:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from mercato.clock import rfc3339
-from users.onetime import OneTimeToken, Purpose
+from users.onetime import OneTimeToken
 
 _SIGNATURE = "\n\nMercato"
 
@@ -17,15 +18,32 @@ class Mail:
     body: str = field(repr=False)
 
 
-def with_link(purpose: Purpose, name: str, shop_url: str, token: OneTimeToken) -> Mail:
-    if purpose is Purpose.VERIFY_EMAIL:
-        return _mail(
-            name,
-            "Please verify your e-mail address",
-            f"please open this link to verify your address. It works once, for 24 hours:\n\n"
-            f"{_link(shop_url, 'verify-email', token)}\n\n"
-            "If you did not make an account with us, you need not do anything.",
-        )
+class WriteMail(Protocol):
+    def __call__(self, name: str, shop_url: str, token: OneTimeToken) -> Mail: ...
+
+
+def verification(name: str, shop_url: str, token: OneTimeToken) -> Mail:
+    return _mail(
+        name,
+        "Please verify your e-mail address",
+        f"please open this link to verify your address. It works once, for 24 hours:\n\n"
+        f"{_link(shop_url, 'verify-email', token)}\n\n"
+        "If you did not make an account with us, you need not do anything.",
+    )
+
+
+def account_exists(name: str, shop_url: str, token: OneTimeToken) -> Mail:
+    return _mail(
+        name,
+        "You have an account with us",
+        "somebody, perhaps you, has just registered with your address, which has an account. Please log in. If you do "
+        f"not know your password, choose another one by this link. It works once, for 30 minutes:\n\n"
+        f"{_link(shop_url, 'password-reset', token)}\n\n"
+        "If it was not you, you need not do anything: nothing was changed, and who it was has not been told.",
+    )
+
+
+def reset(name: str, shop_url: str, token: OneTimeToken) -> Mail:
     return _mail(
         name,
         "Reset your password",

@@ -15,6 +15,7 @@ from users import attempts as guessing
 from users import commonpasswords, passwords
 from users.attempts import Attempts
 from users.domain import (
+    EmailTaken,
     InvalidCredentials,
     InvalidEmail,
     Login,
@@ -41,6 +42,7 @@ from users.sessions import (
 
 class Users(Protocol):
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None: ...
+    def announce_repetition(self, email: str, user_id: str, now: datetime) -> None: ...
     def find_login(self, email: str) -> Login | None: ...
     def replace_hash(self, email: str, old: str, new: str) -> None: ...
     def get(self, user_id: str) -> User: ...
@@ -70,12 +72,16 @@ class TokenPair:
     refresh: str = field(repr=False)
 
 
-def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> User:
+def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> None:
+    """After the same work, whether or not there is an account with this address: only its owner is told, by mail."""
     user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
     event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
     check_strength(password, user)
-    users.add(user, passwords.hash_password(password), event)
-    return user
+    password_hash = passwords.hash_password(password)
+    try:
+        users.add(user, password_hash, event)
+    except EmailTaken as taken:
+        users.announce_repetition(user.email, taken.user_id, now)
 
 
 def check_strength(password: str, user: User) -> None:
@@ -93,9 +99,11 @@ def log_in(
     sessions: Sessions,
     tokens: Tokens,
     attempts: Attempts,
+    verified_only: bool = False,
 ) -> TokenPair:
     """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password; for both alike
-    TooManyAttempts.
+    TooManyAttempts. With `verified_only` also for the right password of an account whose address is not verified:
+    else, registering and logging in would tell whether the address was free.
     """
     attempt = guessing.begin(login_name(email), network, now, attempts)
     login = _find_login(email, users)
@@ -103,6 +111,8 @@ def log_in(
     if not passwords.password_matches(password, password_hash) or login is None:
         raise InvalidCredentials
     user = _get_owner(login, users)
+    if verified_only and not user.email_verified:
+        raise InvalidCredentials
     attempts.succeed(user.email, network, attempt, now)
     if passwords.is_outdated(password_hash):
         users.replace_hash(user.email, password_hash, passwords.hash_password(password))

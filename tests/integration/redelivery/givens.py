@@ -39,7 +39,7 @@ def _closed_user(service: Any) -> Data:
 
 
 def _account(service: Any) -> Data:
-    return {"user_id": service.register().body["user_id"]}
+    return {"user_id": service.join()}
 
 
 def _nothing(_: Any) -> Data:
@@ -131,6 +131,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("shipping", "order.cancelled"): _shipment,
     ("shipping", "order.anonymised"): _shipment,
     ("users", "user.registered"): _account,
+    ("users", "user.registration_repeated"): _account,
     ("users", "user.verification_requested"): _account,
     ("users", "user.password_reset_requested"): _account,
     ("users", "user.password_changed"): _account,

@@ -36,7 +36,7 @@ def test_a_login_gives_a_pair_of_tokens(service: "Service") -> None:
 
 
 def test_the_access_token_says_who_for_whom_and_for_15_minutes(service: "Service") -> None:
-    user_id = service.register().body["user_id"]
+    user_id = service.join()
     service.wait(milliseconds=700)
 
     token = service.log_in().body["access_token"]

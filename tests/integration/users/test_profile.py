@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ada(service: "Service") -> str:
-    return str(service.register().body["user_id"])
+    return service.join()
 
 
 def test_a_customer_sees_their_own_profile(service: "Service", ada: str) -> None:

@@ -15,7 +15,7 @@ NEW = "an umbrella for ducks"
 
 @pytest.fixture
 def ada(service: "Service") -> str:
-    user_id = str(service.register().body["user_id"])
+    user_id = service.join()
     service.deliver()
     return user_id
 

@@ -2,30 +2,157 @@
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
+from mercato.dynamo import Table
+from users import api, passwords
+from users.store import UserStore
+
 if TYPE_CHECKING:
-    from tests.integration.users.conftest import Service
+    from tests.integration.users.conftest import Answer, Service
 
 
-def test_a_new_account_is_shown_without_its_password(service: "Service") -> None:
-    answer = service.register()
+def test_a_new_account_is_a_customers_and_unverified(service: "Service") -> None:
+    user_id = service.join()
 
-    user_id = answer.body["user_id"]
-    assert answer.status == 201
-    assert answer.body == {
+    assert service.call("GET", "/api/users/me", user_id=user_id).body == {
         "user_id": user_id,
         "email": "ada@example.com",
         "name": "Ada Lovelace",
         "role": "customer",
         "email_verified": False,
     }
-    assert answer.headers["Location"] == f"/api/users/{user_id}"
+
+
+def without_the_request_s_id(answer: "Answer") -> tuple[int, Any, dict[str, str]]:
+    return answer.status, answer.body, answer.headers | {"X-Request-Id": ""}
+
+
+def test_the_answer_is_the_same_whether_or_not_there_is_an_account(service: "Service") -> None:
+    first, again = service.register(), service.register(name="Somebody Else")
+
+    assert without_the_request_s_id(first) == without_the_request_s_id(again)
+    assert first.status == 202
+    assert "ada" not in str(first.body).lower()
+
+
+def calls_of(service: "Service", monkeypatch: pytest.MonkeyPatch, **changes: str) -> list[str]:
+    """The AWS calls of one registration, by name."""
+    calls: list[str] = []
+    real = Table._call
+
+    def counted(self: Table, operation: str, **parameters: Any) -> dict[str, Any]:
+        calls.append(operation)
+        return real(self, operation, **parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "_call", counted)
+        service.register(**changes)
+    return calls
+
+
+def test_the_work_is_the_same_whether_or_not_there_is_an_account(
+    service: "Service", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = Mock(wraps=passwords.hash_password)
+    monkeypatch.setattr(passwords, "hash_password", hashed)
+
+    free, taken = calls_of(service, monkeypatch), calls_of(service, monkeypatch)
+
+    assert free == taken == ["get_item", "transact_write_items"]
+    assert hashed.call_count == 2
+
+
+def test_the_owner_of_a_taken_address_is_told_by_mail_with_a_way_in(service: "Service") -> None:
+    service.register()
+    service.deliver()
+
+    service.register(name="Somebody Else", password="another password")
+    service.deliver()
+
+    to, subject, body = service.mailer.sent[-1]
+    assert (to, subject) == ("ada@example.com", "You have an account with us")
+    assert body.startswith("Hello Ada Lovelace,")
+    confirmation = {"token": service.mailer.token(), "new_password": "an umbrella for ducks"}
+    assert service.call("POST", "/api/users/password-reset/confirm", confirmation).status == 204
+    assert service.log_in(password="an umbrella for ducks").status == 200
+
+
+def test_nobody_s_mailbox_is_filled_by_registering_again_and_again(service: "Service") -> None:
+    service.register()
+    for _ in range(5):
+        service.register()
+
+    service.deliver()
+
+    assert sorted(subject for _, subject, _ in service.mailer.sent) == [
+        "Please verify your e-mail address",
+        "You have an account with us",
+    ]
+
+
+def test_two_registrations_at_once_make_one_account(service: "Service", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one comes between the look and the write."""
+    monkeypatch.setattr(UserStore, "find_login", lambda *_: None)
+    service.register()
+
+    assert service.register(name="Somebody Else").status == 202
+
+    (user,) = service.items("USER#")
+    assert user["name"] == "Ada Lovelace"
+    assert len(service.events("user.registration_repeated")) == 1
+
+
+@pytest.fixture
+def strict_service(monkeypatch: pytest.MonkeyPatch, service: "Service") -> "Service":
+    """As deployed on AWS."""
+    monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", "true")
+    api.ports.cache_clear()
+    return service
+
+
+def test_logging_in_after_registering_does_not_tell_whether_the_address_was_free(strict_service: "Service") -> None:
+    strict_service.register(email="taken@example.com", password="its owner's own one")
+    mine = "a password of my own"
+
+    for email in ("taken@example.com", "free@example.com"):
+        strict_service.register(email=email, password=mine)
+    taken, free = (strict_service.log_in(email, mine) for email in ("taken@example.com", "free@example.com"))
+
+    assert taken.status == free.status == 401
+    assert taken.body | {"request_id": ""} == free.body | {"request_id": ""}
+
+
+def test_a_verified_address_opens_the_account(strict_service: "Service") -> None:
+    strict_service.register()
+    strict_service.deliver()
+    assert strict_service.log_in().status == 401
+
+    strict_service.call("POST", "/api/users/verify-email", {"token": strict_service.mailer.token()})
+
+    assert strict_service.log_in().status == 200
+
+
+def test_who_resets_the_password_has_read_the_mail_and_is_verified(strict_service: "Service") -> None:
+    """So an address that a stranger has registered first is still its owner's."""
+    user_id = strict_service.join(password="a stranger's own one")
+    strict_service.deliver()
+    strict_service.register()
+    strict_service.deliver()
+    confirmation = {"token": strict_service.mailer.token(), "new_password": "an umbrella for ducks"}
+
+    assert strict_service.call("POST", "/api/users/password-reset/confirm", confirmation).status == 204
+
+    assert strict_service.log_in(password="a stranger's own one").status == 401
+    assert strict_service.log_in(password="an umbrella for ducks").status == 200
+    assert strict_service.call("GET", "/api/users/me", user_id=user_id).body["email_verified"] is True
+    assert len(strict_service.events("user.email_verified")) == 1
 
 
 def test_an_account_is_announced_once_in_the_same_transaction(service: "Service") -> None:
-    user_id = service.register().body["user_id"]
+    user_id = service.join()
 
     (record,) = service.items("OUTBOX#")
     event = json.loads(record["event"])
@@ -51,11 +178,10 @@ def test_an_address_has_one_account_however_it_is_written(service: "Service", em
 
     answer = service.register(email=email, name="Somebody Else")
 
-    assert answer.status == 409
-    assert answer.body["type"] == "urn:mercato:problem:email-taken"
+    assert answer.status == 202
     (user,) = service.items("USER#")
     assert user["name"] == "Ada Lovelace"
-    assert len(service.items("OUTBOX#")) == 1
+    assert len(service.events("user.registered")) == 1
 
 
 def test_a_taken_address_keeps_its_password(service: "Service") -> None:
@@ -97,7 +223,7 @@ def test_a_registration_that_makes_no_sense_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("password", "status"),
-    [("heron tea", 422), ("heron teas", 201), ("heron" + "-tea" * 30 + "xyz", 201), ("heron" + "-tea" * 31, 422)],
+    [("heron tea", 422), ("heron teas", 202), ("heron" + "-tea" * 30 + "xyz", 202), ("heron" + "-tea" * 31, 422)],
 )
 def test_a_password_has_10_to_128_characters(service: "Service", password: str, status: int) -> None:
     assert service.register(password=password).status == status
