@@ -23,7 +23,7 @@ _COMMANDS = {
     "trace": ("infra.local.trace.command", "trace", "Tell the whole story of a request, from the logs."),
     "saga": ("infra.local.saga.command", "saga", "Sagas: list, show, resume, redrive."),
     "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
-    "contract": ("infra.local.cli", "contract", "Generate docs/events.md and the event schemas."),
+    "contract": ("infra.local.cli", "contract", "Generate the event schemas, docs/events.md and docs/openapi.json."),
     "users": ("infra.local.cli", "users", "Accounts: make an admin."),
 }
 
@@ -164,18 +164,24 @@ def deploy() -> None:
 
 
 @click.command()
-def contract() -> None:
-    """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions."""
+@click.option("--release", is_flag=True, help="Keep the OpenAPI document as what this version promises its clients.")
+def contract(release: bool) -> None:
+    """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions, and
+    docs/openapi.json from the routes and their models.
+    """
     from infra.local import contract as generated
     from infra.local.paths import ROOT
     from infra.local.trouble import Trouble
 
     try:
-        changed = generated.write()
+        changed = generated.write() + ([generated.release()] if release else [])
     except Trouble as trouble:
         raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
     for path in changed:
         click.echo(f"wrote {path.relative_to(ROOT)}")
+    if not release:
+        for change in generated.breaking_clients():
+            click.echo(f"breaks clients of the last release, as the new version may: {change}")
 
 
 @click.group()

@@ -76,4 +76,4 @@ def _values(schema: Schema) -> set[str] | None:
 
 
 def _describe(schema: Schema) -> str:
-    return str(schema.get("title") if schema.get("type") == "object" else schema.get("type", "anything"))
+    return str(schema.get("title", "object") if schema.get("type") == "object" else schema.get("type", "anything"))

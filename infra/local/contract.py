@@ -1,4 +1,6 @@
-"""The contract between services, generated from the code: event schemas, and who publishes and consumes what."""
+"""The contracts, generated from the code: between services the event schemas, and who publishes and consumes what; with
+the shop's clients the OpenAPI document.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.compatibility import breaking_changes
+from infra.local.openapi import clients, document
 from infra.local.paths import ROOT
+from infra.local.services import SERVICES
 from infra.local.trouble import Trouble
 from mercato.consumer import Consumer
 from mercato.events import EventModel, Reads, schema_id
 
-SERVICES = ("users", "products", "carts", "orders", "payments", "inventory", "notifications", "shipping", "ops")
 EVENTS_PAGE = ROOT / "docs" / "events.md"
 SCHEMAS = ROOT / "docs" / "schemas"
+OPENAPI = ROOT / "docs" / "openapi.json"
+RELEASES = ROOT / "docs" / "releases"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ def publications() -> list[Publication]:
     found = [
         Publication(service, model)
         for service in SERVICES
+        if importlib.util.find_spec(f"{service}.events")
         for model in importlib.import_module(f"{service}.events").PUBLISHES
     ]
     return sorted(found, key=lambda publication: publication.model.TYPE)
@@ -72,7 +78,10 @@ def files() -> dict[Path, str]:
         _schema_path(publication.model): json.dumps(schema_of(publication.model), indent=2) + "\n"
         for publication in publications()
     }
-    return found | {EVENTS_PAGE: _page()}
+    return found | {
+        EVENTS_PAGE: _page(),
+        OPENAPI.resolve(): json.dumps(document.build(), indent=1, ensure_ascii=False) + "\n",
+    }
 
 
 def breaking() -> list[str]:
@@ -85,8 +94,48 @@ def breaking() -> list[str]:
     ]
 
 
+def last_release() -> Path | None:
+    """The OpenAPI document of the newest release."""
+    found = sorted(RELEASES.glob("openapi-*.json"), key=lambda path: [int(part) for part in _version(path).split(".")])
+    return found[-1] if found else None
+
+
+def _version(path: Path) -> str:
+    return path.stem.removeprefix("openapi-")
+
+
+def breaking_clients() -> list[str]:
+    """What would break a client of the last release."""
+    release = last_release()
+    return clients.breaks(json.loads(release.read_text()), document.build()) if release else []
+
+
+def may_break_clients() -> bool:
+    """The version that is being made says so."""
+    release = last_release()
+    return release is not None and clients.may_break(_version(release), document.version())
+
+
+def release() -> Path:
+    """Keeps the document as it is for this version. Raises Trouble where the version is out already, and another."""
+    path = RELEASES / f"openapi-{document.version()}.json"
+    text = files()[OPENAPI.resolve()]
+    if path.exists() and path.read_text() != text:
+        raise Trouble(f"{path.name} is released", "Raise the version in pyproject.toml.")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
 def write() -> list[Path]:
-    """Writes what differs. Returns what was written or taken away. Raises Trouble where a change breaks readers."""
+    """Writes what differs. Returns what was written or taken away. Raises Trouble where a change breaks who reads the
+    events or calls the API.
+    """
+    if (found := breaking_clients()) and not may_break_clients():
+        raise Trouble(
+            "the last release's clients would break: " + "; ".join(found),
+            "Keep what they use beside the new, or raise the version in pyproject.toml: before 1.0.0 the minor one.",
+        )
     if found := breaking():
         raise Trouble(
             "the events' readers would break: " + "; ".join(found),

@@ -149,6 +149,8 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         ("post", "/api/shipments/webhooks/{carrier}"),
         ("post", "/api/shipments/quotes"),
         ("get", "/api/health"),
+        ("get", "/api/openapi.json"),
+        ("get", "/api/docs"),
         *((method, "/{proxy+}") for method in METHODS),
     }
 

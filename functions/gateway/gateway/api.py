@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from gateway.dashboard import DashboardView, show_dashboard
+from gateway.pages import OpenApi, Page, read_contract, read_page
 from mercato.auth import Caller
-from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, View
+from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Response, View
 from mercato.peers import peer
 
 app = App("gateway")
 handler = app.handler
+
+_FRESH = {"Cache-Control": "public, max-age=300"}
 
 
 class HealthView(View):
@@ -19,6 +22,19 @@ class HealthView(View):
 @app.get("/api/health", role=PUBLIC, limit=UNLIMITED)
 def show_health() -> HealthView:
     return HealthView(service="gateway", status="ok")
+
+
+@app.get("/api/openapi.json", role=PUBLIC)
+def show_contract() -> Response[OpenApi]:
+    """This document."""
+    return Response(read_contract(), headers=_FRESH)
+
+
+@app.get("/api/docs", role=PUBLIC)
+def show_docs() -> Response[Page]:
+    """This document as a page."""
+    page, policy = read_page()
+    return Response(page, headers={"Content-Security-Policy": policy} | _FRESH)
 
 
 @app.get("/api/dashboard", role=CUSTOMER)

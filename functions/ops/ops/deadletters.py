@@ -13,13 +13,13 @@ from mercato.dynamo import Table
 from mercato.http import ADMIN, App
 from ops import mailroom, redrive
 from ops.letter_views import (
-    AuditPage,
-    AuditView,
     LettersPage,
     LettersQuery,
     LetterView,
     QueuesPage,
     QueueView,
+    RedriveAuditPage,
+    RedriveAuditView,
     RedriveLetters,
     RedrivesView,
     SampleView,
@@ -88,9 +88,9 @@ def redrive_letters(order: RedriveLetters, caller: Caller) -> RedrivesView:
     return RedrivesView.of(results, order.dry_run)
 
 
-def list_redrives(queue: str) -> AuditPage:
+def list_redrives(queue: str) -> RedriveAuditPage:
     found = find_dead_letter_queue(settings().queue_prefix, queue)
-    return AuditPage(
+    return RedriveAuditPage(
         queue=found.name,
-        items=[AuditView.model_validate(record) for record in audit().latest(found.name, _AUDITS)],
+        items=[RedriveAuditView.model_validate(record) for record in audit().latest(found.name, _AUDITS)],
     )

@@ -162,7 +162,7 @@ class RedrivesView(View):
         )
 
 
-class AuditView(View):
+class RedriveAuditView(View):
     """`outcome` is started, done or failed; started stays where the work died on its way."""
 
     operator: str
@@ -178,6 +178,6 @@ class AuditView(View):
     left_behind: int
 
 
-class AuditPage(View):
+class RedriveAuditPage(View):
     queue: str
-    items: list[AuditView]
+    items: list[RedriveAuditView]

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mercato.clock import utc_now
 from mercato.health import table_and_queue
-from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, NoContent, Query, Request, Response, View
+from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, NoContent, Query, RawBody, Response, View
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
 from products import usecases
@@ -42,6 +42,13 @@ class ProductChanges(Body):
     def given(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in self.model_fields_set - {"version"}}
         return found | ({"category": found["category"] or ""} if "category" in found else {})
+
+
+class CsvFile(RawBody):
+    """A catalogue: sku, name, price and currency, and where wanted description and category, one product a line."""
+
+    media_type = "text/csv"
+    example = "sku,name,price,currency,category\n85123A,White hanging heart,2.55,GBP,Lighting\n"
 
 
 class Lookup(Body):
@@ -206,11 +213,9 @@ def look_up(asked: Lookup) -> Summaries:
 
 
 @app.post("/api/products/imports", role=ADMIN)
-def import_products(request: Request) -> Response[ReportView]:
+def import_products(file: CsvFile) -> Response[ReportView]:
     now = utc_now()
-    report = usecases.import_products(
-        request.body, settings().currency, products(), new_id(now), lambda: new_id(now), now
-    )
+    report = usecases.import_products(file, settings().currency, products(), new_id(now), lambda: new_id(now), now)
     return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
 
 

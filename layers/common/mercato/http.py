@@ -5,8 +5,9 @@ A route states who may call it, and the function's signature says what it takes:
     @app.post("/api/orders", role=CUSTOMER)
     def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]: ...
 
-By annotation: a `Body` is the JSON body, a `Query` the query string, `Caller` who calls, `IdempotencyKey` the header,
-`SourceAddress` where the request comes from, `Request` everything; a name that stands in the path is that part of it.
+By annotation: a `Body` is the JSON body, a `RawBody` one that is not JSON, a `Query` the query string, `Caller` who
+calls, `IdempotencyKey` the header, `SourceAddress` where the request comes from, `Request` everything; a name that
+stands in the path is that part of it.
 Every route counts against the client's default limit, unless it states another: `limit=Limit("log-in", one_in=5)`.
 """
 
@@ -36,13 +37,24 @@ from mercato.request import (
     InvalidIdempotencyKey,
     InvalidRequest,
     Query,
+    RawBody,
     Request,
     SourceAddress,
     read_body,
     read_query,
     read_request,
 )
-from mercato.response import Accepted, Created, NoContent, Response, View, problem_of, unexpected, write_response
+from mercato.response import (
+    Accepted,
+    Created,
+    Document,
+    NoContent,
+    Response,
+    View,
+    problem_of,
+    unexpected,
+    write_response,
+)
 
 # A service imports all of HTTP from here.
 __all__ = [
@@ -58,12 +70,14 @@ __all__ = [
     "App",
     "Body",
     "Created",
+    "Document",
     "IdempotencyKey",
     "InvalidIdempotencyKey",
     "InvalidRequest",
     "Limit",
     "NoContent",
     "Query",
+    "RawBody",
     "Request",
     "Response",
     "Route",
@@ -235,6 +249,8 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             query_read = True
         elif issubclass(kind, BaseModel):
             arguments[name] = read_body(kind, request.body)
+        elif issubclass(kind, RawBody):
+            arguments[name] = kind(request.body)
         else:
             raise TypeError(f"{route.method} {route.path}: parameter {name} has no source")
     if request.query and not query_read:

@@ -61,6 +61,13 @@ class SourceAddress(str):
     """The network address that API Gateway saw; X-Forwarded-For and its like have no say."""
 
 
+class RawBody(bytes):
+    """The body as it came, for what is not JSON. A subclass says as what it is read, and shows one."""
+
+    media_type = "application/octet-stream"
+    example = ""
+
+
 @dataclass(frozen=True)
 class Request:
     method: str

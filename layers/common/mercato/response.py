@@ -69,8 +69,19 @@ def NoContent() -> Response[None]:
     return Response(None, 204)
 
 
+class Document(str):
+    """A body that goes out as it is. A subclass says as what."""
+
+    media_type = "text/plain; charset=utf-8"
+
+
+def status_of(kind: type[Exception]) -> tuple[int, str]:
+    """The status and the title of this kind of error."""
+    return next((found for parent, found in _STATUS.items() if issubclass(kind, parent)), (422, "Not possible"))
+
+
 def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
-    status, title = next((found for kind, found in _STATUS.items() if isinstance(error, kind)), (422, "Not possible"))
+    status, title = status_of(type(error))
     headers = {"Content-Type": "application/problem+json"}
     extra: dict[str, Any] = {}
     if isinstance(error, DomainError):
@@ -110,7 +121,7 @@ def write_response(
     """`noted` are headers that the door adds to whatever the route answers."""
     body = response.body
     headers = {
-        "Content-Type": "application/json",
+        "Content-Type": body.media_type if isinstance(body, Document) else "application/json",
         "X-Request-Id": request_id,
         "Cache-Control": "no-store",
         **noted,

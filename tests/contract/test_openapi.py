@@ -1,0 +1,157 @@
+"""The document says what the code does: made anew it is the same, it is whole, and it breaks no released client."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from infra.local import contract
+from infra.local.openapi.operations import Operation, operations
+from infra.local.openapi.problems import problems_of
+from infra.local.services import SERVICES
+from mercato.http import PEER
+from tests.template import resources_of_type
+
+DOCUMENT: dict[str, Any] = json.loads(contract.OPENAPI.read_text())
+OPERATIONS = [
+    (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
+]
+
+
+def by_name(value: Any) -> str:
+    return value["operationId"] if isinstance(value, dict) else str(value)
+
+
+def operation(name: str) -> dict[str, Any]:
+    (found,) = [one for _, _, one in OPERATIONS if one["operationId"] == name]
+    return dict(found)
+
+
+def route(name: str) -> Operation:
+    (found,) = [one for one in operations() if one.name == name]
+    return found
+
+
+def test_the_document_is_what_the_routes_and_models_make_of_it() -> None:
+    wanted = contract.files()[contract.OPENAPI.resolve()]
+
+    assert contract.OPENAPI.read_text() == wanted, "run `mercato contract` and commit docs/openapi.json"
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def test_no_client_of_the_last_release_is_broken_unless_the_version_says_so() -> None:
+    found = contract.breaking_clients()
+    said = "\n".join(["clients of the last release would break:", *found])
+
+    if found and contract.may_break_clients():
+        warnings.warn(said, stacklevel=1)
+    else:
+        assert found == [], said
+
+
+def test_every_public_route_of_every_service_is_there_and_no_peers_route() -> None:
+    listed = {f"{method.upper()} {path}" for method, path, _ in OPERATIONS}
+
+    assert {str(one) for one in operations()} == listed
+    assert "POST /api/products/lookup" not in listed
+    assert not any(path.startswith("/health") for _, path, _ in OPERATIONS)
+    for one in operations():
+        assert one.route.roles != {PEER}
+    assert {tag["name"] for tag in DOCUMENT["tags"]} == set(SERVICES)
+
+
+@pytest.mark.parametrize(("method", "path", "found"), OPERATIONS, ids=by_name)
+def test_each_operation_is_described_and_says_who_may_call_it(method: str, path: str, found: dict[str, Any]) -> None:
+    assert found["summary"]
+    assert len(found["tags"]) == 1
+    assert bool(found["security"]) == bool(found.get("x-roles"))
+    assert {part["name"] for part in found.get("parameters", []) if part.get("in") == "path"} == set(
+        re.findall(r"\{(\w+)\}", path)
+    )
+    assert "429" in found["responses"]
+    if found["security"]:
+        assert "401" in found["responses"]
+
+
+def contents(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "schema" in node and ("example" in node or "examples" in node):
+            yield node
+        for value in node.values():
+            yield from contents(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from contents(value)
+
+
+def test_every_example_is_one_of_its_schema() -> None:
+    shown = list(contents({"paths": DOCUMENT["paths"], "components": DOCUMENT["components"]}))
+
+    assert len(shown) > 100
+    for content in shown:
+        schema = content["schema"] | {"components": DOCUMENT["components"]}
+        for example in [content["example"]] if "example" in content else content["examples"].values():
+            value = example["value"] if "examples" in content else example
+            jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_an_order_states_its_key_its_statuses_and_what_can_go_wrong() -> None:
+    found = operation("place_order")
+
+    assert found["parameters"] == [{"$ref": "#/components/parameters/IdempotencyKey"}]
+    assert found["security"] == [{"accessToken": []}]
+    assert found["x-roles"] == ["admin", "customer"]
+    assert [status for status in found["responses"] if status < "300"] == ["202"]
+    assert found["responses"]["202"]["headers"]["Location"] == {"$ref": "#/components/headers/Location"}
+    assert found["responses"]["202"]["links"]["get_order"]["parameters"] == {"order_id": "$response.body#/order_id"}
+    problems = {status: {kind.slug() for kind in kinds} for status, kinds in problems_of(route("place_order")).items()}
+    assert problems[400] == {"invalid-idempotency-key", "malformed"}
+    assert problems[409] == {"price-changed"}
+    assert "unknown-product" in problems[422]
+
+
+def test_a_list_states_its_page_and_its_filters() -> None:
+    parameters = {part["name"]: part for part in operation("list_orders")["parameters"]}
+
+    assert parameters.keys() == {"status", "limit", "cursor"}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+    assert not any(part["required"] for part in parameters.values())
+
+
+def test_a_webhook_states_its_signature_and_the_model_that_it_reads() -> None:
+    found = operation("hear_sandbox")
+
+    assert [part["$ref"].rpartition("/")[2] for part in found["parameters"]] == ["WebhookTimestamp", "WebhookSignature"]
+    body = found["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/payments.WebhookEvent"}
+
+
+def test_what_is_not_json_says_what_it_is() -> None:
+    assert list(operation("import_products")["requestBody"]["content"]) == ["text/csv"]
+    assert list(operation("show_docs")["responses"]["200"]["content"]) == ["text/html"]
+
+
+def test_every_operation_has_a_way_through_the_gateway() -> None:
+    """A path of the document is one of the template's, or below one of its {proxy+}."""
+    served = {
+        (event["Properties"]["Method"], event["Properties"]["Path"])
+        for function in resources_of_type("AWS::Serverless::Function").values()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+    for method, path, _ in OPERATIONS:
+        parts = path.split("/")
+        prefixes = {"/".join(parts[:count]) + "/{proxy+}" for count in range(2, len(parts))} - {"/{proxy+}"}
+        assert any((method, one) in served for one in {path, *prefixes}), (
+            f"{method} {path} has no event in template.yaml"
+        )

@@ -1,0 +1,69 @@
+"""The contract and its page, as the gateway hands them out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any
+
+import pytest
+
+from gateway import api
+from infra.local import contract
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RATE_LIMITS_TABLE", "AUDIT_TABLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def get(path: str) -> dict[str, Any]:
+    event = {
+        "httpMethod": "GET",
+        "path": path,
+        "headers": {},
+        "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
+    }
+    return api.handler(event, None)
+
+
+def test_the_contract_is_the_generated_document() -> None:
+    answer = get("/api/openapi.json")
+
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Content-Type"] == "application/json"
+    assert answer["headers"]["Cache-Control"] == "public, max-age=300"
+    assert json.loads(answer["body"]) == json.loads(contract.OPENAPI.read_text())
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    answer = get("/api/docs")
+
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Content-Type"] == "text/html; charset=utf-8"
+    assert re.findall(r"(?:src|href)=\"(?!openapi\.json)[^\"#]", answer["body"]) == []
+    assert "http://" not in answer["body"]
+    assert "https://" not in answer["body"]
+
+
+def test_the_pages_policy_allows_its_own_script_and_style_and_nothing_else() -> None:
+    answer = get("/api/docs")
+    policy = dict(part.strip().split(" ", 1) for part in answer["headers"]["Content-Security-Policy"].split(";"))
+
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", answer["body"], re.DOTALL)
+        assert policy[directive] == f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+
+
+def test_the_page_has_nothing_that_its_policy_would_refuse() -> None:
+    page = get("/api/docs")["body"]
+
+    assert re.findall(r"<[^>]+\s(?:style|on\w+)=", page) == []
+    assert "innerHTML" not in page
+    assert "eval(" not in page
