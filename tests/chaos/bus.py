@@ -12,6 +12,7 @@ from inventory import consumers as inventory_consumers
 from mercato.items import Item, to_item
 from notifications import consumers as notification_consumers
 from orders import consumers as order_consumers
+from payments import consumers as payment_consumers
 from relay import publish
 from shipping import carrier as shipping_carrier
 from shipping import consumers as shipping_consumers
@@ -20,6 +21,7 @@ from tests.chaos.tables import Watch
 CONSUMERS = {
     "orders": order_consumers.consumer,
     "inventory": inventory_consumers.consumer,
+    "payments": payment_consumers.consumer,
     "shipping": shipping_consumers.consumer,
     "notifications": notification_consumers.consumer,
 }

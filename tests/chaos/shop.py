@@ -30,6 +30,7 @@ from orders import saga as orders_saga
 from orders.order import Address, Line
 from orders.store import OrderStore
 from orders.workflow import OrderSaga
+from payments import consumers as payment_consumers
 from payments import saga as payments_saga
 from payments.sandbox import Sandbox
 from payments.store import PaymentStore
@@ -92,8 +93,9 @@ class Shop:
         patch.setattr(order_consumers, "saga", lambda: OrderSaga(self.world.arn))
         for stock_module in (inventory_saga, inventory_consumers):
             patch.setattr(stock_module, "store", lambda: self.stock)
-        patch.setattr(payments_saga, "store", lambda: self.payments)
-        patch.setattr(payments_saga, "provider", lambda: self.provider)
+        for payment_module in (payments_saga, payment_consumers):
+            patch.setattr(payment_module, "store", lambda: self.payments)
+            patch.setattr(payment_module, "provider", lambda: self.provider)
         carrier = SimpleNamespace(carrier_queue_url=CARRIER, carrier_step_seconds=0)
         for parcel_module in (shipping_consumers, shipping_carrier):
             patch.setattr(parcel_module, "store", lambda: self.shipments)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from inventory import usecases
-from inventory.domain import MAX_QUANTITY, Adjusted, Adjustment, Adjustments
+from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
 from inventory.settings import store
 from mercato import clock
 from mercato.auth import Caller
@@ -15,7 +15,6 @@ from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
 from mercato.ids import derived_id, fingerprint
 
-MAX_BULK = 40
 _MAX_ID = 64
 
 
@@ -42,7 +41,7 @@ class AdjustOne(Body):
 
 
 class AdjustMany(Body):
-    adjustments: Annotated[list[AdjustOne], Field(min_length=1, max_length=MAX_BULK)]
+    adjustments: Annotated[list[AdjustOne], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class StockView(View):

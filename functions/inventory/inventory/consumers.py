@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inventory import usecases
+from inventory.domain import Line
 from inventory.settings import store
 from mercato import clock
 from mercato.consumer import Consumer
@@ -20,6 +21,16 @@ class OrderShipped(Reads):
     order_id: str
 
 
+class ReturnedLine(Reads):
+    product_id: str
+    quantity: int
+
+
+class ReturnAccepted(Reads):
+    return_id: str
+    lines: list[ReturnedLine]
+
+
 @consumer.on("product.created")
 def open_stock(_event: Event, data: ProductCreated) -> None:
     """Idempotent: a stock item that exists stays as it is."""
@@ -30,3 +41,10 @@ def open_stock(_event: Event, data: ProductCreated) -> None:
 def commit_shipped(_event: Event, data: OrderShipped) -> None:
     """Idempotent: the reservation's own state says which of its chunks have left."""
     usecases.commit_shipped(data.order_id, store(), clock.utc_now())
+
+
+@consumer.on("order.return_accepted")
+def take_back(_event: Event, data: ReturnAccepted) -> None:
+    """Idempotent: each adjustment's id follows from the return, and one that was made is not made again."""
+    lines = [Line(line.product_id, line.quantity) for line in data.lines]
+    usecases.take_back(data.return_id, lines, store(), clock.utc_now())

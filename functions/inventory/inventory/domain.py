@@ -14,6 +14,7 @@ from mercato.errors import Conflict, Invalid, NotFound
 
 LOW_AT = 5
 MAX_QUANTITY = 10**9
+MOST_AT_ONCE = 40  # products in one adjustment: each takes two writes of a transaction, and the request one
 _NAMED = 20
 
 
@@ -68,10 +69,6 @@ class UnknownProduct(NotFound):
 
 class BelowZero(Conflict):
     """The adjustment would take away what is not there, or is reserved for an order."""
-
-
-class IdempotencyKeyReused(Invalid):
-    """The key was used before, for something else."""
 
 
 class DuplicateProduct(Invalid):

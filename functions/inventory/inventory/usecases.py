@@ -9,10 +9,21 @@ from datetime import datetime
 from typing import Protocol
 
 from inventory import domain, reservation
-from inventory.domain import Adjusted, Adjustments, Audit, Line, Shortage, Stock, UnknownProduct
+from inventory.domain import (
+    MOST_AT_ONCE,
+    Adjusted,
+    Adjustment,
+    Adjustments,
+    Audit,
+    Line,
+    Shortage,
+    Stock,
+    UnknownProduct,
+)
 from inventory.reservation import NotReserved, Reservation, State, Step
 from inventory.store import AdjustmentExists, ReservationMoved, StockMoved
-from mercato.errors import TransientError
+from mercato.errors import IdempotencyKeyReused, TransientError
+from mercato.ids import derived_id, fingerprint
 
 # Each attempt sees the stock as it was at the last refusal, so losing this often means a product that everybody wants.
 _ATTEMPTS = 12
@@ -118,6 +129,19 @@ def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
     raise TransientError("the stock to be adjusted moves too fast")
 
 
+def take_back(return_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime) -> None:
+    """Returned goods are on the shelf again, once, each with its ledger entry; so many products at a time."""
+    returned = domain.merge(lines)
+    for first in range(0, len(returned), MOST_AT_ONCE):
+        parts = tuple(
+            Adjustment(line.product_id, line.quantity, f"return {return_id}")
+            for line in returned[first : first + MOST_AT_ONCE]
+        )
+        print_of_parts = fingerprint([vars(part) for part in parts])
+        adjustment_id = derived_id("return", return_id, str(first))
+        adjust(Adjustments(adjustment_id, print_of_parts, "order.return_accepted", parts, now), stocks)
+
+
 def audit(product_id: str, stocks: Stocks) -> Audit:
     """Does the ledger add up to what is on hand?"""
     found = stocks.audit(product_id)
@@ -128,7 +152,7 @@ def audit(product_id: str, stocks: Stocks) -> Audit:
 
 def _same_request(request: Adjustments, fingerprint: str, results: list[Adjusted]) -> list[Adjusted]:
     if fingerprint != request.fingerprint:
-        raise domain.IdempotencyKeyReused("This Idempotency-Key was used for another adjustment; use a new one.")
+        raise IdempotencyKeyReused
     return results
 
 

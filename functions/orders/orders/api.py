@@ -10,12 +10,36 @@ from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
 from mercato.health import table_and_queue
-from mercato.http import CUSTOMER, PEER, Accepted, App, IdempotencyKey, InvalidRequest, Response
+from mercato.http import (
+    CUSTOMER,
+    PEER,
+    Accepted,
+    App,
+    Body,
+    Created,
+    IdempotencyKey,
+    InvalidRequest,
+    Response,
+    replayed,
+)
+from mercato.ids import derived_id, fingerprint
 from mercato.peers import peer
 from orders import usecases
 from orders.catalogue import Catalogue
+from orders.order import Request
 from orders.store import OrderStore
-from orders.views import HistoryQuery, HistoryView, OrderPage, OrdersQuery, OrderView, PlaceOrder, SummaryView
+from orders.views import (
+    CancelOrder,
+    HistoryQuery,
+    HistoryView,
+    OrderPage,
+    OrdersQuery,
+    OrderView,
+    PlaceOrder,
+    ReturnGoods,
+    ReturnView,
+    SummaryView,
+)
 
 app = App("orders", health=table_and_queue)
 
@@ -41,9 +65,27 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Respo
     placed = usecases.place_order(placement, caller.user_id, key, prices=catalogue(), orders=orders(), now=utc_now())
     address = orders().find_address(placed.order.id) if placed.replayed else placement.shipping_address
     answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
-    if placed.replayed:
-        answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+    return replayed(answer) if placed.replayed else answer
+
+
+@app.post("/api/orders/{order_id}/cancel", role=CUSTOMER)
+def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
+    request = _request("cancel", order_id, wish, caller, key)
+    done = usecases.cancel_order(
+        order_id, wish.reason, request, orders=orders(), customer_id=_whose(caller), now=utc_now()
+    )
+    answer = Accepted(OrderView.of(done.order, orders().find_address(order_id)), location=f"/api/orders/{order_id}")
+    return replayed(answer) if done.replayed else answer
+
+
+@app.post("/api/orders/{order_id}/returns", role=CUSTOMER)
+def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+    request = _request("return", order_id, wish, caller, key)
+    done = usecases.return_goods(
+        order_id, wish.as_lines(), wish.reason, request, orders=orders(), customer_id=_whose(caller), now=utc_now()
+    )
+    answer = Created(ReturnView.of(done.order.returns[-1]), location=f"/api/orders/{order_id}")
+    return replayed(answer) if done.replayed else answer
 
 
 @app.get("/api/orders", role=(CUSTOMER, PEER))
@@ -64,6 +106,11 @@ def get_order(order_id: str, caller: Caller) -> OrderView:
 def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
     order, history = usecases.find_history(order_id, query.as_of, orders=orders(), customer_id=_whose(caller))
     return HistoryView.of(order, orders().find_address(order_id), history, query.as_of)
+
+
+def _request(action: str, order_id: str, wish: Body, caller: Caller, key: str) -> Request:
+    request_id = derived_id(caller.user_id, action, order_id, key)
+    return Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json")))
 
 
 def _whose(caller: Caller) -> str | None:

@@ -37,7 +37,7 @@ def saga() -> OrderSaga:
     return OrderSaga(load(Settings).state_machine_arn)
 
 
-class OrderCreated(Reads):
+class AboutOrder(Reads):
     order_id: str
 
 
@@ -78,8 +78,13 @@ def forget_customer(_: Event, closed: UserClosed) -> None:
 
 
 @consumer.on("order.created")
-def start_saga(_: Event, created: OrderCreated) -> None:
+def start_saga(_: Event, created: AboutOrder) -> None:
     usecases.start_workflow(created.order_id, orders=orders(), workflows=saga(), now=utc_now())
+
+
+@consumer.on("order.cancellation_requested")
+def undo_order(_: Event, asked: AboutOrder) -> None:
+    usecases.start_undoing(asked.order_id, orders=orders(), workflows=saga())
 
 
 @consumer.on("payment.completed")

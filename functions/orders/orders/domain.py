@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, TransientError
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
+    CancellationRequested,
     CustomerLeft,
     Fact,
     OrderAnonymised,
@@ -20,20 +21,18 @@ from orders.facts import (
     OrderShipped,
     PaymentRecorded,
 )
-from orders.order import Line, Order, PaymentStatus, Shipment, Status
+from orders.order import Line, Order, PaymentStatus, Request, Shipment, Status
 
-_UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.SHIPPED, Status.NEEDS_ATTENTION)
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
+CUSTOMER_CANCELLED = ("cancelled-by-customer", "You cancelled this order.")
+_UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.SHIPPED, Status.NEEDS_ATTENTION)
+_LEFT = (Status.SHIPPED, Status.DELIVERED, Status.REFUNDED)
 _NAME_LENGTH = 120  # of a product's name as an order keeps it: 500 lines must fit into one event
 
 
 class OrderNotFound(NotFound):
     """There is no such order, or it is not the caller's."""
-
-
-class IdempotencyKeyReused(Invalid):
-    """The key was used for another request."""
 
 
 class UnknownProduct(Invalid):
@@ -55,9 +54,15 @@ class OrderTooLarge(Invalid):
 class OrderNotConfirmable(Conflict):
     """The order is being undone, or is undone."""
 
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"The order is {order.status}.", order_status=order.status)
+
 
 class OrderNotCancellable(Conflict):
-    """The parcel has left."""
+    """The parcel has left, or the order is in an operator's hands."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"The order is {order.status}.", order_status=order.status)
 
 
 class NotYetShipped(TransientError):
@@ -152,24 +157,36 @@ def place(order_id: str, customer_id: str, lines: tuple[Line, ...], payment_toke
 
 def confirm(order: Order, payment_id: str) -> list[Fact]:
     """A late confirmation of an order that is undone must fail: money would be taken for it."""
-    if order.status in (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED):
+    if order.status in (Status.CONFIRMED, *_LEFT):
         return []
     if order.status is not Status.PENDING:
-        raise OrderNotConfirmable(f"The order is {order.status}.")
+        raise OrderNotConfirmable(order)
     return [OrderConfirmed(payment_id=payment_id)]
 
 
+def request_cancellation(order: Order, reason: str, request: Request) -> list[Fact]:
+    """The customer's wish. It is granted by whoever undoes the order, unless the parcel has left by then."""
+    if order.status in (Status.CANCELLING, Status.CANCELLED):
+        return []
+    if order.status not in (Status.PENDING, Status.CONFIRMED):
+        raise OrderNotCancellable(order)
+    return [CancellationRequested(reason=reason, request=request)]
+
+
 def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
+    """All is undone. Where the customer wished it, that is the reason, whatever else went wrong on the way."""
     if order.status is Status.CANCELLED:
         return []
-    if order.status in (Status.SHIPPED, Status.DELIVERED):
-        raise OrderNotCancellable(f"The order is {order.status}.")
+    if order.status in _LEFT:
+        raise OrderNotCancellable(order)
+    if order.cancellation is not None:
+        reason, detail = CUSTOMER_CANCELLED
     return [OrderCancelled(reason=reason, detail=detail), *_last_of(order)]
 
 
 def mark_needs_attention(order: Order, step: str, reason: str) -> list[Fact]:
     """Once for each step at which the order is stuck. An order that has left or is finished keeps its status."""
-    if order.status in (Status.PENDING, Status.CONFIRMED):
+    if order.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
         return [OrderNeedsAttention(step=step, reason=reason)]
     if order.status is Status.NEEDS_ATTENTION and order.stuck_at != step:
         return [OrderNeedsAttention(step=step, reason=reason)]
@@ -190,13 +207,13 @@ def refund(order: Order, refund_id: str, amount: Money, reason: str) -> list[Fac
 
 def ship(order: Order, shipment: Shipment) -> list[Fact]:
     """That a parcel has left is a fact, even where the order was about to be undone."""
-    if order.status in (Status.SHIPPED, Status.DELIVERED, Status.CANCELLED):
+    if order.status in (*_LEFT, Status.CANCELLED):
         return []
     return [OrderShipped(**shipment.model_dump())]
 
 
 def deliver(order: Order, shipment_id: str) -> list[Fact]:
-    if order.status in (Status.DELIVERED, Status.CANCELLED):
+    if order.status in (Status.DELIVERED, Status.REFUNDED, Status.CANCELLED):
         return []
     if order.status is not Status.SHIPPED:
         raise NotYetShipped(f"order {order.id} is {order.status}")

@@ -35,7 +35,7 @@ class OrderLine(BaseModel):
     unit_price: Money
 
 
-class ShippedLine(BaseModel):
+class Pieces(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     product_id: str
@@ -87,6 +87,16 @@ class OrderConfirmed(EventModel):
     shipping_address: ShippingAddress
 
 
+class OrderCancellationRequested(EventModel):
+    """The customer does not want the order any more: it is being undone."""
+
+    TYPE: ClassVar[str] = "order.cancellation_requested"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO
+
+    order_id: str
+    customer_id: str
+
+
 class OrderCancelled(EventModel):
     """The order is undone. `reason` is a stable slug, `detail` is for the customer."""
 
@@ -120,7 +130,7 @@ class OrderShipped(EventModel):
     shipment_id: str
     carrier: str
     tracking_number: str
-    lines: list[ShippedLine]
+    lines: list[Pieces]
 
 
 class OrderDelivered(EventModel):
@@ -132,6 +142,25 @@ class OrderDelivered(EventModel):
     order_id: str
     customer_id: str
     shipment_id: str
+
+
+class OrderReturnAccepted(EventModel):
+    """Goods come back. `amount` is to go back for them, 0 where all has; `refund_id` is the key of that refund."""
+
+    TYPE: ClassVar[str] = "order.return_accepted"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "return_id": "0f6d2f4e-97b6-5b57-a2a4-9a4c5a1f7e55",
+        "refund_id": "7c3d9a51-2f0e-5d6b-8a41-66f0d1c2b3a4",
+        "lines": [{"product_id": _LINE["product_id"], "quantity": 1}],
+        "amount": {"amount": 1250, "currency": "GBP"},
+    }
+
+    order_id: str
+    customer_id: str
+    return_id: str
+    refund_id: str
+    lines: list[Pieces]
+    amount: Money
 
 
 class OrderRefunded(EventModel):
@@ -170,9 +199,11 @@ class OrderNeedsAttention(EventModel):
 PUBLISHES: tuple[type[EventModel], ...] = (
     OrderCreated,
     OrderConfirmed,
+    OrderCancellationRequested,
     OrderCancelled,
     OrderShipped,
     OrderDelivered,
+    OrderReturnAccepted,
     OrderRefunded,
     OrderNeedsAttention,
     OrderAnonymised,
@@ -203,17 +234,32 @@ def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -
     )
 
 
+def _cancellation_requested(order: Order, _: facts.CancellationRequested, __: Address | None) -> EventModel:
+    return OrderCancellationRequested(order_id=order.id, customer_id=order.customer_id)
+
+
 def _cancelled(order: Order, fact: facts.OrderCancelled, _: Address | None) -> EventModel:
     return OrderCancelled(order_id=order.id, customer_id=order.customer_id, total=order.total, **fact.model_dump())
 
 
 def _shipped(order: Order, fact: facts.OrderShipped, _: Address | None) -> EventModel:
-    lines = [ShippedLine(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
+    lines = [Pieces(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
     return OrderShipped(order_id=order.id, customer_id=order.customer_id, lines=lines, **fact.model_dump())
 
 
 def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> EventModel:
     return OrderDelivered(order_id=order.id, customer_id=order.customer_id, shipment_id=fact.shipment_id)
+
+
+def _return_accepted(order: Order, fact: facts.ReturnAccepted, _: Address | None) -> EventModel:
+    return OrderReturnAccepted(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        return_id=fact.return_id,
+        refund_id=fact.refund_id,
+        lines=[Pieces(**line.model_dump()) for line in fact.lines],
+        amount=fact.amount,
+    )
 
 
 def _refunded(order: Order, fact: facts.OrderRefunded, _: Address | None) -> EventModel:
@@ -231,9 +277,11 @@ def _anonymised(order: Order, _: facts.OrderAnonymised, __: Address | None) -> E
 _ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventModel]] = {
     facts.OrderPlaced: _created,
     facts.OrderConfirmed: _confirmed,
+    facts.CancellationRequested: _cancellation_requested,
     facts.OrderCancelled: _cancelled,
     facts.OrderShipped: _shipped,
     facts.OrderDelivered: _delivered,
+    facts.ReturnAccepted: _return_accepted,
     facts.OrderRefunded: _refunded,
     facts.OrderNeedsAttention: _needs_attention,
     facts.OrderAnonymised: _anonymised,

@@ -10,7 +10,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from mercato.money import Money
-from orders.order import Line, Order, PaymentStatus, Shipment, Status, Step
+from orders.order import (
+    Answered,
+    Line,
+    Order,
+    PaymentStatus,
+    Request,
+    Return,
+    ReturnedLine,
+    Shipment,
+    Status,
+    Step,
+)
 
 
 class Fact(BaseModel):
@@ -58,6 +69,13 @@ class OrderDelivered(Fact):
     shipment_id: str
 
 
+class CancellationRequested(Fact):
+    """By the customer. From here on the order is not confirmed any more, and what was done is undone."""
+
+    reason: str
+    request: Request
+
+
 class OrderCancelled(Fact):
     reason: str
     detail: str
@@ -66,6 +84,17 @@ class OrderCancelled(Fact):
 class OrderNeedsAttention(Fact):
     step: str
     reason: str
+
+
+class ReturnAccepted(Fact):
+    """`amount` is what goes back for it, by the refund `refund_id`."""
+
+    return_id: str
+    refund_id: str
+    lines: tuple[ReturnedLine, ...]
+    amount: Money
+    reason: str
+    request: Request
 
 
 class OrderRefunded(Fact):
@@ -116,12 +145,23 @@ def _payment_recorded(order: Order, fact: PaymentRecorded, at: datetime) -> Orde
 
 def _shipped(order: Order, fact: OrderShipped, at: datetime) -> Order:
     shipment = Shipment(shipment_id=fact.shipment_id, carrier=fact.carrier, tracking_number=fact.tracking_number)
-    step = Step(at, Status.SHIPPED, f"{fact.carrier} {fact.tracking_number}")
+    too_late = "; it had left when you cancelled" if order.status is Status.CANCELLING else ""
+    step = Step(at, Status.SHIPPED, f"{fact.carrier} {fact.tracking_number}{too_late}")
     return replace(order, status=Status.SHIPPED, shipment=shipment, timeline=(*order.timeline, step))
 
 
 def _delivered(order: Order, _: OrderDelivered, at: datetime) -> Order:
     return replace(order, status=Status.DELIVERED, timeline=(*order.timeline, Step(at, Status.DELIVERED)))
+
+
+def _cancellation_requested(order: Order, fact: CancellationRequested, at: datetime) -> Order:
+    return replace(
+        order,
+        status=Status.CANCELLING,
+        cancellation=fact.reason,
+        answered=_answered(order, fact.request),
+        timeline=(*order.timeline, Step(at, Status.CANCELLING)),
+    )
 
 
 def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
@@ -144,15 +184,47 @@ def _needs_attention(order: Order, fact: OrderNeedsAttention, at: datetime) -> O
     return replace(order, status=Status.NEEDS_ATTENTION, stuck_at=fact.step, timeline=(*order.timeline, step))
 
 
+def _return_accepted(order: Order, fact: ReturnAccepted, at: datetime) -> Order:
+    made = Return(
+        fact.return_id,
+        fact.refund_id,
+        fact.lines,
+        fact.amount,
+        fact.reason,
+        at,
+        refunded=None if fact.amount.amount else fact.amount,  # nothing is left to give back: nothing is waited for
+    )
+    pieces = sum(line.quantity for line in fact.lines)
+    changed = replace(
+        order,
+        returns=(*order.returns, made),
+        answered=_answered(order, fact.request),
+        timeline=(*order.timeline, Step(at, "return_accepted", f"{pieces} pieces, {fact.amount}")),
+    )
+    return replace(changed, status=_status_after_return(changed))
+
+
 def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
     refunded = order.refunded + fact.amount
-    return replace(
+    changed = replace(
         order,
         refunded=refunded,
         refund_ids=order.refund_ids | {fact.refund_id},
+        returns=tuple(
+            replace(made, refunded=fact.amount) if made.refund_id == fact.refund_id else made for made in order.returns
+        ),
         payment_status=PaymentStatus.REFUNDED if order.total <= refunded else order.payment_status,
         timeline=(*order.timeline, Step(at, "refunded", str(fact.amount))),
     )
+    return replace(changed, status=_status_after_return(changed))
+
+
+def _status_after_return(order: Order) -> Status:
+    return Status.REFUNDED if order.status is Status.DELIVERED and order.is_returned else order.status
+
+
+def _answered(order: Order, request: Request) -> tuple[Answered, ...]:
+    return (*order.answered, Answered(request, order.version + 1))
 
 
 def _customer_left(order: Order, _: CustomerLeft, at: datetime) -> Order:
@@ -169,8 +241,10 @@ _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     PaymentRecorded: _payment_recorded,
     OrderShipped: _shipped,
     OrderDelivered: _delivered,
+    CancellationRequested: _cancellation_requested,
     OrderCancelled: _cancelled,
     OrderNeedsAttention: _needs_attention,
+    ReturnAccepted: _return_accepted,
     OrderRefunded: _refunded,
     CustomerLeft: _customer_left,
     OrderAnonymised: _anonymised,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orders.domain import CUSTOMER_CANCELLED
 from orders.order import Line
 
 # Errors whose text the services wrote for the customer.
@@ -13,6 +14,7 @@ _BUSINESS = {
     "UnknownProduct": ("unknown-product", "Something in this order is not for sale any more."),
     "ReservationExpired": ("reservation-expired", "We could not hold the goods of this order any longer."),
     "PaymentDeclined": ("payment-declined", "Your bank declined the payment."),
+    "CancelledByCustomer": CUSTOMER_CANCELLED,
     "CaptureRefused": ("capture-refused", "The payment could not be collected."),
 }
 _MONEY = "Nothing was charged, or it is on its way back."

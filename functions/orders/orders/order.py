@@ -14,10 +14,12 @@ from mercato.money import Money
 class Status(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
+    CANCELLING = "cancelling"  # the customer wants no order any more, and it is being undone
     SHIPPED = "shipped"
     DELIVERED = "delivered"
     CANCELLED = "cancelled"
     NEEDS_ATTENTION = "needs_attention"
+    REFUNDED = "refunded"  # all came back, and all the money went back
 
 
 class PaymentStatus(StrEnum):
@@ -55,6 +57,18 @@ class Address(_Value):
     country: str
 
 
+class ReturnedLine(_Value):
+    product_id: str
+    quantity: int
+
+
+class Request(_Value):
+    """A customer's request with an Idempotency-Key: its id follows from the key, `fingerprint` from what was asked."""
+
+    id: str
+    fingerprint: str
+
+
 class Shipment(_Value):
     shipment_id: str
     carrier: str
@@ -71,11 +85,32 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """Goods that come back. `refund_id` is the refund's key; `refunded` is None until its money went back."""
+
+    return_id: str
+    refund_id: str
+    lines: tuple[ReturnedLine, ...]
+    amount: Money
+    reason: str
+    at: datetime
+    refunded: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that was done, and the version of the order that it made."""
+
+    request: Request
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """An order as it stands after `version` facts. `fingerprint` tells whether a repeated request is the same one.
 
     It holds no personal data, so that neither facts nor anything made of them need be rewritten when its customer's
-    account is closed: the address is beside the stream.
+    account is closed: the address is beside the stream. `cancellation` is why the customer does not want it any more.
     """
 
     id: str
@@ -98,4 +133,18 @@ class Order:
     customer_left: bool = False
     is_anonymous: bool = False  # what was kept of its customer's person is erased
     refund_ids: frozenset[str] = frozenset()
+    cancellation: str | None = None
+    returns: tuple[Return, ...] = ()
+    answered: tuple[Answered, ...] = ()
     timeline: tuple[Step, ...] = ()
+
+    def returned(self, product_id: str) -> int:
+        """How many of a product came back."""
+        return sum(line.quantity for made in self.returns for line in made.lines if line.product_id == product_id)
+
+    @property
+    def is_returned(self) -> bool:
+        """All of it came back, and no money is on its way back any more."""
+        if any(self.returned(line.product_id) < line.quantity for line in self.lines):
+            return False
+        return self.total <= self.refunded or all(made.refunded is not None for made in self.returns)

@@ -8,12 +8,13 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Protocol
 
+from mercato.errors import IdempotencyKeyReused
 from mercato.eventstore import ConcurrencyError
 from mercato.ids import derived_id
-from orders import domain
-from orders.domain import IdempotencyKeyReused, Listing, OrderNotFound, Wanted
+from orders import domain, returns
+from orders.domain import Listing, OrderNotFound, Wanted
 from orders.facts import Fact, Recorded, apply
-from orders.order import Address, Order, Status
+from orders.order import Address, Order, Request, ReturnedLine, Status
 
 _ATTEMPTS = 5
 
@@ -41,6 +42,8 @@ class Prices(Protocol):
 class Workflows(Protocol):
     def start(self, order: Order) -> None: ...
 
+    def start_undoing(self, order: Order) -> None: ...
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -53,14 +56,16 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Placed:
+class Done:
+    """The order as a request left it. `replayed`: the request was done before, and this is its first answer again."""
+
     order: Order
     replayed: bool
 
 
 def place_order(
     placement: Placement, customer_id: str, key: str, *, prices: Prices, orders: Orders, now: datetime
-) -> Placed:
+) -> Done:
     """The order's id follows from customer and key, so that the same request twice is the same order.
 
     The look before the write is needed: a repeated request must get its first answer, also where prices have changed.
@@ -73,7 +78,7 @@ def place_order(
     lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
     facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint)
     try:
-        return Placed(orders.place(order_id, facts, placement.shipping_address, now), replayed=False)
+        return Done(orders.place(order_id, facts, placement.shipping_address, now), replayed=False)
     except ConcurrencyError:
         other = _placed_before(order_id, placement, orders)
         if other is None:
@@ -81,14 +86,14 @@ def place_order(
         return other
 
 
-def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Placed | None:
+def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Done | None:
     """As it was at its first version: the same answer again."""
     order = orders.load(order_id, up_to=1)
     if order is None:
         return None
     if order.fingerprint != placement.fingerprint:
-        raise IdempotencyKeyReused("This Idempotency-Key was used for another order; please use a new one.")
-    return Placed(order, replayed=True)
+        raise IdempotencyKeyReused
+    return Done(order, replayed=True)
 
 
 def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Order:
@@ -114,6 +119,71 @@ def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders
     raise AssertionError("unreachable")
 
 
+def cancel_order(
+    order_id: str, reason: str, request: Request, *, orders: Orders, customer_id: str | None, now: datetime
+) -> Done:
+    """What the customer asks for before the parcel has left. That the order is being undone already is fine."""
+    return _do_once(
+        order_id,
+        request,
+        lambda order: domain.request_cancellation(order, reason, request),
+        orders=orders,
+        customer_id=customer_id,
+        now=now,
+    )
+
+
+def return_goods(
+    order_id: str,
+    lines: Sequence[ReturnedLine],
+    reason: str,
+    request: Request,
+    *,
+    orders: Orders,
+    customer_id: str | None,
+    now: datetime,
+) -> Done:
+    refund_id = derived_id(order_id, request.id)
+    return _do_once(
+        order_id,
+        request,
+        lambda order: returns.accept_return(order, lines, reason, refund_id, request),
+        orders=orders,
+        customer_id=customer_id,
+        now=now,
+    )
+
+
+def _do_once(
+    order_id: str,
+    request: Request,
+    decide: Callable[[Order], list[Fact]],
+    *,
+    orders: Orders,
+    customer_id: str | None,
+    now: datetime,
+) -> Done:
+    """The fact that a request makes carries the request's id: its effect and the memory of it are one write."""
+    before: list[int] = []
+
+    def decide_once(order: Order) -> list[Fact]:
+        if customer_id not in (None, order.customer_id):
+            raise OrderNotFound("There is no such order.")
+        before[:] = [done.version for done in order.answered if _is_same(done.request, request)]
+        return [] if before else decide(order)
+
+    order = change_order(order_id, decide_once, orders=orders, now=now)
+    if before:
+        return Done(orders.load(order_id, up_to=before[0]) or order, replayed=True)
+    return Done(order, replayed=False)
+
+
+def _is_same(known: Request, request: Request) -> bool:
+    if known.id == request.id and known.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused
+    return known.id == request.id
+
+
 def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: datetime) -> None:
     """Once an order: one that is not pending has had its workflow, however late the event comes again.
 
@@ -131,6 +201,13 @@ def forget_customer(customer_id: str, *, orders: Orders, now: datetime) -> None:
     orders.note_departure(customer_id, now)
     for order_id in orders.ids_of(customer_id):
         change_order(order_id, domain.forget_customer, orders=orders, now=now)
+
+
+def start_undoing(order_id: str, *, orders: Orders, workflows: Workflows) -> None:
+    """Beside the workflow that carries the order, if one still does: each of their steps looks at what is there."""
+    order = find_order(order_id, orders=orders, customer_id=None)
+    if order.status is Status.CANCELLING:
+        workflows.start_undoing(order)
 
 
 def find_history(

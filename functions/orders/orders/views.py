@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -12,8 +12,8 @@ from mercato.http import Body, Query, View
 from mercato.ids import fingerprint
 from mercato.money import Money
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
-from orders.facts import Fact, Recorded
-from orders.order import Address, Order, Shipment, Status
+from orders.facts import Fact, OrderPlaced, Recorded
+from orders.order import Address, Order, Return, ReturnedLine, Shipment, Status
 from orders.store import Summary
 from orders.usecases import Placement
 
@@ -51,6 +51,23 @@ class PlaceOrder(Body):
         )
 
 
+class CancelOrder(Body):
+    reason: Literal["changed_mind", "ordered_by_mistake", "found_cheaper", "too_slow", "other"] = "other"
+
+
+class LineReturned(Body):
+    product_id: Annotated[str, Field(min_length=1, max_length=64)]
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+
+
+class ReturnGoods(Body):
+    lines: Annotated[list[LineReturned], Field(min_length=1, max_length=MAX_LINES)]
+    reason: Literal["changed_mind", "damaged", "not_as_described", "wrong_item", "other"] = "other"
+
+    def as_lines(self) -> list[ReturnedLine]:
+        return [ReturnedLine(**line.model_dump()) for line in self.lines]
+
+
 class OrdersQuery(Query):
     status: Status | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
@@ -66,6 +83,7 @@ class LineView(View):
     sku: str
     name: str
     quantity: int
+    returned: int
     unit_price: Money
 
 
@@ -76,6 +94,28 @@ class AddressView(View):
     city: str
     postcode: str
     country: str
+
+
+class ReturnView(View):
+    """`amount` is what goes back for it; `refunded` what has, null until it has."""
+
+    return_id: str
+    lines: list[ReturnedLine]
+    reason: str
+    amount: Money
+    refunded: Money | None
+    at: str
+
+    @classmethod
+    def of(cls, made: Return) -> ReturnView:
+        return cls(
+            return_id=made.return_id,
+            lines=list(made.lines),
+            reason=made.reason,
+            amount=made.amount,
+            refunded=made.refunded,
+            at=rfc3339(made.at),
+        )
 
 
 class StepView(View):
@@ -93,6 +133,8 @@ class OrderView(View):
     detail: str | None
     lines: list[LineView]
     total: Money
+    refunded: Money
+    returns: list[ReturnView]
     shipping_address: AddressView | None  # None once its customer's account is closed
     shipment: Shipment | None
     placed_at: str
@@ -109,8 +151,10 @@ class OrderView(View):
             payment_status=order.payment_status,
             reason=order.reason,
             detail=order.detail,
-            lines=[LineView(**line.model_dump()) for line in order.lines],
+            lines=[LineView(**line.model_dump(), returned=order.returned(line.product_id)) for line in order.lines],
             total=order.total,
+            refunded=order.refunded,
+            returns=[ReturnView.of(made) for made in order.returns],
             shipping_address=AddressView(**address.model_dump()) if address else None,
             shipment=order.shipment,
             placed_at=rfc3339(order.placed_at),
@@ -179,5 +223,6 @@ class HistoryView(View):
 
 
 def _shown(fact: Fact) -> dict[str, Any]:
-    """The token stays with us, and the order beside the facts has the lines already."""
-    return fact.model_dump(mode="json", exclude={"payment_token", "fingerprint", "lines"})
+    """The token stays with us, and the order beside the facts has the lines that were bought already."""
+    hidden = {"payment_token", "fingerprint", "request"} | ({"lines"} if isinstance(fact, OrderPlaced) else set())
+    return fact.model_dump(mode="json", exclude=hidden)

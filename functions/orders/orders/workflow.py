@@ -15,20 +15,28 @@ from orders.order import Order
 _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}
 
 
+CANCELLATION = ".cancellation"  # after the order's id, in the name of the execution that undoes it
+
+
 class OrderSaga:
     def __init__(self, state_machine_arn: str) -> None:
         self._arn = state_machine_arn
 
     def start(self, order: Order) -> None:
         """Idempotent: the execution's name is the order's id, and Step Functions takes a name once."""
+        self._start(order, order.id, saga_input(order))
+
+    def start_undoing(self, order: Order) -> None:
+        """The same workflow, entered where the undoing begins: an input with an error is that of a failed order."""
+        self._start(order, f"{order.id}{CANCELLATION}", undoing_input(order))
+
+    def _start(self, order: Order, name: str, content: dict[str, Any]) -> None:
         try:
-            aws.client("stepfunctions").start_execution(
-                stateMachineArn=self._arn, name=order.id, input=json.dumps(saga_input(order))
-            )
+            aws.client("stepfunctions").start_execution(stateMachineArn=self._arn, name=name, input=json.dumps(content))
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ExecutionAlreadyExists":
-                log.info("the saga runs already", extra={"order_id": order.id})
+                log.info("the saga runs already", extra={"order_id": order.id, "execution": name})
                 return
             if code in _BUSY:
                 raise TransientError(f"the saga of {order.id} cannot start now: {code}") from error
@@ -37,13 +45,23 @@ class OrderSaga:
 
 def saga_input(order: Order) -> dict[str, Any]:
     """All that any step needs."""
+    return _about(order) | {
+        "lines": [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines],
+        "total": order.total.model_dump(),
+        "payment_token": order.payment_token,
+    }
+
+
+def undoing_input(order: Order) -> dict[str, Any]:
+    """All that the undoing needs."""
+    return _about(order) | {"failed_step": "Cancellation", "error": {"Error": "CancelledByCustomer", "Cause": ""}}
+
+
+def _about(order: Order) -> dict[str, Any]:
     work = correlation.current()
     return {
         "order_id": order.id,
         "customer_id": order.customer_id,
-        "lines": [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines],
-        "total": order.total.model_dump(),
-        "payment_token": order.payment_token,
         "correlation_id": work.correlation_id,
         "traceparent": work.traceparent,
     }

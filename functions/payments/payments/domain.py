@@ -94,10 +94,6 @@ class WrongCurrency(Invalid):
     """The refund is in another currency than the payment."""
 
 
-class IdempotencyKeyReused(Invalid):
-    """The key was used before, for something else."""
-
-
 @dataclass(frozen=True)
 class Charge:
     """What the provider holds for one payment of ours; `reference` is our payment's id."""
@@ -233,6 +229,14 @@ def claim(payment: Payment, amount: Money) -> Payment:
     if amount.amount > left.amount:
         raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
     return _next(payment, payment.status, claimed=payment.claimed + amount.amount)
+
+
+def at_most_left(payment: Payment, amount: Money) -> Money:
+    """The amount, or what is left of the payment where that is less."""
+    if payment.status not in (*HELD, Status.REFUNDED):
+        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    left = max(0, payment.captured - payment.claimed)
+    return Money(amount=min(amount.amount, left), currency=amount.currency)
 
 
 def complete_refund(payment: Payment, refund: Refund) -> Payment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from mercato.errors import TransientError
+from mercato.errors import IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
 from payments import domain
@@ -19,6 +19,7 @@ from payments.provider import Provider, ProviderDeclined, ProviderTimeout, Provi
 from payments.store import PaymentMoved
 
 _ATTEMPTS = 8
+RETURNED = "You returned goods."
 
 
 def refund(
@@ -35,6 +36,24 @@ def refund(
         at=now,
     )
     return _complete(_claim(asked, payments, now), payments, provider, now)
+
+
+def refund_for_return(
+    payment_id: str, refund_id: str, amount: Money, payments: Payments, provider: Provider, now: datetime
+) -> None:
+    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund."""
+    asked = Refund(
+        refund_id=refund_id,
+        payment_id=payment_id,
+        amount=amount,
+        reason=RETURNED,
+        status=RefundStatus.PENDING,
+        fingerprint=fingerprint([amount.amount, amount.currency, RETURNED]),
+        at=now,
+    )
+    claimed = _claim(asked, payments, now, as_much_as_is_left=True)
+    if claimed.amount.amount:
+        _complete(claimed, payments, provider, now)
 
 
 def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
@@ -61,21 +80,25 @@ def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider:
     return payments.get(payment.payment_id) or payment
 
 
-def _claim(asked: Refund, payments: Payments, now: datetime) -> Refund:
+def _claim(asked: Refund, payments: Payments, now: datetime, *, as_much_as_is_left: bool = False) -> Refund:
+    """The refund as it is written down; with `as_much_as_is_left` it may be smaller, and is not written down at 0."""
     for _ in range(_ATTEMPTS):
         known = payments.refund(asked.payment_id, asked.refund_id)
         if known is not None:
             if known.fingerprint != asked.fingerprint:
-                raise domain.IdempotencyKeyReused("This Idempotency-Key was used for another refund; use a new one.")
+                raise IdempotencyKeyReused
             return known
         payment = payments.get(asked.payment_id)
         if payment is None or payment.is_tombstone:
             raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
+        made = replace(asked, amount=domain.at_most_left(payment, asked.amount)) if as_much_as_is_left else asked
+        if as_much_as_is_left and not made.amount.amount:
+            return made
         try:
-            payments.claim_refund(payment, domain.claim(payment, asked.amount), asked, now)
+            payments.claim_refund(payment, domain.claim(payment, made.amount), made, now)
         except PaymentMoved:
             continue
-        return asked
+        return made
     raise TransientError(f"payment {asked.payment_id} moves too fast")
 
 

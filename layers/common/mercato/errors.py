@@ -54,6 +54,13 @@ class Invalid(DomainError):
     """The request can be read and makes no sense."""
 
 
+class IdempotencyKeyReused(Invalid):
+    """The Idempotency-Key was used before, for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request; please use a new one.")
+
+
 class TooManyRequests(DomainError):
     """The caller should slow down."""
 

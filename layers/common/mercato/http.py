@@ -52,6 +52,7 @@ from mercato.response import (
     Response,
     View,
     problem_of,
+    replayed,
     unexpected,
     write_response,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "SourceAddress",
     "View",
     "read_body",
+    "replayed",
 ]
 
 MAX_ID = 200

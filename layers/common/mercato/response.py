@@ -65,6 +65,11 @@ def Accepted[T](body: T, location: str) -> Response[T]:
     return Response(body, 202, {"Location": location})
 
 
+def replayed[T](response: Response[T]) -> Response[T]:
+    """The first answer to an Idempotency-Key, again."""
+    return Response(response.body, response.status, response.headers | {"Idempotent-Replayed": "true"})
+
+
 def NoContent() -> Response[None]:
     return Response(None, 204)
 

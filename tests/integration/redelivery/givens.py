@@ -87,6 +87,22 @@ def _customer_left(shop: Any) -> Data:
     return {"user_id": "cust-1"}
 
 
+def _cancelling(shop: Any) -> Data:
+    data = _placed(shop)
+    assert shop.call("POST", f"/api/orders/{data['order_id']}/cancel", {}, key="key-2")[0] == 202
+    return data
+
+
+def _captured(till: Any) -> Data:
+    till.paid()
+    return {"order_id": "o-1", "amount": {"amount": 400, "currency": "GBP"}}
+
+
+def _sold(shop: Any) -> Data:
+    shop.stocked(a=20)
+    return {"lines": [{"product_id": "a", "quantity": 2}]}
+
+
 def _product(service: Any) -> Data:
     return {"product_id": str(service.add()["product_id"])}
 
@@ -109,6 +125,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "user.closed"): _closed_customer,
     ("inventory", "product.created"): _nothing,
     ("inventory", "order.shipped"): _reserved,
+    ("inventory", "order.return_accepted"): _sold,
     ("notifications", "user.registered"): _nothing,
     ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.confirmed"): _user,
@@ -118,12 +135,14 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "payment.failed"): _user,
     ("notifications", "payment.refunded"): _user,
     ("orders", "order.created"): _placed,
+    ("orders", "order.cancellation_requested"): _cancelling,
     ("orders", "payment.completed"): _confirmed,
     ("orders", "payment.failed"): _confirmed,
     ("orders", "payment.refunded"): _paid,
     ("orders", "shipment.dispatched"): _paid,
     ("orders", "shipment.delivered"): _shipped,
     ("orders", "user.closed"): _customer_left,
+    ("payments", "order.return_accepted"): _captured,
     ("products", "inventory.low_stock"): _in_stock,
     ("products", "inventory.restocked"): _product,
     ("shipping", "order.confirmed"): _nothing,

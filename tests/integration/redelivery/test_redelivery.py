@@ -29,6 +29,7 @@ from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
 from tests.integration.ops.post_office import PostOffice
 from tests.integration.orders.conftest import shop as orders  # noqa: F401
+from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
 from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401

@@ -1,0 +1,68 @@
+"""Returns: goods of a delivered order come back, in part or whole, and their price goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mercato.errors import Conflict, Invalid
+from mercato.money import Money
+from orders.facts import Fact, ReturnAccepted
+from orders.order import Order, Request, ReturnedLine, Status
+
+
+class OrderNotReturnable(Conflict):
+    """Only what has been delivered comes back, and only once."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"The order is {order.status}.", order_status=order.status)
+
+
+class NotInOrder(Invalid):
+    """The order has no such products."""
+
+
+class ReturnTooLarge(Conflict):
+    """More than was bought, less what came back already."""
+
+
+def accept_return(
+    order: Order, lines: Iterable[ReturnedLine], reason: str, refund_id: str, request: Request
+) -> list[Fact]:
+    """Their price goes back, but never more than was paid: what other refunds gave back already is not given again."""
+    if order.status is not Status.DELIVERED:
+        raise OrderNotReturnable(order)
+    wanted = _merge(lines)
+    _check(order, wanted)
+    prices = {line.product_id: line.unit_price.amount for line in order.lines}
+    value = sum(prices[product_id] * quantity for product_id, quantity in wanted.items())
+    amount = Money(amount=min(value, _refundable(order)), currency=order.total.currency)
+    returned = tuple(ReturnedLine(product_id=product_id, quantity=quantity) for product_id, quantity in wanted.items())
+    return [
+        ReturnAccepted(
+            return_id=request.id, refund_id=refund_id, lines=returned, amount=amount, reason=reason, request=request
+        )
+    ]
+
+
+def _merge(lines: Iterable[ReturnedLine]) -> dict[str, int]:
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+    return quantities
+
+
+def _check(order: Order, wanted: dict[str, int]) -> None:
+    bought = {line.product_id: line.quantity for line in order.lines}
+    unknown = sorted(wanted.keys() - bought.keys())
+    if unknown:
+        raise NotInOrder("Some of these products are not in this order.", product_ids=unknown)
+    left = {product_id: bought[product_id] - order.returned(product_id) for product_id in wanted}
+    if any(quantity > left[product_id] for product_id, quantity in wanted.items()):
+        returnable = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in left.items()]
+        raise ReturnTooLarge("More than is left to return of this order.", returnable=returnable)
+
+
+def _refundable(order: Order) -> int:
+    """What was paid, less what went back and what is on its way back."""
+    under_way = sum(made.amount.amount for made in order.returns if made.refunded is None)
+    return max(0, order.total.amount - order.refunded.amount - under_way)

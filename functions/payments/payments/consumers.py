@@ -1,0 +1,29 @@
+"""What payments does when others announce something."""
+
+from __future__ import annotations
+
+from mercato import clock
+from mercato.consumer import Consumer
+from mercato.events import Event, Reads
+from mercato.money import Money
+from payments import refunds
+from payments.settings import provider, store
+from payments.usecases import payment_id_of
+
+consumer = Consumer("payments")
+handler = consumer.handler
+
+
+class ReturnAccepted(Reads):
+    order_id: str
+    refund_id: str
+    amount: Money
+
+
+@consumer.on("order.return_accepted")
+def refund_return(_event: Event, data: ReturnAccepted) -> None:
+    """Idempotent: the refund's id follows from order and return, and the provider is asked with it as the key."""
+    if data.amount.amount:
+        refunds.refund_for_return(
+            payment_id_of(data.order_id), data.refund_id, data.amount, store(), provider(), clock.utc_now()
+        )

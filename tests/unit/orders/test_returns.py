@@ -1,0 +1,147 @@
+"""Returns: what may come back, and what money goes back for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mercato.errors import DomainError
+from mercato.money import Money
+from orders import domain, returns
+from orders.facts import Fact, OrderRefunded, ReturnAccepted
+from orders.order import Order, PaymentStatus, Request, ReturnedLine, Status
+from orders.returns import NotInOrder, OrderNotReturnable, ReturnTooLarge
+from tests.unit.orders.test_domain import after, line, placed, pounds
+
+TOTAL = 4000  # two mugs at 12.50, three pots at 5.00
+
+
+def delivered() -> Order:
+    lines = (line("mug", 2, 1250), line("pot", 3, 500))
+    return replace(
+        placed(), lines=lines, total=pounds(TOTAL), status=Status.DELIVERED, payment_status=PaymentStatus.CAPTURED
+    )
+
+
+def wanted(**quantities: int) -> list[ReturnedLine]:
+    return [ReturnedLine(product_id=product_id, quantity=quantity) for product_id, quantity in quantities.items()]
+
+
+def accept(order: Order, name: str = "1", **quantities: int) -> list[Fact]:
+    request = Request(id=f"ret-{name}", fingerprint=f"print-{name}")
+    return returns.accept_return(order, wanted(**quantities), "damaged", f"ref-{name}", request)
+
+
+def refunded(order: Order, name: str, amount: int) -> Order:
+    return after(order, domain.refund(order, f"ref-{name}", pounds(amount), "return"))
+
+
+def test_some_pieces_of_some_lines_come_back_for_their_price() -> None:
+    (fact,) = accept(delivered(), mug=1, pot=2)
+    assert isinstance(fact, ReturnAccepted)
+    assert (fact.return_id, fact.refund_id, fact.amount) == ("ret-1", "ref-1", pounds(2250))
+    assert fact.lines == tuple(wanted(mug=1, pot=2))
+    found = after(delivered(), [fact])
+    assert (found.status, found.returned("mug"), found.returned("pot")) == (Status.DELIVERED, 1, 2)
+    assert (found.timeline[-1].status, found.timeline[-1].detail) == ("return_accepted", "3 pieces, 22.50 GBP")
+
+
+def test_one_product_in_two_lines_is_one_line() -> None:
+    request = Request(id="r", fingerprint="f")
+    (fact,) = returns.accept_return(delivered(), [*wanted(pot=1), *wanted(pot=2)], "", "ref", request)
+    assert isinstance(fact, ReturnAccepted)
+    assert fact.lines == tuple(wanted(pot=3))
+    with pytest.raises(ReturnTooLarge):
+        returns.accept_return(delivered(), [*wanted(pot=2), *wanted(pot=2)], "", "ref", request)
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.DELIVERED])
+def test_only_what_was_delivered_comes_back(status: Status) -> None:
+    with pytest.raises(OrderNotReturnable) as refused:
+        accept(replace(delivered(), status=status), mug=1)
+    assert refused.value.extra == {"order_status": status}
+
+
+def test_what_was_not_bought_does_not_come_back() -> None:
+    with pytest.raises(NotInOrder) as refused:
+        accept(delivered(), mug=1, sofa=1, chair=1)
+    assert refused.value.extra == {"product_ids": ["chair", "sofa"]}
+
+
+def test_no_more_comes_back_than_was_bought_over_all_returns() -> None:
+    found = after(delivered(), accept(delivered(), mug=1))
+    with pytest.raises(ReturnTooLarge) as refused:
+        accept(found, "2", mug=2)
+    assert refused.value.extra == {"returnable": [{"product_id": "mug", "quantity": 1}]}
+    assert accept(found, "2", mug=1)
+
+
+def test_an_order_is_refunded_when_all_came_back_and_all_money_went_back() -> None:
+    found = after(delivered(), accept(delivered(), mug=2))
+    found = after(found, accept(found, "2", pot=3))
+    found = refunded(found, "2", 1500)
+    assert (found.status, found.payment_status) == (Status.DELIVERED, PaymentStatus.CAPTURED)
+    found = refunded(found, "1", 2500)
+    assert (found.status, found.payment_status, found.refunded) == (
+        Status.REFUNDED,
+        PaymentStatus.REFUNDED,
+        pounds(TOTAL),
+    )
+    assert [made.refunded for made in found.returns] == [pounds(2500), pounds(1500)]
+    assert domain.deliver(found, "shp-1") == domain.ship(found, None) == []  # type: ignore[arg-type]
+    assert domain.confirm(found, "pay-1") == domain.mark_needs_attention(found, "x", "y") == []
+
+
+def test_money_that_went_back_otherwise_does_not_go_back_again() -> None:
+    found = refunded(delivered(), "goodwill", 3000)
+    (fact,) = accept(found, mug=2)
+    assert isinstance(fact, ReturnAccepted)
+    assert fact.amount == pounds(1000)
+
+
+def test_goods_whose_money_is_all_back_come_back_for_nothing_and_nothing_is_waited_for() -> None:
+    found = refunded(delivered(), "goodwill", TOTAL)
+    assert found.status is Status.DELIVERED
+    found = after(found, accept(found, mug=2, pot=3))
+    assert (found.status, found.returns[0].amount, found.returns[0].refunded) == (
+        Status.REFUNDED,
+        pounds(0),
+        pounds(0),
+    )
+
+
+def test_a_refund_smaller_than_asked_ends_the_order_too() -> None:
+    """An admin gave money back in the same moment, so that the payment had less left."""
+    found = after(delivered(), accept(delivered(), mug=2, pot=3))
+    found = refunded(refunded(found, "goodwill", 1000), "1", 3000)
+    assert (found.status, found.refunded) == (Status.REFUNDED, pounds(TOTAL))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(0, 2000)), min_size=1, max_size=8
+    )
+)
+def test_whatever_comes_back_never_more_goes_back_than_was_paid(story: list[tuple[int, int, bool, int]]) -> None:
+    found, paid_back = delivered(), Money.zero("GBP")
+    for number, (mugs, pots, refund_comes, goodwill) in enumerate(story):
+        try:
+            facts = accept(found, str(number), mug=mugs, pot=pots)
+        except DomainError:
+            continue
+        found = after(found, facts)
+        (fact,) = facts
+        assert isinstance(fact, ReturnAccepted)
+        if refund_comes and fact.amount.amount:
+            paid_back += fact.amount
+            found = refunded(found, str(number), fact.amount.amount)
+        spare = TOTAL - found.refunded.amount - sum(m.amount.amount for m in found.returns if m.refunded is None)
+        given_now = min(goodwill, spare)
+        if given_now:
+            found = after(found, [OrderRefunded(refund_id=f"g-{number}", amount=pounds(given_now), reason="x")])
+    assert found.returned("mug") <= 2
+    assert found.returned("pot") <= 3
+    assert found.refunded.amount + sum(m.amount.amount for m in found.returns if m.refunded is None) <= TOTAL
