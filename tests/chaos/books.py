@@ -17,6 +17,7 @@ from tests.chaos.shop import PATIENT, PRODUCT, STOCKED, Shop
 _ONCE = (
     "order.created",
     "order.confirmed",
+    "order.cancellation_requested",
     "order.cancelled",
     "order.shipped",
     "order.delivered",

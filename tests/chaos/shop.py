@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 import uuid
 from datetime import timedelta
 from types import SimpleNamespace
@@ -27,9 +28,10 @@ from notifications.store import NotificationStore
 from orders import consumers as order_consumers
 from orders import domain as orders_domain
 from orders import saga as orders_saga
-from orders.order import Address, Line
+from orders import usecases as orders_usecases
+from orders.order import Address, Line, Request
 from orders.store import OrderStore
-from orders.workflow import OrderSaga
+from orders.workflow import CANCELLATION, OrderSaga
 from payments import consumers as payment_consumers
 from payments import saga as payments_saga
 from payments.sandbox import Sandbox
@@ -85,6 +87,7 @@ class Shop:
         self.injector = Injector(())
         self.eager = True
         self.parked: list[str] = []
+        self._one_at_a_time = threading.RLock()  # moto is not made for threads: the steps of two executions take turns
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
@@ -153,23 +156,46 @@ class Shop:
     def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
         """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
         self.injector, self.eager = Injector(faults), eager
-        self.bus.deliver()
+        self._deliver()
         status = self._finish(order_id)
-        self.injector.finish_late_calls()
-        self.bus.deliver()
-        self.bus.deliver_again()
+        self._finish_cancellation(order_id)
+        with self._one_at_a_time:
+            self.injector.finish_late_calls()
+            self.bus.deliver()
+        self._finish_cancellation(order_id)
+        with self._one_at_a_time:
+            self.bus.deliver_again()
         return status
 
-    def _finish(self, order_id: str) -> str:
-        arn = self.world.arn.replace(":stateMachine:", ":execution:") + f":{order_id}"
+    def cancel(self, order_id: str) -> None:
+        """As the customer does."""
+        wish = Request(id=f"cancel-{order_id}", fingerprint="print")
+        orders_usecases.cancel_order(order_id, "other", wish, orders=self.orders, customer_id=CUSTOMER, now=utc_now())
+
+    def _finish_cancellation(self, order_id: str) -> None:
+        self._deliver()
+        order = self.orders.load(order_id)
+        if order and order.cancellation is not None:
+            self._finish(f"{order_id}{CANCELLATION}")
+            self._deliver()
+
+    def _deliver(self) -> None:
+        with self._one_at_a_time:
+            self.bus.deliver()
+
+    def _finish(self, execution: str) -> str:
+        arn = self.world.arn.replace(":stateMachine:", ":execution:") + f":{execution}"
         client, queue = aws.client("stepfunctions"), aws.client("sqs")
         executions = stepfunctions_parser_backends["123456789012"]["us-east-1"]
+
+        if not any(one.execution_arn == arn for one in executions.state_machines[0].executions):
+            return "NEVER STARTED"
 
         def look() -> str | None:
             status = str(executions.describe_execution(arn).status)
             if status != "RUNNING":
                 return status
-            if self.world.calls[-1:] != ["MarkNeedsAttention"]:
+            if "MarkNeedsAttention" not in self.world.calls[-4:]:  # another execution may be at work beside this one
                 return None
             for message in queue.receive_message(QueueUrl=self.world.queue_url).get("Messages", []):
                 queue.delete_message(QueueUrl=self.world.queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -184,11 +210,12 @@ class Shop:
         return poll(look, PATIENCE)
 
     def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
-        try:
-            return self.injector.call(lambda given: handler(given, None), payload)
-        finally:
-            if self.eager:
-                self.bus.deliver()
+        with self._one_at_a_time:
+            try:
+                return self.injector.call(lambda given: handler(given, None), payload)
+            finally:
+                if self.eager:
+                    self.bus.deliver()
 
 
 class Mall:

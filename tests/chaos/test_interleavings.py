@@ -51,6 +51,10 @@ def expire(shop: Shop, order_id: str) -> None:
     inventory_usecases.expire(order_id, shop.stock, utc_now() + timedelta(minutes=31))
 
 
+def cancel(shop: Shop, order_id: str) -> None:
+    shop.cancel(order_id)
+
+
 def reserve_again(shop: Shop, order_id: str) -> None:
     lines = [{"product_id": PRODUCT, "quantity": QUANTITY}]
     inventory_saga.handler({"task": "ReserveInventory", "input": {"order_id": order_id, "lines": lines}}, None)
@@ -77,7 +81,7 @@ def confirm_again(shop: Shop, order_id: str) -> None:
 
 ACTS: dict[str, Act] = {
     act.__name__: act
-    for act in (hear_webhook, refund_some, expire, reserve_again, authorize_again, capture_again, confirm_again)
+    for act in (hear_webhook, refund_some, expire, cancel, reserve_again, authorize_again, capture_again, confirm_again)
 }
 
 

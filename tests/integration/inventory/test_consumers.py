@@ -59,3 +59,37 @@ def test_the_example_of_every_event_is_one(shop: Any) -> None:
 
     for model in PUBLISHES:
         assert json.loads(model(**model.EXAMPLE).model_dump_json()) == model.EXAMPLE
+
+
+def test_what_was_returned_is_on_the_shelf_again_once_with_a_ledger_entry(shop: Any) -> None:
+    shop.stocked(a=20, b=5)
+    lines = [{"product_id": "a", "quantity": 2}, {"product_id": "b", "quantity": 1}]
+    for _ in range(2):
+        assert shop.publish("order.return_accepted", "o-1", {"return_id": "ret-1", "lines": lines}) == []
+    assert (shop.counts("a"), shop.counts("b")) == ((22, 0, 22), (6, 0, 6))
+    entry = list(shop.table.query_all("STOCK#a", prefix="LEDGER#"))[-1]
+    assert (entry["delta"], entry["actor"], entry["reason"]) == (2, "order.return_accepted", "return ret-1")
+
+
+def test_a_return_of_more_products_than_fit_into_one_transaction_is_taken_back_in_several(shop: Any) -> None:
+    names = [f"p-{number:03}" for number in range(90)]
+    for name in names:
+        shop.publish("product.created", name, {"product_id": name})
+    lines = [{"product_id": name, "quantity": 1} for name in names]
+    assert shop.publish("order.return_accepted", "o-1", {"return_id": "ret-1", "lines": lines}) == []
+    assert {shop.counts(name) for name in names} == {(1, 0, 1)}
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at", range(2))
+def test_a_return_that_dies_in_the_middle_is_finished_by_its_second_delivery(
+    shop: Any, faults: Any, at: int, after_effect: bool
+) -> None:
+    names = [f"p-{number:03}" for number in range(50)]
+    for name in names:
+        shop.publish("product.created", name, {"product_id": name})
+    lines = [{"product_id": name, "quantity": 1} for name in names]
+    faults.count, faults.die_at, faults.after_effect = 0, at, after_effect
+    assert shop.publish("order.return_accepted", "o-1", {"return_id": "ret-1", "lines": lines}) != []
+    assert shop.publish("order.return_accepted", "o-1", {"return_id": "ret-1", "lines": lines}) == []
+    assert {shop.counts(name) for name in names} == {(1, 0, 1)}

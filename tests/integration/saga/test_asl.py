@@ -181,6 +181,47 @@ def test_an_undo_is_tried_seven_times_before_it_gives_up(
     assert world.calls.count(undo) == 7
 
 
+def cancelled(order_id: str = ORDER) -> dict[str, Any]:
+    """As the orders service starts it for a customer who cancels."""
+    about = {
+        "order_id": order_id,
+        "customer_id": "cust-1",
+        "correlation_id": "req-12345678",
+        "traceparent": "00-0-0-01",
+    }
+    return about | {"failed_step": "Cancellation", "error": {"Error": "CancelledByCustomer", "Cause": ""}}
+
+
+def test_a_cancellation_undoes_everything_and_does_nothing_else(world: World) -> None:
+    ended = world.run(cancelled())
+    assert (ended["status"], ended["error"]) == ("FAILED", "CancelledByCustomer")
+    assert world.calls == UNDONE["CapturePayment"]
+    assert world.inputs("RefundPayment") == [{"order_id": ORDER, "reason": "CancelledByCustomer"}]
+    (cancel,) = world.inputs("CancelOrder")
+    assert (cancel["step"], cancel["error"]["Error"]) == ("Cancellation", "CancelledByCustomer")
+
+
+def test_a_cancellation_that_finds_the_parcel_gone_leaves_the_order_as_it_is(
+    world: World, doubles: dict[str, Double]
+) -> None:
+    script(doubles, "StopShipment", failing("AlreadyDispatched"))
+    assert world.run(cancelled())["status"] == "SUCCEEDED"
+    assert world.calls == ["StopShipment"]
+
+
+def test_a_cancellation_that_gets_stuck_is_parked(world: World, doubles: dict[str, Double]) -> None:
+    script(doubles, "RefundPayment", failing("ValueError"))
+    execution = world.start(cancelled())
+    parked = world.parked()
+    assert (parked["step"], parked["failed_step"], parked["reason"]) == (
+        "RefundPayment",
+        "Cancellation",
+        "CancelledByCustomer",
+    )
+    world.resume(parked, "retry")
+    assert world.finish(execution)["error"] == "CancelledByCustomer"
+
+
 STUCK = [
     ("ConfirmOrder", "VoidPayment"),
     ("CapturePayment", "StopShipment"),
