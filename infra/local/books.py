@@ -9,14 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-SOLD = frozenset({"confirmed", "shipped", "delivered"})
-SHIPPED = frozenset({"shipped", "delivered"})
+SOLD = frozenset({"confirmed", "shipped", "delivered", "refunded"})
+SHIPPED = frozenset({"shipped", "delivered", "refunded"})
 FINAL = SOLD | {"cancelled"}
 
 
 @dataclass(frozen=True)
 class OrderFact:
-    """`units` per product id."""
+    """`units` per product id, less what came back."""
 
     order_id: str
     status: str

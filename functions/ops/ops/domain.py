@@ -31,7 +31,10 @@ class SagaNotRedrivable(Conflict):
 
 @dataclass(frozen=True)
 class Parked:
-    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all."""
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all.
+
+    `order_id` is the execution's name: a cancellation may be parked beside the saga of the same order.
+    """
 
     order_id: str
     step: str

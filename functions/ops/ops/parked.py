@@ -48,7 +48,9 @@ class Message(BaseModel):
     parked_at: AwareDatetime
 
     def as_parked(self) -> Parked:
-        return Parked(**(dict(self) | {"error": self.error.error, "cause": self.error.cause}))
+        """By the execution's name: that is the order's id, with `.cancellation` where a customer cancels it."""
+        name = self.execution_arn.rpartition(":")[2]
+        return Parked(**(dict(self) | {"order_id": name, "error": self.error.error, "cause": self.error.cause}))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -94,11 +94,24 @@ def tell_price_changed(stage: Stage, telling: Telling) -> None:
     telling.end("409 price-changed, no order")
 
 
+def tell_cancelled(stage: Stage, telling: Telling) -> None:
+    rug, lena, key = stage.new_product("Wool rug", 12000, stock=2), stage.new_customer("Lena"), stage.new_key()
+    telling.say("Lena orders a rug and changes her mind at once, while the saga is at work")
+    order = stage.order(lena, rug, 1)
+    path, wish = f"/orders/{order['order_id']}/cancel", {"reason": "changed_mind"}
+    asked = lena.post(path, wish, key=key)
+    telling.check("taken: it is being undone", asked["status"] == "cancelling", asked["status"])
+    telling.expect("asked twice with one key, the answer is the same", asked, lena.post(path, wish, key=key))
+    order = stage.watch(telling, lena, order, lambda seen: seen["status"] not in ("pending", "cancelling"), "cancelled")
+    _expect_cancelled(stage, telling, lena, order, rug, "cancelled-by-customer")
+
+
 STORIES = (
     Story("declined", "A declined card", "cancelled, stock back, no charge", tell_declined_card),
     Story("out-of-stock", "Five of three", "cancelled, stock untouched, no charge", tell_out_of_stock),
     Story("unknown-product", "A product that is not there", "refused at once (422)", tell_unknown_product),
     Story("price-changed", "The price rises meanwhile", "refused at once (409), both prices told", tell_price_changed),
     Story("provider-down", "The provider is down for good", "cancelled, stock back, no charge", tell_provider_down),
+    Story("cancelled", "She changes her mind", "undone while the saga runs, no charge", tell_cancelled),
     Story("capture-refused", "Authorized, but not collected", "undone in reverse, no charge", tell_capture_refused),
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from infra.local.books import pounds
-from infra.local.demo.stage import ADDRESS, Stage, describe, is_delivered, is_paid
+from infra.local.demo.stage import ADDRESS, Product, Stage, describe, is_delivered, is_paid
 from infra.local.demo.story import Story
 from infra.local.demo.telling import Telling
 from infra.local.parallel import each
-from infra.local.shop import Refused, Session
+from infra.local.shop import Json, Refused, Session
 
 
 def tell_happy_order(stage: Stage, telling: Telling) -> None:
@@ -101,9 +101,49 @@ def tell_same_key_other_body(stage: Stage, telling: Telling) -> None:
     telling.end("second refused, first untouched")
 
 
+def tell_return(stage: Stage, telling: Telling) -> None:
+    bowl, kim = stage.new_product("Oak bowl", 1500, stock=5), stage.new_customer("Kim")
+    telling.say("Kim orders three bowls, and one arrives with a crack")
+    order = stage.watch(telling, kim, stage.order(kim, bowl, 3), is_delivered, "delivered")
+    made = _send_back(stage, kim, order, bowl, 1)
+    telling.expect("£15.00 is to go back", "£15.00", pounds(made["amount"]["amount"]))
+    order = stage.wait_for(lambda: kim.get(f"/orders/{order['order_id']}"), lambda seen: seen["refunded"]["amount"] > 0)
+    telling.expect("refunded: £15.00, still delivered", ("delivered", 1500), _refunded(order))
+    stage.expect_stock(telling, bowl, on_hand=3)
+
+    telling.say("she asks for three more back than she has")
+    try:
+        _send_back(stage, kim, order, bowl, 3)
+        telling.check("refused", False, "it was taken")
+    except Refused as refused:
+        telling.expect("refused: 409 return-too-large", (409, "return-too-large"), (refused.status, refused.slug))
+
+    telling.say("and then sends the other two back as well")
+    _send_back(stage, kim, order, bowl, 2)
+    order = stage.watch(telling, kim, order, lambda seen: seen["status"] == "refunded", "refunded")
+    telling.expect("refunded, all of it", ("refunded", 4500), _refunded(order))
+    notices = stage.notifications_of(kim, "refund", order["order_id"], count=2)
+    telling.expect("one notice for each refund", 2, len(notices))
+    stage.expect_stock(telling, bowl, on_hand=5)
+    stage.expect_uncharged(telling, order["order_id"])
+    telling.end(f"{describe(order)}, all bowls on the shelf, all money back")
+
+
+def _send_back(stage: Stage, customer: Session, order: Json, product: Product, quantity: int) -> Json:
+    lines = [{"product_id": product.product_id, "quantity": quantity}]
+    path = f"/orders/{order['order_id']}/returns"
+    made: Json = customer.post(path, {"lines": lines, "reason": "damaged"}, key=stage.new_key())
+    return made
+
+
+def _refunded(order: Json) -> tuple[str, int]:
+    return order["status"], order["refunded"]["amount"]
+
+
 STORIES = (
     Story("happy", "A lantern for Ada", "search, cart, order, captured, receipt, delivered", tell_happy_order),
     Story("timeout-once", "The provider's answer is lost", "a retry cures it, one charge", tell_timeout_once),
     Story("same-key", "The same order twice at once", "one order, one charge", tell_same_key_twice),
+    Story("return", "Three bowls, and all come back", "two refunds, stock back, order refunded", tell_return),
     Story("same-key-other-body", "A key used for two orders", "the second is refused (422)", tell_same_key_other_body),
 )

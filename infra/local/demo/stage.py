@@ -143,14 +143,14 @@ class Stage:
             last: T = late.last
             return last
 
-    def notifications_of(self, customer: Session, kind: str, order_id: str) -> list[Json]:
-        """What the customer is told of an order; it may come a moment later."""
+    def notifications_of(self, customer: Session, kind: str, order_id: str, *, count: int = 1) -> list[Json]:
+        """What the customer is told of an order, so many times at least; it may come a moment later."""
 
         def look() -> list[Json]:
             items: list[Json] = customer.get("/notifications")["items"]
             return [item for item in items if (item["kind"], item["order_id"]) == (kind, order_id)]
 
-        return self.wait_for(look, bool)
+        return self.wait_for(look, lambda found: len(found) >= count)
 
     def mails_to(self, email: str, subject: str) -> list[Json]:
         """The e-mails that the local cloud has taken for an address."""

@@ -44,7 +44,8 @@ class Outcome:
 def fact_of(order: Json) -> OrderFact:
     units: dict[str, int] = {}
     for line in order["lines"]:
-        units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
+        kept = line["quantity"] - line.get("returned", 0)
+        units[line["product_id"]] = units.get(line["product_id"], 0) + kept
     return OrderFact(
         order_id=order["order_id"],
         status=order["status"],

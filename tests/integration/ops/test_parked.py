@@ -115,3 +115,13 @@ def test_only_admins_get_in(desk: Desk, method: str, path: str) -> None:
     body = {"action": "retry", "reason": "because"} if method == "POST" else None
     assert desk.call(method, path, body, user="cust-1", role="customer")[0] == 403
     assert desk.call(method, path, body, user="")[0] == 401
+
+
+def test_a_parked_cancellation_stands_beside_the_parked_saga_of_its_order(desk: Desk) -> None:
+    arn = "arn:aws:states:us-east-1:123456789012:execution:mercato-order:ord-1.cancellation"
+    later = {"parked_at": "2026-11-22T12:01:00.000Z", "task_token": "token-2", "execution_arn": arn}
+    desk.park(message(), message(**later))
+    assert desk.listed() == ["ord-1", "ord-1.cancellation"]
+    status, _ = desk.call("POST", "/sagas/ord-1.cancellation/resume", {"action": "retry", "reason": "mended"})
+    assert (status, desk.listed()) == (200, ["ord-1"])
+    assert [token for token, _ in desk.machine.sent] == ["token-2"]
