@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -35,7 +35,7 @@ def play(mall: Mall, write: int, faults: tuple[Fault, ...], *, eager: bool) -> t
     return shop, order_id, shop.watch.writes
 
 
-def play_all(mall: Mall, name: str, faults: list[tuple[Fault, ...]], writes: Iterable[int], record: Record) -> None:
+def play_all(mall: Mall, name: str, faults: Sequence[tuple[Fault, ...]], writes: Iterable[int], record: Record) -> None:
     """Events at once: the cancellation runs beside the saga."""
     tally, failed, ends = Tally(name), [], set()
     for hit in faults:
