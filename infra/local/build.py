@@ -110,10 +110,11 @@ def localize(target: Path, endpoint: str = "") -> Path:
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
     template_path = target / "template.yaml"
     template = yaml.safe_load(template_path.read_text())
-    bootstrap = _bootstrap(target / "CommonLayer" / "python", _runtime(), endpoint)
+    runtime = _runtime()
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            _run_as_process(resource["Properties"], target, bootstrap)
+            layers = [target / name / "python" for name in ("CommonLayer", *_own_layers(resource["Properties"]))]
+            _run_as_process(resource["Properties"], target, _bootstrap(layers, runtime, endpoint))
     template["Globals"]["Function"]["Runtime"] = "provided.al2023"
     template_path.unlink()  # a hard link: the build's own template must stay as it is
     template_path.write_text(yaml.safe_dump(template, sort_keys=False))
@@ -126,11 +127,16 @@ def _run_as_process(properties: dict[str, Any], target: Path, bootstrap: str) ->
     path.chmod(0o755)
 
 
-def _bootstrap(layer: Path, runtime: Path, endpoint: str) -> str:
+def _own_layers(properties: dict[str, Any]) -> list[str]:
+    """The layers that a function has beside the common one, as [{Fn::If: [condition, {Ref: name}, nothing]}]."""
+    return [entry["Fn::If"][1]["Ref"] for entry in properties.get("Layers", [])]
+
+
+def _bootstrap(layers: list[Path], runtime: Path, endpoint: str) -> str:
     aws = f"export AWS_ENDPOINT_URL={shlex.quote(endpoint)}\n" if endpoint else ""
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
-export PYTHONPATH="$LAMBDA_TASK_ROOT":{shlex.quote(str(layer))}:{shlex.quote(str(runtime))}
+export PYTHONPATH="$LAMBDA_TASK_ROOT":{":".join(shlex.quote(str(path)) for path in (*layers, runtime))}
 unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 {aws}exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
 """

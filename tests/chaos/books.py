@@ -10,6 +10,7 @@ from mercato.ids import derived_id
 from orders.order import Order, PaymentStatus, Status
 from payments.domain import Charge, ChargeStatus, Payment
 from payments.domain import Status as PaymentState
+from payments.sandbox import charge_id_of
 from shipping.domain import Status as ParcelStatus
 from shipping.usecases import shipment_id_of
 from tests.chaos.shop import PATIENT, PRODUCT, STOCKED, Shop
@@ -49,7 +50,7 @@ def disagreements(shop: Shop, order_id: str, *, given_back: int = 0, stocked: in
     if order is None:
         return ["the order is gone"]
     payment = shop.payments.get(derived_id("payment", order_id))
-    charge = shop.provider.find(derived_id("payment", order_id))
+    charge = shop.provider.find(charge_id_of(derived_id("payment", order_id)))
     found = [*_order(order), *_money(order, payment, charge, given_back, shop), *_stock(order, shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     return [*found, *_parcel(order, shop), *_events(order, given_back, shop), *_mails(shop), *shop.bus.dead, *stuck]

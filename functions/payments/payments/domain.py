@@ -40,6 +40,7 @@ class Status(StrEnum):
 class ChargeStatus(StrEnum):
     """What the provider says of a charge. A refunded one is captured, and says how much was refunded."""
 
+    PREPARED = "prepared"  # nothing is held yet
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     VOIDED = "voided"
@@ -104,6 +105,16 @@ class Charge:
     amount: Money
     reason: str = ""
     detail: str = ""
+    refunded: int = 0
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is asked of the provider for one payment of ours, and the id that it has there."""
+
+    charge_id: str
+    reference: str
+    amount: Money
 
 
 @dataclass(frozen=True)
@@ -144,10 +155,25 @@ class Payment:
     def is_tombstone(self) -> bool:
         return not self.customer_id
 
+    @property
+    def intent(self) -> Intent:
+        return Intent(self.charge_id, self.payment_id, self.amount)
 
-def tombstone(payment_id: str, order_id: str, now: datetime) -> Payment:
+    @property
+    def may_authorize(self) -> bool:
+        return self.status is Status.CREATED and not self.closing
+
+
+def tombstone(payment_id: str, order_id: str, charge_id: str, now: datetime) -> Payment:
     """Undone before it began."""
-    return Payment(payment_id, order_id, "", _NO_AMOUNT, now, status=Status.VOIDED, closing=True)
+    return Payment(payment_id, order_id, "", _NO_AMOUNT, now, Status.VOIDED, charge_id=charge_id, closing=True)
+
+
+def prepare(payment: Payment, charge_id: str) -> Payment:
+    """The provider's id is kept before any money is held, so that whoever undoes the payment can stop it there."""
+    if payment.charge_id or not payment.may_authorize:
+        return payment
+    return _next(payment, payment.status, charge_id=charge_id)
 
 
 def settle(payment: Payment, charge: Charge) -> Payment:
@@ -157,6 +183,9 @@ def settle(payment: Payment, charge: Charge) -> Payment:
     match charge.status:
         case ChargeStatus.CAPTURED:
             return _next(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
+        case ChargeStatus.VOIDED if payment.status is Status.AUTHORIZED and not payment.closing:
+            # Not by us: the authorization expired, or was cancelled at the provider.
+            return end_uncaptured(replace(payment, trouble=payment.trouble or CAPTURE_REFUSED))
         case ChargeStatus.VOIDED:
             return end_uncaptured(payment)
         case ChargeStatus.AUTHORIZED if payment.status is Status.CREATED and not payment.closing:

@@ -13,7 +13,7 @@ from mercato.breaker import Breaker, Policy
 from mercato.errors import TransientError
 from mercato.ids import fingerprint
 from mercato.money import Money
-from payments.domain import Charge
+from payments.domain import Charge, Intent
 from payments.provider import Provider, ProviderTimeout, ProviderUnavailable
 
 CIRCUIT = "payment-provider"
@@ -34,10 +34,16 @@ class GuardedProvider:
         self._provider = provider
         self._breaker = breaker
 
-    def authorize(self, reference: str, amount: Money, token: str, key: str) -> Charge:
+    def expected_id(self, reference: str) -> str:
+        return self._provider.expected_id(reference)
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
         return self._breaker.call(
-            lambda: self._provider.authorize(reference, amount, token, key), origin=fingerprint(token)
+            lambda: self._provider.prepare(reference, amount, token, key), origin=fingerprint(token)
         )
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
+        return self._breaker.call(lambda: self._provider.authorize(intent, token, key), origin=fingerprint(token))
 
     def capture(self, charge_id: str, key: str) -> Charge:
         return self._breaker.call(lambda: self._provider.capture(charge_id, key), origin=charge_id)
@@ -48,5 +54,5 @@ class GuardedProvider:
     def refund(self, charge_id: str, amount: Money, key: str) -> None:
         self._provider.refund(charge_id, amount, key)
 
-    def find(self, reference: str) -> Charge | None:
-        return self._provider.find(reference)
+    def find(self, charge_id: str) -> Charge | None:
+        return self._provider.find(charge_id)

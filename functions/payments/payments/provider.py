@@ -1,7 +1,7 @@
 """The port to whoever moves the money.
 
-Every call but `find` carries a key of ours, derived from the order and the step: the same key again is the same act,
-and gets the same answer.
+Every call that moves something carries a key of ours, derived from the order and the step: the same key again is the
+same act, and gets the same answer.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from mercato.money import Money
-from payments.domain import Charge
+from payments.domain import Charge, Intent
 
 
 class ProviderTimeout(Exception):
@@ -30,10 +30,20 @@ class ProviderDeclined(Exception):
 
 
 class Provider(Protocol):
-    """Each method may raise ProviderTimeout or ProviderUnavailable."""
+    """Each method but `expected_id` may raise ProviderTimeout or ProviderUnavailable."""
 
-    def authorize(self, reference: str, amount: Money, token: str, key: str) -> Charge:
-        """Hold the money. A bank's no is an answer too: a charge that is declined."""
+    def expected_id(self, reference: str) -> str:
+        """The id that its charge will have; empty where only the provider gives it, in `prepare`."""
+        ...
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
+        """Tell what is to come; nothing is held yet. Returns the charge's id. Raises ProviderDeclined."""
+        ...
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
+        """Hold the money. A bank's no is an answer too: a charge that is declined. Raises ProviderDeclined where the
+        charge was voided before, or is not what it was prepared as.
+        """
         ...
 
     def capture(self, charge_id: str, key: str) -> Charge:
@@ -41,13 +51,15 @@ class Provider(Protocol):
         ...
 
     def void(self, charge_id: str, key: str) -> Charge:
-        """Let go of what is held. Raises ProviderDeclined, as where it was captured."""
+        """Let go of what is held; where nothing is yet, nothing ever will be. Raises ProviderDeclined, as where it was
+        captured.
+        """
         ...
 
     def refund(self, charge_id: str, amount: Money, key: str) -> None:
         """Give back some of what was taken. Raises ProviderDeclined."""
         ...
 
-    def find(self, reference: str) -> Charge | None:
-        """The truth about one payment of ours; None where the provider has never heard of it."""
+    def find(self, charge_id: str) -> Charge | None:
+        """The truth about one charge; None where the provider has never heard of it."""
         ...

@@ -1,19 +1,7 @@
 """The sandbox: a small payment provider with a memory of its own, for development and tests.
 
-| token                   | what happens                                                                              |
-|-------------------------|-------------------------------------------------------------------------------------------|
-| tok_ok                  | authorized, captured, refunded                                                            |
-| tok_declined            | declined: card_declined                                                                   |
-| tok_insufficient_funds  | declined: insufficient_funds                                                              |
-| tok_expired_card        | declined: expired_card                                                                    |
-| tok_timeout_once        | the first authorize takes effect, but its answer is lost; the retry finds it              |
-| tok_error_once          | the first authorize answers 503, and nothing was done                                     |
-| tok_unavailable         | authorize never answers, and nothing is done                                              |
-| tok_capture_declined    | authorized; every capture is declined                                                     |
-| tok_capture_error_once  | authorized; the first capture answers 503, and nothing was done                           |
-| anything else           | declined: unknown_token                                                                   |
-
-What follows a colon makes it another card of the same kind: tok_unavailable:1 and tok_unavailable:2 are two.
+What each of its tokens does is told in docs/payments.md, and in _TOKENS. What follows a colon makes it another card of
+the same kind: tok_unavailable:1 and tok_unavailable:2 are two.
 
 Its memory, in the table it is given:
 
@@ -33,13 +21,13 @@ from mercato.dynamo import ConditionFailed, Table, Write, put_new, update
 from mercato.ids import derived_id, fingerprint
 from mercato.items import Item
 from mercato.money import Money
-from payments.domain import Charge, ChargeStatus
+from payments.domain import Charge, ChargeStatus, Intent
 from payments.provider import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 
 @dataclass(frozen=True)
 class _Card:
-    """How a token behaves: why it is declined, if it is, and what goes wrong on the way."""
+    """How a token behaves: why it is declined, if it is, and what goes wrong on the way: `<operation>_<trouble>`."""
 
     declined: str = ""
     detail: str = ""
@@ -51,24 +39,41 @@ _TOKENS = {
     "tok_declined": _Card("card_declined", "Your bank declined the card."),
     "tok_insufficient_funds": _Card("insufficient_funds", "There is not enough money on the card."),
     "tok_expired_card": _Card("expired_card", "The card has expired."),
-    "tok_timeout_once": _Card(fault="timeout_once"),
-    "tok_error_once": _Card(fault="error_once"),
-    "tok_unavailable": _Card(fault="unavailable"),
-    "tok_capture_declined": _Card(fault="capture_declined"),
-    "tok_capture_error_once": _Card(fault="capture_error_once"),
+    "tok_timeout_once": _Card(fault="authorize_timeout_once"),
+    "tok_error_once": _Card(fault="authorize_error_once"),
+    "tok_unavailable": _Card(fault="authorize_unavailable"),
+}
+_TROUBLES = ("declined", "error_once", "timeout_once", "unavailable")
+_TOKENS |= {
+    f"tok_{operation}_{trouble}": _Card(fault=f"{operation}_{trouble}")
+    for operation in ("capture", "void", "refund")
+    for trouble in _TROUBLES
+}
+_REFUSALS = {
+    "capture": "Your bank does not release the money.",
+    "void": "Your bank does not let go of the money.",
+    "refund": "Your bank does not take the money back.",
 }
 _UNKNOWN = _Card("unknown_token", "The card is not known.")
+# What is known of a charge that was voided before it was made.
+_NOTHING: Item = {"reference": "", "amount": 0, "currency": "XXX", "reason": "", "detail": ""}
 
 
 class Sandbox:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def authorize(self, reference: str, amount: Money, token: str, key: str) -> Charge:
+    def expected_id(self, reference: str) -> str:
+        return charge_id_of(reference)
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
+        """Nothing to do: it takes a charge as it comes."""
+        return charge_id_of(reference)
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
         card = _TOKENS.get(token.partition(":")[0], _UNKNOWN)
-        if card.fault == "unavailable":
-            raise ProviderTimeout(f"authorize of {reference}: no answer")
-        self._fail_once(key, card.fault == "error_once")
+        reference, amount, charge_id = intent.reference, intent.amount, intent.charge_id
+        self._meet(card.fault, "authorize", key)
         charge = {
             "reference": reference,
             "status": ChargeStatus.DECLINED if card.declined else ChargeStatus.AUTHORIZED,
@@ -77,27 +82,27 @@ class Sandbox:
             "reason": card.declined,
             "detail": card.detail,
         }
-        charge_id = _charge_id(reference)
         stored = put_new({"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": card.fault} | charge)
-        is_new, answer = self._answer(key, "authorize", [reference, amount.amount, amount.currency], charge, stored)
-        if is_new and card.fault == "timeout_once":
-            raise ProviderTimeout(f"authorize of {reference}: the answer was lost")
-        return _charge(answer)
+        asked: list[str | int] = [reference, amount.amount, amount.currency]
+        return _charge(charge_id, self._answer(key, "authorize", asked, charge, stored, card.fault))
 
     def capture(self, charge_id: str, key: str) -> Charge:
         charge = self._known(charge_id)
-        self._fail_once(key, charge["fault"] == "capture_error_once")
-        if charge["fault"] == "capture_declined":
-            raise ProviderDeclined("capture_declined", "Your bank does not release the money.")
         return self._move(charge, "capture", ChargeStatus.CAPTURED, charge["amount"], key)
 
     def void(self, charge_id: str, key: str) -> Charge:
-        return self._move(self._known(charge_id), "void", ChargeStatus.VOIDED, 0, key)
+        charge = self._table.get(_charge_pk(charge_id), "CHARGE")
+        if charge is not None:
+            return self._move(charge, "void", ChargeStatus.VOIDED, 0, key)
+        never = _NOTHING | {"status": ChargeStatus.VOIDED}
+        stopped = put_new({"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": ""} | never)
+        return _charge(charge_id, self._answer(key, "void", [charge_id], never, stopped, ""))
 
     def refund(self, charge_id: str, amount: Money, key: str) -> None:
         charge = self._known(charge_id)
         if amount.currency != charge["currency"]:
             raise ProviderDeclined("wrong_currency", f"The charge is in {charge['currency']}.")
+        self._meet(charge["fault"], "refund", key)
         give_back = update(
             _charge_pk(charge_id),
             "CHARGE",
@@ -106,11 +111,11 @@ class Sandbox:
             names={"#left": "left", "#status": "status"},
             values={":amount": amount.amount, ":captured": ChargeStatus.CAPTURED},
         )
-        self._answer(key, "refund", [charge_id, amount.amount], _said(charge), give_back)
+        self._answer(key, "refund", [charge_id, amount.amount], _said(charge), give_back, charge["fault"])
 
-    def find(self, reference: str) -> Charge | None:
-        charge = self._table.get(_charge_pk(_charge_id(reference)), "CHARGE")
-        return _charge(charge) if charge else None
+    def find(self, charge_id: str) -> Charge | None:
+        charge = self._table.get(_charge_pk(charge_id), "CHARGE")
+        return _charge(charge_id, charge) if charge else None
 
     def _known(self, charge_id: str) -> Item:
         charge = self._table.get(_charge_pk(charge_id), "CHARGE")
@@ -120,7 +125,8 @@ class Sandbox:
 
     def _move(self, charge: Item, operation: str, to: ChargeStatus, left: int, key: str) -> Charge:
         """Only what is authorized can be captured or voided, and only one of the two."""
-        charge_id = _charge_id(charge["reference"])
+        charge_id = charge["pk"].removeprefix(_charge_pk(""))
+        self._meet(charge["fault"], operation, key)
         moved = update(
             _charge_pk(charge_id),
             "CHARGE",
@@ -129,13 +135,13 @@ class Sandbox:
             names={"#status": "status", "#left": "left"},
             values={":to": to, ":left": left, ":authorized": ChargeStatus.AUTHORIZED},
         )
-        _, answer = self._answer(key, operation, [charge_id], _said(charge) | {"status": to}, moved)
-        return _charge(answer)
+        answer = self._answer(key, operation, [charge_id], _said(charge) | {"status": to}, moved, charge["fault"])
+        return _charge(charge_id, answer)
 
     def _answer(
-        self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write
-    ) -> tuple[bool, Item]:
-        """Do it and remember the answer; or the answer that this key got before. True: it was done now."""
+        self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write, fault: str
+    ) -> Item:
+        """Do it and remember the answer; or the answer that this key got before."""
         question = fingerprint([operation, *asked])
         remembered = put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer})
         try:
@@ -146,11 +152,18 @@ class Sandbox:
                 raise ProviderDeclined("not_possible", f"The charge does not allow to {operation} it now.") from None
             if before["question"] != question:
                 raise ProviderDeclined("key_reused", "This key was used for something else.") from None
-            return False, before["answer"]
-        return True, answer
+            return before["answer"]  # type: ignore[no-any-return]
+        if fault == f"{operation}_timeout_once":
+            raise ProviderTimeout(f"{operation}: the answer was lost")
+        return answer
 
-    def _fail_once(self, key: str, fails: bool) -> None:
-        if not fails:
+    def _meet(self, fault: str, operation: str, key: str) -> None:
+        """What goes wrong before anything is done."""
+        if fault == f"{operation}_unavailable":
+            raise ProviderTimeout(f"{operation}: no answer")
+        if fault == f"{operation}_declined":
+            raise ProviderDeclined(fault, _REFUSALS[operation])
+        if fault != f"{operation}_error_once":
             return
         try:
             self._table.write(put_new({"pk": _key_pk(key), "sk": "FAULT"}))
@@ -159,7 +172,7 @@ class Sandbox:
         raise ProviderUnavailable("503 Service Unavailable")
 
 
-def _charge_id(reference: str) -> str:
+def charge_id_of(reference: str) -> str:
     return f"ch_{derived_id('sandbox', reference)}"
 
 
@@ -176,12 +189,14 @@ def _said(charge: Item) -> Item:
     return {name: charge[name] for name in ("reference", "status", "amount", "currency", "reason", "detail")}
 
 
-def _charge(said: Item) -> Charge:
+def _charge(charge_id: str, said: Item) -> Charge:
+    is_captured = said["status"] == ChargeStatus.CAPTURED
     return Charge(
-        charge_id=_charge_id(said["reference"]),
+        charge_id=charge_id,
         reference=said["reference"],
         status=ChargeStatus(said["status"]),
         amount=Money(amount=said["amount"], currency=said["currency"]),
+        refunded=said["amount"] - said["left"] if is_captured and "left" in said else 0,
         reason=said["reason"],
         detail=said["detail"],
     )

@@ -5,19 +5,25 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato import config
+from mercato import clock, config
 from mercato.breaker import breaker_for
 from mercato.dynamo import Table
-from mercato.webhooks import WebhookSecret
+from mercato.secret import StoredSecret
 from payments.guarded import CIRCUIT, POLICY, GuardedProvider
 from payments.provider import Provider
-from payments.sandbox import Sandbox
 from payments.store import PaymentStore
+
+SANDBOX, STRIPE = "sandbox", "stripe"
 
 
 @dataclass(frozen=True)
 class Settings:
+    """`stripe_key_id`: the secret with Stripe's secret key. `stripe_api`: where Stripe is, if not at home."""
+
     table_name: str
+    payment_provider: str = SANDBOX
+    stripe_key_id: str = ""
+    stripe_api: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,24 @@ def store() -> PaymentStore:
 
 @functools.cache
 def provider() -> Provider:
-    sandbox = Sandbox(Table(config.load(Settings).table_name))
-    return GuardedProvider(sandbox, breaker_for(CIRCUIT, POLICY))
+    return GuardedProvider(_chosen(config.load(Settings)), breaker_for(CIRCUIT, POLICY))
 
 
 @functools.cache
-def webhook_secret() -> WebhookSecret:
-    return WebhookSecret(config.load(WebhookSettings).webhook_secret_id)
+def webhook_secret() -> StoredSecret:
+    return StoredSecret(config.load(WebhookSettings).webhook_secret_id)
+
+
+def _chosen(settings: Settings) -> Provider:
+    """Imported only where chosen: Stripe's library would cost every cold start of the sandbox."""
+    match settings.payment_provider:
+        case "sandbox":
+            from payments.sandbox import Sandbox
+
+            return Sandbox(Table(settings.table_name))
+        case "stripe":
+            from payments.stripe_provider import API, StripeProvider
+
+            key = StoredSecret(settings.stripe_key_id, "Stripe's secret key")
+            return StripeProvider(lambda: key.read(clock.utc_now()), key.forget, settings.stripe_api or API)
+    raise config.BadConfiguration(f"PAYMENT_PROVIDER={settings.payment_provider!r} is neither sandbox nor stripe")

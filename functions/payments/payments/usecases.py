@@ -31,14 +31,13 @@ def authorize(
     order_id: str, customer_id: str, amount: Money, token: str, payments: Payments, provider: Provider, now: datetime
 ) -> Payment:
     """Hold the money, once. The intent is written before the provider is asked, and a void that came first stops it."""
-    payment = payments.open(Payment(payment_id_of(order_id), order_id, customer_id, amount, now))
-    if payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
+    payment_id = payment_id_of(order_id)
+    begun = Payment(payment_id, order_id, customer_id, amount, now, charge_id=provider.expected_id(payment_id))
+    payment = payments.open(begun)
+    if payment.may_authorize:
+        payment = _authorize(payment, token, payments, provider, now)
+    elif payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
         _let_go_of_orphan(payment, _find(payment, provider), provider)
-    elif payment.status is Status.CREATED:
-        with _transient():
-            charge = provider.authorize(payment.payment_id, payment.amount, token, derived_id(order_id, "authorize"))
-        payment = _settle(payment, charge, payments, now)
-        _let_go_of_orphan(payment, charge, provider)
     return domain.require_authorized(payment)
 
 
@@ -58,7 +57,7 @@ def undo(order_id: str, reason: str, payments: Payments, provider: Provider, now
     Where there is no payment yet this leaves a tombstone, so that none begins.
     """
     payment_id = payment_id_of(order_id)
-    payment = payments.open(domain.tombstone(payment_id, order_id, now))
+    payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
     for _ in range(_ATTEMPTS):
         if payment.status in domain.OVER:
             return
@@ -91,6 +90,37 @@ def find_payment(
     return payment, payments.refunds(payment_id) if payment.claimed or payment.refunded else []
 
 
+def _authorize(payment: Payment, token: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    try:
+        if not payment.charge_id:
+            with _transient():
+                key = derived_id(payment.order_id, "prepare")
+                charge_id = provider.prepare(payment.payment_id, payment.amount, token, key)
+            payment = _change(payment, lambda current: domain.prepare(current, charge_id), payments, now)
+        if not payment.may_authorize:
+            return payment
+        with _transient():
+            charge = provider.authorize(payment.intent, token, derived_id(payment.order_id, "authorize"))
+    except ProviderDeclined as declined:
+        found = _find(payment, provider)
+        charge = found if found and found.status is not ChargeStatus.PREPARED else _declined(payment, declined)
+    payment = _settle(payment, charge, payments, now)
+    _let_go_of_orphan(payment, charge, provider)
+    return payment
+
+
+def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
+    """The provider will not even begin, as with a card that it does not know."""
+    return Charge(
+        payment.charge_id,
+        payment.payment_id,
+        ChargeStatus.DECLINED,
+        payment.amount,
+        reason=declined.reason,
+        detail=declined.detail,
+    )
+
+
 def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
     """One step of undoing. Raises PaymentMoved where somebody else was faster."""
     closing = domain.close(payment)
@@ -102,14 +132,16 @@ def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Prov
     if charge and charge.status is ChargeStatus.CAPTURED:
         captured = _settle(payment, charge, payments, now)
         return refunds.refund_the_rest(captured, reason, payments, provider, now)
-    if charge and charge.status is ChargeStatus.AUTHORIZED:
+    is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
+    is_voided = charge is not None and charge.status is ChargeStatus.VOIDED
+    if payment.charge_id and not is_declined and not is_voided:
         try:
+            # Where nothing is held yet, too: an authorization that is still under way then comes too late.
             with _transient():
-                provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
+                provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
         except ProviderDeclined:
             # Captured a moment ago: look anew.
             return payment
-    is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
     ended = domain.settle(payment, charge) if charge and is_declined else domain.end_uncaptured(payment)
     payments.save(payment, ended, now)
     return ended
@@ -155,8 +187,10 @@ def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: Pa
 
 
 def _find(payment: Payment, provider: Provider) -> Charge | None:
+    if not payment.charge_id:
+        return None
     with _transient():
-        return provider.find(payment.payment_id)
+        return provider.find(payment.charge_id)
 
 
 def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provider) -> None:

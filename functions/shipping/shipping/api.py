@@ -16,7 +16,7 @@ from mercato.dynamo import Table
 from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
 from mercato.money import Money
-from mercato.webhooks import WebhookSecret
+from mercato.secret import StoredSecret
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
@@ -42,8 +42,8 @@ def store() -> ShipmentStore:
 
 
 @functools.cache
-def secret() -> WebhookSecret:
-    return WebhookSecret(settings().webhook_secret_id)
+def secret() -> StoredSecret:
+    return StoredSecret(settings().webhook_secret_id)
 
 
 class QuoteRequest(Body):

@@ -12,14 +12,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from mercato import aws
-from mercato.errors import TransientError, Unauthenticated
+from mercato.errors import Unauthenticated
 
 TIMESTAMP, SIGNATURE = "x-webhook-timestamp", "x-webhook-signature"
 MAX_AGE = timedelta(minutes=5)
-_FRESH = timedelta(minutes=5)
 
 
 class InvalidSignature(Unauthenticated):
@@ -39,21 +35,3 @@ def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) 
     expected = sign(secret, timestamp, body)
     if not (hmac.compare_digest(expected.encode(), signature.encode()) and is_recent):
         raise InvalidSignature("The webhook's signature is not valid.")
-
-
-class WebhookSecret:
-    """The secret in Secrets Manager, read when first needed and again every five minutes, so that rotation is seen."""
-
-    def __init__(self, secret_id: str) -> None:
-        self._secret_id = secret_id
-        self._value = ""
-        self._expires: datetime | None = None
-
-    def read(self, now: datetime) -> str:
-        if self._expires is None or now >= self._expires:
-            try:
-                answer = aws.client("secretsmanager").get_secret_value(SecretId=self._secret_id)
-            except (ClientError, BotoCoreError) as error:
-                raise TransientError(f"the webhook secret cannot be read: {error}") from error
-            self._value, self._expires = answer["SecretString"], now + _FRESH
-        return self._value

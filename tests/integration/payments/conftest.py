@@ -15,7 +15,7 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from payments import api, saga, settings
 from payments.domain import Charge
-from payments.sandbox import Sandbox
+from payments.sandbox import Sandbox, charge_id_of
 
 OK = "tok_ok"
 PAYMENT = derived_id("payment", "o-1")
@@ -85,7 +85,7 @@ class Till:
 
     def held(self) -> str | None:
         """What the provider says of our charge."""
-        charge: Charge | None = self.provider.find(PAYMENT)
+        charge: Charge | None = self.provider.find(charge_id_of(PAYMENT))
         return charge.status if charge else None
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,9 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.webhooks import sign
+from payments.domain import Intent
 from payments.events import PUBLISHES
+from payments.sandbox import charge_id_of
 
 PAYMENT = derived_id("payment", "o-1")
 SECRET = "s3cret"
@@ -80,7 +82,7 @@ def test_a_webhook_tells_what_we_did_not_hear(till: Any, webhook: Any) -> None:
 
 def test_a_capture_at_the_provider_completes_the_payment_once(till: Any, webhook: Any) -> None:
     till.authorize()
-    till.provider.capture(till.provider.find(PAYMENT).charge_id, derived_id("o-1", "capture"))
+    till.provider.capture(charge_id_of(PAYMENT), derived_id("o-1", "capture"))
     assert [webhook("evt-1"), webhook("evt-1"), webhook("evt-2")] == [204, 204, 204]
     till.capture()
     assert till.heard() == ["payment.authorized", "payment.completed"]
@@ -97,7 +99,8 @@ def test_a_webhook_never_moves_a_payment_backwards(till: Any, webhook: Any) -> N
 
 def test_a_webhook_lets_go_of_a_charge_that_came_after_its_void(till: Any, webhook: Any) -> None:
     till.task("VoidPayment")
-    till.provider.authorize(PAYMENT, Money(amount=1000, currency="GBP"), "tok_ok", derived_id("o-1", "authorize"))
+    asked = Intent(charge_id_of(PAYMENT), PAYMENT, Money(amount=1000, currency="GBP"))
+    till.provider.authorize(asked, "tok_ok", derived_id("o-1", "authorize"))
     assert webhook("evt-1") == 204
     assert (till.status(), till.held(), till.events()) == ("voided", "voided", [])
 

@@ -12,7 +12,8 @@ import pytest
 
 from mercato.clock import rfc3339
 from mercato.dynamo import Table
-from mercato.webhooks import WebhookSecret, sign
+from mercato.secret import StoredSecret
+from mercato.webhooks import sign
 from shipping import api, carrier, consumers
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
@@ -152,7 +153,7 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
     for module in (api, carrier, consumers):
         monkeypatch.setattr(module, "store", lambda: found.store)
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
-    secret = WebhookSecret("carrier-secret")
+    secret = StoredSecret("carrier-secret")
     monkeypatch.setattr(api, "secret", lambda: secret)
     monkeypatch.setattr(
         consumers, "settings", lambda: consumers.Settings("ShippingTable", found.queue_url, carrier_step_seconds=0)

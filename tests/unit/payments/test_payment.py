@@ -33,12 +33,19 @@ def charge(status: ChargeStatus) -> Charge:
         (Status.CREATED, ChargeStatus.DECLINED, Status.DECLINED),
         (Status.CREATED, ChargeStatus.VOIDED, Status.FAILED),
         (Status.AUTHORIZED, ChargeStatus.CAPTURED, Status.CAPTURED),
-        (Status.AUTHORIZED, ChargeStatus.VOIDED, Status.VOIDED),
+        (Status.AUTHORIZED, ChargeStatus.VOIDED, Status.FAILED),
     ],
 )
 def test_the_providers_truth_moves_a_payment_on(before: Status, told: ChargeStatus, after: Status) -> None:
     found = domain.settle(payment(before), charge(told))
     assert (found.status, found.version) == (after, 2)
+
+
+def test_an_authorization_that_expires_has_failed_and_one_that_we_let_go_of_is_void() -> None:
+    expired = domain.settle(payment(Status.AUTHORIZED), charge(ChargeStatus.VOIDED))
+    let_go = domain.settle(domain.close(payment(Status.AUTHORIZED)), charge(ChargeStatus.VOIDED))
+    assert (expired.status, expired.reason) == (Status.FAILED, "capture_refused")
+    assert (let_go.status, let_go.reason) == (Status.VOIDED, "")
 
 
 OVER = [Status.CAPTURED, Status.PARTIALLY_REFUNDED, Status.REFUNDED, Status.DECLINED, Status.VOIDED, Status.FAILED]

@@ -1,0 +1,166 @@
+"""localstripe behind a wire that does what localstripe does not: Stripe's idempotency keys, and its bad days."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import urllib3
+
+KEY = "sk_test_of_this_shop"
+_PATIENCE = 20  # seconds, for a server to come up on a busy machine
+
+
+class Trouble(StrEnum):
+    LOST = "done, and the answer is lost"
+    BROKEN = "done, and answered 500, also to the same key later"
+    AWAY = "not done, and no answer"
+    BUSY = "not done: 429"
+    IN_USE = "not done: 409, another call with this key is under way"
+
+
+@dataclass
+class Wire:
+    """`calls`: each request that came, as (method, path, key). `fail`: the next POST to that path ends so."""
+
+    upstream: str
+    calls: list[tuple[str, str, str]] = field(default_factory=list)
+    answered: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
+    troubles: list[tuple[str, Trouble]] = field(default_factory=list)
+    url: str = ""
+    lock: Lock = field(default_factory=Lock)
+    pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
+
+    def fail(self, path_ends: str, *troubles: Trouble) -> None:
+        self.troubles += [(path_ends, trouble) for trouble in troubles]
+
+    def reset(self) -> None:
+        self.pool.request("DELETE", self.upstream + "/_config/data")
+        self.calls.clear()
+        self.answered.clear()
+        self.troubles.clear()
+
+    def count(self, path_ends: str) -> int:
+        return sum(method == "POST" and path.endswith(path_ends) for method, path, _ in self.calls)
+
+    def get(self, path: str) -> Any:
+        """What the books of localstripe say, past the wire."""
+        answer = self.pool.request("GET", self.upstream + path, headers={"Authorization": f"Bearer {KEY}"})
+        return answer.json()
+
+    def post(self, path: str, **fields: str) -> Any:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        answer = self.pool.request("POST", self.upstream + path, headers=headers, fields=fields, encode_multipart=False)
+        return answer.json()
+
+    def take(self, path: str) -> Trouble | None:
+        for number, (ends, trouble) in enumerate(self.troubles):
+            if path.partition("?")[0].endswith(ends):
+                del self.troubles[number]
+                return trouble
+        return None
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes] | None:
+        """One at a time, as Stripe does for one key. None: hang up."""
+        key = headers.get("idempotency-key", "")
+        with self.lock:
+            self.calls.append((method, path, key))
+            trouble = self.take(path) if method == "POST" else None
+            if trouble is Trouble.AWAY:
+                return None
+            if trouble is Trouble.BUSY:
+                return 429, _error("rate_limit", "Too many requests.")
+            if trouble is Trouble.IN_USE:
+                return 409, _error("idempotency_key_in_use", "Another request with this key is in progress.")
+            question = f"{method} {path} {body.decode()}"
+            if key in self.answered:
+                before, status, said = self.answered[key]
+                same = before == question
+                return (status, said) if same else (400, _error("", "Keys are for one request.", "idempotency_error"))
+            forwarded = {name: value for name, value in headers.items() if name in ("authorization", "content-type")}
+            upstream = self.pool.request(method, self.upstream + path, headers=forwarded, body=body or None)
+            status, said = upstream.status, upstream.data
+            if trouble is Trouble.BROKEN:
+                status, said = 500, _error("", "Something broke.", "api_error")
+            if key and status in (200, 402, 500):  # what Stripe remembers: an endpoint that was begun
+                self.answered[key] = (question, status, said)
+            return None if trouble is Trouble.LOST else (status, said)
+
+
+def _error(code: str, message: str, kind: str = "invalid_request_error") -> bytes:
+    return json.dumps({"error": {"type": kind, "code": code, "message": message}}).encode()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Wire]:
+    """localstripe as a process of its own, and the wire in front of it."""
+    port = _free_port()
+    log = (folder / "localstripe.log").open("w")
+    command = [sys.executable, "-m", "localstripe", "--from-scratch", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    wire = Wire(f"http://localhost:{port}")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(wire))
+    wire.url = f"http://127.0.0.1:{server.server_address[1]}"
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        _await(process, port)
+        yield wire
+    finally:
+        server.shutdown()
+        server.server_close()
+        process.terminate()
+        process.wait()
+        log.close()
+
+
+def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            answer = wire.answer(self.command, self.path, headers, body)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, said = answer
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - as http.server names them
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    return Handler
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(process: subprocess.Popen[bytes], port: int) -> None:
+    ends = time.monotonic() + _PATIENCE
+    while time.monotonic() < ends and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"localstripe did not come up on port {port}; it ended with {process.poll()}")
