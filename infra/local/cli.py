@@ -150,12 +150,17 @@ def deploy() -> None:
 
     console = Console(highlight=False)
     found = state.load()
-    shop = LocalShop(console, urlparse(found.base_url).port or 3000, urlparse(found.endpoint).port or 4566)
+    shop = LocalShop(
+        console,
+        urlparse(found.base_url).port or 3000,
+        urlparse(found.endpoint).port or 4566,
+        functions_endpoint=found.functions_endpoint,
+    )
     try:
         with console.status("building and deploying …"):
             shop.deploy(shop.build())
             stack = shop.settle()
-        state.save(stack.state(found.base_url, found.admin, found.customer))
+        state.save(stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer))
     except Trouble as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)
