@@ -1,8 +1,7 @@
 """The fault proxy: microburst between the functions and the local cloud, so that AWS answers them as on a bad day.
 
 Of every ten faults, five are throttles (the code that each service uses), three are connections reset before the call
-is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent. Calls that
-are merely slow come on top.
+is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ _THROTTLES = {
     "lambda": ("TooManyRequestsException", 429),  # the calls to peers
 }
 _SHARES = {"throttle": 0.5, "reset": 0.3, "lost": 0.2}
-_SLOW = {"min": 200, "max": 1500}  # ms
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class FaultProxy:
         if not processes.wait_until(self._answers, 20):
             raise Trouble("the fault proxy did not start", f"Its log: {self._log}")
 
-    def inject(self, rate: float, slow: float = 0.0) -> None:
-        """Give this share of all calls a fault from now on, and let that share of the others wait; 0 ends it."""
-        self._ask("POST", "rules", rules(rate, slow))
+    def inject(self, rate: float) -> None:
+        """Give this share of all calls a fault from now on; 0 ends it."""
+        self._ask("POST", "rules", rules(rate))
 
     def cut(self) -> None:
         """Reset every connection: whoever is behind this proxy is down, until `inject`."""
@@ -106,16 +104,12 @@ class FaultProxy:
         return answer.json()
 
 
-def rules(rate: float, slow: float = 0.0) -> list[dict[str, Any]]:
+def rules(rate: float) -> list[dict[str, Any]]:
     """microburst takes the first rule that fires, so each later one only sees what the earlier have let pass."""
-    for share in (rate, slow):
-        if not 0 <= share < 1:
-            raise ValueError(f"a rate of faults is from 0 to below 1, not {share}")
-    waiting = [{"service": "*", "probability": slow, "latency": _SLOW}] if slow else []
-    return [*_failing(rate), *waiting] if rate else waiting
-
-
-def _failing(rate: float) -> list[dict[str, Any]]:
+    if not 0 <= rate < 1:
+        raise ValueError(f"a rate of faults is from 0 to below 1, not {rate}")
+    if rate == 0:
+        return []
     lost, reset, throttle = (rate * _SHARES[kind] for kind in ("lost", "reset", "throttle"))
     return [
         {"service": "*", "probability": lost, "response": {"abort_bytes": 0}},
@@ -134,8 +128,6 @@ def _failing(rate: float) -> list[dict[str, Any]]:
 def _kind(action: str) -> str:
     if action.startswith("error:"):
         return "throttle"
-    if action.startswith("latency:"):
-        return "slow"
     return "reset" if action == "reset" else "lost"
 
 

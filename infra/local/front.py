@@ -19,6 +19,7 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgra
 # API Gateway's edge says where a request comes from, whatever the request says. The emulator believes this header.
 _SOURCE = "X-Forwarded-For"
 _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
+_MAX_HEAD = 10_240  # as API Gateway's: the request line and the headers' values together
 
 
 # What the cloud itself says, without a word of ours: by status, or by the hundred.
@@ -27,6 +28,7 @@ _WORDS = {
     404: ("not-found", "Not found", "There is nothing at this address."),
     413: ("too-large", "Too large", f"A body may have {_MAX_BODY} bytes."),
     429: ("too-many-requests", "Too many requests", "All functions are busy. Please try again."),
+    431: ("headers-too-large", "Too large", f"The request line and the headers may have {_MAX_HEAD} bytes."),
     503: ("temporarily-unavailable", "Please try again", "The local cloud did not answer."),
     4: ("malformed", "The request cannot be read", "The cloud could not read this request."),
     5: ("internal-error", "Something broke on our side", "The function failed; what `mercato up` prints says how."),
@@ -73,7 +75,14 @@ class Front:
         )
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2, auto_decompress=False)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=2,
+            auto_decompress=False,
+            max_line_size=_MAX_HEAD * 8,  # so that what is too long is answered here, in our words
+            max_field_size=_MAX_HEAD * 8,
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
@@ -91,6 +100,8 @@ class Front:
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
+        if len(request.raw_path) + sum(len(value) for value in request.headers.values()) > _MAX_HEAD:
+            return web.Response(status=431)
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ SUBSCRIPTIONS = {
 }
 PEERS = [name for name, function in FUNCTIONS.items() if "FunctionUrlConfig" in function["Properties"]]
 METHODS = {"get", "post", "put", "patch", "delete"}
+READS = {"get", "head", "options"}
 # Actions for which AWS has no resource to name.
 UNNAMEABLE = {
     "servicediscovery:DiscoverInstances",
@@ -126,8 +128,8 @@ def test_every_service_prefix_takes_all_methods_so_that_its_router_answers_404_a
         "shipments",
         "ops",
     ):
-        assert routes[f"/api/{prefix}"] == METHODS
-        assert routes[f"/api/{prefix}/{{proxy+}}"] == METHODS
+        assert routes[f"/api/{prefix}"] - {"head"} == METHODS | {"options"}
+        assert routes[f"/api/{prefix}/{{proxy+}}"] - {"head"} == METHODS | {"options"}
 
 
 def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
@@ -137,6 +139,9 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "Api" and event["Properties"].get("Auth", {}).get("Authorizer") == "NONE"
     }
+    heads = {path for method, path in public if method == "head"}
+    assert heads <= {path for method, path in public if method == "get"}
+    public = {(method, path) for method, path in public if method not in ("head", "options")}
     guests = {(method, f"/api/carts/guests{rest}") for method in METHODS for rest in ("", "/{proxy+}")}
 
     assert public == guests | {
@@ -155,16 +160,65 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
     }
 
 
+def test_every_path_takes_a_browsers_preflight_without_a_token() -> None:
+    routes = [
+        event["Properties"]
+        for function in FUNCTIONS.values()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api"
+    ]
+    preflights = {route["Path"]: route["Auth"] for route in routes if route["Method"] == "options"}
+
+    assert preflights == {route["Path"]: {"Authorizer": "NONE"} for route in routes}
+
+
+def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobody_may_keep() -> None:
+    said = load_template("template.yaml")["Resources"]["Api"]["Properties"]["GatewayResponses"]
+
+    assert {
+        "UNAUTHORIZED",
+        "ACCESS_DENIED",
+        "DEFAULT_4XX",
+        "DEFAULT_5XX",
+        "THROTTLED",
+        "INTEGRATION_TIMEOUT",
+    } <= said.keys()
+    for name, answer in said.items():
+        headers = answer["ResponseParameters"]["Headers"]
+        assert headers["Content-Type"] == "'application/problem+json'", name
+        assert headers["X-Request-Id"] == "context.requestId", name
+        assert headers["Access-Control-Allow-Origin"] == "'*'", name
+        assert headers["Cache-Control"] == "'no-store'", name
+        assert headers["X-Content-Type-Options"] == "'nosniff'", name
+        assert headers["Strict-Transport-Security"].startswith("'max-age="), name
+        problem = json.loads(answer["ResponseTemplates"]["application/json"])
+        assert problem["type"].startswith("urn:mercato:problem:"), name
+        assert problem.get("status", answer.get("StatusCode")) == answer.get("StatusCode", problem.get("status")), name
+
+
+def test_the_stack_stays_well_below_the_most_that_a_stack_may_hold() -> None:
+    """CloudFormation takes 500 resources; each event of a function brings a permission beside it."""
+    routes = sum(
+        event["Type"] == "Api"
+        for function in FUNCTIONS.values()
+        for event in function["Properties"].get("Events", {}).values()
+    )
+    functions = 4 * len(FUNCTIONS)  # with its role, its version and its alias
+    others = len(load_template("template.yaml")["Resources"]) - len(FUNCTIONS)
+
+    assert routes + functions + others < 450
+
+
 def test_every_api_keeps_the_door() -> None:
     """Counts its clients' requests, and notes what admins do wherever an admin's request can come in."""
     shared = load_template("template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
-    assert {"RATE_LIMITS_TABLE", "RATE_LIMIT_PER_15_MINUTES", "AUDIT_TABLE"} <= shared.keys()
+    assert {"RATE_LIMITS_TABLE", "RATE_LIMIT_PER_15_MINUTES", "AUDIT_TABLE", "ALLOWED_ORIGINS"} <= shared.keys()
     for name, function in FUNCTIONS.items():
         routes = [
             event["Properties"] for event in function["Properties"].get("Events", {}).values() if event["Type"] == "Api"
         ]
         knows_admins = any(
-            route["Method"] != "get" and route.get("Auth", {}).get("Authorizer") != "NONE" for route in routes
+            route["Method"] not in READS and route.get("Auth", {}).get("Authorizer") != "NONE" for route in routes
         )
         assert ("dynamodb:UpdateItem" in allowed_on(function, "RateLimitsTable")) == bool(routes), name
         assert ("dynamodb:PutItem" in allowed_on(function, "AuditTable")) == knows_admins, name

@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from inventory import spreading, usecases
+from inventory import usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
 from inventory.settings import store
-from inventory.spreading import MAX_SHARDS
 from mercato import clock
 from mercato.auth import Caller
 from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
 from mercato.ids import derived_id, fingerprint
+from mercato.text import LINE
 
 _MAX_ID = 64
 
@@ -26,8 +26,12 @@ def _not_zero(delta: int) -> int:
 
 
 ProductId = Annotated[str, Field(min_length=1, max_length=_MAX_ID)]
-Delta = Annotated[int, Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_not_zero)]
-Reason = Annotated[str, Field(min_length=1, max_length=200)]
+Delta = Annotated[
+    int,
+    Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY, json_schema_extra={"not": {"const": 0}}),
+    AfterValidator(_not_zero),
+]
+Reason = Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
 
 
 class AdjustStock(Body):
@@ -45,12 +49,6 @@ class AdjustMany(Body):
     adjustments: Annotated[list[AdjustOne], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
-class SetShards(Body):
-    """One is none: the product is not hot."""
-
-    shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)]
-
-
 class StockView(View):
     product_id: str
     on_hand: int
@@ -62,10 +60,6 @@ class AdjustedView(View):
     product_id: str
     on_hand: int
     available: int
-
-
-class ShardsView(StockView):
-    shards: int
 
 
 class AdjustedManyView(View):
@@ -97,14 +91,6 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
     part = Adjustment(product_id, body.delta, body.reason)
     (result,) = usecases.adjust(_request((part,), caller, key), store())
     return Created(_view(result), f"/api/inventory/{product_id}")
-
-
-@app.put("/api/inventory/{product_id}/shards", role=ADMIN)
-def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
-    """Spreads a hot product over so many items, or takes it back into one. Orders go on meanwhile; twice is once."""
-    shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), store())
-    counts = {name: getattr(shelf, name) for name in ("product_id", "on_hand", "reserved", "available")}
-    return ShardsView(**counts, shards=len(shelf.shards) or 1)
 
 
 def _request(parts: tuple[Adjustment, ...], caller: Caller, key: str) -> Adjustments:

@@ -14,7 +14,7 @@ from mercato.clock import rfc3339
 from mercato.dynamo import Table
 from mercato.errors import Forbidden
 from mercato.health import table_and_queue
-from mercato.http import CUSTOMER, PEER, App, Body, NoContent, Query, Response, View
+from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, Response, View
 from notifications import usecases
 from notifications.domain import Notification, Preferences
 from notifications.store import Listed, NotificationStore
@@ -39,7 +39,7 @@ class PeerForNobody(Forbidden):
 class ListQuery(Query):
     unread: bool = False
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=2000)] | None = None
+    cursor: Cursor | None = None
 
 
 class NotificationView(View):

@@ -10,6 +10,7 @@ from pydantic import Field
 from mercato.breaker import Status
 from mercato.clock import rfc3339
 from mercato.http import Body, View
+from mercato.text import LINE
 from ops.circuits import Circuit, CircuitAction
 
 _WORDS = {
@@ -24,7 +25,7 @@ _WORDS = {
 
 class SetCircuit(Body):
     action: CircuitAction
-    reason: Annotated[str, Field(min_length=3, max_length=500)]
+    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
 
 
 class CircuitAuditView(View):

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from mercato.audit import AuditEntry
 from mercato.clock import rfc3339
-from mercato.http import Body, Query, View
+from mercato.http import Body, Cursor, Query, View
+from mercato.text import LINE
 from ops.diagram import draw
 from ops.domain import Action, Parked, Resumption
 from ops.executions import Execution, Summary
@@ -24,12 +25,12 @@ class SagasQuery(Query):
 
     status: Literal["parked", "all", "running", "succeeded", "failed", "timed_out", "aborted"] = "parked"
     limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[str, Field(max_length=2048)] | None = None
+    cursor: Cursor | None = None
 
 
 class AuditQuery(Query):
     limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[str, Field(max_length=2048)] | None = None
+    cursor: Cursor | None = None
 
 
 class AuditView(View):
@@ -56,11 +57,11 @@ class AuditPage(View):
 
 class ResumeSaga(Body):
     action: Literal["retry", "skip"]
-    reason: Annotated[str, Field(min_length=3, max_length=500)]
+    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
 
 
 class RedriveSaga(Body):
-    reason: Annotated[str, Field(min_length=3, max_length=500)]
+    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
 
 
 class ParkedView(View):

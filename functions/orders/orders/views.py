@@ -8,16 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from mercato.clock import rfc3339
-from mercato.http import Body, Query, View
+from mercato.countries import Country
+from mercato.http import Body, Cursor, Query, View
 from mercato.ids import fingerprint
 from mercato.money import Money
+from mercato.text import LINE, TOKEN
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
 from orders.order import Address, Order, Return, ReturnedLine, Shipment, Status
 from orders.store import Summary
 from orders.usecases import Placement
 
-_Text = Annotated[str, Field(min_length=1, max_length=120)]
+_Line = Annotated[str, Field(min_length=1, max_length=120, pattern=LINE)]
 
 
 class LineWanted(Body):
@@ -29,17 +31,17 @@ class LineWanted(Body):
 
 
 class ShippingAddress(Body):
-    name: _Text
-    line1: _Text
-    line2: _Text | None = None
-    city: _Text
-    postcode: Annotated[str, Field(min_length=1, max_length=16)]
-    country: Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+    name: _Line
+    line1: _Line
+    line2: _Line | None = None
+    city: _Line
+    postcode: Annotated[str, Field(min_length=1, max_length=16, pattern=LINE)]
+    country: Country
 
 
 class PlaceOrder(Body):
     lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
-    payment_token: Annotated[str, Field(min_length=1, max_length=256)]
+    payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     shipping_address: ShippingAddress
 
     def as_placement(self) -> Placement:
@@ -71,7 +73,7 @@ class ReturnGoods(Body):
 class OrdersQuery(Query):
     status: Status | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=2048)] | None = None
+    cursor: Cursor | None = None
 
 
 class HistoryQuery(Query):
@@ -129,6 +131,7 @@ class OrderView(View):
     customer_id: str
     status: str
     payment_status: str
+    payment_id: str | None
     reason: str | None
     detail: str | None
     lines: list[LineView]
@@ -149,6 +152,7 @@ class OrderView(View):
             customer_id=order.customer_id,
             status=order.status,
             payment_status=order.payment_status,
+            payment_id=order.payment_id,
             reason=order.reason,
             detail=order.detail,
             lines=[LineView(**line.model_dump(), returned=order.returned(line.product_id)) for line in order.lines],

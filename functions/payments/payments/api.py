@@ -25,6 +25,7 @@ from mercato.http import (
     read_body,
 )
 from mercato.money import MAX_AMOUNT, Currency, Money
+from mercato.text import LINE
 from payments import refunds, usecases
 from payments.domain import Payment, Refund
 from payments.settings import provider, store, webhook_secret
@@ -37,7 +38,7 @@ class RefundAmount(Body):
 
 class RefundRequest(Body):
     amount: RefundAmount
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
 
 
 class ChargeNews(BaseModel):

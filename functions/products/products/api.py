@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mercato.clock import utc_now
 from mercato.health import table_and_queue
-from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, NoContent, Query, RawBody, Response, View
+from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, Cursor, NoContent, Query, RawBody, Response, View
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
 from products import usecases
 from products.catalogue import Catalogue, Filters, Found, Sort
-from products.domain import Category, Description, Draft, Name, Product
+from products.domain import Category, Description, Draft, InvalidPriceRange, Name, Product
 from products.shop import products, settings, table
 from products.usecases import Report
 from products.words import Asked
@@ -64,16 +64,12 @@ class CatalogueQuery(Query):
     max_price: Price | None = None
     sort: Sort | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str | None, Field(max_length=2000)] = None
-
-    @model_validator(mode="after")
-    def ordered(self) -> Self:
-        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
-            raise ValueError("min_price is above max_price")
-        return self
+    cursor: Cursor | None = None
 
     @property
     def filters(self) -> Filters:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise InvalidPriceRange("min_price is above max_price.")
         return Filters(self.category, self.min_price, self.max_price)
 
 

@@ -11,15 +11,11 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
+from mercato.text import LINE, TEXT
 
-# One line of text: no control characters.
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
-Category = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
-Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
+Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=LINE)]
+Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000, pattern=TEXT)]
 # The same article is written 85123A and 85123a: upper case is how we write it.
 Sku = Annotated[
     str,
@@ -58,6 +54,10 @@ class ProductDiscontinued(Conflict):
 
 class InvalidPrice(Invalid):
     """A price is above zero, and in the currency of the shop."""
+
+
+class InvalidPriceRange(Invalid):
+    """The lowest price that is asked for is above the highest."""
 
 
 class Draft(BaseModel):

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from mercato.errors import DomainError, Invalid, Malformed
 from mercato.money import InvalidAmount, Money
+from mercato.wording import describe
 from products.domain import Changed, Draft, Product, change, check_price, create
 
 REQUIRED = ("sku", "name", "price", "currency")
@@ -177,7 +178,7 @@ def _draft(values: Mapping[str, str], currency: str) -> Draft:
             price=price,
         )
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise _Unreadable(f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}") from None
+        found = error.errors(include_url=False, include_input=False)[0]
+        raise _Unreadable(f"{'.'.join(str(part) for part in found['loc'])} {describe(found)}") from None
     except (InvalidAmount, DomainError) as error:
         raise _Unreadable(str(error)) from None

@@ -12,11 +12,13 @@ from pydantic import Field
 from mercato import config, webhooks
 from mercato.auth import Caller
 from mercato.clock import rfc3339, utc_now
+from mercato.countries import Country
 from mercato.dynamo import Table
 from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
 from mercato.money import Money
 from mercato.secret import StoredSecret
+from mercato.text import LINE
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
@@ -47,7 +49,7 @@ def secret() -> StoredSecret:
 
 
 class QuoteRequest(Body):
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["GB"])]
+    country: Country
     items: Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -75,7 +77,7 @@ class CarrierReport(Body):
     shipment_id: Annotated[str, Field(min_length=1, max_length=64)]
     tracking_number: Annotated[str, Field(min_length=1, max_length=64)]
     status: Reported
-    reason: Annotated[str, Field(max_length=500)] | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=LINE)] | None = None
 
 
 class ReportTaken(View):

@@ -31,6 +31,7 @@ from mercato.http import (
     View,
 )
 from mercato.limits import network_of
+from mercato.text import LINE
 from users import recovery, usecases
 from users.attempt_store import AttemptStore
 from users.cached import Cached
@@ -101,7 +102,7 @@ MailedToken = Annotated[SecretStr, Field(max_length=128)]
 class Registration(Body):
     email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
     password: NewPassword
-    name: Annotated[str, Field(max_length=MAX_NAME, examples=["Ada Lovelace"])]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=LINE, examples=["Ada Lovelace"])]
 
 
 class Credentials(Body):
@@ -136,7 +137,7 @@ class HeldToken(Body):
 
 
 class Profile(Body):
-    name: Annotated[str, Field(max_length=MAX_NAME, examples=["Ada King"])]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=LINE, examples=["Ada King"])]
 
 
 class UserView(View):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.dynamo import Write
+from mercato.errors import TransientError
 from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.logs import log
@@ -38,6 +39,8 @@ from users.sessions import (
     RefreshTokenReused,
     repeat_successor,
 )
+
+_ATTEMPTS = 5
 
 
 class Users(Protocol):
@@ -176,7 +179,14 @@ def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
 
 
 def log_out_everywhere(user_id: str, *, users: Users) -> None:
-    users.end_sessions(users.get(user_id))
+    """Again where the account was changed in between: the sessions end all the same."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            users.end_sessions(users.get(user_id))
+            return
+        except TransientError:
+            if attempt == _ATTEMPTS:
+                raise
 
 
 def change_password(

@@ -117,8 +117,11 @@ class _Compared:
         for kind in before:
             if any(not list(self._narrowed_one(where, kind, other)) for other in after):
                 continue
-            if len(before) == len(after) == 1:
-                yield from self._narrowed_one(where, kind, after[0])
+            alike = [
+                other for other in after if len(before) == len(after) == 1 or other.get("type") == kind.get("type")
+            ]
+            if len(alike) == 1:
+                yield from self._narrowed_one(where, kind, alike[0])
             else:
                 yield f"{where}: may no longer be {_describe(kind)}"
 
@@ -129,9 +132,9 @@ class _Compared:
             return
         allowed, before = _values(now), _values(was)
         if allowed is not None and before is None:
-            yield f"{where}: may only be {', '.join(sorted(allowed))}"
+            yield f"{where}: may only be {_named(allowed)}"
         elif allowed is not None and before is not None and not before <= allowed:
-            yield f"{where}: may no longer be {', '.join(sorted(before - allowed))}"
+            yield f"{where}: may no longer be {_named(before - allowed)}"
         for rule in (*_UPPER, *_LOWER):
             if rule in now and (
                 rule not in was or ((now[rule] < was[rule]) == (rule in _UPPER) and now[rule] != was[rule])
@@ -173,6 +176,11 @@ def _values(schema: Doc) -> set[str] | None:
     if "const" in schema:
         return {json.dumps(schema["const"])}
     return {json.dumps(value) for value in schema["enum"]} if "enum" in schema else None
+
+
+def _named(values: set[str]) -> str:
+    few = sorted(values)[:5]
+    return ", ".join(few) + (f" … ({len(values)} in all)" if len(values) > len(few) else "")
 
 
 def _describe(schema: Doc) -> str:

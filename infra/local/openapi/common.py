@@ -30,7 +30,8 @@ A commerce back end: eight services behind one address.
 **Tracing.** `X-Request-Id` is taken if it is 8 to 64 letters, digits, `.`, `_` or `-`, else made, and is in every
 answer. `traceparent` is taken as W3C Trace Context says.
 
-**Browsers** of the configured origins may call every operation (CORS); OPTIONS and HEAD are answered at every path.
+**Browsers** of the configured origins may call every operation (CORS); OPTIONS is answered at every path,
+HEAD where GET is public.
 """
 
 

@@ -28,7 +28,6 @@ from mercato.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from mercato.http import ADMIN
 from mercato.response import status_of
 
 _TRANSLATED = ("mercato.client", "mercato.dynamo")
@@ -46,7 +45,7 @@ def problems_of(operation: Operation) -> Problems:
 
 
 def _expected(operation: Operation) -> set[type[DomainError]]:
-    found: set[type[DomainError]] = {request.InvalidRequest, TooManyRequests}
+    found: set[type[DomainError]] = {request.InvalidRequest, request.HeadersTooLarge, TooManyRequests}
     if operation.route.limit is not None:
         found.add(limits.RateLimited)
     if operation.body is not None:
@@ -54,9 +53,7 @@ def _expected(operation: Operation) -> set[type[DomainError]]:
     if operation.takes_key:
         found.add(request.InvalidIdempotencyKey)
     if not operation.is_public:
-        found.add(Unauthenticated)
-        if operation.route.roles & {ADMIN} and operation.roles == [ADMIN]:
-            found.add(Forbidden)
+        found |= {Unauthenticated, Forbidden}
     if operation.path_parameters:
         found.add(NotFound)
     return found

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from infra.local.trouble import Trouble
+from mercato.text import WORDS
 
 _PREFIX = "#/components/schemas/"
 
@@ -53,6 +54,8 @@ def _plain(schema: Any) -> Any:
     found = {name: _plain(part) for name, part in schema.items() if not (name == "title" and isinstance(part, str))}
     if found.get("default") == "" and found.get("minLength"):
         del found["default"]  # it stands for what is not given, and may not be given itself
+    if found.get("pattern") in WORDS and "description" not in found:
+        found["description"] = WORDS[found["pattern"]].capitalize() + "."
     return found
 
 

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from mercato import correlation, deadline, door
+from mercato import correlation, cors, deadline, door
 from mercato.auth import Caller, Role
 from mercato.door import Door, Visit
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
@@ -33,6 +33,7 @@ from mercato.request import (
     MAX_BODY,
     MAX_DEPTH,
     Body,
+    Cursor,
     IdempotencyKey,
     InvalidIdempotencyKey,
     InvalidRequest,
@@ -71,6 +72,7 @@ __all__ = [
     "App",
     "Body",
     "Created",
+    "Cursor",
     "Document",
     "IdempotencyKey",
     "InvalidIdempotencyKey",
@@ -186,9 +188,13 @@ class App:
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
             self.door().close(visit, response.status)
-            return write_response(response, work.correlation_id, visit.headers)
+            noted = cors.headers_for(headers.get("origin")) | visit.headers
+            answer = write_response(response, work.correlation_id, noted)
+            return answer | {"body": ""} if about.get("method") == "HEAD" else answer
 
     def _respond(self, request: Request, visit: Visit) -> Response[Any]:
+        if request.method == "OPTIONS":
+            return self._say_what_is_allowed(request.path)
         door = self.door()
         try:
             route, path_parameters = self._match(request)
@@ -203,22 +209,39 @@ class App:
         return result if isinstance(result, Response) else Response(result)
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]]:
-        allowed: list[str] = []
-        for route in self.routes:
+        wanted = "GET" if request.method == "HEAD" else request.method
+        for route in self._routes_at(request.path):
             match = route.pattern.fullmatch(request.path)
-            if match and route.method == request.method:
+            if match and route.method == wanted:
                 found = {name: unquote(value) for name, value in match.groupdict().items()}
-                if any(len(value) > MAX_ID for value in found.values()):
-                    # No id of ours is so long, and DynamoDB would refuse it as a key.
-                    raise NotFound("There is nothing with so long an id.")
+                if any(len(value) > MAX_ID or not value.isprintable() for value in found.values()):
+                    # No id of ours is like that, and DynamoDB would refuse a longer one as a key.
+                    raise NotFound("There is nothing with such an id.")
                 return route, found
-            if match:
-                allowed.append(route.method)
-        if allowed:
-            raise MethodNotAllowed(
-                f"{request.path} allows {', '.join(sorted(set(allowed)))}.", allow=sorted(set(allowed))
-            )
+        if allowed := self._allowed_at(request.path):
+            raise MethodNotAllowed(f"{request.path} allows {', '.join(allowed)}.", allow=allowed)
         raise NotFound(f"There is nothing at {request.method} {request.path}.")
+
+    def _routes_at(self, path: str) -> list[Route]:
+        """Those of the most literal path: what is at /teas/pot is not the tea of the id `pot`."""
+        found = [route for route in self.routes if route.pattern.fullmatch(path)]
+        fewest = min((route.path.count("{") for route in found), default=0)
+        return [route for route in found if route.path.count("{") == fewest]
+
+    def _allowed_at(self, path: str) -> list[str]:
+        """The methods of this path; none where there is nothing at it."""
+        found = self._routes_at(path)
+        # What needs a token has no HEAD at the gateway: nobody asks for the headers of an answer that none may keep.
+        is_public = any(route.method == "GET" and PUBLIC in route.roles for route in found)
+        more = ({"OPTIONS"} if found else set()) | ({"HEAD"} if is_public else set())
+        return sorted({route.method for route in found} | more)
+
+    def _say_what_is_allowed(self, path: str) -> Response[None]:
+        """Also a browser's preflight, which comes without a token, and is not counted: its request will be."""
+        allowed = self._allowed_at(path)
+        if not allowed:
+            raise NotFound(f"There is nothing at {path}.")
+        return Response(None, 204, {"Allow": ", ".join(allowed)} | cors.preflight(allowed))
 
 
 def _authorize(route: Route, caller: Caller) -> None:
@@ -233,7 +256,7 @@ def _authorize(route: Route, caller: Caller) -> None:
 
 def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    query_read = False
+    query_read = body_read = False
     for name, kind in route.parameters.items():
         if name in path_parameters:
             arguments[name] = path_parameters[name]
@@ -241,7 +264,7 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             arguments[name] = request.caller
         elif kind is Request:
             arguments[name] = Request(**(vars(request) | {"path_parameters": path_parameters}))
-            query_read = True
+            query_read = body_read = True
         elif kind is IdempotencyKey:
             arguments[name] = IdempotencyKey.read(request.headers.get("idempotency-key"))
         elif kind is SourceAddress:
@@ -251,10 +274,14 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             query_read = True
         elif issubclass(kind, BaseModel):
             arguments[name] = read_body(kind, request.body)
+            body_read = True
         elif issubclass(kind, RawBody):
             arguments[name] = kind(request.body)
+            body_read = True
         else:
             raise TypeError(f"{route.method} {route.path}: parameter {name} has no source")
+    if request.body and not body_read and request.body.strip() != b"{}":
+        raise InvalidRequest("This request takes no body.")
     if request.query and not query_read:
         raise InvalidRequest(f"Unknown query parameters: {', '.join(sorted(request.query))}.")
     return arguments

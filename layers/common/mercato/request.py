@@ -8,16 +8,20 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mercato.auth import NOBODY, Caller, caller_of
-from mercato.errors import Invalid, Malformed, TooLarge
+from mercato.errors import DomainError, Invalid, Malformed, TooLarge
+from mercato.wording import describe
 
 MAX_BODY = 256 * 1024
+MAX_HEADERS = 10_240  # as API Gateway: names and values together
 MAX_DEPTH = 32
+_LONGEST = 18  # digits of a number that may be an integer of ours
 
 
 class Body(BaseModel):
@@ -34,6 +38,10 @@ class Query(BaseModel):
 
 class InvalidIdempotencyKey(Malformed):
     """The Idempotency-Key header is missing or cannot be read."""
+
+
+class HeadersTooLarge(DomainError):
+    """The headers together are over the limit."""
 
 
 class InvalidRequest(Invalid):
@@ -61,6 +69,10 @@ class SourceAddress(str):
     """The network address that API Gateway saw; X-Forwarded-For and its like have no say."""
 
 
+# As encode_cursor of mercato.paging makes them.
+Cursor = Annotated[str, Field(max_length=2048, pattern=r"^[A-Za-z0-9_-]*$")]
+
+
 class RawBody(bytes):
     """The body as it came, for what is not JSON. A subclass says as what it is read, and shows one."""
 
@@ -81,6 +93,9 @@ class Request:
 
 
 def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
+    size = sum(len(name) + len(value) for name, value in headers.items())
+    if size > MAX_HEADERS:
+        raise HeadersTooLarge(f"The headers are {size} bytes; {MAX_HEADERS} is the most.", limit=MAX_HEADERS)
     context = event.get("requestContext") or {}
     if event.get("version") == "2.0":
         method, path = context["http"]["method"], event.get("rawPath") or "/"
@@ -112,12 +127,15 @@ def read_query(model: type[Query], query: dict[str, str]) -> Query:
 
 def read_body[M: BaseModel](model: type[M], body: bytes) -> M:
     """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
-    _check_json(body)
-    return _validate(lambda: model.model_validate_json(body), "body")
+    readable = _check_json(body)
+    return _validate(lambda: model.model_validate_json(readable), "body")
 
 
-def _check_json(body: bytes) -> None:
-    """Syntax is 400, sense is 422: pydantic would mix them. Depth is bounded before anything recurses."""
+def _check_json(body: bytes) -> bytes:
+    """Syntax is 400, sense is 422: pydantic would mix them. Depth is bounded before anything recurses.
+
+    The answer is the body with whole numbers as integers, however they were written: to JSON Schema 2.0 is one.
+    """
     if not body:
         raise Malformed("This request needs a JSON body.")
     depth, in_string, escaped = 0, False, False
@@ -137,10 +155,20 @@ def _check_json(body: bytes) -> None:
                 raise Malformed(f"The JSON is nested more than {MAX_DEPTH} deep.")
         elif byte in b"]}":
             depth -= 1
+    rewritten: list[int] = []
+
+    def read_number(text: str) -> int | float:
+        number = Decimal(text)
+        if number.adjusted() > _LONGEST or number != number.to_integral_value():
+            return float(text)
+        rewritten.append(int(number))
+        return rewritten[-1]
+
     try:
-        json.loads(body, parse_constant=_refuse_constant)
+        parsed = json.loads(body, parse_constant=_refuse_constant, parse_float=read_number)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The body is not valid JSON: {error}") from None
+    return json.dumps(parsed).encode() if rewritten else body
 
 
 def _refuse_constant(name: str) -> None:
@@ -151,12 +179,12 @@ def _validate[T](parse: Callable[[], T], where: str) -> T:
     try:
         return parse()
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)[:20]
+        errors = error.errors(include_url=False, include_input=False)[:20]
         if errors[0]["type"] == "json_invalid":  # such as a lone surrogate, which json.loads lets through
             raise Malformed(f"The body is not valid JSON: {errors[0]['msg']}") from None
         problems = [
-            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": found["msg"]}
+            {"field": ".".join(str(part) for part in found["loc"]) or where, "message": describe(found)}
             for found in errors
         ]
         first = problems[0]
-        raise InvalidRequest(f"{first['field']}: {first['message']}", errors=problems) from None
+        raise InvalidRequest(f"{first['field']} {first['message']}.", errors=problems) from None

@@ -26,6 +26,7 @@ from mercato.errors import (
     Unauthenticated,
 )
 from mercato.logs import log
+from mercato.request import HeadersTooLarge
 
 # Errors meet HTTP here, and nowhere else.
 _STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -38,7 +39,18 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "Too large"),
     Invalid: (422, "The request makes no sense"),
     TooManyRequests: (429, "Too many requests"),
+    HeadersTooLarge: (431, "Too large"),
     TransientError: (503, "Please try again"),
+}
+
+
+# On every answer. Most of them are for whoever asked, and none of them is a page that others may frame.
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -128,9 +140,11 @@ def write_response(
     headers = {
         "Content-Type": body.media_type if isinstance(body, Document) else "application/json",
         "X-Request-Id": request_id,
-        "Cache-Control": "no-store",
+        **_HEADERS,
         **noted,
     } | response.headers
+    if response.status == 204:
+        del headers["Content-Type"]
     if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
         body = body | {"request_id": request_id}
     if isinstance(body, BaseModel):

@@ -185,4 +185,4 @@ def test_every_other_path_is_404_as_a_problem(method: str, path: str) -> None:
 def test_another_method_on_a_known_path_is_405() -> None:
     status, body = call("POST", "/api/dashboard", user_id="ada")
 
-    assert (status, body["allow"]) == (405, ["GET"])
+    assert (status, body["allow"]) == (405, ["GET", "OPTIONS"])

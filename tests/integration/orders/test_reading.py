@@ -117,7 +117,8 @@ def test_a_list_is_the_peer_s_on_behalf_of_a_user(shop: Shop) -> None:
         ({"limit": "two"}, 422),
         ({"status": "lost"}, 422),
         ({"page": "2"}, 422),
-        ({"cursor": "!!!"}, 400),
+        ({"cursor": "!!!"}, 422),
+        ({"cursor": "AAAA"}, 400),
     ],
 )
 def test_a_bad_list_query_is_refused(shop: Shop, query: dict[str, str], status: int) -> None:

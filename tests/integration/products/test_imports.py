@@ -48,11 +48,11 @@ def test_good_rows_become_products_and_bad_ones_are_named(service: Any) -> None:
         "products": [{"sku": sku, "product_id": ids[sku]} for sku in ("85123A", "22245")],
         "refused": [
             {"line": 5, "sku": "22734", "reason": "A price must be above zero, not 0.00 GBP."},
-            {"line": 7, "sku": "21275", "reason": "name: String should have at least 1 character"},
+            {"line": 7, "sku": "21275", "reason": "name may not be empty"},
             {"line": 8, "sku": "22139", "reason": "0.001 has more than the 2 decimals of GBP"},
             {"line": 9, "sku": "85123a", "reason": "this sku is on line 2 already"},
             {"line": 10, "sku": "", "reason": "3 fields, where the header has 6"},
-            {"line": 11, "sku": "", "reason": "sku: String should have at least 1 character"},
+            {"line": 11, "sku": "", "reason": "sku may not be empty"},
             {"line": 12, "sku": "2", "reason": "This shop sells in GBP, not in EUR."},
             {"line": 13, "sku": "3", "reason": "'one pound' is not an amount, such as 2.55"},
             {"line": 14, "sku": "4", "reason": "A price must be above zero, not -1.50 GBP."},

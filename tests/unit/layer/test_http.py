@@ -182,7 +182,11 @@ def test_an_id_longer_than_any_of_ours_is_404_and_never_reaches_the_store() -> N
 
 def test_a_known_path_with_another_method_is_405_and_says_which_it_takes() -> None:
     status, body, headers = call("PATCH", "/api/things/1")
-    assert (status, headers["Allow"], body["allow"]) == (405, "DELETE, GET", ["DELETE", "GET"])
+    assert (status, headers["Allow"], body["allow"]) == (
+        405,
+        "DELETE, GET, HEAD, OPTIONS",
+        ["DELETE", "GET", "HEAD", "OPTIONS"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,11 @@ def test_a_body_that_is_not_json_is_400(body: str | None) -> None:
         ({"name": 5}, "name"),
         ({"name": None}, "name"),
         ({"name": "x", "count": "2"}, "count"),
-        ({"name": "x", "count": 2.0}, "count"),
+        ({"name": "x", "count": 2.5}, "count"),
+        ('{"name": "x", "count": 2.0000001}', "count"),
+        ('{"name": "x", "count": 1e400}', "count"),
+        ('{"name": "x", "count": 1e300}', "count"),
+        ('{"name": 2.0}', "name"),
         ({"name": "x", "count": True}, "count"),
         ({"name": "x", "colour": "red"}, "colour"),
         ({"name": "x", "tags": ["a", 1]}, "tags.1"),
@@ -233,7 +241,12 @@ def test_a_body_that_makes_no_sense_is_422_and_names_the_field(body: Any, field:
     status, problem, _ = call("POST", "/api/things", body=body)
     assert (status, problem["type"]) == (422, "urn:mercato:problem:invalid-request")
     assert problem["errors"][0]["field"] == field
-    assert problem["detail"].startswith(f"{field}: ")
+    assert problem["detail"].startswith(f"{field} ")
+
+
+@pytest.mark.parametrize("written", ["2", "2.0", "2.000", "20e-1", "0.2e1"])
+def test_a_whole_number_is_one_however_it_is_written(written: str) -> None:
+    assert call("POST", "/api/things", body=f'{{"name": "x", "count": {written}}}')[0] == 201
 
 
 def test_brackets_inside_strings_do_not_count_as_depth() -> None:

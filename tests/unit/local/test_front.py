@@ -154,3 +154,20 @@ def test_a_cloud_that_is_away_is_503_with_what_to_do() -> None:
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_head_over_the_gateways_limit_is_answered_here_in_our_words(upstream: str) -> None:
+    served: list[Served] = []
+    front = open_front([f"{upstream}/new"], served)
+    try:
+        answers = [
+            httpx.get(f"http://localhost:{front.port}/api/products", params={"q": "x" * 20_000}),
+            httpx.get(f"http://localhost:{front.port}/api/products", headers={"X-Filler": "x" * 20_000}),
+        ]
+    finally:
+        front.stop()
+
+    for answer in answers:
+        assert answer.status_code == 431
+        assert answer.json()["type"] == "urn:mercato:problem:headers-too-large"
+        assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
