@@ -22,6 +22,7 @@ _COMMANDS = {
     "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
     "trace": ("infra.local.trace.command", "trace", "Tell the whole story of a request, from the logs."),
     "saga": ("infra.local.saga.command", "saga", "Sagas: list, show, resume, redrive."),
+    "inventory": ("infra.local.inventory.command", "inventory", "The stock: prove its books."),
     "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": ("infra.local.cli", "contract", "Generate the event schemas, docs/events.md and docs/openapi.json."),
     "users": ("infra.local.cli", "users", "Accounts: make an admin."),
@@ -150,12 +151,17 @@ def deploy() -> None:
 
     console = Console(highlight=False)
     found = state.load()
-    shop = LocalShop(console, urlparse(found.base_url).port or 3000, urlparse(found.endpoint).port or 4566)
+    shop = LocalShop(
+        console,
+        urlparse(found.base_url).port or 3000,
+        urlparse(found.endpoint).port or 4566,
+        functions_endpoint=found.functions_endpoint,
+    )
     try:
         with console.status("building and deploying …"):
             shop.deploy(shop.build())
             stack = shop.settle()
-        state.save(stack.state(found.base_url, found.admin, found.customer))
+        state.save(stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer))
     except Trouble as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)

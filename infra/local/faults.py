@@ -1,7 +1,8 @@
 """The fault proxy: microburst between the functions and the local cloud, so that AWS answers them as on a bad day.
 
 Of every ten faults, five are throttles (the code that each service uses), three are connections reset before the call
-is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent.
+is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent. Calls that
+are merely slow come on top.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _THROTTLES = {
     "lambda": ("TooManyRequestsException", 429),  # the calls to peers
 }
 _SHARES = {"throttle": 0.5, "reset": 0.3, "lost": 0.2}
+_SLOW = {"min": 200, "max": 1500}  # ms
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ class FaultProxy:
         if not processes.wait_until(self._answers, 20):
             raise Trouble("the fault proxy did not start", f"Its log: {self._log}")
 
-    def inject(self, rate: float) -> None:
-        """Give this share of all calls a fault from now on; 0 ends it."""
-        self._ask("POST", "rules", rules(rate))
+    def inject(self, rate: float, slow: float = 0.0) -> None:
+        """Give this share of all calls a fault from now on, and let that share of the others wait; 0 ends it."""
+        self._ask("POST", "rules", rules(rate, slow))
 
     def cut(self) -> None:
         """Reset every connection: whoever is behind this proxy is down, until `inject`."""
@@ -104,12 +106,16 @@ class FaultProxy:
         return answer.json()
 
 
-def rules(rate: float) -> list[dict[str, Any]]:
+def rules(rate: float, slow: float = 0.0) -> list[dict[str, Any]]:
     """microburst takes the first rule that fires, so each later one only sees what the earlier have let pass."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"a rate of faults is from 0 to below 1, not {rate}")
-    if rate == 0:
-        return []
+    for share in (rate, slow):
+        if not 0 <= share < 1:
+            raise ValueError(f"a rate of faults is from 0 to below 1, not {share}")
+    waiting = [{"service": "*", "probability": slow, "latency": _SLOW}] if slow else []
+    return [*_failing(rate), *waiting] if rate else waiting
+
+
+def _failing(rate: float) -> list[dict[str, Any]]:
     lost, reset, throttle = (rate * _SHARES[kind] for kind in ("lost", "reset", "throttle"))
     return [
         {"service": "*", "probability": lost, "response": {"abort_bytes": 0}},
@@ -128,6 +134,8 @@ def rules(rate: float) -> list[dict[str, Any]]:
 def _kind(action: str) -> str:
     if action.startswith("error:"):
         return "throttle"
+    if action.startswith("latency:"):
+        return "slow"
     return "reset" if action == "reset" else "lost"
 
 

@@ -108,10 +108,11 @@ class Stack:
             raise Trouble(f"{logical_id} failed", text[:2000])
         return json.loads(text) if text else None
 
-    def state(self, base_url: str, admin: Account, customer: Account) -> State:
+    def state(self, base_url: str, functions_endpoint: str, admin: Account, customer: Account) -> State:
         return State(
             base_url=base_url,
             endpoint=self.cloud.endpoint,
+            functions_endpoint=functions_endpoint,
             region=REGION,
             stack=STACK,
             outputs=self.outputs,

@@ -41,10 +41,13 @@ class Account:
 
 @dataclass(frozen=True)
 class State:
-    """`tables` maps the service's word (orders, payments, …) to the table's name; `outputs` are the stack's."""
+    """`tables` maps the service's word (orders, payments, …) to the table's name; `outputs` are the stack's.
+    `functions_endpoint` is where the functions find AWS: the cloud, or a proxy of faults in front of it.
+    """
 
     base_url: str
     endpoint: str
+    functions_endpoint: str
     region: str
     stack: str
     outputs: Mapping[str, str]

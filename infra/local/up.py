@@ -37,10 +37,12 @@ class LocalShop:
     on_request: Callable[[Served], None] = lambda served: None
     goods: list[Goods] = field(default_factory=list)
     faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
+    functions_endpoint: str = ""  # where the functions find AWS, if not at the cloud itself
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
         self.proxy = FaultProxy(self.cloud) if self.faults else None
+        self.functions_endpoint = self.functions_endpoint or self.cloud.endpoint
         self._front: Front | None = None
         self._steps = 0
 
@@ -54,6 +56,7 @@ class LocalShop:
             self.cloud.start()
             if self.proxy:
                 self.proxy.start()
+                self.functions_endpoint = self.proxy.endpoint
         with self._step("checking the template, building the functions and their layer"):
             template = self.build()
         with self._step("deploying the template"):
@@ -71,8 +74,7 @@ class LocalShop:
         return found
 
     def build(self) -> Path:
-        endpoint = self.proxy.endpoint if self.proxy else ""
-        return build.prepare(HOME / f"deploy-{self.cloud_port}", self.cloud.environment, endpoint)
+        return build.prepare(HOME / f"deploy-{self.cloud_port}", self.cloud.environment, self.functions_endpoint)
 
     def deploy(self, template: Path) -> None:
         build.sam_deploy(template, self.cloud, STACK)
@@ -81,7 +83,7 @@ class LocalShop:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
         stack = Stack.read(self.cloud)
         stack.answer_as_the_template_says(BUILD / "template.yaml")
-        stack.register_local_urls(self.proxy.endpoint if self.proxy else self.cloud.endpoint)
+        stack.register_local_urls(self.functions_endpoint)
         stack.make_signing_keys()
         register_peers(stack)
         write_environment(stack)
@@ -116,7 +118,7 @@ class LocalShop:
         shop = Shop(self.base_url)
         admin = Account("admin@mercato.example", secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", secrets.token_urlsafe(12))
-        found = stack.state(self.base_url, admin, customer)
+        found = stack.state(self.base_url, self.functions_endpoint, admin, customer)
         shop.register(admin.email, admin.password, "Ada Admin")
         shop.register(customer.email, customer.password, "Carl Customer")
         promote(found, admin.email)

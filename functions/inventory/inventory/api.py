@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from inventory import usecases
+from inventory import spreading, usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
 from inventory.settings import store
+from inventory.spreading import MAX_SHARDS
 from mercato import clock
 from mercato.auth import Caller
 from mercato.health import table_and_queue
@@ -49,6 +50,12 @@ class AdjustMany(Body):
     adjustments: Annotated[list[AdjustOne], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
+class SetShards(Body):
+    """One is none: the product is not hot."""
+
+    shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)]
+
+
 class StockView(View):
     product_id: str
     on_hand: int
@@ -60,6 +67,10 @@ class AdjustedView(View):
     product_id: str
     on_hand: int
     available: int
+
+
+class ShardsView(StockView):
+    shards: int
 
 
 class AdjustedManyView(View):
@@ -91,6 +102,14 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
     part = Adjustment(product_id, body.delta, body.reason)
     (result,) = usecases.adjust(_request((part,), caller, key), store())
     return Created(_view(result), f"/api/inventory/{product_id}")
+
+
+@app.put("/api/inventory/{product_id}/shards", role=ADMIN)
+def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
+    """Spreads a hot product over so many items, or takes it back into one. Orders go on meanwhile; twice is once."""
+    shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), store())
+    counts = {name: getattr(shelf, name) for name in ("product_id", "on_hand", "reserved", "available")}
+    return ShardsView(**counts, shards=len(shelf.shards) or 1)
 
 
 def _request(parts: tuple[Adjustment, ...], caller: Caller, key: str) -> Adjustments:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from mercato.errors import Conflict, Invalid, NotFound
 
 LOW_AT = 5
+ROOT = 0
 MAX_QUANTITY = 10**9
 MOST_AT_ONCE = 40  # products in one adjustment: each takes two writes of a transaction, and the request one
 _NAMED = 20
@@ -77,7 +79,11 @@ class DuplicateProduct(Invalid):
 
 @dataclass(frozen=True)
 class Stock:
-    """`version` counts every change, `entries` those of on_hand, each of which has a ledger entry."""
+    """One stock item. `version` counts every change, `entries` those of on_hand, each of which has a ledger entry.
+
+    A hot product has a root and shards (see shelf.py). The root knows its `shards`, which of them are `closing`, and
+    the number of the last `transfer` between them; a shard knows the last transfer that it took part in.
+    """
 
     product_id: str
     on_hand: int = 0
@@ -85,6 +91,11 @@ class Stock:
     version: int = 0
     entries: int = 0
     level: Level = Level.OUT
+    shard: int = 0
+    transfer: int = 0
+    shards: tuple[int, ...] = ()
+    closing: frozenset[int] = frozenset()
+    next_shard: int = 1
 
     @property
     def available(self) -> int:
@@ -98,6 +109,7 @@ class Movement:
     product_id: str
     on_hand: int = 0
     reserved: int = 0
+    shard: int = ROOT
 
     @property
     def available(self) -> int:
@@ -128,7 +140,20 @@ def bounds(level: Level, low_at: int) -> tuple[int, int | None]:
     return {Level.OK: (low_at + 1, None), Level.LOW: (1, low_at), Level.OUT: (0, 0)}[level]
 
 
-def crossing(stock: Stock, movement: Movement, low_at: int) -> Level | None:
+class Counted(Protocol):
+    """A stock item, or all of a hot product's together."""
+
+    @property
+    def product_id(self) -> str: ...
+    @property
+    def on_hand(self) -> int: ...
+    @property
+    def available(self) -> int: ...
+    @property
+    def level(self) -> Level: ...
+
+
+def crossing(stock: Counted, movement: Movement, low_at: int) -> Level | None:
     """The level that this movement leads to, or None where it stays the same."""
     level = level_of(stock.available + movement.available, low_at)
     return None if level is stock.level else level
@@ -142,7 +167,7 @@ def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
     return tuple(Line(product_id, quantity) for product_id, quantity in sorted(quantities.items()))
 
 
-def shortages(lines: Iterable[Line], stocks: Mapping[str, Stock]) -> list[Shortage]:
+def shortages(lines: Iterable[Line], stocks: Mapping[str, Counted]) -> list[Shortage]:
     """The lines that cannot be had, with what could be."""
     found = []
     for line in lines:
@@ -189,7 +214,7 @@ def check_distinct(parts: Sequence[Adjustment]) -> None:
         seen.add(part.product_id)
 
 
-def adjust(stock: Stock, part: Adjustment) -> Adjusted:
+def adjust(stock: Counted, part: Adjustment) -> Adjusted:
     """What the stock will be; says no where reserved goods would be taken away."""
     if stock.available + part.delta < 0:
         raise BelowZero(
@@ -200,7 +225,7 @@ def adjust(stock: Stock, part: Adjustment) -> Adjusted:
     return Adjusted(part.product_id, stock.on_hand + part.delta, stock.available + part.delta)
 
 
-def adjust_all(stocks: Mapping[str, Stock], parts: Sequence[Adjustment]) -> list[Adjusted]:
+def adjust_all(stocks: Mapping[str, Counted], parts: Sequence[Adjustment]) -> list[Adjusted]:
     unknown = [part.product_id for part in parts if part.product_id not in stocks]
     if unknown:
         raise UnknownProduct(unknown)

@@ -1,10 +1,10 @@
-"""A reservation: an order's lines, held in chunks that each fit into one transaction.
+"""A reservation: an order's lines, held a chunk at a time, as many as fit into one transaction.
 
     reserving ──► reserved ──► shipping ──► shipped
         │             │
         └──► releasing ┴──► released
 
-`held` counts the chunks that hold their stock, `handed_over` those whose goods have left. A step moves one chunk and
+`held` counts the lines that hold their stock, `handed_over` those whose goods have left. A step moves some lines and
 the record together, so that whoever finds the record, after any crash, knows what is done and what is next. `released`
 is also the tombstone of a release that came first, and of a refusal: no later step leads out of it.
 
@@ -14,11 +14,12 @@ that made it. The saga keeps it before the order is confirmed; from there on onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from inventory.domain import Line, Movement, OutOfStock, Shortage, UnknownProduct, hand_over, hold, let_go
+from inventory.domain import ROOT, Line, Movement, OutOfStock, Shortage, UnknownProduct, hand_over, hold, let_go
 from mercato.errors import Conflict, DomainError, NotFound
 
 # Each line may need two writes (its stock, and its event or ledger entry), plus the record and the order's own event.
@@ -26,6 +27,8 @@ LINES_PER_CHUNK = 48
 # Longer than the saga's steps up to KeepReservation can take; see the time budget in infra/order_saga.asl.json.
 RESERVED_FOR = timedelta(minutes=30)
 EXPIRED = "expired"
+
+Shares = tuple[tuple[int, int], ...]  # (shard, quantity)
 
 
 class State(StrEnum):
@@ -58,7 +61,7 @@ class NotReserved(NotFound):
 class Reservation:
     """`revision` is 0 until it is stored; every step adds one. `refusal` says why nothing could be reserved.
 
-    `expires_at` is None for one that is kept.
+    `expires_at` is None for one that is kept. `shares`: where a hot product's units were taken from, and how many.
     """
 
     order_id: str
@@ -71,6 +74,7 @@ class Reservation:
     reason: str = ""
     refusal: tuple[Shortage, ...] = ()
     expires_at: datetime | None = None
+    shares: Mapping[str, Shares] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -83,29 +87,28 @@ class Reservation:
         )
 
     @property
-    def chunks(self) -> int:
-        return -(-len(self.lines) // LINES_PER_CHUNK)
-
-    def chunk(self, index: int) -> tuple[Line, ...]:
-        return self.lines[index * LINES_PER_CHUNK : (index + 1) * LINES_PER_CHUNK]
-
-    @property
     def not_held(self) -> tuple[Line, ...]:
-        return self.lines[self.held * LINES_PER_CHUNK :]
+        return self.lines[self.held :]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one transaction does: the record before and after, and the stock that moves with it."""
+    """What one transaction does: the record before and after, and the stock that moves with it.
+
+    `takes`: the movements are to be placed on the shards that have the goods.
+    """
 
     before: Reservation
     after: Reservation
     movements: tuple[Movement, ...] = ()
+    takes: bool = False
 
 
-def hold_next(reservation: Reservation) -> Step:
-    held = reservation.held + 1
-    done = held == reservation.chunks
+def hold_next(reservation: Reservation, most: int) -> Step:
+    """The next lines, anywhere: which shard of a hot product they come from is yet to be chosen."""
+    lines = reservation.not_held[:most]
+    held = reservation.held + len(lines)
+    done = held == len(reservation.lines)
     after = replace(
         reservation,
         state=State.RESERVED if done else State.RESERVING,
@@ -113,7 +116,7 @@ def hold_next(reservation: Reservation) -> Step:
         revision=reservation.revision + 1,
         was_reserved=done,
     )
-    return Step(reservation, after, tuple(hold(line) for line in reservation.chunk(reservation.held)))
+    return Step(reservation, after, tuple(hold(line) for line in lines), takes=True)
 
 
 def keep(reservation: Reservation) -> Step:
@@ -131,11 +134,11 @@ def is_expired(reservation: Reservation, now: datetime) -> bool:
     return reservation.expires_at is not None and reservation.expires_at <= now and not reservation.is_over
 
 
-def let_go_next(reservation: Reservation, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
-    """Undo the last chunk that holds. The first reason stays. With none held this only leaves the tombstone."""
+def let_go_next(reservation: Reservation, most: int, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
+    """Undo the last lines that hold. The first reason stays. With none held this only leaves the tombstone."""
     if reservation.state in (State.SHIPPING, State.SHIPPED):
         raise AlreadyShipped(f"Order {reservation.order_id} has shipped; its stock cannot be released.")
-    held = max(reservation.held - 1, 0)
+    held = max(reservation.held - most, 0)
     after = replace(
         reservation,
         state=State.RELEASING if held else State.RELEASED,
@@ -144,21 +147,33 @@ def let_go_next(reservation: Reservation, reason: str, refusal: tuple[Shortage, 
         reason=reservation.reason or reason,
         refusal=reservation.refusal or refusal,
     )
-    lines = reservation.chunk(held) if reservation.held else ()
-    return Step(reservation, after, tuple(let_go(line) for line in lines))
+    lines = reservation.lines[held : reservation.held]
+    return Step(reservation, after, _per_share(reservation, lines, let_go))
 
 
-def hand_over_next(reservation: Reservation) -> Step:
+def hand_over_next(reservation: Reservation, most: int) -> Step:
     if reservation.state not in (State.RESERVED, State.SHIPPING):
         raise NotReserved(f"Order {reservation.order_id} shipped, but its reservation is {reservation.state}.")
-    handed_over = reservation.handed_over + 1
+    lines = reservation.lines[reservation.handed_over : reservation.handed_over + most]
+    handed_over = reservation.handed_over + len(lines)
     after = replace(
         reservation,
-        state=State.SHIPPED if handed_over == reservation.chunks else State.SHIPPING,
+        state=State.SHIPPED if handed_over == len(reservation.lines) else State.SHIPPING,
         handed_over=handed_over,
         revision=reservation.revision + 1,
     )
-    return Step(reservation, after, tuple(hand_over(line) for line in reservation.chunk(reservation.handed_over)))
+    return Step(reservation, after, _per_share(reservation, lines, hand_over))
+
+
+def _per_share(
+    reservation: Reservation, lines: Iterable[Line], act: Callable[[Line], Movement]
+) -> tuple[Movement, ...]:
+    """Each line's movements, in the places that it was taken from."""
+    return tuple(
+        replace(act(Line(line.product_id, quantity)), shard=shard)
+        for line in lines
+        for shard, quantity in reservation.shares.get(line.product_id, ((ROOT, line.quantity),))
+    )
 
 
 def refused(reservation: Reservation) -> DomainError:

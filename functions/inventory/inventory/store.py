@@ -1,37 +1,49 @@
 """Stock, reservations and adjustments in DynamoDB.
 
-STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries
+STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries; of a hot product
+                                               its shards, too
 STOCK#<product>      LEDGER#<time>#<cause>     one change of on_hand; may carry its event
+SHARD#<n>#<product>  STOCK, LEDGER#…           the same for one shard of a hot product
 RESERVATION#<order>  RESERVATION               the record of reservation.py; while it can expire, in expiry.py's index
 ADJUSTMENT#<id>      ADJUSTMENT                what a request did, so that its repetition is answered alike
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
-from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage, Stock, crossing
+from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
 from inventory.expiry import waits_as
-from inventory.movements import SERVICE, ledger_entry, level_announcement, move, move_exactly, stock_of, stock_pk
+from inventory.movements import (
+    SERVICE,
+    ledger_entry,
+    level_after,
+    level_announcement,
+    move,
+    move_exactly,
+    stock_of,
+    stock_pk,
+)
 from inventory.reservation import Reservation, State, Step
+from inventory.shelf import Shelf, StockMoved
+from inventory.spreading import Change
+from inventory.transfers import transfer
 from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, SeveralConditionsFailed, Table, Write, put_new, update
+from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, SeveralConditionsFailed, Table, Write, put_new, update
 from mercato.errors import TransientError
 from mercato.events import EventModel
 from mercato.items import Item
 
 _AUDIT_ATTEMPTS = 5
+_READ_ATTEMPTS = 8
 
 
-class StockMoved(Exception):
-    """The stock was not as assumed; `stocks` has what was there, None for a product that does not exist."""
-
-    def __init__(self, stocks: Mapping[str, Stock | None]) -> None:
-        super().__init__(f"{len(stocks)} stock items moved")
-        self.stocks = dict(stocks)
+class TooManyWrites(Exception):
+    """The step does not fit into one transaction: take fewer lines at a time."""
 
 
 class ReservationMoved(Exception):
@@ -46,14 +58,43 @@ class InventoryStore:
     def __init__(self, table: Table, low_at: int) -> None:
         self._table = table
         self._low_at = low_at
+        self._hot: dict[str, tuple[int, ...]] = {}
 
-    def stock(self, product_id: str) -> Stock | None:
-        item = self._table.get(stock_pk(product_id), "STOCK")
-        return stock_of(item) if item else None
+    @property
+    def hot(self) -> Mapping[str, Sequence[int]]:
+        """The shards of the hot products that this process has met: where to try first, nothing more."""
+        return self._hot
 
-    def stocks(self, product_ids: Iterable[str]) -> dict[str, Stock]:
-        items = self._table.get_many((stock_pk(product_id), "STOCK") for product_id in product_ids)
-        return {stock.product_id: stock for stock in map(stock_of, items)}
+    def stock(self, product_id: str) -> Shelf | None:
+        return self.stocks([product_id]).get(product_id)
+
+    def stocks(self, product_ids: Iterable[str]) -> dict[str, Shelf]:
+        """Roots before shards, as shelf.py wants it. What moved between them meanwhile is read again."""
+        found: dict[str, Shelf] = {}
+        missing = set(product_ids)
+        for _ in range(_READ_ATTEMPTS):
+            roots = [stock_of(item) for item in self._table.get_many((stock_pk(one), "STOCK") for one in missing)]
+            keys = [(stock_pk(root.product_id, shard), "STOCK") for root in roots for shard in root.shards]
+            parts = {(part.product_id, part.shard): part for part in map(stock_of, self._table.get_many(keys))}
+            missing.clear()
+            for root in roots:
+                shards = [parts.get((root.product_id, shard)) for shard in root.shards]
+                whole = tuple(part for part in shards if part is not None and part.transfer <= root.transfer)
+                if len(whole) == len(shards):
+                    found[root.product_id] = self._remember(Shelf(root, whole))
+                else:
+                    missing.add(root.product_id)
+            if not missing:
+                return found
+        raise TransientError(f"the stock of {', '.join(sorted(missing))} moves between its shards")
+
+    def _remember(self, shelf: Shelf) -> Shelf:
+        shards = tuple(stock.shard for stock in shelf.open_shards)
+        if shards:
+            self._hot[shelf.product_id] = shards
+        else:
+            self._hot.pop(shelf.product_id, None)
+        return shelf
 
     def open_stock(self, product_id: str) -> None:
         """A stock item with nothing in it; one that exists stays as it is."""
@@ -67,25 +108,26 @@ class InventoryStore:
         item = self._table.get(f"RESERVATION#{order_id}", "RESERVATION")
         return _reservation(item) if item else None
 
-    def take(self, step: Step, seen: Mapping[str, Stock], now: datetime) -> None:
+    def take(self, step: Step, seen: Mapping[str, Shelf], now: datetime) -> None:
         """One step of a reservation, all of it or nothing. `seen` is the stock as last seen, for what is known of it.
 
-        Raises ReservationMoved or StockMoved.
+        Raises ReservationMoved, StockMoved or TooManyWrites.
         """
         writes = [_reservation_write(step, now)]
         stock_at: dict[int, str] = {}
-        for movement in step.movements:
-            stock_at[len(writes)] = movement.product_id
-            writes += move(movement, seen.get(movement.product_id), self._low_at, now)
-            if movement.on_hand:
-                cause = step.after.order_id
-                entry = ledger_entry(movement, now, cause=cause, kind="order", actor="order.shipped", reason="shipped")
-                writes.append(put_new(entry))
+        for product_id, group in groupby(step.movements, key=lambda movement: movement.product_id):
+            movements, first = list(group), len(writes)
+            writes += move(movements, seen.get(product_id), self._low_at, now)
+            stock_at |= dict.fromkeys(range(first, len(writes)), product_id)
+            cause, why = step.after.order_id, {"kind": "order", "actor": "order.shipped", "reason": "shipped"}
+            writes += [put_new(ledger_entry(one, now, cause=cause, **why)) for one in movements if one.on_hand]
         if announced := _announcement(step):
             event, sequence = announced
             writes.append(
                 outbox.record(event, service=SERVICE, subject=step.after.order_id, sequence=sequence, now=now)
             )
+        if len(writes) > MAX_TRANSACTION:
+            raise TooManyWrites(f"{len(writes)} writes")
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
@@ -99,8 +141,9 @@ class InventoryStore:
         item = self._table.get(f"ADJUSTMENT#{adjustment_id}", "ADJUSTMENT")
         return (item["fingerprint"], [Adjusted(**result) for result in item["results"]]) if item else None
 
-    def adjust(self, request: Adjustments, seen: Mapping[str, Stock], results: list[Adjusted]) -> None:
-        """All parts or nothing, for exactly the versions seen, so that `results` is what the stock then is.
+    def adjust(self, request: Adjustments, seen: Mapping[str, Shelf], results: list[Adjusted]) -> None:
+        """All parts or nothing, for exactly the versions seen, so that `results` is what the stock then is. Of a hot
+        product it is the root's version: goods come to the root, and orders that a shard alone serves go on meanwhile.
 
         An event travels in its ledger entry: forty products would not fit into a transaction otherwise.
         Raises AdjustmentExists or StockMoved.
@@ -110,8 +153,8 @@ class InventoryStore:
         writes = [put_new(key | record | {"results": [vars(result) for result in results]})]
         stock_at: dict[int, str] = {}
         for part in request.parts:
-            stock, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
-            level = crossing(stock, movement, self._low_at)
+            shelf, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
+            level = level_after(shelf, [movement], self._low_at)
             entry = ledger_entry(
                 movement,
                 request.at,
@@ -121,9 +164,9 @@ class InventoryStore:
                 reason=part.reason,
             )
             if level:
-                entry["event"] = level_announcement(movement, stock, level, request.at)
+                entry["event"] = level_announcement(shelf, movement, level, request.at)
             stock_at[len(writes)] = part.product_id
-            writes += [move_exactly(movement, stock, level), put_new(entry)]
+            writes += [move_exactly(movement, shelf.root, level), put_new(entry)]
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
@@ -132,18 +175,31 @@ class InventoryStore:
                 raise AdjustmentExists from None
             raise _stock_moved(failures, stock_at) from None
 
+    def apply(self, change: Change, shelf: Shelf, actor: str, now: datetime) -> None:
+        """A hot product's stock moves between its items. Raises StockMoved where they are not as seen."""
+        try:
+            self._table.transact(transfer(change, shelf, self._low_at, actor, now))
+        except ConditionFailed:
+            raise StockMoved({}, [shelf.product_id]) from None
+
     def audit(self, product_id: str) -> Audit | None:
-        """Adds up the ledger while on_hand stands still; TransientError where it never does."""
+        """Adds up the ledgers while on_hand stands still; TransientError where it never does."""
         before = self.stock(product_id)
         for _ in range(_AUDIT_ATTEMPTS):
             if before is None:
                 return None
-            deltas = [entry["delta"] for entry in self._table.query_all(stock_pk(product_id), prefix="LEDGER#")]
+            keys = [stock_pk(product_id, stock.shard) for stock in before.places]
+            deltas = [entry["delta"] for pk in keys for entry in self._table.query_all(pk, prefix="LEDGER#")]
             after = self.stock(product_id)
-            if after is not None and after.entries == before.entries:
-                return Audit(product_id, after.on_hand, after.entries, sum(deltas), len(deltas))
+            if after is not None and _entries(after) == _entries(before):
+                entries = sum(_entries(after).values())
+                return Audit(product_id, after.on_hand, entries, sum(deltas), len(deltas))
             before = after
         raise TransientError(f"the stock of {product_id} changes too fast to be audited")
+
+
+def _entries(shelf: Shelf) -> dict[int, int]:
+    return {stock.shard: stock.entries for stock in shelf.places}
 
 
 def _announcement(step: Step) -> tuple[EventModel, int] | None:
@@ -171,6 +227,7 @@ def _reservation_write(step: Step, now: datetime) -> Write:
             "reason": after.reason,
             "refusal": [vars(shortage) for shortage in after.refusal],
             "expires_at": rfc3339(after.expires_at) if after.expires_at else None,
+            "shares": after.shares,
             "updated_at": rfc3339(now),
         },
     )
@@ -198,6 +255,7 @@ def _reservation(item: Item) -> Reservation:
         reason=item["reason"],
         refusal=tuple(Shortage(**shortage) for shortage in item["refusal"]),
         expires_at=datetime.fromisoformat(item["expires_at"]) if item.get("expires_at") else None,
+        shares={name: tuple((shard, count) for shard, count in shares) for name, shares in item["shares"].items()},
     )
 
 
@@ -206,5 +264,16 @@ def _failures(failed: ConditionFailed) -> Mapping[int, Item | None]:
 
 
 def _stock_moved(failures: Mapping[int, Item | None], stock_at: Mapping[int, str]) -> StockMoved:
-    found = {index: item for index, item in failures.items() if index in stock_at}
-    return StockMoved({stock_at[index]: stock_of(item) if item else None for index, item in found.items()})
+    """A product that is not hot is whole in the item that was there; of any other we know only that it moved."""
+    found: dict[str, Shelf | None] = {}
+    unread: set[str] = set()
+    for index, item in failures.items():
+        if index not in stock_at:
+            continue
+        product_id = stock_at[index]
+        is_root = item is not None and item["pk"] == stock_pk(product_id)
+        if is_root and item is not None and not item.get("shards"):
+            found[product_id] = Shelf(stock_of(item))
+        else:
+            unread.add(product_id)
+    return StockMoved(found, unread)

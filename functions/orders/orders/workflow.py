@@ -64,4 +64,6 @@ def _about(order: Order) -> dict[str, Any]:
         "customer_id": order.customer_id,
         "correlation_id": work.correlation_id,
         "traceparent": work.traceparent,
+        "tracestate": work.tracestate,
+        "causation_id": work.causation_id or "",
     }

@@ -94,7 +94,9 @@ def tell(lines: Sequence[Line]) -> list[Node]:
         hang(call_node, nodes.get(call_node.ids["span_id"]))
     for node in nodes.values():
         parent_id, cause = node.ids.get("parent_id", ""), node.ids.get("causation_id", "")
-        hang(node, events.get(cause), calls.get(parent_id), nodes.get(parent_id))
+        caller = calls.get(parent_id), nodes.get(parent_id)
+        # A step knows the event that began its saga; who runs it is closer.
+        hang(node, *((*caller, events.get(cause)) if node.kind is Kind.STEP else (events.get(cause), *caller)))
     for node in [*nodes.values(), *events.values(), *calls.values()]:
         node.children.sort(key=lambda child: child.at)
     return sorted(roots, key=lambda root: root.at)

@@ -86,13 +86,14 @@ class ServiceClient:
         *,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
+        budget: RetryBudget | None = None,
     ) -> None:
         self.peer = peer
         self._registry = registry
         self._breaker = breaker
         self._sleep = sleep
         self._uniform = uniform
-        self._budget = RetryBudget()
+        self._budget = budget or RetryBudget()
         self._wire = Wire()
 
     def get(self, path: str, *, user_id: str = "", fallback: Fallback | None = None) -> Any:

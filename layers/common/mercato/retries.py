@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,11 +15,13 @@ _FIRST, _LONGEST = 0.1, 2.0
 class RetryBudget:
     """A token bucket. Each call pays in a tenth of a retry; ten at most are saved up.
 
-    A new one holds one retry, so that the first call of a sandbox survives a hiccup: `retries <= 1 + calls / 10`.
+    A new one holds a random part of a retry, `tenths` of 0 to 9. A sandbox often lives for less than ten calls: had
+    each a whole retry to begin with, a thousand of them would double the load on a peer that is in trouble; had each
+    none, they would never retry. So a tenth of their first calls may, and over a fleet a tenth of all calls.
     """
 
-    def __init__(self) -> None:
-        self._saved = _PER_RETRY
+    def __init__(self, tenths: int | None = None) -> None:
+        self._saved = random.randrange(_PER_RETRY) if tenths is None else tenths  # no secret
         self._lock = threading.Lock()
 
     def pay_in(self) -> None:

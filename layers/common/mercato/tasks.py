@@ -38,7 +38,12 @@ class Tasks:
         return register
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        work = correlation.accept(event.get("correlation_id"), event.get("traceparent"), event.get("causation_id"))
+        work = correlation.accept(
+            event.get("correlation_id"),
+            event.get("traceparent"),
+            event.get("causation_id") or None,
+            event.get("tracestate"),
+        )
         with correlation.bound(work), deadline.of_invocation(context):
             name, model_and_function = event["task"], self.tasks[event["task"]]
             model, function = model_and_function

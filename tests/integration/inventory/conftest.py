@@ -87,10 +87,24 @@ class Shop:
         assert stock is not None
         assert audit is not None
         assert audit.balanced, audit
-        item = self.table.get(f"STOCK#{product_id}", "STOCK")
-        assert item is not None
-        assert item["available"] == stock.available
+        items = self.items(product_id)
+        assert sum(item["available"] for item in items.values()) == stock.available
+        assert all(min(item[name] for name in ("on_hand", "reserved", "available")) >= 0 for item in items.values())
         return stock.on_hand, stock.reserved, stock.available
+
+    def items(self, product_id: str) -> dict[int, dict[str, Any]]:
+        """The product's stock items by shard; 0 is the root."""
+        root = self.table.get(f"STOCK#{product_id}", "STOCK")
+        assert root is not None
+        shards = {shard: self.table.get(f"SHARD#{shard}#{product_id}", "STOCK") for shard in root.get("shards", ())}
+        return {0: root} | {shard: item for shard, item in shards.items() if item}
+
+    def available(self, product_id: str) -> list[int]:
+        """Of each item, the root first."""
+        return [item["available"] for item in self.items(product_id).values()]
+
+    def set_shards(self, product_id: str, count: int) -> tuple[int, Any]:
+        return self.call("PUT", f"/inventory/{product_id}/shards", {"shards": count})
 
     def state(self, order_id: str) -> str | None:
         item = self.table.get(f"RESERVATION#{order_id}", "RESERVATION")

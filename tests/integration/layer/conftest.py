@@ -15,6 +15,7 @@ from mercato.client import ServiceClient
 from mercato.discovery import Registry
 from mercato.dynamo import Table
 from mercato.peers import POLICY
+from mercato.retries import RetryBudget
 from tests.integration.layer.peers import Peer, running_peer
 
 
@@ -47,6 +48,7 @@ def waits() -> list[float]:
 def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
     """With a circuit that nothing opens: those that open are tested in test_client_circuit.py."""
     patient = Breaker("peer-products", replace(POLICY, failures=10**6), MemoryStore())
+    how.setdefault("budget", RetryBudget(10))  # enough for one retry
     return ServiceClient("products", registry, patient, sleep=waits.append, **how)
 
 

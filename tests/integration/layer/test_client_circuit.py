@@ -12,6 +12,7 @@ from mercato.breaker.memory import MemoryStore
 from mercato.client import PeerConflict, PeerNotCalled, PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient
 from mercato.discovery import Registry
 from mercato.peers import POLICY
+from mercato.retries import RetryBudget
 from tests.integration.layer.conftest import At
 from tests.integration.layer.peers import Behaviour, Peer, answer, close
 
@@ -28,7 +29,7 @@ def breaker(store: MemoryStore) -> Breaker:
 
 @pytest.fixture
 def client(cloud: None, peer: Peer, breaker: Breaker, waits: list[float]) -> ServiceClient:
-    return ServiceClient("products", At(peer.url), breaker, sleep=waits.append)
+    return ServiceClient("products", At(peer.url), breaker, sleep=waits.append, budget=RetryBudget(10))
 
 
 @pytest.mark.parametrize("behaviour", [close, answer(500), answer(429), answer(200, "<html>")])

@@ -30,6 +30,8 @@ def message(order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
         "parked_at": "2026-11-22T12:00:00.123Z",
         "correlation_id": "req-12345678",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "",
+        "causation_id": "",
         "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:mercato-order:{order_id}",
     } | changes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,9 @@ def test_a_placed_order_starts_its_saga_with_all_that_its_steps_need(shop: Shop,
     assert call["stateMachineArn"] == "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
     started = json.loads(call["input"])
     assert started.pop("traceparent").startswith("00-")
+    assert uuid.UUID(started.pop("causation_id"))  # the event that was heard
     assert started == {
+        "tracestate": "",
         "order_id": order_id,
         "customer_id": "cust-1",
         "lines": [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1}],

@@ -118,4 +118,6 @@ def saga_input() -> dict[str, Any]:
         "payment_token": "tok_ok",
         "correlation_id": "req-12345678",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "",
+        "causation_id": "",
     }

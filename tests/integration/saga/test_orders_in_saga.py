@@ -157,7 +157,7 @@ def test_an_operator_finds_a_stuck_saga_reads_its_story_and_brings_it_home(
     assert (item["order_id"], item["step"], item["error"]) == (ORDER, "ReleaseInventory", "ValueError")
     status, story = desk("GET", f"/sagas/{ORDER}")
     assert (status, story["status"], story["stopped_at"], story["is_whole"]) == (200, "running", None, True)
-    failures = [(moment["state"], moment["error"], moment["detail"]) for moment in story["timeline"] if moment["error"]]
+    failures = [(step["state"], one["error"], one["detail"]) for step in story["steps"] for one in step["failures"]]
     assert failures == [
         ("ReserveInventory", "OutOfStock", "Only 2 mugs are left."),
         ("ReleaseInventory", "ValueError", "broken"),

@@ -27,20 +27,20 @@ def of_lines(count: int, **state: object) -> Reservation:
 def reserved(count: int) -> Reservation:
     found = of_lines(count)
     while found.state is not State.RESERVED:
-        found = hold_next(found).after
+        found = hold_next(found, LINES_PER_CHUNK).after
     return found
 
 
 def test_a_small_order_is_reserved_in_one_step() -> None:
-    step = hold_next(of_lines(2))
-    assert (step.after.state, step.after.held, step.after.revision) == (State.RESERVED, 1, 1)
+    step = hold_next(of_lines(2), LINES_PER_CHUNK)
+    assert (step.after.state, step.after.held, step.after.revision) == (State.RESERVED, 2, 1)
     assert step.movements == (Movement("p-000", reserved=2), Movement("p-001", reserved=2))
 
 
 def test_a_large_order_holds_each_line_once_over_its_chunks() -> None:
     found, moved, states = of_lines(265), [], []
     while found.state is not State.RESERVED:
-        step = hold_next(found)
+        step = hold_next(found, LINES_PER_CHUNK)
         moved += [movement.product_id for movement in step.movements]
         found = step.after
         states.append(found.state)
@@ -52,7 +52,7 @@ def test_a_large_order_holds_each_line_once_over_its_chunks() -> None:
 def test_a_release_gives_back_exactly_what_is_held(lines: int) -> None:
     found, moved = reserved(lines), []
     while found.state is not State.RELEASED:
-        step = let_go_next(found, "payment-declined")
+        step = let_go_next(found, LINES_PER_CHUNK, "payment-declined")
         moved += [(movement.product_id, movement.reserved) for movement in step.movements]
         found = step.after
     assert sorted(moved) == [(line.product_id, -2) for line in found.lines]
@@ -60,19 +60,19 @@ def test_a_release_gives_back_exactly_what_is_held(lines: int) -> None:
 
 
 def test_a_release_of_what_was_never_reserved_moves_nothing_and_is_final() -> None:
-    step = let_go_next(Reservation("o-1"), "cancelled")
+    step = let_go_next(Reservation("o-1"), LINES_PER_CHUNK, "cancelled")
     assert (step.after.state, step.movements) == (State.RELEASED, ())
 
 
 def test_the_first_reason_of_a_release_stays() -> None:
-    first = let_go_next(reserved(60), "payment-declined").after
+    first = let_go_next(reserved(60), LINES_PER_CHUNK, "payment-declined").after
     assert first.state is State.RELEASING
-    assert let_go_next(first, "refused").after.reason == "payment-declined"
+    assert let_go_next(first, LINES_PER_CHUNK, "refused").after.reason == "payment-declined"
 
 
 def test_goods_leave_chunk_by_chunk() -> None:
-    first = hand_over_next(reserved(60))
-    second = hand_over_next(first.after)
+    first = hand_over_next(reserved(60), LINES_PER_CHUNK)
+    second = hand_over_next(first.after, LINES_PER_CHUNK)
     assert (first.after.state, second.after.state) == (State.SHIPPING, State.SHIPPED)
     assert first.movements[0] == Movement("p-000", on_hand=-2, reserved=-2)
     assert [len(step.movements) for step in (first, second)] == [LINES_PER_CHUNK, 60 - LINES_PER_CHUNK]
@@ -80,13 +80,13 @@ def test_goods_leave_chunk_by_chunk() -> None:
 
 def test_what_is_leaving_cannot_be_released() -> None:
     with pytest.raises(AlreadyShipped):
-        let_go_next(hand_over_next(reserved(60)).after, "cancelled")
+        let_go_next(hand_over_next(reserved(60), LINES_PER_CHUNK).after, LINES_PER_CHUNK, "cancelled")
 
 
 @pytest.mark.parametrize("state", [State.RESERVING, State.RELEASING, State.RELEASED])
 def test_only_what_is_reserved_can_leave(state: State) -> None:
     with pytest.raises(NotReserved):
-        hand_over_next(of_lines(2, state=state))
+        hand_over_next(of_lines(2, state=state), LINES_PER_CHUNK)
 
 
 def test_a_released_reservation_says_why_it_is_no_more() -> None:

@@ -60,7 +60,7 @@ class FakeOps:
 @pytest.fixture
 def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
     found, account = FakeOps(), state.Account("admin@example.com", "secret")
-    shop = state.State("http://shop", "http://cloud", "r", "mercato", {}, {}, "mercato-", account, account)
+    shop = state.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
     monkeypatch.setattr(state, "load", lambda: shop)
     monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
     monkeypatch.setenv("COLUMNS", "200")

@@ -31,6 +31,21 @@ def test_a_tenth_of_all_calls_fails_half_by_throttling(service: str) -> None:
     assert kinds["lost"] / CALLS == pytest.approx(0.02, rel=0.15)
 
 
+def test_calls_that_are_slow_come_on_top_of_those_that_fail() -> None:
+    random.seed(7)
+    engine = RuleEngine()
+    engine.set_rules(rules(0.10, slow=0.20))
+
+    decisions = [engine.decide(context("dynamodb")) for _ in range(CALLS)]
+
+    kinds = Counter(_kind(describe(decision)) for decision in decisions if decision is not None)
+    assert kinds["slow"] / CALLS == pytest.approx(0.18, rel=0.1)
+    assert (kinds.total() - kinds["slow"]) / CALLS == pytest.approx(0.10, rel=0.1)
+    waits = [decision.latency_ms for decision in decisions if decision is not None and decision.latency_ms]
+    assert min(waits) >= 200
+    assert max(waits) <= 1500
+
+
 def test_no_rate_no_faults() -> None:
     assert rules(0) == []
 

@@ -25,6 +25,7 @@ from tests.unit.local.fake_shop import FakeShop, FakeTime, once, problem
 SHOP = State(
     base_url="http://shop",
     endpoint="http://cloud",
+    functions_endpoint="http://cloud",
     region="us-east-1",
     stack="mercato",
     outputs={"BusName": "bus"},

@@ -9,6 +9,7 @@ from infra.local.state import Account, NoShop, State, load, save
 SHOP = State(
     base_url="http://localhost:3000",
     endpoint="http://localhost:4566",
+    functions_endpoint="http://localhost:4566",
     region="us-east-1",
     stack="mercato",
     outputs={"BusName": "mercato", "ApiId": "abc"},

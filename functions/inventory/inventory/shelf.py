@@ -1,0 +1,130 @@
+"""A product's stock items together: the root, and the shards of a hot product.
+
+One item takes a thousand writes a second. A hot product's stock is spread over shards, each an item with counts and a
+ledger of its own; the root says which there are and has the product's level. Two rules keep the level exact:
+
+- A shard with more than the threshold before and after a movement moves alone: the product's total is above the
+  threshold whatever the others do. Its own level, `ok`, says so, and is part of the write's condition.
+- Every other movement goes with a write of the root, for the one version of it that was seen. So those are one after
+  the other, and each knows the counts of all shards that are low; only of those do we need to know the sum.
+
+Shards are numbered for good: a reservation remembers where its units came from, and finds them on the root once that
+shard was closed and merged into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from inventory.domain import ROOT, Level, Movement, Stock
+from inventory.reservation import Shares, Step
+
+Choose = Callable[[Sequence[int]], int]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """`shards` are all there are, those that close among them; none for a product that is not hot."""
+
+    root: Stock
+    shards: tuple[Stock, ...] = ()
+
+    @property
+    def product_id(self) -> str:
+        return self.root.product_id
+
+    @property
+    def level(self) -> Level:
+        return self.root.level
+
+    @cached_property
+    def on_hand(self) -> int:
+        return sum(stock.on_hand for stock in self.places)
+
+    @cached_property
+    def reserved(self) -> int:
+        return sum(stock.reserved for stock in self.places)
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+    @property
+    def places(self) -> tuple[Stock, ...]:
+        return (self.root, *self.shards)
+
+    @property
+    def open_shards(self) -> tuple[Stock, ...]:
+        return tuple(stock for stock in self.shards if stock.shard not in self.root.closing)
+
+    def at(self, shard: int) -> Stock:
+        """The item of a shard; the root where that shard was merged into it."""
+        return next((stock for stock in self.shards if stock.shard == shard), self.root)
+
+    def take(self, quantity: int, choose: Choose) -> Shares:
+        """Where to take them from: one shard by chance, where one has enough; else over several, the richest first."""
+        places = (*self.open_shards, self.root)
+        for able in (
+            [stock.shard for stock in self.open_shards if stock.level is Level.OK and stock.available > quantity],
+            [stock.shard for stock in places if stock.available >= quantity],
+        ):
+            if able:
+                return ((choose(able), quantity),)
+        shares, missing = [], quantity
+        for stock in sorted((*self.shards, self.root), key=lambda stock: -stock.available):
+            part = min(stock.available, missing)
+            if part > 0:
+                shares.append((stock.shard, part))
+                missing -= part
+        return ((ROOT, quantity),) if missing else tuple(shares)
+
+
+class StockMoved(Exception):
+    """The stock was not as assumed. `stocks` has what was there, None for a product that does not exist; what is
+    `unread` must be looked at anew.
+    """
+
+    def __init__(self, stocks: Mapping[str, Shelf | None], unread: Iterable[str] = ()) -> None:
+        self.stocks, self.unread = dict(stocks), frozenset(unread)
+        super().__init__(f"{len(self.stocks) + len(self.unread)} products moved")
+
+
+def place(step: Step, seen: Mapping[str, Shelf], hot: Mapping[str, Sequence[int]], choose: Choose) -> Step:
+    """The step with each movement on an item that there is, as far as we know: `hot` are shards that were seen before,
+    `seen` is what a refusal has told since.
+    """
+    if not step.takes:
+        return replace(step, movements=_join(_resettle(movement, seen) for movement in step.movements))
+    shares: dict[str, Shares] = {}
+    for movement in step.movements:
+        product_id, shelf = movement.product_id, seen.get(movement.product_id)
+        if shelf is not None and shelf.shards:
+            shares[product_id] = shelf.take(movement.reserved, choose)
+        elif shelf is None and hot.get(product_id):
+            shares[product_id] = ((choose(hot[product_id]), movement.reserved),)
+    placed = [
+        Movement(movement.product_id, reserved=quantity, shard=shard)
+        for movement in step.movements
+        for shard, quantity in shares.get(movement.product_id, ((ROOT, movement.reserved),))
+    ]
+    after = replace(step.after, shares={**step.after.shares, **shares}) if shares else step.after
+    return replace(step, after=after, movements=tuple(placed))
+
+
+def _resettle(movement: Movement, seen: Mapping[str, Shelf]) -> Movement:
+    shelf = seen.get(movement.product_id)
+    return replace(movement, shard=shelf.at(movement.shard).shard) if shelf else movement
+
+
+def _join(movements: Iterable[Movement]) -> tuple[Movement, ...]:
+    """One movement per item: two shares may have met on the root."""
+    joined: dict[tuple[str, int], Movement] = {}
+    for movement in movements:
+        key = movement.product_id, movement.shard
+        before = joined.get(key, Movement(movement.product_id, shard=movement.shard))
+        joined[key] = replace(
+            before, on_hand=before.on_hand + movement.on_hand, reserved=before.reserved + movement.reserved
+        )
+    return tuple(joined.values())

@@ -1,0 +1,1 @@
+"""`mercato inventory`: what the operator asks of the stock."""
