@@ -25,7 +25,8 @@ _COMMANDS = {
     "inventory": ("infra.local.inventory.command", "inventory", "The stock: prove its books."),
     "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": ("infra.local.cli", "contract", "Generate the event schemas, docs/events.md and docs/openapi.json."),
-    "users": ("infra.local.cli", "users", "Accounts: make an admin."),
+    "users": ("infra.local.cli", "users", "Accounts: make an admin. Signing keys: rotate them."),
+    "iam": ("infra.local.iam.command", "iam", "Permissions that are granted and not used."),
 }
 
 
@@ -190,9 +191,17 @@ def contract(release: bool) -> None:
             click.echo(f"breaks clients of the last release, as the new version may: {change}")
 
 
+_ROTATIONS = {
+    "rotated": "the next key signs now; the one before stays good for the tokens that it has signed",
+    "unchanged": "unchanged: the keys were made or rotated within the hour, and not all who check tokens know the next",
+    "published": "what was published was not what is stored and is now; run it again to rotate",
+    "created": "there were no keys; they are made",
+}
+
+
 @click.group()
 def users() -> None:
-    """Accounts: what only an operator may do."""
+    """Accounts and their keys: what only an operator may do."""
 
 
 @users.command()
@@ -207,6 +216,19 @@ def promote(email: str) -> None:
     except DomainError as error:
         raise click.ClickException(error.detail) from None
     click.echo(f"{email} ({user_id}) is an admin now")
+
+
+@users.command("rotate-keys")
+def rotate_keys() -> None:
+    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Nobody is logged out by it."""
+    from infra.local import accounts, state
+    from infra.local.trouble import Trouble
+
+    try:
+        outcome = accounts.rotate_keys(state.load())
+    except Trouble as trouble:
+        raise click.ClickException(f"{trouble}: {trouble.remedy}") from None
+    click.echo(_ROTATIONS[outcome])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from infra.local.trouble import Trouble
 REGION = "us-east-1"
 # Two cores do not like sixty cold starts at once.
 _CONCURRENT_FUNCTIONS = 32
+_MODULE = "infra.local.iam.recording"  # the emulator, noting the permissions that are used
 
 
 class Cloud:
@@ -31,6 +32,7 @@ class Cloud:
         self.endpoint = f"http://localhost:{port}"
         self.home = HOME / f"cloud-{port}"
         self.log = self.home / "cloud.log"
+        self.used_permissions = self.home / "iam-used.jsonl"
         self._pid_file = HOME / f"cloud-{port}.pid"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -65,7 +67,7 @@ class Cloud:
 
     def start(self) -> None:
         HOME.mkdir(exist_ok=True)
-        processes.kill_leftover(self._pid_file, "ministack")
+        processes.kill_leftover(self._pid_file, _MODULE)
         if not processes.wait_until(lambda: processes.is_free(self.port), 3):
             processes.require_free(self.port, "the local cloud", "CLOUD_PORT")
         shutil.rmtree(self.home, ignore_errors=True)
@@ -77,12 +79,13 @@ class Cloud:
             "CLOUDTRAIL_RECORDING": "0",
             "LAMBDA_ACCOUNT_CONCURRENCY": str(_CONCURRENT_FUNCTIONS),
             "LOG_LEVEL": "WARNING",
+            "MERCATO_IAM_USED": str(self.used_permissions),
             "S3_DATA_DIR": str(self.home / "s3"),
             "STATE_DIR": str(self.home / "state"),
             "TMPDIR": str(self.home / "tmp"),
             "PYTHONPYCACHEPREFIX": str(HOME / "pycache"),
         }
-        self._process = processes.start([sys.executable, "-m", "ministack"], env, self.log, self._pid_file)
+        self._process = processes.start([sys.executable, "-m", _MODULE], env, self.log, self._pid_file)
         if not processes.wait_until(self._answers, 60):
             raise Trouble("the local cloud did not start", f"Its log: {self.log}\n{self.tail()}")
 

@@ -1,0 +1,56 @@
+"""`mercato iam`: what the functions may do and have not done since the shop was opened."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from infra.local import state
+from infra.local.iam.grants import Deployed
+from infra.local.iam.report import Explanation, Report, compare
+from infra.local.paths import ROOT
+
+EXPLANATIONS = ROOT / "infra" / "iam-unused.yaml"
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Show the explained ones too.")
+def iam(everything: bool) -> None:
+    """Permissions that are granted and were not used, by function.
+
+    Each is to be taken away from template.yaml, or explained in infra/iam-unused.yaml. What is used is what the running
+    shop has used, so run the tests or the demo before: `make iam-report` does. Exits with 1 where one is unexplained.
+    """
+    deployed = Deployed(state.load())
+    report = compare(deployed.granted(), deployed.used(), explanations())
+    tell(Console(highlight=False), report, everything=everything)
+    sys.exit(0 if report.is_fine else 1)
+
+
+def explanations() -> list[Explanation]:
+    return [Explanation.read(entry) for entry in yaml.safe_load(EXPLANATIONS.read_text())]
+
+
+def tell(console: Console, report: Report, *, everything: bool) -> None:
+    shown = [verdict for verdict in report.unused if everything or verdict.why is None]
+    if shown:
+        table = Table("function", "granted", "on", "why it is kept")
+        for verdict in shown:
+            found, why = verdict.permission, verdict.why
+            resource = found.resource.split(":", 5)[-1]
+            cells = (found.function, found.action, resource, why or "✘ unused and unexplained")
+            table.add_row(*(escape(cell) for cell in cells), style="dim" if why else "bold red")
+        console.print(table)
+    for one in report.stale:
+        console.print(f"[yellow]✘ explains what is not granted:[/] {escape(', '.join(one.actions))}: {escape(one.why)}")
+    used, explained = report.granted - len(report.unused), len(report.unused) - len(report.unexplained)
+    sign = "[green]✔[/]" if report.is_fine else "[red]✘[/]"
+    console.print(
+        f"{sign} {report.granted} permissions: {used} used, {explained} unused and explained, "
+        f"{len(report.unexplained)} unexplained"
+    )

@@ -1,0 +1,39 @@
+"""The local cloud, with a note of every permission that was used: `python -m infra.local.iam.recording`.
+
+The emulator's CloudTrail names a caller's key and no role, and of a transaction neither items nor tables. So its own
+decisions are noted, where it makes them: each role, action and resource once, as a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_evaluator
+
+Decide = Callable[..., Any]
+
+
+def noting(decide: Decide, file: Path) -> Decide:
+    """`decide` as it is, with what it allows to assumed roles appended to `file`."""
+    seen: set[tuple[str, str, str]] = set()
+
+    def noted(context: Any, policies: Any, *limits: Any) -> Any:
+        result = decide(context, policies, *limits)
+        used = (context.principal_arn, context.action, context.resource_arn)
+        if result.decision == "Allow" and ":assumed-role/" in context.principal_arn and used not in seen:
+            seen.add(used)
+            with file.open("a") as lines:
+                lines.write(json.dumps(used) + "\n")
+        return result
+
+    return noted
+
+
+if __name__ == "__main__":
+    iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
+    app.main()
