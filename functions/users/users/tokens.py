@@ -15,7 +15,7 @@ from users.keyset import ALGORITHM
 from users.keystore import KeyStore
 
 LIFETIME = timedelta(minutes=15)
-_KEY_FRESH = 300.0
+_KEY_FRESH = 60.0
 
 
 class AccessTokens:
