@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.local.demo.stage import ADDRESS, Stage, is_delivered
 from infra.local.shop import Refused, Session, Shop, poll
 from infra.local.state import State
 
@@ -109,6 +110,40 @@ def test_a_closed_account_is_forgotten_and_its_address_free(shop: Shop, ada: Ses
     assert status_of(shop, "/users/login", {"email": mailbox.address, "password": OLD}) == 401
     poll(lambda: ada.get("/notifications")["items"] == [], bool, what="the notifications gone", within=60)
     assert shop.join(mailbox.address, NEW, "Another Ada").get("/users/me")["name"] == "Another Ada"
+
+
+def test_what_a_closed_account_has_ordered_is_kept_without_its_address(
+    shop: Shop, shop_state: State, admin: Session, ada: Session
+) -> None:
+    """The order's address and the parcel's; one order is finished, the other's parcel is still to come."""
+    kettle = Stage(shop, admin, shop_state.endpoint, patience=90).new_product("Kettle", pence=1900, stock=2)
+    line = {"product_id": kettle.product_id, "quantity": 1, "unit_price": kettle.price}
+
+    def buy() -> str:
+        return str(ada.place_order([line], token="tok_ok", address=ADDRESS, key=str(uuid.uuid4()))["order_id"])
+
+    finished = buy()
+    ada.wait_for_order(finished, is_delivered, what="is delivered", within=90)
+    under_way = buy()
+    assert admin.get(f"/orders/{finished}")["shipping_address"]["name"] == "Ada Lovelace"
+
+    ada.put("/users/me/closure", {"password": OLD})
+
+    for order_id in (finished, under_way):
+        kept = poll(
+            lambda order_id=order_id: admin.get(f"/orders/{order_id}"),  # type: ignore[misc]
+            lambda order: order["shipping_address"] is None,
+            what="the address is erased",
+            within=90,
+        )
+        assert (kept["status"], kept["total"]) == ("delivered", {"amount": 1900, "currency": "GBP"})
+        shipment_id = kept["shipment"]["shipment_id"]
+        poll(
+            lambda shipment_id=shipment_id: admin.get(f"/shipments/{shipment_id}"),  # type: ignore[misc]
+            lambda shipment: shipment["shipping_address"] is None,
+            what="the parcel's address is erased",
+            within=90,
+        )
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

@@ -1,0 +1,108 @@
+"""Every route of every service: who may call it is stated, and no request model lets a client say what it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from mercato.auth import Role
+from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, App, Body, Query, Request
+from tests.routes import Served, all_routes
+
+ROUTES = all_routes()
+
+# Whoever adds a route to one of these lists says that a stranger, or any customer, may call it.
+FOR_STRANGERS = {
+    "GET /api/.well-known/jwks.json",
+    "GET /api/carts/guests/{cart_id}",
+    "DELETE /api/carts/guests/{cart_id}/items/{product_id}",
+    "GET /api/health",
+    "GET /api/products",
+    "GET /api/products/{product_id}",
+    "POST /api/carts/guests",
+    "POST /api/payments/webhooks/sandbox",
+    "POST /api/shipments/quotes",
+    "POST /api/shipments/webhooks/sandbox",
+    "POST /api/users",
+    "POST /api/users/login",
+    "POST /api/users/logout",
+    "POST /api/users/password-reset",
+    "POST /api/users/password-reset/confirm",
+    "POST /api/users/token/refresh",
+    "POST /api/users/verify-email",
+    "PUT /api/carts/guests/{cart_id}/items/{product_id}",
+}
+# What a client must never say of itself or of its things: the server knows it.
+NEVER_ASKED = {"role", "is_admin", "owner", "owner_id", "user_id", "customer_id", "status", "total", "payment_status"}
+# Who reports on a parcel or a payment, signed, says what has become of it.
+SIGNED = {"POST /api/payments/webhooks/sandbox", "POST /api/shipments/webhooks/sandbox"}
+
+
+def by_name(served: Served) -> str:
+    return served.name
+
+
+@pytest.mark.parametrize("served", ROUTES, ids=by_name)
+def test_every_route_states_who_may_call_it(served: Served) -> None:
+    assert served.route.roles, "a route without a role is open to nobody and to a mistake"
+    assert served.route.roles <= set(Role)
+
+
+def test_a_route_that_states_no_role_cannot_even_be_declared() -> None:
+    with pytest.raises(TypeError, match="role"):
+        App("test").get("/api/things")(lambda: None)  # type: ignore[call-arg]
+
+
+def test_the_routes_for_strangers_are_the_ones_meant_to_be() -> None:
+    open_to_all = {served.name for served in ROUTES if PUBLIC in served.route.roles}
+    assert {name for name in open_to_all if "openapi" not in name and "docs" not in name} == FOR_STRANGERS
+
+
+def test_no_route_is_for_a_peer_and_a_stranger_where_it_tells_of_a_person() -> None:
+    """A peer may ask on behalf of anybody; what strangers share with peers is the catalogue."""
+    shared = {served.name for served in ROUTES if {PUBLIC, PEER} <= served.route.roles}
+    assert shared == {"GET /api/products", "GET /api/products/{product_id}"}
+
+
+def test_what_begins_with_ops_is_for_admins_alone() -> None:
+    for served in ROUTES:
+        if served.route.path.startswith("/api/ops"):
+            assert served.route.roles == {ADMIN}, served.name
+
+
+def test_a_customer_s_route_that_names_a_thing_knows_who_asks() -> None:
+    """Ownership cannot be checked by a function that is not told who the caller is. Stock belongs to nobody."""
+    for served in ROUTES:
+        if CUSTOMER in served.route.roles and served.parameters and "inventory" not in served.route.path:
+            names = {kind.__name__ for kind in served.route.parameters.values()}
+            assert names & {"Caller", "Request"}, served.name
+
+
+def models(kind: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from models(field.annotation)
+    for part in get_args(kind):
+        yield from models(part)
+
+
+@pytest.mark.parametrize("served", ROUTES, ids=by_name)
+def test_a_request_holds_no_unknown_field_and_nothing_that_the_server_knows_better(served: Served) -> None:
+    for kind in served.route.parameters.values():
+        for model in models(kind):
+            if issubclass(model, Body | Query):
+                assert model.model_config.get("extra") == "forbid", model
+            if issubclass(model, Body) and served.name not in SIGNED:
+                assert not NEVER_ASKED & set(model.model_fields), model
+
+
+def test_what_reads_its_body_itself_is_known() -> None:
+    """A route with the bare request escapes the test above."""
+    bare = {served.name for served in ROUTES if Request in served.route.parameters.values()}
+    assert bare <= SIGNED | {"POST /api/products/imports", "POST /api/inventory/adjustments"} | {
+        "POST /api/inventory/{product_id}/adjustments"
+    }

@@ -1,0 +1,364 @@
+"""What an attacker with an account and a proxy tries, against the running shop. The routes are walked, not listed."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from infra.local.demo.stage import ADDRESS, Stage
+from infra.local.shop import Session, Shop, poll
+from infra.local.state import State, client
+from mercato.http import CUSTOMER, PEER, PUBLIC
+from tests.routes import Served, all_routes
+
+PASSWORD = "correct horse battery"
+ROUTES = [served for served in all_routes() if served.route.path.startswith("/api/")]
+# A customer's things by id; stock belongs to nobody.
+OWNED = [
+    served
+    for served in ROUTES
+    if CUSTOMER in served.route.roles and served.parameters and not served.route.path.startswith("/api/inventory")
+]
+GUARDED = [served for served in ROUTES if PUBLIC not in served.route.roles]
+NOT_FOR_CUSTOMERS = [served for served in GUARDED if CUSTOMER not in served.route.roles]
+WITH_BODY = [served for served in ROUTES if served.route.method in ("POST", "PUT", "PATCH")]
+# Good bodies, so that a refusal is for whose thing it is and not for what was said of it.
+BODIES: dict[str, dict[str, Any]] = {
+    "PUT /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
+    "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
+}
+SPOOFED = ("X-User-Id", "X-Mercato-User-Id", "X-Principal-Id", "X-Amzn-RequestContext-Authorizer-user_id", "X-Role")
+
+
+def by_name(served: Served) -> str:
+    return served.name
+
+
+def send(
+    shop_state: State, served: Served, ids: dict[str, str], token: str = "", headers: dict[str, str] | None = None
+) -> httpx.Response:
+    sent = {"Idempotency-Key": str(uuid.uuid4())} | (headers or {})
+    if token:
+        sent["Authorization"] = f"Bearer {token}"
+    body = BODIES.get(served.name, {}) if served in WITH_BODY else None
+    url = shop_state.base_url + served.path(ids)
+    return httpx.request(served.route.method, url, json=body, headers=sent, timeout=60)
+
+
+def assert_problem(answer: httpx.Response, *statuses: int) -> None:
+    assert answer.status_code in statuses, f"{answer.status_code} {answer.text}"
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json()["request_id"]
+    assert "Traceback" not in answer.text
+
+
+@pytest.fixture(scope="module")
+def victim(shop: Shop) -> Session:
+    return shop.join(f"{uuid.uuid4()}@example.com", PASSWORD, "Vera Victim")
+
+
+@pytest.fixture(scope="module")
+def attacker(shop: Shop) -> Session:
+    return shop.join(f"{uuid.uuid4()}@example.com", PASSWORD, "Mallory")
+
+
+@pytest.fixture(scope="module")
+def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
+    """One of everything that the victim has."""
+    product = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Safe", pence=100, stock=1)
+    line = {"product_id": product.product_id, "quantity": 1, "unit_price": product.price}
+    placed = victim.place_order([line], token="tok_ok", address=ADDRESS, key=str(uuid.uuid4()))
+    delivered = victim.wait_for_order(
+        placed["order_id"], lambda order: order["status"] == "delivered", what="is delivered", within=90
+    )
+    notification = poll(
+        lambda: victim.get("/notifications")["items"], lambda found: len(found) > 1, what="notifications", within=60
+    )[0]
+    payment_id = payment_of(victim, delivered)
+    return {
+        "order_id": placed["order_id"],
+        "shipment_id": delivered["shipment"]["shipment_id"],
+        "payment_id": payment_id,
+        "notification_id": notification["notification_id"],
+        "cart_id": victim.get("/carts/mine")["cart_id"],
+        "user_id": victim.get("/users/me")["user_id"],
+        "product_id": product.product_id,
+        "import_id": "some-import",
+        "return_id": "some-return",
+        "queue": "orders",
+        "name": "some-circuit",
+    }
+
+
+def payment_of(victim: Session, order: dict[str, Any]) -> str:
+    history = victim.get(f"/orders/{order['order_id']}/history")["facts"]
+    return next(str(fact["data"]["payment_id"]) for fact in history if fact["data"].get("payment_id"))
+
+
+@pytest.mark.parametrize("served", OWNED, ids=by_name)
+def test_another_customer_s_thing_is_not_there(
+    shop_state: State, attacker: Session, ids: dict[str, str], served: Served
+) -> None:
+    assert_problem(send(shop_state, served, ids, attacker._fresh_token()), 404)
+
+
+def test_the_victim_sees_them_all(shop_state: State, victim: Session, ids: dict[str, str]) -> None:
+    """So that a 404 above is about whose they are."""
+    seen = [served for served in OWNED if served.route.method == "GET"]
+    assert len(seen) >= 4
+    for served in seen:
+        assert send(shop_state, served, ids, victim._fresh_token()).status_code == 200, served.name
+
+
+@pytest.mark.parametrize("served", GUARDED, ids=by_name)
+def test_without_a_token_no_header_opens_it(
+    shop_state: State, victim: Session, ids: dict[str, str], served: Served
+) -> None:
+    spoofed = {name: "admin" if name == "X-Role" else ids["user_id"] for name in SPOOFED}
+
+    assert_problem(send(shop_state, served, ids, headers=spoofed), 401)
+
+
+@pytest.mark.parametrize("served", NOT_FOR_CUSTOMERS, ids=by_name)
+def test_a_customer_s_token_does_not_open_what_is_for_admins_and_peers(
+    shop_state: State, attacker: Session, ids: dict[str, str], served: Served
+) -> None:
+    answer = send(shop_state, served, ids, attacker._fresh_token(), {"X-Role": "admin", "X-User-Id": ids["user_id"]})
+
+    assert_problem(answer, 403)
+
+
+def test_an_admin_s_token_does_not_open_what_is_for_peers(shop_state: State, admin: Session) -> None:
+    """A peer comes through the function URL with a signature, and the gateway never makes one."""
+    for served in ROUTES:
+        if served.route.roles == {PEER}:
+            assert_problem(send(shop_state, served, {}, admin._fresh_token()), 403)
+
+
+@pytest.mark.parametrize("path", ["/orders", "/notifications", "/carts/mine", "/users/me", "/dashboard"])
+def test_no_header_makes_me_somebody_else(shop_state: State, attacker: Session, ids: dict[str, str], path: str) -> None:
+    token = {"Authorization": f"Bearer {attacker._fresh_token()}"}
+    spoofed = dict.fromkeys(SPOOFED, ids["user_id"])
+
+    mine = httpx.get(f"{shop_state.base_url}/api{path}", headers=token, timeout=60)
+    spoof = httpx.get(f"{shop_state.base_url}/api{path}", headers=token | spoofed, timeout=60)
+
+    assert mine.status_code == spoof.status_code == 200
+    assert ids["user_id"] not in spoof.text
+    assert ids["order_id"] not in spoof.text
+    assert mine.json() == spoof.json()
+
+
+@pytest.mark.parametrize("field", ["role", "user_id", "email_verified", "version"])
+def test_nobody_makes_himself_more_than_he_is(shop_state: State, attacker: Session, field: str) -> None:
+    headers = {"Authorization": f"Bearer {attacker._fresh_token()}"}
+    value: Any = True if field == "email_verified" else "admin"
+
+    answer = httpx.patch(
+        f"{shop_state.base_url}/api/users/me", json={"name": "M", field: value}, headers=headers, timeout=60
+    )
+
+    assert_problem(answer, 422)
+    assert attacker.get("/users/me")["role"] == "customer"
+
+
+def part(value: Any) -> str:
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def forgeries(shop_state: State, good: str) -> Iterator[tuple[str, str]]:
+    """Each kind by name. The operator lends the key that signs, for the tokens that only the shop could have made."""
+    header, payload, signature = good.split(".")
+    claims: dict[str, Any] = jwt.decode(good, options={"verify_signature": False})
+    jwks = httpx.get(f"{shop_state.base_url}/api/.well-known/jwks.json", timeout=60).json()
+    key_id = jwt.get_unverified_header(good)["kid"]
+    public = next(key for key in jwks["keys"] if key["kid"] == key_id)
+    admin = claims | {"role": "admin"}
+
+    for algorithm in ("none", "None", "NONE"):
+        for end in ("", signature):
+            yield (
+                f"alg {algorithm}, signature {end[:4]!r}",
+                f"{part({'alg': algorithm, 'kid': key_id})}.{part(admin)}.{end}",
+            )
+    hs = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': key_id})}.{part(admin)}"
+    pem = jwt.PyJWK(public).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for name, secret in (("JWK", json.dumps(public).encode()), ("PEM", pem), ("nothing", b"")):
+        yield f"algorithm confusion by {name}", f"{hs}.{part(hmac.digest(secret, hs.encode(), 'sha256'))}"
+
+    thief = ec.generate_private_key(ec.SECP256R1())
+    yield "a foreign key under our key's name", jwt.encode(admin, thief, "ES256", headers={"kid": key_id})
+    own: Any = jwt.algorithms.ECAlgorithm.to_jwk(thief.public_key(), as_dict=True)
+    yield "a key brought along", jwt.encode(admin, thief, "ES256", headers={"kid": key_id, "jwk": own})
+    evil = {"kid": "mine", "jku": "https://evil.example/jwks.json", "x5u": "https://evil.example/x5u"}
+    yield "a key from elsewhere", jwt.encode(admin, thief, "ES256", headers=evil)
+    for kid in ("../../../../dev/null", "' UNION SELECT 'x", "", "x" * 3000, key_id + "\u0000"):
+        yield f"kid {kid[:12]!r}", jwt.encode(admin, thief, "ES256", headers={"kid": kid})
+
+    yield "a stripped signature", f"{header}.{payload}."
+    yield "no signature", f"{header}.{payload}"
+    yield "a doubled signature", f"{good}.{signature}"
+    yield "a signature twice as long", good + signature
+    yield "another's payload", f"{header}.{part(admin)}.{signature}"
+    yield "padding", f"{header}.{payload}.{signature}=="
+    yield "padding in the payload", f"{header}.{payload}=.{signature}"
+    yield "spare bits of the signature", f"{header}.{payload}.{_spare_bits(signature)}"
+    yield "a signature of zeros", f"{header}.{payload}.{part(bytes(64))}"
+
+    now = int(time.time())
+    ours = _our_key(shop_state)
+    claims_changed: dict[str, dict[str, Any]] = {
+        "expired": {"exp": now - 60},
+        "not yet valid": {"nbf": now + 600},
+        "issued tomorrow": {"iat": now + 86400},
+        "wrong audience": {"aud": "another-api"},
+        "several audiences": {"aud": [claims["aud"], "another-api"]},
+        "wrong issuer": {"iss": "https://evil.example"},
+        "a role that there is not": {"role": "peer"},
+        "no subject": {"sub": ""},
+    }
+    for name, changes in claims_changed.items():
+        yield name, jwt.encode(claims | changes, ours.key, "ES256", headers={"kid": ours.key_id})
+    for claim in ("exp", "nbf", "iss", "aud", "sub", "role", "jti"):
+        lacking = {found: value for found, value in claims.items() if found != claim}
+        yield f"without {claim}", jwt.encode(lacking, ours.key, "ES256", headers={"kid": ours.key_id})
+
+
+def _our_key(shop_state: State) -> jwt.PyJWK:
+    secrets = client(shop_state, "secretsmanager")
+    name = next(one["Name"] for one in secrets.list_secrets()["SecretList"] if "SigningKeys" in one["Name"])
+    return jwt.PyJWK(json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])["current"], "ES256")
+
+
+def _spare_bits(signature: str) -> str:
+    """64 bytes leave four bits of the last letter unused: other letters mean the same bytes."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return signature[:-1] + alphabet[alphabet.index(signature[-1]) ^ 1]
+
+
+def test_no_forged_token_opens_anything(shop_state: State, attacker: Session) -> None:
+    good = attacker._fresh_token()
+    with httpx.Client(base_url=f"{shop_state.base_url}/api", timeout=60) as api:
+        assert api.get("/users/me", headers={"Authorization": f"Bearer {good}"}).status_code == 200
+        forged = dict(forgeries(shop_state, good))
+        accepted = {
+            name: answer.status_code
+            for name, token in forged.items()
+            if (answer := api.get("/users/me", headers={"Authorization": f"Bearer {token}"})).status_code != 401
+        }
+
+    assert accepted == {}
+    assert len(forged) > 35
+
+
+def test_a_stolen_refresh_token_ends_the_session_that_it_was_stolen_from(shop: Shop) -> None:
+    email = f"{uuid.uuid4()}@example.com"
+    shop.register(email, PASSWORD, "Robbed")
+    first = shop.call("POST", "/users/login", {"email": email, "password": PASSWORD})
+    second = shop.call("POST", "/users/token/refresh", {"refresh_token": first["refresh_token"]})
+    third = shop.call("POST", "/users/token/refresh", {"refresh_token": second["refresh_token"]})
+
+    statuses = [
+        httpx.post(
+            f"{shop.base_url}/api/users/token/refresh", json={"refresh_token": token["refresh_token"]}, timeout=60
+        ).status_code
+        for token in (first, third, second)
+    ]
+
+    assert statuses == [401, 401, 401], "the replay is refused, and so is everything of its family from then on"
+
+
+class Elsewhere:
+    """Requests from other networks, as API Gateway's edge would tell of them: past the front, to the cloud itself."""
+
+    def __init__(self, shop_state: State) -> None:
+        api = f"{shop_state.endpoint}/_aws/execute-api/{shop_state.outputs['ApiId']}/local/api"
+        self._http = httpx.Client(base_url=api, timeout=60)
+
+    def post(self, path: str, body: Any, address: str) -> httpx.Response:
+        content = {"content": body} if isinstance(body, str) else {"json": body}
+        answer = self._http.post(path, headers={"X-Forwarded-For": address}, **content)
+        for _ in range(50):
+            # All sandboxes are busy: the cloud's word, not the shop's.
+            if answer.status_code != 429 or "urn:mercato" in answer.text:
+                break
+            answer = self._http.post(path, headers={"X-Forwarded-For": address}, **content)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def elsewhere(shop_state: State) -> Elsewhere:
+    return Elsewhere(shop_state)
+
+
+def told(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+    return answer.status_code, answer.json() | {"request_id": ""}
+
+
+def test_no_answer_tells_whether_there_is_an_account(victim: Session, elsewhere: Elsewhere) -> None:
+    known, unknown = victim.email, f"{uuid.uuid4()}@example.com"
+    questions: list[tuple[str, dict[str, str]]] = [
+        ("/users/login", {"password": "not this one at all"}),
+        ("/users/password-reset", {}),
+        ("/users", {"password": "an umbrella for ducks", "name": "Mallory"}),
+    ]
+    for number, (path, body) in enumerate(questions):
+        about_known = elsewhere.post(path, body | {"email": known}, f"192.0.2.{number}")
+        about_unknown = elsewhere.post(path, body | {"email": unknown}, f"192.0.2.{100 + number}")
+        assert told(about_known) == told(about_unknown), path
+        assert set(about_known.headers) == set(about_unknown.headers), path
+
+
+def test_a_thousand_attempts_open_nothing_and_do_not_keep_the_owner_out(
+    shop: Shop, victim: Session, elsewhere: Elsewhere
+) -> None:
+    """From a thousand networks, so that the limit per address does not help; the owner's own is not among them."""
+
+    def guess(number: int) -> int:
+        body = {"email": victim.email, "password": f"a guess, number {number}"}
+        return elsewhere.post("/users/login", body, f"203.0.{number // 250}.{number % 250}").status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(guess, range(1000)))
+
+    assert set(statuses) == {401, 429}
+    assert statuses.count(401) <= 20, "so many passwords were looked at"
+    assert shop.login(victim.email, PASSWORD).get("/users/me")["email"] == victim.email
+
+
+@pytest.mark.parametrize("served", WITH_BODY, ids=by_name)
+def test_a_body_that_is_too_large_or_too_deep_is_refused_whoever_sends_it(
+    shop_state: State, admin: Session, elsewhere: Elsewhere, ids: dict[str, str], served: Served
+) -> None:
+    headers = {
+        "Idempotency-Key": "k",
+        "Authorization": f"Bearer {admin._fresh_token()}",
+        "X-Forwarded-For": "192.0.2.9",
+    }
+    api = f"{shop_state.endpoint}/_aws/execute-api/{shop_state.outputs['ApiId']}/local"
+
+    def post(body: str) -> httpx.Response:
+        return httpx.request(served.route.method, api + served.path(ids), content=body, headers=headers, timeout=60)
+
+    assert_problem(post(json.dumps({"x": "x" * 300_000})), 413)
+    deep = post('{"x":' + "[" * 100_000 + "]" * 100_000 + "}")
+    if PEER in served.route.roles:
+        assert_problem(deep, 403)
+    elif served.body is not None:
+        assert_problem(deep, 400)
+    else:
+        # It reads no JSON: there is no body, a signature comes first, or it takes CSV.
+        assert deep.status_code < 500, deep.text
