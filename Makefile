@@ -1,6 +1,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
+CHECKOV := .mercato/checkov
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
@@ -24,12 +25,19 @@ replay: setup ## Place real orders: make replay FILE=<csv> LIMIT=<n> CONCURRENCY
 trace: setup ## Tell the whole story of a request: make trace ID=<request id>
 	@mercato trace $(or $(ID),$(error ID=<request id> is missing: the X-Request-Id of an answer))
 
-lint: setup ## Style, types, architecture, templates
+# It pins half of what we use to older versions, so it has an environment of its own.
+$(CHECKOV)/.ready: infra/checkov.lock $(VENV)/.ready
+	@.mercato/uv/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(CHECKOV)
+	@.mercato/uv/bin/uv pip sync --quiet --require-hashes --python $(CHECKOV)/bin/python infra/checkov.lock
+	@touch $@
+
+lint: setup $(CHECKOV)/.ready ## Style, types, architecture, templates
 	ruff check . && ruff format --check .
 	mypy functions layers infra tests
 	lint-imports --no-cache
 	sam validate --lint --template template.yaml --region us-east-1
 	cfn-lint infra/*.yaml
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml
 
 test: lint ## Everything that must hold, the local cloud included
 	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 -q
@@ -39,11 +47,15 @@ chaos: setup ## The whole proof: every fault in every step, interleavings, the r
 	pytest tests/chaos -m "not e2e" -n 2 -q
 	pytest tests/chaos -m e2e -q -s
 
+iam-report: setup ## Permissions that the end-to-end tests did not use, by function; each must be explained
+	pytest tests/e2e -q -s
+
 bench: setup ## What it costs, in time: tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
+	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 infra/checkov.in -o infra/checkov.lock
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	sam build
@@ -53,4 +65,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay trace lint test chaos lock deploy clean bench
+.PHONY: help setup up demo replay trace lint test iam-report chaos lock deploy clean bench
