@@ -15,6 +15,7 @@ from infra.local import state
 from infra.local.shop import Session, Shop
 from infra.local.state import State
 from infra.local.up import LocalShop
+from tests.e2e.canaries import Canaries, collected
 
 
 def free_port() -> int:
@@ -24,12 +25,33 @@ def free_port() -> int:
         return port
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back at the whole run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
+def front_log() -> list[str]:
+    """What `mercato up` would print of each request."""
+    return []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def canaries() -> Iterator[Canaries]:
+    """Every password and token that any test uses."""
+    found = Canaries()
+    with collected(found):
+        yield found
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, front_log: list[str]) -> Iterator[LocalShop]:
     """Its state goes to a file of its own, so that a shop which runs beside the tests keeps its."""
     path = tmp_path_factory.mktemp("shop") / "state.json"
     os.environ["MERCATO_STATE"] = str(path)
-    shop = LocalShop(Console(stderr=True), free_port(), free_port())
+    shop = LocalShop(
+        Console(stderr=True), free_port(), free_port(), on_request=lambda served: front_log.append(repr(served))
+    )
     try:
         shop.start()
         yield shop

@@ -1,0 +1,93 @@
+"""What must be in no log: planted by the tests themselves, and collected from everything that they do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.shop import Session, Shop
+from infra.local.state import State, client
+
+_LINK = re.compile(r"#token=(\S+)")
+
+
+@dataclass
+class Canaries:
+    """By the text that must not be found: what it is."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def plant(self, what: str, text: str) -> str:
+        if len(text) >= 8:  # less is found by chance
+            self.texts[text] = what
+        return text
+
+    def take_tokens(self, tokens: dict[str, Any]) -> None:
+        """Of an access token the signature: without it, it opens nothing. Of a refresh token its secret half."""
+        self.plant("access token", str(tokens["access_token"]).rpartition(".")[2])
+        self.plant("refresh token", str(tokens["refresh_token"]).rpartition(".")[2])
+
+    def found_in(self, log: str) -> set[str]:
+        return {what for text, what in self.texts.items() if text in log}
+
+
+@contextmanager
+def collected(canaries: Canaries) -> Iterator[None]:
+    """Every password and every token of every session while it is open."""
+    take, log_in, register = Session._take, Shop.login, Shop.register
+
+    def taken(session: Session, tokens: dict[str, Any]) -> None:
+        canaries.take_tokens(tokens)
+        take(session, tokens)
+
+    def logged_in(shop: Shop, email: str, password: str) -> Session:
+        canaries.plant("password", password)
+        return log_in(shop, email, password)
+
+    def registered(shop: Shop, email: str, password: str, name: str) -> None:
+        canaries.plant("password", password)
+        register(shop, email, password, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "_take", taken)
+        patch.setattr(Shop, "login", logged_in)
+        patch.setattr(Shop, "register", registered)
+        yield
+
+
+def secrets_of(shop_state: State) -> Iterator[tuple[str, str]]:
+    """Every private key and every other secret that the shop keeps."""
+    manager = client(shop_state, "secretsmanager")
+    for secret in manager.list_secrets()["SecretList"]:
+        text = manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        if "SigningKeys" not in secret["Name"]:
+            yield secret["Name"], text
+            continue
+        keys = json.loads(text)
+        for place in ("next", "current", "previous"):
+            if keys[place]:
+                yield f"private key, {place}", keys[place]["d"]
+
+
+def mailed_tokens(shop_state: State) -> list[str]:
+    """The links' tokens of every mail of this run: of each the secret half."""
+    found = httpx.get(f"{shop_state.endpoint}/_ministack/ses/messages", timeout=60).json()["messages"]
+    bodies = [mail["BodyText"] for mails in found.values() for mail in mails]
+    return [match[1].rpartition(".")[2] for body in bodies for match in _LINK.finditer(body)]
+
+
+def logs_of(shop_state: State) -> Iterator[tuple[str, str]]:
+    """Each log group of the local cloud with all that is in it."""
+    logs = client(shop_state, "logs")
+    for page in logs.get_paginator("describe_log_groups").paginate():
+        for group in page["logGroups"]:
+            name = group["logGroupName"]
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+            yield name, "\n".join(event["message"] for found in pages for event in found["events"])
