@@ -94,9 +94,10 @@ class UserStore:
     def announce_repetition(self, email: str, user_id: str, now: datetime) -> None:
         """Somebody registered again with this address; as heavy a write as `add`."""
         event = RegistrationRepeated(user_id=user_id)
-        still = check(_login(email), "LOGIN", "user_id = :user", values={":user": user_id})
+        theirs = check(_login(email), "LOGIN", "user_id = :user", values={":user": user_id})
+        is_open = check(f"USER#{user_id}", "USER", "attribute_exists(pk) AND attribute_not_exists(closed_at)")
         with contextlib.suppress(ConditionFailed):  # closed a moment ago: there is nobody to tell
-            self._table.transact([still, _announce(event, new_id(now), 1, now)])
+            self._table.transact([theirs, is_open, _announce(event, new_id(now), 1, now)])
 
     def announce(self, event: EventModel, subject: str, now: datetime) -> None:
         """An event that changes nothing here: its subject is its own."""
