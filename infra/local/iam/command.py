@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import yaml
@@ -13,9 +14,8 @@ from rich.table import Table
 from infra.local import state
 from infra.local.iam.grants import Deployed
 from infra.local.iam.report import Explanation, Report, compare
-from infra.local.paths import ROOT
 
-EXPLANATIONS = ROOT / "infra" / "iam-unused.yaml"
+EXPLANATIONS = Path(__file__).with_name("unused.yaml")
 
 
 @click.command()
@@ -23,8 +23,9 @@ EXPLANATIONS = ROOT / "infra" / "iam-unused.yaml"
 def iam(everything: bool) -> None:
     """Permissions that are granted and were not used, by function.
 
-    Each is to be taken away from template.yaml, or explained in infra/iam-unused.yaml. What is used is what the running
-    shop has used, so run the tests or the demo before: `make iam-report` does. Exits with 1 where one is unexplained.
+    Each is to be taken away from template.yaml, or explained in infra/local/iam/unused.yaml. What is used is what the
+    running shop has used, so run the tests or the demo before: `make iam-report` does. Exits with 1 where one is
+    unexplained.
     """
     deployed = Deployed(state.load())
     report = compare(deployed.granted(), deployed.used(), explanations())
