@@ -140,7 +140,8 @@ class Shop:
             if answer.is_success:
                 return _json(answer) if answer.content else None
             refused = Refused(name, answer.status_code, _problem(answer))
-            if last or answer.status_code not in _TRY_AGAIN:
+            # The first attempt may still be under way; its answer is there a moment later.
+            if last or (answer.status_code not in _TRY_AGAIN and refused.slug != "request-in-flight"):
                 raise refused
             self._pause(attempt, answer.headers.get("Retry-After"))
         raise AssertionError("unreachable")

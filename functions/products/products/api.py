@@ -7,9 +7,25 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.health import table_and_queue
-from mercato.http import ADMIN, PEER, PUBLIC, App, Body, Created, Cursor, NoContent, Query, RawBody, Response, View
+from mercato.http import (
+    ADMIN,
+    PEER,
+    PUBLIC,
+    App,
+    Body,
+    Created,
+    Cursor,
+    IdempotencyKey,
+    NoContent,
+    Query,
+    RawBody,
+    Response,
+    View,
+)
+from mercato.idempotency import Keyed, answer_once
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
 from products import usecases
@@ -180,10 +196,14 @@ def show_product(product_id: str) -> ProductView:
 
 
 @app.post("/api/products", role=ADMIN)
-def add_product(new: NewProduct) -> Response[ProductView]:
-    now = utc_now()
-    product = usecases.add_product(new, settings().currency, products(), new_id(now), now)
-    return Created(ProductView.of(product), f"/api/products/{product.product_id}")
+def add_product(new: NewProduct, caller: Caller, key: IdempotencyKey) -> Response[ProductView]:
+    now, asked = utc_now(), Keyed.read("POST /api/products", caller, key, new)
+
+    def add() -> Response[ProductView]:
+        product = usecases.add_product(new, settings().currency, products(), asked.id, now)
+        return Created(ProductView.of(product), f"/api/products/{product.product_id}")
+
+    return answer_once(asked, table(), now, add)
 
 
 @app.patch("/api/products/{product_id}", role=ADMIN)
@@ -209,10 +229,15 @@ def look_up(asked: Lookup) -> Summaries:
 
 
 @app.post("/api/products/imports", role=ADMIN)
-def import_products(file: CsvFile) -> Response[ReportView]:
-    now = utc_now()
-    report = usecases.import_products(file, settings().currency, products(), new_id(now), lambda: new_id(now), now)
-    return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
+def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Response[ReportView]:
+    """Run again after a death, it finds what is written unchanged, and its report replaces none."""
+    now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
+
+    def load() -> Response[ReportView]:
+        report = usecases.import_products(file, settings().currency, products(), new_id(now), lambda: new_id(now), now)
+        return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
+
+    return answer_once(asked, table(), now, load)
 
 
 @app.get("/api/products/imports/{import_id}", role=ADMIN)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mercato.errors import NotFound
 from products import domain, importing
-from products.domain import Changed, Draft, Product, StaleVersion
+from products.domain import Changed, Draft, Product, SkuTaken, StaleVersion
 from products.importing import Refusal
 
 
@@ -50,8 +50,15 @@ class Report:
 
 
 def add_product(draft: Draft, currency: str, store: Store, product_id: str, now: datetime) -> Product:
+    """`product_id` follows from the request, so that what a request made that died is found, and not refused."""
     product = domain.create(draft, currency, product_id, now)
-    store.save(Changed(None, product), now)
+    try:
+        store.save(Changed(None, product), now)
+    except SkuTaken:
+        made = store.get_by_skus([product.sku]).get(product.sku)
+        if made is None or made.product_id != product_id:
+            raise
+        return made
     return product
 
 

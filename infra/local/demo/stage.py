@@ -61,6 +61,7 @@ class Stage:
                 "category": "demo",
                 "price": {"amount": pence, "currency": "GBP"},
             },
+            key=self.new_key(),
         )
         path = f"/inventory/{made['product_id']}/adjustments"
         adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)

@@ -93,8 +93,10 @@ def update(
     return Write("Update", key | _conditional(condition, names, values))
 
 
-def delete(pk: str, sk: str, condition: str | None = None, *, values: Mapping[str, Any] = {}) -> Write:
-    return Write("Delete", {"Key": to_item({"pk": pk, "sk": sk})} | _conditional(condition, {}, values))
+def delete(
+    pk: str, sk: str, condition: str | None = None, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}
+) -> Write:
+    return Write("Delete", {"Key": to_item({"pk": pk, "sk": sk})} | _conditional(condition, names, values))
 
 
 def check(pk: str, sk: str, condition: str, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}) -> Write:

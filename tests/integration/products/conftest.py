@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,14 +27,16 @@ class ProductsService:
         *,
         role: str | None = "admin",
         query: dict[str, str] | None = None,
+        key: str | None = "",
     ) -> tuple[int, Any]:
-        """Through the gateway, as a user with this role; None is the public."""
+        """Through the gateway, as a user with this role; None is the public. Each request has a key of its own."""
+        key = str(uuid.uuid4()) if key == "" else key
         authorizer = {"user_id": "user-1", "role": role} if role else {}
         return self._answer(
             {
                 "httpMethod": method,
                 "path": f"/api/products{path}",
-                "headers": {"X-Request-Id": "request-12345"},
+                "headers": {"X-Request-Id": "request-12345"} | ({"Idempotency-Key": key} if key else {}),
                 "queryStringParameters": query,
                 "body": body if isinstance(body, str) or body is None else json.dumps(body),
                 "requestContext": {"authorizer": authorizer, "identity": {"sourceIp": "192.0.2.1"}},
