@@ -8,12 +8,13 @@ from pydantic import AfterValidator, Field
 
 from inventory import spreading, usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
-from inventory.settings import store
+from inventory.settings import store, table
 from inventory.spreading import MAX_SHARDS
 from mercato import clock
 from mercato.auth import Caller
 from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
+from mercato.idempotency import Keyed, answer_once
 from mercato.ids import derived_id, fingerprint
 from mercato.text import LINE
 
@@ -93,15 +94,25 @@ def show_stock(product_id: str) -> StockView:
 def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> Response[AdjustedManyView]:
     """Up to forty products, all or none. A retry with the same key gets the first answer."""
     parts = tuple(Adjustment(part.product_id, part.delta, part.reason) for part in body.adjustments)
-    results = usecases.adjust(_request(parts, caller, key), store())
-    return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
+    asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
+
+    def adjust() -> Response[AdjustedManyView]:
+        results = usecases.adjust(_request(parts, caller, key), store())
+        return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
+
+    return answer_once(asked, table(), clock.utc_now(), adjust)
 
 
 @app.post("/api/inventory/{product_id}/adjustments", role=ADMIN)
 def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: IdempotencyKey) -> Response[AdjustedView]:
     part = Adjustment(product_id, body.delta, body.reason)
-    (result,) = usecases.adjust(_request((part,), caller, key), store())
-    return Created(_view(result), f"/api/inventory/{product_id}")
+    asked = Keyed.read("POST /api/inventory/{product_id}/adjustments", caller, key, body, product_id)
+
+    def adjust() -> Response[AdjustedView]:
+        (result,) = usecases.adjust(_request((part,), caller, key), store())
+        return Created(_view(result), f"/api/inventory/{product_id}")
+
+    return answer_once(asked, table(), clock.utc_now(), adjust)
 
 
 @app.put("/api/inventory/{product_id}/shards", role=ADMIN)

@@ -24,11 +24,12 @@ from mercato.http import (
     View,
     read_body,
 )
+from mercato.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import LINE
 from payments import refunds, usecases
 from payments.domain import Payment, Refund
-from payments.settings import provider, store, webhook_secret
+from payments.settings import provider, store, table, webhook_secret
 
 
 class RefundAmount(Body):
@@ -118,11 +119,16 @@ def show_payment(payment_id: str, caller: Caller) -> PaymentView:
 
 
 @app.post("/api/payments/{payment_id}/refunds", role=ADMIN)
-def refund_payment(payment_id: str, body: RefundRequest, key: IdempotencyKey) -> Response[RefundView]:
+def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: IdempotencyKey) -> Response[RefundView]:
     """Some or all of what was captured. A retry with the same key is the same refund."""
     amount = Money(amount=body.amount.amount, currency=body.amount.currency)
-    made = refunds.refund(payment_id, key, amount, body.reason, store(), provider(), clock.utc_now())
-    return Created(RefundView.of(made), f"/api/payments/{payment_id}")
+    now, asked = clock.utc_now(), Keyed.read("POST /api/payments/{payment_id}/refunds", caller, key, body, payment_id)
+
+    def give_back() -> Response[RefundView]:
+        made = refunds.refund(payment_id, asked.id, amount, body.reason, store(), provider(), now)
+        return Created(RefundView.of(made), f"/api/payments/{payment_id}")
+
+    return answer_once(asked, table(), now, give_back)
 
 
 @app.post("/api/payments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed

@@ -34,8 +34,13 @@ class WebhookSettings:
 
 
 @functools.cache
+def table() -> Table:
+    return Table(config.load(Settings).table_name)
+
+
+@functools.cache
 def store() -> PaymentStore:
-    return PaymentStore(Table(config.load(Settings).table_name))
+    return PaymentStore(table())
 
 
 @functools.cache

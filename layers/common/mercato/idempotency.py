@@ -1,7 +1,7 @@
-"""The first answer again, to an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), for writes that are retried.
+"""The first answer again, to an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header).
 
-Where the key makes the thing's id and one transaction makes the thing (orders, refunds, adjustments, returns), nothing
-more is needed. Any other write goes through `answer_once`: a record in the service's own table, `pk=IDEMPOTENCY#<id>`,
+Where the key makes the thing's id and one transaction makes the thing (orders, cancellations, returns), nothing more is
+needed. Any other write goes through `answer_once`: a record in the service's own table, `pk=IDEMPOTENCY#<id>`,
 holds a lease while the request is under way, and then the answer. A process that dies leaves a lease that ends by
 itself; whoever comes then runs the write again, which therefore must make its ids from `Keyed.id`.
 """
@@ -22,7 +22,7 @@ from mercato import dynamo
 from mercato.auth import Caller
 from mercato.clock import epoch
 from mercato.dynamo import ConditionFailed, Table
-from mercato.errors import Conflict, IdempotencyKeyReused
+from mercato.errors import Conflict, IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint, new_id
 from mercato.items import Item
 from mercato.response import Response, replayed
@@ -55,18 +55,17 @@ def answer_once[T](asked: Keyed, table: Table, now: datetime, write: Callable[[]
 
     Raises IdempotencyKeyReused for another request with the same key, RequestInFlight while the first is under way.
     """
-    token = new_id(now)
-    earlier = _claim(asked, table, token, now)
-    if earlier is not None:
-        return earlier
-    answer: Response[T] | None = None
+    token, is_over = new_id(now), False
     try:
-        answer = write()
-    finally:
+        answer = _claim(asked, table, token, now)
         if answer is None:
+            answer = write()
+            _keep(asked, table, token, answer, now)
+        is_over = True
+        return answer
+    finally:
+        if not is_over:  # also where our own claim's answer was lost: a retry need not wait for the lease
             _let_go(asked, table, token)
-    _keep(asked, table, token, answer, now)
-    return answer
 
 
 def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[Any] | None:
@@ -107,8 +106,14 @@ def _keep[T](asked: Keyed, table: Table, token: str, answer: Response[T], now: d
 
 
 def _let_go(asked: Keyed, table: Table, token: str) -> None:
-    with suppress(ConditionFailed):
-        table.write(dynamo.delete(*_key(asked), "#token = :token", names={"#token": "token"}, values={":token": token}))
+    ours = dynamo.delete(
+        *_key(asked),
+        "#token = :token AND #state = :in_flight",
+        names={"#token": "token", "#state": "state"},
+        values={":token": token, ":in_flight": _IN_FLIGHT},
+    )
+    with suppress(ConditionFailed, TransientError):
+        table.write(ours)
 
 
 def _answer_of(record: Item) -> Response[Any]:

@@ -161,22 +161,26 @@ def test_a_claim_whose_answer_was_lost_is_ours(desk: Desk, monkeypatch: pytest.M
     assert len(desk.written) == 1
 
 
-def test_an_answer_that_cannot_be_kept_now_is_made_again_after_the_lease(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_write_of_the_record_that_fails_keeps_nobody_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, after_effect: bool
 ) -> None:
     write, count = Table.write, 0
 
-    def fail_the_second(self: Table, one: Write, **options: Any) -> Any:
+    def fail_once(self: Table, one: Write, **options: Any) -> Any:
         nonlocal count
         count += 1
-        if count == 2:
+        if count == at and not after_effect:
             raise TransientError("busy")
-        return write(self, one, **options)
+        answer = write(self, one, **options)
+        if count == at:
+            raise TransientError("the answer was lost")
+        return answer
 
-    monkeypatch.setattr(Table, "write", fail_the_second)
+    monkeypatch.setattr(Table, "write", fail_once)
     with pytest.raises(TransientError):
         desk.ask()
-    desk.now += LEASE
     assert desk.ask().status == 201
     assert len(set(desk.written)) == 1
 

@@ -116,7 +116,7 @@ def till(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
     shared.reset()
-    caches = (settings.store, settings.provider, settings.webhook_secret)
+    caches = (settings.table, settings.store, settings.provider, settings.webhook_secret)
     for cached in caches:
         cached.cache_clear()
     yield Till(table, Sandbox(table))

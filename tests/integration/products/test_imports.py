@@ -9,6 +9,8 @@ from products import shop
 
 HEADER = "sku,name,price,currency,description,category"
 
+OF_REQUESTS = ("IMPORT#", "IDEMPOTENCY#")
+
 
 def post(service: Any, *lines: str, header: str = HEADER) -> Any:
     status, report = service.call("POST", "/imports", "\n".join((header, *lines)))
@@ -74,14 +76,12 @@ def test_the_report_can_be_read_later(service: Any) -> None:
 def test_the_same_import_again_changes_nothing(service: Any) -> None:
     lines = ("A1,One,2.5,GBP,First,Garden", "A2,Two,3,GBP,,")
     post(service, *lines)
-    before = {str(item) for item in service.items() if not item["pk"]["S"].startswith(("IMPORT#", "IDEMPOTENCY#"))}
+    before = {str(item) for item in service.items() if not item["pk"]["S"].startswith(OF_REQUESTS)}
 
     report = post(service, *lines)
 
     assert counts(report) == (0, 0, 2, 0)
-    assert {
-        str(item) for item in service.items() if not item["pk"]["S"].startswith(("IMPORT#", "IDEMPOTENCY#"))
-    } == before
+    assert {str(item) for item in service.items() if not item["pk"]["S"].startswith(OF_REQUESTS)} == before
 
 
 def test_known_skus_are_updated_where_they_differ(service: Any) -> None:
