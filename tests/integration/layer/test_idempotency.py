@@ -62,7 +62,7 @@ def test_the_first_answer_comes_again_and_says_so(desk: Desk) -> None:
     desk.now += timedelta(hours=1)
     again = desk.ask()
     assert (again.status, again.headers) == (201, {"Location": "/x/1", "Idempotent-Replayed": "true"})
-    assert json.loads(again.body) == {"name": "lamp"}
+    assert json.loads(str(again.body)) == {"name": "lamp"}
     assert len(desk.written) == 1
 
 

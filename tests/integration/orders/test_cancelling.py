@@ -123,8 +123,10 @@ def test_the_wish_starts_the_undoing_once_without_the_payment_token(
     (content,) = machine.started.values()
     assert list(machine.started) == [f"{order_id}.cancellation"]
     assert content.pop("traceparent").startswith("00-")
+    assert content.pop("causation_id")
     assert content == about | {
         "correlation_id": "req-12345678",
+        "tracestate": "",
         "failed_step": "Cancellation",
         "error": {"Error": "CancelledByCustomer", "Cause": ""},
     }
