@@ -5,6 +5,7 @@ The buyers are threads; each operation on a table is atomic, as DynamoDB's are, 
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import time
@@ -12,13 +13,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from inventory import saga as inventory_saga
+from inventory import spreading
 from inventory import usecases as inventory_usecases
-from inventory.domain import Adjustment, Adjustments
+from inventory.domain import Adjustment, Adjustments, Level, level_of
 from mercato.clock import utc_now
 from mercato.errors import DomainError, TransientError
 from mercato.ids import derived_id
@@ -31,6 +34,8 @@ from tests.chaos.shop import CUSTOMER, Mall, Shop
 
 PRICE = Money(amount=500, currency="GBP")
 BUYERS_AT_ONCE = 16
+LOW_AT = 1  # as the shop of tests/chaos/shop.py has it
+_LEVELS = ("inventory.low_stock", "inventory.restocked")
 TRIES = 12  # of a step that says to try again; the saga has its own, with waits between them
 
 
@@ -95,10 +100,14 @@ def stock_up(shop: Shop, products: list[str], units: int) -> None:
         inventory_usecases.adjust(Adjustments(f"rush-{number}", "print", "boss", parts, utc_now()), shop.stock)
 
 
-def rush(mall: Mall, buyers: int, products: list[str], units: int) -> tuple[Counter[str], list[float]]:
-    """What the buyers heard, and how long each took; the books are checked on the way."""
+def rush(
+    mall: Mall, buyers: int, products: list[str], units: int, *, shards: int = 1
+) -> tuple[Counter[str], list[float]]:
+    """What the buyers heard, and how long each took; the books are checked on the way. `shards` of each product."""
     shop = mall.open()
     stock_up(shop, products, units)
+    for product in products:
+        spreading.set_shards(product, shards, "boss", utc_now(), shop.stock)
     crowd = [Buyer(shop, products) for _ in range(buyers)]
     with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
         heard = Counter(pool.map(Buyer.buy, crowd))
@@ -107,6 +116,11 @@ def rush(mall: Mall, buyers: int, products: list[str], units: int) -> tuple[Coun
         assert stock
         assert audit
         assert (stock.on_hand, stock.reserved, audit.balanced) == (units, heard["confirmed"], True)
+        assert all(min(place.on_hand, place.reserved, place.available) >= 0 for place in stock.places)
+        assert len(stock.places) == (1 if shards == 1 else shards + 1)
+        told = levels_told(shop, product)
+        assert all(before is not after for before, after in pairwise(told))
+        assert told[-1] is level_of(stock.available, LOW_AT)
     taken = 0
     for buyer in crowd:
         order, payment = shop.orders.load(buyer.order_id), shop.payments.get(derived_id("payment", buyer.order_id))
@@ -117,6 +131,14 @@ def rush(mall: Mall, buyers: int, products: list[str], units: int) -> tuple[Coun
         taken += captured
     assert taken == heard["confirmed"] * PRICE.amount * len(products)
     return heard, sorted(buyer.seconds for buyer in crowd)
+
+
+def levels_told(shop: Shop, product: str) -> list[Level]:
+    """What the world hears of the product's level, in the order of the sequence."""
+    events = [json.loads(item["event"]) for item in shop.watch.outbox]
+    told = [event for event in events if event["subject"] == product and event["type"] in _LEVELS]
+    told.sort(key=lambda event: int(event["sequence"]))
+    return [level_of(event["data"]["available"], LOW_AT) for event in told]
 
 
 def figures(title: str, heard: Counter[str], seconds: list[float]) -> str:
@@ -133,10 +155,23 @@ def test_a_hundred_buyers_on_ten_units(mall: Mall, record_property: Record) -> N
     assert heard == {"confirmed": 10, "OutOfStock": 90}
 
 
+def test_a_hundred_buyers_on_ten_units_of_a_hot_product(mall: Mall, record_property: Record) -> None:
+    heard, seconds = rush(mall, 100, ["rare"], 10, shards=4)
+    record_property("figures", figures("the rush, 100 buyers on 10 units over 4 shards", heard, seconds))
+    assert heard == {"confirmed": 10, "OutOfStock": 90}
+
+
 @pytest.mark.long
 def test_a_thousand_buyers_on_a_hundred_units(mall: Mall, record_property: Record) -> None:
     heard, seconds = rush(mall, 1000, ["rare"], 100)
     record_property("figures", figures("the rush, 1,000 buyers on 100 units", heard, seconds))
+    assert heard == {"confirmed": 100, "OutOfStock": 900}
+
+
+@pytest.mark.long
+def test_a_thousand_buyers_on_a_hundred_units_of_a_hot_product(mall: Mall, record_property: Record) -> None:
+    heard, seconds = rush(mall, 1000, ["rare"], 100, shards=8)
+    record_property("figures", figures("the rush, 1,000 buyers on 100 units over 8 shards", heard, seconds))
     assert heard == {"confirmed": 100, "OutOfStock": 900}
 
 
@@ -147,3 +182,12 @@ def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Rec
     heard, seconds = rush(mall, 40, products, 8)
     record_property("figures", figures("the rush, 40 buyers of 110 lines, 8 of each", heard, seconds))
     assert heard == {"confirmed": 8, "OutOfStock": 32}
+
+
+@pytest.mark.long
+def test_twelve_buyers_of_an_order_of_many_hot_lines(mall: Mall, record_property: Record) -> None:
+    """Each line may be split over shards, so that fewer of them fit into a transaction."""
+    products = [f"line-{number:03}" for number in range(30)]
+    heard, seconds = rush(mall, 12, products, 6, shards=3)
+    record_property("figures", figures("the rush, 12 buyers of 30 hot lines, 6 of each over 3 shards", heard, seconds))
+    assert heard == {"confirmed": 6, "OutOfStock": 6}

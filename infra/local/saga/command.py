@@ -8,7 +8,11 @@ import click
 from rich.console import Console
 
 from infra.local import operator
+from infra.local.operator import Json
 from infra.local.saga import telling
+from infra.local.shop import Refused, Session
+
+_CANCELLATION = ".cancellation"
 
 
 @click.group()
@@ -21,7 +25,7 @@ def saga() -> None:
     mercato saga resume ORDER --retry --reason "it is back"
     mercato saga redrive ORDER --reason "stopped by mistake"
 
-    ORDER is the order's id. See docs/runbook.md.
+    ORDER is the order's id, or as `list` shows it: ORDER.cancellation undoes a cancelled one. See docs/runbook.md.
     """
 
 
@@ -46,14 +50,31 @@ def list_sagas(parked: bool, status: str | None, limit: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="All that the API tells.")
 @click.option("--mermaid", is_flag=True, help="A Mermaid state diagram with the way taken, to paste into Markdown.")
 def show(order: str, as_json: bool, mermaid: bool) -> None:
-    """The saga of ORDER as a timeline: each step, its tries and errors, and the way it took."""
-    found = operator.get(f"/ops/sagas/{order}")
+    """The sagas of ORDER as a timeline: each step, its tries and errors, and the way it took.
+
+    Where the customer cancelled, there are two: the order's own, and the one that undoes it beside the first.
+    """
+    found = operator.call(lambda admin: executions_of(admin, order))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif mermaid:
-        click.echo(found["diagram"], nl=False)
+        click.echo("\n".join(f"```mermaid\n{saga['diagram']}```" for saga in found))
     else:
-        telling.show(Console(highlight=False), found)
+        for saga in found:
+            telling.show(Console(highlight=False), saga)
+
+
+def executions_of(admin: Session, order: str) -> list[Json]:
+    """At least one: an order whose cancellation came first has no saga of its own."""
+    names = [order] if order.endswith(_CANCELLATION) else [order, order + _CANCELLATION]
+    found: list[Json] = []
+    for name in names:
+        try:
+            found.append(admin.get(f"/ops/sagas/{name}"))
+        except Refused as refused:
+            if refused.status != 404 or (name == names[-1] and not found):
+                raise
+    return found
 
 
 @saga.command()

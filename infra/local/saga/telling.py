@@ -1,19 +1,17 @@
-"""Sagas for people: a table of them, and one as a timeline."""
+"""Sagas for people: a list of them, and one as a timeline. Lines are not folded: ids are there to be copied."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from infra.local.operator import Json
 
 _WIDTH = 32
 _HEADINGS = ("order", "status", "began", "ended")
-_PARKED = ("order", "stuck in", "error", "undone because", "since")
+_PARKED = ("order", "stuck in", "since", "error", "undone because")
 _SIGNS = {"done": ("●", "green"), "caught": ("✘", "red"), "running": ("◌", "yellow"), "failed": ("■", "bold red")}
 _STATUS = {"succeeded": "green", "running": "yellow"}
 
@@ -22,17 +20,18 @@ def show_list(console: Console, page: Json, *, parked: bool) -> None:
     if not page["items"]:
         console.print("no saga is parked" if parked else "no saga")
         return
-    table = Table()
-    for heading in _PARKED if parked else _HEADINGS:
-        table.add_column(heading, overflow="fold")
+    rows: list[tuple[str, ...]] = [_PARKED if parked else _HEADINGS]
     for item in page["items"]:
-        cells = [item["order_id"], item.get("status"), item.get("started_at"), item.get("stopped_at") or "–"]
         if parked:
             why = f"{item['failed_step']}: {item['reason']}"
-            cells = [item["order_id"], item["step"], item["error"], why, item["parked_at"]]
-        style = "yellow" if parked else _STATUS.get(item["status"], "red")
-        table.add_row(*(escape(str(cell)) for cell in cells), style=style)
-    console.print(table)
+            rows.append((item["order_id"], item["step"], item["parked_at"], item["error"], why))
+        else:
+            rows.append((item["order_id"], item["status"], item["started_at"], item["stopped_at"] or "–"))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        style = "bold" if number == 0 else "yellow" if parked else _STATUS.get(row[1], "red")
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        console.print(Text(line.rstrip(), style), soft_wrap=True)
     if page["next_cursor"]:
         console.print("there are more: raise --limit", style="dim")
 
@@ -46,7 +45,7 @@ def show(console: Console, saga: Json) -> None:
         _show_steps(console, saga["steps"], saga["stopped_at"])
     for done in saga["resumptions"]:
         said = f"{done['at']}  {done['action']} {done['step']} by {done['operator']}: {done['reason']}"
-        console.print(Text(said, "cyan"))
+        console.print(Text(said, "cyan"), soft_wrap=True)
     if not saga["is_whole"]:
         console.print("the history is longer than this", style="dim")
     if saga["can_redrive"]:
