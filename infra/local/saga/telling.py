@@ -48,9 +48,11 @@ def show(console: Console, saga: Json) -> None:
         console.print(Text(said, "cyan"), soft_wrap=True)
     if not saga["is_whole"]:
         console.print("the history is longer than this", style="dim")
+    if status == "failed" and not saga["can_redrive"]:
+        console.print("the order was undone, and so its saga ends as failed", style="dim")
     if saga["can_redrive"]:
         hint = f'the workflow itself failed: mercato saga redrive {saga["order_id"]} --reason "…"'
-        console.print(Text(hint, "yellow"))
+        console.print(Text(hint, "yellow"), soft_wrap=True)
 
 
 def _show_steps(console: Console, steps: list[Json], stopped_at: str | None) -> None:

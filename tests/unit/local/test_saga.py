@@ -140,6 +140,11 @@ def test_a_workflow_that_failed_itself_says_what_to_do(ops: FakeOps) -> None:
     assert "mercato saga redrive order-1 --reason" in run("show", "order-1").output
 
 
+def test_a_saga_that_undid_its_order_says_that_this_is_its_end(ops: FakeOps) -> None:
+    ops.answers["GET", "/order-1"] = 200, SAGA | {"status": "failed"}
+    assert "the order was undone" in run("show", "order-1").output
+
+
 def test_an_order_without_a_saga_is_told_in_the_shops_words(ops: FakeOps) -> None:
     result = run("show", "order-9")
     assert (result.exit_code, result.output) == (1, "Error: There is no saga for this order.\n")
