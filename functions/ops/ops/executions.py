@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,16 +85,17 @@ class Executions:
         )
 
     def list_page(self, status: str | None, *, limit: int, cursor: str | None) -> tuple[list[Summary], str | None]:
-        """The newest first; None is every status. The cursor is Step Functions' own, good for a day."""
+        """The newest first; None is every status. The cursor is Step Functions' own token, and good for a day."""
         call: dict[str, Any] = {"stateMachineArn": self._machine, "maxResults": limit}
         call |= {"statusFilter": status.upper()} if status else {}
+        call |= {"nextToken": _token(cursor)} if cursor else {}
         try:
-            page = aws.client("stepfunctions").list_executions(**call | ({"nextToken": cursor} if cursor else {}))
+            page = aws.client("stepfunctions").list_executions(**call)
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidToken":
                 raise InvalidCursor("The cursor cannot be read; start again without one.") from None
             raise
-        return [_summary(found) for found in page["executions"]], page.get("nextToken")
+        return [_summary(found) for found in page["executions"]], _cursor(page.get("nextToken"))
 
     @staticmethod
     def resume(task_token: str, action: Action) -> None:
@@ -120,6 +122,17 @@ class Executions:
                 said = error.response["Error"]["Message"]
                 raise SagaNotRedrivable(f"Step Functions cannot redrive this saga: {said}") from None
             raise TransientError(f"the saga cannot be redriven now: {code}") from error
+
+
+def _cursor(token: str | None) -> str | None:
+    return base64.urlsafe_b64encode(token.encode()).decode().rstrip("=") if token else None
+
+
+def _token(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError:
+        raise InvalidCursor("The cursor cannot be read; start again without one.") from None
 
 
 def _history(client: Any, arn: str) -> tuple[list[dict[str, Any]], bool]:

@@ -28,6 +28,8 @@ INPUT = {
     "payment_token": "tok_secret",
     "correlation_id": "req-12345678",
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "",
+    "causation_id": "event-1",
 }
 
 Call = Callable[..., tuple[int, Any]]
@@ -87,10 +89,11 @@ def test_a_saga_is_told_step_by_step_and_holds_no_customer_data(call: Call, worl
     assert (status, saga["status"], saga["is_whole"], saga["can_redrive"]) == (200, "succeeded", True, False)
     forward = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
     assert [(step["state"], step["outcome"], step["tries"]) for step in saga["steps"]] == [
+        ("IsCancelled", "done", 0),
         *((state, "done", 1) for state in forward),
         ("OrderPaid", "done", 0),
     ]
-    assert "  ConfirmOrder --> CapturePayment: 5\n" in saga["diagram"]
+    assert "  ConfirmOrder --> CapturePayment: 6\n" in saga["diagram"]
     assert "tok_secret" not in json.dumps(saga)
     assert "cust-1" not in json.dumps(saga)
 
@@ -123,6 +126,25 @@ def test_sagas_are_listed_by_their_state(call: Call, world: World) -> None:
         ["order-2"],
         [],
     ]
+
+
+def test_the_list_of_sagas_pages_with_whatever_token_step_functions_gives(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = boto3.client("stepfunctions")
+    monkeypatch.setattr(aws, "client", lambda *_: client)
+    found = {"stateMachineArn": MACHINE, "executionArn": ARN, "name": ORDER, "status": "FAILED", "startDate": NOON}
+    asked = {"stateMachineArn": MACHINE, "maxResults": 1, "statusFilter": "FAILED"}
+    with Stubber(client) as stubber:
+        stubber.add_response("list_executions", {"executions": [found], "nextToken": "AA+/=="}, asked)
+        stubber.add_response("list_executions", {"executions": []}, asked | {"nextToken": "AA+/=="})
+        stubber.add_client_error("list_executions", "InvalidToken")
+        _, page = call("GET", "", status="failed", limit="1")
+        assert [item["order_id"] for item in page["items"]] == [ORDER]
+        again = call("GET", "", status="failed", limit="1", cursor=page["next_cursor"])
+        assert again == (200, {"items": [], "next_cursor": None})
+        assert call("GET", "", status="failed", limit="1", cursor="AAAA")[0] == 400
+    assert call("GET", "", status="failed", cursor="_w")[0] == 400
 
 
 def test_a_saga_that_undid_its_order_is_not_redriven(call: Call, world: World) -> None:
