@@ -8,6 +8,7 @@ from typing import Any
 
 from mercato.ids import derived_id
 from orders.order import Order, PaymentStatus, Status
+from payments import agreement
 from payments.domain import Charge, ChargeStatus, Payment
 from payments.domain import Status as PaymentState
 from payments.sandbox import charge_id_of
@@ -74,6 +75,8 @@ def _money(order: Order, payment: Payment | None, charge: Charge | None, given_b
         yield "the provider still holds money"
     if payment and payment.status in (PaymentState.CREATED, PaymentState.AUTHORIZED):
         yield f"the payment stays {payment.status}"
+    if payment and (lacking := agreement.mismatch(payment)):
+        yield f"the reconciler would say {lacking}"
     if payment and payment.claimed != payment.refunded:
         yield f"{payment.claimed - payment.refunded} is set aside for a refund that never came"
     expected = {PaymentStatus.CAPTURED} if sold else {PaymentStatus.NONE, PaymentStatus.FAILED}

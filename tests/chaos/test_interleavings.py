@@ -16,9 +16,10 @@ from mercato.errors import DomainError, TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from orders import saga as orders_saga
-from payments import refunds
+from payments import reconcile, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
+from payments.news import News
 from tests.chaos.books import disagreements
 from tests.chaos.cases import Story, Tally
 from tests.chaos.faults import Fault, Kind
@@ -39,7 +40,13 @@ WAYS: dict[str, Way] = {
 
 
 def hear_webhook(shop: Shop, order_id: str) -> None:
-    payments_usecases.observe("webhook-1", derived_id("payment", order_id), shop.payments, shop.provider, utc_now())
+    told = News("webhook-1", payment_id=derived_id("payment", order_id))
+    payments_usecases.observe(told, shop.payments, shop.provider, utc_now())
+
+
+def reconcile_all(shop: Shop, order_id: str) -> None:
+    """An hour later, when every payment that is not settled is looked after."""
+    reconcile.reconcile(shop.payments, shop.provider, utc_now() + timedelta(hours=1), lambda: True)
 
 
 def refund_some(shop: Shop, order_id: str) -> None:
@@ -81,7 +88,17 @@ def confirm_again(shop: Shop, order_id: str) -> None:
 
 ACTS: dict[str, Act] = {
     act.__name__: act
-    for act in (hear_webhook, refund_some, expire, cancel, reserve_again, authorize_again, capture_again, confirm_again)
+    for act in (
+        hear_webhook,
+        reconcile_all,
+        refund_some,
+        expire,
+        cancel,
+        reserve_again,
+        authorize_again,
+        capture_again,
+        confirm_again,
+    )
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mercato import clock, webhooks
 from mercato.auth import Caller
+from mercato.errors import NotFound
 from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
@@ -27,9 +30,11 @@ from mercato.http import (
 from mercato.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import LINE
-from payments import refunds, usecases
+from payments import news, reconcile, refunds, usecases
+from payments.agreement import Mismatch
 from payments.domain import Payment, Refund
-from payments.settings import provider, store, table, webhook_secret
+from payments.news import News, StripeEvent, WebhookEvent
+from payments.settings import SANDBOX, STRIPE, chosen_provider, provider, store, table, webhook_secret
 
 
 class RefundAmount(Body):
@@ -40,21 +45,6 @@ class RefundAmount(Body):
 class RefundRequest(Body):
     amount: RefundAmount
     reason: Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
-
-
-class ChargeNews(BaseModel):
-    """What we read of a webhook: which charge to ask the provider about. Providers add fields as they like."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    reference: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class WebhookEvent(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    id: Annotated[str, Field(min_length=1, max_length=200)]
-    data: ChargeNews
 
 
 class RefundView(View):
@@ -106,8 +96,38 @@ class PaymentView(View):
         )
 
 
+class MismatchView(View):
+    kind: str
+    payment_id: str
+    order_id: str
+    charge_id: str
+    amount: Money
+    since: datetime
+
+    @classmethod
+    def of(cls, found: Mismatch) -> MismatchView:
+        return cls(**vars(found))
+
+
+class MismatchList(View):
+    """`more`: there are others beside these."""
+
+    items: list[MismatchView]
+    more: bool
+
+
+_MOST_MISMATCHES = 100
+
 app = App("payments", health=table_and_queue)
 handler = app.handler
+
+
+@app.get("/api/payments/mismatches", role=ADMIN)
+def list_mismatches() -> MismatchList:
+    """Payments that for a while do not agree with their orders or with the provider, and money without a payment."""
+    found = reconcile.mismatches(store(), clock.utc_now())
+    shown = [MismatchView.of(one) for one in itertools.islice(found, _MOST_MISMATCHES + 1)]
+    return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
 
 
 @app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN))
@@ -135,7 +155,27 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
 def hear_sandbox(request: Request) -> Response[None]:
     """The signature is over the raw bytes, and is checked before anything reads them."""
     now = clock.utc_now()
-    webhooks.verify(webhook_secret().read(now), request.headers, request.body, now)
-    event = read_body(WebhookEvent, request.body)
-    usecases.observe(event.id, event.data.reference, store(), provider(), now)
+    webhooks.verify(_secret_of(SANDBOX, now), request.headers, request.body, now)
+    _hear(news.of_sandbox(read_body(WebhookEvent, request.body)), now)
     return NoContent()
+
+
+@app.post("/api/payments/webhooks/stripe", role=PUBLIC, limit=UNLIMITED)  # signed
+def hear_stripe(request: Request) -> Response[None]:
+    """The signature is over the raw bytes, and is checked before anything reads them."""
+    now = clock.utc_now()
+    news.verify_stripe(_secret_of(STRIPE, now), request.headers, request.body, now)
+    _hear(news.of_stripe(read_body(StripeEvent, request.body)), now)
+    return NoContent()
+
+
+def _secret_of(sender: str, now: datetime) -> str:
+    if sender != chosen_provider():
+        raise NotFound("This shop does not use that payment provider.")
+    return webhook_secret().read(now)
+
+
+def _hear(told: News | None, now: datetime) -> None:
+    """What is signed and does not concern us is taken, too: the provider would send it again and again."""
+    if told:
+        usecases.observe(told, store(), provider(), now)

@@ -6,7 +6,8 @@ from mercato import clock
 from mercato.consumer import Consumer
 from mercato.events import Event, Reads
 from mercato.money import Money
-from payments import refunds
+from payments import refunds, usecases
+from payments.agreement import CANCELLED, CONFIRMED
 from payments.settings import provider, store
 from payments.usecases import payment_id_of
 
@@ -18,6 +19,22 @@ class ReturnAccepted(Reads):
     order_id: str
     refund_id: str
     amount: Money
+
+
+class OrderNews(Reads):
+    order_id: str
+
+
+@consumer.on("order.confirmed")
+def hear_confirmed(_event: Event, order: OrderNews) -> None:
+    """Idempotent: what is known changes nothing."""
+    usecases.hear_order(order.order_id, CONFIRMED, store(), provider(), clock.utc_now())
+
+
+@consumer.on("order.cancelled")
+def hear_cancelled(_event: Event, order: OrderNews) -> None:
+    """Idempotent: what is known changes nothing."""
+    usecases.hear_order(order.order_id, CANCELLED, store(), provider(), clock.utc_now())
 
 
 @consumer.on("order.return_accepted")

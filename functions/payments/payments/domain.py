@@ -107,6 +107,11 @@ class Charge:
     detail: str = ""
     refunded: int = 0
 
+    @property
+    def is_money(self) -> bool:
+        is_kept = self.status is ChargeStatus.CAPTURED and self.refunded < self.amount.amount
+        return is_kept or self.status is ChargeStatus.AUTHORIZED
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -132,7 +137,8 @@ class Refund:
 class Payment:
     """`claimed` is what refunds pending and done take of the amount, `refunded` what the done ones do.
 
-    `trouble` is why an unfinished payment would end as failed. `version` counts the changes.
+    `trouble` is why an unfinished payment would end as failed. `order_status` is what the order was last heard to be,
+    `astray` what the provider gave back beyond what we know of. `version` counts the changes.
     """
 
     payment_id: str
@@ -148,6 +154,8 @@ class Payment:
     claimed: int = 0
     closing: bool = False
     trouble: str = ""
+    order_status: str = ""
+    astray: int = 0
     reason: str = ""
     detail: str = ""
 
@@ -173,7 +181,7 @@ def prepare(payment: Payment, charge_id: str) -> Payment:
     """The provider's id is kept before any money is held, so that whoever undoes the payment can stop it there."""
     if payment.charge_id or not payment.may_authorize:
         return payment
-    return _next(payment, payment.status, charge_id=charge_id)
+    return change(payment, payment.status, charge_id=charge_id)
 
 
 def settle(payment: Payment, charge: Charge) -> Payment:
@@ -182,16 +190,16 @@ def settle(payment: Payment, charge: Charge) -> Payment:
         return payment
     match charge.status:
         case ChargeStatus.CAPTURED:
-            return _next(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
+            return change(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
         case ChargeStatus.VOIDED if payment.status is Status.AUTHORIZED and not payment.closing:
             # Not by us: the authorization expired, or was cancelled at the provider.
             return end_uncaptured(replace(payment, trouble=payment.trouble or CAPTURE_REFUSED))
         case ChargeStatus.VOIDED:
             return end_uncaptured(payment)
         case ChargeStatus.AUTHORIZED if payment.status is Status.CREATED and not payment.closing:
-            return _next(payment, Status.AUTHORIZED, charge_id=charge.charge_id)
+            return change(payment, Status.AUTHORIZED, charge_id=charge.charge_id)
         case ChargeStatus.DECLINED if payment.status is Status.CREATED:
-            return _next(payment, Status.DECLINED, reason=charge.reason, detail=charge.detail)
+            return change(payment, Status.DECLINED, reason=charge.reason, detail=charge.detail)
     return payment
 
 
@@ -199,8 +207,8 @@ def end_uncaptured(payment: Payment) -> Payment:
     """Ended by void. Who never got an answer of the provider has failed for want of one."""
     trouble = payment.trouble or (PROVIDER_UNAVAILABLE if payment.status is Status.CREATED else "")
     if not trouble:
-        return _next(payment, Status.VOIDED)
-    return _next(payment, Status.FAILED, reason=trouble, detail=_TROUBLES[trouble])
+        return change(payment, Status.VOIDED)
+    return change(payment, Status.FAILED, reason=trouble, detail=_TROUBLES[trouble])
 
 
 def announcement(before: Payment, after: Payment) -> Announcement | None:
@@ -218,14 +226,14 @@ def announcement(before: Payment, after: Payment) -> Announcement | None:
 
 
 def close(payment: Payment) -> Payment:
-    return payment if payment.closing else _next(payment, payment.status, closing=True)
+    return payment if payment.closing else change(payment, payment.status, closing=True)
 
 
 def note_trouble(payment: Payment, trouble: str) -> Payment:
     """A refusal outweighs an answer that did not come."""
     if payment.status not in (Status.CREATED, Status.AUTHORIZED) or payment.trouble in (trouble, CAPTURE_REFUSED):
         return payment
-    return _next(payment, payment.status, trouble=trouble)
+    return change(payment, payment.status, trouble=trouble)
 
 
 def is_orphan(payment: Payment, charge: Charge) -> bool:
@@ -257,7 +265,7 @@ def claim(payment: Payment, amount: Money) -> Payment:
     left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
     if amount.amount > left.amount:
         raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
-    return _next(payment, payment.status, claimed=payment.claimed + amount.amount)
+    return change(payment, payment.status, claimed=payment.claimed + amount.amount)
 
 
 def at_most_left(payment: Payment, amount: Money) -> Money:
@@ -271,17 +279,17 @@ def at_most_left(payment: Payment, amount: Money) -> Money:
 def complete_refund(payment: Payment, refund: Refund) -> Payment:
     refunded = payment.refunded + refund.amount.amount
     status = Status.REFUNDED if refunded >= payment.captured else Status.PARTIALLY_REFUNDED
-    return _next(payment, status, refunded=refunded)
+    return change(payment, status, refunded=refunded)
 
 
 def nothing_to_refund(payment: Payment) -> Payment:
     """Undone where nothing was charged."""
-    return _next(payment, Status.REFUNDED)
+    return change(payment, Status.REFUNDED)
 
 
 def refuse_refund(payment: Payment, refund: Refund) -> Payment:
-    return _next(payment, payment.status, claimed=payment.claimed - refund.amount.amount)
+    return change(payment, payment.status, claimed=payment.claimed - refund.amount.amount)
 
 
-def _next(payment: Payment, status: Status, **changes: str | int | bool) -> Payment:
+def change(payment: Payment, status: Status, **changes: str | int | bool) -> Payment:
     return replace(payment, status=status, version=payment.version + 1, **changes)  # type: ignore[arg-type]

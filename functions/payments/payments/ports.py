@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Protocol
 
-from payments.domain import Payment, Refund
+from payments.agreement import Unsettled
+from payments.domain import Charge, Payment, Refund
 
 
 class Payments(Protocol):
@@ -18,3 +20,6 @@ class Payments(Protocol):
     def refunds(self, payment_id: str) -> list[Refund]: ...
     def is_webhook_done(self, event_id: str) -> bool: ...
     def mark_webhook_done(self, event_id: str, now: datetime) -> None: ...
+    def park(self, charge: Charge, now: datetime) -> None: ...
+    def forget_stray(self, charge_id: str) -> None: ...
+    def unsettled(self, begun_before: datetime) -> Iterator[Unsettled]: ...

@@ -58,11 +58,8 @@ def refund_for_return(
 
 def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
     """All that was captured and is not given back yet, refunds under way included."""
-    for pending in payments.refunds(payment.payment_id):
-        if pending.status is RefundStatus.PENDING:
-            # Done or refused, either way its claim is settled; what it did not give back is in the rest.
-            _close(_ask(pending, payments, provider), payments, now)
-    payment = payments.get(payment.payment_id) or payment
+    # Done or refused, either way a pending one's claim is settled; what it did not give back is in the rest.
+    payment = finish_pending(payment, payments, provider, now)
     left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
     if left.amount > 0:
         rest = Refund(
@@ -77,6 +74,14 @@ def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider:
         _complete(_claim(rest, payments, now), payments, provider, now)
     elif payment.captured == payment.refunded and payment.status is not domain.Status.REFUNDED:
         payments.save(payment, domain.nothing_to_refund(payment), now)
+    return payments.get(payment.payment_id) or payment
+
+
+def finish_pending(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    """Refunds whose end nobody has written down. Returns the payment as it then is."""
+    for pending in payments.refunds(payment.payment_id):
+        if pending.status is RefundStatus.PENDING:
+            _close(_ask(pending, payments, provider), payments, now)
     return payments.get(payment.payment_id) or payment
 
 

@@ -43,6 +43,10 @@ def store() -> PaymentStore:
     return PaymentStore(table())
 
 
+def chosen_provider() -> str:
+    return config.load(Settings).payment_provider
+
+
 @functools.cache
 def provider() -> Provider:
     return GuardedProvider(_chosen(config.load(Settings)), breaker_for(CIRCUIT, POLICY))

@@ -3,22 +3,37 @@
     PAYMENT#<payment>  PAYMENT           the payment; `version` is the condition of every change
     PAYMENT#<payment>  REFUND#<refund>   one refund
     WEBHOOK#<event>    WEBHOOK           a provider's event that was handled
+    CHARGE#<charge>    STRAY             money at the provider that no payment of ours knows of
+
+What is not settled, and each stray, has gsi1pk=UNSETTLED#<shard>, gsi1sk=<begun at>#<id>: the reconciler's list.
 
 Every change of a payment and its event are one transaction, for the version that was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from mercato import outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write, put, put_new
+from mercato.dynamo import ConditionFailed, Table, Write, delete, put, put_new
 from mercato.events import EventModel
 from mercato.items import Item
 from mercato.money import Money
-from payments.domain import Announcement, Payment, Refund, RefundStatus, Status, announcement
+from payments.agreement import Unsettled, is_settled
+from payments.domain import (
+    Announcement,
+    Charge,
+    ChargeStatus,
+    Payment,
+    Refund,
+    RefundStatus,
+    Status,
+    announcement,
+)
 from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 SERVICE = "payments"
@@ -87,6 +102,24 @@ class PaymentStore:
     def mark_webhook_done(self, event_id: str, now: datetime) -> None:
         self._table.write(put({"pk": f"WEBHOOK#{event_id}", "sk": "WEBHOOK", "ttl": epoch(now + _WEBHOOK_KEPT)}))
 
+    def park(self, charge: Charge, now: datetime) -> None:
+        """Keep it in sight. Idempotent: the first time counts."""
+        with suppress(ConditionFailed):
+            self._table.write(put_new(_stray_item(charge, now)))
+
+    def forget_stray(self, charge_id: str) -> None:
+        self._table.write(delete(f"CHARGE#{charge_id}", "STRAY"))
+
+    def unsettled(self, begun_before: datetime) -> Iterator[Unsettled]:
+        """The oldest first in each of the shards, as an index shows them: a moment late."""
+        for shard in range(_SHARDS):
+            for item in self._table.query_all(_shard(shard), index="gsi1", between=("0", f"{rfc3339(begun_before)}~")):
+                since = datetime.fromisoformat(item["updated_at"])
+                if item["sk"] == "STRAY":
+                    yield Unsettled(_stray(item), since)
+                else:
+                    yield Unsettled(_payment(item), since)
+
     def _existing(self, payment_id: str) -> Payment:
         found = self.get(payment_id)
         if found is None:
@@ -127,6 +160,8 @@ def _announced(before: Payment, after: Payment) -> EventModel | None:
 
 _PLAIN = ("payment_id", "order_id", "customer_id", "charge_id", "closing", "trouble", "reason", "detail")
 _COUNTS = ("version", "captured", "refunded", "claimed")
+_LATER = ("order_status", "astray")
+_SHARDS = 8
 
 
 def _pk(payment_id: str) -> str:
@@ -134,25 +169,59 @@ def _pk(payment_id: str) -> str:
 
 
 def _payment_item(payment: Payment, now: datetime) -> Item:
-    item: Item = {name: getattr(payment, name) for name in (*_PLAIN, *_COUNTS)}
-    return item | {
-        "pk": _pk(payment.payment_id),
-        "sk": "PAYMENT",
-        "status": payment.status,
-        "amount": payment.amount.amount,
-        "currency": payment.amount.currency,
-        "created_at": rfc3339(payment.created_at),
-        "updated_at": rfc3339(now),
-    }
+    item: Item = {name: getattr(payment, name) for name in (*_PLAIN, *_COUNTS, *_LATER)}
+    waits = {} if is_settled(payment) else _waits(payment.payment_id, payment.created_at)
+    return (
+        item
+        | waits
+        | {
+            "pk": _pk(payment.payment_id),
+            "sk": "PAYMENT",
+            "status": payment.status,
+            "amount": payment.amount.amount,
+            "currency": payment.amount.currency,
+            "created_at": rfc3339(payment.created_at),
+            "updated_at": rfc3339(now),
+        }
+    )
 
 
 def _payment(item: Item) -> Payment:
     return Payment(
         **{name: item[name] for name in (*_PLAIN, *_COUNTS)},
+        order_status=item.get("order_status", ""),  # records of older versions lack it
+        astray=item.get("astray", 0),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),
         created_at=datetime.fromisoformat(item["created_at"]),
     )
+
+
+def _waits(entity_id: str, begun: datetime) -> Item:
+    shard = zlib.crc32(entity_id.encode()) % _SHARDS
+    return {"gsi1pk": _shard(shard), "gsi1sk": f"{rfc3339(begun)}#{entity_id}"}
+
+
+def _shard(number: int) -> str:
+    return f"UNSETTLED#{number}"
+
+
+def _stray_item(charge: Charge, now: datetime) -> Item:
+    return _waits(charge.charge_id, now) | {
+        "pk": f"CHARGE#{charge.charge_id}",
+        "sk": "STRAY",
+        "charge_id": charge.charge_id,
+        "reference": charge.reference,
+        "status": charge.status,
+        "amount": charge.amount.amount,
+        "currency": charge.amount.currency,
+        "updated_at": rfc3339(now),
+    }
+
+
+def _stray(item: Item) -> Charge:
+    money = Money(amount=item["amount"], currency=item["currency"])
+    return Charge(item["charge_id"], item["reference"], ChargeStatus(item["status"]), money)
 
 
 def _refund_item(refund: Refund) -> Item:

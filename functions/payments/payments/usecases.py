@@ -13,8 +13,9 @@ from datetime import datetime
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import domain, refunds
+from payments import agreement, domain, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Refund, Status
+from payments.news import News
 from payments.ports import Payments
 from payments.provider import Provider, ProviderDeclined, ProviderTimeout, ProviderUnavailable
 from payments.store import PaymentMoved
@@ -68,16 +69,48 @@ def undo(order_id: str, reason: str, payments: Payments, provider: Provider, now
     raise TransientError(f"the payment of order {order_id} moves too fast")
 
 
-def observe(event_id: str, reference: str, payments: Payments, provider: Provider, now: datetime) -> None:
+def observe(news: News, payments: Payments, provider: Provider, now: datetime) -> None:
     """A webhook says that something happened to a charge. What did, we ask the provider: a late one changes nothing."""
-    if payments.is_webhook_done(event_id):
+    if payments.is_webhook_done(news.event_id):
         return
-    payment = payments.get(reference)
-    charge = _find(payment, provider) if payment else None
-    if payment and charge:
-        payment = _settle(payment, charge, payments, now)
-        _let_go_of_orphan(payment, charge, provider)
-    payments.mark_webhook_done(event_id, now)
+    payment = payments.get(news.payment_id) if news.payment_id else None
+    if payment is None and news.charge_id:
+        with transient():
+            charge = provider.find(news.charge_id)
+        payment = payments.get(charge.reference) if charge and charge.reference else None
+        if charge and charge.reference and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
+            payments.park(charge, now)
+    if payment:
+        catch_up(payment, payments, provider, now)
+    payments.mark_webhook_done(news.event_id, now)
+
+
+def catch_up(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Payment:
+    """What the provider says of it now, and what is left to be done of its refunds. The payment was read before."""
+    charge = _find(payment, provider)
+    if charge is None:
+        return payment
+    settled = _settle(payment, charge, payments, now)
+    _let_go_of_orphan(settled, charge, provider)
+    if settled.claimed != settled.refunded:
+        return refunds.finish_pending(settled, payments, provider, now)
+    compared = agreement.compare(settled, charge) if settled is payment else settled
+    if compared is not settled:
+        # Who was faster knows better: then the charge that we were told of is old.
+        with suppress(PaymentMoved):
+            payments.save(settled, compared, now)
+    return compared
+
+
+def hear_order(order_id: str, said: str, payments: Payments, provider: Provider, now: datetime) -> None:
+    """What its order is now. An order is never confirmed without a payment; one that was is kept for the reconciler."""
+    payment_id = payment_id_of(order_id)
+    payment = payments.get(payment_id)
+    if payment is None:
+        if said != agreement.CONFIRMED:
+            return
+        payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
+    _change(payment, lambda current: agreement.hear_order(current, said), payments, now)
 
 
 def find_payment(
@@ -93,13 +126,13 @@ def find_payment(
 def _authorize(payment: Payment, token: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
     try:
         if not payment.charge_id:
-            with _transient():
+            with transient():
                 key = derived_id(payment.order_id, "prepare")
                 charge_id = provider.prepare(payment.payment_id, payment.amount, token, key)
             payment = _change(payment, lambda current: domain.prepare(current, charge_id), payments, now)
         if not payment.may_authorize:
             return payment
-        with _transient():
+        with transient():
             charge = provider.authorize(payment.intent, token, derived_id(payment.order_id, "authorize"))
     except ProviderDeclined as declined:
         found = _find(payment, provider)
@@ -137,7 +170,7 @@ def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Prov
     if payment.charge_id and not is_declined and not is_voided:
         try:
             # Where nothing is held yet, too: an authorization that is still under way then comes too late.
-            with _transient():
+            with transient():
                 provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
         except ProviderDeclined:
             # Captured a moment ago: look anew.
@@ -150,7 +183,7 @@ def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Prov
 def _capture(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Charge:
     """Remembers what went wrong, so that the payment's end can say why."""
     try:
-        with _transient():
+        with transient():
             return provider.capture(payment.charge_id, derived_id(payment.order_id, "capture"))
     except TransientError:
         _note_trouble(payment, PROVIDER_UNAVAILABLE, payments, now)
@@ -189,7 +222,7 @@ def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: Pa
 def _find(payment: Payment, provider: Provider) -> Charge | None:
     if not payment.charge_id:
         return None
-    with _transient():
+    with transient():
         return provider.find(payment.charge_id)
 
 
@@ -197,12 +230,12 @@ def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provide
     """An authorization that came through after its payment was undone is voided, with the key that the undo uses."""
     if charge and domain.is_orphan(payment, charge):
         # A refusal means that the undo has let go of it, or will find it captured.
-        with _transient(), suppress(ProviderDeclined):
+        with transient(), suppress(ProviderDeclined):
             provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
 
 
 @contextmanager
-def _transient() -> Iterator[None]:
+def transient() -> Iterator[None]:
     """No answer, or not now: both are worth another try with the same key."""
     try:
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mercato.errors import Unauthenticated
@@ -28,10 +28,15 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
     """`headers` in lower case. Raises InvalidSignature, which does not say what is wrong."""
-    timestamp, signature = headers.get(TIMESTAMP, ""), headers.get(SIGNATURE, "")
+    verify_any(secret, headers.get(TIMESTAMP, ""), [headers.get(SIGNATURE, "")], body, now)
+
+
+def verify_any(secret: str, timestamp: str, signatures: Sequence[str], body: bytes, now: datetime) -> None:
+    """While a secret is rotated a provider signs with both: one that is right will do. Raises InvalidSignature."""
     is_recent = (
         re.fullmatch(r"[0-9]{1,12}", timestamp) and abs(now.timestamp() - int(timestamp)) <= MAX_AGE.total_seconds()
     )
-    expected = sign(secret, timestamp, body)
-    if not (hmac.compare_digest(expected.encode(), signature.encode()) and is_recent):
+    expected = sign(secret, timestamp, body).encode()
+    is_signed = any([hmac.compare_digest(expected, signature.encode()) for signature in signatures])
+    if not (secret and is_signed and is_recent):
         raise InvalidSignature("The webhook's signature is not valid.")

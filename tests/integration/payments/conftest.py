@@ -1,100 +1,22 @@
-"""Payments in an empty account, and the ways into them."""
+"""Payments in an empty account, with the sandbox or with Stripe, and what goes wrong there."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
 
 from mercato.breaker import shared
 from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
-from mercato.ids import derived_id
-from payments import api, saga, settings
-from payments.domain import Charge
-from payments.sandbox import Sandbox, charge_id_of
-
-OK = "tok_ok"
-PAYMENT = derived_id("payment", "o-1")
-
-
-@dataclass
-class Till:
-    """Real handlers in, effects out."""
-
-    table: Table
-    provider: Sandbox
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        role: str | None = "admin",
-        user: str = "u-admin",
-        key: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, Any]:
-        event: dict[str, Any] = {
-            "httpMethod": method,
-            "path": f"/api{path}",
-            "headers": ({"Idempotency-Key": key} if key else {}) | (headers or {}),
-            "body": body if isinstance(body, str) else json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": role}} if role else {},
-        }
-        answer = api.handler(event, None)
-        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
-
-    def task(self, name: str, **task_input: Any) -> dict[str, Any]:
-        return saga.handler(
-            {"task": name, "correlation_id": "c-12345678", "input": {"order_id": "o-1"} | task_input}, None
-        )
-
-    def authorize(self, token: str = OK, amount: int = 1000) -> dict[str, Any]:
-        money = {"amount": amount, "currency": "GBP"}
-        return self.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token=token)
-
-    def capture(self) -> dict[str, Any]:
-        return self.task("CapturePayment")
-
-    def paid(self) -> None:
-        self.authorize()
-        self.capture()
-
-    def refund(self, amount: int, key: str = "k-1", reason: str = "damaged") -> tuple[int, Any]:
-        body = {"amount": {"amount": amount, "currency": "GBP"}, "reason": reason}
-        return self.call("POST", f"/payments/{PAYMENT}/refunds", body, key=key)
-
-    def status(self) -> str | None:
-        item = self.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
-        return item["status"] if item else None
-
-    def money(self) -> tuple[int, int]:
-        """Captured and refunded, in our books; the provider's agree."""
-        item = self.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
-        assert item is not None
-        if item["captured"]:
-            charge = self.table.get(f"SANDBOX#CHARGE#{item['charge_id']}", "CHARGE")
-            assert charge is not None
-            assert charge["left"] == item["captured"] - item["refunded"]
-        return item["captured"], item["refunded"]
-
-    def held(self) -> str | None:
-        """What the provider says of our charge."""
-        charge: Charge | None = self.provider.find(charge_id_of(PAYMENT))
-        return charge.status if charge else None
-
-    def events(self) -> list[tuple[str, dict[str, Any]]]:
-        items = self.table.query_all(f"OUTBOX#{PAYMENT}")
-        found = [json.loads(item["event"]) for item in items]
-        return [(event["type"], event["data"]) for event in found]
-
-    def heard(self) -> list[str]:
-        return [kind for kind, _ in self.events()]
+from payments import settings
+from payments.sandbox import Sandbox
+from tests.integration.payments.localstripe import KEY, Wire, running
+from tests.integration.payments.stripe_till import StripeTill
+from tests.integration.payments.till import Till
 
 
 @dataclass
@@ -148,3 +70,28 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     monkeypatch.setattr(Table, "transact", faulty(Table.transact))
     monkeypatch.setattr(Table, "write", faulty(Table.write))
     return found
+
+
+@pytest.fixture(scope="session")
+def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    with running(tmp_path_factory.mktemp("localstripe")) as wire:
+        yield wire
+
+
+@pytest.fixture
+def wire(localstripe: Wire) -> Iterator[Wire]:
+    localstripe.reset()
+    yield localstripe
+    assert localstripe.troubles == []
+
+
+@pytest.fixture
+def stripe_till(till: Till, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> StripeTill:
+    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="stripe-key", SecretString=KEY)
+    monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
+    monkeypatch.setenv("STRIPE_KEY_ID", secret["ARN"])
+    monkeypatch.setenv("STRIPE_API", wire.url)
+    settings.provider.cache_clear()
+    made = StripeTill(till.table, till.provider)
+    made.wire = wire
+    return made

@@ -39,6 +39,7 @@ class Wire:
     answered: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
     troubles: list[tuple[str, Trouble]] = field(default_factory=list)
     url: str = ""
+    deaf: bool = False
     lock: Lock = field(default_factory=Lock)
     pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
 
@@ -50,6 +51,7 @@ class Wire:
         self.calls.clear()
         self.answered.clear()
         self.troubles.clear()
+        self.deaf = False
 
     def count(self, path_ends: str) -> int:
         return sum(method == "POST" and path.endswith(path_ends) for method, path, _ in self.calls)
@@ -77,7 +79,7 @@ class Wire:
         with self.lock:
             self.calls.append((method, path, key))
             trouble = self.take(path) if method == "POST" else None
-            if trouble is Trouble.AWAY:
+            if self.deaf or trouble is Trouble.AWAY:
                 return None
             if trouble is Trouble.BUSY:
                 return 429, _error("rate_limit", "Too many requests.")

@@ -105,6 +105,18 @@ def test_a_webhook_lets_go_of_a_charge_that_came_after_its_void(till: Any, webho
     assert (till.status(), till.held(), till.events()) == ("voided", "voided", [])
 
 
+def test_a_webhook_of_a_type_we_do_not_know_is_taken_and_ignored(till: Any, webhook: Any) -> None:
+    with pytest.raises(TransientError):
+        till.authorize("tok_timeout_once")
+    other = json.dumps({"id": "evt-1", "type": "payout.paid", "data": {"reference": PAYMENT}})
+    assert webhook("evt-1", body=other) == 204
+    assert till.status() == "created"
+
+
+def test_another_providers_webhook_is_nobodys(till: Any, webhook: Any) -> None:
+    assert till.call("POST", "/payments/webhooks/stripe", {"id": "evt-1"}, role=None)[0] == 404
+
+
 def test_a_webhook_about_nothing_we_know_changes_nothing(till: Any, webhook: Any) -> None:
     assert webhook("evt-1", "somebody-elses") == 204
     assert till.status() is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -10,79 +9,17 @@ import pytest
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from payments import settings
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
-from tests.integration.payments.conftest import Till
-from tests.integration.payments.localstripe import KEY, Trouble, Wire, running
+from tests.integration.payments.localstripe import KEY, Trouble
+from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
 
-PAYMENT = derived_id("payment", "o-1")
-VISA, DECLINED, UNKNOWN = "pm_card_visa", "pm_card_chargeCustomerFail", "pm_nobodys"
+DECLINED, UNKNOWN = "pm_card_chargeCustomerFail", "pm_nobodys"
 NEEDS_THE_CUSTOMER = "4000002500003155"
 CONFIRM, CAPTURE, CANCEL, REFUND, CREATE = "/confirm", "/capture", "/cancel", "/refunds", "/payment_intents"
 
 
-@pytest.fixture(scope="session")
-def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    with running(tmp_path_factory.mktemp("localstripe")) as wire:
-        yield wire
-
-
-@pytest.fixture
-def wire(localstripe: Wire) -> Iterator[Wire]:
-    localstripe.reset()
-    yield localstripe
-    assert localstripe.troubles == []
-
-
-class StripeTill(Till):
-    """Where the money is, Stripe's own books say."""
-
-    wire: Wire
-
-    def charge(self) -> dict[str, Any]:
-        item = self.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
-        assert item is not None
-        found: dict[str, Any] = self.wire.get(f"/v1/payment_intents/{item['charge_id']}")
-        return found
-
-    def held(self) -> str:
-        return str(self.charge()["status"])
-
-    def money(self) -> tuple[int, int]:
-        item = self.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
-        assert item is not None
-        charge = self.charge()["latest_charge"]
-        taken = charge["amount"] if charge and charge["captured"] else 0
-        assert (taken, charge["amount_refunded"] if taken else 0) == (item["captured"], item["refunded"])
-        return item["captured"], item["refunded"]
-
-    def everything(self) -> list[str]:
-        """The state of every intent that Stripe has."""
-        return [intent["status"] for intent in self.wire.get("/v1/payment_intents?limit=1000")["data"]]
-
-    def given_back(self) -> list[int]:
-        return sorted(refund["amount"] for refund in self.wire.get("/v1/refunds?limit=1000")["data"])
-
-
-@pytest.fixture
-def stripe_till(till: Till, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> StripeTill:
-    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="stripe-key", SecretString=KEY)
-    monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
-    monkeypatch.setenv("STRIPE_KEY_ID", secret["ARN"])
-    monkeypatch.setenv("STRIPE_API", wire.url)
-    settings.provider.cache_clear()
-    made = StripeTill(till.table, till.provider)
-    made.wire = wire
-    return made
-
-
 def authorize(till: StripeTill, token: str = VISA, amount: int = 1000) -> dict[str, Any]:
     return till.authorize(token, amount)
-
-
-def paid(till: StripeTill) -> None:
-    till.authorize(VISA)
-    till.capture()
 
 
 def test_a_card_is_authorized_and_captured_with_the_keys_of_the_order(stripe_till: StripeTill) -> None:

@@ -1,0 +1,89 @@
+"""What providers tell us in webhooks: signed by them, now, about a charge. What became of it, we ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mercato import webhooks
+
+_Id = Annotated[str, Field(min_length=1, max_length=200)]
+_LENIENT = ConfigDict(frozen=True, extra="ignore", defer_build=True)  # providers add fields as they like
+
+
+@dataclass(frozen=True)
+class News:
+    """Something happened to a charge: known by its own id, or by our payment's."""
+
+    event_id: str
+    charge_id: str = ""
+    payment_id: str = ""
+
+
+class ChargeNews(BaseModel):
+    model_config = _LENIENT
+
+    reference: _Id
+
+
+class WebhookEvent(BaseModel):
+    model_config = _LENIENT
+
+    id: _Id
+    type: str = "charge"
+    data: ChargeNews
+
+
+class StripeObject(BaseModel):
+    """An intent, or what hangs on one. Of other types we know nothing, and read nothing."""
+
+    model_config = _LENIENT
+
+    id: Any = None
+    object: Any = None
+    payment_intent: Any = None
+    metadata: Any = None
+
+
+class StripeData(BaseModel):
+    model_config = _LENIENT
+
+    object: StripeObject
+
+
+class StripeEvent(BaseModel):
+    model_config = _LENIENT
+
+    id: _Id
+    type: str
+    data: StripeData
+
+
+def of_sandbox(event: WebhookEvent) -> News | None:
+    is_ours = event.type.partition(".")[0] == "charge"
+    return News(event.id, payment_id=event.data.reference) if is_ours else None
+
+
+def verify_stripe(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+    """Stripe-Signature: t=<epoch seconds>,v1=<hex>[,v1=<hex>]. Raises InvalidSignature, which does not say why."""
+    fields = [field.partition("=") for field in headers.get("stripe-signature", "").split(",")]
+    timestamps = [value for name, _, value in fields if name == "t"]
+    signatures = [value for name, _, value in fields if name == "v1"]
+    timestamp = timestamps[0] if len(timestamps) == 1 else ""
+    webhooks.verify_any(secret, timestamp, signatures, body, now)
+
+
+def of_stripe(event: StripeEvent) -> News | None:
+    """Of an intent, or of what hangs on one; the rest is nothing to us."""
+    if event.type.partition(".")[0] not in ("payment_intent", "charge", "refund"):
+        return None
+    told = event.data.object
+    charge_id = told.id if told.object == "payment_intent" else told.payment_intent
+    if not isinstance(charge_id, str) or not charge_id:
+        return None
+    ours = told.metadata.get("payment_id") if isinstance(told.metadata, dict) else None
+    return News(event.id, charge_id, ours if isinstance(ours, str) else "")

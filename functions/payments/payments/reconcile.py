@@ -1,0 +1,104 @@
+"""All that is not settled: the provider is asked, what is behind is brought on, and what does not agree is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mercato.errors import TransientError
+from mercato.logs import log
+from payments import agreement, usecases
+from payments.agreement import PATIENCE, Mismatch, Unsettled
+from payments.domain import Charge, Payment
+from payments.ports import Payments
+from payments.provider import Provider
+
+# A saga that is well is past its steps by then. One that is not is met by conditions, as any other.
+ASK_AFTER = timedelta(minutes=2)
+# Where nothing moves for a day it is enough to ask once an hour: others wait behind it.
+_RARELY_AFTER = timedelta(days=1)
+_RUNS_AN_HOUR = 12
+_RUN = timedelta(minutes=5)
+_UNDO_REASON = "cancelled"
+
+
+@dataclass
+class Outcome:
+    """`left`: not asked, for want of time or of an answer."""
+
+    asked: int = 0
+    repaired: int = 0
+    left: int = 0
+    mismatches: int = 0
+
+
+def reconcile(payments: Payments, provider: Provider, now: datetime, has_time: Callable[[], bool]) -> Outcome:
+    """One run. Killed in the middle or run twice, the next finds what is left: what is settled leaves the list."""
+    outcome = Outcome()
+    for found in payments.unsettled(now - ASK_AFTER):
+        after: Unsettled | None = found
+        if _is_due(found, now):
+            try:
+                if not has_time():
+                    raise TransientError("no time is left in this run")
+                after = _bring_on(found, payments, provider, now)
+                outcome.asked += 1
+                outcome.repaired += after is None or after.what != found.what
+            except TransientError as error:
+                outcome.left += 1
+                log.warning("not reconciled yet", extra=_about(found) | {"reason": str(error)})
+        if after and _is_mismatch(after, now):
+            outcome.mismatches += 1
+            log.error("payment mismatch", extra=_about(after) | {"mismatch": agreement.mismatch_of(after).kind})
+    return outcome
+
+
+def mismatches(payments: Payments, now: datetime) -> Iterator[Mismatch]:
+    return (agreement.mismatch_of(found) for found in payments.unsettled(now - PATIENCE) if _is_mismatch(found, now))
+
+
+def _bring_on(found: Unsettled, payments: Payments, provider: Provider, now: datetime) -> Unsettled | None:
+    """None where it is settled now."""
+    what = found.what
+    if isinstance(what, Charge):
+        return found if _stays_astray(what, payments, provider, now) else None
+    before = payments.get(what.payment_id)
+    if before is None or agreement.is_settled(before):
+        return None
+    after = usecases.catch_up(before, payments, provider, now)
+    if agreement.must_be_undone(after):
+        usecases.undo(after.order_id, _UNDO_REASON, payments, provider, now)
+        after = payments.get(after.payment_id) or after
+    if agreement.is_settled(after):
+        return None
+    return found if after == what else Unsettled(after, now if after != before else found.since)
+
+
+def _stays_astray(stray: Charge, payments: Payments, provider: Provider, now: datetime) -> bool:
+    payment = payments.get(stray.reference)
+    with usecases.transient():
+        charge = provider.find(stray.charge_id)
+    if payment and payment.charge_id == stray.charge_id:
+        usecases.catch_up(payment, payments, provider, now)
+    elif charge and charge.is_money:
+        return True
+    payments.forget_stray(stray.charge_id)
+    return False
+
+
+def _is_due(found: Unsettled, now: datetime) -> bool:
+    if now - found.since < _RARELY_AFTER:
+        return True
+    return int(now.timestamp() // _RUN.total_seconds()) % _RUNS_AN_HOUR == int(found.since.timestamp()) % _RUNS_AN_HOUR
+
+
+def _is_mismatch(found: Unsettled, now: datetime) -> bool:
+    return now - found.since > PATIENCE and bool(agreement.mismatch_of(found).kind)
+
+
+def _about(found: Unsettled) -> dict[str, str]:
+    what = found.what
+    if isinstance(what, Payment):
+        return {"payment_id": what.payment_id, "order_id": what.order_id, "status": what.status}
+    return {"payment_id": what.reference, "charge_id": what.charge_id, "status": what.status}

@@ -1,0 +1,265 @@
+"""The reconciler: what nobody finished is finished, and what does not agree is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mercato import metrics
+from mercato.clock import utc_now
+from mercato.errors import TransientError
+from mercato.ids import derived_id
+from mercato.money import Money
+from payments import consumers, reconcile, reconciler, settings
+from payments.domain import Intent, PaymentVoided
+from payments.sandbox import charge_id_of
+from tests.integration.payments.till import Till
+
+PAYMENT = derived_id("payment", "o-1")
+EVERY_HALF = pytest.mark.parametrize("after_effect", [False, True])
+
+
+def hear(kind: str, order_id: str = "o-1") -> None:
+    detail: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": f"{kind}-{order_id}",
+        "source": "mercato.orders",
+        "type": kind,
+    }
+    detail |= {"time": "2026-11-22T12:00:00Z", "subject": order_id, "data": {"order_id": order_id}}
+    body = json.dumps({"detail": detail})
+    record = {"messageId": "m-1", "body": body, "eventSourceARN": "arn:aws:sqs:::shop-payments"}
+    assert consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+
+
+def run(minutes: int = 10, has_time: bool = True) -> dict[str, int]:
+    """A run that is so much later."""
+    now = utc_now() + timedelta(minutes=minutes)
+    return vars(reconcile.reconcile(settings.store(), settings.provider(), now, lambda: has_time))
+
+
+def told() -> list[str]:
+    """What an operator would be shown in an hour."""
+    return [found.kind for found in reconcile.mismatches(settings.store(), utc_now() + timedelta(hours=1))]
+
+
+def sold(till: Till) -> None:
+    till.authorize()
+    hear("order.confirmed")
+    till.capture()
+
+
+def test_an_order_that_went_well_leaves_nothing_to_reconcile(till: Till) -> None:
+    sold(till)
+    assert list(settings.store().unsettled(utc_now() + timedelta(days=1))) == []
+    till.refund(300)
+    till.refund(700, key="k-2")
+    assert list(settings.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert run() == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
+
+
+def test_a_payment_of_the_last_two_minutes_is_left_to_its_saga(till: Till) -> None:
+    till.authorize()
+    assert run(minutes=1)["asked"] == 0
+    assert run(minutes=3)["asked"] == 1
+
+
+def test_an_authorization_that_nobody_heard_of_is_found(till: Till) -> None:
+    with pytest.raises(TransientError):
+        till.authorize("tok_timeout_once")
+    assert run() == {"asked": 1, "repaired": 1, "left": 0, "mismatches": 0}
+    assert (till.status(), till.heard()) == ("authorized", ["payment.authorized"])
+
+
+def test_a_capture_that_nobody_heard_of_is_found_and_announced_once(till: Till) -> None:
+    till.authorize()
+    hear("order.confirmed")
+    till.provider.capture(charge_id_of(PAYMENT), derived_id("o-1", "capture"))
+    assert [run()["repaired"], run()["repaired"]] == [1, 0]
+    till.capture()
+    assert (till.money(), told()) == ((1000, 0), [])
+    assert till.heard() == ["payment.authorized", "payment.completed"]
+
+
+@EVERY_HALF
+@pytest.mark.parametrize("at", range(3))
+def test_a_refund_that_died_is_finished_once(till: Till, faults: Any, at: int, after_effect: bool) -> None:
+    """Its writes: the claim, the provider's refund, the end."""
+    sold(till)
+    faults.arm(at, after_effect=after_effect)
+    till.refund(300)
+    faults.arm(-1)
+    run()
+    run()
+    is_known = (at, after_effect) != (0, False)
+    assert till.money() == ((1000, 300) if is_known else (1000, 0))
+    assert till.heard().count("payment.refunded") == int(is_known)
+    assert till.refund(300)[0] == 201
+    assert (till.money(), told()) == ((1000, 300), [])
+
+
+@EVERY_HALF
+@pytest.mark.parametrize("at", range(1, 4))
+def test_a_void_that_died_is_finished(till: Till, faults: Any, at: int, after_effect: bool) -> None:
+    """Its writes after the look: that it is closing, the provider's void, the end."""
+    till.authorize()
+    faults.arm(at, after_effect=after_effect)
+    with pytest.raises(TransientError):
+        till.task("VoidPayment")
+    faults.arm(-1)
+    run()
+    is_begun = (at, after_effect) != (1, False)
+    assert (till.status(), till.held()) == (("voided", "voided") if is_begun else ("authorized", "authorized"))
+    hear("order.cancelled")
+    run()
+    assert (till.status(), till.held(), told()) == ("voided", "voided", [])
+
+
+@EVERY_HALF
+@pytest.mark.parametrize("at", range(3))
+def test_a_run_that_dies_is_finished_by_the_next(till: Till, faults: Any, at: int, after_effect: bool) -> None:
+    sold(till)
+    faults.arm(2)
+    assert till.refund(300)[0] == 503
+    faults.arm(at, after_effect=after_effect)
+    run()
+    faults.arm(-1)
+    run()
+    assert (till.money(), told()) == ((1000, 300), [])
+    assert till.heard().count("payment.refunded") == 1
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_run_in_the_middle_of_a_refund_gives_back_once(till: Till, faults: Any, at: int) -> None:
+    sold(till)
+    faults.arm(at, meanwhile=run)
+    assert till.refund(300)[0] == 201
+    assert (till.money(), till.heard().count("payment.refunded"), told()) == ((1000, 300), 1, [])
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_run_in_the_middle_of_an_authorize_charges_once(till: Till, faults: Any, at: int) -> None:
+    faults.arm(at, meanwhile=run)
+    till.authorize()
+    assert (till.status(), till.held(), till.heard()) == ("authorized", "authorized", ["payment.authorized"])
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_run_in_the_middle_of_an_undo_lets_go_once(till: Till, faults: Any, at: int) -> None:
+    till.authorize()
+    faults.arm(at, meanwhile=run)
+    till.task("VoidPayment")
+    assert (till.status(), till.held()) == ("voided", "voided")
+    with pytest.raises(PaymentVoided):
+        till.authorize()
+
+
+def test_a_provider_that_is_away_is_asked_again_in_the_next_run(
+    till: Till, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    till.authorize()
+
+    def away(*_: Any) -> None:
+        raise TransientError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(till.provider), "find", away)
+        assert run() == {"asked": 0, "repaired": 0, "left": 1, "mismatches": 0}
+    assert run(has_time=False)["left"] == 1
+    assert run()["asked"] == 1
+
+
+def test_what_has_not_moved_for_a_day_is_asked_once_an_hour(till: Till) -> None:
+    till.authorize()
+    asked = [run(minutes=2 * 24 * 60 + 5 * number) for number in range(12)]
+    assert sum(found["asked"] for found in asked) == 1
+    assert [found["mismatches"] for found in asked] == [1] * 12
+
+
+def test_an_order_that_is_confirmed_and_not_paid_is_told(till: Till) -> None:
+    till.authorize()
+    hear("order.confirmed")
+    assert run(minutes=60)["mismatches"] == 1
+    assert told() == ["order-not-paid"]
+    till.capture()
+    assert told() == []
+
+
+def test_a_payment_whose_order_is_never_heard_of_is_told(till: Till) -> None:
+    till.paid()
+    assert told() == ["payment-without-order"]
+    hear("order.confirmed")
+    assert told() == []
+
+
+def test_an_order_that_is_confirmed_without_any_payment_is_told(till: Till) -> None:
+    hear("order.confirmed")
+    hear("order.confirmed")
+    assert told() == ["order-without-payment"]
+    hear("order.cancelled")
+    hear("order.confirmed")
+    assert told() == []
+
+
+def test_money_kept_for_a_cancelled_order_is_told_and_given_back_by_hand_only(till: Till) -> None:
+    sold(till)
+    hear("order.cancelled")
+    run(minutes=60)
+    assert (till.money(), told()) == ((1000, 0), ["payment-of-cancelled-order"])
+    assert till.refund(1000)[0] == 201
+    assert told() == []
+
+
+def test_a_cancelled_order_without_a_payment_is_as_it_should_be(till: Till) -> None:
+    hear("order.cancelled")
+    assert (till.status(), told()) == (None, [])
+
+
+def test_money_given_back_past_us_is_told_and_no_more_than_the_rest_is_given_back(till: Till) -> None:
+    till.authorize()
+    till.capture()
+    till.provider.refund(charge_id_of(PAYMENT), Money(amount=200, currency="GBP"), "by hand")
+    run()
+    assert told() == ["refunded-elsewhere"]
+    assert till.refund(900)[0] == 409
+
+
+def test_a_stray_charge_is_told_until_its_money_is_gone(till: Till) -> None:
+    asked = Intent(charge_id_of("pay-lost"), "pay-lost", Money(amount=700, currency="GBP"))
+    charge = till.provider.authorize(asked, "tok_ok", "key-a")
+    settings.store().park(charge, utc_now())
+    settings.store().park(charge, utc_now())
+    assert run()["asked"] == 1
+    assert told() == ["charge-without-payment"]
+    till.provider.void(charge.charge_id, "key-v")
+    run()
+    assert told() == []
+
+
+def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.paid()
+    monkeypatch.setattr(reconcile, "PATIENCE", timedelta(seconds=-1))
+    status, shown = till.call("GET", "/payments/mismatches")
+    (item,) = shown.pop("items")
+    assert (status, shown) == (200, {"more": False})
+    assert item.pop("since")
+    assert item == {
+        "kind": "payment-without-order",
+        "payment_id": PAYMENT,
+        "order_id": "o-1",
+        "charge_id": charge_id_of(PAYMENT),
+        "amount": {"amount": 1000, "currency": "GBP"},
+    }
+    assert till.call("GET", "/payments/mismatches", role="customer")[0] == 403
+
+
+def test_a_run_counts_what_it_found_also_where_that_is_nothing(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alarm for a reconciler that does not run any more is the metric that is missing."""
+    counted: dict[str, int] = {}
+    monkeypatch.setattr(metrics, "count", lambda metric, times: counted.update({metric: times}))
+    till.paid()
+    assert reconciler.handler({"id": "c-12345678"}, None) == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
+    assert counted == {"PaymentMismatches": 0, "PaymentsLeft": 0}

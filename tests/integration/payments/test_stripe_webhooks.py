@@ -1,0 +1,161 @@
+"""Stripe's webhooks: signed as Stripe's own library signs, heard before or after our own answer, never twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import boto3
+import pytest
+import stripe
+
+from mercato.errors import TransientError
+from payments import settings
+from tests.integration.payments.localstripe import Trouble
+from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
+
+SECRET = "whsec_of_this_shop"
+
+
+@pytest.fixture
+def webhook(stripe_till: StripeTill, monkeypatch: pytest.MonkeyPatch) -> Any:
+    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="stripe-hook", SecretString=SECRET)
+    monkeypatch.setenv("WEBHOOK_SECRET_ID", secret["ARN"])
+    settings.webhook_secret.cache_clear()
+
+    def send(
+        kind: str,
+        told: dict[str, Any],
+        event_id: str = "evt_1",
+        *,
+        secret: str = SECRET,
+        age: int = 0,
+        header: str | None = None,
+    ) -> int:
+        body = json.dumps({"id": event_id, "object": "event", "type": kind, "data": {"object": told}})
+        if header is None:
+            sign = stripe.WebhookSignature.generate_signature_header
+            header = sign(body, secret, timestamp=int(time.time()) - age)
+        headers = {"Stripe-Signature": header}
+        status, problem = stripe_till.call("POST", "/payments/webhooks/stripe", body, role=None, headers=headers)
+        assert problem is None or SECRET not in str(problem)
+        return status
+
+    return send
+
+
+def test_an_authorization_whose_answer_was_lost_is_heard_of(stripe_till: StripeTill, webhook: Any) -> None:
+    stripe_till.wire.fail("/confirm", Trouble.LOST)
+    with pytest.raises(TransientError):
+        stripe_till.authorize(VISA)
+    told = stripe_till.charge()
+    assert webhook("payment_intent.amount_capturable_updated", told) == 204
+    assert (stripe_till.status(), stripe_till.heard()) == ("authorized", ["payment.authorized"])
+    stripe_till.authorize(VISA)
+    assert stripe_till.heard() == ["payment.authorized"]
+
+
+def test_the_same_event_twice_is_one_and_a_late_one_moves_nothing_back(stripe_till: StripeTill, webhook: Any) -> None:
+    stripe_till.authorize(VISA)
+    early = stripe_till.charge()
+    stripe_till.capture()
+    before = stripe_till.events()
+    calls = len(stripe_till.wire.calls)
+    assert [webhook("payment_intent.succeeded", early) for _ in range(2)] == [204, 204]
+    assert len(stripe_till.wire.calls) == calls + 1
+    assert webhook("payment_intent.amount_capturable_updated", early, "evt_0") == 204
+    assert (stripe_till.status(), stripe_till.events()) == ("captured", before)
+
+
+def test_what_hangs_on_the_intent_is_about_the_intent(stripe_till: StripeTill, webhook: Any) -> None:
+    stripe_till.authorize(VISA)
+    intent = stripe_till.charge()["id"]
+    stripe_till.wire.post(f"/v1/payment_intents/{intent}/capture")
+    told = {"id": "ch_1", "object": "charge", "payment_intent": intent}
+    assert webhook("charge.captured", told) == 204
+    assert (stripe_till.status(), stripe_till.money()) == ("captured", (1000, 0))
+
+
+def test_a_refund_made_at_stripes_is_kept_for_the_operator(stripe_till: StripeTill, webhook: Any) -> None:
+    paid(stripe_till)
+    intent = stripe_till.charge()["id"]
+    stripe_till.wire.post("/v1/refunds", payment_intent=intent, amount="200")
+    assert webhook("charge.refunded", {"object": "charge", "payment_intent": intent}) == 204
+    item = stripe_till.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
+    assert item is not None
+    assert (item["astray"], item["refunded"], "gsi1pk" in item) == (200, 0, True)
+    assert stripe_till.heard() == ["payment.authorized", "payment.completed"]
+
+
+def test_money_at_stripe_that_no_payment_knows_of_is_not_lost(stripe_till: StripeTill, webhook: Any) -> None:
+    fields = {"amount": "700", "currency": "gbp", "payment_method": VISA, "metadata[payment_id]": "pay-of-a-lost-table"}
+    intent = stripe_till.wire.post("/v1/payment_intents", confirm="true", capture_method="manual", **fields)
+    assert webhook("payment_intent.amount_capturable_updated", intent) == 204
+    stray = stripe_till.table.get(f"CHARGE#{intent['id']}", "STRAY")
+    assert stray is not None
+    assert (stray["reference"], stray["amount"], stray["status"]) == ("pay-of-a-lost-table", 700, "authorized")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("balance.available", {"object": "balance"}),
+        ("invoice.paid", {"id": "in_1", "object": "invoice", "payment_intent": {"id": "pi_1"}}),
+        ("payment_intent.created", {"id": 7, "object": "payment_intent"}),
+        ("refund.created", {"id": "re_1", "object": "refund", "payment_intent": None}),
+        ("payment_intent.succeeded", {"id": "pi_of_another_shop", "object": "payment_intent", "metadata": {}}),
+    ],
+)
+def test_what_does_not_concern_us_is_taken_and_ignored(
+    stripe_till: StripeTill, webhook: Any, kind: str, told: dict[str, Any]
+) -> None:
+    assert webhook(kind, told) == 204
+    assert stripe_till.status() is None
+
+
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": "whsec_guess"},
+        {"age": 301},
+        {"age": -301},
+        {"header": ""},
+        {"header": "v1=00"},
+        {"header": f"t={NOW}"},
+        {"header": f"t={NOW},t={NOW},v1=00"},
+        {"header": f"t={NOW},v0=00"},
+        {"header": "t=soon,v1=ä"},
+    ],
+)
+def test_what_stripe_did_not_sign_now_is_refused_without_saying_why(
+    stripe_till: StripeTill, webhook: Any, wrong: dict[str, Any]
+) -> None:
+    stripe_till.authorize(VISA)
+    calls = len(stripe_till.wire.calls)
+    assert webhook("payment_intent.succeeded", stripe_till.charge(), **wrong) == 401
+    assert len(stripe_till.wire.calls) == calls
+
+
+def test_while_the_secret_is_rotated_either_signature_will_do(stripe_till: StripeTill, webhook: Any) -> None:
+    body = json.dumps({"id": "evt_1", "object": "event", "type": "ping", "data": {"object": {}}})
+    right = stripe.WebhookSignature.generate_signature_header(body, SECRET)
+    header = right.replace(",v1=", ",v1=00,v1=")
+    headers = {"Stripe-Signature": header}
+    assert stripe_till.call("POST", "/payments/webhooks/stripe", body, role=None, headers=headers)[0] == 204
+    headers = {"Stripe-Signature": header.rpartition(",")[0]}
+    assert stripe_till.call("POST", "/payments/webhooks/stripe", body, role=None, headers=headers)[0] == 401
+
+
+def test_a_webhook_while_stripe_is_away_is_sent_again(stripe_till: StripeTill, webhook: Any) -> None:
+    stripe_till.authorize(VISA)
+    told = stripe_till.charge()
+    stripe_till.wire.post(f"/v1/payment_intents/{told['id']}/capture")
+    stripe_till.wire.deaf = True
+    assert webhook("payment_intent.succeeded", told) == 503
+    stripe_till.wire.deaf = False
+    assert webhook("payment_intent.succeeded", told) == 204
+    assert stripe_till.status() == "captured"
