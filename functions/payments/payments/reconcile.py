@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mercato.errors import TransientError
+from mercato.errors import DomainError, TransientError
 from mercato.logs import log
 from payments import agreement, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
@@ -45,7 +45,8 @@ def reconcile(payments: Payments, provider: Provider, now: datetime, has_time: C
                 after = _bring_on(found, payments, provider, now)
                 outcome.asked += 1
                 outcome.repaired += after is None or after.what != found.what
-            except TransientError as error:
+            except (TransientError, DomainError) as error:
+                # A refund that the provider refuses is one payment's trouble, and the operator's.
                 outcome.left += 1
                 log.warning("not reconciled yet", extra=_about(found) | {"reason": str(error)})
         if after and _is_mismatch(after, now):

@@ -119,7 +119,7 @@ class StripeProvider:
         except _Refused as refused:
             if refused.is_unknown:
                 return None
-            raise
+            raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
 
     def _look(self, charge_id: str, error: _Refused | _Broke, *expected: ChargeStatus) -> Charge:
         """What became of it, where the answer did not tell. Stripe remembers errors too, and would repeat this one."""

@@ -74,7 +74,7 @@ def observe(news: News, payments: Payments, provider: Provider, now: datetime) -
     if payments.is_webhook_done(news.event_id):
         return
     payment = payments.get(news.payment_id) if news.payment_id else None
-    if payment is None and news.charge_id:
+    if news.charge_id and (payment is None or payment.charge_id != news.charge_id):
         with transient():
             charge = provider.find(news.charge_id)
         payment = payments.get(charge.reference) if charge and charge.reference else None

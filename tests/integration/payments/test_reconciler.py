@@ -14,7 +14,7 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from payments import consumers, reconcile, reconciler, settings
-from payments.domain import Intent, PaymentVoided
+from payments.domain import Intent, PaymentVoided, RefundRefused
 from payments.sandbox import charge_id_of
 from tests.integration.payments.till import Till
 
@@ -155,6 +155,21 @@ def test_a_run_in_the_middle_of_an_undo_lets_go_once(till: Till, faults: Any, at
     assert (till.status(), till.held()) == ("voided", "voided")
     with pytest.raises(PaymentVoided):
         till.authorize()
+
+
+def test_one_refund_that_the_provider_refuses_stops_no_other_payment(till: Till) -> None:
+    till.authorize("tok_refund_declined")
+    till.capture()
+    with pytest.raises(RefundRefused):
+        till.task("RefundPayment")
+    money = {"amount": 1000, "currency": "GBP"}
+    for number in range(9):  # before and after it, whichever shard they are in
+        order = {"order_id": f"other-{number}", "customer_id": "u-1", "amount": money}
+        with pytest.raises(TransientError):
+            till.task("AuthorizePayment", payment_token="tok_timeout_once", **order)
+    found = run(minutes=60)
+    assert (found["repaired"], found["left"]) == (9, 1)
+    assert "undo-unfinished" in told()
 
 
 def test_a_provider_that_is_away_is_asked_again_in_the_next_run(

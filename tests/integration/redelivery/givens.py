@@ -142,6 +142,8 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("orders", "shipment.dispatched"): _paid,
     ("orders", "shipment.delivered"): _shipped,
     ("orders", "user.closed"): _customer_left,
+    ("payments", "order.confirmed"): _captured,
+    ("payments", "order.cancelled"): _captured,
     ("payments", "order.return_accepted"): _captured,
     ("products", "inventory.low_stock"): _in_stock,
     ("products", "inventory.restocked"): _product,
