@@ -55,7 +55,8 @@ def test_a_secret_may_be_read_by_the_functions_that_name_it_alone() -> None:
     assert readers == {
         "SigningKeys": {"UsersApi", "UsersKeys"},
         "PaymentsWebhookSecret": {"PaymentsApi"},
-        "StripeKey": {"PaymentsApi", "PaymentsSaga"},
+        "StripeKey": {"PaymentsApi", "PaymentsConsumer", "PaymentsReconciler", "PaymentsSaga"},
+        "StripeWebhookSecret": {"PaymentsApi"},
         "CarrierWebhookSecret": {"ShippingApi"},
     }
 

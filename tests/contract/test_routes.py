@@ -24,6 +24,7 @@ FOR_STRANGERS = {
     "GET /api/products/{product_id}",
     "POST /api/carts/guests",
     "POST /api/payments/webhooks/sandbox",
+    "POST /api/payments/webhooks/stripe",
     "POST /api/shipments/quotes",
     "POST /api/shipments/webhooks/sandbox",
     "POST /api/users",
@@ -38,7 +39,11 @@ FOR_STRANGERS = {
 # What a client must never say of itself or of its things: the server knows it.
 NEVER_ASKED = {"role", "is_admin", "owner", "owner_id", "user_id", "customer_id", "status", "total", "payment_status"}
 # Who reports on a parcel or a payment, signed, says what has become of it.
-SIGNED = {"POST /api/payments/webhooks/sandbox", "POST /api/shipments/webhooks/sandbox"}
+SIGNED = {
+    "POST /api/payments/webhooks/sandbox",
+    "POST /api/payments/webhooks/stripe",
+    "POST /api/shipments/webhooks/sandbox",
+}
 
 
 def by_name(served: Served) -> str:

@@ -37,6 +37,6 @@ def verify_any(secret: str, timestamp: str, signatures: Sequence[str], body: byt
         re.fullmatch(r"[0-9]{1,12}", timestamp) and abs(now.timestamp() - int(timestamp)) <= MAX_AGE.total_seconds()
     )
     expected = sign(secret, timestamp, body).encode()
-    is_signed = any([hmac.compare_digest(expected, signature.encode()) for signature in signatures])
+    is_signed = any(hmac.compare_digest(expected, signature.encode()) for signature in signatures)
     if not (secret and is_signed and is_recent):
         raise InvalidSignature("The webhook's signature is not valid.")
