@@ -22,6 +22,7 @@ _COMMANDS = {
     "replay": ("infra.local.replay.command", "replay", "Place real orders and check the books."),
     "trace": ("infra.local.trace.command", "trace", "Tell the whole story of a request, from the logs."),
     "saga": ("infra.local.saga.command", "saga", "Sagas: list, show, resume, redrive."),
+    "orders": ("infra.local.orders.command", "orders", "The orders: rebuild what is made of their events."),
     "inventory": ("infra.local.inventory.command", "inventory", "The stock: prove its books."),
     "dlq": ("infra.local.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": ("infra.local.cli", "contract", "Generate the event schemas, docs/events.md and docs/openapi.json."),

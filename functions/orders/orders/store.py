@@ -3,20 +3,25 @@
 Facts and head: mercato.eventstore, entity `order`; a fact that the world hears carries the outbox's `event` itself.
 Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
 gsi1sk=<placed at>#<id>.
+Snapshots of long orders: mercato.snapshots.
 Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mercato import dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import Table, Write
+from mercato.dynamo import ConditionFailed, Table, Write
+from mercato.errors import TransientError
 from mercato.events import MAX_BYTES
 from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
 from mercato.ids import new_id
@@ -24,6 +29,7 @@ from mercato.items import Item
 from mercato.money import Money
 from mercato.outbox import EventTooLarge, encode
 from mercato.paging import decode_cursor, encode_cursor
+from mercato.snapshots import EVERY, Codec, Snapshots
 from orders.domain import OrderTooLarge
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderConfirmed, Recorded, apply, read_fact
@@ -31,6 +37,8 @@ from orders.order import Address, Order, PaymentStatus, Status
 
 _SERVICE = "orders"
 _SCHEMA = 1
+_STATE = 1  # raise it when Order, or what a fact makes of it, changes
+_ATTEMPTS = 5
 _READ_AT_ONCE = 100
 _MOST_READS = 10
 _ADDRESS = 4096  # bytes, at its longest: what order.confirmed has beyond order.created
@@ -51,16 +59,30 @@ class Summary:
     version: int
 
 
+@dataclass(frozen=True)
+class Rebuilt:
+    """`was_right`: the summary row was what the events make of it. `equal`: what is there now is so."""
+
+    events: int
+    snapshots_dropped: int
+    snapshots_made: int
+    was_right: bool
+    equal: bool
+
+
 class OrderStore:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._streams = EventStore(table, "order")
+        self._snapshots = Snapshots(table, "order", Codec(_STATE, _dump, _restore))
 
     def load(self, order_id: str, *, up_to: int | None = None) -> Order | None:
         """The order as its facts make it; with `up_to`, as it was at that version."""
+        if up_to is None:
+            return self._snapshots.load(self._streams, order_id, _apply)[0]
         order: Order | None = None
         for stored in self._streams.read(order_id, up_to=up_to):
-            order = apply(order, read_fact(stored.type, stored.data), stored.at)
+            order = _apply(order, stored)
         return order
 
     def history(self, order_id: str) -> list[Recorded]:
@@ -113,7 +135,31 @@ class OrderStore:
             self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order)), *alongside])
         except AppendTooLarge as error:
             raise OrderTooLarge(f"This order is too large: {error}") from None
+        self._snapshots.keep(order_id, expected, order.version, order, now)
         return order
+
+    def rebuild(self, order_id: str, now: datetime) -> Rebuilt | None:
+        """Drops snapshots and summary row, and makes them of the events again. None where there is no such order.
+
+        Orders go on meanwhile: the row is written for the version that was read, and read again if that has passed.
+        """
+        for _ in range(_ATTEMPTS):
+            dropped = self._snapshots.drop(order_id)
+            order: Order | None = None
+            for stored in self._streams.read(order_id):
+                order = _apply(order, stored)
+            if order is None:
+                return None
+            row = _summary_item(order)
+            was_right = self._table.get(row["pk"], row["sk"]) == row
+            try:
+                self._table.transact([self._streams.is_still_at(order_id, order.version), dynamo.put(row)])
+            except ConditionFailed:
+                continue
+            made = order.version >= EVERY and self._snapshots.save(order_id, order.version, order, now)
+            equal = self._table.get(row["pk"], row["sk"]) == row and self.load(order_id) == order
+            return Rebuilt(order.version, dropped, int(made), was_right, equal)
+        raise TransientError(f"order {order_id} moves too fast")
 
     def list_of(
         self, customer_id: str, *, status: Status | None, limit: int, cursor: str | None
@@ -135,6 +181,23 @@ class OrderStore:
             if start is None:
                 break
         return [_summary(one) for one in found], encode_cursor(start)
+
+
+def _apply(order: Order | None, stored: StoredEvent) -> Order:
+    return apply(order, read_fact(stored.type, stored.data), stored.at)
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Order]:
+    return TypeAdapter(Order)
+
+
+def _dump(order: Order) -> Any:
+    return _adapter().dump_python(order, mode="json")
+
+
+def _restore(data: Any) -> Order:
+    return _adapter().validate_python(data)
 
 
 def _pk(order_id: str) -> str:

@@ -3,6 +3,7 @@
 Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD`
 with the version. An append is one transaction: every event is new, and the head moves from the expected version, so
 that versions have no gaps and one of several writers wins. A payload is one JSON string, deflated where it is long.
+Snapshots are beside it, in partitions of their own: mercato.snapshots.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from mercato import correlation, dynamo
@@ -66,14 +68,19 @@ class StoredEvent:
     causation_id: str | None
 
 
-class EventStore:
-    """The streams of one entity type in one table."""
+# Makes the data of one event type at one schema version that of the next version.
+Upcasts = Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]
 
-    def __init__(self, table: Table, entity: str) -> None:
+
+class EventStore:
+    """The streams of one entity type in one table. `upcasts` bring what older code has stored up to today's schema."""
+
+    def __init__(self, table: Table, entity: str, upcasts: Upcasts = MappingProxyType({})) -> None:
         if "#" in entity:
             raise ValueError("an entity type has no '#'")
         self._table = table
         self._entity = entity
+        self._upcasts = upcasts
 
     def append(
         self, stream_id: str, expected: int, events: Sequence[NewEvent], *, alongside: Sequence[Write] = ()
@@ -98,8 +105,7 @@ class EventStore:
             if failed.index > len(events):  # the first that failed: neither an event nor the head
                 raise ConditionFailed(failed.index - len(events) - 1, failed.item) from None
             if not self._is_done(pk, expected, events):
-                head = self._table.get(pk, "HEAD")
-                raise ConcurrencyError(f"{self._entity} {stream_id}", expected, head["ver"] if head else 0) from None
+                raise ConcurrencyError(f"{self._entity} {stream_id}", expected, self.version(stream_id)) from None
         except TransientError:
             # A time-out tells nothing: the append may have been done.
             if not self._is_done(pk, expected, events):
@@ -122,7 +128,31 @@ class EventStore:
             version += 1
             if item["sk"] != _sort_key(version):
                 raise BrokenStream(f"{self._entity} {stream_id} lacks version {version}")
-            yield _stored(version, item)
+            yield self._stored(version, item)
+
+    def tail(self, stream_id: str, most: int) -> list[StoredEvent]:
+        """The newest events, at most so many, in order."""
+        items: list[Item] = []
+        bounds = {"between": (_sort_key(0), _sort_key(10**10 - 1)), "forward": False, "limit": most}
+        for item in self._table.query_all(self._pk(stream_id), **bounds):
+            items.append(item)
+            if len(items) == most:
+                break
+        items.reverse()
+        first = int(items[0]["sk"][2:]) if items else 1
+        for version, item in enumerate(items, first):
+            if item["sk"] != _sort_key(version):
+                raise BrokenStream(f"{self._entity} {stream_id} lacks version {version}")
+        return [self._stored(version, item) for version, item in enumerate(items, first)]
+
+    def version(self, stream_id: str) -> int:
+        """Of the last event; 0 where there is no stream."""
+        head = self._table.get(self._pk(stream_id), "HEAD")
+        return head["ver"] if head else 0
+
+    def is_still_at(self, stream_id: str, version: int) -> Write:
+        """A condition for another transaction: nobody has appended since."""
+        return dynamo.check(self._pk(stream_id), "HEAD", "ver = :version", values={":version": version})
 
     def fold(
         self, stream_id: str, apply: Callable[[Any, StoredEvent], Any], state: Any, *, after: int = 0
@@ -132,6 +162,21 @@ class EventStore:
         for event in self.read(stream_id, after=after):
             state, version = apply(state, event), event.version
         return state, version
+
+    def _stored(self, version: int, item: Item) -> StoredEvent:
+        kind, schema_version, data = item["t"], item["tv"], unpack(item["d"])
+        while (kind, schema_version) in self._upcasts:
+            data, schema_version = self._upcasts[kind, schema_version](data), schema_version + 1
+        return StoredEvent(
+            version=version,
+            event_id=item["id"],
+            type=kind,
+            schema_version=schema_version,
+            at=datetime.fromisoformat(item["ts"]),
+            data=data,
+            correlation_id=item["cid"],
+            causation_id=item.get("cau"),
+        )
 
     def _is_done(self, pk: str, expected: int, events: Sequence[NewEvent]) -> bool:
         keys = [(pk, _sort_key(expected + offset)) for offset in range(1, len(events) + 1)]
@@ -159,7 +204,7 @@ class EventStore:
             "ts": rfc3339(event.at),
             "cid": work.correlation_id,
             "tp": work.traceparent,
-            "d": _pack(event.data),
+            "d": pack(event.data),
         }
         if work.causation_id:
             item["cau"] = work.causation_id
@@ -172,28 +217,15 @@ def _sort_key(version: int) -> str:
     return f"E#{version:010d}"
 
 
-def _stored(version: int, item: Item) -> StoredEvent:
-    return StoredEvent(
-        version=version,
-        event_id=item["id"],
-        type=item["t"],
-        schema_version=item["tv"],
-        at=datetime.fromisoformat(item["ts"]),
-        data=_unpack(item["d"]),
-        correlation_id=item["cid"],
-        causation_id=item.get("cau"),
-    )
-
-
-def _pack(data: dict[str, Any]) -> str | bytes:
+def pack(data: Any) -> str | bytes:
+    """JSON, deflated where it is long."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     encoded = text.encode()
     return text if len(encoded) <= _PLAIN else zlib.compress(encoded)
 
 
-def _unpack(payload: str | bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(zlib.decompress(payload) if isinstance(payload, bytes) else payload)
-    return found
+def unpack(payload: str | bytes) -> Any:
+    return json.loads(zlib.decompress(payload) if isinstance(payload, bytes) else payload)
 
 
 def _check_limits(items: Sequence[Item], writes: Sequence[Write]) -> None:

@@ -1,0 +1,160 @@
+"""Snapshots: a long stream is not read whole, and nothing but time depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mercato import dynamo
+from mercato.dynamo import Table
+from mercato.errors import TransientError
+from mercato.eventstore import BrokenStream, EventStore, NewEvent, StoredEvent
+from mercato.snapshots import Codec, Snapshots
+
+CODEC: Codec[list[int]] = Codec(1, list, list)
+EVERY = 5
+
+
+def apply(state: list[int] | None, event: StoredEvent) -> list[int]:
+    return [*(state or []), event.data["n"]]
+
+
+class Journal:
+    def __init__(self, table: Table, now: datetime) -> None:
+        self.table, self.now = table, now
+        self.streams = EventStore(table, "thing")
+        self.snapshots = Snapshots(table, "thing", CODEC, EVERY)
+
+    def write(self, count: int, stream_id: str = "a") -> None:
+        for _ in range(count):
+            state, version = self.snapshots.load(self.streams, stream_id, apply)
+            event = NewEvent(f"{stream_id}-{version}", "Counted", 1, self.now, {"n": version})
+            self.streams.append(stream_id, version, [event])
+            self.snapshots.keep(stream_id, version, version + 1, [*(state or []), version], self.now)
+
+    def load(self, stream_id: str = "a") -> tuple[list[int] | None, int]:
+        return self.snapshots.load(self.streams, stream_id, apply)
+
+    def kept(self, stream_id: str = "a") -> list[int]:
+        return [int(item["sk"]) for item in self.table.query_all(f"S#thing#{stream_id}")]
+
+
+@pytest.fixture
+def journal(make_table: Callable[[str], Table], noon: datetime) -> Journal:
+    return Journal(make_table("OrdersTable"), noon)
+
+
+def count_queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    asked, query = [], Table.query
+
+    def counted(self: Table, pk: str, **bounds: Any) -> Any:
+        asked.append(pk)
+        return query(self, pk, **bounds)
+
+    monkeypatch.setattr(Table, "query", counted)
+    return asked
+
+
+def test_each_so_many_events_there_is_one_in_a_partition_of_its_own(journal: Journal) -> None:
+    journal.write(12)
+    assert journal.kept() == [5, 10]
+    assert journal.load() == (list(range(12)), 12)
+    assert {item["sk"][:2] for item in journal.table.query_all("thing#a")} == {"E#", "HE"}
+
+
+def test_a_long_stream_is_read_from_its_snapshot_on_and_a_short_one_asks_for_none(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.write(13)
+    journal.write(4, "b")
+    asked = count_queries(monkeypatch)
+    assert journal.load() == (list(range(13)), 13)
+    assert asked == ["thing#a", "S#thing#a"]
+    asked.clear()
+    assert journal.load("b") == (list(range(4)), 4)
+    assert asked == ["thing#b"]
+
+
+def test_without_them_all_is_as_before(journal: Journal) -> None:
+    journal.write(12)
+    assert journal.snapshots.drop("a") == 2
+    assert journal.kept() == []
+    assert journal.load() == (list(range(12)), 12)
+    assert journal.load("nothing") == (None, 0)
+
+
+def test_one_of_another_schema_is_as_if_it_were_not_there_and_is_replaced(journal: Journal) -> None:
+    journal.write(12)
+    newer = Snapshots(journal.table, "thing", replace(CODEC, schema=2), EVERY)
+    assert newer.latest("a") is None
+    assert newer.load(journal.streams, "a", apply) == (list(range(12)), 12)
+    assert newer.save("a", 10, list(range(10)), journal.now)
+    assert newer.latest("a") == (list(range(10)), 10)
+    assert not newer.save("a", 10, [666], journal.now)
+
+
+def test_one_that_is_newer_than_the_events_that_were_read_wins(journal: Journal) -> None:
+    journal.write(12)
+    journal.snapshots.save("a", 12, list(range(12)), journal.now)
+    assert journal.load() == (list(range(12)), 12)
+
+
+def test_one_that_cannot_be_written_harms_nobody(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: Any, **__: Any) -> None:
+        raise TransientError("busy")
+
+    journal.write(4)
+    monkeypatch.setattr(Table, "write", busy)
+    journal.write(2)
+    assert journal.kept() == []
+    assert journal.load() == (list(range(6)), 6)
+    assert not journal.snapshots.save("a", 6, list(range(200_000)), journal.now)
+
+
+def test_a_tail_with_a_gap_is_refused(journal: Journal) -> None:
+    journal.write(8)
+    journal.table.write(dynamo.delete("thing#a", "E#0000000007"))
+    with pytest.raises(BrokenStream, match="version"):
+        journal.load()
+
+
+@given(steps=st.lists(st.sampled_from(["write", "drop", "stale"]), max_size=30))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_becomes_of_snapshots_the_state_is_that_of_the_events(journal: Journal, steps: list[str]) -> None:
+    for step in steps:
+        match step:
+            case "write":
+                journal.write(3)
+            case "drop":
+                journal.snapshots.drop("a")
+            case _:
+                newer = Snapshots(journal.table, "thing", replace(CODEC, schema=7), EVERY)
+                newer.save("a", journal.streams.version("a"), [-1], journal.now)
+        state, version = journal.load()
+        assert (state or []) == [event.data["n"] for event in journal.streams.read("a")]
+        assert version == journal.streams.version("a")
+
+
+def test_what_older_code_has_stored_is_brought_up_to_today_s_schema(journal: Journal) -> None:
+    old = [
+        NewEvent("e1", "Paid", 1, journal.now, {"pounds": 2}),
+        NewEvent("e2", "Paid", 2, journal.now, {"pence": 150}),
+        NewEvent("e3", "Sent", 1, journal.now, {"to": "Ada"}),
+    ]
+    journal.streams.append("a", 0, old)
+    upcasts = {
+        ("Paid", 1): lambda data: {"pence": data["pounds"] * 100},
+        ("Paid", 2): lambda data: data | {"currency": "GBP"},
+    }
+    found = list(EventStore(journal.table, "thing", upcasts).read("a"))
+    assert [(event.schema_version, event.data) for event in found] == [
+        (3, {"pence": 200, "currency": "GBP"}),
+        (3, {"pence": 150, "currency": "GBP"}),
+        (1, {"to": "Ada"}),
+    ]

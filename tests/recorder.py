@@ -1,0 +1,70 @@
+"""Our event store in the terms of the `eventsourcing` library, so that the library's own tests can be run on it."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from eventsourcing.persistence import AggregateRecorder, IntegrityError
+from eventsourcing.persistence import StoredEvent as Theirs
+
+from mercato.dynamo import Table
+from mercato.eventstore import ConcurrencyError, EventStore, NewEvent, StoredEvent
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class StreamRecorder(AggregateRecorder):
+    """The library counts a stream's events from 0, 1 or what it likes, and ours begin at 1: the payload has theirs."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self._streams = EventStore(table, "recorded")
+
+    def insert_events(self, stored_events: Sequence[Theirs], **kwargs: Any) -> Sequence[int] | None:
+        if not stored_events:
+            return None
+        stream_id = str(stored_events[0].originator_id)
+        versions = [event.originator_version for event in stored_events]
+        first = self._first(stream_id, versions[0])
+        if versions != list(range(versions[0], versions[0] + len(versions))):
+            raise IntegrityError(f"{versions} are not one after the other")
+        try:
+            self._streams.append(stream_id, versions[0] - first, [_ours(event) for event in stored_events])
+        except ConcurrencyError as error:
+            raise IntegrityError(str(error)) from error
+        return None
+
+    def select_events(
+        self,
+        originator_id: uuid.UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Theirs]:
+        stream_id = str(originator_id)
+        before = self._first(stream_id, 1) - 1
+        after = 0 if gt is None else gt - before
+        up_to = None if lte is None else lte - before
+        found = [_theirs(originator_id, event) for event in self._streams.read(stream_id, after=after, up_to=up_to)]
+        if desc:
+            found.reverse()
+        return found[:limit]
+
+    def _first(self, stream_id: str, default: int) -> int:
+        """Their number of our version 1."""
+        return next((int(event.data["version"]) for event in self._streams.read(stream_id, up_to=1)), default)
+
+
+def _ours(event: Theirs) -> NewEvent:
+    data = {"version": event.originator_version, "state": base64.b64encode(event.state).decode()}
+    return NewEvent(str(uuid.uuid4()), event.topic, 1, NOON, data)
+
+
+def _theirs(originator_id: uuid.UUID | str, event: StoredEvent) -> Theirs:
+    return Theirs(originator_id, event.data["version"], event.type, base64.b64decode(event.data["state"]))
