@@ -11,6 +11,7 @@ from rich.console import Console
 from infra.local.orders.command import order_ids, tell
 from mercato import dynamo
 from mercato.eventstore import EventStore
+from mercato.items import Item
 from orders.facts import OrderRefunded
 from orders.order import Order
 from orders.store import OrderStore, Rebuilt
@@ -19,7 +20,7 @@ from tests.integration.orders.conftest import Shop
 LONG = 130
 
 
-def row(shop: Shop, order_id: str) -> dynamo.Item | None:
+def row(shop: Shop, order_id: str) -> Item | None:
     return shop.table.get(f"order#{order_id}", "SUMMARY")
 
 
