@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from infra.local import state
 from infra.local.faults import FaultProxy
@@ -21,8 +20,8 @@ from infra.local.replay.rows import COLUMNS
 from infra.local.shop import Session, Shop, poll
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
+from tests.chaos.badday import faulty_shop
 from tests.chaos.outage import Outage
-from tests.e2e.conftest import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
@@ -50,14 +49,7 @@ def invoices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
-    os.environ["MERCATO_STATE"] = str(tmp_path_factory.mktemp("shop") / "state.json")
-    shop = LocalShop(Console(stderr=True), free_port(), free_port(), faults=RATE)
-    try:
-        shop.start()
-        yield shop
-    finally:
-        shop.stop()
-        del os.environ["MERCATO_STATE"]
+    yield from faulty_shop(RATE, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from infra.local import state
 from infra.local.faults import FaultProxy
 from infra.local.paths import ROOT
 from infra.local.shop import Session, Shop, ShopError
 from infra.local.up import LocalShop
+from tests.chaos.badday import faulty_shop
 from tests.chaos.reaper import Reaper
-from tests.e2e.conftest import free_port, real_orders  # noqa: F401
+from tests.e2e.conftest import real_orders  # noqa: F401
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -70,14 +70,7 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
-    os.environ["MERCATO_STATE"] = str(tmp_path_factory.mktemp("shop") / "state.json")
-    shop = LocalShop(Console(stderr=True), free_port(), free_port(), faults=RATE)
-    try:
-        shop.start()
-        yield shop
-    finally:
-        shop.stop()
-        del os.environ["MERCATO_STATE"]
+    yield from faulty_shop(RATE, tmp_path_factory)
 
 
 @pytest.fixture
