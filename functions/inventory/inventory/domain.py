@@ -153,9 +153,9 @@ class Counted(Protocol):
     def level(self) -> Level: ...
 
 
-def crossing(stock: Counted, movement: Movement, low_at: int) -> Level | None:
-    """The level that this movement leads to, or None where it stays the same."""
-    level = level_of(stock.available + movement.available, low_at)
+def crossing(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
+    """The level that these movements lead to, or None where it stays the same."""
+    level = level_of(stock.available + sum(movement.available for movement in movements), low_at)
     return None if level is stock.level else level
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from inventory.domain import ROOT, Level, Movement, Stock, bounds, level_of
+from inventory.domain import ROOT, Level, Movement, Stock, bounds, crossing, level_of
 from inventory.events import LowStock, Restocked
 from inventory.shelf import Shelf
 from mercato import outbox
@@ -82,12 +82,6 @@ def shard_level(available: int, low_at: int, *, is_closing: bool) -> Level:
     return Level.LOW if is_closing else level_of(available, low_at)
 
 
-def level_after(shelf: Shelf, movements: Sequence[Movement], low_at: int) -> Level | None:
-    """The level that the product comes to, or None where it stays the same."""
-    level = level_of(shelf.available + sum(movement.available for movement in movements), low_at)
-    return None if level is shelf.level else level
-
-
 _HELD = "reserved >= :gone AND on_hand >= :gone"
 
 
@@ -101,10 +95,9 @@ def _take_plenty(movement: Movement, low_at: int) -> Write:
 
 def _move_root(movement: Movement, stock: Stock, low_at: int, now: datetime) -> list[Write]:
     """The one item of a product that is not hot."""
-    shelf = Shelf(stock)
-    level = level_after(shelf, [movement], low_at)
+    level = crossing(stock, movement, low_at=low_at)
     if level:
-        return [move_exactly(movement, stock, level), level_record(shelf, [movement], level, now)]
+        return [move_exactly(movement, stock, level), level_record(Shelf(stock), [movement], level, now)]
     if stock.level is Level.OK:
         return [_take_plenty(movement, low_at)]
     least, most = bounds(stock.level, low_at)
@@ -131,7 +124,7 @@ def _move_together(movements: Sequence[Movement], shelf: Shelf, low_at: int, now
     on_root = [movement for movement in movements if movement.shard == ROOT]
     if not needs_root and not on_root:
         return writes
-    level = level_after(shelf, movements, low_at)
+    level = crossing(shelf, *movements, low_at=low_at)
     witness = on_root[0] if on_root else Movement(shelf.product_id)
     writes.append(move_exactly(witness, shelf.root, level))
     return [*writes, level_record(shelf, movements, level, now)] if level else writes

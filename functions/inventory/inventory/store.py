@@ -14,13 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage
+from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage, crossing
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
 from inventory.expiry import waits_as
 from inventory.movements import (
     SERVICE,
     ledger_entry,
-    level_after,
     level_announcement,
     move,
     move_exactly,
@@ -154,7 +153,7 @@ class InventoryStore:
         stock_at: dict[int, str] = {}
         for part in request.parts:
             shelf, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
-            level = level_after(shelf, [movement], self._low_at)
+            level = crossing(shelf, movement, low_at=self._low_at)
             entry = ledger_entry(
                 movement,
                 request.at,

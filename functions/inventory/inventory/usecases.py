@@ -121,10 +121,11 @@ def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
             return _same_request(request, *done)
         if not seen:
             seen = stocks.stocks(part.product_id for part in request.parts)
-        results = domain.adjust_all(seen, request.parts)
+        domain.adjust_all(seen, request.parts)
         for part in request.parts:
             if seen[part.product_id].root.available + part.delta < 0:
                 seen |= {part.product_id: gather(part.product_id, -part.delta, request.actor, request.at, stocks)}
+        results = domain.adjust_all(seen, request.parts)
         try:
             stocks.adjust(request, seen, results)
         except StockMoved as moved:

@@ -1,0 +1,65 @@
+"""What the runbook tells the operator to do, done with its commands on the deployed shop."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.local.demo.stage import Stage, has_failed, is_paid
+from infra.local.parallel import each
+from infra.local.shop import Session, Shop
+from infra.local.state import State
+from tests.e2e.test_stories import mercato
+
+WITHIN = 120.0
+
+
+@pytest.fixture
+def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
+    return Stage(shop, admin, shop_state.endpoint, WITHIN)
+
+
+def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> None:
+    vase, paula = stage.new_product("Parked vase", 2500, stock=8), stage.new_customer("Paula")
+    order = stage.order(paula, vase, 3, token="tok_refund_declined")["order_id"]
+    paula.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=WITHIN)
+    paula.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
+    saga = f"{order}.cancellation"
+
+    listed = stage.wait_for(lambda: mercato("saga", "list", "--parked").stdout, lambda told: saga in told)
+    assert "RefundPayment" in listed
+    shown = mercato("saga", "show", order).stdout
+    assert f"order {order}  succeeded" in shown
+    assert "RefundRefused" in shown
+    resumed = mercato("saga", "resume", saga, "--skip", "--reason", "refunded by bank transfer, ref 4711")
+    assert (resumed.returncode, mercato("saga", "resume", saga, "--retry", "--reason", "too late").returncode) == (0, 1)
+
+    ended = paula.wait_for_order(order, lambda seen: seen["status"] == "cancelled", what="cancelled", within=WITHIN)
+    assert ended["reason"] == "cancelled-by-customer"
+    (_, story) = json.loads(
+        stage.wait_for(lambda: mercato("saga", "show", order, "--json").stdout, lambda told: '"failed"' in told)
+    )
+    assert [(done["action"], done["reason"]) for done in story["resumptions"]] == [
+        ("skip", "refunded by bank transfer, ref 4711")
+    ]
+    assert saga not in mercato("saga", "list", "--parked").stdout
+    assert stage.stock(vase) == {"product_id": vase.product_id, "on_hand": 8, "reserved": 0, "available": 8}
+
+
+def test_a_hot_product_is_sold_to_the_last_while_its_shards_change_and_the_books_balance(stage: Stage) -> None:
+    vase, buyers = stage.new_product("Hot vase", 2500, stock=12), [stage.new_customer(f"Buyer{n}") for n in range(3)]
+    shards = f"/inventory/{vase.product_id}/shards"
+    assert stage.admin.put(shards, {"shards": 4})["shards"] == 4
+
+    def buy(number: int) -> bool:
+        if number == 3:
+            stage.admin.put(shards, {"shards": 2})
+        customer = buyers[number % 3]
+        order = stage.order(customer, vase, 3)["order_id"]
+        return not has_failed(customer.wait_for_order(order, is_paid, what="settled", within=WITHIN))
+
+    assert sum(each(buy, range(6), 3)) == 4
+    assert stage.admin.put(shards, {"shards": 1})["available"] == 0
+    audited = mercato("inventory", "audit")
+    assert (audited.returncode, audited.stderr) == (0, ""), audited.stdout
