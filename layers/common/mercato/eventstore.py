@@ -122,13 +122,17 @@ class EventStore:
         """The events after one version, and up to another, in order, page by page."""
         version = after
         limit = None if up_to is None else up_to - after
+        if limit is not None and limit <= 0:
+            return
         for item in self._table.query_all(self._pk(stream_id), after=_sort_key(after), limit=limit):
-            if version == up_to or not item["sk"].startswith("E#"):
-                break
+            if not item["sk"].startswith("E#"):
+                return
             version += 1
             if item["sk"] != _sort_key(version):
                 raise BrokenStream(f"{self._entity} {stream_id} lacks version {version}")
             yield self._stored(version, item)
+            if version == up_to:  # before another page is asked for
+                return
 
     def tail(self, stream_id: str, most: int) -> list[StoredEvent]:
         """The newest events, at most so many, in order."""

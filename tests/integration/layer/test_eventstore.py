@@ -73,6 +73,31 @@ def test_a_read_begins_after_one_version_and_ends_at_another(store: EventStore, 
     assert ids(store, up_to=9)[-1] == (5, "e5")
 
 
+def test_a_read_up_to_a_version_asks_for_no_page_beyond_it(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append("a", 0, [event(noon, f"e{n}") for n in range(1, 6)])
+    asked, query = [], table.query
+
+    def counted(pk: str, **bounds: Any) -> Any:
+        asked.append(pk)
+        return query(pk, **bounds)
+
+    monkeypatch.setattr(table, "query", counted)
+    assert ids(store, up_to=1) == [(1, "e1")]
+    assert len(asked) == 1
+    assert ids(store, after=2, up_to=2) == []
+    assert len(asked) == 1
+
+
+def test_the_tail_is_the_newest_events_in_order(store: EventStore, noon: datetime) -> None:
+    store.append("a", 0, [event(noon, f"e{n}") for n in range(1, 6)])
+    assert [found.version for found in store.tail("a", 2)] == [4, 5]
+    assert [found.version for found in store.tail("a", 9)] == [1, 2, 3, 4, 5]
+    assert store.tail("b", 9) == []
+    assert (store.version("a"), store.version("b")) == (5, 0)
+
+
 def test_fold_gives_the_state_and_its_version(store: EventStore, noon: datetime) -> None:
     store.append("a", 0, [event(noon, "e1", {"n": 2}), event(noon, "e2", {"n": 5})])
     assert store.fold("a", lambda state, found: state + found.data["n"], 0) == (7, 2)
