@@ -86,22 +86,28 @@ def redrive_all(
     for queue in queues:
         if queue.source_url is None or left == 0:
             continue
-        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left)
+        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        wait = None if queue.messages else 0
+        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left, wait)
         left -= len(result.matched)
         results.append(result)
     return results
 
 
 def redrive_queue(
-    queue: DeadLetterQueue, instruction: Instruction, audit: Audit, is_time_left: Callable[[], bool]
+    queue: DeadLetterQueue,
+    instruction: Instruction,
+    audit: Audit,
+    is_time_left: Callable[[], bool],
+    wait: int | None = None,
 ) -> Redrive:
     """Nothing is sent before the audit has the instruction."""
     if queue.source_url is None:
         raise NotRedrivable(f"{queue.name} holds no messages of a queue: the relay's sweeper publishes what it can.")
     if instruction.is_dry_run:
-        return _work(queue, instruction, None, is_time_left)
+        return _work(queue, instruction, None, is_time_left, wait)
     audit_id = audit.open(queue.name, instruction)
-    result = _work(queue, instruction, queue.source_url, is_time_left)
+    result = _work(queue, instruction, queue.source_url, is_time_left, wait)
     audit.close(queue.name, audit_id, result)
     log.info(
         "dead letters redriven",
@@ -116,14 +122,18 @@ def redrive_queue(
 
 
 def _work(
-    queue: DeadLetterQueue, instruction: Instruction, target: str | None, is_time_left: Callable[[], bool]
+    queue: DeadLetterQueue,
+    instruction: Instruction,
+    target: str | None,
+    is_time_left: Callable[[], bool],
+    wait: int | None,
 ) -> Redrive:
     """`target` is None for a dry run. What is not sent is given back in the end, so that none is received twice."""
     result, kept = Redrive(queue.name), list[Held]()
     matched: dict[str, DeadLetter] = {}  # by body: a letter that came back has a new id
     examined: set[str] = set()
     try:
-        for batch in mailroom.take(queue.url):
+        for batch in mailroom.take(queue.url, wait):
             for held in batch:
                 examined.add(held.letter.message_id)
                 is_meant = instruction.selection.takes(held.letter) and held.letter.body not in matched
