@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import httpx
 import pytest
 
 from infra.local import contract
-from infra.local.shop import Session
+from infra.local.shop import Session, Shop
 from infra.local.state import State
 
 HERE = Path(__file__).parent
@@ -61,6 +62,12 @@ def tried(shop_state: State, tmp_path_factory: pytest.TempPathFactory) -> Try:
         assert f"Tested: {len(operations)}" in done.stdout
 
     return run
+
+
+@pytest.fixture
+def customer(shop: Shop) -> Session:
+    """With a password that the document's examples do not have: they would close the account."""
+    return shop.join(f"{uuid.uuid4()}@example.com", "a teapot of seven cups", "Test Customer")
 
 
 def bearer(session: Session) -> tuple[str, str]:

@@ -15,8 +15,11 @@ class NotificationNotFound(NotFound):
     """There is no such notification, or it is another user's."""
 
 
-class ReaderGone(Exception):
+class ReaderGone(NotFound):
     """The account is closed: there is nobody to tell, and nothing about them is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("This account is closed.")
 
 
 class Kind(StrEnum):

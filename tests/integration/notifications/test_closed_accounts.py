@@ -38,6 +38,14 @@ def test_contact_preferences_and_notifications_are_erased_and_no_other_users(tol
     assert told.listed("user-1") == {"items": [], "next_cursor": None, "unread_count": 0}
 
 
+def test_who_still_holds_a_token_is_told_that_the_account_is_closed(told: Any) -> None:
+    close(told)
+
+    status, problem = told.call("GET", "/api/notifications/preferences", user="user-1")
+
+    assert (status, problem["type"]) == (404, "urn:mercato:problem:reader-gone")
+
+
 def test_closing_twice_changes_nothing(told: Any) -> None:
     close(told)
     before = stored(told, "user-1")
