@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 from schemathesis import Case, CheckContext, Response
 
@@ -15,14 +17,14 @@ def _problem_type(response: Response) -> str:
 
 
 @schemathesis.check
-def what_the_schema_allows_is_not_called_invalid(ctx: CheckContext, response: Response, case: Case) -> None:
+def what_the_schema_allows_is_not_called_invalid(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     """It may be refused for a reason of the domain, by that reason's own type."""
     if case.meta is not None and case.meta.generation.mode.is_positive:
         assert _problem_type(response) not in _MISTAKES, f"the schema allows what was refused: {response.text[:300]}"
 
 
 @schemathesis.check
-def every_answer_is_guarded(ctx: CheckContext, response: Response, case: Case) -> None:
+def every_answer_is_guarded(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     assert response.headers["x-content-type-options"] == ["nosniff"]
     assert response.headers["x-request-id"][0]
     assert "max-age" in response.headers["strict-transport-security"][0]
