@@ -162,6 +162,7 @@ def test_a_hundred_buyers_on_ten_units_of_a_hot_product(mall: Mall, record_prope
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_a_thousand_buyers_on_a_hundred_units(mall: Mall, record_property: Record) -> None:
     heard, seconds = rush(mall, 1000, ["rare"], 100)
     record_property("figures", figures("the rush, 1,000 buyers on 100 units", heard, seconds))
@@ -169,6 +170,7 @@ def test_a_thousand_buyers_on_a_hundred_units(mall: Mall, record_property: Recor
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_a_thousand_buyers_on_a_hundred_units_of_a_hot_product(mall: Mall, record_property: Record) -> None:
     heard, seconds = rush(mall, 1000, ["rare"], 100, shards=8)
     record_property("figures", figures("the rush, 1,000 buyers on 100 units over 8 shards", heard, seconds))
@@ -176,6 +178,7 @@ def test_a_thousand_buyers_on_a_hundred_units_of_a_hot_product(mall: Mall, recor
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Record) -> None:
     """110 lines take three transactions: whoever is refused gives back what the first of them held."""
     products = [f"line-{number:03}" for number in range(110)]
@@ -185,6 +188,7 @@ def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Rec
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_twelve_buyers_of_an_order_of_many_hot_lines(mall: Mall, record_property: Record) -> None:
     """Each line may be split over shards, so that fewer of them fit into a transaction."""
     products = [f"line-{number:03}" for number in range(30)]
