@@ -1,0 +1,245 @@
+"""AWS calls and the bill per million orders at list price, counted on a replay of real invoices, item by item.
+
+    .venv/bin/python -m tests.bench.bench_bill [--limit N] [--concurrency N] [--file CSV] [--write-docs]
+
+Opens a metered shop of its own (PORT and CLOUD_PORT choose where): three to four minutes for 60 orders. The file is the
+one that `make replay` reads; where it is not there, nothing is counted. `--write-docs` writes docs/cost.md.
+
+What is counted: orders are placed, a few at a time, and nobody asks for them until their parcels are delivered; then
+each is looked at once, which is counted apart; then the books are audited, so that nothing wrong is priced. Filling the
+shelves, registering and logging in are not counted, and the schedules stand still meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from infra.local import ledger, state
+from infra.local.parallel import each
+from infra.local.paths import HOME, ROOT
+from infra.local.replay import catalogue, customers
+from infra.local.replay.audit import Auditor
+from infra.local.replay.placing import Outcome, Placer
+from infra.local.replay.plan import make_plan
+from infra.local.replay.rows import Invoice, open_invoices, read_invoices
+from infra.local.shop import Json, Shop, poll
+from infra.local.state import State
+from infra.local.tap import Tap
+from infra.local.up import Served
+from tests.bench.bill import Bill, Line
+from tests.bench.bill_told import Told
+from tests.bench.meter import MeteredShop
+from tests.bench.observed import (
+    Window,
+    consumers_of,
+    count_transitions,
+    messages_to_queues,
+    patterns_of,
+    read_logs,
+)
+from tests.bench.own_shop import own_shop
+from tests.bench.standing import count_standing
+from tests.bench.usage import Usage
+
+_FILE = ROOT.parent / "shared" / "data" / "online_retail.csv"
+_WARM_UP = 6  # orders that fill the caches of the functions, as in a shop that is open for a while
+_PATIENCE = 300.0
+_QUIET = 8.0  # seconds without a call: longer than a parcel's step and a queue's poll
+_SAMPLED = Decimal("0.05")  # X-Ray's default rule; its one trace a second more does not grow with the orders
+_TAP = "bench-tap"
+
+
+@dataclass
+class Bench:
+    """A metered shop with its shelves filled and its customers registered."""
+
+    shop: MeteredShop
+    found: State
+    placer: Placer
+    concurrency: int
+    tap: Tap
+
+    def client(self, service: str) -> Any:
+        return state.client(self.found, service)
+
+    def place(self, invoices: Sequence[Invoice]) -> list[Json]:
+        """Place them, and wait until every parcel is delivered and nothing moves any more."""
+        before = self._delivered()
+        placed = each(self.placer.send, invoices, self.concurrency)
+        poll(
+            self._delivered,
+            lambda delivered: delivered - before >= len(invoices),
+            what="all parcels are delivered",
+            within=_PATIENCE,
+            every=1.0,
+        )
+        self.rest()
+        return placed
+
+    def _delivered(self) -> int:
+        return sum(one.type == "order.delivered" for one in self.tap.seen().values())
+
+    def rest(self) -> None:
+        quiet = poll(
+            lambda: self.shop.meter.quiet_for,
+            lambda seconds: seconds > _QUIET,
+            what="nothing moves any more",
+            within=_PATIENCE,
+            every=1.0,
+        )
+        assert quiet > _QUIET
+
+    @contextmanager
+    def counted(self, orders: int) -> Iterator[Counted]:
+        """Counts what happens in the block; the bill is there at its end."""
+        served: list[Served] = []
+        self.shop.on_request = served.append
+        self.shop.meter.reset()
+        start = time.time_ns() // 1_000_000
+        counted = Counted(orders)
+        yield counted
+        self.rest()
+        window = Window(start, time.time_ns() // 1_000_000)
+        counted.usage = self.shop.meter.usage
+        counted.bill = Bill(self._lines(counted, len(served), window), orders)
+
+    def _lines(self, counted: Counted, requests: int, window: Window) -> list[Line]:
+        logs = read_logs(self.client("logs"), self.found.stack, window)
+        lambdas = self.client("lambda")
+        by_source = {
+            source: sum(logs.invocations[one] for one in consumers_of(lambdas, self.found.stack, source))
+            for source in ("sqs", "dynamodb")
+        }
+        patterns = patterns_of(
+            self.client("events"), self.found.outputs["BusName"], lambda name: not name.endswith(_TAP)
+        )
+        sent = messages_to_queues(counted.usage.events, patterns)
+        machine = self.found.outputs["OrderSagaArn"]
+        transitions = count_transitions(self.client("stepfunctions"), machine, counted.executions)
+        units, zero = counted.usage.units, Decimal(0)
+        traces = (requests + sum(by_source.values())) * _SAMPLED
+        found = [
+            ("api requests", "requests", Decimal(requests)),
+            ("lambda requests", "invocations", Decimal(logs.invocations.total())),
+            ("lambda time", "GB-seconds, on this machine", logs.gb_seconds),
+            ("write units", "write units", units.get("write units", zero)),
+            ("read units", "read units", units.get("read units", zero)),
+            ("stream reads", "batches read from streams", Decimal(by_source["dynamodb"])),
+            ("events", "events", units.get("events", zero)),
+            ("queue requests", "messages from the bus", Decimal(sent)),
+            ("queue requests", "receives and deletes by Lambda", Decimal(2 * by_source["sqs"])),
+            ("queue requests", "calls of functions", units.get("queue requests", zero)),
+            ("transitions", "state transitions", Decimal(transitions)),
+            ("mails", "mails", units.get("mails", zero)),
+            ("log bytes", "bytes of log lines", Decimal(logs.size)),
+            ("traces", "traces, one of twenty", traces),
+            ("discoveries", "look-ups of peers", units.get("discoveries", zero)),
+            ("secret calls", "secrets read", units.get("secret calls", zero)),
+            ("parameter calls", "parameters read", units.get("parameter calls", zero)),
+            ("schedules", "schedules made for an order", zero),
+        ]
+        return [Line(word, what, used) for word, what, used in found]
+
+
+class Counted:
+    """What one phase came to. `executions` are named before it ends."""
+
+    bill: Bill
+    usage: Usage
+
+    def __init__(self, orders: int) -> None:
+        self.orders = orders
+        self.executions: list[str] = []
+
+
+def stop_schedules(scheduler: Any) -> None:
+    """Sweepers and the prober run by the clock: what they do is no order's cost."""
+    for page in scheduler.get_paginator("list_schedules").paginate():
+        for one in page["Schedules"]:
+            found = scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])
+            kept = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+            scheduler.update_schedule(**{name: found[name] for name in kept}, State="DISABLED")
+
+
+def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurrency: int) -> Told:
+    with own_shop(console, MeteredShop) as shop:
+        found = state.load()
+        standing = count_standing(found)
+        stop_schedules(state.client(found, "scheduler"))
+        plan = make_plan(invoices, limit + _WARM_UP, secrets.token_hex(3))
+        client = Shop(found.base_url)
+        admin = client.login(found.admin.email, found.admin.password)
+        with console.status(f"{len(plan.variants)} products, {len(plan.customers)} customers"):
+            product_ids = catalogue.import_products(admin, plan, concurrency)
+            catalogue.stock_products(admin, plan, product_ids, concurrency)
+            sessions = customers.join_all(client, plan, concurrency)
+        placer = Placer(plan, sessions, product_ids, _PATIENCE)
+        bus, name = found.outputs["BusName"], f"{found.queues_prefix}{_TAP}"
+        with Tap(state.client(found, "sqs"), state.client(found, "events"), bus, name) as tap:
+            bench = Bench(shop, found, placer, concurrency, tap)
+            warm, counted = plan.invoices[:_WARM_UP], plan.invoices[_WARM_UP:]
+            with console.status(f"{len(warm)} orders to warm up"):
+                early = bench.place(warm)
+            with console.status(f"{len(counted)} orders"), bench.counted(len(counted)) as order:
+                placed = bench.place(counted)
+                order.executions = [one["order_id"] for one in placed]
+            with console.status("a look at each"), bench.counted(len(counted)) as look:
+                views = [
+                    sessions[i.customer].get(f"/orders/{o['order_id']}") for i, o in zip(counted, placed, strict=True)
+                ]
+        early = [sessions[i.customer].get(f"/orders/{o['order_id']}") for i, o in zip(warm, early, strict=True)]
+        outcomes = [Outcome(i, view) for i, view in zip(plan.invoices, [*early, *views], strict=True)]
+        with console.status("the audit"):
+            charges_of = partial(ledger.charges_of, state.client(found, "dynamodb"), found.tables["payments"])
+            entries = Auditor(admin, charges_of, plan, product_ids, concurrency, _PATIENCE).audit(outcomes)
+        client.close()
+    wrong = [entry.book for entry in entries if not entry.balances]
+    if wrong or shop.meter.trouble:
+        raise SystemExit(f"no bill: books that do not balance: {wrong}; calls not counted: {shop.meter.trouble[:5]}")
+    lines = sum(len(invoice.lines) for invoice in counted)
+    today = date.today().isoformat()  # noqa: DTZ011  # the day here
+    return Told(order.bill, look.bill, order.usage, standing, today, concurrency, lines)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--file", type=Path, default=_FILE, help="the invoices, as for make replay")
+    arguments.add_argument("--limit", type=int, default=60, help="how many orders are counted")
+    arguments.add_argument("--concurrency", type=int, default=4)
+    arguments.add_argument("--write-docs", action="store_true", help="write docs/cost.md")
+    chosen = arguments.parse_args()
+    console = Console()
+    if not chosen.file.exists():
+        console.print(
+            f"[yellow]The bill was not counted:[/] there are no invoices at {chosen.file}; name some with --file."
+        )
+        return 0 if chosen.file == _FILE else 2
+    with open_invoices(chosen.file) as lines:
+        invoices = read_invoices(lines).invoices
+    told = measure(console, invoices, chosen.limit, chosen.concurrency)
+    told.show(console)
+    target = HOME / "bench" / "bill.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(told.as_json(), indent=2) + "\n")
+    if chosen.write_docs:
+        (ROOT / "docs" / "cost.md").write_text(told.page())
+        console.print("wrote docs/cost.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A shop for a bench: the one that runs, or one of its own, on PORT and CLOUD_PORT or where there is room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from rich.console import Console
+
+from infra.local import state
+from infra.local.state import State
+from infra.local.up import LocalShop
+from tests.e2e.conftest import free_port
+
+_STATE = "MERCATO_STATE"
+
+
+@contextmanager
+def running_shop(console: Console) -> Iterator[State]:
+    """The shop that `make up` has opened, where there is one; else one that is there until the block ends."""
+    found = find_running()
+    if found is not None:
+        console.print(f"on the shop that runs at {found.base_url}")
+        yield found
+        return
+    with own_shop(console):
+        yield state.load()
+
+
+def find_running() -> State | None:
+    """A shop that was killed may have left its state behind: only one that answers counts."""
+    try:
+        found = state.load()
+        healthy = httpx.get(f"{found.base_url}/api/health", timeout=30).is_success
+    except (state.NoShop, httpx.HTTPError):
+        return None
+    return found if healthy else None
+
+
+@contextmanager
+def own_shop[S: LocalShop](console: Console, make: Callable[[Console, int, int], S] = LocalShop) -> Iterator[S]:  # type: ignore[assignment]
+    """Its state goes to a file of its own, so that a shop which runs beside it keeps its."""
+    console.print("opening a shop of its own: a minute or two")
+    shop = make(console, _port("PORT"), _port("CLOUD_PORT"))
+    before = os.environ.get(_STATE)
+    with TemporaryDirectory() as folder:
+        os.environ[_STATE] = str(Path(folder) / "state.json")
+        try:
+            shop.start()
+            yield shop
+        finally:
+            shop.stop()
+            if before is None:
+                del os.environ[_STATE]
+            else:
+                os.environ[_STATE] = before
+
+
+def _port(name: str) -> int:
+    return int(os.environ.get(name) or free_port())

@@ -1,0 +1,58 @@
+"""What AWS asks for, at list price: us-east-1, no free tier, no discounts, the first step of every scale.
+
+As of PRICES_OF. Look each up at its page and set the date anew when you change one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+PRICES_OF = "2026-11-22"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Price:
+    """`dollars` is for `per` of the `unit`."""
+
+    service: str
+    unit: str
+    dollars: Decimal
+    per: int
+    page: str
+
+    @property
+    def of_one(self) -> Decimal:
+        return self.dollars / self.per
+
+
+def _price(service: str, unit: str, dollars: str, per: int, page: str) -> Price:
+    return Price(service, unit, Decimal(dollars), per, f"https://aws.amazon.com/{page}/pricing/")
+
+
+PRICES = {
+    "api requests": _price("API Gateway", "REST requests", "3.50", 1_000_000, "api-gateway"),
+    "lambda requests": _price("Lambda", "requests", "0.20", 1_000_000, "lambda"),
+    "lambda time": _price("Lambda", "GB-seconds (x86)", "0.0000166667", 1, "lambda"),
+    "write units": _price("DynamoDB", "write request units", "0.625", 1_000_000, "dynamodb"),
+    "read units": _price("DynamoDB", "read request units", "0.125", 1_000_000, "dynamodb"),
+    "stream reads": _price("DynamoDB", "stream reads by Lambda", "0", 1, "dynamodb"),
+    "events": _price("EventBridge", "custom events, per 64 KB", "1.00", 1_000_000, "eventbridge"),
+    "queue requests": _price("SQS", "requests, per 64 KB", "0.40", 1_000_000, "sqs"),
+    "transitions": _price("Step Functions", "state transitions", "0.025", 1_000, "step-functions"),
+    "mails": _price("SES", "mails", "0.10", 1_000, "ses"),
+    "log bytes": _price("CloudWatch Logs", "GB taken in", "0.50", 1_000_000_000, "cloudwatch"),
+    "traces": _price("X-Ray", "traces recorded", "5.00", 1_000_000, "xray"),
+    "discoveries": _price("Cloud Map", "DiscoverInstances calls", "1.00", 1_000_000, "cloud-map"),
+    "secret calls": _price("Secrets Manager", "calls", "0.05", 10_000, "secrets-manager"),
+    "parameter calls": _price("Systems Manager", "calls, standard parameters", "0", 1, "systems-manager"),
+    "schedules": _price("EventBridge Scheduler", "invocations", "1.00", 1_000_000, "eventbridge"),
+}
+
+# What a shop costs a month although nobody buys: for each, how many the template makes is counted.
+STANDING = {
+    "secrets": _price("Secrets Manager", "secrets", "0.40", 1, "secrets-manager"),
+    "alarms": _price("CloudWatch", "alarms", "0.10", 1, "cloudwatch"),
+    "instances": _price("Cloud Map", "registered instances", "0.10", 1, "cloud-map"),
+}

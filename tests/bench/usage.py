@@ -1,0 +1,97 @@
+"""What was used of AWS: every call by function, service and action, and what of it AWS counts for the bill."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs
+
+from tests.bench import capacity
+
+CHUNK = 64 * 1024  # EventBridge and SQS charge by it
+_REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One AWS call of a function, as it went over the wire."""
+
+    function: str
+    service: str
+    action: str
+    request: dict[str, Any]
+    status: int
+    answer: dict[str, Any]
+
+
+@dataclass
+class Usage:
+    """`calls` by function, service and action; `units` by the word of the price; `events` by detail-type."""
+
+    calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    units: dict[str, Decimal] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+
+    def add(self, word: str, units: Decimal | int) -> None:
+        self.units[word] = self.units.get(word, Decimal(0)) + units
+
+    def count(self, call: Call) -> None:
+        """A call that was throttled or broke is a call, and costs nothing but at SQS."""
+        self.calls[call.function, call.service, call.action] += 1
+        match call.service:
+            case "dynamodb":
+                self._count_table(call)
+            case "events" if call.action == "PutEvents":
+                for entry in call.request["Entries"]:
+                    self.events[entry["DetailType"]] += 1
+                    self.add("events", chunks(size_of_event(entry)))
+            case "sqs":
+                self.add("queue requests", chunks(len(json.dumps(call.request).encode())))
+            case "ses":
+                self.add("mails", len(recipients(call.request)))
+            case "servicediscovery" if call.action == "DiscoverInstances":
+                self.add("discoveries", 1)
+            case "secretsmanager":
+                self.add("secret calls", 1)
+            case "ssm":
+                self.add("parameter calls", 1)
+
+    def _count_table(self, call: Call) -> None:
+        if call.status == 200 and call.action in capacity.READS:
+            self.add("read units", capacity.units_of_read(call.action, call.request, call.answer))
+        elif call.status == 200 and call.action in capacity.WRITES:
+            self.add("write units", capacity.units_of_write(call.answer))
+        elif call.action in capacity.WRITES and str(call.answer.get("__type", "")).endswith(_REFUSED):
+            units = capacity.units_of_refused_write(call.action, call.request, call.answer)
+            self.add("write units", units)
+            self.add("of these, for writes that were refused", units)
+
+
+def chunks(size: int) -> int:
+    return capacity.blocks(size, CHUNK)
+
+
+def size_of_event(entry: dict[str, Any]) -> int:
+    """As EventBridge counts it: 14 bytes for a time, and the text of source, detail-type, detail and resources."""
+    texts = [entry["Source"], entry["DetailType"], entry.get("Detail", ""), *entry.get("Resources", [])]
+    return 14 * ("Time" in entry) + sum(len(text.encode()) for text in texts)
+
+
+def recipients(request: dict[str, Any]) -> list[str]:
+    destination = request.get("Destination", {})
+    return [one for kind in ("ToAddresses", "CcAddresses", "BccAddresses") for one in destination.get(kind) or []]
+
+
+def action_of(service: str, method: str, path: str, target: str, body: bytes) -> str:
+    """The API's word for a request in any of AWS's protocols."""
+    if target:
+        return target.rpartition(".")[2]
+    if service == "ses" and method == "POST" and path == "/v2/email/outbound-emails":
+        return "SendEmail"
+    if service == "lambda" and path.startswith("/_aws/lambda-url/"):
+        return "InvokeFunctionUrl"
+    named = parse_qs(body.decode("utf-8", "replace")).get("Action")
+    return named[0] if named else f"{method} {path}"

@@ -1,0 +1,99 @@
+"""The arithmetic of the bill: exact, in Decimal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.bench.bill import REMEDIES, Bill, Line
+from tests.bench.bill_told import Told
+from tests.bench.prices import PRICES, STANDING
+from tests.bench.standing import Standing, runs_of
+from tests.bench.usage import Usage
+
+
+def line(word: str, used: str) -> Line:
+    return Line(word, word, Decimal(used))
+
+
+# Ten orders.
+BILL = Bill(
+    [
+        line("transitions", "70"),
+        line("write units", "600"),
+        line("lambda time", "12"),
+        line("queue requests", "250"),
+        line("queue requests", "50"),
+        line("stream reads", "90"),
+    ],
+    orders=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "used", "dollars"),
+    [
+        ("transitions", "70", "175"),
+        ("write units", "600", "37.5"),
+        ("read units", "5", "0.0625"),
+        ("api requests", "10", "3.5"),
+        ("lambda requests", "300", "6"),
+        ("lambda time", "12", "20.00004"),
+        ("queue requests", "250", "10"),
+        ("events", "100", "10"),
+        ("mails", "20", "200"),
+        ("log bytes", "20000", "1"),
+        ("traces", "10", "5"),
+        ("discoveries", "1", "0.1"),
+        ("secret calls", "1", "0.5"),
+        ("parameter calls", "10", "0"),
+        ("stream reads", "90", "0"),
+        ("schedules", "10", "1"),
+    ],
+)
+def test_a_million_orders_at_the_price_of_ten(word: str, used: str, dollars: str) -> None:
+    assert Bill([], 10).dollars(line(word, used)) == Decimal(dollars)
+
+
+def test_the_total_is_the_sum_of_the_items_and_leaves_this_machines_time_out_where_asked() -> None:
+    assert BILL.total == Decimal("175") + Decimal("37.5") + Decimal("20.00004") + Decimal("12")
+    assert BILL.total_without_time == Decimal("224.5")
+
+
+def test_a_services_items_are_one_slice_and_the_dearest_is_first() -> None:
+    assert list(BILL.by_service().items())[:2] == [("Step Functions", Decimal("175")), ("DynamoDB", Decimal("37.5"))]
+    assert BILL.by_service()["SQS"] == Decimal("12")
+    assert [one.word for one in BILL.dearest(2)] == ["transitions", "write units"]
+
+
+def test_every_item_that_may_dominate_has_a_remedy() -> None:
+    assert {word for word, price in PRICES.items() if price.dollars} - set(REMEDIES) == {
+        "discoveries",
+        "secret calls",
+        "schedules",
+    }
+
+
+def test_schedules_run_by_their_rate_in_thirty_days() -> None:
+    assert runs_of(["rate(1 minute)", "rate(5 minutes)", "rate(1 hour)", "rate(30 days)"]) == 43200 + 8640 + 720 + 1
+
+
+def test_a_schedule_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="cron"):
+        runs_of(["cron(0 12 * * ? *)"])
+
+
+def test_the_page_names_its_total_its_orders_and_every_item() -> None:
+    standing = [Standing("secrets", 3, STANDING["secrets"])]
+    told = Told(BILL, Bill([line("api requests", "10")], 10), Usage(), standing, "2026-11-22", 4, 81)
+
+    page = told.page()
+
+    assert "**A million orders: $244.50**" in page
+    assert "without Lambda's time, which is the measuring machine's and not AWS's, $224.50" in page
+    assert "counted on 10 real invoices with 81 lines, 4 at a time" in page
+    assert '  "Step Functions" : 175.00\n' in page
+    assert "| Step Functions | transitions | 7.00 | 7,000,000 | 0.025 per 1,000 | 175.00 |" in page
+    assert "A month without a single order: $1.20" in page
+    assert told.as_json()["dollars_per_million"] == "244.5000"
