@@ -50,7 +50,7 @@ chaos: setup ## The whole proof: every fault in every step, interleavings, the r
 iam-report: setup ## Permissions that the end-to-end tests did not use, by function; each must be explained
 	pytest tests/e2e -q -s
 
-bench: setup ## What it costs, in time: tables here, JSON in .mercato/bench
+bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock

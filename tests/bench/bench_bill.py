@@ -29,6 +29,7 @@ from typing import Any
 from rich.console import Console
 
 from infra.local import ledger, state
+from infra.local.front import Served
 from infra.local.parallel import each
 from infra.local.paths import HOME, ROOT
 from infra.local.replay import catalogue, customers
@@ -36,10 +37,10 @@ from infra.local.replay.audit import Auditor
 from infra.local.replay.placing import Outcome, Placer
 from infra.local.replay.plan import make_plan
 from infra.local.replay.rows import Invoice, open_invoices, read_invoices
-from infra.local.shop import Json, Shop, poll
+from infra.local.shop import Json, Shop, ShopError, poll
 from infra.local.state import State
 from infra.local.tap import Tap
-from infra.local.up import Served
+from infra.local.trouble import Trouble
 from tests.bench.bill import Bill, Line
 from tests.bench.bill_told import Told
 from tests.bench.meter import MeteredShop
@@ -61,6 +62,7 @@ _PATIENCE = 300.0
 _QUIET = 8.0  # seconds without a call: longer than a parcel's step and a queue's poll
 _SAMPLED = Decimal("0.05")  # X-Ray's default rule; its one trace a second more does not grow with the orders
 _TAP = "bench-tap"
+_WRITES = ("write units, tables", "write units, indexes", "write units, refused")
 
 
 @dataclass
@@ -94,14 +96,13 @@ class Bench:
         return sum(one.type == "order.delivered" for one in self.tap.seen().values())
 
     def rest(self) -> None:
-        quiet = poll(
+        poll(
             lambda: self.shop.meter.quiet_for,
             lambda seconds: seconds > _QUIET,
             what="nothing moves any more",
             within=_PATIENCE,
             every=1.0,
         )
-        assert quiet > _QUIET
 
     @contextmanager
     def counted(self, orders: int) -> Iterator[Counted]:
@@ -129,28 +130,30 @@ class Bench:
         )
         sent = messages_to_queues(counted.usage.events, patterns)
         machine = self.found.outputs["OrderSagaArn"]
-        transitions = count_transitions(self.client("stepfunctions"), machine, counted.executions)
+        tasks, others = count_transitions(self.client("stepfunctions"), machine, counted.executions)
         units, zero = counted.usage.units, Decimal(0)
+        asked = sum(count for (_, service, _), count in counted.usage.calls.items() if service == "sqs")
+        counted.batch = Decimal(sent + asked) / max(by_source["sqs"], 1)
         traces = (requests + sum(by_source.values())) * _SAMPLED
         found = [
             ("api requests", "requests", Decimal(requests)),
             ("lambda requests", "invocations", Decimal(logs.invocations.total())),
-            ("lambda time", "GB-seconds, on this machine", logs.gb_seconds),
-            ("write units", "write units", units.get("write units", zero)),
+            ("lambda time", "GB-seconds, this machine's", logs.gb_seconds),
+            *(("write units", word, units.get(word, zero)) for word in _WRITES),
             ("read units", "read units", units.get("read units", zero)),
             ("stream reads", "batches read from streams", Decimal(by_source["dynamodb"])),
             ("events", "events", units.get("events", zero)),
             ("queue requests", "messages from the bus", Decimal(sent)),
-            ("queue requests", "receives and deletes by Lambda", Decimal(2 * by_source["sqs"])),
+            ("queue requests", "receives, deletes by Lambda", Decimal(2 * by_source["sqs"])),
             ("queue requests", "calls of functions", units.get("queue requests", zero)),
-            ("transitions", "state transitions", Decimal(transitions)),
+            ("transitions", "tasks of the saga, retries too", Decimal(tasks)),
+            ("transitions", "its other states", Decimal(others)),
             ("mails", "mails", units.get("mails", zero)),
-            ("log bytes", "bytes of log lines", Decimal(logs.size)),
+            ("log gigabytes", "GB of log lines", Decimal(logs.size) / 10**9),
             ("traces", "traces, one of twenty", traces),
             ("discoveries", "look-ups of peers", units.get("discoveries", zero)),
             ("secret calls", "secrets read", units.get("secret calls", zero)),
             ("parameter calls", "parameters read", units.get("parameter calls", zero)),
-            ("schedules", "schedules made for an order", zero),
         ]
         return [Line(word, what, used) for word, what, used in found]
 
@@ -160,6 +163,7 @@ class Counted:
 
     bill: Bill
     usage: Usage
+    batch: Decimal
 
     def __init__(self, orders: int) -> None:
         self.orders = orders
@@ -210,9 +214,12 @@ def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurren
     wrong = [entry.book for entry in entries if not entry.balances]
     if wrong or shop.meter.trouble:
         raise SystemExit(f"no bill: books that do not balance: {wrong}; calls not counted: {shop.meter.trouble[:5]}")
+    seen = order.usage.events["order.delivered"]
+    if seen != len(counted):
+        raise SystemExit(f"no bill: {len(counted)} parcels were delivered, and {seen} seen on the wire")
     lines = sum(len(invoice.lines) for invoice in counted)
     today = date.today().isoformat()  # noqa: DTZ011  # the day here
-    return Told(order.bill, look.bill, order.usage, standing, today, concurrency, lines)
+    return Told(order.bill, look.bill, order.usage, standing, today, concurrency, lines, order.batch)
 
 
 def main() -> int:
@@ -230,7 +237,11 @@ def main() -> int:
         return 0 if chosen.file == _FILE else 2
     with open_invoices(chosen.file) as lines:
         invoices = read_invoices(lines).invoices
-    told = measure(console, invoices, chosen.limit, chosen.concurrency)
+    try:
+        told = measure(console, invoices, chosen.limit, chosen.concurrency)
+    except (Trouble, ShopError) as trouble:
+        console.print(f"[red]No bill:[/] {trouble}")
+        return 1
     told.show(console)
     target = HOME / "bench" / "bill.json"
     target.parent.mkdir(parents=True, exist_ok=True)

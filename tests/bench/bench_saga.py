@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.bench.bench_saga [orders]
 
-Needs a running shop. An order and an empty run alternate, so that both see the same machine; the time is Step
-Functions' own, from start to stop. The difference is what the tasks themselves cost.
+On the shop that runs, else on one of its own. An order and an empty run alternate, so that both see the same machine;
+the time is Step Functions' own, from start to stop. The difference is what the tasks themselves cost.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from infra.local import state
 from infra.local.demo.stage import Stage, is_delivered
 from infra.local.paths import HOME
 from infra.local.shop import Json, Session, Shop, poll
+from tests.bench.own_shop import running_shop
 
 _NAME = "bench-empty-saga"
 _ORDERS, _WARM_UP = 20, 3
@@ -138,7 +139,9 @@ def wait_until_delivered(customer: Session, order_id: str) -> Json:
 
 
 def main(orders: int) -> None:
-    full, empty = measure(state.load(), orders)
+    console = Console()
+    with running_shop(console) as shop:
+        full, empty = measure(shop, orders)
     table = Table(title=f"An order's saga, seconds, {len(full)} runs of each")
     for column, how in (("", "left"), ("p50", "right"), ("p95", "right"), ("max", "right")):
         table.add_column(column, justify=how)  # type: ignore[arg-type]
@@ -150,7 +153,7 @@ def main(orders: int) -> None:
         table.add_row(name, *(f"{mark:.3f}" for mark in marks.values()))
     ratio = statistics.median(full) / statistics.median(empty)
     table.add_row("ratio", f"{ratio:.2f}", "", "")
-    Console().print(table)
+    console.print(table)
     target: Path = HOME / "bench" / "saga.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"runs": len(full), "seconds": found, "ratio": ratio}, indent=2) + "\n")

@@ -12,19 +12,19 @@ MILLION = 1_000_000
 TIME = "lambda time"
 # By the word of the price: what could be done where this dominates.
 REMEDIES = {
-    "transitions": "every state is paid for, a Choice, Pass or Succeed as much as a task: fewer states, or tasks that do "
+    "transitions": "every state is paid for, a Choice or Succeed as much as a task: fewer of them, or tasks that do "
     "two things. An Express workflow costs a fraction, but runs at most five minutes and may run twice.",
-    "write units": "a transaction counts each item twice, an index each copy once: fewer items per transaction, and none "
-    "where one conditional write would do; items under 1 KB; no attribute in an index that nobody reads there. Provisioned "
-    "capacity is far cheaper for an even load.",
-    "read units": "eventually consistent reads cost half; items under 4 KB; no read whose answer a condition gives.",
-    TIME: "the measured time is this machine's, see above; on AWS: arm64 is a fifth cheaper, and memory is to be tuned.",
-    "lambda requests": "larger batches (a batching window at the queues) make fewer invocations.",
-    "api requests": "an HTTP API costs $1.00 a million, but has no request throttling per method and no own answers.",
-    "log bytes": "a line less per invocation; LogLevel=WARNING keeps what is wrong and drops what is usual.",
+    "write units": "a transaction counts each item twice, an index each copy once: fewer items in a transaction, none "
+    "where one conditional write would do, and nothing in an index that nobody reads there. Where the load is even, "
+    "provisioned capacity is far cheaper.",
+    "read units": "eventually consistent reads cost half; no read whose answer a condition gives.",
+    TIME: "the time is this machine's; on AWS, arm64 is a fifth cheaper, and the memory wants tuning.",
+    "lambda requests": "a batching window at the queues makes fewer invocations.",
+    "api requests": "an HTTP API costs $1.00 a million, and lacks the REST API's own answers and throttling.",
+    "log gigabytes": "a line less in each invocation; LogLevel=WARNING drops what is usual.",
     "queue requests": "a batching window at the queues makes fewer receives and deletes.",
-    "events": "fewer, larger events; none that nobody listens to.",
-    "mails": "one mail for confirmation and receipt.",
+    "events": "no event that nobody listens to.",
+    "mails": "fewer mails: one for the confirmation and the receipt, or a push message in place of a mail.",
     "traces": "a lower sampling rate.",
 }
 
@@ -70,5 +70,9 @@ class Bill:
             found[line.price.service] = found.get(line.price.service, Decimal(0)) + self.dollars(line)
         return dict(sorted(found.items(), key=lambda one: -one[1]))
 
-    def dearest(self, count: int) -> list[Line]:
-        return sorted(self.lines, key=self.dollars, reverse=True)[:count]
+    def dearest(self, count: int) -> list[tuple[str, Decimal]]:
+        """Prices by their words and the dollars at them, the dearest first."""
+        found: dict[str, Decimal] = {}
+        for line in self.lines:
+            found[line.word] = found.get(line.word, Decimal(0)) + self.dollars(line)
+        return sorted(found.items(), key=lambda one: -one[1])[:count]

@@ -11,25 +11,31 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.bill import REMEDIES, Bill, Line
-from tests.bench.prices import PRICES_OF, REGION
+from tests.bench.bill import MILLION, REMEDIES, Bill, Line
+from tests.bench.prices import PRICES, PRICES_OF, REGION
 from tests.bench.standing import Standing
 from tests.bench.usage import Usage
 
 _BAR = 40
 _SMALLEST_SLICE = Decimal("0.01")
 _DEAREST = 3
+_HEADS = ("service", "what", "an order", "a million", "$ each", "$")
 NOT_IN_IT = (
-    "Not in it: data that is kept and data sent to the internet, detailed metrics of the API, taxes, and what the "
-    "payment provider takes; free tiers and discounts are not taken off."
+    "Not in it: data that is kept, data sent to the internet, detailed metrics of the API, taxes, and what the payment "
+    "provider takes. Free tiers and discounts are not taken off."
 )
 HOW = (
-    "An order is everything from `POST /api/orders` to the delivered parcel, its mails included; the shopper's own "
-    "looks at it come on top. Calls are counted on the wire between the functions and the local cloud. Write units are "
-    "the local cloud's own ConsumedCapacity (transactions twice, indexes once, refused writes too), read units are "
-    "computed from the items of the answers. Receives and deletes of Lambda's pollers are one each per invocation of a "
-    "queue's consumer, messages come from the bus by its rules, transitions from the executions' histories, invocations, "
-    "time and log bytes from the log lines. Traces: one of twenty, and at most as many as there are requests and batches."
+    "An order is everything from `POST /api/orders` to the delivered parcel, its mails included. Looks at it, log-ins "
+    "and the shelves are not in it, and the schedules stand still meanwhile.\n\n"
+    "- Calls and events: on the wire between the functions and the local cloud.\n"
+    "- Write units: the local cloud's own ConsumedCapacity, with transactions twice and indexes once. Read units: "
+    "computed from the items of the answers, since the local cloud's know no sizes.\n"
+    "- Invocations, time and log bytes: from the log lines of the functions.\n"
+    "- SQS: messages from the bus by its rules; a receive and a delete for each invocation of a queue's consumer.\n"
+    "- Transitions: states entered, and retries, from the executions' histories.\n"
+    "- Traces: one of twenty of all requests and batches, which is the most that X-Ray's default rule takes, save one "
+    "a second.\n"
+    "- Before the bill is written, the books of all its orders must balance."
 )
 
 
@@ -44,32 +50,38 @@ class Told:
     counted_on: str  # the day
     concurrency: int
     product_lines: int
+    batch: Decimal  # messages in an invocation of a queue's consumer
 
     def show(self, console: Console) -> None:
-        calls = Table(title=f"AWS calls of the functions, {self.order.orders} orders", title_justify="left")
-        for name in ("service", "action", "per order"):
-            calls.add_column(name, justify="right" if name == "per order" else "left")
-        for (service, action), count in self.actions():
-            calls.add_row(service, action, f"{Decimal(count) / self.order.orders:.2f}")
-        calls.add_row("", "all", f"{Decimal(self.usage.calls.total()) / self.order.orders:.2f}", style="bold")
-        console.print(calls)
+        self._show_calls(console)
         self._show_bill(console)
         self._show_chart(console)
-        for line in self.notes():
+        for line in (*self.notes(), self.batches(), self.month()):
             console.print(line, highlight=False)
 
+    def _show_calls(self, console: Console) -> None:
+        table = Table(title=f"AWS calls, {self.order.orders} orders", title_justify="left")
+        table.add_column("service")
+        table.add_column("action")
+        table.add_column("an order", justify="right")
+        for (service, action), count in self.actions():
+            table.add_row(service, action, f"{Decimal(count) / self.order.orders:.2f}")
+        table.add_row("", "all", f"{Decimal(self.usage.calls.total()) / self.order.orders:.2f}", style="bold")
+        console.print(table)
+
     def _show_bill(self, console: Console) -> None:
-        table = Table(
-            title=f"A million orders at list price, {REGION}, {PRICES_OF}", title_justify="left", show_footer=True
-        )
-        for name in ("service", "what", "an order", "a million", "$ each", "$"):
-            table.add_column(name, justify="left" if name in ("service", "what") else "right")
+        title = f"A million orders at list price, {REGION}, {PRICES_OF}"
+        table = Table(title=title, title_justify="left", show_footer=True, padding=(0, 1, 0, 0))
+        for name in _HEADS:
+            table.add_column(name, justify="left" if name in ("service", "what") else "right", no_wrap=True)
         for line in self.order.lines:
             table.add_row(*_cells(self.order, line))
         table.columns[0].footer, table.columns[-1].footer = "total", f"{self.order.total:,.2f}"
         console.print(table)
-        without = f"without Lambda's time, which is this machine's: ${self.order.total_without_time:,.2f}"
-        console.print(f"{without}; one look at an order (GET /api/orders/…): ${self.look.total:,.2f} a million")
+        console.print(
+            f"Without Lambda's time, which is this machine's and not AWS's: ${self.order.total_without_time:,.2f}"
+        )
+        console.print(f"One look at an order (GET /api/orders/…): ${self.look.total:,.2f} a million")
 
     def _show_chart(self, console: Console) -> None:
         table = Table(title="Shares", title_justify="left", box=None, show_header=False)
@@ -81,16 +93,22 @@ class Told:
         console.print(table)
 
     def notes(self) -> list[str]:
-        said = [f"What dominates, and what could be done:"]
-        for line in self.order.dearest(_DEAREST):
-            share = self.order.dollars(line) / self.order.total
-            said.append(f"- {line.price.service}, {line.what} ({share:.0%}): {REMEDIES[line.word]}")
-        month = sum((one.dollars for one in self.standing), Decimal(0))
+        said = ["What dominates, and what could be done:"]
+        for word, dollars in self.order.dearest(_DEAREST):
+            price = PRICES[word]
+            said.append(f"- {price.service}, {price.unit} ({dollars / self.order.total:.0%}): {REMEDIES[word]}")
+        return said
+
+    def batches(self) -> str:
+        return (
+            f"A queue's batch held {self.batch:.1f} messages here; fuller ones make fewer invocations, receives and "
+            "deletes of the same events."
+        )
+
+    def month(self) -> str:
+        dollars = sum((one.dollars for one in self.standing), Decimal(0))
         each = ", ".join(f"{one.what} ${one.dollars:,.2f}" for one in self.standing)
-        return [
-            *said,
-            f"A month without a single order: ${month:,.2f} ({each}; what the schedules' runs do is not in it).",
-        ]
+        return f"A month without a single order: ${dollars:,.2f} ({each}; what the schedules run is not in it)."
 
     def actions(self) -> list[tuple[tuple[str, str], int]]:
         """Calls by service and action, most first."""
@@ -99,23 +117,28 @@ class Told:
             found[service, action] += count
         return found.most_common()
 
+    def writers(self) -> list[tuple[str, Decimal]]:
+        """Write units by function, most first."""
+        return sorted(self.usage.written.items(), key=lambda one: -one[1])
+
     def page(self) -> str:
         """docs/cost.md."""
         bill = self.order
         rows = "\n".join("| " + " | ".join(_cells(bill, line)) + " |" for line in bill.lines)
         calls = "\n".join(f"| {s} | {a} | {Decimal(n) / bill.orders:.2f} |" for (s, a), n in self.actions())
+        written = "\n".join(f"| {function} | {units / bill.orders:.2f} |" for function, units in self.writers())
         slices = "\n".join(
             f'  "{service}" : {dollars:.2f}'
             for service, dollars in bill.by_service().items()
             if dollars / bill.total >= _SMALLEST_SLICE
         )
         pages = "\n".join(f"- {page}" for page in sorted({line.price.page for line in bill.lines}))
-        notes = "\n".join(self.notes()[1:-1])
+        notes = "\n".join(self.notes()[1:])
         return f"""# What an order costs
 
-Written by `python -m tests.bench.bench_bill --write-docs` on {self.counted_on}; counted on {bill.orders} real invoices \
-with {self.product_lines} lines, {self.concurrency} at a time, on the local cloud. Prices: list, {REGION}, {PRICES_OF} \
-([prices.py](../tests/bench/prices.py)). `make bench` counts anew.
+Written by `python -m tests.bench.bench_bill --write-docs` on {self.counted_on}; counted on {bill.orders} real \
+invoices with {self.product_lines} lines, {self.concurrency} at a time, on the local cloud. Prices: list, {REGION}, \
+{PRICES_OF} ([prices.py](../tests/bench/prices.py)). `make bench` counts anew.
 
 **A million orders: ${bill.total:,.2f}**; without Lambda's time, which is the measuring machine's and not AWS's, \
 ${bill.total_without_time:,.2f}.
@@ -137,8 +160,7 @@ One look at an order (`GET /api/orders/…`): ${self.look.total:,.2f} a million.
 
 {notes}
 
-At {self.concurrency} orders at a time nearly every batch holds one message. With more traffic they fill up: fewer \
-invocations, receives and deletes for the same events.
+{self.batches()}
 
 ## How it is counted
 
@@ -146,13 +168,17 @@ invocations, receives and deletes for the same events.
 
 {NOT_IN_IT}
 
-{self.notes()[-1]}
+{self.month()}
 
 ## The functions' AWS calls
 
 | service | action | an order |
 |---|---|--:|
 {calls}
+
+| function | write units an order |
+|---|--:|
+{written}
 
 ## The prices' pages
 
@@ -184,26 +210,22 @@ invocations, receives and deletes for the same events.
                 for line in self.order.lines
             ],
             "calls_by_function": functions,
+            "write_units_by_function": {function: _rounded(units) for function, units in self.writers()},
             "events": dict(sorted(self.usage.events.items())),
             "standing_dollars_a_month": {one.what: _rounded(one.dollars) for one in self.standing},
         }
 
 
 def _cells(bill: Bill, line: Line) -> tuple[str, ...]:
-    used = bill.per_order(line)
-    price = line.price
-    return (
-        price.service,
-        f"{line.what}",
-        _amount(used),
-        f"{used * 1_000_000:,.0f}",
-        f"{price.dollars.normalize():f} per {price.per:,}" if price.per > 1 else f"{price.dollars.normalize():f}",
-        f"{bill.dollars(line):,.2f}",
-    )
+    used, price = bill.per_order(line), line.price
+    million, dollars = _amount(used * MILLION), f"{bill.dollars(line):,.2f}"
+    return price.service, line.what, _amount(used), million, price.short, dollars
 
 
 def _amount(used: Decimal) -> str:
-    return f"{used:,.2f}" if used >= 1 or not used else f"{used:.4f}"
+    if used >= 1000:
+        return f"{used:,.0f}"
+    return f"{used:.2f}" if used >= 1 or not used else f"{used:.3g}" if used >= Decimal("0.001") else f"{used:.6f}"
 
 
 def _rounded(value: Decimal) -> str:

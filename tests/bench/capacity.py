@@ -7,7 +7,7 @@ read filters or projects; `units_of_read` refuses one that does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -24,15 +24,17 @@ def size_of_item(item: Mapping[str, Json]) -> int:
 
 def size_of_value(value: Json) -> int:
     """Bytes of one attribute value, in DynamoDB's JSON."""
+    kind: str
+    held: Any
     ((kind, held),) = value.items()
     match kind:
         case "S":
-            return len(held.encode())
+            return len(str(held).encode())
         case "N":
-            digits = held.lstrip("-").replace(".", "").strip("0")
-            return (len(digits) + 1) // 2 + 1 + held.startswith("-")
+            digits = str(held).lstrip("-").replace(".", "").strip("0")
+            return (len(digits) + 1) // 2 + 1 + str(held).startswith("-")
         case "B":
-            return len(held) * 3 // 4 - held.count("=")
+            return len(held) * 3 // 4 - str(held).count("=")
         case "SS" | "NS" | "BS":
             return sum(size_of_value({kind[0]: one}) for one in held)
         case "L":
@@ -81,11 +83,14 @@ def _require_whole_items(request: Json) -> None:
             raise ValueError(f"a read with {name}: its answer does not tell what was read")
 
 
-def units_of_write(answer: Json) -> Decimal:
-    """Write request units of the table and its indexes, as the answer says."""
+def units_of_write(answer: Json) -> tuple[Decimal, Decimal]:
+    """Write request units of the tables and of their indexes, as the answer says."""
     consumed = answer["ConsumedCapacity"]
-    each: Iterable[Json] = consumed if isinstance(consumed, list) else [consumed]
-    return sum((Decimal(str(one["CapacityUnits"])) for one in each), _NONE)
+    each: list[Json] = consumed if isinstance(consumed, list) else [consumed]
+    whole = sum((Decimal(str(one["CapacityUnits"])) for one in each), _NONE)
+    indexes = [index for one in each for index in one.get("GlobalSecondaryIndexes", {}).values()]
+    copies = sum((Decimal(str(index["CapacityUnits"])) for index in indexes), _NONE)
+    return whole - copies, copies
 
 
 def units_of_refused_write(action: str, request: Json, answer: Json) -> Decimal:

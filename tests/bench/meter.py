@@ -115,7 +115,7 @@ class Meter:
         try:
             plain = service == "lambda"  # the body of a call to a peer is the peer's affair
             call = Call(
-                app[1] if app else "?", service, action, {} if plain else _json(body), status,
+                app[1] if app else "unnamed", service, action, {} if plain else _json(body), status,
                 {} if plain else _json(told),
             )  # fmt: skip
             self.usage.count(call)

@@ -61,10 +61,11 @@ def _messages(client: Any, stack: str, window: Window) -> Iterator[tuple[str, st
                 yield function_of(name, stack), event["message"]
 
 
-def count_transitions(client: Any, machine: str, names: Collection[str]) -> int:
-    """All steps of the executions with these names, retries too."""
+def count_transitions(client: Any, machine: str, names: Collection[str]) -> tuple[int, int]:
+    """All steps of the executions with these names: tasks with their retries, and other states."""
     arn = machine.replace(":stateMachine:", ":execution:")
-    return sum(transitions_in(_history(client, f"{arn}:{name}")) for name in names)
+    found = [transitions_in(_history(client, f"{arn}:{name}")) for name in names]
+    return sum(tasks for tasks, _ in found), sum(others for _, others in found)
 
 
 def _history(client: Any, execution: str) -> Iterator[str]:
@@ -72,12 +73,12 @@ def _history(client: Any, execution: str) -> Iterator[str]:
         yield from (event["type"] for event in page["events"])
 
 
-def transitions_in(events: Iterable[str]) -> int:
+def transitions_in(events: Iterable[str]) -> tuple[int, int]:
     """A state that is entered is a transition, and so is each retry: a task scheduled again without being entered."""
     found = Counter(events)
+    tasks = max(found["LambdaFunctionScheduled"] + found["TaskScheduled"], found["TaskStateEntered"])
     entered = sum(count for kind, count in found.items() if kind.endswith("StateEntered"))
-    scheduled = found["LambdaFunctionScheduled"] + found["TaskScheduled"]
-    return entered + max(scheduled - found["TaskStateEntered"], 0)
+    return tasks, entered - found["TaskStateEntered"]
 
 
 def patterns_of(client: Any, bus: str, ours: Callable[[str], bool]) -> list[Mapping[str, Any]]:

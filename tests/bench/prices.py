@@ -12,6 +12,9 @@ PRICES_OF = "2026-11-22"
 REGION = "us-east-1"
 
 
+_SHORT = {1: "", 1_000: "/k", 10_000: "/10k", 1_000_000: "/M"}
+
+
 @dataclass(frozen=True)
 class Price:
     """`dollars` is for `per` of the `unit`."""
@@ -21,6 +24,11 @@ class Price:
     dollars: Decimal
     per: int
     page: str
+
+    @property
+    def short(self) -> str:
+        """As a price list says it: 0.625/M is for a million."""
+        return f"{self.dollars.normalize():f}{_SHORT[self.per]}"
 
     @property
     def of_one(self) -> Decimal:
@@ -42,17 +50,17 @@ PRICES = {
     "queue requests": _price("SQS", "requests, per 64 KB", "0.40", 1_000_000, "sqs"),
     "transitions": _price("Step Functions", "state transitions", "0.025", 1_000, "step-functions"),
     "mails": _price("SES", "mails", "0.10", 1_000, "ses"),
-    "log bytes": _price("CloudWatch Logs", "GB taken in", "0.50", 1_000_000_000, "cloudwatch"),
+    "log gigabytes": _price("CloudWatch Logs", "GB taken in", "0.50", 1, "cloudwatch"),
     "traces": _price("X-Ray", "traces recorded", "5.00", 1_000_000, "xray"),
     "discoveries": _price("Cloud Map", "DiscoverInstances calls", "1.00", 1_000_000, "cloud-map"),
     "secret calls": _price("Secrets Manager", "calls", "0.05", 10_000, "secrets-manager"),
     "parameter calls": _price("Systems Manager", "calls, standard parameters", "0", 1, "systems-manager"),
-    "schedules": _price("EventBridge Scheduler", "invocations", "1.00", 1_000_000, "eventbridge"),
 }
 
 # What a shop costs a month although nobody buys: for each, how many the template makes is counted.
 STANDING = {
     "secrets": _price("Secrets Manager", "secrets", "0.40", 1, "secrets-manager"),
     "alarms": _price("CloudWatch", "alarms", "0.10", 1, "cloudwatch"),
+    "schedules": _price("EventBridge Scheduler", "invocations", "1.00", 1_000_000, "eventbridge"),
     "instances": _price("Cloud Map", "registered instances", "0.10", 1, "cloud-map"),
 }

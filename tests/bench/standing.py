@@ -48,7 +48,7 @@ def count_standing(found: State) -> list[Standing]:
         Standing("alarms", len(alarms), STANDING["alarms"]),
         Standing("secrets", len(secrets), STANDING["secrets"]),
         Standing("Cloud Map instances", instances, STANDING["instances"]),
-        Standing(f"runs of {len(schedules)} schedules", runs_of(schedules), PRICES["schedules"]),
+        Standing(f"runs of {len(schedules)} schedules", runs_of(schedules), STANDING["schedules"]),
     ]
 
 

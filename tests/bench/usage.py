@@ -29,11 +29,14 @@ class Call:
 
 @dataclass
 class Usage:
-    """`calls` by function, service and action; `units` by the word of the price; `events` by detail-type."""
+    """`calls` by function, service and action; `units` by a word for what is charged; `events` by detail-type;
+    `written`: write units by function.
+    """
 
     calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     units: dict[str, Decimal] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    written: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, word: str, units: Decimal | int) -> None:
         self.units[word] = self.units.get(word, Decimal(0)) + units
@@ -63,11 +66,16 @@ class Usage:
         if call.status == 200 and call.action in capacity.READS:
             self.add("read units", capacity.units_of_read(call.action, call.request, call.answer))
         elif call.status == 200 and call.action in capacity.WRITES:
-            self.add("write units", capacity.units_of_write(call.answer))
+            table, indexes = capacity.units_of_write(call.answer)
+            self._write(call.function, "write units, tables", table)
+            self._write(call.function, "write units, indexes", indexes)
         elif call.action in capacity.WRITES and str(call.answer.get("__type", "")).endswith(_REFUSED):
             units = capacity.units_of_refused_write(call.action, call.request, call.answer)
-            self.add("write units", units)
-            self.add("of these, for writes that were refused", units)
+            self._write(call.function, "write units, refused", units)
+
+    def _write(self, function: str, word: str, units: Decimal) -> None:
+        self.add(word, units)
+        self.written[function] = self.written.get(function, Decimal(0)) + units
 
 
 def chunks(size: int) -> int:

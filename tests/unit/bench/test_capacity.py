@@ -75,11 +75,12 @@ def test_a_read_whose_answer_does_not_tell_what_was_read_is_refused(name: str) -
         capacity.units_of_read("Query", {name: "x"}, {"Items": []})
 
 
-def test_a_writes_units_are_those_of_all_tables() -> None:
-    one, two = {"TableName": "a", "CapacityUnits": 3.0}, {"TableName": "b", "CapacityUnits": 2.0}
+def test_a_writes_units_are_those_of_all_tables_and_apart_of_their_indexes() -> None:
+    one = {"TableName": "a", "CapacityUnits": 5.0, "GlobalSecondaryIndexes": {"gsi1": {"CapacityUnits": 2.0}}}
+    two = {"TableName": "b", "CapacityUnits": 2.0}
 
-    assert capacity.units_of_write({"ConsumedCapacity": one}) == 3
-    assert capacity.units_of_write({"ConsumedCapacity": [one, two]}) == 5
+    assert capacity.units_of_write({"ConsumedCapacity": one}) == (Decimal(3), Decimal(2))
+    assert capacity.units_of_write({"ConsumedCapacity": [one, two]}) == (Decimal(5), Decimal(2))
 
 
 def test_a_refused_write_is_paid_by_the_item_that_was_there() -> None:

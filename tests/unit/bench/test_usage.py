@@ -60,14 +60,20 @@ def test_a_write_that_was_refused_is_paid_for_and_one_that_was_throttled_is_not(
     refused = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
     throttled = {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"}
 
-    assert use("dynamodb", "PutItem", {}, refused, 400).units["write units"] == 1
+    assert use("dynamodb", "PutItem", {}, refused, 400).units == {"write units, refused": 1}
+    assert use("dynamodb", "PutItem", {}, refused, 400).written == {"OrdersApi": 1}
     assert use("dynamodb", "PutItem", {}, throttled, 400).units == {}
     assert use("dynamodb", "GetItem", {}, throttled, 400).units == {}
 
 
 def test_reads_and_writes_go_to_their_own_units() -> None:
     assert use("dynamodb", "GetItem", {"ConsistentRead": False}).units == {"read units": Decimal("0.5")}
-    assert use("dynamodb", "PutItem", {}, {"ConsumedCapacity": {"CapacityUnits": 4.0}}).units == {"write units": 4}
+    copies = {"gsi1": {"CapacityUnits": 1.0}}
+    written = use(
+        "dynamodb", "PutItem", {}, {"ConsumedCapacity": {"CapacityUnits": 4.0, "GlobalSecondaryIndexes": copies}}
+    )
+    assert written.units == {"write units, tables": 3, "write units, indexes": 1}
+    assert written.written == {"OrdersApi": 4}
 
 
 def test_every_recipient_is_a_mail() -> None:
