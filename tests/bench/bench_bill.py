@@ -42,7 +42,7 @@ from infra.local.state import State
 from infra.local.tap import Tap
 from infra.local.trouble import Trouble
 from tests.bench.bill import Bill, Line
-from tests.bench.bill_told import Told
+from tests.bench.bill_told import Batches, Told
 from tests.bench.meter import MeteredShop
 from tests.bench.observed import (
     Window,
@@ -132,8 +132,12 @@ class Bench:
         machine = self.found.outputs["OrderSagaArn"]
         tasks, others = count_transitions(self.client("stepfunctions"), machine, counted.executions)
         units, zero = counted.usage.units, Decimal(0)
-        asked = sum(count for (_, service, _), count in counted.usage.calls.items() if service == "sqs")
-        counted.batch = Decimal(sent + asked) / max(by_source["sqs"], 1)
+        counted.batches = Batches(
+            messages=sent + counted.usage.count_of("sqs", "SendMessage"),
+            receives=by_source["sqs"],
+            records=counted.usage.events.total(),
+            stream_batches=by_source["dynamodb"],
+        )
         traces = (requests + sum(by_source.values())) * _SAMPLED
         found = [
             ("api requests", "requests", Decimal(requests)),
@@ -163,7 +167,7 @@ class Counted:
 
     bill: Bill
     usage: Usage
-    batch: Decimal
+    batches: Batches
 
     def __init__(self, orders: int) -> None:
         self.orders = orders
@@ -219,7 +223,7 @@ def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurren
         raise SystemExit(f"no bill: {len(counted)} parcels were delivered, and {seen} seen on the wire")
     lines = sum(len(invoice.lines) for invoice in counted)
     today = date.today().isoformat()  # noqa: DTZ011  # the day here
-    return Told(order.bill, look.bill, order.usage, standing, today, concurrency, lines, order.batch)
+    return Told(order.bill, look.bill, order.usage, standing, today, concurrency, lines, order.batches)
 
 
 def main() -> int:

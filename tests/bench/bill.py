@@ -58,6 +58,11 @@ class Bill:
     def total(self) -> Decimal:
         return sum((self.dollars(line) for line in self.lines), Decimal(0))
 
+    def more_for_single_messages(self, invocations: Decimal, polls: Decimal) -> Decimal:
+        """Dollars for a million orders, where so many more invocations and receives with their deletes were needed."""
+        dollars = invocations * PRICES["lambda requests"].of_one + 2 * polls * PRICES["queue requests"].of_one
+        return dollars / self.orders * MILLION
+
     @property
     def total_without_time(self) -> Decimal:
         """Without Lambda's duration, which is the measuring machine's and not AWS's."""

@@ -40,6 +40,26 @@ HOW = (
 
 
 @dataclass(frozen=True)
+class Batches:
+    """How full the batches were: messages in receives, and events in what the relay read from the streams."""
+
+    messages: int
+    receives: int
+    records: int
+    stream_batches: int
+
+    @property
+    def fewer_receives(self) -> int:
+        """What was saved where a batch held more than one message."""
+        return max(self.messages - self.receives, 0)
+
+    @property
+    def fewer_reads(self) -> int:
+        """The same of the relay's invocations."""
+        return max(self.records - self.stream_batches, 0)
+
+
+@dataclass(frozen=True)
 class Told:
     """All that was found: the order's bill, that of one look at an order, the calls, and the month without orders."""
 
@@ -50,13 +70,13 @@ class Told:
     counted_on: str  # the day
     concurrency: int
     product_lines: int
-    batch: Decimal  # messages in an invocation of a queue's consumer
+    batches: Batches
 
     def show(self, console: Console) -> None:
         self._show_calls(console)
         self._show_bill(console)
         self._show_chart(console)
-        for line in (*self.notes(), self.batches(), self.month()):
+        for line in (*self.notes(), self.single_messages(), self.month()):
             console.print(line, highlight=False)
 
     def _show_calls(self, console: Console) -> None:
@@ -99,10 +119,15 @@ class Told:
             said.append(f"- {price.service}, {price.unit} ({dollars / self.order.total:.0%}): {REMEDIES[word]}")
         return said
 
-    def batches(self) -> str:
+    def single_messages(self) -> str:
+        held = self.batches
+        more = self.order.more_for_single_messages(
+            Decimal(held.fewer_reads + held.fewer_receives), Decimal(held.fewer_receives)
+        )
         return (
-            f"A queue's batch held {self.batch:.1f} messages here; fuller ones make fewer invocations, receives and "
-            "deletes of the same events."
+            f"A queue's batch held {held.messages / max(held.receives, 1):.1f} messages here, a stream's "
+            f"{held.records / max(held.stream_batches, 1):.1f} events. AWS polls faster, and a shop with little to do has "
+            f"one in each: ${more:,.2f} more for invocations, receives and deletes, and more of Lambda's time and log lines."
         )
 
     def month(self) -> str:
@@ -160,7 +185,7 @@ One look at an order (`GET /api/orders/…`): ${self.look.total:,.2f} a million.
 
 {notes}
 
-{self.batches()}
+{self.single_messages()}
 
 ## How it is counted
 

@@ -41,6 +41,10 @@ class Usage:
     def add(self, word: str, units: Decimal | int) -> None:
         self.units[word] = self.units.get(word, Decimal(0)) + units
 
+    def count_of(self, service: str, action: str) -> int:
+        """Calls of all functions."""
+        return sum(count for (_, *called), count in self.calls.items() if called == [service, action])
+
     def count(self, call: Call) -> None:
         """A call that was throttled or broke is a call, and costs nothing but at SQS."""
         self.calls[call.function, call.service, call.action] += 1

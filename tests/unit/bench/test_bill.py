@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.bench.bill import REMEDIES, Bill, Line
-from tests.bench.bill_told import Told
+from tests.bench.bill_told import Batches, Told
 from tests.bench.prices import PRICES, STANDING
 from tests.bench.standing import Standing, runs_of
 from tests.bench.usage import Usage
@@ -84,7 +84,9 @@ def test_a_schedule_of_another_kind_is_refused() -> None:
 
 def test_the_page_names_its_total_its_orders_and_every_item() -> None:
     standing = [Standing("secrets", 3, STANDING["secrets"])]
-    told = Told(BILL, Bill([line("api requests", "10")], 10), Usage(), standing, "2026-11-22", 4, 81, Decimal("1.26"))
+    told = Told(
+        BILL, Bill([line("api requests", "10")], 10), Usage(), standing, "2026-11-22", 4, 81, Batches(126, 100, 90, 60)
+    )
 
     page = told.page()
 
@@ -93,6 +95,8 @@ def test_the_page_names_its_total_its_orders_and_every_item() -> None:
     assert "counted on 10 real invoices with 81 lines, 4 at a time" in page
     assert '  "Step Functions" : 175.00\n' in page
     assert "| Step Functions | transitions | 7.00 | 7,000,000 | 0.025/k | 175.00 |" in page
-    assert "A queue's batch held 1.3 messages here" in page
+    # 26 receives with their deletes and 56 invocations more, for ten orders
+    assert "A queue's batch held 1.3 messages here, a stream's 1.5 events." in page
+    assert "has one in each: $3.20 more" in page
     assert "A month without a single order: $1.20" in page
     assert told.as_json()["dollars_per_million"] == "244.5000"
