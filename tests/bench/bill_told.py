@@ -127,8 +127,8 @@ class Told:
         return (
             f"A queue's batch held {held.messages / max(held.receives, 1):.1f} messages here, a stream's "
             f"{held.records / max(held.stream_batches, 1):.1f} events. AWS polls faster, and a shop with little to do "
-            f"has one in each: ${more:,.2f} more for invocations, receives and deletes, and more of Lambda's time and log "
-            "lines."
+            f"has one in each: ${more:,.2f} more for invocations, receives and deletes, and more of Lambda's time and "
+            "log lines."
         )
 
     def month(self) -> str:
