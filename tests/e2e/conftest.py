@@ -26,8 +26,8 @@ def free_port() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks back at the whole run comes last."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """What looks back at the whole run comes late; what leaves another shop behind, last."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("spoiling", "last")])
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 nobody, as a customer and as an admin, each of whom tries what they may; and finds nothing.
 
 The limits that do not follow RateLimitPer15Minutes (password resets and their like) stay as they are: 429 is among the
-documented answers. Nothing runs after this file: the shop is not the same afterwards.
+documented answers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import pytest
 from infra.local import contract
 from infra.local.shop import Session, Shop
 from infra.local.state import State
+
+pytestmark = pytest.mark.spoiling
 
 HERE = Path(__file__).parent
 PHASES = "examples,coverage,fuzzing,stateful"

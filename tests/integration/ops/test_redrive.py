@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,6 +47,22 @@ def test_a_redriven_letter_is_back_in_its_queue_with_its_history(desk: Desk, off
     assert attributes.pop("redriven_at")
     assert attributes == {"redrive_count": "2", "first_failed_at": failed}
     assert office.count("orders-dlq") == 0
+
+
+def test_a_redrive_of_all_queues_waits_only_at_those_that_hold_something(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.drop("orders", event="order.created")
+    take, waits = mailroom.take, dict[str, int | None]()
+
+    def noting(url: str, wait: int | None = None) -> Iterator[list[mailroom.Held]]:
+        waits[url.rpartition("/")[2]] = wait
+        return take(url, wait)
+
+    monkeypatch.setattr(mailroom, "take", noting)
+
+    assert redrive(desk, queue=None, type="order.created")[1]["redriven"] == 1
+    assert waits == {"mercato-carts-dlq": 0, "mercato-orders-dlq": None}
 
 
 def test_a_dry_run_shows_what_would_go_and_touches_and_records_nothing(desk: Desk, office: PostOffice) -> None:
