@@ -107,7 +107,7 @@ class Post:
         carrier = getattr(self.service, "queue_url", None)
         waiting = ["ApproximateNumberOfMessages"]
         return {
-            "items": sorted(json.dumps(item, sort_keys=True) for item in items),
+            "items": sorted(json.dumps(item, sort_keys=True, default=bytes.hex) for item in items),
             "mail": list(mailer.sent) if mailer else [],
             "sagas": list(self.machine.started),
             "carrier": carrier

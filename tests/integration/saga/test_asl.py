@@ -188,6 +188,8 @@ def cancelled(order_id: str = ORDER) -> dict[str, Any]:
         "customer_id": "cust-1",
         "correlation_id": "req-12345678",
         "traceparent": "00-0-0-01",
+        "tracestate": "",
+        "causation_id": "",
     }
     return about | {"failed_step": "Cancellation", "error": {"Error": "CancelledByCustomer", "Cause": ""}}
 
