@@ -40,8 +40,8 @@ lint: setup $(CHECKOV)/.ready ## Style, types, architecture, templates
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml
 
 test: lint ## Everything that must hold, the local cloud included
-	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 -q
-	pytest tests/e2e -q
+	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
+	pytest tests/e2e -q --durations=15
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day (an hour on two cores)
 	pytest tests/chaos -m "not e2e" -n 2 -q

@@ -43,11 +43,11 @@ def test_a_slow_peer_is_given_up_in_the_time_that_the_invocation_has_left(
 ) -> None:
     peer.behaviours = [behaviour]
     started = time.monotonic()
-    with remaining(lambda: 900), pytest.raises(PeerUnavailable):
+    with remaining(lambda: 1900), pytest.raises(PeerUnavailable):
         client.get("/x")
     took = time.monotonic() - started
-    assert 0.35 <= took < 3, "about 0.9 s less the half second that is kept for our own answer, and not the usual 5 s"
-    assert len(peer.seen) == 1
+    assert 1.35 <= took < 4.5, "about 1.9 s less the half second that is kept for our own answer, and not the usual 5 s"
+    assert len(peer.seen) <= 1, "it is not asked again; on a busy machine it may not even have read the request by then"
 
 
 BROKEN: list[tuple[str, Behaviour]] = [
