@@ -138,7 +138,7 @@ def _first_client(properties: dict[str, Any]) -> str:
         action
         for policy in properties.get("Policies", [])
         for statement in policy.get("Statement", [])
-        for action in statement["Action"]
+        for action in statement.get("Action", ())  # one under a condition is not the first that a function needs
     ]
     services = [_CLIENTS.get(prefix, prefix) for prefix in (action.split(":")[0] for action in actions)]
     return "dynamodb" if "dynamodb" in services or not services else services[0]
