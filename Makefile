@@ -43,7 +43,7 @@ test: lint ## Everything that must hold, the local cloud included
 	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
 	pytest tests/e2e -q --durations=15
 
-chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day (an hour on two cores)
+chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 -q
 	pytest tests/chaos -m e2e -q -s
 

@@ -1,7 +1,7 @@
 """The storm: three hundred real invoices while AWS calls fail, wait and vanish, and function processes are killed.
 
 An operator stands by, who does what the runbook says and no more: resumes what is parked, redrives what is dead. In the
-end every penny and unit is where it belongs. Run with `make chaos`; it takes a quarter of an hour.
+end every penny and unit is where it belongs. Run with `make chaos`.
 """
 
 from __future__ import annotations
