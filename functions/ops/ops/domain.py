@@ -29,6 +29,10 @@ class SagaNotRedrivable(Conflict):
     """The saga still runs, or has come to an end of its own."""
 
 
+class WorkflowRefused(Exception):
+    """The workflow service says no and would say it again, for want of a permission or by a defect of ours."""
+
+
 @dataclass(frozen=True)
 class Parked:
     """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all.

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
 from mercato.clock import rfc3339
 from mercato.dynamo import InvalidCursor
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from ops.domain import Action, SagaNotFound, SagaNotParked, SagaNotRedrivable
+from ops.domain import Action, SagaNotFound, SagaNotParked, SagaNotRedrivable, WorkflowRefused
 from ops.steps import Step, message_of, steps_of
 
 _PAGE, _MOST_PAGES = 1000, 5
 _GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 _UNKNOWN = {"ExecutionDoesNotExist", "InvalidArn"}
+_BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class Executions:
         self._prefix = ":".join([*parts[:5], "execution", parts[6]])
 
     def find(self, order_id: str) -> Execution:
-        arn, client = f"{self._prefix}:{order_id}", aws.client("stepfunctions")
+        arn = f"{self._prefix}:{order_id}"
         try:
-            found = client.describe_execution(executionArn=arn)
-            machine = client.describe_state_machine_for_execution(executionArn=arn)
-            events, is_whole = _history(client, arn)
+            found = _call("describe_execution", executionArn=arn)
+            machine = _call("describe_state_machine_for_execution", executionArn=arn)
+            events, is_whole = _history(arn)
         except ClientError as error:
             if error.response["Error"]["Code"] in _UNKNOWN:
                 raise SagaNotFound("There is no saga for this order.") from None
@@ -90,7 +91,7 @@ class Executions:
         call |= {"statusFilter": status.upper()} if status else {}
         call |= {"nextToken": _token(cursor)} if cursor else {}
         try:
-            page = aws.client("stepfunctions").list_executions(**call)
+            page = _call("list_executions", **call)
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidToken":
                 raise InvalidCursor("The cursor cannot be read; start again without one.") from None
@@ -101,27 +102,36 @@ class Executions:
     def resume(task_token: str, action: Action) -> None:
         """Raises SagaNotParked where the saga does not wait on this token any more."""
         try:
-            aws.client("stepfunctions").send_task_success(
-                taskToken=task_token, output=json.dumps({"action": action.value})
-            )
+            _call("send_task_success", taskToken=task_token, output=json.dumps({"action": action.value}))
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in _GONE:
+            if error.response["Error"]["Code"] in _GONE:
                 raise SagaNotParked("The saga does not wait any more.") from None
-            raise TransientError(f"the saga cannot be resumed now: {code}") from error
+            raise WorkflowRefused(f"the saga was not resumed: {error}") from error
 
     @staticmethod
     def redrive(execution: Execution) -> None:
         """Go on from the state in which it stopped. Two who redrive the same end at once redrive it once."""
         token = derived_id("redrive", execution.arn, str(execution.redrive_count))
         try:
-            aws.client("stepfunctions").redrive_execution(executionArn=execution.arn, clientToken=token)
+            _call("redrive_execution", executionArn=execution.arn, clientToken=token)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "ExecutionNotRedrivable":
+            if error.response["Error"]["Code"] == "ExecutionNotRedrivable":
                 said = error.response["Error"]["Message"]
                 raise SagaNotRedrivable(f"Step Functions cannot redrive this saga: {said}") from None
-            raise TransientError(f"the saga cannot be redriven now: {code}") from error
+            raise WorkflowRefused(f"the saga was not redriven: {error}") from error
+
+
+def _call(operation: str, **parameters: Any) -> dict[str, Any]:
+    """Raises TransientError where another try may do; what Step Functions will say again stays a ClientError."""
+    try:
+        answer: dict[str, Any] = getattr(aws.client("stepfunctions"), operation)(**parameters)
+        return answer
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _BUSY:
+            raise TransientError(f"Step Functions, {operation}: {error}") from error
+        raise
+    except (ConnectionError, HTTPClientError) as error:
+        raise TransientError(f"Step Functions, {operation}: {error}") from error
 
 
 def _cursor(token: str | None) -> str | None:
@@ -135,12 +145,12 @@ def _token(cursor: str) -> str:
         raise InvalidCursor("The cursor cannot be read; start again without one.") from None
 
 
-def _history(client: Any, arn: str) -> tuple[list[dict[str, Any]], bool]:
+def _history(arn: str) -> tuple[list[dict[str, Any]], bool]:
     """Inputs and outputs hold the payment token and the customer's data: they are not asked for."""
     call: dict[str, Any] = {"executionArn": arn, "maxResults": _PAGE, "includeExecutionData": False}
     events: list[dict[str, Any]] = []
     for _ in range(_MOST_PAGES):
-        page = client.get_execution_history(**call)
+        page = _call("get_execution_history", **call)
         events += page["events"]
         if "nextToken" not in page:
             return events, True

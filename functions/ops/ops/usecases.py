@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.errors import TransientError
-from ops.domain import Action, Parked, Resumption, SagaNotParked, SagaNotRedrivable
+from ops.domain import Action, Parked, Resumption, SagaNotParked, SagaNotRedrivable, WorkflowRefused
 from ops.executions import Execution
 
 
@@ -52,7 +52,7 @@ def resume_saga(
     except SagaNotParked:
         sagas.close(parked, resumption)
         raise
-    except TransientError:
+    except (TransientError, WorkflowRefused):
         sagas.give_back(parked, resumption)
         raise
     sagas.close(parked, resumption)

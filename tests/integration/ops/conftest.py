@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mercato import aws
 from mercato.audit import AuditTrail
@@ -48,6 +48,8 @@ class Machine:
         if self.before_answer:
             self.before_answer()
         code = self.fail_with or ("TaskDoesNotExist" if taskToken in dict(self.sent) else "")
+        if code == "no answer":
+            raise ReadTimeoutError(endpoint_url="https://states.test")
         if code:
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "SendTaskSuccess")
         self.sent.append((taskToken, json.loads(output)))

@@ -79,10 +79,28 @@ def test_a_resumption_that_died_on_its_way_can_be_taken_over(desk: Desk, monkeyp
     assert desk.machine.sent == [("token-1", {"action": "retry"})]
 
 
-def test_a_resumption_that_could_not_be_sent_can_be_tried_again_at_once(desk: Desk) -> None:
+@pytest.mark.parametrize("fault", ["ThrottlingException", "InternalServerError", "no answer"])
+def test_a_resumption_that_could_not_be_sent_can_be_tried_again_at_once(desk: Desk, fault: str) -> None:
     desk.park(message())
-    desk.machine.fail_with = "ThrottlingException"
-    assert desk.resume()[0] == 503
+    desk.machine.fail_with = fault
+    status, problem = desk.resume()
+    assert (status, problem["type"]) == (503, "urn:mercato:problem:temporarily-unavailable")
+    assert desk.listed() == ["ord-1"]
+    desk.machine.fail_with = ""
+    assert desk.resume()[0] == 200
+    assert desk.machine.sent == [("token-1", {"action": "retry"})]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "KmsAccessDeniedException"])
+def test_a_resumption_that_no_retry_cures_is_told_and_logged_as_our_fault(
+    desk: Desk, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    desk.park(message())
+    desk.machine.fail_with = code
+    status, problem = desk.resume()
+    assert (status, problem["type"]) == (500, "urn:mercato:problem:internal-error")
+    assert problem["request_id"] == "req-operator-1"
+    assert f"the saga was not resumed: An error occurred ({code})" in caplog.text
     assert desk.listed() == ["ord-1"]
     desk.machine.fail_with = ""
     assert desk.resume()[0] == 200

@@ -209,6 +209,7 @@ def test_a_saga_that_somebody_stopped_is_redriven_with_a_record_of_who_and_why(c
     [
         ("ExecutionNotRedrivable", 409, "saga-not-redrivable"),
         ("ExecutionLimitExceeded", 503, "temporarily-unavailable"),
+        ("AccessDeniedException", 500, "internal-error"),
     ],
 )
 def test_a_redrive_that_step_functions_refuses_is_told_so(
