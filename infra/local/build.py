@@ -31,9 +31,11 @@ from infra.local.trouble import Trouble
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # What awslambdaric needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+# The emulator does not know which machine a task's token belongs to, and looks for a permission on everything.
+_BY_TOKEN = ["states:SendTaskSuccess"]
 
 
-def prepare(target: Path, env: Mapping[str, str], endpoint: str = "") -> Path:
+def prepare(target: Path, env: Mapping[str, str], endpoint: str) -> Path:
     """From the sources to the template of what the local cloud runs, in `target`."""
     check_template(env)
     with _one_at_a_time():
@@ -101,10 +103,10 @@ def check_handlers() -> None:
         raise Trouble("a handler cannot be imported", done.stderr.strip()[-3000:])
 
 
-def localize(target: Path, endpoint: str = "") -> Path:
+def localize(target: Path, endpoint: str) -> Path:
     """A copy of the build whose functions run as processes of this machine. Returns its template.
 
-    `endpoint` is where they find AWS, if not at the cloud that runs them: a proxy in front of it.
+    `endpoint` is where they find AWS: the cloud that runs them, or a proxy in front of it.
     """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
@@ -116,9 +118,21 @@ def localize(target: Path, endpoint: str = "") -> Path:
             layers = [target / name / "python" for name in ("CommonLayer", *_own_layers(resource["Properties"]))]
             _run_as_process(resource["Properties"], target, _bootstrap(layers, runtime, endpoint))
     template["Globals"]["Function"]["Runtime"] = "provided.al2023"
+    widen_permissions(template["Resources"])
     template_path.unlink()  # a hard link: the build's own template must stay as it is
     template_path.write_text(yaml.safe_dump(template, sort_keys=False))
     return template_path
+
+
+def widen_permissions(node: Any) -> None:
+    """In place, wherever in `node` a policy's statement is."""
+    if isinstance(node, dict):
+        if node.get("Action") == _BY_TOKEN:
+            node["Resource"] = "*"
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            widen_permissions(value)
 
 
 def _run_as_process(properties: dict[str, Any], target: Path, bootstrap: str) -> None:
@@ -133,12 +147,12 @@ def _own_layers(properties: dict[str, Any]) -> list[str]:
 
 
 def _bootstrap(layers: list[Path], runtime: Path, endpoint: str) -> str:
-    aws = f"export AWS_ENDPOINT_URL={shlex.quote(endpoint)}\n" if endpoint else ""
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
 export PYTHONPATH="$LAMBDA_TASK_ROOT":{":".join(shlex.quote(str(path)) for path in (*layers, runtime))}
 unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
-{aws}exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
+export AWS_ENDPOINT_URL={shlex.quote(endpoint)}
+exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
 """
 
 

@@ -29,7 +29,6 @@ UNNAMEABLE = {
     "dynamodb:ListStreams",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
-    "states:SendTaskSuccess",  # by the task's token
 }
 
 
