@@ -19,9 +19,16 @@ def call(act: Callable[[Session], Any]) -> Any:
     try:
         return act(Shop(found.base_url).login(found.admin.email, found.admin.password))
     except Refused as refused:
-        raise click.ClickException(refused.detail or str(refused)) from None
+        raise click.ClickException(_told(refused)) from None
     except ShopError as error:
         raise state.NoShop(f"the shop at {found.base_url} does not answer as it should ({error})") from error
+
+
+def _told(refused: Refused) -> str:
+    """A fault of the shop's is looked up in its logs, by the request's id."""
+    said = refused.detail or str(refused)
+    request = refused.problem.get("request_id")
+    return f"{said} Request id: {request}" if refused.status >= 500 and request else said
 
 
 def get(path: str, **params: str | int) -> Json:

@@ -32,8 +32,8 @@ from tests.bench.own_shop import running_shop
 
 _NAME = "bench-empty-saga"
 _ORDERS, _WARM_UP = 20, 3
-# The answer is what the states after it read. It logs a line, as every task does: the emulator waits 50 ms for the first
-# line of a function that writes none, and five such tasks would take longer than the real ones.
+# The answer is what the states after it read. It logs a line, as every task does: the emulator waits 50 ms for the
+# first line of a function that writes none, and five such tasks would take longer than the real ones.
 _EMPTY = """
 def handler(event, context):
     print("{}", flush=True)

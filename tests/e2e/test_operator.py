@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from infra.local import state
 from infra.local.demo.stage import Stage, has_failed, is_paid
 from infra.local.parallel import each
 from infra.local.shop import Session, Shop
@@ -45,6 +47,35 @@ def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> N
     ]
     assert saga not in mercato("saga", "list", "--parked").stdout
     assert stage.stock(vase) == {"product_id": vase.product_id, "on_hand": 8, "reserved": 0, "available": 8}
+
+
+@pytest.fixture
+def phone(shop_state: State) -> Iterator[Callable[[], list[str]]]:
+    """What the alarms' topic says, each time what has come since."""
+    sns, sqs = (state.client(shop_state, name) for name in ("sns", "sqs"))
+    (topic,) = [found["TopicArn"] for found in sns.list_topics()["Topics"] if found["TopicArn"].endswith("-alarms")]
+    queue = sqs.create_queue(QueueName="operators-phone")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": arn}]}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    raw = {"RawMessageDelivery": "true"}
+    subscribed = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)["SubscriptionArn"]
+    yield lambda: [found["Body"] for found in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
+    sns.unsubscribe(SubscriptionArn=subscribed)
+    sqs.delete_queue(QueueUrl=queue)
+
+
+def test_a_saga_that_somebody_stops_rings_and_says_which(
+    stage: Stage, shop_state: State, phone: Callable[[], list[str]]
+) -> None:
+    steps, saga = state.client(shop_state, "stepfunctions"), f"stopped-{stage.new_key()}"
+    execution = steps.start_execution(stateMachineArn=shop_state.outputs["OrderSagaArn"], name=saga, input="{}")
+    steps.stop_execution(executionArn=execution["executionArn"], error="Stopped", cause="by mistake")
+
+    (said,) = stage.wait_for(phone, lambda messages: bool(messages))
+    assert f"SagaFailed: the saga {saga} has ended as ABORTED" in said
+    assert f"mercato saga redrive {saga}" in mercato("saga", "show", saga).stdout
 
 
 def test_a_hot_product_is_sold_to_the_last_while_its_shards_change_and_the_books_balance(stage: Stage) -> None:

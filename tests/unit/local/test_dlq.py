@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import click
-import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local import dlq, operator, state
-from infra.local.shop import Shop
+from infra.local import dlq
+from tests.unit.local.conftest import FakeOps
 
 LETTER: dict[str, Any] = {
     "message_id": "message-1",
@@ -41,39 +40,13 @@ RESULT: dict[str, Any] = {
 }
 
 
-class FakeOps:
-    """Answers by method and path; remembers what came."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
-        self.requests: list[httpx.Request] = []
-
-    def handle(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/users/login":
-            return httpx.Response(200, json={"access_token": "t", "refresh_token": "r", "expires_in": 900})
-        assert request.headers["Authorization"] == "Bearer t"
-        self.requests.append(request)
-        status, body = self.answers[request.method, request.url.path.removeprefix("/api/ops/dlq")]
-        return httpx.Response(status, json=body)
-
-
-@pytest.fixture
-def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
-    found, account = FakeOps(), state.Account("admin@example.com", "secret")
-    shop = state.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
-    monkeypatch.setattr(state, "load", lambda: shop)
-    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
-    monkeypatch.setenv("COLUMNS", "200")
-    return found
-
-
 def run(*words: str) -> Result:
     return CliRunner().invoke(dlq.dlq, words)
 
 
 def test_list_shows_each_queue_and_marks_a_sample(ops: FakeOps) -> None:
     queue = {"queue": "mercato-orders-dlq", "source": "mercato-orders", "messages": 70, "in_flight": 1}
-    ops.answers["GET", ""] = 200, {"items": [queue | {"sample": SAMPLE}], "total": 70}
+    ops.answers["GET", "/dlq"] = 200, {"items": [queue | {"sample": SAMPLE}], "total": 70}
     result = run("list")
     assert result.exit_code == 0
     (line,) = [line for line in result.output.splitlines() if "mercato-orders-dlq" in line]
@@ -83,7 +56,7 @@ def test_list_shows_each_queue_and_marks_a_sample(ops: FakeOps) -> None:
 
 def test_show_tells_why_a_letter_is_there_and_what_it_went_through(ops: FakeOps) -> None:
     page = {"queue": "mercato-orders-dlq", "source": "s", "messages": 1, "sample": SAMPLE, "items": [LETTER]}
-    ops.answers["GET", "/orders/messages"] = 200, page
+    ops.answers["GET", "/dlq/orders/messages"] = 200, page
     result = run("show", "orders", "--reason", "malformed")
     assert result.exit_code == 0
     for text in ("order.created", "message message-1", "correlation request-0001", "8 tries, 2 redrives", "[bold]"):
@@ -92,7 +65,7 @@ def test_show_tells_why_a_letter_is_there_and_what_it_went_through(ops: FakeOps)
 
 
 def test_redrive_is_a_dry_run_unless_told_to_send(ops: FakeOps) -> None:
-    ops.answers["POST", "/redrive"] = 200, {"dry_run": True, "matched": 1, "redriven": 0, "items": [RESULT]}
+    ops.answers["POST", "/dlq/redrive"] = 200, {"dry_run": True, "matched": 1, "redriven": 0, "items": [RESULT]}
     result = run("redrive", "orders", "--type", "order.created", "--max", "5")
     assert result.exit_code == 0
     assert json.loads(ops.requests[0].content) == {
@@ -108,7 +81,7 @@ def test_redrive_is_a_dry_run_unless_told_to_send(ops: FakeOps) -> None:
 
 def test_to_send_says_why_and_a_fault_ends_with_status_1(ops: FakeOps) -> None:
     failed = RESULT | {"redriven": 1, "left_behind": 1, "failure": "SQS is away", "is_whole": False}
-    ops.answers["POST", "/redrive"] = 200, {"dry_run": False, "matched": 1, "redriven": 1, "items": [failed]}
+    ops.answers["POST", "/dlq/redrive"] = 200, {"dry_run": False, "matched": 1, "redriven": 1, "items": [failed]}
     result = run("redrive", "orders", "--id", "a", "--id", "b", "--send", "--note", "mended")
     assert result.exit_code == 1
     sent = json.loads(ops.requests[0].content)
@@ -125,7 +98,7 @@ def test_nothing_is_asked_of_the_shop_without_a_note(ops: FakeOps) -> None:
 
 def test_a_refusal_is_told_in_the_shops_own_words(ops: FakeOps) -> None:
     problem = {"type": "urn:mercato:problem:dead-letter-queue-not-found", "detail": "There is no dead-letter queue x."}
-    ops.answers["GET", "/x/messages"] = 404, problem
+    ops.answers["GET", "/dlq/x/messages"] = 404, problem
     result = run("show", "x")
     assert (result.exit_code, result.output) == (1, "Error: There is no dead-letter queue x.\n")
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local import operator, state
 from infra.local.saga.command import saga
-from infra.local.shop import Shop
+from tests.unit.local.conftest import FakeOps
 
 FAILURE = {"at": "2026-11-22T12:00:01.500Z", "error": "TransientError", "detail": "the [bold]table[/] is away"}
 SAGA: dict[str, Any] = {
@@ -73,38 +71,12 @@ PARKED = {
 }
 
 
-class FakeOps:
-    """Answers by method and path; remembers what came."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
-        self.requests: list[httpx.Request] = []
-
-    def handle(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/users/login":
-            return httpx.Response(200, json={"access_token": "t", "refresh_token": "r", "expires_in": 900})
-        self.requests.append(request)
-        path = request.url.path.removeprefix("/api/ops/sagas")
-        status, body = self.answers.get((request.method, path), (404, {"detail": "There is no saga for this order."}))
-        return httpx.Response(status, json=body)
-
-
-@pytest.fixture
-def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
-    found, account = FakeOps(), state.Account("admin@example.com", "secret")
-    shop = state.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
-    monkeypatch.setattr(state, "load", lambda: shop)
-    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
-    monkeypatch.setenv("COLUMNS", "200")
-    return found
-
-
 def run(*words: str) -> Result:
     return CliRunner().invoke(saga, words)
 
 
 def test_show_draws_each_step_with_its_times_tries_and_errors(ops: FakeOps) -> None:
-    ops.answers["GET", "/order-1"] = 200, SAGA
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA
     result = run("show", "order-1")
     assert result.exit_code == 0, result.output
     assert [line.rstrip() for line in result.output.splitlines()] == [
@@ -117,41 +89,49 @@ def test_show_draws_each_step_with_its_times_tries_and_errors(ops: FakeOps) -> N
 
 
 def test_show_gives_the_picture_or_all_of_it(ops: FakeOps) -> None:
-    ops.answers["GET", "/order-1"] = 200, SAGA
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA
     assert run("show", "order-1", "--mermaid").output == "```mermaid\nstateDiagram-v2\n```\n"
     assert json.loads(run("show", "order-1", "--json").output) == [SAGA]
 
 
 @pytest.mark.parametrize("asked", ["order-1", "order-1.cancellation"])
 def test_a_cancellation_is_shown_beside_the_order_or_alone(ops: FakeOps, asked: str) -> None:
-    ops.answers["GET", "/order-1"] = 200, SAGA
-    ops.answers["GET", "/order-1.cancellation"] = 200, SAGA | {"order_id": "order-1.cancellation"}
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA
+    ops.answers["GET", "/sagas/order-1.cancellation"] = 200, SAGA | {"order_id": "order-1.cancellation"}
     told = [line for line in run("show", asked).output.splitlines() if line.startswith("order ")]
     assert told == ["order order-1  running", "order order-1.cancellation  running"][asked != "order-1" :]
 
 
 def test_an_order_that_was_cancelled_before_it_began_has_its_cancellation_alone(ops: FakeOps) -> None:
-    ops.answers["GET", "/order-1.cancellation"] = 200, SAGA
+    ops.answers["GET", "/sagas/order-1.cancellation"] = 200, SAGA
     assert run("show", "order-1").exit_code == 0
 
 
 def test_a_workflow_that_failed_itself_says_what_to_do(ops: FakeOps) -> None:
-    ops.answers["GET", "/order-1"] = 200, SAGA | {"status": "aborted", "can_redrive": True}
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA | {"status": "aborted", "can_redrive": True}
     assert "mercato saga redrive order-1 --reason" in run("show", "order-1").output
 
 
 def test_a_saga_that_undid_its_order_says_that_this_is_its_end(ops: FakeOps) -> None:
-    ops.answers["GET", "/order-1"] = 200, SAGA | {"status": "failed"}
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA | {"status": "failed"}
     assert "the order was undone" in run("show", "order-1").output
 
 
 def test_an_order_without_a_saga_is_told_in_the_shops_words(ops: FakeOps) -> None:
+    ops.answers["GET", "/sagas/order-9"] = 404, {"detail": "There is no saga for this order."}
+    ops.answers["GET", "/sagas/order-9.cancellation"] = ops.answers["GET", "/sagas/order-9"]
     result = run("show", "order-9")
     assert (result.exit_code, result.output) == (1, "Error: There is no saga for this order.\n")
 
 
+def test_a_fault_of_the_shops_is_told_with_the_id_to_look_it_up_by(ops: FakeOps) -> None:
+    ops.answers["POST", "/sagas/order-1/resume"] = 500, {"detail": "We have logged it.", "request_id": "req-12345678"}
+    result = run("resume", "order-1", "--retry", "--reason", "provider is back")
+    assert (result.exit_code, result.output) == (1, "Error: We have logged it. Request id: req-12345678\n")
+
+
 def test_list_shows_what_is_parked_and_why(ops: FakeOps) -> None:
-    ops.answers["GET", ""] = 200, {"items": [PARKED], "next_cursor": None}
+    ops.answers["GET", "/sagas"] = 200, {"items": [PARKED], "next_cursor": None}
     assert run("list", "--parked").output.splitlines() == [
         "order    stuck in       since                     error           undone because",
         "order-1  RefundPayment  2026-11-22T12:00:02.000Z  TransientError  CapturePayment: CaptureRefused",
@@ -161,7 +141,7 @@ def test_list_shows_what_is_parked_and_why(ops: FakeOps) -> None:
 
 @pytest.mark.parametrize(("words", "status"), [((), "all"), (("--status", "failed"), "failed")])
 def test_list_shows_executions_by_their_state(ops: FakeOps, words: tuple[str, ...], status: str) -> None:
-    ops.answers["GET", ""] = 200, {"items": [SAGA], "next_cursor": "more"}
+    ops.answers["GET", "/sagas"] = 200, {"items": [SAGA], "next_cursor": "more"}
     result = run("list", *words)
     assert dict(ops.requests[-1].url.params)["status"] == status
     assert "order-1  running" in result.output
@@ -170,7 +150,7 @@ def test_list_shows_executions_by_their_state(ops: FakeOps, words: tuple[str, ..
 
 @pytest.mark.parametrize("action", ["retry", "skip"])
 def test_resume_sends_the_action_and_the_reason(ops: FakeOps, action: str) -> None:
-    ops.answers["POST", "/order-1/resume"] = 200, SAGA["resumptions"][0] | {"action": action}
+    ops.answers["POST", "/sagas/order-1/resume"] = 200, SAGA["resumptions"][0] | {"action": action}
     result = run("resume", "order-1", f"--{action}", "--reason", "provider is back")
     assert result.exit_code == 0
     assert json.loads(ops.requests[-1].content) == {"action": action, "reason": "provider is back"}
@@ -192,7 +172,7 @@ def test_what_is_not_said_is_not_guessed(ops: FakeOps, words: tuple[str, ...]) -
 
 
 def test_redrive_sends_the_reason(ops: FakeOps) -> None:
-    ops.answers["POST", "/order-1/redrive"] = 200, SAGA["resumptions"][0] | {"action": "redrive"}
+    ops.answers["POST", "/sagas/order-1/redrive"] = 200, SAGA["resumptions"][0] | {"action": "redrive"}
     result = run("redrive", "order-1", "--reason", "stopped by mistake")
     assert json.loads(ops.requests[-1].content) == {"reason": "stopped by mistake"}
     assert result.output.startswith("redriven from RefundPayment: order order-1.")

@@ -1,0 +1,40 @@
+"""A shop that answers what the test says, for the operator's commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local import operator, state
+from infra.local.shop import Shop
+
+_NOTHING_THERE = 404, {"detail": "There is nothing here."}
+
+
+class FakeOps:
+    """Answers by method and path below /api/ops; remembers what came."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.requests: list[httpx.Request] = []
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/users/login":
+            return httpx.Response(200, json={"access_token": "t", "refresh_token": "r", "expires_in": 900})
+        assert request.headers["Authorization"] == "Bearer t"
+        self.requests.append(request)
+        path = request.url.path.removeprefix("/api/ops")
+        status, body = self.answers.get((request.method, path), _NOTHING_THERE)
+        return httpx.Response(status, json=body)
+
+
+@pytest.fixture
+def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
+    found, account = FakeOps(), state.Account("admin@example.com", "secret")
+    shop = state.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
+    monkeypatch.setattr(state, "load", lambda: shop)
+    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
+    monkeypatch.setenv("COLUMNS", "200")
+    return found
