@@ -12,7 +12,8 @@ from eventsourcing.persistence import AggregateRecorder, IntegrityError
 from eventsourcing.persistence import StoredEvent as Theirs
 
 from mercato.dynamo import Table
-from mercato.eventstore import ConcurrencyError, EventStore, NewEvent, StoredEvent
+from mercato.eventitem import NewEvent, StoredEvent
+from mercato.eventstore import ConcurrencyError, EventStore
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from infra.local.paths import HOME
-from mercato.eventstore import EventStore, NewEvent, StoredEvent
+from mercato.eventitem import NewEvent, StoredEvent
+from mercato.eventstore import EventStore
 from mercato.money import Money
 from mercato.snapshots import EVERY, Codec, Snapshots
 from orders import domain

@@ -19,11 +19,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mercato import dynamo
+from mercato.appendlimits import AppendTooLarge
 from mercato.clock import rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.errors import TransientError
+from mercato.eventitem import NewEvent, StoredEvent
 from mercato.events import MAX_BYTES
-from mercato.eventstore import AppendTooLarge, EventStore, NewEvent, StoredEvent
+from mercato.eventstore import NO_STREAM, EventStore
 from mercato.ids import new_id
 from mercato.items import Item
 from mercato.money import Money
@@ -130,7 +132,7 @@ class OrderStore:
             events.append(_new_event(order, fact, address, now))
         if order is None:
             raise ValueError("an order begins with a fact")
-        expected = before.version if before else 0
+        expected = before.version if before else NO_STREAM
         try:
             self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order)), *alongside])
         except AppendTooLarge as error:

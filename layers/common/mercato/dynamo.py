@@ -202,20 +202,27 @@ class Table:
             start = page.next_key
 
     def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
-        """One write. `return_values` is ALL_NEW or ALL_OLD, for an update."""
+        """One write, tried again where a transaction is in its way. `return_values`: ALL_NEW, ALL_OLD of an update."""
         operation = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[write.kind]
         extra = {"ReturnValues": return_values} if return_values else {}
-        try:
-            answer = self._call(operation, TableName=self.name, **write.parameters, **extra)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            item: Any = error.response.get("Item")
-            raise ConditionFailed(0, from_item(item) if item else None) from None
-        return from_item(answer["Attributes"]) if "Attributes" in answer else None
+        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+            try:
+                answer = self._call(operation, TableName=self.name, **write.parameters, **extra)
+                return from_item(answer["Attributes"]) if "Attributes" in answer else None
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == "ConditionalCheckFailedException":
+                    item: Any = error.response.get("Item")
+                    raise ConditionFailed(0, from_item(item) if item else None) from None
+                if code != "TransactionConflictException":
+                    raise
+            self._back_off(attempt, f"the write to {self.name} conflicts with a transaction")
+        raise AssertionError("unreachable")
 
     def transact(self, writes: list[Write], *, token: str | None = None) -> None:
         """All or nothing, at most MAX_TRANSACTION writes. A conflict with another transaction is tried again.
+
+        Where no token is given, botocore makes one for each call, so that what it sends twice is done once.
 
         Raises ConditionFailed where one condition failed, SeveralConditionsFailed for more, TransientError when it
         could not be done now.
@@ -244,7 +251,9 @@ class Table:
         """
         reasons: Any = error.response.get("CancellationReasons", [])
         codes = {reason.get("Code", "None") for reason in reasons}
-        if codes & _RETRYABLE_REASONS and codes <= _RETRYABLE_REASONS | {"None", "ConditionalCheckFailed"}:
+        if codes - _RETRYABLE_REASONS - {"None", "ConditionalCheckFailed"}:  # ValidationError: our bug, no conflict
+            raise error
+        if codes & _RETRYABLE_REASONS:
             return
         failed = {
             index: from_item(reason["Item"]) if reason.get("Item") else None

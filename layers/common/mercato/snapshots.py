@@ -15,10 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mercato import dynamo
+from mercato.appendlimits import MAX_ITEM
 from mercato.clock import epoch
 from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
-from mercato.eventstore import MAX_ITEM, EventStore, StoredEvent, pack, unpack
+from mercato.eventitem import StoredEvent
+from mercato.eventstore import EventStore
+from mercato.payload import pack, unpack
 
 EVERY = 100  # events, 10 read units and some 3 ms of our own to fold
 _KEPT = timedelta(days=90)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from mercato import correlation, dynamo, eventstore
+from mercato import correlation, dynamo
+from mercato.appendlimits import AppendTooLarge, size_of
 from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
-from mercato.eventstore import AppendTooLarge, BrokenStream, ConcurrencyError, EventStore, NewEvent
+from mercato.eventitem import write_event
+from mercato.eventstore import BrokenStream, ConcurrencyError, EventStore
+from tests.integration.layer.streams import at_once, count_calls, event, ids
 
 MakeTable = Callable[[str], Table]
 
@@ -28,15 +30,7 @@ def store(table: Table) -> EventStore:
     return EventStore(table, "thing")
 
 
-def event(now: datetime, event_id: str, data: dict[str, Any] | None = None, public: str | None = None) -> NewEvent:
-    return NewEvent(event_id, "Happened", 1, now, data if data is not None else {"n": event_id}, public)
-
-
-def ids(store: EventStore, stream_id: str = "a", **bounds: int) -> list[tuple[int, str]]:
-    return [(found.version, found.event_id) for found in store.read(stream_id, **bounds)]
-
-
-def test_events_come_back_in_order_with_all_they_carried(store: EventStore, noon: datetime) -> None:
+def test_events_come_back_in_order_with_all_they_carried(store: EventStore, table: Table, noon: datetime) -> None:
     work = correlation.accept("req-12345678", causation_id="cause-1")
     with correlation.bound(work):
         assert store.append("a", 0, [event(noon, "e1", {"name": "é", "n": 1}), event(noon, "e2")]) == 2
@@ -44,6 +38,7 @@ def test_events_come_back_in_order_with_all_they_carried(store: EventStore, noon
     first, *rest = store.read("a")
     assert (first.type, first.schema_version, first.at, first.data) == ("Happened", 1, noon, {"name": "é", "n": 1})
     assert (first.correlation_id, first.causation_id) == ("req-12345678", "cause-1")
+    assert {item["tp"] for item in table.query_all("thing#a", prefix="E#")} == {work.traceparent}
     assert [(found.version, found.event_id) for found in rest] == [(2, "e2"), (3, "e3")]
 
 
@@ -60,9 +55,22 @@ def test_streams_and_entities_do_not_mix(store: EventStore, table: Table, noon: 
     assert ids(store, "a#b") == [(1, "e2")]
 
 
-def test_an_entity_with_a_separator_in_its_name_is_refused(table: Table) -> None:
-    with pytest.raises(ValueError, match="#"):
-        EventStore(table, "thing#a")
+@pytest.mark.parametrize("entity", ["thing#a", "", "S", "OUTBOX", "Thing", "thing a"])
+def test_an_entity_whose_streams_could_lie_in_other_partitions_is_refused(table: Table, entity: str) -> None:
+    with pytest.raises(ValueError, match=repr(entity)):
+        EventStore(table, entity)
+
+
+@pytest.mark.parametrize("stream_id", ["", "x" * 1025, "é" * 513])
+def test_a_stream_id_that_is_no_key_is_refused(store: EventStore, noon: datetime, stream_id: str) -> None:
+    for act in (lambda: store.append(stream_id, 0, [event(noon, "e1")]), lambda: ids(store, stream_id)):
+        with pytest.raises(ValueError, match="1 to 1024 bytes"):
+            act()
+
+
+def test_the_longest_stream_id_is_a_key(store: EventStore, noon: datetime) -> None:
+    store.append("é" * 512, 0, [event(noon, "e1")])
+    assert ids(store, "é" * 512) == [(1, "e1")]
 
 
 def test_a_read_begins_after_one_version_and_ends_at_another(store: EventStore, noon: datetime) -> None:
@@ -122,25 +130,28 @@ def test_a_stream_never_begins_with_a_gap(store: EventStore, noon: datetime) -> 
     assert ids(store) == []
 
 
-def test_of_many_writers_exactly_one_wins_each_version(store: EventStore, noon: datetime) -> None:
-    won: list[str] = []
+def test_of_many_writers_exactly_one_wins_each_version(
+    store: EventStore, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    won: list[tuple[int, str]] = []
+    lost: list[tuple[int, str]] = []
 
-    def write(name: str) -> None:
-        for expected in range(3):
-            try:
-                store.append("a", expected, [event(noon, f"{name}-{expected}")])
-                won.append(f"{name}-{expected}")
-            except ConcurrencyError:
-                continue
+    def writer(name: str) -> Callable[[], None]:
+        def write() -> None:
+            for expected in range(5):
+                attempt = (expected + 1, f"{name}-{expected}")
+                try:
+                    store.append("a", expected, [event(noon, attempt[1])])
+                    won.append(attempt)
+                except ConcurrencyError:
+                    lost.append(attempt)
 
-    writers = [threading.Thread(target=write, args=(f"w{n}",)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    found = ids(store)
-    assert [version for version, _ in found] == list(range(1, len(found) + 1))
-    assert sorted(event_id for _, event_id in found) == sorted(won)
+        return write
+
+    at_once(monkeypatch, [writer(name) for name in "uvwxyz"])
+    assert [version for version, _ in sorted(won)] == [1, 2, 3, 4, 5]
+    assert ids(store) == sorted(won)
+    assert len(lost) == 6 * 5 - 5
 
 
 def test_the_same_append_again_is_found_done(store: EventStore, noon: datetime) -> None:
@@ -220,9 +231,29 @@ def test_nothing_to_append_is_refused(store: EventStore) -> None:
         store.append("a", 0, [])
 
 
+def test_two_writes_of_one_item_are_refused_before_they_are_sent(
+    store: EventStore, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_calls(monkeypatch)
+    for taken in ("E#0000000001", "HEAD"):
+        with pytest.raises(ValueError, match=f"two writes of the item .*thing#a.*{taken}"):
+            store.append("a", 0, [event(noon, "e1")], alongside=[dynamo.put({"pk": "thing#a", "sk": taken})])
+    assert asked == []
+
+
+def test_a_batch_numbers_its_own_events_so_that_no_version_comes_twice(
+    store: EventStore, table: Table, noon: datetime
+) -> None:
+    store.append("a", 0, [event(noon, f"e{n}") for n in range(3)])
+    assert [item["sk"] for item in table.query_all("thing#a", prefix="E#")] == [f"E#{n:010d}" for n in (1, 2, 3)]
+
+
 def test_ninety_nine_events_fit_into_one_transaction_and_a_hundred_do_not(store: EventStore, noon: datetime) -> None:
-    with pytest.raises(AppendTooLarge):
+    with pytest.raises(AppendTooLarge, match="101 writes; a transaction takes 100"):
         store.append("a", 0, [event(noon, f"e{n}") for n in range(100)])
+    row = dynamo.put({"pk": "row", "sk": "1"})
+    with pytest.raises(AppendTooLarge, match="101 writes"):
+        store.append("a", 0, [event(noon, f"e{n}") for n in range(99)], alongside=[row])
     assert store.append("a", 0, [event(noon, f"e{n}") for n in range(99)]) == 99
 
 
@@ -241,17 +272,36 @@ def test_an_event_over_the_item_limit_is_refused_before_it_is_sent(store: EventS
     assert ids(store) == []
 
 
+def test_the_largest_event_is_sent_and_one_of_a_byte_more_is_not(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[list[dynamo.Write]] = []
+    monkeypatch.setattr(table, "transact", sent.append)  # moto takes 405,000 bytes, and DynamoDB 409,600
+    rest = size_of(write_event("thing#a", 1, event(noon, "e1", public="")))
+    with pytest.raises(AppendTooLarge, match="an event of 409601 bytes"):
+        store.append("a", 0, [event(noon, "e1", public="x" * (409_601 - rest))])
+    assert sent == []
+    assert store.append("a", 0, [event(noon, "e1", public="x" * (409_600 - rest))]) == 1
+    assert len(sent) == 1
+
+
 def test_a_transaction_over_the_limit_is_refused_before_it_is_sent(store: EventStore, noon: datetime) -> None:
     with pytest.raises(AppendTooLarge, match="a transaction takes"):
         store.append("a", 0, [event(noon, f"e{n}", public="x" * 380_000) for n in range(12)])
     assert ids(store) == []
 
 
-def test_a_stream_over_a_megabyte_is_read_page_by_page(store: EventStore, noon: datetime) -> None:
-    for batch in range(4):
-        events = [event(noon, f"e{batch * 5 + n}", public="x" * 60_000) for n in range(5)]
+def test_a_stream_over_a_megabyte_is_read_page_by_page_both_ways(
+    store: EventStore, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch in range(5):
+        events = [event(noon, f"e{batch * 5 + n}", public="x" * 90_000) for n in range(5)]
         store.append("a", batch * 5, events)
-    assert [version for version, _ in ids(store)] == list(range(1, 21))
+    asked = count_calls(monkeypatch)
+    assert [version for version, _ in ids(store)] == list(range(1, 26))
+    assert asked == ["query"] * 3  # 2.25 MB
+    assert [found.version for found in store.tail("a", 20)] == list(range(6, 26))
+    assert asked == ["query"] * 5
 
 
 def test_a_stream_with_a_gap_is_refused(store: EventStore, table: Table, noon: datetime) -> None:
@@ -262,4 +312,4 @@ def test_a_stream_with_a_gap_is_refused(store: EventStore, table: Table, noon: d
 
 
 def test_the_size_is_never_less_than_what_dynamodb_counts() -> None:
-    assert eventstore._size({"pk": "é", "n": 1, "b": b"123", "l": ["ab"]}) >= 2 + 2 + 1 + 2 + 1 + 3 + 1 + 3 + 2
+    assert size_of({"pk": "é", "n": 1, "b": b"123", "l": ["ab"]}) >= 2 + 2 + 1 + 2 + 1 + 3 + 1 + 3 + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from mercato import dynamo
 from mercato.dynamo import Table
 from mercato.errors import TransientError
-from mercato.eventstore import BrokenStream, EventStore, NewEvent, StoredEvent
+from mercato.eventitem import NewEvent, StoredEvent
+from mercato.eventstore import BrokenStream, EventStore
 from mercato.snapshots import Codec, Snapshots
+from tests.bench.memory_table import MemoryTable
+from tests.conftest import NOON
 
 CODEC: Codec[list[int]] = Codec(1, list, list)
 EVERY = 5
@@ -114,7 +118,22 @@ def test_one_that_cannot_be_written_harms_nobody(journal: Journal, monkeypatch: 
     journal.write(2)
     assert journal.kept() == []
     assert journal.load() == (list(range(6)), 6)
-    assert not journal.snapshots.save("a", 6, list(range(200_000)), journal.now)
+
+
+def test_a_state_of_a_megabyte_is_deflated_and_kept(journal: Journal) -> None:
+    journal.write(6)
+    large = [7] * 500_000
+    assert journal.snapshots.save("a", 6, large, journal.now)
+    (item,) = journal.table.query_all("S#thing#a", after="0000000005")
+    assert len(item["state"]) < 10_000
+    assert journal.snapshots.latest("a") == (large, 6)
+
+
+def test_a_state_that_is_too_large_even_so_is_not_kept_and_the_events_are_read(journal: Journal) -> None:
+    journal.write(8)
+    assert not journal.snapshots.save("a", 8, [secrets.randbits(64) for _ in range(60_000)], journal.now)
+    assert journal.kept() == [5]
+    assert journal.load() == (list(range(8)), 8)
 
 
 def test_a_tail_with_a_gap_is_refused(journal: Journal) -> None:
@@ -124,8 +143,27 @@ def test_a_tail_with_a_gap_is_refused(journal: Journal) -> None:
         journal.load()
 
 
-@given(steps=st.lists(st.sampled_from(["write", "drop", "stale"]), max_size=30))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@settings(deadline=None)
+def test_a_rebuild_is_a_snapshot_and_the_events_after_it_wherever_it_was_taken(data: st.DataObject) -> None:
+    table = MemoryTable()
+    streams = EventStore(table, "thing")
+    length = data.draw(st.integers(0, 30), "events")
+    splits = data.draw(st.sets(st.integers(0, length), max_size=3), "snapshots at")
+    every = data.draw(st.integers(1, 12), "a snapshot each")
+    numbers = list(range(length))
+    for number in numbers:
+        streams.append("a", number, [NewEvent(str(number), "Counted", 1, NOON, {"n": number})])
+    snapshots = Snapshots(table, "thing", CODEC, every)
+    for split in splits:
+        assert snapshots.save("a", split, numbers[:split], NOON)
+    rebuilt = streams.fold("a", apply, None)
+    assert rebuilt == (numbers or None, length)
+    assert snapshots.load(streams, "a", apply) == rebuilt
+
+
+@given(steps=st.lists(st.sampled_from(["write", "drop", "stale"]), max_size=8))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_becomes_of_snapshots_the_state_is_that_of_the_events(journal: Journal, steps: list[str]) -> None:
     for step in steps:
         match step:

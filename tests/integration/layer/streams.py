@@ -1,0 +1,49 @@
+"""Streams of an event store, as tests write and read them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from mercato.dynamo import Table
+from mercato.eventitem import NewEvent
+from mercato.eventstore import EventStore
+
+
+def event(now: datetime, event_id: str, data: dict[str, Any] | None = None, public: str | None = None) -> NewEvent:
+    return NewEvent(event_id, "Happened", 1, now, data if data is not None else {"n": event_id}, public)
+
+
+def ids(store: EventStore, stream_id: str = "a", **bounds: int) -> list[tuple[int, str]]:
+    return [(found.version, found.event_id) for found in store.read(stream_id, **bounds)]
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations that any table is asked for from now on."""
+    asked, call = [], Table._call
+
+    def counted(self: Table, operation: str, **parameters: Any) -> dict[str, Any]:
+        asked.append(operation)
+        return call(self, operation, **parameters)
+
+    monkeypatch.setattr(Table, "_call", counted)
+    return asked
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch, writers: Sequence[Callable[[], None]]) -> None:
+    """Runs them side by side, each in a thread. DynamoDB does each call as a whole; moto needs a lock for that."""
+    lock, call = threading.Lock(), Table._call
+
+    def whole(self: Table, operation: str, **parameters: Any) -> dict[str, Any]:
+        with lock:
+            return call(self, operation, **parameters)
+
+    monkeypatch.setattr(Table, "_call", whole)
+    with ThreadPoolExecutor(len(writers)) as pool:
+        for done in [pool.submit(writer) for writer in writers]:
+            done.result()
