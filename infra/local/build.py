@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -171,11 +172,11 @@ def _runtime() -> Path:
     return folder
 
 
-def sam_deploy(template: Path, cloud: Cloud, stack: str) -> dict[str, str]:
-    """Deploys with the real SAM CLI. Returns the stack's outputs."""
+def sam_deploy(template: Path, cloud: Cloud, stack: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Deploys with the real SAM CLI, `parameters` on top of those in samconfig.toml. Returns the stack's outputs."""
     command = [_tool("sam"), "deploy", "--template-file", str(template), "--config-file", str(ROOT / "samconfig.toml")]
     done = subprocess.run(
-        [*command, "--stack-name", stack, "--no-progressbar"],
+        [*command, "--stack-name", stack, "--no-progressbar", *_overrides(parameters)],
         cwd=ROOT,
         env=cloud.environment,
         capture_output=True,
@@ -187,6 +188,15 @@ def sam_deploy(template: Path, cloud: Cloud, stack: str) -> dict[str, str]:
         raise Trouble("sam deploy failed", reasons)
     stacks = cloud.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def _overrides(parameters: Mapping[str, str]) -> list[str]:
+    """Named on the command line, they take the place of those in samconfig.toml: all of them are named, then."""
+    if not parameters:
+        return []
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    ours = config["default"]["deploy"]["parameters"]["parameter_overrides"]
+    return ["--parameter-overrides", *ours, *(f"{name}={value}" for name, value in parameters.items())]
 
 
 def _failed_resources(cloud: Cloud, stack: str) -> str:

@@ -65,13 +65,22 @@ def main() -> None:
     type=click.FloatRange(0, 1, max_open=True),
     help="Throttle, reset or lose this share of the functions' AWS calls, such as 0.1, once the shop is open.",
 )
-def up(port: int, cloud_port: int, quiet: bool, faults: float) -> None:
+@click.option(
+    "--payments",
+    type=click.Choice(["sandbox", "stripe"]),
+    default="sandbox",
+    show_default=True,
+    help="Who moves the money: the sandbox, or localstripe, a Stripe on this machine.",
+)
+@click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
+def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int) -> None:
     """Run the whole shop on this machine until Ctrl-C.
 
     Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
     address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Everything is
     new at each start, and nothing is left running at the end.
     """
+    from infra.local.localstripe import LocalStripe
     from infra.local.shop import ShopError
     from infra.local.stack import Stack
     from infra.local.stream import Stream
@@ -80,7 +89,8 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float) -> None:
 
     console = Console(highlight=False)
     stream = Stream(console)
-    shop = LocalShop(console, port, cloud_port, faults=faults)
+    stripe = LocalStripe(stripe_port) if payments == "stripe" else None
+    shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe)
     ended = threading.Event()
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -101,6 +111,8 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float) -> None:
         while not ended.wait(1):
             if not shop.cloud.is_running():
                 raise Trouble("the local cloud has ended by itself", f"Its log: {shop.cloud.log}\n{shop.cloud.tail()}")
+            if stripe and not stripe.is_running():
+                raise Trouble("localstripe has ended by itself", f"Its log: {stripe.log}\n{stripe.tail()}")
     except KeyboardInterrupt:
         console.print("\nclosing the shop …")
     except (Trouble, ShopError) as trouble:
@@ -122,13 +134,17 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
     table.add_row("[bold]customer[/]", f"{found.customer.email}  {found.customer.password}")
     table.add_row("[bold]admin[/]", f"{found.admin.email}  {found.admin.password}")
     table.add_row("[bold]cloud[/]", f"{found.endpoint}  (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)")
+    if found.stripe_api:
+        table.add_row("[bold]Stripe[/]", f"{found.stripe_api}/v1/payment_intents  (any key that begins with sk_)")
     console.print(Panel(table, title="the shop is open", border_style="green", expand=False))
     read_token = 'import json,sys; print(json.load(sys.stdin)["access_token"])'
     bearer = '-H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)"'
     login = f'{{"email":"{found.customer.email}","password":"{found.customer.password}"}}'
+    card = "pm_card_visa" if found.stripe_api else "tok_ok"
     order = (
         f'{{"lines":[{{"product_id":"{product_id}","quantity":2,"unit_price":{{"amount":3450,"currency":"GBP"}}}}],'
-        '"payment_token":"tok_ok","shipping_address":{"name":"Carl","line1":"1 Quay","city":"Leith",'
+        f'"payment_token":"{card}",'
+        '"shipping_address":{"name":"Carl","line1":"1 Quay","city":"Leith",'
         '"postcode":"EH6 6QQ","country":"GB"}}'
     )
     json_header = "-H 'Content-Type: application/json'"
@@ -158,12 +174,13 @@ def deploy() -> None:
         urlparse(found.base_url).port or 3000,
         urlparse(found.endpoint).port or 4566,
         functions_endpoint=found.functions_endpoint,
+        stripe_api=found.stripe_api,
     )
     try:
         with console.status("building and deploying …"):
             shop.deploy(shop.build())
             stack = shop.settle()
-        state.save(stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer))
+        state.save(stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer, found.stripe_api))
     except Trouble as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)

@@ -107,5 +107,5 @@ class Cloud:
         if self._process is not None:
             processes.stop(self._process)
             self._process = None
-        self._pid_file.unlink(missing_ok=True)
-        shutil.rmtree(self.home / "tmp", ignore_errors=True)
+            self._pid_file.unlink(missing_ok=True)
+            shutil.rmtree(self.home / "tmp", ignore_errors=True)

@@ -31,7 +31,7 @@ def start(command: Sequence[str], env: Mapping[str, str], log: Path, pid_file: P
         process = subprocess.Popen(
             command, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent
         )
-    pid_file.write_text(str(process.pid))
+    pid_file.write_text(f"{process.pid} {os.getpid()}")
     return process
 
 
@@ -50,11 +50,14 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5) -> None:
 def kill_leftover(pid_file: Path, marker: str) -> bool:
     """Where an earlier run was killed outright, ends what it left. True where there was something.
 
-    `marker` must be in the process's command line: pids are reused, and another's process is never ours to kill.
+    `marker` must be in the process's command line: pids are reused, and another's process is never ours to kill. Nor is
+    one whose parent lives: it belongs to a shop that is open.
     """
     try:
-        pid = int(pid_file.read_text())
+        pid, *parents = (int(word) for word in pid_file.read_text().split())
     except (FileNotFoundError, ValueError):
+        return False
+    if any(_is_alive(parent) for parent in parents):
         return False
     pid_file.unlink()
     found = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
@@ -62,6 +65,16 @@ def kill_leftover(pid_file: Path, marker: str) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+    return True
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
     return True
 
 

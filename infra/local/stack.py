@@ -99,6 +99,13 @@ class Stack:
     def make_signing_keys(self) -> None:
         self.invoke("UsersKeys", {"if_missing": True})
 
+    def put_secret(self, logical_id: str, value: str) -> None:
+        resource = self.cloud.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        secret_id = resource["StackResourceDetail"]["PhysicalResourceId"]
+        self.cloud.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=value)
+
     def invoke(self, logical_id: str, payload: Any) -> Any:
         answer = self.cloud.client("lambda").invoke(
             FunctionName=self.functions[logical_id], Payload=json.dumps(payload).encode()
@@ -108,7 +115,9 @@ class Stack:
             raise Trouble(f"{logical_id} failed", text[:2000])
         return json.loads(text) if text else None
 
-    def state(self, base_url: str, functions_endpoint: str, admin: Account, customer: Account) -> State:
+    def state(
+        self, base_url: str, functions_endpoint: str, admin: Account, customer: Account, stripe_api: str
+    ) -> State:
         return State(
             base_url=base_url,
             endpoint=self.cloud.endpoint,
@@ -120,4 +129,5 @@ class Stack:
             queues_prefix=f"{STACK}-",
             admin=admin,
             customer=customer,
+            stripe_api=stripe_api,
         )

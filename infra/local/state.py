@@ -43,6 +43,7 @@ class Account:
 class State:
     """`tables` maps the service's word (orders, payments, …) to the table's name; `outputs` are the stack's.
     `functions_endpoint` is where the functions find AWS: the cloud, or a proxy of faults in front of it.
+    `stripe_api` is where they find Stripe; empty where the sandbox moves the money.
     """
 
     base_url: str
@@ -55,6 +56,14 @@ class State:
     queues_prefix: str
     admin: Account
     customer: Account
+    stripe_api: str = ""
+
+
+def require_sandbox(state: State, what: str) -> None:
+    if state.stripe_api:
+        raise click.ClickException(
+            f"{what} pays with the sandbox's cards, and the running shop takes Stripe's: start one without --payments"
+        )
 
 
 def load(file: Path | None = None) -> State:

@@ -18,6 +18,7 @@ from infra.local.accounts import promote
 from infra.local.cloud import Cloud
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
+from infra.local.localstripe import LocalStripe
 from infra.local.paths import BUILD, HOME
 from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, open_shelves
@@ -38,6 +39,8 @@ class LocalShop:
     goods: list[Goods] = field(default_factory=list)
     faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
     functions_endpoint: str = ""  # where the functions find AWS, if not at the cloud itself
+    stripe: LocalStripe | None = None  # who moves the money, if not the sandbox
+    stripe_api: str = ""  # where the functions find Stripe, if not at that process itself
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
@@ -57,12 +60,17 @@ class LocalShop:
             if self.proxy:
                 self.proxy.start()
                 self.functions_endpoint = self.proxy.endpoint
+        if self.stripe:
+            with self._step("starting localstripe"):
+                self.stripe.start(self.cloud)
+                self.stripe_api = self.stripe_api or self.stripe.url
         with self._step("checking the template, building the functions and their layer"):
             template = self.build()
         with self._step("deploying the template"):
             self.deploy(template)
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
+            self._introduce_stripe(stack)
         self._front = Front(self.port, stack.api_url, lambda served: self.on_request(served))
         with self._step(f"opening {self.base_url}"):
             self._front.start()
@@ -77,7 +85,8 @@ class LocalShop:
         return build.prepare(HOME / f"deploy-{self.cloud_port}", self.cloud.environment, self.functions_endpoint)
 
     def deploy(self, template: Path) -> None:
-        build.sam_deploy(template, self.cloud, STACK)
+        chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
+        build.sam_deploy(template, self.cloud, STACK, chosen)
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
@@ -95,10 +104,19 @@ class LocalShop:
             self._front = None
         if self.proxy:
             self.proxy.stop()
+        if self.stripe:
+            self.stripe.stop()
         self.cloud.stop()
         with contextlib.suppress(FileNotFoundError):
             if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:
                 state.path().unlink()
+
+    def _introduce_stripe(self, stack: Stack) -> None:
+        """What an operator does by hand on AWS: Stripe's two secrets into the shop, the shop's address to Stripe."""
+        if self.stripe:
+            stack.put_secret("StripeKey", self.stripe.key)
+            stack.put_secret("StripeWebhookSecret", self.stripe.webhook_secret)
+            self.stripe.tell(f"{self.base_url}/api/payments/webhooks/stripe")
 
     def _require_health(self) -> None:
         answers: list[httpx.Response] = []
@@ -118,7 +136,7 @@ class LocalShop:
         shop = Shop(self.base_url)
         admin = Account("admin@mercato.example", secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", secrets.token_urlsafe(12))
-        found = stack.state(self.base_url, self.functions_endpoint, admin, customer)
+        found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api)
         shop.register(admin.email, admin.password, "Ada Admin")
         shop.register(customer.email, customer.password, "Carl Customer")
         promote(found, admin.email)

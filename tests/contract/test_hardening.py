@@ -37,6 +37,19 @@ def test_no_environment_variable_holds_a_secret() -> None:
             assert name.endswith("_ID"), name
 
 
+def test_stripes_key_is_sent_to_stripe_alone_unless_on_the_local_cloud() -> None:
+    assert load_template()["Conditions"]["UsesLocalStripe"] == {
+        "Fn::And": [{"Condition": "IsLocal"}, {"Condition": "UsesStripe"}]
+    }
+    wanted = {"Fn::If": ["UsesLocalStripe", {"Ref": "StripeApi"}, {"Ref": "AWS::NoValue"}]}
+    named = {
+        name: function["Properties"]["Environment"]["Variables"]["STRIPE_API"]
+        for name, function in resources_of_type("AWS::Serverless::Function").items()
+        if "STRIPE_KEY_ID" in function["Properties"].get("Environment", {}).get("Variables", {})
+    }
+    assert named == dict.fromkeys(("PaymentsApi", "PaymentsSaga", "PaymentsConsumer", "PaymentsReconciler"), wanted)
+
+
 def test_whatever_checkov_passes_over_is_explained() -> None:
     skipped = [line for line in (ROOT / ".checkov.yaml").read_text().splitlines() if "- CKV" in line]
     assert skipped

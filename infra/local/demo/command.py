@@ -44,6 +44,7 @@ def demo(only: Sequence[str], patience: int) -> None:
     """
     console = Console()
     shop_state = state.load()
+    state.require_sandbox(shop_state, "the demo")
     shop = Shop(shop_state.base_url)
     try:
         admin = shop.login(shop_state.admin.email, shop_state.admin.password)

@@ -90,6 +90,7 @@ def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, r
     """
     console = Console()
     shop_state = state.load()
+    state.require_sandbox(shop_state, "the replay")
     run = _run_name(run)
     try:
         with open_invoices(file) as lines:

@@ -50,6 +50,16 @@ def test_a_process_of_somebody_else_with_that_pid_is_left_alone(
     assert sleeper.poll() is None
 
 
+def test_what_belongs_to_a_shop_that_is_open_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    pid_file = tmp_path / "cloud.pid"
+    pid_file.write_text(f"{sleeper.pid} {os.getpid()}")
+
+    assert processes.kill_leftover(pid_file, "a-marker-of-ours") is False
+
+    assert sleeper.poll() is None
+    assert pid_file.exists()
+
+
 @pytest.mark.parametrize("text", [None, "", "no number"])
 def test_no_pid_means_nothing_to_end(tmp_path: Path, text: str | None) -> None:
     pid_file = tmp_path / "cloud.pid"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
-from infra.local.state import Account, NoShop, State, load, save
+from infra.local.state import Account, NoShop, State, load, require_sandbox, save
 
 SHOP = State(
     base_url="http://localhost:3000",
@@ -45,3 +47,9 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(NoShop, match="cannot be read"):
         load(path)
+
+
+def test_what_pays_with_the_sandboxs_cards_refuses_a_shop_that_takes_stripes() -> None:
+    require_sandbox(SHOP, "the demo")
+    with pytest.raises(click.ClickException, match="the demo pays with the sandbox's cards"):
+        require_sandbox(replace(SHOP, stripe_api="http://localhost:8420"), "the demo")

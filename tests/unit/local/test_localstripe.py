@@ -1,0 +1,69 @@
+"""localstripe as a process of the shop: it starts, answers, and is gone; a port that is taken is said so."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local import build, localstripe
+from infra.local.cloud import Cloud
+from infra.local.localstripe import LocalStripe
+from infra.local.processes import is_free
+from infra.local.trouble import Trouble
+
+CLOUD = Cloud(4566)
+
+
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(localstripe, "HOME", tmp_path)
+
+
+def test_it_answers_until_it_is_stopped_and_leaves_no_process(taken: socket.socket) -> None:
+    port = taken.getsockname()[1]
+    taken.close()
+    stripe = LocalStripe(port)
+    stripe.start(CLOUD)
+    try:
+        stripe.tell("http://localhost:3000/api/payments/webhooks/stripe")
+        assert stripe.get("/v1/payment_intents")["data"] == []
+        assert stripe.is_running()
+    finally:
+        stripe.stop()
+    assert not stripe.is_running()
+    assert is_free(port)
+
+
+def test_a_port_that_is_taken_is_said_so_with_what_to_do(taken: socket.socket) -> None:
+    port = taken.getsockname()[1]
+    with pytest.raises(Trouble, match=f"port {port}, for localstripe, is in use") as trouble:
+        LocalStripe(port).start(CLOUD)
+    assert "STRIPE_PORT" in trouble.value.remedy
+
+
+def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Trouble, match="localstripe is not installed") as trouble:
+        LocalStripe(1).start(CLOUD)
+    assert "make clean setup" in trouble.value.remedy
+
+
+def test_parameters_of_one_deploy_come_on_top_of_those_of_every_deploy() -> None:
+    """The SAM CLI takes either those of the command line or those of samconfig.toml."""
+    flag, *named = build._overrides({"PaymentProvider": "stripe", "StripeApi": "http://localhost:8420"})
+    assert flag == "--parameter-overrides"
+    assert "Environment=local" in named
+    assert named[-2:] == ["PaymentProvider=stripe", "StripeApi=http://localhost:8420"]
+    assert build._overrides({}) == []
