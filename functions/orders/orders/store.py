@@ -73,10 +73,13 @@ class Rebuilt:
 
 
 class OrderStore:
-    def __init__(self, table: Table) -> None:
+    """`snapshot_every` so many facts an order has a snapshot."""
+
+    def __init__(self, table: Table, snapshot_every: int = EVERY) -> None:
         self._table = table
         self._streams = EventStore(table, "order")
-        self._snapshots = Snapshots(table, "order", Codec(_STATE, _dump, _restore))
+        self._snapshots = Snapshots(table, "order", Codec(_STATE, _dump, _restore), snapshot_every)
+        self._snapshot_every = snapshot_every
 
     def load(self, order_id: str, *, up_to: int | None = None) -> Order | None:
         """The order as its facts make it; with `up_to`, as it was at that version."""
@@ -158,7 +161,7 @@ class OrderStore:
                 self._table.transact([self._streams.is_still_at(order_id, order.version), dynamo.put(row)])
             except ConditionFailed:
                 continue
-            made = order.version >= EVERY and self._snapshots.save(order_id, order.version, order, now)
+            made = order.version >= self._snapshot_every and self._snapshots.save(order_id, order.version, order, now)
             equal = self._table.get(row["pk"], row["sk"]) == row and self.load(order_id) == order
             return Rebuilt(order.version, dropped, int(made), was_right, equal)
         raise TransientError(f"order {order_id} moves too fast")

@@ -76,7 +76,9 @@ class Snapshots[S]:
         return before // self._every != version // self._every and self.save(stream_id, version, state, now)
 
     def save(self, stream_id: str, version: int, state: S, now: datetime) -> bool:
-        """Best effort: one that is there, that is too large, or that cannot be written now, is not written."""
+        """Best effort: one that is there, that is too large even when deflated (decision 0016), or that cannot be
+        written now, is not written.
+        """
         packed = pack(self._codec.dump(state))
         if len(packed if isinstance(packed, bytes) else packed.encode()) > MAX_ITEM - _ROOM:
             return False

@@ -109,6 +109,14 @@ def test_one_that_is_newer_than_the_events_that_were_read_wins(journal: Journal)
     assert journal.load() == (list(range(12)), 12)
 
 
+def test_a_late_one_never_takes_the_place_of_a_newer(journal: Journal) -> None:
+    journal.write(12)
+    assert journal.snapshots.save("a", 7, list(range(7)), journal.now)
+    assert journal.snapshots.latest("a") == (list(range(10)), 10)
+    assert not journal.snapshots.save("a", 10, [666], journal.now)
+    assert journal.load() == (list(range(12)), 12)
+
+
 def test_one_that_cannot_be_written_harms_nobody(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*_: Any, **__: Any) -> None:
         raise TransientError("busy")

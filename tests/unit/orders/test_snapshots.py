@@ -1,0 +1,68 @@
+"""Whatever becomes of an order, it is the same from its snapshot and the facts after it as from all its facts."""
+
+from __future__ import annotations
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mercato.errors import DomainError
+from orders import domain, returns
+from orders.facts import Fact
+from orders.order import Address, Order, PaymentStatus, Request, ReturnedLine
+from orders.store import OrderStore
+from tests.bench.memory_table import MemoryTable
+from tests.conftest import NOON
+from tests.unit.orders.test_domain import SHIPMENT, line, pounds
+
+ADDRESS = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
+LIFE = ["confirm", "captured", "ship", "deliver", "return", "refund", "return", "refund"]
+NEWS = st.sampled_from([*set(LIFE), "failed", "attention", "wish", "cancel"])
+
+
+def decide(order: Order, news: str) -> list[Fact]:
+    number = str(order.version)
+    match news:
+        case "confirm":
+            return domain.confirm(order, "pay-1")
+        case "captured":
+            return domain.record_payment(order, PaymentStatus.CAPTURED, "pay-1")
+        case "failed":
+            return domain.record_payment(order, PaymentStatus.FAILED, "pay-1", "declined")
+        case "ship":
+            return domain.ship(order, SHIPMENT)
+        case "deliver":
+            return domain.deliver(order, SHIPMENT.shipment_id)
+        case "return":
+            piece = [ReturnedLine(product_id="mug", quantity=1)]
+            return returns.accept_return(order, piece, "é", f"ref-{number}", Request(id=number, fingerprint="f"))
+        case "refund":
+            return domain.refund(order, order.returns[-1].refund_id if order.returns else "ref-0", pounds(700), "x")
+        case "attention":
+            return domain.mark_needs_attention(order, "VoidPayment", "KeyError")
+        case "wish":
+            return domain.request_cancellation(order, "late", Request(id=number, fingerprint="f"))
+        case _:
+            return domain.cancel(order, "internal-error", "x")
+
+
+@given(
+    story=st.one_of(st.just(LIFE), st.lists(NEWS, max_size=25)),
+    before=st.lists(NEWS, max_size=3),
+    every=st.integers(1, 8),
+)
+def test_an_order_is_its_snapshot_and_the_facts_after_it(story: list[str], before: list[str], every: int) -> None:
+    table = MemoryTable()
+    store, order_id = OrderStore(table, snapshot_every=every), str(uuid.uuid4())
+    order = store.place(order_id, domain.place(order_id, "ada", (line(),), "tok_ok", "print"), ADDRESS, NOON)
+    for news in [*before, *story]:
+        try:
+            facts = decide(order, news)
+        except (DomainError, domain.NotYetShipped):
+            continue
+        if facts:
+            order = store.append(order_id, order, facts, NOON)
+        assert store.load(order_id) == order
+        assert store.load(order_id, up_to=order.version) == order
+    assert len(list(table.query_all(f"S#order#{order_id}"))) == order.version // every
