@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from inventory import api, consumers, saga, settings
+from infra.local.inventory.command import read
+from inventory import api, consumers, saga, settings, usecases
+from inventory.domain import Line
+from mercato import aws
 from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
+from tests.conftest import NOON
 
 
 @dataclass
@@ -159,3 +163,27 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
     monkeypatch.setattr(Table, "transact", faulty)
     return found
+
+
+@pytest.fixture
+def hot(shop: Any) -> Any:
+    """A hundred units on four shards."""
+    shop.stocked(a=100)
+    assert shop.set_shards("a", 4)[0] == 200
+    return shop
+
+
+def take(order_id: str, quantity: int, shard: int) -> None:
+    """An order whose chance falls on this shard, where it may choose."""
+    usecases.reserve(
+        order_id,
+        [Line("a", quantity)],
+        settings.store(),
+        NOON,
+        choose=lambda able: shard if shard in able else able[0],
+    )
+
+
+def balanced(shop: Any) -> None:
+    wrong = [book for book in read(aws.client("dynamodb"), shop.table.name) if not book.balances]
+    assert wrong == []

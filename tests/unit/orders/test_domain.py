@@ -1,4 +1,4 @@
-"""The rules of an order: decisions and what the facts make of it."""
+"""The life of an order: decisions and what the facts make of it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,7 @@ from hypothesis import strategies as st
 
 from mercato.money import Money
 from orders import domain
-from orders.domain import (
-    Listing,
-    MixedCurrencies,
-    NotYetShipped,
-    OrderNotCancellable,
-    OrderNotConfirmable,
-    OrderTooLarge,
-    PriceChanged,
-    UnknownProduct,
-    Wanted,
-)
+from orders.domain import NotYetShipped, OrderNotCancellable, OrderNotConfirmable
 from orders.facts import (
     Fact,
     OrderCancelled,
@@ -60,14 +50,6 @@ def order(status: Status = Status.PENDING, payment_status: PaymentStatus = Payme
     return replace(placed(), status=status, payment_status=payment_status)
 
 
-def wanted(product_id: str = "mug", quantity: int = 1, price: int = 1250) -> Wanted:
-    return Wanted(product_id, quantity, pounds(price))
-
-
-def listing(product_id: str = "mug", price: int = 1250, *, for_sale: bool = True, name: str = "Mug") -> Listing:
-    return Listing(product_id, product_id.upper(), name, pounds(price), for_sale)
-
-
 def after(found: Order, facts: list[Fact]) -> Order:
     for fact in facts:
         found = apply(found, fact, NOON + timedelta(minutes=1))
@@ -80,61 +62,6 @@ def test_a_placed_order_is_pending_and_its_total_is_computed() -> None:
     assert (found.status, found.payment_status, found.version) == (Status.PENDING, PaymentStatus.NONE, 1)
     assert found.total == pounds(4000)
     assert found.placed_at == found.updated_at == NOON
-
-
-def test_an_order_of_two_currencies_is_refused() -> None:
-    euros = line("pot").model_copy(update={"unit_price": Money(amount=1, currency="EUR")})
-    with pytest.raises(MixedCurrencies) as refused:
-        domain.total_of([line(), euros])
-    assert refused.value.extra == {"currencies": ["EUR", "GBP"]}
-
-
-def test_a_total_beyond_what_money_holds_is_refused() -> None:
-    with pytest.raises(OrderTooLarge):
-        domain.total_of([line(quantity=100_000, price=10**9)])
-
-
-def test_lines_of_one_product_are_one_line() -> None:
-    assert domain.merge([wanted(quantity=2), wanted("pot"), wanted(quantity=3)]) == [wanted(quantity=5), wanted("pot")]
-
-
-def test_merging_does_not_get_past_the_limit_of_one_line() -> None:
-    with pytest.raises(OrderTooLarge):
-        domain.merge([wanted(quantity=100_000), wanted(quantity=1)])
-
-
-def test_lines_get_the_catalogue_s_names_and_prices() -> None:
-    assert domain.price_lines([wanted(quantity=2)], {"mug": listing()}) == (
-        Line(product_id="mug", sku="MUG", name="Mug", quantity=2, unit_price=pounds(1250)),
-    )
-
-
-def test_a_very_long_name_is_cut_so_that_the_order_fits_into_an_event() -> None:
-    (found,) = domain.price_lines([wanted()], {"mug": listing(name="x" * 500)})
-    assert found.name == "x" * 120
-
-
-def test_products_that_are_missing_or_discontinued_are_named() -> None:
-    with pytest.raises(UnknownProduct) as refused:
-        domain.price_lines(
-            [wanted("pot"), wanted("cup"), wanted()], {"mug": listing(), "cup": listing("cup", for_sale=False)}
-        )
-    assert refused.value.extra == {"product_ids": ["cup", "pot"]}
-
-
-@pytest.mark.parametrize("now", [1249, 1251])
-def test_a_price_that_is_not_the_one_seen_is_refused_up_or_down(now: int) -> None:
-    with pytest.raises(PriceChanged) as refused:
-        domain.price_lines([wanted(), wanted("pot", price=1)], {"mug": listing(price=now), "pot": listing("pot", 1)})
-    assert refused.value.extra == {
-        "changed": [
-            {
-                "product_id": "mug",
-                "seen": {"amount": 1250, "currency": "GBP"},
-                "now": {"amount": now, "currency": "GBP"},
-            }
-        ]
-    }
 
 
 def test_confirming_a_pending_order_authorises_its_payment() -> None:
