@@ -32,11 +32,19 @@ $(CHECKOV)/.ready: infra/checkov.lock $(VENV)/.ready
 	@touch $@
 
 lint: setup $(CHECKOV)/.ready ## Style, types, architecture, templates
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn
+
+lint-style:
 	ruff check . && ruff format --check .
+lint-types:
 	mypy functions layers infra tests
+lint-imports:
 	lint-imports --no-cache
+lint-sam:
 	sam validate --lint --template template.yaml --region us-east-1
+lint-cfn:
 	cfn-lint infra/*.yaml
+lint-checkov:
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml
 
 test: lint ## Everything that must hold, the local cloud included
@@ -65,4 +73,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay trace lint test iam-report chaos lock deploy clean bench
+.PHONY: help setup up demo replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos lock deploy clean bench

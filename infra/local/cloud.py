@@ -21,7 +21,7 @@ from infra.local.trouble import Trouble
 REGION = "us-east-1"
 # Two cores do not like sixty cold starts at once.
 _CONCURRENT_FUNCTIONS = 32
-_MODULE = "infra.local.iam.recording"  # the emulator, noting the permissions that are used
+_MODULE = "infra.local.emulator"
 
 
 class Cloud:

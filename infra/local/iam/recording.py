@@ -1,4 +1,4 @@
-"""The local cloud, with a note of every permission that was used: `python -m infra.local.iam.recording`.
+"""A note of every permission that the local cloud has seen used.
 
 The emulator's CloudTrail names a caller's key and no role, and of a transaction neither items nor tables. So its own
 decisions are noted, where it makes them: each role, action and resource once, as a line of JSON.
@@ -7,13 +7,9 @@ decisions are noted, where it makes them: each role, action and resource once, a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from ministack import app
-from ministack.core import iam_evaluator
 
 Decide = Callable[..., Any]
 
@@ -32,8 +28,3 @@ def noting(decide: Decide, file: Path) -> Decide:
         return result
 
     return noted
-
-
-if __name__ == "__main__":
-    iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
-    app.main()
