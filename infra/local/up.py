@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class LocalShop:
     goods: list[Goods] = field(default_factory=list)
     faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
     functions_endpoint: str = ""  # where the functions find AWS, if not at the cloud itself
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the template, on top of those in samconfig.toml
     stripe: LocalStripe | None = None  # who moves the money, if not the sandbox
     stripe_api: str = ""  # where the functions find Stripe, if not at that process itself
 
@@ -86,7 +87,7 @@ class LocalShop:
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
-        build.sam_deploy(template, self.cloud, STACK, chosen)
+        build.sam_deploy(template, self.cloud, STACK, {**self.parameters, **chosen})
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""

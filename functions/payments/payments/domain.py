@@ -171,6 +171,11 @@ class Payment:
     def may_authorize(self) -> bool:
         return self.status is Status.CREATED and not self.closing
 
+    @property
+    def refundable(self) -> int:
+        """What is neither given back nor set aside for it; what was given back without us counts, too."""
+        return max(0, self.captured - self.claimed - max(0, self.astray))
+
 
 def tombstone(payment_id: str, order_id: str, charge_id: str, now: datetime) -> Payment:
     """Undone before it began."""
@@ -237,9 +242,8 @@ def note_trouble(payment: Payment, trouble: str) -> Payment:
 
 
 def is_orphan(payment: Payment, charge: Charge) -> bool:
-    """The provider holds money for a payment that is being undone, or is."""
-    is_undone = payment.closing or payment.status in (Status.VOIDED, Status.FAILED)
-    return is_undone and charge.status is ChargeStatus.AUTHORIZED
+    """The provider holds money for a payment that is being undone, or is over: a declined card can come alive, too."""
+    return charge.status is ChargeStatus.AUTHORIZED and (payment.closing or payment.status in OVER)
 
 
 def require_authorized(payment: Payment) -> Payment:
@@ -262,7 +266,7 @@ def claim(payment: Payment, amount: Money) -> Payment:
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
     if amount.currency != payment.amount.currency:
         raise WrongCurrency(f"The payment is in {payment.amount.currency}.", payment_id=payment.payment_id)
-    left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
+    left = Money(amount=payment.refundable, currency=payment.amount.currency)
     if amount.amount > left.amount:
         raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
     return change(payment, payment.status, claimed=payment.claimed + amount.amount)
@@ -272,18 +276,18 @@ def at_most_left(payment: Payment, amount: Money) -> Money:
     """The amount, or what is left of the payment where that is less."""
     if payment.status not in (*HELD, Status.REFUNDED):
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
-    left = max(0, payment.captured - payment.claimed)
-    return Money(amount=min(amount.amount, left), currency=amount.currency)
+    return Money(amount=min(amount.amount, payment.refundable), currency=amount.currency)
 
 
 def complete_refund(payment: Payment, refund: Refund) -> Payment:
     refunded = payment.refunded + refund.amount.amount
-    status = Status.REFUNDED if refunded >= payment.captured else Status.PARTIALLY_REFUNDED
+    is_all = refunded + max(0, payment.astray) >= payment.captured
+    status = Status.REFUNDED if is_all else Status.PARTIALLY_REFUNDED
     return change(payment, status, refunded=refunded)
 
 
 def nothing_to_refund(payment: Payment) -> Payment:
-    """Undone where nothing was charged."""
+    """Undone where nothing was charged, or nothing is left of it."""
     return change(payment, Status.REFUNDED)
 
 

@@ -6,6 +6,7 @@ asked, with the refund's id as the key; then it is done, and announced. Whoever 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -60,19 +61,21 @@ def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider:
     """All that was captured and is not given back yet, refunds under way included."""
     # Done or refused, either way a pending one's claim is settled; what it did not give back is in the rest.
     payment = finish_pending(payment, payments, provider, now)
-    left = Money(amount=payment.captured - payment.claimed, currency=payment.amount.currency)
-    if left.amount > 0:
+    if payment.claimed != payment.refunded:
+        return payment  # an admin has begun another since: the undo looks again, and finishes it first
+    if payment.refundable:
         rest = Refund(
             refund_id=derived_id(payment.order_id, "refund"),
             payment_id=payment.payment_id,
-            amount=left,
+            amount=Money(amount=payment.refundable, currency=payment.amount.currency),
             reason=reason,
             status=RefundStatus.PENDING,
             fingerprint="",
             at=now,
         )
-        _complete(_claim(rest, payments, now), payments, provider, now)
-    elif payment.captured == payment.refunded and payment.status is not domain.Status.REFUNDED:
+        with suppress(domain.RefundTooLarge):  # likewise
+            _complete(_claim(rest, payments, now), payments, provider, now)
+    elif payment.status is not domain.Status.REFUNDED:
         payments.save(payment, domain.nothing_to_refund(payment), now)
     return payments.get(payment.payment_id) or payment
 

@@ -11,6 +11,7 @@ it: so whatever became of a call is read back by that id, and never searched for
 | 409, 429: the key is in use, too many requests| ProviderUnavailable: nothing was done                           |
 | 5xx                                           | what the intent says of itself now; else ProviderTimeout        |
 | no answer                                     | ProviderTimeout                                                 |
+| processing                                    | what the intent says of itself now; else ProviderTimeout        |
 
 Stripe keeps a key for a day at least. What comes later is told by the intent's state, and a refund by our id on it.
 """
@@ -75,13 +76,17 @@ class StripeProvider:
     def authorize(self, intent: Intent, token: str, key: str) -> Charge:
         try:
             with self._errors():
-                return _charge(self._intents().confirm(intent.charge_id, None, {"idempotency_key": key}))
+                charge = _charge(self._intents().confirm(intent.charge_id, None, {"idempotency_key": key}))
         except _Refused as refused:
             if refused.is_cards:
                 return _declined(intent, refused)
             return self._look(intent.charge_id, refused, *ChargeStatus)
         except _Broke as broke:
             return self._look(intent.charge_id, broke, *ChargeStatus)
+        if charge.status is not ChargeStatus.PREPARED:
+            return charge
+        # "processing", and the same key would hear so for a day.
+        return self._look(intent.charge_id, ProviderTimeout("Stripe has not decided yet"), *ChargeStatus)
 
     def capture(self, charge_id: str, key: str) -> Charge:
         try:
@@ -121,7 +126,7 @@ class StripeProvider:
                 return None
             raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
 
-    def _look(self, charge_id: str, error: _Refused | _Broke, *expected: ChargeStatus) -> Charge:
+    def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
         """What became of it, where the answer did not tell. Stripe remembers errors too, and would repeat this one."""
         charge = self.find(charge_id)
         if charge is None or charge.status is ChargeStatus.PREPARED or charge.status not in expected:

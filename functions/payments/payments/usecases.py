@@ -163,8 +163,15 @@ def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Prov
         return closing
     charge = _find(payment, provider)
     if charge and charge.status is ChargeStatus.CAPTURED:
-        captured = _settle(payment, charge, payments, now)
-        return refunds.refund_the_rest(captured, reason, payments, provider, now)
+        settled = _settle(payment, charge, payments, now)
+        if settled is not payment:
+            return settled
+        compared = agreement.compare(payment, charge)
+        if compared is not payment:
+            # What was given back without us is not given back again.
+            payments.save(payment, compared, now)
+            return compared
+        return refunds.refund_the_rest(payment, reason, payments, provider, now)
     is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
     is_voided = charge is not None and charge.status is ChargeStatus.VOIDED
     if payment.charge_id and not is_declined and not is_voided:

@@ -111,19 +111,28 @@ def running(folder: Path) -> Iterator[Wire]:
     log = (folder / "localstripe.log").open("w")
     command = [sys.executable, "-m", "localstripe", "--from-scratch", "--port", str(port)]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    wire = Wire(f"http://localhost:{port}")
+    try:
+        _await(process, port)
+        with in_front_of(f"http://localhost:{port}") as wire:
+            yield wire
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
+
+
+@contextmanager
+def in_front_of(upstream: str) -> Iterator[Wire]:
+    """The wire alone, to a localstripe that runs, or will."""
+    wire = Wire(upstream)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(wire))
     wire.url = f"http://127.0.0.1:{server.server_address[1]}"
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        _await(process, port)
         yield wire
     finally:
         server.shutdown()
         server.server_close()
-        process.terminate()
-        process.wait()
-        log.close()
 
 
 def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:

@@ -10,7 +10,9 @@ import pytest
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
+from mercato.money import Money
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
+from payments.provider import ProviderDeclined, ProviderTimeout
 from payments.sandbox import Sandbox
 
 PAYMENT = derived_id("payment", "o-1")
@@ -195,3 +197,36 @@ def test_two_undos_at_once_give_back_once(till: Any, faults: Any, at: int) -> No
     till.task("RefundPayment")
     assert (till.status(), till.money()) == ("refunded", (1000, 1000))
     assert till.heard().count("payment.refunded") == 1
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_an_admins_refund_in_the_middle_of_an_undo_and_all_is_given_back_once(till: Any, faults: Any, at: int) -> None:
+    """The undo's writes: that it is closing, the claim of the rest, the provider's refund, the end."""
+    till.paid()
+    others: list[int] = []
+    faults.arm(at, meanwhile=lambda: others.append(till.refund(300)[0]))
+    till.task("RefundPayment")
+    assert (till.money(), till.status()) == ((1000, 1000), "refunded")
+    refunded = [data["amount"]["amount"] for kind, data in till.events() if kind == "payment.refunded"]
+    assert (sum(refunded), others in ([], [201], [409])) == (1000, True)
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_an_admins_refund_that_is_refused_after_all_is_in_the_rest_of_an_undo(
+    till: Any, faults: Any, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    till.paid()
+    answers: list[Exception] = [ProviderTimeout("no answer"), ProviderDeclined("no", "No.")]
+    real = Sandbox.refund
+
+    def refund(self: Sandbox, charge_id: str, amount: Money, key: str) -> None:
+        if amount.amount == 300:
+            raise answers.pop(0) if len(answers) > 1 else answers[0]
+        real(self, charge_id, amount, key)
+
+    monkeypatch.setattr(Sandbox, "refund", refund)
+    faults.arm(at, meanwhile=lambda: till.refund(300))
+    till.task("RefundPayment")
+    assert (till.money(), till.status()) == ((1000, 1000), "refunded")
+    refunded = [data["amount"]["amount"] for kind, data in till.events() if kind == "payment.refunded"]
+    assert refunded == [1000]

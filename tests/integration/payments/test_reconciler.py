@@ -278,3 +278,16 @@ def test_a_run_counts_what_it_found_also_where_that_is_nothing(till: Till, monke
     till.paid()
     assert reconciler.handler({"id": "c-12345678"}, None) == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
     assert counted == {"PaymentMismatches": 0, "PaymentsLeft": 0}
+
+
+def test_an_undo_after_money_was_given_back_past_us_gives_back_the_rest(till: Till) -> None:
+    sold(till)
+    till.provider.refund(charge_id_of(PAYMENT), Money(amount=200, currency="GBP"), "by hand")
+    till.task("RefundPayment")
+    charge = till.table.get(f"SANDBOX#CHARGE#{charge_id_of(PAYMENT)}", "CHARGE")
+    assert charge is not None
+    assert charge["left"] == 0
+    assert till.status() == "refunded"
+    assert [data["amount"]["amount"] for kind, data in till.events() if kind == "payment.refunded"] == [800]
+    hear("order.cancelled")
+    assert told() == ["refunded-elsewhere"]

@@ -7,11 +7,14 @@ from typing import Any
 import boto3
 import pytest
 
+from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
+from payments import settings, usecases
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
 from tests.integration.payments.localstripe import KEY, Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
+from tests.saga_world import poll
 
 DECLINED, UNKNOWN = "pm_card_chargeCustomerFail", "pm_nobodys"
 NEEDS_THE_CUSTOMER = "4000002500003155"
@@ -219,3 +222,55 @@ def test_money_without_a_minor_unit_is_told_as_stripe_counts_it(stripe_till: Str
     item = stripe_till.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
     assert item is not None
     assert item["captured"] == 500
+
+
+def test_what_was_given_back_at_stripes_is_not_given_back_again(stripe_till: StripeTill) -> None:
+    """localstripe would give back more than was taken; Stripe would refuse, and the undo would never end."""
+    paid(stripe_till)
+    intent = stripe_till.charge()["id"]
+    stripe_till.wire.post("/v1/refunds", payment_intent=intent, amount="200")
+    stripe_till.task("RefundPayment")
+    assert (stripe_till.given_back(), stripe_till.status()) == ([200, 800], "refunded")
+    assert stripe_till.refund(1)[0] == 409
+    assert stripe_till.given_back() == [200, 800]
+
+
+def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe_till: StripeTill) -> None:
+    """The bank asked for the customer, the order was cancelled, and then somebody confirmed."""
+    card = {"number": NEEDS_THE_CUSTOMER, "exp_month": "12", "exp_year": "2030", "cvc": "123"}
+    fields = {f"card[{name}]": value for name, value in card.items()}
+    token = stripe_till.wire.post("/v1/payment_methods", type="card", **fields)["id"]
+    with pytest.raises(PaymentDeclined):
+        authorize(stripe_till, token)
+    intent = stripe_till.charge()
+    answer = {"client_secret": intent["client_secret"], "success": "true"}
+    stripe_till.wire.post(f"/v1/payment_intents/{intent['id']}/_authenticate", **answer)
+    assert stripe_till.held() == "requires_capture"
+    payment = settings.store().get(PAYMENT)
+    assert payment is not None
+    usecases.catch_up(payment, settings.store(), settings.provider(), utc_now())
+    assert (stripe_till.held(), stripe_till.status()) == ("canceled", "declined")
+
+
+def test_a_charge_that_stripe_still_thinks_about_is_asked_for_again_and_not_taken_for_undone(
+    stripe_till: StripeTill,
+) -> None:
+    """Stripe gives the same key the same answer, also when it has made up its mind since."""
+    fields = {"type": "sepa_debit", "sepa_debit[iban]": "DE62370400440532013001"}
+    fields |= {"billing_details[name]": "Ada", "billing_details[email]": "ada@example.com"}
+    token = stripe_till.wire.post("/v1/payment_methods", **fields)["id"]
+    with pytest.raises(TransientError, match="not decided"):
+        authorize(stripe_till, token)
+    assert (stripe_till.status(), stripe_till.held()) == ("created", "processing")
+
+    def decided() -> PaymentDeclined | None:
+        try:
+            authorize(stripe_till, token)
+        except TransientError:
+            return None
+        except PaymentDeclined as declined:
+            return declined
+        raise AssertionError("authorized")
+
+    assert poll(decided, 10).extra["reason"] == "card_declined"
+    assert (stripe_till.status(), stripe_till.heard()) == ("declined", ["payment.failed"])

@@ -1,0 +1,299 @@
+"""A shop that is deployed with Stripe: each way an order goes, and the same books here and at localstripe.
+
+Between the functions and localstripe is a wire that keeps Stripe's idempotency keys, and loses answers when told to.
+Run with `make chaos`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import stripe
+from rich.console import Console
+
+from infra.local import state
+from infra.local.demo.stage import Product, Stage, is_delivered, is_paid
+from infra.local.localstripe import LocalStripe
+from infra.local.parallel import each
+from infra.local.shop import Json, Session, Shop, poll
+from infra.local.stack import Stack
+from infra.local.up import LocalShop
+from mercato.ids import derived_id
+from mercato.items import Item, from_item
+from tests.e2e.conftest import free_port
+from tests.integration.payments.localstripe import Trouble, Wire, in_front_of
+
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+VISA, DECLINED, UNKNOWN = "pm_card_visa", "pm_card_chargeCustomerFail", "pm_nobodys"
+PENCE = 1250
+PATIENCE = 120.0
+# The reconciler leaves a payment to its saga for the first two minutes.
+RECONCILED_WITHIN = 240.0
+STEPS = ("prepare", "authorize", "capture")
+CONFIRM, CAPTURE, REFUND = "/confirm", "/capture", "/refunds"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """Customers before it, the shop's own books behind it, and Stripe's beside it."""
+
+    running: LocalShop
+    stage: Stage
+    stripe: LocalStripe
+    wire: Wire
+
+    def sell(self, token: str = VISA, quantity: int = 2) -> tuple[Session, Product, Json]:
+        """A customer and a product of its own, and an order."""
+        product, customer = self.stage.new_product("Stool", PENCE, stock=10), self.stage.new_customer("Sue")
+        return customer, product, self.stage.order(customer, product, quantity, token=token)
+
+    def sold(self, quantity: int = 2) -> tuple[Session, Product, Json]:
+        customer, product, order = self.sell(quantity=quantity)
+        return customer, product, self.follow(customer, order, is_paid, "paid")
+
+    def follow(self, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
+        return customer.wait_for_order(order["order_id"], until, what=what, within=PATIENCE)
+
+    def intents(self) -> list[Json]:
+        found: list[Json] = self.wire.get("/v1/payment_intents?limit=1000")["data"]
+        return found
+
+    def intents_of(self, order: Json) -> list[Json]:
+        ours = {"payment_id": derived_id("payment", order["order_id"])}
+        return [intent for intent in self.intents() if intent["metadata"] == ours]
+
+    def at_stripe(self, order: Json) -> tuple[str, int, int]:
+        """Of its one intent: the status, what was captured, and what was given back."""
+        (intent,) = self.intents_of(order)
+        return intent["status"], *money_of(intent)
+
+    def refunds_of(self, order: Json) -> list[Json]:
+        (intent,) = self.intents_of(order)
+        made = self.wire.get("/v1/refunds?limit=1000")["data"]
+        return [refund for refund in made if refund["payment_intent"] == intent["id"]]
+
+    def keys(self) -> Counter[str]:
+        return Counter(key for method, _, key in self.wire.calls if method == "POST")
+
+    def payment(self, order: Json) -> Json:
+        found: Json = self.stage.admin.get(f"/payments/{derived_id('payment', order['order_id'])}")
+        return found
+
+    def refund(self, order: Json, amount: int) -> int:
+        """As an admin who does not try again. The status of the answer."""
+        found = state.load()
+        who = {"email": found.admin.email, "password": found.admin.password}
+        token = self.stage.shop.call("POST", "/users/login", who, safe=True)["access_token"]
+        answer = httpx.post(
+            f"{found.base_url}/api/payments/{derived_id('payment', order['order_id'])}/refunds",
+            json={"amount": {"amount": amount, "currency": "GBP"}, "reason": "a scratch"},
+            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())},
+            timeout=30,
+        )
+        return answer.status_code
+
+    def items(self, sort_key: str) -> list[Item]:
+        """All of a kind in the payments' table. A scan, which only an audit may do."""
+        found = state.load()
+        pages = state.client(found, "dynamodb").get_paginator("scan")
+        return [
+            from_item(item)
+            for page in pages.paginate(TableName=found.tables["payments"])
+            for item in page["Items"]
+            if item["sk"]["S"] == sort_key
+        ]
+
+    def hear(self, body: str, header: str) -> int:
+        """A webhook, at the shop's own door."""
+        url = f"{self.running.base_url}/api/payments/webhooks/stripe"
+        return httpx.post(url, content=body, headers={"Stripe-Signature": header}, timeout=30).status_code
+
+    def reconcile(self) -> Json:
+        outcome: Json = Stack.read(self.running.cloud).invoke("PaymentsReconciler", {})
+        return outcome
+
+
+def money_of(intent: Json) -> tuple[int, int]:
+    charge = intent["latest_charge"]
+    return (charge["amount"], charge["amount_refunded"]) if charge and charge["captured"] else (0, 0)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    os.environ["MERCATO_STATE"] = str(tmp_path_factory.mktemp("shop") / "state.json")
+    localstripe = LocalStripe(free_port())
+    with in_front_of(localstripe.url) as wire:
+        # A parcel leaves after eight seconds: until then a customer can cancel.
+        shop = LocalShop(
+            Console(stderr=True),
+            free_port(),
+            free_port(),
+            stripe=localstripe,
+            stripe_api=wire.url,
+            parameters={"CarrierStepSeconds": "8"},
+        )
+        try:
+            shop.start()
+            found = state.load()
+            client = Shop(found.base_url)
+            stage = Stage(client, client.login(found.admin.email, found.admin.password), found.endpoint, PATIENCE)
+            yield Checkout(shop, stage, localstripe, wire)
+            client.close()
+        finally:
+            shop.stop()
+            del os.environ["MERCATO_STATE"]
+
+
+@pytest.fixture(autouse=True)
+def no_trouble_is_left(checkout: Checkout) -> Iterator[None]:
+    yield
+    assert checkout.wire.troubles == []
+
+
+def test_a_good_order_is_captured_at_stripe_once_with_the_keys_of_its_steps(checkout: Checkout) -> None:
+    _, _, order = checkout.sold(quantity=3)
+    (intent,) = checkout.intents_of(order)
+    assert (intent["status"], intent["amount"], intent["currency"]) == ("succeeded", 3 * PENCE, "gbp")
+    assert money_of(intent) == (3 * PENCE, 0)
+    keys = checkout.keys()
+    assert [keys[derived_id(order["order_id"], step)] for step in STEPS] == [1, 1, 1]
+    payment = checkout.payment(order)
+    assert (payment["status"], payment["captured"]["amount"]) == ("captured", 3 * PENCE)
+
+
+@pytest.mark.parametrize("token", [DECLINED, UNKNOWN])
+def test_a_card_that_is_declined_cancels_the_order_and_charges_nothing(checkout: Checkout, token: str) -> None:
+    customer, product, order = checkout.sell(token)
+    order = checkout.follow(customer, order, lambda seen: bool(seen["status"] == "cancelled"), "cancelled")
+    assert (order["reason"], order["payment_status"]) == ("payment-declined", "failed")
+    assert [money_of(intent) for intent in checkout.intents_of(order)] == ([(0, 0)] if token == DECLINED else [])
+    assert checkout.payment(order)["status"] == "declined"
+    stock = checkout.stage.wait_for(lambda: checkout.stage.stock(product), lambda found: not found["reserved"])
+    assert (stock["on_hand"], stock["reserved"]) == (10, 0)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.LOST, Trouble.BROKEN, Trouble.BUSY])
+def test_what_goes_wrong_on_the_wire_is_charged_once(checkout: Checkout, trouble: Trouble) -> None:
+    for path in (CONFIRM, CAPTURE):
+        checkout.wire.fail(path, trouble)
+    _, _, order = checkout.sold()
+    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 0)
+    assert all(checkout.keys()[derived_id(order["order_id"], step)] for step in STEPS)
+
+
+def test_an_order_that_is_cancelled_after_it_was_paid_is_refunded_at_stripe(checkout: Checkout) -> None:
+    customer, _, order = checkout.sold()
+    customer.post(f"/orders/{order['order_id']}/cancel", {"reason": "other"}, key=checkout.stage.new_key())
+    order = checkout.follow(customer, order, lambda seen: bool(seen["status"] == "cancelled"), "cancelled")
+    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 2 * PENCE)
+    (refund,) = checkout.refunds_of(order)
+    assert refund["metadata"] == {"refund_id": derived_id(order["order_id"], "refund")}
+    assert checkout.keys()[derived_id(order["order_id"], "refund")] == 1
+    payment = checkout.payment(order)
+    assert (payment["status"], payment["refunded"]["amount"]) == ("refunded", 2 * PENCE)
+
+
+def test_goods_that_come_back_are_refunded_at_stripe_to_the_penny(checkout: Checkout) -> None:
+    customer, product, order = checkout.sell(quantity=3)
+    order = checkout.follow(customer, order, is_delivered, "delivered")
+    wish = {"lines": [{"product_id": product.product_id, "quantity": 1}], "reason": "damaged"}
+    customer.post(f"/orders/{order['order_id']}/returns", wish, key=checkout.stage.new_key())
+    order = checkout.follow(customer, order, lambda seen: bool(seen["refunded"]["amount"]), "refunded in part")
+    assert (order["status"], order["refunded"]["amount"]) == ("delivered", PENCE)
+    assert checkout.at_stripe(order) == ("succeeded", 3 * PENCE, PENCE)
+    (refund,) = checkout.refunds_of(order)
+    assert checkout.keys()[refund["metadata"]["refund_id"]] == 1
+
+
+def test_no_more_is_refunded_than_was_captured_though_localstripe_would(checkout: Checkout) -> None:
+    """Five refunds at once of two fifths each: two go through."""
+    _, _, order = checkout.sold()
+    answers = each(lambda _: checkout.refund(order, PENCE * 4 // 5), range(5), concurrency=5)
+    assert sorted(answers) == [201, 201, 409, 409, 409]
+    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 2 * (PENCE * 4 // 5))
+    assert checkout.refund(order, PENCE) == 409
+    assert len(checkout.refunds_of(order)) == 2
+
+
+def test_what_localstripe_tells_by_signed_webhook_is_heard(checkout: Checkout) -> None:
+    """Of all captures and declined cards so far; each once, however often it may have been sent."""
+    checkout.sold()
+    told = {event["id"] for event in checkout.wire.get("/v1/events?limit=1000")["data"] if "payment" in event["type"]}
+    assert told
+
+    def heard() -> set[str]:
+        return {str(item["pk"]).removeprefix("WEBHOOK#") for item in checkout.items("WEBHOOK")}
+
+    assert poll(heard, lambda found: told <= found, what="all webhooks", within=PATIENCE) == told
+
+
+def test_a_webhook_that_stripe_did_not_sign_now_is_refused_and_not_heard(checkout: Checkout) -> None:
+    def signed(age: int, secret: str) -> tuple[str, int]:
+        event_id = f"evt_{uuid.uuid4()}"
+        body = json.dumps({"id": event_id, "object": "event", "type": "payment_intent.succeeded", "data": about})
+        header: Any = stripe.WebhookSignature.generate_signature_header
+        return event_id, checkout.hear(body, header(body, secret, timestamp=int(time.time()) - age))
+
+    _, _, order = checkout.sold()
+    about, secret = {"object": checkout.intents_of(order)[0]}, checkout.stripe.webhook_secret
+    answers = dict([signed(0, "whsec_guess"), signed(301, secret), signed(-302, secret), signed(0, secret)])
+    assert list(answers.values()) == [401, 401, 401, 204]
+    heard = {str(item["pk"]).removeprefix("WEBHOOK#") for item in checkout.items("WEBHOOK")}
+    assert [event_id for event_id in answers if event_id in heard] == [list(answers)[-1]]
+
+
+def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: Checkout) -> None:
+    _, _, order = checkout.sold()
+    checkout.wire.fail(REFUND, Trouble.LOST)
+    assert checkout.refund(order, 100) == 503
+    # Given back there, and not known here.
+    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)
+    assert checkout.payment(order)["refunded"]["amount"] == 0
+
+    def repaired() -> Json:
+        checkout.reconcile()
+        return checkout.payment(order)
+
+    payment = poll(
+        repaired,
+        lambda found: bool(found["refunded"]["amount"]),
+        what="repaired",
+        within=RECONCILED_WITHIN,
+        every=5,
+        slowest=5,
+    )
+    assert (payment["status"], payment["refunded"]["amount"]) == ("partially_refunded", 100)
+    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)
+    assert len(checkout.refunds_of(order)) == 1
+
+
+def test_our_books_are_localstripes(checkout: Checkout) -> None:
+    """After all of the above: charge by charge, and nothing is left for the reconciler or the operator."""
+    unsettled = poll(
+        lambda: [item["order_id"] for item in checkout.items("PAYMENT") if "gsi1pk" in item],
+        lambda found: not found,
+        what="every payment agrees with its order",
+        within=PATIENCE,
+    )
+    assert unsettled == []
+    ours = {item["charge_id"]: (item["captured"], item["refunded"]) for item in checkout.items("PAYMENT")}
+    ours.pop("", None)  # a card that Stripe does not know begins nothing there
+    theirs = {intent["id"]: money_of(intent) for intent in checkout.intents()}
+    assert ours == theirs
+    kept = sum(captured - refunded for captured, refunded in ours.values())
+    print(f"{len(ours)} charges, {kept} pence kept, the same here and at localstripe")  # noqa: T201
+    assert kept > 0
+    assert "requires_capture" not in [intent["status"] for intent in checkout.intents()]
+    assert checkout.items("STRAY") == []
+    assert checkout.reconcile() == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
+    assert checkout.stage.admin.get("/payments/mismatches") == {"items": [], "more": False}
