@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from inventory.reservation import State
+from mercato.clock import utc_now
 from mercato.ids import derived_id
+from mercato.money import Money
 from orders.order import Order, PaymentStatus, Status
 from payments import agreement
-from payments.domain import Charge, ChargeStatus, Payment
+from payments.domain import Charge, ChargeStatus, Payment, Refund, RefundStatus
 from payments.domain import Status as PaymentState
 from payments.sandbox import charge_id_of
 from shipping.domain import Status as ParcelStatus
@@ -19,7 +22,6 @@ from tests.chaos.shop import PATIENT, PRODUCT, STOCKED, Shop
 _ONCE = (
     "order.created",
     "order.confirmed",
-    "order.cancellation_requested",
     "order.cancelled",
     "order.shipped",
     "order.delivered",
@@ -30,40 +32,56 @@ _ONCE = (
     "inventory.released",
     "shipment.created",
     "shipment.dispatched",
+    "shipment.in_transit",
     "shipment.delivered",
 )
-_MAILS = {
-    "order.confirmed": "Your order is confirmed",
-    "order.cancelled": "Your order was cancelled",
-    "order.shipped": "on its way",
-    "payment.completed": "Your receipt",
-    "payment.failed": "payment",
-    "payment.refunded": "refund",
+_SUBJECTS: dict[str, Callable[[Any], str]] = {
+    "order.confirmed": lambda _: "Your order is confirmed",
+    "order.cancelled": lambda _: "Your order was cancelled",
+    "order.shipped": lambda _: "Your order is on its way",
+    "payment.completed": lambda data: f"Your receipt for {Money(**data['amount'])}",
+    "payment.failed": lambda _: "Your payment did not go through",
+    "payment.refunded": lambda data: f"We have refunded {Money(**data['amount'])}",
 }
+_SOLD = (Status.DELIVERED, Status.REFUNDED)
+_UNPAID = (PaymentState.DECLINED, PaymentState.FAILED)
 
 
-def disagreements(shop: Shop, order_id: str, *, given_back: int = 0, stocked: int = STOCKED) -> list[str]:
+def disagreements(
+    shop: Shop, order_id: str, *, given_back: int = 0, came_back: int = 0, stocked: int = STOCKED
+) -> list[str]:
     """Empty where all books agree and nothing was done twice. All must be at rest.
 
-    `given_back` is what an admin refunded of an order that was sold.
+    Of an order that was sold, `given_back` is the money that went back for returns and by an admin, `came_back` are
+    the units that were returned.
     """
     order = shop.orders.load(order_id)
     if order is None:
         return ["the order is gone"]
     payment = shop.payments.get(derived_id("payment", order_id))
     charge = shop.provider.find(charge_id_of(derived_id("payment", order_id)))
-    found = [*_order(order), *_money(order, payment, charge, given_back, shop), *_stock(order, shop, stocked)]
+    refunds = shop.payments.refunds(derived_id("payment", order_id))
+    found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
+    found += [*_refunds(order, payment, refunds, shop), *_stock(order, came_back, shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
-    return [*found, *_parcel(order, shop), *_events(order, given_back, shop), *_mails(shop), *shop.bus.dead, *stuck]
+    found += [*_parcel(order, shop), *_events(order, payment, refunds, shop), *_mails(shop)]
+    return [*found, *shop.bus.dead, *stuck]
 
 
-def _order(order: Order) -> Iterator[str]:
-    if order.status not in (Status.DELIVERED, Status.CANCELLED):
-        yield f"the order stays {order.status}"
+def _order(order: Order, came_back: int, shop: Shop) -> Iterator[str]:
+    bought = sum(line.quantity for line in order.lines)
+    if order.status not in (*_SOLD, Status.CANCELLED) or (order.status is Status.REFUNDED) != (came_back == bought):
+        yield f"the order stays {order.status}, {came_back} of {bought} came back"
+    returned = sum(order.returned(line.product_id) for line in order.lines)
+    if returned != came_back:
+        yield f"the order knows of {returned} that came back, of {came_back}"
+    rebuilt = shop.orders.rebuild(order.id, utc_now())
+    if rebuilt is None or not (rebuilt.was_right and rebuilt.equal):
+        yield f"the row in the list of orders is not what the facts make of it: {rebuilt}"
 
 
 def _money(order: Order, payment: Payment | None, charge: Charge | None, given_back: int, shop: Shop) -> Iterator[str]:
-    sold = order.status is not Status.CANCELLED
+    sold = order.status in _SOLD
     left = _left(shop, charge)
     captured, refunded = (payment.captured, payment.refunded) if payment else (0, 0)
     due = order.total.amount - given_back if sold else 0
@@ -77,19 +95,32 @@ def _money(order: Order, payment: Payment | None, charge: Charge | None, given_b
         yield f"the payment stays {payment.status}"
     if payment and (lacking := agreement.mismatch(payment)):
         yield f"the reconciler would say {lacking}"
-    if payment and payment.claimed != payment.refunded:
-        yield f"{payment.claimed - payment.refunded} is set aside for a refund that never came"
     expected = {PaymentStatus.CAPTURED} if sold else {PaymentStatus.NONE, PaymentStatus.FAILED}
-    if captured and not sold:
+    if captured and refunded == captured:
         # Money taken only to be given back is not announced as paid, and the order need not have heard of it.
         expected = {PaymentStatus.REFUNDED}
     if order.payment_status not in expected:
         yield f"the order says {order.payment_status}, not {' or '.join(sorted(expected))}"
-    if order.refunded.amount != refunded:
+
+
+def _refunds(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
+    """Each is done once, and all who know of it know the same."""
+    refunded = payment.refunded if payment else 0
+    if payment and payment.claimed != refunded:
+        yield f"{payment.claimed - refunded} is set aside for a refund that never came"
+    done = {refund.refund_id: refund.amount.amount for refund in refunds if refund.status is RefundStatus.DONE}
+    if len(done) < len(refunds) or sum(done.values()) != refunded:
+        yield f"{refunded} was refunded, by {[(refund.amount.amount, refund.status.value) for refund in refunds]}"
+    if order.refunded.amount != refunded or order.refund_ids != done.keys():
         yield f"the order knows of {order.refunded.amount} refunded, the payment of {refunded}"
-    told = sum(event["amount"]["amount"] for event in shop.bus.of_type("payment.refunded"))
-    if told != refunded:
-        yield f"{told} was announced as refunded, {refunded} was"
+    told = sorted((event["refund_id"], event["amount"]["amount"]) for event in shop.bus.of_type("payment.refunded"))
+    if told != sorted(done.items()):
+        yield f"{told} was announced as refunded, {done} was"
+    for made in order.returns:
+        if made.refunded is not None and made.refunded.amount != done.get(made.refund_id, 0):
+            yield f"return {made.return_id} says {made.refunded.amount}, its refund {done.get(made.refund_id, 0)}"
+        if made.refunded is None and refunded < order.total.amount:
+            yield f"return {made.return_id} waits for its money"
 
 
 def _left(shop: Shop, charge: Charge | None) -> int:
@@ -100,16 +131,20 @@ def _left(shop: Shop, charge: Charge | None) -> int:
     return int(item["left"]) if item else 0
 
 
-def _stock(order: Order, shop: Shop, stocked: int) -> Iterator[str]:
+def _stock(order: Order, came_back: int, shop: Shop, stocked: int) -> Iterator[str]:
     stock = shop.stock.stock(PRODUCT)
     audit = shop.stock.audit(PRODUCT)
     assert stock
     assert audit
-    gone = sum(line.quantity for line in order.lines) if order.status is Status.DELIVERED else 0
+    sold = order.status in _SOLD
+    gone = sum(line.quantity for line in order.lines) - came_back if sold else 0
     if (stock.on_hand, stock.reserved) != (stocked - gone, 0):
         yield f"stock: {stock.on_hand} on hand and {stock.reserved} reserved, expected {stocked - gone} and 0"
     if not audit.balanced:
         yield f"the ledger says {audit.ledger_sum} in {audit.ledger_entries} entries, the stock {audit.on_hand}"
+    reservation = shop.stock.reservation(order.id)
+    if reservation is not None and reservation.state is not (State.SHIPPED if sold else State.RELEASED):
+        yield f"the order is {order.status}, its reservation {reservation.state}"
 
 
 def _parcel(order: Order, shop: Shop) -> Iterator[str]:
@@ -117,11 +152,11 @@ def _parcel(order: Order, shop: Shop) -> Iterator[str]:
     status = shipment.status if shipment else None
     if order.status is Status.CANCELLED and status not in (None, ParcelStatus.CANCELLED):
         yield f"the order is cancelled, its parcel {status}"
-    if order.status is Status.DELIVERED and status is not ParcelStatus.DELIVERED:
-        yield f"the order is delivered, its parcel {status}"
+    if order.status in _SOLD and status is not ParcelStatus.DELIVERED:
+        yield f"the order is {order.status}, its parcel {status}"
 
 
-def _events(order: Order, given_back: int, shop: Shop) -> Iterator[str]:
+def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
     counts = Counter(event["type"] for event in shop.bus.published)
     ids = Counter(event["id"] for event in shop.bus.published)
     for event_id, count in ids.items():
@@ -130,14 +165,19 @@ def _events(order: Order, given_back: int, shop: Shop) -> Iterator[str]:
     for event_type in _ONCE:
         if counts[event_type] > 1:
             yield f"{counts[event_type]} × {event_type}"
-    must: dict[str, Any] = {"order.created": 1}
-    if order.status is Status.DELIVERED:
-        done = ("order.confirmed", "payment.completed", "inventory.reserved", "order.shipped", "order.delivered")
-        must |= dict.fromkeys(done, 1) | {
-            "order.cancelled": 0,
-            "inventory.released": 0,
-            "payment.refunded": int(given_back > 0),
-        }
+    must: dict[str, Any] = {
+        "order.created": 1,
+        "order.cancellation_requested": int(order.cancellation is not None),
+        "order.return_accepted": len(order.returns),
+        "payment.failed": int(payment is not None and payment.status in _UNPAID),
+        "payment.refunded": len(refunds),
+        "order.refunded": len(refunds),
+        "notification.sent": len(shop.mailbox.sent) + 1,  # the welcome
+    }
+    if order.status in _SOLD:
+        done = ("order.confirmed", "payment.authorized", "payment.completed", "inventory.reserved", "order.shipped")
+        parcel = ("order.delivered", "shipment.created", "shipment.dispatched", "shipment.delivered")
+        must |= dict.fromkeys((*done, *parcel), 1) | {"order.cancelled": 0, "inventory.released": 0}
     else:
         must |= {"order.cancelled": 1, "order.shipped": 0, "inventory.released": counts["inventory.reserved"]}
     for event_type, count in must.items():
@@ -147,9 +187,9 @@ def _events(order: Order, given_back: int, shop: Shop) -> Iterator[str]:
 
 def _mails(shop: Shop) -> Iterator[str]:
     """One mail for each event that the customer hears of, and no other."""
-    told = Counter(event["type"] for event in shop.bus.published if event["type"] in _MAILS)
-    if len(shop.mailbox.sent) != sum(told.values()):
-        yield f"{len(shop.mailbox.sent)} mails for {dict(told)}"
-    for text, count in Counter(shop.mailbox.sent).items():
-        if count > 1:
-            yield f"{count} × the mail {text[0]!r}"
+    told = [(event["type"], event["data"]) for event in shop.bus.published if event["type"] in _SUBJECTS]
+    due = Counter(_SUBJECTS[event_type](data) for event_type, data in told)
+    sent = Counter(subject for subject, _ in shop.mailbox.sent)
+    for subject in sorted(due.keys() | sent.keys()):
+        if sent[subject] != due[subject]:
+            yield f"{sent[subject]} × the mail {subject!r}, expected {due[subject]}"

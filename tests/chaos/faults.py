@@ -45,6 +45,10 @@ def faults_of(task: str) -> list[Fault]:
     return [Fault(task, kind) for kind in Kind] + [Fault(task, kind, lasting=True) for kind in lasting]
 
 
+class Died(BaseException):
+    """The process is gone, in the middle of whatever it did: nobody in it can catch this."""
+
+
 ALL = [fault for task in (*FORWARD, *UNDO) for fault in faults_of(task)]
 
 

@@ -45,7 +45,7 @@ from shipping import sandbox as sandbox_carrier
 from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import Fault, Injector
-from tests.chaos.tables import Watch, WatchedTable
+from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.saga_world import World, deploy, poll, run_state_machines
 from tests.template import resources_of_type
 
@@ -55,6 +55,8 @@ STOCKED = 5
 PATIENCE = 60.0  # seconds, for a saga on a busy machine
 PATIENT = 3  # the operator, with one step of a saga
 QUANTITY = 3
+SAGA_OVER = "the saga is over, and its events may not be heard yet"
+AT_REST = "nothing moves any more"
 TOTAL = Money(amount=4500, currency="GBP")
 SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications")
 
@@ -70,7 +72,10 @@ class Mailbox:
 
 
 class Shop:
-    """`eager`: events are delivered, and a parcel moves to the door, as soon as can be; else when the saga is over."""
+    """`eager`: events are delivered, and a parcel moves to the door, as soon as can be; else when the saga is over.
+
+    `moments`: what is to be done before the first call of a task, or at SAGA_OVER or AT_REST.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -79,6 +84,7 @@ class Shop:
         self.orders = OrderStore(self.tables["Orders"])
         self.payments = PaymentStore(self.tables["Payments"])
         self.provider = Sandbox(self.tables["Payments"])
+        self._asked: Any = self.provider
         self.stock = InventoryStore(self.tables["Inventory"], low_at=1)
         self.shipments = ShipmentStore(self.tables["Shipping"])
         self.mailbox = Mailbox()
@@ -86,6 +92,7 @@ class Shop:
         self.bus = Bus(self.watch)
         self.injector = Injector(())
         self.eager = True
+        self.moments: dict[str, Act] = {}
         self.parked: list[str] = []
         self._one_at_a_time = threading.RLock()  # moto is not made for threads: the steps of two executions take turns
 
@@ -98,7 +105,7 @@ class Shop:
             patch.setattr(stock_module, "store", lambda: self.stock)
         for payment_module in (payments_saga, payment_consumers):
             patch.setattr(payment_module, "store", lambda: self.payments)
-            patch.setattr(payment_module, "provider", lambda: self.provider)
+            patch.setattr(payment_module, "provider", lambda: self._asked)
         carrier = SimpleNamespace(carrier_queue_url=CARRIER, carrier_step_seconds=0)
         for parcel_module in (shipping_consumers, shipping_carrier):
             patch.setattr(parcel_module, "store", lambda: self.shipments)
@@ -118,6 +125,10 @@ class Shop:
         }
         for name, handler in handlers.items():
             self.world.handlers[name] = functools.partial(self._invoke, handler)
+
+    def unreliable(self, provider: Any) -> None:
+        """What payments asks from here on in the provider's place; `provider` still tells the truth."""
+        self._asked = provider
 
     def stock_up(self, quantity: int = STOCKED) -> None:
         inventory_usecases.open_stock(PRODUCT, self.stock)
@@ -153,15 +164,23 @@ class Shop:
         self.orders.place(order_id, facts, address, utc_now())
         return order_id
 
-    def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
-        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
+    def run(
+        self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True, then: Act = lambda: None
+    ) -> str:
+        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status.
+
+        `then` comes at the end, before every event is heard once more.
+        """
         self.injector, self.eager = Injector(faults), eager
         self._deliver()
         status = self._finish(order_id)
+        self._meet(SAGA_OVER)
         self._finish_cancellation(order_id)
         with self._one_at_a_time:
             self.injector.finish_late_calls()
-            self.bus.deliver()
+        self._finish_cancellation(order_id)
+        self._meet(AT_REST)
+        then()
         self._finish_cancellation(order_id)
         with self._one_at_a_time:
             self.bus.deliver_again()
@@ -178,6 +197,11 @@ class Shop:
         if order and order.cancellation is not None:
             self._finish(f"{order_id}{CANCELLATION}")
             self._deliver()
+
+    def _meet(self, moment: str) -> None:
+        """Whoever waits for this moment acts, once."""
+        with self._one_at_a_time:
+            self.moments.pop(moment, lambda: None)()
 
     def _deliver(self) -> None:
         with self._one_at_a_time:
@@ -211,6 +235,7 @@ class Shop:
 
     def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
         with self._one_at_a_time:
+            self._meet(payload["task"])
             try:
                 return self.injector.call(lambda given: handler(given, None), payload)
             finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,50 +18,79 @@ from mercato.items import Item, from_item
 
 Act = Callable[[], object]
 
+_READS = ("get_item", "batch_get_item", "query")
 _one_at_a_time = threading.RLock()  # moto's tables are not made for threads
 
 
-class Watch:
-    """The writes of all tables of one case, counted. `outbox` has each item that the relay would see, in order."""
+class Stretch:
+    """Writes one after the other, counted from 0, and what is to happen just before or after which of them.
+
+    After a write is before what is read next, before the next write is after it: `looked` has the writes after which
+    something is read. `tables` says where each write went.
+    """
 
     def __init__(self) -> None:
-        self.writes = 0
-        self.outbox: list[Item] = []
+        self.tables: list[str] = []
+        self.looked: set[int] = set()
         self._before: dict[int, Act] = {}
         self._after: dict[int, Act] = {}
-        self._acting = False
+
+    @property
+    def writes(self) -> int:
+        return len(self.tables)
 
     def run_before(self, write: int, act: Act) -> None:
-        """Once, just before the write of this number, counted from the first after `restart`."""
+        """Once."""
         self._before[write] = act
 
     def run_after(self, write: int, act: Act) -> None:
+        """Once, also where the write was refused."""
         self._after[write] = act
 
-    def restart(self) -> None:
-        self.writes = 0
-        self._before, self._after = {}, {}
+    def begin(self, table: str) -> tuple[Act | None, Act | None]:
+        """One more write. What is to run before it, and what after."""
+        number = len(self.tables)
+        self.tables.append(table)
+        return self._before.pop(number, None), self._after.pop(number, None)
 
-    def around(self, writes: list[Write], do: Act) -> Any:
+
+class Watch:
+    """All writes of one case. `outbox` has each item that the relay would see, in order."""
+
+    def __init__(self) -> None:
+        self.outbox: list[Item] = []
+        self._stretch: Stretch | None = Stretch()
+
+    @contextmanager
+    def counting(self, stretch: Stretch | None) -> Iterator[None]:
+        """The writes of the block belong to this stretch, and not to the one around it; to none where it is None."""
+        around, self._stretch = self._stretch, stretch
+        try:
+            yield
+        finally:
+            self._stretch = around
+
+    def look(self) -> None:
+        if self._stretch and self._stretch.writes:
+            self._stretch.looked.add(self._stretch.writes - 1)
+
+    def around(self, table: str, writes: list[Write], do: Act) -> Any:
         """What an act writes itself is not counted, so that every act meets the same write."""
-        number = -1 if self._acting else self.writes
-        self.writes += not self._acting
-        self._act(self._before.pop(number, None))
-        answer = do()
-        for write in writes:
-            if write.kind == "Put" and "event" in write.parameters["Item"]:
-                self.outbox.append(from_item(write.parameters["Item"]))
-        self._act(self._after.pop(number, None))
+        before, after = self._stretch.begin(table) if self._stretch else (None, None)
+        self._act(before)
+        try:
+            answer = do()
+            for write in writes:
+                if write.kind == "Put" and "event" in write.parameters["Item"]:
+                    self.outbox.append(from_item(write.parameters["Item"]))
+        finally:
+            self._act(after)
         return answer
 
     def _act(self, act: Act | None) -> None:
-        if act is None:
-            return
-        self._acting = True
-        try:
-            act()
-        finally:
-            self._acting = False
+        if act is not None:
+            with self.counting(None):
+                act()
 
 
 class WatchedTable(Table):
@@ -70,15 +100,17 @@ class WatchedTable(Table):
 
     def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
         found: Item | None = self._watch.around(
-            [write], lambda: super(WatchedTable, self).write(write, return_values=return_values)
+            self.name, [write], lambda: super(WatchedTable, self).write(write, return_values=return_values)
         )
         return found
 
     def transact(self, writes: list[Write], *, token: str | None = None) -> None:
-        self._watch.around(writes, lambda: super(WatchedTable, self).transact(writes, token=token))
+        self._watch.around(self.name, writes, lambda: super(WatchedTable, self).transact(writes, token=token))
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """moto's DynamoDB without the way there and back through botocore, which takes five times as long."""
+        if operation in _READS:
+            self._watch.look()
         handler = DynamoHandler()
         handler.region, handler.current_account, handler.headers = "us-east-1", "123456789012", {}
         handler.body = handler.params = copy.deepcopy(parameters)

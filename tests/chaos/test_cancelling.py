@@ -13,6 +13,7 @@ from tests.chaos.books import disagreements
 from tests.chaos.cases import Story, Tally
 from tests.chaos.faults import UNDO, Fault, faults_of
 from tests.chaos.shop import Mall, Shop
+from tests.chaos.tables import Stretch
 
 Record = Callable[[str, object], None]
 SHARDS = 4
@@ -23,16 +24,17 @@ def play(mall: Mall, write: int, faults: tuple[Fault, ...], *, eager: bool) -> t
     shop = mall.open()
     order_id = shop.place(*Story.GOOD.value)
     shop.world.calls.clear()
-    shop.watch.restart()
+    way = Stretch()
 
     def cancel() -> None:
         with contextlib.suppress(OrderNotCancellable):
             shop.cancel(order_id)
 
     if write >= 0:
-        shop.watch.run_before(write, cancel)
-    shop.run(order_id, faults, eager=eager)
-    return shop, order_id, shop.watch.writes
+        way.run_before(write, cancel)
+    with shop.watch.counting(way):
+        shop.run(order_id, faults, eager=eager)
+    return shop, order_id, way.writes
 
 
 def play_all(mall: Mall, name: str, faults: Sequence[tuple[Fault, ...]], writes: Iterable[int], record: Record) -> None:

@@ -1,0 +1,236 @@
+"""What customers, admins, clocks, providers and impatient machines do to an order while something else is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from inventory import saga as inventory_saga
+from inventory import usecases as inventory_usecases
+from mercato.clock import utc_now
+from mercato.errors import DomainError, TransientError
+from mercato.ids import derived_id
+from mercato.money import Money
+from orders import saga as orders_saga
+from orders import usecases as orders_usecases
+from orders.order import Request, ReturnedLine
+from payments import reconcile, refunds
+from payments import saga as payments_saga
+from payments import usecases as payments_usecases
+from payments.news import News
+from payments.provider import Provider, ProviderDeclined, ProviderTimeout
+from shipping import saga as shipping_saga
+from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
+
+PRICE = TOTAL.amount // QUANTITY
+SOME = Money(amount=PRICE, currency=TOTAL.currency)
+MOST = Money(amount=TOTAL.amount - PRICE, currency=TOTAL.currency)
+
+
+@dataclass
+class Scene:
+    """An order, and what was granted of it: the money of refunds and the units of returns, each by its key."""
+
+    shop: Shop
+    order_id: str
+    refunded: dict[str, int] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)
+    unanswered: list[Deed] = field(default_factory=list)
+
+    @property
+    def payment_id(self) -> str:
+        return derived_id("payment", self.order_id)
+
+    @property
+    def came_back(self) -> int:
+        return sum(self.returned.values())
+
+    @property
+    def given_back(self) -> int:
+        """Never more than was paid: a return gives back what is left."""
+        return min(TOTAL.amount, sum(self.refunded.values()) + self.came_back * PRICE)
+
+    def do(self, deed: Deed) -> None:
+        """What a rule refuses is an answer, too; what is to be tried again is tried again by `ask_again`."""
+        try:
+            deed(self)
+        except DomainError:
+            return
+        except TransientError:
+            self.unanswered.append(deed)
+
+    def ask_again(self) -> None:
+        unanswered, self.unanswered = self.unanswered, []
+        for deed in unanswered:
+            with suppress(DomainError):
+                deed(self)
+
+
+Deed = Callable[[Scene], object]
+
+
+def refund(scene: Scene, key: str, amount: Money, provider: Provider | None = None) -> None:
+    shop = scene.shop
+    refunds.refund(scene.payment_id, key, amount, "damaged", shop.payments, provider or shop.provider, utc_now())
+    scene.refunded[key] = amount.amount
+
+
+def send_back(scene: Scene, key: str, quantity: int) -> None:
+    lines, wish = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
+    orders_usecases.return_goods(
+        scene.order_id, lines, "damaged", wish, orders=scene.shop.orders, customer_id=CUSTOMER, now=utc_now()
+    )
+    scene.returned[key] = quantity
+
+
+def refund_some(scene: Scene) -> None:
+    refund(scene, "refund-1", SOME)
+
+
+def refund_most(scene: Scene) -> None:
+    refund(scene, "refund-2", MOST)
+
+
+def return_one(scene: Scene) -> None:
+    send_back(scene, "return-1", 1)
+    scene.shop.bus.deliver()
+
+
+def return_two(scene: Scene) -> None:
+    send_back(scene, "return-2", QUANTITY - 1)
+    scene.shop.bus.deliver()
+
+
+class _Deaf:
+    """The provider, but its answer to a refund is lost."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._provider, name)
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        self._provider.refund(charge_id, amount, key)
+        raise ProviderTimeout("no answer")
+
+
+def refund_unheard(scene: Scene) -> None:
+    """The money went back, and nobody has written it down. The admin asks again some time."""
+    scene.unanswered.append(refund_some)
+    with suppress(TransientError):
+        refund(scene, "refund-1", SOME, _Deaf(scene.shop.provider))  # type: ignore[arg-type]
+
+
+def capture_unheard(scene: Scene) -> None:
+    """Captured at the provider, by an operator there or by a process of ours that died."""
+    with suppress(ProviderDeclined):
+        scene.shop.provider.capture(_charge_of(scene), derived_id(scene.order_id, "capture"))
+
+
+def void_unheard(scene: Scene) -> None:
+    """The bank lets go of what it held."""
+    with suppress(ProviderDeclined):
+        scene.shop.provider.void(_charge_of(scene), "the authorization has expired")
+
+
+def hear_webhook(scene: Scene) -> None:
+    told = News("webhook-1", payment_id=scene.payment_id)
+    payments_usecases.observe(told, scene.shop.payments, scene.shop.provider, utc_now())
+
+
+def hear_of_capture(scene: Scene) -> None:
+    capture_unheard(scene)
+    hear_webhook(scene)
+
+
+def hear_of_void(scene: Scene) -> None:
+    void_unheard(scene)
+    hear_webhook(scene)
+
+
+def hear_of_refund(scene: Scene) -> None:
+    refund_unheard(scene)
+    hear_webhook(scene)
+
+
+def reconcile_all(scene: Scene) -> None:
+    """An hour later, when every payment that is not settled is looked after."""
+    reconcile.reconcile(scene.shop.payments, scene.shop.provider, utc_now() + timedelta(hours=1), lambda: True)
+
+
+def expire(scene: Scene) -> None:
+    inventory_usecases.expire(scene.order_id, scene.shop.stock, utc_now() + timedelta(minutes=31))
+
+
+def cancel(scene: Scene) -> None:
+    """The wish alone: what follows of it comes later."""
+    scene.shop.cancel(scene.order_id)
+
+
+def cancel_and_undo(scene: Scene) -> None:
+    """The wish and all the undoing, before anybody else does anything."""
+    scene.shop.cancel(scene.order_id)
+    about = {"order_id": scene.order_id, "customer_id": CUSTOMER, "reason": "cancelled", "step": "Cancellation"}
+    undone = {"error": {"Error": "CancelledByCustomer", "Cause": ""}}
+    for module, task in (
+        (shipping_saga, "StopShipment"),
+        (payments_saga, "RefundPayment"),
+        (inventory_saga, "ReleaseInventory"),
+        (orders_saga, "CancelOrder"),
+    ):
+        module.handler({"task": task, "input": about | undone}, None)
+
+
+def reserve_again(scene: Scene) -> None:
+    lines = [{"product_id": PRODUCT, "quantity": QUANTITY}]
+    inventory_saga.handler({"task": "ReserveInventory", "input": {"order_id": scene.order_id, "lines": lines}}, None)
+
+
+def authorize_again(scene: Scene) -> None:
+    order = scene.shop.orders.load(scene.order_id)
+    assert order
+    asked = {"customer_id": order.customer_id, "amount": TOTAL.model_dump(), "payment_token": order.payment_token}
+    payments_saga.handler({"task": "AuthorizePayment", "input": {"order_id": scene.order_id} | asked}, None)
+
+
+def capture_again(scene: Scene) -> None:
+    """Only where the saga has come to it: nobody captures what is not confirmed."""
+    if "CapturePayment" in scene.shop.world.calls:
+        payments_saga.handler({"task": "CapturePayment", "input": {"order_id": scene.order_id}}, None)
+
+
+def confirm_again(scene: Scene) -> None:
+    if "ConfirmOrder" in scene.shop.world.calls:
+        asked = {"order_id": scene.order_id, "payment_id": scene.payment_id}
+        orders_saga.handler({"task": "ConfirmOrder", "input": asked}, None)
+
+
+def _charge_of(scene: Scene) -> str:
+    payment = scene.shop.payments.get(scene.payment_id)
+    return payment.charge_id if payment else ""
+
+
+ACTS: dict[str, Deed] = {
+    act.__name__: act
+    for act in (
+        hear_webhook,
+        hear_of_capture,
+        hear_of_void,
+        hear_of_refund,
+        reconcile_all,
+        refund_some,
+        refund_most,
+        return_one,
+        return_two,
+        expire,
+        cancel,
+        cancel_and_undo,
+        reserve_again,
+        authorize_again,
+        capture_again,
+        confirm_again,
+    )
+}

@@ -1,0 +1,224 @@
+"""Goods come back, and everything that can befall the return and its refund befalls it.
+
+The steps: the customer's request, what payments and inventory hear of it, the provider, what orders and notifications
+hear of the refund. Beside the faults of each step, the process dies just before and just after each single write.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from mercato.errors import TransientError
+from mercato.money import Money
+from payments.provider import Provider, ProviderTimeout, ProviderUnavailable
+from tests.chaos import deeds
+from tests.chaos.books import disagreements
+from tests.chaos.bus import hearing
+from tests.chaos.cases import Story, Tally
+from tests.chaos.deeds import Deed, Scene
+from tests.chaos.faults import Died, Fault, Injector, Kind, faults_of
+from tests.chaos.shop import QUANTITY, Mall, Shop
+from tests.chaos.tables import Stretch
+
+Record = Callable[[str, object], None]
+SEED = 20261122
+SHARDS = 4
+SAMPLED_PAIRS = 6
+TRIES = 5  # of the customer's app, with the same key
+REQUEST, GIVE_BACK = "the customer asks", "the provider gives back"
+STEPS = (
+    REQUEST,
+    hearing("payments", "order.return_accepted"),
+    hearing("inventory", "order.return_accepted"),
+    GIVE_BACK,
+    hearing("orders", "payment.refunded"),
+    hearing("notifications", "payment.refunded"),
+)
+FAULTS = [fault for step in STEPS for fault in faults_of(step)]
+
+
+def return_all(scene: Scene) -> None:
+    deeds.send_back(scene, "return-3", QUANTITY)
+
+
+def return_one(scene: Scene) -> None:
+    deeds.send_back(scene, "return-1", 1)
+
+
+def return_two(scene: Scene) -> None:
+    deeds.send_back(scene, "return-2", QUANTITY - 1)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for, one after the other, and what an admin gave back before that the order has not heard of."""
+
+    deeds: tuple[Deed, ...]
+    refund: Deed | None = None
+
+
+WISHES: dict[str, Wish] = {
+    "one of three": Wish((return_one,)),
+    "all": Wish((return_all,)),
+    "one, and then the others": Wish((return_one, return_two)),
+    "all, of which most was refunded a moment ago": Wish((return_all,), deeds.refund_most),
+}
+
+
+class UnreliableProvider:
+    """The provider behind an injector: what befalls a call is what a provider's client would say of it."""
+
+    def __init__(self, provider: Provider, injector: Injector) -> None:
+        self._provider, self._injector = provider, injector
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._provider, name)
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        try:
+            self._injector.call(lambda _: self._provider.refund(charge_id, amount, key), {"task": GIVE_BACK})
+        except Exception as error:
+            match type(error).__name__:
+                case "TransientError" | "Lambda.TooManyRequestsException":
+                    raise ProviderUnavailable("503") from None
+                case "Runtime.ExitError" | "Sandbox.Timedout":
+                    raise ProviderTimeout("no answer") from None
+            raise
+
+
+def deliver_one(mall: Mall) -> Scene:
+    """An order that is delivered, and nothing moves any more."""
+    shop = mall.open()
+    scene = Scene(shop, shop.place(*Story.GOOD.value))
+    shop.run(scene.order_id)
+    return scene
+
+
+def ask(scene: Scene, wish: Deed, injector: Injector) -> None:
+    """As an app does: again with the same key, until there is an answer."""
+    for _ in range(TRIES):
+        try:
+            injector.call(lambda _: wish(scene), {"task": REQUEST})
+        except (Exception, Died):  # noqa: BLE001 - whatever it is, there was no answer
+            continue
+        return
+    injector.mend(REQUEST)
+    wish(scene)
+
+
+def settle(shop: Shop, injector: Injector) -> None:
+    """Until nothing moves; an operator mends what is received in vain, and has it received again."""
+    shop.bus.deliver()
+    injector.finish_late_calls()
+    for step in STEPS if shop.bus.dead else ():
+        injector.mend(step)
+    shop.bus.redrive()
+    injector.finish_late_calls()
+    shop.bus.deliver()
+    shop.bus.deliver_again()
+
+
+def play(
+    mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch | None = None
+) -> tuple[bool, list[str]]:
+    """Whether every fault was met, and what the books disagree on."""
+    scene, injector = deliver_one(mall), Injector(tuple(faults))
+    shop = scene.shop
+    shop.bus.injector = injector
+    shop.unreliable(UnreliableProvider(shop.provider, injector))
+    if wish.refund:
+        wish.refund(scene)
+    with shop.watch.counting(stretch):
+        for one in wish.deeds:
+            ask(scene, one, injector)
+            shop.bus.deliver()
+        settle(shop, injector)
+    wrong = disagreements(shop, scene.order_id, given_back=scene.given_back, came_back=scene.came_back)
+    return injector.met == set(faults), wrong
+
+
+def play_all(mall: Mall, name: str, cases: Iterable[tuple[str, Sequence[Fault]]], record: Record) -> Tally:
+    tally, failed = Tally(name), []
+    for wish, faults in cases:
+        reached, wrong = play(mall, WISHES[wish], faults)
+        tally.cases += 1
+        tally.reached += reached
+        if wrong:
+            tally.failures += 1
+            failed.append(f"{wish}; {'; '.join(map(str, faults))}\n    " + "\n    ".join(wrong))
+    record("tally", vars(tally))
+    assert not failed, f"{len(failed)} of {tally.cases} failed:\n" + "\n".join(failed[:8])
+    return tally
+
+
+def singles() -> list[tuple[str, list[Fault]]]:
+    return [(wish, [fault]) for wish, fault in itertools.product(WISHES, FAULTS)]
+
+
+def pairs() -> list[tuple[str, list[Fault]]]:
+    wishes = itertools.cycle(WISHES)
+    return [(next(wishes), [one, other]) for one, other in itertools.combinations(FAULTS, 2)]
+
+
+def test_returns_with_one_fault_a_sample(mall: Mall, record_property: Record) -> None:
+    """Each kind of fault and each step, and each wish, though not each with each."""
+    sample = [case for number, case in enumerate(singles()) if number % 17 == 0]
+    tally = play_all(mall, "returns, one fault, a sample", sample, record_property)
+    assert tally.reached == tally.cases
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(2))
+def test_returns_with_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
+    tally = play_all(mall, "returns, one fault", singles()[shard::2], record_property)
+    assert tally.reached == tally.cases
+
+
+def test_returns_with_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
+    sample = random.Random(SEED).sample(pairs(), SAMPLED_PAIRS)
+    play_all(mall, "returns, two faults, a sample", sample, record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_returns_with_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
+    play_all(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
+
+
+def die() -> None:
+    raise Died
+
+
+def lose() -> None:
+    raise TransientError("no answer")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", [die, lose])
+def test_returns_that_end_at_each_write(mall: Mall, record_property: Record, end: Callable[[], None]) -> None:
+    """The process dies there, or the table does not answer. What befalls the writes of a mail is told elsewhere:
+    nobody can ask SES whether it has a mail, so that one whose sending was interrupted waits for its claim to end.
+    """
+    tally, failed = Tally(f"returns, {end.__name__} at each write"), []
+    for name, wish in WISHES.items():
+        way = Stretch()
+        assert play(mall, wish, stretch=way) == (True, [])
+        for write, table in enumerate(way.tables):
+            for after in (False, True) if table != "NotificationsTable" else ():
+                stretch = Stretch()
+                (stretch.run_after if after else stretch.run_before)(write, end)
+                _, wrong = play(mall, wish, stretch=stretch)
+                tally.cases += 1
+                tally.reached += 1
+                if wrong:
+                    tally.failures += 1
+                    failed.append(
+                        f"{name}; {'after' if after else 'before'} write {write}\n    " + "\n    ".join(wrong)
+                    )
+    record_property("tally", vars(tally))
+    assert not failed, f"{len(failed)} of {tally.cases} failed:\n" + "\n".join(failed[:8])
