@@ -6,6 +6,7 @@ hear of the refund. Beside the faults of each step, the process dies just before
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
 from tests.chaos.cases import Story, Tally
 from tests.chaos.deeds import Deed, Scene
-from tests.chaos.faults import Died, Fault, Injector, Kind, faults_of
+from tests.chaos.faults import Died, Fault, Injector, faults_of
 from tests.chaos.shop import QUANTITY, Mall, Shop
 from tests.chaos.tables import Stretch
 
@@ -101,14 +102,12 @@ def deliver_one(mall: Mall) -> Scene:
 
 def ask(scene: Scene, wish: Deed, injector: Injector) -> None:
     """As an app does: again with the same key, until there is an answer."""
-    for _ in range(TRIES):
-        try:
+    for attempt in range(TRIES + 1):
+        if attempt == TRIES:
+            injector.mend(REQUEST)
+        with contextlib.suppress(Exception, Died):  # whatever it is, there was no answer
             injector.call(lambda _: wish(scene), {"task": REQUEST})
-        except (Exception, Died):  # noqa: BLE001 - whatever it is, there was no answer
-            continue
-        return
-    injector.mend(REQUEST)
-    wish(scene)
+            return
 
 
 def settle(shop: Shop, injector: Injector) -> None:

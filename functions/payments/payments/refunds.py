@@ -6,6 +6,7 @@ asked, with the refund's id as the key; then it is done, and announced. Whoever 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -42,7 +43,10 @@ def refund(
 def refund_for_return(
     payment_id: str, refund_id: str, amount: Money, payments: Payments, provider: Provider, now: datetime
 ) -> None:
-    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund."""
+    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund.
+
+    A refund that is under way may yet be refused, so that where it takes too much its end is found out first.
+    """
     asked = Refund(
         refund_id=refund_id,
         payment_id=payment_id,
@@ -52,7 +56,7 @@ def refund_for_return(
         fingerprint=fingerprint([amount.amount, amount.currency, RETURNED]),
         at=now,
     )
-    claimed = _claim(asked, payments, now, as_much_as_is_left=True)
+    claimed = _claim(asked, payments, now, finish=lambda found: finish_pending(found, payments, provider, now))
     if claimed.amount.amount:
         _complete(claimed, payments, provider, now)
 
@@ -88,8 +92,12 @@ def finish_pending(payment: Payment, payments: Payments, provider: Provider, now
     return payments.get(payment.payment_id) or payment
 
 
-def _claim(asked: Refund, payments: Payments, now: datetime, *, as_much_as_is_left: bool = False) -> Refund:
-    """The refund as it is written down; with `as_much_as_is_left` it may be smaller, and is not written down at 0."""
+def _claim(
+    asked: Refund, payments: Payments, now: datetime, *, finish: Callable[[Payment], Payment] | None = None
+) -> Refund:
+    """The refund as it is written down. With `finish`, which ends those under way, it may be smaller: as much as is
+    left, and not written down at 0.
+    """
     for _ in range(_ATTEMPTS):
         known = payments.refund(asked.payment_id, asked.refund_id)
         if known is not None:
@@ -99,8 +107,11 @@ def _claim(asked: Refund, payments: Payments, now: datetime, *, as_much_as_is_le
         payment = payments.get(asked.payment_id)
         if payment is None or payment.is_tombstone:
             raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
-        made = replace(asked, amount=domain.at_most_left(payment, asked.amount)) if as_much_as_is_left else asked
-        if as_much_as_is_left and not made.amount.amount:
+        made = replace(asked, amount=domain.at_most_left(payment, asked.amount)) if finish else asked
+        if finish and made.amount != asked.amount and payment.claimed != payment.refunded:
+            finish(payment)
+            continue
+        if finish and not made.amount.amount:
             return made
         try:
             payments.claim_refund(payment, domain.claim(payment, made.amount), made, now)

@@ -69,6 +69,29 @@ def test_never_more_than_was_captured_goes_back(till: Any) -> None:
     assert len(refunds(till)) == 2
 
 
+def test_a_refund_that_is_under_way_takes_nothing_from_a_return_where_it_is_refused(
+    till: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin's refund of everything has set the money aside, and the provider does not take it in the end."""
+    till.paid()
+    give_back, asked = Sandbox.refund, []
+
+    def refuse_the_admin(self: Sandbox, charge_id: str, amount: Any, key: str) -> None:
+        asked.append(key)
+        if key == "ref-1":
+            give_back(self, charge_id, amount, key)
+        elif len(asked) == 1:
+            raise ProviderTimeout("no answer")
+        else:
+            raise ProviderDeclined("refused", "Not now.")
+
+    monkeypatch.setattr(Sandbox, "refund", refuse_the_admin)
+    assert till.refund(1000)[0] == 503
+    assert hear(400) == []
+    assert (till.status(), till.money()) == ("partially_refunded", (1000, 400))
+    assert refunds(till) == [("ref-1", 400, "You returned goods.")]
+
+
 def test_a_return_whose_money_is_back_already_asks_for_nothing(till: Any) -> None:
     till.paid()
     assert hear(0) == []
