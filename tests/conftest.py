@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import boto3
-import botocore.loaders
-import botocore.session
 import pytest
 from moto import mock_aws
-from moto.dynamodb.responses import DynamoHandler
 
 from mercato import aws, door
 from mercato.dynamo import Table
+from tests import harness
 from tests.template import resources_of_type
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def harness() -> Iterator[None]:
-    """botocore's models are read once, and not by each test's clients: that would be half the time of most tests.
-
-    A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
-    """
-    turns = threading.RLock()
-    call_action = DynamoHandler.call_action
-
-    def in_turn(handler: DynamoHandler) -> Any:
-        with turns:
-            return call_action(handler)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
-        patch.setattr(DynamoHandler, "call_action", in_turn)
+def fit_for_many_tests() -> Iterator[None]:
+    with harness.patched():
         yield
 
 

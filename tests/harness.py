@@ -1,0 +1,79 @@
+"""moto and botocore, made fit for thousands of small tests and for threads. What they answer stays as it is.
+
+- botocore's models are read once, and not by each test's clients anew: that was half the time of most tests.
+- A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
+- Before a transaction moto copies the whole table, once for each write. Here it copies the items that are written:
+  a transaction changes no others.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.loaders
+import botocore.session
+import pytest
+from moto.dynamodb import models
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+
+
+@contextmanager
+def patched() -> Iterator[None]:
+    turns = threading.RLock()
+    call_action = DynamoHandler.call_action
+
+    def in_turn(handler: DynamoHandler) -> Any:
+        with turns:
+            return call_action(handler)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        patch.setattr(DynamoHandler, "call_action", in_turn)
+        patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
+        yield
+
+
+def with_small_copies(patch: pytest.MonkeyPatch) -> Any:
+    transact = DynamoDBBackend.transact_write_items
+    writes: list[dict[str, Any]] = []  # of the transaction that runs; there is one at a time
+    copies: dict[str, Table] = {}
+
+    def deepcopy(value: Any) -> Any:
+        if not isinstance(value, Table):
+            return copy.deepcopy(value)
+        if value.name not in copies:
+            copies[value.name] = before(value, [write for write in writes if write["TableName"] == value.name])
+        return copies[value.name]
+
+    def transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+        writes[:] = [write for one in transact_items for write in one.values()]
+        copies.clear()
+        transact(backend, transact_items)
+
+    patch.setattr(models, "copy", SimpleNamespace(deepcopy=deepcopy))
+    return transact_write_items
+
+
+def before(table: Table, writes: list[dict[str, Any]]) -> Table:
+    """The table as it is now, whatever those writes do to it."""
+    kept = copy.copy(table)
+    if not table.has_range_key:
+        kept.items = copy.deepcopy(table.items)
+        return kept
+    kept.items = defaultdict(dict, {hash_key: dict(items) for hash_key, items in table.items.items()})
+    for write in writes:
+        key = write.get("Key") or write["Item"]
+        hash_key, range_key = (DynamoType(key[name]) for name in (table.hash_key_attr, table.range_key_attr))
+        if range_key in kept.items.get(hash_key, {}):
+            kept.items[hash_key][range_key] = copy.deepcopy(kept.items[hash_key][range_key])
+    return kept
