@@ -25,7 +25,7 @@ from rich.table import Table as Grid
 
 from infra.local.paths import HOME
 from mercato.eventitem import NewEvent, StoredEvent
-from mercato.eventstore import EventStore
+from mercato.eventstore import EventStore, Expected
 from mercato.money import Money
 from mercato.snapshots import EVERY, Codec, Snapshots
 from orders import domain
@@ -88,6 +88,33 @@ def measure_ours(size: int, rounds: int) -> Row:
         snapshots.save("a", kept, {"total": kept}, NOON)
     loaded = timed(lambda: snapshots.load(streams, "a", fold), rounds)
     return row("ours", size, appended, rebuilt, loaded)
+
+
+def measure_append(name: str, append: Callable[[EventStore, int, NewEvent], int], size: int) -> Row:
+    """What one more event costs, of a stream that has some."""
+
+    def counted(number: int) -> NewEvent:
+        return NewEvent(f"e{number}", "Counted", 1, NOON, {"number": 1, "text": TEXT})
+
+    def write(streams: EventStore) -> None:
+        for version in range(size):
+            append(streams, version, counted(version))
+
+    table = MemoryTable(counts=True)
+    streams = EventStore(table, "counter")
+    write(streams)
+    table.restart()
+    append(streams, size, counted(size))
+    costs = {"calls": table.calls, "write_units": table.write_units, "read_units": table.units}
+    return {"append": name} | costs | {"us": timed(lambda: write(EventStore(MemoryTable(), "counter")), 3) / size * 1e6}
+
+
+def measure_appends(size: int = 1000) -> list[Row]:
+    return [
+        measure_append("after a version", lambda streams, version, one: streams.append("a", version, [one]), size),
+        measure_append("wherever it is", lambda streams, _, one: streams.append("a", Expected.ANY, [one]), size),
+        measure_append("fast, one writer", lambda streams, version, one: streams.append_fast("a", version, one), size),
+    ]
 
 
 def measure_theirs(name: str, size: int, rounds: int, env: dict[str, str]) -> Row:
@@ -197,16 +224,18 @@ def main() -> None:
     again = [sys.executable, "-O", "-m", "tests.bench.bench_eventstore", "--stores-as-json"]
     told = subprocess.run([*again, "--rounds", str(chosen.rounds)], check=True, capture_output=True, text=True)
     optimised: list[Row] = json.loads(told.stdout.splitlines()[-1])
+    appends = measure_appends()
     orders = [measure_order(size, chosen.rounds) for size in SIZES]
     lists = [measure_list(size, chosen.rounds) for size in SIZES]
     console = Console()
     show(console, "Append and rebuild, CPU; the library is eventsourcing 9.5.6", stores)
     show(console, "The same under python -O", optimised)
+    show(console, "One event of 400 bytes, appended", appends)
     show(console, "Reading an order, with its snapshots and without", orders)
     show(console, "Reading a customer's list", lists)
     target = HOME / "bench" / "eventstore.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    found = {"stores": stores, "stores_optimised": optimised, "orders": orders, "lists": lists}
+    found = {"stores": stores, "stores_optimised": optimised, "appends": appends, "orders": orders, "lists": lists}
     target.write_text(json.dumps(found, indent=2) + "\n")
 
 

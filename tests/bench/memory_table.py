@@ -9,6 +9,7 @@ from typing import Any
 from mercato.dynamo import Table
 
 _UNIT = 4096
+_WRITE_UNIT = 1024
 
 
 def size_of(item: dict[str, dict[str, Any]]) -> int:
@@ -29,7 +30,7 @@ def size_of(item: dict[str, dict[str, Any]]) -> int:
 
 
 class MemoryTable(Table):
-    """`calls` and `units` count what was read since `restart`; counting costs time, so that it can be left out."""
+    """`calls`, `units` of reading and `write_units` count since `restart`; counting costs time and can be left out."""
 
     def __init__(self, *, counts: bool = False) -> None:
         super().__init__("memory")
@@ -40,7 +41,7 @@ class MemoryTable(Table):
         self.restart()
 
     def restart(self) -> None:
-        self.calls, self.units = 0, 0.0
+        self.calls, self.units, self.write_units = 0, 0.0, 0
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         answer: dict[str, Any] = getattr(self, f"_{operation}")(**parameters)
@@ -54,10 +55,12 @@ class MemoryTable(Table):
             elif kind == "Update":  # the head's, and its condition is that of the only writer
                 version = write["ExpressionAttributeValues"][":ver"]
                 self._put(write["Key"] | {"ver": version})
+        self._count_written(*(write for action in TransactItems for write in action.values()), twice=True)
         return {}
 
     def _put_item(self, Item: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         self._put(Item)
+        self._count_written({"Item": Item}, twice=False)
         return {}
 
     def _get_item(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
@@ -102,6 +105,15 @@ class MemoryTable(Table):
             if "gsi1pk" in item:
                 bisect.insort(self._index[item["gsi1pk"]["S"]], (item["gsi1sk"]["S"], pk, sk))
         self._items[pk, sk] = item
+
+    def _count_written(self, *writes: dict[str, Any], twice: bool) -> None:
+        """`twice`: a transaction is billed so."""
+        if self._counts:
+            self.calls += 1
+            for write in writes:
+                key = write.get("Item") or write["Key"]
+                found = self._items[key["pk"]["S"], key["sk"]["S"]]
+                self.write_units += (2 if twice else 1) * -(-size_of(found) // _WRITE_UNIT)
 
     def _count(self, items: list[dict[str, Any]], *, consistent: bool) -> None:
         if self._counts:
