@@ -40,7 +40,7 @@ class Expected(Enum):
 class ConcurrencyError(TransientError):
     """Somebody else appended first: load again and decide again."""
 
-    def __init__(self, stream: str, expected: int, actual: int | None) -> None:
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
         super().__init__(f"{stream} was expected at version {expected} and is at {actual}")
         self.expected = expected
         self.actual = actual

@@ -160,13 +160,43 @@ def test_should_there_be_two_writers_one_wins_each_version(
                     version = store.append_fast("a", version, event(noon, f"{name}-{version}"))
                     won.append((version, f"{name}-{version - 1}"))
                 except ConcurrencyError as refused:
-                    version = refused.actual or version
+                    version = refused.actual
 
         return write
 
     at_once(monkeypatch, [writer("v"), writer("w")])
     assert [version for version, _ in ids(store)] == [1, 2, 3, 4, 5, 6]
     assert sorted(won) == ids(store)
+
+
+def test_both_ways_at_once_begin_one_stream_of_one_kind(
+    store: EventStore, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = [f"s{number}" for number in range(8)]
+    begun: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
+
+    def writer(kind: str, begin: Callable[[str], int]) -> Callable[[], None]:
+        def write() -> None:
+            for stream_id in streams:
+                try:
+                    begin(stream_id)
+                    begun.append((stream_id, kind))
+                except ConcurrencyError:
+                    refused.append((stream_id, kind))
+
+        return write
+
+    fast = writer("fast", lambda stream_id: store.append_fast(stream_id, NO_STREAM, event(noon, "fast")))
+    whole = writer("whole", lambda stream_id: store.append(stream_id, NO_STREAM, [event(noon, "whole")]))
+    at_once(monkeypatch, [fast, whole])
+    assert [ids(store, stream_id) for stream_id in streams] == [[(1, kind)] for _, kind in sorted(begun)]
+    assert sorted(refused + begun) == sorted((stream_id, kind) for stream_id in streams for kind in ("fast", "whole"))
+    others = {"fast": lambda one: store.append(one, 1, [event(noon, "x")])}
+    others["whole"] = lambda one: store.append_fast(one, 1, event(noon, "x"))
+    for stream_id, kind in begun:
+        with pytest.raises(MixedAppends):
+            others[kind](stream_id)
 
 
 def test_it_is_announced_by_its_own_outbox_attribute(store: EventStore, table: Table, noon: datetime) -> None:
