@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mercato.errors import DomainError
@@ -52,6 +52,7 @@ def decide(order: Order, news: str) -> list[Fact]:
     before=st.lists(NEWS, max_size=3),
     every=st.integers(1, 8),
 )
+@settings(deadline=None)
 def test_an_order_is_its_snapshot_and_the_facts_after_it(story: list[str], before: list[str], every: int) -> None:
     table = MemoryTable()
     store, order_id = OrderStore(table, snapshot_every=every), str(uuid.uuid4())
