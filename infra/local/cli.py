@@ -155,7 +155,8 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
         f"curl -si {url}/orders {bearer} {json_header} -d '{order}'",
     ):
         console.print("  " + line, soft_wrap=True, markup=False)
-    console.print("\nIn another terminal: [bold]make demo[/]. Ctrl-C closes the shop.\n")
+    demo = "" if found.stripe_api else "In another terminal: [bold]make demo[/]. "
+    console.print(f"\n{demo}Ctrl-C closes the shop.\n")
 
 
 @click.command()
