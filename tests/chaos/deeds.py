@@ -26,7 +26,7 @@ from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
 
 PRICE = TOTAL.amount // QUANTITY
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
-MOST = Money(amount=TOTAL.amount - PRICE, currency=TOTAL.currency)
+MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # too much beside anything else
 
 
 @dataclass

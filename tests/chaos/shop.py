@@ -19,6 +19,7 @@ from inventory import consumers as inventory_consumers
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory.domain import Adjustment, Adjustments
+from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
 from mercato import aws, deadletters
 from mercato.clock import rfc3339, utc_now
@@ -55,6 +56,7 @@ STOCKED = 5
 PATIENCE = 60.0  # seconds, for a saga on a busy machine
 PATIENT = 3  # the operator, with one step of a saga
 QUANTITY = 3
+NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
 AT_REST = "nothing moves any more"
 TOTAL = Money(amount=4500, currency="GBP")
@@ -131,9 +133,14 @@ class Shop:
         self._asked = provider
 
     def stock_up(self, quantity: int = STOCKED) -> None:
+        """So many that anybody can have, and what a neighbour's order holds: a release too many would take that."""
         inventory_usecases.open_stock(PRODUCT, self.stock)
-        delivery = Adjustments("adj-1", "print-1", "boss", (Adjustment(PRODUCT, quantity, "delivery"),), utc_now())
-        inventory_usecases.adjust(delivery, self.stock)
+        parts = (Adjustment(PRODUCT, quantity + NEIGHBOUR, "delivery"),)
+        inventory_usecases.adjust(Adjustments("adj-1", "print-1", "boss", parts, utc_now()), self.stock)
+        told = len(self.watch.outbox)
+        inventory_usecases.reserve("neighbour", [StockLine(PRODUCT, NEIGHBOUR)], self.stock, utc_now())
+        inventory_usecases.keep("neighbour", self.stock, utc_now())
+        del self.watch.outbox[told:]  # another order's story
 
     def register_customer(self) -> None:
         data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
