@@ -171,24 +171,18 @@ class Shop:
         self.orders.place(order_id, facts, address, utc_now())
         return order_id
 
-    def run(
-        self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True, then: Act = lambda: None
-    ) -> str:
-        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status.
-
-        `then` comes at the end, before every event is heard once more.
-        """
+    def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
+        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
         self.injector, self.eager = Injector(faults), eager
         self._deliver()
         status = self._finish(order_id)
         self._meet(SAGA_OVER)
-        self._finish_cancellation(order_id)
+        self.finish_cancellation(order_id)
         with self._one_at_a_time:
             self.injector.finish_late_calls()
-        self._finish_cancellation(order_id)
+        self.finish_cancellation(order_id)
         self._meet(AT_REST)
-        then()
-        self._finish_cancellation(order_id)
+        self.finish_cancellation(order_id)
         with self._one_at_a_time:
             self.bus.deliver_again()
         return status
@@ -198,7 +192,8 @@ class Shop:
         wish = Request(id=f"cancel-{order_id}", fingerprint="print")
         orders_usecases.cancel_order(order_id, "other", wish, orders=self.orders, customer_id=CUSTOMER, now=utc_now())
 
-    def _finish_cancellation(self, order_id: str) -> None:
+    def finish_cancellation(self, order_id: str) -> None:
+        """What was not heard yet is heard, and where the customer has cancelled, that is undone."""
         self._deliver()
         order = self.orders.load(order_id)
         if order and order.cancellation is not None:

@@ -62,7 +62,7 @@ def test_before_the_saga_has_begun_nothing_is_reserved_or_charged(mall: Mall) ->
     order_id = shop.place(*Story.GOOD.value)
     shop.cancel(order_id)
     shop.bus.deliver()
-    shop._finish_cancellation(order_id)
+    shop.finish_cancellation(order_id)
     order = shop.orders.load(order_id)
     assert order
     assert (order.status, order.reason) == (Status.CANCELLED, "cancelled-by-customer")

@@ -97,7 +97,9 @@ def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch,
         shop.moments[way.moment] = call
     try:
         with shop.watch.counting(None if way.call else stretch):
-            shop.run(scene.order_id, way.faults, eager=way.eager, then=scene.ask_again)
+            shop.run(scene.order_id, way.faults, eager=way.eager)
+        scene.ask_again()
+        shop.finish_cancellation(scene.order_id)
     except NothingCame:
         return stretch, bool(met), [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
     except TransientError as error:
