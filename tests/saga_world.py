@@ -15,6 +15,8 @@ import pytest
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from tests.template import ROOT
 
@@ -89,6 +91,13 @@ class World:
         boto3.client("stepfunctions").send_task_success(
             taskToken=parked["task_token"], output=json.dumps({"action": action})
         )
+
+
+def forget_the_past() -> None:
+    """moto keeps each execution and each of its threads, stack and all, until there is no room for another thread."""
+    TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
+    for machine in stepfunctions_parser_backends["123456789012"]["us-east-1"].state_machines:
+        machine.executions[:] = [one for one in machine.executions if one.status == "RUNNING"]
 
 
 class NothingCame(AssertionError):

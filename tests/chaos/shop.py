@@ -47,7 +47,7 @@ from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
-from tests.saga_world import World, deploy, poll, run_state_machines
+from tests.saga_world import World, deploy, forget_the_past, poll, run_state_machines
 from tests.template import resources_of_type
 
 CUSTOMER = "customer-1"
@@ -258,6 +258,7 @@ class Mall:
         self._is_open = False
 
     def open(self, stocked: int = STOCKED) -> Shop:
+        forget_the_past()
         client = boto3.client("dynamodb")
         for name in (f"{service}Table" for service in SERVICES):
             if self._is_open:
