@@ -13,6 +13,7 @@ The head lives for KEPT_FOR after the last touch. A touch renews the lines that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from zlib import crc32
 
@@ -50,7 +51,8 @@ class Carts:
 
     def open_guest_cart(self, cart_id: str, now: datetime) -> Cart:
         head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
-        self._table.write(dynamo.put_new(head | {"ttl": epoch(now + KEPT_FOR)}))
+        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+            self._table.write(dynamo.put_new(head | {"ttl": epoch(now + KEPT_FOR)}))
         return Cart(cart_id)
 
     def load_guests(self, cart_id: str, now: datetime) -> Cart:

@@ -4,9 +4,11 @@ is sent; `outcome` is `started` until the end is known, and stays so where we di
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mercato import dynamo
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
+from mercato.dynamo import ConditionFailed, Table
 from mercato.ids import new_id
 from mercato.items import Item
 from ops.redrive import Instruction, Redrive
@@ -18,26 +20,24 @@ class RedriveAudit:
 
     def open(self, queue: str, instruction: Instruction) -> str:
         audit_id = new_id(instruction.at)
-        self._table.write(
-            dynamo.put_new(
-                {
-                    "pk": _pk(queue),
-                    "sk": f"AUDIT#{audit_id}",
-                    "queue": queue,
-                    "operator": instruction.operator,
-                    "request_id": instruction.request_id,
-                    "at": rfc3339(instruction.at),
-                    "note": instruction.note,
-                    "event_type": instruction.selection.event_type,
-                    "reason": instruction.selection.reason,
-                    "ids": sorted(instruction.selection.ids),
-                    "max": instruction.most,
-                    "outcome": "started",
-                    "redriven": 0,
-                    "left_behind": 0,
-                }
-            )
-        )
+        started = {
+            "pk": _pk(queue),
+            "sk": f"AUDIT#{audit_id}",
+            "queue": queue,
+            "operator": instruction.operator,
+            "request_id": instruction.request_id,
+            "at": rfc3339(instruction.at),
+            "note": instruction.note,
+            "event_type": instruction.selection.event_type,
+            "reason": instruction.selection.reason,
+            "ids": sorted(instruction.selection.ids),
+            "max": instruction.most,
+            "outcome": "started",
+            "redriven": 0,
+            "left_behind": 0,
+        }
+        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+            self._table.write(dynamo.put_new(started))
         return audit_id
 
     def close(self, queue: str, audit_id: str, result: Redrive) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -109,7 +110,8 @@ class Products:
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
         pk, sk = layout.import_key(report_id)
-        self._table.write(dynamo.put_new({"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}))
+        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+            self._table.write(dynamo.put_new({"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}))
 
     def get_report(self, report_id: str) -> dict[str, Any] | None:
         item = self._table.get(*layout.import_key(report_id))
