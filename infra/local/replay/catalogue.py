@@ -12,7 +12,7 @@ from infra.local.parallel import each
 from infra.local.replay.plan import Plan, Variant, chunks
 from infra.local.shop import Clock, Refused, Session, ShopError, poll
 
-IMPORT_ROWS = 200
+IMPORT_ROWS = 50  # a second of work: what dies in the middle is soon done again
 ADJUSTMENTS = 40
 _KNOWN_WITHIN = 180.0
 _IMPORT_ATTEMPTS = 3
