@@ -92,7 +92,7 @@ class FaultProxy:
         if self._process is not None:
             processes.stop(self._process)
             self._process = None
-        self._pid_file.unlink(missing_ok=True)
+            self._pid_file.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         try:
