@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -13,7 +14,8 @@ import httpx
 
 Json = dict[str, Any]
 
-_ATTEMPTS = 8
+_ATTEMPTS = 8  # of a shop that does not answer
+_PATIENCE = 90.0  # seconds, with one that asks to come back: a request that died keeps its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _REFRESH_BEFORE = 60.0
@@ -123,17 +125,16 @@ class Shop:
             headers["Content-Type"] = "text/csv"
             content = {"content": csv.encode()}
         request = self._http.build_request(method, path, params=params, headers=headers, **content)
-        attempts = _ATTEMPTS if safe or key or method in ("GET", "PUT", "DELETE") else 1
-        return self._send(request, attempts)
+        return self._send(request, repeatable=bool(safe or key or method in ("GET", "PUT", "DELETE")))
 
-    def _send(self, request: httpx.Request, attempts: int) -> Any:
+    def _send(self, request: httpx.Request, repeatable: bool) -> Any:
         name = f"{request.method} {request.url.path}"
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
+        ends = self.clock.monotonic() + _PATIENCE
+        for attempt in itertools.count(1):
             try:
                 answer = self._http.send(request)
             except httpx.TransportError as error:
-                if last:
+                if not repeatable or attempt >= _ATTEMPTS:
                     raise Unreachable(f"{name}: {error or type(error).__name__}") from error
                 self._pause(attempt, None)
                 continue
@@ -141,7 +142,8 @@ class Shop:
                 return _json(answer) if answer.content else None
             refused = Refused(name, answer.status_code, _problem(answer))
             # The first attempt may still be under way; its answer is there a moment later.
-            if last or (answer.status_code not in _TRY_AGAIN and refused.slug != "request-in-flight"):
+            is_for_now = answer.status_code in _TRY_AGAIN or refused.slug == "request-in-flight"
+            if not repeatable or not is_for_now or self.clock.monotonic() >= ends:
                 raise refused
             self._pause(attempt, answer.headers.get("Retry-After"))
         raise AssertionError("unreachable")

@@ -178,6 +178,8 @@ def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobod
     assert {
         "UNAUTHORIZED",
         "ACCESS_DENIED",
+        "AUTHORIZER_FAILURE",
+        "AUTHORIZER_CONFIGURATION_ERROR",
         "DEFAULT_4XX",
         "DEFAULT_5XX",
         "THROTTLED",
@@ -193,7 +195,8 @@ def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobod
         assert headers["Strict-Transport-Security"].startswith("'max-age="), name
         problem = json.loads(answer["ResponseTemplates"]["application/json"])
         assert problem["type"].startswith("urn:mercato:problem:"), name
-        assert problem.get("status", answer.get("StatusCode")) == answer.get("StatusCode", problem.get("status")), name
+        assert problem.get("status") == answer.get("StatusCode"), name
+        assert ("Retry-After" in headers) == (answer.get("StatusCode") in (429, 503)), name
 
 
 def test_the_stack_stays_well_below_the_most_that_a_stack_may_hold() -> None:

@@ -108,7 +108,13 @@ class Wire:
 
 
 def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """An answer that does not say how long it is might be half of one: its end looks like a broken connection."""
+    """An answer that does not say how long it is might be half of one: its end looks like a broken connection. One
+    in an encoding that nobody asked for may be found broken only when its connection is back in the pool.
+    """
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        answer.close()
+        raise NoAnswer(f"the answer ({answer.status}) is encoded as {encoding}, which was not asked for")
     measured = "Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
     if not measured and answer.status not in (204, 304):
         answer.close()

@@ -87,6 +87,16 @@ def test_a_broken_peer_is_unavailable_and_a_read_is_tried_once_more(
     assert [seen.method for seen in peer.seen] == ["GET", "GET", "POST"]
 
 
+def test_a_connection_that_spoke_in_an_encoding_that_nobody_asked_for_is_not_used_again(
+    client: ServiceClient, peer: Peer
+) -> None:
+    peer.behaviours = [answer(200, "{}", Content_Encoding="gzip"), answer()]
+    with pytest.raises(PeerUnavailable, match="encoded as gzip"):
+        client.post("/x", {})
+    assert client.post("/x", {}) == {}
+    assert (len(peer.seen), peer.connections) == (2, 2)
+
+
 def test_an_answer_that_does_not_end_is_not_taken_into_memory(
     client: ServiceClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,14 +67,32 @@ def test_what_may_not_be_repeated_is_sent_once() -> None:
     assert shop.count("POST", "/products") == 1
 
 
+def test_it_outlasts_a_request_that_died_and_keeps_its_key_for_half_a_minute() -> None:
+    shop, time = with_product(FakeShop()), FakeTime()
+    session = shop.client(time).join("ada@example.com", "a password", "Ada")
+    shop.faults.append(lambda _: problem(409, "request-in-flight") if time.now < 30 else None)
+    place(session)
+    assert len(shop.orders) == 1
+
+
 def test_it_gives_up_in_the_end() -> None:
-    shop = with_product(FakeShop())
-    session = shop.client().join("ada@example.com", "a password", "Ada")
+    shop, time = with_product(FakeShop()), FakeTime()
+    session = shop.client(time).join("ada@example.com", "a password", "Ada")
     shop.faults.append(lambda request: problem(503, "busy") if request.url.path == "/api/orders" else None)
     with pytest.raises(Refused, match="503 busy"):
         place(session)
-    assert shop.count("POST", "/orders") == 8
+    assert 90 <= time.now <= 100
     assert shop.orders == {}
+
+
+def test_a_shop_that_does_not_answer_is_given_up_sooner() -> None:
+    shop, time = with_product(FakeShop()), FakeTime()
+    session = shop.client(time).join("ada@example.com", "a password", "Ada")
+    shop.faults.append(lambda _: lost())
+    with pytest.raises(Unreachable, match="POST /api/orders: the answer was lost"):
+        place(session)
+    assert len([request for request in shop.requests if request.url.path == "/api/orders"]) == 8
+    assert time.now < 45
 
 
 def test_a_registration_whose_answer_was_lost_ends_in_a_login() -> None:
