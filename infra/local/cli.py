@@ -109,15 +109,12 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
             shop.on_request = stream.request
             stream.follow(Stack.read(shop.cloud))
         while not ended.wait(1):
-            if not shop.cloud.is_running():
-                raise Trouble("the local cloud has ended by itself", f"Its log: {shop.cloud.log}\n{shop.cloud.tail()}")
-            if stripe and not stripe.is_running():
-                raise Trouble("localstripe has ended by itself", f"Its log: {stripe.log}\n{stripe.tail()}")
+            shop.require_running()
     except KeyboardInterrupt:
         console.print("\nclosing the shop …")
     except (Trouble, ShopError) as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
-        console.print(getattr(trouble, "remedy", "") or shop.cloud.tail(), markup=False)
+        console.print(getattr(trouble, "remedy", "") or shop.cloud.child.last_words(), markup=False)
         status = 1
     finally:
         ended.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from infra.local import processes
+from infra.local.child import Child
 from infra.local.paths import HOME
-from infra.local.trouble import Trouble
 
 REGION = "us-east-1"
 # Two cores do not like sixty cold starts at once.
@@ -31,10 +29,8 @@ class Cloud:
         self.port = port
         self.endpoint = f"http://localhost:{port}"
         self.home = HOME / f"cloud-{port}"
-        self.log = self.home / "cloud.log"
         self.used_permissions = self.home / "iam-used.jsonl"
-        self._pid_file = HOME / f"cloud-{port}.pid"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.child = Child("the local cloud", _MODULE, HOME / f"cloud-{port}.pid", self.home / "cloud.log")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,10 +62,7 @@ class Cloud:
         return boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
 
     def start(self) -> None:
-        HOME.mkdir(exist_ok=True)
-        processes.kill_leftover(self._pid_file, _MODULE)
-        if not processes.wait_until(lambda: processes.is_free(self.port), 3):
-            processes.require_free(self.port, "the local cloud", "CLOUD_PORT")
+        self.child.make_way(self.port, "CLOUD_PORT")
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
         (self.home / "tmp").mkdir()
@@ -85,27 +78,11 @@ class Cloud:
             "TMPDIR": str(self.home / "tmp"),
             "PYTHONPYCACHEPREFIX": str(HOME / "pycache"),
         }
-        self._process = processes.start([sys.executable, "-m", _MODULE], env, self.log, self._pid_file)
-        if not processes.wait_until(self._answers, 60):
-            raise Trouble("the local cloud did not start", f"Its log: {self.log}\n{self.tail()}")
-
-    def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise Trouble("the local cloud ended at once", f"Its log: {self.log}\n{self.tail()}")
-        try:
-            return httpx.get(f"{self.endpoint}/_ministack/ready", timeout=1).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def tail(self, lines: int = 15) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        self.child.start(env=env, answers=self._answers)
 
     def stop(self) -> None:
-        if self._process is not None:
-            processes.stop(self._process)
-            self._process = None
-            self._pid_file.unlink(missing_ok=True)
-            shutil.rmtree(self.home / "tmp", ignore_errors=True)
+        self.child.stop()
+        shutil.rmtree(self.home / "tmp", ignore_errors=True)
+
+    def _answers(self) -> bool:
+        return httpx.get(f"{self.endpoint}/_ministack/ready", timeout=1).status_code == 200

@@ -7,9 +7,6 @@ are merely slow come on top.
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from infra.local import processes
+from infra.local.child import Child
 from infra.local.cloud import Cloud
 from infra.local.paths import HOME
-from infra.local.trouble import Trouble
+from infra.local.processes import free_port
 
 _MODULE = "infra.local.fault_proxy"
 # Service → the code and status by which it says "too fast".
@@ -58,19 +55,17 @@ class FaultProxy:
 
     def __init__(self, cloud: Cloud, name: str = "faults") -> None:
         self._cloud = cloud
-        self._log = HOME / f"{name}-{cloud.port}.log"
-        self._pid_file = HOME / f"{name}-{cloud.port}.pid"
-        self._process: subprocess.Popen[bytes] | None = None
+        files = HOME / f"{name}-{cloud.port}"
+        self.child = Child("the fault proxy", _MODULE, files.with_suffix(".pid"), files.with_suffix(".log"))
         self.endpoint = ""
 
     def start(self) -> None:
-        processes.kill_leftover(self._pid_file, _MODULE)
-        port = _free_port()
+        port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", _MODULE, str(port), self._cloud.endpoint]
-        self._process = processes.start(command, self._cloud.environment, self._log, self._pid_file)
-        if not processes.wait_until(self._answers, 20):
-            raise Trouble("the fault proxy did not start", f"Its log: {self._log}")
+        self.child.start(str(port), self._cloud.endpoint, env=self._cloud.environment, answers=self._answers)
+
+    def stop(self) -> None:
+        self.child.stop()
 
     def inject(self, rate: float, slow: float = 0.0) -> None:
         """Give this share of all calls a fault from now on, and let that share of the others wait; 0 ends it."""
@@ -88,17 +83,8 @@ class FaultProxy:
         services = {one["service"]: (one["requests"], one["faulted"]) for one in found["by_service"]}
         return Counts(found["requests"]["total"], kinds, services)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            processes.stop(self._process)
-            self._process = None
-            self._pid_file.unlink(missing_ok=True)
-
     def _answers(self) -> bool:
-        try:
-            return bool(self._ask("GET", "health"))
-        except httpx.HTTPError:
-            return False
+        return bool(self._ask("GET", "health"))
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         answer = httpx.request(method, f"{self.endpoint}/_microburst/{path}", json=body, timeout=5)
@@ -137,10 +123,3 @@ def _kind(action: str) -> str:
     if action.startswith("latency:"):
         return "slow"
     return "reset" if action == "reset" else "lost"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -88,6 +88,14 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_port() -> int:
+    """One that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def require_free(port: int, what: str, option: str) -> None:
     if not is_free(port):
         raise Trouble(

@@ -103,14 +103,19 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
-        if self.proxy:
-            self.proxy.stop()
-        if self.stripe:
-            self.stripe.stop()
-        self.cloud.stop()
+        for part in self._parts():
+            part.stop()
         with contextlib.suppress(FileNotFoundError):
             if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:
                 state.path().unlink()
+
+    def require_running(self) -> None:
+        """Raises Trouble where a part of it has ended by itself."""
+        for part in self._parts():
+            part.child.require_running()
+
+    def _parts(self) -> list[Cloud | FaultProxy | LocalStripe]:
+        return [part for part in (self.proxy, self.stripe, self.cloud) if part is not None]
 
     def _introduce_stripe(self, stack: Stack) -> None:
         """What an operator does by hand on AWS: Stripe's two secrets into the shop, the shop's address to Stripe."""
@@ -131,7 +136,7 @@ class LocalShop:
 
         if not processes.wait_until(healthy, 60, every=0.5):
             last = f"{answers[-1].status_code} {answers[-1].text[:500]}" if answers else "no answer"
-            raise Trouble(f"GET {self.base_url}/api/health says: {last}", self.cloud.tail())
+            raise Trouble(f"GET {self.base_url}/api/health says: {last}", self.cloud.child.last_words())
 
     def _seed(self, stack: Stack) -> State:
         shop = Shop(self.base_url)

@@ -25,11 +25,11 @@ from yarl import URL
 
 from infra.local.cloud import REGION
 from infra.local.paths import HOME
+from infra.local.processes import free_port
 from infra.local.state import State
 from infra.local.up import LocalShop
 from tests.bench.capacity import WRITES
 from tests.bench.usage import Call, Usage, action_of
-from tests.e2e.conftest import free_port
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")

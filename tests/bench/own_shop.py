@@ -12,9 +12,9 @@ import httpx
 from rich.console import Console
 
 from infra.local import state
+from infra.local.processes import free_port
 from infra.local.state import State
 from infra.local.up import LocalShop
-from tests.e2e.conftest import free_port
 
 _STATE = "MERCATO_STATE"
 

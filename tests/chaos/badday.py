@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from infra.local.processes import free_port
 from infra.local.up import LocalShop
-from tests.e2e.conftest import free_port
 
 
 def faulty_shop(rate: float, home: pytest.TempPathFactory) -> Iterator[LocalShop]:

@@ -24,12 +24,12 @@ from infra.local import state
 from infra.local.demo.stage import Product, Stage, is_delivered, is_paid
 from infra.local.localstripe import LocalStripe
 from infra.local.parallel import each
+from infra.local.processes import free_port
 from infra.local.shop import Json, Session, Shop, poll
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
 from mercato.ids import derived_id
 from mercato.items import Item, from_item
-from tests.e2e.conftest import free_port
 from tests.integration.payments.localstripe import Trouble, Wire, in_front_of
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(1200)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +11,11 @@ import pytest
 from rich.console import Console
 
 from infra.local import state
+from infra.local.processes import free_port
 from infra.local.shop import Session, Shop
 from infra.local.state import State
 from infra.local.up import LocalShop
 from tests.e2e.canaries import Canaries, collected
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

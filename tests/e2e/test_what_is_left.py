@@ -77,7 +77,10 @@ def test_no_log_of_this_run_holds_a_secret(
     mailed = list(canaries.texts.values()).count("mailed token")
     user_id = shopper.shop.call("GET", "/users/me", token=shopper._access)["user_id"]
 
-    logs = dict(logs_of(shop_state)) | {"the cloud": running.cloud.log.read_text(), "the front": "\n".join(front_log)}
+    logs = dict(logs_of(shop_state)) | {
+        "the cloud": running.cloud.child.log.read_text(),
+        "the front": "\n".join(front_log),
+    }
 
     assert {name: found for name, log in logs.items() if (found := canaries.found_in(log))} == {}
     # That nothing is found must not be for want of logs, or of something to find.

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +13,13 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
+import httpx
 import urllib3
 
+from infra.local.child import Child
+from infra.local.processes import free_port
+
 KEY = "sk_test_of_this_shop"
-_PATIENCE = 20  # seconds, for a server to come up on a busy machine
 
 
 class Trouble(StrEnum):
@@ -107,18 +107,16 @@ def _error(code: str, message: str, kind: str = "invalid_request_error") -> byte
 @contextmanager
 def running(folder: Path) -> Iterator[Wire]:
     """localstripe as a process of its own, and the wire in front of it."""
-    port = _free_port()
-    log = (folder / "localstripe.log").open("w")
-    command = [sys.executable, "-m", "localstripe", "--from-scratch", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    port = free_port()
+    url = f"http://localhost:{port}"
+    stripe = Child("localstripe", "localstripe", folder / "localstripe.pid", folder / "localstripe.log")
     try:
-        _await(process, port)
-        with in_front_of(f"http://localhost:{port}") as wire:
+        arguments = ("--from-scratch", "--port", str(port))
+        stripe.start(*arguments, env=os.environ, answers=lambda: httpx.get(url, timeout=2).status_code > 0)
+        with in_front_of(url) as wire:
             yield wire
     finally:
-        process.terminate()
-        process.wait()
-        log.close()
+        stripe.stop()
 
 
 @contextmanager
@@ -159,19 +157,3 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
             """Quiet."""
 
     return Handler
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await(process: subprocess.Popen[bytes], port: int) -> None:
-    ends = time.monotonic() + _PATIENCE
-    while time.monotonic() < ends and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"localstripe did not come up on port {port}; it ended with {process.poll()}")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.local import state
+from infra.local.processes import free_port
 from infra.local.state import Account, State
 from tests.bench.own_shop import find_running
-from tests.e2e.conftest import free_port
 
 
 def test_without_a_shop_there_is_none_to_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,10 +39,10 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_process(taken: socket.sock
     try:
         stripe.tell("http://localhost:3000/api/payments/webhooks/stripe")
         assert stripe.get("/v1/payment_intents")["data"] == []
-        assert stripe.is_running()
+        stripe.child.require_running()
     finally:
         stripe.stop()
-    assert not stripe.is_running()
+    assert not stripe.child.is_running()
     assert is_free(port)
 
 
