@@ -108,11 +108,9 @@ class Shop:
         for payment_module in (payments_saga, payment_consumers):
             patch.setattr(payment_module, "store", lambda: self.payments)
             patch.setattr(payment_module, "provider", lambda: self._asked)
-        carrier = SimpleNamespace(carrier_queue_url=CARRIER, carrier_step_seconds=0)
-        for parcel_module in (shipping_consumers, shipping_carrier):
+        for parcel_module in (shipping_consumers, shipping_carrier, shipping_saga):
             patch.setattr(parcel_module, "store", lambda: self.shipments)
-            patch.setattr(parcel_module, "settings", lambda: carrier)
-        patch.setattr(shipping_saga, "store", lambda: self.shipments)
+        patch.setattr(sandbox_carrier, "settings", lambda: sandbox_carrier.Settings(CARRIER, carrier_step_seconds=0))
         patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
         patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
         patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))

@@ -13,7 +13,6 @@ from mercato import config, webhooks
 from mercato.auth import Caller
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
-from mercato.dynamo import Table
 from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
 from mercato.money import Money
@@ -22,30 +21,19 @@ from mercato.text import LINE
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
-from shipping.store import ShipmentStore
+from shipping.shop import store
 
 app = App("shipping", health=table_and_queue)
 
 
 @dataclass(frozen=True)
 class Settings:
-    table_name: str
     webhook_secret_id: str
 
 
 @functools.cache
-def settings() -> Settings:
-    return config.load(Settings)
-
-
-@functools.cache
-def store() -> ShipmentStore:
-    return ShipmentStore(Table(settings().table_name))
-
-
-@functools.cache
 def secret() -> StoredSecret:
-    return StoredSecret(settings().webhook_secret_id)
+    return StoredSecret(config.load(Settings).webhook_secret_id)
 
 
 class QuoteRequest(Body):

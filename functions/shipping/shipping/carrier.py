@@ -6,37 +6,15 @@ message is sent then. A message for a stop that the parcel has left behind, or a
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
-from mercato import config
 from mercato.clock import utc_now
 from mercato.consumer import Consumer
-from mercato.dynamo import Table
 from mercato.events import Event, Reads
 from shipping import usecases
 from shipping.domain import Progress, Status, next_stop
-from shipping.sandbox import NAME, ParcelDue, SandboxCarrier, tracking_number_of
-from shipping.store import ShipmentStore
+from shipping.sandbox import NAME, ParcelDue, carrier, tracking_number_of
+from shipping.shop import store
 
 consumer = Consumer("shipping")
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    carrier_queue_url: str
-    carrier_step_seconds: int
-
-
-@functools.cache
-def settings() -> Settings:
-    return config.load(Settings)
-
-
-@functools.cache
-def store() -> ShipmentStore:
-    return ShipmentStore(Table(settings().table_name))
 
 
 class Due(Reads):
@@ -52,8 +30,7 @@ def move_parcel(_: Event, due: Due) -> None:
     shipment = usecases.record_progress(progress, NAME, shipments=store(), now=now)
     following = next_stop(due.stop)
     if following and shipment.status is due.stop:
-        sandbox = SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)
-        sandbox.schedule(due.shipment_id, due.booking_key, following)
+        carrier(now).schedule(due.shipment_id, due.booking_key, following)
 
 
 handler = consumer.handler

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-from datetime import datetime
-
-from mercato import config
 from mercato.clock import utc_now
 from mercato.consumer import Consumer
-from mercato.dynamo import Table
 from mercato.events import Event, Reads
 from mercato.logs import log
 from shipping import usecases
 from shipping.domain import Address, Line, Status
-from shipping.sandbox import SandboxCarrier
-from shipping.store import ShipmentStore
+from shipping.sandbox import carrier
+from shipping.shop import store
 
 consumer = Consumer("shipping")
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    carrier_queue_url: str
-    carrier_step_seconds: int
-
-
-@functools.cache
-def settings() -> Settings:
-    return config.load(Settings)
-
-
-@functools.cache
-def store() -> ShipmentStore:
-    return ShipmentStore(Table(settings().table_name))
-
-
-def carrier(now: datetime) -> SandboxCarrier:
-    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)
 
 
 class OrderLine(Reads):

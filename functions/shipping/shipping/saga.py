@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mercato import clock, config
-from mercato.dynamo import Table
+from mercato import clock
 from mercato.tasks import Tasks
 from shipping import usecases
-from shipping.store import ShipmentStore
+from shipping.shop import store
 
 tasks = Tasks("shipping")
 handler = tasks.handler
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-
-
-@functools.cache
-def store() -> ShipmentStore:
-    return ShipmentStore(Table(config.load(Settings).table_name))
 
 
 class StopShipment(BaseModel):

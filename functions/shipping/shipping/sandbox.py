@@ -5,19 +5,28 @@ A message is an event in the same envelope as all others, so that it carries the
 
 from __future__ import annotations
 
+import functools
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
+from mercato.config import load
 from mercato.errors import TransientError
 from mercato.events import EventModel, envelope
 from mercato.ids import derived_id
 from shipping.domain import Shipment, Status
 
 NAME = "sandbox"
+
+
+@dataclass(frozen=True)
+class Settings:
+    carrier_queue_url: str
+    carrier_step_seconds: int
 
 
 class ParcelDue(EventModel):
@@ -63,3 +72,12 @@ class SandboxCarrier:
             )
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"the carrier cannot be reached: {error}") from error
+
+
+@functools.cache
+def settings() -> Settings:
+    return load(Settings)
+
+
+def carrier(now: datetime) -> SandboxCarrier:
+    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)

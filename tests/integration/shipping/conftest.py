@@ -14,7 +14,7 @@ from mercato.clock import rfc3339
 from mercato.dynamo import Table
 from mercato.secret import StoredSecret
 from mercato.webhooks import sign
-from shipping import api, carrier, consumers
+from shipping import api, carrier, consumers, sandbox
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
 
@@ -155,10 +155,5 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
     secret = StoredSecret("carrier-secret")
     monkeypatch.setattr(api, "secret", lambda: secret)
-    monkeypatch.setattr(
-        consumers, "settings", lambda: consumers.Settings("ShippingTable", found.queue_url, carrier_step_seconds=0)
-    )
-    monkeypatch.setattr(
-        carrier, "settings", lambda: carrier.Settings("ShippingTable", found.queue_url, carrier_step_seconds=0)
-    )
+    monkeypatch.setattr(sandbox, "settings", lambda: sandbox.Settings(found.queue_url, carrier_step_seconds=0))
     return found
