@@ -1,4 +1,4 @@
-"""A case of the crash matrix: how the order would end by itself, and what befalls its saga on the way."""
+"""Cases, played one after the other and counted: those of the crash matrix, and what all kinds of cases share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tests.chaos.books import disagreements
 from tests.chaos.faults import Fault
-from tests.chaos.shop import QUANTITY, STOCKED, Mall
-from tests.saga_world import NothingCame
+from tests.chaos.shop import QUANTITY, STOCKED
 
 _NAMED = 5
+
+Record = Callable[[str, object], None]
+Outcome = tuple[bool, list[str]]  # whether all that should befall the case did, and what the books disagree on
 
 
 class Story(Enum):
@@ -25,6 +26,8 @@ class Story(Enum):
 
 @dataclass(frozen=True)
 class Case:
+    """Of the crash matrix: how the order would end by itself, and what befalls its saga on the way."""
+
     story: Story
     faults: tuple[Fault, ...]
     eager: bool
@@ -44,23 +47,11 @@ class Tally:
     failures: int = 0
 
 
-def run_case(mall: Mall, case: Case) -> tuple[bool, list[str]]:
-    """Whether every fault was met, and what the books disagree on."""
-    token, quantity = case.story.value
-    shop = mall.open()
-    order_id = shop.place(token, quantity)
-    try:
-        shop.run(order_id, case.faults, eager=case.eager)
-    except NothingCame:
-        return True, [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
-    return shop.injector.met == set(case.faults), disagreements(shop, order_id)
-
-
-def run_all(mall: Mall, name: str, cases: Iterable[Case], record: Callable[[str, object], None]) -> Tally:
-    """Every case; the first that fail are named, so that each can be run alone."""
+def play_all[C](name: str, cases: Iterable[C], play: Callable[[C], Outcome], record: Record) -> Tally:
+    """Every case; the first that fail are named by their str, so that each can be played alone."""
     tally, failed = Tally(name), []
     for case in cases:
-        reached, wrong = run_case(mall, case)
+        reached, wrong = play(case)
         tally.cases += 1
         tally.reached += reached
         if wrong:

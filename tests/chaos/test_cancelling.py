@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 
 from orders.domain import OrderNotCancellable
 from orders.order import Status
 from tests.chaos.books import disagreements
-from tests.chaos.cases import Story, Tally
+from tests.chaos.cases import Outcome, Record, Story, play_all
 from tests.chaos.faults import UNDO, Fault, faults_of
 from tests.chaos.shop import Mall, Shop
 from tests.chaos.tables import Stretch
 
-Record = Callable[[str, object], None]
 SHARDS = 4
+FAULTS = [fault for task in UNDO for fault in faults_of(task)]
 AT_CAPTURE = 7  # the write of a good order at which the saga is capturing
 
 
@@ -37,23 +38,29 @@ def play(mall: Mall, write: int, faults: tuple[Fault, ...], *, eager: bool) -> t
     return shop, order_id, way.writes
 
 
-def play_all(mall: Mall, name: str, faults: Sequence[tuple[Fault, ...]], writes: Iterable[int], record: Record) -> None:
+@dataclass(frozen=True)
+class Cancelled:
+    """Before which write of the order's way, and what befalls the undoing."""
+
+    write: int
+    faults: tuple[Fault, ...] = ()
+
+    def __str__(self) -> str:
+        return f"cancelled before write {self.write}; {'; '.join(map(str, self.faults))}"
+
+
+def play_cancelled(mall: Mall, name: str, cases: Iterable[Cancelled], record: Record) -> None:
     """Events at once: the cancellation runs beside the saga."""
-    tally, failed, ends = Tally(name), [], set()
-    for hit in faults:
-        for write in writes:
-            shop, order_id, _ = play(mall, write, hit, eager=True)
-            tally.cases += 1
-            tally.reached += shop.injector.met == set(hit)
-            order = shop.orders.load(order_id)
-            assert order
-            ends.add(order.status)
-            wrong = disagreements(shop, order_id)
-            if wrong:
-                tally.failures += 1
-                failed.append(f"cancelled before write {write}; {hit}\n    " + "\n    ".join(wrong))
-    record("tally", vars(tally))
-    assert not failed, f"{len(failed)} of {tally.cases} failed:\n" + "\n".join(failed[:8])
+    ends = set()
+
+    def play_one(case: Cancelled) -> Outcome:
+        shop, order_id, _ = play(mall, case.write, case.faults, eager=True)
+        order = shop.orders.load(order_id)
+        assert order
+        ends.add(order.status)
+        return shop.injector.met == set(case.faults), disagreements(shop, order_id)
+
+    play_all(name, cases, play_one, record)
     assert Status.CANCELLED in ends
 
 
@@ -72,17 +79,17 @@ def test_before_the_saga_has_begun_nothing_is_reserved_or_charged(mall: Mall) ->
 
 def test_before_each_write_of_a_good_order(mall: Mall, record_property: Record) -> None:
     *_, writes = play(mall, -1, (), eager=True)
-    play_all(mall, "cancelled before each write", [()], range(writes), record_property)
+    play_cancelled(mall, "cancelled before each write", map(Cancelled, range(writes)), record_property)
 
 
 def test_each_fault_in_the_undoing_a_sample(mall: Mall, record_property: Record) -> None:
-    faults = [(fault,) for task in UNDO for fault in faults_of(task)]
-    play_all(mall, "cancelled, faults in the undoing", faults[::2], [AT_CAPTURE], record_property)
+    cases = [Cancelled(AT_CAPTURE, (fault,)) for fault in FAULTS[::2]]
+    play_cancelled(mall, "cancelled, faults in the undoing", cases, record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_each_fault_in_the_undoing_at_each_moment(mall: Mall, record_property: Record, shard: int) -> None:
     *_, writes = play(mall, -1, (), eager=True)
-    faults = [(fault,) for task in UNDO for fault in faults_of(task)]
-    play_all(mall, "cancelled, faults in the undoing", faults[shard::SHARDS], range(writes), record_property)
+    cases = [Cancelled(write, (fault,)) for fault in FAULTS[shard::SHARDS] for write in range(writes)]
+    play_cancelled(mall, "cancelled, faults in the undoing", cases, record_property)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -20,13 +20,12 @@ from payments.provider import Provider, ProviderTimeout, ProviderUnavailable
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
-from tests.chaos.cases import Story, Tally
+from tests.chaos.cases import Outcome, Record, Story, Tally, play_all
 from tests.chaos.deeds import Deed, Scene
 from tests.chaos.faults import Died, Fault, Injector, faults_of
 from tests.chaos.shop import QUANTITY, Mall, Shop
 from tests.chaos.tables import Stretch
 
-Record = Callable[[str, object], None]
 SEED = 20261122
 SHARDS = 4
 SAMPLED_PAIRS = 6
@@ -122,10 +121,7 @@ def settle(shop: Shop, injector: Injector) -> None:
     shop.bus.deliver_again()
 
 
-def play(
-    mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch | None = None
-) -> tuple[bool, list[str]]:
-    """Whether every fault was met, and what the books disagree on."""
+def play(mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch | None = None) -> Outcome:
     scene, injector = deliver_one(mall), Injector(tuple(faults))
     shop = scene.shop
     shop.bus.injector = injector
@@ -141,52 +137,52 @@ def play(
     return injector.met == set(faults), wrong
 
 
-def play_all(mall: Mall, name: str, cases: Iterable[tuple[str, Sequence[Fault]]], record: Record) -> Tally:
-    tally, failed = Tally(name), []
-    for wish, faults in cases:
-        reached, wrong = play(mall, WISHES[wish], faults)
-        tally.cases += 1
-        tally.reached += reached
-        if wrong:
-            tally.failures += 1
-            failed.append(f"{wish}; {'; '.join(map(str, faults))}\n    " + "\n    ".join(wrong))
-    record("tally", vars(tally))
-    assert not failed, f"{len(failed)} of {tally.cases} failed:\n" + "\n".join(failed[:8])
-    return tally
+@dataclass(frozen=True)
+class Befallen:
+    """A wish, and the faults that befall it."""
+
+    wish: str
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return f"{self.wish}; {'; '.join(map(str, self.faults))}"
 
 
-def singles() -> list[tuple[str, list[Fault]]]:
-    return [(wish, [fault]) for wish, fault in itertools.product(WISHES, FAULTS)]
+def singles() -> list[Befallen]:
+    return [Befallen(wish, (fault,)) for wish, fault in itertools.product(WISHES, FAULTS)]
 
 
-def pairs() -> list[tuple[str, list[Fault]]]:
+def pairs() -> list[Befallen]:
     wishes = itertools.cycle(WISHES)
-    return [(next(wishes), [one, other]) for one, other in itertools.combinations(FAULTS, 2)]
+    return [Befallen(next(wishes), both) for both in itertools.combinations(FAULTS, 2)]
+
+
+def play_befallen(mall: Mall, name: str, cases: Sequence[Befallen], record: Record) -> Tally:
+    return play_all(name, cases, lambda case: play(mall, WISHES[case.wish], case.faults), record)
 
 
 def test_returns_with_one_fault_a_sample(mall: Mall, record_property: Record) -> None:
     """Each kind of fault and each step, and each wish, though not each with each."""
-    sample = [case for number, case in enumerate(singles()) if number % 17 == 0]
-    tally = play_all(mall, "returns, one fault, a sample", sample, record_property)
+    tally = play_befallen(mall, "returns, one fault, a sample", singles()[::17], record_property)
     assert tally.reached == tally.cases
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("shard", range(2))
 def test_returns_with_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    tally = play_all(mall, "returns, one fault", singles()[shard::2], record_property)
+    tally = play_befallen(mall, "returns, one fault", singles()[shard::2], record_property)
     assert tally.reached == tally.cases
 
 
 def test_returns_with_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
     sample = random.Random(SEED).sample(pairs(), SAMPLED_PAIRS)
-    play_all(mall, "returns, two faults, a sample", sample, record_property)
+    play_befallen(mall, "returns, two faults, a sample", sample, record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_returns_with_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    play_all(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
+    play_befallen(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
 
 
 def die() -> None:
@@ -197,27 +193,38 @@ def lose() -> None:
     raise TransientError("no answer")
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A wish whose service ends just before or just after one of its writes."""
+
+    wish: str
+    write: int
+    after: bool
+
+    def __str__(self) -> str:
+        return f"{self.wish}; {'after' if self.after else 'before'} write {self.write}"
+
+
+def ends_of(mall: Mall, wish: str) -> Iterator[Ended]:
+    """What befalls the writes of a mail is told elsewhere: nobody can ask SES whether it has a mail, so that one whose
+    sending was interrupted waits for its claim to end.
+    """
+    way = Stretch()
+    assert play(mall, WISHES[wish], stretch=way) == (True, [])
+    for write, table in enumerate(way.tables):
+        if table != "NotificationsTable":
+            yield from (Ended(wish, write, after) for after in (False, True))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("end", [die, lose])
 def test_returns_that_end_at_each_write(mall: Mall, record_property: Record, end: Callable[[], None]) -> None:
-    """The process dies there, or the table does not answer. What befalls the writes of a mail is told elsewhere:
-    nobody can ask SES whether it has a mail, so that one whose sending was interrupted waits for its claim to end.
-    """
-    tally, failed = Tally(f"returns, {end.__name__} at each write"), []
-    for name, wish in WISHES.items():
-        way = Stretch()
-        assert play(mall, wish, stretch=way) == (True, [])
-        for write, table in enumerate(way.tables):
-            for after in (False, True) if table != "NotificationsTable" else ():
-                stretch = Stretch()
-                (stretch.run_after if after else stretch.run_before)(write, end)
-                _, wrong = play(mall, wish, stretch=stretch)
-                tally.cases += 1
-                tally.reached += 1
-                if wrong:
-                    tally.failures += 1
-                    failed.append(
-                        f"{name}; {'after' if after else 'before'} write {write}\n    " + "\n    ".join(wrong)
-                    )
-    record_property("tally", vars(tally))
-    assert not failed, f"{len(failed)} of {tally.cases} failed:\n" + "\n".join(failed[:8])
+    """The process dies there, or the table does not answer."""
+
+    def play_ended(case: Ended) -> Outcome:
+        stretch = Stretch()
+        (stretch.run_after if case.after else stretch.run_before)(case.write, end)
+        return play(mall, WISHES[case.wish], stretch=stretch)
+
+    cases = [case for wish in WISHES for case in ends_of(mall, wish)]
+    play_all(f"returns, {end.__name__} at each write", cases, play_ended, record_property)

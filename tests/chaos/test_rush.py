@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -30,6 +30,7 @@ from orders import domain as orders_domain
 from orders import saga as orders_saga
 from orders.order import Address, Line, Status
 from payments import saga as payments_saga
+from tests.chaos.cases import Record
 from tests.chaos.shop import CUSTOMER, Mall, Shop
 
 PRICE = Money(amount=500, currency="GBP")
@@ -144,9 +145,6 @@ def levels_told(shop: Shop, product: str) -> list[Level]:
 def figures(title: str, heard: Counter[str], seconds: list[float]) -> str:
     p50, p95 = statistics.median(seconds), seconds[int(len(seconds) * 0.95)]
     return f"{title}: {dict(heard)}, p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
-
-
-Record = Callable[[str, object], None]
 
 
 def test_a_hundred_buyers_on_ten_units(mall: Mall, record_property: Record) -> None:
