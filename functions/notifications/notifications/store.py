@@ -31,6 +31,7 @@ from notifications.domain import (
 from notifications.events import NotificationFailed, NotificationSent
 
 _NAMES = {"#status": "status"}
+_OPEN = "attribute_not_exists(closed_at)"  # of the account, on its UNREAD
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,13 @@ class NotificationStore:
         )
 
     def save_preferences(self, user_id: str, preferences: Preferences) -> None:
-        self._table.write(dynamo.put({"pk": _user(user_id), "sk": "PREFERENCES", "email": preferences.email}))
+        """Raises ReaderGone."""
+        is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
+        saved = dynamo.put({"pk": _user(user_id), "sk": "PREFERENCES", "email": preferences.email})
+        try:
+            self._table.transact([is_open, saved])
+        except ConditionFailed:
+            raise ReaderGone from None
 
     def add(self, notification: Notification, event_id: str, now: datetime, *, contact: Contact | None = None) -> bool:
         """Once per event: the notification, the count of unread ones, and the contact where it is new.
@@ -185,8 +192,7 @@ def _key(notification_id: str) -> str:
 
 
 def _count_unread(user_id: str, by: int) -> Write:
-    open_account = "attribute_not_exists(closed_at)"
-    return dynamo.update(_user(user_id), "UNREAD", "ADD unread :by", open_account, values={":by": by})
+    return dynamo.update(_user(user_id), "UNREAD", "ADD unread :by", _OPEN, values={":by": by})
 
 
 def _announce(event: NotificationSent | NotificationFailed, now: datetime) -> Write:

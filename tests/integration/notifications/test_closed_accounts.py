@@ -46,6 +46,15 @@ def test_who_still_holds_a_token_is_told_that_the_account_is_closed(told: Any) -
     assert (status, problem["type"]) == (404, "urn:mercato:problem:reader-gone")
 
 
+def test_who_still_holds_a_token_leaves_no_preferences_behind(told: Any) -> None:
+    close(told)
+
+    status, problem = told.call("PUT", "/api/notifications/preferences", user="user-1", body={"email": False})
+
+    assert (status, problem["type"]) == (404, "urn:mercato:problem:reader-gone")
+    assert [item["sk"]["S"] for item in stored(told, "user-1")] == ["UNREAD"]
+
+
 def test_closing_twice_changes_nothing(told: Any) -> None:
     close(told)
     before = stored(told, "user-1")
