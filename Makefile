@@ -68,6 +68,7 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	sam build
 	python -m compileall -q --invalidation-mode unchecked-hash -x /CommonLayer/ .aws-sam/build
+	python -m infra.release $(or $(ENV),dev)
 	sam deploy --config-env $(or $(ENV),dev)
 
 clean: ## Remove all that was built and installed here

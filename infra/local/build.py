@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
+from infra import release
 from infra.local.cloud import REGION, Cloud
 from infra.local.paths import BUILD, HOME, ROOT
 from infra.local.trouble import Trouble
@@ -61,6 +62,7 @@ def sam_build(env: Mapping[str, str]) -> None:
     if done.returncode:
         raise Trouble("sam build failed", (done.stdout + done.stderr).strip()[-3000:])
     compile_functions(BUILD)
+    release.stamp(BUILD, "default")
 
 
 def compile_functions(build: Path) -> None:
