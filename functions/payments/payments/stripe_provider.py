@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import stripe
@@ -31,8 +32,9 @@ from payments.stripe_wire import StripeWire
 
 API = "https://api.stripe.com"
 _AUTHENTICATION = "Your bank asks for a confirmation that this shop cannot ask you for. Please use another card."
-# Stripe counts these in hundredths, though ISO 4217 gives them no minor unit.
-_SCALES = {"ISK": 100}
+# Stripe's units for one of ISO 4217's, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
+# and whole ariary where ISO has hundredths.
+_SCALES = {"ISK": Fraction(100), "UGX": Fraction(100), "MGA": Fraction(1, 100)}
 _STATUSES = {
     "requires_confirmation": ChargeStatus.PREPARED,
     "processing": ChargeStatus.PREPARED,
@@ -62,7 +64,7 @@ class StripeProvider:
         with self._errors():
             intent = self._intents().create(
                 {
-                    "amount": amount.amount * _SCALES.get(amount.currency, 1),
+                    "amount": _in_stripes_units(amount),
                     "currency": amount.currency.lower(),
                     "capture_method": "manual",
                     "payment_method": token,
@@ -110,7 +112,7 @@ class StripeProvider:
             if status is None:
                 asked: Any = {
                     "payment_intent": charge_id,
-                    "amount": amount.amount * _SCALES.get(amount.currency, 1),
+                    "amount": _in_stripes_units(amount),
                     "metadata": {"refund_id": key},
                 }
                 status = client.v1.refunds.create(asked, {"idempotency_key": key}).status
@@ -200,15 +202,27 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
         reason = wrong.get("decline_code") or wrong.get("code") or "authentication_required"
         detail = wrong.get("message") or _AUTHENTICATION
     currency = str(intent["currency"]).upper()
-    scale = _SCALES.get(currency, 1)
     latest = intent.get("latest_charge")
     taken = intent.get("amount_received") if status is ChargeStatus.CAPTURED else None
     return Charge(
         charge_id=intent["id"],
         reference=(intent.get("metadata") or {}).get("payment_id", ""),
         status=status,
-        amount=Money(amount=(taken or intent["amount"]) // scale, currency=currency),
-        refunded=latest.get("amount_refunded", 0) // scale if isinstance(latest, dict) else 0,
+        amount=_in_our_units(taken or intent["amount"], currency),
+        refunded=_in_our_units(latest.get("amount_refunded", 0), currency).amount if isinstance(latest, dict) else 0,
         reason=reason if status is ChargeStatus.DECLINED else "",
         detail=detail if status is ChargeStatus.DECLINED else "",
     )
+
+
+def _in_stripes_units(money: Money) -> int:
+    units = money.amount * _SCALES.get(money.currency, Fraction(1))
+    if units.denominator != 1:
+        raise ProviderDeclined(
+            "amount_not_payable", f"{money} cannot be paid by card: the smallest part is a whole one."
+        )
+    return units.numerator
+
+
+def _in_our_units(units: int, currency: str) -> Money:
+    return Money(amount=int(units / _SCALES.get(currency, Fraction(1))), currency=currency)

@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from mercato.errors import Invalid
 
-# Minor units per major unit, as a power of ten, where it is not two (ISO 4217).
-_EXPONENTS = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3}
+# Minor units per major unit, as a power of ten, where it is not two: ISO 4217, list one.
+_EXPONENTS = (
+    dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)
+    | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+    | dict.fromkeys("CLF UYW".split(), 4)
+)
 MAX_AMOUNT = 10**12
 
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["GBP"])]

@@ -212,16 +212,27 @@ def test_a_shop_whose_key_nobody_has_put_in_says_so(stripe_till: StripeTill, mon
         authorize(stripe_till)
 
 
-def test_money_without_a_minor_unit_is_told_as_stripe_counts_it(stripe_till: StripeTill) -> None:
+@pytest.mark.parametrize(
+    ("currency", "ours", "stripes"), [("ISK", 500, 50000), ("UGX", 500, 50000), ("MGA", 50000, 500)]
+)
+def test_money_is_told_as_stripe_counts_it(stripe_till: StripeTill, currency: str, ours: int, stripes: int) -> None:
     stripe_till.task(
-        "AuthorizePayment", customer_id="u-1", amount={"amount": 500, "currency": "ISK"}, payment_token=VISA
+        "AuthorizePayment", customer_id="u-1", amount={"amount": ours, "currency": currency}, payment_token=VISA
     )
     stripe_till.capture()
-    assert stripe_till.charge()["amount"] == 50000
+    assert stripe_till.charge()["amount"] == stripes
     assert stripe_till.status() == "captured"
     item = stripe_till.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
     assert item is not None
-    assert item["captured"] == 500
+    assert item["captured"] == ours
+
+
+def test_an_amount_that_stripe_cannot_count_is_declined_before_it_is_asked(stripe_till: StripeTill) -> None:
+    with pytest.raises(PaymentDeclined, match=r"500.01 MGA cannot be paid by card"):
+        stripe_till.task(
+            "AuthorizePayment", customer_id="u-1", amount={"amount": 50001, "currency": "MGA"}, payment_token=VISA
+        )
+    assert stripe_till.wire.calls == []
 
 
 def test_what_was_given_back_at_stripes_is_not_given_back_again(stripe_till: StripeTill) -> None:
