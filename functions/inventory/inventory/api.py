@@ -15,7 +15,7 @@ from mercato.auth import Caller
 from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
 from mercato.idempotency import Keyed, answer_once
-from mercato.ids import derived_id, fingerprint
+from mercato.ids import fingerprint
 from mercato.text import LINE
 
 _MAX_ID = 64
@@ -97,7 +97,7 @@ def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> Respon
     asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
 
     def adjust() -> Response[AdjustedManyView]:
-        results = usecases.adjust(_request(parts, caller, key), store())
+        results = usecases.adjust(_request(asked, parts, caller), store())
         return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
 
     return answer_once(asked, table(), clock.utc_now(), adjust)
@@ -109,7 +109,7 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
     asked = Keyed.read("POST /api/inventory/{product_id}/adjustments", caller, key, body, product_id)
 
     def adjust() -> Response[AdjustedView]:
-        (result,) = usecases.adjust(_request((part,), caller, key), store())
+        (result,) = usecases.adjust(_request(asked, (part,), caller), store())
         return Created(_view(result), f"/api/inventory/{product_id}")
 
     return answer_once(asked, table(), clock.utc_now(), adjust)
@@ -123,9 +123,9 @@ def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
     return ShardsView(**counts, shards=len(shelf.shards) or 1)
 
 
-def _request(parts: tuple[Adjustment, ...], caller: Caller, key: str) -> Adjustments:
+def _request(asked: Keyed, parts: tuple[Adjustment, ...], caller: Caller) -> Adjustments:
     return Adjustments(
-        adjustment_id=derived_id("adjustment", caller.user_id, key),
+        adjustment_id=asked.id,
         fingerprint=fingerprint([vars(part) for part in parts]),
         actor=caller.user_id,
         parts=parts,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, TransientError
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
+    CancellationNotNeeded,
     CancellationRequested,
     CustomerLeft,
     Fact,
@@ -167,7 +168,7 @@ def confirm(order: Order, payment_id: str) -> list[Fact]:
 def request_cancellation(order: Order, reason: str, request: Request) -> list[Fact]:
     """The customer's wish. It is granted by whoever undoes the order, unless the parcel has left by then."""
     if order.status in (Status.CANCELLING, Status.CANCELLED):
-        return []
+        return [CancellationNotNeeded(reason=reason, request=request)]
     if order.status not in (Status.PENDING, Status.CONFIRMED):
         raise OrderNotCancellable(order)
     return [CancellationRequested(reason=reason, request=request)]

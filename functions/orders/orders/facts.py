@@ -76,6 +76,13 @@ class CancellationRequested(Fact):
     request: Request
 
 
+class CancellationNotNeeded(Fact):
+    """The customer wished for what is under way, or done: nothing changes, and the request is answered alike again."""
+
+    reason: str
+    request: Request
+
+
 class OrderCancelled(Fact):
     reason: str
     detail: str
@@ -164,6 +171,10 @@ def _cancellation_requested(order: Order, fact: CancellationRequested, at: datet
     )
 
 
+def _cancellation_not_needed(order: Order, fact: CancellationNotNeeded, _: datetime) -> Order:
+    return replace(order, answered=_answered(order, fact.request))
+
+
 def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
     """The saga lets the money go before it cancels; of money that was taken we hear by its refund."""
     paid = order.payment_status
@@ -242,6 +253,7 @@ _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     OrderShipped: _shipped,
     OrderDelivered: _delivered,
     CancellationRequested: _cancellation_requested,
+    CancellationNotNeeded: _cancellation_not_needed,
     OrderCancelled: _cancelled,
     OrderNeedsAttention: _needs_attention,
     ReturnAccepted: _return_accepted,

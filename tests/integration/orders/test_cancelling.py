@@ -52,12 +52,44 @@ def test_the_same_key_with_another_body_is_refused(shop: Shop) -> None:
     assert (status, problem["type"]) == (422, "urn:mercato:problem:idempotency-key-reused")
 
 
-def test_a_second_wish_with_another_key_changes_nothing(shop: Shop) -> None:
+def test_a_second_wish_with_another_key_changes_nothing_and_has_its_own_first_answer(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    _, first, _ = cancel(shop, order_id)
+    status, second, headers = cancel(shop, order_id, key="k-2")
+    assert (status, second) == (202, first | {"version": 3, "updated_at": second["updated_at"]})
+    assert "Idempotent-Replayed" not in headers
+    shop.task("CancelOrder", order_id=order_id, error={"Error": "CancelledByCustomer"})
+    for key, answer in (("k-2", second), ("k-1", first)):
+        status, again, headers = cancel(shop, order_id, key=key)
+        assert (status, again, headers["Idempotent-Replayed"]) == (202, answer, "true")
+    status, problem, _ = cancel(shop, order_id, "other", key="k-2")
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:idempotency-key-reused")
+    assert shop.order(order_id).version == 4
+    assert types(shop, order_id) == ["order.created", "order.cancellation_requested", "order.cancelled"]
+
+
+def test_a_second_wish_keeps_its_answer_where_the_parcel_had_left(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    cancel(shop, order_id)
+    _, second, _ = cancel(shop, order_id, key="k-2")
+    assert shop.hear("shipment.dispatched", SENT | {"order_id": order_id}) == []
+    status, again, headers = cancel(shop, order_id, key="k-2")
+    assert (status, again, headers["Idempotent-Replayed"]) == (202, second, "true")
+    assert cancel(shop, order_id, key="k-3")[0] == 409
+
+
+def test_the_history_tells_of_a_wish_that_changed_nothing(shop: Shop) -> None:
     order_id = shop.place()["order_id"]
     cancel(shop, order_id)
-    status, answer, headers = cancel(shop, order_id, key="k-2")
-    assert (status, answer["status"], answer["version"]) == (202, "cancelling", 2)
-    assert "Idempotent-Replayed" not in headers
+    cancel(shop, order_id, "other", key="k-2")
+    _, history, _ = shop.call("GET", f"/api/orders/{order_id}/history")
+    told = [(fact["type"], fact["data"]) for fact in history["facts"][1:]]
+    assert told == [
+        ("CancellationRequested", {"reason": "too_slow"}),
+        ("CancellationNotNeeded", {"reason": "other"}),
+    ]
+    assert [step["status"] for step in history["order"]["timeline"]] == ["pending", "cancelling"]
 
 
 def test_without_a_key_nothing_is_cancelled(shop: Shop) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from orders import domain
 from orders.domain import OrderNotCancellable, OrderNotConfirmable
-from orders.facts import CancellationRequested, OrderCancelled, OrderNeedsAttention
+from orders.events import announcement
+from orders.facts import CancellationNotNeeded, CancellationRequested, OrderCancelled, OrderNeedsAttention
 from orders.order import Answered, Order, Request, Status
 from tests.unit.orders.test_domain import SHIPMENT, after, order
 
@@ -42,8 +43,17 @@ def test_a_wish_that_cannot_be_granted_is_refused_with_the_current_state(status:
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLING, Status.CANCELLED])
-def test_an_order_that_is_being_undone_already_is_left_alone(status: Status) -> None:
-    assert domain.request_cancellation(order(status), "", REQUEST) == []
+def test_an_order_that_is_being_undone_already_is_left_alone_and_the_request_is_remembered(status: Status) -> None:
+    before = order(status)
+    facts = domain.request_cancellation(before, "too_slow", REQUEST)
+    assert facts == [CancellationNotNeeded(reason="too_slow", request=REQUEST)]
+    found = after(before, facts)
+    assert found.answered == (Answered(REQUEST, before.version + 1),)
+    assert replace(found, answered=(), version=before.version, updated_at=before.updated_at) == before
+
+
+def test_what_nobody_needs_is_told_to_nobody() -> None:
+    assert announcement(order(Status.CANCELLED), CancellationNotNeeded(reason="", request=REQUEST)) is None
 
 
 def test_an_order_that_is_being_cancelled_is_never_confirmed() -> None:

@@ -1,0 +1,96 @@
+"""For each route that takes an Idempotency-Key: what must be true for its request to be granted, and that request.
+
+A new route with a key is a KeyError here. `other` is another request of the route, with another body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.integration.orders.conftest import body as order_of
+from tests.integration.payments.till import PAYMENT
+
+
+@dataclass(frozen=True)
+class Asked:
+    path: str
+    body: Any
+    other: Any
+
+
+Given = Callable[[Any], Asked]
+_PRODUCT = {"sku": "85123A", "name": "White hanging heart", "price": {"amount": 255, "currency": "GBP"}}
+_CSV = "sku,name,price,currency\n22752,Nesting boxes,8.50,GBP\n"
+_SHIPMENT = {"shipment_id": "shp-1", "customer_id": "cust-1", "carrier": "sandbox", "tracking_number": "SBX1"}
+
+
+def _adjusting(shop: Any) -> Asked:
+    shop.publish("product.created", "a", {"product_id": "a"})
+    adjustment = {"delta": 5, "reason": "x"}
+    return Asked("/api/inventory/a/adjustments", adjustment, adjustment | {"delta": 6})
+
+
+def _adjusting_many(shop: Any) -> Asked:
+    """The very same adjustment, by the other route."""
+    single = _adjusting(shop)
+    one, other = ({"adjustments": [{"product_id": "a"} | part]} for part in (single.body, single.other))
+    return Asked("/api/inventory/adjustments", one, other)
+
+
+def _placing(_: Any) -> Asked:
+    return Asked("/api/orders", order_of(), order_of(("mug", 1, 1250)))
+
+
+def _cancelling(shop: Any) -> Asked:
+    order_id = shop.place(key="to-be-cancelled")["order_id"]
+    return Asked(f"/api/orders/{order_id}/cancel", {"reason": "too_slow"}, {"reason": "other"})
+
+
+def _cancelling_again(shop: Any) -> Asked:
+    asked = _cancelling(shop)
+    assert shop.call("POST", asked.path, asked.body, key="the-first-wish")[0] == 202
+    return asked
+
+
+def _cancelling_what_is_cancelled(shop: Any) -> Asked:
+    asked = _cancelling(shop)
+    error = {"Error": "OutOfStock", "Cause": "{}"}
+    shop.task("CancelOrder", order_id=asked.path.split("/")[3], step="ReserveInventory", error=error)
+    return asked
+
+
+def _returning(shop: Any) -> Asked:
+    order_id = shop.place(key="to-be-returned")["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    for news in ("shipment.dispatched", "shipment.delivered"):
+        assert shop.hear(news, _SHIPMENT | {"order_id": order_id}) == []
+    one, other = ({"lines": [{"product_id": "mug", "quantity": pieces}]} for pieces in (1, 2))
+    return Asked(f"/api/orders/{order_id}/returns", one, other)
+
+
+def _refunding(till: Any) -> Asked:
+    till.paid()
+    one, other = ({"amount": {"amount": pence, "currency": "GBP"}, "reason": "damaged"} for pence in (400, 300))
+    return Asked(f"/api/payments/{PAYMENT}/refunds", one, other)
+
+
+def _adding(_: Any) -> Asked:
+    return Asked("/api/products", _PRODUCT, _PRODUCT | {"name": "Other"})
+
+
+def _importing(_: Any) -> Asked:
+    return Asked("/api/products/imports", _CSV, _CSV.replace("8.50", "9.50"))
+
+
+GIVEN: dict[str, tuple[Given, ...]] = {
+    "POST /api/inventory/adjustments": (_adjusting_many,),
+    "POST /api/inventory/{product_id}/adjustments": (_adjusting,),
+    "POST /api/orders": (_placing,),
+    "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
+    "POST /api/orders/{order_id}/returns": (_returning,),
+    "POST /api/payments/{payment_id}/refunds": (_refunding,),
+    "POST /api/products": (_adding,),
+    "POST /api/products/imports": (_importing,),
+}

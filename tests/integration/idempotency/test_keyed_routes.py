@@ -1,0 +1,116 @@
+"""Every route that takes an Idempotency-Key: once is once, and a key is its caller's and its route's."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from itertools import permutations
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato.auth import Role
+from mercato.http import IdempotencyKey
+from tests.integration.idempotency.givens import GIVEN, Asked, Given
+from tests.integration.inventory.conftest import shop as inventory  # noqa: F401 - fixtures, by the service's name
+from tests.integration.orders.conftest import shop as orders  # noqa: F401
+from tests.integration.payments.conftest import till as payments  # noqa: F401
+from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.routes import Served, all_routes
+
+KEYED = [served for served in all_routes() if IdempotencyKey in served.route.parameters.values()]
+CASES = [pytest.param(one, given, id=f"{one.name}{given.__name__}") for one in KEYED for given in GIVEN[one.name]]
+PAIRS = [
+    pytest.param(one, other, id=f"{one.name} then {other.name}")
+    for one, other in permutations(KEYED, 2)
+    if one.service == other.service
+]
+REUSED = (422, "urn:mercato:problem:idempotency-key-reused")
+
+
+class Desk:
+    """The real handler of one service, and its table."""
+
+    def __init__(self, request: pytest.FixtureRequest, served: Served) -> None:
+        self.service: Any = request.getfixturevalue(served.service)
+        self.handler: Any = importlib.import_module(f"{served.service}.api").handler
+
+    def send(self, path: str, body: Any, *, role: Role, user: str = "cust-1", key: str = "k-1") -> Any:
+        """Status, body and headers of the answer."""
+        event = {
+            "httpMethod": "POST",
+            "path": path,
+            "headers": {"X-Request-Id": "req-12345678", "Idempotency-Key": key},
+            "body": body if isinstance(body, str) else json.dumps(body),
+            "requestContext": {"authorizer": {"user_id": user, "role": role}},
+        }
+        answer = self.handler(event, None)
+        return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+
+    def kept(self) -> list[str]:
+        """All that the service has stored."""
+        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.service.table.name)["Items"]
+        return sorted(json.dumps(item, sort_keys=True, default=repr) for item in items)
+
+
+def role_of(served: Served) -> Role:
+    return Role.CUSTOMER if Role.CUSTOMER in served.route.roles else Role.ADMIN
+
+
+def granted(desk: Desk, served: Served, asked: Asked, **who: Any) -> Any:
+    """The first answer, which is a yes and says that it is no repetition."""
+    answer = desk.send(asked.path, asked.body, role=role_of(served), **who)
+    assert answer[0] in (201, 202), answer
+    assert "Idempotent-Replayed" not in answer[2]
+    return answer
+
+
+@pytest.mark.parametrize(("served", "given"), CASES)
+def test_the_same_request_again_has_its_first_answer_and_no_effect(
+    request: pytest.FixtureRequest, served: Served, given: Given
+) -> None:
+    desk = Desk(request, served)
+    asked = given(desk.service)
+    status, body, headers = granted(desk, served, asked)
+    kept = desk.kept()
+    again = desk.send(asked.path, asked.body, role=role_of(served))
+    assert again == (status, body, headers | {"Idempotent-Replayed": "true"})
+    assert desk.kept() == kept
+
+
+@pytest.mark.parametrize(("served", "given"), CASES)
+def test_another_body_with_the_same_key_is_refused_and_has_no_effect(
+    request: pytest.FixtureRequest, served: Served, given: Given
+) -> None:
+    desk = Desk(request, served)
+    asked = given(desk.service)
+    granted(desk, served, asked)
+    kept = desk.kept()
+    status, problem, _ = desk.send(asked.path, asked.other, role=role_of(served))
+    assert (status, problem["type"]) == REUSED
+    assert desk.kept() == kept
+
+
+@pytest.mark.parametrize(("served", "given"), CASES)
+def test_another_caller_s_same_key_is_another_key(request: pytest.FixtureRequest, served: Served, given: Given) -> None:
+    desk = Desk(request, served)
+    asked = given(desk.service)
+    granted(desk, served, asked)
+    _, answer, headers = desk.send(asked.path, asked.other, role=Role.ADMIN, user="another")
+    assert "Idempotent-Replayed" not in headers
+    assert answer.get("type") != REUSED[1]
+
+
+@pytest.mark.parametrize(("served", "other"), PAIRS)
+def test_the_same_key_on_another_route_is_another_key(
+    request: pytest.FixtureRequest, served: Served, other: Served
+) -> None:
+    desk = Desk(request, served)
+    for one in (served, other):
+        asked = GIVEN[one.name][0](desk.service)
+        before = desk.kept()
+        granted(desk, one, asked)
+        assert desk.kept() != before
+    if served.service == "inventory":
+        assert desk.service.counts("a") == (10, 0, 10)
