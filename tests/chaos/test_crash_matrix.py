@@ -76,7 +76,9 @@ def plain() -> list[Case]:
 
 
 def pairs() -> list[Case]:
-    """All that a saga can come to: two forward steps; one that fails for good and an undo of it; two undos."""
+    """All that a saga can come to: two forward steps; one that fails for good and an undo of it; one that is done in the
+    end, and an undo after a later failure; two undos.
+    """
     found = []
     for number, (one, other) in enumerate(itertools.combinations(ALL, 2)):
         eager = number % 2 == 0
@@ -85,6 +87,12 @@ def pairs() -> list[Case]:
         elif one.task in FORWARD:
             if one.is_final and other.task in UNDONE[one.task]:
                 found.append(Case(Story.GOOD, (one, other), eager))
+            elif not one.is_final:
+                found += [
+                    Case(story, (*opener, one, other), eager)
+                    for story, opener, undone in WAYS_TO_UNDO
+                    if other.task in undone and one.task not in {fault.task for fault in opener}
+                ]
         else:
             found += [
                 Case(story, (*opener, one, other), eager)

@@ -15,7 +15,7 @@ from infra.local.demo.stage import Stage, has_failed, is_paid
 from infra.local.parallel import each
 from infra.local.shop import Session, Shop
 from infra.local.state import State
-from tests.e2e.conftest import admin, running, shop, shop_state  # noqa: F401
+from tests.e2e.conftest import admin, front_log, running, shop, shop_state  # noqa: F401
 
 BUYERS, UNITS = 200, 20
 SIGNING_UP = 8  # at once: hashing their passwords takes all there is
