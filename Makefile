@@ -52,8 +52,8 @@ test: lint ## Everything that must hold, the local cloud included
 	pytest tests/e2e -q --durations=15
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
-	pytest tests/chaos -m "not e2e" -n 2 -q
-	pytest tests/chaos -m e2e -q -s
+	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
+	pytest tests/chaos -m e2e -q -s -rs
 
 iam-report: setup ## Permissions that the end-to-end tests did not use, by function; each must be explained
 	pytest tests/e2e -q -s

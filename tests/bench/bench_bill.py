@@ -55,8 +55,8 @@ from tests.bench.observed import (
 from tests.bench.own_shop import own_shop
 from tests.bench.standing import count_standing
 from tests.bench.usage import Usage
+from tests.real_orders import FILE
 
-_FILE = ROOT.parent / "shared" / "data" / "online_retail.csv"
 _WARM_UP = 6  # orders that fill the caches of the functions, as in a shop that is open for a while
 _PATIENCE = 300.0
 _QUIET = 8.0  # seconds without a call: longer than a parcel's step and a queue's poll
@@ -228,7 +228,7 @@ def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurren
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument("--file", type=Path, default=_FILE, help="the invoices, as for make replay")
+    arguments.add_argument("--file", type=Path, default=FILE, help="the invoices, as for make replay")
     arguments.add_argument("--limit", type=int, default=60, help="how many orders are counted")
     arguments.add_argument("--concurrency", type=int, default=4)
     arguments.add_argument("--write-docs", action="store_true", help="write docs/cost.md")
@@ -238,7 +238,7 @@ def main() -> int:
         console.print(
             f"[yellow]The bill was not counted:[/] there are no invoices at {chosen.file}; name some with --file."
         )
-        return 0 if chosen.file == _FILE else 2
+        return 0 if chosen.file == FILE else 2
     with open_invoices(chosen.file) as lines:
         invoices = read_invoices(lines).invoices
     try:

@@ -76,8 +76,8 @@ def plain() -> list[Case]:
 
 
 def pairs() -> list[Case]:
-    """All that a saga can come to: two forward steps; one that fails for good and an undo of it; one that is done in the
-    end, and an undo after a later failure; two undos.
+    """All that a saga can come to: two forward steps; one that fails for good, or is done in the end and a later one
+    fails, and an undo; two undos.
     """
     found = []
     for number, (one, other) in enumerate(itertools.combinations(ALL, 2)):

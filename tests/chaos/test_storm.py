@@ -84,7 +84,8 @@ def proxy(running: LocalShop) -> Iterator[FaultProxy]:
 def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy, real_orders: Path) -> None:  # noqa: F811
     found = state.load()
     shop = Shop(found.base_url)
-    operator = Operator(shop.login(found.admin.email, found.admin.password))
+    admin = shop.login(found.admin.email, found.admin.password)
+    operator = Operator(admin)
     reaper = Reaper(running.cloud.home, KILL_EVERY, SEED)
     mercato = Path(sys.executable).parent / "mercato"
     command = [mercato, "replay", real_orders, "--limit", INVOICES, "--concurrency", 4, "--patience", PATIENCE]
@@ -102,13 +103,16 @@ def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy
     finally:
         reaper.stop()
         operator.stop()
-        shop.close()
+        counts = proxy.counts()
+        proxy.inject(0)
 
-    counts = proxy.counts()
     print(told.stdout)  # noqa: T201
     print(f"{counts.calls} AWS calls, {counts.injected} faults: {dict(counts.faults)}")  # noqa: T201
     print(f"{reaper.killed} function processes killed; the operator: {dict(operator.did)}")  # noqa: T201
     assert told.returncode == 0, told.stderr[-3000:]
     assert "The books balance." in told.stdout
+    audit = subprocess.run([mercato, "inventory", "audit"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert audit.returncode == 0, audit.stdout[-3000:]
+    assert admin.get("/payments/mismatches")["items"] == []
     assert reaper.killed > 50
     assert min(counts.faults[kind] for kind in ("throttle", "reset", "lost", "slow")) > 0

@@ -16,6 +16,7 @@ from infra.local.shop import Session, Shop
 from infra.local.state import State
 from infra.local.up import LocalShop
 from tests.e2e.canaries import Canaries, collected
+from tests.real_orders import ABSENT, FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,7 +79,6 @@ def customer(shop: Shop) -> Session:
 
 @pytest.fixture(scope="session")
 def real_orders() -> Path:
-    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "online_retail.csv"
-    if not path.exists():
-        pytest.skip(f"the real orders are not at {path}")
-    return path
+    if not FILE.exists():
+        pytest.skip(ABSENT)
+    return FILE

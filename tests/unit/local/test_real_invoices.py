@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from infra.local.paths import ROOT
 from infra.local.replay.plan import make_plan
 from infra.local.replay.rows import Reading, open_invoices, read_invoices
-
-FILE: Path = ROOT.parent / "shared" / "data" / "online_retail.csv"
+from tests.real_orders import ABSENT, FILE
 
 
 @pytest.fixture(scope="module")
 def reading() -> Reading:
     if not FILE.exists():
-        pytest.skip(f"the invoices are not here: {FILE}")
+        pytest.skip(ABSENT)
     with open_invoices(FILE) as file:
         return read_invoices(file)
 

@@ -1,0 +1,19 @@
+"""What `make test` leaves to `make chaos` and to the deployed cloud can at least be set up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.template import ROOT
+
+
+def test_every_long_test_finds_its_fixtures() -> None:
+    planned = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/chaos", "tests/e2e", "-m", "long or e2e", "--setup-plan", "-q"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert planned.returncode == 0, planned.stdout[-3000:]

@@ -1,0 +1,11 @@
+"""Where the real orders are, for what needs them: the replays, the storm, the bill."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from infra.local.paths import ROOT
+
+FILE = Path(os.environ.get("ONLINE_RETAIL") or ROOT.parent / "shared" / "data" / "online_retail.csv")
+ABSENT = f"the real orders are not at {FILE}: ONLINE_RETAIL=‹path› names another place"
