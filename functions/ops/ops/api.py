@@ -80,7 +80,8 @@ def list_sagas(query: SagasQuery) -> ParkedPage | SummaryPage:
 
 @app.get("/api/ops/sagas/{order_id}", role=ADMIN)
 def get_saga(order_id: str) -> SagaView:
-    return SagaView.whole(executions().find(order_id), sagas().audit_of(order_id))
+    execution = executions().find(order_id)
+    return SagaView.whole(execution, sagas().find(order_id), sagas().audit_of(order_id))
 
 
 @app.post("/api/ops/sagas/{order_id}/resume", role=ADMIN)
@@ -89,6 +90,7 @@ def resume_saga(order_id: str, resume: ResumeSaga, caller: Caller) -> Resumption
         order_id,
         Action(resume.action),
         resume.reason,
+        step=resume.step,
         operator=caller.user_id,
         request_id=correlation.current().correlation_id,
         now=utc_now(),

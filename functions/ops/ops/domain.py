@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, NotFound
+from mercato.errors import Conflict, Invalid, NotFound
 
 
 class Action(StrEnum):
@@ -23,6 +23,14 @@ class SagaNotFound(NotFound):
 
 class SagaNotParked(Conflict):
     """The saga waits for nobody, or another operator is resuming it."""
+
+
+class AnotherStepParked(Conflict):
+    """The saga is parked in another step than the one that is meant: it has gone on since somebody looked."""
+
+
+class StepMissing(Invalid):
+    """A skip names the step that is done by other means."""
 
 
 class SagaNotRedrivable(Conflict):

@@ -48,8 +48,9 @@ class SagaStore:
         return True
 
     def find(self, order_id: str) -> Parked | None:
+        """What waits, or is being resumed; what was resumed waits no more."""
         item = self._table.get(_pk(order_id), "PARKED")
-        return _parked(item) if item else None
+        return _parked(item) if item and item["state"] != "resumed" else None
 
     def list_parked(self, *, limit: int, cursor: str | None) -> tuple[list[Parked], str | None]:
         """The longest waiting first."""

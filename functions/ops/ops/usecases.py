@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.errors import TransientError
-from ops.domain import Action, Parked, Resumption, SagaNotParked, SagaNotRedrivable, WorkflowRefused
+from ops.domain import (
+    Action,
+    AnotherStepParked,
+    Parked,
+    Resumption,
+    SagaNotParked,
+    SagaNotRedrivable,
+    StepMissing,
+    WorkflowRefused,
+)
 from ops.executions import Execution
 
 
@@ -35,16 +44,24 @@ def resume_saga(
     action: Action,
     reason: str,
     *,
+    step: str | None,
     operator: str,
     request_id: str,
     now: datetime,
     sagas: Sagas,
     executions: Workflows,
 ) -> Resumption:
-    """Claim and audit first, then send: of two operators one is let through, and nothing is sent without a record."""
+    """Claim and audit first, then send: of two operators one is let through, and nothing is sent without a record.
+
+    `step` is the one that is meant. A skip whose answer was lost, said again, must not skip the next one: so it names it.
+    """
+    if step is None and action is Action.SKIP:
+        raise StepMissing("Name the step that is to be skipped, as the list of parked sagas has it.")
     parked = sagas.find(order_id)
     if parked is None:
         raise SagaNotParked("This saga is not parked.")
+    if step not in (None, parked.step):
+        raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}: look again before you resume it.")
     resumption = Resumption(order_id, parked.step, action, reason, operator, request_id, now)
     sagas.claim(parked, resumption)
     try:

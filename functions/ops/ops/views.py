@@ -56,7 +56,10 @@ class AuditPage(View):
 
 
 class ResumeSaga(Body):
+    """`step` is the one that is meant, as the list of parked sagas has it: a skip names it, a retry may."""
+
     action: Literal["retry", "skip"]
+    step: Annotated[str, Field(min_length=1, max_length=80, pattern=LINE)] | None = None
     reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
 
 
@@ -152,11 +155,12 @@ class StepView(View):
 class SagaView(SummaryView):
     """`steps` in the order of time; `is_whole` is false where the history is longer. `diagram` is Mermaid.
 
-    `can_redrive`: the workflow itself failed, and may be told to go on.
+    `parked_step`: the undo that waits for an operator. `can_redrive`: the workflow itself failed, and may be told to go on.
     """
 
     error: str | None
     detail: str | None
+    parked_step: str | None
     can_redrive: bool
     redrive_count: int
     steps: list[StepView]
@@ -165,11 +169,12 @@ class SagaView(SummaryView):
     resumptions: list[ResumptionView]
 
     @classmethod
-    def whole(cls, execution: Execution, audit: list[Resumption]) -> SagaView:
+    def whole(cls, execution: Execution, parked: Parked | None, audit: list[Resumption]) -> SagaView:
         return cls(
             **dict(SummaryView.of(execution)),
             error=execution.error,
             detail=execution.detail,
+            parked_step=parked.step if parked else None,
             can_redrive=execution.failed_itself,
             redrive_count=execution.redrive_count,
             steps=[StepView.of(step) for step in execution.steps],

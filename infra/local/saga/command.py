@@ -23,6 +23,7 @@ def saga() -> None:
     mercato saga list --parked                              what waits, and why
     mercato saga show ORDER                                 each step, as a timeline
     mercato saga resume ORDER --retry --reason "it is back"
+    mercato saga resume ORDER --skip RefundPayment --reason "refunded by hand, ref 4711"
     mercato saga redrive ORDER --reason "stopped by mistake"
 
     ORDER is the order's id, or as `list` shows it: ORDER.cancellation undoes a cancelled one. See docs/runbook.md.
@@ -79,14 +80,18 @@ def executions_of(admin: Session, order: str) -> list[Json]:
 
 @saga.command()
 @click.argument("order")
-@click.option("--retry", "action", flag_value="retry", help="Try the stuck step again.")
-@click.option("--skip", "action", flag_value="skip", help="Go on with the next step: this one is done by other means.")
+@click.option("--retry", is_flag=True, help="Try the stuck step again.")
+@click.option("--skip", metavar="STEP", help="Go on with what follows STEP, the stuck one: it is done by other means.")
 @click.option("--reason", required=True, help="Why, for the audit.")
-def resume(order: str, action: str | None, reason: str) -> None:
-    """Let the parked saga of ORDER go on. Of two operators one gets through."""
-    if action is None:
-        raise click.UsageError("say --retry or --skip")
-    answer = operator.post(f"/ops/sagas/{order}/resume", {"action": action, "reason": reason})
+def resume(order: str, retry: bool, skip: str | None, reason: str) -> None:
+    """Let the parked saga of ORDER go on. Of two operators one gets through.
+
+    Where it is parked in another step than STEP by now, nothing is done: to say a skip again skips nothing else.
+    """
+    if retry == (skip is not None):
+        raise click.UsageError("say --retry or --skip STEP")
+    chosen = {"action": "retry"} if retry else {"action": "skip", "step": skip}
+    answer = operator.post(f"/ops/sagas/{order}/resume", chosen | {"reason": reason})
     click.echo(f"{answer['action']} {answer['step']} of order {order}: sent. See mercato saga show {order}")
 
 

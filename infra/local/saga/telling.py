@@ -32,6 +32,8 @@ def show_list(console: Console, page: Json, *, parked: bool) -> None:
         style = "bold" if number == 0 else "yellow" if parked else _STATUS.get(row[1], "red")
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         console.print(Text(line.rstrip(), style), soft_wrap=True)
+    for item in page["items"] if parked else ():
+        _show_ways_on(console, item["order_id"], item["step"])
     if page["next_cursor"]:
         console.print("there are more: raise --limit", style="dim")
 
@@ -50,9 +52,26 @@ def show(console: Console, saga: Json) -> None:
         console.print("the history is longer than this", style="dim")
     if status == "failed" and not saga["can_redrive"]:
         console.print("the order was undone, and so its saga ends as failed", style="dim")
+    if saga["parked_step"]:
+        _show_ways_on(console, saga["order_id"], saga["parked_step"])
+    elif _waits_unlisted(saga):
+        hint = "it waits for an operator and is not listed (yet): look with mercato dlq show parked"
+        console.print(Text(hint, "yellow"), soft_wrap=True)
     if saga["can_redrive"]:
         hint = f'the workflow itself failed: mercato saga redrive {saga["order_id"]} --reason "…"'
         console.print(Text(hint, "yellow"), soft_wrap=True)
+
+
+def _show_ways_on(console: Console, order: str, step: str) -> None:
+    """To copy, once the cause is mended, or the step is done by other means."""
+    for choice in ("--retry", f"--skip {step}"):
+        console.print(Text(f'mercato saga resume {order} {choice} --reason "…"', "yellow"), soft_wrap=True)
+
+
+def _waits_unlisted(saga: Json) -> bool:
+    """Its parking has not come through to the operators' list, or lies among the dead letters."""
+    last = saga["steps"][-1] if saga["steps"] else None
+    return saga["status"] == "running" and last is not None and last["state"] == "AwaitOperator"
 
 
 def _show_steps(console: Console, steps: list[Json], stopped_at: str | None) -> None:

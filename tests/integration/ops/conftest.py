@@ -90,8 +90,11 @@ class Desk:
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"])
 
-    def resume(self, action: str = "retry", order_id: str = "ord-1", user: str = "boss") -> tuple[int, Any]:
-        return self.call("POST", f"/sagas/{order_id}/resume", {"action": action, "reason": "table is back"}, user=user)
+    def resume(
+        self, action: str = "retry", order_id: str = "ord-1", user: str = "boss", step: str | None = "ReleaseInventory"
+    ) -> tuple[int, Any]:
+        body = {"action": action, "reason": "table is back"} | ({"step": step} if step else {})
+        return self.call("POST", f"/sagas/{order_id}/resume", body, user=user)
 
     def listed(self) -> list[str]:
         return [item["order_id"] for item in self.call("GET", "/sagas", status="parked")[1]["items"]]

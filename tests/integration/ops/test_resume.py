@@ -134,9 +134,46 @@ def test_a_saga_that_is_not_parked_cannot_be_resumed(desk: Desk) -> None:
     assert desk.audit("nothing") == []
 
 
+def test_a_skip_said_again_does_not_skip_the_step_that_has_parked_since(desk: Desk) -> None:
+    """The first takes effect and its answer is lost; the saga goes on and parks in the next undo."""
+    desk.park(message(step="RefundPayment"))
+    desk.resume("skip", step="RefundPayment")
+    desk.park(message(step="ReleaseInventory", task_token="token-2", parked_at="2026-11-22T12:05:00.000Z"))
+    status, problem = desk.resume("skip", step="RefundPayment")
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:another-step-parked")
+    assert "is parked in ReleaseInventory, not in RefundPayment" in problem["detail"]
+    assert desk.machine.sent == [("token-1", {"action": "skip"})]
+    assert [record["step"] for record in desk.audit()] == ["RefundPayment"]
+    assert desk.listed() == ["ord-1"]
+
+
+def test_a_skip_names_what_it_skips(desk: Desk) -> None:
+    desk.park(message())
+    status, problem = desk.resume("skip", step=None)
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:step-missing")
+    assert (desk.machine.sent, desk.audit(), desk.listed()) == ([], [], ["ord-1"])
+
+
+def test_a_retry_may_name_the_step_and_is_refused_where_another_one_is_parked(desk: Desk) -> None:
+    desk.park(message())
+    assert desk.resume("retry", step="CancelOrder")[0] == 409
+    assert desk.machine.sent == []
+    assert desk.resume("retry", step=None)[0] == 200
+    assert desk.machine.sent == [("token-1", {"action": "retry"})]
+
+
+def test_a_saga_that_was_resumed_is_not_parked_in_any_step(desk: Desk) -> None:
+    desk.park(message())
+    desk.resume()
+    status, problem = desk.resume("skip", step="CancelOrder")
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:saga-not-parked")
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        {"action": "skip", "reason": "because", "step": ""},
+        {"action": "retry", "reason": "because", "step": 7},
         {"action": "explode", "reason": "because"},
         {"action": "retry"},
         {"action": "retry", "reason": ""},

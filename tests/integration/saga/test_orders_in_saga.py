@@ -163,6 +163,7 @@ def test_an_operator_finds_a_stuck_saga_reads_its_story_and_brings_it_home(
         ("ReleaseInventory", "ValueError", "broken"),
     ]
     assert "tok_ok" not in json.dumps(story)
+    assert story["parked_step"] == "ReleaseInventory"
 
     answer = desk("POST", f"/sagas/{ORDER}/resume", {"action": "retry", "reason": "mended"})
     assert answer[0] == 200
@@ -171,6 +172,7 @@ def test_an_operator_finds_a_stuck_saga_reads_its_story_and_brings_it_home(
     assert desk("GET", "/sagas")[1]["items"] == []
     story = desk("GET", f"/sagas/{ORDER}")[1]
     assert (story["status"], story["resumptions"]) == ("failed", [answer[1]])
+    assert story["parked_step"] is None
     assert desk("POST", f"/sagas/{ORDER}/resume", {"action": "retry", "reason": "again"})[0] == 409
     assert world.calls.count("CancelOrder") == 1
 

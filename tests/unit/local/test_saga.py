@@ -20,6 +20,7 @@ SAGA: dict[str, Any] = {
     "stopped_at": None,
     "error": None,
     "detail": None,
+    "parked_step": "RefundPayment",
     "can_redrive": False,
     "redrive_count": 0,
     "steps": [
@@ -85,7 +86,18 @@ def test_show_draws_each_step_with_its_times_tries_and_errors(ops: FakeOps) -> N
         "│    +1.500 TransientError: the [bold]table[/] is away",
         f"◌  2 AwaitOperator      +2.000         …    {' ' * 31}━",
         "2026-11-22T12:00:03.000Z  retry RefundPayment by boss: provider is back",
+        'mercato saga resume order-1 --retry --reason "…"',
+        'mercato saga resume order-1 --skip RefundPayment --reason "…"',
     ]
+
+
+def test_show_says_where_to_look_for_a_saga_that_waits_and_is_not_listed(ops: FakeOps) -> None:
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA | {"parked_step": None}
+    told = run("show", "order-1").output
+    assert "mercato dlq show parked" in told
+    assert "mercato saga resume" not in told
+    ops.answers["GET", "/sagas/order-1"] = 200, SAGA | {"parked_step": None, "steps": SAGA["steps"][:1]}
+    assert "mercato dlq show parked" not in run("show", "order-1").output
 
 
 def test_show_gives_the_picture_or_all_of_it(ops: FakeOps) -> None:
@@ -135,6 +147,8 @@ def test_list_shows_what_is_parked_and_why(ops: FakeOps) -> None:
     assert run("list", "--parked").output.splitlines() == [
         "order    stuck in       since                     error           undone because",
         "order-1  RefundPayment  2026-11-22T12:00:02.000Z  TransientError  CapturePayment: CaptureRefused",
+        'mercato saga resume order-1 --retry --reason "…"',
+        'mercato saga resume order-1 --skip RefundPayment --reason "…"',
     ]
     assert dict(ops.requests[-1].url.params)["status"] == "parked"
 
@@ -148,13 +162,25 @@ def test_list_shows_executions_by_their_state(ops: FakeOps, words: tuple[str, ..
     assert "there are more" in result.output
 
 
-@pytest.mark.parametrize("action", ["retry", "skip"])
-def test_resume_sends_the_action_and_the_reason(ops: FakeOps, action: str) -> None:
-    ops.answers["POST", "/sagas/order-1/resume"] = 200, SAGA["resumptions"][0] | {"action": action}
-    result = run("resume", "order-1", f"--{action}", "--reason", "provider is back")
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [(("--retry",), {"action": "retry"}), (("--skip", "RefundPayment"), {"action": "skip", "step": "RefundPayment"})],
+)
+def test_resume_sends_the_action_the_step_and_the_reason(
+    ops: FakeOps, words: tuple[str, ...], sent: dict[str, str]
+) -> None:
+    ops.answers["POST", "/sagas/order-1/resume"] = 200, SAGA["resumptions"][0] | {"action": sent["action"]}
+    result = run("resume", "order-1", *words, "--reason", "provider is back")
     assert result.exit_code == 0
-    assert json.loads(ops.requests[-1].content) == {"action": action, "reason": "provider is back"}
-    assert result.output.startswith(f"{action} RefundPayment of order order-1: sent.")
+    assert json.loads(ops.requests[-1].content) == sent | {"reason": "provider is back"}
+    assert result.output.startswith(f"{sent['action']} RefundPayment of order order-1: sent.")
+
+
+def test_what_is_parked_elsewhere_by_now_is_told_and_nothing_is_done(ops: FakeOps) -> None:
+    said = "This saga is parked in ReleaseInventory, not in RefundPayment: look again before you resume it."
+    ops.answers["POST", "/sagas/order-1/resume"] = 409, {"detail": said}
+    result = run("resume", "order-1", "--skip", "RefundPayment", "--reason", "refunded by hand")
+    assert (result.exit_code, result.output) == (1, f"Error: {said}\n")
 
 
 @pytest.mark.parametrize(
@@ -162,6 +188,8 @@ def test_resume_sends_the_action_and_the_reason(ops: FakeOps, action: str) -> No
     [
         ("resume", "order-1", "--retry"),
         ("resume", "order-1", "--reason", "why"),
+        ("resume", "order-1", "--skip", "--reason", "why"),
+        ("resume", "order-1", "--retry", "--skip", "RefundPayment", "--reason", "why"),
         ("redrive", "order-1"),
         ("list", "--parked", "--status", "failed"),
     ],
