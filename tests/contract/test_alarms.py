@@ -1,4 +1,4 @@
-"""What wakes the operator, and that the runbook says what to do then."""
+"""What wakes the operator, that every dead-letter queue does, and that the runbook says what to do then."""
 
 from __future__ import annotations
 
@@ -14,20 +14,108 @@ WATCHED = "infra/observability.yaml"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 RULES = resources_of_type("AWS::Events::Rule", WATCHED)
-ALARMS = [*resources_of_type("AWS::CloudWatch::Alarm", WATCHED), *RULES]
+MAIN = "template.yaml"
+TEMPLATES = [MAIN, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
+ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
+# Where a nested stack is made once for each of several consumers, the runbook speaks of them all.
+EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": ""}
 
 
-@pytest.mark.parametrize("alarm", ALARMS)
-def test_each_alarm_has_its_section_and_its_place_in_the_picture(alarm: str) -> None:
-    headings = [line for line in RUNBOOK.splitlines() if line.startswith("## ")]
+def queue_of(path: str, value: dict[str, str]) -> tuple[str, str]:
+    """The template and the queue that a value means: its own, or what the main template hands in."""
+    if "Fn::GetAtt" in value:
+        return path, value["Fn::GetAtt"].partition(".")[0]
+    (stack,) = [
+        stack["Properties"]
+        for stack in resources_of_type("AWS::CloudFormation::Stack", MAIN).values()
+        if stack["Properties"]["TemplateURL"] == path
+    ]
+    return queue_of(MAIN, stack["Parameters"][value["Ref"]])
+
+
+def rings_as(path: str, name: str) -> str:
+    """What CloudWatch calls it: by the name that it was given, else by that of the resource."""
+    given = load_template(path)["Resources"][name]["Properties"].get("AlarmName")
+    if given is None:
+        return name
+    if "Ref" in given:
+        path, queue = queue_of(path, given)
+        given = load_template(path)["Resources"][queue]["Properties"]["QueueName"]
+    told: str = given["Fn::Sub"]
+    for variable, word in EACH.items():
+        told = told.replace(variable, word)
+    return told
+
+
+NAMES = {rings_as(path, name) for path, name in ALARMS} | RULES.keys()
+
+
+def names_in(text: str) -> set[str]:
+    """The alarms that a piece of the runbook names: comma-separated words."""
+    return {word.strip(" `") for word in text.split(",")}
+
+
+def test_each_alarm_has_its_section() -> None:
+    headings = [line.removeprefix("## ").partition(":")[0] for line in RUNBOOK.splitlines() if line.startswith("## ")]
+    assert NAMES - set().union(*(names_in(heading) for heading in headings)) == set()
+
+
+def test_the_picture_shows_each_alarm_and_no_other() -> None:
     picture = RUNBOOK.partition("```mermaid")[2].partition("```")[0]
-    assert any(alarm in heading for heading in headings)
-    assert alarm in picture
+    ways = [line.partition("|")[2].partition("|")[0] for line in picture.splitlines() if "which -->|" in line]
+    assert set().union(*(names_in(way) for way in ways)) == NAMES
+
+
+def test_the_table_tells_of_each_alarm_when_it_rings_where_to_look_and_how_long_it_may_wait() -> None:
+    table = RUNBOOK.partition("| alarm | rings when | look with | how long it may wait |\n|---|---|---|---|\n")[2]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.partition("\n\n")[0].splitlines()]
+    assert [row for row in rows if len(row) != 4 or not all(row)] == []
+    named = [name for row in rows for name in names_in(row[0])]
+    assert sorted(named) == sorted(NAMES)
+
+
+def test_every_dead_letter_queue_rings_at_its_first_letter() -> None:
+    watched = {}
+    for path, name in ALARMS:
+        alarm = load_template(path)["Resources"][name]["Properties"]
+        if alarm["Namespace"] == "AWS/SQS" and alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
+            (dimension,) = alarm["Dimensions"]
+            watched[queue_of(path, dimension["Value"])] = alarm
+    assert watched.keys() == set(dead_letter_queues())
+    for queue, alarm in watched.items():
+        rings = (alarm["Threshold"], alarm["ComparisonOperator"], alarm["EvaluationPeriods"], alarm["Statistic"])
+        assert rings == (0, "GreaterThanThreshold", 1, "Maximum"), queue
+
+
+def dead_letter_queues() -> list[tuple[str, str]]:
+    """By what a queue is for, and by what it is called."""
+    found = set()
+    for path in TEMPLATES:
+        for name, queue in resources_of_type("AWS::SQS::Queue", path).items():
+            (called,) = queue["Properties"]["QueueName"].values()
+            if called.endswith("-dlq"):
+                found.add((path, name))
+            if "RedrivePolicy" in queue["Properties"]:
+                found.add(queue_of(path, queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]))
+    return sorted(found)
+
+
+def test_there_are_dead_letters_of_the_consumers_the_carrier_the_parked_queue_and_the_relay() -> None:
+    assert dead_letter_queues() == [
+        ("infra/subscription.yaml", "DeadLetters"),
+        ("template.yaml", "CarrierDeadLetters"),
+        ("template.yaml", "ParkedDeadLetters"),
+        ("template.yaml", "RelayFailures"),
+    ]
 
 
 def test_all_that_rings_rings_at_the_same_topic() -> None:
-    for name, alarm in resources_of_type("AWS::CloudWatch::Alarm", WATCHED).items():
+    for path, name in ALARMS:
+        alarm = load_template(path)["Resources"][name]
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+    for stack in resources_of_type("AWS::CloudFormation::Stack", MAIN).values():
+        if any(path == stack["Properties"]["TemplateURL"] for path, _ in ALARMS):
+            assert stack["Properties"]["Parameters"]["AlarmTopic"] == {"Ref": "AlarmTopic"}
     assert [target["Arn"] for target in RULES["SagaFailed"]["Properties"]["Targets"]] == [{"Ref": "AlarmTopic"}]
 
 

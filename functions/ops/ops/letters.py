@@ -79,8 +79,10 @@ def read(message: Mapping[str, Any]) -> DeadLetter:
         detail=detail,
         event_type=_text(event.get("type")) or _text(document.get("detail-type")),
         event_id=_text(event.get("id")),
-        subject=_text(event.get("subject")),
-        correlation_id=_text(event.get("correlationid")) or told.get("correlation_id"),
+        subject=_text(event.get("subject")) or _saga(document),
+        correlation_id=(
+            _text(event.get("correlationid")) or told.get("correlation_id") or _text(document.get("correlation_id"))
+        ),
         receive_count=_count(told.get("receive_count"), int(message["Attributes"]["ApproximateReceiveCount"])),
         redrive_count=_count(told.get("redrive_count"), 0),
         first_failed_at=_moment(told.get("first_failed_at")),
@@ -107,6 +109,11 @@ def _document(body: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _saga(document: Mapping[str, Any]) -> str | None:
+    """A parking is no event, and about the saga that waits: by its name, as it would be listed."""
+    return _text((_text(document.get("execution_arn")) or "").rpartition(":")[2])
 
 
 def _text(value: Any) -> str | None:

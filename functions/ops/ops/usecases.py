@@ -53,7 +53,7 @@ def resume_saga(
 ) -> Resumption:
     """Claim and audit first, then send: of two operators one is let through, and nothing is sent without a record.
 
-    `step` is the one that is meant. A skip whose answer was lost, said again, must not skip the next one: so it names it.
+    `step` is the one that is meant: a skip names it, so that saying it again, its answer lost, skips no other.
     """
     if step is None and action is Action.SKIP:
         raise StepMissing("Name the step that is to be skipped, as the list of parked sagas has it.")
@@ -61,7 +61,7 @@ def resume_saga(
     if parked is None:
         raise SagaNotParked("This saga is not parked.")
     if step not in (None, parked.step):
-        raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}: look again before you resume it.")
+        raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}: look again before resuming it.")
     resumption = Resumption(order_id, parked.step, action, reason, operator, request_id, now)
     sagas.claim(parked, resumption)
     try:

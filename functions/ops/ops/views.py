@@ -155,7 +155,8 @@ class StepView(View):
 class SagaView(SummaryView):
     """`steps` in the order of time; `is_whole` is false where the history is longer. `diagram` is Mermaid.
 
-    `parked_step`: the undo that waits for an operator. `can_redrive`: the workflow itself failed, and may be told to go on.
+    `parked_step`: the undo that waits for an operator. `can_redrive`: the workflow itself failed, and may be told to go
+    on.
     """
 
     error: str | None

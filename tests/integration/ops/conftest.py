@@ -63,13 +63,14 @@ class Desk:
     machine: Machine
     trail: AuditTrail
 
-    def park(self, *bodies: dict[str, Any] | str) -> list[str]:
-        """The ids of the messages that failed."""
+    def park(self, *bodies: dict[str, Any] | str, receives: int = 1) -> list[str]:
+        """The ids of the messages that failed. `receives` is how often the queue has delivered them."""
         records = [
             {
                 "messageId": f"m-{n}",
                 "body": body if isinstance(body, str) else json.dumps(body),
                 "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-parked",
+                "attributes": {"ApproximateReceiveCount": str(receives)},
             }
             for n, body in enumerate(bodies)
         ]

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from mercato.deadletters import MAX_RECEIVES
 from mercato.errors import TransientError
 from ops import parked
+from ops.store import SagaStore
 from tests.integration.ops.conftest import Desk, message
 from tests.integration.ops.post_office import PostOffice
 
@@ -91,6 +93,46 @@ def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch:
     monkeypatch.setattr(parked.sagas(), "park", refuse)
     assert desk.park(message()) == ["m-0"]
     assert desk.call("GET", "/dlq/parked/messages")[1]["items"] == []
+
+
+def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_saga_and_can_be_brought_home(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = PostOffice()
+    office.open("parked")
+    arn = "arn:aws:states:us-east-1:123456789012:execution:mercato-order:ord-1.cancellation"
+    with monkeypatch.context() as outage:
+        outage.setattr(parked, "sagas", unreachable)
+        assert desk.park(message(execution_arn=arn), receives=MAX_RECEIVES) == []
+    assert desk.listed() == []
+    (queue,) = desk.call("GET", "/dlq")[1]["items"]
+    assert (queue["queue"], queue["source"], queue["messages"]) == ("mercato-parked-dlq", "mercato-parked", 1)
+    (letter,) = desk.call("GET", "/dlq/parked/messages")[1]["items"]
+    assert (letter["subject"], letter["reason"]) == ("ord-1.cancellation", "retries-exhausted")
+    assert letter["correlation_id"] == "req-12345678"
+
+    order = {"queue": "parked", "dry_run": False, "note": "the table is back"}
+    assert desk.call("POST", "/dlq/redrive", order)[1]["redriven"] == 1
+    assert office.count("parked-dlq") == 0
+    (back,) = office.sqs.receive_message(QueueUrl=office.url("parked"))["Messages"]
+    assert desk.park(back["Body"]) == []
+    assert desk.listed() == ["ord-1.cancellation"]
+    assert desk.resume(order_id="ord-1.cancellation")[0] == 200
+    assert desk.machine.sent == [("token-1", {"action": "retry"})]
+
+
+def test_a_parking_that_the_queue_itself_gave_up_on_names_its_saga_too(desk: Desk) -> None:
+    """No attribute says anything: the function died of it."""
+    office = PostOffice()
+    office.open("parked")
+    office.put("parked-dlq", json.dumps(message()))
+    (letter,) = desk.call("GET", "/dlq/parked/messages")[1]["items"]
+    assert (letter["subject"], letter["correlation_id"]) == ("ord-1", "req-12345678")
+    assert "without an answer" in letter["detail"]
+
+
+def unreachable() -> SagaStore:
+    raise TransientError("the table is away")
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_resume_sends_the_action_the_step_and_the_reason(
 
 
 def test_what_is_parked_elsewhere_by_now_is_told_and_nothing_is_done(ops: FakeOps) -> None:
-    said = "This saga is parked in ReleaseInventory, not in RefundPayment: look again before you resume it."
+    said = "This saga is parked in ReleaseInventory, not in RefundPayment: look again before resuming it."
     ops.answers["POST", "/sagas/order-1/resume"] = 409, {"detail": said}
     result = run("resume", "order-1", "--skip", "RefundPayment", "--reason", "refunded by hand")
     assert (result.exit_code, result.output) == (1, f"Error: {said}\n")
