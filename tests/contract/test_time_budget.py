@@ -1,0 +1,163 @@
+"""The saga's worst case, computed from the state machine itself, is what is written of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from inventory.reservation import RESERVED_FOR
+from tests.template import ROOT
+
+MACHINE = json.loads((ROOT / "infra/order_saga.asl.json").read_text())
+STATES: dict[str, dict[str, Any]] = MACHINE["States"]
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+THROTTLED = "Lambda.TooManyRequestsException"
+
+
+def pauses(retry: dict[str, Any]) -> int:
+    """The longest that all its waits can be: full jitter only shortens them."""
+    waits = (retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"]))
+    return sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits)
+
+
+def shape(name: str) -> tuple[int, int, int, int]:
+    """A task's tries, the seconds of one, its pauses, and those after throttled calls, which are refused at once."""
+    state = STATES[name]
+    by_throttling = {THROTTLED in retry["ErrorEquals"]: retry for retry in state["Retry"]}
+    assert by_throttling.keys() == {True, False}, f"{name} is retried for throttling and for what is transient"
+    assert len(state["Retry"]) == 2, name
+    transient = by_throttling[False]
+    return 1 + transient["MaxAttempts"], state["TimeoutSeconds"], pauses(transient), pauses(by_throttling[True])
+
+
+def worst(name: str) -> int:
+    """Seconds in one state. Only calls of functions take time before an operator is asked."""
+    if STATES[name]["Type"] != "Task" or name == "AwaitOperator":
+        assert STATES[name]["Type"] != "Wait", f"{name} would wait before anybody is asked"
+        return 0
+    tries, seconds, between, throttled = shape(name)
+    return tries * seconds + between + throttled
+
+
+def following(name: str) -> Iterator[str]:
+    """Where a state may lead; to wait for an operator ends the way."""
+    state = STATES[name]
+    if name == "AwaitOperator":
+        return
+    for branch in [state, *state.get("Choices", []), *state.get("Catch", [])]:
+        if "Next" in branch:
+            yield branch["Next"]
+    if "Default" in state:
+        yield state["Default"]
+
+
+def longest(start: str, end: str) -> int | None:
+    """The worst of all ways that lead from one state to another, in seconds; None where none does."""
+    if start == end:
+        return 0
+    ways = [rest for after in following(start) if (rest := longest(after, end)) is not None]
+    return worst(start) + max(ways) if ways else None
+
+
+def budget(start: str, end: str) -> int:
+    found = longest(start, end)
+    assert found is not None, f"no way leads from {start} to {end}"
+    return found
+
+
+def steps() -> list[str]:
+    """The tasks on the way that goes well."""
+    found, name = [], "ReserveInventory"
+    while STATES[name]["Type"] == "Task":
+        found.append(name)
+        name = STATES[name]["Next"]
+    assert name == "OrderPaid"
+    return found
+
+
+def undos() -> list[str]:
+    """The other tasks that may be run before an operator is asked."""
+    reached, left = set[str](), [MACHINE["StartAt"]]
+    while left:
+        name = left.pop()
+        if name not in reached:
+            reached.add(name)
+            left += following(name)
+    tasks = {name for name in reached if STATES[name]["Type"] == "Task"}
+    return sorted(tasks - set(steps()) - {"AwaitOperator"})
+
+
+(STEP,) = {shape(name) for name in steps()}
+(UNDO,) = {shape(name) for name in undos()}
+FIRST_STEP, FIRST_UNDO = "ReserveInventory", "StopShipment"
+STEPS = sum(worst(name) for name in steps())
+UNDOING = budget(FIRST_UNDO, "OrderFailed")
+PARKING = budget(FIRST_UNDO, "AwaitOperator")
+WHOLE = max(budget(MACHINE["StartAt"], end) for end in ("OrderPaid", "OrderFailed", "AwaitOperator"))
+KEPT = budget(FIRST_STEP, "ConfirmOrder")
+
+
+def minutes(seconds: int) -> int:
+    return math.ceil(seconds / 60)
+
+
+def describe(shape: tuple[int, int, int, int]) -> str:
+    tries, seconds, between, throttled = shape
+    return f"{tries} tries of {seconds} s, {between} s of pauses, {throttled} s more where Lambda throttles"
+
+
+def test_the_tasks_that_may_be_run_before_an_operator_is_asked_are_the_known_ones() -> None:
+    assert steps() == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
+    assert undos() == [
+        "CancelOrder",
+        "MarkNeedsAttention",
+        "RefundPayment",
+        "ReleaseInventory",
+        "StopShipment",
+        "VoidPayment",
+    ]
+    assert WHOLE == STEPS + PARKING
+
+
+def test_the_document_gives_the_budget_of_the_state_machine() -> None:
+    table = ARCHITECTURE.partition("### The time budget")[2].partition("|---|---|\n")[2].partition("\n\n")[0]
+    cells = [line.strip("|").split("|") for line in table.splitlines()]
+    told = [(what.strip(), how_long.strip()) for what, how_long in cells]
+    assert told == [
+        (f"a step: {describe(STEP)}", f"{worst(FIRST_STEP)} s"),
+        (f"an undo: {describe(UNDO)}", f"{worst(FIRST_UNDO)} s"),
+        ("the first steps, until KeepReservation has kept the stock", f"{minutes(KEPT)} min"),
+        ("all steps, until the order is paid", f"{minutes(STEPS)} min"),
+        ("all undos, until the order is cancelled", f"{minutes(UNDOING)} min"),
+        ("all undos, the last of them stuck, and MarkNeedsAttention, until it is parked", f"{minutes(PARKING)} min"),
+        ("an order from its first step until it is settled or parked", f"{minutes(WHOLE)} min"),
+    ]
+
+
+def test_the_machines_own_comment_gives_it_too() -> None:
+    said = (
+        f"Time budget: a step takes at most {worst(FIRST_STEP)} s ({describe(STEP)}), an undo {worst(FIRST_UNDO)} s "
+        f"({describe(UNDO)}); so all steps take {minutes(STEPS)} min at most, undoing them {minutes(UNDOING)} min, and "
+        f"undoing that gets stuck {minutes(PARKING)} min until it is parked, MarkNeedsAttention included: an order is "
+        f"settled or parked within {minutes(WHOLE)} min, and usually within a second."
+    )
+    assert said in MACHINE["Comment"]
+    assert f"KeepReservation, at the latest {minutes(KEPT)} min after its first step began" in MACHINE["Comment"]
+
+
+def test_a_slow_saga_keeps_its_reservation_before_it_expires() -> None:
+    assert timedelta(seconds=KEPT) < RESERVED_FOR
+    assert f"expires after {RESERVED_FOR // timedelta(minutes=1)} min unless" in MACHINE["Comment"]
+    record = ROOT / "docs/decisions/0030-expiry-and-parcel-meet-the-saga-in-one-record.md"
+    assert f"budget of the steps is {minutes(STEPS)} minutes" in " ".join(record.read_text().split())
+
+
+def test_the_document_says_what_a_parked_queue_that_takes_no_message_costs_beside_it() -> None:
+    (retry,) = STATES["AwaitOperator"]["Retry"]
+    (away,) = (catch["Next"] for catch in STATES["AwaitOperator"]["Catch"] if "States.ALL" in catch["ErrorEquals"])
+    assert STATES[away]["Seconds"] == 3600
+    said = f"is tried for {minutes(pauses(retry))} minutes and then again every hour"
+    assert said in " ".join(ARCHITECTURE.split())
