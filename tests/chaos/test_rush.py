@@ -177,6 +177,15 @@ def test_a_thousand_buyers_on_a_hundred_units_of_a_hot_product(mall: Mall, recor
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)  # it is quick only where nothing else runs
+def test_a_thousand_buyers_of_an_order_of_ten_lines(mall: Mall, record_property: Record) -> None:
+    products = [f"line-{number:03}" for number in range(10)]
+    heard, seconds = rush(mall, 1000, products, 100)
+    record_property("figures", figures("the rush, 1,000 buyers of 10 lines, 100 of each", heard, seconds))
+    assert heard == {"confirmed": 100, "OutOfStock": 900}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Record) -> None:
     """110 lines take three transactions: whoever is refused gives back what the first of them held."""
     products = [f"line-{number:03}" for number in range(110)]
