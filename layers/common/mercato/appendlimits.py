@@ -7,7 +7,6 @@ from typing import Any
 
 from mercato import dynamo
 from mercato.dynamo import Write
-from mercato.items import Item
 
 MAX_ITEM = 400 * 1024
 MAX_TOTAL = 4 * 1024 * 1024
@@ -17,23 +16,26 @@ class AppendTooLarge(ValueError):
     """The append would go past what one transaction takes: 100 writes, 4 MB, 400 KB an item."""
 
 
-def check_limits(items: Sequence[Item], writes: Sequence[Write]) -> None:
-    """`items` are the events, `writes` all of the transaction. Raises AppendTooLarge, and ValueError where two of the
-    writes are of one item.
+def check_limits(writes: Sequence[Write]) -> None:
+    """`writes` are all of the transaction, events and others. Raises AppendTooLarge, and ValueError where two of them
+    are of one item.
     """
     if len(writes) > dynamo.MAX_TRANSACTION:
         raise AppendTooLarge(f"{len(writes)} writes; a transaction takes {dynamo.MAX_TRANSACTION}")
-    largest = max(size_of(item) for item in items)
-    if largest > MAX_ITEM:
-        raise AppendTooLarge(f"an event of {largest} bytes; {MAX_ITEM} is the most")
-    total = sum(size_of(write.parameters) for write in writes)
-    if total > MAX_TOTAL:
-        raise AppendTooLarge(f"{total} bytes; a transaction takes {MAX_TOTAL}")
     known: set[tuple[str, str]] = set()
-    for key in map(_key, writes):
+    total = 0
+    for write in writes:
+        key = _key(write)
         if key in known:
             raise ValueError(f"two writes of the item {key}; a transaction takes one")
         known.add(key)
+        size = _size_of_write(write)
+        if size > MAX_ITEM:
+            what = "an event" if key[1].startswith("E#") else "the item {} {}".format(*key)
+            raise AppendTooLarge(f"{what} of {size} bytes; {MAX_ITEM} is the most")
+        total += size
+    if total > MAX_TOTAL:
+        raise AppendTooLarge(f"{total} bytes; a transaction takes {MAX_TOTAL}")
 
 
 def _key(write: Write) -> tuple[str, str]:
@@ -41,16 +43,28 @@ def _key(write: Write) -> tuple[str, str]:
     return key["pk"]["S"], key["sk"]["S"]
 
 
-def size_of(value: Any) -> int:
-    """Bytes as DynamoDB counts them, names included; never less."""
-    match value:
-        case str():
+def _size_of_write(write: Write) -> int:
+    """Of the item as it will be; of an update what it brings, since only DynamoDB knows the rest."""
+    if write.kind == "Put":
+        return size_of(write.parameters["Item"])
+    return size_of(write.parameters["Key"]) + size_of(write.parameters.get("ExpressionAttributeValues", {}))
+
+
+def size_of(attributes: Mapping[str, Mapping[str, Any]]) -> int:
+    """Bytes of typed attributes as DynamoDB counts them, names included; never less."""
+    return 3 + sum(1 + len(name.encode()) + _size_of_attribute(value) for name, value in attributes.items())
+
+
+def _size_of_attribute(attribute: Mapping[str, Any]) -> int:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S":
             return len(value.encode())
-        case bytes():
+        case "B":
             return len(value)
-        case Mapping():
-            return 3 + sum(1 + len(name.encode()) + size_of(part) for name, part in value.items())
-        case list() | tuple():
-            return 3 + sum(1 + size_of(part) for part in value)
+        case "M":
+            return size_of(value)
+        case "L":
+            return 3 + sum(1 + _size_of_attribute(one) for one in value)
         case _:
             return 21  # a number at its longest

@@ -106,9 +106,8 @@ class EventStore:
             raise MixedAppends(f"{self._entity} {stream_id} is written by append, and not by append_fast")
         if not before:
             raise self._refusal(stream_id, expected)
-        item = write_event(pk, expected + 1, event) | {"fast": True}
-        write = dynamo.put_new(item)
-        check_limits([item], [write])
+        write = dynamo.put_new(write_event(pk, expected + 1, event) | {"fast": True})
+        check_limits([write])
         try:
             self._table.write(write)
         except ConditionFailed as failed:
@@ -176,11 +175,10 @@ class EventStore:
         self, stream_id: str, expected: int, events: Sequence[NewEvent], alongside: Sequence[Write]
     ) -> int:
         pk = self._pk(stream_id)
-        items = [write_event(pk, expected + offset, event) for offset, event in enumerate(events, 1)]
-        writes = [dynamo.put_new(item) for item in items]
+        writes = [dynamo.put_new(write_event(pk, expected + offset, event)) for offset, event in enumerate(events, 1)]
         writes.append(self._move_head(pk, expected, expected + len(events)))
         writes += alongside
-        check_limits(items, writes)
+        check_limits(writes)
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:

@@ -15,6 +15,7 @@ from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
 from mercato.eventitem import write_event
 from mercato.eventstore import BrokenStream, ConcurrencyError, EventStore
+from mercato.items import to_item
 from tests.integration.layer.streams import at_once, count_calls, event, ids
 
 MakeTable = Callable[[str], Table]
@@ -272,12 +273,37 @@ def test_an_event_over_the_item_limit_is_refused_before_it_is_sent(store: EventS
     assert ids(store) == []
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        dynamo.put({"pk": "row", "sk": "ROW", "names": ["é" * 100_000, {"x": b"x" * 210_000}]}),
+        dynamo.update("row", "ROW", "SET a = :a", values={":a": "x" * 410_000}),
+    ],
+    ids=["put", "update"],
+)
+def test_what_goes_along_is_held_to_the_item_limit_too(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch, beside: dynamo.Write
+) -> None:
+    asked = count_calls(monkeypatch)
+    with pytest.raises(AppendTooLarge, match=r"the item row ROW of 410\d{3} bytes; 409600 is the most"):
+        store.append("a", 0, [event(noon, "e1")], alongside=[beside])
+    assert asked == []
+    assert (ids(store), table.get("row", "ROW")) == ([], None)
+
+
+def test_what_goes_along_counts_to_the_whole(store: EventStore, noon: datetime) -> None:
+    beside = [dynamo.put({"pk": f"row-{n}", "sk": "ROW", "x": "x" * 400_000}) for n in range(11)]
+    with pytest.raises(AppendTooLarge, match="a transaction takes 4194304"):
+        store.append("a", 0, [event(noon, "e1")], alongside=beside)
+    assert ids(store) == []
+
+
 def test_the_largest_event_is_sent_and_one_of_a_byte_more_is_not(
     store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[list[dynamo.Write]] = []
     monkeypatch.setattr(table, "transact", sent.append)  # moto takes 405,000 bytes, and DynamoDB 409,600
-    rest = size_of(write_event("thing#a", 1, event(noon, "e1", public="")))
+    rest = size_of(to_item(write_event("thing#a", 1, event(noon, "e1", public=""))))
     with pytest.raises(AppendTooLarge, match="an event of 409601 bytes"):
         store.append("a", 0, [event(noon, "e1", public="x" * (409_601 - rest))])
     assert sent == []
@@ -312,4 +338,5 @@ def test_a_stream_with_a_gap_is_refused(store: EventStore, table: Table, noon: d
 
 
 def test_the_size_is_never_less_than_what_dynamodb_counts() -> None:
-    assert size_of({"pk": "é", "n": 1, "b": b"123", "l": ["ab"]}) >= 2 + 2 + 1 + 2 + 1 + 3 + 1 + 3 + 2
+    attributes = to_item({"pk": "é", "n": 1, "b": b"123", "l": ["ab"], "m": {"x": "y"}})
+    assert size_of(attributes) >= (2 + 2) + (1 + 2) + (1 + 3) + (1 + 3 + 1 + 2) + (1 + 3 + 1 + 1 + 1)
