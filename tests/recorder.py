@@ -50,12 +50,25 @@ class StreamRecorder(AggregateRecorder):
     ) -> Sequence[Theirs]:
         stream_id = str(originator_id)
         before = self._first(stream_id, 1) - 1
-        after = 0 if gt is None else gt - before
-        up_to = None if lte is None else lte - before
-        found = [_theirs(originator_id, event) for event in self._streams.read(stream_id, after=after, up_to=up_to)]
-        if desc:
-            found.reverse()
-        return found[:limit]
+        after = 0 if gt is None else max(0, gt - before)
+        up_to = None if lte is None else max(0, lte - before)
+        events = self._last(stream_id, after, up_to, limit) if desc else self._next(stream_id, after, up_to, limit)
+        return [_theirs(originator_id, event) for event in events]
+
+    def _next(self, stream_id: str, after: int, up_to: int | None, limit: int | None) -> list[StoredEvent]:
+        """Versions have no gaps, so that so many events are those up to a version."""
+        if limit is not None:
+            up_to = after + limit if up_to is None else min(up_to, after + limit)
+        return list(self._streams.read(stream_id, after=after, up_to=up_to))
+
+    def _last(self, stream_id: str, after: int, up_to: int | None, limit: int | None) -> list[StoredEvent]:
+        """The newest first. From the end the store reads backwards; from elsewhere it has no need to."""
+        if limit is not None and up_to is None:
+            return [event for event in reversed(self._streams.tail(stream_id, limit)) if event.version > after]
+        if limit is not None and up_to is not None:
+            up_to = min(up_to, self._streams.version(stream_id))
+            after = max(after, up_to - limit)
+        return list(self._streams.read(stream_id, after=after, up_to=up_to))[::-1]
 
     def _first(self, stream_id: str, default: int) -> int:
         """Their number of our version 1."""
