@@ -18,7 +18,7 @@ from payments.domain import Charge, ChargeStatus, Payment, Refund, RefundStatus
 from payments.domain import Status as PaymentState
 from payments.sandbox import charge_id_of
 from shipping.domain import Status as ParcelStatus
-from shipping.usecases import shipment_id_of
+from shipping.usecases import booking_key_of, shipment_id_of
 from tests.chaos.shop import NEIGHBOUR, PATIENT, PRODUCT, STOCKED, Shop
 
 _ONCE = (
@@ -179,6 +179,10 @@ def _parcel(order: Order, shop: Shop) -> Iterator[str]:
     status = shipment.status if shipment else None
     if order.status is Status.CANCELLED and status not in (None, ParcelStatus.CANCELLED):
         yield f"the order is cancelled, its parcel {status}"
+    booking = shop.tables["Shipping"].get(f"SANDBOX#BOOKING#{booking_key_of(shipment_id_of(order.id))}", "BOOKING")
+    collected = booking is not None and booking["status"] == "collected"
+    if collected != (order.status in _SOLD):
+        yield f"the order is {order.status}, and the carrier has {'' if collected else 'not '}collected its parcel"
     if order.status in _SOLD and status is not ParcelStatus.DELIVERED:
         yield f"the order is {order.status}, its parcel {status}"
 

@@ -110,7 +110,8 @@ class Shop:
             patch.setattr(payment_module, "provider", lambda: self._asked)
         for parcel_module in (shipping_consumers, shipping_carrier, shipping_saga):
             patch.setattr(parcel_module, "store", lambda: self.shipments)
-        patch.setattr(sandbox_carrier, "settings", lambda: sandbox_carrier.Settings(CARRIER, carrier_step_seconds=0))
+        patch.setattr(sandbox_carrier, "settings", lambda: sandbox_carrier.Settings(CARRIER, 0, "ShippingTable"))
+        patch.setattr(sandbox_carrier, "table", lambda: self.tables["Shipping"])
         patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
         patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
         patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))

@@ -32,6 +32,6 @@ def announce(shipment: Shipment, status: Status) -> EventModel | None:
         case Status.DELIVERED:
             return ShipmentDelivered(**ids)
         case Status.FAILED:
-            return ShipmentFailed(**ids, reason=shipment.failure or "")
+            return ShipmentFailed(**ids, reason=shipment.failure or "", dispatched=shipment.has_left)
         case Status.BOOKED | Status.CANCELLED:
             return None

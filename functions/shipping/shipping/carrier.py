@@ -1,7 +1,8 @@
 """Plays the sandbox carrier: moves a parcel to the stop that is due, then sends the message for the next one.
 
 Run twice, the second move changes nothing. Killed between the move and the message, the queue delivers again, and the
-message is sent then. A message for a stop that the parcel has left behind, or a parcel that has ended, sends nothing.
+message is sent then. A message for a stop that the parcel has left behind, or a parcel that has ended, sends nothing. A
+booking that was cancelled is not collected.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Due(Reads):
 @consumer.on(ParcelDue.TYPE)
 def move_parcel(_: Event, due: Due) -> None:
     now = utc_now()
+    if due.stop is Status.DISPATCHED and not carrier(now).collect(due.booking_key):
+        return
     progress = Progress(due.shipment_id, due.stop, tracking_number_of(due.booking_key))
     shipment = usecases.record_progress(progress, NAME, shipments=store(), now=now)
     following = next_stop(due.stop)

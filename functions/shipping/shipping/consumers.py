@@ -5,9 +5,9 @@ from __future__ import annotations
 from mercato.clock import utc_now
 from mercato.consumer import Consumer
 from mercato.events import Event, Reads
-from mercato.logs import log
 from shipping import usecases
-from shipping.domain import Address, Line, Status
+from shipping.astray import ring
+from shipping.domain import Address, AlreadyDispatched, Line
 from shipping.sandbox import carrier
 from shipping.shop import store
 
@@ -70,9 +70,11 @@ def note_payment(_: Event, data: PaymentCompleted) -> None:
 
 @consumer.on("order.cancelled")
 def cancel_shipment(_: Event, data: OrderCancelled) -> None:
-    shipment = usecases.cancel_order(data.order_id, data.customer_id, shipments=store(), now=utc_now())
-    if shipment.status is not Status.CANCELLED:
-        log.warning("cancelled too late", extra={"shipment_id": shipment.shipment_id, "status": shipment.status})
+    now = utc_now()
+    try:
+        usecases.stop_shipment(data.order_id, data.customer_id, shipments=store(), carrier=carrier(now), now=now)
+    except AlreadyDispatched as error:
+        ring(usecases.shipment_id_of(data.order_id), data.order_id, error.detail)
 
 
 @consumer.on("order.anonymised")

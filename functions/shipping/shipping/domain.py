@@ -22,7 +22,7 @@ class NotWithCarrier(Conflict):
 
 
 class AlreadyDispatched(Conflict):
-    """The carrier has the parcel: the order can only be returned."""
+    """The carrier has the parcel: it cannot be stopped any more."""
 
 
 class Status(StrEnum):
@@ -68,7 +68,7 @@ class Stop:
 @dataclass(frozen=True)
 class Shipment:
     """`address` is None until order.confirmed has come, and once it is erased; `handed` says that the carrier has been
-    told.
+    told, `collected` that it would not cancel, because it has the parcel.
     """
 
     shipment_id: str
@@ -77,6 +77,7 @@ class Shipment:
     status: Status = Status.PENDING
     paid: bool = False
     handed: bool = False
+    collected: bool = False
     is_anonymous: bool = False
     lines: tuple[Line, ...] = ()
     address: Address | None = None
@@ -92,6 +93,27 @@ class Shipment:
     @property
     def awaits_carrier(self) -> bool:
         return self.status is Status.BOOKED and not self.handed
+
+    @property
+    def has_left(self) -> bool:
+        return self._passed(Status.DISPATCHED)
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """A parcel that was given up before it left is stopped, too, so that nothing more comes of it."""
+        return self.status in (Status.PENDING, Status.BOOKED) or (self.status is Status.FAILED and not self.has_left)
+
+    @property
+    def is_carriers(self) -> bool:
+        """The carrier may know of it, or hear of it yet from somebody who began to tell it."""
+        return self._passed(Status.BOOKED)
+
+    @property
+    def was_cancelled_while_booking(self) -> bool:
+        return self.status is Status.CANCELLED and self.is_carriers and not self.handed
+
+    def _passed(self, status: Status) -> bool:
+        return any(stop.status is status for stop in self.history)
 
 
 @dataclass(frozen=True)
@@ -120,9 +142,16 @@ def mark_paid(shipment: Shipment, now: datetime) -> Shipment:
 
 def cancel(shipment: Shipment, now: datetime) -> Shipment:
     """Only before the carrier has it: what is on its way comes back as a return."""
-    if shipment.status not in (Status.PENDING, Status.BOOKED):
-        return shipment
-    return _move(shipment, Status.CANCELLED, now)
+    return _move(shipment, Status.CANCELLED, now) if shipment.can_be_stopped else shipment
+
+
+def note_collected(shipment: Shipment, now: datetime) -> Shipment:
+    """The carrier would not cancel: what it has not reported as dispatched has left all the same."""
+    if shipment.status is Status.BOOKED and not shipment.collected:
+        return replace(shipment, collected=True)
+    if shipment.status is Status.FAILED and not shipment.has_left:
+        return _move(_move(shipment, Status.DISPATCHED, now), Status.FAILED, now)
+    return shipment
 
 
 def anonymise(shipment: Shipment) -> Shipment:
@@ -136,10 +165,14 @@ def hand_over(shipment: Shipment) -> Shipment:
 
 
 def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
-    """Forward only. A stop that was skipped is passed too, so that nobody who listens misses one."""
+    """Forward only. A stop that was skipped is passed too, so that nobody who listens misses one.
+
+    A parcel that was given up may arrive all the same. That it was dispatched before is late news, but tells that the
+    goods have left.
+    """
     if shipment.status is Status.PENDING:
         raise NotWithCarrier(f"Shipment {shipment.shipment_id} has not been booked.")
-    if shipment.status not in _WAY[:-1]:  # delivered, failed and cancelled are ends
+    if shipment.status in (Status.DELIVERED, Status.CANCELLED):
         return shipment
     known = replace(
         shipment,
@@ -148,13 +181,14 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
         tracking_number=shipment.tracking_number or progress.tracking_number,
     )
     if progress.status is Status.FAILED:
-        return _move(replace(known, failure=progress.reason or "the carrier gave no reason"), Status.FAILED, now)
-    here, there = _WAY.index(shipment.status), _WAY.index(progress.status)
-    if there <= here:
+        return shipment if shipment.status is Status.FAILED else _give_up(known, progress.reason, now)
+    here = max(_WAY.index(stop.status) for stop in shipment.history if stop.status in _WAY)
+    there = _WAY.index(progress.status)
+    if shipment.status is not Status.FAILED or progress.status is Status.DELIVERED:
+        return _go_on(replace(known, failure=None), here, there, now) if there > here else shipment
+    if shipment.has_left:
         return shipment
-    for stop in _WAY[here + 1 : there + 1]:
-        known = _move(known, stop, now)
-    return known
+    return _move(_go_on(known, here, there, now), Status.FAILED, now)
 
 
 def next_stop(status: Status) -> Status | None:
@@ -166,6 +200,18 @@ def _book_if_complete(shipment: Shipment, now: datetime) -> Shipment:
     if shipment.paid and shipment.address is not None:
         return _move(shipment, Status.BOOKED, now)
     return shipment
+
+
+def _go_on(shipment: Shipment, here: int, there: int, now: datetime) -> Shipment:
+    for stop in _WAY[here + 1 : there + 1]:
+        shipment = _move(shipment, stop, now)
+    return shipment
+
+
+def _give_up(shipment: Shipment, reason: str | None, now: datetime) -> Shipment:
+    if shipment.collected and not shipment.has_left:
+        shipment = _move(shipment, Status.DISPATCHED, now)
+    return _move(replace(shipment, failure=reason or "the carrier gave no reason"), Status.FAILED, now)
 
 
 def _move(shipment: Shipment, status: Status, now: datetime) -> Shipment:

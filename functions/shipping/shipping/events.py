@@ -52,15 +52,16 @@ class ShipmentDelivered(EventModel):
 
 
 class ShipmentFailed(EventModel):
-    """The parcel will not arrive."""
+    """The carrier has given the parcel up; it may arrive all the same. `dispatched`: the goods have left."""
 
     TYPE: ClassVar[str] = "shipment.failed"
-    EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {"reason": "lost"}
+    EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {"reason": "lost", "dispatched": True}
 
     shipment_id: str
     order_id: str
     customer_id: str
     reason: str
+    dispatched: bool
 
 
 PUBLISHES: tuple[type[EventModel], ...] = (

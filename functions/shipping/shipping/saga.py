@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mercato import clock
 from mercato.tasks import Tasks
 from shipping import usecases
+from shipping.sandbox import carrier
 from shipping.shop import store
 
 tasks = Tasks("shipping")
@@ -31,5 +32,6 @@ class Done(BaseModel):
 @tasks.task("StopShipment")
 def stop_shipment(step: StopShipment) -> Done:
     """Idempotent: a cancelled shipment stays so, and no later payment or confirmation brings it back."""
-    shipment = usecases.stop_shipment(step.order_id, step.customer_id, shipments=store(), now=clock.utc_now())
+    now = clock.utc_now()
+    shipment = usecases.stop_shipment(step.order_id, step.customer_id, shipments=store(), carrier=carrier(now), now=now)
     return Done(shipment_id=shipment.shipment_id)

@@ -1,6 +1,9 @@
 """The sandbox carrier: a queue that brings each parcel one stop further with every message.
 
 A message is an event in the same envelope as all others, so that it carries the correlation and is consumed alike.
+Whether a parcel was collected or cancelled is the sandbox's own to know, in the table it is given:
+
+    SANDBOX#BOOKING#<booking key>  BOOKING   status: collected or cancelled, whichever came first
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.config import load
+from mercato.dynamo import ConditionFailed, Table, put_new
 from mercato.errors import TransientError
 from mercato.events import EventModel, envelope
 from mercato.ids import derived_id
-from shipping.domain import Shipment, Status
+from shipping.domain import AlreadyDispatched, Shipment, Status
 
 NAME = "sandbox"
 
@@ -27,6 +31,7 @@ NAME = "sandbox"
 class Settings:
     carrier_queue_url: str
     carrier_step_seconds: int
+    table_name: str
 
 
 class ParcelDue(EventModel):
@@ -48,13 +53,32 @@ def tracking_number_of(booking_key: str) -> str:
 class SandboxCarrier:
     name = NAME
 
-    def __init__(self, queue_url: str, step_seconds: int, now: datetime) -> None:
+    def __init__(self, queue_url: str, step_seconds: int, table: Table, now: datetime) -> None:
         self._queue_url = queue_url
         self._step_seconds = step_seconds
+        self._table = table
         self._now = now
 
     def book(self, shipment: Shipment, booking_key: str) -> None:
         self.schedule(shipment.shipment_id, booking_key, Status.DISPATCHED)
+
+    def cancel(self, shipment: Shipment, booking_key: str) -> None:
+        if self._settle(booking_key, "cancelled") != "cancelled":
+            raise AlreadyDispatched(f"The carrier has the parcel of order {shipment.order_id}.")
+
+    def collect(self, booking_key: str) -> bool:
+        """False for a booking that was cancelled: the message that was waiting for it does nothing."""
+        return self._settle(booking_key, "collected") == "collected"
+
+    def _settle(self, booking_key: str, status: str) -> str:
+        """What became of the booking: the first word stays."""
+        key = {"pk": f"SANDBOX#BOOKING#{booking_key}", "sk": "BOOKING"}
+        try:
+            self._table.write(put_new(key | {"status": status}))
+        except ConditionFailed:
+            settled = self._table.get(key["pk"], key["sk"])
+            return str(settled["status"]) if settled else status
+        return status
 
     def schedule(self, shipment_id: str, booking_key: str, stop: Status) -> None:
         due = ParcelDue(shipment_id=shipment_id, booking_key=booking_key, stop=stop)
@@ -79,5 +103,10 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@functools.cache
+def table() -> Table:
+    return Table(settings().table_name)
+
+
 def carrier(now: datetime) -> SandboxCarrier:
-    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, now)
+    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, table(), now)

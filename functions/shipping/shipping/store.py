@@ -2,6 +2,7 @@
 
 pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking
 pk=OUTBOX#<shipment>                  its announcements, numbered by their place in the history
+pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's own: shipping.sandbox
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def _item(shipment: Shipment, version: int) -> Item:
         "status": shipment.status,
         "paid": shipment.paid,
         "handed": shipment.handed,
+        "collected": shipment.collected,
         "is_anonymous": shipment.is_anonymous,
         # One text: it is read and written whole, and a native list costs four times the time.
         "lines": json.dumps([asdict(line) for line in shipment.lines], separators=(",", ":")),
@@ -90,6 +92,7 @@ def _shipment(item: Item) -> Shipment:
         status=Status(item["status"]),
         paid=item["paid"],
         handed=item["handed"],
+        collected=item.get("collected", False),
         is_anonymous=item.get("is_anonymous", False),
         lines=tuple(Line(**line) for line in json.loads(item["lines"])),
         address=Address(**item["address"]) if item["address"] else None,

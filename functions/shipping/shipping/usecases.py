@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from shipping import domain
+from shipping import astray, domain
 from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
 from shipping.store import Moved, ShipmentStore
 
@@ -18,12 +18,25 @@ _ATTEMPTS = 5
 
 
 class Carrier(Protocol):
-    """Whoever brings parcels. `name` is in the webhook's path and in shipment.dispatched."""
+    """Whoever brings parcels. `name` is in the webhook's path and in shipment.dispatched.
+
+    Every call may come again, also at once or long after, and may die in the middle: `booking_key` tells the carrier
+    that it is the same booking. A carrier that cannot be asked now, or whose answer is lost, is a TransientError: the
+    caller tries again, and the saga parks for an operator in the end. Shipping writes a call's outcome down after it.
+    A carrier reports to a webhook as that of shipping.api does, signed, in any order: `record_progress` sorts it out.
+    """
 
     name: str
 
     def book(self, shipment: Shipment, booking_key: str) -> None:
-        """May be called again for the same booking; `booking_key` tells the carrier that it is the same."""
+        """Has the parcel collected, once. After a cancel with the same key nothing is collected: most carriers answer a
+        key they know with the booking it made; with one that forgets, look whether it was cancelled before you book.
+        """
+
+    def cancel(self, shipment: Shipment, booking_key: str) -> None:
+        """Has it not collected; a booking that the carrier does not know, or has cancelled, is cancelled. Returns only
+        when the carrier has agreed: the money goes back on its word. Raises AlreadyDispatched where it has the parcel.
+        """
 
 
 def shipment_id_of(order_id: str) -> str:
@@ -55,19 +68,30 @@ def mark_paid(order_id: str, customer_id: str, *, shipments: ShipmentStore, carr
     _hand_over(shipment, shipments, carrier, now)
 
 
-def cancel_order(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
-    """Where order.confirmed has not come yet, what is written is the tombstone that it will find."""
-    return _change_or_create(order_id, customer_id, lambda found: domain.cancel(found, now), shipments, now)
-
-
 def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
     """Where order.confirmed has not come yet, it will find that its address is not wanted any more."""
     _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)
 
 
-def stop_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
-    """The last word between an order that is undone and its parcel. Raises AlreadyDispatched."""
-    shipment = cancel_order(order_id, customer_id, shipments=shipments, now=now)
+def stop_shipment(
+    order_id: str, customer_id: str, *, shipments: ShipmentStore, carrier: Carrier, now: datetime
+) -> Shipment:
+    """The last word between an order that is undone and its parcel. Raises AlreadyDispatched.
+
+    The carrier is told before the shipment is cancelled: killed in between, the next try tells it again. Where
+    order.confirmed has not come yet, what is written is the tombstone that it will find.
+    """
+
+    def decide(found: Shipment) -> Shipment:
+        if found.can_be_stopped and found.is_carriers:
+            carrier.cancel(found, booking_key_of(found.shipment_id))
+        return domain.cancel(found, now)
+
+    try:
+        shipment = _change_or_create(order_id, customer_id, decide, shipments, now)
+    except AlreadyDispatched:
+        _change_or_create(order_id, customer_id, lambda found: domain.note_collected(found, now), shipments, now)
+        raise
     if shipment.status is not Status.CANCELLED:
         raise AlreadyDispatched(
             f"The parcel of order {order_id} is {shipment.status}.", shipment_id=shipment.shipment_id
@@ -83,7 +107,10 @@ def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStor
             raise ShipmentNotFound("There is no such shipment.")
         return domain.record_progress(found, progress, carrier, now)
 
-    return _change(progress.shipment_id, decide, shipments, now)
+    shipment = _change(progress.shipment_id, decide, shipments, now)
+    if shipment.status is Status.CANCELLED and progress.status is not Status.FAILED:
+        astray.ring(shipment.shipment_id, shipment.order_id, f"The carrier says {progress.status}.")
+    return shipment
 
 
 def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: ShipmentStore) -> Shipment:
@@ -95,11 +122,19 @@ def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: 
 
 
 def _hand_over(shipment: Shipment, shipments: ShipmentStore, carrier: Carrier, now: datetime) -> None:
-    """After the write, never before it. Killed in between, the event comes again and finds the carrier still untold."""
-    if not shipment.awaits_carrier:
-        return
-    carrier.book(shipment, booking_key_of(shipment.shipment_id))
-    _change(shipment.shipment_id, lambda found: domain.hand_over(found or shipment), shipments, now)
+    """After the write, never before it. Killed in between, the event comes again and finds the carrier still untold.
+
+    Who is about to tell the carrier does not see a cancellation, nor does that know what the carrier is told after it.
+    """
+    key = booking_key_of(shipment.shipment_id)
+    if shipment.awaits_carrier:
+        carrier.book(shipment, key)
+        shipment = _change(shipment.shipment_id, lambda found: domain.hand_over(found or shipment), shipments, now)
+    if shipment.was_cancelled_while_booking:
+        try:
+            carrier.cancel(shipment, key)
+        except AlreadyDispatched as error:
+            astray.ring(shipment.shipment_id, shipment.order_id, error.detail)
 
 
 def _change_or_create(

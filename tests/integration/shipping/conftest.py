@@ -14,7 +14,7 @@ from mercato.clock import rfc3339
 from mercato.dynamo import Table
 from mercato.secret import StoredSecret
 from mercato.webhooks import sign
-from shipping import api, carrier, consumers, sandbox
+from shipping import api, carrier, consumers, saga, sandbox
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
 
@@ -69,6 +69,10 @@ class Service:
 
     def pay(self) -> list[str]:
         return self.receive("payment.completed", "paid-1", {"payment_id": "payment-1"})
+
+    def stop(self) -> Any:
+        """The saga's step."""
+        return saga.handler({"task": "StopShipment", "input": {"order_id": "order-1", "customer_id": "user-1"}}, None)
 
     def cancel(self) -> list[str]:
         return self.receive("order.cancelled", "cancelled-1", {"reason": "x", "detail": "y"})
@@ -150,10 +154,12 @@ class Service:
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     found = Service(make_table("ShippingTable"), noon)
     boto3.client("secretsmanager", "us-east-1").create_secret(Name="carrier-secret", SecretString=SECRET)
-    for module in (api, carrier, consumers):
+    for module in (api, carrier, consumers, saga):
         monkeypatch.setattr(module, "store", lambda: found.store)
+    for module in (api, carrier, consumers):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
     secret = StoredSecret("carrier-secret")
     monkeypatch.setattr(api, "secret", lambda: secret)
-    monkeypatch.setattr(sandbox, "settings", lambda: sandbox.Settings(found.queue_url, carrier_step_seconds=0))
+    monkeypatch.setattr(sandbox, "settings", lambda: sandbox.Settings(found.queue_url, 0, found.table.name))
+    monkeypatch.setattr(sandbox, "table", lambda: found.table)
     return found

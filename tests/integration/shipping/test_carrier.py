@@ -134,5 +134,5 @@ def test_each_step_waits_as_long_as_the_settings_say(service: Any, monkeypatch: 
             sent.append(call)
 
     monkeypatch.setattr("shipping.sandbox.aws.client", lambda _: Sqs())
-    SandboxCarrier("queue", 900, noon).schedule("shipment-1", "key-1", "dispatched")  # type: ignore[arg-type]
+    SandboxCarrier("queue", 900, service.table, noon).schedule("shipment-1", "key-1", "dispatched")  # type: ignore[arg-type]
     assert [(call["QueueUrl"], call["DelaySeconds"]) for call in sent] == [("queue", 900)]

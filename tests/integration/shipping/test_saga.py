@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from mercato.clock import utc_now
-from shipping import saga
 from shipping.domain import AlreadyDispatched, Progress, Status
 from shipping.store import ShipmentStore
 from shipping.usecases import record_progress
@@ -15,10 +14,8 @@ from tests.integration.shipping.conftest import SHIPMENT, Service
 
 
 @pytest.fixture
-def stop(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(saga, "store", lambda: service.store)
-    task = {"task": "StopShipment", "input": {"order_id": "order-1", "customer_id": "user-1"}}
-    return lambda: saga.handler(task, None)
+def stop(service: Service) -> Any:
+    return service.stop
 
 
 def status(store: ShipmentStore) -> Status | None:

@@ -17,6 +17,7 @@ from shipping.domain import (
     hand_over,
     mark_paid,
     next_stop,
+    note_collected,
     record_progress,
 )
 
@@ -122,12 +123,61 @@ def test_a_report_of_an_earlier_stop_is_late_news(noon: datetime) -> None:
     assert moved(found, noon, Status.IN_TRANSIT) is found
 
 
-def test_a_lost_parcel_fails_with_its_reason_and_ends(noon: datetime) -> None:
-    found = record_progress(
-        moved(booked(noon), noon, Status.DISPATCHED), report(Status.FAILED, "lost"), "sandbox", noon
-    )
+def lost(noon: datetime) -> Shipment:
+    return record_progress(moved(booked(noon), noon, Status.DISPATCHED), report(Status.FAILED, "lost"), "sandbox", noon)
+
+
+def test_a_lost_parcel_fails_with_its_reason(noon: datetime) -> None:
+    found = lost(noon)
     assert (found.status, found.failure) == (Status.FAILED, "lost")
-    assert moved(found, noon, Status.DELIVERED) is found
+    assert stops(found)[2:] == [Status.DISPATCHED, Status.FAILED]
+
+
+@pytest.mark.parametrize("late", [Status.DISPATCHED, Status.IN_TRANSIT, Status.FAILED])
+def test_late_news_of_a_lost_parcel_changes_nothing(noon: datetime, late: Status) -> None:
+    found = lost(noon)
+    assert moved(found, noon, late) is found
+
+
+def test_a_lost_parcel_may_arrive_all_the_same(noon: datetime) -> None:
+    found = moved(lost(noon), noon, Status.DELIVERED)
+    assert (found.status, found.failure) == (Status.DELIVERED, None)
+    assert stops(found)[2:] == [Status.DISPATCHED, Status.FAILED, Status.IN_TRANSIT, Status.DELIVERED]
+    assert moved(found, noon, Status.FAILED) is found
+
+
+def test_a_parcel_that_failed_before_it_left_can_be_stopped_and_stays_so(noon: datetime) -> None:
+    failed = moved(booked(noon), noon, Status.FAILED)
+    assert not failed.has_left
+    found = cancel(failed, noon)
+    assert found.status is Status.CANCELLED
+    for late in (Status.DISPATCHED, Status.DELIVERED, Status.FAILED):
+        assert moved(found, noon, late) is found
+    assert cancel(lost(noon), noon).status is Status.FAILED, "its goods are gone"
+
+
+@pytest.mark.parametrize(
+    ("late", "passed"),
+    [
+        (Status.DISPATCHED, [Status.DISPATCHED, Status.FAILED]),
+        (Status.IN_TRANSIT, [Status.DISPATCHED, Status.IN_TRANSIT, Status.FAILED]),
+        (Status.DELIVERED, [Status.DISPATCHED, Status.IN_TRANSIT, Status.DELIVERED]),
+    ],
+)
+def test_that_a_failed_parcel_had_left_may_be_told_late(noon: datetime, late: Status, passed: list[Status]) -> None:
+    found = moved(booked(noon), noon, Status.FAILED, late)
+    assert stops(found)[2:] == [Status.FAILED, *passed]
+    assert found.has_left
+
+
+def test_a_parcel_that_the_carrier_would_not_cancel_has_left_when_it_fails(noon: datetime) -> None:
+    collected = note_collected(booked(noon), noon)
+    assert note_collected(collected, noon) is collected
+    found = moved(collected, noon, Status.FAILED)
+    assert (stops(found)[2:], found.tracking_number) == ([Status.DISPATCHED, Status.FAILED], "TRACK-1")
+    late = note_collected(moved(booked(noon), noon, Status.FAILED), noon)
+    assert stops(late)[2:] == [Status.FAILED, Status.DISPATCHED, Status.FAILED]
+    assert note_collected(late, noon) is late
 
 
 @pytest.mark.parametrize("paid", [True, False])
