@@ -20,8 +20,13 @@ from tests.real_orders import ABSENT, FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks back at the whole run comes late; what leaves another shop behind, last."""
-    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("spoiling", "last")])
+    """What begins something slow comes first; what looks back at the whole run, late; what spoils the shop, last."""
+
+    def place(item: pytest.Item) -> list[bool]:
+        has = {name: item.get_closest_marker(name) is not None for name in ("spoiling", "last", "first")}
+        return [has["spoiling"], has["last"], not has["first"]]
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from infra.local import state
-from infra.local.demo.stage import Stage, has_failed, is_paid
+from infra.local.demo.stage import Product, Stage, has_failed, is_paid
 from infra.local.parallel import each
-from infra.local.shop import Session, Shop
+from infra.local.paths import ROOT
+from infra.local.shop import Session, Shop, poll
 from infra.local.state import State
+from mercato.ids import derived_id
 from tests.e2e.test_stories import mercato
 
 WITHIN = 120.0
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
     return Stage(shop, admin, shop_state.endpoint, WITHIN)
+
+
+@dataclass(frozen=True)
+class Unrefunded:
+    order_id: str
+    payment_id: str
+    vase: Product
+    customer: Session
+
+
+@pytest.fixture(scope="session")
+def unrefunded(stage: Stage) -> Unrefunded:
+    """A refund whose provider is away. It parks after about a minute, while other tests run."""
+    vase, petra = stage.new_product("Lost vase", 2500, stock=8), stage.new_customer("Petra")
+    order = stage.order(petra, vase, 2, token="tok_refund_unavailable")["order_id"]
+    petra.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=WITHIN)
+    asked = petra.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
+    assert asked["status"] == "cancelling"
+    return Unrefunded(order, derived_id("payment", order), vase, petra)
+
+
+@pytest.mark.first
+def test_an_order_whose_refund_finds_no_provider_is_not_cancelled_yet(unrefunded: Unrefunded) -> None:
+    """Begins what the last test of this file looks at."""
+    assert unrefunded.customer.get(f"/orders/{unrefunded.order_id}")["status"] in ("cancelling", "needs_attention")
 
 
 def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> None:
@@ -95,3 +128,68 @@ def test_a_hot_product_is_sold_to_the_last_while_its_shards_change_and_the_books
     assert stage.admin.put(shards, {"shards": 1})["available"] == 0
     audited = mercato("inventory", "audit")
     assert (audited.returncode, audited.stderr) == (0, ""), audited.stdout
+
+
+def test_every_dead_letter_queue_of_the_shop_has_an_alarm(shop_state: State) -> None:
+    queues = state.client(shop_state, "sqs").list_queues()["QueueUrls"]
+    alarms = state.client(shop_state, "cloudwatch").get_paginator("describe_alarms").paginate()
+    watched = {
+        dimension["Value"]
+        for page in alarms
+        for alarm in page["MetricAlarms"]
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "QueueName" and alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    }
+    dead = {url.rpartition("/")[2] for url in queues if url.endswith("-dlq")}
+    assert {name.rpartition("-")[0].rpartition("-")[2] for name in dead} >= {"carrier", "parked", "payments", "relay"}
+    assert watched == dead
+
+
+def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
+    stage: Stage, unrefunded: Unrefunded
+) -> None:
+    order, saga = unrefunded.order_id, f"{unrefunded.order_id}.cancellation"
+
+    def payment() -> dict[str, object]:
+        found = stage.admin.get(f"/payments/{unrefunded.payment_id}")
+        return {"captured": found["captured"]["amount"], "refunded": found["refunded"]["amount"]}
+
+    def parked() -> list[str]:
+        return [found["order_id"] for found in stage.admin.get("/ops/sagas", status="parked")["items"]]
+
+    poll(parked, lambda names: saga in names, what=f"{saga} parked", within=WITHIN)
+    listed = mercato("saga", "list", "--parked").stdout
+    assert f'mercato saga resume {saga} --retry --reason "…"' in listed.splitlines()
+    assert "TransientError" in mercato("saga", "show", saga).stdout
+    assert unrefunded.customer.get(f"/orders/{order}")["status"] == "needs_attention"
+    assert payment() == {"captured": 5000, "refunded": 0}
+
+    commands = RUNBOOK.partition("Try it on the local cloud")[2].partition("```sh\n")[2].partition("```")[0]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands.replace("‹order›", order)],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"retry RefundPayment of order {saga}: sent.")
+
+    def is_cancelled(seen: dict[str, object]) -> bool:
+        return seen["status"] == "cancelled"
+
+    ended = unrefunded.customer.wait_for_order(order, is_cancelled, what="cancelled", within=WITHIN)
+    assert ended["reason"] == "cancelled-by-customer"
+    assert payment() == {"captured": 5000, "refunded": 5000}
+    assert order not in [found["order_id"] for found in stage.admin.get("/payments/mismatches")["items"]]
+    story = stage.admin.get(f"/ops/sagas/{saga}")
+    assert [(one["action"], one["step"], one["reason"]) for one in story["resumptions"]] == [
+        ("retry", "RefundPayment", "the provider is back")
+    ]
+    assert (story["parked_step"], [step["state"] for step in story["steps"]].count("RefundPayment")) == (None, 2)
+    assert saga not in parked()
+    whole = {"product_id": unrefunded.vase.product_id, "on_hand": 8, "reserved": 0, "available": 8}
+    assert stage.stock(unrefunded.vase) == whole
+    for kind in ("refund", "order_cancelled"):
+        assert len(stage.notifications_of(unrefunded.customer, kind, order)) == 1, kind
