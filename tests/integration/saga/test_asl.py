@@ -100,12 +100,12 @@ def test_a_step_that_stays_away_is_tried_four_times_and_then_undone(
     assert (ended["status"], ended["error"]) == ("FAILED", "TransientError")
 
 
-def test_throttling_by_lambda_is_tried_nine_times(
+def test_throttling_by_lambda_is_tried_eleven_times(
     world: World, doubles: dict[str, Double], saga_input: dict[str, Any]
 ) -> None:
-    script(doubles, "ReserveInventory", *[failing("Lambda.TooManyRequestsException")] * 8)
+    script(doubles, "ReserveInventory", *[failing("Lambda.TooManyRequestsException")] * 10)
     assert world.run(saga_input)["status"] == "SUCCEEDED"
-    assert world.calls == ["ReserveInventory"] * 9 + FORWARD[1:]
+    assert world.calls == ["ReserveInventory"] * 11 + FORWARD[1:]
 
 
 def test_goods_that_have_left_were_paid_for_and_nothing_is_undone(
