@@ -63,7 +63,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """`was_right`: the summary row was what the events make of it. `equal`: what is there now is so."""
+    """`was_right`: the summary row was what the events make of it. `equal`: what is there now is so.
+
+    Without `events` there is no such order: a row or snapshots were there all the same, which is never right.
+    """
 
     events: int
     snapshots_dropped: int
@@ -85,10 +88,7 @@ class OrderStore:
         """The order as its facts make it; with `up_to`, as it was at that version."""
         if up_to is None:
             return self._snapshots.load(self._streams, order_id, _apply)[0]
-        order: Order | None = None
-        for stored in self._streams.read(order_id, up_to=up_to):
-            order = _apply(order, stored)
-        return order
+        return self._fold(order_id, up_to)
 
     def history(self, order_id: str) -> list[Recorded]:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
@@ -144,27 +144,51 @@ class OrderStore:
         return order
 
     def rebuild(self, order_id: str, now: datetime) -> Rebuilt | None:
-        """Drops snapshots and summary row, and makes them of the events again. None where there is no such order.
+        """Drops snapshots and summary row, and makes them of the events again. None where there is nothing at all.
 
         Orders go on meanwhile: the row is written for the version that was read, and read again if that has passed.
+        Raises TransientError where it passes again and again.
         """
+        dropped = 0
         for _ in range(_ATTEMPTS):
-            dropped = self._snapshots.drop(order_id)
-            order: Order | None = None
-            for stored in self._streams.read(order_id):
-                order = _apply(order, stored)
-            if order is None:
-                return None
-            row = _summary_item(order)
-            was_right = self._table.get(row["pk"], row["sk"]) == row
+            dropped += self._snapshots.drop(order_id)
+            order = self._fold(order_id)
+            version, row = (order.version, _summary_item(order)) if order else (NO_STREAM, None)
+            was_right = self._row(order_id) == row
+            anew = dynamo.put(row) if row else dynamo.delete(_pk(order_id), "SUMMARY")
             try:
-                self._table.transact([self._streams.is_still_at(order_id, order.version), dynamo.put(row)])
+                self._table.transact([self._streams.is_still_at(order_id, version), anew])
             except ConditionFailed:
                 continue
-            made = order.version >= self._snapshot_every and self._snapshots.save(order_id, order.version, order, now)
-            equal = self._table.get(row["pk"], row["sk"]) == row and self.load(order_id) == order
-            return Rebuilt(order.version, dropped, int(made), was_right, equal)
+            if order is None:
+                if was_right and not dropped:
+                    return None
+                return Rebuilt(0, dropped, 0, was_right=False, equal=self._is_right(order_id, None))
+            made = version >= self._snapshot_every and self._snapshots.save(order_id, version, order, now)
+            return Rebuilt(version, dropped, int(made), was_right, self._is_right(order_id, order))
         raise TransientError(f"order {order_id} moves too fast")
+
+    def _is_right(self, order_id: str, order: Order | None) -> bool:
+        """Row and snapshots are what the events make, which was this order; looked at again where it went on since."""
+        for _ in range(_ATTEMPTS):
+            row = self._row(order_id)
+            if row == (_summary_item(order) if order else None) and self.load(order_id) == order:
+                return True
+            latest = self._fold(order_id)
+            if latest == order:
+                return False
+            order = latest
+        raise TransientError(f"order {order_id} moves too fast")
+
+    def _row(self, order_id: str) -> Item | None:
+        return self._table.get(_pk(order_id), "SUMMARY")
+
+    def _fold(self, order_id: str, up_to: int | None = None) -> Order | None:
+        """The order as its events make it, without a snapshot."""
+        order: Order | None = None
+        for stored in self._streams.read(order_id, up_to=up_to):
+            order = _apply(order, stored)
+        return order
 
     def list_of(
         self, customer_id: str, *, status: Status | None, limit: int, cursor: str | None
