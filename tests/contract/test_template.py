@@ -27,6 +27,7 @@ UNNAMEABLE = {
     "servicediscovery:ListNamespaces",
     "sqs:ListQueues",
     "dynamodb:ListStreams",
+    "lambda:ListEventSourceMappings",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }

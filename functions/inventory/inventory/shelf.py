@@ -1,7 +1,8 @@
 """A product's stock items together: the root, and the shards of a hot product.
 
-One item takes a thousand writes a second. A hot product's stock is spread over shards, each an item with counts and a
-ledger of its own; the root says which there are and has the product's level. Two rules keep the level exact:
+One item takes a thousand write units a second, and a write in a transaction costs two: 500 reservations. A hot
+product's stock is spread over shards, each an item with counts and a ledger of its own; the root says which there are
+and has the product's level. Two rules keep the level exact:
 
 - A shard with more than the threshold before and after a movement moves alone: the product's total is above the
   threshold whatever the others do. Its own level, `ok`, says so, and is part of the write's condition.

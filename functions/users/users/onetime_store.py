@@ -11,7 +11,7 @@ from mercato.clock import epoch, rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write, delete, update
 from users.onetime import PAUSE, OneTimeToken, Purpose
 
-_KEPT = timedelta(days=21)  # longer than an event can be delivered again
+_KEPT = timedelta(days=45)  # longer than an event can be delivered again, as mercato.inbox counts
 
 
 class OneTimeStore:

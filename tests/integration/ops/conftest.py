@@ -118,7 +118,11 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     }.items():
         monkeypatch.setenv(name, value)
     machine, client = Machine(), aws.client
-    monkeypatch.setattr(aws, "client", lambda service: machine if service == "stepfunctions" else client(service))
+    monkeypatch.setattr(
+        aws,
+        "client",
+        lambda service, **more: machine if service == "stepfunctions" else client(service, **more),
+    )
     monkeypatch.setattr(mailroom, "_WAIT", 0)
     cached = (
         api.settings,

@@ -62,6 +62,7 @@ def registry(desk: Desk, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPa
     prober.settings.cache_clear()
     prober.wire.cache_clear()
     made = Registry({"orders": orders, "users": users})
+    monkeypatch.setenv("SOURCES", "mercato-orders")
     monkeypatch.setenv("SERVICES", ",".join(f"{name}={found}" for name, found in made.service_ids.items()))
     yield made
     prober.settings.cache_clear()

@@ -1,0 +1,113 @@
+"""What does nothing also fails nothing: that a part is off, late or stopped must ring, and somebody must hear it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from mercato.deadletters import MAX_RECEIVES, pause_after
+from tests.template import load_template, resources_of_type
+
+TEMPLATE = load_template()
+STACKS = {name: found["Properties"] for name, found in resources_of_type("AWS::CloudFormation::Stack").items()}
+SUBSCRIPTION = load_template("infra/subscription.yaml")["Resources"]
+FOURTEEN_DAYS = 14 * 24 * 3600
+
+
+def watched(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = load_template("infra/observability.yaml")["Resources"][name]["Properties"]
+    return properties
+
+
+def test_the_prober_asks_after_every_stream_and_queue_that_a_function_reads() -> None:
+    tables = [
+        f"${{{stack['Parameters']['StreamArn']['Fn::GetAtt'].removesuffix('.StreamArn')}}}"
+        for stack in STACKS.values()
+        if stack["TemplateURL"] == "infra/outbox.yaml"
+    ]
+    queues = [
+        stack["Parameters"]["QueueName"]["Fn::Sub"]
+        for stack in STACKS.values()
+        if stack["TemplateURL"] == "infra/subscription.yaml"
+    ]
+    of_their_own = [
+        f"${{{found['Properties']['EventSourceArn']['Fn::GetAtt'].removesuffix('.Arn')}.QueueName}}"
+        for found in resources_of_type("AWS::Lambda::EventSourceMapping").values()
+    ]
+    prober = TEMPLATE["Resources"]["OpsProber"]["Properties"]
+
+    asked = prober["Environment"]["Variables"]["SOURCES"]["Fn::Sub"].split(",")
+
+    assert (len(tables), len(queues), len(of_their_own)) == (9, 8, 2)
+    assert sorted(asked) == sorted(tables + queues + of_their_own)
+
+
+def test_a_mapping_that_is_off_rings_and_so_does_the_silence_of_who_should_say_it() -> None:
+    alarm = watched("MappingsDown")
+    stack = STACKS["Observability"]["Parameters"][alarm["Dimensions"][0]["Value"]["Ref"]]
+    prober = TEMPLATE["Resources"]["OpsProber"]["Properties"]
+
+    assert stack == prober["Environment"]["Variables"]["NAMESPACE"]
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["Period"] == 60
+    assert prober["Events"]["EveryMinute"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+
+
+def test_a_queue_that_is_not_read_rings_long_before_its_messages_are_deleted() -> None:
+    alarm, queue = SUBSCRIPTION["BacklogAlarm"]["Properties"], SUBSCRIPTION["Queue"]["Properties"]
+    longest_retries = sum(pause_after(receives, max) for receives in range(1, MAX_RECEIVES))
+
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": "Queue.QueueName"}}]
+    assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+    assert longest_retries == 1270
+    assert 2 * longest_retries < alarm["Threshold"] < FOURTEEN_DAYS / 24
+    assert queue["MessageRetentionPeriod"] == FOURTEEN_DAYS
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"), [("SagaAborted", "ExecutionsAborted"), ("SagaTimedOut", "ExecutionsTimedOut")]
+)
+def test_a_saga_that_was_stopped_rings_by_its_metric_too(name: str, metric: str) -> None:
+    alarm = watched(name)
+
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/States", metric, 0)
+    assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "OrderSaga"}}]
+    assert STACKS["Observability"]["Parameters"]["OrderSaga"] == {"Ref": "OrderSaga"}
+
+
+def test_alarms_are_mailed_to_the_address_that_the_deployment_names() -> None:
+    (mails,) = resources_of_type("AWS::SNS::Subscription").values()
+
+    assert mails["Condition"] == "MailsAlarms"
+    assert mails["Properties"] == {
+        "TopicArn": {"Ref": "AlarmTopic"},
+        "Protocol": "email",
+        "Endpoint": {"Ref": "AlarmEmail"},
+    }
+    assert TEMPLATE["Outputs"]["AlarmTopicArn"] == {"Value": {"Ref": "AlarmTopic"}}
+
+
+def test_prod_is_not_deployed_where_nobody_would_hear_its_alarms() -> None:
+    rule = TEMPLATE["Rules"]["ProdHearsItsAlarms"]
+
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Environment"}, "prod"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, ""]}]}
+    assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("", True),
+        ("elsewhere", True),
+        ("ops@shop.example", True),
+        ("nobody", False),
+        ("a@b@c", False),
+        ("a b@c", False),
+    ],
+)
+def test_only_an_address_or_elsewhere_can_be_named(value: str, taken: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE["Parameters"]["AlarmEmail"]["AllowedPattern"], value)) == taken
