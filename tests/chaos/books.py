@@ -13,6 +13,7 @@ from mercato.money import Money
 from orders import facts
 from orders.facts import Fact, apply
 from orders.order import Order, PaymentStatus, Status
+from orders.returns import OPERATORS
 from payments import agreement
 from payments.domain import Charge, ChargeStatus, Payment, Refund, RefundStatus
 from payments.domain import Status as PaymentState
@@ -49,11 +50,12 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
 _UNDONE_FROM = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION)
 _FROM: dict[type[Fact], tuple[Status, ...]] = {
     facts.OrderConfirmed: (Status.PENDING,),
-    facts.CancellationRequested: (Status.PENDING, Status.CONFIRMED),
+    facts.CancellationRequested: (Status.PENDING, Status.CONFIRMED, Status.NEEDS_ATTENTION),
     facts.OrderCancelled: _UNDONE_FROM,
     facts.OrderShipped: (Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION),
-    facts.OrderDelivered: (Status.SHIPPED,),
-    facts.ReturnAccepted: (Status.DELIVERED,),
+    facts.OrderDelivered: (Status.SHIPPED, Status.NEEDS_ATTENTION),
+    facts.OrderNeedsAttention: (*_UNDONE_FROM, Status.SHIPPED),
+    facts.ReturnAccepted: (Status.DELIVERED, Status.NEEDS_ATTENTION),
 }
 _SOLD = (Status.DELIVERED, Status.REFUNDED)
 _UNPAID = (PaymentState.DECLINED, PaymentState.FAILED)
@@ -183,8 +185,13 @@ def _parcel(order: Order, shop: Shop) -> Iterator[str]:
     collected = booking is not None and booking["status"] == "collected"
     if collected != (order.status in _SOLD):
         yield f"the order is {order.status}, and the carrier has {'' if collected else 'not '}collected its parcel"
-    if order.status in _SOLD and status is not ParcelStatus.DELIVERED:
+    if order.status in _SOLD and status is not (ParcelStatus.FAILED if _is_lost(order) else ParcelStatus.DELIVERED):
         yield f"the order is {order.status}, its parcel {status}"
+
+
+def _is_lost(order: Order) -> bool:
+    """Nothing of it arrived: all was given back because the carrier had given it up."""
+    return any(made.reason in OPERATORS for made in order.returns)
 
 
 def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
@@ -207,9 +214,10 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
     }
     if order.status in _SOLD:
         # payment.authorized is not among them: what is captured at the provider before we know of it goes past that.
-        done = ("order.confirmed", "payment.completed", "inventory.reserved", "order.shipped", "order.delivered")
-        parcel = ("shipment.created", "shipment.dispatched", "shipment.delivered")
+        done = ("order.confirmed", "payment.completed", "inventory.reserved", "order.shipped")
+        parcel = ("shipment.created", "shipment.dispatched")
         must |= dict.fromkeys((*done, *parcel), 1) | {"order.cancelled": 0, "inventory.released": 0}
+        must |= dict.fromkeys(("order.delivered", "shipment.delivered"), int(not _is_lost(order)))
     else:
         must |= {"order.cancelled": 1, "order.shipped": 0, "inventory.released": counts["inventory.reserved"]}
     for event_type, count in must.items():

@@ -22,6 +22,11 @@ from payments import usecases as payments_usecases
 from payments.news import News
 from payments.provider import Provider, ProviderDeclined, ProviderTimeout
 from shipping import saga as shipping_saga
+from shipping import sandbox as sandbox_carrier
+from shipping import usecases as shipping_usecases
+from shipping.domain import AlreadyDispatched, Progress
+from shipping.domain import Status as Parcel
+from shipping.usecases import booking_key_of, shipment_id_of
 from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
 
 PRICE = TOTAL.amount // QUANTITY
@@ -77,10 +82,10 @@ def refund(scene: Scene, key: str, amount: Money, provider: Provider | None = No
     scene.refunded[key] = amount.amount
 
 
-def send_back(scene: Scene, key: str, quantity: int) -> None:
+def send_back(scene: Scene, key: str, quantity: int, reason: str = "damaged") -> None:
     lines, wish = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
     orders_usecases.return_goods(
-        scene.order_id, lines, "damaged", wish, orders=scene.shop.orders, customer_id=CUSTOMER, now=utc_now()
+        scene.order_id, lines, reason, wish, orders=scene.shop.orders, customer_id=CUSTOMER, now=utc_now()
     )
     scene.returned[key] = quantity
 
@@ -184,6 +189,41 @@ def cancel_and_undo(scene: Scene) -> None:
         module.handler({"task": task, "input": about | undone}, None)
 
 
+def carrier_loses_it(scene: Scene) -> None:
+    """And says so, wherever the parcel is; what its machines have still in hand they do."""
+    lost = Progress(shipment_id_of(scene.order_id), Parcel.FAILED, "SBX1", "lost")
+    shipping_usecases.record_progress(lost, sandbox_carrier.NAME, shipments=scene.shop.shipments, now=utc_now())
+
+
+def carrier_gives_up(scene: Scene) -> None:
+    """It does not collect the parcel, unless it has, and says so."""
+    shipment_id = shipment_id_of(scene.order_id)
+    shipment = scene.shop.shipments.load(shipment_id).shipment
+    if shipment and shipment.status is Parcel.BOOKED:
+        with suppress(AlreadyDispatched):
+            sandbox_carrier.carrier(utc_now()).cancel(shipment, booking_key_of(shipment_id))
+    carrier_loses_it(scene)
+
+
+def cancel_what_is_lost(scene: Scene) -> None:
+    """The carrier and the customer give it up at once."""
+    scene.do(carrier_gives_up)
+    cancel(scene)
+
+
+def end_what_is_given_up(scene: Scene) -> None:
+    """What the operator does when it rings: nobody else can say what became of the parcel."""
+    order = scene.shop.orders.load(scene.order_id)
+    if order is None or not order.is_given_up:
+        return
+    if not order.has_left:
+        scene.shop.cancel(scene.order_id)
+    elif left := sum(line.quantity for line in order.lines) - order.returned(PRODUCT):
+        send_back(scene, "undelivered", left, "undelivered")
+    scene.shop.finish_cancellation(scene.order_id)
+    scene.shop.bus.deliver_again()
+
+
 def reserve_again(scene: Scene) -> None:
     lines = [{"product_id": PRODUCT, "quantity": QUANTITY}]
     inventory_saga.handler({"task": "ReserveInventory", "input": {"order_id": scene.order_id, "lines": lines}}, None)
@@ -232,5 +272,8 @@ ACTS: dict[str, Deed] = {
         authorize_again,
         capture_again,
         confirm_again,
+        carrier_loses_it,
+        carrier_gives_up,
+        cancel_what_is_lost,
     )
 }

@@ -99,6 +99,7 @@ def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch,
             shop.run(scene.order_id, way.faults, eager=way.eager)
         scene.ask_again()
         shop.finish_cancellation(scene.order_id)
+        deeds.end_what_is_given_up(scene)
     except NothingCame:
         return stretch, bool(met), [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
     except TransientError as error:
@@ -140,6 +141,16 @@ def test_meetings_a_sample(mall: Mall, record_property: Record) -> None:
     draw, found = random.Random(SEED), meetings(mall)
     chosen = [one for way in WAYS for one in draw.sample([meeting for meeting in found if meeting.way == way], SAMPLED)]
     play_meetings(mall, "interleavings, a sample", chosen, record_property)
+
+
+def test_the_carrier_gives_up_a_good_orders_parcel_at_any_moment(mall: Mall, record_property: Record) -> None:
+    """Before it is collected, on its way, and when it has arrived; the customer cancels or does not."""
+    stretch, *_ = play(mall, WAYS["sold"])
+    first = stretch.tables.index("ShippingTable")
+    acts = ("carrier_loses_it", "carrier_gives_up", "cancel_what_is_lost")
+    moments = [(write, after) for write, after in moments_of(stretch) if write >= first]
+    chosen = [Meeting("sold", *moment, act) for moment, act in itertools.product(moments, acts)]
+    play_meetings(mall, "the carrier gives up", chosen, record_property)
 
 
 @pytest.mark.long

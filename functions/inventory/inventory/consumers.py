@@ -29,6 +29,7 @@ class ReturnedLine(Reads):
 class ReturnAccepted(Reads):
     return_id: str
     lines: list[ReturnedLine]
+    reason: str = ""
 
 
 @consumer.on("product.created")
@@ -45,6 +46,11 @@ def commit_shipped(_event: Event, data: OrderShipped) -> None:
 
 @consumer.on("order.return_accepted")
 def take_back(_event: Event, data: ReturnAccepted) -> None:
-    """Idempotent: each adjustment's id follows from the return, and one that was made is not made again."""
+    """Idempotent: each adjustment's id follows from the return, and one that was made is not made again.
+
+    What was lost on its way does not come back.
+    """
+    if data.reason == "lost":
+        return
     lines = [Line(line.product_id, line.quantity) for line in data.lines]
     usecases.take_back(data.return_id, lines, store(), clock.utc_now())

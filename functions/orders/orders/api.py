@@ -9,6 +9,7 @@ from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.config import load
 from mercato.dynamo import Table
+from mercato.errors import Forbidden
 from mercato.health import table_and_queue
 from mercato.http import (
     CUSTOMER,
@@ -27,6 +28,7 @@ from mercato.peers import peer
 from orders import usecases
 from orders.catalogue import Catalogue
 from orders.order import Request
+from orders.returns import OPERATORS
 from orders.store import OrderStore
 from orders.views import (
     CancelOrder,
@@ -80,6 +82,9 @@ def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: Idempote
 
 @app.post("/api/orders/{order_id}/returns", role=CUSTOMER)
 def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+    """`undelivered` and `lost` are for admins; of what is `lost` nothing comes back on the shelf."""
+    if wish.reason in OPERATORS and not caller.is_admin:
+        raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
     request = _request("return", order_id, wish, caller, key)
     done = usecases.return_goods(
         order_id, wish.as_lines(), wish.reason, request, orders=orders(), customer_id=_whose(caller), now=utc_now()

@@ -6,11 +6,13 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mercato import metrics
 from mercato.clock import utc_now
 from mercato.config import load
 from mercato.consumer import Consumer
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
+from mercato.logs import log
 from mercato.money import Money
 from orders import domain, usecases
 from orders.facts import Fact
@@ -68,6 +70,12 @@ class ShipmentDelivered(Reads):
     shipment_id: str
 
 
+class ShipmentFailed(Reads):
+    order_id: str
+    shipment_id: str
+    dispatched: bool = False
+
+
 class UserClosed(Reads):
     user_id: str
 
@@ -116,8 +124,18 @@ def record_delivery(_: Event, arrived: ShipmentDelivered) -> None:
     _change(arrived.order_id, lambda o: domain.deliver(o, arrived.shipment_id))
 
 
-def _change(order_id: str, decide: Callable[[Order], list[Fact]]) -> None:
-    usecases.change_order(order_id, decide, orders=orders(), now=utc_now())
+@consumer.on("shipment.failed")
+def record_failed_delivery(_: Event, failed: ShipmentFailed) -> None:
+    """Each delivery rings while the order waits: what is written, but was not told, is told by the next."""
+    order = _change(failed.order_id, lambda o: domain.give_up(o, has_left=failed.dispatched))
+    if order.is_given_up:
+        log.error("parcel given up", extra={"order_id": order.id, "shipment_id": failed.shipment_id})
+        metrics.count("ParcelsGivenUp")
+        metrics.flush()
+
+
+def _change(order_id: str, decide: Callable[[Order], list[Fact]]) -> Order:
+    return usecases.change_order(order_id, decide, orders=orders(), now=utc_now())
 
 
 handler = consumer.handler

@@ -21,8 +21,9 @@ from orders.facts import (
     OrderRefunded,
     OrderShipped,
     PaymentRecorded,
+    apply,
 )
-from orders.order import Line, Order, PaymentStatus, Request, Shipment, Status
+from orders.order import DELIVERY, Line, Order, PaymentStatus, Request, Shipment, Status
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
@@ -158,7 +159,7 @@ def place(order_id: str, customer_id: str, lines: tuple[Line, ...], payment_toke
 
 def confirm(order: Order, payment_id: str) -> list[Fact]:
     """A late confirmation of an order that is undone must fail: money would be taken for it."""
-    if order.status in (Status.CONFIRMED, *_LEFT):
+    if order.status in (Status.CONFIRMED, *_LEFT) or order.is_given_up:
         return []
     if order.status is not Status.PENDING:
         raise OrderNotConfirmable(order)
@@ -166,10 +167,14 @@ def confirm(order: Order, payment_id: str) -> list[Fact]:
 
 
 def request_cancellation(order: Order, reason: str, request: Request) -> list[Fact]:
-    """The customer's wish. It is granted by whoever undoes the order, unless the parcel has left by then."""
+    """The customer's wish. It is granted by whoever undoes the order, unless the parcel has left by then.
+
+    An order whose parcel was given up before it left waits for just that.
+    """
     if order.status in (Status.CANCELLING, Status.CANCELLED):
         return [CancellationNotNeeded(reason=reason, request=request)]
-    if order.status not in (Status.PENDING, Status.CONFIRMED):
+    is_waiting = order.is_given_up and not order.has_left
+    if order.status not in (Status.PENDING, Status.CONFIRMED) and not is_waiting:
         raise OrderNotCancellable(order)
     return [CancellationRequested(reason=reason, request=request)]
 
@@ -178,7 +183,7 @@ def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
     """All is undone. Where the customer wished it, that is the reason, whatever else went wrong on the way."""
     if order.status is Status.CANCELLED:
         return []
-    if order.status in _LEFT:
+    if order.status in _LEFT or order.has_left:
         raise OrderNotCancellable(order)
     if order.cancellation is not None:
         reason, detail = CUSTOMER_CANCELLED
@@ -189,7 +194,7 @@ def mark_needs_attention(order: Order, step: str, reason: str) -> list[Fact]:
     """Once for each step at which the order is stuck. An order that has left or is finished keeps its status."""
     if order.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
         return [OrderNeedsAttention(step=step, reason=reason)]
-    if order.status is Status.NEEDS_ATTENTION and order.stuck_at != step:
+    if order.status is Status.NEEDS_ATTENTION and order.stuck_at != step and not order.has_left:
         return [OrderNeedsAttention(step=step, reason=reason)]
     return []
 
@@ -203,12 +208,12 @@ def record_payment(order: Order, status: PaymentStatus, payment_id: str, detail:
 def refund(order: Order, refund_id: str, amount: Money, reason: str) -> list[Fact]:
     if refund_id in order.refund_ids:
         return []
-    return [OrderRefunded(refund_id=refund_id, amount=amount, reason=reason)]
+    return finish(order, OrderRefunded(refund_id=refund_id, amount=amount, reason=reason))
 
 
 def ship(order: Order, shipment: Shipment) -> list[Fact]:
     """That a parcel has left is a fact, even where the order was about to be undone."""
-    if order.status in (*_LEFT, Status.CANCELLED):
+    if order.status in (*_LEFT, Status.CANCELLED) or order.has_left:
         return []
     return [OrderShipped(**shipment.model_dump())]
 
@@ -216,9 +221,25 @@ def ship(order: Order, shipment: Shipment) -> list[Fact]:
 def deliver(order: Order, shipment_id: str) -> list[Fact]:
     if order.status in (Status.DELIVERED, Status.REFUNDED, Status.CANCELLED):
         return []
-    if order.status is not Status.SHIPPED:
+    if order.status is not Status.SHIPPED and not (order.is_given_up and order.has_left):
         raise NotYetShipped(f"order {order.id} is {order.status}")
     return [OrderDelivered(shipment_id=shipment_id), *_last_of(order)]
+
+
+def give_up(order: Order, *, has_left: bool) -> list[Fact]:
+    """The carrier has given the parcel up; its words are not kept here, since they may name a person.
+
+    What is being undone already needs nobody for that.
+    """
+    if order.status in (Status.DELIVERED, Status.REFUNDED, Status.CANCELLED):
+        return []
+    if has_left and not order.has_left:
+        raise NotYetShipped(f"order {order.id} is {order.status}")
+    if order.status is Status.SHIPPED:
+        return [OrderNeedsAttention(step=DELIVERY, reason="undelivered")]
+    if order.status in (Status.PENDING, Status.CONFIRMED):
+        return [OrderNeedsAttention(step=DELIVERY, reason="not-collected")]
+    return []
 
 
 def forget_customer(order: Order) -> list[Fact]:
@@ -228,6 +249,12 @@ def forget_customer(order: Order) -> list[Fact]:
     if order.status not in _UNFINISHED:
         return [OrderAnonymised()]
     return [] if order.customer_left else [CustomerLeft()]
+
+
+def finish(order: Order, fact: Fact) -> list[Fact]:
+    """The fact, and what goes along with it where an order that was given up is finished by it."""
+    is_last = order.is_given_up and apply(order, fact, order.updated_at).status is Status.REFUNDED
+    return [fact, *(_last_of(order) if is_last else [])]
 
 
 def _last_of(order: Order) -> list[Fact]:

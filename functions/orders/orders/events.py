@@ -145,7 +145,7 @@ class OrderDelivered(EventModel):
 
 
 class OrderReturnAccepted(EventModel):
-    """Goods come back. `amount` is to go back for them, 0 where all has; `refund_id` is the key of that refund."""
+    """Goods come back, or are `lost`. `amount` is to go back for them, 0 where all has, with the key `refund_id`."""
 
     TYPE: ClassVar[str] = "order.return_accepted"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
@@ -153,6 +153,7 @@ class OrderReturnAccepted(EventModel):
         "refund_id": "7c3d9a51-2f0e-5d6b-8a41-66f0d1c2b3a4",
         "lines": [{"product_id": _LINE["product_id"], "quantity": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
+        "reason": "damaged",
     }
 
     order_id: str
@@ -161,6 +162,7 @@ class OrderReturnAccepted(EventModel):
     refund_id: str
     lines: list[Pieces]
     amount: Money
+    reason: str
 
 
 class OrderRefunded(EventModel):
@@ -185,7 +187,7 @@ class OrderAnonymised(EventModel):
 
 
 class OrderNeedsAttention(EventModel):
-    """The order could not be undone by itself; an operator must look."""
+    """The order could not be undone by itself, or its parcel was given up; an operator must look."""
 
     TYPE: ClassVar[str] = "order.needs_attention"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"step": "ReleaseInventory", "reason": "TransientError"}
@@ -259,6 +261,7 @@ def _return_accepted(order: Order, fact: facts.ReturnAccepted, _: Address | None
         refund_id=fact.refund_id,
         lines=[Pieces(**line.model_dump()) for line in fact.lines],
         amount=fact.amount,
+        reason=fact.reason,
     )
 
 

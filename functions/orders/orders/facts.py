@@ -231,7 +231,9 @@ def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
 
 
 def _status_after_return(order: Order) -> Status:
-    return Status.REFUNDED if order.status is Status.DELIVERED and order.is_returned else order.status
+    """A parcel that was given up ends as one that came back."""
+    may_end = order.status is Status.DELIVERED or order.is_given_up
+    return Status.REFUNDED if may_end and order.is_returned else order.status
 
 
 def _answered(order: Order, request: Request) -> tuple[Answered, ...]:

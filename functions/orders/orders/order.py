@@ -22,6 +22,9 @@ class Status(StrEnum):
     REFUNDED = "refunded"  # all came back, and all the money went back
 
 
+DELIVERY = "Delivery"  # where an order is stuck whose parcel the carrier has given up
+
+
 class PaymentStatus(StrEnum):
     """In the order in which a payment may go: never back."""
 
@@ -137,6 +140,15 @@ class Order:
     returns: tuple[Return, ...] = ()
     answered: tuple[Answered, ...] = ()
     timeline: tuple[Step, ...] = ()
+
+    @property
+    def has_left(self) -> bool:
+        return self.shipment is not None
+
+    @property
+    def is_given_up(self) -> bool:
+        """By the carrier, and nobody has ended it yet."""
+        return self.status is Status.NEEDS_ATTENTION and self.stuck_at == DELIVERY
 
     def returned(self, product_id: str) -> int:
         """How many of a product came back."""

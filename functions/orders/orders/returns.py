@@ -1,4 +1,8 @@
-"""Returns: goods of a delivered order come back, in part or whole, and their price goes back."""
+"""Returns: goods of a delivered order come back, in part or whole, and their price goes back.
+
+A parcel that the carrier has given up ends in the same way, by an operator's word: its goods come back undelivered, or
+are lost.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ from collections.abc import Iterable
 
 from mercato.errors import Conflict, Invalid
 from mercato.money import Money
+from orders.domain import finish
 from orders.facts import Fact, ReturnAccepted
 from orders.order import Order, Request, ReturnedLine, Status
 
+LOST = "lost"  # nothing comes back, but the money goes back
+OPERATORS = frozenset({"undelivered", LOST})  # reasons that only an operator knows
+
 
 class OrderNotReturnable(Conflict):
-    """Only what has been delivered comes back, and only once."""
+    """Only what has been delivered comes back, and only once; what was given up, by an operator."""
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"The order is {order.status}.", order_status=order.status)
@@ -29,7 +37,8 @@ def accept_return(
     order: Order, lines: Iterable[ReturnedLine], reason: str, refund_id: str, request: Request
 ) -> list[Fact]:
     """Their price goes back, but never more than was paid: what other refunds gave back already is not given again."""
-    if order.status is not Status.DELIVERED:
+    is_undelivered = order.is_given_up and order.has_left and reason in OPERATORS
+    if order.status is not Status.DELIVERED and not is_undelivered:
         raise OrderNotReturnable(order)
     wanted = _merge(lines)
     _check(order, wanted)
@@ -37,11 +46,10 @@ def accept_return(
     value = sum(prices[product_id] * quantity for product_id, quantity in wanted.items())
     amount = Money(amount=min(value, _refundable(order)), currency=order.total.currency)
     returned = tuple(ReturnedLine(product_id=product_id, quantity=quantity) for product_id, quantity in wanted.items())
-    return [
-        ReturnAccepted(
-            return_id=request.id, refund_id=refund_id, lines=returned, amount=amount, reason=reason, request=request
-        )
-    ]
+    fact = ReturnAccepted(
+        return_id=request.id, refund_id=refund_id, lines=returned, amount=amount, reason=reason, request=request
+    )
+    return finish(order, fact)
 
 
 def _merge(lines: Iterable[ReturnedLine]) -> dict[str, int]:

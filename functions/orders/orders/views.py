@@ -64,7 +64,9 @@ class LineReturned(Body):
 
 class ReturnGoods(Body):
     lines: Annotated[list[LineReturned], Field(min_length=1, max_length=MAX_LINES)]
-    reason: Literal["changed_mind", "damaged", "not_as_described", "wrong_item", "other"] = "other"
+    reason: Literal["changed_mind", "damaged", "not_as_described", "wrong_item", "undelivered", "lost", "other"] = (
+        "other"
+    )
 
     def as_lines(self) -> list[ReturnedLine]:
         return [ReturnedLine(**line.model_dump()) for line in self.lines]

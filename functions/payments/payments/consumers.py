@@ -19,6 +19,7 @@ class ReturnAccepted(Reads):
     order_id: str
     refund_id: str
     amount: Money
+    reason: str = ""
 
 
 class OrderNews(Reads):
@@ -42,5 +43,11 @@ def refund_return(_event: Event, data: ReturnAccepted) -> None:
     """Idempotent: the refund's id follows from order and return, and the provider is asked with it as the key."""
     if data.amount.amount:
         refunds.refund_for_return(
-            payment_id_of(data.order_id), data.refund_id, data.amount, store(), provider(), clock.utc_now()
+            payment_id_of(data.order_id),
+            data.refund_id,
+            data.amount,
+            refunds.UNDELIVERED if data.reason in ("undelivered", "lost") else refunds.RETURNED,
+            store(),
+            provider(),
+            clock.utc_now(),
         )

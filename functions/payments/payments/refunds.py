@@ -22,6 +22,7 @@ from payments.store import PaymentMoved
 
 _ATTEMPTS = 8
 RETURNED = "You returned goods."
+UNDELIVERED = "Your parcel could not be delivered."
 
 
 def refund(
@@ -41,7 +42,13 @@ def refund(
 
 
 def refund_for_return(
-    payment_id: str, refund_id: str, amount: Money, payments: Payments, provider: Provider, now: datetime
+    payment_id: str,
+    refund_id: str,
+    amount: Money,
+    reason: str,
+    payments: Payments,
+    provider: Provider,
+    now: datetime,
 ) -> None:
     """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund.
 
@@ -51,9 +58,9 @@ def refund_for_return(
         refund_id=refund_id,
         payment_id=payment_id,
         amount=amount,
-        reason=RETURNED,
+        reason=reason,
         status=RefundStatus.PENDING,
-        fingerprint=fingerprint([amount.amount, amount.currency, RETURNED]),
+        fingerprint=fingerprint([amount.amount, amount.currency, reason]),
         at=now,
     )
     claimed = _claim(asked, payments, now, finish=lambda found: finish_pending(found, payments, provider, now))

@@ -71,6 +71,16 @@ def test_what_was_returned_is_on_the_shelf_again_once_with_a_ledger_entry(shop: 
     assert (entry["delta"], entry["actor"], entry["reason"]) == (2, "order.return_accepted", "return ret-1")
 
 
+def test_what_was_lost_on_its_way_does_not_come_back(shop: Any) -> None:
+    shop.stocked(a=20)
+    lost = {"return_id": "ret-1", "lines": [{"product_id": "a", "quantity": 2}], "reason": "lost"}
+    assert shop.publish("order.return_accepted", "o-1", lost) == []
+    assert shop.counts("a") == (20, 0, 20)
+    undelivered = lost | {"return_id": "ret-2", "reason": "undelivered"}
+    assert shop.publish("order.return_accepted", "o-1", undelivered) == []
+    assert shop.counts("a") == (22, 0, 22)
+
+
 def test_a_return_of_more_products_than_fit_into_one_transaction_is_taken_back_in_several(shop: Any) -> None:
     names = [f"p-{number:03}" for number in range(90)]
     for name in names:

@@ -58,6 +58,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
         "refund_id": refund_id,
         "lines": [{"product_id": "mug", "quantity": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
+        "reason": "damaged",
     }
     refund(shop, order_id, refund_id, 1250)
     refund(shop, order_id, refund_id, 1250)

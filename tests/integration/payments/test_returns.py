@@ -13,9 +13,9 @@ from payments.provider import ProviderDeclined, ProviderTimeout
 from payments.sandbox import Sandbox
 
 
-def hear(amount: int, refund_id: str = "ref-1") -> list[Any]:
+def hear(amount: int, refund_id: str = "ref-1", **more: str) -> list[Any]:
     money = {"amount": amount, "currency": "GBP"}
-    data = {"order_id": "o-1", "refund_id": refund_id, "amount": money}
+    data = {"order_id": "o-1", "refund_id": refund_id, "amount": money} | more
     detail = {"specversion": "1.0", "id": f"e-{refund_id}", "source": "mercato.orders", "type": "order.return_accepted"}
     detail |= {"time": "2026-11-22T12:00:00Z", "subject": "o-1"}
     record = {
@@ -42,6 +42,14 @@ def dlq(cloud: None) -> Any:
         message.message_attributes["reason"]["StringValue"]
         for message in queue.receive_messages(MessageAttributeNames=["All"])
     ]
+
+
+@pytest.mark.parametrize("reason", ["undelivered", "lost"])
+def test_a_parcel_that_was_not_delivered_is_refunded_once_and_the_customer_reads_why(till: Any, reason: str) -> None:
+    till.paid()
+    assert [hear(1000, reason=reason), hear(1000, reason=reason)] == [[], []]
+    assert (till.status(), till.money()) == ("refunded", (1000, 1000))
+    assert refunds(till) == [("ref-1", 1000, "Your parcel could not be delivered.")]
 
 
 def test_a_return_is_refunded_once_with_its_own_key(till: Any) -> None:

@@ -141,6 +141,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("orders", "payment.refunded"): _paid,
     ("orders", "shipment.dispatched"): _paid,
     ("orders", "shipment.delivered"): _shipped,
+    ("orders", "shipment.failed"): _shipped,
     ("orders", "user.closed"): _customer_left,
     ("payments", "order.confirmed"): _captured,
     ("payments", "order.cancelled"): _captured,
