@@ -145,6 +145,46 @@ def test_every_dead_letter_queue_of_the_shop_has_an_alarm(shop_state: State) -> 
     assert watched == dead
 
 
+def test_a_parking_that_no_list_shows_is_found_among_the_dead_letters_and_redriven(
+    stage: Stage, shop_state: State
+) -> None:
+    saga, sqs = f"lost-{stage.new_key()}", state.client(shop_state, "sqs")
+    parking = {
+        "order_id": saga,
+        "step": "ReleaseInventory",
+        "error": {"Error": "TransientError", "Cause": ""},
+        "failed_step": "AuthorizePayment",
+        "reason": "PaymentDeclined",
+        "task_token": "nobody-waits-on-it",
+        "execution_arn": f"{shop_state.outputs['OrderSagaArn'].replace(':stateMachine:', ':execution:')}:{saga}",
+        "correlation_id": saga,
+        "parked_at": "2026-11-22T12:00:00.000Z",
+    }
+    (url,) = sqs.list_queues(QueueNamePrefix="mercato-parked-dlq")["QueueUrls"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(parking))
+
+    shown = mercato("dlq", "show", "parked", "--body").stdout
+    assert saga in shown
+    assert "nobody-waits-on-it" not in shown
+    redriven = mercato("dlq", "redrive", "parked", "--send", "--note", "the table is back")
+    assert (redriven.returncode, "1 redriven" in redriven.stdout) == (0, True), redriven.stdout
+    listed = stage.wait_for(lambda: parked_sagas(stage), lambda found: saga in found)
+    assert listed[saga] == "ReleaseInventory"
+
+    other = mercato("saga", "resume", saga, "--skip", "RefundPayment", "--reason", "meant for another step")
+    assert (other.returncode, "is parked in ReleaseInventory" in other.stderr) == (1, True), other.stderr
+    assert mercato("saga", "resume", saga, "--retry", "--reason", "mended").returncode == 1, "nobody waits on its token"
+    assert saga not in parked_sagas(stage)
+    carriers = mercato("dlq", "redrive", "carrier")
+    assert (carriers.returncode, "mercato-carrier-dlq: looked at 0" in carriers.stdout) == (0, True), carriers.stdout
+
+
+def parked_sagas(stage: Stage) -> dict[str, str]:
+    """The listed sagas, each with the step that is stuck."""
+    found = stage.admin.get("/ops/sagas", status="parked", limit=100)["items"]
+    return {saga["order_id"]: saga["step"] for saga in found}
+
+
 def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
     stage: Stage, unrefunded: Unrefunded
 ) -> None:
@@ -154,10 +194,7 @@ def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
         found = stage.admin.get(f"/payments/{unrefunded.payment_id}")
         return {"captured": found["captured"]["amount"], "refunded": found["refunded"]["amount"]}
 
-    def parked() -> list[str]:
-        return [found["order_id"] for found in stage.admin.get("/ops/sagas", status="parked")["items"]]
-
-    poll(parked, lambda names: saga in names, what=f"{saga} parked", within=WITHIN)
+    poll(lambda: parked_sagas(stage), lambda found: saga in found, what=f"{saga} parked", within=WITHIN)
     listed = mercato("saga", "list", "--parked").stdout
     assert f'mercato saga resume {saga} --retry --reason "…"' in listed.splitlines()
     assert "TransientError" in mercato("saga", "show", saga).stdout
@@ -188,7 +225,7 @@ def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
         ("retry", "RefundPayment", "the provider is back")
     ]
     assert (story["parked_step"], [step["state"] for step in story["steps"]].count("RefundPayment")) == (None, 2)
-    assert saga not in parked()
+    assert saga not in parked_sagas(stage)
     whole = {"product_id": unrefunded.vase.product_id, "on_hand": 8, "reserved": 0, "available": 8}
     assert stage.stock(unrefunded.vase) == whole
     for kind in ("refund", "order_cancelled"):
