@@ -15,8 +15,9 @@ from orders.facts import Fact, apply
 from orders.order import Order, PaymentStatus, Status
 from orders.returns import OPERATORS
 from payments import agreement
-from payments.domain import Charge, ChargeStatus, Payment, Refund, RefundStatus
+from payments.domain import Charge, ChargeStatus, Payment
 from payments.domain import Status as PaymentState
+from payments.refunding import Refund, RefundStatus
 from payments.sandbox import charge_id_of
 from shipping.domain import Status as ParcelStatus
 from shipping.usecases import booking_key_of, shipment_id_of

@@ -50,15 +50,23 @@ def compare(payment: Payment, charge: Charge) -> Payment:
 
 def must_be_undone(payment: Payment) -> bool:
     """An undo that died half way, or money that is still held for an order that is no more. Money that was taken for
-    such an order is not given back unasked: somebody may have done so by hand.
+    such an order is not given back unasked: somebody may have done so by hand, and where the undo was written off
+    somebody has taken it on to.
     """
+    if payment.written_off:
+        return False
     is_held = payment.status in (Status.CREATED, Status.AUTHORIZED) and payment.order_status == CANCELLED
     return is_held or (payment.closing and payment.status not in OVER)
 
 
 def is_settled(payment: Payment) -> bool:
-    """Nothing is left to be done, asked or heard."""
-    return not mismatch(payment)
+    """Nothing is left to be done, asked or heard. Of what was written off, what becomes of it is still to be heard."""
+    return not mismatch(payment) and not is_written_off(payment)
+
+
+def is_written_off(payment: Payment) -> bool:
+    """Its undo is an operator's, and the provider has not said yet that the money is back."""
+    return payment.written_off and payment.status not in OVER
 
 
 def mismatch(payment: Payment) -> str:
@@ -67,6 +75,8 @@ def mismatch(payment: Payment) -> str:
         return "refund-unfinished"
     if payment.astray:
         return "refunded-elsewhere"
+    if is_written_off(payment):
+        return "order-without-payment" if payment.order_status == CONFIRMED else ""
     if payment.status is Status.CREATED:
         return "never-answered"
     if payment.status is Status.AUTHORIZED:

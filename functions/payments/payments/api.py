@@ -32,8 +32,9 @@ from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import LINE
 from payments import news, reconcile, refunds, usecases
 from payments.agreement import Mismatch
-from payments.domain import Payment, Refund
+from payments.domain import Payment
 from payments.news import News, StripeEvent, WebhookEvent
+from payments.refunding import Refund
 from payments.settings import SANDBOX, STRIPE, chosen_provider, provider, store, table, webhook_secret
 
 
@@ -140,7 +141,9 @@ def show_payment(payment_id: str, caller: Caller) -> PaymentView:
 
 @app.post("/api/payments/{payment_id}/refunds", role=ADMIN)
 def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: IdempotencyKey) -> Response[RefundView]:
-    """Some or all of what was captured. A retry with the same key is the same refund."""
+    """Some or all of what was captured. A retry with the same key is the same refund; so is the provider's refusal, and
+    who asks for it once more takes a new key.
+    """
     amount = Money(amount=body.amount.amount, currency=body.amount.currency)
     now, asked = clock.utc_now(), Keyed.read("POST /api/payments/{payment_id}/refunds", caller, key, body, payment_id)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, Invalid, NotFound
+from mercato.errors import Conflict, NotFound
 from mercato.money import Money
 
 PROVIDER_UNAVAILABLE = "provider_unavailable"
@@ -53,12 +53,6 @@ class Announcement(StrEnum):
     FAILED = "payment.failed"
 
 
-class RefundStatus(StrEnum):
-    PENDING = "pending"
-    DONE = "done"
-    REFUSED = "refused"
-
-
 HELD = frozenset({Status.CAPTURED, Status.PARTIALLY_REFUNDED})
 OVER = frozenset({Status.DECLINED, Status.VOIDED, Status.FAILED, Status.REFUNDED})
 
@@ -77,22 +71,6 @@ class PaymentVoided(Conflict):
 
 class CaptureRefused(Conflict):
     """The money cannot be collected, now or later."""
-
-
-class NotRefundable(Conflict):
-    """Nothing was captured, so there is nothing to give back."""
-
-
-class RefundTooLarge(Conflict):
-    """More than was captured, less what was refunded already."""
-
-
-class RefundRefused(Conflict):
-    """The provider does not give this money back."""
-
-
-class WrongCurrency(Invalid):
-    """The refund is in another currency than the payment."""
 
 
 @dataclass(frozen=True)
@@ -123,22 +101,12 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Refund:
-    refund_id: str
-    payment_id: str
-    amount: Money
-    reason: str
-    status: RefundStatus
-    fingerprint: str
-    at: datetime
-
-
-@dataclass(frozen=True)
 class Payment:
     """`claimed` is what refunds pending and done take of the amount, `refunded` what the done ones do.
 
     `trouble` is why an unfinished payment would end as failed. `order_status` is what the order was last heard to be,
-    `astray` what the provider gave back beyond what we know of. `version` counts the changes.
+    `astray` what the provider gave back beyond what we know of. `written_off`: an operator has taken it on to give the
+    money back by other means, so that no undo does. `version` counts the changes.
     """
 
     payment_id: str
@@ -156,6 +124,7 @@ class Payment:
     trouble: str = ""
     order_status: str = ""
     astray: int = 0
+    written_off: bool = False
     reason: str = ""
     detail: str = ""
 
@@ -258,41 +227,6 @@ def require_captured(payment: Payment) -> Payment:
     if payment.closing or payment.status not in (*HELD, Status.REFUNDED):
         raise CaptureRefused("The payment could not be collected.", payment_id=payment.payment_id)
     return payment
-
-
-def claim(payment: Payment, amount: Money) -> Payment:
-    """Set a refund's amount aside, so that no two refunds can give back the same money."""
-    if payment.status not in (*HELD, Status.REFUNDED):
-        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
-    if amount.currency != payment.amount.currency:
-        raise WrongCurrency(f"The payment is in {payment.amount.currency}.", payment_id=payment.payment_id)
-    left = Money(amount=payment.refundable, currency=payment.amount.currency)
-    if amount.amount > left.amount:
-        raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
-    return change(payment, payment.status, claimed=payment.claimed + amount.amount)
-
-
-def at_most_left(payment: Payment, amount: Money) -> Money:
-    """The amount, or what is left of the payment where that is less."""
-    if payment.status not in (*HELD, Status.REFUNDED):
-        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
-    return Money(amount=min(amount.amount, payment.refundable), currency=amount.currency)
-
-
-def complete_refund(payment: Payment, refund: Refund) -> Payment:
-    refunded = payment.refunded + refund.amount.amount
-    is_all = refunded + max(0, payment.astray) >= payment.captured
-    status = Status.REFUNDED if is_all else Status.PARTIALLY_REFUNDED
-    return change(payment, status, refunded=refunded)
-
-
-def nothing_to_refund(payment: Payment) -> Payment:
-    """Undone where nothing was charged, or nothing is left of it."""
-    return change(payment, Status.REFUNDED)
-
-
-def refuse_refund(payment: Payment, refund: Refund) -> Payment:
-    return change(payment, payment.status, claimed=payment.claimed - refund.amount.amount)
 
 
 def change(payment: Payment, status: Status, **changes: str | int | bool) -> Payment:

@@ -1,13 +1,16 @@
 """The port to whoever moves the money.
 
 Every call that moves something carries a key of ours, derived from the order and the step: the same key again is the
-same act, and gets the same answer.
+same act, and gets the same answer, a refusal too. What it refused it will not do with that key any more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
+from mercato.errors import TransientError
 from mercato.money import Money
 from payments.domain import Charge, Intent
 
@@ -21,12 +24,21 @@ class ProviderUnavailable(Exception):
 
 
 class ProviderDeclined(Exception):
-    """The provider says no, and will say no to this again."""
+    """The provider says no: nothing was done, and to this key it will say no again."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+@contextmanager
+def transient() -> Iterator[None]:
+    """No answer, or not now: both are worth another try with the same key."""
+    try:
+        yield
+    except (ProviderTimeout, ProviderUnavailable) as error:
+        raise TransientError(f"{type(error).__name__}: {error}") from error
 
 
 class Provider(Protocol):

@@ -12,12 +12,15 @@ from payments import agreement, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
 from payments.domain import Charge, Payment
 from payments.ports import Payments
-from payments.provider import Provider
+from payments.provider import Provider, transient
+from payments.refunding import RefundRefused
 
 # A saga that is well is past its steps by then. One that is not is met by conditions, as any other.
 ASK_AFTER = timedelta(minutes=2)
 # Where nothing moves for a day it is enough to ask once an hour: others wait behind it.
 _RARELY_AFTER = timedelta(days=1)
+# How long it is looked whether money that was written off goes back after all.
+_WATCHED = timedelta(days=30)
 _RUNS_AN_HOUR = 12
 _RUN = timedelta(minutes=5)
 _UNDO_REASON = "cancelled"
@@ -25,7 +28,9 @@ _UNDO_REASON = "cancelled"
 
 @dataclass
 class Outcome:
-    """`left`: not asked, for want of time or of an answer."""
+    """`left`: not asked, for want of time or of an answer. A refund that the provider refuses is answered, and who
+    wants it must ask again: the saga's operator, or whoever redrives its return.
+    """
 
     asked: int = 0
     repaired: int = 0
@@ -45,8 +50,10 @@ def reconcile(payments: Payments, provider: Provider, now: datetime, has_time: C
                 after = _bring_on(found, payments, provider, now)
                 outcome.asked += 1
                 outcome.repaired += after is None or after.what != found.what
+            except RefundRefused as error:
+                outcome.asked += 1
+                log.warning("a refund is refused", extra=_about(found) | {"reason": error.detail})
             except (TransientError, DomainError) as error:
-                # A refund that the provider refuses is one payment's trouble, and the operator's.
                 outcome.left += 1
                 log.warning("not reconciled yet", extra=_about(found) | {"reason": str(error)})
         if after and _is_mismatch(after, now):
@@ -69,7 +76,7 @@ def _bring_on(found: Unsettled, payments: Payments, provider: Provider, now: dat
         return None
     after = usecases.catch_up(before, payments, provider, now)
     if agreement.must_be_undone(after):
-        usecases.undo(after.order_id, _UNDO_REASON, payments, provider, now)
+        usecases.undo(after.order_id, _UNDO_REASON, payments, provider, now, retry_refused=False)
         after = payments.get(after.payment_id) or after
     if agreement.is_settled(after):
         return None
@@ -78,7 +85,7 @@ def _bring_on(found: Unsettled, payments: Payments, provider: Provider, now: dat
 
 def _stays_astray(stray: Charge, payments: Payments, provider: Provider, now: datetime) -> bool:
     payment = payments.get(stray.reference)
-    with usecases.transient():
+    with transient():
         charge = provider.find(stray.charge_id)
     if payment and payment.charge_id == stray.charge_id:
         usecases.catch_up(payment, payments, provider, now)
@@ -91,6 +98,8 @@ def _stays_astray(stray: Charge, payments: Payments, provider: Provider, now: da
 def _is_due(found: Unsettled, now: datetime) -> bool:
     if now - found.since < _RARELY_AFTER:
         return True
+    if isinstance(found.what, Payment) and agreement.is_written_off(found.what) and now - found.since > _WATCHED:
+        return False
     return int(now.timestamp() // _RUN.total_seconds()) % _RUNS_AN_HOUR == int(found.since.timestamp()) % _RUNS_AN_HOUR
 
 

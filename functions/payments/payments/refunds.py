@@ -1,7 +1,8 @@
 """Giving money back: some of it, several times, never more than was captured.
 
 A refund first claims its amount on the payment, in the transaction that writes it down as pending; then the provider is
-asked, with the refund's id as the key; then it is done, and announced. Whoever finds it pending goes on from there.
+asked, with the attempt's key; then it is done, and announced. Whoever finds it pending goes on from there. What the
+provider refuses was not done: who wants the same refund again begins another attempt, with a key of its own.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from datetime import datetime
 from mercato.errors import IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
-from payments import domain
-from payments.domain import Payment, Refund, RefundStatus
+from payments import agreement, domain, refunding
+from payments.domain import OVER, Payment
 from payments.ports import Payments
-from payments.provider import Provider, ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.provider import Provider, ProviderDeclined, transient
+from payments.refunding import Refund, RefundStatus
 from payments.store import PaymentMoved
 
 _ATTEMPTS = 8
 RETURNED = "You returned goods."
 UNDELIVERED = "Your parcel could not be delivered."
+GIVEN_BACK = "Your order was cancelled."
+
+# The refund with the amount that the payment, as it is now, has for it; None where it is to be looked at anew.
+type Fit = Callable[[Payment], Refund | None]
 
 
 def refund(
     payment_id: str, key: str, amount: Money, reason: str, payments: Payments, provider: Provider, now: datetime
 ) -> Refund:
-    """The same key is the same refund; with another amount or reason it is refused."""
+    """The same key is the same refund, also where the provider refused it; with another amount or reason it is not."""
     asked = Refund(
         refund_id=derived_id("refund", payment_id, key),
         payment_id=payment_id,
@@ -38,7 +44,8 @@ def refund(
         fingerprint=fingerprint([amount.amount, amount.currency, reason]),
         at=now,
     )
-    return _complete(_claim(asked, payments, now), payments, provider, now)
+    claimed = _claim(asked, payments, now, lambda _: asked, retry_refused=False)
+    return _complete(claimed, payments, provider, now)
 
 
 def refund_for_return(
@@ -50,7 +57,8 @@ def refund_for_return(
     provider: Provider,
     now: datetime,
 ) -> None:
-    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund.
+    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund; where
+    the provider refused it, this asks once more.
 
     A refund that is under way may yet be refused, so that where it takes too much its end is found out first.
     """
@@ -63,32 +71,85 @@ def refund_for_return(
         fingerprint=fingerprint([amount.amount, amount.currency, reason]),
         at=now,
     )
-    claimed = _claim(asked, payments, now, finish=lambda found: finish_pending(found, payments, provider, now))
-    if claimed.amount.amount:
-        _complete(claimed, payments, provider, now)
+
+    def fit(payment: Payment) -> Refund | None:
+        made = replace(asked, amount=refunding.at_most_left(payment, asked.amount))
+        if made.amount != asked.amount and payment.claimed != payment.refunded:
+            finish_pending(payment, payments, provider, now)
+            return None
+        return made
+
+    known = payments.refund(payment_id, refund_id)
+    if known and known.status is RefundStatus.REFUSED:
+        _look_for_others(payment_id, payments, provider, now)
+    _complete(_claim(asked, payments, now, fit, retry_refused=True), payments, provider, now)
 
 
-def refund_the_rest(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def refund_the_rest(
+    payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
+) -> Payment:
     """All that was captured and is not given back yet, refunds under way included."""
+    begun = payments.refund(payment.payment_id, _rest(payment, reason, now).refund_id)
+    if begun and begun.status is RefundStatus.PENDING:
+        # Where it is refused now, that is the answer: the next attempt is for whoever asks again.
+        _complete(begun, payments, provider, now)
     # Done or refused, either way a pending one's claim is settled; what it did not give back is in the rest.
     payment = finish_pending(payment, payments, provider, now)
-    if payment.claimed != payment.refunded:
-        return payment  # an admin has begun another since: the undo looks again, and finishes it first
+
+    def fit(current: Payment) -> Refund:
+        refunding.require_not_written_off(current)
+        rest = _rest(current, reason, now)
+        # Where an admin has begun another since, the undo looks again, and finishes that first.
+        return rest if current.claimed == current.refunded else replace(rest, amount=_nothing(current))
+
     if payment.refundable:
-        rest = Refund(
-            refund_id=derived_id(payment.order_id, "refund"),
-            payment_id=payment.payment_id,
-            amount=Money(amount=payment.refundable, currency=payment.amount.currency),
-            reason=reason,
-            status=RefundStatus.PENDING,
-            fingerprint="",
-            at=now,
-        )
-        with suppress(domain.RefundTooLarge):  # likewise
-            _complete(_claim(rest, payments, now), payments, provider, now)
-    elif payment.status is not domain.Status.REFUNDED:
-        payments.save(payment, domain.nothing_to_refund(payment), now)
+        rest = _claim(_rest(payment, reason, now), payments, now, fit, retry_refused=retry_refused)
+        _complete(rest, payments, provider, now)
+    elif payment.claimed == payment.refunded and payment.status is not domain.Status.REFUNDED:
+        payments.save(payment, refunding.nothing_to_refund(payment), now)
     return payments.get(payment.payment_id) or payment
+
+
+def write_off(payment: Payment, reason: str, payments: Payments, now: datetime) -> None:
+    """What is under way is not made any more, nor the rest that the undo would give back."""
+    for _ in range(_ATTEMPTS):
+        if payment.written_off or payment.status in OVER:
+            return
+        known = {refund.refund_id: refund for refund in payments.refunds(payment.payment_id)}
+        pending = [refund for refund in known.values() if refund.status is RefundStatus.PENDING]
+        rest = _rest(payment, reason, now)
+        if rest.amount.amount:
+            pending.append(replace(rest, attempt=known.get(rest.refund_id, rest).attempt))
+        ended = [replace(refund, status=RefundStatus.WRITTEN_OFF) for refund in pending]
+        try:
+            payments.write_off(payment, refunding.write_off(payment), ended, now)
+        except PaymentMoved:
+            payment = payments.get(payment.payment_id) or payment
+        else:
+            return
+    raise TransientError(f"payment {payment.payment_id} moves too fast")
+
+
+def record_elsewhere(payment: Payment, before: Payment, payments: Payments, now: datetime) -> Payment:
+    """What was written off and is back all the same: made after all, or by the operator at the provider. `payment` says
+    how much, `before` is how it was read.
+    """
+    amount = min(payment.astray, payment.captured - payment.refunded)
+    back = Refund(
+        refund_id=derived_id("refund", payment.payment_id, "elsewhere", str(payment.refunded + amount)),
+        payment_id=payment.payment_id,
+        amount=Money(amount=amount, currency=payment.amount.currency),
+        reason=GIVEN_BACK,
+        status=RefundStatus.DONE,
+        fingerprint="",
+        at=now,
+    )
+    after = refunding.found_given_back(before, back)
+    try:
+        payments.record_refund(before, after, back, now)
+    except PaymentMoved:  # who was faster knows better
+        return before
+    return after
 
 
 def finish_pending(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Payment:
@@ -99,29 +160,56 @@ def finish_pending(payment: Payment, payments: Payments, provider: Provider, now
     return payments.get(payment.payment_id) or payment
 
 
-def _claim(
-    asked: Refund, payments: Payments, now: datetime, *, finish: Callable[[Payment], Payment] | None = None
-) -> Refund:
-    """The refund as it is written down. With `finish`, which ends those under way, it may be smaller: as much as is
-    left, and not written down at 0.
-    """
+def _rest(payment: Payment, reason: str, now: datetime) -> Refund:
+    """What an undo of the payment gives back."""
+    return Refund(
+        refund_id=derived_id(payment.order_id, "refund"),
+        payment_id=payment.payment_id,
+        amount=Money(amount=payment.refundable, currency=payment.amount.currency),
+        reason=reason,
+        status=RefundStatus.PENDING,
+        fingerprint="",
+        at=now,
+    )
+
+
+def _nothing(payment: Payment) -> Money:
+    return Money(amount=0, currency=payment.amount.currency)
+
+
+def _look_for_others(payment_id: str, payments: Payments, provider: Provider, now: datetime) -> None:
+    """Before another attempt: what somebody gave back at the provider meanwhile is not given back again."""
+    payment = payments.get(payment_id)
+    if payment is None:
+        return
+    with transient():
+        charge = provider.find(payment.charge_id)
+    compared = agreement.compare(payment, charge) if charge else payment
+    if compared is not payment:
+        with suppress(PaymentMoved):  # by another refund of ours: then the charge that we were told of is old
+            payments.save(payment, compared, now)
+
+
+def _claim(asked: Refund, payments: Payments, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
+    """The refund as it is written down. What `fit` makes of it may be smaller, and is not written down at 0."""
     for _ in range(_ATTEMPTS):
-        known = payments.refund(asked.payment_id, asked.refund_id)
-        if known is not None:
-            if known.fingerprint != asked.fingerprint:
-                raise IdempotencyKeyReused
-            return known
+        # The payment first: whatever happens to the refund after this read moves it, and is met by its version.
         payment = payments.get(asked.payment_id)
         if payment is None or payment.is_tombstone:
             raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
-        made = replace(asked, amount=domain.at_most_left(payment, asked.amount)) if finish else asked
-        if finish and made.amount != asked.amount and payment.claimed != payment.refunded:
-            finish(payment)
+        known = payments.refund(asked.payment_id, asked.refund_id)
+        if known and known.fingerprint != asked.fingerprint:
+            raise IdempotencyKeyReused
+        if known and not (retry_refused and known.status is RefundStatus.REFUSED):
+            return known
+        made = fit(payment)
+        if made is None:
             continue
-        if finish and not made.amount.amount:
+        if not made.amount.amount:
             return made
+        made = replace(made, attempt=known.attempt + 1) if known else made
         try:
-            payments.claim_refund(payment, domain.claim(payment, made.amount), made, now)
+            payments.claim_refund(payment, refunding.claim(payment, made.amount), made, now)
         except PaymentMoved:
             continue
         return made
@@ -129,10 +217,18 @@ def _claim(
 
 
 def _complete(refund: Refund, payments: Payments, provider: Provider, now: datetime) -> Refund:
+    """Raises RefundRefused and RefundWrittenOff. A refund of nothing is done."""
+    if not refund.amount.amount:
+        return refund
     if refund.status is RefundStatus.PENDING:
         refund = _close(_ask(refund, payments, provider), payments, now)
-    if refund.status is RefundStatus.REFUSED:
-        raise domain.RefundRefused("The payment provider refused this refund.", refund_id=refund.refund_id)
+    match refund.status:
+        case RefundStatus.PENDING:
+            raise TransientError(f"refund {refund.refund_id} is at attempt {refund.attempt}: others have begun it")
+        case RefundStatus.REFUSED:
+            raise refunding.RefundRefused("The payment provider refused this refund.", refund_id=refund.refund_id)
+        case RefundStatus.WRITTEN_OFF:
+            raise refunding.RefundWrittenOff("An operator gives this money back by other means.")
     return refund
 
 
@@ -141,21 +237,22 @@ def _ask(refund: Refund, payments: Payments, provider: Provider) -> Refund:
     if payment is None:
         raise domain.UnknownPayment(f"There is no payment {refund.payment_id}.")
     try:
-        provider.refund(payment.charge_id, refund.amount, refund.refund_id)
+        with transient():
+            provider.refund(payment.charge_id, refund.amount, refund.key)
     except ProviderDeclined:
         return replace(refund, status=RefundStatus.REFUSED)
-    except (ProviderTimeout, ProviderUnavailable) as error:
-        raise TransientError(f"{type(error).__name__}: {error}") from error
     return replace(refund, status=RefundStatus.DONE)
 
 
 def _close(refund: Refund, payments: Payments, now: datetime) -> Refund:
-    decide = domain.complete_refund if refund.status is RefundStatus.DONE else domain.refuse_refund
+    decide = refunding.complete_refund if refund.status is RefundStatus.DONE else refunding.refuse_refund
     for _ in range(_ATTEMPTS):
         payment = payments.get(refund.payment_id)
         known = payments.refund(refund.payment_id, refund.refund_id)
-        if payment is None or known is None or known.status is not RefundStatus.PENDING:
-            return known or refund
+        if payment is None or known is None:
+            return refund
+        if known.status is not RefundStatus.PENDING or known.attempt != refund.attempt:
+            return known
         try:
             payments.close_refund(payment, decide(payment, refund), refund, now)
         except PaymentMoved:

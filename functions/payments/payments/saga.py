@@ -65,5 +65,12 @@ def capture_payment(step: TaskInput) -> Done:
 @tasks.task("RefundPayment")
 def undo_payment(step: UndoPayment) -> Done:
     """Idempotent, and one for both: only the provider knows which of the two it takes."""
-    usecases.undo(step.order_id, step.reason, store(), provider(), clock.utc_now())
+    usecases.undo(step.order_id, step.reason, store(), provider(), clock.utc_now(), retry_refused=True)
+    return Done(payment_id=usecases.payment_id_of(step.order_id))
+
+
+@tasks.task("WriteOffRefund")
+def write_off_refund(step: UndoPayment) -> Done:
+    """Idempotent: what is written off stays so, and what is back already is not."""
+    usecases.write_off(step.order_id, step.reason, store(), provider(), clock.utc_now())
     return Done(payment_id=usecases.payment_id_of(step.order_id))

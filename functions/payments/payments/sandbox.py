@@ -15,6 +15,7 @@ not kept.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mercato.dynamo import ConditionFailed, Table, Write, put_new, update
@@ -102,7 +103,11 @@ class Sandbox:
         charge = self._known(charge_id)
         if amount.currency != charge["currency"]:
             raise ProviderDeclined("wrong_currency", f"The charge is in {charge['currency']}.")
-        self._meet(charge["fault"], "refund", key)
+        asked: list[str | int] = [charge_id, amount.amount]
+        if charge["fault"] == "refund_declined":
+            self._refuse(key, "refund", asked, charge["fault"], _REFUSALS["refund"])
+        else:
+            self._meet(charge["fault"], "refund", key)
         give_back = update(
             _charge_pk(charge_id),
             "CHARGE",
@@ -111,7 +116,7 @@ class Sandbox:
             names={"#left": "left", "#status": "status"},
             values={":amount": amount.amount, ":captured": ChargeStatus.CAPTURED},
         )
-        self._answer(key, "refund", [charge_id, amount.amount], _said(charge), give_back, charge["fault"])
+        self._answer(key, "refund", asked, _said(charge), give_back, charge["fault"])
 
     def find(self, charge_id: str) -> Charge | None:
         charge = self._table.get(_charge_pk(charge_id), "CHARGE")
@@ -149,13 +154,27 @@ class Sandbox:
         except ConditionFailed:
             before = self._table.get(_key_pk(key), "ANSWER")
             if before is None:
-                raise ProviderDeclined("not_possible", f"The charge does not allow to {operation} it now.") from None
+                detail = f"The charge does not allow to {operation} it now."
+                if operation == "refund":
+                    self._refuse(key, operation, asked, "not_possible", detail)
+                raise ProviderDeclined("not_possible", detail) from None
             if before["question"] != question:
                 raise ProviderDeclined("key_reused", "This key was used for something else.") from None
+            if "refused" in before["answer"]:
+                raise ProviderDeclined(before["answer"]["refused"], before["answer"]["detail"]) from None
             return before["answer"]  # type: ignore[no-any-return]
         if fault == f"{operation}_timeout_once":
             raise ProviderTimeout(f"{operation}: the answer was lost")
         return answer
+
+    def _refuse(self, key: str, operation: str, asked: list[str | int], reason: str, detail: str) -> None:
+        """For good, as far as this key goes: who asks again with it, also when all is well, hears the same. What the
+        key did before it has done.
+        """
+        question = fingerprint([operation, *asked])
+        answer = {"refused": reason, "detail": detail}
+        with suppress(ConditionFailed):
+            self._table.write(put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer}))
 
     def _meet(self, fault: str, operation: str, key: str) -> None:
         """What goes wrong before anything is done."""

@@ -29,12 +29,11 @@ from payments.domain import (
     Charge,
     ChargeStatus,
     Payment,
-    Refund,
-    RefundStatus,
     Status,
     announcement,
 )
 from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
+from payments.refunding import Refund, RefundStatus
 
 SERVICE = "payments"
 # Longer than any provider goes on delivering the same event.
@@ -66,8 +65,10 @@ class PaymentStore:
         self._change(before, after, now, _announced(before, after))
 
     def claim_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
-        """A new refund and its claim on the payment. Raises PaymentMoved, also where the refund exists."""
-        self._change(before, after, now, None, [put_new(_refund_item(refund))])
+        """A new refund, or a new attempt at one that was refused, and its claim on the payment. Raises PaymentMoved,
+        also where another has begun it.
+        """
+        self._change(before, after, now, None, [_begin(refund)])
 
     def close_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
         """A pending refund is done or refused, once. Raises PaymentMoved."""
@@ -77,17 +78,18 @@ class PaymentStore:
             names={"#status": "status"},
             values={":pending": RefundStatus.PENDING},
         )
-        event = None
-        if refund.status is RefundStatus.DONE:
-            event = PaymentRefunded(
-                payment_id=after.payment_id,
-                refund_id=refund.refund_id,
-                order_id=after.order_id,
-                customer_id=after.customer_id,
-                amount=refund.amount,
-                reason=refund.reason,
-            )
+        event = _refunded(after, refund) if refund.status is RefundStatus.DONE else None
         self._change(before, after, now, event, [closed])
+
+    def record_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
+        """One that is done, and of which nothing was known. Raises PaymentMoved."""
+        self._change(before, after, now, _refunded(after, refund), [put_new(_refund_item(refund))])
+
+    def write_off(self, before: Payment, after: Payment, refunds: list[Refund], now: datetime) -> None:
+        """None of the refunds is made any more. Raises PaymentMoved, also where one of them has moved on: no refund
+        changes without its payment.
+        """
+        self._change(before, after, now, None, [put(_refund_item(refund)) for refund in refunds])
 
     def refund(self, payment_id: str, refund_id: str) -> Refund | None:
         item = self._table.get(_pk(payment_id), f"REFUND#{refund_id}")
@@ -158,9 +160,20 @@ def _announced(before: Payment, after: Payment) -> EventModel | None:
     return None
 
 
+def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
+    return PaymentRefunded(
+        payment_id=payment.payment_id,
+        refund_id=refund.refund_id,
+        order_id=payment.order_id,
+        customer_id=payment.customer_id,
+        amount=refund.amount,
+        reason=refund.reason,
+    )
+
+
 _PLAIN = ("payment_id", "order_id", "customer_id", "charge_id", "closing", "trouble", "reason", "detail")
 _COUNTS = ("version", "captured", "refunded", "claimed")
-_LATER = ("order_status", "astray")
+_LATER = ("order_status", "astray", "written_off")
 _SHARDS = 8
 
 
@@ -191,6 +204,7 @@ def _payment(item: Item) -> Payment:
         **{name: item[name] for name in (*_PLAIN, *_COUNTS)},
         order_status=item.get("order_status", ""),  # records of older versions lack it
         astray=item.get("astray", 0),
+        written_off=item.get("written_off", False),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),
         created_at=datetime.fromisoformat(item["created_at"]),
@@ -224,6 +238,13 @@ def _stray(item: Item) -> Charge:
     return Charge(item["charge_id"], item["reference"], ChargeStatus(item["status"]), money)
 
 
+def _begin(refund: Refund) -> Write:
+    item = _refund_item(refund)
+    if refund.attempt == 1:
+        return put_new(item)
+    return put(item, "#status = :refused", names={"#status": "status"}, values={":refused": RefundStatus.REFUSED})
+
+
 def _refund_item(refund: Refund) -> Item:
     return {
         "pk": _pk(refund.payment_id),
@@ -236,6 +257,7 @@ def _refund_item(refund: Refund) -> Item:
         "status": refund.status,
         "fingerprint": refund.fingerprint,
         "at": rfc3339(refund.at),
+        "attempt": refund.attempt,
     }
 
 
@@ -244,5 +266,6 @@ def _refund(item: Item) -> Refund:
         **{name: item[name] for name in ("refund_id", "payment_id", "reason", "fingerprint")},
         amount=Money(amount=item["amount"], currency=item["currency"]),
         status=RefundStatus(item["status"]),
+        attempt=item.get("attempt", 1),
         at=datetime.fromisoformat(item["at"]),
     )

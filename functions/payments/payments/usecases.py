@@ -6,18 +6,19 @@ that follows from the order and the step, and what it answers is settled into th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import agreement, domain, refunds
-from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Refund, Status
+from payments import agreement, domain, refunding, refunds
+from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
 from payments.news import News
 from payments.ports import Payments
-from payments.provider import Provider, ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.provider import Provider, ProviderDeclined, transient
+from payments.refunding import Refund
 from payments.store import PaymentMoved
 
 # How often an undo looks anew when others act on the same payment; then it is tried again later.
@@ -52,21 +53,34 @@ def capture(order_id: str, payments: Payments, provider: Provider, now: datetime
     return domain.require_captured(payment)
 
 
-def undo(order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime) -> None:
+def undo(
+    order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
+) -> None:
     """Whatever the provider says there is: captured is refunded, authorized voided, nothing is nothing.
 
-    Where there is no payment yet this leaves a tombstone, so that none begins.
+    Where there is no payment yet this leaves a tombstone, so that none begins. A refund that the provider has refused
+    is RefundRefused, with `retry_refused` after one more attempt; one that was written off is RefundWrittenOff.
     """
     payment_id = payment_id_of(order_id)
     payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
     for _ in range(_ATTEMPTS):
         if payment.status in domain.OVER:
             return
+        refunding.require_not_written_off(payment)
         try:
-            payment = _undo_next(payment, reason, payments, provider, now)
+            payment = _undo_next(payment, reason, payments, provider, now, retry_refused=retry_refused)
         except PaymentMoved:
             payment = payments.get(payment_id) or payment
     raise TransientError(f"the payment of order {order_id} moves too fast")
+
+
+def write_off(order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime) -> None:
+    """An operator does the undo by other means: from here on it gives nothing back. The provider is not asked, since it
+    may be away: that is what an undo is skipped for.
+    """
+    payment_id = payment_id_of(order_id)
+    payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
+    refunds.write_off(payment, reason, payments, now)
 
 
 def observe(news: News, payments: Payments, provider: Provider, now: datetime) -> None:
@@ -95,6 +109,8 @@ def catch_up(payment: Payment, payments: Payments, provider: Provider, now: date
     if settled.claimed != settled.refunded:
         return refunds.finish_pending(settled, payments, provider, now)
     compared = agreement.compare(settled, charge) if settled is payment else settled
+    if agreement.is_written_off(compared) and compared.astray > 0:
+        return refunds.record_elsewhere(compared, settled, payments, now)
     if compared is not settled:
         # Who was faster knows better: then the charge that we were told of is old.
         with suppress(PaymentMoved):
@@ -120,7 +136,7 @@ def find_payment(
     payment = payments.get(payment_id)
     if payment is None or payment.is_tombstone or not may_see(payment):
         raise domain.UnknownPayment(f"There is no payment {payment_id}.")
-    return payment, payments.refunds(payment_id) if payment.claimed or payment.refunded else []
+    return payment, payments.refunds(payment_id) if payment.captured else []
 
 
 def _authorize(payment: Payment, token: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
@@ -154,7 +170,9 @@ def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
     )
 
 
-def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def _undo_next(
+    payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
+) -> Payment:
     """One step of undoing. Raises PaymentMoved where somebody else was faster."""
     closing = domain.close(payment)
     if closing is not payment:
@@ -171,7 +189,7 @@ def _undo_next(payment: Payment, reason: str, payments: Payments, provider: Prov
             # What was given back without us is not given back again.
             payments.save(payment, compared, now)
             return compared
-        return refunds.refund_the_rest(payment, reason, payments, provider, now)
+        return refunds.refund_the_rest(payment, reason, payments, provider, now, retry_refused=retry_refused)
     is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
     is_voided = charge is not None and charge.status is ChargeStatus.VOIDED
     if payment.charge_id and not is_declined and not is_voided:
@@ -239,12 +257,3 @@ def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provide
         # A refusal means that the undo has let go of it, or will find it captured.
         with transient(), suppress(ProviderDeclined):
             provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
-
-
-@contextmanager
-def transient() -> Iterator[None]:
-    """No answer, or not now: both are worth another try with the same key."""
-    try:
-        yield
-    except (ProviderTimeout, ProviderUnavailable) as error:
-        raise TransientError(f"{type(error).__name__}: {error}") from error

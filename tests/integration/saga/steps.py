@@ -27,6 +27,7 @@ OWNER = {
     "VoidPayment": "PaymentsSaga",
     "RefundPayment": "PaymentsSaga",
     "ConfirmOrder": "OrdersSaga",
+    "WriteOffRefund": "PaymentsSaga",
     "StopShipment": "ShippingSaga",
     "CancelOrder": "OrdersSaga",
     "MarkNeedsAttention": "OrdersSaga",

@@ -37,7 +37,7 @@ def test_a_stuck_undo_is_parked_and_retry_does_it_again(
 
 
 @pytest.mark.parametrize(("step", "undo"), STUCK)
-def test_a_stuck_undo_that_is_skipped_goes_on_with_the_next(
+def test_a_stuck_undo_that_is_skipped_goes_on_with_the_next_and_payments_hears_of_it(
     world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str, undo: str
 ) -> None:
     script(doubles, step, failing("KeyError"))
@@ -49,8 +49,30 @@ def test_a_stuck_undo_that_is_skipped_goes_on_with_the_next(
         *up_to(step),
         *UNDONE[step][: UNDONE[step].index(undo) + 1],
         "MarkNeedsAttention",
+        *(["WriteOffRefund"] if undo in ("VoidPayment", "RefundPayment") else []),
         *UNDONE[step][UNDONE[step].index(undo) + 1 :],
     ]
+
+
+@pytest.mark.parametrize(("step", "undo"), [("ConfirmOrder", "VoidPayment"), ("CapturePayment", "RefundPayment")])
+@pytest.mark.parametrize("answer", ["retry", "skip"])
+def test_a_write_off_that_fails_parks_again_with_the_step_that_was_skipped(
+    world: World, doubles: dict[str, Double], saga_input: dict[str, Any], step: str, undo: str, answer: str
+) -> None:
+    script(doubles, step, failing("KeyError"))
+    script(doubles, undo, failing("ValueError", "broken"))
+    script(doubles, "WriteOffRefund", *[failing("TransientError", "away")] * 7)
+    execution = world.start(saga_input)
+    world.resume(world.parked(), "skip")
+    again = world.parked()
+    assert (again["step"], again["error"]["Error"], again["reason"]) == (undo, "TransientError", "KeyError")
+    assert world.calls.count("WriteOffRefund") == 7
+    assert world.inputs("MarkNeedsAttention")[1] == {"order_id": ORDER, "step": undo, "error": again["error"]}
+    world.resume(again, answer)
+    assert world.finish(execution)["error"] == "KeyError"
+    tried = undo if answer == "retry" else "WriteOffRefund"
+    assert world.calls[-4:] == ["MarkNeedsAttention", tried, "ReleaseInventory", "CancelOrder"]
+    assert world.inputs("WriteOffRefund")[0] == {"order_id": ORDER, "reason": "KeyError"}
 
 
 def test_the_parked_message_tells_the_operator_all(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mercato.money import Money
-from payments import domain
-from payments.domain import Announcement, Charge, ChargeStatus, Payment, Refund, RefundStatus, Status
+from payments import domain, refunding
+from payments.domain import Announcement, Charge, ChargeStatus, Payment, Status
+from payments.refunding import Refund, RefundStatus
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TEN = Money(amount=1000, currency="GBP")
@@ -108,28 +109,28 @@ def test_a_refusal_outweighs_an_answer_that_did_not_come() -> None:
 
 
 def test_refunds_take_their_share_until_nothing_is_left() -> None:
-    claimed = domain.claim(payment(Status.CAPTURED), Money(amount=600, currency="GBP"))
-    with pytest.raises(domain.RefundTooLarge) as refused:
-        domain.claim(claimed, Money(amount=401, currency="GBP"))
+    claimed = refunding.claim(payment(Status.CAPTURED), Money(amount=600, currency="GBP"))
+    with pytest.raises(refunding.RefundTooLarge) as refused:
+        refunding.claim(claimed, Money(amount=401, currency="GBP"))
     assert refused.value.extra == {"refundable": {"amount": 400, "currency": "GBP"}}
-    assert domain.claim(claimed, Money(amount=400, currency="GBP")).claimed == 1000
+    assert refunding.claim(claimed, Money(amount=400, currency="GBP")).claimed == 1000
 
 
 def test_a_refund_of_all_ends_the_payment_and_of_some_does_not() -> None:
     def refund(amount: int) -> Refund:
         return Refund("r", "p-1", Money(amount=amount, currency="GBP"), "x", RefundStatus.DONE, "", NOON)
 
-    some = domain.complete_refund(payment(Status.CAPTURED), refund(999))
+    some = refunding.complete_refund(payment(Status.CAPTURED), refund(999))
     assert (some.status, some.refunded) == (Status.PARTIALLY_REFUNDED, 999)
-    assert domain.complete_refund(some, refund(1)).status is Status.REFUNDED
+    assert refunding.complete_refund(some, refund(1)).status is Status.REFUNDED
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.AUTHORIZED, Status.DECLINED, Status.VOIDED, Status.FAILED])
 def test_what_was_never_captured_cannot_be_refunded(status: Status) -> None:
-    with pytest.raises(domain.NotRefundable):
-        domain.claim(payment(status), TEN)
+    with pytest.raises(refunding.NotRefundable):
+        refunding.claim(payment(status), TEN)
 
 
 def test_a_refund_is_in_the_currency_of_the_payment() -> None:
-    with pytest.raises(domain.WrongCurrency):
-        domain.claim(payment(Status.CAPTURED), Money(amount=1, currency="EUR"))
+    with pytest.raises(refunding.WrongCurrency):
+        refunding.claim(payment(Status.CAPTURED), Money(amount=1, currency="EUR"))

@@ -1,0 +1,117 @@
+"""A refund: some of a payment that goes back, and what that does to the payment.
+
+pending ──► done
+ │   ▲
+ │   └─► refused, until it is asked for again: a new attempt
+ └─────► written_off, from refused too: an operator gives the money back by other means
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from mercato.errors import Conflict, Invalid
+from mercato.money import Money
+from payments.domain import HELD, Payment, Status, change
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    REFUSED = "refused"
+    WRITTEN_OFF = "written_off"
+
+
+class NotRefundable(Conflict):
+    """Nothing was captured, so there is nothing to give back."""
+
+
+class RefundTooLarge(Conflict):
+    """More than was captured, less what was refunded already."""
+
+
+class RefundRefused(Conflict):
+    """The provider does not give this money back."""
+
+
+class RefundWrittenOff(Conflict):
+    """An operator has taken it on to give this money back by other means."""
+
+
+class WrongCurrency(Invalid):
+    """The refund is in another currency than the payment."""
+
+
+@dataclass(frozen=True)
+class Refund:
+    """`attempt` counts from 1: what the provider refused is asked for anew."""
+
+    refund_id: str
+    payment_id: str
+    amount: Money
+    reason: str
+    status: RefundStatus
+    fingerprint: str
+    at: datetime
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        """What the provider is asked with: an attempt that is said again is the same act, and a new one is another."""
+        return self.refund_id if self.attempt == 1 else f"{self.refund_id}:{self.attempt}"
+
+
+def claim(payment: Payment, amount: Money) -> Payment:
+    """Set a refund's amount aside, so that no two refunds can give back the same money."""
+    if payment.status not in (*HELD, Status.REFUNDED):
+        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    if amount.currency != payment.amount.currency:
+        raise WrongCurrency(f"The payment is in {payment.amount.currency}.", payment_id=payment.payment_id)
+    left = Money(amount=payment.refundable, currency=payment.amount.currency)
+    if amount.amount > left.amount:
+        raise RefundTooLarge(f"At most {left} can be refunded.", refundable=left.model_dump())
+    return change(payment, payment.status, claimed=payment.claimed + amount.amount)
+
+
+def at_most_left(payment: Payment, amount: Money) -> Money:
+    """The amount, or what is left of the payment where that is less."""
+    if payment.status not in (*HELD, Status.REFUNDED):
+        raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    return Money(amount=min(amount.amount, payment.refundable), currency=amount.currency)
+
+
+def complete_refund(payment: Payment, refund: Refund) -> Payment:
+    refunded = payment.refunded + refund.amount.amount
+    is_all = refunded + max(0, payment.astray) >= payment.captured
+    status = Status.REFUNDED if is_all else Status.PARTIALLY_REFUNDED
+    return change(payment, status, refunded=refunded)
+
+
+def nothing_to_refund(payment: Payment) -> Payment:
+    """Undone where nothing was charged, or nothing is left of it."""
+    return change(payment, Status.REFUNDED)
+
+
+def refuse_refund(payment: Payment, refund: Refund) -> Payment:
+    return change(payment, payment.status, claimed=payment.claimed - refund.amount.amount)
+
+
+def write_off(payment: Payment) -> Payment:
+    """No refund that is under way is made any more, and no undo begins another."""
+    return change(payment, payment.status, closing=True, written_off=True, claimed=payment.refunded)
+
+
+def found_given_back(payment: Payment, refund: Refund) -> Payment:
+    """A refund that the provider made past us, in the place of one that was written off."""
+    claimed = replace(payment, claimed=payment.claimed + refund.amount.amount, astray=0)
+    return complete_refund(claimed, refund)
+
+
+def require_not_written_off(payment: Payment) -> None:
+    if payment.written_off and payment.status in HELD:
+        raise RefundWrittenOff(
+            "This undo was skipped: whoever skipped it gives the money back by other means.",
+            payment_id=payment.payment_id,
+        )
