@@ -101,9 +101,8 @@ class Bus:
         self.deliver()
 
     def redrive(self) -> list[str]:
-        """What the operator does after mending: what was received too often is received again. The steps it died at."""
-        letters, self._dead_letters = self._dead_letters, []
-        self.dead = [reason for reason in self.dead if not reason.endswith(_TOO_OFTEN)]
+        """What the operator does after mending: every dead letter is received again. The steps they died at."""
+        letters, self._dead_letters, self.dead = self._dead_letters, [], []
         for service, detail in letters:
             self._deliver_to(service, CONSUMERS[service], detail)
         self.deliver()
@@ -169,8 +168,10 @@ class Bus:
     def _collect_dead(self) -> None:
         for service in (*CONSUMERS, "carrier"):
             for message in self._queues.take(f"shop-{service}-dlq"):
-                event_type = json.loads(message["body"])["detail"]["type"]
-                self.dead.append(f"{service}: {event_type}: {message['MessageAttributes']['detail']['StringValue']}")
+                event = json.loads(message["body"])["detail"]
+                reason = message["MessageAttributes"]["detail"]["StringValue"]
+                self.dead.append(f"{service}: {event['type']}: {reason}")
+                self._dead_letters.append((service, event))
 
     @staticmethod
     def _record(service: str, detail: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
 from mercato import aws, deadletters
 from mercato.clock import rfc3339, utc_now
+from mercato.ids import derived_id
 from mercato.money import Money
 from notifications import consumers as notification_consumers
 from notifications.store import NotificationStore
@@ -34,7 +35,9 @@ from orders.order import Address, Line, Request
 from orders.store import OrderStore
 from orders.workflow import CANCELLATION, OrderSaga
 from payments import consumers as payment_consumers
+from payments import reconcile
 from payments import saga as payments_saga
+from payments.domain import ChargeStatus
 from payments.sandbox import Sandbox
 from payments.store import PaymentStore
 from relay import bus as relay_bus
@@ -45,7 +48,7 @@ from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
-from tests.chaos.faults import Fault, Injector
+from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.saga_world import World, deploy, forget_the_past, poll, run_state_machines
 from tests.template import resources_of_type
@@ -76,7 +79,8 @@ class Mailbox:
 class Shop:
     """`eager`: events are delivered, and a parcel moves to the door, as soon as can be; else when the saga is over.
 
-    `moments`: what is to be done before the first call of a task, or at SAGA_OVER or AT_REST.
+    `moments`: what is to be done before the first call of a task, or at SAGA_OVER or AT_REST. `by_hand`: what an
+    operator who has skipped the refund gave back past the shop.
     """
 
     def __init__(self, world: World) -> None:
@@ -96,6 +100,8 @@ class Shop:
         self.eager = True
         self.moments: dict[str, Act] = {}
         self.parked: list[str] = []
+        self.skips = False
+        self.by_hand = 0
         self._one_at_a_time = threading.RLock()  # moto is not made for threads: the steps of two executions take turns
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
@@ -173,10 +179,12 @@ class Shop:
     def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
         """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
         self.injector, self.eager = Injector(faults), eager
+        self.skips = self.skips or any(fault.task == SKIP for fault in faults)
         self._deliver()
         status = self._finish(order_id)
         self._meet(SAGA_OVER)
         self.finish_cancellation(order_id)
+        self._give_back_by_hand(order_id)
         with self._one_at_a_time:
             self.injector.finish_late_calls()
         self.finish_cancellation(order_id)
@@ -198,6 +206,21 @@ class Shop:
         if order and order.cancellation is not None:
             self._finish(f"{order_id}{CANCELLATION}")
             self._deliver()
+
+    def _give_back_by_hand(self, order_id: str) -> None:
+        """As the runbook has it: after the skip, what the provider has kept. What the shop gives later is too much."""
+        payment = self.payments.get(derived_id("payment", order_id))
+        charge = self.provider.find(payment.charge_id) if payment and payment.written_off else None
+        if charge and charge.status is ChargeStatus.CAPTURED:
+            self.by_hand = charge.amount.amount - charge.refunded
+
+    def reconcile(self) -> reconcile.Outcome:
+        """An hour later, when every payment that is not settled is looked after."""
+        with self._one_at_a_time:
+            later = utc_now() + timedelta(hours=1)
+            outcome = reconcile.reconcile(self.payments, self._asked, later, lambda: True)
+        self._deliver()
+        return outcome
 
     def _meet(self, moment: str) -> None:
         """Whoever waits for this moment acts, once."""
@@ -227,8 +250,12 @@ class Shop:
                 body = json.loads(message["Body"])
                 self.parked.append(body["step"])
                 self.injector.mend(body["step"])
+                if any(fault.task == SKIP for fault in self.injector.met):
+                    self.injector.mend(SKIP)
                 # One retry after the mending must do; a step that no retry finishes is skipped, for the books to tell.
-                action = "retry" if self.parked.count(body["step"]) < PATIENT else "skip"
+                is_patient = self.parked.count(body["step"]) < PATIENT
+                is_skipped = self.skips and body["step"] in SKIPPED
+                action = "retry" if is_patient and not is_skipped else "skip"
                 client.send_task_success(taskToken=body["task_token"], output=json.dumps({"action": action}))
             return None
 

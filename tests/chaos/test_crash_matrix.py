@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.books import disagreements
 from tests.chaos.cases import Case, Outcome, Record, Story, Tally, play_all
-from tests.chaos.faults import ALL, FORWARD, Fault, Kind
+from tests.chaos.faults import ALL, FORWARD, SKIP, SKIPPED, Fault, Kind, faults_of
 from tests.chaos.shop import Mall
 from tests.saga_world import NothingCame
 
@@ -27,6 +27,7 @@ OPENERS = {
     "VoidPayment": Fault("ConfirmOrder", Kind.UNKNOWN),
     "StopShipment": Fault("CapturePayment", Kind.UNKNOWN),
     "RefundPayment": Fault("CapturePayment", Kind.UNKNOWN),
+    SKIP: Fault("CapturePayment", Kind.UNKNOWN),
     "ReleaseInventory": Fault("ReserveInventory", Kind.UNKNOWN),
     "CancelOrder": Fault("ReserveInventory", Kind.UNKNOWN),
     "MarkNeedsAttention": Fault("ReserveInventory", Kind.UNKNOWN),
@@ -38,6 +39,8 @@ UNDONE = {
     "ConfirmOrder": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
     "CapturePayment": ("StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"),
 }
+# The operator mends it, and then skips it all the same.
+STUCK_REFUND = Fault("RefundPayment", Kind.FAILS_BEFORE, lasting=True)
 WAYS_TO_UNDO = (
     (Story.GOOD, (OPENERS["VoidPayment"],), UNDONE["ConfirmOrder"]),
     (Story.NOT_COLLECTED, (), UNDONE["CapturePayment"]),
@@ -52,6 +55,9 @@ def play(mall: Mall, case: Case) -> Outcome:
         shop.run(order_id, case.faults, eager=case.eager)
     except NothingCame:
         return True, [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
+    if shop.skips:  # nobody else gives back what the operator gave back, and what is held is let go of
+        shop.reconcile()
+        shop.reconcile()
     return shop.injector.met == set(case.faults), disagreements(shop, order_id)
 
 
@@ -61,12 +67,17 @@ def singles() -> list[Case]:
         if fault.task in FORWARD:
             found.append(Case(Story.GOOD, (fault,), eager))
             continue
+        if fault.task == SKIP and eager:
+            found.append(Case(Story.NOT_COLLECTED, (STUCK_REFUND, fault), eager))
+            continue
         if fault.task == "RefundPayment" and eager:  # at once the parcel is gone, and nothing is refunded any more
             found.append(Case(Story.NOT_COLLECTED, (fault,), eager))
             continue
         way: tuple[Fault, ...] = (OPENERS[fault.task],)
         if fault.task == "MarkNeedsAttention":
             way = (*way, Fault("ReleaseInventory", Kind.UNKNOWN))
+        if fault.task == SKIP:
+            way = (*way, STUCK_REFUND)
         found.append(Case(Story.GOOD, (*way, fault), eager))
     return found
 
@@ -84,6 +95,8 @@ def pairs() -> list[Case]:
         eager = number % 2 == 0
         if other.task in FORWARD:
             found.append(Case(Story.GOOD, (one, other), eager))
+        elif SKIP in (one.task, other.task):
+            continue  # below
         elif one.task in FORWARD:
             if one.is_final and other.task in UNDONE[one.task]:
                 found.append(Case(Story.GOOD, (one, other), eager))
@@ -100,6 +113,21 @@ def pairs() -> list[Case]:
                 if {one.task, other.task} <= {*undone, "MarkNeedsAttention"}
                 and (one.is_final or other.task != "MarkNeedsAttention")
             ]
+    return found
+
+
+def skipped() -> list[Case]:
+    """However the undo of the payment got stuck, and whatever befalls the write-off; and what befalls another undo."""
+    found = []
+    for (story, opener, undone), write_off in itertools.product(WAYS_TO_UNDO, faults_of(SKIP)):
+        stuck_at = next(task for task in undone if task in SKIPPED)
+        stuck = [fault for fault in faults_of(stuck_at) if fault.is_final]
+        found += [Case(story, (*opener, fault, write_off), eager=False) for fault in stuck]
+        found += [
+            Case(story, (*opener, Fault(stuck_at, Kind.FAILS_BEFORE, lasting=True), write_off, other), eager=False)
+            for task in ("ReleaseInventory", "CancelOrder", "MarkNeedsAttention")
+            for other in faults_of(task)
+        ]
     return found
 
 
@@ -131,6 +159,16 @@ def test_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
     play_all("two faults", pairs()[shard::SHARDS], functools.partial(play, mall), record_property)
+
+
+def test_an_undo_that_is_skipped_and_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
+    play_all("skipped, a sample", skipped()[::60], functools.partial(play, mall), record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_an_undo_that_is_skipped_and_two_faults(mall: Mall, record_property: Record, shard: int) -> None:
+    play_all("skipped", skipped()[shard::SHARDS], functools.partial(play, mall), record_property)
 
 
 FAULTS = st.sampled_from(ALL)
