@@ -140,7 +140,9 @@ def test_the_document_gives_the_budget_of_the_state_machine() -> None:
 def test_what_an_operator_skips_of_the_payment_is_written_off_in_the_time_of_an_undo() -> None:
     assert shape("WriteOffRefund") == UNDO
     runbook = " ".join((ROOT / "docs/runbook.md").read_text().split())
-    assert f"counted from the skip: usually under a second, {minutes(worst('WriteOffRefund'))} minutes at most" in runbook
+    assert (
+        f"counted from the skip: usually under a second, {minutes(worst('WriteOffRefund'))} minutes at most" in runbook
+    )
 
 
 def test_the_machines_own_comment_gives_it_too() -> None:
