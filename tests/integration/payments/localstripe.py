@@ -27,6 +27,7 @@ class Trouble(StrEnum):
     BROKEN = "done, and answered 500, also to the same key later"
     AWAY = "not done, and no answer"
     BUSY = "not done: 429"
+    REFUSED = "not done: 400, and so to the same key later"
     IN_USE = "not done: 409, another call with this key is under way"
 
 
@@ -90,6 +91,10 @@ class Wire:
                 before, status, said = self.answered[key]
                 same = before == question
                 return (status, said) if same else (400, _error("", "Keys are for one request.", "idempotency_error"))
+            if trouble is Trouble.REFUSED:
+                said = _error("balance_insufficient", "Insufficient funds in your Stripe balance.")
+                self.answered[key] = (question, 400, said)
+                return 400, said
             forwarded = {name: value for name, value in headers.items() if name in ("authorization", "content-type")}
             upstream = self.pool.request(method, self.upstream + path, headers=forwarded, body=body or None)
             status, said = upstream.status, upstream.data

@@ -10,9 +10,12 @@ import pytest
 
 from mercato.clock import utc_now
 from mercato.errors import TransientError
+from mercato.ids import derived_id
 from payments import reconcile, settings, usecases
 from payments.domain import PaymentVoided
 from payments.news import News
+from payments.refunding import RefundRefused
+from tests.integration.payments.localstripe import Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
 
 EVERY_HALF = pytest.mark.parametrize("after_effect", [False, True])
@@ -138,3 +141,20 @@ def test_another_in_the_middle_of_a_refund(
     item = stripe_till.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
     assert item is not None
     assert item["astray"] == 0
+
+
+def test_a_refund_that_stripe_refuses_is_made_once_by_the_next_attempt_with_a_key_of_its_own(
+    stripe_till: StripeTill,
+) -> None:
+    """As with too little balance: Stripe says so to the same key for a day."""
+    paid(stripe_till)
+    stripe_till.wire.fail("/refunds", Trouble.REFUSED)
+    with pytest.raises(RefundRefused):
+        stripe_till.task("RefundPayment")
+    assert stripe_till.given_back() == []
+    stripe_till.task("RefundPayment")
+    stripe_till.task("RefundPayment")
+    first = derived_id("o-1", "refund")
+    keys = [key for method, path, key in stripe_till.wire.calls if (method, path) == ("POST", "/v1/refunds")]
+    assert keys == [first, f"{first}:2"]
+    assert (stripe_till.given_back(), stripe_till.money(), stripe_till.status()) == ([1000], (1000, 1000), "refunded")
