@@ -46,13 +46,22 @@ def test_the_prober_asks_after_every_stream_and_queue_that_a_function_reads() ->
 
 def test_a_mapping_that_is_off_rings_and_so_does_the_silence_of_who_should_say_it() -> None:
     alarm = watched("MappingsDown")
-    stack = STACKS["Observability"]["Parameters"][alarm["Dimensions"][0]["Value"]["Ref"]]
     prober = TEMPLATE["Resources"]["OpsProber"]["Properties"]
 
-    assert stack == prober["Environment"]["Variables"]["NAMESPACE"]
     assert alarm["TreatMissingData"] == "breaching"
     assert alarm["Period"] == 60
     assert prober["Events"]["EveryMinute"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+
+
+def test_every_alarm_on_a_metric_of_ours_watches_this_stack_alone() -> None:
+    alarms = [one["Properties"] for one in load_template("infra/observability.yaml")["Resources"].values()]
+    ours = [alarm["Namespace"] for alarm in alarms if "Mercato" in str(alarm.get("Namespace"))]
+
+    assert len(ours) >= 7
+    assert {str(namespace) for namespace in ours} == {str({"Fn::Sub": "Mercato/${Stack}"})}
+    assert STACKS["Observability"]["Parameters"]["Stack"] == {"Ref": "AWS::StackName"}
+    written = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["METRICS_NAMESPACE"]
+    assert written == {"Fn::Sub": "Mercato/${AWS::StackName}"}
 
 
 def test_a_queue_that_is_not_read_rings_long_before_its_messages_are_deleted() -> None:

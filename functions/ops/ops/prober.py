@@ -63,5 +63,5 @@ def watch_mappings() -> None:
         return
     for source, reason in down.items():
         log.warning("a stream or queue is not read", extra={"event_source": source, "reason": reason})
-    metrics.count("MappingsDown", len(down), stack=settings().namespace)
+    metrics.count("MappingsDown", len(down))
     metrics.flush()

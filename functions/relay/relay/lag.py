@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-NAMESPACE, METRIC = "Mercato", "PublishLag"
+from mercato import metrics
+
+METRIC = "PublishLag"
 
 
 def report(happened: Sequence[datetime], bus: str, now: datetime) -> None:
@@ -22,7 +24,7 @@ def report(happened: Sequence[datetime], bus: str, now: datetime) -> None:
             "Timestamp": int(now.timestamp() * 1000),
             "CloudWatchMetrics": [
                 {
-                    "Namespace": NAMESPACE,
+                    "Namespace": metrics.namespace(),
                     "Dimensions": [["bus"]],
                     "Metrics": [{"Name": METRIC, "Unit": "Milliseconds"}],
                 }

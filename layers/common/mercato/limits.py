@@ -19,7 +19,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws
+from mercato import aws, metrics
 from mercato.auth import Caller
 from mercato.errors import TooManyRequests
 from mercato.items import to_item
@@ -196,7 +196,11 @@ def network_of(address: str) -> str:
 
 def _report(error: StoreUnavailable, now: float) -> None:
     """A log line that is a metric too (CloudWatch's embedded metric format)."""
-    metric = {"Namespace": "Mercato", "Dimensions": [[]], "Metrics": [{"Name": "RateLimiterDown", "Unit": "Count"}]}
+    metric = {
+        "Namespace": metrics.namespace(),
+        "Dimensions": [[]],
+        "Metrics": [{"Name": "RateLimiterDown", "Unit": "Count"}],
+    }
     log.warning(
         "requests pass uncounted: the rate limit's table is away",
         extra={

@@ -8,11 +8,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
-NAMESPACE = "Mercato"
+from mercato.config import load
 
 _counting = threading.Lock()
 _counts: Counter[tuple[tuple[tuple[str, str], ...], str]] = Counter()
+
+
+@dataclass(frozen=True)
+class Settings:
+    metrics_namespace: str = "Mercato"
+
+
+def namespace() -> str:
+    """Each stack's own: of two in an account, neither may speak, or be silent, for the other."""
+    return load(Settings).metrics_namespace
 
 
 def count(metric: str, times: int = 1, **dimensions: str) -> None:
@@ -33,7 +44,7 @@ def flush(write: Callable[[str], object] = sys.stdout.write, now: Callable[[], f
         by_subject.setdefault(subject, {})[metric] = times
     for subject, metrics in by_subject.items():
         described = {
-            "Namespace": NAMESPACE,
+            "Namespace": namespace(),
             "Dimensions": [[name for name, _ in subject]],
             "Metrics": [{"Name": metric, "Unit": "Count"} for metric in metrics],
         }

@@ -131,10 +131,10 @@ def test_the_number_of_those_that_are_down_is_the_metric_that_the_alarm_watches(
     (line,) = [json.loads(one) for one in written]
     (described,) = line["_aws"]["CloudWatchMetrics"]
     alarm = watched()
-    assert (line["MappingsDown"], line["stack"]) == (down, "mercato")
-    assert described["Namespace"] == alarm["Namespace"]
+    assert line["MappingsDown"] == down
     assert [metric["Name"] for metric in described["Metrics"]] == [alarm["MetricName"]]
-    assert described["Dimensions"] == [[dimension["Name"] for dimension in alarm["Dimensions"]]]
+    assert described["Dimensions"] == [[]]
+    assert "Dimensions" not in alarm
 
 
 @pytest.mark.parametrize("failure", ["TooManyRequestsException", "AccessDeniedException"])
