@@ -11,7 +11,10 @@ from infra.local.trouble import Trouble
 
 
 def use_cloud_of(state: State) -> None:
-    """From here on, boto3 in this process speaks to the running shop's cloud and to no other."""
+    """From here on, this process speaks to the running shop's cloud and to no other, such as a shop's before it."""
+    from mercato import aws
+
+    aws.reset()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {
