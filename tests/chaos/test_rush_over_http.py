@@ -5,17 +5,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from infra.local import ledger
+from infra.local import ledger, state
 from infra.local.demo.stage import Stage, has_failed, is_paid
 from infra.local.parallel import each
 from infra.local.shop import Session, Shop
-from infra.local.state import State
-from tests.e2e.conftest import admin, front_log, running, shop, shop_state  # noqa: F401
+from infra.local.up import LocalShop
+from tests.chaos.badday import faulty_shop
+from tests.chaos.cases import Record
 
 BUYERS, UNITS = 200, 20
 SIGNING_UP = 8  # at once: hashing their passwords takes all there is
@@ -58,15 +59,19 @@ def rush_over_http(stage: Stage) -> tuple[Counter[str], list[float]]:
     return heard, sorted(outcome.seconds for outcome in outcomes)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
+    yield from faulty_shop(0, tmp_path_factory)
+
+
 @pytest.mark.long
 @pytest.mark.e2e
-def test_two_hundred_buyers_over_http(
-    shop: Shop,  # noqa: F811
-    admin: Session,  # noqa: F811
-    shop_state: State,  # noqa: F811
-    record_property: Callable[[str, object], None],
-) -> None:
-    heard, seconds = rush_over_http(Stage(shop, admin, shop_state.endpoint, WITHIN))
+def test_two_hundred_buyers_over_http(running: LocalShop, record_property: Record) -> None:
+    found = state.load()
+    shop = Shop(found.base_url)
+    stage = Stage(shop, shop.login(found.admin.email, found.admin.password), found.endpoint, WITHIN)
+    heard, seconds = rush_over_http(stage)
+    shop.close()
     p50, p95 = statistics.median(seconds), seconds[int(len(seconds) * 0.95)]
     told = f"the rush over HTTP, {BUYERS} buyers on {UNITS} units: {dict(heard)}, p50 {p50:.1f} s, p95 {p95:.1f} s"
     record_property("figures", told)
