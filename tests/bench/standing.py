@@ -33,7 +33,8 @@ class Standing:
 def count_standing(found: State) -> list[Standing]:
     secrets = _pages(found, "secretsmanager", "list_secrets", "SecretList")
     alarms = _pages(found, "cloudwatch", "describe_alarms", "MetricAlarms")
-    services = _pages(found, "servicediscovery", "list_services", "Services")
+    ours = {"Name": "NAMESPACE_ID", "Values": [found.outputs["NamespaceId"]], "Condition": "EQ"}
+    services = _pages(found, "servicediscovery", "list_services", "Services", Filters=[ours])  # not those of sam local
     mappings = _pages(found, "lambda", "list_event_source_mappings", "EventSourceMappings")
     queues = {one["EventSourceArn"] for one in mappings if ":sqs:" in one["EventSourceArn"]}
     scheduler = state.client(found, "scheduler")
@@ -63,6 +64,6 @@ def runs_of(expressions: Iterable[str]) -> int:
     return total
 
 
-def _pages(found: State, service: str, operation: str, key: str) -> list[dict[str, Any]]:
-    pages = state.client(found, service).get_paginator(operation).paginate()
+def _pages(found: State, service: str, operation: str, key: str, **chosen: Any) -> list[dict[str, Any]]:
+    pages = state.client(found, service).get_paginator(operation).paginate(**chosen)
     return [one for page in pages for one in page[key]]
