@@ -33,8 +33,7 @@ class Standing:
 def count_standing(found: State) -> list[Standing]:
     secrets = _pages(found, "secretsmanager", "list_secrets", "SecretList")
     alarms = _pages(found, "cloudwatch", "describe_alarms", "MetricAlarms")
-    ours = {"Name": "NAMESPACE_ID", "Values": [found.outputs["NamespaceId"]], "Condition": "EQ"}
-    services = _pages(found, "servicediscovery", "list_services", "Services", Filters=[ours])  # not those of sam local
+    services = _pages(found, "servicediscovery", "list_services", "Services")
     mappings = _pages(found, "lambda", "list_event_source_mappings", "EventSourceMappings")
     queues = {one["EventSourceArn"] for one in mappings if ":sqs:" in one["EventSourceArn"]}
     scheduler = state.client(found, "scheduler")
@@ -43,7 +42,9 @@ def count_standing(found: State) -> list[Standing]:
         for one in _pages(found, "scheduler", "list_schedules", "Schedules")
     ]
     registry = state.client(found, "servicediscovery")
-    instances = sum(len(registry.list_instances(ServiceId=one["Id"])["Instances"]) for one in services)
+    # The local cloud also has sam local's namespace, and does not filter services by it.
+    ours = [one for one in services if _namespace_of(registry, one) == found.outputs["NamespaceId"]]
+    instances = sum(len(registry.list_instances(ServiceId=one["Id"])["Instances"]) for one in ours)
     return [
         Standing(f"empty receives at {len(queues)} queues", len(queues) * _EMPTY_RECEIVES, PRICES["queue requests"]),
         Standing("alarms", len(alarms), STANDING["alarms"]),
@@ -64,6 +65,10 @@ def runs_of(expressions: Iterable[str]) -> int:
     return total
 
 
-def _pages(found: State, service: str, operation: str, key: str, **chosen: Any) -> list[dict[str, Any]]:
-    pages = state.client(found, service).get_paginator(operation).paginate(**chosen)
+def _namespace_of(registry: Any, service: dict[str, Any]) -> str:
+    return str(registry.get_service(Id=service["Id"])["Service"]["NamespaceId"])
+
+
+def _pages(found: State, service: str, operation: str, key: str) -> list[dict[str, Any]]:
+    pages = state.client(found, service).get_paginator(operation).paginate()
     return [one for page in pages for one in page[key]]
