@@ -48,12 +48,14 @@ class Child:
         if not self.is_running():
             raise Trouble(f"{self._name} has ended by itself", self.last_words())
 
-    def stop(self) -> None:
-        """A child that was never started leaves another's pid file alone."""
-        if self._process is not None:
-            processes.stop(self._process)
-            self._process = None
-            self._pid_file.unlink(missing_ok=True)
+    def stop(self) -> bool:
+        """False where it was never started: then the files are another's, and are left alone."""
+        if self._process is None:
+            return False
+        processes.stop(self._process)
+        self._process = None
+        self._pid_file.unlink(missing_ok=True)
+        return True
 
     def _answers(self, answers: Callable[[], bool]) -> bool:
         self.require_running()

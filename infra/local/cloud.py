@@ -81,8 +81,8 @@ class Cloud:
         self.child.start(env=env, answers=self._answers)
 
     def stop(self) -> None:
-        self.child.stop()
-        shutil.rmtree(self.home / "tmp", ignore_errors=True)
+        if self.child.stop():
+            shutil.rmtree(self.home / "tmp", ignore_errors=True)
 
     def _answers(self) -> bool:
         return httpx.get(f"{self.endpoint}/_ministack/ready", timeout=1).status_code == 200

@@ -1,4 +1,4 @@
-"""A shop whose functions have a bad day: a share of all their AWS calls fails."""
+"""A shop of a test's own whose functions may have a bad day: a share of all their AWS calls fails."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra.local import cloud
 from infra.local.child import Child
+from infra.local.cloud import Cloud
 from infra.local.processes import free_port, is_free
 from infra.local.trouble import Trouble
 
@@ -57,3 +59,14 @@ def test_one_that_was_never_started_leaves_the_pid_file_of_another_alone(server:
     (tmp_path / "server.pid").write_text("1 1")
     server.stop()
     assert (tmp_path / "server.pid").exists()
+
+
+def test_a_cloud_that_was_never_started_leaves_the_files_of_the_one_on_its_port_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second shop on a port that is taken ends; the first one's functions run from these files."""
+    monkeypatch.setattr(cloud, "HOME", tmp_path)
+    running = tmp_path / "cloud-4566" / "tmp" / "function"
+    running.mkdir(parents=True)
+    Cloud(4566).stop()
+    assert running.exists()
