@@ -80,9 +80,12 @@ class Cloud:
         }
         self.child.start(env=env, answers=self._answers)
 
-    def stop(self) -> None:
-        if self.child.stop():
+    def stop(self) -> bool:
+        """False where it was never started: then all is another's on this port."""
+        was_started = self.child.stop()
+        if was_started:
             shutil.rmtree(self.home / "tmp", ignore_errors=True)
+        return was_started
 
     def _answers(self) -> bool:
         return httpx.get(f"{self.endpoint}/_ministack/ready", timeout=1).status_code == 200

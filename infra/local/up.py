@@ -103,8 +103,11 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
-        for part in self._parts():
-            part.stop()
+        for part in (self.proxy, self.stripe):
+            if part is not None:
+                part.stop()
+        if not self.cloud.stop():
+            return  # the state, too, is that of the shop that has the port
         with contextlib.suppress(FileNotFoundError):
             if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:
                 state.path().unlink()

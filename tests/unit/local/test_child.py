@@ -7,12 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
 from infra.local import cloud
 from infra.local.child import Child
 from infra.local.cloud import Cloud
 from infra.local.processes import free_port, is_free
 from infra.local.trouble import Trouble
+from infra.local.up import LocalShop
 
 HERE = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -68,5 +70,14 @@ def test_a_cloud_that_was_never_started_leaves_the_files_of_the_one_on_its_port_
     monkeypatch.setattr(cloud, "HOME", tmp_path)
     running = tmp_path / "cloud-4566" / "tmp" / "function"
     running.mkdir(parents=True)
-    Cloud(4566).stop()
+    assert Cloud(4566).stop() is False
     assert running.exists()
+
+
+def test_a_shop_that_never_opened_leaves_the_state_of_the_one_on_its_port_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERCATO_STATE", str(tmp_path / "state.json"))
+    (tmp_path / "state.json").write_text('{"endpoint": "http://localhost:4566"}')
+    LocalShop(Console(quiet=True), 3000, 4566).stop()
+    assert (tmp_path / "state.json").exists()
