@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from infra.local.openapi.operations import Operation
-from mercato import limits, request
+from mercato import charsets, limits, request
 from mercato.errors import (
     DomainError,
     Forbidden,
@@ -49,7 +49,7 @@ def _expected(operation: Operation) -> set[type[DomainError]]:
     if operation.route.limit is not None:
         found.add(limits.RateLimited)
     if operation.body is not None:
-        found |= {Malformed, TooLarge}
+        found |= {Malformed, TooLarge, charsets.UnsupportedCharset, request.UnsupportedEncoding}
     if operation.takes_key:
         found.add(request.InvalidIdempotencyKey)
     if not operation.is_public:

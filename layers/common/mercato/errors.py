@@ -50,6 +50,10 @@ class TooLarge(DomainError):
     """The body is over the limit."""
 
 
+class UnsupportedMediaType(DomainError):
+    """The body is in a form that is not taken."""
+
+
 class Invalid(DomainError):
     """The request can be read and makes no sense."""
 

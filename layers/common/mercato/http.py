@@ -273,10 +273,10 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             arguments[name] = read_query(kind, request.query)
             query_read = True
         elif issubclass(kind, BaseModel):
-            arguments[name] = read_body(kind, request.body)
+            arguments[name] = read_body(kind, request.body, request.headers.get("content-type"))
             body_read = True
         elif issubclass(kind, RawBody):
-            arguments[name] = kind(request.body)
+            arguments[name] = kind.read(request.body, request.headers)
             body_read = True
         else:
             raise TypeError(f"{route.method} {route.path}: parameter {name} has no source")

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mercato import charsets
 from mercato.auth import NOBODY, Caller, caller_of
-from mercato.errors import DomainError, Invalid, Malformed, TooLarge
+from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from mercato.wording import describe
 
 MAX_BODY = 256 * 1024
 MAX_HEADERS = 10_240  # as API Gateway: names and values together
 MAX_DEPTH = 32
+MAX_NUMBER = 64  # characters
+MAX_EXPONENT = 999
 _LONGEST = 18  # digits of a number that may be an integer of ours
+_EXPONENT = re.compile(r"[eE][+-]?0*([0-9]*)$")
 
 
 class Body(BaseModel):
@@ -73,11 +76,30 @@ class SourceAddress(str):
 Cursor = Annotated[str, Field(max_length=2048, pattern=r"^[A-Za-z0-9_-]*$")]
 
 
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is compressed, which is not taken."""
+
+
 class RawBody(bytes):
-    """The body as it came, for what is not JSON. A subclass says as what it is read, and shows one."""
+    """The body as it came, for what is not JSON. A subclass says as what it is read, and shows one.
+
+    `charset` is the one that the request declares, as mercato.charsets names it; None where it declares none.
+    """
 
     media_type = "application/octet-stream"
     example = ""
+    charset: str | None = None
+
+    @classmethod
+    def read(cls, body: bytes, headers: Mapping[str, str]) -> Self:
+        """Raises UnsupportedCharset."""
+        found = cls(body)
+        found.charset = charsets.declared(headers.get("content-type"))
+        return found
+
+    def text(self) -> str:
+        """By its byte order mark, else in the declared charset, else UTF-8. Raises Malformed."""
+        return charsets.decode_file(self, self.charset)
 
 
 @dataclass(frozen=True)
@@ -110,32 +132,43 @@ def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
         source_ip = (context.get("identity") or {}).get("sourceIp", "")
     if len({name for name, _ in query}) != len(query):
         raise InvalidRequest("A query parameter may be given once.")
-    text = event.get("body") or ""
-    try:
-        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
-    except (binascii.Error, UnicodeEncodeError):
-        raise Malformed("The body cannot be decoded.") from None
+    body = _bytes_of(event.get("body") or "", is_base64=bool(event.get("isBase64Encoded")))
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if body and encoding not in ("", "identity"):
+        raise UnsupportedEncoding(f"A body in the Content-Encoding {encoding[:40]!r} is not taken; send it as it is.")
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is {len(body)} bytes; {MAX_BODY} is the most.", limit=MAX_BODY)
     path = path.rstrip("/") or "/"
     return Request(method, path, headers, dict(query), body, caller_of(event), source_ip)
 
 
+def _bytes_of(text: str, *, is_base64: bool) -> bytes:
+    """The bytes that were sent. Text was decoded on the way here, with U+FFFD in the place of what is not UTF-8."""
+    replaced = -1 if is_base64 else text.find("\ufffd")
+    try:
+        if replaced >= 0:
+            raise Malformed(f"The body is not UTF-8: byte {len(text[:replaced].encode())} cannot be read.")
+        return base64.b64decode(text, validate=True) if is_base64 else text.encode()
+    except ValueError:
+        raise Malformed("The body cannot be decoded.") from None
+
+
 def read_query(model: type[Query], query: dict[str, str]) -> Query:
     return _validate(lambda: model.model_validate(query), "query")
 
 
-def read_body[M: BaseModel](model: type[M], body: bytes) -> M:
+def read_body[M: BaseModel](model: type[M], body: bytes, content_type: str | None = None) -> M:
     """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
-    readable = _check_json(body)
+    readable = _check_json(charsets.decode(body, charsets.declared(content_type) or charsets.UTF_8))
     return _validate(lambda: model.model_validate_json(readable), "body")
 
 
-def _check_json(body: bytes) -> bytes:
+def _check_json(text: str) -> bytes:
     """Syntax is 400, sense is 422: pydantic would mix them. Depth is bounded before anything recurses.
 
-    The answer is the body with whole numbers as integers, however they were written: to JSON Schema 2.0 is one.
+    The answer is the JSON with whole numbers as integers, however they were written: to JSON Schema 2.0 is one.
     """
+    body = text.encode()
     if not body:
         raise Malformed("This request needs a JSON body.")
     depth, in_string, escaped = 0, False, False
@@ -157,18 +190,30 @@ def _check_json(body: bytes) -> bytes:
             depth -= 1
     rewritten: list[int] = []
 
+    def read_integer(text: str) -> int:
+        _check_number(text)
+        return int(text)
+
     def read_number(text: str) -> int | float:
+        _check_number(text)
         number = Decimal(text)
-        if number.adjusted() > _LONGEST or number != number.to_integral_value():
+        if (number and number.adjusted() > _LONGEST) or number != number.to_integral_value():
             return float(text)
         rewritten.append(int(number))
         return rewritten[-1]
 
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant, parse_float=read_number)
+        parsed = json.loads(text, parse_constant=_refuse_constant, parse_float=read_number, parse_int=read_integer)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The body is not valid JSON: {error}") from None
     return json.dumps(parsed).encode() if rewritten else body
+
+
+def _check_number(text: str) -> None:
+    """Python refuses longer ones itself, and Decimal larger exponents, in words and errors of their own."""
+    exponent = _EXPONENT.search(text)
+    if len(text) > MAX_NUMBER or (exponent and len(exponent[1]) > len(str(MAX_EXPONENT))):
+        raise ValueError(f"a number has at most {MAX_NUMBER} characters, and an exponent of at most {MAX_EXPONENT}")
 
 
 def _refuse_constant(name: str) -> None:

@@ -24,6 +24,7 @@ from mercato.errors import (
     TooManyRequests,
     TransientError,
     Unauthenticated,
+    UnsupportedMediaType,
 )
 from mercato.logs import log
 from mercato.request import HeadersTooLarge
@@ -37,6 +38,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     MethodNotAllowed: (405, "Method not allowed"),
     Conflict: (409, "Not possible now"),
     TooLarge: (413, "Too large"),
+    UnsupportedMediaType: (415, "The body is in a form that is not taken"),
     Invalid: (422, "The request makes no sense"),
     TooManyRequests: (429, "Too many requests"),
     HeadersTooLarge: (431, "Too large"),

@@ -74,6 +74,28 @@ def test_a_whole_number_is_one_however_it_is_written(written: str) -> None:
     assert call("POST", "/api/things", body=f'{{"name": "x", "count": {written}}}')[0] == 201
 
 
+HUGE = ["1e1000000000000000000", "0e1000000000000000000", "1E+1000000000000000000", "1e-1000000000000000000", "1e1000"]
+
+
+@pytest.mark.parametrize("number", [*HUGE, "9" * 65, "-" + "9" * 5000, "0." + "1" * 5000, "1" * 60 + "e12345"])
+def test_a_number_beyond_the_stated_bounds_is_400_in_our_own_words(number: str) -> None:
+    for body in (f'{{"name": "x", "count": {number}}}', f'{{"email": {number}, "count": 2.0}}', number):
+        status, problem, _ = call("POST", "/api/things", body=body)
+        assert (status, problem["type"]) == (400, "urn:mercato:problem:malformed")
+        assert "at most 64 characters, and an exponent of at most 999" in problem["detail"]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1e-999", "1e0000000000000000000000999", "9" * 64, "0e999"])
+def test_a_number_within_the_bounds_is_read_exactly_or_refused_by_its_field(number: str) -> None:
+    status, problem, _ = call("POST", "/api/things", body=f'{{"name": {number}, "count": 2.0}}')
+    assert (status, problem["errors"][0]["field"]) == (422, "name")
+
+
+@pytest.mark.parametrize(("number", "count"), [("-0", 0), ("-0.0", 0), ("0e999", 0), ("9" * 64, int("9" * 64))])
+def test_zero_and_long_integers_are_what_they_say(number: str, count: int) -> None:
+    assert call("POST", "/api/things", body=f'{{"name": "x", "count": {number}}}')[1]["count"] == count
+
+
 def test_brackets_inside_strings_do_not_count_as_depth() -> None:
     assert call("POST", "/api/anything", body={"value": "[" * 100 + '\\"{' * 100})[0] == 200
 
