@@ -7,13 +7,13 @@ from typing import Any
 from carts import usecases
 from carts.idle import IdleCarts
 from carts.shop import table
-from mercato import correlation, deadline
 from mercato.clock import utc_now
 from mercato.logs import log
+from mercato.schedule import scheduled
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    with correlation.bound(correlation.accept(event.get("id"))), deadline.of_invocation(context):
-        announced = usecases.announce_abandoned(IdleCarts(table()), utc_now())
-        log.info("abandoned carts announced", extra={"carts": announced})
-        return {"announced": announced}
+@scheduled
+def handler(event: dict[str, Any]) -> dict[str, int]:
+    announced = usecases.announce_abandoned(IdleCarts(table()), utc_now())
+    log.info("abandoned carts announced", extra={"carts": announced})
+    return {"announced": announced}

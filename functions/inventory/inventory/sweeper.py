@@ -7,24 +7,24 @@ from typing import Any
 from inventory import usecases
 from inventory.expiry import Expiries
 from inventory.settings import store, table
-from mercato import correlation, deadline
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.logs import log
+from mercato.schedule import scheduled
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+@scheduled
+def handler(event: dict[str, Any]) -> dict[str, int]:
     """Run twice or killed in the middle, the next run finds what is left: a record leaves the index when it is done."""
-    with correlation.bound(correlation.accept(event.get("id"))), deadline.of_invocation(context):
-        now, expiries = utc_now(), Expiries(table())
-        released = left = 0
-        for order_id in expiries.due(now):
-            try:
-                released += usecases.expire(order_id, store(), now)
-            except TransientError as error:
-                left += 1
-                log.warning("reservation not released yet", extra={"order_id": order_id, "reason": str(error)})
-        if not left:
-            expiries.mark_swept(now)
-        log.info("expired reservations released", extra={"released": released, "left": left})
-        return {"released": released, "left": left}
+    now, expiries = utc_now(), Expiries(table())
+    released = left = 0
+    for order_id in expiries.due(now):
+        try:
+            released += usecases.expire(order_id, store(), now)
+        except TransientError as error:
+            left += 1
+            log.warning("reservation not released yet", extra={"order_id": order_id, "reason": str(error)})
+    if not left:
+        expiries.mark_swept(now)
+    log.info("expired reservations released", extra={"released": released, "left": left})
+    return {"released": released, "left": left}

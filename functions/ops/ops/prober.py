@@ -8,11 +8,12 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from mercato import config, correlation, deadline, metrics
+from mercato import config, metrics
 from mercato.clock import utc_now
 from mercato.dynamo import Table
 from mercato.errors import TransientError
 from mercato.logs import log
+from mercato.schedule import scheduled
 from mercato.wire import Wire
 from ops import mappings
 from ops.probes import ProbeStore
@@ -43,15 +44,15 @@ def wire() -> Wire:
     return Wire(connections=10)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    with correlation.bound(correlation.accept(event.get("id"))), deadline.of_invocation(context):
-        watch_mappings()  # first: a service that hangs takes what time there is
-        cloud_map = CloudMap(settings().namespace, settings().service_ids())
-        probes = ProbeStore(Table(settings().table_name))
-        found = probe_all(cloud_map.services(), wire(), cloud_map, probes, utc_now())
-        well = sum(probe.health == HEALTHY for probe in found)
-        log.info("services probed", extra={"healthy": well, "unhealthy": len(found) - well})
-        return {"healthy": well, "unhealthy": len(found) - well}
+@scheduled
+def handler(event: dict[str, Any]) -> dict[str, int]:
+    watch_mappings()  # first: a service that hangs takes what time there is
+    cloud_map = CloudMap(settings().namespace, settings().service_ids())
+    probes = ProbeStore(Table(settings().table_name))
+    found = probe_all(cloud_map.services(), wire(), cloud_map, probes, utc_now())
+    well = sum(probe.health == HEALTHY for probe in found)
+    log.info("services probed", extra={"healthy": well, "unhealthy": len(found) - well})
+    return {"healthy": well, "unhealthy": len(found) - well}
 
 
 def watch_mappings() -> None:

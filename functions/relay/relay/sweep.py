@@ -13,9 +13,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, correlation, deadline
+from mercato import aws, deadline
 from mercato.errors import TransientError
 from mercato.logs import log
+from mercato.schedule import scheduled
 from relay.lost import Gone, records_of
 from relay.publish import event_bus, publish, settings
 from relay.records import Unreadable, batches, read
@@ -23,11 +24,11 @@ from relay.records import Unreadable, batches, read
 _HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep sees a message once
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    with correlation.bound(correlation.accept(event.get("id"))), deadline.of_invocation(context):
-        done, left = sweep()
-        log.info("failures swept", extra={"recovered": done, "left": left})
-        return {"recovered": done, "left": left}
+@scheduled
+def handler(event: dict[str, Any]) -> dict[str, int]:
+    done, left = sweep()
+    log.info("failures swept", extra={"recovered": done, "left": left})
+    return {"recovered": done, "left": left}
 
 
 def sweep() -> tuple[int, int]:

@@ -6,9 +6,10 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from mercato import config, correlation
+from mercato import config
 from mercato.clock import utc_now
 from mercato.logs import log
+from mercato.schedule import scheduled
 from users.keystore import KeyStore
 from users.rotation import maintain_keys
 
@@ -25,9 +26,9 @@ def store() -> KeyStore:
     return KeyStore(settings.keys_secret_id, settings.jwks_parameter)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+@scheduled
+def handler(event: dict[str, Any]) -> dict[str, str]:
     """Event: {"if_missing": true} makes the first keys and nothing else; any other rotates, at most once an hour."""
-    with correlation.bound(correlation.accept(None)):
-        outcome = maintain_keys(store(), utc_now(), if_missing=event.get("if_missing") is True)
-        log.info("signing keys", extra={"outcome": outcome})
-        return {"outcome": outcome}
+    outcome = maintain_keys(store(), utc_now(), if_missing=event.get("if_missing") is True)
+    log.info("signing keys", extra={"outcome": outcome})
+    return {"outcome": outcome}
