@@ -72,12 +72,11 @@ class SandboxCarrier:
 
     def _settle(self, booking_key: str, status: str) -> str:
         """What became of the booking: the first word stays."""
-        key = {"pk": f"SANDBOX#BOOKING#{booking_key}", "sk": "BOOKING"}
+        booking = {"pk": f"SANDBOX#BOOKING#{booking_key}", "sk": "BOOKING", "status": status}
         try:
-            self._table.write(put_new(key | {"status": status}))
-        except ConditionFailed:
-            settled = self._table.get(key["pk"], key["sk"])
-            return str(settled["status"]) if settled else status
+            self._table.write(put_new(booking))
+        except ConditionFailed as failed:
+            return str((failed.item or booking)["status"])
         return status
 
     def schedule(self, shipment_id: str, booking_key: str, stop: Status) -> None:

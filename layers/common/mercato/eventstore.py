@@ -38,10 +38,10 @@ class Expected(Enum):
 
 
 class ConcurrencyError(TransientError):
-    """Somebody else appended first: load again and decide again."""
+    """Another writer appended first: load again and decide again. `actual` is the version now."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
-        super().__init__(f"{stream} was expected at version {expected} and is at {actual}")
+        super().__init__(f"{stream} was not at version {expected}, and is at {actual} now")
         self.expected = expected
         self.actual = actual
 
@@ -105,14 +105,14 @@ class EventStore:
         if before and not before.get("fast"):
             raise MixedAppends(f"{self._entity} {stream_id} is written by append, and not by append_fast")
         if not before:
-            raise self._refusal(stream_id, expected)
+            raise self._conflict(stream_id, expected)
         write = dynamo.put_new(write_event(pk, expected + 1, event) | {"fast": True})
         check_limits([write])
         try:
             self._table.write(write)
         except ConditionFailed as failed:
             if failed.item is None or failed.item["id"] != event.event_id:
-                raise self._refusal(stream_id, expected) from None
+                raise self._conflict(stream_id, expected) from None
         except TransientError:
             if not self._is_done(pk, expected, [event]):
                 raise
@@ -220,10 +220,16 @@ class EventStore:
         raise AssertionError("unreachable")
 
     def _refusal(self, stream_id: str, expected: int) -> ConcurrencyError | MixedAppends:
+        """Why a transaction was refused. A stream without a head refuses each, also at its last version."""
         actual, fast = self._end(self._pk(stream_id))
         if fast and actual == expected:
             return MixedAppends(f"{self._entity} {stream_id} is written by append_fast, and not by append")
-        return ConcurrencyError(f"{self._entity} {stream_id}", expected, actual)
+        return self._conflict(stream_id, expected, actual)
+
+    def _conflict(self, stream_id: str, expected: int, actual: int | None = None) -> ConcurrencyError:
+        """`actual` is read after the refusal, and may be the expected version by now: the caller loads again."""
+        at = self.version(stream_id) if actual is None else actual
+        return ConcurrencyError(f"{self._entity} {stream_id}", expected, at)
 
     def _end(self, pk: str) -> tuple[int, bool]:
         """The last version, and whether the stream is one of `append_fast`, which has no head."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from mercato.dynamo import Table
 from mercato.eventitem import NewEvent
-from mercato.eventstore import EventStore
+from mercato.eventstore import ConcurrencyError, EventStore
 
 
 def event(now: datetime, event_id: str, data: dict[str, Any] | None = None, public: str | None = None) -> NewEvent:
@@ -47,3 +48,17 @@ def at_once(monkeypatch: pytest.MonkeyPatch, writers: Sequence[Callable[[], None
     with ThreadPoolExecutor(len(writers)) as pool:
         for done in [pool.submit(writer) for writer in writers]:
             done.result()
+
+
+def interpose(monkeypatch: pytest.MonkeyPatch, table: Table, moment: int, act: Callable[[EventStore], object]) -> None:
+    """Before the call of this number to `table`, counted from 0, another writer acts, once, where it still can."""
+    call, calls = table._call, iter(range(1000))
+    other = EventStore(Table(table.name), "thing")
+
+    def counted(operation: str, **parameters: Any) -> dict[str, Any]:
+        if next(calls) == moment:
+            with suppress(ConcurrencyError):
+                act(other)
+        return call(operation, **parameters)
+
+    monkeypatch.setattr(table, "_call", counted)

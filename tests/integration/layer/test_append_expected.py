@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from mercato.appendlimits import AppendTooLarge
 from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
 from mercato.eventstore import NO_STREAM, ConcurrencyError, EventStore, Expected, StreamNotFound
-from tests.integration.layer.streams import at_once, count_calls, event, ids
+from tests.integration.layer.streams import at_once, count_calls, event, ids, interpose
 
 
 @pytest.fixture
@@ -168,3 +169,36 @@ def test_an_append_after_a_version_costs_one_call_and_one_anywhere_two(
     asked.clear()
     store.append("a", Expected.ANY, [event(noon, "e2")])
     assert asked == ["get_item", "transact_write_items"]
+
+
+@pytest.mark.parametrize("expected", [0, 1, 2, 3, Expected.EXISTS, Expected.ANY])
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("moment", range(6))
+def test_a_writer_that_comes_between_any_two_calls_makes_a_conflict_of_versions_and_nothing_else(
+    store: EventStore,
+    table: Table,
+    noon: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    expected: int | Expected,
+    arrives: bool,
+    moment: int,
+) -> None:
+    """Also where the answer of the append is lost: `arrives` says whether it was done."""
+    store.append("a", NO_STREAM, [event(noon, "e1")])
+    transact = table.transact
+
+    def lose_the_answer(writes: list[dynamo.Write], **options: Any) -> None:
+        monkeypatch.setattr(table, "transact", transact)
+        if arrives:
+            transact(writes, **options)
+        raise TransientError("the connection broke")
+
+    monkeypatch.setattr(table, "transact", lose_the_answer)
+    interpose(monkeypatch, table, moment, lambda other: other.append("a", other.version("a"), [event(noon, "other")]))
+    version = NO_STREAM
+    with suppress(TransientError):  # ConcurrencyError is one, too
+        version = store.append("a", expected, [event(noon, "mine")])
+    found = ids(EventStore(Table(table.name), "thing"))
+    assert [version for version, _ in found] == list(range(1, len(found) + 1))
+    assert [at for at, event_id in found if event_id == "mine"] in ([version], [])
+    assert version == NO_STREAM or (version, "mine") in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from mercato.appendlimits import AppendTooLarge
 from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
 from mercato.eventstore import NO_STREAM, ConcurrencyError, EventStore, Expected, MixedAppends
-from tests.integration.layer.streams import at_once, count_calls, event, ids
+from tests.integration.layer.streams import at_once, count_calls, event, ids, interpose
 
 
 @pytest.fixture
@@ -209,3 +210,17 @@ def test_an_event_over_the_item_limit_is_refused_before_it_is_sent(store: EventS
     with pytest.raises(AppendTooLarge, match="409600"):
         store.append_fast("a", NO_STREAM, event(noon, "e1", public="x" * 410_000))
     assert ids(store) == []
+
+
+@pytest.mark.parametrize("expected", [1, 2, 3, 4])
+@pytest.mark.parametrize("moment", range(4))
+def test_a_writer_that_comes_between_any_two_calls_makes_a_conflict_of_versions_and_nothing_else(
+    store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch, expected: int, moment: int
+) -> None:
+    """`moment` is the call before which the other writer appends; a conflict of versions is what callers try again."""
+    write_fast(store, noon, 2)
+    interpose(monkeypatch, table, moment, lambda other: other.append_fast("a", 2, event(noon, "other")))
+    with suppress(ConcurrencyError):
+        assert store.append_fast("a", expected, event(noon, "mine")) == expected + 1
+    found = ids(EventStore(Table(table.name), "thing"))
+    assert [version for version, _ in found] == list(range(1, len(found) + 1))
