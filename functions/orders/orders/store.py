@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from mercato import dynamo
 from mercato.appendlimits import AppendTooLarge
-from mercato.clock import rfc3339
+from mercato.clock import in_milliseconds, rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.errors import TransientError
 from mercato.eventitem import NewEvent, StoredEvent
@@ -39,7 +39,7 @@ from orders.order import Address, Order, PaymentStatus, Status
 
 _SERVICE = "orders"
 _SCHEMA = 1
-_STATE = 1  # raise it when Order, or what a fact makes of it, changes
+_STATE = 2  # raise it when Order, or what a fact makes of it, changes
 _ATTEMPTS = 5
 _READ_AT_ONCE = 100
 _MOST_READS = 10
@@ -128,6 +128,7 @@ class OrderStore:
         self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime, alongside: list[Write]
     ) -> Order:
         order, events = before, []
+        now = in_milliseconds(now)  # as the events keep it, so that they make this same order again
         now = max(now, before.updated_at) if before else now  # no two clocks agree; the story must not run backwards
         for fact in facts:
             order = apply(order, fact, now)

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    return datetime.now(UTC)
+    """In milliseconds, as it is stored: what is decided on now is equal to what is read back later."""
+    return in_milliseconds(datetime.now(UTC))
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def rfc3339(moment: datetime) -> str:

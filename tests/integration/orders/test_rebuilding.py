@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mercato.errors import TransientError
 from mercato.eventstore import EventStore
 from mercato.ids import derived_id
 from mercato.items import Item
-from orders.facts import OrderRefunded
+from orders.facts import OrderConfirmed, OrderRefunded
 from orders.order import Order
 from orders.store import OrderStore, Rebuilt
 from tests.integration.orders.conftest import Shop
@@ -131,6 +131,21 @@ def test_an_order_that_goes_on_while_it_is_proven_is_equal(
     found = row(shop, order_id)
     assert found
     assert (found["status"], found["version"]) == ("confirmed", 2)
+
+
+@pytest.mark.parametrize("at", [after_the_first_transaction, before_the_next_load])
+def test_an_order_whose_snapshot_is_due_while_it_is_proven_is_equal(
+    shop: Shop, noon: datetime, monkeypatch: pytest.MonkeyPatch, at: Callable[..., None]
+) -> None:
+    """Whatever the caller's clock reads: here, microseconds."""
+    store, order_id = OrderStore(shop.table, snapshot_every=2), shop.place()["order_id"]
+    order = shop.order(order_id)
+    now = order.placed_at + timedelta(days=1, microseconds=456)
+    made: list[Order] = []
+    at(monkeypatch, lambda: made.append(store.append(order_id, order, [OrderConfirmed(payment_id="pay-1")], now)))
+    assert store.rebuild(order_id, noon) == Rebuilt(1, 0, 0, was_right=True, equal=True)
+    assert snapshots(shop, order_id) == [2]
+    assert store.load(order_id) == store.load(order_id, up_to=2) == made[0]
 
 
 def test_a_row_that_somebody_spoils_meanwhile_is_not_equal(
