@@ -18,9 +18,10 @@ from datetime import date, datetime, timedelta
 from zlib import crc32
 
 from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line
-from mercato import dynamo
+from mercato import dynamo, expiry
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
+from mercato.expiry import ABSENT, NAMES, at, is_live
 from mercato.items import Item
 from mercato.money import Money
 
@@ -52,7 +53,7 @@ class Carts:
     def open_guest_cart(self, cart_id: str, now: datetime) -> Cart:
         head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
         with suppress(ConditionFailed):  # its own first writing, whose answer was lost
-            self._table.write(dynamo.put_new(head | {"ttl": epoch(now + KEPT_FOR)}))
+            self._table.write(expiry.put_new(head | {"ttl": epoch(now + KEPT_FOR)}, now))
         return Cart(cart_id)
 
     def load_guests(self, cart_id: str, now: datetime) -> Cart:
@@ -71,8 +72,9 @@ class Carts:
         latest = dynamo.check(
             f"PRODUCT#{line.product_id}",
             "LATEST",
-            "attribute_not_exists(pk) OR price_version <= :version",
-            values={":version": line.price_version},
+            f"{ABSENT} OR price_version <= :version",
+            names=NAMES,
+            values=at(now) | {":version": line.price_version},
         )
         try:
             self._table.transact([_touch(cart, now), latest, dynamo.put(_line_item(cart.cart_id, line, now))])
@@ -116,8 +118,12 @@ class Carts:
         for guests, mine, merged in moves:
             as_read, values = _unchanged(guests)
             writes.append(dynamo.delete(cart_key(guest_cart_id), f"LINE#{guests.product_id}", as_read, values=values))
-            as_read, values = _unchanged(mine) if mine else ("attribute_not_exists(pk)", {})
-            writes.append(dynamo.put(_line_item(cart.cart_id, merged, now), as_read, values=values))
+            item = _line_item(cart.cart_id, merged, now)
+            if mine is None:
+                writes.append(expiry.put_new(item, now))
+                continue
+            as_read, values = _unchanged(mine)
+            writes.append(dynamo.put(item, as_read, values=values))
         try:
             self._table.transact(writes)
         except ConditionFailed:
@@ -130,8 +136,9 @@ class Carts:
         price = latest.price.model_dump() if latest.price else {}
         put = dynamo.put(
             item | price | {"ttl": epoch(now + _LATEST_KEPT)},
-            "attribute_not_exists(pk) OR price_version < :version",
-            values={":version": latest.version},
+            f"{ABSENT} OR price_version < :version",
+            names=NAMES,
+            values=at(now) | {":version": latest.version},
         )
         self._write_if_so(put)
 
@@ -161,8 +168,7 @@ class Carts:
             self._table.write(dynamo.delete(item["pk"], item["sk"]))
 
     def _read(self, cart_id: str, now: datetime) -> tuple[Item | None, tuple[Line, ...]]:
-        """DynamoDB removes what is over its time hours later; here it is gone at once."""
-        found = [item for item in self._table.query_all(cart_key(cart_id)) if item["ttl"] > epoch(now)]
+        found = [item for item in self._table.query_all(cart_key(cart_id)) if is_live(item, now)]
         head = next((item for item in found if item["sk"] == _HEAD), None)
         return head, tuple(_to_line(item) for item in found if item["sk"] != _HEAD)
 

@@ -124,7 +124,7 @@ def list_audit(query: AuditQuery) -> AuditPage:
 @app.get("/api/ops/services", role=ADMIN)
 def list_services() -> ServicesPage:
     probes = ProbeStore(Table(settings().table_name))
-    return ServicesPage.of(registry.list_services(settings().namespace), probes.last())
+    return ServicesPage.of(registry.list_services(settings().namespace), probes.last(utc_now()))
 
 
 @app.get("/api/ops/circuits", role=ADMIN)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from mercato import dynamo
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import Table
+from mercato.expiry import is_live
 from ops.probing import Probe
 
 _KEPT = timedelta(days=1)
@@ -30,7 +31,7 @@ class ProbeStore:
             )
         )
 
-    def last(self) -> dict[tuple[str, str], Probe]:
+    def last(self, now: datetime) -> dict[tuple[str, str], Probe]:
         """By service and instance."""
         found = [
             Probe(
@@ -42,5 +43,6 @@ class ProbeStore:
                 datetime.fromisoformat(item["at"]),
             )
             for item in self._table.query_all("PROBES")
+            if is_live(item, now)
         ]
         return {(probe.service, probe.instance_id): probe for probe in found}

@@ -21,6 +21,7 @@ from mercato import outbox
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write, delete, put, put_new
 from mercato.events import EventModel
+from mercato.expiry import live
 from mercato.items import Item
 from mercato.money import Money
 from payments.agreement import Unsettled, is_settled
@@ -98,8 +99,8 @@ class PaymentStore:
     def refunds(self, payment_id: str) -> list[Refund]:
         return [_refund(item) for item in self._table.query_all(_pk(payment_id), prefix="REFUND#")]
 
-    def is_webhook_done(self, event_id: str) -> bool:
-        return self._table.get(f"WEBHOOK#{event_id}", "WEBHOOK") is not None
+    def is_webhook_done(self, event_id: str, now: datetime) -> bool:
+        return live(self._table.get(f"WEBHOOK#{event_id}", "WEBHOOK"), now) is not None
 
     def mark_webhook_done(self, event_id: str, now: datetime) -> None:
         self._table.write(put({"pk": f"WEBHOOK#{event_id}", "sk": "WEBHOOK", "ttl": epoch(now + _WEBHOOK_KEPT)}))

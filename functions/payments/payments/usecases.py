@@ -85,7 +85,7 @@ def write_off(order_id: str, reason: str, payments: Payments, provider: Provider
 
 def observe(news: News, payments: Payments, provider: Provider, now: datetime) -> None:
     """A webhook says that something happened to a charge. What did, we ask the provider: a late one changes nothing."""
-    if payments.is_webhook_done(news.event_id):
+    if payments.is_webhook_done(news.event_id, now):
         return
     payment = payments.get(news.payment_id) if news.payment_id else None
     if news.charge_id and (payment is None or payment.charge_id != news.charge_id):

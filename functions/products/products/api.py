@@ -242,4 +242,4 @@ def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Respo
 
 @app.get("/api/products/imports/{import_id}", role=ADMIN)
 def show_import(import_id: str) -> ReportView:
-    return ReportView.of(usecases.read_report(import_id, products()))
+    return ReportView.of(usecases.read_report(import_id, products(), utc_now()))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from mercato import dynamo, outbox
+from mercato import dynamo, expiry, outbox
 from mercato.clock import epoch
 from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
 from mercato.items import Item
@@ -111,10 +111,11 @@ class Products:
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
         pk, sk = layout.import_key(report_id)
         with suppress(ConditionFailed):  # its own first writing, whose answer was lost
-            self._table.write(dynamo.put_new({"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}))
+            kept = {"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}
+            self._table.write(expiry.put_new(kept, now))
 
-    def get_report(self, report_id: str) -> dict[str, Any] | None:
-        item = self._table.get(*layout.import_key(report_id))
+    def get_report(self, report_id: str, now: datetime) -> dict[str, Any] | None:
+        item = expiry.live(self._table.get(*layout.import_key(report_id)), now)
         return dict(item["report"]) if item else None
 
     def _saved(self, changed: Changed, now: datetime) -> bool:

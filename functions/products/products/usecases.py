@@ -24,7 +24,7 @@ class Store(Protocol):
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None: ...
 
-    def get_report(self, report_id: str) -> dict[str, Any] | None: ...
+    def get_report(self, report_id: str, now: datetime) -> dict[str, Any] | None: ...
 
 
 class ImportNotFound(NotFound):
@@ -113,8 +113,8 @@ def import_products(
     return report
 
 
-def read_report(report_id: str, store: Store) -> Report:
-    found = store.get_report(report_id)
+def read_report(report_id: str, store: Store, now: datetime) -> Report:
+    found = store.get_report(report_id, now)
     if found is None:
         raise ImportNotFound(f"There is no import {report_id}.")
     imported = [Imported(**product) for product in found["products"]]

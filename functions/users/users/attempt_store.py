@@ -13,6 +13,7 @@ from datetime import datetime
 
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import ConditionFailed, Table, put, update
+from mercato.expiry import ABSENT, LIVE, NAMES, at, is_live
 from users.attempts import FORGOTTEN_AFTER, NETWORK_KNOWN_FOR, Count, Counted
 
 _STRANGERS = "STRANGERS"
@@ -22,9 +23,10 @@ class AttemptStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(self, email: str, network: str) -> Count:
+    def read(self, email: str, network: str, now: datetime) -> Count:
         pk, own = _account(email), _network(email, network)
-        found = {item["sk"]: item for item in self._table.get_many([(pk, own), (pk, _STRANGERS)])}
+        kept = self._table.get_many([(pk, own), (pk, _STRANGERS)])
+        found = {item["sk"]: item for item in kept if is_live(item, now)}
         item = found.get(own) or found.get(_STRANGERS)
         if item is None:
             return Count()
@@ -35,15 +37,17 @@ class AttemptStore:
         """One failure more. Raises Counted where it is no longer as it was `before`."""
         kept = NETWORK_KNOWN_FOR if before.is_network else FORGOTTEN_AFTER
         # A network that was forgotten meanwhile is not made known by a failure.
-        unknown = "" if before.is_network or before.failures else "attribute_not_exists(pk) OR "
+        as_read = f"failures = :before AND {LIVE}"
+        condition = as_read if before.is_network or before.failures else f"{ABSENT} OR failures = :before"
         change = update(
             _account(email),
             _network(email, network) if before.is_network else _STRANGERS,
             "SET failures = :after, #ttl = :ttl"
             + (", blocked_until = :until" if blocked_until else " REMOVE blocked_until"),
-            f"{unknown}failures = :before",
-            names={"#ttl": "ttl"},
-            values={":before": before.failures, ":after": before.failures + 1, ":ttl": epoch(now + kept)}
+            condition,
+            names=NAMES,
+            values=at(now)
+            | {":before": before.failures, ":after": before.failures + 1, ":ttl": epoch(now + kept)}
             | ({":until": rfc3339(blocked_until)} if blocked_until else {}),
         )
         try:

@@ -48,7 +48,7 @@ class Counted(Exception):
 
 
 class Attempts(Protocol):
-    def read(self, email: str, network: str) -> Count: ...
+    def read(self, email: str, network: str, now: datetime) -> Count: ...
     def count(self, email: str, network: str, before: Count, blocked_until: datetime | None, now: datetime) -> None: ...
     def succeed(self, email: str, network: str, before: Count, now: datetime) -> None: ...
 
@@ -65,7 +65,7 @@ def begin(email: str, network: str, now: datetime, attempts: Attempts) -> Count:
     a row. Raises TooManyAttempts.
     """
     for _ in range(_TRIES):
-        before = attempts.read(email, network)
+        before = attempts.read(email, network, now)
         if before.blocked_until is not None and now < before.blocked_until:
             raise TooManyAttempts(before.blocked_until - now)
         wait = wait_after(before.failures + 1)

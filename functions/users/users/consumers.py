@@ -68,9 +68,9 @@ def tell_of_account(event: Event, data: AboutUser) -> None:
 @consumer.on("user.password_changed")
 def warn_of_change(event: Event, data: AboutUser) -> None:
     """Marked after the mail: only a consumer that dies in between mails again."""
-    to = ports()
-    if not inbox.is_done(to.table, event.id):
-        recovery.tell_password_changed(data.user_id, event.time, utc_now(), users=to.users, mailer=to.mailer)
+    to, now = ports(), utc_now()
+    if not inbox.is_done(to.table, event.id, now):
+        recovery.tell_password_changed(data.user_id, event.time, now, users=to.users, mailer=to.mailer)
         inbox.mark_done(to.table, event.id, utc_now())
 
 

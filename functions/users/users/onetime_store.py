@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write, delete, update
+from mercato.expiry import ABSENT, NAMES, at
 from users.onetime import PAUSE, OneTimeToken, Purpose
 
 _KEPT = timedelta(days=45)  # longer than an event can be delivered again, as mercato.inbox counts
@@ -23,14 +24,15 @@ class OneTimeStore:
         again = "(event_id = :event AND attribute_not_exists(sent_at))"
         change = update(
             *_key(token.user_id, purpose),
-            "SET digest = :digest, event_id = :event, issued_at = :now, expires_at = :expires, #ttl = :ttl "
+            "SET digest = :digest, event_id = :event, issued_at = :issued, expires_at = :expires, #ttl = :ttl "
             "REMOVE sent_at",
-            f"attribute_not_exists(pk) OR {again} OR (event_id <> :event AND issued_at <= :earlier)",
-            names={"#ttl": "ttl"},
-            values={
+            f"{ABSENT} OR {again} OR (event_id <> :event AND issued_at <= :earlier)",
+            names=NAMES,
+            values=at(now)
+            | {
                 ":digest": token.digest,
                 ":event": event_id,
-                ":now": rfc3339(now),
+                ":issued": rfc3339(now),
                 ":expires": rfc3339(now + purpose.lifetime),
                 ":earlier": rfc3339(now - PAUSE),
                 ":ttl": epoch(now + _KEPT),

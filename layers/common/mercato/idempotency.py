@@ -72,7 +72,7 @@ def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[An
     """None where the request is ours to answer."""
     record = _record(asked, now) | {"state": _IN_FLIGHT, "token": token, "until": epoch(now + LEASE)}
     is_free = (
-        "attribute_not_exists(pk) OR #ttl < :now OR (#state = :in_flight AND #until <= :now AND fingerprint = :print)"
+        "attribute_not_exists(pk) OR #ttl <= :now OR (#state = :in_flight AND #until <= :now AND fingerprint = :print)"
     )
     names = {"#state": "state", "#until": "until", "#ttl": "ttl"}
     values = {":in_flight": _IN_FLIGHT, ":now": epoch(now), ":print": asked.fingerprint}

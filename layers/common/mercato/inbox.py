@@ -6,19 +6,20 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from mercato.clock import epoch
-from mercato.dynamo import ConditionFailed, Table, Write, put_new
+from mercato.dynamo import ConditionFailed, Table, Write
+from mercato.expiry import live, put_new
 
 # Longer than a message can live in a queue and its DLQ (14 days) and be redriven.
 _KEPT = timedelta(days=45)
 
 
 def marker(event_id: str, now: datetime) -> Write:
-    return put_new({"pk": f"INBOX#{event_id}", "sk": "INBOX", "ttl": epoch(now + _KEPT)})
+    return put_new({"pk": f"INBOX#{event_id}", "sk": "INBOX", "ttl": epoch(now + _KEPT)}, now)
 
 
-def is_done(table: Table, event_id: str) -> bool:
+def is_done(table: Table, event_id: str, now: datetime) -> bool:
     """For an effect outside the table, such as a mail: ask before it and mark it after it, at least once."""
-    return table.get(f"INBOX#{event_id}", "INBOX") is not None
+    return live(table.get(f"INBOX#{event_id}", "INBOX"), now) is not None
 
 
 def mark_done(table: Table, event_id: str, now: datetime) -> None:

@@ -21,6 +21,7 @@ from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
 from mercato.eventitem import StoredEvent
 from mercato.eventstore import EventStore
+from mercato.expiry import ABSENT, NAMES, at
 from mercato.payload import pack, unpack
 
 EVERY = 100  # events, 10 read units and some 3 ms of our own to fold
@@ -84,8 +85,9 @@ class Snapshots[S]:
             return False
         key = {"pk": self._pk(stream_id), "sk": f"{version:010d}"}
         item = key | {"schema": self._codec.schema, "state": packed, "ttl": epoch(now + _KEPT)}
-        newer = "attribute_not_exists(pk) OR #schema <> :schema"
-        write = dynamo.put(item, newer, names={"#schema": "schema"}, values={":schema": self._codec.schema})
+        newer = f"{ABSENT} OR #schema <> :schema"
+        names, values = NAMES | {"#schema": "schema"}, at(now) | {":schema": self._codec.schema}
+        write = dynamo.put(item, newer, names=names, values=values)
         with suppress(ConditionFailed, TransientError):
             self._table.write(write)
             return True

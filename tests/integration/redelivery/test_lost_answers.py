@@ -37,7 +37,7 @@ def lossy(cloud: None) -> list[str]:
 def test_the_report_of_an_import_is_kept(lossy: list[str], make_table: Callable[[str], Table], noon: datetime) -> None:
     products = Products(make_table("ProductsTable"))
     products.save_report("report-1", {"created": 3}, noon)
-    assert products.get_report("report-1") == {"created": 3}
+    assert products.get_report("report-1", noon) == {"created": 3}
     assert len(lossy) == 2
 
 

@@ -1,5 +1,6 @@
 """Guessing passwords: slow for the guesser, and no way to shut the owner out."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,9 +109,9 @@ def test_attempts_at_the_same_moment_are_counted_like_attempts_in_a_row(
     service.register()
     read, statuses = AttemptStore.read, []
 
-    def overtaken(store: AttemptStore, email: str, network: str) -> Count:
+    def overtaken(store: AttemptStore, email: str, network: str, now: datetime) -> Count:
         """Between this attempt's reading and its counting there is another whole attempt, seven deep."""
-        found = read(store, email, network)
+        found = read(store, email, network, now)
         if len(started) < 7:
             started.append(1)
             statuses.append(service.log_in(password="wrong").status)

@@ -1,0 +1,234 @@
+"""Every kind of item with a time to live: how one is made, and what is then read and written of it.
+
+`make` writes the items at a moment; `use` reads and writes them at a later one, and tells all that came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from carts import usecases as carts
+from carts.domain import Cart, CartNotFound, Latest, Offer
+from carts.store import Carts
+from mercato import dynamo, inbox
+from mercato.auth import Caller, Role
+from mercato.dynamo import Table
+from mercato.errors import IdempotencyKeyReused
+from mercato.eventstore import EventStore
+from mercato.http import Created, Response, View
+from mercato.idempotency import Keyed, answer_once
+from mercato.ids import derived_id
+from mercato.limits import WINDOW, CountTable
+from mercato.money import Money
+from mercato.snapshots import Codec, Snapshots
+from ops.probes import ProbeStore
+from ops.probing import Probe
+from payments.store import PaymentStore
+from products.store import Products
+from users.attempt_store import AttemptStore
+from users.attempts import TooManyAttempts, begin
+from users.onetime import OneTimeToken, Purpose
+from users.onetime_store import OneTimeStore
+from users.session_store import SessionStore
+from users.sessions import InvalidRefreshToken, NotNewest, RefreshToken, repeat_successor
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`writers` are the functions that write the `ttl`, as module:name."""
+
+    name: str
+    table: str
+    writers: tuple[str, ...]
+    make: Callable[[Table, datetime], object]
+    use: Callable[[Table, datetime], object]
+
+
+class Thing(View):
+    name: str
+
+
+# Of these, expired is not to be told from absent, or comes to the same; and why.
+EXEMPT = {
+    "mercato.outbox:record": "its key is an entity's version, which never comes again",
+    "mercato.breaker.store:_update": "a circuit whose wait is over lets the next call through, as a closed one does",
+}
+
+
+def _inbox(table: Table, now: datetime) -> object:
+    effect = dynamo.put({"pk": "effect", "sk": "of the event"})
+    return inbox.is_done(table, "event-1", now), inbox.once(table, "event-1", [effect], now)
+
+
+def _ask(table: Table, now: datetime, name: str = "lamp") -> Response[Any]:
+    asked = Keyed.read("POST /x", Caller(user_id="ada", role=Role.CUSTOMER), "k-1", Thing(name=name))
+    return answer_once(asked, table, now, lambda: Created(Thing(name=name), "/x/1"))
+
+
+def _ask_again(table: Table, now: datetime) -> object:
+    try:
+        return _ask(table, now, "vase").headers
+    except IdempotencyKeyReused as refused:
+        return refused.slug()
+
+
+def _count(table: Table, now: datetime) -> object:
+    return CountTable(table.name).take("user:ada", int(now.timestamp()) // WINDOW, 1, allowed=1)
+
+
+def _snapshots(table: Table) -> Snapshots[list[int]]:
+    return Snapshots(table, "thing", Codec(1, list, list), 5)
+
+
+def _snapshot(table: Table, now: datetime) -> object:
+    loaded = _snapshots(table).load(EventStore(table, "thing"), "a", lambda state, event: [*(state or []), 1])
+    return loaded, _snapshots(table).save("a", 5, [1, 2], now)
+
+
+def _report(table: Table, now: datetime) -> object:
+    products = Products(table)
+    before = products.get_report("report-1", now)
+    products.save_report("report-1", {"created": 2}, now)
+    return before, products.get_report("report-1", now)
+
+
+def _webhook(table: Table, now: datetime) -> object:
+    return PaymentStore(table).is_webhook_done("event-1", now)
+
+
+def _probe(table: Table, now: datetime) -> None:
+    ProbeStore(table).save(Probe("carts", "carts-1", "healthy", "", 5, now))
+
+
+def _fail_to_log_in(table: Table, now: datetime) -> object:
+    """What was counted before, and how long is to be waited in the end."""
+    attempts = AttemptStore(table)
+    before = attempts.read("ada@example.com", "203.0.113.0", now)
+    for _ in range(6):
+        try:
+            begin("ada@example.com", "203.0.113.0", now, attempts)
+        except TooManyAttempts as refused:
+            return before, refused.detail
+    return before, ""
+
+
+def _log_in(table: Table, now: datetime) -> None:
+    attempts = AttemptStore(table)
+    attempts.succeed("ada@example.com", "203.0.113.0", begin("ada@example.com", "203.0.113.0", now, attempts), now)
+
+
+_TOKEN = RefreshToken.make()
+
+
+def _open_session(table: Table, now: datetime) -> None:
+    SessionStore(table).open(_TOKEN, "ada", 0, now + timedelta(days=30))
+
+
+def _refresh(table: Table, now: datetime) -> object:
+    try:
+        return SessionStore(table).rotate(_TOKEN, "salt", now).digest
+    except NotNewest as refused:
+        if refused.family is None:
+            return InvalidRefreshToken
+        with suppress(InvalidRefreshToken):
+            return repeat_successor(refused.family, _TOKEN, now)
+        return InvalidRefreshToken
+
+
+_MAILED = OneTimeToken.make(derived_id("ada"))
+
+
+def _issue(table: Table, now: datetime) -> None:
+    tokens = OneTimeStore(table)
+    assert tokens.issue(_MAILED, Purpose.RESET_PASSWORD, "event-1", now)
+    tokens.mark_sent(_MAILED, Purpose.RESET_PASSWORD, now)
+
+
+def _issue_again(table: Table, now: datetime) -> object:
+    tokens = OneTimeStore(table)
+    was_good = tokens.is_good(_MAILED, Purpose.RESET_PASSWORD, now)
+    return was_good, tokens.issue(OneTimeToken.make(derived_id("ada")), Purpose.RESET_PASSWORD, "event-1", now)
+
+
+_PRICE = Money(amount=100, currency="GBP")
+
+
+class _Sells:
+    def find(self, product_id: str) -> Offer:
+        return Offer(product_id, product_id, _PRICE, 1, is_sold=True)
+
+
+def _put(table: Table, now: datetime, cart: Cart | None = None, *, product: str = "mug") -> Cart:
+    store = Carts(table)
+    found = cart or carts.load_customers("ada", "mine", store, now)
+    return carts.put_item(found, product, 2, store, _Sells(), now)
+
+
+def _guest(table: Table, now: datetime, name: str = "guest-1") -> Cart:
+    return Carts(table).open_guest_cart(name, now)
+
+
+def _seen(cart: Cart) -> object:
+    return [(line.product_id, line.quantity, line.unit_price.amount) for line in cart.lines]
+
+
+def _merge(table: Table, now: datetime) -> object:
+    _put(table, now, _guest(table, now, "guest-2"), product="lamp")
+    _put(table, now, carts.load_guests("guest-2", Carts(table), now))
+    mine = carts.load_customers("ada", "mine", Carts(table), now)
+    return _seen(mine), _seen(carts.merge_carts("guest-2", mine, Carts(table), now))
+
+
+def _open_again(table: Table, now: datetime) -> object:
+    with suppress(CartNotFound):
+        return _seen(_put(table, now, carts.load_guests("guest-1", Carts(table), now), product="lamp"))
+    _guest(table, now)
+    return _seen(carts.load_guests("guest-1", Carts(table), now))
+
+
+def _note_price(table: Table, now: datetime) -> None:
+    Carts(table).note_latest("mug", Latest(2, Money(amount=120, currency="GBP")), now)
+
+
+def _put_at_latest(table: Table, now: datetime) -> object:
+    return _seen(_put(table, now))
+
+
+KINDS = (
+    Kind("inbox marker", "OrdersTable", ("mercato.inbox:marker",), _inbox, _inbox),
+    Kind("answer to a key", "OrdersTable", ("mercato.idempotency:_record",), _ask, _ask_again),
+    Kind("count of requests", "RateLimitsTable", ("mercato.limits:CountTable.take",), _count, _count),
+    Kind("snapshot", "OrdersTable", ("mercato.snapshots:Snapshots.save",), _snapshot, _snapshot),
+    Kind("report of an import", "ProductsTable", ("products.store:Products.save_report",), _report, _report),
+    Kind(
+        "webhook's mark",
+        "PaymentsTable",
+        ("payments.store:PaymentStore.mark_webhook_done",),
+        lambda table, now: PaymentStore(table).mark_webhook_done("event-1", now),
+        _webhook,
+    ),
+    Kind("probe", "OpsTable", ("ops.probes:ProbeStore.save",), _probe, lambda table, now: ProbeStore(table).last(now)),
+    Kind(
+        "failed log-ins",
+        "UsersTable",
+        ("users.attempt_store:AttemptStore.count",),
+        _fail_to_log_in,
+        _fail_to_log_in,
+    ),
+    Kind("known network", "UsersTable", ("users.attempt_store:AttemptStore.succeed",), _log_in, _fail_to_log_in),
+    Kind("session", "UsersTable", ("users.session_store:SessionStore.open",), _open_session, _refresh),
+    Kind("one-time token", "UsersTable", ("users.onetime_store:OneTimeStore.issue",), _issue, _issue_again),
+    Kind("customer's cart", "CartsTable", ("carts.store:_touch", "carts.store:_line_item"), _put, _merge),
+    Kind(
+        "guest's cart",
+        "CartsTable",
+        ("carts.store:Carts.open_guest_cart", "carts.store:Carts._renew"),
+        _guest,
+        _open_again,
+    ),
+    Kind("latest price", "CartsTable", ("carts.store:Carts.note_latest",), _note_price, _put_at_latest),
+)

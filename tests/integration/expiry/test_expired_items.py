@@ -1,0 +1,87 @@
+"""DynamoDB removes an expired item days later. Until then all that is read and written goes as if it were gone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from infra.local.paths import ROOT
+from mercato.clock import epoch
+from mercato.dynamo import Table, delete
+from mercato.items import Item, from_item
+from tests.integration.expiry.kinds import EXEMPT, KINDS, Kind
+
+
+def items_of(table: Table) -> list[Item]:
+    return [from_item(item) for item in boto3.client("dynamodb", "us-east-1").scan(TableName=table.name)["Items"]]
+
+
+def remove(table: Table, items: list[Item]) -> None:
+    for item in items:
+        table.write(delete(item["pk"], item["sk"]))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_an_expired_item_that_is_still_there_is_as_if_it_were_gone(
+    kind: Kind, make_table: Callable[[str], Table], noon: datetime
+) -> None:
+    table = make_table(kind.table)
+
+    kind.make(table, noon)
+    expiring = [item["ttl"] for item in items_of(table) if "ttl" in item]
+    assert min(expiring) > epoch(noon), "nothing expires at once"
+    expired = datetime.fromtimestamp(max(expiring), UTC)
+    present = kind.use(table, expired)
+    remove(table, items_of(table))
+
+    kind.make(table, noon)
+    remove(table, [item for item in items_of(table) if item.get("ttl", epoch(expired) + 1) <= epoch(expired)])
+    absent = kind.use(table, expired)
+    remove(table, items_of(table))
+
+    kind.make(table, noon)
+    live = kind.use(table, noon + timedelta(seconds=1))
+
+    assert present == absent
+    assert live != absent, "a case in which it makes no difference whether the item is there proves nothing"
+
+
+def test_every_item_with_a_time_to_live_is_among_them() -> None:
+    known = [writer for kind in KINDS for writer in kind.writers] + list(EXEMPT)
+    assert len(set(known)) == len(known)
+    assert set(writers_of_ttl()) == set(known)
+
+
+def writers_of_ttl() -> Iterator[str]:
+    """Every function of the services and of the layer that sets a `ttl`, as module:name."""
+    for package in (*ROOT.glob("functions/*/*/__init__.py"), ROOT / "layers/common/mercato/__init__.py"):
+        for path in sorted(package.parent.rglob("*.py")):
+            parts = path.relative_to(package.parent.parent).with_suffix("").parts
+            module = ".".join(part for part in parts if part != "__init__")
+            for name, function in functions_of(ast.parse(path.read_text())):
+                if any(sets_ttl(node) for node in ast.walk(function)):
+                    yield f"{module}:{name}"
+
+
+def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Those of the module and of its classes; one inside another belongs to it. What stands outside is `<module>`."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from ((f"{node.name}.{getattr(part, 'name', '<class>')}", part) for part in node.body)
+        else:
+            yield getattr(node, "name", "<module>"), node
+
+
+def sets_ttl(node: ast.AST) -> bool:
+    match node:
+        case ast.Dict(keys=keys):
+            return any(isinstance(key, ast.Constant) and key.value == "ttl" for key in keys)
+        case ast.keyword(arg="ttl") | ast.Subscript(slice=ast.Constant(value="ttl"), ctx=ast.Store()):
+            return True
+        case ast.Constant(value=str(text)):
+            return "#ttl = " in text
+    return False
