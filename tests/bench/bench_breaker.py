@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from infra.local.paths import HOME
-from mercato.breaker import Breaker, Policy
+from mercato.breaker import Circuits, Policy
 from mercato.breaker.memory import MemoryStore
 from mercato.logs import log
 from tests.bench.powertools import MemoryPersistence, recovery_of_powertools
@@ -37,8 +37,8 @@ def answer() -> int:
 
 def subjects() -> dict[str, Callable[[], Any]]:
     """Each makes one healthy call through a closed circuit."""
-    plain = Breaker("plain", Policy(), MemoryStore())
-    rate = Breaker("rate", Policy(mode="rate", slow_after=1.0), MemoryStore())
+    plain = Circuits(MemoryStore()).breaker("plain", Policy())
+    rate = Circuits(MemoryStore()).breaker("rate", Policy(mode="rate", slow_after=1.0))
     pybreaker_one = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
     purgatory_one = purgatory.SyncCircuitBreakerFactory(default_threshold=5, default_ttl=30).get_breaker("peer")
     circuitbreaker_one = circuitbreaker.CircuitBreaker(failure_threshold=5, recovery_timeout=30)(answer)

@@ -36,7 +36,8 @@ class Sandboxes:
         self.now = 0.0
         self.store = MemoryStore()
         clock = Clock(lambda: START + self.now, lambda: self.now, rng.random)
-        self.breakers = [Breaker("peer", policy, Circuits(self.store, clock)) for _ in range(sandboxes)]
+        self.circuits = [Circuits(self.store, clock) for _ in range(sandboxes)]
+        self.breakers = [circuits.breaker("peer", policy) for circuits in self.circuits]
 
     @property
     def status(self) -> str:
@@ -49,8 +50,8 @@ def recovery_of_ours(sandboxes: int, calls_per_second: float, seed: int = 7, lim
     world = Sandboxes(sandboxes, Policy(), rng)
     for _ in range(5):
         _swallow(lambda: world.breakers[0].call(fails))
-    for breaker in world.breakers:
-        breaker.refresh_due()
+    for circuits in world.circuits:
+        circuits.refresh_due()
     calls = arrivals(sandboxes, calls_per_second, rng)
     ends: list[tuple[float, int, Callable[[], None]]] = []
     count = 0
@@ -64,20 +65,20 @@ def recovery_of_ours(sandboxes: int, calls_per_second: float, seed: int = 7, lim
         world.now, index = heapq.heappop(calls)
         heapq.heappush(calls, (world.now + rng.expovariate(calls_per_second), index))
         count += 1
-        settle_later = _begin(world.breakers[index])
+        settle_later = _begin(world.breakers[index], world.circuits[index])
         heapq.heappush(ends, (world.now + LATENCY, count, settle_later))
     return limit
 
 
-def _begin(breaker: Breaker) -> Callable[[], None]:
+def _begin(breaker: Breaker, circuits: Circuits) -> Callable[[], None]:
     try:
         ticket = breaker.admit()
     except CircuitOpen:
-        return breaker.refresh_due
+        return circuits.refresh_due
 
     def settle() -> None:
         breaker.settle(ticket, Outcome.SUCCESS)
-        breaker.refresh_due()
+        circuits.refresh_due()
 
     return settle
 
@@ -95,10 +96,11 @@ def calls_of_a_fleet(
     """The moment when the circuit opens, if it does, where so large a share of the calls fails."""
     while world.now < seconds:
         world.now += rng.expovariate(total_rate)
-        breaker = rng.choice(world.breakers)
+        index = rng.randrange(len(world.breakers))
+        breaker = world.breakers[index]
         is_failing = rng.random() < failing
         _swallow(lambda breaker=breaker, is_failing=is_failing: breaker.call(fails if is_failing else _nothing))  # type: ignore[misc]
-        breaker.refresh_due()
+        world.circuits[index].refresh_due()
         if world.status == "O":
             return world.now
     return None

@@ -36,20 +36,23 @@ def session() -> Session:
     return Session()
 
 
-def client(service: str, attempts: int = 3, patience: float | None = None) -> Any:
-    """`attempts=1` is for a call that does harm when botocore repeats it, or whose caller can go without.
+def client(service: str, attempts: int = 3, patience: float | tuple[float, float] | None = None) -> Any:
+    """The client of one AWS service, shared by all calls with the same bounds.
 
-    `patience`: the seconds to wait for a connection and for an answer, where the usual ones are too long.
+    `attempts=1` is for a call that does harm when botocore repeats it, or whose caller can do without the answer.
+    `patience`: seconds to wait for a connection and for an answer, as one number or as a pair of both, where the usual
+    ones are too long.
     """
     with _making:
         return _client(service, attempts, patience)
 
 
 @functools.cache
-def _client(service: str, attempts: int, patience: float | None) -> Any:
+def _client(service: str, attempts: int, patience: float | tuple[float, float] | None) -> Any:
     config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
     if patience is not None:
-        config = config.merge(Config(connect_timeout=patience, read_timeout=patience))
+        connect, read = patience if isinstance(patience, tuple) else (patience, patience)
+        config = config.merge(Config(connect_timeout=connect, read_timeout=read))
     return session().create_client(service, config=config)
 
 

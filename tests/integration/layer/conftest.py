@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato.breaker import Breaker
+from mercato.breaker import Circuits
 from mercato.breaker.memory import MemoryStore
 from mercato.client import ServiceClient
 from mercato.discovery import Registry
@@ -47,7 +47,7 @@ def waits() -> list[float]:
 
 def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
     """With a circuit that nothing opens: those that open are tested in test_client_circuit.py."""
-    patient = Breaker("peer-products", replace(POLICY, failures=10**6), MemoryStore())
+    patient = Circuits(MemoryStore()).breaker("peer-products", replace(POLICY, failures=10**6))
     how.setdefault("budget", RetryBudget(10))  # enough for one retry
     return ServiceClient("products", registry, patient, sleep=waits.append, **how)
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 
 from mercato import afterwards, aws, deadline, dynamo
-from mercato.breaker import Breaker, CircuitOpen, Circuits, Policy, State, breaker_for, shared, transitions
+from mercato.breaker import CircuitOpen, Circuits, Policy, State, breaker_for, shared, transitions
 from mercato.breaker import store as stores
 from mercato.breaker.change import Change
 from mercato.breaker.errors import StoreFault
@@ -72,7 +72,7 @@ def test_every_change_has_the_effect_that_it_has_in_memory(circuits_table: Table
 
 
 def test_a_circuit_opens_and_closes_and_the_relay_finds_both_events(store: DynamoStore, circuits_table: Table) -> None:
-    breaker = Breaker("peer", Policy(failures=1, successes=1, reset=0.001, max_reset=0.001), Circuits(store))
+    breaker = Circuits(store).breaker("peer", Policy(failures=1, successes=1, reset=0.001, max_reset=0.001))
     with pytest.raises(ZeroDivisionError):
         breaker.call(lambda: 1 // 0)
     deadline_at = time.monotonic() + 5
@@ -115,7 +115,7 @@ def test_a_circuit_is_enlisted_once_in_its_life_and_a_refresh_is_one_read(
     monkeypatch.setattr(stores.DynamoStore, "_call", counted)
     for sandbox in range(2):
         circuits = Circuits(store)
-        breakers = [Breaker(f"peer-{number}", Policy(), circuits) for number in range(3)]
+        breakers = [circuits.breaker(f"peer-{number}", Policy()) for number in range(3)]
         for breaker in breakers:
             assert [breaker.call(lambda: "ok") for _ in range(100)] == ["ok"] * 100
         assert "get_item" not in calls
@@ -149,7 +149,7 @@ def test_what_dynamodb_refuses_is_a_fault_and_not_asked_twice(
             Refusing.calls += 1
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "BatchGetItem")
 
-    monkeypatch.setattr(stores, "_client", lambda _: Refusing())
+    monkeypatch.setattr(stores, "_client", Refusing)
     with pytest.raises(StoreFault, match=code):
         store.read(["peer"])
     assert Refusing.calls == 1
@@ -162,7 +162,7 @@ def test_keys_that_dynamodb_left_unread_are_a_fault_and_not_a_closed_circuit(
         def batch_get_item(self, **_: Any) -> dict[str, Any]:
             return {"Responses": {}, "UnprocessedKeys": {"CircuitsTable": {"Keys": [{}]}}}
 
-    monkeypatch.setattr(stores, "_client", lambda _: Partial())
+    monkeypatch.setattr(stores, "_client", Partial)
     with pytest.raises(StoreFault, match="not all circuits"):
         store.read(["peer"])
 
@@ -185,14 +185,15 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]
 def test_a_silent_store_costs_half_a_second_once_and_then_nothing(endpoint: Callable[[int], None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint(silent.getsockname()[1])
-        breaker = Breaker("peer", Policy(), Circuits(DynamoStore("CircuitsTable")))
-        stores._client(aws.session())
+        circuits = Circuits(DynamoStore("CircuitsTable"))
+        breaker = circuits.breaker("peer", Policy())
+        stores._client()
         started = time.monotonic()
         assert breaker.call(lambda: "ok") == "ok"
-        breaker.refresh_due()
+        circuits.refresh_due()
         first = time.monotonic() - started
         for _ in range(1000):
-            breaker.refresh_due()
+            circuits.refresh_due()
         assert 0.4 < first < 1.5
         assert time.monotonic() - started - first < 0.5
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import pytest
 
 from mercato import peers
-from mercato.breaker import Breaker, Status
+from mercato.breaker import Breaker, Circuits, Status
 from mercato.breaker.memory import MemoryStore
 from mercato.client import PeerConflict, PeerNotCalled, PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient
 from mercato.discovery import Registry
@@ -24,7 +24,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def breaker(store: MemoryStore) -> Breaker:
-    return Breaker("peer-products", POLICY, store)
+    return Circuits(store).breaker("peer-products", POLICY)
 
 
 @pytest.fixture

@@ -12,11 +12,17 @@ from mercato.dynamo import Table
 
 
 @pytest.fixture
-def breaker(desk: Any) -> Breaker:
-    """One that has been used, in some function's sandbox."""
-    found = Breaker("payment-provider", Policy(failures=1, refresh=0.000001), Circuits(DynamoStore("CircuitsTable")))
+def circuits(desk: Any) -> Circuits:
+    """Those of some function's sandbox."""
+    return Circuits(DynamoStore("CircuitsTable"))
+
+
+@pytest.fixture
+def breaker(circuits: Circuits) -> Breaker:
+    """One that has been used."""
+    found = circuits.breaker("payment-provider", Policy(failures=1, refresh=0.000001))
     found.call(lambda: "ok")
-    found.refresh_due()
+    circuits.refresh_due()
     return found
 
 
@@ -46,31 +52,35 @@ def test_an_open_circuit_shows_since_when_and_until_when(desk: Any, breaker: Bre
 
 
 def test_a_forced_circuit_rejects_in_every_sandbox_at_its_next_refresh_until_it_is_let_go(
-    desk: Any, breaker: Breaker
+    desk: Any, breaker: Breaker, circuits: Circuits
 ) -> None:
     assert set_to(desk, "force_open")[1]["state"] == "forced_open"
     assert breaker.call(lambda: "not yet") == "not yet"
-    breaker.refresh_due()
+    circuits.refresh_due()
     with pytest.raises(CircuitOpen):
         breaker.call(lambda: "ok")
     assert set_to(desk, "auto")[1]["state"] == "closed"
-    breaker.refresh_due()
+    circuits.refresh_due()
     assert breaker.call(lambda: "ok") == "ok"
 
 
-def test_force_close_closes_now_and_a_new_failure_opens_it_again(desk: Any, breaker: Breaker) -> None:
+def test_force_close_closes_now_and_a_new_failure_opens_it_again(
+    desk: Any, breaker: Breaker, circuits: Circuits
+) -> None:
     fail(breaker)
     status, shown = set_to(desk, "force_close")
     assert (status, shown["state"], shown["openings"]) == (200, "closed", 0)
-    breaker.refresh_due()
+    circuits.refresh_due()
     fail(breaker)
     assert desk.call("GET", "/circuits/payment-provider")[1]["state"] == "open"
 
 
 @pytest.mark.parametrize("action", ["disable", "metrics_only"])
-def test_a_circuit_that_is_switched_off_lets_every_call_through(desk: Any, breaker: Breaker, action: str) -> None:
+def test_a_circuit_that_is_switched_off_lets_every_call_through(
+    desk: Any, breaker: Breaker, circuits: Circuits, action: str
+) -> None:
     set_to(desk, action)
-    breaker.refresh_due()
+    circuits.refresh_due()
     for _ in range(10):
         fail(breaker)
     assert breaker.call(lambda: "ok") == "ok"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from mercato import deadline, metrics
 from mercato.breaker import alone, transitions
-from mercato.breaker.circuits import Circuits
 from mercato.breaker.errors import CircuitOpen
 from mercato.breaker.evidence import Streak
-from mercato.breaker.fleet import Fleet
+from mercato.breaker.fleet import Away, Finding, Fleet, Seen, Trip
 from mercato.breaker.policy import Outcome, Policy
+from mercato.breaker.reach import Reach
 from mercato.breaker.state import CLOSED, State, Status
-from mercato.breaker.store import Store
 from mercato.breaker.timing import Timer
 from mercato.breaker.view import Kind, Ticket, View
 from mercato.logs import log
@@ -23,23 +22,23 @@ _MOST_DENIALS = 3  # a refused sandbox doubles its wait so often
 
 
 class Breaker:
-    """One per dependency and sandbox. `circuits`: what the sandbox's breakers share, or a store for this one alone."""
+    """One per dependency and sandbox, made by Circuits. `refresh` reads the states of all circuits at once."""
 
-    def __init__(self, name: str, policy: Policy, circuits: Circuits | Store) -> None:
+    def __init__(self, name: str, policy: Policy, reach: Reach, refresh: Callable[[], object]) -> None:
         self.name = name
         self.policy = policy
-        self._circuits = circuits if isinstance(circuits, Circuits) else Circuits(circuits)
-        self._clock = self._circuits.clock
+        self._reach = reach
+        self._refresh_all = refresh
+        self._clock = reach.clock
         self._monotonic = self._clock.monotonic
         self._lock = threading.Lock()
         self._refresh, self._stale, self._recheck = Timer(self._clock), Timer(self._clock), Timer(self._clock)
         self._denials = 0
         self._slot = alone.Slot(policy, self._clock)
         self._streak = Streak(policy, self._clock)
-        self._fleet = Fleet(self, self._circuits)
+        self._fleet = Fleet(name, policy, reach)
         self._examines = policy.slow_after is not None or policy.bad_result is not None
         self.view = View(CLOSED, is_read=False, must_read=policy.strict_first)
-        self._circuits.join(self)
 
     def call[T](
         self, function: Callable[[], T], fallback: Callable[[CircuitOpen], T] | None = None, *, origin: str = ""
@@ -67,15 +66,11 @@ class Breaker:
         """Seconds to give the call: so that it fails, and is counted, before Lambda ends the function."""
         return deadline.within(self.policy.call_timeout, reserve)
 
-    def refresh_due(self) -> None:
-        """To be called when the response is computed; see Circuits."""
-        self._circuits.refresh_due()
-
     def admit(self) -> Ticket:
         """The right to one call, whose outcome is to be settled. Raises CircuitOpen."""
         view = self.view
         if view.state.st == Status.CLOSED and self.policy.strict_first and not view.is_read:
-            self._circuits.refresh()
+            self._refresh_all()
             view = self.view
         match view.state.st:
             case Status.CLOSED:
@@ -123,27 +118,12 @@ class Breaker:
         return self._refresh.is_over()
 
     def flush(self) -> None:
-        """Tell the fleet what was held back."""
-        self._fleet.report(self.view)
+        """Reports to the fleet what was held back."""
+        view = self.view
+        self._act(self._fleet.report(view), view, None)
 
     def count(self, metric: str) -> None:
         metrics.count(metric, circuit=self.name)
-
-    def trip(self, view: View, wait: float | None) -> None:
-        """Open the circuit, for all if the store can be asked, else here."""
-        now = self._clock.now_ms()
-        result = self._circuits.change(self.name, transitions.trip(self.name, view.state, self.policy, now, wait))
-        if result is None:
-            self._open_alone(view, wait)
-        else:
-            self.adopt(result.state, view)
-            if result.won:
-                self._tell("CircuitOpened", result.state)
-
-    def open_alone_if_due(self, view: View, wait: float | None) -> None:
-        """What the fleet cannot decide, since the store is away, this sandbox's own failures in a row do."""
-        if self._streak.length >= self.policy.failures:
-            self._open_alone(view, wait)
 
     def _call_admitted[T](
         self, function: Callable[[], T], fallback: Callable[[CircuitOpen], T] | None, origin: str
@@ -178,7 +158,7 @@ class Breaker:
         now, state = self._clock.now_ms(), view.state
         if (state.st == Status.OPEN and now < state.retry_at) or not self._recheck.is_over():
             raise self._rejection(state)
-        result = self._circuits.change(self.name, transitions.grant(uuid.uuid4().hex, self.policy, now))
+        result = self._reach.change(self.name, transitions.grant(uuid.uuid4().hex, self.policy, now))
         if result is None:
             return self._probe_alone(view, now)
         self.adopt(result.state, view)
@@ -202,7 +182,7 @@ class Breaker:
         else:
             jitter = 2 * self._clock.random() - 1
             change = transitions.fail_probe(granted, self.policy, now, jitter, wait)
-        result = self._circuits.change(self.name, change)
+        result = self._reach.change(self.name, change)
         if result is None:
             self._conclude_alone(ticket, outcome, wait)
             return
@@ -230,9 +210,32 @@ class Breaker:
             with self._lock:
                 is_enough = self._streak.grow(origin)
         if self.policy.mode == "rate":
-            self._fleet.note(view, outcome, ticket.kind is Kind.VOTE, wait)
+            self._act(self._fleet.note(view, outcome, is_vote=ticket.kind is Kind.VOTE), view, wait)
         elif is_enough:
-            self.trip(view, wait)
+            self._trip(view, wait)
+
+    def _act(self, findings: Iterable[Finding], view: View, wait: float | None) -> None:
+        for finding in findings:
+            match finding:
+                case Seen(state, since):
+                    self.adopt(state, since)
+                case Trip(state):
+                    self._trip(View(state, is_read=True, must_read=False), wait)
+                case Away():
+                    # The fleet cannot decide: this sandbox's own failures in a row do.
+                    if self._streak.length >= self.policy.failures:
+                        self._open_alone(view, wait)
+
+    def _trip(self, view: View, wait: float | None) -> None:
+        """Opens the circuit: for all sandboxes if the store answers, else for this one."""
+        now = self._clock.now_ms()
+        result = self._reach.change(self.name, transitions.trip(self.name, view.state, self.policy, now, wait))
+        if result is None:
+            self._open_alone(view, wait)
+        else:
+            self.adopt(result.state, view)
+            if result.won:
+                self._tell("CircuitOpened", result.state)
 
     def _end_streak(self, view: View) -> None:
         with self._lock:

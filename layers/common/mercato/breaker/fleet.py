@@ -6,87 +6,108 @@ no vote, or failures would be overrepresented: that is what keeps a dependency t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mercato.breaker import transitions
-from mercato.breaker.circuits import Circuits
 from mercato.breaker.evidence import Ballot, Tally
-from mercato.breaker.policy import Outcome
+from mercato.breaker.policy import Outcome, Policy
+from mercato.breaker.reach import Reach
 from mercato.breaker.state import State, Status
 from mercato.breaker.view import View
 
-if TYPE_CHECKING:
-    from mercato.breaker.breaker import Breaker
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The store's state. `since` is the view that the sandbox had when it asked, if that matters."""
+
+    state: State
+    since: View | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """The fleet has decided, by this state, that the circuit opens."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The store gave no answer."""
+
+
+type Finding = Seen | Trip | Away
 
 
 class Fleet:
-    """One breaker's part in the counting of all."""
+    """One breaker's part in the counting of all. The breaker acts on each finding before the next step is taken."""
 
-    def __init__(self, breaker: Breaker, circuits: Circuits) -> None:
-        self._breaker = breaker
-        self._policy = breaker.policy
-        self._circuits = circuits
-        self._ballot = Ballot(circuits.clock)
+    def __init__(self, name: str, policy: Policy, reach: Reach) -> None:
+        self._name = name
+        self._policy = policy
+        self._reach = reach
+        self._ballot = Ballot(reach.clock)
 
-    def note(self, view: View, outcome: Outcome, is_vote: bool, wait: float | None) -> None:
-        """A vote whatever it is, and else a failure, save while the fleet is cooling down."""
+    def note(self, view: View, outcome: Outcome, *, is_vote: bool) -> Iterator[Finding]:
+        """Counts a vote whatever its outcome, and else a failure, save while the fleet is cooling down."""
         if is_vote:
             self._ballot.add(outcome, view.state.sus)
-        elif outcome is Outcome.SUCCESS or self._circuits.clock.now_ms() < view.state.cool_until:
+        elif outcome is Outcome.SUCCESS or self._reach.clock.now_ms() < view.state.cool_until:
             return
         else:
             self._ballot.add(outcome, 0)
-        self.report(view, wait)
+        yield from self.report(view)
 
-    def report(self, view: View, wait: float | None = None) -> None:
+    def report(self, view: View) -> Iterator[Finding]:
+        """Tells the store what was counted here, once there is enough of it."""
         if view.state.st != Status.CLOSED:
             return
         tally = self._ballot.take()
         if tally is not None:
-            (self._vote if tally.sus else self._report_failures)(view, tally, wait)
+            yield from (self._vote if tally.sus else self._report_failures)(view, tally)
 
     def forget(self) -> None:
         self._ballot.clear()
 
-    def _report_failures(self, view: View, tally: Tally, wait: float | None) -> None:
-        policy, now = self._policy, self._circuits.clock.now_ms()
+    def _report_failures(self, view: View, tally: Tally) -> Iterator[Finding]:
+        policy, now = self._policy, self._reach.clock.now_ms()
         bucket = now // int(policy.window * 1000)
-        name = self._breaker.name
-        result = self._circuits.change(name, transitions.count_failures(tally.failures, tally.slow, bucket))
+        result = self._reach.change(self._name, transitions.count_failures(tally.failures, tally.slow, bucket))
         if result and not result.won and result.state.st == Status.CLOSED and result.state.bucket < bucket:
-            result = self._circuits.change(name, transitions.begin_window(tally.failures, tally.slow, bucket))
+            result = self._reach.change(self._name, transitions.begin_window(tally.failures, tally.slow, bucket))
         if result is None:
-            self._breaker.open_alone_if_due(view, wait)
+            yield Away()
             return
-        self._breaker.adopt(result.state, view)
         state = result.state
+        yield Seen(state, view)
         is_asking = state.sus and now < state.sus_until
         is_calm = state.st == Status.CLOSED and not is_asking and now >= state.cool_until
         if is_calm and max(state.f, state.s) >= policy.min_failures:
-            asked = self._circuits.change(name, transitions.suspect(state, policy, now))
+            asked = self._reach.change(self._name, transitions.suspect(state, policy, now))
             if asked:
-                self._breaker.adopt(asked.state)
+                yield Seen(asked.state)
 
-    def _vote(self, view: View, tally: Tally, wait: float | None) -> None:
+    def _vote(self, view: View, tally: Tally) -> Iterator[Finding]:
         change = transitions.vote(tally.sus, tally.calls, tally.failures, tally.slow, tally.voters)
-        result = self._circuits.change(self._breaker.name, change)
+        result = self._reach.change(self._name, change)
         if result is None:
-            self._breaker.open_alone_if_due(view, wait)
+            yield Away()
             return
-        self._breaker.adopt(result.state, view)
+        yield Seen(result.state, view)
         if result.won:
-            self._decide(result.state, wait)
+            yield from self._decide(result.state)
 
-    def _decide(self, state: State, wait: float | None) -> None:
-        policy, now = self._policy, self._circuits.clock.now_ms()
+    def _decide(self, state: State) -> Iterator[Finding]:
+        policy, now = self._policy, self._reach.clock.now_ms()
         is_decided = state.cc >= policy.votes and state.voters >= policy.voters
         if not is_decided and now < state.sus_until:
             return
         is_guilty = state.cf >= policy.failure_rate * state.cc or state.cs >= policy.slow_rate * state.cc
         if is_decided and is_guilty:
             # By the state that was decided on, not by what this sandbox may have learned since.
-            self._breaker.trip(View(state, is_read=True, must_read=False), wait)
+            yield Trip(state)
             return
-        acquitted = self._circuits.change(self._breaker.name, transitions.acquit(state, policy, now))
+        acquitted = self._reach.change(self._name, transitions.acquit(state, policy, now))
         if acquitted:
-            self._breaker.adopt(acquitted.state)
+            yield Seen(acquitted.state)

@@ -30,7 +30,7 @@ def circuits() -> Circuits:
 @functools.cache
 def breaker_for(name: str, policy: Policy) -> Breaker:
     """The sandbox's one breaker of that name. Made at first use: only used circuits are read."""
-    return Breaker(name, policy, circuits())
+    return circuits().breaker(name, policy)
 
 
 def reset() -> None:

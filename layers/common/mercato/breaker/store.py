@@ -10,13 +10,11 @@ The bounds are far below those of other calls: a breaker must never wait longer 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws, dynamo, outbox
@@ -133,7 +131,7 @@ class DynamoStore:
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = getattr(_client(aws.session()), operation)(**parameters)
+            answer: dict[str, Any] = getattr(_client(), operation)(**parameters)
         except ClientError as error:
             _raise_refused(error)
             raise StoreFault(f"{operation} on {self._table}: {error}") from error
@@ -142,15 +140,8 @@ class DynamoStore:
         return answer
 
 
-@functools.cache
-def _client(session: aws.Session) -> Any:
-    bounds = Config(
-        connect_timeout=CONNECT,
-        read_timeout=READ,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
-    with aws._making:
-        return session.create_client("dynamodb", config=aws._CONFIG.merge(bounds))
+def _client() -> Any:
+    return aws.client("dynamodb", attempts=ATTEMPTS, patience=(CONNECT, READ))
 
 
 class _Refused(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mercato import deadline
-from mercato.breaker import Breaker, CircuitOpen, Circuits, Outcome, Policy, State
+from mercato.breaker import CircuitOpen, Circuits, Outcome, Policy, State
 from mercato.breaker.fallback import LastGood
 from mercato.errors import NotFound, TransientError
 from tests.unit.layer.breaker.virtual import NAME, Down, World, fails, works
@@ -34,7 +34,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
 def test_healthy_calls_ask_the_store_nothing_and_refreshing_is_one_read_for_all_circuits() -> None:
     world = World(Policy())
     circuits = Circuits(world.store, world.time.clock())
-    breakers = [Breaker(f"peer-{number}", Policy(slow_after=1.0), circuits) for number in range(3)]
+    breakers = [circuits.breaker(f"peer-{number}", Policy(slow_after=1.0)) for number in range(3)]
     for _ in range(1000):
         assert [breaker.call(works) for breaker in breakers] == ["ok"] * 3
     assert world.store.asked == 0
@@ -50,7 +50,7 @@ def test_healthy_calls_ask_the_store_nothing_and_refreshing_is_one_read_for_all_
 def test_a_state_that_came_with_another_read_is_as_good_as_a_refresh_and_an_older_one_is_not_taken() -> None:
     world = World(Policy())
     circuits = Circuits(world.store, world.time.clock())
-    breaker = Breaker(NAME, Policy(), circuits)
+    breaker = circuits.breaker(NAME, Policy())
     world.trip()
     opened = State.of(world.item())
     circuits.adopt({NAME: opened})
@@ -73,8 +73,8 @@ def test_an_open_circuit_rejects_without_asking_the_store() -> None:
 def test_three_probes_that_succeed_close_it_and_any_sandbox_may_make_them() -> None:
     world = World(Policy(), sandboxes=4)
     world.trip()
-    for breaker in world.breakers:
-        breaker.refresh_due()
+    for circuits in world.circuits:
+        circuits.refresh_due()
     world.time.passed += 30
     assert [world.attempt(works, sandbox) for sandbox in (1, 2, 3)] == ["ok"] * 3
     assert (world.item()["st"], world.item()["gen"]) == ("C", 5)
@@ -99,8 +99,8 @@ def test_a_failing_probe_opens_it_again_for_twice_as_long_give_or_take_a_fifth()
 def test_one_probe_at_a_time_and_who_is_refused_waits_before_it_asks_again() -> None:
     world = World(Policy(), sandboxes=2)
     world.trip()
-    world.one.refresh_due()
-    world.breakers[1].refresh_due()
+    world.circuits[0].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     world.one.admit()
     assert world.attempt(works, 1) == "CircuitOpen"
@@ -113,7 +113,7 @@ def test_one_probe_at_a_time_and_who_is_refused_waits_before_it_asks_again() -> 
 def test_a_probe_that_never_comes_back_loses_its_lease_to_another_sandbox() -> None:
     world = World(Policy(call_timeout=5), sandboxes=2)
     world.trip()
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     world.one.admit()
     world.time.passed += 5 + 1 + 1  # the call's timeout, a second, and the skew of two clocks
@@ -230,12 +230,13 @@ def test_the_last_good_answer_stands_in_for_a_while_and_then_the_default() -> No
 def test_a_new_sandbox_makes_one_call_against_a_dead_dependency_or_none_if_it_reads_first() -> None:
     world = World(Policy(), sandboxes=1)
     world.trip()
-    optimist = Breaker(NAME, Policy(), Circuits(world.store, world.time.clock()))
+    circuits = Circuits(world.store, world.time.clock())
+    optimist = circuits.breaker(NAME, Policy())
     assert optimist.call(works) == "ok"
-    optimist.refresh_due()
+    circuits.refresh_due()
     with pytest.raises(CircuitOpen):
         optimist.call(works)
-    strict = Breaker(NAME, Policy(strict_first=True), Circuits(world.store, world.time.clock()))
+    strict = Circuits(world.store, world.time.clock()).breaker(NAME, Policy(strict_first=True))
     with pytest.raises(CircuitOpen):
         strict.call(works)
 
@@ -243,7 +244,7 @@ def test_a_new_sandbox_makes_one_call_against_a_dead_dependency_or_none_if_it_re
 @pytest.mark.parametrize("clocks", ["wall time only", "both"])
 def test_a_view_that_thaws_after_minutes_is_due_whichever_clock_slept(clocks: str) -> None:
     world = World(Policy(), sandboxes=2)
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
     world.trip(sandbox=1)
     assert not world.one.is_due()
     if clocks == "both":
@@ -252,7 +253,7 @@ def test_a_view_that_thaws_after_minutes_is_due_whichever_clock_slept(clocks: st
         world.time.asleep += 600
     assert world.one.is_due()
     assert world.attempt(works) == "ok"  # closed stays closed until it is read
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
     assert world.one.view.state.st == "O"
 
 
@@ -279,9 +280,9 @@ def test_the_calls_timeout_ends_before_the_function_does() -> None:
 
 def test_a_second_breaker_of_the_same_name_in_one_sandbox_is_refused() -> None:
     circuits = Circuits(World(Policy()).store)
-    Breaker(NAME, Policy(), circuits)
+    circuits.breaker(NAME, Policy())
     with pytest.raises(ValueError, match="has a breaker in this sandbox already"):
-        Breaker(NAME, Policy(), circuits)
+        circuits.breaker(NAME, Policy())
 
 
 @pytest.mark.parametrize(

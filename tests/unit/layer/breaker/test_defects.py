@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mercato.breaker import Breaker, Outcome, Policy
+from mercato.breaker import Circuits, Outcome, Policy
 from mercato.breaker.memory import MemoryStore
 from mercato.breaker.store import ATTEMPTS, CONNECT, READ
 from tests.bench.simulation import recovery_of_ours
@@ -15,7 +15,7 @@ from tests.unit.layer.breaker.virtual import NAME, World, fails, works
 
 def test_pybreaker_holds_its_lock_while_it_calls_so_that_threads_queue() -> None:
     """Eight calls must be under way at once: each waits inside for the other seven."""
-    breaker = Breaker(NAME, Policy(), MemoryStore())
+    breaker = Circuits(MemoryStore()).breaker(NAME, Policy())
     inside = threading.Barrier(8, timeout=10)
     threads = [threading.Thread(target=lambda: breaker.call(inside.wait)) for _ in range(8)]
     for thread in threads:
@@ -28,7 +28,7 @@ def test_pybreaker_holds_its_lock_while_it_calls_so_that_threads_queue() -> None
 def test_powertools_lets_a_stale_probes_late_success_close_a_circuit_that_a_newer_probe_re_opened() -> None:
     world = World(Policy(successes=1), sandboxes=2)
     world.trip()
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     stale = world.one.admit()
     world.time.passed += 10
@@ -44,7 +44,7 @@ def test_powertools_lets_a_late_failure_overwrite_half_open_and_its_lease() -> N
     world = World(Policy(), sandboxes=3)
     late = [world.breakers[2].admit() for _ in range(5)]
     world.trip()
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     world.breakers[1].admit()
     before = dict(world.item())
@@ -57,7 +57,7 @@ def test_powertools_lets_a_late_failure_overwrite_half_open_and_its_lease() -> N
 def test_powertools_lets_a_stale_probes_late_failure_re_open_a_circuit_that_has_closed() -> None:
     world = World(Policy(successes=1), sandboxes=2)
     world.trip()
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     stale = world.one.admit()
     world.time.passed += 10

@@ -118,7 +118,7 @@ class Circuit(RuleBasedStateMachine):
 
     @rule(sandbox=SANDBOX)
     def refresh(self, sandbox: int) -> None:
-        self.world.breakers[sandbox].refresh_due()
+        self.world.circuits[sandbox].refresh_due()
 
     @rule(fault=st.sampled_from([None, None, "refused", "silent", "throttled"]))
     def break_store(self, fault: str | None) -> None:

@@ -35,7 +35,7 @@ def test_ten_failures_in_a_window_raise_a_suspicion_and_thirty_votes_decide_it()
     rush(world, [False] * 29)
     assert world.attempt(works) == "ok"
     world.time.passed += 0.3
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
     assert (world.item()["st"], world.told()) == ("O", ["circuit.opened:tripped"])
 
 
@@ -67,7 +67,7 @@ def test_a_call_admitted_before_the_suspicion_was_known_is_no_vote() -> None:
     world = World(RATE, sandboxes=2)
     early = [world.breakers[1].admit() for _ in range(50)]
     rush(world, [False] * 10)
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     for ticket in early:
         world.breakers[1].settle(ticket, Outcome.FAILURE)
         world.time.passed += 0.3
@@ -90,7 +90,7 @@ def test_one_sandbox_with_a_broken_network_does_not_open_the_circuit_of_all_wher
     rush(world, [False] * 80)
     assert world.item()["voters"] == 1
     assert world.told() == []
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     rush(world, [False] * 2, sandbox=1)
     assert world.told() == ["circuit.opened:tripped"]
 

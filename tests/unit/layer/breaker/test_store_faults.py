@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mercato import metrics
-from mercato.breaker import Breaker, Circuits, Outcome, Policy
+from mercato.breaker import Circuits, Outcome, Policy
 from tests.unit.layer.breaker.virtual import World, fails, works
 
 FAULTS = ["refused", "silent", "throttled"]
@@ -19,7 +19,7 @@ def test_a_fault_hides_neither_a_result_nor_an_exception(fault: str) -> None:
     world.store.fault = fault
     assert world.attempt(works) == "ok"
     assert [world.attempt(fails) for _ in range(5)] == ["Down"] * 5
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -64,7 +64,7 @@ def test_a_view_that_is_open_stays_open_until_its_own_time_while_the_store_is_aw
     world.trip()
     world.store.fault = "silent"
     world.time.passed += 29.9
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
     assert world.attempt(works) == "CircuitOpen"
     world.time.passed += 0.2
     assert world.attempt(works) == "ok"
@@ -73,7 +73,7 @@ def test_a_view_that_is_open_stays_open_until_its_own_time_while_the_store_is_aw
 def test_a_probe_whose_end_cannot_be_written_ends_by_its_lease_and_the_result_is_the_callers() -> None:
     world = World(Policy(), sandboxes=2)
     world.trip()
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     world.time.passed += 30
     ticket = world.one.admit()
     world.store.fault = "silent"
@@ -93,7 +93,7 @@ def test_the_word_of_a_store_that_is_back_counts() -> None:
     assert world.attempt(works) == "CircuitOpen"
     world.store.fault = None
     world.time.passed += 6
-    world.one.refresh_due()
+    world.circuits[0].refresh_due()
     assert world.attempt(works) == "ok"
 
 
@@ -103,7 +103,7 @@ def test_a_condition_that_fails_is_an_answer_and_no_fault() -> None:
     for _ in range(5):
         assert world.attempt(fails, 1) == "Down"
     assert world.attempt(works, 1) == "CircuitOpen"
-    world.breakers[1].refresh_due()
+    world.circuits[1].refresh_due()
     assert world.breakers[1].view.state.gen == 1
 
 
@@ -113,7 +113,7 @@ def test_faults_and_rejections_are_counted_and_a_healthy_call_counts_nothing(
     metrics.flush(lambda _: None)
     world = World(Policy())
     circuits = Circuits(world.store, world.time.clock())
-    breaker = Breaker("counted", Policy(failures=1), circuits)
+    breaker = circuits.breaker("counted", Policy(failures=1))
     written: list[str] = []
     breaker.call(works)
     metrics.flush(written.append, world.time.wall)

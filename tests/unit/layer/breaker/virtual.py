@@ -84,12 +84,14 @@ class World:
     time: Time = field(default_factory=Time)
     store: FaultyStore = field(default_factory=FaultyStore)
     skews: tuple[float, ...] = ()
+    circuits: list[Circuits] = field(default_factory=list)
     breakers: list[Breaker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for index in range(self.sandboxes):
             skew = self.skews[index] if index < len(self.skews) else 0.0
-            self.breakers.append(Breaker(NAME, self.policy, Circuits(self.store, self.time.clock(skew))))
+            self.circuits.append(Circuits(self.store, self.time.clock(skew)))
+            self.breakers.append(self.circuits[-1].breaker(NAME, self.policy))
 
     @property
     def one(self) -> Breaker:

@@ -1,0 +1,58 @@
+"""The store, guarded: after a fault it is not asked for a while, so that no call waits for it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from mercato import metrics
+from mercato.breaker.change import Change, Result
+from mercato.breaker.errors import StoreFault
+from mercato.breaker.store import Store
+from mercato.breaker.timing import Clock, Timer
+from mercato.logs import log
+
+_FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 30.0  # seconds
+
+
+class Reach:
+    """Shared by all breakers of a sandbox. Every method returns None where the store gave no answer."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.clock = clock
+        self._store = store
+        self._faults = 0
+        self._leave_alone = Timer(clock)
+        self._lock = threading.Lock()
+
+    def change(self, name: str, change: Change) -> Result | None:
+        return self.ask(lambda store: store.change(name, change, self.clock.now_ms()))
+
+    def ask[T](self, question: Callable[[Store], T]) -> T | None:
+        if self._faults and not self._leave_alone.is_over():
+            return None
+        try:
+            answer = question(self._store)
+        except StoreFault as fault:
+            self._degrade(fault)
+            return None
+        self._recover()
+        return answer
+
+    def _degrade(self, fault: StoreFault) -> None:
+        with self._lock:
+            self._faults += 1
+            backoff = min(_FIRST_BACKOFF * 2 ** min(self._faults - 1, 10), _MAX_BACKOFF)
+            self._leave_alone.start(self.clock.jittered(backoff * 0.75, 1 / 3))
+            is_first = self._faults == 1
+        if is_first:
+            metrics.count("StoreDegraded", service="breaker")
+            log.warning("the circuits' store does not answer; each sandbox decides alone", extra={"reason": str(fault)})
+
+    def _recover(self) -> None:
+        if self._faults == 0:
+            return
+        with self._lock:
+            self._faults = 0
+        metrics.count("StoreRecovered", service="breaker")
+        log.info("the circuits' store answers again")
