@@ -10,7 +10,7 @@ from pydantic import Field
 
 from carts import usecases
 from carts.catalogue import Catalogue
-from carts.domain import MAX_QUANTITY, Cart
+from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.shop import carts, settings
 from mercato.auth import Caller
 from mercato.clock import utc_now
@@ -32,31 +32,59 @@ class Merge(Body):
 
 
 class LineView(View):
+    """`available` is how many there are, as the stock told last; null where there are more than a few. `shortfall` is
+    how many too many the cart asks for. `line_total` is at most the largest amount: a notice tells where it is more.
+    """
+
     product_id: str
     name: str
     quantity: int
     unit_price: Money
     line_total: Money
+    available: int | None
+    shortfall: int
+
+    @classmethod
+    def of(cls, line: Line, latest: Latest) -> LineView:
+        return cls(
+            product_id=line.product_id,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            line_total=line.total,
+            available=latest.available,
+            shortfall=max(0, line.quantity - latest.available) if latest.available is not None else 0,
+        )
+
+
+class NoticeView(View):
+    """What stands in the way of ordering the cart as it is. `product_id` is null where it is about the whole cart."""
+
+    type: str
+    detail: str
+    product_id: str | None
 
 
 class CartView(View):
+    """`version` goes up with each change; an order may name it, and is then made once. `total` is at most the largest
+    amount: a notice tells where it is more.
+    """
+
     cart_id: str
+    version: int
     lines: list[LineView]
     total: Money
+    notices: list[NoticeView]
 
     @classmethod
     def of(cls, cart: Cart) -> CartView:
-        lines = [
-            LineView(
-                product_id=line.product_id,
-                name=line.name,
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-                line_total=line.total,
-            )
-            for line in cart.lines
-        ]
-        return cls(cart_id=cart.cart_id, lines=lines, total=cart.total(settings().currency))
+        return cls(
+            cart_id=cart.cart_id,
+            version=cart.version,
+            lines=[LineView.of(line, cart.known(line.product_id)) for line in cart.lines],
+            total=cart.total(settings().currency),
+            notices=[NoticeView(**vars(notice)) for notice in notices(cart)],
+        )
 
 
 @functools.cache

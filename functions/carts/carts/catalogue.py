@@ -14,6 +14,8 @@ class _Summary(Reads):
     price: Money
     status: str
     version: int
+    available: int | None = None
+    stock_sequence: int = 0
 
 
 class _Found(Reads):
@@ -30,4 +32,14 @@ class Catalogue:
         found = read_answer(_Found, answer, "the look-up of products").products
         if not found:
             raise UnknownProduct(f"There is no product {product_id}.", product_id=product_id)
-        return Offer(product_id, found[0].name, found[0].price, found[0].version, found[0].status == "active")
+        product = found[0]
+        is_sold = product.status == "active"
+        return Offer(
+            product_id,
+            product.name,
+            product.price,
+            product.version,
+            is_sold,
+            product.available,
+            product.stock_sequence,
+        )

@@ -1,4 +1,4 @@
-"""What the catalogue and the orders tell the carts. All three are naturally idempotent: see the use cases."""
+"""What catalogue, stock and orders tell the carts. All of it is naturally idempotent: see the use cases."""
 
 from __future__ import annotations
 
@@ -22,8 +22,22 @@ class Discontinued(Reads):
     product_id: str
 
 
+class LowStock(Reads):
+    product_id: str
+    available: int
+
+
+class Restocked(Reads):
+    product_id: str
+
+
 class OrderedLine(Reads):
     product_id: str
+
+
+class OrderedCart(Reads):
+    id: str
+    version: int
 
 
 class UserClosed(Reads):
@@ -33,16 +47,28 @@ class UserClosed(Reads):
 class OrderCreated(Reads):
     customer_id: str
     lines: list[OrderedLine]
+    cart: OrderedCart | None = None
 
 
 @consumer.on("product.price_changed")
 def follow_price(event: Event, product: PriceChanged) -> None:
-    usecases.follow_price(product.product_id, product.new_price, int(event.sequence), carts(), utc_now())
+    usecases.follow_price(product.product_id, product.new_price, int(event.sequence), carts())
 
 
 @consumer.on("product.discontinued")
 def follow_discontinued(event: Event, product: Discontinued) -> None:
-    usecases.follow_discontinued(product.product_id, int(event.sequence), carts(), utc_now())
+    usecases.follow_discontinued(product.product_id, int(event.sequence), carts())
+
+
+@consumer.on("inventory.low_stock")
+def follow_low_stock(event: Event, stock: LowStock) -> None:
+    usecases.follow_stock(stock.product_id, stock.available, int(event.sequence), carts())
+
+
+@consumer.on("inventory.restocked")
+def follow_restocked(event: Event, stock: Restocked) -> None:
+    """How many there are is told again when they become few."""
+    usecases.follow_stock(stock.product_id, None, int(event.sequence), carts())
 
 
 @consumer.on("user.closed")
@@ -54,4 +80,6 @@ def forget_customer(event: Event, closed: UserClosed) -> None:
 @consumer.on("order.created")
 def follow_order(event: Event, order: OrderCreated) -> None:
     product_ids = [line.product_id for line in order.lines]
-    usecases.follow_order(order.customer_id, product_ids, event.time, carts(), utc_now())
+    is_theirs = order.cart is not None and order.cart.id == usecases.cart_of(order.customer_id)
+    version = order.cart.version if order.cart and is_theirs else None
+    usecases.follow_order(order.customer_id, product_ids, event.time, version, carts(), utc_now())

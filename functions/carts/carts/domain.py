@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mercato.errors import Invalid, NotFound
-from mercato.money import Money
+from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 MAX_QUANTITY = 10_000
-# As many as an order takes. Lines added at the same time, or merged, may pass it; the order says so then.
-MAX_LINES = 500
+MAX_LINES = 500  # as an order takes; a merge may pass it, and the order says so then
 # A cart that nobody has touched for so long is announced as abandoned, and later removed.
 ABANDONED_AFTER = timedelta(hours=24)
 KEPT_FOR = timedelta(days=90)
@@ -39,26 +38,43 @@ class MixedCurrencies(Invalid):
 
 @dataclass(frozen=True)
 class Offer:
-    """What the catalogue says of a product; `version` is the product's, and tells a late price from a new one."""
+    """What the catalogue says of a product. `version` is the product's, `stock_sequence` that of its last news of the
+    stock; `available` is None where there are more than a few, or the number is not known.
+    """
 
     product_id: str
     name: str
     price: Money
     version: int
     is_sold: bool
+    available: int | None = None
+    stock_sequence: int = 0
 
 
 @dataclass(frozen=True)
 class Latest:
-    """What the last event said of a product. `price` is None where it is not sold any more."""
+    """What is known of a product now, for every cart that holds it.
 
-    version: int
-    price: Money | None
+    `price` is that of the product's `version`; None where it is not sold any more, and where no event has told of it
+    (version 0). Lines of a version before `gone_at` are gone. `available` is as in Offer; `stock_sequence` is None
+    where nothing is known of the stock.
+    """
+
+    version: int = 0
+    price: Money | None = None
+    gone_at: int = 0
+    available: int | None = None
+    stock_sequence: int | None = None
+
+
+UNKNOWN = Latest()
 
 
 @dataclass(frozen=True)
 class Line:
-    """`price_version` is the version of the product that has this price; `expires_at` is in epoch seconds."""
+    """`price_version` is the version of the product that has this price, `cart_version` that of the cart in which the
+    line was put; None for a line from before carts had versions. `expires_at` is in epoch seconds.
+    """
 
     product_id: str
     name: str
@@ -66,25 +82,54 @@ class Line:
     unit_price: Money
     price_version: int
     changed_at: datetime
+    cart_version: int | None = None
     expires_at: int = 0
 
     @property
+    def amount(self) -> int:
+        """The price of all of it, in minor units; it may be more than an amount of Money."""
+        return self.unit_price.amount * self.quantity
+
+    @property
     def total(self) -> Money:
-        return self.unit_price * self.quantity
+        """At most the largest amount: a notice tells where it is more."""
+        return _at_most(self.amount, self.unit_price.currency)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What stands in the way of ordering the cart as it is. `type` is stable; `product_id` is None for the whole."""
+
+    type: str
+    detail: str
+    product_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Cart:
-    """`customer_id` is empty for a guest. Lines are in the order of their product ids."""
+    """`customer_id` is empty for a guest. Lines are in the order of their product ids, at today's prices. `version`
+    goes up with each change that a customer or guest makes, and never comes again; 0 where there was none yet. `latest`
+    is what is known of products, by id.
+    """
 
     cart_id: str
     customer_id: str = ""
     lines: tuple[Line, ...] = ()
+    version: int = 0
+    latest: Mapping[str, Latest] = field(default_factory=dict)
+
+    @property
+    def currency(self) -> str | None:
+        return self.lines[0].unit_price.currency if self.lines else None
+
+    @property
+    def amount(self) -> int:
+        """The sum of the lines in the cart's currency; it may be more than an amount of Money."""
+        return sum(line.amount for line in self.lines if line.unit_price.currency == self.currency)
 
     def total(self, currency: str) -> Money:
-        """`currency` is that of an empty cart."""
-        found = self.lines[0].unit_price.currency if self.lines else currency
-        return Money.sum((line.total for line in self.lines), found)
+        """At most the largest amount: a notice tells where it is more. `currency` is that of an empty cart."""
+        return _at_most(self.amount, self.currency or currency)
 
     def line(self, product_id: str) -> Line | None:
         return next((line for line in self.lines if line.product_id == product_id), None)
@@ -96,6 +141,50 @@ class Cart:
     def without_line(self, product_id: str) -> Cart:
         return replace(self, lines=tuple(line for line in self.lines if line.product_id != product_id))
 
+    def known(self, product_id: str) -> Latest:
+        return self.latest.get(product_id, UNKNOWN)
+
+
+def at_latest(line: Line, latest: Latest) -> Line | None:
+    """The line at today's price; None where its product is not sold any more."""
+    if line.price_version < latest.gone_at:
+        return None
+    if latest.price is None or latest.version <= line.price_version:
+        return line
+    return replace(line, unit_price=latest.price, price_version=latest.version)
+
+
+def notices(cart: Cart) -> Iterator[Notice]:
+    for line in cart.lines:
+        if line.amount > MAX_AMOUNT:
+            detail = f"{line.quantity} of {line.name} cost {_in_words(line.amount, line.unit_price.currency)}"
+            yield _too_large(detail, line.unit_price.currency, line.product_id)
+        available = cart.known(line.product_id).available
+        if available is not None and line.quantity > available:
+            detail = f"Of {line.name} there are {available}; the cart asks for {line.quantity}."
+            yield Notice("short-of-stock", detail, line.product_id)
+        if line.unit_price.currency != cart.currency:
+            detail = (
+                f"{line.name} is sold in {line.unit_price.currency}, unlike the rest of the cart: the total omits it."
+            )
+            yield Notice("mixed-currencies", detail, line.product_id)
+    if cart.currency and cart.amount > MAX_AMOUNT:
+        yield _too_large(f"The cart costs {_in_words(cart.amount, cart.currency)}", cart.currency)
+
+
+def _too_large(what: str, currency: str, product_id: str | None = None) -> Notice:
+    detail = f"{what}, which is more than the {_in_words(MAX_AMOUNT, currency)} that an order may cost."
+    return Notice("amount-too-large", detail, product_id)
+
+
+def _in_words(amount: int, currency: str) -> str:
+    """Of any size."""
+    return str(Money.model_construct(amount=amount, currency=currency))
+
+
+def _at_most(amount: int, currency: str) -> Money:
+    return Money(amount=min(amount, MAX_AMOUNT), currency=currency)
+
 
 def put_line(cart: Cart, offer: Offer, quantity: int, now: datetime) -> Line:
     """The line that says so many of this, at today's price. Raises what speaks against it."""
@@ -106,7 +195,14 @@ def put_line(cart: Cart, offer: Offer, quantity: int, now: datetime) -> Line:
         raise CartFull(f"A cart takes {MAX_LINES} lines; order these first.")
     if any(line.unit_price.currency != offer.price.currency for line in others):
         raise MixedCurrencies(f"{offer.name} is sold in {offer.price.currency}, unlike the rest of the cart.")
-    return Line(offer.product_id, offer.name, quantity, offer.price, offer.version, now)
+    line = Line(offer.product_id, offer.name, quantity, offer.price, offer.version, now)
+    amount = sum(other.amount for other in (*others, line))
+    if amount > MAX_AMOUNT and amount > cart.amount:  # a cart that a new price made too large may be made smaller
+        raise AmountTooLarge(
+            f"The cart would cost {_in_words(amount, offer.price.currency)}, which is more than an order may.",
+            limit=MAX_AMOUNT,
+        )
+    return line
 
 
 def merge_line(mine: Line | None, guests: Line, now: datetime) -> Line:
@@ -117,7 +213,17 @@ def merge_line(mine: Line | None, guests: Line, now: datetime) -> Line:
     return replace(newer, quantity=min(mine.quantity + guests.quantity, MAX_QUANTITY), changed_at=now)
 
 
-def ordered_lines(cart: Cart, product_ids: Iterable[str], ordered_at: datetime) -> list[Line]:
-    """Lines that an order has taken. What was put in after it stays, however late we hear of the order."""
+def ordered_lines(
+    cart: Cart, product_ids: Iterable[str], ordered_at: datetime, cart_version: int | None = None
+) -> list[Line]:
+    """Lines that an order has taken: of the cart's version that it names, else those from before it. What was put in
+    since stays, however late we hear of the order.
+    """
+
+    def is_older(line: Line) -> bool:
+        if cart_version is None or line.cart_version is None:
+            return line.changed_at <= ordered_at
+        return line.cart_version <= cart_version
+
     ordered = set(product_ids)
-    return [line for line in cart.lines if line.product_id in ordered and line.changed_at <= ordered_at]
+    return [line for line in cart.lines if line.product_id in ordered and is_older(line)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from carts.events import CartAbandoned
-from carts.store import SHARDS, cart_key, idle_partition
+from carts.store import SHARDS, Carts, cart_key, idle_partition
 from mercato import dynamo, outbox
 from mercato.clock import rfc3339
 from mercato.dynamo import ConditionFailed, Table
@@ -48,7 +48,7 @@ class IdleCarts:
             "gsi1sk = :waits_as",
             values={":waits_as": cart.waits_as},
         )
-        has_lines = bool(self._table.query(cart_key(cart.cart_id), prefix="LINE#", limit=1).items)
+        has_lines = bool(Carts(self._table).lines_of(cart.cart_id, now))
         abandoned = CartAbandoned(cart_id=cart.cart_id, customer_id=cart.customer_id)
         event = outbox.record(abandoned, service="carts", subject=cart.cart_id, sequence=cart.version, now=now)
         try:

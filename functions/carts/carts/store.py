@@ -1,27 +1,31 @@
-"""Carts in DynamoDB. Each line is an item of its own, so that changes of different lines never meet.
+"""Carts in DynamoDB. Each line is an item of its own; what is known of a product is one item for all carts.
 
-    CART#<id>      CART           the head: whose it is, when it was touched last, its version (the count of touches).
-                                  A customer's waits in gsi1 under IDLE#<day>#<0-3> for the sweeper, by the time of the
-                                  touch, and leaves when it was announced. Four shards, as every touch writes there
-    CART#<id>      LINE#<product> a line; gsi1 has it under PRODUCT#<product>, by cart
-    PRODUCT#<id>   LATEST         what the last event said of a product's price. It stops a line that is being put in
-                                  with an older price while the event goes through the lines; kept for a day
+    CART#<id>      CART           the head: whose it is, when it was touched last, its version, which goes up with each
+                                  touch. A customer's waits in gsi1 under IDLE#<day>#<0-3> for the sweeper, by the time
+                                  of the touch, and leaves when it was announced. Four shards: every touch writes there
+    CART#<id>      LINE#<product> a line, with the price at which it was put
+    PRODUCT#<id>   LATEST         the product's price and stock, as events told them last. Reads show a line at this
+                                  price, so that a new price is one write and reaches every line wherever it moves.
+                                  It is never removed: there are as many as there are products. (One of an earlier
+                                  release has a ttl, which the next event takes away.)
 
-The head lives for KEPT_FOR after the last touch. A touch renews the lines that would go a week before it.
+The head lives for KEPT_FOR after the last touch. A touch renews the lines that would go a week before it. Each touch
+holds for the version that was read, so that two at once do not both pass a limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zlib import crc32
 
-from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line
+from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line, at_latest
 from mercato import dynamo, expiry
 from mercato.clock import epoch, rfc3339
 from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
-from mercato.expiry import ABSENT, NAMES, at, is_live
+from mercato.expiry import ABSENT, LIVE, NAMES, at, is_live, live
 from mercato.items import Item
 from mercato.money import Money
 
@@ -29,9 +33,19 @@ SHARDS = 4
 # A line moved is two writes, beside one touch.
 MOVED_AT_ONCE = (MAX_TRANSACTION - 1) // 2
 _RENEWED_AFTER = timedelta(days=7)
-_LATEST_KEPT = timedelta(days=1)
-_HEAD = "CART"
-_OPEN_GUEST = "attribute_exists(pk) AND attribute_not_exists(merged_into) AND #ttl > :now"
+_HEAD, _LATEST = "CART", "LATEST"
+
+
+class CartMoved(Exception):
+    """Another request changed the cart since it was read; nothing was written."""
+
+
+class ProductMoved(Exception):
+    """The catalogue has moved on since it was asked: `latest`. Nothing was written."""
+
+    def __init__(self, latest: Latest) -> None:
+        super().__init__("the product is at a later version")
+        self.latest = latest
 
 
 def cart_key(cart_id: str) -> str:
@@ -54,50 +68,61 @@ class Carts:
         head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
         with suppress(ConditionFailed):  # its own first writing, whose answer was lost
             self._table.write(expiry.put_new(head | {"ttl": epoch(now + KEPT_FOR)}, now))
-        return Cart(cart_id)
+        return Cart(cart_id, version=1)
 
     def load_guests(self, cart_id: str, now: datetime) -> Cart:
         """Raises CartNotFound for one that does not exist, or does no more."""
-        head, lines = self._read(cart_id, now)
+        head, lines, latest = self._read(cart_id, now)
         if head is None or "merged_into" in head:
             raise CartNotFound("There is no such cart.")
-        return Cart(cart_id, lines=lines)
+        return Cart(cart_id, lines=lines, version=head["version"], latest=latest)
 
     def load_customers(self, cart_id: str, customer_id: str, now: datetime) -> Cart:
         """A customer always has a cart, if an empty one."""
-        return Cart(cart_id, customer_id, self._read(cart_id, now)[1])
+        head, lines, latest = self._read(cart_id, now)
+        return Cart(cart_id, customer_id, lines, head["version"] if head else 0, latest)
 
-    def put_line(self, cart: Cart, line: Line, now: datetime) -> Latest | None:
-        """None: it is written. Else nothing is, as the catalogue has moved on, and how. Raises CartNotFound."""
+    def load_again(self, cart: Cart, now: datetime) -> Cart:
+        """Raises CartNotFound."""
+        if cart.customer_id:
+            return self.load_customers(cart.cart_id, cart.customer_id, now)
+        return self.load_guests(cart.cart_id, now)
+
+    def put_line(self, cart: Cart, line: Line, now: datetime) -> Cart:
+        """The cart with the line. Raises CartNotFound, CartMoved and ProductMoved."""
         latest = dynamo.check(
-            f"PRODUCT#{line.product_id}",
-            "LATEST",
-            f"{ABSENT} OR price_version <= :version",
-            names=NAMES,
-            values=at(now) | {":version": line.price_version},
+            _product_key(line.product_id),
+            _LATEST,
+            "attribute_not_exists(price_version) OR price_version <= :version",
+            values={":version": line.price_version},
         )
+        after, touch = _touch(cart, now)
+        put = dynamo.put(_line_item(after, line, now))
         try:
-            self._table.transact([_touch(cart, now), latest, dynamo.put(_line_item(cart.cart_id, line, now))])
+            self._table.transact([touch, latest, put])
         except ConditionFailed as failed:
             if failed.index == 0:
-                raise CartNotFound("There is no such cart.") from None
-            return _to_latest(failed.item or {})
+                raise _why_not_touched(cart, failed, now) from None
+            raise ProductMoved(_to_latest(failed.item or {})) from None
         self._renew(cart.without_line(line.product_id), now)
-        return None
+        return after.with_line(line)
 
-    def remove_line(self, cart: Cart, product_id: str, now: datetime) -> None:
+    def remove_line(self, cart: Cart, product_id: str, now: datetime) -> Cart:
+        """The cart without the line. Raises CartNotFound and CartMoved."""
+        after, touch = _touch(cart, now)
         try:
-            self._table.transact([_touch(cart, now), dynamo.delete(cart_key(cart.cart_id), f"LINE#{product_id}")])
-        except ConditionFailed:
-            raise CartNotFound("There is no such cart.") from None
+            self._table.transact([touch, dynamo.delete(cart_key(cart.cart_id), _line_key(product_id))])
+        except ConditionFailed as failed:
+            raise _why_not_touched(cart, failed, now) from None
         self._renew(cart.without_line(product_id), now)
+        return after.without_line(product_id)
 
     def claim(self, guest_cart_id: str, cart_id: str, now: datetime) -> None:
         """From now on the guest's cart is closed, and only this one may take its lines. Raises CartNotFound."""
-        free = "attribute_exists(pk) AND #ttl > :now AND (attribute_not_exists(merged_into) OR merged_into = :cart)"
-        values = {":cart": cart_id, ":now": epoch(now)}
+        free = f"attribute_exists(pk) AND {LIVE} AND (attribute_not_exists(merged_into) OR merged_into = :cart)"
+        values = at(now) | {":cart": cart_id}
         update = dynamo.update(
-            cart_key(guest_cart_id), _HEAD, "SET merged_into = :cart", free, names={"#ttl": "ttl"}, values=values
+            cart_key(guest_cart_id), _HEAD, "SET merged_into = :cart", free, names=NAMES, values=values
         )
         try:
             self._table.write(update)
@@ -114,73 +139,81 @@ class Carts:
 
         False: one of them has changed since it was read, and nothing is written.
         """
-        writes = [_touch(cart, now)]
+        after, touch = _touch(cart, now)
+        writes = [touch]
         for guests, mine, merged in moves:
             as_read, values = _unchanged(guests)
-            writes.append(dynamo.delete(cart_key(guest_cart_id), f"LINE#{guests.product_id}", as_read, values=values))
-            item = _line_item(cart.cart_id, merged, now)
-            if mine is None:
-                writes.append(expiry.put_new(item, now))
+            key = cart_key(guest_cart_id), _line_key(guests.product_id)
+            writes.append(dynamo.delete(*key, as_read, values=values))
+            item = _line_item(after, merged, now)
+            if mine is not None:
+                as_read, values = _unchanged(mine)
+                writes.append(dynamo.put(item, as_read, values=values))
                 continue
-            as_read, values = _unchanged(mine)
-            writes.append(dynamo.put(item, as_read, values=values))
+            # A line of a product that was discontinued is not shown, but may be there still.
+            free, gone_at = f"{ABSENT} OR price_version < :gone_at", cart.known(merged.product_id).gone_at
+            writes.append(dynamo.put(item, free, names=NAMES, values=at(now) | {":gone_at": gone_at}))
         try:
             self._table.transact(writes)
         except ConditionFailed:
             return False
         return True
 
-    def note_latest(self, product_id: str, latest: Latest, now: datetime) -> None:
+    def note_price(self, product_id: str, price: Money, version: int) -> None:
         """A late event changes nothing."""
-        item = {"pk": f"PRODUCT#{product_id}", "sk": "LATEST", "price_version": latest.version}
-        price = latest.price.model_dump() if latest.price else {}
-        put = dynamo.put(
-            item | price | {"ttl": epoch(now + _LATEST_KEPT)},
-            f"{ABSENT} OR price_version < :version",
-            names=NAMES,
-            values=at(now) | {":version": latest.version},
-        )
-        self._write_if_so(put)
-
-    def carts_with(self, product_id: str, older_than: int) -> Iterator[str]:
-        """The carts that hold the product at the price of an older version, page by page."""
-        for item in self._table.query_all(f"PRODUCT#{product_id}", index="gsi1"):
-            if item["price_version"] < older_than:
-                yield item["gsi1sk"]
-
-    def set_price(self, cart_id: str, product_id: str, price: Money, version: int) -> None:
-        """Neither an older price nor a line that is gone comes back: both fail the condition."""
         values = {":amount": price.amount, ":currency": price.currency, ":version": version}
-        expression = "SET amount = :amount, currency = :currency, price_version = :version"
-        key = (cart_key(cart_id), f"LINE#{product_id}")
-        self._write_if_so(dynamo.update(*key, expression, "price_version < :version", values=values))
+        self._note(
+            product_id, "SET amount = :amount, currency = :currency, price_version = :version REMOVE #ttl", values
+        )
 
-    def drop_line(self, cart_id: str, product_id: str) -> None:
-        """Not a touch: nobody has done anything with the cart."""
-        self._table.write(dynamo.delete(cart_key(cart_id), f"LINE#{product_id}"))
+    def note_gone(self, product_id: str, version: int) -> None:
+        """It is not sold any more. A late event changes nothing."""
+        expression = "SET price_version = :version, gone_at = :version REMOVE amount, currency, #ttl"
+        self._note(product_id, expression, {":version": version})
+
+    def note_stock(self, product_id: str, available: int | None, sequence: int) -> None:
+        """A late event changes nothing."""
+        newer = "attribute_not_exists(stock_sequence) OR stock_sequence < :sequence"
+        values = {":available": available, ":sequence": sequence}
+        expression = "SET available = :available, stock_sequence = :sequence REMOVE #ttl"
+        key = _product_key(product_id), _LATEST
+        self._write_if_so(dynamo.update(*key, expression, newer, names=NAMES, values=values))
 
     def drop_line_unless_changed(self, cart_id: str, line: Line) -> None:
         condition, values = "changed_at = :changed_at", {":changed_at": rfc3339(line.changed_at)}
-        self._write_if_so(dynamo.delete(cart_key(cart_id), f"LINE#{line.product_id}", condition, values=values))
+        self._write_if_so(dynamo.delete(cart_key(cart_id), _line_key(line.product_id), condition, values=values))
 
     def erase(self, cart_id: str) -> None:
         for item in self._table.query_all(cart_key(cart_id)):
             self._table.write(dynamo.delete(item["pk"], item["sk"]))
 
-    def _read(self, cart_id: str, now: datetime) -> tuple[Item | None, tuple[Line, ...]]:
-        found = [item for item in self._table.query_all(cart_key(cart_id)) if is_live(item, now)]
-        head = next((item for item in found if item["sk"] == _HEAD), None)
-        return head, tuple(_to_line(item) for item in found if item["sk"] != _HEAD)
+    def find_latest(self, product_ids: Iterable[str]) -> dict[str, Latest]:
+        """By id; of what no event has told nothing is known."""
+        found = self._table.get_many((_product_key(product_id), _LATEST) for product_id in product_ids)
+        return {item["pk"].removeprefix(_product_key("")): _to_latest(item) for item in found}
+
+    def _read(self, cart_id: str, now: datetime) -> tuple[Item | None, tuple[Line, ...], Mapping[str, Latest]]:
+        """The head, the lines at today's prices, and what is known of their products."""
+        found = list(self._table.query_all(cart_key(cart_id)))
+        head = live(next((item for item in found if item["sk"] == _HEAD), None), now)
+        stored = [_to_line(item) for item in found if item["sk"] != _HEAD and is_live(item, now)]
+        latest = self.find_latest(line.product_id for line in stored)
+        lines = (at_latest(line, latest.get(line.product_id, Latest())) for line in stored)
+        return head, tuple(line for line in lines if line is not None), latest
 
     def _renew(self, cart: Cart, now: datetime) -> None:
         expires_at = epoch(now + KEPT_FOR)
         due = [line for line in cart.lines if line.expires_at < expires_at - _RENEWED_AFTER.total_seconds()]
         for line in due:
-            key = (cart_key(cart.cart_id), f"LINE#{line.product_id}")
-            renewed = dynamo.update(
-                *key, "SET #ttl = :ttl", "attribute_exists(pk)", names={"#ttl": "ttl"}, values={":ttl": expires_at}
+            key = (cart_key(cart.cart_id), _line_key(line.product_id))
+            self._write_if_so(
+                dynamo.update(*key, "SET #ttl = :ttl", "attribute_exists(pk)", names=NAMES, values={":ttl": expires_at})
             )
-            self._write_if_so(renewed)
+
+    def _note(self, product_id: str, expression: str, values: Item) -> None:
+        newer = "attribute_not_exists(price_version) OR price_version < :version"
+        key = _product_key(product_id), _LATEST
+        self._write_if_so(dynamo.update(*key, expression, newer, names=NAMES, values=values))
 
     def _write_if_so(self, write: Write) -> None:
         """For a condition that says whether there is still something to do."""
@@ -190,42 +223,54 @@ class Carts:
             return
 
 
-def _touch(cart: Cart, now: datetime) -> Write:
+def _product_key(product_id: str) -> str:
+    return f"PRODUCT#{product_id}"
+
+
+def _line_key(product_id: str) -> str:
+    return f"LINE#{product_id}"
+
+
+def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
+    """The cart at its next version, and the write that makes it so. The first version of a cart is the time in seconds,
+    so that one that comes after another was removed repeats none of its versions.
+    """
+    version = cart.version + 1 if cart.version else epoch(now)
+    expression = "SET version = :next, touched_at = :touched_at, #ttl = :ttl"
     touched_at = rfc3339(now)
-    values = {":touched_at": touched_at, ":ttl": epoch(now + KEPT_FOR), ":one": 1}
-    expression = "SET touched_at = :touched_at, #ttl = :ttl"
-    if not cart.customer_id:
-        return dynamo.update(
-            cart_key(cart.cart_id),
-            _HEAD,
-            expression + " ADD version :one",
-            _OPEN_GUEST,
-            names={"#ttl": "ttl"},
-            values=values | {":now": epoch(now)},
-        )
-    return dynamo.update(
-        cart_key(cart.cart_id),
-        _HEAD,
-        expression + ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort ADD version :one",
-        names={"#ttl": "ttl"},
-        values=values
-        | {
+    values = at(now) | {":next": version, ":touched_at": touched_at, ":ttl": epoch(now + KEPT_FOR)}
+    condition = ABSENT
+    if cart.version:
+        condition, values = f"version = :seen AND {LIVE}", values | {":seen": cart.version}
+    if cart.customer_id:
+        expression += ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort"
+        values |= {
             ":customer": cart.customer_id,
             ":partition": idle_partition(now.date(), shard_of(cart.cart_id)),
             ":sort": f"{touched_at}#{cart.cart_id}",
-        },
-    )
+        }
+    else:
+        condition += " AND attribute_not_exists(merged_into)"
+    touch = dynamo.update(cart_key(cart.cart_id), _HEAD, expression, condition, names=NAMES, values=values)
+    return replace(cart, version=version), touch
 
 
-def _unchanged(line: Line) -> tuple[str, dict[str, int]]:
-    values = {":quantity": line.quantity, ":version": line.price_version}
-    return "quantity = :quantity AND price_version = :version", values
+def _why_not_touched(cart: Cart, failed: ConditionFailed, now: datetime) -> Exception:
+    """A customer's cart can always be touched again; a guest's that is gone or merged cannot."""
+    head = live(failed.item, now)
+    is_open = cart.customer_id or (head is not None and "merged_into" not in head)
+    return CartMoved() if is_open else CartNotFound("There is no such cart.")
 
 
-def _line_item(cart_id: str, line: Line, now: datetime) -> Item:
+def _unchanged(line: Line) -> tuple[str, Item]:
+    values = {":quantity": line.quantity, ":changed_at": rfc3339(line.changed_at)}
+    return "quantity = :quantity AND changed_at = :changed_at", values
+
+
+def _line_item(cart: Cart, line: Line, now: datetime) -> Item:
     return {
-        "pk": cart_key(cart_id),
-        "sk": f"LINE#{line.product_id}",
+        "pk": cart_key(cart.cart_id),
+        "sk": _line_key(line.product_id),
         "product_id": line.product_id,
         "name": line.name,
         "quantity": line.quantity,
@@ -233,8 +278,7 @@ def _line_item(cart_id: str, line: Line, now: datetime) -> Item:
         "currency": line.unit_price.currency,
         "price_version": line.price_version,
         "changed_at": rfc3339(line.changed_at),
-        "gsi1pk": f"PRODUCT#{line.product_id}",
-        "gsi1sk": cart_id,
+        "cart_version": cart.version,
         "ttl": epoch(now + KEPT_FOR),
     }
 
@@ -247,10 +291,16 @@ def _to_line(item: Item) -> Line:
         unit_price=Money(amount=item["amount"], currency=item["currency"]),
         price_version=item["price_version"],
         changed_at=datetime.fromisoformat(item["changed_at"]),
+        cart_version=item.get("cart_version"),
         expires_at=item["ttl"],
     )
 
 
 def _to_latest(item: Item) -> Latest:
-    price = Money(amount=item["amount"], currency=item["currency"]) if "amount" in item else None
-    return Latest(item["price_version"], price)
+    return Latest(
+        version=item.get("price_version", 0),
+        price=Money(amount=item["amount"], currency=item["currency"]) if "amount" in item else None,
+        gone_at=item.get("gone_at", 0),
+        available=item.get("available"),
+        stock_sequence=item.get("stock_sequence"),
+    )

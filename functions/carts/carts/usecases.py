@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Protocol
 
 from carts import domain
-from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Latest, Offer
+from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Offer
 from carts.idle import IdleCart
-from carts.store import MOVED_AT_ONCE, Carts
+from carts.store import MOVED_AT_ONCE, CartMoved, Carts, ProductMoved
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 
 _GUEST = "guest-"
-_ATTEMPTS = 5
+_ATTEMPTS = 8
 
 
 class Catalogue(Protocol):
@@ -52,23 +52,43 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
 
 
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
-    """Sets the quantity, so twice is once. Where the price moves meanwhile, the newer one is taken."""
+    """Sets the quantity, so twice is once. Where cart or price move meanwhile, it is judged anew."""
     offer = catalogue.find(product_id)
     for _ in range(_ATTEMPTS):
         line = domain.put_line(cart, offer, quantity, now)
-        latest = carts.put_line(cart, line, now)
-        if latest is None:
-            return cart.with_line(line)
-        is_sold = latest.price is not None
-        offer = replace(offer, version=latest.version, price=latest.price or offer.price, is_sold=is_sold)
-    raise TransientError(f"the price of {product_id} does not come to rest")
+        try:
+            after = carts.put_line(cart, line, now)
+        except ProductMoved as moved:
+            price = moved.latest.price
+            offer = replace(offer, version=moved.latest.version, price=price or offer.price, is_sold=price is not None)
+        except CartMoved:
+            cart = carts.load_again(cart, now)
+        else:
+            return _with_stock(after, offer, carts)
+    raise TransientError(f"the cart {cart.cart_id}, or the price of {product_id}, does not come to rest")
+
+
+def _with_stock(cart: Cart, offer: Offer, carts: Carts) -> Cart:
+    """The cart with what is known of the product's stock; what the catalogue knew better is kept for the next read."""
+    known = cart.latest.get(offer.product_id)
+    if known is None:
+        known = carts.find_latest([offer.product_id]).get(offer.product_id, domain.UNKNOWN)
+    if known.stock_sequence is None or known.stock_sequence < offer.stock_sequence:
+        carts.note_stock(offer.product_id, offer.available, offer.stock_sequence)
+        known = replace(known, available=offer.available)
+    return replace(cart, latest={**cart.latest, offer.product_id: known})
 
 
 def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Cart:
     """What is not there stays away."""
-    if cart.line(product_id) is not None:
-        carts.remove_line(cart, product_id, now)
-    return cart.without_line(product_id)
+    for _ in range(_ATTEMPTS):
+        if cart.line(product_id) is None:
+            return cart
+        try:
+            return carts.remove_line(cart, product_id, now)
+        except CartMoved:
+            cart = carts.load_again(cart, now)
+    raise TransientError(f"the cart {cart.cart_id} does not come to rest")
 
 
 def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
@@ -92,26 +112,34 @@ def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
     return carts.load_customers(cart.cart_id, cart.customer_id, now)
 
 
-def follow_price(product_id: str, price: Money, version: int, carts: Carts, now: datetime) -> None:
-    """A second delivery finds the lines at this version, or a later one, and leaves them."""
-    carts.note_latest(product_id, Latest(version, price), now)
-    for cart_id in carts.carts_with(product_id, older_than=version):
-        carts.set_price(cart_id, product_id, price, version)
+def follow_price(product_id: str, price: Money, version: int, carts: Carts) -> None:
+    """For all carts at once. A second delivery finds this version, or a later one."""
+    carts.note_price(product_id, price, version)
 
 
-def follow_discontinued(product_id: str, version: int, carts: Carts, now: datetime) -> None:
-    """Removing is idempotent."""
-    carts.note_latest(product_id, Latest(version, None), now)
-    for cart_id in carts.carts_with(product_id, older_than=version):
-        carts.drop_line(cart_id, product_id)
+def follow_discontinued(product_id: str, version: int, carts: Carts) -> None:
+    """For all carts at once. A second delivery finds this version, or a later one."""
+    carts.note_gone(product_id, version)
+
+
+def follow_stock(product_id: str, available: int | None, sequence: int, carts: Carts) -> None:
+    """`available` is None where there are more than a few. A second delivery finds this sequence, or a later one."""
+    carts.note_stock(product_id, available, sequence)
 
 
 def follow_order(
-    customer_id: str, product_ids: Iterable[str], ordered_at: datetime, carts: Carts, now: datetime
+    customer_id: str,
+    product_ids: Iterable[str],
+    ordered_at: datetime,
+    cart_version: int | None,
+    carts: Carts,
+    now: datetime,
 ) -> None:
-    """Only lines from before the order go: a second delivery leaves what was put in since."""
+    """`cart_version` is the one that the order names, if it does. Only lines that it has taken go: a second delivery
+    leaves what was put in since.
+    """
     cart = carts.load_customers(cart_of(customer_id), customer_id, now)
-    for line in domain.ordered_lines(cart, product_ids, ordered_at):
+    for line in domain.ordered_lines(cart, product_ids, ordered_at, cart_version):
         carts.drop_line_unless_changed(cart.cart_id, line)
 
 

@@ -151,12 +151,16 @@ class ReportView(View):
 
 
 class ProductSummary(View):
+    """`available` is null where there are more than a few; `stock_sequence` orders it among the events of the stock."""
+
     product_id: str
     sku: str
     name: str
     price: Money
     status: str
     version: int
+    available: int | None
+    stock_sequence: int
 
 
 class Summaries(View):

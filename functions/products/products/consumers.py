@@ -16,6 +16,7 @@ handler = consumer.handler
 
 class LowStock(Reads):
     product_id: str
+    available: int
     level: Literal["low", "out"]
 
 
@@ -25,14 +26,15 @@ class Restocked(Reads):
 
 @consumer.on("inventory.low_stock")
 def show_low_stock(event: Event, stock: LowStock) -> None:
-    _show(event, stock.product_id, Availability(stock.level))
+    _show(event, stock.product_id, Availability(stock.level), stock.available)
 
 
 @consumer.on("inventory.restocked")
 def show_in_stock(event: Event, stock: Restocked) -> None:
-    _show(event, stock.product_id, Availability.IN_STOCK)
+    _show(event, stock.product_id, Availability.IN_STOCK, None)
 
 
-def _show(event: Event, product_id: str, availability: Availability) -> None:
-    if not products().set_availability(product_id, availability, int(event.sequence)):
+def _show(event: Event, product_id: str, availability: Availability, available: int | None) -> None:
+    """How many there are is told while they are few."""
+    if not products().set_availability(product_id, availability, available, int(event.sequence)):
         log.info("a later event was here before", extra={"product_id": product_id, "sequence": event.sequence})

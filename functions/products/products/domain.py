@@ -74,7 +74,9 @@ class Draft(BaseModel):
 
 @dataclass(frozen=True)
 class Product:
-    """`version` counts the changes of the catalogue; availability, which the stock dictates, is not among them."""
+    """`version` counts the changes of the catalogue; what the stock dictates is not among them: `availability`, and how
+    many are `available`, which is None where there are more than a few, both as the event of `stock_sequence` told.
+    """
 
     product_id: str
     sku: str
@@ -85,6 +87,8 @@ class Product:
     created_at: datetime
     status: Status = Status.ACTIVE
     availability: Availability = Availability.OUT
+    available: int | None = 0
+    stock_sequence: int = 0
     version: int = 1
 
     @property

@@ -85,9 +85,8 @@ def index_keys(product: Product, partition: str) -> Item:
 
 def product_item(product: Product) -> Item:
     pk, sk = product_key(product.product_id)
-    return {"pk": pk, "sk": sk, "availability": product.availability, "stock_sequence": 0} | catalogue_attributes(
-        product
-    )
+    stock = {name: getattr(product, name) for name in ("availability", "available", "stock_sequence")}
+    return {"pk": pk, "sk": sk} | stock | catalogue_attributes(product)
 
 
 def catalogue_attributes(product: Product) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def to_product(item: Item) -> Product:
         created_at=datetime.fromisoformat(item["created_at"]),
         status=Status(item["status"]),
         availability=Availability(item["availability"]),
+        available=item.get("available", 0 if item["availability"] == Availability.OUT else None),
+        stock_sequence=item["stock_sequence"],
         version=item["version"],
     )
 
@@ -84,11 +86,13 @@ class Products:
                 lost += [changed for changed in batch if not self._saved(changed, now)]
         return lost
 
-    def set_availability(self, product_id: str, availability: Availability, sequence: int) -> bool:
+    def set_availability(
+        self, product_id: str, availability: Availability, available: int | None, sequence: int
+    ) -> bool:
         """False where a later event of the stock was here before. Raises ProductNotFound."""
         is_news = "attribute_exists(pk) AND stock_sequence < :sequence"
-        values = {":availability": availability, ":sequence": sequence}
-        expression = "SET availability = :availability, stock_sequence = :sequence"
+        values = {":availability": availability, ":available": available, ":sequence": sequence}
+        expression = "SET availability = :availability, available = :available, stock_sequence = :sequence"
         key = layout.product_key(product_id)
         try:
             self._table.write(dynamo.update(*key, expression, is_news, values=values))

@@ -13,6 +13,7 @@ import pytest
 from carts import api, consumers, shop, sweeper
 from carts.catalogue import Catalogue
 from carts.usecases import cart_of
+from mercato import aws
 from mercato.clock import rfc3339
 from mercato.dynamo import Table
 
@@ -41,14 +42,26 @@ class CartsService:
         self.now = now
         self.peer = Peer()
 
-    def sells(self, product_id: str, price: int, *, version: int = 1, status: str = "active") -> None:
+    def sells(
+        self,
+        product_id: str,
+        price: int,
+        *,
+        version: int = 1,
+        status: str = "active",
+        currency: str = "GBP",
+        available: int | None = None,
+        stock_sequence: int = 0,
+    ) -> None:
         self.peer.products[product_id] = {
             "product_id": product_id,
             "sku": product_id.upper(),
             "name": f"The {product_id}",
-            "price": {"amount": price, "currency": "GBP"},
+            "price": {"amount": price, "currency": currency},
             "status": status,
             "version": version,
+            "available": available,
+            "stock_sequence": stock_sequence,
         }
 
     def call(self, method: str, path: str, body: Any = None, *, user: str | None = ADA) -> tuple[int, Any]:
@@ -107,10 +120,23 @@ class CartsService:
     def discontinues(self, product_id: str, version: int) -> None:
         self.deliver("product.discontinued", product_id, {"product_id": product_id}, sequence=version)
 
-    def is_ordered(self, *product_ids: str, at: datetime, user: str = ADA) -> None:
+    def stock_is_low(self, product_id: str, available: int, sequence: int) -> None:
+        data = {"product_id": product_id, "available": available, "level": "low" if available else "out"}
+        self.deliver("inventory.low_stock", product_id, data, sequence=sequence)
+
+    def is_restocked(self, product_id: str, available: int, sequence: int) -> None:
+        data = {"product_id": product_id, "available": available}
+        self.deliver("inventory.restocked", product_id, data, sequence=sequence)
+
+    def is_ordered(self, *product_ids: str, at: datetime, user: str = ADA, cart: dict[str, Any] | None = None) -> None:
         lines = [{"product_id": product_id, "sku": "x", "quantity": 1} for product_id in product_ids]
-        data = {"order_id": "order-1", "customer_id": user, "lines": lines}
+        data = {"order_id": "order-1", "customer_id": user, "lines": lines, "cart": cart}
         self.deliver("order.created", "order-1", data, at=at)
+
+    def kept(self) -> list[str]:
+        """All that the service has stored."""
+        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
+        return sorted(json.dumps(item, sort_keys=True) for item in items)
 
     def sweep(self) -> int:
         return int(sweeper.handler({}, None)["announced"])
@@ -155,3 +181,15 @@ def service(
     yield found
     for part in made:
         part.cache_clear()
+
+
+@pytest.fixture
+def dynamo_calls(service: CartsService) -> list[str]:
+    """The calls to DynamoDB, by operation."""
+    found: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        found.append(model.name)
+
+    aws.client("dynamodb").meta.events.register("before-call.dynamodb", note)
+    return found

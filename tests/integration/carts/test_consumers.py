@@ -102,6 +102,58 @@ def test_a_new_price_does_not_save_a_line_from_the_order(service: Any) -> None:
     assert service.lines() == {}
 
 
+def test_an_order_that_names_its_cart_takes_the_lines_of_that_version_and_no_clock_counts(service: Any) -> None:
+    seen = service.put("lantern", 2)
+    service.put("mug", 1)
+    service.put("lantern", 3)
+    named = {"id": seen["cart_id"], "version": seen["version"]}
+
+    service.is_ordered("lantern", "mug", at=service.now + timedelta(hours=1), cart=named)
+    assert service.lines() == {"lantern": (3, 1250), "mug": (1, 475)}
+
+    service.is_ordered(
+        "lantern", "mug", at=service.now - timedelta(hours=1), cart=named | {"version": seen["version"] + 1}
+    )
+    assert service.lines() == {"lantern": (3, 1250)}
+
+
+def test_the_version_of_another_customers_cart_takes_nothing_more(service: Any) -> None:
+    service.put("lantern", 2)
+    service.is_ordered("lantern", at=service.now - timedelta(hours=1), cart={"id": cart_of("bob"), "version": 2**40})
+
+    assert service.lines() == {"lantern": (2, 1250)}
+
+
+def test_a_new_price_is_one_write_however_many_carts_hold_the_product(service: Any, dynamo_calls: list[str]) -> None:
+    for number in range(60):
+        service.put("lantern", 1, user=f"user-{number}")
+    dynamo_calls.clear()
+
+    service.price_changes("lantern", 1400, version=2)
+
+    assert dynamo_calls == ["UpdateItem"]
+    assert all(service.lines(user=f"user-{number}") == {"lantern": (1, 1400)} for number in range(60))
+    dynamo_calls.clear()
+
+    service.discontinues("lantern", version=3)
+
+    assert dynamo_calls == ["UpdateItem"]
+    assert not any(service.lines(user=f"user-{number}") for number in range(60))
+
+
+def test_a_product_that_is_sold_again_brings_no_line_of_before_back(service: Any) -> None:
+    service.put("lantern", 2)
+    service.put("lantern", 1, user="bob")
+    service.discontinues("lantern", version=2)
+    service.sells("lantern", 1300, version=3)
+    service.put("lantern", 4)
+
+    service.price_changes("lantern", 1400, version=4)
+
+    assert service.lines() == {"lantern": (4, 1400)}
+    assert service.lines(user="bob") == {}
+
+
 def test_an_order_of_somebody_without_a_cart_makes_none(service: Any) -> None:
     service.is_ordered("lantern", at=service.now, user="bob")
 

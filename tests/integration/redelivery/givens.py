@@ -20,7 +20,7 @@ def _cart(service: Any) -> Data:
     return {}
 
 
-def _price_changed(service: Any) -> Data:
+def _held_product(service: Any) -> Data:
     return _cart(service) | {"product_id": "lantern"}
 
 
@@ -119,8 +119,10 @@ def _shipment(service: Any) -> Data:
 
 
 GIVEN: dict[tuple[str, str], Given] = {
-    ("carts", "product.price_changed"): _price_changed,
-    ("carts", "product.discontinued"): _price_changed,
+    ("carts", "product.price_changed"): _held_product,
+    ("carts", "product.discontinued"): _held_product,
+    ("carts", "inventory.low_stock"): _held_product,
+    ("carts", "inventory.restocked"): _held_product,
     ("carts", "order.created"): _ordered,
     ("carts", "user.closed"): _closed_customer,
     ("inventory", "product.created"): _nothing,
