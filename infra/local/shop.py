@@ -206,9 +206,15 @@ class Session:
     def patch(self, path: str, body: Any) -> Any:
         return self._call("PATCH", path, body)
 
-    def place_order(self, lines: Sequence[Json], *, token: str, address: Json, key: str) -> Json:
-        """Place the order once, however often the request must be repeated: the key stays the same."""
-        body = {"lines": list(lines), "payment_token": token, "shipping_address": address}
+    def place_order(
+        self, lines: Sequence[Json], *, token: str, address: Json, key: str, cart: Json | None = None
+    ) -> Json:
+        """Place the order once, however often the request must be repeated: the key stays the same. `cart` is the one
+        that it is made of, as it was answered.
+        """
+        body: Json = {"lines": list(lines), "payment_token": token, "shipping_address": address}
+        if cart is not None:
+            body["cart"] = {"id": cart["cart_id"], "version": cart["version"]}
         placed: Json = self.post("/orders", body, key=key)
         return placed
 

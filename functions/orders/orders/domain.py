@@ -23,7 +23,7 @@ from orders.facts import (
     PaymentRecorded,
     apply,
 )
-from orders.order import DELIVERY, Line, Order, PaymentStatus, Request, Shipment, Status
+from orders.order import DELIVERY, Line, Order, OrderedCart, PaymentStatus, Request, Shipment, Status
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
@@ -43,6 +43,17 @@ class UnknownProduct(Invalid):
 
 class PriceChanged(Conflict):
     """The customer saw other prices."""
+
+
+class CartAlreadyOrdered(Conflict):
+    """This version of the cart was ordered before, by another request."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(
+            f"This cart was ordered already, as order {order_id}. To order the same again, put it into the cart again, "
+            "or order it without naming the cart.",
+            order_id=order_id,
+        )
 
 
 class MixedCurrencies(Invalid):
@@ -144,7 +155,14 @@ def total_of(lines: Iterable[Line]) -> Money:
     return Money(amount=amount, currency=currencies[0])
 
 
-def place(order_id: str, customer_id: str, lines: tuple[Line, ...], payment_token: str, fingerprint: str) -> list[Fact]:
+def place(
+    order_id: str,
+    customer_id: str,
+    lines: tuple[Line, ...],
+    payment_token: str,
+    fingerprint: str,
+    cart: OrderedCart | None = None,
+) -> list[Fact]:
     return [
         OrderPlaced(
             order_id=order_id,
@@ -153,6 +171,7 @@ def place(order_id: str, customer_id: str, lines: tuple[Line, ...], payment_toke
             total=total_of(lines),
             payment_token=payment_token,
             fingerprint=fingerprint,
+            cart=cart,
         )
     ]
 

@@ -53,23 +53,37 @@ class ShippingAddress(BaseModel):
     country: str
 
 
+class Cart(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    id: str
+    version: int
+
+
 class OrderCreated(EventModel):
-    """An order was placed; nothing is reserved or paid yet."""
+    """An order was placed; nothing is reserved or paid yet. `cart` is the one that it was made of, if it named one."""
 
     TYPE: ClassVar[str] = "order.created"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"total": _TOTAL, "lines": [_LINE]}
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "total": _TOTAL,
+        "lines": [_LINE],
+        "cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803},
+    }
 
     order_id: str
     customer_id: str
     total: Money
     lines: list[OrderLine]
+    cart: Cart | None = None
 
 
 class OrderConfirmed(EventModel):
     """The goods are reserved and the payment is authorised."""
 
     TYPE: ClassVar[str] = "order.confirmed"
-    EXAMPLE: ClassVar[dict[str, Any]] = OrderCreated.EXAMPLE | {
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "total": _TOTAL,
+        "lines": [_LINE],
         "shipping_address": {
             "name": "Ada Lovelace",
             "line1": "12 St James's Square",
@@ -77,7 +91,7 @@ class OrderConfirmed(EventModel):
             "city": "London",
             "postcode": "SW1Y 4JH",
             "country": "GB",
-        }
+        },
     }
 
     order_id: str
@@ -220,8 +234,14 @@ def _address(address: Address) -> ShippingAddress:
     return ShippingAddress(**address.model_dump())
 
 
-def _created(order: Order, _: facts.OrderPlaced, __: Address | None) -> EventModel:
-    return OrderCreated(order_id=order.id, customer_id=order.customer_id, total=order.total, lines=_lines(order.lines))
+def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventModel:
+    return OrderCreated(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        total=order.total,
+        lines=_lines(order.lines),
+        cart=Cart(**fact.cart.model_dump()) if fact.cart else None,
+    )
 
 
 def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -> EventModel:

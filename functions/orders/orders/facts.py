@@ -14,6 +14,7 @@ from orders.order import (
     Answered,
     Line,
     Order,
+    OrderedCart,
     PaymentStatus,
     Request,
     Return,
@@ -47,6 +48,7 @@ class OrderPlaced(Fact):
     total: Money
     payment_token: str
     fingerprint: str
+    cart: OrderedCart | None = None
 
 
 class OrderConfirmed(Fact):

@@ -51,6 +51,13 @@ class Line(_Value):
     unit_price: Money
 
 
+class OrderedCart(_Value):
+    """The cart that an order was made of, at the version that the customer saw."""
+
+    id: str
+    version: int
+
+
 class Address(_Value):
     name: str
     line1: str

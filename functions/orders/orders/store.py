@@ -6,6 +6,7 @@ gsi1sk=<placed at>#<id>.
 Snapshots of long orders: mercato.snapshots.
 Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT.
+A version of a cart that was ordered, and as which order: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from mercato import dynamo
+from mercato import dynamo, expiry
 from mercato.appendlimits import AppendTooLarge
-from mercato.clock import in_milliseconds, rfc3339
+from mercato.clock import epoch, in_milliseconds, rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.errors import TransientError
 from mercato.eventitem import NewEvent, StoredEvent
@@ -32,12 +33,13 @@ from mercato.money import Money
 from mercato.outbox import EventTooLarge, encode
 from mercato.paging import decode_cursor, encode_cursor
 from mercato.snapshots import EVERY, Codec, Snapshots
-from orders.domain import OrderTooLarge
+from orders.domain import CartAlreadyOrdered, OrderTooLarge
 from orders.events import announcement
-from orders.facts import Fact, OrderAnonymised, OrderConfirmed, Recorded, apply, read_fact
-from orders.order import Address, Order, PaymentStatus, Status
+from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
+from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
 
 _SERVICE = "orders"
+_CART_KEPT = timedelta(days=90)  # as long as a cart that nobody touches
 _SCHEMA = 1
 _STATE = 2  # raise it when Order, or what a fact makes of it, changes
 _ATTEMPTS = 5
@@ -94,9 +96,15 @@ class OrderStore:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
 
     def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
-        """A new order, and its address beside it. Raises ConcurrencyError where there is one."""
+        """A new order, its address beside it, and the mark of the cart that it names. Raises ConcurrencyError where
+        there is one, and CartAlreadyOrdered where another has the mark.
+        """
         kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
-        return self._append(order_id, None, facts, now, [kept])
+        marks = [_cart_mark(fact, fact.cart, now) for fact in facts if isinstance(fact, OrderPlaced) and fact.cart]
+        try:
+            return self._append(order_id, None, facts, now, [kept, *marks])
+        except ConditionFailed as failed:
+            raise CartAlreadyOrdered((failed.item or {})["order_id"]) from None
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order:
         """The order after these facts. Raises ConcurrencyError where `before` is not the last state any more."""
@@ -232,6 +240,11 @@ def _restore(data: Any) -> Order:
 
 def _pk(order_id: str) -> str:
     return f"order#{order_id}"
+
+
+def _cart_mark(placed: OrderPlaced, cart: OrderedCart, now: datetime) -> Write:
+    key = {"pk": f"CUSTOMER#{placed.customer_id}", "sk": f"CART#{cart.id}#{cart.version}"}
+    return expiry.put_new(key | {"order_id": placed.order_id, "ttl": epoch(now + _CART_KEPT)}, now)
 
 
 def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime) -> NewEvent:

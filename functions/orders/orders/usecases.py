@@ -14,7 +14,7 @@ from mercato.ids import derived_id
 from orders import domain, returns
 from orders.domain import Listing, OrderNotFound, Wanted
 from orders.facts import Fact, Recorded, apply
-from orders.order import Address, Order, Request, ReturnedLine, Status
+from orders.order import Address, Order, OrderedCart, Request, ReturnedLine, Status
 
 _ATTEMPTS = 5
 
@@ -53,6 +53,7 @@ class Placement:
     shipping_address: Address
     payment_token: str
     fingerprint: str
+    cart: OrderedCart | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def place_order(
         return earlier
     wanted = domain.merge(placement.wanted)
     lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
-    facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint)
+    facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint, placement.cart)
     try:
         return Done(orders.place(order_id, facts, placement.shipping_address, now), replayed=False)
     except ConcurrencyError:

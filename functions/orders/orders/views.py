@@ -15,7 +15,7 @@ from mercato.money import Money
 from mercato.text import LINE, TOKEN
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
-from orders.order import Address, Order, Return, ReturnedLine, Shipment, Status
+from orders.order import Address, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
 from orders.store import Summary
 from orders.usecases import Placement
 
@@ -39,17 +39,32 @@ class ShippingAddress(Body):
     country: Country
 
 
+class NamedCart(Body):
+    """The cart, and its version that the customer saw."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[int, Field(ge=1, le=2**53 - 1)]
+
+
 class PlaceOrder(Body):
+    """An order that names its cart is made once of that version: another is 409 cart-already-ordered. What was put into
+    the cart since that version stays there.
+    """
+
     lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     shipping_address: ShippingAddress
+    cart: NamedCart | None = None
 
     def as_placement(self) -> Placement:
+        # As before there were carts in it: a request from then that comes again is the same.
+        unnamed = {"cart"} if self.cart is None else set()
         return Placement(
             wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
             shipping_address=Address(**self.shipping_address.model_dump()),
             payment_token=self.payment_token,
-            fingerprint=fingerprint(self.model_dump(mode="json")),
+            fingerprint=fingerprint(self.model_dump(mode="json", exclude=unnamed)),
+            cart=OrderedCart(**self.cart.model_dump()) if self.cart else None,
         )
 
 

@@ -28,7 +28,16 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
 
     telling.say("and orders what is in it")
     lines = [{name: line[name] for name in ("product_id", "quantity", "unit_price")} for line in cart["lines"]]
-    order = ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key())
+    order = ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key(), cart=cart)
+    telling.say("a second tab, with a key of its own, orders the same cart")
+    try:
+        ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key(), cart=cart)
+        telling.check("refused", False, "it was taken")
+    except Refused as refused:
+        telling.expect(
+            "refused: 409 cart-already-ordered", (409, "cart-already-ordered"), (refused.status, refused.slug)
+        )
+        telling.expect("the answer names the order", order["order_id"], refused.problem.get("order_id"))
     order = stage.watch(telling, ada, order, is_paid, "captured")
     telling.expect("confirmed and captured", ("captured", None), (order["payment_status"], order["reason"]))
     stage.expect_charged(telling, order)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from carts import usecases as carts
-from carts.domain import Cart, CartNotFound, Latest, Offer
+from carts.domain import Cart, CartNotFound, Offer
 from carts.store import Carts
 from mercato import dynamo, inbox
 from mercato.auth import Caller, Role
@@ -27,6 +27,10 @@ from mercato.money import Money
 from mercato.snapshots import Codec, Snapshots
 from ops.probes import ProbeStore
 from ops.probing import Probe
+from orders.domain import CartAlreadyOrdered, place
+from orders.order import Address, OrderedCart
+from orders.order import Line as OrderLine
+from orders.store import OrderStore
 from payments.store import PaymentStore
 from products.store import Products
 from users.attempt_store import AttemptStore
@@ -190,12 +194,19 @@ def _open_again(table: Table, now: datetime) -> object:
     return _seen(carts.load_guests("guest-1", Carts(table), now))
 
 
-def _note_price(table: Table, now: datetime) -> None:
-    Carts(table).note_latest("mug", Latest(2, Money(amount=120, currency="GBP")), now)
+def _place(table: Table, now: datetime, order_id: str = "order-1") -> None:
+    lines = (OrderLine(product_id="mug", sku="MUG", name="Mug", quantity=1, unit_price=_PRICE),)
+    cart = OrderedCart(id="cart-1", version=7)
+    address = Address(name="Ada", line1="1 St", city="London", postcode="N1", country="GB")
+    OrderStore(table).place(order_id, place(order_id, "ada", lines, "tok_ok", "print", cart), address, now)
 
 
-def _put_at_latest(table: Table, now: datetime) -> object:
-    return _seen(_put(table, now))
+def _place_again(table: Table, now: datetime) -> object:
+    try:
+        _place(table, now, "order-2")
+    except CartAlreadyOrdered as refused:
+        return refused.detail
+    return None
 
 
 KINDS = (
@@ -230,5 +241,5 @@ KINDS = (
         _guest,
         _open_again,
     ),
-    Kind("latest price", "CartsTable", ("carts.store:Carts.note_latest",), _note_price, _put_at_latest),
+    Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),
 )
