@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from mercato import aws, door
+from mercato.breaker import shared
 from mercato.dynamo import Table
 from tests import harness
 from tests.template import resources_of_type
@@ -41,11 +42,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    aws.reset()
-    door.configured.cache_clear()
+    forget_the_sandbox()
     with mock_aws():
         yield
+    forget_the_sandbox()
+
+
+def forget_the_sandbox() -> None:
+    """Drops the clients, circuits and limits that a sandbox keeps from one invocation to the next."""
     aws.reset()
+    shared.reset()
     door.configured.cache_clear()
 
 

@@ -122,7 +122,9 @@ def by_listener(subscription: Subscription) -> str:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found, client = Machine(), aws.client
-    monkeypatch.setattr(aws, "client", lambda service: found if service == "stepfunctions" else client(service))
+    monkeypatch.setattr(
+        aws, "client", lambda service, **how: found if service == "stepfunctions" else client(service, **how)
+    )
     return found
 
 
