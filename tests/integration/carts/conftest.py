@@ -16,6 +16,7 @@ from carts.usecases import cart_of
 from mercato import aws
 from mercato.clock import rfc3339
 from mercato.dynamo import Table
+from mercato.items import Item, from_item
 
 ADA = "ada"
 
@@ -133,10 +134,13 @@ class CartsService:
         data = {"order_id": "order-1", "customer_id": user, "lines": lines, "cart": cart}
         self.deliver("order.created", "order-1", data, at=at)
 
-    def kept(self) -> list[str]:
+    def items(self) -> list[Item]:
         """All that the service has stored."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
-        return sorted(json.dumps(item, sort_keys=True) for item in items)
+        return [from_item(item) for item in items]
+
+    def kept(self) -> list[str]:
+        return sorted(json.dumps(item, sort_keys=True) for item in self.items())
 
     def sweep(self) -> int:
         return int(sweeper.handler({}, None)["announced"])

@@ -1,0 +1,542 @@
+"""For each error that a writing route can answer of its own: what must be true, and the request that is then refused.
+
+The request is refused as late as can be: all else of it is good. `kept` are the partitions that a refusal changes on
+purpose, and why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from carts.usecases import cart_of
+from mercato import dynamo
+from mercato.money import MAX_AMOUNT, Money
+from mercato.webhooks import sign
+from tests.conftest import NOON
+from tests.integration.ops.conftest import message
+from tests.integration.orders.conftest import body as order_of
+from tests.integration.orders.conftest import listing
+from tests.integration.payments.till import PAYMENT
+from tests.integration.shipping.conftest import SECRET, SHIPMENT
+from tests.integration.users.conftest import ADA, PASSWORD
+
+_COUNTED = {
+    "ATTEMPTS#": "a password is counted as wrong before it is looked at, and a right one makes the network known"
+}
+_ENDED = {"FAMILY#": "a refresh token that comes twice ends its session, and one of a session that is over is used up"}
+_REFUSED = {
+    "PAYMENT#": "a refund is claimed before the provider is asked; its refusal gives the claim back and stays known",
+    "SANDBOX#": "the sandbox's own table of what it answered",
+}
+_STALE = {"SAGA#": "what an operator tried is in the audit, and a saga whose token is dead is not listed any more"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`user` is empty for a stranger."""
+
+    path: str
+    body: Any = None
+    user: str = "ada"
+    role: str = "customer"
+    key: str = "key-of-the-refused"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    route: str
+    problem: str
+    given: Callable[[Any], Asked]
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.route}: {self.problem}"
+
+
+def _asking(path: str, body: Any = None, **more: Any) -> Callable[[Any], Asked]:
+    return lambda _: Asked(path, body, **more)
+
+
+def _pounds(amount: int, currency: str = "GBP") -> Any:
+    return {"amount": amount, "currency": currency}
+
+
+# ---- users
+
+
+def _registering(**changes: str) -> Callable[[Any], Asked]:
+    return _asking("/api/users", ADA | changes, user="")
+
+
+def _own(path: str, body: Any = None, *, failures: int = 0) -> Callable[[Any], Asked]:
+    """A request about the account of who asks, after so many wrong passwords."""
+
+    def given(service: Any) -> Asked:
+        user_id = service.join()
+        for _ in range(failures):
+            service.log_in(password="wrong")
+        return Asked(path, body, user=user_id)
+
+    return given
+
+
+def _closed(path: str, body: Any = None) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        user_id = service.join()
+        closing = service.call("PUT", "/api/users/me/closure", {"password": PASSWORD}, user_id=user_id)
+        assert closing.status == 204
+        return Asked(path, body, user=user_id)
+
+    return given
+
+
+def _logging_in(*, failures: int) -> Callable[[Any], Asked]:
+    given = _own("/api/users/login", {"email": ADA["email"], "password": "wrong"}, failures=failures)
+    return lambda service: Asked(**vars(given(service)) | {"user": ""})
+
+
+def _refreshing_twice(service: Any) -> Asked:
+    service.join()
+    token = service.log_in().body["refresh_token"]
+    newer = service.refresh(token).body["refresh_token"]
+    service.refresh(newer)
+    return Asked("/api/users/token/refresh", {"refresh_token": token}, user="")
+
+
+def _refreshing_what_ended(service: Any) -> Asked:
+    user_id = service.join()
+    token = service.log_in().body["refresh_token"]
+    assert service.call("DELETE", "/api/users/me/sessions", user_id=user_id).status == 204
+    return Asked("/api/users/token/refresh", {"refresh_token": token}, user="")
+
+
+def _mailed(service: Any, path: str) -> str:
+    service.join()
+    service.deliver()
+    if path:
+        service.call("POST", path, {"email": ADA["email"]})
+        service.deliver()
+    return str(service.mailer.token())
+
+
+def _verifying_twice(service: Any) -> Asked:
+    body = {"token": _mailed(service, "")}
+    assert service.call("POST", "/api/users/verify-email", body).status == 204
+    return Asked("/api/users/verify-email", body, user="")
+
+
+def _resetting(password: str, *, again: bool = False) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        body = {"token": _mailed(service, "/api/users/password-reset"), "new_password": password}
+        if again:
+            assert service.call("POST", "/api/users/password-reset/confirm", body).status == 204
+        return Asked("/api/users/password-reset/confirm", body, user="")
+
+    return given
+
+
+_CHANGE = {"current_password": PASSWORD, "new_password": "a much better secret"}
+_USERS = (
+    Case("POST /api/users", "invalid-email", _registering(email="ada")),
+    Case("POST /api/users", "invalid-name", _registering(name="Ada \u202ekcalevoL")),
+    Case("POST /api/users", "weak-password", _registering(password="password1234")),
+    Case("POST /api/users/login", "invalid-credentials", _logging_in(failures=0), _COUNTED),
+    Case("POST /api/users/login", "too-many-attempts", _logging_in(failures=6)),
+    Case(
+        "POST /api/users/token/refresh",
+        "invalid-refresh-token",
+        _asking("/api/users/token/refresh", {"refresh_token": "a" * 22 + "." + "b" * 43}, user=""),
+    ),
+    Case("POST /api/users/token/refresh", "invalid-refresh-token", _refreshing_what_ended, _ENDED),
+    Case("POST /api/users/token/refresh", "refresh-token-reused", _refreshing_twice, _ENDED),
+    Case("POST /api/users/verify-email", "invalid-token", _verifying_twice),
+    Case("POST /api/users/password-reset/confirm", "invalid-token", _resetting("another secret", again=True)),
+    Case("POST /api/users/password-reset/confirm", "weak-password", _resetting("password1234")),
+    Case(
+        "PUT /api/users/me/password",
+        "wrong-password",
+        _own("/api/users/me/password", _CHANGE | {"current_password": "wrong"}),
+        _COUNTED,
+    ),
+    Case(
+        "PUT /api/users/me/password",
+        "weak-password",
+        _own("/api/users/me/password", _CHANGE | {"new_password": "password1234"}),
+        _COUNTED,
+    ),
+    Case("PUT /api/users/me/password", "too-many-attempts", _own("/api/users/me/password", _CHANGE, failures=6)),
+    Case("PUT /api/users/me/password", "user-not-found", _closed("/api/users/me/password", _CHANGE)),
+    Case("PUT /api/users/me/closure", "wrong-password", _own("/api/users/me/closure", {"password": "wrong"}), _COUNTED),
+    Case(
+        "PUT /api/users/me/closure",
+        "too-many-attempts",
+        _own("/api/users/me/closure", {"password": PASSWORD}, failures=6),
+    ),
+    Case("PUT /api/users/me/closure", "user-not-found", _closed("/api/users/me/closure", {"password": PASSWORD})),
+    Case("PUT /api/users/me/email-verification", "user-not-found", _closed("/api/users/me/email-verification")),
+    Case("DELETE /api/users/me/sessions", "user-not-found", _closed("/api/users/me/sessions")),
+    Case("PATCH /api/users/me", "invalid-name", _own("/api/users/me", {"name": "Ada \u202egniK"})),
+    Case("PATCH /api/users/me", "user-not-found", _closed("/api/users/me", {"name": "Ada King"})),
+)
+
+# ---- products
+
+_DRAFT = {"sku": "22752", "name": "Nesting boxes", "price": _pounds(850)}
+
+
+def _added(path: str, body: Any = None, *, discontinued: bool = False, **more: Any) -> Callable[[Any], Asked]:
+    """About a product, whose id takes the place of `*` in the path."""
+
+    def given(service: Any) -> Asked:
+        product_id = service.add()["product_id"]
+        if discontinued:
+            assert service.call("DELETE", f"/{product_id}")[0] == 204
+        return Asked(path.replace("*", product_id), body, role="admin", **more)
+
+    return given
+
+
+def _csv(text: str) -> Callable[[Any], Asked]:
+    return _asking("/api/products/imports", text, role="admin")
+
+
+_ONE, _IMPORTS = "PATCH /api/products/{product_id}", "POST /api/products/imports"
+_PRODUCTS = (
+    Case("POST /api/products", "sku-taken", _added("/api/products", _DRAFT | {"sku": "85123A"})),
+    Case("POST /api/products", "invalid-price", _added("/api/products", _DRAFT | {"price": _pounds(1, "EUR")})),
+    Case(_ONE, "product-not-found", _asking("/api/products/nothing", {"version": 1, "name": "X"}, role="admin")),
+    Case(_ONE, "product-discontinued", _added("/api/products/*", {"version": 2, "name": "X"}, discontinued=True)),
+    Case(_ONE, "stale-version", _added("/api/products/*", {"version": 7, "name": "X"})),
+    Case(_ONE, "invalid-price", _added("/api/products/*", {"version": 1, "name": "X", "price": _pounds(0)})),
+    Case(
+        "DELETE /api/products/{product_id}",
+        "product-not-found",
+        _asking("/api/products/nothing", role="admin"),
+    ),
+    Case(_IMPORTS, "wrong-columns", _csv("sku,name\n1,A\n")),
+    Case(_IMPORTS, "import-too-long", _csv("sku,name,price,currency\n" + "1,A,1.00,GBP\n" * 20_000)),
+)
+
+# ---- carts
+
+
+def _carts_mug(prepare: Callable[[Any], object], path: str = "/api/carts/mine/items/yacht") -> Callable[[Any], Asked]:
+    """Another product is put beside a mug."""
+
+    def given(service: Any) -> Asked:
+        service.put("mug", 1)
+        service.sells("yacht", 5)
+        prepare(service)
+        return Asked(path, {"quantity": 2})
+
+    return given
+
+
+def _guests_mug(prepare: Callable[[Any], object]) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        service.sells("yacht", 5)
+        guest = service.open_guest_cart(mug=1)
+        prepare(service)
+        return Asked(f"/api/carts/guests/{guest}/items/yacht", {"quantity": 2}, user="")
+
+    return given
+
+
+def _dear(service: Any) -> None:
+    service.sells("yacht", MAX_AMOUNT)
+
+
+def _foreign(service: Any) -> None:
+    service.sells("yacht", 5, currency="EUR")
+
+
+def _absent(service: Any) -> None:
+    del service.peer.products["yacht"]
+
+
+def _discontinued(service: Any) -> None:
+    """Carts have heard of it, and the catalogue's answer is from before."""
+    service.discontinues("yacht", version=2)
+
+
+def _filled(service: Any) -> None:
+    """With all the lines that a cart takes."""
+    mugs = [item for item in service.items() if item["sk"] == "LINE#mug"]
+    for mug in mugs:
+        lines = [mug | {"sk": f"LINE#{number}", "product_id": str(number)} for number in range(499)]
+        for start in range(0, 499, 100):
+            service.table.transact([dynamo.put(line) for line in lines[start : start + 100]])
+
+
+def _merged(path: str, body: Any = None) -> Callable[[Any], Asked]:
+    """About a guest's cart, `*`, that was merged."""
+
+    def given(service: Any) -> Asked:
+        service.sells("yacht", 5)
+        guest = service.open_guest_cart(mug=1)
+        assert service.call("POST", "/merge", {"guest_cart_id": guest})[0] == 200
+        return Asked(path.replace("*", guest), body, user="" if "guests" in path else "eve")
+
+    return given
+
+
+def _merging_again(service: Any) -> Asked:
+    guest = service.open_guest_cart(mug=1)
+    assert service.call("POST", "/merge", {"guest_cart_id": guest})[0] == 200
+    return Asked("/api/carts/merge", {"guest_cart_id": guest}, user="eve")
+
+
+_PUT, _GUESTS_PUT = "PUT /api/carts/{cart_id}/items/{product_id}", "PUT /api/carts/guests/{cart_id}/items/{product_id}"
+_REMOVE, _GUESTS_REMOVE = _PUT.replace("PUT", "DELETE"), _GUESTS_PUT.replace("PUT", "DELETE")
+_AGAINST_A_LINE: dict[str, Callable[[Any], object]] = {
+    "amount-too-large": _dear,
+    "cart-full": _filled,
+    "mixed-currencies": _foreign,
+    "product-discontinued": _discontinued,
+    "unknown-product": _absent,
+}
+_CARTS = (
+    *(Case(_PUT, problem, _carts_mug(prepare)) for problem, prepare in _AGAINST_A_LINE.items()),
+    *(Case(_GUESTS_PUT, problem, _guests_mug(prepare)) for problem, prepare in _AGAINST_A_LINE.items()),
+    Case(_PUT, "cart-not-found", _carts_mug(lambda _: None, f"/api/carts/{cart_of('eve')}/items/yacht")),
+    Case(_GUESTS_PUT, "cart-not-found", _merged("/api/carts/guests/*/items/yacht", {"quantity": 2})),
+    Case(_REMOVE, "cart-not-found", _asking(f"/api/carts/{cart_of('eve')}/items/mug")),
+    Case(_GUESTS_REMOVE, "cart-not-found", _merged("/api/carts/guests/*/items/mug")),
+    Case("POST /api/carts/merge", "cart-not-found", _merging_again),
+)
+
+# ---- orders
+
+
+def _order(*lines: tuple[str, int, int], cart: Any = None) -> Callable[[Any], Asked]:
+    return _asking("/api/orders", order_of(*lines) | ({"cart": cart} if cart else {}), user="cust-1")
+
+
+def _ordering_twice(shop: Any) -> Asked:
+    named = order_of() | {"cart": {"id": "cart-1", "version": 7}}
+    shop.place(named)
+    return Asked("/api/orders", named, user="cust-1")
+
+
+def _ordering_two_currencies(shop: Any) -> Asked:
+    pot = listing("pot", 5)
+    shop.shelf.put(replace(pot, price=Money(amount=5, currency="EUR")))
+    order = order_of(("mug", 1, 1250), ("pot", 1, 5))
+    order["lines"][1]["unit_price"] = _pounds(5, "EUR")
+    return Asked("/api/orders", order, user="cust-1")
+
+
+def _ordering_too_much(shop: Any) -> Asked:
+    shop.shelf.put(listing("yacht", MAX_AMOUNT))
+    return Asked("/api/orders", order_of(("mug", 1, 1250), ("yacht", 1, MAX_AMOUNT)), user="cust-1")
+
+
+def _delivered(shop: Any) -> str:
+    order_id = str(shop.place()["order_id"])
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    parcel = {"shipment_id": "shp-1", "customer_id": "cust-1", "carrier": "sandbox", "tracking_number": "SBX1"}
+    for news in ("shipment.dispatched", "shipment.delivered"):
+        assert shop.hear(news, parcel | {"order_id": order_id}) == []
+    return order_id
+
+
+def _cancelling_what_left(shop: Any) -> Asked:
+    return Asked(f"/api/orders/{_delivered(shop)}/cancel", {}, user="cust-1")
+
+
+def _returning(*lines: tuple[str, int], delivered: bool = True) -> Callable[[Any], Asked]:
+    body = {"lines": [{"product_id": product, "quantity": quantity} for product, quantity in lines]}
+
+    def given(shop: Any) -> Asked:
+        order_id = _delivered(shop) if delivered else shop.place()["order_id"]
+        return Asked(f"/api/orders/{order_id}/returns", body | {"reason": "damaged"}, user="cust-1")
+
+    return given
+
+
+def _of_another(action: str, body: Any) -> Callable[[Any], Asked]:
+    return lambda shop: Asked(f"/api/orders/{_delivered(shop)}/{action}", body, user="eve")
+
+
+_CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
+_MUG_BACK = {"lines": [{"product_id": "mug", "quantity": 1}], "reason": "damaged"}
+_ORDERS = (
+    Case("POST /api/orders", "price-changed", _order(("mug", 1, 1250), ("pot", 1, 1999))),
+    Case("POST /api/orders", "unknown-product", _order(("mug", 1, 1250), ("nothing", 1, 5))),
+    Case("POST /api/orders", "cart-already-ordered", _ordering_twice),
+    Case("POST /api/orders", "mixed-currencies", _ordering_two_currencies),
+    Case("POST /api/orders", "order-too-large", _ordering_too_much),
+    Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
+    Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
+    Case(_RETURN, "order-not-found", _of_another("returns", _MUG_BACK)),
+    Case(_RETURN, "order-not-returnable", _returning(("mug", 1), delivered=False)),
+    Case(_RETURN, "return-too-large", _returning(("pot", 1), ("mug", 3))),
+    Case(_RETURN, "not-in-order", _returning(("mug", 1), ("vase", 1))),
+)
+
+# ---- payments
+
+
+def _refunding(amount: int, currency: str = "GBP", *, token: str = "tok_ok") -> Callable[[Any], Asked]:  # noqa: S107
+    def given(till: Any) -> Asked:
+        till.authorize(token)
+        till.capture()
+        body = {"amount": _pounds(amount, currency), "reason": "damaged"}
+        return Asked(f"/api/payments/{PAYMENT}/refunds", body, role="admin")
+
+    return given
+
+
+def _refunding_uncaptured(till: Any) -> Asked:
+    till.authorize()
+    return Asked(f"/api/payments/{PAYMENT}/refunds", {"amount": _pounds(5), "reason": "damaged"}, role="admin")
+
+
+def _signed(path: str, body: str, timestamp: str) -> Asked:
+    signature = sign(SECRET, timestamp, body.encode())
+    return Asked(path, body, user="", headers={"X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": signature})
+
+
+_REFUND = "POST /api/payments/{payment_id}/refunds"
+_PAYMENTS = (
+    Case(
+        _REFUND,
+        "unknown-payment",
+        _asking("/api/payments/nothing/refunds", {"amount": _pounds(5), "reason": "damaged"}, role="admin"),
+    ),
+    Case(_REFUND, "not-refundable", _refunding_uncaptured),
+    Case(_REFUND, "refund-too-large", _refunding(1001)),
+    Case(_REFUND, "wrong-currency", _refunding(5, "EUR")),
+    Case(_REFUND, "refund-refused", _refunding(5, token="tok_refund_declined"), _REFUSED),
+)
+
+# ---- inventory
+
+
+def _adjusting(*parts: tuple[str, int]) -> Callable[[Any], Asked]:
+    def given(shop: Any) -> Asked:
+        shop.stocked(a=5, b=5)
+        adjustments = [{"product_id": product, "delta": delta, "reason": "count"} for product, delta in parts]
+        if len(parts) == 1:
+            ((product, delta),) = parts
+            return Asked(f"/api/inventory/{product}/adjustments", {"delta": delta, "reason": "count"}, role="admin")
+        return Asked("/api/inventory/adjustments", {"adjustments": adjustments}, role="admin")
+
+    return given
+
+
+_ADJUST, _ADJUST_ONE = "POST /api/inventory/adjustments", "POST /api/inventory/{product_id}/adjustments"
+_INVENTORY = (
+    Case(_ADJUST, "unknown-product", _adjusting(("a", 1), ("nothing", 1))),
+    Case(_ADJUST, "below-zero", _adjusting(("a", 1), ("b", -6))),
+    Case(_ADJUST, "duplicate-product", _adjusting(("a", 1), ("a", 1))),
+    Case(_ADJUST_ONE, "unknown-product", _adjusting(("nothing", 1))),
+    Case(_ADJUST_ONE, "below-zero", _adjusting(("b", -6))),
+    Case(
+        "PUT /api/inventory/{product_id}/shards",
+        "unknown-product",
+        _asking("/api/inventory/nothing/shards", {"shards": 4}, role="admin"),
+    ),
+)
+
+# ---- notifications and shipping
+
+
+def _preferring(service: Any) -> Asked:
+    service.register("user-1")
+    service.receive(service.event("user.closed", "closed-1", {"user_id": "user-1"}))
+    return Asked("/api/notifications/preferences", {"email": False}, user="user-1")
+
+
+def _reporting(status: str, **changes: str) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        service.confirm()
+        report = {"shipment_id": SHIPMENT, "tracking_number": "TRACK-1", "status": status} | changes
+        stamp = str(int(service.now.timestamp()))
+        return _signed("/api/shipments/webhooks/sandbox", json.dumps(report), stamp)
+
+    return given
+
+
+_REPORT = "POST /api/shipments/webhooks/sandbox"
+_OTHERS = (
+    Case(
+        "POST /api/notifications/{notification_id}/read",
+        "notification-not-found",
+        _asking("/api/notifications/nothing/read"),
+    ),
+    Case("PUT /api/notifications/preferences", "reader-gone", _preferring),
+    Case(_REPORT, "shipment-not-found", _reporting("dispatched", shipment_id="nothing")),
+    Case(_REPORT, "not-with-carrier", _reporting("dispatched")),
+)
+
+# ---- ops
+
+
+def _resuming(step: str | None, *, dead: bool = False, **more: Any) -> Callable[[Any], Asked]:
+    def given(desk: Any) -> Asked:
+        assert desk.park(message()) == []
+        if dead:
+            desk.machine.fail_with = "TaskDoesNotExist"
+        body = {"action": "skip", "reason": "table is back"} | ({"step": step} if step else {})
+        return Asked(more.get("path", "/api/ops/sagas/ord-1/resume"), body, role="admin")
+
+    return given
+
+
+def _redriving(queue: str | None = None, *, note: str = "mended") -> Callable[[Any], Asked]:
+    body = {"dry_run": False, "max": 10} | ({"note": note} if note else {}) | ({"queue": queue} if queue else {})
+
+    def given(_: Any) -> Asked:
+        sqs = boto3.client("sqs", "us-east-1")
+        sqs.create_queue(QueueName="mercato-relay-dlq")
+        return Asked("/api/ops/dlq/redrive", body, role="admin")
+
+    return given
+
+
+def _redriving_saga(status: str) -> Callable[[Any], Asked]:
+    """Of an execution that stands so; there is none where it is empty."""
+
+    def given(desk: Any) -> Asked:
+        def describe_execution(**_: Any) -> Any:
+            if not status:
+                raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": "no"}}, "DescribeExecution")
+            return {"executionArn": "arn:x:ord-1", "name": "ord-1", "status": status, "startDate": NOON}
+
+        desk.machine.describe_execution = describe_execution
+        desk.machine.describe_state_machine_for_execution = lambda **_: {"definition": "{}"}
+        desk.machine.get_execution_history = lambda **_: {"events": []}
+        return Asked("/api/ops/sagas/ord-1/redrive", {"reason": "mended"}, role="admin")
+
+    return given
+
+
+_SAGA = "POST /api/ops/sagas/{order_id}/redrive"
+_RESUME, _REDRIVE = "POST /api/ops/sagas/{order_id}/resume", "POST /api/ops/dlq/redrive"
+_OPS = (
+    Case(_RESUME, "step-missing", _resuming(None)),
+    Case(_RESUME, "another-step-parked", _resuming("CancelOrder")),
+    Case(_RESUME, "saga-not-parked", _resuming("ReleaseInventory", path="/api/ops/sagas/ord-2/resume")),
+    Case(_RESUME, "saga-not-parked", _resuming("ReleaseInventory", dead=True), _STALE),
+    Case(
+        "POST /api/ops/circuits/{name}",
+        "unknown-circuit",
+        _asking("/api/ops/circuits/nothing", {"action": "force_open", "reason": "testing"}, role="admin"),
+    ),
+    Case(_SAGA, "saga-not-found", _redriving_saga("")),
+    Case(_SAGA, "saga-not-redrivable", _redriving_saga("RUNNING")),
+    Case(_REDRIVE, "note-missing", _redriving("mercato-relay-dlq", note="")),
+    Case(_REDRIVE, "nothing-selected", _redriving()),
+    Case(_REDRIVE, "dead-letter-queue-not-found", _redriving("mercato-nothing-dlq")),
+    Case(_REDRIVE, "not-redrivable", _redriving("mercato-relay-dlq")),
+)
+
+CASES = (*_USERS, *_PRODUCTS, *_CARTS, *_ORDERS, *_PAYMENTS, *_INVENTORY, *_OTHERS, *_OPS)
