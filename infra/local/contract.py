@@ -169,6 +169,9 @@ def _page() -> str:
         "the type. Delivery is at least once; the relay keeps the order per subject, the bus does not: compare",
         "`sequence`, and deduplicate by `id`.",
         "",
+        "`sequence` is the sequence extension of CloudEvents: ten digits, whose order as text is the order of the",
+        "events of one `source` and `subject`. Events of earlier releases have no leading zeros; read the number.",
+        "",
         "```mermaid",
         "flowchart LR",
         *sorted(

@@ -62,9 +62,22 @@ def test_the_envelope_can_be_read_back(publication: Publication) -> None:
     sent = envelope(model, service=publication.service, subject="s-1", event_id="e-1", sequence=3, now=now)
     read = Event.model_validate(json.loads(json.dumps(sent)))
 
-    assert (read.id, read.type, read.subject, read.sequence) == ("e-1", publication.model.TYPE, "s-1", "3")
+    assert (read.id, read.type, read.subject, read.sequence) == ("e-1", publication.model.TYPE, "s-1", 3)
     assert read.source == f"mercato.{publication.service}"
     assert read.time == now
+
+
+def test_the_sequence_orders_as_text_as_it_does_as_a_number_and_an_older_form_is_read() -> None:
+    model = PUBLICATIONS[0].model.model_validate(PUBLICATIONS[0].model.EXAMPLE)
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    numbers = [1, 8, 9, 10, 11, 99, 100, 2**31]
+
+    sent = [envelope(model, service="x", subject="s", event_id="e", sequence=n, now=now)["sequence"] for n in numbers]
+
+    assert sent == sorted(sent)
+    assert sent[:4] == ["0000000001", "0000000008", "0000000009", "0000000010"]
+    event = envelope(model, service="x", subject="s", event_id="e", sequence=8, now=now)
+    assert Event.model_validate(event).sequence == Event.model_validate(event | {"sequence": "8"}).sequence == 8
 
 
 def test_no_event_type_is_published_by_two_services() -> None:

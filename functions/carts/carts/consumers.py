@@ -52,23 +52,23 @@ class OrderCreated(Reads):
 
 @consumer.on("product.price_changed")
 def follow_price(event: Event, product: PriceChanged) -> None:
-    usecases.follow_price(product.product_id, product.new_price, int(event.sequence), carts())
+    usecases.follow_price(product.product_id, product.new_price, event.sequence, carts())
 
 
 @consumer.on("product.discontinued")
 def follow_discontinued(event: Event, product: Discontinued) -> None:
-    usecases.follow_discontinued(product.product_id, int(event.sequence), carts())
+    usecases.follow_discontinued(product.product_id, event.sequence, carts())
 
 
 @consumer.on("inventory.low_stock")
 def follow_low_stock(event: Event, stock: LowStock) -> None:
-    usecases.follow_stock(stock.product_id, stock.available, int(event.sequence), carts())
+    usecases.follow_stock(stock.product_id, stock.available, event.sequence, carts())
 
 
 @consumer.on("inventory.restocked")
 def follow_restocked(event: Event, stock: Restocked) -> None:
     """How many there are is told again when they become few."""
-    usecases.follow_stock(stock.product_id, None, int(event.sequence), carts())
+    usecases.follow_stock(stock.product_id, None, event.sequence, carts())
 
 
 @consumer.on("user.closed")

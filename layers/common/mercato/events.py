@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mercato import correlation
 from mercato.clock import rfc3339
@@ -47,7 +47,7 @@ class Event(BaseModel):
     subject: str
     data: dict[str, Any]
     dataschema: str = ""
-    sequence: str = "0"
+    sequence: int = Field(0, ge=0)
     correlationid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
@@ -64,7 +64,8 @@ def envelope(
 ) -> dict[str, Any]:
     """A CloudEvent in JSON form, with the correlation of the work under way.
 
-    `subject` is the entity's id; `sequence` its version, growing by entity, so that a consumer can tell late from new.
+    `subject` is the entity's id, `sequence` the entity's version, so that a consumer can tell a late event from a new
+    one. It is sent as CloudEvents' sequence extension wants it: a string whose order as text is the order of events.
     """
     work = correlation.current()
     found = {
@@ -76,7 +77,7 @@ def envelope(
         "subject": subject,
         "datacontenttype": "application/json",
         "dataschema": schema_id(type(data)),
-        "sequence": str(sequence),
+        "sequence": f"{sequence:010d}",
         "correlationid": work.correlation_id,
         "traceparent": work.traceparent,
         "data": data.model_dump(mode="json"),

@@ -84,8 +84,8 @@ def test_a_circuit_opens_and_closes_and_the_relay_finds_both_events(store: Dynam
     records = list(circuits_table.query_all("OUTBOX#peer"))
     events = [json.loads(record["event"]) for record in records]
     assert [(event["type"], event["sequence"]) for event in events] == [
-        ("circuit.opened", "1"),
-        ("circuit.closed", "3"),
+        ("circuit.opened", "0000000001"),
+        ("circuit.closed", "0000000003"),
     ]
     assert [event["source"] for event in events] == ["mercato.ops"] * 2
     item = circuits_table.get("CB#peer", "STATE")

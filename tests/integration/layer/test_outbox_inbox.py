@@ -45,7 +45,7 @@ def test_a_record_holds_the_whole_envelope_as_one_text(table: Table, noon: datet
         "subject": "pot-1",
         "datacontenttype": "application/json",
         "dataschema": "urn:mercato:event:tea.brewed:2",
-        "sequence": "7",
+        "sequence": "0000000007",
         "correlationid": "request-0001",
         "causationid": "event-0",
         "traceparent": work.traceparent,
@@ -71,7 +71,7 @@ def test_another_subject_or_number_is_another_event(noon: datetime) -> None:
 def test_the_records_of_a_subject_are_in_the_order_of_their_numbers(table: Table, noon: datetime) -> None:
     table.transact([record(noon, number) for number in (10, 2, 1)])
     numbers = [json.loads(item["event"])["sequence"] for item in table.query("OUTBOX#pot-1").items]
-    assert numbers == ["1", "2", "10"]
+    assert numbers == ["0000000001", "0000000002", "0000000010"]
 
 
 def test_nothing_is_announced_where_the_change_fails(table: Table, noon: datetime) -> None:

@@ -43,7 +43,7 @@ def test_the_world_hears_of_it_with_the_lines_and_without_the_token(shop: Shop) 
         "order.created",
         "mercato.orders",
         ORDER,
-        "1",
+        "0000000001",
     )
     assert event["correlationid"] == "req-12345678"
     assert event["data"]["total"] == {"amount": 4500, "currency": "GBP"}

@@ -22,7 +22,7 @@ def test_confirming_twice_is_confirming_once(shop: Shop) -> None:
         answer = shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
         assert answer == {"order_id": order_id, "status": "confirmed"}
     created, confirmed = shop.announced(order_id)
-    assert (confirmed["type"], confirmed["sequence"]) == ("order.confirmed", "2")
+    assert (confirmed["type"], confirmed["sequence"]) == ("order.confirmed", "0000000002")
     assert confirmed["data"]["lines"] == created["data"]["lines"]
     assert confirmed["data"]["shipping_address"]["city"] == "London"
 

@@ -1,0 +1,95 @@
+"""The sample events of events/: each is what AWS sends to its function, and what the function's contract allows."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from infra.local import contract
+from infra.local.paths import ROOT
+from mercato.consumer import Consumer
+from mercato.events import Event
+from mercato.http import App
+from mercato.items import from_item
+from mercato.tasks import Tasks
+from tests.template import resources_of_type
+
+FUNCTIONS = resources_of_type("AWS::Serverless::Function")
+SCHEMAS = {publication.model.TYPE: contract.schema_of(publication.model) for publication in contract.publications()}
+
+
+def sample_of(function: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{function}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def module_of(function: str) -> Any:
+    return importlib.import_module(FUNCTIONS[function]["Properties"]["Handler"].rpartition(".")[0])
+
+
+def functions_with(kind: type) -> Iterator[str]:
+    """The functions whose module has an App, a Consumer or Tasks."""
+    for name in FUNCTIONS:
+        if any(isinstance(value, kind) for value in vars(module_of(name)).values()):
+            yield name
+
+
+def the(kind: type, function: str) -> Any:
+    (found,) = [value for value in vars(module_of(function)).values() if isinstance(value, kind)]
+    return found
+
+
+def test_every_sample_belongs_to_a_function() -> None:
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", functions_with(Consumer))
+def test_the_sample_of_a_consumer_is_a_published_event_that_it_reads(function: str) -> None:
+    consumer: Consumer = the(Consumer, function)
+    for record in sample_of(function)["Records"]:
+        assert {"messageId", "receiptHandle", "body", "attributes", "messageAttributes", "eventSourceARN"} <= set(
+            record
+        )
+        message = json.loads(record["body"])
+        event = Event.model_validate(message["detail"])
+        model, _ = consumer.subscriptions[event.type]
+        model.model_validate(event.data)
+        if event.type in SCHEMAS:
+            jsonschema.validate(event.data, SCHEMAS[event.type])
+            assert (message["detail-type"], message["source"]) == (event.type, event.source)
+            assert message["detail"]["sequence"] == f"{event.sequence:010d}"
+        else:
+            # The sandbox carrier writes to its own queue; nothing of it is on the bus.
+            assert function == "ShippingCarrier"
+
+
+def test_the_sample_of_the_relay_is_a_published_event() -> None:
+    for record in sample_of("Relay")["Records"]:
+        assert record["eventName"] == "INSERT"
+        detail = json.loads(from_item(record["dynamodb"]["NewImage"])["event"])
+        event = Event.model_validate(detail)
+        jsonschema.validate(event.data, SCHEMAS[event.type])
+        assert detail["sequence"] == f"{event.sequence:010d}"
+
+
+@pytest.mark.parametrize("function", functions_with(Tasks))
+def test_the_sample_of_a_saga_function_is_a_task_that_it_has(function: str) -> None:
+    tasks: Tasks = the(Tasks, function)
+    sample = sample_of(function)
+    model, _ = tasks.tasks[sample["task"]]
+    model.model_validate(sample["input"])
+
+
+@pytest.mark.parametrize("function", functions_with(App))
+def test_the_sample_of_an_api_is_a_request_that_its_routes_match(function: str) -> None:
+    app: App = the(App, function)
+    sample = sample_of(function)
+    assert {"requestContext", "multiValueHeaders", "isBase64Encoded"} <= set(sample)
+    assert any(
+        route.method == sample["httpMethod"] and route.pattern.fullmatch(sample["path"]) for route in app.routes
+    ), f"{function} has no route {sample['httpMethod']} {sample['path']}"
