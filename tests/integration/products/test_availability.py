@@ -30,6 +30,22 @@ def test_availability_follows_the_stock(service: Any) -> None:
     assert availability(service, product) == "out"
 
 
+def test_a_peer_is_told_how_many_there_are_while_they_are_few_and_of_which_event_that_is(service: Any) -> None:
+    product = service.add()
+
+    def told() -> tuple[int | None, int]:
+        (found,) = service.call_as_peer("POST", "/lookup", {"product_ids": [product["product_id"]]})[1]["products"]
+        return found["available"], found["stock_sequence"]
+
+    assert told() == (0, 0)
+    low(service, product, "low", 4)
+    assert told() == (1, 4)
+    restocked(service, product, 6)
+    assert told() == (None, 6)
+    low(service, product, "low", 5)
+    assert told() == (None, 6)
+
+
 def test_a_late_event_moves_nothing_back(service: Any) -> None:
     product = service.add()
     restocked(service, product, 12)

@@ -210,9 +210,11 @@ def test_a_peer_looks_up_what_exists(service: Any) -> None:
     ids = [one["product_id"], two["product_id"], "nothing", one["product_id"]]
     status, found = service.call_as_peer("POST", "/lookup", {"product_ids": ids})
 
+    untold = {"available": 0, "stock_sequence": 0}
+    gone = {"status": "discontinued", "version": 2}
     expected = [
-        {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")},
-        {key: two[key] for key in ("product_id", "sku", "name", "price")} | {"status": "discontinued", "version": 2},
+        {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")} | untold,
+        {key: two[key] for key in ("product_id", "sku", "name", "price")} | gone | untold,
     ]
     assert status == 200
     assert sorted(found["products"], key=lambda product: product["sku"]) == expected
