@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from infra.local import spreadsheet
 from infra.local.books import Entry, pounds
 from infra.local.replay.placing import Outcome
 from infra.local.replay.plan import Plan
@@ -22,9 +22,9 @@ SHOWN = 20
 def write_refusals(path: Path, refused: Sequence[Refusal]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["line", "invoice", "stock_code", "reason"])
-        writer.writerows((refusal.line, refusal.invoice, refusal.stock_code, refusal.reason) for refusal in refused)
+        header = ("line", "invoice", "stock_code", "reason", "column", "value")
+        rows = ((one.line, one.invoice, one.stock_code, one.reason, one.column, one.value) for one in refused)
+        spreadsheet.write(file, header, rows)
 
 
 def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -> None:
@@ -35,7 +35,9 @@ def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -
     for reason, count in Counter(refusal.reason for refusal in reading.refused).most_common():
         table.add_row(f"refused: {reason}", f"{count:,}")
     console.print(table)
-    console.print(f"Every refused row, with its line and reason: {report}")
+    console.print(f"Every refused row, with its line, reason, column and value: {report}")
+    for assumption, count in assumptions(reading).items():
+        console.print(f"Assumed: {assumption}" + (f" ({count:,} rows)" if count else "") + ".", markup=False)
     console.print(
         f"{len(reading.invoices):,} sale invoices; placing the first {len(plan.invoices):,}: {plan.lines:,} lines of "
         f"{len(plan.variants):,} products (an article at another price is another product), {pounds(plan.total)}, "
@@ -45,6 +47,16 @@ def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -
         console.print(
             f"{plan.walk_ins:,} of them name no customer (CustomerID 0 or blank): a walk-in customer places them."
         )
+
+
+def assumptions(reading: Reading) -> dict[str, int]:
+    """What the file does not say and the replay assumes, with the number of rows that each is about; 0 means all."""
+    return {
+        f"fields are separated by {reading.separator}": 0,
+        "prices are pounds sterling, without tax": 0,
+        "orders are placed now, in the file's order; InvoiceDate is not used": 0,
+        "every address is 1 Replay Street, in the country that the row names": 0,
+    } | dict(reading.assumed)
 
 
 def show_outcomes(console: Console, outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> None:

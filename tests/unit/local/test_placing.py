@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.local.books import OrderFact
+from infra.local.replay.countries import code_of
 from infra.local.replay.customers import address_of, email_of
 from infra.local.replay.placing import Placer, fact_of
 from infra.local.replay.plan import make_plan
@@ -15,7 +16,7 @@ from tests.unit.local.fake_shop import FakeShop, FakeTime
 
 # The shop in memory dates everything at noon.
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-INVOICE = Invoice("536365", "17850", "EIRE", [Line(2, "85123A", "HEART", 6, 255), Line(3, "71053", "LANTERN", 2, 339)])
+INVOICE = Invoice("536365", "17850", "IE", [Line(2, "85123A", "HEART", 6, 255), Line(3, "71053", "LANTERN", 2, 339)])
 
 
 def placer(shop: FakeShop, now: Callable[[], datetime], patience: float = 10) -> Placer:
@@ -78,7 +79,8 @@ def test_a_product_on_two_lines_counts_with_both() -> None:
     ("country", "code"), [("United Kingdom", "GB"), ("EIRE", "IE"), ("Unspecified", "GB"), ("Channel Islands", "JE")]
 )
 def test_countries_become_codes(country: str, code: str) -> None:
-    assert address_of("17850", country)["country"] == code
+    assert code_of(country) == code
+    assert address_of("17850", code)["country"] == code
 
 
 def test_a_walk_in_has_an_account_too() -> None:

@@ -106,9 +106,9 @@ def test_each_price_is_a_product_of_its_own_and_each_customer_an_account(run: Ru
 def test_refused_rows_are_in_the_report(run: Run, invoices: Path) -> None:
     run()
     assert invoices.with_name("refused.csv").read_text().splitlines() == [
-        "line,invoice,stock_code,reason",
-        "4,C536379,D,cancellation",
-        "7,536368,22720,zero-price",
+        "line,invoice,stock_code,reason,column,value",
+        "4,C536379,D,cancellation,,",
+        "7,536368,22720,zero-price,UnitPrice,0.0",
     ]
 
 
