@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from carts.events import CartAbandoned
-from carts.store import SHARDS, Carts, cart_key, idle_partition
+from carts.store import SHARDS, Carts, cart_key, idle_partition, line_key
 from mercato import dynamo, outbox
 from mercato.clock import rfc3339
 from mercato.dynamo import ConditionFailed, Table
@@ -40,7 +40,9 @@ class IdleCarts:
                     yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"])
 
     def announce(self, cart: IdleCart, now: datetime) -> bool:
-        """Once: it leaves the index in the transaction of its event, unless it was touched or announced meanwhile."""
+        """Once: it leaves the index in the transaction of its event. False where it was touched, announced or ordered
+        meanwhile, and where there is nothing in it.
+        """
         leave = dynamo.update(
             cart_key(cart.cart_id),
             "CART",
@@ -48,11 +50,15 @@ class IdleCarts:
             "gsi1sk = :waits_as",
             values={":waits_as": cart.waits_as},
         )
-        has_lines = bool(Carts(self._table).lines_of(cart.cart_id, now))
+        lines = Carts(self._table).lines_of(cart.cart_id, now)
         abandoned = CartAbandoned(cart_id=cart.cart_id, customer_id=cart.customer_id)
         event = outbox.record(abandoned, service="carts", subject=cart.cart_id, sequence=cart.version, now=now)
+        writes = [leave]
+        if lines:  # an order takes lines out without a touch: of those that were read, the first is there still
+            held = dynamo.check(cart_key(cart.cart_id), line_key(lines[0].product_id), "attribute_exists(pk)")
+            writes += [held, event]
         try:
-            self._table.transact([leave, event] if has_lines else [leave])
+            self._table.transact(writes)
         except ConditionFailed:
             return False
-        return has_lines
+        return bool(lines)

@@ -52,6 +52,10 @@ def cart_key(cart_id: str) -> str:
     return f"CART#{cart_id}"
 
 
+def line_key(product_id: str) -> str:
+    return f"LINE#{product_id}"
+
+
 def idle_partition(day: date, shard: int) -> str:
     return f"IDLE#{day.isoformat()}#{shard}"
 
@@ -111,7 +115,7 @@ class Carts:
         """The cart without the line. Raises CartNotFound and CartMoved."""
         after, touch = _touch(cart, now)
         try:
-            self._table.transact([touch, dynamo.delete(cart_key(cart.cart_id), _line_key(product_id))])
+            self._table.transact([touch, dynamo.delete(cart_key(cart.cart_id), line_key(product_id))])
         except ConditionFailed as failed:
             raise _why_not_touched(cart, failed, now) from None
         self._renew(cart.without_line(product_id), now)
@@ -143,7 +147,7 @@ class Carts:
         writes = [touch]
         for guests, mine, merged in moves:
             as_read, values = _unchanged(guests)
-            key = cart_key(guest_cart_id), _line_key(guests.product_id)
+            key = cart_key(guest_cart_id), line_key(guests.product_id)
             writes.append(dynamo.delete(*key, as_read, values=values))
             item = _line_item(after, merged, now)
             if mine is not None:
@@ -181,7 +185,7 @@ class Carts:
 
     def drop_line_unless_changed(self, cart_id: str, line: Line) -> None:
         condition, values = "changed_at = :changed_at", {":changed_at": rfc3339(line.changed_at)}
-        self._write_if_so(dynamo.delete(cart_key(cart_id), _line_key(line.product_id), condition, values=values))
+        self._write_if_so(dynamo.delete(cart_key(cart_id), line_key(line.product_id), condition, values=values))
 
     def erase(self, cart_id: str) -> None:
         for item in self._table.query_all(cart_key(cart_id)):
@@ -205,7 +209,7 @@ class Carts:
         expires_at = epoch(now + KEPT_FOR)
         due = [line for line in cart.lines if line.expires_at < expires_at - _RENEWED_AFTER.total_seconds()]
         for line in due:
-            key = (cart_key(cart.cart_id), _line_key(line.product_id))
+            key = (cart_key(cart.cart_id), line_key(line.product_id))
             self._write_if_so(
                 dynamo.update(*key, "SET #ttl = :ttl", "attribute_exists(pk)", names=NAMES, values={":ttl": expires_at})
             )
@@ -225,10 +229,6 @@ class Carts:
 
 def _product_key(product_id: str) -> str:
     return f"PRODUCT#{product_id}"
-
-
-def _line_key(product_id: str) -> str:
-    return f"LINE#{product_id}"
 
 
 def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
@@ -270,7 +270,7 @@ def _unchanged(line: Line) -> tuple[str, Item]:
 def _line_item(cart: Cart, line: Line, now: datetime) -> Item:
     return {
         "pk": cart_key(cart.cart_id),
-        "sk": _line_key(line.product_id),
+        "sk": line_key(line.product_id),
         "product_id": line.product_id,
         "name": line.name,
         "quantity": line.quantity,

@@ -6,6 +6,7 @@ import pytest
 
 from carts.idle import IdleCarts
 from carts.usecases import cart_of
+from tests.integration.interrupter import Interrupter
 
 ABANDONED = ("cart.abandoned", {"cart_id": cart_of("ada"), "customer_id": "ada"})
 
@@ -79,6 +80,26 @@ def test_a_cart_that_is_touched_while_it_is_swept_is_not_announced(
 
     assert service.sweep() == 0
     assert service.announced() == []
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_a_cart_that_is_ordered_while_it_is_swept_is_not_announced_after_that(service: Any, call: int) -> None:
+    seen = service.put("lantern", 1)
+    service.wait(hours=25)
+    (found,) = IdleCarts(service.table).untouched_since(service.now)
+    interrupter, before = Interrupter(), list[int]()
+
+    def order() -> None:
+        before.append(len(service.announced()))
+        named = {"id": seen["cart_id"], "version": seen["version"]}
+        service.is_ordered("lantern", at=service.now, cart=named)
+
+    interrupter.at(call, order)
+    IdleCarts(service.table).announce(found, service.now)
+    interrupter.act = None
+
+    assert service.announced() == ([ABANDONED] if before in ([], [1]) else [])
+    assert service.sweep() == 0
 
 
 def test_two_sweepers_at_once_announce_a_cart_once(service: Any) -> None:
