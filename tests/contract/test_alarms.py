@@ -18,7 +18,7 @@ MAIN = "template.yaml"
 TEMPLATES = [MAIN, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
 ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
 # Where a nested stack is made once for each of several consumers, the runbook speaks of them all.
-EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": ""}
+EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": "", "${Stack}-": ""}
 
 
 def queue_of(path: str, value: dict[str, str]) -> tuple[str, str]:

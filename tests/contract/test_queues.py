@@ -1,0 +1,154 @@
+"""Every queue of every template is set and watched as the others are; so is every other resource of one type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.test_alarms import ALARMS, MAIN, TEMPLATES, dead_letter_queues, queue_of
+from tests.template import load_template, resources_of_type
+
+FOURTEEN_DAYS = 14 * 24 * 3600
+QUEUES = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::SQS::Queue", path)]
+DEAD = dead_letter_queues()
+# A property that some resources of a type set and others do not: why, and which may lack it (None: whichever needs none).
+EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
+    ("AWS::CloudWatch::Alarm", "AlarmName"): ("the others are named by CloudFormation, after their resource", None),
+    ("AWS::CloudWatch::Alarm", "Dimensions"): (
+        "a metric that the whole shop writes to has none",
+        {
+            "MappingsDown",
+            "RateLimiterDown",
+            "ParcelGivenUp",
+            "CancelledParcelLeft",
+            "PaymentMismatch",
+            "PaymentsUnreconciled",
+        },
+    ),
+    ("AWS::DynamoDB::Table", "DeletionProtectionEnabled"): ("counts of a quarter of an hour", {"RateLimitsTable"}),
+    ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): (
+        "counts of a quarter of an hour",
+        {"RateLimitsTable"},
+    ),
+    ("AWS::DynamoDB::Table", "GlobalSecondaryIndexes"): (
+        "read by key alone",
+        {"RateLimitsTable", "AuditTable", "CircuitsTable"},
+    ),
+    ("AWS::DynamoDB::Table", "StreamSpecification"): ("they publish no events", {"RateLimitsTable", "AuditTable"}),
+    ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): ("the audit is kept", {"AuditTable"}),
+    ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),
+    ("AWS::Events::Rule", "EventBusName"): ("Step Functions tells the default bus", {"SagaFailed"}),
+    ("AWS::SecretsManager::Secret", "GenerateSecretString"): (
+        "made by a function, or handed in by the provider",
+        {"SigningKeys", "StripeKey", "StripeWebhookSecret"},
+    ),
+    ("AWS::Serverless::Function", "Timeout"): ("the others take the one of Globals", None),
+    ("AWS::Serverless::Function", "MemorySize"): ("the others take the one of Globals", None),
+    ("AWS::Serverless::Function", "Events"): ("a mapping, a state machine or a nested stack invokes the others", None),
+    ("AWS::Serverless::Function", "FunctionUrlConfig"): ("peers call the services' own APIs alone", None),
+    ("AWS::Serverless::Function", "Layers"): ("the others take those of Globals", None),
+}
+
+
+def properties(path: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = load_template(path)["Resources"][name].get("Properties", {})
+    return found
+
+
+def alarms_by_age() -> dict[tuple[str, str], dict[str, Any]]:
+    found = {}
+    for path, name in ALARMS:
+        alarm = properties(path, name)
+        if alarm["Namespace"] == "AWS/SQS" and alarm["MetricName"] == "ApproximateAgeOfOldestMessage":
+            (dimension,) = alarm["Dimensions"]
+            found[queue_of(path, dimension["Value"])] = alarm
+    return found
+
+
+def readers() -> dict[tuple[str, str], list[str]]:
+    """The functions that read each queue: those of a subscription from the stacks that are made of it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for mapping in resources_of_type("AWS::Lambda::EventSourceMapping").values():
+        queue = mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"].removesuffix(".Arn")
+        function = mapping["Properties"]["FunctionName"]["Ref"].removesuffix(".Alias")
+        found.setdefault((MAIN, queue), []).append(function)
+    for stack in resources_of_type("AWS::CloudFormation::Stack").values():
+        if stack["Properties"]["TemplateURL"] == "infra/subscription.yaml":
+            function = stack["Properties"]["Parameters"]["FunctionArn"]["Ref"].removesuffix(".Alias")
+            found.setdefault(("infra/subscription.yaml", "Queue"), []).append(function)
+    return found
+
+
+def timeout(function: str) -> int:
+    default = load_template()["Globals"]["Function"]["Timeout"]
+    return int(properties(MAIN, function).get("Timeout", default))
+
+
+def visibility(path: str, name: str, function: str) -> int:
+    value = properties(path, name)["VisibilityTimeout"]
+    if isinstance(value, int):
+        return value
+    (of_this_stack,) = [
+        stack["Properties"]["Parameters"][value["Ref"]]
+        for stack in resources_of_type("AWS::CloudFormation::Stack").values()
+        if stack["Properties"]["TemplateURL"] == path
+        and stack["Properties"]["Parameters"]["FunctionArn"]["Ref"] == f"{function}.Alias"
+    ]
+    return int(of_this_stack)
+
+
+def test_there_are_the_consumers_queue_the_carriers_the_parked_one_and_the_dead_letters() -> None:
+    assert sorted(set(QUEUES) - set(DEAD)) == [
+        ("infra/subscription.yaml", "Queue"),
+        ("template.yaml", "CarrierQueue"),
+        ("template.yaml", "ParkedQueue"),
+    ]
+
+
+@pytest.mark.parametrize(("path", "name"), QUEUES)
+def test_a_queue_keeps_its_messages_as_long_as_sqs_can_and_encrypts_them(path: str, name: str) -> None:
+    assert properties(path, name).get("MessageRetentionPeriod") == FOURTEEN_DAYS
+    assert properties(path, name).get("SqsManagedSseEnabled") is True
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(set(QUEUES) - set(DEAD)))
+def test_a_queue_that_a_function_reads_has_dead_letters_an_alarm_by_age_and_room_for_the_function(
+    path: str, name: str
+) -> None:
+    policy = properties(path, name)["RedrivePolicy"]
+    assert queue_of(path, policy["deadLetterTargetArn"]) in DEAD
+    alarm = alarms_by_age()[path, name]
+    rings = (alarm["Threshold"], alarm["Period"], alarm["ComparisonOperator"], alarm["Statistic"])
+    assert rings == (3600, 300, "GreaterThanThreshold", "Maximum")
+    assert readers()[path, name]
+    for function in readers()[path, name]:
+        assert visibility(path, name, function) >= 6 * timeout(function), function
+
+
+def kinds() -> dict[str, dict[str, set[str]]]:
+    """What each resource sets, by type. Dead letters and mappings of streams are types of their own."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for path in TEMPLATES:
+        for name, resource in (load_template(path) or {}).get("Resources", {}).items():
+            given = set(resource.get("Properties", {}))
+            kind = resource["Type"] + ("/dead letters" if (path, name) in DEAD else "")
+            kind += "/stream" if "StartingPosition" in given else ""
+            found.setdefault(kind, {})[name] = given
+    return found
+
+
+def test_resources_of_one_type_set_the_same_properties() -> None:
+    """A default where the others set a value is a mistake until it is explained above."""
+    found = {
+        (kind, name): {one for one, given in resources.items() if name not in given}
+        for kind, resources in kinds().items()
+        for name in set().union(*resources.values()) - set.intersection(*resources.values())
+    }
+    unexplained = {
+        key: lacking
+        for key, lacking in found.items()
+        if key not in EXCEPTIONS or (EXCEPTIONS[key][1] is not None and EXCEPTIONS[key][1] != lacking)
+    }
+    assert unexplained == {}
+    assert EXCEPTIONS.keys() - found.keys() == set()
