@@ -12,7 +12,7 @@ from tests.template import load_template, resources_of_type
 FOURTEEN_DAYS = 14 * 24 * 3600
 QUEUES = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::SQS::Queue", path)]
 DEAD = dead_letter_queues()
-# A property that some resources of a type set and others do not: why, and which may lack it (None: whichever needs none).
+# A property that some resources of a type set and others do not: why, and which may lack it (None: any of them).
 EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::CloudWatch::Alarm", "AlarmName"): ("the others are named by CloudFormation, after their resource", None),
     ("AWS::CloudWatch::Alarm", "Dimensions"): (

@@ -11,6 +11,7 @@ from typing import Protocol
 from mercato.breaker import State, Status
 from mercato.breaker.change import Change, Result
 from mercato.breaker.errors import StoreFault
+from mercato.breaker.state import SET_BY_OPERATORS
 from mercato.breaker.store import Reading
 from mercato.breaker.transitions import force
 from mercato.clock import rfc3339
@@ -38,7 +39,6 @@ _LEADS_TO = {
     CircuitAction.DISABLE: Status.DISABLED,
     CircuitAction.METRICS_ONLY: Status.METRICS_ONLY,
 }
-_SET_BY_OPERATORS = frozenset({Status.FORCED_OPEN, Status.DISABLED, Status.METRICS_ONLY})
 
 
 class UnknownCircuit(NotFound):
@@ -94,7 +94,7 @@ def set_circuit(
         "reason": reason,
     }
     for _ in range(_ATTEMPTS):
-        if action is CircuitAction.AUTO and state.st not in _SET_BY_OPERATORS:
+        if action is CircuitAction.AUTO and state.st not in SET_BY_OPERATORS:
             break
         result = _change(name, force(name, state, _LEADS_TO[action], int(now.timestamp() * 1000), audit), now, store)
         if result.won:

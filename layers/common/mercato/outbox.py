@@ -13,7 +13,8 @@ from mercato.dynamo import Write, put_new
 from mercato.events import MAX_BYTES, EventModel, envelope
 from mercato.ids import derived_id
 
-_KEPT = timedelta(days=7)
+# Longer than the relay's failure queue keeps a pointer to it (14 days): until then the sweeper may publish it.
+_KEPT = timedelta(days=15)
 
 
 class EventTooLarge(ValueError):

@@ -34,7 +34,7 @@ def test_a_record_holds_the_whole_envelope_as_one_text(table: Table, noon: datet
         table.transact([record(noon, 7)])
     item = table.get("OUTBOX#pot-1", "0000000007#tea.brewed")
     assert item is not None
-    assert item["ttl"] == int(noon.timestamp()) + 7 * 86_400
+    assert item["ttl"] == int(noon.timestamp()) + 15 * 86_400
     envelope = json.loads(item["event"])
     assert envelope == {
         "specversion": "1.0",

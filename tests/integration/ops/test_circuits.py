@@ -122,3 +122,16 @@ def test_only_an_admin_sees_and_sets_circuits(desk: Any, breaker: Breaker) -> No
     body = {"action": "force_open", "reason": "mischief"}
     assert desk.call("POST", "/circuits/payment-provider", body, role="customer")[0] == 403
     assert desk.call("GET", "/circuits/payment-provider")[1]["state"] == "closed"
+
+
+@pytest.mark.parametrize("action", ["force_open", "disable", "metrics_only"])
+def test_what_an_operator_set_has_no_end_until_an_operator_ends_it(desk: Any, breaker: Breaker, action: str) -> None:
+    """An item with a ttl would be deleted 90 days later, and the circuit closed again by itself."""
+    table = Table("CircuitsTable")
+    fail(breaker)
+    assert (table.get("CB#payment-provider", "STATE") or {})["ttl"]
+    assert set_to(desk, action)[0] == 200
+    assert "ttl" not in (table.get("CB#payment-provider", "STATE") or {"ttl": "no item"})
+    assert [record["sk"] for record in table.query_all("CB#payment-provider", prefix="AUDIT#") if "ttl" in record] == []
+    assert set_to(desk, "auto")[0] == 200
+    assert (table.get("CB#payment-provider", "STATE") or {})["ttl"], "one that runs by itself may be forgotten again"

@@ -19,6 +19,9 @@ class Status(StrEnum):
     DISABLED = "D"
 
 
+SET_BY_OPERATORS = frozenset({Status.FORCED_OPEN, Status.METRICS_ONLY, Status.DISABLED})
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """`gen` grows with every transition and every probe that is granted: it is what fences them."""

@@ -18,15 +18,15 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws, dynamo, outbox
-from mercato.breaker.change import Change, Check, Result
+from mercato.breaker.change import Change, Check, Result, Value
 from mercato.breaker.errors import StoreFault
-from mercato.breaker.state import CLOSED, State
+from mercato.breaker.state import CLOSED, SET_BY_OPERATORS, State
 from mercato.dynamo import Write
 from mercato.items import Item, from_item, to_item
 
 SERVICE = "ops"
 CONNECT, READ, ATTEMPTS = 0.2, 0.5, 1
-# The state must outlive every opening: a circuit that TTL deletes is closed.
+# The state must outlive every opening: a circuit that TTL deletes is closed. What an operator set has no ttl.
 _KEPT_SECONDS = 90 * 24 * 3600
 
 
@@ -196,8 +196,10 @@ def _update(name: str, change: Change, now: int) -> Write:
         compared = f"{attribute} {operator} {valued(check.value)}"
         return f"(attribute_not_exists({attribute}) OR {compared})" if check.operator == "?=" else compared
 
-    kept = {"ttl": now // 1000 + _KEPT_SECONDS}
+    stays = change.set.get("st") in SET_BY_OPERATORS
+    kept: dict[str, Value] = {} if stays else {"ttl": now // 1000 + _KEPT_SECONDS}
     assigned = ", ".join(f"{named(key)} = {valued(value)}" for key, value in (dict(change.set) | kept).items())
+    removed = f" REMOVE {named('ttl')}" if stays else ""
     added = ", ".join(f"{named(key)} {valued(value)}" for key, value in change.add.items())
     alternatives = [" AND ".join(map(condition, alternative)) for alternative in change.when]
     if len(alternatives) > 1:
@@ -206,7 +208,7 @@ def _update(name: str, change: Change, now: int) -> Write:
     return dynamo.update(
         _pk(name),
         "STATE",
-        f"SET {assigned}" + (f" ADD {added}" if added else ""),
+        f"SET {assigned}" + removed + (f" ADD {added}" if added else ""),
         " OR ".join(alternatives),
         names=names,
         values=values,
