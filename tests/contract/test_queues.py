@@ -143,7 +143,8 @@ def test_resources_of_one_type_set_the_same_properties() -> None:
     found = {
         (kind, name): {one for one, given in resources.items() if name not in given}
         for kind, resources in kinds().items()
-        for name in set().union(*resources.values()) - set.intersection(*resources.values())
+        for name in set[str]().union(*resources.values())
+        if any(name not in given for given in resources.values())
     }
     unexplained = {
         key: lacking
