@@ -60,7 +60,7 @@ class Operator:
     def _look(self) -> None:
         for saga in self._admin.get("/ops/sagas", status="parked")["items"]:
             answer = {"action": "retry", "reason": "the storm"}
-            self._admin.post(f"/ops/sagas/{saga['order_id']}/resume", answer)
+            self._admin.post(f"/ops/sagas/{saga['saga']}/resume", answer)
             self.did[f"resumed {saga['step']}"] += 1
         if any(queue["messages"] for queue in self._admin.get("/ops/dlq")["items"]):
             order = {"dry_run": False, "note": "the storm"}

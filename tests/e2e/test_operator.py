@@ -182,7 +182,7 @@ def test_a_parking_that_no_list_shows_is_found_among_the_dead_letters_and_redriv
 def parked_sagas(stage: Stage) -> dict[str, str]:
     """The listed sagas, each with the step that is stuck."""
     found = stage.admin.get("/ops/sagas", status="parked", limit=100)["items"]
-    return {saga["order_id"]: saga["step"] for saga in found}
+    return {saga["saga"]: saga["step"] for saga in found}
 
 
 def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(

@@ -72,10 +72,13 @@ def circuit_store() -> DynamoStore:
 def list_sagas(query: SagasQuery) -> ParkedPage | SummaryPage:
     if query.status != "parked":
         status = None if query.status == "all" else query.status
-        found, cursor = executions().list_page(status, limit=query.limit, cursor=query.cursor)
+        found, cursor = executions().list_page(
+            status, kind=query.kind, ending=query.ending, limit=query.limit, cursor=query.cursor
+        )
         return SummaryPage(items=[SummaryView.of(saga) for saga in found], next_cursor=cursor)
     items, cursor = sagas().list_parked(limit=query.limit, cursor=query.cursor)
-    return ParkedPage(items=[ParkedView.of(parked) for parked in items], next_cursor=cursor)
+    shown = [ParkedView.of(parked) for parked in items if query.ending is None]
+    return ParkedPage(items=[view for view in shown if query.kind in (None, view.kind)], next_cursor=cursor)
 
 
 @app.get("/api/ops/sagas/{order_id}", role=ADMIN)

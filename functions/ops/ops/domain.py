@@ -17,6 +17,50 @@ class Action(StrEnum):
     REDRIVE = "redrive"
 
 
+class Kind(StrEnum):
+    """What an execution does: carry an order through, or undo one that its customer cancelled."""
+
+    ORDER = "order"
+    CANCELLATION = "cancellation"
+
+
+class Ending(StrEnum):
+    """How an execution ended. A saga that undid its order ends as failed for Step Functions, whatever the reason was:
+    the bank declined, the stock was out and the customer cancelled are ends of the business, and the others failures.
+    """
+
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    OUT_OF_STOCK = "out_of_stock"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+_BUSINESS_ENDS = {
+    "PaymentDeclined": Ending.DECLINED,
+    "CaptureRefused": Ending.DECLINED,
+    "OutOfStock": Ending.OUT_OF_STOCK,
+    "UnknownProduct": Ending.OUT_OF_STOCK,
+    "CancelledByCustomer": Ending.CANCELLED,
+}
+_CANCELLATION = ".cancellation"  # after the order's id, in the name of the execution that undoes it
+
+
+def saga_of(name: str) -> tuple[str, Kind]:
+    """The order and the kind of an execution, by its name."""
+    order_id = name.removesuffix(_CANCELLATION)
+    return order_id, Kind.ORDER if order_id == name else Kind.CANCELLATION
+
+
+def ending_of(status: str, error: str | None) -> Ending | None:
+    """By Step Functions' status and the error of an execution that failed; None while it runs."""
+    if status in ("running", "pending_redrive"):
+        return None
+    if status == "succeeded":
+        return Ending.COMPLETED
+    return _BUSINESS_ENDS.get(error or "", Ending.FAILED) if status == "failed" else Ending.FAILED
+
+
 class SagaNotFound(NotFound):
     """There is no execution for this order."""
 
@@ -45,16 +89,18 @@ class WorkflowRefused(Exception):
 class Parked:
     """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all.
 
-    `order_id` is the execution's name: a cancellation may be parked beside the saga of the same order.
+    `saga` is the execution's name: a cancellation may be parked beside the saga of the same order. `task_tokens` are
+    those that the saga may wait for. There are several where Step Functions sent its message again, since the answer to
+    the first was lost: each message has a token of its own, and only the last one that was made is alive.
     """
 
-    order_id: str
+    saga: str
     step: str
     error: str
     cause: str
     failed_step: str
     reason: str
-    task_token: str
+    task_tokens: tuple[str, ...]
     execution_arn: str
     correlation_id: str
     parked_at: datetime
@@ -62,9 +108,9 @@ class Parked:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Who resumed or redrove what, when and why: what the audit keeps. `step` is the state in which it stood."""
+    """Who resumed or redrove which saga, when and why: what the audit keeps. `step` is the state in which it stood."""
 
-    order_id: str
+    saga: str
     step: str
     action: Action
     reason: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,10 +16,21 @@ from mercato.clock import rfc3339
 from mercato.dynamo import InvalidCursor
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from ops.domain import Action, SagaNotFound, SagaNotParked, SagaNotRedrivable, WorkflowRefused
+from ops.domain import (
+    Action,
+    Ending,
+    Kind,
+    SagaNotFound,
+    SagaNotParked,
+    SagaNotRedrivable,
+    WorkflowRefused,
+    ending_of,
+    saga_of,
+)
 from ops.steps import Step, message_of, steps_of
 
 _PAGE, _MOST_PAGES = 1000, 5
+_AT_ONCE = 8
 _GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 _UNKNOWN = {"ExecutionDoesNotExist", "InvalidArn"}
 _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}
@@ -26,21 +38,26 @@ _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", 
 
 @dataclass(frozen=True)
 class Summary:
-    """`name` is the order's id."""
+    """`name` is the execution's: see `saga_of`. `error` is the one with which it failed, and `detail` its message."""
 
     name: str
     arn: str
     status: str
     started_at: str
     stopped_at: str | None
+    error: str | None
+    detail: str | None
+
+    @property
+    def ending(self) -> Ending | None:
+        """None while it runs."""
+        return ending_of(self.status, self.error)
 
 
 @dataclass(frozen=True)
 class Execution(Summary):
     """`definition` is the machine's, as this execution runs it. `is_whole` is false where the history is longer."""
 
-    error: str | None
-    detail: str | None
     redrive_count: int
     definition: dict[str, Any]
     steps: list[Step] = field(default_factory=list)
@@ -77,16 +94,26 @@ class Executions:
             raise
         return Execution(
             **vars(_summary(found)),
-            error=found.get("error"),
-            detail=message_of(found.get("cause")),
             redrive_count=found.get("redriveCount") or 0,
             definition=json.loads(machine["definition"]),
             steps=steps_of(events),
             is_whole=is_whole,
         )
 
-    def list_page(self, status: str | None, *, limit: int, cursor: str | None) -> tuple[list[Summary], str | None]:
-        """The newest first; None is every status. The cursor is Step Functions' own token, and good for a day."""
+    def list_page(
+        self,
+        status: str | None,
+        *,
+        kind: Kind | None = None,
+        ending: Ending | None = None,
+        limit: int,
+        cursor: str | None,
+    ) -> tuple[list[Summary], str | None]:
+        """The newest first; None is every status. The cursor is Step Functions' own token, and good for a day.
+
+        Step Functions does not select by kind or ending: a page holds those of `limit` executions that match, which may
+        be none, and the cursor goes on.
+        """
         call: dict[str, Any] = {"stateMachineArn": self._machine, "maxResults": limit}
         call |= {"statusFilter": status.upper()} if status else {}
         call |= {"nextToken": _token(cursor)} if cursor else {}
@@ -96,7 +123,9 @@ class Executions:
             if error.response["Error"]["Code"] == "InvalidToken":
                 raise InvalidCursor("The cursor cannot be read; start again without one.") from None
             raise
-        return [_summary(found) for found in page["executions"]], _cursor(page.get("nextToken"))
+        listed = [found for found in page["executions"] if kind in (None, saga_of(found["name"])[1])]
+        summaries = [summary for summary in _with_errors(listed) if ending in (None, summary.ending)]
+        return summaries, _cursor(page.get("nextToken"))
 
     @staticmethod
     def resume(task_token: str, action: Action) -> None:
@@ -158,6 +187,16 @@ def _history(arn: str) -> tuple[list[dict[str, Any]], bool]:
     return events, False
 
 
+def _with_errors(listed: list[dict[str, Any]]) -> list[Summary]:
+    """Step Functions lists no errors: each execution that failed is asked for its own, some at once."""
+    failed = [found["executionArn"] for found in listed if found["status"] == "FAILED"]
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        told = dict(
+            zip(failed, pool.map(lambda arn: _call("describe_execution", executionArn=arn), failed), strict=True)
+        )
+    return [_summary(found | told.get(found["executionArn"], {})) for found in listed]
+
+
 def _summary(found: dict[str, Any]) -> Summary:
     stopped: datetime | None = found.get("stopDate")
     return Summary(
@@ -166,4 +205,6 @@ def _summary(found: dict[str, Any]) -> Summary:
         status=found["status"].lower(),
         started_at=rfc3339(found["startDate"]),
         stopped_at=rfc3339(stopped) if stopped else None,
+        error=found.get("error"),
+        detail=message_of(found.get("cause")),
     )

@@ -1,4 +1,4 @@
-"""The parked queue's reader. Idempotent: a parking is known by its time and token, and an older one changes nothing."""
+"""The parked queue's reader. Idempotent: a parking is known by its time and tokens; an older one changes nothing."""
 
 from __future__ import annotations
 
@@ -48,9 +48,19 @@ class Message(BaseModel):
     parked_at: AwareDatetime
 
     def as_parked(self) -> Parked:
-        """By the execution's name: that is the order's id, with `.cancellation` where a customer cancels it."""
-        name = self.execution_arn.rpartition(":")[2]
-        return Parked(**(dict(self) | {"order_id": name, "error": self.error.error, "cause": self.error.cause}))
+        """By the execution's name: an order's saga and its cancellation may be parked beside each other."""
+        return Parked(
+            saga=self.execution_arn.rpartition(":")[2],
+            step=self.step,
+            error=self.error.error,
+            cause=self.error.cause,
+            failed_step=self.failed_step,
+            reason=self.reason,
+            task_tokens=(self.task_token,),
+            execution_arn=self.execution_arn,
+            correlation_id=self.correlation_id,
+            parked_at=self.parked_at,
+        )
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Query, View
 from mercato.text import LINE
 from ops.diagram import draw
-from ops.domain import Action, Parked, Resumption
+from ops.domain import Action, Ending, Kind, Parked, Resumption, saga_of
 from ops.executions import Execution, Summary
 from ops.probing import Probe
 from ops.registry import Service
@@ -21,9 +21,15 @@ from ops.steps import Outcome, Step
 
 
 class SagasQuery(Query):
-    """Parked is what waits for an operator; the others are the executions' own states, or all of them."""
+    """Parked is what waits for an operator; the others are the executions' own states, or all of them.
+
+    `kind` and `ending` select among the executions of a page: it may hold fewer than `limit`, or none, and still have a
+    cursor. What is parked runs still, and has no ending.
+    """
 
     status: Literal["parked", "all", "running", "succeeded", "failed", "timed_out", "aborted"] = "parked"
+    kind: Kind | None = None
+    ending: Ending | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Cursor | None = None
 
@@ -68,9 +74,14 @@ class RedriveSaga(Body):
 
 
 class ParkedView(View):
-    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone."""
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone.
+
+    `saga` is the execution's name, by which it is shown and resumed.
+    """
 
     order_id: str
+    kind: Kind
+    saga: str
     step: str
     error: str
     cause: str
@@ -82,7 +93,10 @@ class ParkedView(View):
 
     @classmethod
     def of(cls, parked: Parked) -> ParkedView:
-        return cls(**(asdict(parked) | {"parked_at": rfc3339(parked.parked_at)}))
+        order_id, kind = saga_of(parked.saga)
+        shown = asdict(parked) | {"order_id": order_id, "kind": kind, "parked_at": rfc3339(parked.parked_at)}
+        del shown["task_tokens"]
+        return cls(**shown)
 
 
 class ParkedPage(View):
@@ -92,6 +106,7 @@ class ParkedPage(View):
 
 class ResumptionView(View):
     order_id: str
+    saga: str
     step: str
     action: Action
     reason: str
@@ -101,26 +116,39 @@ class ResumptionView(View):
 
     @classmethod
     def of(cls, resumption: Resumption) -> ResumptionView:
-        return cls(**(asdict(resumption) | {"at": rfc3339(resumption.at)}))
+        order_id, _ = saga_of(resumption.saga)
+        return cls(**(asdict(resumption) | {"order_id": order_id, "at": rfc3339(resumption.at)}))
 
 
 class SummaryView(View):
-    """One saga, without its history."""
+    """One saga, without its history. `saga` is the execution's name, by which it is shown and redriven.
+
+    `ending` is null while it runs; `error` is why it failed.
+    """
 
     order_id: str
+    kind: Kind
+    saga: str
     execution_arn: str
     status: str
     started_at: str
     stopped_at: str | None
+    ending: Ending | None
+    error: str | None
 
     @classmethod
     def of(cls, found: Summary) -> SummaryView:
+        order_id, kind = saga_of(found.name)
         return cls(
-            order_id=found.name,
+            order_id=order_id,
+            kind=kind,
+            saga=found.name,
             execution_arn=found.arn,
             status=found.status,
             started_at=found.started_at,
             stopped_at=found.stopped_at,
+            ending=found.ending,
+            error=found.error,
         )
 
 
@@ -159,7 +187,6 @@ class SagaView(SummaryView):
     on.
     """
 
-    error: str | None
     detail: str | None
     parked_step: str | None
     can_redrive: bool
@@ -173,7 +200,6 @@ class SagaView(SummaryView):
     def whole(cls, execution: Execution, parked: Parked | None, audit: list[Resumption]) -> SagaView:
         return cls(
             **dict(SummaryView.of(execution)),
-            error=execution.error,
             detail=execution.detail,
             parked_step=parked.step if parked else None,
             can_redrive=execution.failed_itself,

@@ -37,12 +37,21 @@ def saga() -> None:
     type=click.Choice(["running", "succeeded", "failed", "timed_out", "aborted"]),
     help="Only executions in this state. An order that was undone ends as failed, too.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
-def list_sagas(parked: bool, status: str | None, limit: int) -> None:
+@click.option(
+    "--kind", type=click.Choice(["order", "cancellation"]), help="Only the sagas of orders, or what undoes them."
+)
+@click.option(
+    "--ending",
+    type=click.Choice(["completed", "declined", "out_of_stock", "cancelled", "failed"]),
+    help="Only those that ended so: `failed` leaves out what the bank, the stock or the customer ended.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Look at so many sagas.")
+def list_sagas(parked: bool, status: str | None, kind: str | None, ending: str | None, limit: int) -> None:
     """The sagas, the newest first."""
     if parked and status:
         raise click.UsageError("choose --parked or --status, not both")
-    page = operator.get("/ops/sagas", status="parked" if parked else status or "all", limit=limit)
+    chosen = {name: value for name, value in {"kind": kind, "ending": ending}.items() if value}
+    page = operator.get("/ops/sagas", status="parked" if parked else status or "all", limit=limit, **chosen)
     telling.show_list(Console(highlight=False), page, parked=parked)
 
 

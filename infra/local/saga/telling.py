@@ -10,9 +10,10 @@ from rich.text import Text
 from infra.local.operator import Json
 
 _WIDTH = 32
-_HEADINGS = ("order", "status", "began", "ended")
+_HEADINGS = ("saga", "status", "kind", "ending", "began", "ended")
 _PARKED = ("order", "stuck in", "since", "error", "undone because")
 _SIGNS = {"done": ("●", "green"), "caught": ("✘", "red"), "running": ("◌", "yellow"), "failed": ("■", "bold red")}
+_ENDING = {"completed": "green", "failed": "red", "–": "yellow"}
 _STATUS = {"succeeded": "green", "running": "yellow"}
 
 
@@ -24,23 +25,26 @@ def show_list(console: Console, page: Json, *, parked: bool) -> None:
     for item in page["items"]:
         if parked:
             why = f"{item['failed_step']}: {item['reason']}"
-            rows.append((item["order_id"], item["step"], item["parked_at"], item["error"], why))
+            rows.append((item["saga"], item["step"], item["parked_at"], item["error"], why))
         else:
-            rows.append((item["order_id"], item["status"], item["started_at"], item["stopped_at"] or "–"))
+            told = (item["status"], item["kind"], item["ending"] or "–", item["started_at"], item["stopped_at"] or "–")
+            rows.append((item["saga"], *told))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
-        style = "bold" if number == 0 else "yellow" if parked else _STATUS.get(row[1], "red")
+        style = "bold" if number == 0 else "yellow" if parked else _ENDING.get(row[3], "dim")
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         console.print(Text(line.rstrip(), style), soft_wrap=True)
     for item in page["items"] if parked else ():
-        _show_ways_on(console, item["order_id"], item["step"])
+        _show_ways_on(console, item["saga"], item["step"])
     if page["next_cursor"]:
         console.print("there are more: raise --limit", style="dim")
 
 
 def show(console: Console, saga: Json) -> None:
     status = saga["status"]
-    console.print(Text.assemble((f"order {saga['order_id']}  ", "bold"), (status, _STATUS.get(status, "red"))))
+    ending = f"  {saga['ending']}" if saga["ending"] else ""
+    named = f"{saga['kind']} {saga['saga']}  "
+    console.print(Text.assemble((named, "bold"), (status, _STATUS.get(status, "red")), (ending, "dim")))
     if saga["error"]:
         console.print(Text(f"{saga['error']}: {saga['detail'] or ''}".rstrip(": "), "red"))
     if saga["steps"]:
@@ -53,12 +57,12 @@ def show(console: Console, saga: Json) -> None:
     if status == "failed" and not saga["can_redrive"]:
         console.print("the order was undone, and so its saga ends as failed", style="dim")
     if saga["parked_step"]:
-        _show_ways_on(console, saga["order_id"], saga["parked_step"])
+        _show_ways_on(console, saga["saga"], saga["parked_step"])
     elif _waits_unlisted(saga):
         hint = "it waits for an operator and is not listed (yet): look with mercato dlq show parked"
         console.print(Text(hint, "yellow"), soft_wrap=True)
     if saga["can_redrive"]:
-        hint = f'the workflow itself failed: mercato saga redrive {saga["order_id"]} --reason "…"'
+        hint = f'the workflow itself failed: mercato saga redrive {saga["saga"]} --reason "…"'
         console.print(Text(hint, "yellow"), soft_wrap=True)
 
 

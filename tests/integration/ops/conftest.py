@@ -41,13 +41,14 @@ class Machine:
     """Step Functions' SendTaskSuccess: takes a token once."""
 
     sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    dead: set[str] = field(default_factory=set)
     fail_with: str = ""
     before_answer: Callable[[], None] | None = None
 
     def send_task_success(self, *, taskToken: str, output: str) -> None:  # noqa: N803 - as boto3 names it
         if self.before_answer:
             self.before_answer()
-        code = self.fail_with or ("TaskDoesNotExist" if taskToken in dict(self.sent) else "")
+        code = self.fail_with or ("TaskTimedOut" if taskToken in {*dict(self.sent), *self.dead} else "")
         if code == "no answer":
             raise ReadTimeoutError(endpoint_url="https://states.test")
         if code:
@@ -98,7 +99,7 @@ class Desk:
         return self.call("POST", f"/sagas/{order_id}/resume", body, user=user)
 
     def listed(self) -> list[str]:
-        return [item["order_id"] for item in self.call("GET", "/sagas", status="parked")[1]["items"]]
+        return [item["saga"] for item in self.call("GET", "/sagas", status="parked")[1]["items"]]
 
     def audit(self, order_id: str = "ord-1") -> list[dict[str, Any]]:
         return list(self.table.query_all(f"SAGA#{order_id}", prefix="AUDIT#"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -22,6 +23,8 @@ def test_a_parked_saga_is_listed_with_what_an_operator_needs_and_without_its_tok
         "items": [
             {
                 "order_id": "ord-1",
+                "kind": "order",
+                "saga": "ord-1",
                 "step": "ReleaseInventory",
                 "error": "TransientError",
                 "cause": '{"errorMessage": "the table is away"}',
@@ -167,3 +170,48 @@ def test_a_parked_cancellation_stands_beside_the_parked_saga_of_its_order(desk: 
     status, _ = desk.call("POST", "/sagas/ord-1.cancellation/resume", {"action": "retry", "reason": "mended"})
     assert (status, desk.listed()) == (200, ["ord-1"])
     assert [token for token, _ in desk.machine.sent] == ["token-2"]
+
+
+@pytest.mark.parametrize("live", ["token-1", "token-2"])
+@pytest.mark.parametrize(
+    "order", [list(p) for p in itertools.permutations(["token-1", "token-2", "token-1", "token-2"])]
+)
+def test_of_two_messages_for_one_parking_the_live_token_is_found_in_whatever_order_they_come(
+    desk: Desk, live: str, order: tuple[str, ...]
+) -> None:
+    """The answer to the first message was lost, and Step Functions sent another with a new token; both come twice."""
+    desk.machine.dead = {"token-1", "token-2"} - {live}
+    for token in order:
+        assert desk.park(message(task_token=token)) == []
+        assert desk.listed() == ["ord-1"]
+    assert desk.resume()[0] == 200
+    assert desk.machine.sent == [(live, {"action": "retry"})]
+    for token in order:
+        assert desk.park(message(task_token=token)) == []
+    assert desk.listed() == [], "what comes late, after the resumption, parks nothing"
+
+
+def test_a_live_token_that_comes_after_the_dead_one_was_tried_is_listed_and_resumed(desk: Desk) -> None:
+    desk.machine.dead = {"token-1"}
+    desk.park(message())
+    assert desk.resume()[0] == 409
+    assert desk.listed() == []
+    assert desk.park(message()) == []
+    assert desk.listed() == [], "a dead token that comes again stays dropped"
+    desk.park(message(task_token="token-2"))
+    assert desk.listed() == ["ord-1"]
+    assert desk.resume()[0] == 200
+    assert desk.machine.sent == [("token-2", {"action": "retry"})]
+
+
+def test_a_live_token_that_comes_while_the_dead_one_is_tried_is_used_at_once(desk: Desk) -> None:
+    desk.machine.dead = {"token-1"}
+    desk.park(message())
+
+    def meanwhile() -> None:
+        desk.machine.before_answer = None
+        desk.park(message(task_token="token-2"))
+
+    desk.machine.before_answer = meanwhile
+    assert desk.resume()[0] == 200
+    assert (desk.machine.sent, desk.listed()) == ([("token-2", {"action": "retry"})], [])

@@ -19,6 +19,7 @@ def test_resuming_sends_the_token_back_and_says_who_did_it(desk: Desk, action: s
     assert answer.pop("at")
     assert answer == {
         "order_id": "ord-1",
+        "saga": "ord-1",
         "step": "ReleaseInventory",
         "action": action,
         "reason": "table is back",

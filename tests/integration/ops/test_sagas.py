@@ -128,15 +128,52 @@ def test_sagas_are_listed_by_their_state(call: Call, world: World) -> None:
     ]
 
 
+def test_a_list_tells_the_ends_of_the_business_from_failures_and_a_cancellation_from_its_order(
+    call: Call, world: World
+) -> None:
+    for order_id, error in {"order-1": "OutOfStock", "order-2": "PaymentDeclined", "order-3": "KeyError"}.items():
+        world.handlers = {name: lambda _: {"payment_id": "pay-1"} for name in FUNCTIONS}
+        refuse(world, "AuthorizePayment", error)
+        world.run(INPUT | {"order_id": order_id})
+    world.handlers = {name: lambda _: {"payment_id": "pay-1"} for name in FUNCTIONS}
+    undoing = INPUT | {"failed_step": "Cancellation", "error": {"Error": "CancelledByCustomer", "Cause": ""}}
+    started = boto3.client("stepfunctions").start_execution(
+        stateMachineArn=world.arn, name="order-4.cancellation", input=json.dumps(undoing)
+    )
+    world.finish(started["executionArn"])
+
+    def listed(**chosen: str) -> list[tuple[str, ...]]:
+        items = call("GET", "", status="failed", **chosen)[1]["items"]
+        return sorted((item["order_id"], item["kind"], item["saga"], item["ending"]) for item in items)
+
+    out, declined = ("order-1", "order", "order-1", "out_of_stock"), ("order-2", "order", "order-2", "declined")
+    broken, cancelled = (
+        ("order-3", "order", "order-3", "failed"),
+        (
+            "order-4",
+            "cancellation",
+            "order-4.cancellation",
+            "cancelled",
+        ),
+    )
+    assert listed() == [out, declined, broken, cancelled]
+    assert listed(ending="failed") == [broken]
+    assert listed(kind="cancellation") == [cancelled]
+    assert listed(kind="order", ending="declined") == [declined]
+    assert call("GET", "/order-4.cancellation")[1]["order_id"] == "order-4"
+
+
 def test_the_list_of_sagas_pages_with_whatever_token_step_functions_gives(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = boto3.client("stepfunctions")
     monkeypatch.setattr(aws, "client", lambda *_: client)
     found = {"stateMachineArn": MACHINE, "executionArn": ARN, "name": ORDER, "status": "FAILED", "startDate": NOON}
+    failed = {"error": "OutOfStock", "cause": "none left"}
     asked = {"stateMachineArn": MACHINE, "maxResults": 1, "statusFilter": "FAILED"}
     with Stubber(client) as stubber:
         stubber.add_response("list_executions", {"executions": [found], "nextToken": "AA+/=="}, asked)
+        stubber.add_response("describe_execution", found | failed, {"executionArn": ARN})
         stubber.add_response("list_executions", {"executions": []}, asked | {"nextToken": "AA+/=="})
         stubber.add_client_error("list_executions", "InvalidToken")
         _, page = call("GET", "", status="failed", limit="1")

@@ -14,6 +14,9 @@ from tests.unit.local.conftest import FakeOps
 FAILURE = {"at": "2026-11-22T12:00:01.500Z", "error": "TransientError", "detail": "the [bold]table[/] is away"}
 SAGA: dict[str, Any] = {
     "order_id": "order-1",
+    "kind": "order",
+    "saga": "order-1",
+    "ending": None,
     "execution_arn": "arn",
     "status": "running",
     "started_at": "2026-11-22T12:00:00.000Z",
@@ -61,6 +64,8 @@ SAGA: dict[str, Any] = {
 }
 PARKED = {
     "order_id": "order-1",
+    "kind": "order",
+    "saga": "order-1",
     "step": "RefundPayment",
     "error": "TransientError",
     "cause": "",
@@ -109,9 +114,16 @@ def test_show_gives_the_picture_or_all_of_it(ops: FakeOps) -> None:
 @pytest.mark.parametrize("asked", ["order-1", "order-1.cancellation"])
 def test_a_cancellation_is_shown_beside_the_order_or_alone(ops: FakeOps, asked: str) -> None:
     ops.answers["GET", "/sagas/order-1"] = 200, SAGA
-    ops.answers["GET", "/sagas/order-1.cancellation"] = 200, SAGA | {"order_id": "order-1.cancellation"}
-    told = [line for line in run("show", asked).output.splitlines() if line.startswith("order ")]
-    assert told == ["order order-1  running", "order order-1.cancellation  running"][asked != "order-1" :]
+    ops.answers["GET", "/sagas/order-1.cancellation"] = (
+        200,
+        SAGA
+        | {
+            "saga": "order-1.cancellation",
+            "kind": "cancellation",
+        },
+    )
+    told = [line for line in run("show", asked).output.splitlines() if line.endswith("  running")]
+    assert told == ["order order-1  running", "cancellation order-1.cancellation  running"][asked != "order-1" :]
 
 
 def test_an_order_that_was_cancelled_before_it_began_has_its_cancellation_alone(ops: FakeOps) -> None:
