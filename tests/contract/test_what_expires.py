@@ -12,6 +12,7 @@ from tests.template import ROOT, resources_of_type
 MAY_GO = {
     "functions/carts/carts/store.py": "a cart not touched for 90 days; the latest price of a product, for a day",
     "functions/ops/ops/probes.py": "the last probe, for a day: the prober writes the next one within a minute",
+    "functions/orders/orders/store.py": "the mark of a cart that was ordered, longer than the cart lives",
     "functions/payments/payments/store.py": "a webhook's id, longer than a provider delivers it again",
     "functions/products/products/store.py": "the report of an import, after 90 days; the products stay",
     "functions/users/users/attempt_store.py": "failed log-ins after a day, known networks after 30 days",
