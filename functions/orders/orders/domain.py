@@ -30,7 +30,6 @@ MAX_QUANTITY = 100_000
 CUSTOMER_CANCELLED = ("cancelled-by-customer", "You cancelled this order.")
 _UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.SHIPPED, Status.NEEDS_ATTENTION)
 _LEFT = (Status.SHIPPED, Status.DELIVERED, Status.REFUNDED)
-_NAME_LENGTH = 120  # of a product's name as an order keeps it: 500 lines must fit into one event
 
 
 class OrderNotFound(NotFound):
@@ -138,7 +137,7 @@ def _line(wanted: Wanted, listing: Listing) -> Line:
     return Line(
         product_id=listing.product_id,
         sku=listing.sku,
-        name=listing.name[:_NAME_LENGTH],
+        name=listing.name,
         quantity=wanted.quantity,
         unit_price=listing.price,
     )

@@ -45,7 +45,10 @@ _STATE = 2  # raise it when Order, or what a fact makes of it, changes
 _ATTEMPTS = 5
 _READ_AT_ONCE = 100
 _MOST_READS = 10
-_ADDRESS = 4096  # bytes, at its longest: what order.confirmed has beyond order.created
+# Bytes, at most, that order.confirmed has beyond order.created: an address of 496 letters of four bytes each, and the
+# trace of the work that confirms. Every other event of an order is smaller, and so is what its consumers store of it.
+_ADDRESS = 4096
+_TOO_LARGE = "The names of these products are too long for one order; please order them in several."
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class OrderStore:
         try:
             self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order)), *alongside])
         except AppendTooLarge as error:
-            raise OrderTooLarge(f"This order is too large: {error}") from None
+            raise OrderTooLarge(f"{_TOO_LARGE} ({error})") from None
         self._snapshots.keep(order_id, expected, order.version, order, now)
         return order
 
@@ -255,9 +258,10 @@ def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime)
             public, service=_SERVICE, subject=order.id, event_id=event_id, sequence=order.version, now=now
         )
     except EventTooLarge as error:
-        raise OrderTooLarge(f"This order is too large: {error}") from None
+        raise OrderTooLarge(f"{_TOO_LARGE} ({error})") from None
     if text and order.version == 1 and len(text.encode()) > MAX_BYTES - _ADDRESS:
-        raise OrderTooLarge("This order is too large: it could not be confirmed in one event.")
+        size = len(text.encode())
+        raise OrderTooLarge(f"{_TOO_LARGE} (its lines take {size} bytes; {MAX_BYTES - _ADDRESS} is the most)")
     return NewEvent(event_id, type(fact).__name__, _SCHEMA, now, fact.model_dump(mode="json"), text or None)
 
 

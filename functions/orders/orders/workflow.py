@@ -32,7 +32,9 @@ class OrderSaga:
 
     def _start(self, order: Order, name: str, content: dict[str, Any]) -> None:
         try:
-            aws.client("stepfunctions").start_execution(stateMachineArn=self._arn, name=name, input=json.dumps(content))
+            aws.client("stepfunctions").start_execution(
+                stateMachineArn=self._arn, name=name, input=json.dumps(content, ensure_ascii=False)
+            )
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ExecutionAlreadyExists":

@@ -91,7 +91,9 @@ class SandboxCarrier:
         )
         try:
             aws.client("sqs").send_message(
-                QueueUrl=self._queue_url, MessageBody=json.dumps({"detail": detail}), DelaySeconds=self._step_seconds
+                QueueUrl=self._queue_url,
+                MessageBody=json.dumps({"detail": detail}, ensure_ascii=False),
+                DelaySeconds=self._step_seconds,
             )
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"the carrier cannot be reached: {error}") from error

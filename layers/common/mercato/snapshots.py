@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mercato import dynamo
-from mercato.appendlimits import MAX_ITEM
+from mercato.appendlimits import MAX_ITEM, size_of
 from mercato.clock import epoch
 from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
@@ -26,7 +26,6 @@ from mercato.payload import pack, unpack
 
 EVERY = 100  # events, 10 read units and some 3 ms of our own to fold
 _KEPT = timedelta(days=90)
-_ROOM = 1024  # of an item, for its keys
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,17 @@ class Snapshots[S]:
         """Best effort: one that is there, that is too large even when deflated (decision 0016), or that cannot be
         written now, is not written.
         """
-        packed = pack(self._codec.dump(state))
-        if len(packed if isinstance(packed, bytes) else packed.encode()) > MAX_ITEM - _ROOM:
-            return False
         key = {"pk": self._pk(stream_id), "sk": f"{version:010d}"}
-        item = key | {"schema": self._codec.schema, "state": packed, "ttl": epoch(now + _KEPT)}
+        item = key | {
+            "schema": self._codec.schema,
+            "state": pack(self._codec.dump(state)),
+            "ttl": epoch(now + _KEPT),
+        }
         newer = f"{ABSENT} OR #schema <> :schema"
         names, values = NAMES | {"#schema": "schema"}, at(now) | {":schema": self._codec.schema}
         write = dynamo.put(item, newer, names=names, values=values)
+        if size_of(write.parameters["Item"]) > MAX_ITEM:
+            return False
         with suppress(ConditionFailed, TransientError):
             self._table.write(write)
             return True
