@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mercato.errors import NotFound
+from mercato.errors import Conflict, NotFound
 
 
 class NotificationNotFound(NotFound):
@@ -20,6 +20,13 @@ class ReaderGone(NotFound):
 
     def __init__(self) -> None:
         super().__init__("This account is closed.")
+
+
+class MailGivenUp(Conflict):
+    """An attempt to send the e-mail was cut off. It may have been sent, and its kind is not sent twice."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"The {kind} e-mail may have been sent before its attempt was cut off; it is not sent again.")
 
 
 class Kind(StrEnum):
@@ -50,6 +57,14 @@ AT_MOST_ONCE = frozenset({Kind.WELCOME})
 
 # Longer than an invocation lives, and shorter than the queue hides a message, so that a redelivery finds it over.
 CLAIM_LASTS = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one attempt to send one e-mail. The id tells it from an attempt of the same second."""
+
+    claim_id: str
+    until: datetime
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mercato.items import Item
 from mercato.paging import decode_cursor, encode_cursor
 from notifications.domain import (
     Channel,
+    Claim,
     Contact,
     Kind,
     Notification,
@@ -92,30 +93,39 @@ class NotificationStore:
             raise NotificationNotFound("There is no such notification.")
         return _notification(item)
 
-    def claim(self, notification: Notification, now: datetime, until: datetime) -> bool:
-        """Only one attempt holds the claim; it is free again when it has run out."""
+    def claim(self, notification: Notification, claim: Claim, now: datetime) -> bool:
+        """Only one attempt holds the claim; it is free again when it has run out.
+
+        The client library sends the write again when its answer is lost: an attempt that finds its own claim has it.
+        """
         return self._settle(
             notification,
-            "SET #status = :sending, claimed_until = :until",
-            "#status = :pending OR (#status = :sending AND claimed_until <= :now)",
-            {":sending": Status.SENDING, ":pending": Status.PENDING, ":until": epoch(until), ":now": epoch(now)},
+            "SET #status = :sending, claimed_until = :until, claim_id = :claim",
+            "#status = :pending OR (#status = :sending AND (claimed_until <= :now OR claim_id = :claim))",
+            {
+                ":sending": Status.SENDING,
+                ":pending": Status.PENDING,
+                ":until": epoch(claim.until),
+                ":now": epoch(now),
+                ":claim": claim.claim_id,
+            },
         )
 
-    def release(self, notification: Notification, until: datetime) -> bool:
+    def release(self, notification: Notification, claim: Claim) -> bool:
         """The attempt surely sent nothing: the next one need not wait."""
         return self._settle(
             notification,
-            "SET #status = :pending REMOVE claimed_until",
-            "#status = :sending AND claimed_until = :until",
-            {":pending": Status.PENDING, ":sending": Status.SENDING, ":until": epoch(until)},
+            "SET #status = :pending REMOVE claimed_until, claim_id",
+            "#status = :sending AND claim_id = :claim",
+            {":pending": Status.PENDING, ":sending": Status.SENDING, ":claim": claim.claim_id},
         )
 
-    def mark_sent(self, notification: Notification, until: datetime, now: datetime) -> bool:
-        return self._close(notification, Status.SENT, until, _announce(_sent(notification), now))
+    def mark_sent(self, notification: Notification, claim: Claim, now: datetime) -> bool:
+        return self._close(notification, Status.SENT, claim, _announce(_sent(notification), now))
 
-    def mark_failed(self, notification: Notification, until: datetime, reason: str, now: datetime) -> bool:
+    def mark_failed(self, notification: Notification, claim: Claim, reason: str, now: datetime) -> bool:
         failed = NotificationFailed(**_facts(notification), reason=reason)
-        return self._close(notification, Status.FAILED, until, _announce(failed, now))
+        return self._close(notification, Status.FAILED, claim, _announce(failed, now))
 
     def list_page(self, user_id: str, *, unread: bool, limit: int, cursor: str | None) -> Listed:
         """Newest first."""
@@ -166,15 +176,15 @@ class NotificationStore:
             return False
         return True
 
-    def _close(self, notification: Notification, status: Status, until: datetime, announcement: Write) -> bool:
+    def _close(self, notification: Notification, status: Status, claim: Claim, announcement: Write) -> bool:
         """False where the claim has passed to another attempt, which closes it instead."""
         close = dynamo.update(
             _user(notification.user_id),
             _key(notification.notification_id),
-            "SET #status = :status REMOVE claimed_until",
-            "#status = :sending AND claimed_until = :until",
+            "SET #status = :status REMOVE claimed_until, claim_id",
+            "#status = :sending AND claim_id = :claim",
             names=_NAMES,
-            values={":status": status, ":sending": Status.SENDING, ":until": epoch(until)},
+            values={":status": status, ":sending": Status.SENDING, ":claim": claim.claim_id},
         )
         try:
             self._table.transact([close, announcement])

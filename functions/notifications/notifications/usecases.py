@@ -5,8 +5,9 @@ e-mail is sent after that, in three steps: claim it, hand it to SES, mark it sen
 A second delivery of the event finds what is left to do: nothing, or the sending.
 
 SES cannot be asked whether it has a message. A crash, or a lost answer, between handing over and marking leaves the
-claim behind. Until the claim runs out nobody sends; afterwards the kind decides: at least once for what concerns an
-order or money (the one case in which a mail can come twice), at most once for the welcome, which is then given up.
+claim behind. Until the claim runs out, 60 seconds, no attempt sends; afterwards the kind decides. What concerns an
+order or money is sent again: this is the one case in which a mail can come twice. The welcome is given up: its event
+becomes a dead letter, whose alarm rings.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mercato.errors import TransientError
+from mercato.ids import new_id
 from mercato.logs import log
 from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from notifications.domain import (
     CLAIM_LASTS,
+    Claim,
     Contact,
     Kind,
+    MailGivenUp,
     NextStep,
     Notification,
     Preferences,
@@ -79,24 +83,38 @@ def _send(
     step = next_step(notification, now)
     if step is NextStep.NOTHING:
         return
-    until = now + CLAIM_LASTS
-    if step is NextStep.WAIT or not store.claim(notification, now, until):
+    if step is NextStep.WAIT:
         raise TransientError(f"{notification.notification_id} is being sent by another attempt")
+    claim = _claim(notification, store, now)
     if step is NextStep.GIVE_UP:
-        store.mark_failed(notification, until, "interrupted: it may have been sent, and is not sent twice", now)
-        return
+        store.mark_failed(notification, claim, "interrupted: it may have been sent, and is not sent twice", now)
+        raise MailGivenUp(notification.kind)
     try:
         mailer.send(contact.email, notification.subject, notification.body)
     except MailRefused as refused:
-        store.mark_failed(notification, until, str(refused), now)
+        store.mark_failed(notification, claim, str(refused), now)
         return
     except MailNotSent as error:
-        store.release(notification, until)
+        store.release(notification, claim)
         raise TransientError(f"SES does not take mail now: {error}") from error
     except MailUncertain as error:
         raise TransientError(f"SES gave no answer, the claim stands: {error}") from error
-    store.mark_sent(notification, until, now)
+    store.mark_sent(notification, claim, now)
     log.info("e-mail sent", extra={"kind": notification.kind, "user_id": notification.user_id})
+
+
+def _claim(notification: Notification, store: NotificationStore, now: datetime) -> Claim:
+    """Where no answer comes, the claim may stand all the same. It is given back, so that the next delivery, which
+    cannot tell it from an attempt that was cut off while sending, finds the e-mail unsent.
+    """
+    claim = Claim(new_id(now), now + CLAIM_LASTS)
+    try:
+        if store.claim(notification, claim, now):
+            return claim
+    except TransientError:
+        store.release(notification, claim)
+        raise
+    raise TransientError(f"{notification.notification_id} is being sent by another attempt")
 
 
 def list_notifications(

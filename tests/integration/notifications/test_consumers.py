@@ -3,7 +3,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectionClosedError
+from moto.core.models import botocore_stubber
 
+from mercato import aws
 from mercato.mail import MailNotSent, MailRefused, MailUncertain
 
 REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
@@ -172,6 +175,58 @@ def test_a_welcome_cut_off_after_sending_is_never_sent_twice(service: Any) -> No
     (announced,) = service.announced()
     assert announced["type"] == "notification.failed"
     assert announced["reason"].startswith("interrupted")
+
+
+def test_a_welcome_that_is_given_up_is_a_dead_letter_so_that_an_alarm_rings(service: Any) -> None:
+    record = service.event("user.registered", "event-1", REGISTERED)
+    service.mailer.failures = [Killed()]
+    with pytest.raises(Killed):
+        service.receive(record)
+    service.pass_time(61)
+    assert service.receive(record) == []
+    sqs = boto3.client("sqs", "us-east-1")
+    url = sqs.get_queue_url(QueueName="shop-notifications-dlq")["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    assert message["MessageAttributes"]["reason"]["StringValue"] == "mail-given-up"
+
+
+def lose_answers(losses: int, expression: str) -> list[str]:
+    """DynamoDB does each update with such an expression, and its first answers are lost. Each time that one arrives."""
+    arrived: list[str] = []
+
+    def lose(request: Any, event_name: str, **_: Any) -> None:
+        if expression in request.body.decode():
+            arrived.append(request.body.decode())
+            if len(arrived) <= losses:
+                botocore_stubber(event_name=event_name, request=request)
+                raise ConnectionClosedError(endpoint_url=request.url)
+
+    aws.client("dynamodb").meta.events.register_first("before-send.dynamodb.UpdateItem", lose)
+    return arrived
+
+
+@pytest.mark.parametrize("kind", ["welcome", "receipt"])
+def test_a_claim_whose_answer_is_lost_is_this_attempt_s_and_sends(service: Any, kind: str) -> None:
+    if kind == "receipt":
+        service.register()
+    record = service.receipt() if kind == "receipt" else service.event("user.registered", "event-1", REGISTERED)
+    arrived = lose_answers(1, "claim_id = :claim")
+    assert service.receive(record) == []
+    assert len(arrived) == 2
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["items"][0]["status"] == "sent"
+
+
+def test_a_claim_that_never_has_an_answer_is_given_back_and_the_next_delivery_sends(service: Any) -> None:
+    record = service.event("user.registered", "event-1", REGISTERED)
+    attempts = 3
+    arrived = lose_answers(attempts, "SET #status = :sending")
+    assert service.receive(record) == ["m-event-1"]
+    assert len(arrived) == attempts
+    assert service.mailer.sent == []
+    assert service.receive(record) == []
+    assert len(service.mailer.sent) == 1
+    assert service.listed()["items"][0]["status"] == "sent"
 
 
 def test_a_crash_between_recording_and_sending_loses_nothing(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
