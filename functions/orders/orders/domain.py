@@ -23,7 +23,7 @@ from orders.facts import (
     PaymentRecorded,
     apply,
 )
-from orders.order import DELIVERY, Line, Order, OrderedCart, PaymentStatus, Request, Shipment, Status
+from orders.order import DELIVERY, MAX_ANSWERED, Line, Order, OrderedCart, PaymentStatus, Request, Shipment, Status
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
@@ -189,6 +189,8 @@ def request_cancellation(order: Order, reason: str, request: Request) -> list[Fa
 
     An order whose parcel was given up before it left waits for just that.
     """
+    if order.status in (Status.CANCELLING, Status.CANCELLED) and len(order.answered) >= MAX_ANSWERED:
+        return []
     if order.status in (Status.CANCELLING, Status.CANCELLED):
         return [CancellationNotNeeded(reason=reason, request=request)]
     is_waiting = order.is_given_up and not order.has_left

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mercato.money import Money
 from orders.order import (
+    MAX_ANSWERED,
     Answered,
     Line,
     Order,
@@ -174,6 +175,9 @@ def _cancellation_requested(order: Order, fact: CancellationRequested, at: datet
 
 
 def _cancellation_not_needed(order: Order, fact: CancellationNotNeeded, _: datetime) -> Order:
+    """Of an order of before there was a bound, the first count: folding stays linear."""
+    if len(order.answered) >= MAX_ANSWERED:
+        return order
     return replace(order, answered=_answered(order, fact.request))
 
 

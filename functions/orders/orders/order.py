@@ -22,6 +22,10 @@ class Status(StrEnum):
     REFUNDED = "refunded"  # all came back, and all the money went back
 
 
+# Wishes to cancel that an order remembers though nothing is left to be cancelled: a hand presses a button a few times,
+# a program without end. What is wished beyond them changes nothing either, and is answered with the order as it is.
+MAX_ANSWERED = 20
+
 DELIVERY = "Delivery"  # where an order is stuck whose parcel the carrier has given up
 
 
@@ -159,11 +163,21 @@ class Order:
 
     def returned(self, product_id: str) -> int:
         """How many of a product came back."""
-        return sum(line.quantity for made in self.returns for line in made.lines if line.product_id == product_id)
+        return self.returned_pieces.get(product_id, 0)
+
+    @property
+    def returned_pieces(self) -> dict[str, int]:
+        """How many of each product came back; nothing for one of which none did."""
+        pieces: dict[str, int] = {}
+        for made in self.returns:
+            for line in made.lines:
+                pieces[line.product_id] = pieces.get(line.product_id, 0) + line.quantity
+        return pieces
 
     @property
     def is_returned(self) -> bool:
         """All of it came back, and no money is on its way back any more."""
-        if any(self.returned(line.product_id) < line.quantity for line in self.lines):
+        returned = self.returned_pieces
+        if any(returned.get(line.product_id, 0) < line.quantity for line in self.lines):
             return False
         return self.total <= self.refunded or all(made.refunded is not None for made in self.returns)

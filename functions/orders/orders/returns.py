@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 from mercato.errors import Conflict, Invalid
 from mercato.money import Money
-from orders.domain import finish
+from orders.domain import MAX_LINES, finish
 from orders.facts import Fact, ReturnAccepted
 from orders.order import Order, Request, ReturnedLine, Status
 
 LOST = "lost"  # nothing comes back, but the money goes back
+# In all returns of one order: each of its products on its own, and once more. It bounds what is read with the order.
+MAX_RETURNED_LINES = 2 * MAX_LINES
 OPERATORS = frozenset({"undelivered", LOST})  # reasons that only an operator knows
 
 
@@ -27,6 +29,10 @@ class OrderNotReturnable(Conflict):
 
 class NotInOrder(Invalid):
     """The order has no such products."""
+
+
+class TooManyReturns(Conflict):
+    """The order has come back in so many small parts that no more are taken one by one."""
 
 
 class ReturnTooLarge(Conflict):
@@ -42,6 +48,11 @@ def accept_return(
         raise OrderNotReturnable(order)
     wanted = _merge(lines)
     _check(order, wanted)
+    if sum(len(made.lines) for made in order.returns) + len(wanted) > MAX_RETURNED_LINES:
+        raise TooManyReturns(
+            f"The returns of one order take {MAX_RETURNED_LINES} lines in all. Please ask us for the rest.",
+            limit=MAX_RETURNED_LINES,
+        )
     prices = {line.product_id: line.unit_price.amount for line in order.lines}
     value = sum(prices[product_id] * quantity for product_id, quantity in wanted.items())
     amount = Money(amount=min(value, _refundable(order)), currency=order.total.currency)
@@ -64,7 +75,8 @@ def _check(order: Order, wanted: dict[str, int]) -> None:
     unknown = sorted(wanted.keys() - bought.keys())
     if unknown:
         raise NotInOrder("Some of these products are not in this order.", product_ids=unknown)
-    left = {product_id: bought[product_id] - order.returned(product_id) for product_id in wanted}
+    returned = order.returned_pieces
+    left = {product_id: bought[product_id] - returned.get(product_id, 0) for product_id in wanted}
     if any(quantity > left[product_id] for product_id, quantity in wanted.items()):
         returnable = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in left.items()]
         raise ReturnTooLarge("More than is left to return of this order.", returnable=returnable)

@@ -164,6 +164,7 @@ class OrderView(View):
 
     @classmethod
     def of(cls, order: Order, address: Address | None) -> OrderView:
+        returned = order.returned_pieces
         return cls(
             order_id=order.id,
             customer_id=order.customer_id,
@@ -172,7 +173,7 @@ class OrderView(View):
             payment_id=order.payment_id,
             reason=order.reason,
             detail=order.detail,
-            lines=[LineView(**line.model_dump(), returned=order.returned(line.product_id)) for line in order.lines],
+            lines=[LineView(**line.model_dump(), returned=returned.get(line.product_id, 0)) for line in order.lines],
             total=order.total,
             refunded=order.refunded,
             returns=[ReturnView.of(made) for made in order.returns],

@@ -28,6 +28,10 @@ class NotRefundable(Conflict):
     """Nothing was captured, so there is nothing to give back."""
 
 
+class TooManyRefunds(Conflict):
+    """The payment has as many refunds as one may have."""
+
+
 class RefundTooLarge(Conflict):
     """More than was captured, less what was refunded already."""
 

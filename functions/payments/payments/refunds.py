@@ -23,6 +23,9 @@ from payments.refunding import Refund, RefundStatus
 from payments.store import PaymentMoved
 
 _ATTEMPTS = 8
+# Of one payment, refused ones included, before an admin is refused another: all are read, and shown, together. Those of
+# returns and of an undo are made all the same; the order bounds how many there are.
+MAX_REFUNDS = 1000
 RETURNED = "You returned goods."
 UNDELIVERED = "Your parcel could not be delivered."
 GIVEN_BACK = "Your order was cancelled."
@@ -44,7 +47,14 @@ def refund(
         fingerprint=fingerprint([amount.amount, amount.currency, reason]),
         at=now,
     )
-    claimed = _claim(asked, payments, now, lambda _: asked, retry_refused=False)
+
+    def fit(_: Payment) -> Refund:
+        """Counted after the payment was read: another refund since then moves it, and its version refuses this one."""
+        if len(payments.refunds(payment_id)) >= MAX_REFUNDS:
+            raise refunding.TooManyRefunds(f"One payment has at most {MAX_REFUNDS} refunds.", limit=MAX_REFUNDS)
+        return asked
+
+    claimed = _claim(asked, payments, now, fit, retry_refused=False)
     return _complete(claimed, payments, provider, now)
 
 

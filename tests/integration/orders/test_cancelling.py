@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from orders.domain import OrderNotConfirmable
+from orders.order import MAX_ANSWERED
 from tests.integration.orders.conftest import Shop
 
 SENT = {"shipment_id": "s", "customer_id": "c", "carrier": "x", "tracking_number": "1"}
@@ -66,6 +67,21 @@ def test_a_second_wish_with_another_key_changes_nothing_and_has_its_own_first_an
     assert (status, problem["type"]) == (422, "urn:mercato:problem:idempotency-key-reused")
     assert shop.order(order_id).version == 4
     assert types(shop, order_id) == ["order.created", "order.cancellation_requested", "order.cancelled"]
+
+
+def test_hundreds_of_wishes_write_a_bounded_number_of_facts_and_the_remembered_ones_are_exact(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    answers = [cancel(shop, order_id, key=f"k-{number}")[1] for number in range(MAX_ANSWERED)]
+    shop.task("CancelOrder", order_id=order_id, error={"Error": "CancelledByCustomer"})
+    version, size = shop.order(order_id).version, sum(1 for _ in shop.table.query_all(f"order#{order_id}"))
+    for number in range(MAX_ANSWERED, 200):
+        status, answer, headers = cancel(shop, order_id, key=f"k-{number}")
+        assert (status, answer["status"], answer["version"]) == (202, "cancelled", version)
+        assert "Idempotent-Replayed" not in headers
+    assert sum(1 for _ in shop.table.query_all(f"order#{order_id}")) == size
+    for number in (0, 1, MAX_ANSWERED - 1):
+        status, again, headers = cancel(shop, order_id, key=f"k-{number}")
+        assert (status, again, headers["Idempotent-Replayed"]) == (202, answers[number], "true")
 
 
 def test_a_second_wish_keeps_its_answer_where_the_parcel_had_left(shop: Shop) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mercato.ids import derived_id
+from payments import refunds
 from payments.provider import ProviderDeclined, ProviderTimeout
 from payments.sandbox import Sandbox
 
@@ -150,3 +151,13 @@ def test_a_refund_needs_a_key_an_admin_and_a_payment(till: Any) -> None:
     assert till.call("POST", f"/payments/{PAYMENT}/refunds", body, role=None, key="k")[0] == 401
     assert till.call("POST", "/payments/nowhere/refunds", body, key="k")[0] == 404
     assert till.money() == (1000, 0)
+
+
+def test_refunds_by_hand_are_bounded_and_one_that_was_made_is_answered_alike(till: Any, monkeypatch: Any) -> None:
+    till.paid()
+    monkeypatch.setattr(refunds, "MAX_REFUNDS", 3)
+    made = [till.refund(1, f"k-{number}") for number in range(3)]
+    assert [status for status, _ in made] == [201] * 3
+    status, problem = till.refund(1, "k-3")
+    assert (status, problem["type"], problem["limit"]) == (409, "urn:mercato:problem:too-many-refunds", 3)
+    assert [till.refund(1, f"k-{number}") for number in range(3)] == made

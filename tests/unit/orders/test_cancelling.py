@@ -10,7 +10,7 @@ from orders import domain
 from orders.domain import OrderNotCancellable, OrderNotConfirmable
 from orders.events import announcement
 from orders.facts import CancellationNotNeeded, CancellationRequested, OrderCancelled, OrderNeedsAttention
-from orders.order import Answered, Order, Request, Status
+from orders.order import MAX_ANSWERED, Answered, Order, Request, Status
 from tests.unit.orders.test_domain import SHIPMENT, after, order
 
 REQUEST = Request(id="req-1", fingerprint="print-1")
@@ -50,6 +50,22 @@ def test_an_order_that_is_being_undone_already_is_left_alone_and_the_request_is_
     found = after(before, facts)
     assert found.answered == (Answered(REQUEST, before.version + 1),)
     assert replace(found, answered=(), version=before.version, updated_at=before.updated_at) == before
+
+
+def test_thousands_of_wishes_for_what_is_done_leave_an_order_as_large_as_a_few_do() -> None:
+    found, facts_made = order(Status.CANCELLED), 0
+    for number in range(5000):
+        facts = domain.request_cancellation(found, "other", Request(id=f"req-{number}", fingerprint="print"))
+        found, facts_made = after(found, facts) if facts else found, facts_made + len(facts)
+    assert facts_made == len(found.answered) == MAX_ANSWERED
+    assert [done.request.id for done in found.answered] == [f"req-{number}" for number in range(MAX_ANSWERED)]
+
+
+def test_facts_of_before_the_bound_make_no_larger_order() -> None:
+    wishes = [CancellationNotNeeded(reason="other", request=REQUEST) for _ in range(5000)]
+    found = after(order(Status.CANCELLED), [*wishes])
+    assert len(found.answered) == MAX_ANSWERED
+    assert found.version == order(Status.CANCELLED).version + 5000
 
 
 def test_what_nobody_needs_is_told_to_nobody() -> None:

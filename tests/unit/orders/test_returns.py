@@ -13,7 +13,7 @@ from mercato.money import Money
 from orders import domain, returns
 from orders.facts import Fact, OrderRefunded, ReturnAccepted
 from orders.order import Order, PaymentStatus, Request, ReturnedLine, Status
-from orders.returns import NotInOrder, OrderNotReturnable, ReturnTooLarge
+from orders.returns import MAX_RETURNED_LINES, NotInOrder, OrderNotReturnable, ReturnTooLarge, TooManyReturns
 from tests.unit.orders.test_domain import after, line, placed, pounds
 
 TOTAL = 4000  # two mugs at 12.50, three pots at 5.00
@@ -145,3 +145,13 @@ def test_whatever_comes_back_never_more_goes_back_than_was_paid(story: list[tupl
     assert found.returned("mug") <= 2
     assert found.returned("pot") <= 3
     assert found.refunded.amount + sum(m.amount.amount for m in found.returns if m.refunded is None) <= TOTAL
+
+
+def test_returns_one_by_one_are_bounded_and_so_is_the_order() -> None:
+    found = replace(delivered(), lines=(line("mug", 2 * MAX_RETURNED_LINES, 1),), total=pounds(2 * MAX_RETURNED_LINES))
+    for number in range(MAX_RETURNED_LINES):
+        found = after(found, accept(found, str(number), mug=1))
+    assert found.returned("mug") == len(found.returns) == MAX_RETURNED_LINES
+    with pytest.raises(TooManyReturns) as refused:
+        accept(found, "one-more", mug=1)
+    assert refused.value.extra == {"limit": MAX_RETURNED_LINES}
