@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mercato import metrics
+from mercato import deadline, metrics
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.consumer import Consumer
+from mercato.consumer import Consumer, Unfinished
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
 from mercato.logs import log
@@ -21,6 +21,7 @@ from orders.store import OrderStore
 from orders.workflow import OrderSaga
 
 consumer = Consumer("orders")
+_ONE_MORE = 5.0  # seconds, to change one more order and write down how far that was
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,13 @@ class UserClosed(Reads):
 
 @consumer.on("user.closed")
 def forget_customer(_: Event, closed: UserClosed) -> None:
-    usecases.forget_customer(closed.user_id, orders=orders(), now=utc_now())
+    """However many orders there are, and however often a run dies: each goes on where the last ended."""
+    if not usecases.forget_customer(closed.user_id, orders=orders(), now=utc_now(), has_time=_has_time):
+        raise Unfinished(f"more orders of {closed.user_id} are to be told that the account is closed")
+
+
+def _has_time() -> bool:
+    return deadline.left() > _ONE_MORE
 
 
 @consumer.on("order.created")

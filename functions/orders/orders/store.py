@@ -5,7 +5,7 @@ Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gs
 gsi1sk=<placed at>#<id>.
 Snapshots of long orders: mercato.snapshots.
 Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
-Closed account: pk=CUSTOMER#<customer>, sk=LEFT.
+Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the last order, by gsi1sk, that was told so.
 A version of a cart that was ordered, and as which order: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,16 +120,34 @@ class OrderStore:
         item = self._table.get(_pk(order_id), "ADDRESS")
         return Address.model_validate(item) if item else None
 
-    def note_departure(self, customer_id: str, now: datetime) -> None:
-        noted = "SET left_at = if_not_exists(left_at, :now)"
-        self._table.write(dynamo.update(f"CUSTOMER#{customer_id}", "LEFT", noted, values={":now": rfc3339(now)}))
+    def note_departure(self, customer_id: str, now: datetime) -> str:
+        """Returns how far the customer's orders have been told, "" where none has."""
+        noted = dynamo.update(
+            f"CUSTOMER#{customer_id}",
+            "LEFT",
+            "SET left_at = if_not_exists(left_at, :now)",
+            values={":now": rfc3339(now)},
+        )
+        found = self._table.write(noted, return_values="ALL_NEW")
+        return str(found.get("done_to", "")) if found else ""
+
+    def note_progress(self, customer_id: str, place: str) -> None:
+        """Forward only: of two runs at once the one that is further counts."""
+        further = "attribute_exists(pk) AND (attribute_not_exists(done_to) OR done_to < :place)"
+        done = dynamo.update(
+            f"CUSTOMER#{customer_id}", "LEFT", "SET done_to = :place", further, values={":place": place}
+        )
+        with suppress(ConditionFailed):
+            self._table.write(done)
 
     def has_left(self, customer_id: str) -> bool:
         return self._table.get(f"CUSTOMER#{customer_id}", "LEFT") is not None
 
-    def ids_of(self, customer_id: str) -> Iterator[str]:
-        for item in self._table.query_all(f"CUSTOMER#{customer_id}", index="gsi1"):
-            yield item["order_id"]
+    def ids_of(self, customer_id: str, after: str) -> Iterator[tuple[str, str]]:
+        """Each order's id and its place in the list, the oldest first, after a place; "" is before all."""
+        bounds = {"after": after} if after else {}
+        for item in self._table.query_all(f"CUSTOMER#{customer_id}", index="gsi1", **bounds):
+            yield item["order_id"], item["gsi1sk"]
 
     def _erase_address(self, order_id: str) -> list[Write]:
         """The address itself, and the announcement that told shipping of it: the relay has long published that."""

@@ -17,6 +17,7 @@ from orders.facts import Fact, Recorded, apply
 from orders.order import Address, Order, OrderedCart, Request, ReturnedLine, Status
 
 _ATTEMPTS = 5
+_TOLD_AT_ONCE = 25  # orders, for one note of progress
 
 
 class Orders(Protocol):
@@ -28,11 +29,13 @@ class Orders(Protocol):
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order: ...
 
-    def note_departure(self, customer_id: str, now: datetime) -> None: ...
+    def note_departure(self, customer_id: str, now: datetime) -> str: ...
+
+    def note_progress(self, customer_id: str, place: str) -> None: ...
 
     def has_left(self, customer_id: str) -> bool: ...
 
-    def ids_of(self, customer_id: str) -> Iterable[str]: ...
+    def ids_of(self, customer_id: str, after: str) -> Iterable[tuple[str, str]]: ...
 
 
 class Prices(Protocol):
@@ -197,11 +200,22 @@ def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: 
         change_order(order_id, domain.forget_customer, orders=orders, now=now)
 
 
-def forget_customer(customer_id: str, *, orders: Orders, now: datetime) -> None:
-    """The account is closed. The note comes first: an order that the list does not show yet finds it."""
-    orders.note_departure(customer_id, now)
-    for order_id in orders.ids_of(customer_id):
+def forget_customer(customer_id: str, *, orders: Orders, now: datetime, has_time: Callable[[], bool]) -> bool:
+    """The account is closed. The note comes first: an order that the list does not show yet finds it.
+
+    False where time was over before the last order; the next run goes on from there. Progress is written down now and
+    then, so that a run that is killed loses few orders; they are told again, which changes nothing.
+    """
+    place = orders.note_departure(customer_id, now)
+    for number, (order_id, here) in enumerate(orders.ids_of(customer_id, after=place), 1):
+        if not has_time():
+            orders.note_progress(customer_id, place)
+            return False
         change_order(order_id, domain.forget_customer, orders=orders, now=now)
+        place = here
+        if number % _TOLD_AT_ONCE == 0:
+            orders.note_progress(customer_id, place)
+    return True
 
 
 def start_undoing(order_id: str, *, orders: Orders, workflows: Workflows) -> None:

@@ -2,7 +2,8 @@
 
 What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
 reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
-that grows; after the last time it goes to the DLQ with what stopped it.
+that grows; after the last time it goes to the DLQ with what stopped it. What has more to do than one run has time for
+keeps what is done and raises Unfinished: the message is sent to its queue anew, where no receive of before counts.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Unprocessable(Exception):
     def __init__(self, detail: str, reason: str = deadletters.MALFORMED) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class Unfinished(Exception):
+    """There is more to do than this run has time for. What is done is kept, and the next run goes on from there."""
 
 
 class Consumer:
@@ -79,6 +84,9 @@ class Consumer:
                 return deadletters.move(record, error.reason, str(error))
             except DomainError as error:
                 return deadletters.move(record, error.slug(), error.detail)
+            except Unfinished as error:
+                log.info("event goes on later", extra={"event_type": received.type, "reason": str(error)})
+                return deadletters.send_anew(record)
             except TransientError as error:
                 log.warning("event will be retried", extra={"event_type": received.type, "reason": str(error)})
                 return deadletters.give_back(record, error, self._jitter)

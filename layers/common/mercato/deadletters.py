@@ -70,6 +70,19 @@ def move(record: dict[str, Any], reason: str, detail: str) -> bool:
     return True
 
 
+def send_anew(record: dict[str, Any]) -> bool:
+    """The same message to the end of its own queue. False where the queue takes none now: then this one comes again.
+
+    Killed between sending and the end of this run, both are received: each goes on from what is kept.
+    """
+    try:
+        aws.client("sqs").send_message(QueueUrl=_queue_url(record), MessageBody=record["body"])
+    except (ClientError, BotoCoreError) as error:
+        log.warning("the queue cannot be reached", extra={"reason": str(error)})
+        return False
+    return True
+
+
 def _history(record: dict[str, Any]) -> dict[str, str]:
     """From the last redrive where there was one, else from the queue's own count."""
     carried = {
@@ -95,12 +108,16 @@ def _pause(record: dict[str, Any], seconds: int) -> None:
         return
     try:
         aws.client("sqs").change_message_visibility(
-            QueueUrl=_dlq_url(record["eventSourceARN"]).removesuffix("-dlq"),
+            QueueUrl=_queue_url(record),
             ReceiptHandle=receipt,
             VisibilityTimeout=seconds,
         )
     except (ClientError, BotoCoreError) as error:
         log.warning("the pause before the next try cannot be set", extra={"reason": str(error)})
+
+
+def _queue_url(record: dict[str, Any]) -> str:
+    return _dlq_url(str(record["eventSourceARN"])).removesuffix("-dlq")
 
 
 @functools.cache

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
-from mercato import aws
+from mercato import aws, deadletters
 from mercato.ids import derived_id
+from orders import consumers, usecases
+from orders.order import Order
+from orders.store import OrderStore
 from tests.integration.orders.conftest import ADDRESS, Shop
 
 ORDER = derived_id("cust-1", "key-1")
@@ -137,3 +141,86 @@ def test_every_one_of_many_orders_is_found(shop: Shop) -> None:
     close_account(shop)
 
     assert is_anonymous()
+
+
+QUEUE = "mercato-orders"
+
+
+@pytest.fixture
+def queue(cloud: None) -> Iterator[str]:
+    """The URL of the orders' queue."""
+    deadletters._dlq_url.cache_clear()
+    boto3.client("sqs").create_queue(QueueName=f"{QUEUE}-dlq")
+    yield boto3.client("sqs").create_queue(QueueName=QUEUE)["QueueUrl"]
+    deadletters._dlq_url.cache_clear()
+
+
+def next_message(queue: str) -> dict[str, Any] | None:
+    found = boto3.client("sqs").receive_message(QueueUrl=queue).get("Messages", [])
+    for message in found:
+        boto3.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return json.loads(found[0]["Body"])["detail"] if found else None
+
+
+def with_time_for(monkeypatch: pytest.MonkeyPatch, orders: int) -> None:
+    """A run has time for so many orders from here on."""
+    left = iter([True] * orders)
+    monkeypatch.setattr(consumers, "_has_time", lambda: next(left, False))
+
+
+def test_more_orders_than_one_run_can_tell_are_told_run_by_run(
+    shop: Shop, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [shop.place(key=f"key-{number}")["order_id"] for number in range(7)]
+    told: list[str] = []
+    change = usecases.change_order
+
+    def counted(order_id: str, *how: Any, **more: Any) -> Order:
+        told.append(order_id)
+        return change(order_id, *how, **more)
+
+    monkeypatch.setattr(usecases, "change_order", counted)
+    runs = 0
+    event: dict[str, Any] | None = {"id": "closed-1", "data": {"user_id": "cust-1"}}
+    while event:
+        with_time_for(monkeypatch, 2)
+        assert shop.hear("user.closed", event["data"], event_id=event["id"]) == []
+        runs += 1
+        event = next_message(queue)
+    assert runs == 4
+    assert sorted(told) == sorted(ids), "each once"
+    assert all(shop.order(order_id).customer_left for order_id in ids)
+
+
+def test_a_run_that_dies_and_a_message_that_comes_twice_lose_no_order(
+    shop: Shop, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [shop.place(key=f"key-{number}")["order_id"] for number in range(6)]
+    monkeypatch.setattr(usecases, "_TOLD_AT_ONCE", 2)
+    append, left = OrderStore.append, iter(range(3))
+
+    def die(self: OrderStore, *how: Any) -> Order:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return append(self, *how)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(OrderStore, "append", die)
+        with pytest.raises(KeyboardInterrupt):
+            shop.hear("user.closed", {"user_id": "cust-1"})
+    for _ in range(2):
+        with_time_for(monkeypatch, 2)
+        assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+    with_time_for(monkeypatch, 100)
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+    assert [shop.order(order_id).version for order_id in ids] == [2] * 6
+    assert all(shop.order(order_id).customer_left for order_id in ids)
+
+
+def test_a_queue_that_takes_no_message_has_this_one_delivered_again(
+    shop: Shop, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.place()
+    with_time_for(monkeypatch, 0)
+    boto3.client("sqs").delete_queue(QueueUrl=queue)
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == [{"itemIdentifier": "m-1"}]
