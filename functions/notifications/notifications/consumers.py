@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mercato import config
+from mercato import config, deadline
 from mercato.clock import utc_now
-from mercato.consumer import Consumer
+from mercato.consumer import Consumer, Unfinished
 from mercato.dynamo import Table
 from mercato.events import Event, Reads
 from mercato.logs import log
@@ -20,6 +20,7 @@ from notifications.domain import Contact, Kind, ReaderGone, Text
 from notifications.store import NotificationStore
 
 consumer = Consumer("notifications")
+_ONE_MORE = 2.0  # seconds, to erase one more notification
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,12 @@ def welcome(event: Event, data: UserRegistered) -> None:
 def forget_user(event: Event, data: UserClosed) -> None:
     """Naturally idempotent: what is gone stays gone."""
     store, _ = ports()
-    store.forget(data.user_id, utc_now())
+    if not store.forget(data.user_id, utc_now(), _has_time):
+        raise Unfinished(f"more notifications of {data.user_id} are to be erased")
+
+
+def _has_time() -> bool:
+    return deadline.left() > _ONE_MORE
 
 
 @consumer.on("order.confirmed")

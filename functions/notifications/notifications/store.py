@@ -9,6 +9,7 @@ pk=USER#<user>  sk=UNREAD                how many are unread; moves in the trans
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -157,14 +158,20 @@ class NotificationStore:
             if failed.item is None:
                 raise NotificationNotFound("There is no such notification.") from None
 
-    def forget(self, user_id: str, now: datetime) -> None:
-        """Everything about the user, but that there is to be nothing. Doing it again finds nothing more to do."""
+    def forget(self, user_id: str, now: datetime, has_time: Callable[[], bool]) -> bool:
+        """Everything about the user, but that there is to be nothing. Doing it again finds nothing more to do.
+
+        False where time was over before the last item; what is gone is not met again.
+        """
         pk = _user(user_id)
         closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
         self._table.write(dynamo.update(pk, "UNREAD", closed, values={":now": rfc3339(now), ":none": 0}))
         for item in self._table.query_all(pk):
+            if not has_time():
+                return False
             if item["sk"] != "UNREAD":
                 self._table.write(dynamo.delete(pk, item["sk"]))
+        return True
 
     def _settle(
         self, notification: Notification, expression: str, condition: str, values: dict[str, str | int]

@@ -10,7 +10,7 @@ _SIGNATURE = "\n\nMercato"
 
 def _greet(name: str) -> str:
     """A name is the customer's own text: it stays on its line."""
-    return f"Hello {' '.join(name.split())[:100] or 'there'},\n\n"
+    return f"Hello {' '.join(name.split()) or 'there'},\n\n"
 
 
 def _text(name: str, subject: str, body: str) -> Text:

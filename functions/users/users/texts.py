@@ -69,4 +69,4 @@ def _link(shop_url: str, page: str, token: OneTimeToken) -> str:
 
 def _mail(name: str, subject: str, body: str) -> Mail:
     """A name is its owner's own text: it stays on its line."""
-    return Mail(subject, f"Hello {' '.join(name.split())[:100] or 'there'},\n\n{body}{_SIGNATURE}")
+    return Mail(subject, f"Hello {' '.join(name.split()) or 'there'},\n\n{body}{_SIGNATURE}")

@@ -5,6 +5,9 @@ from typing import Any
 import boto3
 import pytest
 
+from mercato import deadletters
+from notifications import consumers
+
 CLOSED = {"user_id": "user-1"}
 
 
@@ -96,3 +99,24 @@ def test_an_account_closed_while_it_is_being_told_keeps_nothing(told: Any, monke
     assert told.receive(told.receipt("paid-3")) == []
     assert told.mailer.sent == []
     assert len(stored(told, "user-1")) == 1
+
+
+def test_more_than_one_run_can_erase_is_erased_run_by_run(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def send(record: dict[str, Any]) -> bool:
+        sent.append(record["messageId"])
+        return True
+
+    monkeypatch.setattr(deadletters, "send_anew", send)
+    runs = 0
+    while not runs or len(sent) == runs:
+        left = iter([True] * 2)
+        monkeypatch.setattr(consumers, "_has_time", lambda left=left: next(left, False))
+        before = len(stored(told, "user-1"))
+        assert close(told) == []
+        runs += 1
+        assert len(stored(told, "user-1")) < before or len(sent) < runs
+    assert runs == 3
+    [left_over] = stored(told, "user-1")
+    assert left_over.keys() == {"pk", "sk", "closed_at", "unread"}
