@@ -9,11 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from mercato.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from mercato.text import LINE, WORDS
 
 MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
 
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(LINE)
 _EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 
 
@@ -94,6 +96,8 @@ def read_email(text: str) -> str:
     """The address in the one form in which it is stored, compared and written to."""
     shown = unicodedata.normalize("NFKC", text).strip()
     email = shown.casefold()
+    if not shown.rpartition("@")[0].isascii() and shown.rpartition("@")[2].isascii():
+        raise InvalidEmail("No mail can be sent to an address with such letters before the @: they must be ASCII.")
     match = _EMAIL.fullmatch(email) if shown.isascii() and len(email) <= MAX_EMAIL else None
     if match is None or len(match["local"]) > MAX_LOCAL:
         raise InvalidEmail("This is not an e-mail address.")
@@ -109,10 +113,10 @@ def login_name(text: str) -> str:
 
 
 def read_name(text: str) -> str:
-    """The name without spaces around it. Control and format characters would reach e-mail headers, so none is taken."""
+    """The name in NFC and without spaces around it, by the rule of one line."""
     name = unicodedata.normalize("NFC", text).strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidName(f"A name has 1 to {MAX_NAME} characters.")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in name):
-        raise InvalidName("A name has no control characters.")
+    if not _NAME.search(name) or any(unicodedata.category(character) == "Cs" for character in name):
+        raise InvalidName(f"A name {WORDS[LINE]}.")
     return name

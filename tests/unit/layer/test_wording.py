@@ -46,7 +46,10 @@ def refusal(**given: Any) -> str:
         ({"note": 7}, "note must be text"),
         ({"note": "x"}, "note needs at least 2 characters"),
         ({"note": "x" * 21}, "note may have at most 20 characters"),
-        ({"note": "one\ntwo"}, "note must be one line of text, without control characters"),
+        (
+            {"note": "one\ntwo"},
+            "note must be one line of text, without control characters and what hides or reorders text",
+        ),
         ({"secret": "short"}, "secret needs at least 10 characters"),
         ({"secret": "x" * 129}, "secret may have at most 128 characters"),
         ({"leaves": []}, "leaves may not be empty"),
@@ -87,7 +90,7 @@ def test_a_line_may_be_in_any_script(text: str) -> None:
 def test_a_text_may_have_lines_and_tabs_but_no_other_control_characters() -> None:
     assert read_body(Brew, json.dumps({"recipe": "boil\r\n\tsteep\n"}).encode()).recipe == "boil\r\n\tsteep\n"
     for wrong in ("\x00", "\x08", "\x1b[31m", "\x7f", "\x9b"):
-        assert refusal(recipe=wrong) == "recipe must be text without control characters"
+        assert refusal(recipe=wrong) == "recipe must be text without control characters and what hides or reorders text"
 
 
 def test_the_countries_are_those_of_iso_3166() -> None:
@@ -95,3 +98,19 @@ def test_the_countries_are_those_of_iso_3166() -> None:
     assert {"GB", "DE", "US", "XK"} & CODES == {"GB", "DE", "US"}
     for wrong in ("UK", "gb", "GBR", "ZZ", "", "EU", "G\x00"):
         assert refusal(country=wrong).startswith("country must be an ISO")
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u202a", "\u2066", "\u2069", "\u206a", "\u3164", "\ufffb", "\ufdd0"])
+def test_what_hides_or_reorders_text_is_refused_in_a_line_and_in_a_text(hidden: str) -> None:
+    assert "hides or reorders" in refusal(note=f"ab{hidden}c")
+    assert "hides or reorders" in refusal(recipe=f"ab{hidden}c")
+
+
+@pytest.mark.parametrize("blank", ["\u200b\u200b", "\u00ad \u00ad", "\u200d\u200c", "\u2800\u2800", "\ufe0f\ufeff"])
+def test_a_line_without_anything_to_see_is_refused(blank: str) -> None:
+    assert refusal(note=blank).startswith("note must be one line")
+
+
+@pytest.mark.parametrize("name", ["ශ්\u200dරී", "علی\u200cرضا", "👨\u200d👩\u200d👧", "Trần Thị Hà", "O’Neill"])
+def test_joiners_and_marks_are_text(name: str) -> None:
+    assert read_body(Brew, json.dumps({"note": name}).encode()).note == name

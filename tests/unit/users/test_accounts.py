@@ -73,3 +73,13 @@ def test_a_name_in_any_script_is_kept() -> None:
 def test_a_name_that_is_empty_too_long_or_not_shown_is_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         read_name(name)
+
+
+@pytest.mark.parametrize("name", ["ශ්\u200dරී", "علی\u200cرضا", "👨\u200d👩\u200d👧", "O’Neill", "Trần Thị Hà"])
+def test_a_name_may_have_the_joiners_that_its_script_needs(name: str) -> None:
+    assert read_name(name) == name
+
+
+def test_an_address_that_no_mail_reaches_is_refused_with_the_reason() -> None:
+    with pytest.raises(InvalidEmail, match="before the @"):
+        read_email("jos\u00e9@example.com")
