@@ -61,7 +61,10 @@ class ProductChanges(Body):
 
 
 class CsvFile(RawBody):
-    """A catalogue: sku, name, price and currency, and where wanted description and category, one product a line."""
+    """A catalogue: sku, name, price and currency, and where wanted description and category, one product a line.
+
+    Separated by commas, semicolons or tabs; UTF-8, UTF-16 with its byte order mark, or the declared charset.
+    """
 
     media_type = "text/csv"
     example = "sku,name,price,currency,category\n85123A,White hanging heart,2.55,GBP,Lighting\n"
@@ -75,7 +78,7 @@ class CatalogueQuery(Query):
     """Prices in minor units, inclusive. A search without a sort comes in the order of the search index."""
 
     q: Annotated[str, Field(max_length=200)] = ""
-    category: Annotated[str | None, Field(min_length=1, max_length=60)] = None
+    category: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     min_price: Price | None = None
     max_price: Price | None = None
     sort: Sort | None = None
@@ -238,7 +241,9 @@ def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Respo
     now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
 
     def load() -> Response[ReportView]:
-        report = usecases.import_products(file, settings().currency, products(), new_id(now), lambda: new_id(now), now)
+        report = usecases.import_products(
+            file, settings().currency, products(), new_id(now), lambda: new_id(now), now, file.charset
+        )
         return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
 
     return answer_once(asked, table(), now, load)

@@ -11,17 +11,15 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
-from mercato.text import LINE, TEXT
+from mercato.text import LINE, SKU, TEXT
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
-Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=LINE)]
-Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000, pattern=TEXT)]
+Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
+Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000, pattern=TEXT)]
 # The same article is written 85123A and 85123a: upper case is how we write it.
 Sku = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, to_upper=True, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/:@+\-]*$"
-    ),
+    StringConstraints(strip_whitespace=True, to_upper=True, min_length=1, max_length=64, pattern=SKU),
 ]
 
 

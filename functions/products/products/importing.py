@@ -1,20 +1,23 @@
 """A catalogue as CSV: which rows can be read, which are refused and why, and what the good ones change. Pure.
 
 Columns: sku, name, price, currency, and where wanted description and category, in any order, named by the first line.
-The price is decimal text in major units, such as 2.55. An empty or missing description or category leaves that of a
-product that exists as it is.
+They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the separator. The price is
+decimal text in major units, such as 2.55; in a file with semicolons or tabs it may have a decimal comma. An empty or
+missing description or category leaves that of a product that exists as it is.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
 
+from mercato import charsets
 from mercato.errors import DomainError, Invalid, Malformed
 from mercato.money import InvalidAmount, Money
 from mercato.wording import describe
@@ -25,6 +28,7 @@ OPTIONAL = ("description", "category")
 # What a Lambda of 29 s writes with room to spare.
 MAX_ROWS = 1000
 _SHOWN = 64
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 class UnreadableCsv(Malformed):
@@ -67,13 +71,16 @@ class _Unreadable(Exception):
     """This one row cannot be taken."""
 
 
-def read_rows(body: bytes, currency: str) -> tuple[list[Row], list[Refusal]]:
-    """Raises an error only for what is wrong with the file as a whole."""
+def read_rows(body: bytes, currency: str, charset: str | None = None) -> tuple[list[Row], list[Refusal]]:
+    """Raises an error only for what is wrong with the file as a whole. `charset` is the one that is declared."""
     try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableCsv(f"The CSV is not UTF-8: byte {error.start} cannot be read.") from None
-    records = _records(text)
+        text = charsets.decode_file(body, charset)
+    except Malformed as error:
+        raise UnreadableCsv(error.detail) from None
+    separator, is_named = _separator_of(text)
+    records = _records(text, separator)
+    if is_named:
+        next(records, None)
     header = next(records, None)
     if header is None or isinstance(header[1], str):
         raise WrongColumns(f"The first line must name the columns: {','.join(REQUIRED)}.")
@@ -87,7 +94,7 @@ def read_rows(body: bytes, currency: str) -> tuple[list[Row], list[Refusal]]:
         values: dict[str, str] = {}
         try:
             values = _values(columns, fields)
-            draft = _draft(values, currency)
+            draft = _draft(values, currency, separator)
             if draft.sku in first_lines:
                 raise _Unreadable(f"this sku is on line {first_lines[draft.sku]} already")
         except _Unreadable as error:
@@ -127,9 +134,19 @@ def plan(
     return found
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
+def _separator_of(text: str) -> tuple[str, bool]:
+    """The separator, and whether the first line does nothing but name it."""
+    first = (text.splitlines() or [""])[0]
+    if named := re.fullmatch(r'"?sep=(.?)"?', first.strip(" "), re.IGNORECASE):
+        if named[1] not in _SEPARATORS:
+            raise WrongColumns(f"The file is separated by {named[1]!r}; save it with commas, semicolons or tabs.")
+        return named[1], True
+    return max(_SEPARATORS, key=lambda separator: (first.count(separator), separator == ",")), False
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]:
     """Each record with the line on which it begins; what the CSV reader refuses comes as its reason. No blank lines."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -149,7 +166,8 @@ def _columns(header: list[str]) -> list[str]:
     unknown = [name[:_SHOWN] for name in columns if name not in REQUIRED + OPTIONAL]
     if missing:
         raise WrongColumns(
-            f"The first line must name the columns {','.join(REQUIRED)}; {','.join(missing)} is missing."
+            f"The first line must name the columns {','.join(REQUIRED)}; {','.join(missing)} is missing. "
+            "They are separated by commas, semicolons or tabs."
         )
     if unknown or len(set(columns)) != len(columns):
         raise WrongColumns(
@@ -166,9 +184,28 @@ def _values(columns: list[str], fields: list[str] | str) -> dict[str, str]:
     return dict(zip(columns, (text.strip() for text in fields), strict=True))
 
 
-def _draft(values: Mapping[str, str], currency: str) -> Draft:
+def _price(text: str, currency: str, separator: str) -> Money:
+    """Zeros at the end are no decimals. Raises InvalidAmount where the text has no one exact value.
+
+    Where a comma may mark the decimals, three digits after the only mark may be thousands: such a text is refused.
+    """
+    if separator != ",":
+        if re.fullmatch(r"-?[0-9]{1,3}[.,][0-9]{3}", text) and not text.lstrip("-").startswith("0"):
+            raise InvalidAmount(f"{text!r} may be thousands or decimals; write the price with two decimals or none")
+        if text.count(",") == 1 and "." not in text:
+            text = text.replace(",", ".")
+    elif re.fullmatch(r"-?[0-9]*,[0-9]+", text):
+        raise InvalidAmount(f"{text[:20]!r} has a comma, which separates columns here; write it with a point")
+    if match := re.fullmatch(r"(-?)([0-9]{0,15})(?:\.([0-9]{0,15}))?", text):
+        sign, whole, decimals = match[1], match[2], (match[3] or "").rstrip("0")
+        if whole or match[3]:
+            text = f"{sign}{whole or '0'}" + (f".{decimals}" if decimals else "")
+    return Money.parse(text, currency)
+
+
+def _draft(values: Mapping[str, str], currency: str, separator: str) -> Draft:
     try:
-        price = Money.parse(values["price"], values["currency"])
+        price = _price(values["price"], values["currency"], separator)
         check_price(price, currency)
         return Draft(
             sku=values["sku"],

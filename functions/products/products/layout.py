@@ -19,6 +19,7 @@ partition by a hash of the id and merges the pages: their order is total, for ev
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from zlib import crc32
 
@@ -31,6 +32,7 @@ CATALOGUE = "CATALOGUE"
 BY_NAME, BY_PRICE, BY_CREATION = "gsi1", "gsi2", "gsi3"
 _NAME_LENGTH = 100
 _COUNTERS = 8
+_CATEGORY_BYTES = 900  # a sort key has at most 1024
 
 
 def product_key(product_id: str) -> tuple[str, str]:
@@ -45,8 +47,16 @@ def import_key(import_id: str) -> tuple[str, str]:
     return f"IMPORT#{import_id}", "IMPORT"
 
 
+def category_key(category: str) -> str:
+    """The category as keys have it: DynamoDB takes no longer ones, and folding may lengthen a text eighteenfold."""
+    folded = fold(category)
+    if len(folded.encode()) <= _CATEGORY_BYTES:
+        return folded
+    return f"sha256:{hashlib.sha256(folded.encode()).hexdigest()}"
+
+
 def count_key(category: str, counter: int) -> tuple[str, str]:
-    return "FACETS", f"CATEGORY#{fold(category)}#{counter}"
+    return "FACETS", f"CATEGORY#{category_key(category)}#{counter}"
 
 
 def counter_of(product_id: str) -> int:
@@ -55,7 +65,7 @@ def counter_of(product_id: str) -> int:
 
 
 def list_partition(category: str | None) -> str:
-    return f"CATEGORY#{fold(category)}" if category else CATALOGUE
+    return f"CATEGORY#{category_key(category)}" if category else CATALOGUE
 
 
 def word_partition(word: str) -> str:

@@ -86,10 +86,16 @@ def discontinue_product(product_id: str, store: Store, now: datetime) -> None:
 
 
 def import_products(
-    body: bytes, currency: str, store: Store, report_id: str, make_id: Callable[[], str], now: datetime
+    body: bytes,
+    currency: str,
+    store: Store,
+    report_id: str,
+    make_id: Callable[[], str],
+    now: datetime,
+    charset: str | None = None,
 ) -> Report:
     """Takes what is good and names what is not. What an interrupted import has written, the next finds unchanged."""
-    rows, unreadable = importing.read_rows(body, currency)
+    rows, unreadable = importing.read_rows(body, currency, charset)
     plan = importing.plan(rows, store.get_by_skus(row.draft.sku for row in rows), currency, make_id, now)
     lost = {id(changed) for changed in store.save_all([changed for _, changed in plan.changes], now)}
     overtaken = [

@@ -202,3 +202,23 @@ def test_a_lost_condition_is_no_error_of_the_server(service: Any, monkeypatch: p
     monkeypatch.setattr(Table, "transact", lose)
 
     assert counts(post(service, "A1,One,1,GBP,,")) == (0, 0, 0, 1)
+
+
+def test_a_category_that_grows_when_it_is_folded_is_listed_and_counted(service: Any) -> None:
+    category = "\ufdfa" * 40
+
+    report = post(service, f"A1,One,1,GBP,,{category}", "A2,Two,2,GBP,,Garden")
+
+    assert counts(report) == (2, 0, 0, 0)
+    assert service.skus(category=category) == ["A1"]
+    assert {"value": category, "count": 1} in service.call("GET", "")[1]["facets"]["category"]
+
+
+def test_no_key_of_a_product_is_longer_than_dynamodb_takes(service: Any) -> None:
+    post(service, f"A1,{chr(0xFDFA) * 200},1,GBP,,{chr(0xFDFA) * 200}")
+
+    assert service.skus() == ["A1"]
+    for item in service.items():
+        for name, value in item.items():
+            if name.endswith(("pk", "sk")):
+                assert len(value["S"].encode()) <= (2048 if name.endswith("pk") else 1024), name

@@ -52,7 +52,7 @@ def test_a_sku_is_taken_in_any_case_and_the_second_product_leaves_no_trace(servi
         ("{", 400, "malformed"),
         ({"name": "No sku", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
         ({"sku": " ", "name": "Blank", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
-        ({"sku": "A#1", "name": "Hash", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
+        ({"sku": "=A1", "name": "Formula", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
         ({"sku": "A1", "name": "  ", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
         ({"sku": "A1", "name": "two\nlines", "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
         ({"sku": "A1", "name": "x" * 201, "price": {"amount": 1, "currency": "GBP"}}, 422, "invalid-request"),
