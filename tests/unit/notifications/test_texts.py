@@ -1,5 +1,12 @@
+import importlib
+import re
+
+import pytest
+
+from mercato.errors import DomainError, TransientError
 from mercato.money import Money
 from notifications import texts
+from tests.template import ROOT
 
 
 def test_a_receipt_names_the_exact_amount_and_the_payment() -> None:
@@ -29,3 +36,34 @@ def test_a_failed_payment_says_why_and_that_nothing_was_charged() -> None:
     body = texts.payment_failed("Anna", "order-1", Money(amount=99, currency="GBP"), "Your card has expired.").body
     assert "your payment of 0.99 GBP for order order-1 did not go through: Your card has expired." in body
     assert "You have not been charged." in body
+
+
+def errors_of_the_saga() -> set[str]:
+    """Every name of an error that can end an order: what the state machine catches, and what its tasks raise."""
+    machine = (ROOT / "infra" / "order_saga.asl.json").read_text(encoding="utf-8")
+    caught = {
+        name for names in re.findall(r'"ErrorEquals":\s*\[(.*?)\]', machine) for name in re.findall(r'"(.*?)"', names)
+    }
+    services = [importlib.import_module(f"{name}.domain") for name in ("orders", "payments", "inventory", "shipping")]
+    raised = {
+        name
+        for module in services
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, DomainError | TransientError)
+    }
+    python = {"KeyError", "ValueError", "InvalidTaskInput", "Lambda.Unknown", "States.Timeout", "Sandbox.Timedout"}
+    return (caught | raised | python | {"TransientError", "CancelledByCustomer"}) - {"Conflict", "Invalid", "Forbidden"}
+
+
+@pytest.mark.parametrize("error", sorted(errors_of_the_saga()))
+def test_no_name_of_an_error_reaches_the_customer(error: str) -> None:
+    body = texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), error).body
+    assert error not in body
+    assert re.search(r"Reason: [A-Z][a-z' ]+\.\n", body)
+
+
+@pytest.mark.parametrize(
+    "reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"]
+)
+def test_a_reason_that_people_wrote_stays_as_it_is(reason: str) -> None:
+    assert f"Reason: {reason}\n" in texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), reason).body
