@@ -12,7 +12,8 @@ from gateway.keyring import Keyring, fetch_parameter
 from mercato import config
 from mercato.logs import log
 
-_BEARER = re.compile(r"Bearer ([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+)")
+# RFC 9110: the scheme's letters are of either case, and one or more blanks follow it.
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+) *")
 
 
 @dataclass(frozen=True)

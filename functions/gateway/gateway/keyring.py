@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jwt
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,9 +46,19 @@ class Keyring:
 
 
 def parse_keys(text: str) -> dict[str, jwt.PyJWK]:
-    """By key id; only keys of the one algorithm that we take."""
-    usable = [key for key in json.loads(text)["keys"] if (key.get("kty"), key.get("crv")) == ("EC", "P-256")]
+    """By key id; only keys of the one algorithm that we take, and only those that are for signatures."""
+    usable = [key for key in json.loads(text)["keys"] if _is_usable(key)]
     return {key["kid"]: jwt.PyJWK(key, ALGORITHM) for key in usable}
+
+
+def _is_usable(key: dict[str, Any]) -> bool:
+    """RFC 7517: a key that names its use, its operations or its algorithm is good for these alone."""
+    return (
+        (key.get("kty"), key.get("crv")) == ("EC", "P-256")
+        and key.get("use", "sig") == "sig"
+        and "verify" in key.get("key_ops", ["verify"])
+        and key.get("alg", ALGORITHM) == ALGORITHM
+    )
 
 
 def fetch_parameter(name: str) -> str:

@@ -57,8 +57,10 @@ _current: ContextVar[Correlation | None] = ContextVar("mercato_correlation", def
 def next_hop(traceparent: str) -> str:
     """The same trace with a new parent id, for the call that goes out; a new trace where it is invalid."""
     parent = tracecontext.read_traceparent(traceparent)
-    trace_id, sampled = (parent.trace_id, parent.sampled) if parent else (tracecontext.new_trace_id(), True)
-    return tracecontext.write_traceparent(trace_id, tracecontext.new_span_id(), sampled=sampled)
+    if parent is None:
+        return tracecontext.write_traceparent(tracecontext.new_trace_id(), tracecontext.new_span_id(), sampled=True)
+    span_id = tracecontext.new_span_id()
+    return tracecontext.write_traceparent(parent.trace_id, span_id, sampled=parent.sampled, random=parent.random)
 
 
 def accept(

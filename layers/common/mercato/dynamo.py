@@ -111,6 +111,13 @@ class Page:
     next_key: Item | None
 
 
+def _is_done(write: Write, found: Item | None) -> bool:
+    """Whether the item in the way is what a put wrote, or is gone as a delete left it."""
+    if write.kind == "Put":
+        return found == from_item(write.parameters["Item"])
+    return write.kind == "Delete" and found is None
+
+
 class Table:
     """One table with the keys `pk` and `sk`, both strings. `sleep` is passed in for tests."""
 
@@ -202,7 +209,17 @@ class Table:
             start = page.next_key
 
     def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
-        """One write, tried again where a transaction is in its way. `return_values`: ALL_NEW, ALL_OLD of an update."""
+        """One write, tried again where a transaction is in its way. `return_values`: ALL_NEW, ALL_OLD of an update.
+
+        botocore sends a write again when its answer is lost, and the second then meets what the first has done. So a
+        conditional update goes as a transaction of one, which DynamoDB does once; a put or a delete is found done by
+        the item that is there. An update with `return_values` cannot be either: its caller knows its own write.
+
+        Raises ConditionFailed.
+        """
+        if write.kind == "Update" and "ConditionExpression" in write.parameters and return_values is None:
+            self._transact([write], None)
+            return None
         operation = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[write.kind]
         extra = {"ReturnValues": return_values} if return_values else {}
         for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
@@ -213,7 +230,10 @@ class Table:
                 code = error.response["Error"]["Code"]
                 if code == "ConditionalCheckFailedException":
                     item: Any = error.response.get("Item")
-                    raise ConditionFailed(0, from_item(item) if item else None) from None
+                    found = from_item(item) if item else None
+                    if error.response["ResponseMetadata"].get("RetryAttempts") and _is_done(write, found):
+                        return None
+                    raise ConditionFailed(0, found) from None
                 if code != "TransactionConflictException":
                     raise
             self._back_off(attempt, f"the write to {self.name} conflicts with a transaction")
@@ -227,8 +247,10 @@ class Table:
         Raises ConditionFailed where one condition failed, SeveralConditionsFailed for more, TransientError when it
         could not be done now.
         """
-        if not writes:
-            return
+        if writes:
+            self._transact(writes, token)
+
+    def _transact(self, writes: list[Write], token: str | None) -> None:
         actions = [{write.kind: {"TableName": self.name} | write.parameters} for write in writes]
         call: dict[str, Any] = {"TransactItems": actions} | ({"ClientRequestToken": token} if token else {})
         for attempt in range(1, _CONFLICT_ATTEMPTS + 1):

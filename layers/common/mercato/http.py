@@ -41,6 +41,7 @@ from mercato.request import (
     RawBody,
     Request,
     SourceAddress,
+    headers_of,
     read_body,
     read_query,
     read_request,
@@ -170,7 +171,7 @@ class App:
         return self.route("DELETE", path, **rules)
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        headers = headers_of(event)
         work = correlation.accept(
             headers.get("x-request-id"), headers.get("traceparent"), tracestate=headers.get("tracestate")
         )

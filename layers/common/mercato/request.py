@@ -114,6 +114,17 @@ class Request:
     path_parameters: dict[str, str] = field(default_factory=dict)
 
 
+def headers_of(event: dict[str, Any]) -> dict[str, str]:
+    """By name in lower case. The lines of a header that came several times are joined by commas (RFC 9110, 5.3).
+
+    A REST API's event has the last line alone in `headers`, and all of them in `multiValueHeaders`; a function URL's
+    joins them itself.
+    """
+    single = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    lines = (event.get("multiValueHeaders") or {}).items()
+    return single | {name.lower(): ", ".join(values) for name, values in lines}
+
+
 def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
     size = sum(len(name) + len(value) for name, value in headers.items())
     if size > MAX_HEADERS:

@@ -1,6 +1,6 @@
 """W3C Trace Context: reading and writing `traceparent` and `tracestate`.
 
-https://www.w3.org/TR/trace-context/: what cannot be read is as good as not sent, and a new trace begins.
+https://www.w3.org/TR/trace-context-2/: what cannot be read is as good as not sent, and a new trace begins.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<parent>[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
-_SAMPLED = 0x01  # the only flag that version 00 knows; the others must go out as zero
+_SAMPLED, _RANDOM = 0x01, 0x02  # the flags of level 2; the others must go out as zero
 
-_KEY = r"(?:[a-z0-9][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
+_KEY = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 _MEMBER = re.compile(rf"{_KEY}={_VALUE}")
 _MAX_MEMBERS = 32
 _MAX_TRACESTATE = 512  # as many characters as must be passed on at the least
+_LONG_MEMBER = 128  # the first to go where the state is longer
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Parent:
     trace_id: str
     span_id: str
     sampled: bool
+    random: bool = False
 
 
 def read_traceparent(text: str | None) -> Parent | None:
@@ -37,23 +39,34 @@ def read_traceparent(text: str | None) -> Parent | None:
     match = _TRACEPARENT.fullmatch((text or "").strip(" \t"))
     if not match or (match["version"] == "00" and match["more"]):
         return None
-    return Parent(match["trace"], match["parent"], bool(int(match["flags"], 16) & _SAMPLED))
+    flags = int(match["flags"], 16)
+    return Parent(match["trace"], match["parent"], bool(flags & _SAMPLED), bool(flags & _RANDOM))
 
 
-def write_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:
-    """Version 00, whatever version came in: it is the one we know."""
-    return f"00-{trace_id}-{span_id}-{_SAMPLED if sampled else 0:02x}"
+def write_traceparent(trace_id: str, span_id: str, *, sampled: bool, random: bool = False) -> str:
+    """Version 00, whatever version came in: it is the one we know. `random` is passed on as it came."""
+    return f"00-{trace_id}-{span_id}-{(_SAMPLED if sampled else 0) | (_RANDOM if random else 0):02x}"
 
 
 def read_tracestate(text: str | None) -> str:
-    """As it is to be passed on; empty where it is invalid, or longer than we are bound to carry."""
+    """As it is to be passed on; empty where it is invalid. `text` is all lines of the header, joined by commas.
+
+    Of members with the same key the first stays, which is the newest. Of a state longer than we carry, long members go
+    first, and then those at the end.
+    """
     members = [member.strip(" \t") for member in (text or "").split(",")]
     members = [member for member in members if member]
-    keys = [member.partition("=")[0] for member in members]
-    valid = all(_MEMBER.fullmatch(member) for member in members)
-    state = ",".join(members)
-    fits = len(members) <= _MAX_MEMBERS and len(state) <= _MAX_TRACESTATE
-    return state if valid and fits and len(set(keys)) == len(keys) else ""
+    if len(members) > _MAX_MEMBERS or not all(_MEMBER.fullmatch(member) for member in members):
+        return ""
+    newest: dict[str, str] = {}
+    for member in members:
+        newest.setdefault(member.partition("=")[0], member)
+    members = list(newest.values())
+    if len(",".join(members)) > _MAX_TRACESTATE:
+        members = [member for member in members if len(member) <= _LONG_MEMBER]
+    while len(",".join(members)) > _MAX_TRACESTATE:
+        members.pop()
+    return ",".join(members)
 
 
 def new_trace_id() -> str:

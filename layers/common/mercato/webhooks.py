@@ -36,7 +36,10 @@ def verify_any(secret: str, timestamp: str, signatures: Sequence[str], body: byt
     is_recent = (
         re.fullmatch(r"[0-9]{1,12}", timestamp) and abs(now.timestamp() - int(timestamp)) <= MAX_AGE.total_seconds()
     )
-    expected = sign(secret, timestamp, body).encode()
-    is_signed = any(hmac.compare_digest(expected, signature.encode()) for signature in signatures)
-    if not (secret and is_signed and is_recent):
+    if not (secret and is_recent):
+        raise InvalidSignature("The webhook's signature is not valid.")
+    expected = sign(secret, timestamp, body)
+    # Hexadecimal digits alone: compare_digest takes no other text, and a sender may write them in either case.
+    hexadecimal = [signature.lower() for signature in signatures if re.fullmatch(r"[0-9A-Fa-f]{64}", signature)]
+    if not any(hmac.compare_digest(expected, signature) for signature in hexadecimal):
         raise InvalidSignature("The webhook's signature is not valid.")

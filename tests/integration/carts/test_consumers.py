@@ -131,13 +131,13 @@ def test_a_new_price_is_one_write_however_many_carts_hold_the_product(service: A
 
     service.price_changes("lantern", 1400, version=2)
 
-    assert dynamo_calls == ["UpdateItem"]
+    assert dynamo_calls == ["TransactWriteItems"]
     assert all(service.lines(user=f"user-{number}") == {"lantern": (1, 1400)} for number in range(60))
     dynamo_calls.clear()
 
     service.discontinues("lantern", version=3)
 
-    assert dynamo_calls == ["UpdateItem"]
+    assert dynamo_calls == ["TransactWriteItems"]
     assert not any(service.lines(user=f"user-{number}") for number in range(60))
 
 

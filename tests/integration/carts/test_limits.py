@@ -148,7 +148,7 @@ def test_a_read_costs_one_more_call_where_there_are_lines_and_a_change_none_of_w
     dynamo_calls.clear()
 
     service.put("lantern", 1)
-    assert dynamo_calls == ["Query", "TransactWriteItems", "BatchGetItem", "UpdateItem"]
+    assert dynamo_calls == ["Query", "TransactWriteItems", "BatchGetItem", "TransactWriteItems"]
     dynamo_calls.clear()
 
     service.put("lantern", 2)

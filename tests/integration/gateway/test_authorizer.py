@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from gateway import authorizer
 from mercato import aws
 from mercato.errors import TransientError
+from tests.template import resources_of_type
 from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
 from users.domain import Role, User
 from users.keystore import KeyStore
@@ -69,7 +71,15 @@ def test_a_header_without_a_token_is_unauthorized(mint: Mint, header: str | None
         authorizer.handler(event(header), None)
 
 
-@pytest.mark.parametrize("form", ["{}", "bearer {}", "Bearer  {}", "Bearer {} ", "Bearer {},Bearer {}", "Bearer {}\n"])
+@pytest.mark.parametrize("form", ["bearer {}", "BEARER {}", "Bearer  {}", "bEaReR   {} "])
+def test_the_scheme_is_read_as_rfc_9110_says(mint: Mint, form: str) -> None:
+    header = form.format(mint.token())
+    assert authorizer.handler(event(header), None)["context"]["user_id"] == "ada"
+    gateway = resources_of_type("AWS::Serverless::Api")["Api"]["Properties"]["Auth"]["Authorizers"]["AccessToken"]
+    assert re.fullmatch(gateway["Identity"]["ValidationExpression"], header), "the gateway would refuse it first"
+
+
+@pytest.mark.parametrize("form", ["{}", "Bearer\t{}", "Bearer{}", "Bearer {},Bearer {}", "Bearer {}\n"])
 def test_a_header_in_another_form_is_unauthorized(mint: Mint, form: str) -> None:
     with pytest.raises(Exception, match=UNAUTHORIZED):
         authorizer.handler(event(form.format(*[mint.token()] * 2)), None)

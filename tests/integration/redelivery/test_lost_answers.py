@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import io
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse, HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
 from carts.store import Carts
-from mercato import aws
-from mercato.dynamo import Table
+from infra.local.paths import ROOT
+from mercato import aws, dynamo
+from mercato.dynamo import ConditionFailed, Table
+from notifications.domain import CLAIM_LASTS, Contact, Kind, Preferences, Text, compose
+from notifications.store import NotificationStore
 from ops.letters import Selection
 from ops.redrive import Instruction
 from ops.redrive_audit import RedriveAudit
@@ -55,3 +62,121 @@ def test_a_redrive_is_noted(lossy: list[str], make_table: Callable[[str], Table]
     (noted,) = table.query_all("DLQ#orders-dlq")
     assert (noted["sk"], noted["outcome"]) == (f"AUDIT#{audit_id}", "started")
     assert len(lossy) == 2
+
+
+class RawResponse(io.BytesIO):
+    """The body of an answer as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+@pytest.fixture
+def losing(cloud: None) -> Callable[[str], list[str]]:
+    """DynamoDB does the first call of an operation and its answer is lost. Returns the calls as they arrive.
+
+    As on AWS, and unlike moto, a transaction that comes again with its ClientRequestToken is not done again.
+    """
+
+    def lose(operation: str) -> list[str]:
+        arrived: list[str] = []
+
+        tokens: set[str] = set()
+
+        def drop(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+            arrived.append(request.body.decode())
+            token = json.loads(arrived[-1]).get("ClientRequestToken")
+            if token in tokens:
+                return AWSResponse(request.url, 200, HTTPHeaders(), RawResponse(b"{}"))
+            tokens.update({token} if token else ())
+            if len(arrived) == 1:
+                botocore_stubber(event_name=event_name, request=request)
+                raise ConnectionClosedError(endpoint_url=request.url)
+            return None
+
+        aws.client("dynamodb").meta.events.register_first(f"before-send.dynamodb.{operation}", drop)
+        return arrived
+
+    return lose
+
+
+def test_a_conditional_update_whose_answer_is_lost_is_done_once(
+    losing: Callable[[str], list[str]], make_table: Callable[[str], Table]
+) -> None:
+    table = make_table("OpsTable")
+    table.write(dynamo.put({"pk": "A", "sk": "B", "state": "old", "n": 1}))
+    arrived = losing("TransactWriteItems")
+    names, values = {"#state": "state"}, {":old": "old", ":new": "new", ":one": 1}
+    table.write(dynamo.update("A", "B", "SET #state = :new ADD n :one", "#state = :old", names=names, values=values))
+    assert table.get("A", "B") == {"pk": "A", "sk": "B", "state": "new", "n": 2}
+    assert len(arrived) == 2
+
+
+def test_a_conditional_delete_whose_answer_is_lost_is_done(
+    losing: Callable[[str], list[str]], make_table: Callable[[str], Table]
+) -> None:
+    table = make_table("OpsTable")
+    table.write(dynamo.put({"pk": "A", "sk": "B", "owner": "me"}))
+    arrived = losing("DeleteItem")
+    table.write(dynamo.delete("A", "B", "#owner = :me", names={"#owner": "owner"}, values={":me": "me"}))
+    assert table.get("A", "B") is None
+    assert len(arrived) == 2
+
+
+def test_a_put_that_meets_another_item_is_refused_also_when_its_answer_was_lost(
+    losing: Callable[[str], list[str]], make_table: Callable[[str], Table]
+) -> None:
+    table = make_table("OpsTable")
+    table.write(dynamo.put({"pk": "A", "sk": "B", "owner": "another"}))
+    losing("PutItem")
+    with pytest.raises(ConditionFailed):
+        table.write(dynamo.put_new({"pk": "A", "sk": "B", "owner": "me"}))
+
+
+def test_a_put_whose_answer_is_lost_finds_its_own_item(
+    losing: Callable[[str], list[str]], make_table: Callable[[str], Table]
+) -> None:
+    table = make_table("OpsTable")
+    arrived = losing("PutItem")
+    table.write(dynamo.put_new({"pk": "A", "sk": "B", "owner": "me"}))
+    assert len(arrived) == 2
+    with pytest.raises(ConditionFailed):  # a second request of the same content is no retry of the first
+        table.write(dynamo.put_new({"pk": "A", "sk": "B", "owner": "me"}))
+
+
+def test_a_mail_is_sent_when_the_answer_to_its_claim_is_lost(
+    losing: Callable[[str], list[str]], make_table: Callable[[str], Table], noon: datetime
+) -> None:
+    store = NotificationStore(make_table("NotificationsTable"))
+    contact, text = Contact("u-1", "ada@example.com", "Ada"), Text("Welcome", "Hello")
+    welcome = compose(contact, Preferences(), Kind.WELCOME, text, event_id="e-1", order_id=None, at=noon)
+    assert store.add(welcome, "e-1", noon, contact=contact)
+    losing("TransactWriteItems")
+    assert store.claim(welcome, noon, noon + CLAIM_LASTS)
+    assert not store.claim(welcome, noon, noon + CLAIM_LASTS)
+
+
+# An update that returns the item cannot be recognised as a retry: each of these knows what its own write left behind.
+RETURNING = {
+    "users.session_store": "the token is found as the previous one, which is good for ten seconds",
+    "users.store": "the name or role that it sets is set already; only the version moves once more",
+}
+
+
+def test_no_write_goes_past_the_table_but_those_that_are_known() -> None:
+    returning = set()
+    direct = set()
+    for path in sorted([*ROOT.glob("functions/*/*/**/*.py"), *ROOT.glob("layers/common/mercato/**/*.py")]):
+        module = ".".join(path.with_suffix("").parts[-2:])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "return_values":
+                returning.add(module)
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Call)
+                and node.attr in {"put_item", "update_item", "delete_item"}
+            ):
+                direct.add(module)
+    assert returning == set(RETURNING)
+    # The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
+    assert direct == {"mercato.limits"}

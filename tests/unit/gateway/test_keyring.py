@@ -119,3 +119,14 @@ def test_keys_of_other_algorithms_are_passed_over(mint: Mint) -> None:
     other_curve = mint.public | {"crv": "P-384", "kid": "p384"}
 
     assert parse_keys(json.dumps({"keys": [symmetric, other_curve, mint.public]})).keys() == {"key-1"}
+
+
+@pytest.mark.parametrize("purpose", [{"use": "enc"}, {"key_ops": ["encrypt"]}, {"key_ops": []}, {"alg": "ECDH-ES"}])
+def test_a_key_for_another_purpose_is_passed_over(mint: Mint, purpose: dict[str, object]) -> None:
+    other = mint.public | {"kid": "other"} | purpose
+    assert parse_keys(json.dumps({"keys": [other, mint.public]})).keys() == {"key-1"}
+
+
+@pytest.mark.parametrize("purpose", [{"use": "sig"}, {"key_ops": ["verify"]}, {"alg": "ES256"}])
+def test_a_key_for_signatures_is_taken(mint: Mint, purpose: dict[str, object]) -> None:
+    assert parse_keys(json.dumps({"keys": [mint.public | purpose]})).keys() == {"key-1"}

@@ -11,6 +11,7 @@ from mercato.http import (
     MAX_BODY,
     IdempotencyKey,
 )
+from mercato.request import headers_of
 from tests.unit.layer.things import call
 
 
@@ -164,3 +165,13 @@ def test_an_idempotency_key_that_cannot_be_read_is_400(header: str | None) -> No
 
 def test_who_may_not_call_is_told_before_the_body_is_read() -> None:
     assert call("POST", "/api/things", body="{", role=None)[0] == 401
+
+
+def test_the_lines_of_a_header_that_came_several_times_are_all_read() -> None:
+    event = {
+        "headers": {"Tracestate": "bar=2", "X-One": "1"},
+        "multiValueHeaders": {"Tracestate": ["foo=1", "bar=2"], "X-One": ["1"]},
+    }
+    assert headers_of(event) == {"tracestate": "foo=1, bar=2", "x-one": "1"}
+    assert headers_of({"headers": {"tracestate": "foo=1,bar=2"}}) == {"tracestate": "foo=1,bar=2"}
+    assert headers_of({"headers": None, "multiValueHeaders": None}) == {}

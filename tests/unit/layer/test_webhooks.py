@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mercato import webhooks
 from mercato.webhooks import InvalidSignature, sign, verify
 
 SECRET = "s3cret"
@@ -49,3 +50,16 @@ def test_another_secret_body_or_time_is_another_signature(noon: datetime) -> Non
     for headers, body in ((signed(noon, "other"), BODY), (signed(noon), BODY + b" "), (moved, BODY), ({}, BODY)):
         with pytest.raises(InvalidSignature):
             verify("s3cret", headers, body, noon)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "é", "", "ab" * 32, "\x00"])
+def test_an_odd_signature_or_timestamp_is_refused_and_raises_nothing_else(odd: str) -> None:
+    with pytest.raises(InvalidSignature):
+        webhooks.verify_any("secret", "1764331200", [odd], b"{}", datetime.fromtimestamp(1764331200, UTC))
+    with pytest.raises(InvalidSignature):
+        webhooks.verify_any("secret", odd, ["0" * 64], b"{}", datetime.fromtimestamp(1764331200, UTC))
+
+
+def test_a_signature_may_be_written_in_capitals() -> None:
+    signature = webhooks.sign("secret", "1764331200", b"{}").upper()
+    webhooks.verify_any("secret", "1764331200", [signature], b"{}", datetime.fromtimestamp(1764331200, UTC))

@@ -62,8 +62,6 @@ def test_no_name_of_an_error_reaches_the_customer(error: str) -> None:
     assert re.search(r"Reason: [A-Z][a-z' ]+\.\n", body)
 
 
-@pytest.mark.parametrize(
-    "reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"]
-)
+@pytest.mark.parametrize("reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"])
 def test_a_reason_that_people_wrote_stays_as_it_is(reason: str) -> None:
     assert f"Reason: {reason}\n" in texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), reason).body
