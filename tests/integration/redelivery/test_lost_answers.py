@@ -18,8 +18,6 @@ from carts.store import Carts
 from infra.local.paths import ROOT
 from mercato import aws, dynamo
 from mercato.dynamo import ConditionFailed, Table
-from notifications.domain import CLAIM_LASTS, Contact, Kind, Preferences, Text, compose
-from notifications.store import NotificationStore
 from ops.letters import Selection
 from ops.redrive import Instruction
 from ops.redrive_audit import RedriveAudit
@@ -142,18 +140,6 @@ def test_a_put_whose_answer_is_lost_finds_its_own_item(
     assert len(arrived) == 2
     with pytest.raises(ConditionFailed):  # a second request of the same content is no retry of the first
         table.write(dynamo.put_new({"pk": "A", "sk": "B", "owner": "me"}))
-
-
-def test_a_mail_is_sent_when_the_answer_to_its_claim_is_lost(
-    losing: Callable[[str], list[str]], make_table: Callable[[str], Table], noon: datetime
-) -> None:
-    store = NotificationStore(make_table("NotificationsTable"))
-    contact, text = Contact("u-1", "ada@example.com", "Ada"), Text("Welcome", "Hello")
-    welcome = compose(contact, Preferences(), Kind.WELCOME, text, event_id="e-1", order_id=None, at=noon)
-    assert store.add(welcome, "e-1", noon, contact=contact)
-    losing("TransactWriteItems")
-    assert store.claim(welcome, noon, noon + CLAIM_LASTS)
-    assert not store.claim(welcome, noon, noon + CLAIM_LASTS)
 
 
 # An update that returns the item cannot be recognised as a retry: each of these knows what its own write left behind.
