@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mercato.deadletters import MAX_RECEIVES, pause_after
+from mercato.deadletters import MAX_TRIES, pause_after
 from tests.template import load_template, resources_of_type
 
 TEMPLATE = load_template()
@@ -66,7 +66,7 @@ def test_every_alarm_on_a_metric_of_ours_watches_this_stack_alone() -> None:
 
 def test_a_queue_that_is_not_read_rings_long_before_its_messages_are_deleted() -> None:
     alarm, queue = SUBSCRIPTION["BacklogAlarm"]["Properties"], SUBSCRIPTION["Queue"]["Properties"]
-    longest_retries = sum(pause_after(receives, max) for receives in range(1, MAX_RECEIVES))
+    longest_retries = sum(pause_after(tries, max) for tries in range(1, MAX_TRIES))
 
     assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": "Queue.QueueName"}}]

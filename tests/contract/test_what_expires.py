@@ -12,6 +12,7 @@ from tests.template import ROOT, resources_of_type
 MAY_GO = {
     "functions/carts/carts/store.py": "a cart not touched for 90 days; the latest price of a product, for a day",
     "functions/ops/ops/probes.py": "the last probe, for a day: the prober writes the next one within a minute",
+    "functions/ops/ops/scans.py": "the receipts of a walk over dead letters, which are good for ten minutes",
     "functions/orders/orders/store.py": "the mark of a cart that was ordered, longer than the cart lives",
     "functions/payments/payments/store.py": "a webhook's id, longer than a provider delivers it again",
     "functions/products/products/store.py": "the report of an import, after 90 days; the products stay",
@@ -19,6 +20,7 @@ MAY_GO = {
     "functions/users/users/onetime_store.py": "a link in a mail, longer than it is good for",
     "functions/users/users/session_store.py": "a session that has expired",
     "layers/common/mercato/breaker/store.py": "a circuit that runs by itself, not used for 90 days: it is closed",
+    "layers/common/mercato/deadletters.py": "a message's count of failed tries, longer than it lives in its queue",
     "layers/common/mercato/idempotency.py": "an answer, after the two days that a key is good for",
     "layers/common/mercato/inbox.py": "an event's marker, longer than the event can be delivered again",
     "layers/common/mercato/limits.py": "a count of requests, after its window",

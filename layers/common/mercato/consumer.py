@@ -2,8 +2,9 @@
 
 What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
 reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
-that grows; after the last time it goes to the DLQ with what stopped it. What has more to do than one run has time for
-keeps what is done and raises Unfinished: the message is sent to its queue anew, where no receive of before counts.
+that grows; after the last try it goes to the DLQ with what stopped it. Tries are counted here, not by the queue, which
+counts what was given back untried, too. What has more to do than one run has time for keeps what is done and raises
+Unfinished: the message is sent to its queue anew, and its tries are counted anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import inspect
 import json
 import random
+import time
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -62,11 +64,16 @@ class Consumer:
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         failures: list[dict[str, str]] = []
+        enough = _ENOUGH
         with deadline.of_invocation(context):
             for record in event["Records"]:
-                # What there is no time for is given back untried: a function that is killed gives back all.
-                if deadline.within(_ENOUGH, reserve=1.0) < _ENOUGH or not self._consume(record):
+                # What there is no time for is given back untried, and comes again after the queue's visibility timeout:
+                # a function that is killed gives back all.
+                began = time.monotonic()
+                if deadline.within(enough, reserve=1.0) < enough or not self._consume(record):
                     failures.append({"itemIdentifier": record["messageId"]})
+                # The next message may take as long as the slowest so far.
+                enough = max(enough, time.monotonic() - began)
         return {"batchItemFailures": failures}
 
     def _consume(self, record: dict[str, Any]) -> bool:
@@ -78,6 +85,9 @@ class Consumer:
                 return deadletters.move(record, error.reason, str(error))
         work = correlation.accept(received.correlationid, received.traceparent, received.id, received.tracestate)
         with correlation.bound(work):
+            begun = deadletters.begin(record)
+            if deadletters.is_spent(record, begun):
+                return True
             try:
                 self._dispatch(received)
             except Unprocessable as error:
@@ -89,11 +99,11 @@ class Consumer:
                 return deadletters.send_anew(record)
             except TransientError as error:
                 log.warning("event will be retried", extra={"event_type": received.type, "reason": str(error)})
-                return deadletters.give_back(record, error, self._jitter)
+                return deadletters.give_back(record, error, self._jitter, begun)
             except Exception as error:
                 # Unknown is not permanent: the next try may find the bug mended.
                 log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
-                return deadletters.give_back(record, error, self._jitter)
+                return deadletters.give_back(record, error, self._jitter, begun)
             log.info(
                 "event consumed",
                 extra={"event_type": received.type, "event_id": received.id, "subject": received.subject},

@@ -7,14 +7,17 @@ A dead letter is the message as it came, with the attributes `reason`, `detail`,
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, correlation
-from mercato.clock import rfc3339
+from mercato import aws, correlation, dynamo
+from mercato.clock import epoch, rfc3339, utc_now
+from mercato.dynamo import Table
+from mercato.errors import TransientError
 from mercato.logs import log
 
 # Reasons that the kit itself gives; a business rule's is its own slug.
@@ -23,23 +26,63 @@ UNKNOWN_TYPE = "unknown-event-type"
 UNKNOWN_VERSION = "unknown-event-version"
 RETRIES_EXHAUSTED = "retries-exhausted"
 
-MAX_RECEIVES = 8  # the maxReceiveCount of infra/subscription.yaml: pauses of 21 minutes in all
+MAX_TRIES = 8  # pauses of 21 minutes in all
+# The maxReceiveCount of infra/subscription.yaml. A message that is given back untried was received, too: SQS's count is
+# only the backstop for what is never counted here.
+MAX_RECEIVES = 100
+_SILENT = "The function ended without an answer at each of its last tries. Its log says more."
+_COUNTED_FOR = timedelta(days=15)  # longer than a message lives in its queue
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 900  # seconds
 
 Jitter = Callable[[float, float], float]
 
 
-def give_back(record: dict[str, Any], error: Exception, jitter: Jitter) -> bool:
+def begin(record: dict[str, Any]) -> int | None:
+    """Counts a try before it is made, where the message was received so often that a function may have died of it.
+    None where it is not counted yet: a try that fails is counted then, and one that succeeds never.
+    """
+    return _count(record) if _receives(record) > MAX_TRIES else None
+
+
+def is_spent(record: dict[str, Any], begun: int | None) -> bool:
+    """True where all tries have begun and none came to an end, and the message is a dead letter now."""
+    return begun is not None and begun > MAX_TRIES and move(record, RETRIES_EXHAUSTED, _SILENT)
+
+
+def give_back(record: dict[str, Any], error: Exception, jitter: Jitter, begun: int | None = None) -> bool:
     """After a failure that may heal. True where this was the last try, and the message is a dead letter now."""
-    if _receives(record) >= MAX_RECEIVES:
+    tries = _count(record) if begun is None else begun
+    if (tries or 0) >= MAX_TRIES or _receives(record) >= MAX_RECEIVES:
         return move(record, RETRIES_EXHAUSTED, f"{type(error).__name__}: {error}")
-    _pause(record, pause_after(_receives(record), jitter))
+    _pause(record, pause_after(tries or _receives(record), jitter))
     return False
 
 
-def pause_after(receives: int, jitter: Jitter) -> int:
+def _count(record: dict[str, Any]) -> int | None:
+    """The tries of this message with this one, in the service's own table. None where they cannot be counted now: the
+    table may be what is away, and then the message waits for it.
+    """
+    name = os.environ.get("TABLE_NAME")
+    if name is None:
+        return None
+    counted = dynamo.update(
+        f"TRIES#{record['messageId']}",
+        "TRIES",
+        "SET #ttl = :ttl ADD tries :one",
+        names={"#ttl": "ttl"},
+        values={":ttl": epoch(utc_now() + _COUNTED_FOR), ":one": 1},
+    )
+    try:
+        found = Table(name).write(counted, return_values="ALL_NEW")
+    except (TransientError, ClientError, BotoCoreError) as error:
+        log.warning("the try cannot be counted", extra={"reason": str(error)})
+        return None
+    return int(found["tries"]) if found else None
+
+
+def pause_after(tries: int, jitter: Jitter) -> int:
     """Seconds: doubling from ten to a quarter of an hour. Half is random, so that a batch does not come back as one."""
-    longest = min(_FIRST_PAUSE << (receives - 1), _LONGEST_PAUSE)
+    longest = min(_FIRST_PAUSE << (tries - 1), _LONGEST_PAUSE)
     return round(longest / 2 + jitter(0, longest / 2))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import boto3
@@ -10,6 +11,7 @@ import pytest
 
 from mercato import aws, deadletters
 from mercato.consumer import Consumer
+from mercato.dynamo import Table
 from mercato.errors import Conflict, TransientError
 from mercato.events import Event, Reads
 from tests.template import load_template, resources_of_type
@@ -80,7 +82,8 @@ class Kitchen:
 
 
 @pytest.fixture
-def kitchen(cloud: None) -> Kitchen:
+def kitchen(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+    monkeypatch.setenv("TABLE_NAME", make_table("ProductsTable").name)
     deadletters._dlq_url.cache_clear()
     return Kitchen()
 
@@ -133,9 +136,14 @@ def test_a_pause_that_cannot_be_set_leaves_the_message_to_its_queue(kitchen: Kit
     assert kitchen.dead_letters() == []
 
 
-def test_after_the_last_try_the_message_is_a_dead_letter_that_says_what_stopped_it(kitchen: Kitchen) -> None:
+def test_after_the_last_try_the_message_is_a_dead_letter_that_says_what_stopped_it(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kitchen.error = TransientError("the table is away")
     kitchen.send()
+    monkeypatch.setattr(deadletters, "pause_after", lambda *_: 0)
+    for _ in range(deadletters.MAX_TRIES - 1):
+        assert not kitchen.handle(kitchen.record(ApproximateReceiveCount="1"))
 
     assert kitchen.handle(kitchen.record(ApproximateReceiveCount="8", ApproximateFirstReceiveTimestamp="1795348800123"))
 
@@ -207,3 +215,34 @@ def test_the_kit_knows_how_often_each_of_its_queues_delivers() -> None:
 
     for queue in (subscription, resources["CarrierQueue"], resources["ParkedQueue"]):
         assert queue["Properties"]["RedrivePolicy"]["maxReceiveCount"] == deadletters.MAX_RECEIVES
+
+
+def test_a_message_that_kills_its_function_is_a_dead_letter_after_as_many_tries(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No try that ends so is counted: from the ninth receive on they are counted before they begin."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(kitchen.consumer, "_dispatch", die)
+    kitchen.send()
+    record = kitchen.record()
+    for receives in range(1, 2 * deadletters.MAX_TRIES + 1):
+        record["attributes"]["ApproximateReceiveCount"] = str(receives)
+        with pytest.raises(Killed):
+            kitchen.handle(record)
+    record["attributes"]["ApproximateReceiveCount"] = "17"
+    assert kitchen.handle(record)
+    (found,) = kitchen.dead_letters()
+    assert (found["reason"], found["detail"][:36]) == ("retries-exhausted", "The function ended without an answer")
+
+
+def test_receives_without_a_try_do_not_count(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    kitchen.error = TransientError("away")
+    kitchen.send()
+    assert not kitchen.handle(kitchen.record(ApproximateReceiveCount="50"))
+    assert kitchen.dead_letters() == []
