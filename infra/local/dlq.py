@@ -11,7 +11,9 @@ from rich.table import Table
 
 from infra.local import operator
 from infra.local.operator import Json
+from infra.local.shop import Session
 
+_ADDED = ("examined", "matched", "redriven", "left_behind")
 _SENDS_AND_DELETES = "Redriven letters go back to their queue; an event that took effect before takes none again."
 
 
@@ -111,8 +113,10 @@ def redrive(
         raise click.UsageError('--send needs --note "why": it goes into the audit')
     body = {"queue": queue, "type": event_type, "reason": reason, "note": note}
     chosen = {name: value for name, value in body.items() if value}
-    answer = operator.post("/ops/dlq/redrive", chosen | {"ids": list(ids), "max": most, "dry_run": not send})
     console = Console(highlight=False)
+    answer = operator.call(
+        lambda admin: _redriven(admin, chosen | {"ids": list(ids), "dry_run": not send}, most, console)
+    )
     letters = [letter for result in answer["items"] for letter in result["letters"]]
     if letters:
         console.print(_letters(letters))
@@ -124,6 +128,25 @@ def redrive(
         console.print(_SENDS_AND_DELETES, style="dim")
     if any(result["failure"] for result in answer["items"]):
         raise SystemExit(1)
+
+
+def _redriven(admin: Session, body: Json, most: int, console: Console) -> Json:
+    """One answer of as many calls as it takes, each bounded; what was done so far is told after each."""
+    items: dict[str, Json] = {}
+    cursor: dict[str, str] = {}
+    matched = 0
+    while True:
+        answer: Json = admin.post("/ops/dlq/redrive", body | {"max": max(1, most - matched)} | cursor)
+        matched += answer["matched"]
+        for result in answer["items"]:
+            before = items.get(result["queue"], dict.fromkeys(_ADDED, 0) | {"letters": []})
+            added = {name: before[name] + result[name] for name in (*_ADDED, "letters")}
+            items[result["queue"]] = result | added
+        if not answer.get("next_cursor"):
+            return answer | {"items": list(items.values()), "matched": matched}
+        cursor = {"cursor": answer["next_cursor"]}
+        looked = sum(item["examined"] for item in items.values())
+        console.print(f"looked at {looked}, {matched} match …", style="dim")
 
 
 def _outcome(result: Json, send: bool) -> str:

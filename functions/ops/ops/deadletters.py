@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass
 
 from mercato import correlation
 from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.dynamo import Table
+from mercato.dynamo import InvalidCursor, Table
 from mercato.http import ADMIN, App
 from ops import mailroom, redrive
 from ops.letter_views import (
@@ -27,8 +28,11 @@ from ops.letter_views import (
 from ops.letters import Selection
 from ops.queues import find_dead_letter_queue, list_dead_letter_queues
 from ops.redrive_audit import RedriveAudit
+from ops.scans import Scans, cursor_of, scan_of
 
 _SAMPLE = 50
+_MOST_BYTES = 2_000_000  # of a page; Lambda answers with 6 MB at most
+_MOST_KNOWN = 500  # letters in a cursor, which is part of an address
 _AUDITS = 50
 
 
@@ -46,6 +50,11 @@ def settings() -> Settings:
 @functools.cache
 def audit() -> RedriveAudit:
     return RedriveAudit(Table(settings().table_name))
+
+
+@functools.cache
+def scans() -> Scans:
+    return Scans(Table(settings().table_name))
 
 
 def register(app: App) -> None:
@@ -66,14 +75,28 @@ def list_queues() -> QueuesPage:
 
 def list_letters(queue: str, query: LettersQuery) -> LettersPage:
     found = find_dead_letter_queue(settings().queue_prefix, queue)
-    letters, is_whole = mailroom.look(found.url, query.limit)
+    cursor = query.cursor or ""
+    known = {cursor[start : start + 8] for start in range(0, len(cursor), 8)}
+    letters, is_whole = mailroom.look(found.url, query.limit, known=known)
     meant = sorted(filter(Selection(query.type, query.reason).takes, letters), key=lambda letter: letter.sent_at)
+    shown: list[LetterView] = []
+    left, size = list(meant), 0
+    while left:
+        view = LetterView.of(left[0], query.with_body)
+        size += len(json.dumps(view.model_dump()))
+        if shown and size > _MOST_BYTES:
+            break
+        shown.append(view)
+        del left[0]
+    known |= {mailroom.mark_of(letter) for letter in letters if letter not in left}
+    has_more = (left or not is_whole) and len(known) <= _MOST_KNOWN
     return LettersPage(
         queue=found.name,
         source=found.source,
         messages=found.messages,
         sample=SampleView.of(letters, is_whole and not found.in_flight, utc_now()),
-        items=[LetterView.of(letter, query.with_body) for letter in meant],
+        items=shown,
+        next_cursor="".join(sorted(known)) if has_more else None,
     )
 
 
@@ -81,11 +104,17 @@ def redrive_letters(order: RedriveLetters, caller: Caller) -> RedrivesView:
     instruction = order.instruction(caller.user_id, correlation.current().correlation_id, utc_now())
     redrive.check(instruction, order.queue)
     prefix, time = settings().queue_prefix, mailroom.is_time_left
+    scan = scan_of(order.cursor, redrive.about(instruction), instruction.at) if order.cursor else None
     if order.queue is None:
-        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, audit(), time)
+        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, audit(), time, scans(), scan)
     else:
-        results = [redrive.redrive_queue(find_dead_letter_queue(prefix, order.queue), instruction, audit(), time)]
-    return RedrivesView.of(results, order.dry_run)
+        queue = find_dead_letter_queue(prefix, order.queue)
+        if scan and scan.queue != queue.name:
+            raise InvalidCursor("The cursor belongs to another queue; start again without one.")
+        results = [redrive.redrive_queue(queue, instruction, audit(), time, scans(), scan)]
+    following = results[-1].scan if results else None
+    cursor = cursor_of(following, redrive.about(instruction)) if following else None
+    return RedrivesView.of(results, order.dry_run, cursor)
 
 
 def list_redrives(queue: str) -> RedriveAuditPage:

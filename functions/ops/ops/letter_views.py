@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mercato.clock import rfc3339
-from mercato.http import Body, Query, View
+from mercato.http import Body, Cursor, Query, View
 from ops.letters import DeadLetter, Selection, without_secrets
 from ops.queues import DeadLetterQueue
 from ops.redrive import Instruction, Redrive
@@ -66,12 +66,16 @@ class QueuesPage(View):
 
 
 class LettersQuery(Query):
-    """`with_body=true` shows the messages themselves, which may hold customers' data."""
+    """`with_body=true` shows the messages themselves, which may hold customers' data.
+
+    `cursor` leaves out those that the pages before have shown.
+    """
 
     type: Annotated[str, Field(max_length=200)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     with_body: bool = False
+    cursor: Annotated[str, Field(max_length=4800, pattern=r"^([A-Za-z0-9_-]{8})*$")] | None = None
 
 
 class LetterView(View):
@@ -102,17 +106,24 @@ class LetterView(View):
 
 
 class LettersPage(View):
-    """Of the letters looked at, those that match; the oldest first."""
+    """Of the letters looked at, those that match, the oldest first, and no more than fit into 2 MB.
+
+    `next_cursor` goes on with the others, up to 500 letters in all: choose by type or reason among more.
+    """
 
     queue: str
     source: str | None
     messages: int
     sample: SampleView
     items: list[LetterView]
+    next_cursor: str | None
 
 
 class RedriveLetters(Body):
-    """A dry run unless it says otherwise. `max` caps the letters over all queues; `note` is for the audit."""
+    """A dry run unless it says otherwise. `max` caps the letters of this call over all queues; `note` is for the audit.
+
+    `cursor` is the `next_cursor` of an answer to the same instruction: this call goes on where that one ended.
+    """
 
     queue: _Name | None = None
     type: _Name | None = None
@@ -121,6 +132,7 @@ class RedriveLetters(Body):
     dry_run: bool = True
     max: Annotated[int, Field(ge=1, le=500)] = 100
     note: Annotated[str, Field(min_length=3, max_length=500)] | None = None
+    cursor: Cursor | None = None
 
     def instruction(self, operator: str, request_id: str, now: datetime) -> Instruction:
         selection = Selection(self.type, self.reason, frozenset(self.ids))
@@ -139,7 +151,7 @@ class RedriveView(View):
 
     @classmethod
     def of(cls, result: Redrive) -> RedriveView:
-        fields: dict[str, Any] = vars(result) | {
+        fields: dict[str, Any] = {name: value for name, value in vars(result).items() if name != "scan"} | {
             "matched": len(result.matched),
             "letters": [LetterView.of(letter) for letter in result.matched],
         }
@@ -147,17 +159,21 @@ class RedriveView(View):
 
 
 class RedrivesView(View):
+    """`next_cursor`, while letters are left to look at or to give back, is the `cursor` of the next call."""
+
     dry_run: bool
     matched: int
     redriven: int
+    next_cursor: str | None
     items: list[RedriveView]
 
     @classmethod
-    def of(cls, results: list[Redrive], dry_run: bool) -> RedrivesView:
+    def of(cls, results: list[Redrive], dry_run: bool, next_cursor: str | None) -> RedrivesView:
         return cls(
             dry_run=dry_run,
             matched=sum(len(result.matched) for result in results),
             redriven=sum(result.redriven for result in results),
+            next_cursor=next_cursor,
             items=[RedriveView.of(result) for result in results],
         )
 

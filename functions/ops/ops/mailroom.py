@@ -5,7 +5,9 @@ So what is taken is held for a minute at most and given back as soon as it is re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import base64
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,27 +58,50 @@ def take(url: str, wait: int | None = None) -> Iterator[list[Held]]:
 
 def give_back(url: str, held: list[Held]) -> None:
     """At best: what cannot be given back now comes back by itself when its minute is over."""
-    for one in held:
+    hide(url, [one.receipt for one in held], 0)
+
+
+def hide(url: str, receipts: list[str], seconds: int) -> None:
+    """From others, for so long from now on; 0 gives back. At best: else the time for which it is hidden stays."""
+    for start in range(0, len(receipts), _AT_ONCE):
+        entries = [
+            {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for number, receipt in enumerate(receipts[start : start + _AT_ONCE])
+        ]
         try:
-            aws.client("sqs").change_message_visibility(QueueUrl=url, ReceiptHandle=one.receipt, VisibilityTimeout=0)
+            answer = aws.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
-            log.warning("a dead letter comes back later", extra={"queue": url, "reason": str(error)})
+            log.warning("dead letters come back at another time", extra={"queue": url, "reason": str(error)})
+            continue
+        if answer.get("Failed"):
+            reasons = sorted({failed["Code"] for failed in answer["Failed"]})
+            log.warning("dead letters come back at another time", extra={"queue": url, "reason": ", ".join(reasons)})
 
 
-def look(url: str, most: int, wait: int | None = None) -> tuple[list[DeadLetter], bool]:
-    """At most so many letters, and whether these were all that could be seen."""
+def look(
+    url: str, most: int, wait: int | None = None, known: Collection[str] = frozenset()
+) -> tuple[list[DeadLetter], bool]:
+    """At most so many letters beyond those whose marks are known, and whether these were all that could be
+    seen.
+    """
     held: list[Held] = []
+    found: dict[str, DeadLetter] = {}
     is_whole = True
     try:
         for batch in take(url, wait):
             held += batch
-            if len(held) >= most or not is_time_left():
+            found |= {one.letter.message_id: one.letter for one in batch if mark_of(one.letter) not in known}
+            if len(found) >= most or not is_time_left():
                 is_whole = False
                 break
     finally:
         give_back(url, held)
-    seen = {one.letter.message_id: one.letter for one in held}
-    return list(seen.values())[:most], is_whole
+    return list(found.values())[:most], is_whole
+
+
+def mark_of(letter: DeadLetter) -> str:
+    """Eight characters that stand for the message's id in a cursor."""
+    return base64.urlsafe_b64encode(hashlib.sha256(letter.message_id.encode()).digest()[:6]).decode()
 
 
 def send(url: str, letter: DeadLetter, attributes: Mapping[str, str]) -> None:

@@ -8,18 +8,22 @@ A message that fails again may be back before we are done: what a redrive has se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from mercato.clock import rfc3339
+from mercato.clock import rfc3339, utc_now
 from mercato.errors import Conflict, Invalid, TransientError
 from mercato.logs import log
-from ops import mailroom
+from ops import mailroom, scans
 from ops.letters import DeadLetter, Selection
 from ops.mailroom import Held
 from ops.queues import DeadLetterQueue
+from ops.scans import Scan, Scans
+
+_MOST_EXAMINED = 500  # letters, in one call: some seconds of it
 
 
 class NotRedrivable(Conflict):
@@ -51,7 +55,8 @@ class Instruction:
 class Redrive:
     """What became of one queue. `left_behind` were sent, and could not be deleted: they may be sent again.
 
-    `is_whole` is false where the cap, the time or a fault ended it before the queue did.
+    `is_whole` is false where the cap, the time or a fault ended it before the queue did. `scan` is what another call
+    goes on with: to look at more letters, or to give back those that were looked at.
     """
 
     queue: str
@@ -61,6 +66,7 @@ class Redrive:
     left_behind: int = 0
     failure: str | None = None
     is_whole: bool = True
+    scan: Scan | None = None
 
 
 class Audit(Protocol):
@@ -78,19 +84,29 @@ def check(instruction: Instruction, queue: str | None) -> None:
 
 
 def redrive_all(
-    queues: list[DeadLetterQueue], instruction: Instruction, audit: Audit, is_time_left: Callable[[], bool]
+    queues: list[DeadLetterQueue],
+    instruction: Instruction,
+    audit: Audit,
+    is_time_left: Callable[[], bool],
+    kept: Scans,
+    scan: Scan | None = None,
 ) -> list[Redrive]:
-    """Queue by queue, until the cap. A queue that nothing can be sent back from is passed over."""
+    """Queue by queue in the order of their names, until the cap or the first one that needs another call. A queue that
+    nothing can be sent back from is passed over.
+    """
     results: list[Redrive] = []
     left = instruction.most
-    for queue in queues:
-        if queue.source_url is None or left == 0:
+    for queue in sorted(queues, key=lambda queue: queue.name):
+        if queue.source_url is None or left == 0 or (scan and queue.name < scan.queue):
             continue
         # SQS says that nothing can be seen there: no wait for it to be wrong.
         wait = None if queue.messages else 0
-        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left, wait)
+        begun = scan if scan and scan.queue == queue.name else None
+        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left, kept, begun, wait)
         left -= len(result.matched)
         results.append(result)
+        if result.scan:
+            break
     return results
 
 
@@ -99,15 +115,20 @@ def redrive_queue(
     instruction: Instruction,
     audit: Audit,
     is_time_left: Callable[[], bool],
+    kept: Scans,
+    scan: Scan | None = None,
     wait: int | None = None,
 ) -> Redrive:
-    """Nothing is sent before the audit has the instruction."""
+    """Nothing is sent before the audit has the instruction. `scan` goes on where an earlier call ended."""
     if queue.source_url is None:
         raise NotRedrivable(f"{queue.name} holds no messages of a queue: the relay's sweeper publishes what it can.")
+    scan = scan or scans.begin(queue.name, about(instruction), instruction.at)
+    if scan.is_at_end:
+        return _released(Redrive(queue.name, scan=scan), queue, kept, is_time_left)
     if instruction.is_dry_run:
-        return _work(queue, instruction, None, is_time_left, wait)
+        return _work(queue, instruction, None, is_time_left, kept, scan, wait)
     audit_id = audit.open(queue.name, instruction)
-    result = _work(queue, instruction, queue.source_url, is_time_left, wait)
+    result = _work(queue, instruction, queue.source_url, is_time_left, kept, scan, wait)
     audit.close(queue.name, audit_id, result)
     log.info(
         "dead letters redriven",
@@ -126,10 +147,12 @@ def _work(
     instruction: Instruction,
     target: str | None,
     is_time_left: Callable[[], bool],
+    scans_kept: Scans,
+    scan: Scan,
     wait: int | None,
 ) -> Redrive:
     """`target` is None for a dry run. What is not sent is given back in the end, so that none is received twice."""
-    result, kept = Redrive(queue.name), list[Held]()
+    result, kept, is_paused = Redrive(queue.name), list[Held](), False
     matched: dict[str, DeadLetter] = {}  # by body: a letter that came back has a new id
     examined: set[str] = set()
     try:
@@ -137,6 +160,8 @@ def _work(
             for held in batch:
                 examined.add(held.letter.message_id)
                 is_meant = instruction.selection.takes(held.letter) and held.letter.body not in matched
+                # What an earlier call of this scan has sent may be back, with a new id.
+                is_meant = is_meant and not (scan.parts and held.letter.sent_at > scan.began_at)
                 if not is_meant or len(matched) == instruction.most or result.failure:
                     kept.append(held)
                     continue
@@ -145,14 +170,36 @@ def _work(
                     kept.append(held)
                 else:
                     result = _move(queue.url, target, held, instruction.at, result, kept)
-            if len(matched) == instruction.most or result.failure or not is_time_left():
+            if len(matched) == instruction.most or result.failure:
                 result = replace(result, is_whole=False)
                 break
+            if len(examined) >= _MOST_EXAMINED or not is_time_left():
+                result, is_paused = replace(result, is_whole=False), True
+                break
+        if is_paused:
+            scan = scans_kept.keep(scan, queue.url, kept, utc_now())
+            kept = []
     except TransientError as error:
-        result = replace(result, failure=str(error), is_whole=False)
+        result, is_paused = replace(result, failure=str(error), is_whole=False), False
     finally:
         mailroom.give_back(queue.url, kept)
-    return replace(result, examined=len(examined), matched=tuple(matched.values()))
+    result = replace(result, examined=len(examined), matched=tuple(matched.values()))
+    if is_paused:
+        return replace(result, scan=scan)
+    return _released(replace(result, scan=replace(scan, is_at_end=True)), queue, scans_kept, is_time_left)
+
+
+def _released(result: Redrive, queue: DeadLetterQueue, kept: Scans, is_time_left: Callable[[], bool]) -> Redrive:
+    """The scan is at its end: what its calls looked at is given back, as far as the time allows."""
+    assert result.scan
+    scan = kept.release(result.scan, queue.url, is_time_left)
+    return replace(result, scan=scan if scan.released < scan.parts else None)
+
+
+def about(instruction: Instruction) -> str:
+    """What a cursor is good for."""
+    chosen = instruction.selection
+    return json.dumps([chosen.event_type, chosen.reason, sorted(chosen.ids), instruction.is_dry_run])
 
 
 def _move(source: str, target: str, held: Held, now: datetime, result: Redrive, kept: list[Held]) -> Redrive:

@@ -133,6 +133,7 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         parked.sagas,
         deadletters.settings,
         deadletters.audit,
+        deadletters.scans,
     )
     for one in cached:
         one.cache_clear()

@@ -194,3 +194,32 @@ def test_only_our_dead_letter_queues_can_be_looked_into(desk: Desk, office: Post
 def test_a_bad_question_is_refused(desk: Desk, office: PostOffice, query: dict[str, str]) -> None:
     office.open("orders")
     assert desk.call("GET", "/dlq/orders/messages", **query)[0] == 422
+
+
+def test_a_page_of_large_letters_is_bounded_by_bytes_and_its_cursor_shows_each_once(
+    desk: Desk, office: PostOffice
+) -> None:
+    office.open("orders")
+    sent = {office.put("orders-dlq", json.dumps({"detail": {"x": "ä" * 60_000 + "y" * 80_000}})) for _ in range(15)}
+    pages: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while not pages or pages[-1]["next_cursor"]:
+        status, page = desk.call("GET", "/dlq/orders/messages", limit="100", with_body="true", **cursor)
+        assert status == 200
+        assert len(json.dumps(page)) < 3_000_000
+        pages.append(page)
+        cursor = {"cursor": page["next_cursor"]}
+    shown = [letter["message_id"] for page in pages for letter in page["items"]]
+    assert sorted(shown) == sorted(sent)
+    assert office.count("orders-dlq") == 15
+
+
+def test_a_cursor_goes_on_behind_the_limit_too(desk: Desk, office: PostOffice) -> None:
+    office.open("orders")
+    for _ in range(45):
+        office.drop("orders", event="order.created")
+    first = desk.call("GET", "/dlq/orders/messages", limit="20")[1]
+    second = desk.call("GET", "/dlq/orders/messages", limit="30", cursor=first["next_cursor"])[1]
+    ids = {letter["message_id"] for page in (first, second) for letter in page["items"]}
+    assert (len(ids), second["next_cursor"]) == (45, None)
+    assert desk.call("GET", "/dlq/orders/messages", cursor="!")[0] == 422

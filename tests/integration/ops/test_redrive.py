@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from mercato import aws
 from mercato.errors import TransientError
 from ops import deadletters, mailroom
+from ops import redrive as redriving
 from ops.letters import DeadLetter
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.post_office import PostOffice
@@ -297,3 +299,74 @@ def test_only_admins_may(desk: Desk, office: PostOffice, method: str, path: str)
     assert desk.call(method, path, body, user="cust-1", role="customer")[0] == 403
     assert desk.call(method, path, body, user="")[0] == 401
     assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
+
+
+def walk(desk: Desk, **body: Any) -> list[dict[str, Any]]:
+    """Calls until there is no cursor."""
+    answers = [redrive(desk, **body)[1]]
+    while answers[-1]["next_cursor"]:
+        answers.append(redrive(desk, cursor=answers[-1]["next_cursor"], **body)[1])
+    return answers
+
+
+def test_a_redrive_of_a_large_queue_takes_bounded_calls_sees_all_and_hides_nothing(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriving, "_MOST_EXAMINED", 40)
+    for number in range(200):
+        office.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
+    answers = walk(desk, type="payment.failed")
+    examined = [item["examined"] for answer in answers for item in answer["items"]]
+    assert max(examined) <= 40
+    assert (sum(examined), sum(answer["redriven"] for answer in answers)) == (200, 20)
+    assert len(answers) <= 6
+    assert (office.count("orders"), office.count("orders-dlq")) == (20, 180)
+
+
+def test_a_scan_hides_what_it_has_seen_until_its_last_call_gives_it_back(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriving, "_MOST_EXAMINED", 50)
+    for number in range(70):
+        office.drop("orders", event="payment.failed" if number >= 60 else "order.created")
+    first = redrive(desk, type="payment.failed")[1]
+    assert first["next_cursor"]
+    assert office.count("orders-dlq") == 20, "what was seen stays hidden until the scan is over"
+    second = redrive(desk, type="payment.failed", cursor=first["next_cursor"])[1]
+    assert (second["redriven"], second["next_cursor"]) == (10, None)
+    assert office.count("orders-dlq") == 60
+
+
+def test_a_cursor_is_good_for_its_own_redrive_and_for_ten_minutes(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriving, "_MOST_EXAMINED", 10)
+    for _ in range(11):
+        office.drop("orders", event="order.created")
+    cursor = redrive(desk, type="nothing")[1]["next_cursor"]
+    assert redrive(desk, type="order.created", cursor=cursor)[0] == 400
+    assert redrive(desk, type="nothing", cursor="bm9uZQ")[0] == 400
+    later = datetime.now(UTC) + timedelta(minutes=11)
+    monkeypatch.setattr(deadletters, "utc_now", lambda: later)
+    status, problem = redrive(desk, type="nothing", cursor=cursor)
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:scan-over")
+
+
+def test_a_call_that_dies_sends_nothing_twice_and_the_next_scan_ends_the_work(
+    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriving, "_MOST_EXAMINED", 20)
+    for number in range(50):
+        office.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
+    cursor = redrive(desk, type="payment.failed")[1]["next_cursor"]
+    with monkeypatch.context() as death:
+
+        def die(*_: object) -> None:
+            raise Killed
+
+        death.setattr(deadletters.scans(), "keep", die)
+        with pytest.raises(Killed):
+            redrive(desk, type="payment.failed", cursor=cursor)
+    while cursor:
+        cursor = redrive(desk, type="payment.failed", cursor=cursor)[1]["next_cursor"]
+    assert (office.count("orders"), office.count("orders-dlq")) == (5, 45)
