@@ -18,12 +18,14 @@ from botocore.exceptions import ClientError
 from infra.local import contract
 from infra.local.contract import Subscription
 from mercato import aws
+from mercato.dynamo import Table
 from mercato.errors import TransientError
 from mercato.events import envelope
 from ops import mailroom
 from ops.letters import Selection
 from ops.queues import find_dead_letter_queue
 from ops.redrive import Instruction, Redrive, redrive_queue
+from ops.scans import Scans
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
@@ -73,7 +75,7 @@ class Post:
     def redrive(self, now: datetime) -> Redrive:
         instruction = Instruction(Selection(), 10, False, "again", "boss", "request-1", now)
         queue = find_dead_letter_queue("mercato-", self.name)
-        return redrive_queue(queue, instruction, NoAudit(), lambda: True)
+        return redrive_queue(queue, instruction, NoAudit(), lambda: True, Scans(Table("OpsTable")))
 
     def deliver(self) -> int:
         """Hands the consumer what is in its queue, as Lambda does; how much that was."""
