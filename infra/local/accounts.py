@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from typing import Literal
 
 from infra.local.state import State, client
 from infra.local.trouble import Trouble
@@ -38,6 +39,15 @@ def rotate_keys(state: State) -> str:
 
 def promote(state: State, email: str) -> str:
     """Make the account an admin, and note in the audit log who did. Returns its user id."""
+    return _change_role(state, email, "promote")
+
+
+def demote(state: State, email: str) -> str:
+    """Make the account a customer's again, end its sessions, and note in the audit log who did. Returns its user id."""
+    return _change_role(state, email, "demote")
+
+
+def _change_role(state: State, email: str, command: Literal["promote", "demote"]) -> str:
     use_cloud_of(state)
     from mercato import correlation
     from mercato.audit import AuditEntry, AuditTrail
@@ -46,12 +56,12 @@ def promote(state: State, email: str) -> str:
     from users import usecases
     from users.store import UserStore
 
-    users = UserStore(Table(state.tables["users"]))
+    users = UserStore(Table(state.tables["users"]), state.outputs["RateLimitsTable"])
     trail = AuditTrail(Table(state.tables["audit"]))
     request_id = correlation.current().correlation_id
     actor = f"operator:{getpass.getuser()}"
-    entry = AuditEntry.make(actor, "users", "mercato users promote", f"email={email}", request_id, utc_now())
+    entry = AuditEntry.make(actor, "users", f"mercato users {command}", f"email={email}", request_id, utc_now())
     trail.ask(entry)
-    user_id = usecases.promote(users, email).user_id
+    user = usecases.promote(users, email) if command == "promote" else usecases.demote(users, email, utc_now())
     trail.answer(entry, 200)
-    return user_id
+    return user.user_id

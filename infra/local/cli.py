@@ -234,6 +234,20 @@ def promote(email: str) -> None:
     click.echo(f"{email} ({user_id}) is an admin now")
 
 
+@users.command()
+@click.argument("email")
+def demote(email: str) -> None:
+    """Make the account with this address a customer's again, and log it out everywhere, within a minute."""
+    from infra.local import accounts, state
+    from mercato.errors import DomainError
+
+    try:
+        user_id = accounts.demote(state.load(), email)
+    except DomainError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"{email} ({user_id}) is a customer now, and is logged out everywhere within a minute")
+
+
 @users.command("rotate-keys")
 def rotate_keys() -> None:
     """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Nobody is logged out by it."""

@@ -21,6 +21,7 @@ MAY_GO = {
     "functions/users/users/session_store.py": "a session that has expired",
     "layers/common/mercato/breaker/store.py": "a circuit that runs by itself, not used for 90 days: it is closed",
     "layers/common/mercato/deadletters.py": "a message's count of failed tries, longer than it lives in its queue",
+    "layers/common/mercato/endedaccess.py": "when a user's tokens ended, after the last of them has expired",
     "layers/common/mercato/idempotency.py": "an answer, after the two days that a key is good for",
     "layers/common/mercato/inbox.py": "an event's marker, longer than the event can be delivered again",
     "layers/common/mercato/limits.py": "a count of requests, after its window",

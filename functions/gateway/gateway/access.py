@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jwt
 
@@ -22,6 +22,7 @@ class Holder:
     user_id: str
     role: str
     token_id: str
+    issued_at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Verifier:
         user_id, role, token_id = claims["sub"], claims["role"], claims["jti"]
         if not user_id or not token_id or role not in _ROLES:
             raise Refused("claims that make no sense")
-        return Holder(user_id, role, token_id)
+        return Holder(user_id, role, token_id, int(claims["iat"]))
 
     def _key_of(self, token: str) -> jwt.PyJWK:
         header = jwt.get_unverified_header(token)

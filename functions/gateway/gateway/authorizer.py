@@ -1,4 +1,7 @@
-"""The Lambda authorizer (type TOKEN): tells API Gateway who holds the access token. It sees public keys only."""
+"""The Lambda authorizer (type TOKEN): tells API Gateway who holds the access token. It sees public keys only.
+
+API Gateway keeps the answer for 60 seconds. A token that has ended before its time is refused when it is asked next.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from gateway.access import Holder, Refused, Verifier
 from gateway.keyring import Keyring, fetch_parameter
-from mercato import config
+from mercato import config, endedaccess
 from mercato.logs import log
 
 # RFC 9110: the scheme's letters are of either case, and one or more blanks follow it.
@@ -21,6 +24,7 @@ class Settings:
     jwks_parameter: str
     issuer: str
     audience: str
+    rate_limits_table: str = ""  # set for every function by the template's Globals
 
 
 @functools.cache
@@ -33,6 +37,9 @@ def verifier() -> Verifier:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         holder = verifier().verify(_token_in(event))
+        table = config.load(Settings).rate_limits_table
+        if table and endedaccess.has_ended(table, holder.user_id, holder.issued_at):
+            raise Refused("ended before its time")
     except Refused as refused:
         log.info("access token refused", extra={"reason": str(refused)})
         # API Gateway answers 401 to this very message, and 500 to any other.

@@ -41,6 +41,11 @@ class UserRegistered(Reads):
     name: str
 
 
+class ProfileChanged(Reads):
+    user_id: str
+    name: str
+
+
 class UserClosed(Reads):
     user_id: str
 
@@ -98,6 +103,14 @@ def welcome(event: Event, data: UserRegistered) -> None:
     text = texts.welcome(data.name)
     with _nobody_to_tell(data.user_id):
         usecases.welcome_user(contact, text, event.id, event.time, store=store, mailer=mailer, now=utc_now())
+
+
+@consumer.on("user.profile_changed")
+def rename_contact(event: Event, data: ProfileChanged) -> None:
+    """Naturally idempotent: the name of the highest sequence stays."""
+    store, _ = ports()
+    with _nobody_to_tell(data.user_id):
+        store.rename_contact(data.user_id, data.name, event.sequence)
 
 
 @consumer.on("user.closed")

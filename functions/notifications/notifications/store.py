@@ -1,7 +1,7 @@
 """The notifications table. Nothing else knows its keys.
 
 pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
-pk=USER#<user>  sk=CONTACT               e-mail address and name, as registered
+pk=USER#<user>  sk=CONTACT               e-mail address as registered; name as of name_sequence, the highest that came
 pk=USER#<user>  sk=PREFERENCES
 pk=USER#<user>  sk=UNREAD                how many are unread; moves in the transactions that make and read them. Of a
                                          closed account it is all that is left, with closed_at
@@ -53,11 +53,28 @@ class NotificationStore:
         found = {item["sk"]: item for item in self._table.get_many(keys)}
         if "closed_at" in found.get("UNREAD", {}):
             raise ReaderGone
-        contact = found.get("CONTACT")
+        contact = found.get("CONTACT", {})
         return (
-            Contact(user_id, contact["email"], contact["name"]) if contact else None,
+            Contact(user_id, contact["email"], contact["name"]) if "email" in contact else None,
             Preferences(found["PREFERENCES"]["email"]) if "PREFERENCES" in found else Preferences(),
         )
+
+    def rename_contact(self, user_id: str, name: str, sequence: int) -> None:
+        """Unless a newer name is there. It may come before the contact's e-mail address does. Raises ReaderGone."""
+        is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
+        renamed = dynamo.update(
+            _user(user_id),
+            "CONTACT",
+            "SET #name = :name, name_sequence = :sequence",
+            "attribute_not_exists(name_sequence) OR name_sequence < :sequence",
+            names={"#name": "name"},
+            values={":name": name, ":sequence": sequence},
+        )
+        try:
+            self._table.transact([is_open, renamed])
+        except ConditionFailed as failed:
+            if failed.index == 0:
+                raise ReaderGone from None
 
     def save_preferences(self, user_id: str, preferences: Preferences) -> None:
         """Raises ReaderGone."""
@@ -75,8 +92,7 @@ class NotificationStore:
         """
         writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
         if contact is not None:
-            key = {"pk": _user(contact.user_id), "sk": "CONTACT"}
-            writes.append(dynamo.put(key | {"email": contact.email, "name": contact.name}))
+            writes.append(_remember(contact))
         if notification.status is Status.SENT:
             writes.append(_announce(_sent(notification), now))
         try:
@@ -206,6 +222,17 @@ def _user(user_id: str) -> str:
 
 def _key(notification_id: str) -> str:
     return f"N#{notification_id}"
+
+
+def _remember(contact: Contact) -> Write:
+    """The registered name is a user's first, so that it replaces none that a change has set."""
+    return dynamo.update(
+        _user(contact.user_id),
+        "CONTACT",
+        "SET email = :email, #name = if_not_exists(#name, :name)",
+        names={"#name": "name"},
+        values={":email": contact.email, ":name": contact.name},
+    )
 
 
 def _count_unread(user_id: str, by: int) -> Write:

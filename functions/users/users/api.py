@@ -66,6 +66,7 @@ class Settings:
     issuer: str
     audience: str
     verified_addresses_only: bool = True
+    rate_limits_table: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def ports() -> Ports:
     settings = config.load(Settings)
     table, keys = Table(settings.table_name), KeyStore(settings.keys_secret_id, settings.jwks_parameter)
     return Ports(
-        users=UserStore(table),
+        users=UserStore(table, settings.rate_limits_table),
         sessions=SessionStore(table),
         attempts=AttemptStore(table),
         one_time=OneTimeStore(table),
@@ -274,7 +275,7 @@ def show_me(caller: Caller) -> UserView:
 
 @app.patch("/api/users/me", role=CUSTOMER)
 def change_me(body: Profile, caller: Caller) -> UserView:
-    return UserView.of(usecases.rename(caller.user_id, body.name, users=ports().users))
+    return UserView.of(usecases.rename(caller.user_id, body.name, utc_now(), users=ports().users))
 
 
 @app.get("/api/users/{user_id}", role=(PEER, ADMIN))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from mercato.errors import Forbidden, Invalid, NotFound, TransientError, Unauthenticated
 from mercato.text import LINE, WORDS
 
 MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
@@ -22,9 +22,16 @@ _EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){
 class EmailTaken(Exception):
     """An account with this address exists. Its owner may know, and who asks may not."""
 
-    def __init__(self, user_id: str) -> None:
+    def __init__(self, login: Login) -> None:
         super().__init__("there is an account with this address")
-        self.user_id = user_id
+        self.login = login
+
+
+class AccountChanging(TransientError):
+    """The account was changed since it was read. Nothing was written, and asking again is safe."""
+
+    def __init__(self) -> None:
+        super().__init__("the account is being changed by another request")
 
 
 class InvalidEmail(Invalid):
@@ -85,11 +92,15 @@ class Login:
 
     Every session ends when `session_epoch` grows. Hash and epoch are read and written together: whoever has logged in
     with a password that is being changed holds a session of the epoch before.
+
+    `is_contested` where the address was registered again with another password. While it is not verified, nothing tells
+    which of them is its owner's.
     """
 
     user_id: str
     password_hash: str
     session_epoch: int = 0
+    is_contested: bool = False
 
 
 def read_email(text: str) -> str:

@@ -59,6 +59,16 @@ class PasswordChanged(_AboutUser):
     TYPE: ClassVar[str] = "user.password_changed"
 
 
+class ProfileChanged(EventModel):
+    """The user's profile as it is now. A consumer that keeps a copy takes the one with the highest sequence."""
+
+    TYPE: ClassVar[str] = "user.profile_changed"
+    EXAMPLE: ClassVar[dict[str, Any]] = {"user_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11", "name": "Ada King"}
+
+    user_id: str
+    name: str
+
+
 class UserClosed(_AboutUser):
     """The account is closed: whoever keeps personal data of this user erases it."""
 
@@ -72,5 +82,6 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     PasswordResetRequested,
     EmailVerified,
     PasswordChanged,
+    ProfileChanged,
     UserClosed,
 )

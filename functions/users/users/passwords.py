@@ -29,15 +29,24 @@ def hash_password(password: str) -> str:
 
 
 def password_matches(password: str, password_hash: str) -> bool:
-    try:
-        return _HASHER.verify(password_hash, _canonical(password))
-    except VerifyMismatchError:
-        return False
+    return _matches(password, password_hash)
+
+
+def repeats_password(password: str, password_hash: str = UNMATCHABLE) -> bool:
+    """Whether a registration comes with an earlier one's password; the same work where there is no earlier one."""
+    return _matches(password, password_hash)
 
 
 def is_outdated(password_hash: str) -> bool:
     """The hash was made with other parameters than today's."""
     return _HASHER.check_needs_rehash(password_hash)
+
+
+def _matches(password: str, password_hash: str) -> bool:
+    try:
+        return _HASHER.verify(password_hash, _canonical(password))
+    except VerifyMismatchError:
+        return False
 
 
 def _canonical(password: str) -> str:

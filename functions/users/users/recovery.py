@@ -16,7 +16,7 @@ from mercato.logs import log
 from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from users import onetime_store, passwords, texts
 from users.attempts import Attempts, Count
-from users.domain import InvalidEmail, User, UserNotFound, read_email
+from users.domain import InvalidEmail, Login, User, UserNotFound, read_email
 from users.events import PasswordResetRequested, VerificationRequested
 from users.onetime import InvalidToken, OneTimeToken, Purpose
 from users.texts import Mail, WriteMail
@@ -24,7 +24,10 @@ from users.usecases import Users, check_strength
 
 
 class OneTimeTokens(Protocol):
-    def issue(self, token: OneTimeToken, purpose: Purpose, event_id: str, now: datetime) -> bool: ...
+    def issue(
+        self, token: OneTimeToken, purpose: Purpose, event_id: str, asked_at: datetime, now: datetime
+    ) -> bool: ...
+    def pass_over(self, user_id: str, purpose: Purpose, event_id: str, asked_at: datetime) -> None: ...
     def mark_sent(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> None: ...
     def is_good(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> bool: ...
 
@@ -46,8 +49,12 @@ def request_reset(email: str, now: datetime, *, users: Users) -> None:
 
 
 def verify_email(text: str, now: datetime, *, users: Users) -> None:
+    """The link proves who reads the mailbox, and says nothing of who chose the password: where the address was
+    registered with several, none of them counts any more, and the owner sets one by a reset.
+    """
     token = OneTimeToken.read(text)
-    users.verify_email(_user_of(token, users), onetime_store.use(token, Purpose.VERIFY_EMAIL, now), now)
+    user = _user_of(token, users)
+    users.verify_email(user, _login_of(user, users), onetime_store.use(token, Purpose.VERIFY_EMAIL, now), now)
 
 
 def reset_password(
@@ -67,9 +74,17 @@ def reset_password(
     user = _user_of(token, users)
     check_strength(password, user)
     proof = onetime_store.use(token, Purpose.RESET_PASSWORD, now)
-    users.set_password(user, passwords.hash_password(password), now, proof)
+    is_contested = _login_of(user, users).is_contested
+    users.set_password(user, passwords.hash_password(password), now, proof, is_contested=is_contested)
     # Whoever reads the owner's mail may log in from here, however many strangers are guessing.
     attempts.succeed(user.email, network, Count(is_network=True), now)
+
+
+def _login_of(user: User, users: Users) -> Login:
+    login = users.find_login(user.email)
+    if login is None or login.user_id != user.user_id:  # closed a moment ago
+        raise InvalidToken
+    return login
 
 
 def _user_of(token: OneTimeToken, users: Users) -> User:
@@ -92,15 +107,18 @@ def send_token(
     mailer: Mailer,
     shop_url: str,
 ) -> None:
-    """Nothing is sent to nobody, for what is verified already, too soon after another, or long after it was asked."""
+    """Nothing is sent where there is no account, for what is verified already, too soon after another mail, for a
+    request that is older than another one or than a link's use, or long after it was made.
+    """
     user = _find(user_id, users)
     if user is None or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
         return
     if purpose is Purpose.RESET_PASSWORD and now - asked_at > purpose.lifetime:
         return
     token = OneTimeToken.make(user_id)
-    if not tokens.issue(token, purpose, event_id, now):
-        log.info("no second mail so soon", extra={"purpose": purpose, "user_id": user_id})
+    if not tokens.issue(token, purpose, event_id, asked_at, now):
+        tokens.pass_over(user_id, purpose, event_id, asked_at)
+        log.info("no mail for this request", extra={"purpose": purpose, "user_id": user_id})
         return
     _send(user, write(user.name, shop_url, token), mailer)
     tokens.mark_sent(token, purpose, now)

@@ -10,24 +10,36 @@ Sessions, one-time tokens and counts of attempts are in the same table, each wit
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from mercato import outbox
+from mercato import endedaccess, outbox
 from mercato.clock import rfc3339
 from mercato.dynamo import ConditionFailed, Table, Write, check, delete, put, put_new, update
-from mercato.errors import TransientError
 from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.items import Item
 from users import onetime_store
-from users.domain import EmailTaken, Login, Role, User, UserNotFound
-from users.events import EmailVerified, PasswordChanged, RegistrationRepeated, UserClosed, UserRegistered
+from users.domain import AccountChanging, EmailTaken, Login, Role, User, UserNotFound
+from users.events import (
+    EmailVerified,
+    PasswordChanged,
+    ProfileChanged,
+    RegistrationRepeated,
+    UserClosed,
+    UserRegistered,
+)
 from users.onetime import InvalidToken
+from users.passwords import UNMATCHABLE
 
 
 class UserStore:
-    def __init__(self, table: Table) -> None:
+    """`mercato.endedaccess` notes in `access_table` what the authorizer refuses; without one, nothing is noted."""
+
+    def __init__(self, table: Table, access_table: str = "") -> None:
         self._table = table
+        self._access_table = access_table
 
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None:
         """Account, address and event together. Raises EmailTaken where the address has an account.
@@ -36,7 +48,7 @@ class UserStore:
         """
         taken = self.find_login(user.email)
         if taken is not None:
-            raise EmailTaken(taken.user_id)
+            raise EmailTaken(taken)
         login = {"pk": _login(user.email), "sk": "LOGIN", "user_id": user.user_id, "password_hash": password_hash}
         announced = _announce(event, user.user_id, user.version, user.created_at)
         try:
@@ -44,11 +56,11 @@ class UserStore:
         except ConditionFailed as failed:
             if failed.index != 0 or failed.item is None:
                 raise
-            raise EmailTaken(failed.item["user_id"]) from None  # by another request, between look and write
+            raise EmailTaken(_login_of(failed.item)) from None  # by another request, between look and write
 
     def find_login(self, email: str) -> Login | None:
         item = self._table.get(_login(email), "LOGIN")
-        return Login(item["user_id"], item["password_hash"], item.get("session_epoch", 0)) if item else None
+        return _login_of(item) if item else None
 
     def replace_hash(self, email: str, old: str, new: str) -> None:
         """Where the hash is no longer `old`, somebody changed the password meanwhile and theirs stays."""
@@ -70,20 +82,21 @@ class UserStore:
             raise UserNotFound("There is no such user.")
         return _user(item)
 
-    def rename(self, user_id: str, name: str) -> User:
-        return self._change(user_id, "name", name)
+    def rename(self, user: User, name: str, now: datetime) -> User:
+        """The account as it is then. Raises AccountChanging."""
+        renamed = replace(user, name=name, version=user.version + 1)
+        change = _change_user(user, "SET #name = :name, #version = :next", {":name": name}, names={"#name": "name"})
+        self._commit([change, _announce_profile(renamed, now)])
+        return renamed
 
     def set_role(self, user_id: str, role: Role) -> User:
-        return self._change(user_id, "role", role.value)
-
-    def _change(self, user_id: str, attribute: str, value: str) -> User:
         change = update(
             f"USER#{user_id}",
             "USER",
-            "SET #attribute = :value, #version = #version + :one",
+            "SET #role = :role, #version = #version + :one",
             "attribute_exists(pk) AND attribute_not_exists(closed_at)",
-            names={"#attribute": attribute, "#version": "version"},
-            values={":value": value, ":one": 1},
+            names={"#role": "role", "#version": "version"},
+            values={":role": role.value, ":one": 1},
         )
         try:
             item = self._table.write(change, return_values="ALL_NEW")
@@ -91,10 +104,14 @@ class UserStore:
             raise UserNotFound("There is no such user.") from None
         return _user(item or {})
 
-    def announce_repetition(self, email: str, user_id: str, now: datetime) -> None:
-        """Somebody registered again with this address; as heavy a write as `add`."""
+    def announce_repetition(self, email: str, user_id: str, now: datetime, *, is_contested: bool) -> None:
+        """The address was registered again; as heavy a write as `add`."""
         event = RegistrationRepeated(user_id=user_id)
-        theirs = check(_login(email), "LOGIN", "user_id = :user", values={":user": user_id})
+        values = {":user": user_id}
+        theirs = check(_login(email), "LOGIN", "user_id = :user", values=values)
+        if is_contested:
+            contest = "SET is_contested = :yes"
+            theirs = update(_login(email), "LOGIN", contest, "user_id = :user", values=values | {":yes": True})
         is_open = check(f"USER#{user_id}", "USER", "attribute_exists(pk) AND attribute_not_exists(closed_at)")
         with contextlib.suppress(ConditionFailed):  # closed a moment ago: there is nobody to tell
             self._table.transact([theirs, is_open, _announce(event, new_id(now), 1, now)])
@@ -103,21 +120,48 @@ class UserStore:
         """An event that changes nothing here: its subject is its own."""
         self._table.write(_announce(event, subject, 1, now))
 
-    def verify_email(self, user: User, proof: Write, now: datetime) -> None:
-        """`proof` uses the token. Raises InvalidToken where it cannot be used."""
-        verified = _change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True})
-        event = EmailVerified(user_id=user.user_id)
-        self._commit([proof, verified, _announce(event, user.user_id, user.version + 1, now)], has_proof=True)
+    def verify_email(self, user: User, login: Login, proof: Write, now: datetime) -> None:
+        """`proof` uses the token. Raises InvalidToken where it cannot be used.
 
-    def set_password(self, user: User, password_hash: str, now: datetime, proof: Write | None = None) -> None:
-        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails. Who has
-        the proof has read the mail, so that the address is verified too.
+        A contested account that is verified now keeps nothing of those who registered it: no password opens it until a
+        reset by mail sets one, its sessions are over, and its name is empty.
         """
-        login = _change_login(user, "SET session_epoch = :epoch, password_hash = :hash", {":hash": password_hash})
+        told: list[EventModel] = [EmailVerified(user_id=user.user_id)]
+        if user.email_verified:
+            writes = [_change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True})]
+        elif login.is_contested:
+            void = {":hash": UNMATCHABLE}
+            emptied = "SET session_epoch = :epoch, password_hash = :hash REMOVE is_contested"
+            writes = [_begin_epoch(user, is_verified=True, is_nameless=True), _change_login(user, emptied, void)]
+            told.append(ProfileChanged(user_id=user.user_id, name=""))
+        else:
+            uncontested = "user_id = :user AND attribute_not_exists(is_contested)"
+            writes = [
+                _change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True}),
+                check(_login(user.email), "LOGIN", uncontested, values={":user": user.user_id}),
+            ]
+        announced = [_announce(event, user.user_id, user.version + 1, now) for event in told]
+        self._commit([proof, *writes, *announced], has_proof=True)
+
+    def set_password(
+        self, user: User, password_hash: str, now: datetime, proof: Write | None = None, *, is_contested: bool = False
+    ) -> None:
+        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails. Who has
+        the proof has read the mail, so that the address is verified too; a contested account's name is then emptied.
+        """
+        change = "SET session_epoch = :epoch, password_hash = :hash REMOVE is_contested"
+        login = _change_login(user, change, {":hash": password_hash})
         told: list[EventModel] = [PasswordChanged(user_id=user.user_id)]
-        if proof and not user.email_verified:
+        is_verifying = proof is not None and not user.email_verified
+        if is_verifying:
             told.append(EmailVerified(user_id=user.user_id))
-        changed = _begin_epoch(user, is_verified=user.email_verified or proof is not None)
+        if is_verifying and is_contested:
+            told.append(ProfileChanged(user_id=user.user_id, name=""))
+        changed = _begin_epoch(
+            user,
+            is_verified=user.email_verified or proof is not None,
+            is_nameless=is_verifying and is_contested,
+        )
         writes = [login, changed, *(_announce(event, user.user_id, user.version + 1, now) for event in told)]
         self._commit([proof, *writes] if proof else writes, has_proof=proof is not None)
 
@@ -136,7 +180,21 @@ class UserStore:
         )
         event = UserClosed(user_id=user.user_id)
         announced = _announce(event, user.user_id, user.version + 1, now)
-        self._commit([owned, tombstone, announced, *onetime_store.forget(user.user_id)])
+        self._commit([owned, tombstone, announced, *onetime_store.forget(user.user_id), *self._end_access(user, now)])
+
+    def take_role(self, user: User, now: datetime) -> None:
+        """The account is a customer's again. Its sessions end, and so do the access tokens that hold the role."""
+        role = {":role": Role.CUSTOMER.value}
+        changed = "SET session_epoch = :epoch, #role = :role, #version = :next"
+        values = role | {":epoch": user.session_epoch + 1}
+        writes = [
+            _change_login(user, "SET session_epoch = :epoch", {}),
+            _change_user(user, changed, values, names={"#role": "role"}),
+        ]
+        self._commit([*writes, *self._end_access(user, now)])
+
+    def _end_access(self, user: User, now: datetime) -> list[Write]:
+        return [endedaccess.end(self._access_table, user.user_id, now)] if self._access_table else []
 
     def _commit(self, writes: list[Write], *, has_proof: bool = False) -> None:
         try:
@@ -144,29 +202,36 @@ class UserStore:
         except ConditionFailed as failed:
             if has_proof and failed.index == 0:
                 raise InvalidToken from None
-            # The account was changed since it was read; nothing was written, and asking again is safe.
-            raise TransientError("the account is being changed by another request") from None
+            raise AccountChanging from None
 
 
 def _announce(event: EventModel, subject: str, sequence: int, now: datetime) -> Write:
     return outbox.record(event, service="users", subject=subject, sequence=sequence, now=now)
 
 
-def _change_user(user: User, expression: str, values: Item) -> Write:
+def _announce_profile(user: User, now: datetime) -> Write:
+    return _announce(ProfileChanged(user_id=user.user_id, name=user.name), user.user_id, user.version, now)
+
+
+def _change_user(user: User, expression: str, values: Item, names: Mapping[str, str] = {}) -> Write:
     return update(
         f"USER#{user.user_id}",
         "USER",
         expression,
         "#version = :version",
-        names={"#version": "version"},
+        names={"#version": "version"} | dict(names),
         values=values | {":version": user.version, ":next": user.version + 1},
     )
 
 
-def _begin_epoch(user: User, *, is_verified: bool = False) -> Write:
-    verified = ", email_verified = :yes" if is_verified else ""
-    values: Item = {":epoch": user.session_epoch + 1} | ({":yes": True} if is_verified else {})
-    return _change_user(user, f"SET session_epoch = :epoch, #version = :next{verified}", values)
+def _begin_epoch(user: User, *, is_verified: bool = False, is_nameless: bool = False) -> Write:
+    change = "SET session_epoch = :epoch, #version = :next"
+    values: Item = {":epoch": user.session_epoch + 1}
+    if is_verified:
+        change, values[":yes"] = change + ", email_verified = :yes", True
+    if is_nameless:
+        change, values[":name"] = change + ", #name = :name", ""
+    return _change_user(user, change, values, names={"#name": "name"} if is_nameless else {})
 
 
 def _change_login(user: User, expression: str, values: Item) -> Write:
@@ -177,6 +242,10 @@ def _change_login(user: User, expression: str, values: Item) -> Write:
         "user_id = :user",
         values=values | {":user": user.user_id, ":epoch": user.session_epoch + 1},
     )
+
+
+def _login_of(item: Item) -> Login:
+    return Login(item["user_id"], item["password_hash"], item.get("session_epoch", 0), item.get("is_contested", False))
 
 
 def _login(email: str) -> str:

@@ -28,7 +28,7 @@ def verification(name: str, shop_url: str, token: OneTimeToken) -> Mail:
         "Please verify your e-mail address",
         f"please open this link to verify your address. It works once, for 24 hours:\n\n"
         f"{_link(shop_url, 'verify-email', token)}\n\n"
-        "If you did not make an account with us, you need not do anything.",
+        "If you did not make an account with us, please do not open it.",
     )
 
 

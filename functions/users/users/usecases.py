@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from mercato.dynamo import Write
-from mercato.errors import TransientError
 from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.logs import log
@@ -16,6 +16,7 @@ from users import attempts as guessing
 from users import commonpasswords, passwords
 from users.attempts import Attempts
 from users.domain import (
+    AccountChanging,
     EmailTaken,
     InvalidCredentials,
     InvalidEmail,
@@ -45,17 +46,20 @@ _ATTEMPTS = 5
 
 class Users(Protocol):
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None: ...
-    def announce_repetition(self, email: str, user_id: str, now: datetime) -> None: ...
+    def announce_repetition(self, email: str, user_id: str, now: datetime, *, is_contested: bool) -> None: ...
     def find_login(self, email: str) -> Login | None: ...
     def replace_hash(self, email: str, old: str, new: str) -> None: ...
     def get(self, user_id: str) -> User: ...
-    def rename(self, user_id: str, name: str) -> User: ...
+    def rename(self, user: User, name: str, now: datetime) -> User: ...
     def set_role(self, user_id: str, role: Role) -> User: ...
     def announce(self, event: EventModel, subject: str, now: datetime) -> None: ...
-    def verify_email(self, user: User, proof: Write, now: datetime) -> None: ...
-    def set_password(self, user: User, password_hash: str, now: datetime, proof: Write | None = None) -> None: ...
+    def verify_email(self, user: User, login: Login, proof: Write, now: datetime) -> None: ...
+    def set_password(
+        self, user: User, password_hash: str, now: datetime, proof: Write | None = None, *, is_contested: bool = False
+    ) -> None: ...
     def end_sessions(self, user: User) -> None: ...
     def close(self, user: User, now: datetime) -> None: ...
+    def take_role(self, user: User, now: datetime) -> None: ...
 
 
 class Sessions(Protocol):
@@ -76,7 +80,11 @@ class TokenPair:
 
 
 def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> None:
-    """After the same work, whether or not there is an account with this address: only its owner is told, by mail."""
+    """After the same work, whether or not there is an account with this address: only its owner is told, by mail.
+
+    The same password again is the same person again, such as a client that repeats its request. Another one makes the
+    address contested: see `recovery.verify_email`.
+    """
     user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
     event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
     check_strength(password, user)
@@ -84,7 +92,10 @@ def register(email: str, password: str, name: str, now: datetime, *, users: User
     try:
         users.add(user, password_hash, event)
     except EmailTaken as taken:
-        users.announce_repetition(user.email, taken.user_id, now)
+        is_contested = not passwords.repeats_password(password, taken.login.password_hash)
+        users.announce_repetition(user.email, taken.login.user_id, now, is_contested=is_contested)
+    else:
+        passwords.repeats_password(password)
 
 
 def check_strength(password: str, user: User) -> None:
@@ -110,10 +121,11 @@ def log_in(
     """
     attempt = guessing.begin(login_name(email), network, now, attempts)
     login = _find_login(email, users)
+    # Read before the password is looked at: else the right password of an unverified account would cost a read more.
+    user = _find_owner(login, users)
     password_hash = login.password_hash if login else passwords.UNMATCHABLE
-    if not passwords.password_matches(password, password_hash) or login is None:
+    if not passwords.password_matches(password, password_hash) or login is None or user is None:
         raise InvalidCredentials
-    user = _get_owner(login, users)
     if verified_only and not user.email_verified:
         raise InvalidCredentials
     attempts.succeed(user.email, network, attempt, now)
@@ -124,18 +136,20 @@ def log_in(
     return TokenPair(access, refresh.text)
 
 
-def _get_owner(login: Login, users: Users) -> User:
+def _find_owner(login: Login | None, users: Users) -> User | None:
+    """None also where the account was closed a moment ago."""
     try:
-        return users.get(login.user_id)
-    except UserNotFound:  # closed a moment ago
-        raise InvalidCredentials from None
+        return users.get(login.user_id if login else "nobody")
+    except UserNotFound:
+        return None
 
 
 def _find_login(email: str, users: Users) -> Login | None:
+    """One read, also for what is no address."""
     try:
         return users.find_login(read_email(email))
     except InvalidEmail:
-        return None
+        return users.find_login("nobody@invalid")
 
 
 def refresh(text: str, now: datetime, *, users: Users, sessions: Sessions, tokens: Tokens) -> TokenPair:
@@ -180,13 +194,11 @@ def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
 
 def log_out_everywhere(user_id: str, *, users: Users) -> None:
     """Again where the account was changed in between: the sessions end all the same."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(AccountChanging):
             users.end_sessions(users.get(user_id))
             return
-        except TransientError:
-            if attempt == _ATTEMPTS:
-                raise
+    raise AccountChanging
 
 
 def change_password(
@@ -218,13 +230,37 @@ def _check_owner(user_id: str, password: str, network: str, now: datetime, users
     return user
 
 
-def rename(user_id: str, name: str, *, users: Users) -> User:
-    return users.rename(user_id, read_name(name))
+def rename(user_id: str, name: str, now: datetime, *, users: Users) -> User:
+    """Again where the account was changed in between. The name that it has already changes nothing."""
+    name = read_name(name)
+    for _ in range(_ATTEMPTS):
+        user = users.get(user_id)
+        if user.name == name:
+            return user
+        with contextlib.suppress(AccountChanging):
+            return users.rename(user, name, now)
+    raise AccountChanging
 
 
 def promote(users: Users, email: str) -> User:
     """Makes the account with this address an admin, as an operator asks. Raises UserNotFound."""
+    return users.set_role(_owner_of(email, users), Role.ADMIN)
+
+
+def demote(users: Users, email: str, now: datetime) -> User:
+    """Makes the account with this address a customer's, as an operator asks, and ends its sessions and access tokens.
+    Again, it ends those of since then. Raises UserNotFound.
+    """
+    for _ in range(_ATTEMPTS):
+        user = users.get(_owner_of(email, users))
+        with contextlib.suppress(AccountChanging):
+            users.take_role(user, now)
+            return user
+    raise AccountChanging
+
+
+def _owner_of(email: str, users: Users) -> str:
     login = users.find_login(read_email(email))
     if login is None:
         raise UserNotFound(f"There is no account with the address {email}.")
-    return users.set_role(login.user_id, Role.ADMIN)
+    return login.user_id

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway import authorizer
-from mercato import aws
+from mercato import aws, endedaccess
+from mercato.dynamo import Table
 from mercato.errors import TransientError
 from tests.template import resources_of_type
 from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
@@ -130,3 +131,30 @@ def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publis
         assert authorizer.handler(event(f"Bearer {before}"), None)["principalId"] == "ada"
         assert authorizer.handler(event(f"Bearer {after}"), None)["principalId"] == "ada"
         authorizer.verifier.cache_clear()
+
+
+@pytest.fixture
+def doors(mint: Mint, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
+    table = make_table("RateLimitsTable")
+    monkeypatch.setenv("RATE_LIMITS_TABLE", table.name)
+    return table
+
+
+def test_a_token_of_before_the_end_is_refused_and_a_later_one_is_allowed(doors: Table, mint: Mint) -> None:
+    now = datetime.now(UTC)
+    doors.transact([endedaccess.end(doors.name, "ada", now)])
+
+    for issued_at in (now - timedelta(minutes=5), now):
+        token = mint.token(iat=int(issued_at.timestamp()))
+        with pytest.raises(Exception, match=UNAUTHORIZED):
+            authorizer.handler(event(f"Bearer {token}"), None)
+
+    later = mint.token(iat=int(now.timestamp()) + 1)
+    assert authorizer.handler(event(f"Bearer {later}"), None)["principalId"] == "ada"
+    assert authorizer.handler(event(f"Bearer {mint.token(sub='eve')}"), None)["principalId"] == "eve"
+
+
+def test_a_table_that_is_away_closes_no_shop(mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATE_LIMITS_TABLE", "a-table-that-is-not-there")
+
+    assert authorizer.handler(event(f"Bearer {mint.token()}"), None)["principalId"] == "ada"

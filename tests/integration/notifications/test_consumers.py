@@ -81,6 +81,39 @@ def test_each_event_tells_its_customer(
     assert (found["order_id"], found["status"]) == ("order-1", "sent")
 
 
+def renamed(service: Any, name: str, sequence: int) -> dict[str, Any]:
+    record: dict[str, Any] = service.event(
+        "user.profile_changed", f"renamed-{sequence}", {"user_id": "user-1", "name": name}
+    )
+    body = json.loads(record["body"])
+    body["detail"]["sequence"] = f"{sequence:010d}"
+    return record | {"body": json.dumps(body)}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2, 1, 0)])
+def test_a_mail_greets_by_the_newest_name_in_whatever_order_the_events_come(
+    service: Any, order: tuple[int, ...]
+) -> None:
+    registered = service.event("user.registered", "event-1", REGISTERED)
+    records = [registered, renamed(service, "Anna King", 2), renamed(service, "Anna Byron", 3)]
+    for index in order:
+        assert service.receive(records[index]) == []
+
+    assert service.receive(service.receipt()) == []
+
+    assert service.mailer.sent[-1][2].startswith("Hello Anna Byron,")
+
+
+def test_a_name_that_comes_after_the_account_was_closed_is_not_kept(service: Any) -> None:
+    service.register()
+    assert service.receive(service.event("user.closed", "closed-1", {"user_id": "user-1"})) == []
+
+    assert service.receive(renamed(service, "Anna King", 2)) == []
+
+    items = boto3.client("dynamodb", "us-east-1").scan(TableName=service.table.name)["Items"]
+    assert "Anna" not in json.dumps(items)
+
+
 def test_a_doubled_event_makes_one_notification_and_one_mail(service: Any) -> None:
     service.register()
     assert service.receive(service.receipt(), service.receipt()) == []
@@ -191,7 +224,7 @@ def test_a_welcome_that_is_given_up_is_a_dead_letter_so_that_an_alarm_rings(serv
 
 
 def lose_answers(losses: int, expression: str) -> list[str]:
-    """DynamoDB does each update with such an expression, and its first answers are lost. Each time that one arrives."""
+    """DynamoDB does each transaction that has the expression, and the first answers are lost. What arrives."""
     arrived: list[str] = []
 
     def lose(request: Any, event_name: str, **_: Any) -> None:
@@ -201,7 +234,7 @@ def lose_answers(losses: int, expression: str) -> list[str]:
                 botocore_stubber(event_name=event_name, request=request)
                 raise ConnectionClosedError(endpoint_url=request.url)
 
-    aws.client("dynamodb").meta.events.register_first("before-send.dynamodb.UpdateItem", lose)
+    aws.client("dynamodb").meta.events.register_first("before-send.dynamodb.TransactWriteItems", lose)
     return arrived
 
 
@@ -210,7 +243,7 @@ def test_a_claim_whose_answer_is_lost_is_this_attempt_s_and_sends(service: Any, 
     if kind == "receipt":
         service.register()
     record = service.receipt() if kind == "receipt" else service.event("user.registered", "event-1", REGISTERED)
-    arrived = lose_answers(1, "claim_id = :claim")
+    arrived = lose_answers(1, "SET #status = :sending")
     assert service.receive(record) == []
     assert len(arrived) == 2
     assert len(service.mailer.sent) == 1

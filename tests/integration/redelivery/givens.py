@@ -129,6 +129,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("inventory", "order.shipped"): _reserved,
     ("inventory", "order.return_accepted"): _sold,
     ("notifications", "user.registered"): _nothing,
+    ("notifications", "user.profile_changed"): _closed_user,
     ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.confirmed"): _user,
     ("notifications", "order.shipped"): _user,

@@ -9,8 +9,9 @@ import pytest
 from argon2 import PasswordHasher
 
 from mercato import aws, dynamo
+from mercato.dynamo import Table
 from mercato.errors import TransientError
-from users import passwords
+from users import api, passwords
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Service
@@ -102,6 +103,42 @@ def test_an_unknown_address_and_a_wrong_password_are_answered_alike(
     costs = {password_hash.split("$")[3] for password_hash in checked}
     assert (len(checked), costs) == (2, {"m=19456,t=2,p=1"})
     assert service.items("FAMILY#") == []
+
+
+@pytest.mark.parametrize("owner_is_verified", [True, False])
+def test_after_registering_the_work_of_a_log_in_does_not_tell_whether_the_address_was_free(
+    service: "Service", owner_is_verified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", "true")
+    api.ports.cache_clear()
+    service.register(email="taken@example.com", password="its owner's own one")
+    if owner_is_verified:
+        service.deliver()
+        token = service.mailer.token()
+        assert service.call("POST", "/api/users/verify-email", {"token": token}).status == 204
+    for email in ("taken@example.com", "free@example.com"):
+        service.register(email=email, password="a stranger's guess")
+    work: list[str] = []
+    call, matches = Table._call, passwords.password_matches
+
+    def counted(table: Table, operation: str, **parameters: Any) -> dict[str, Any]:
+        work.append(operation)
+        return call(table, operation, **parameters)
+
+    def hashed(password: str, password_hash: str) -> bool:
+        work.append("hash")
+        return matches(password, password_hash)
+
+    monkeypatch.setattr(Table, "_call", counted)
+    monkeypatch.setattr(passwords, "password_matches", hashed)
+    done = {}
+    for email in ("taken@example.com", "free@example.com", "unknown@example.com", "no address"):
+        work.clear()
+        assert service.log_in(email, "a stranger's guess").status == 401
+        done[email] = list(work)
+
+    expected = ["batch_get_item", "transact_write_items", "get_item", "get_item", "hash"]
+    assert done == dict.fromkeys(done, expected)
 
 
 def test_a_hash_with_old_parameters_is_renewed_at_login(service: "Service") -> None:

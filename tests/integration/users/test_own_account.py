@@ -1,13 +1,19 @@
 """Changing the password, logging out everywhere, closing the account."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
-from mercato import dynamo
+from mercato import dynamo, endedaccess
+from mercato.clock import epoch
+from mercato.dynamo import Table
 from mercato.errors import TransientError
-from users import passwords
+from users import api, passwords
+from users.domain import UserNotFound
 from users.store import UserStore
+from users.usecases import demote, promote
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Answer, Service
@@ -171,3 +177,45 @@ def test_a_session_of_before_the_epochs_still_works(service: "Service", ada: str
     service.table.write(dynamo.update(family["pk"], "SESSION", "REMOVE session_epoch"))
 
     assert service.refresh(session).status == 200
+
+
+@pytest.fixture
+def access(service: "Service", make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
+    """The table in which the authorizer looks for tokens that have ended."""
+    table = make_table("RateLimitsTable")
+    monkeypatch.setenv("RATE_LIMITS_TABLE", table.name)
+    api.ports.cache_clear()
+    return table
+
+
+def test_closing_ends_the_access_tokens_in_the_same_transaction(
+    service: "Service", access: Table, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(UserStore, "_commit", lambda *_: None)
+        assert close(service, ada).status == 204
+    assert not endedaccess.has_ended(access.name, ada, epoch(service.now))
+
+    assert close(service, ada).status == 204
+
+    assert endedaccess.has_ended(access.name, ada, epoch(service.now))
+    assert not endedaccess.has_ended(access.name, ada, epoch(service.now) + 1)
+    assert not endedaccess.has_ended(access.name, "another", epoch(service.now))
+
+
+def test_a_role_that_is_taken_ends_the_sessions_and_tokens_that_hold_it(
+    service: "Service", access: Table, ada: str
+) -> None:
+    users = UserStore(service.table, access.name)
+    promote(users, "ada@example.com")
+    session = service.log_in().body["refresh_token"]
+
+    for _ in range(2):
+        demote(users, " Ada@example.com", service.now)
+
+    assert service.refresh(session).status == 401
+    assert endedaccess.has_ended(access.name, ada, epoch(service.now))
+    token = service.log_in().body["access_token"]
+    assert jwt.decode(token, options={"verify_signature": False})["role"] == "customer"
+    with pytest.raises(UserNotFound):
+        demote(users, "nobody@example.com", service.now)

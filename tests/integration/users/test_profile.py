@@ -44,6 +44,19 @@ def test_a_customer_changes_their_name(service: "Service", ada: str) -> None:
     assert service.call("GET", "/api/users/me", user_id=ada).body["name"] == "Ada King"
 
 
+def test_a_new_name_is_announced_with_the_account_s_version_and_the_same_one_is_not(
+    service: "Service", ada: str
+) -> None:
+    for name in ("Ada King", "Ada King", "Ada Byron"):
+        assert service.call("PATCH", "/api/users/me", {"name": name}, user_id=ada).status == 200
+
+    told = [(event["subject"], event["sequence"], event["data"]) for event in service.events("user.profile_changed")]
+    assert sorted(told) == [
+        (ada, "0000000002", {"user_id": ada, "name": "Ada King"}),
+        (ada, "0000000003", {"user_id": ada, "name": "Ada Byron"}),
+    ]
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"name": ""}, {"name": "x" * 101}, {"name": None}, {"name": "x", "role": "admin"}, {"email": "b@example.com"}],

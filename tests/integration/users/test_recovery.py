@@ -215,6 +215,64 @@ def test_a_mail_that_ses_refuses_for_good_is_not_tried_again(service: "Service",
     assert service.deliver() == []
 
 
+def test_a_request_delivered_again_after_a_newer_one_sends_nothing_and_leaves_the_newest_link(
+    service: "Service", ada: str
+) -> None:
+    asked_for_reset(service)
+    service.wait(minutes=3)
+    newest = asked_for_reset(service)
+    service.wait(minutes=3)
+    sent = len(service.mailer.sent)
+
+    assert service.deliver(again=True) == []
+
+    assert len(service.mailer.sent) == sent
+    assert confirm(service, newest).status == 204
+
+
+def test_a_request_that_was_passed_over_sends_nothing_when_it_comes_again(service: "Service", ada: str) -> None:
+    link = asked_for_reset(service)
+    service.wait(minutes=1)
+    ask(service)
+    assert service.deliver() == []
+    service.wait(minutes=3)
+    sent = len(service.mailer.sent)
+
+    assert service.deliver(again=True) == []
+
+    assert len(service.mailer.sent) == sent
+    assert confirm(service, link).status == 204
+
+
+def test_a_request_of_before_the_reset_sends_nothing_after_it(service: "Service", ada: str) -> None:
+    link = asked_for_reset(service)
+    service.wait(minutes=3)
+    ask(service)
+    service.wait(minutes=1)
+    assert confirm(service, link).status == 204
+    service.wait(minutes=1)
+    subjects = [subject for _, subject, _ in service.mailer.sent]
+
+    for _ in range(2):
+        assert service.deliver(again=True) == []
+
+    new = [subject for _, subject, _ in service.mailer.sent][len(subjects) :]
+    assert "Reset your password" not in new
+
+
+def test_a_verification_mail_delivered_again_after_a_newer_one_sends_nothing(service: "Service", ada: str) -> None:
+    service.wait(minutes=3)
+    service.call("PUT", "/api/users/me/email-verification", user_id=ada)
+    service.deliver()
+    newest, sent = service.mailer.token(), len(service.mailer.sent)
+    service.wait(minutes=3)
+
+    assert service.deliver(again=True) == []
+
+    assert len(service.mailer.sent) == sent
+    assert verify(service, newest).status == 204
+
+
 def test_a_reset_asked_for_long_ago_is_not_sent(service: "Service", ada: str) -> None:
     service.mailer.sent.clear()
     ask(service)
