@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -111,3 +112,17 @@ def test_what_reads_its_body_itself_is_known() -> None:
     assert bare <= SIGNED | {"POST /api/products/imports", "POST /api/inventory/adjustments"} | {
         "POST /api/inventory/{product_id}/adjustments"
     }
+
+
+# Path parameters of public routes that open nothing: everybody may see what they name.
+PUBLIC_IDS = {"product_id"}
+
+
+@pytest.mark.parametrize("served", [one for one in all_routes() if Role.PUBLIC in one.route.roles], ids=by_name)
+def test_an_id_that_opens_what_it_names_is_in_no_log(served: Served) -> None:
+    """On a public route the id is all that a caller needs, so it is a capability, or it is of no use to a thief."""
+    assert {served.route.capability, *PUBLIC_IDS} >= set(served.parameters)
+    if served.route.capability:
+        shown = served.route.path_for_logs(dict.fromkeys(served.parameters, "the-secret"))
+        assert re.search(r"/~[0-9a-f]{12}(/|$)", shown)
+        assert served.route.named({served.route.capability: "the-secret"})[served.route.capability] != "the-secret"

@@ -124,19 +124,19 @@ def open_guest_cart() -> Response[CartView]:
     return Created(CartView.of(cart), f"/api/carts/guests/{cart.cart_id}")
 
 
-@app.get("/api/carts/guests/{cart_id}", role=PUBLIC)
+@app.get("/api/carts/guests/{cart_id}", role=PUBLIC, capability="cart_id")
 def show_guest_cart(cart_id: str) -> CartView:
     return CartView.of(usecases.load_guests(cart_id, carts(), utc_now()))
 
 
-@app.put("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC)
+@app.put("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")
 def put_guest_item(cart_id: str, product_id: str, wanted: Quantity) -> CartView:
     now = utc_now()
     cart = usecases.load_guests(cart_id, carts(), now)
     return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, carts(), catalogue(), now))
 
 
-@app.delete("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC)
+@app.delete("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")
 def remove_guest_item(cart_id: str, product_id: str) -> CartView:
     now = utc_now()
     cart = usecases.load_guests(cart_id, carts(), now)

@@ -13,11 +13,14 @@ Every route counts against the client's default limit, unless it states another:
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import inspect
+import json
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NotRequired, TypedDict, Unpack
 from urllib.parse import unquote
 
@@ -26,6 +29,7 @@ from pydantic import BaseModel
 from mercato import correlation, cors, deadline, door
 from mercato.auth import Caller, Role
 from mercato.door import Door, Visit
+from mercato.dynamo import InvalidCursor
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
 from mercato.limits import DEFAULT, UNLIMITED, Limit
 from mercato.logs import log
@@ -105,13 +109,29 @@ class Route:
     parameters: dict[str, type]
     pattern: re.Pattern[str]
     limit: Limit | None = DEFAULT
+    capability: str | None = None
+
+    def named(self, path_parameters: Mapping[str, str]) -> dict[str, str]:
+        """The path parameters as a log or an audit entry may hold them: the capability as a digest."""
+        return {
+            name: f"~{hashlib.sha256(value.encode()).hexdigest()[:12]}" if name == self.capability else value
+            for name, value in path_parameters.items()
+        }
+
+    def path_for_logs(self, path_parameters: Mapping[str, str]) -> str:
+        named = self.named(path_parameters)
+        return re.sub(r"\{(\w+)\}", lambda found: named[found[1]], self.path)
 
 
 class Rules(TypedDict):
-    """What a route states of itself: who may call it, and how often."""
+    """What a route states of itself: who may call it, how often, and which path parameter is all that a caller needs.
+
+    Who knows a `capability` needs no token, so no log, audit entry or metric holds it.
+    """
 
     role: Role | tuple[Role, ...]
     limit: NotRequired[Limit | None]
+    capability: NotRequired[str | None]
 
 
 def _compile(path: str) -> re.Pattern[str]:
@@ -143,14 +163,19 @@ class App:
         self.get("/health", role=(PEER, PUBLIC), limit=UNLIMITED)(report_health)
 
     def route(
-        self, method: str, path: str, role: Role | tuple[Role, ...], limit: Limit | None = DEFAULT
+        self,
+        method: str,
+        path: str,
+        role: Role | tuple[Role, ...],
+        limit: Limit | None = DEFAULT,
+        capability: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             hints = typing.get_type_hints(function)
             names = inspect.signature(function).parameters
             parameters = {name: hints[name] for name in names}
             roles = frozenset(role if isinstance(role, tuple) else (role,))
-            self.routes.append(Route(method, path, roles, function, parameters, _compile(path), limit))
+            self.routes.append(Route(method, path, roles, function, parameters, _compile(path), limit, capability))
             return function
 
         return register
@@ -179,8 +204,8 @@ class App:
             visit, about = Visit(), dict[str, Any]()
             try:
                 request = read_request(event, headers)
-                about = {"method": request.method, "path": request.path, "user_id": request.caller.user_id}
-                response = self._respond(request, visit)
+                about = {"method": request.method, "path": _start_of(request.path), "user_id": request.caller.user_id}
+                response = self._respond(request, visit, about)
             except (DomainError, TransientError) as error:
                 response = problem_of(error)
             except Exception:
@@ -193,7 +218,8 @@ class App:
             answer = write_response(response, work.correlation_id, noted)
             return answer | {"body": ""} if about.get("method") == "HEAD" else answer
 
-    def _respond(self, request: Request, visit: Visit) -> Response[Any]:
+    def _respond(self, request: Request, visit: Visit, about: dict[str, Any]) -> Response[Any]:
+        """Puts the path as logs may hold it into `about`."""
         if request.method == "OPTIONS":
             return self._say_what_is_allowed(request.path)
         door = self.door()
@@ -202,12 +228,18 @@ class App:
         except (NotFound, MethodNotAllowed):
             door.count(visit, request.caller, request.source_ip, DEFAULT)
             raise
+        about["path"] = route.path_for_logs(path_parameters)
         door.count(visit, request.caller, request.source_ip, route.limit)
         _authorize(route, request.caller)
-        door.note(visit, request.caller, self.service, route.method, route.path, path_parameters)
+        door.note(visit, request.caller, self.service, route.method, route.path, route.named(path_parameters))
         arguments = _bind(route, request, path_parameters)
+        tag = _bind_cursor(route, request, path_parameters, arguments)
         result = route.function(**arguments)
-        return result if isinstance(result, Response) else Response(result)
+        response = result if isinstance(result, Response) else Response(result)
+        if tag and getattr(response.body, "next_cursor", None):
+            page = response.body.model_copy(update={"next_cursor": tag + response.body.next_cursor})
+            return replace(response, body=page)
+        return response
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]]:
         wanted = "GET" if request.method == "HEAD" else request.method
@@ -243,6 +275,35 @@ class App:
         if not allowed:
             raise NotFound(f"There is nothing at {path}.")
         return Response(None, 204, {"Allow": ", ".join(allowed)} | cors.preflight(allowed))
+
+
+def _start_of(path: str) -> str:
+    """Of a path that no route has: what follows the service's name may be a capability."""
+    parts = path.split("/")
+    return path if len(parts) <= 3 else "/".join([*parts[:3], "…"])
+
+
+def _bind_cursor(
+    route: Route, request: Request, path_parameters: dict[str, str], arguments: dict[str, Any]
+) -> str | None:
+    """Binds the cursor of a list to its route, filters, sort and caller, by a tag in front of it.
+
+    Replaces the query in `arguments` by one whose cursor has no tag. Returns the tag for the next cursor; None where
+    the route is no list. Raises InvalidCursor where the cursor was given out by another list.
+    """
+    for name, query in arguments.items():
+        if isinstance(query, Query) and "cursor" in type(query).model_fields:
+            asked = query.model_dump(mode="json", exclude={"cursor", "limit"})
+            of = [route.path, path_parameters, asked, request.caller.user_id]
+            digest = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).digest()
+            tag = base64.urlsafe_b64encode(digest[:6]).decode()
+            cursor = getattr(query, "cursor")  # noqa: B009
+            if cursor is not None:
+                if not cursor.startswith(tag):
+                    raise InvalidCursor("The cursor belongs to another list; start again without one.")
+                arguments[name] = query.model_copy(update={"cursor": cursor.removeprefix(tag)})
+            return tag
+    return None
 
 
 def _authorize(route: Route, caller: Caller) -> None:

@@ -190,3 +190,21 @@ def test_touching_a_cart_keeps_all_of_it(service: Any, noon: datetime) -> None:
     assert service.lines() == {"lantern": (1, 1250), "mug": (1, 475)}
     kept = {item["ttl"] for item in service.table.query(f"CART#{cart_of('ada')}").items}
     assert kept == {int((noon + timedelta(days=240 + 90)).timestamp())}
+
+
+def test_the_id_of_a_guests_cart_is_in_no_log(service: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is all that opens the cart. An unknown path below it is not logged either."""
+    caplog.set_level("INFO")
+    guest = service.open_guest_cart(lantern=1)
+    caplog.clear()
+
+    for method, path in (
+        ("GET", f"/guests/{guest}"),
+        ("GET", f"/guests/{guest}/nothing"),
+        ("POST", f"/guests/{guest}"),
+    ):
+        service.call(method, path, user=None)
+
+    lines = [vars(record) for record in caplog.records]
+    assert len([line for line in lines if line["message"] == "request"]) == 3
+    assert guest not in str(lines)

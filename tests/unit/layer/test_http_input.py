@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from mercato.http import (
+    CUSTOMER,
     MAX_BODY,
+    App,
+    Cursor,
     IdempotencyKey,
+    Query,
+    View,
 )
 from mercato.request import headers_of
 from tests.unit.layer.things import call
@@ -175,3 +180,49 @@ def test_the_lines_of_a_header_that_came_several_times_are_all_read() -> None:
     assert headers_of(event) == {"tracestate": "foo=1, bar=2", "x-one": "1"}
     assert headers_of({"headers": {"tracestate": "foo=1,bar=2"}}) == {"tracestate": "foo=1,bar=2"}
     assert headers_of({"headers": None, "multiValueHeaders": None}) == {}
+
+
+class Listed(Query):
+    sort: str = "up"
+    limit: int = 1
+    cursor: Cursor | None = None
+
+
+class ListedPage(View):
+    next_cursor: str | None
+    start: str | None
+
+
+paged = App("paged")
+
+
+@paged.get("/api/listed/{owner}", role=CUSTOMER)
+def list_them(owner: str, query: Listed) -> ListedPage:
+    return ListedPage(next_cursor="abc", start=query.cursor)
+
+
+def page(path: str = "/api/listed/a", user: str = "ada", **query: str) -> tuple[int, Any]:
+    event = {
+        "httpMethod": "GET",
+        "path": path,
+        "queryStringParameters": query,
+        "requestContext": {"authorizer": {"user_id": user, "role": "customer"}},
+    }
+    answer = paged.handler(event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_cursor_goes_on_in_its_own_list_with_another_limit() -> None:
+    cursor = page(sort="up")[1]["next_cursor"]
+    assert page(sort="up", cursor=cursor, limit="5") == (200, {"next_cursor": cursor, "start": "abc"})
+    assert page(cursor=cursor)[0] == 200  # the default said in words or not is the same list
+
+
+@pytest.mark.parametrize(
+    "other", [{"sort": "down"}, {"user": "bob"}, {"path": "/api/listed/b"}], ids=["sort", "caller", "path"]
+)
+def test_a_cursor_of_another_list_is_refused(other: dict[str, str]) -> None:
+    cursor = page(sort="up")[1]["next_cursor"]
+    status, problem = page(cursor=cursor, **other)
+    assert (status, problem["type"]) == (400, "urn:mercato:problem:invalid-cursor")
+    assert page(cursor=cursor[1:])[0] == page(cursor="abc")[0] == 400
