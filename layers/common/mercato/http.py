@@ -252,8 +252,9 @@ class App:
                     raise NotFound("There is nothing with such an id.")
                 return route, found
         if allowed := self._allowed_at(request.path):
-            raise MethodNotAllowed(f"{request.path} allows {', '.join(allowed)}.", allow=allowed)
-        raise NotFound(f"There is nothing at {request.method} {request.path}.")
+            path = self._routes_at(request.path)[0].path
+            raise MethodNotAllowed(f"{path} allows {', '.join(allowed)}.", allow=allowed)
+        raise NotFound(f"There is nothing at {request.method} {_start_of(request.path)}.")
 
     def _routes_at(self, path: str) -> list[Route]:
         """Those of the most literal path: what is at /teas/pot is not the tea of the id `pot`."""
@@ -273,7 +274,7 @@ class App:
         """Also a browser's preflight, which comes without a token, and is not counted: its request will be."""
         allowed = self._allowed_at(path)
         if not allowed:
-            raise NotFound(f"There is nothing at {path}.")
+            raise NotFound(f"There is nothing at {_start_of(path)}.")
         return Response(None, 204, {"Allow": ", ".join(allowed)} | cors.preflight(allowed))
 
 
