@@ -9,7 +9,12 @@ from typing import Any
 
 
 class DomainError(Exception):
-    """A business rule said no. `str(error)` is what the customer reads; `extra` goes into the problem document."""
+    """A business rule said no. `str(error)` is what the customer reads; `extra` goes into the problem document.
+
+    `log_detail` stands for it in logs, where what the customer reads may hold a secret of theirs.
+    """
+
+    log_detail: str | None = None
 
     def __init__(self, detail: str, **extra: Any) -> None:
         super().__init__(detail)

@@ -252,9 +252,8 @@ class App:
                     raise NotFound("There is nothing with such an id.")
                 return route, found
         if allowed := self._allowed_at(request.path):
-            path = self._routes_at(request.path)[0].path
-            raise MethodNotAllowed(f"{path} allows {', '.join(allowed)}.", allow=allowed)
-        raise NotFound(f"There is nothing at {request.method} {_start_of(request.path)}.")
+            raise _without_path(MethodNotAllowed(f"{request.path} allows {', '.join(allowed)}.", allow=allowed))
+        raise _without_path(NotFound(f"There is nothing at {request.method} {request.path}."))
 
     def _routes_at(self, path: str) -> list[Route]:
         """Those of the most literal path: what is at /teas/pot is not the tea of the id `pot`."""
@@ -274,8 +273,14 @@ class App:
         """Also a browser's preflight, which comes without a token, and is not counted: its request will be."""
         allowed = self._allowed_at(path)
         if not allowed:
-            raise NotFound(f"There is nothing at {_start_of(path)}.")
+            raise _without_path(NotFound(f"There is nothing at {path}."))
         return Response(None, 204, {"Allow": ", ".join(allowed)} | cors.preflight(allowed))
+
+
+def _without_path[E: DomainError](error: E) -> E:
+    """The caller reads their path in the detail; a log must not, since a capability may be in it."""
+    error.log_detail = "the path or method is none of this service's"
+    return error
 
 
 def _start_of(path: str) -> str:

@@ -105,7 +105,7 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
     extra: dict[str, Any] = {}
     if isinstance(error, DomainError):
         slug, detail, extra = error.slug(), error.detail, error.extra
-        log.info("request refused", extra={"status": status, "problem": slug, "reason": detail})
+        log.info("request refused", extra={"status": status, "problem": slug, "reason": error.log_detail or detail})
     else:
         log.warning("transient failure", extra={"reason": str(error)})
         slug, detail = "temporarily-unavailable", "Something we depend on is busy. Nothing was lost; please try again."
