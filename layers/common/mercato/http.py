@@ -236,9 +236,9 @@ class App:
         tag = _bind_cursor(route, request, path_parameters, arguments)
         result = route.function(**arguments)
         response = result if isinstance(result, Response) else Response(result)
-        if tag and getattr(response.body, "next_cursor", None):
-            page = response.body.model_copy(update={"next_cursor": tag + response.body.next_cursor})
-            return replace(response, body=page)
+        page: Any = response.body
+        if tag and getattr(page, "next_cursor", None):
+            return replace(response, body=page.model_copy(update={"next_cursor": tag + page.next_cursor}))
         return response
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]]:
