@@ -58,6 +58,8 @@ class Thing(View):
 
 # Of these, expired is not to be told from absent, or comes to the same; and why.
 EXEMPT = {
+    "mercato.deadletters:_count": "it outlives the message that it counts the tries of, whose id never comes again",
+    "ops.scans:Scans.keep": "the scan that reads it is over, by its own clock, a day before",
     "mercato.endedaccess:end": "the tokens that it refuses have expired long before it does",
     "mercato.outbox:record": "its key is an entity's version, which never comes again",
     "mercato.breaker.store:_update": "a circuit whose wait is over lets the next call through, as a closed one does",
