@@ -193,6 +193,8 @@ def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobod
         assert headers["Access-Control-Allow-Origin"] == "'*'", name
         assert headers["Cache-Control"] == "'no-store'", name
         assert headers["X-Content-Type-Options"] == "'nosniff'", name
+        assert headers["Content-Security-Policy"] == "'sandbox'", name
+        assert headers["X-Frame-Options"] == "'DENY'", name
         assert headers["Strict-Transport-Security"].startswith("'max-age="), name
         problem = json.loads(answer["ResponseTemplates"]["application/json"])
         assert problem["type"].startswith("urn:mercato:problem:"), name

@@ -57,8 +57,10 @@ from mercato.response import (
     NoContent,
     Response,
     View,
+    is_public,
     problem_of,
     replayed,
+    revalidated,
     unexpected,
     write_response,
 )
@@ -214,7 +216,11 @@ class App:
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
             self.door().close(visit, response.status)
-            noted = cors.headers_for(headers.get("origin")) | visit.headers
+            noted = cors.headers_for(headers.get("origin"))
+            if is_public(response):  # a cache hands it to others, whom one client's limits do not concern
+                response = revalidated(response, headers.get("if-none-match"))
+            else:
+                noted |= visit.headers
             answer = write_response(response, work.correlation_id, noted)
             return answer | {"body": ""} if about.get("method") == "HEAD" else answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -134,6 +135,29 @@ def unexpected() -> Response[dict[str, Any]]:
     )
 
 
+def is_public(response: Response[Any]) -> bool:
+    return response.headers.get("Cache-Control", "").startswith("public")
+
+
+def revalidated(response: Response[Any], if_none_match: str | None) -> Response[Any]:
+    """A public answer with its ETag; 304 without a body where the client has it already (RFC 9110, 13.1.2)."""
+    if response.status != 200:
+        return response
+    text = _text_of(response.body)
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    headers = response.headers | {"ETag": tag}
+    named = {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}
+    if tag in named or named == {"*"}:
+        return Response(None, 304, headers)
+    return Response(response.body, 200, headers)
+
+
+def _text_of(body: Any) -> str:
+    if isinstance(body, BaseModel):
+        return body.model_dump_json()
+    return "" if body is None else body if isinstance(body, str) else json.dumps(body, default=to_jsonable_python)
+
+
 def write_response(
     response: Response[Any], request_id: str, noted: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
@@ -145,12 +169,8 @@ def write_response(
         **_HEADERS,
         **noted,
     } | response.headers
-    if response.status == 204:
+    if response.status in (204, 304):
         del headers["Content-Type"]
     if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
         body = body | {"request_id": request_id}
-    if isinstance(body, BaseModel):
-        text = body.model_dump_json()
-    else:
-        text = "" if body is None else body if isinstance(body, str) else json.dumps(body, default=to_jsonable_python)
-    return {"statusCode": response.status, "headers": headers, "body": text, "isBase64Encoded": False}
+    return {"statusCode": response.status, "headers": headers, "body": _text_of(body), "isBase64Encoded": False}

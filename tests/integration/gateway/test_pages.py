@@ -12,6 +12,8 @@ import pytest
 
 from gateway import api
 from infra.local import contract
+from mercato.door import Door
+from mercato.limits import Limiter
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +22,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def get(path: str) -> dict[str, Any]:
+def get(path: str, **headers: str) -> dict[str, Any]:
     event = {
         "httpMethod": "GET",
         "path": path,
-        "headers": {},
+        "headers": {name.replace("_", "-"): value for name, value in headers.items()},
         "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
     }
     return api.handler(event, None)
@@ -67,3 +69,35 @@ def test_the_page_has_nothing_that_its_policy_would_refuse() -> None:
     assert re.findall(r"<[^>]+\s(?:style|on\w+)=", page) == []
     assert "innerHTML" not in page
     assert "eval(" not in page
+
+
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/docs"])
+def test_who_has_a_page_already_is_not_sent_it_again(path: str) -> None:
+    first = get(path)
+    tag = first["headers"]["ETag"]
+
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = get(path, if_none_match=known)
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert "Content-Type" not in again["headers"]
+        assert {name: again["headers"][name] for name in ("ETag", "Cache-Control")} == {
+            name: first["headers"][name] for name in ("ETag", "Cache-Control")
+        }
+    assert get(path, if_none_match='"other"')["statusCode"] == 200
+    assert get("/api/nothing", if_none_match="*")["statusCode"] == 404
+
+
+def test_a_public_answer_says_nothing_of_one_clients_limits() -> None:
+    limiter = Limiter(Counts(), 100)
+    api.app.door, configured = (lambda: Door(limiter)), api.app.door
+    try:
+        public, refused = get("/api/docs"), get("/api/nothing")
+    finally:
+        api.app.door = configured
+    assert not [name for name in public["headers"] if name.startswith("RateLimit")]
+    assert [name for name in refused["headers"] if name.startswith("RateLimit")] == ["RateLimit-Policy", "RateLimit"]
+
+
+class Counts:
+    def take(self, client: str, window: int, requests: int, allowed: int) -> int | None:
+        return 0
