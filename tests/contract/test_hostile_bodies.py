@@ -1,0 +1,174 @@
+"""No JSON that a client can write makes a route fail: each scalar of each route's body and query, hostile in each way.
+
+The requests go through the services' own routers, up to the call of the route's function, which is replaced: what is
+tested is all that stands in front of it. Webhooks are read behind their signature, by the same `read_body`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ConfigDict
+
+from infra.local import contract
+from mercato.auth import Role
+from mercato.errors import Malformed
+from mercato.http import App, Query, RawBody, Request
+from mercato.request import Body, InvalidRequest, read_body
+from tests.routes import Served, all_routes
+
+DOCUMENT = json.loads(contract.OPENAPI.read_text())
+# As JSON text, since no Python value is written as most of these.
+HOSTILE = [
+    "1e1000000000000000000",
+    "-1E+1000000000000000000",
+    "0e1000000000000000000",
+    "1e-1000000000000000000",
+    "1e400",
+    "9" * 5000,
+    "-0",
+    "-0.0",
+    "2.0",
+    "0.1",
+    "NaN",
+    "Infinity",
+    "true",
+    "null",
+    "{}",
+    "[]",
+    "[" * 40 + "]" * 40,
+    '""',
+    '" "',
+    r'"\ud800"',
+    r'"\udc00\ud800"',
+    r'"\u0000"',
+    r'"\u202e"',
+    r'"\ufeff"',
+    r'"\uffff"',
+    '"' + "x" * 10_000 + '"',
+    '"' + "\U0001f469\u200d\U0001f680" * 100 + '"',
+    '"' + "e\u0301" * 100 + '"',
+]
+# A peer's route is not in the document.
+EXAMPLES = {"POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]}}
+BODIES = [served for served in all_routes() if served.body is not None]
+
+
+def example_of(served: Served) -> Any:
+    if served.name in EXAMPLES:
+        return EXAMPLES[served.name]
+    operation = DOCUMENT["paths"][served.route.path][served.route.method.lower()]
+    return operation["requestBody"]["content"]["application/json"]["example"]
+
+
+def spots_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The place of every scalar, and of every object and list."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from spots_in(part, (*path, key))
+
+
+def with_hostile(example: Any, path: tuple[str | int, ...], hostile: str) -> str:
+    """The example as JSON text with the hostile text in one place."""
+    mark = "the place of the hostile text"
+    if not path:
+        return hostile
+    changed = copy.deepcopy(example)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = mark
+    return json.dumps(changed).replace(f'"{mark}"', hostile)
+
+
+def caller_for(served: Served) -> dict[str, str]:
+    role = "admin" if "admin" in {role.value for role in served.route.roles} else "customer"
+    return {"user_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "role": role}
+
+
+def app_that_only_reads(served: Served) -> App:
+    app = App(served.service)
+    app.routes = [replace(served.route, function=lambda **_: None, roles=frozenset(Role), limit=None)]
+    return app
+
+
+def event_of(served: Served, body: str | None, query: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "httpMethod": served.route.method,
+        "path": served.path(dict.fromkeys(served.parameters, "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11")),
+        "headers": {"idempotency-key": "a-key", "content-type": "application/json"},
+        "queryStringParameters": query,
+        "body": body,
+        "requestContext": {"authorizer": caller_for(served)},
+    }
+
+
+@pytest.mark.parametrize("served", BODIES, ids=lambda served: served.name)
+def test_no_json_makes_a_route_fail(served: Served) -> None:
+    app, example = app_that_only_reads(served), example_of(served)
+    assert app.handler(event_of(served, json.dumps(example)), None)["statusCode"] == 200
+    for path in spots_in(example):
+        for hostile in HOSTILE:
+            body = with_hostile(example, path, hostile)
+            answer = app.handler(event_of(served, body), None)
+            assert answer["statusCode"] in (200, 400, 422), (path, hostile[:40], answer["body"][:300])
+            # What is refused is refused in words of ours, which are JSON that any client can read.
+            if answer["statusCode"] != 200:
+                json.loads(answer["body"].encode())
+
+
+QUERIES = [
+    served
+    for served in all_routes()
+    if any(isinstance(kind, type) and issubclass(kind, Query) for kind in served.route.parameters.values())
+]
+
+
+@pytest.mark.parametrize("served", QUERIES, ids=lambda served: served.name)
+def test_no_query_makes_a_route_fail(served: Served) -> None:
+    (model,) = [kind for kind in served.route.parameters.values() if isinstance(kind, type) and issubclass(kind, Query)]
+    app = app_that_only_reads(served)
+    for name, field in model.model_fields.items():
+        for hostile in ("", " ", "-1", "1e999999999999", "9" * 5000, "NaN", "\x00", "\u202e", "x" * 5000, "é", "[]"):
+            answer = app.handler(event_of(served, None, {field.alias or name: hostile}), None)
+            assert answer["statusCode"] in (200, 400, 422), (name, hostile[:40], answer["body"][:300])
+
+
+def test_every_route_that_takes_a_body_is_among_them() -> None:
+    """The others read theirs after they have looked at the signature, or as a file."""
+    raw = {
+        served.name
+        for served in all_routes()
+        if any(
+            isinstance(kind, type) and issubclass(kind, Request | RawBody) for kind in served.route.parameters.values()
+        )
+    }
+    with_body = {
+        f"{method.upper()} {path}"
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    }
+    assert {served.name for served in BODIES} | raw >= with_body
+    assert {served.name for served in BODIES} <= with_body | set(EXAMPLES)
+
+
+class Anything(Body):
+    """A webhook of which all is read."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: text[:24])
+def test_no_json_makes_the_reading_of_a_webhook_fail(hostile: str) -> None:
+    """A webhook is read by `read_body` behind its signature, into a model that ignores what it does not know."""
+    for body in (hostile, f'{{"id": {hostile}}}', f'{{"id": "1", "data": {{"object": [{hostile}]}}}}'):
+        with contextlib.suppress(Malformed, InvalidRequest):
+            read_body(Anything, body.encode("utf-8", "surrogatepass"))
