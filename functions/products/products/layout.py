@@ -59,6 +59,10 @@ def count_key(category: str, counter: int) -> tuple[str, str]:
     return "FACETS", f"CATEGORY#{category_key(category)}#{counter}"
 
 
+def count_keys(category: str) -> list[tuple[str, str]]:
+    return [count_key(category, counter) for counter in range(_COUNTERS)]
+
+
 def counter_of(product_id: str) -> int:
     """Any of a category's counters will do; a transaction uses one."""
     return crc32(product_id.encode()) % _COUNTERS

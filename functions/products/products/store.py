@@ -133,6 +133,23 @@ class Products:
         # The condition that may fail comes first, so that its item is the one reported.
         writes = [write for changed in changes for write in _writes(changed, now)]
         self._table.transact(writes + _count(changes))
+        for category in _left(changes):
+            self._drop_counts_of(category)
+
+    def _drop_counts_of(self, category: str) -> None:
+        """Where no active product has the category, its counts go, or each category ever used would stay for good.
+
+        They go together and as they were read, so that a product which gets the category meanwhile keeps its count.
+        Where this fails, the next product that leaves the category drops them.
+        """
+        found = self._table.get_many(layout.count_keys(category))
+        if sum(item["products"] for item in found) == 0:
+            unchanged = "products = :seen"
+            drops = [
+                dynamo.delete(item["pk"], item["sk"], unchanged, values={":seen": item["products"]}) for item in found
+            ]
+            with suppress(ConditionFailed):
+                self._table.transact(drops)
 
 
 def _batches(changes: Iterable[Changed], now: datetime) -> Iterator[list[Changed]]:
@@ -197,6 +214,18 @@ def _index(before: Product | None, after: Product) -> list[Write]:
     new = {(item["pk"], item["sk"]): item for item in layout.word_items(after)}
     gone = [dynamo.delete(*key) for key in old if key not in new]
     return gone + [dynamo.put(item) for key, item in new.items() if old.get(key) != item]
+
+
+def _left(changes: Sequence[Changed]) -> set[str]:
+    """The categories that have lost a product."""
+    return {
+        changed.before.category
+        for changed in changes
+        if changed.before
+        and changed.before.is_active
+        and changed.before.category
+        and (changed.before.category != changed.after.category or not changed.after.is_active)
+    }
 
 
 def _count(changes: Sequence[Changed]) -> list[Write]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mercato.dynamo import Table
 from mercato.paging import encode_cursor
 
 
@@ -209,3 +210,41 @@ def test_a_cursor_opens_no_other_list(shelf: Any) -> None:
         {"cursor": search},
     ):
         assert shelf.call("GET", "", query=query)[0] == 400, query
+
+
+def counts_in(service: Any) -> dict[str, int]:
+    return {item["sk"]: item["products"] for item in service.table.query_all("FACETS")}
+
+
+def test_a_category_that_no_product_has_leaves_no_count_behind(service: Any) -> None:
+    lamp, mug = service.add("L1", category="Kind 0"), service.add("M1", category="Kitchen")
+    for number in range(1, 30):
+        status, lamp = service.call(
+            "PATCH", f"/{lamp['product_id']}", {"version": number, "category": f"Kind {number}"}
+        )
+        assert status == 200, lamp
+    assert sorted(counts_in(service).values()) == [1, 1]
+    assert service.call("DELETE", f"/{mug['product_id']}")[0] == 204
+    assert service.call("GET", "")[1]["facets"]["category"] == [{"value": "Kind 29", "count": 1}]
+    assert len(counts_in(service)) == 1
+
+
+def test_a_product_that_gets_the_category_while_its_counts_are_dropped_is_counted(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp = service.add("L1", category="Lights")
+    read, came = Table.get_many, []
+
+    def meanwhile(table: Table, keys: Any) -> Any:
+        wanted = list(keys)
+        found = read(table, wanted)
+        if wanted[0][0] == "FACETS" and not came:
+            came.append(service.add("L2", category="Lights"))
+        return found
+
+    monkeypatch.setattr(Table, "get_many", meanwhile)
+    assert service.call("PATCH", f"/{lamp['product_id']}", {"version": 1, "category": "Kitchen"})[0] == 200
+    assert service.call("GET", "")[1]["facets"]["category"] == [
+        {"value": "Kitchen", "count": 1},
+        {"value": "Lights", "count": 1},
+    ]
