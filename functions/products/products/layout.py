@@ -4,7 +4,7 @@
                                       by name, by price and by creation
     PRODUCT#<id>     CATEGORY         while it is active and has a category: the same index keys under
                                       CATEGORY#<category>, so that a category is listed without reading the others
-    SKU#<sku>        SKU              the id of the product with this sku; makes it unique
+    SKU#<sku>        SKU              the id of the active product with this sku; makes it unique
     WORD#<2 letters> <word>#<name>#<id>   one entry per word of name and sku, the search index. The partition is the
                                       word's first two letters, so that one query finds what begins with a prefix
     FACETS           CATEGORY#<category>#<0-7>  how many active products the category has: the sum of eight counts, so

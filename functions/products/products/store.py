@@ -172,14 +172,17 @@ def _writes(changed: Changed, now: datetime) -> list[Write]:
         outbox.record(event, service="products", subject=after.product_id, sequence=after.version, now=now)
         for event in announcements(changed)
     ]
+    pk, sk = layout.sku_key(after.sku)
     if before is None:
-        pk, sk = layout.sku_key(after.sku)
         own = [
             dynamo.put_new(layout.product_item(after)),
             dynamo.put_new({"pk": pk, "sk": sk, "product_id": after.product_id}),
         ]
     else:
         own = [_update(before, after)]
+        if before.is_active and not after.is_active:
+            # Another product may have the sku from now on: a discontinued one never comes back.
+            own.append(dynamo.delete(pk, sk, "product_id = :id", values={":id": after.product_id}))
     return own + _list(before, after) + _index(before, after) + events
 
 

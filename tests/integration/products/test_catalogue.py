@@ -233,7 +233,8 @@ def test_a_product_that_gets_the_category_while_its_counts_are_dropped_is_counte
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lamp = service.add("L1", category="Lights")
-    read, came = Table.get_many, []
+    read = Table.get_many
+    came: list[Any] = []
 
     def meanwhile(table: Table, keys: Any) -> Any:
         wanted = list(keys)

@@ -97,14 +97,17 @@ def test_known_skus_are_updated_where_they_differ(service: Any) -> None:
     assert [event[1] for event in service.events(one["product_id"])] == ["product.created", "product.price_changed"]
 
 
-def test_a_discontinued_product_is_not_brought_back(service: Any) -> None:
+def test_the_sku_of_a_discontinued_product_is_free_for_another_and_the_old_one_stays_gone(service: Any) -> None:
     one = service.add(sku="A1")
     service.call("DELETE", f"/{one['product_id']}")
 
-    report = post(service, "A1,Back again,2.75,GBP,,")
+    report = post(service, "A1,New under an old number,2.75,GBP,,")
 
-    assert report["refused"] == [{"line": 2, "sku": "A1", "reason": "A1 is discontinued."}]
-    assert service.skus() == []
+    assert (report["created"], report["refused"]) == (1, [])
+    (made,) = report["products"]
+    assert made["product_id"] != one["product_id"]
+    assert service.skus() == ["A1"]
+    assert service.call("GET", f"/{one['product_id']}")[1]["status"] == "discontinued"
 
 
 def test_three_hundred_rows_take_thirty_four_transactions(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:

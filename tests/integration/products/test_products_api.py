@@ -190,17 +190,21 @@ def test_discontinuing_twice_is_announced_once(service: Any) -> None:
     assert [event[0] for event in service.events(made["product_id"])] == [1, 2]
 
 
-def test_a_discontinued_product_is_not_changed_and_keeps_its_sku(service: Any) -> None:
+def test_a_discontinued_product_is_not_changed_and_its_sku_is_free(service: Any) -> None:
     made = service.add()
     service.call("DELETE", f"/{made['product_id']}")
+    assert service.call("DELETE", f"/{made['product_id']}")[0] == 204
 
     status, problem = service.call("PATCH", f"/{made['product_id']}", {"version": 2, "name": "Back"})
-    again, taken = service.call(
-        "POST", "", {"sku": made["sku"], "name": "New", "price": {"amount": 1, "currency": "GBP"}}
-    )
+    new = {"sku": made["sku"], "name": "New", "price": {"amount": 1, "currency": "GBP"}}
+    again, other = service.call("POST", "", new)
+    third, taken = service.call("POST", "", new)
 
     assert (status, problem["type"]) == (409, "urn:mercato:problem:product-discontinued")
-    assert (again, taken["type"]) == (409, "urn:mercato:problem:sku-taken")
+    assert (again, other["sku"], other["product_id"] != made["product_id"]) == (201, made["sku"], True)
+    assert service.call("DELETE", f"/{made['product_id']}")[0] == 204  # frees nothing of the other's
+    assert (third, taken["type"]) == (409, "urn:mercato:problem:sku-taken")
+    assert service.call("POST", "", new)[1]["type"] == "urn:mercato:problem:sku-taken"
 
 
 def test_a_peer_looks_up_what_exists(service: Any) -> None:
