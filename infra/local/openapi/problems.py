@@ -18,6 +18,7 @@ from typing import Any
 
 from infra.local.openapi.operations import Operation
 from mercato import charsets, limits, request
+from mercato.dynamo import InvalidCursor
 from mercato.errors import (
     DomainError,
     Forbidden,
@@ -28,6 +29,7 @@ from mercato.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from mercato.request import Query
 from mercato.response import status_of
 
 _TRANSLATED = ("mercato.client", "mercato.dynamo")
@@ -50,6 +52,11 @@ def _expected(operation: Operation) -> set[type[DomainError]]:
         found.add(limits.RateLimited)
     if operation.body is not None:
         found |= {Malformed, TooLarge, charsets.UnsupportedCharset, request.UnsupportedEncoding}
+    if any(
+        isinstance(kind, type) and issubclass(kind, Query) and "cursor" in kind.model_fields
+        for kind in operation.route.parameters.values()
+    ):
+        found.add(InvalidCursor)
     if operation.takes_key:
         found.add(request.InvalidIdempotencyKey)
     if not operation.is_public:

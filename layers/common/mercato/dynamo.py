@@ -231,7 +231,7 @@ class Table:
                 if code == "ConditionalCheckFailedException":
                     item: Any = error.response.get("Item")
                     found = from_item(item) if item else None
-                    if error.response["ResponseMetadata"].get("RetryAttempts") and _is_done(write, found):
+                    if error.response.get("ResponseMetadata", {}).get("RetryAttempts") and _is_done(write, found):
                         return None
                     raise ConditionFailed(0, found) from None
                 if code != "TransactionConflictException":

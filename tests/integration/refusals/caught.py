@@ -7,6 +7,7 @@ _REFUNDS = (
     "refund-refused",
     "refund-too-large",
     "refund-written-off",
+    "too-many-refunds",
     "unknown-payment",
     "wrong-currency",
 )
@@ -18,6 +19,7 @@ CAUGHT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_CAUGHT, "POST /api/users", ("user-not-found",)),
     (_CAUGHT, "POST /api/users/login", ("user-not-found", "invalid-email")),
     (_NO_TOKEN, "POST /api/users/login", ("invalid-token", "invalid-refresh-token", "refresh-token-reused")),
+    (_NO_TOKEN, "PATCH /api/users/me", ("invalid-token",)),
     (_CAUGHT, "POST /api/users/logout", ("invalid-refresh-token",)),
     (_CAUGHT, "POST /api/users/token/refresh", ("user-not-found",)),
     ("closing the account takes its tokens away", "POST /api/users/verify-email", ("user-not-found",)),
@@ -39,6 +41,17 @@ CAUGHT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("one product has no other beside it", "POST /api/inventory/{product_id}/adjustments", ("duplicate-product",)),
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
     ("a return is smaller than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),
+    (
+        "held by tests/integration/payments/test_refunds.py",
+        "POST /api/payments/{payment_id}/refunds",
+        ("too-many-refunds",),
+    ),
+    (
+        "held by tests/integration/orders/test_returning.py",
+        "POST /api/orders/{order_id}/returns",
+        ("too-many-returns",),
+    ),
+    ("held by tests/integration/ops/test_redrive.py", "POST /api/ops/dlq/redrive", ("scan-over",)),
     ("only an undo meets it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
     ("what a provider tells is taken, also what concerns no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
     ("what a provider tells is taken, also what concerns no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
