@@ -47,7 +47,7 @@ CAUGHT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("too-many-refunds",),
     ),
     (
-        "held by tests/integration/orders/test_returning.py",
+        "held by tests/unit/orders/test_returns.py",
         "POST /api/orders/{order_id}/returns",
         ("too-many-returns",),
     ),
