@@ -73,11 +73,7 @@ def show(queue: str, event_type: str | None, reason: str | None, limit: int, bod
     where the queue itself gave up, they count every look too.
     """
     chosen = {"type": event_type, "reason": reason, "with_body": "true" if body else None}
-    asked = {name: value for name, value in chosen.items() if value}
-    page = found = operator.get(f"/ops/dlq/{queue}/messages", limit=limit, **asked)
-    while found.get("next_cursor"):  # to the end, where the letters are given back to be seen by others
-        found = operator.get(f"/ops/dlq/{queue}/messages", limit=limit, cursor=found["next_cursor"], **asked)
-        page = found | {"items": page["items"] + found["items"]}
+    page = operator.get(f"/ops/dlq/{queue}/messages", limit=limit, **{k: v for k, v in chosen.items() if v})
     console = Console(highlight=False)
     sample = page["sample"]
     whole = "all that can be seen" if sample["is_whole"] else "a sample"

@@ -1,8 +1,9 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with three things of ours.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with four things of ours.
 
-It notes the permissions that are used. A throttled call of a function has the name that Step Functions gives it on AWS,
-by which the saga is patient with it. And its functions' Runtime API answers at once: that server writes headers and
-body apart, and with Nagle's algorithm the body of each event waits 40 ms for a delayed acknowledgement of the headers.
+It notes the permissions that are used. A batch of SQS needs the permission of its single action, as on AWS. A throttled
+call of a function has the name that Step Functions gives it on AWS, by which the saga is patient with it. And its
+functions' Runtime API answers at once: that server writes headers and body apart, and with Nagle's algorithm the body
+of each event waits 40 ms for a delayed acknowledgement of the headers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import lambda_svc
 
 from infra.local.iam.recording import noting
@@ -30,8 +31,19 @@ def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, A
     return answer
 
 
+def of_the_single_action(extract: Callable[..., str | None]) -> Callable[..., str | None]:
+    """IAM has no action `sqs:SendMessageBatch`: who may send, delete or hide one message may do so with ten."""
+
+    def answer(service: str, *about: Any, **more: Any) -> str | None:
+        action = extract(service, *about, **more)
+        return action.removesuffix("Batch") if action and service == "sqs" else action
+
+    return answer
+
+
 if __name__ == "__main__":
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
+    iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     app.main()

@@ -52,7 +52,7 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
 
 
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
-    """Sets the quantity, so twice is once. Where cart or price move meanwhile, it is judged anew."""
+    """Sets the quantity: idempotent. Checks again if the cart or the price changes meanwhile."""
     offer = catalogue.find(product_id)
     for _ in range(_ATTEMPTS):
         line = domain.put_line(cart, offer, quantity, now)

@@ -142,7 +142,7 @@ class SagaStore:
 
     def give_back(self, parked: Parked, resumption: Resumption) -> None:
         """The claim of a resumption that did not reach the saga."""
-        with suppress(ConditionFailed):  # parked anew already, or taken over: that is the newer truth
+        with suppress(ConditionFailed):  # the saga parked again, or was taken over: the stored state is newer
             expression = "SET #state = :next REMOVE claimed_at, claimed_by"
             self._change(parked, resumption, expression, "", {":next": "parked"})
 

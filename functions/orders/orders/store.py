@@ -40,7 +40,7 @@ from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Rec
 from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
 
 _SERVICE = "orders"
-_CART_KEPT = timedelta(days=90)  # as long as a cart that nobody touches
+_CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _SCHEMA = 1
 _STATE = 2  # raise it when Order, or what a fact makes of it, changes
 _ATTEMPTS = 5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from ministack.core import iam_actions
 from ministack.services import lambda_svc
 
-from infra.local.emulator import named
+from infra.local.emulator import named, of_the_single_action
 
 
 def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> None:
@@ -14,3 +16,16 @@ def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> 
 
     assert answer["body"] == throttled["body"] | {"errorType": "Lambda.TooManyRequestsException"}
     assert {key: answer[key] for key in ("throttle", "error")} == {"throttle": True, "error": True}
+
+
+@pytest.mark.parametrize("action", ["SendMessage", "DeleteMessage", "ChangeMessageVisibility"])
+def test_a_batch_of_sqs_needs_the_permission_of_its_single_action(action: str) -> None:
+    for called in (action, f"{action}Batch"):
+        about = ("POST", "/", {"x-amz-target": f"AmazonSQS.{called}"}, b"{}", {})
+        assert of_the_single_action(iam_actions.extract_iam_action)("sqs", *about) == f"sqs:{action}"
+
+
+def test_a_batch_of_another_service_keeps_its_own_action() -> None:
+    about = ("POST", "/", {"x-amz-target": "DynamoDB_20120810.BatchGetItem"}, b"{}", {})
+    found = iam_actions.extract_iam_action("dynamodb", *about)
+    assert of_the_single_action(iam_actions.extract_iam_action)("dynamodb", *about) == found == "dynamodb:BatchGetItem"
