@@ -1,9 +1,10 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with four things of ours.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with five things of ours.
 
 It notes the permissions that are used. A batch of SQS needs the permission of its single action, as on AWS. A throttled
-call of a function has the name that Step Functions gives it on AWS, by which the saga is patient with it. And its
-functions' Runtime API answers at once: that server writes headers and body apart, and with Nagle's algorithm the body
-of each event waits 40 ms for a delayed acknowledgement of the headers.
+call of a function has the name that Step Functions gives it on AWS, by which the saga is patient with it. `*~1*` among
+an API's binary media types is `*/*`, which covers a body without a Content-Type too. And its functions' Runtime API
+answers at once: that server writes headers and body apart, and with Nagle's algorithm the body of each event waits
+40 ms for a delayed acknowledgement of the headers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import lambda_svc
+from ministack.services import apigateway_v1, lambda_svc
 
 from infra.local.iam.recording import noting
 
@@ -41,9 +42,20 @@ def of_the_single_action(extract: Callable[..., str | None]) -> Callable[..., st
     return answer
 
 
+def covering(matches: Callable[..., bool]) -> Callable[..., bool]:
+    """CloudFormation writes `~1` for the slash of a media type; MiniStack keeps it as it is written."""
+
+    def answer(media_type: str | None, binary_media_types: list[str] | None) -> bool:
+        types = [kind.replace("~1", "/") for kind in binary_media_types or []]
+        return "*/*" in types or matches(media_type, types)
+
+    return answer
+
+
 if __name__ == "__main__":
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
     iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
+    apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
     app.main()

@@ -161,6 +161,28 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
     }
 
 
+def test_every_path_with_a_get_takes_head_too_with_the_same_authorizer() -> None:
+    """The function says 405 where it offers none; API Gateway would call the method 404."""
+    routes = [
+        event["Properties"]
+        for function in FUNCTIONS.values()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api"
+    ]
+    by_method = {
+        method: {route["Path"]: route.get("Auth") for route in routes if route["Method"] == method}
+        for method in ("get", "head")
+    }
+
+    assert by_method["head"] == by_method["get"]
+
+
+def test_every_body_comes_as_bytes() -> None:
+    """As text, API Gateway would put U+FFFD in the place of what is not UTF-8."""
+    api = load_template("template.yaml")["Resources"]["Api"]["Properties"]
+    assert api["BinaryMediaTypes"] == ["*~1*"]
+
+
 def test_every_path_takes_a_browsers_preflight_without_a_token() -> None:
     routes = [
         event["Properties"]

@@ -237,6 +237,9 @@ class App:
         about["path"] = route.path_for_logs(path_parameters)
         door.count(visit, request.caller, request.source_ip, route.limit)
         _authorize(route, request.caller)
+        if request.method == "HEAD" and PUBLIC not in route.roles:
+            allowed = self._allowed_at(request.path)
+            raise _without_path(MethodNotAllowed(f"{request.path} allows {', '.join(allowed)}.", allow=allowed))
         door.note(visit, request.caller, self.service, route.method, route.path, route.named(path_parameters))
         arguments = _bind(route, request, path_parameters)
         tag = _bind_cursor(route, request, path_parameters, arguments)
@@ -270,7 +273,7 @@ class App:
     def _allowed_at(self, path: str) -> list[str]:
         """The methods of this path; none where there is nothing at it."""
         found = self._routes_at(path)
-        # What needs a token has no HEAD at the gateway: nobody asks for the headers of an answer that none may keep.
+        # What needs a token has no HEAD: nobody asks for the headers of an answer that none may keep.
         is_public = any(route.method == "GET" and PUBLIC in route.roles for route in found)
         more = ({"OPTIONS"} if found else set()) | ({"HEAD"} if is_public else set())
         return sorted({route.method for route in found} | more)

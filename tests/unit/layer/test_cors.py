@@ -166,6 +166,13 @@ def test_head_asks_for_the_same_role() -> None:
     assert ask("HEAD", "/api/teas/pot")["statusCode"] == 405
 
 
+def test_head_of_what_needs_a_token_is_405_to_who_has_one() -> None:
+    context = {"authorizer": {"user_id": "ada", "role": "admin"}}
+    answer = app.handler({"httpMethod": "HEAD", "path": "/api/teas/secret", "requestContext": context}, None)
+
+    assert (answer["statusCode"], answer["headers"]["Allow"], answer["body"]) == (405, "GET, OPTIONS", "")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/api/teas", 200), ("GET", "/api/coffees", 404), ("POST", "/api/teas", 401), ("PUT", "/api/teas", 405)],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from ministack.core import iam_actions
-from ministack.services import lambda_svc
+from ministack.services import apigateway_v1, lambda_svc
 
-from infra.local.emulator import named, of_the_single_action
+from infra.local.emulator import covering, named, of_the_single_action
 
 
 def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> None:
@@ -29,3 +29,22 @@ def test_a_batch_of_another_service_keeps_its_own_action() -> None:
     about = ("POST", "/", {"x-amz-target": "DynamoDB_20120810.BatchGetItem"}, b"{}", {})
     found = iam_actions.extract_iam_action("dynamodb", *about)
     assert of_the_single_action(iam_actions.extract_iam_action)("dynamodb", *about) == found == "dynamodb:BatchGetItem"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "binary", "is_binary"),
+    [
+        ("application/json", ["*~1*"], True),
+        ("text/csv; charset=windows-1252", ["*~1*"], True),
+        ("", ["*~1*"], True),
+        (None, ["*~1*"], True),
+        ("image/png", ["image~1png"], True),
+        ("application/json", ["image~1png"], False),
+        ("application/json", [], False),
+        ("application/json", None, False),
+    ],
+)
+def test_a_media_type_is_binary_as_cloudformation_writes_it(
+    media_type: str | None, binary: list[str] | None, is_binary: bool
+) -> None:
+    assert covering(apigateway_v1._media_type_matches)(media_type, binary) is is_binary
