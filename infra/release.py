@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import yaml
 
-from infra.local.paths import BUILD, ROOT
+from infra.paths import BUILD, ROOT
 
 _SETTING = "RELEASE"
 

@@ -9,9 +9,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from mercato import aws, door
+from mercato import aws
 from mercato.breaker import shared
-from mercato.dynamo import Table
+from mercato.http import guard
+from mercato.store.dynamo import Table
 from tests import harness
 from tests.template import resources_of_type
 
@@ -52,7 +53,7 @@ def forget_the_sandbox() -> None:
     """Drops the clients, circuits and limits that a sandbox keeps from one invocation to the next."""
     aws.reset()
     shared.reset()
-    door.configured.cache_clear()
+    guard.configured.cache_clear()
 
 
 @pytest.fixture

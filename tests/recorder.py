@@ -11,9 +11,9 @@ from typing import Any
 from eventsourcing.persistence import AggregateRecorder, IntegrityError
 from eventsourcing.persistence import StoredEvent as Theirs
 
-from mercato.dynamo import Table
-from mercato.eventitem import NewEvent, StoredEvent
-from mercato.eventstore import ConcurrencyError, EventStore
+from mercato.store.dynamo import Table
+from mercato.store.event_store import ConcurrencyError, EventStore
+from mercato.store.stored_event import NewEvent, StoredEvent
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from infra.local.paths import ROOT
+from infra.paths import ROOT
 from mercato.http import App, Body, Route
 
 

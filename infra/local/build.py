@@ -27,8 +27,8 @@ from botocore.exceptions import ClientError
 
 from infra import release
 from infra.local.cloud import REGION, Cloud
-from infra.local.paths import BUILD, HOME, ROOT
-from infra.local.trouble import Trouble
+from infra.paths import BUILD, HOME, ROOT
+from infra.trouble import Trouble
 
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # What awslambdaric needs beside the function and its layer, as import names.

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from infra.local import processes
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 
 class Child:

@@ -14,7 +14,7 @@ import httpx
 from botocore.config import Config
 
 from infra.local.child import Child
-from infra.local.paths import HOME
+from infra.paths import HOME
 
 REGION = "us-east-1"
 # Two cores do not like sixty cold starts at once.

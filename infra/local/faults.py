@@ -16,8 +16,8 @@ import httpx
 
 from infra.local.child import Child
 from infra.local.cloud import Cloud
-from infra.local.paths import HOME
 from infra.local.processes import free_port
+from infra.paths import HOME
 
 _MODULE = "infra.local.fault_proxy"
 # Service → the code and status by which it says "too fast".

@@ -14,8 +14,8 @@ import httpx
 
 from infra.local.child import Child
 from infra.local.cloud import Cloud
-from infra.local.paths import HOME
-from infra.local.trouble import Trouble
+from infra.paths import HOME
+from infra.trouble import Trouble
 
 _MODULE = "localstripe"
 _TELLS = ["payment_intent.succeeded", "payment_intent.payment_failed"]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 _PR_SET_PDEATHSIG = 1
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from infra.local.paths import HOME
 from infra.local.stack import STACK, Stack
+from infra.paths import HOME
 
 # Functions in Docker reach this machine at the address of Docker's bridge, and find their peers in a registry of
 # their own, where all addresses are such.

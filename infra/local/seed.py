@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.shop import Refused, Session, poll
+from infra.operator.client import Refused, Session, poll
 
 _CATALOGUE = Path(__file__).with_name("catalogue.csv")
 _STOCK = 100

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from infra.local.cloud import REGION, Cloud
-from infra.local.state import Account, State
-from infra.local.trouble import Trouble
+from infra.operator.target import Account, State
+from infra.trouble import Trouble
 
 STACK = "mercato"
 _OUTPUT_TABLE = "Table"

@@ -13,19 +13,20 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from infra.local import build, processes, state
-from infra.local.accounts import promote
+from infra.local import build, processes
 from infra.local.cloud import Cloud
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
-from infra.local.paths import BUILD, HOME
 from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, open_shelves
-from infra.local.shop import Shop
 from infra.local.stack import STACK, Stack
-from infra.local.state import Account, State
-from infra.local.trouble import Trouble
+from infra.operator import target
+from infra.operator.accounts import promote
+from infra.operator.client import Shop
+from infra.operator.target import Account, State
+from infra.paths import BUILD, HOME
+from infra.trouble import Trouble
 
 
 @dataclass
@@ -109,8 +110,8 @@ class LocalShop:
         if not self.cloud.stop():
             return  # the state, too, is that of the shop that has the port
         with contextlib.suppress(FileNotFoundError):
-            if json.loads(state.path().read_text())["endpoint"] == self.cloud.endpoint:
-                state.path().unlink()
+            if json.loads(target.path().read_text())["endpoint"] == self.cloud.endpoint:
+                target.path().unlink()
 
     def require_running(self) -> None:
         """Raises Trouble where a part of it has ended by itself."""
@@ -151,7 +152,7 @@ class LocalShop:
         promote(found, admin.email)
         self.goods = open_shelves(shop.login(admin.email, admin.password))
         shop.close()
-        state.save(found)
+        target.save(found)
         return found
 
     @contextlib.contextmanager

@@ -28,19 +28,19 @@ from typing import Any
 
 from rich.console import Console
 
-from infra.local import ledger, state
 from infra.local.front import Served
-from infra.local.parallel import each
-from infra.local.paths import HOME, ROOT
-from infra.local.replay import catalogue, customers
-from infra.local.replay.audit import Auditor
-from infra.local.replay.placing import Outcome, Placer
-from infra.local.replay.plan import make_plan
-from infra.local.replay.rows import Invoice, open_invoices, read_invoices
-from infra.local.shop import Json, Shop, ShopError, poll
-from infra.local.state import State
-from infra.local.tap import Tap
-from infra.local.trouble import Trouble
+from infra.operator import target as state
+from infra.operator.client import Json, Shop, ShopError, poll
+from infra.operator.target import State
+from infra.paths import HOME, ROOT
+from infra.replay import catalogue, customers, ledger
+from infra.replay.audit import Auditor
+from infra.replay.parallel import each
+from infra.replay.placing import Outcome, Placer
+from infra.replay.plan import make_plan
+from infra.replay.rows import Invoice, open_invoices, read_invoices
+from infra.replay.tap import Tap
+from infra.trouble import Trouble
 from tests.bench.bill import Bill, Line
 from tests.bench.bill_told import Batches, Told
 from tests.bench.meter import MeteredShop

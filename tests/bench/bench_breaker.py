@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from infra.local.paths import HOME
+from infra.paths import HOME
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.memory import MemoryStore
-from mercato.logs import log
+from mercato.telemetry.logs import log
 from tests.bench.powertools import MemoryPersistence, recovery_of_powertools
 from tests.bench.simulation import recovery_of_ours
 

@@ -23,11 +23,11 @@ from eventsourcing.domain import Aggregate, event
 from rich.console import Console
 from rich.table import Table as Grid
 
-from infra.local.paths import HOME
-from mercato.eventitem import NewEvent, StoredEvent
-from mercato.eventstore import EventStore, Expected
+from infra.paths import HOME
 from mercato.money import Money
-from mercato.snapshots import EVERY, Codec, Snapshots
+from mercato.store.event_store import EventStore, Expected
+from mercato.store.snapshots import EVERY, Codec, Snapshots
+from mercato.store.stored_event import NewEvent, StoredEvent
 from orders import domain
 from orders.facts import OrderRefunded
 from orders.order import Address, Line

@@ -27,7 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from infra.local.build import sam_build
-from infra.local.paths import BUILD, HOME, ROOT
+from infra.paths import BUILD, HOME, ROOT
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 LAYER = BUILD / "CommonLayer" / "python"

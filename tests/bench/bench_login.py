@@ -19,12 +19,12 @@ from statistics import median
 import boto3
 from moto import mock_aws
 
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from tests.template import resources_of_type
 from users import usecases
-from users.attempt_store import AttemptStore
 from users.domain import InvalidCredentials, User
-from users.session_store import SessionStore
+from users.passwords.attempt_store import AttemptStore
+from users.sessions.store import SessionStore
 from users.store import UserStore
 
 _MOST_APART = 0.05

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from infra.local import state
-from infra.local.demo.stage import Stage, is_delivered
-from infra.local.paths import HOME
-from infra.local.shop import Json, Session, Shop, poll
+from infra.demo.stage import Stage, is_delivered
+from infra.operator import target as state
+from infra.operator.client import Json, Session, Shop, poll
+from infra.paths import HOME
 from tests.bench.own_shop import running_shop
 
 _NAME = "bench-empty-saga"

@@ -6,7 +6,7 @@ import bisect
 from collections import defaultdict
 from typing import Any
 
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 
 _UNIT = 4096
 _WRITE_UNIT = 1024

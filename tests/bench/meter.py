@@ -24,10 +24,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from infra.local.cloud import REGION
-from infra.local.paths import HOME
 from infra.local.processes import free_port
-from infra.local.state import State
 from infra.local.up import LocalShop
+from infra.operator.target import State
+from infra.paths import HOME
 from tests.bench.capacity import WRITES
 from tests.bench.usage import Call, Usage, action_of
 

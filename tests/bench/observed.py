@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from infra.local.trace.lines import function_of
+from infra.operator.trace.lines import function_of
 
 _REPORT = re.compile(r"^REPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: (\d+) ms\tMemory Size: (\d+) MB")
 _LINE_OVERHEAD = 26  # bytes that CloudWatch Logs counts for each line beside its text

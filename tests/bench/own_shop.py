@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 import httpx
 from rich.console import Console
 
-from infra.local import state
 from infra.local.processes import free_port
-from infra.local.state import State
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.target import State
 
 _STATE = "MERCATO_STATE"
 
@@ -28,15 +28,15 @@ def running_shop(console: Console) -> Iterator[State]:
         yield found
         return
     with own_shop(console):
-        yield state.load()
+        yield target.load()
 
 
 def find_running() -> State | None:
     """A shop that was killed may have left its state behind: only one that answers counts."""
     try:
-        found = state.load()
+        found = target.load()
         healthy = httpx.get(f"{found.base_url}/api/health", timeout=30).is_success
-    except (state.NoShop, httpx.HTTPError):
+    except (target.NoShop, httpx.HTTPError):
         return None
     return found if healthy else None
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from infra.local import state
-from infra.local.state import State
+from infra.operator import target
+from infra.operator.target import State
 from tests.bench.prices import PRICES, STANDING, Price
 
 MINUTES = 30 * 24 * 60
@@ -36,12 +36,12 @@ def count_standing(found: State) -> list[Standing]:
     services = _pages(found, "servicediscovery", "list_services", "Services")
     mappings = _pages(found, "lambda", "list_event_source_mappings", "EventSourceMappings")
     queues = {one["EventSourceArn"] for one in mappings if ":sqs:" in one["EventSourceArn"]}
-    scheduler = state.client(found, "scheduler")
+    scheduler = target.client(found, "scheduler")
     schedules = [
         scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])["ScheduleExpression"]
         for one in _pages(found, "scheduler", "list_schedules", "Schedules")
     ]
-    registry = state.client(found, "servicediscovery")
+    registry = target.client(found, "servicediscovery")
     # The local cloud also has sam local's namespace, and does not filter services by it.
     ours = [one for one in services if _namespace_of(registry, one) == found.outputs["NamespaceId"]]
     instances = sum(len(registry.list_instances(ServiceId=one["Id"])["Instances"]) for one in ours)
@@ -70,5 +70,5 @@ def _namespace_of(registry: Any, service: dict[str, Any]) -> str:
 
 
 def _pages(found: State, service: str, operation: str, key: str) -> list[dict[str, Any]]:
-    pages = state.client(found, service).get_paginator(operation).paginate()
+    pages = target.client(found, service).get_paginator(operation).paginate()
     return [one for page in pages for one in page[key]]

@@ -17,8 +17,8 @@ from orders.returns import OPERATORS
 from payments import agreement
 from payments.domain import Charge, ChargeStatus, Payment
 from payments.domain import Status as PaymentState
-from payments.refunding import Refund, RefundStatus
-from payments.sandbox import charge_id_of
+from payments.providers.sandbox import charge_id_of
+from payments.refund import Refund, RefundStatus
 from shipping.domain import Status as ParcelStatus
 from shipping.usecases import booking_key_of, shipment_id_of
 from tests.chaos.shop import NEIGHBOUR, PATIENT, PRODUCT, STOCKED, Shop

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from typing import Any
 
 from inventory import consumers as inventory_consumers
-from mercato.items import Item, to_item
+from mercato.store.attributes import Item, to_item
 from notifications import consumers as notification_consumers
 from orders import consumers as order_consumers
 from payments import consumers as payment_consumers

@@ -19,8 +19,8 @@ from orders.order import Request, ReturnedLine
 from payments import reconcile, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
-from payments.news import News
-from payments.provider import Provider, ProviderDeclined, ProviderTimeout
+from payments.providers.port import Provider, ProviderDeclined, ProviderTimeout
+from payments.providers.webhooks import News
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import usecases as shipping_usecases

@@ -21,8 +21,9 @@ from inventory import usecases as inventory_usecases
 from inventory.domain import Adjustment, Adjustments
 from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
-from mercato import aws, deadletters
+from mercato import aws
 from mercato.clock import rfc3339, utc_now
+from mercato.events import dead_letters
 from mercato.ids import derived_id
 from mercato.money import Money
 from notifications import consumers as notification_consumers
@@ -38,7 +39,7 @@ from payments import consumers as payment_consumers
 from payments import reconcile
 from payments import saga as payments_saga
 from payments.domain import ChargeStatus
-from payments.sandbox import Sandbox
+from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
 from relay import bus as relay_bus
 from relay import publish
@@ -121,9 +122,9 @@ class Shop:
         patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
         patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
         patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))
-        for client_module in (publish, relay_bus, sandbox_carrier, deadletters):
+        for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):
             patch.setattr(client_module, "aws", SimpleNamespace(client=self.bus.client))
-        patch.setattr(deadletters, "_dlq_url", lambda queue_arn: f"{queue_arn.rpartition(':')[2]}-dlq")
+        patch.setattr(dead_letters, "_dlq_url", lambda queue_arn: f"{queue_arn.rpartition(':')[2]}-dlq")
         handlers = {
             "OrdersSaga": orders_saga.handler,
             "InventorySaga": inventory_saga.handler,

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.responses import DynamoHandler
 
-from mercato.dynamo import Table, Write
-from mercato.items import Item, from_item
+from mercato.store.attributes import Item, from_item
+from mercato.store.dynamo import Table, Write
 
 Act = Callable[[], object]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import state
 from infra.local.faults import FaultProxy
-from infra.local.paths import ROOT
-from infra.local.replay.rows import COLUMNS
-from infra.local.shop import Session, Shop, poll
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import Session, Shop, poll
+from infra.paths import ROOT
+from infra.replay.rows import COLUMNS
 from tests.chaos.badday import faulty_shop
 from tests.chaos.outage import Outage
 
@@ -102,7 +102,7 @@ def test_the_books_balance_after_a_bad_day(
 def test_the_dashboard_does_without_the_peer_that_is_down(
     running: LocalShop, proxy: FaultProxy, peers: FaultProxy
 ) -> None:
-    found = state.load()
+    found = target.load()
     shop = Shop(found.base_url)
     customer = shop.login(found.customer.email, found.customer.password)
     proxy.inject(0)

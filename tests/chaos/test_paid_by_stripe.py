@@ -20,16 +20,16 @@ import pytest
 import stripe
 from rich.console import Console
 
-from infra.local import state
-from infra.local.demo.stage import Product, Stage, is_delivered, is_paid
+from infra.demo.stage import Product, Stage, is_delivered, is_paid
 from infra.local.localstripe import LocalStripe
-from infra.local.parallel import each
 from infra.local.processes import free_port
-from infra.local.shop import Json, Session, Shop, poll
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import Json, Session, Shop, poll
+from infra.replay.parallel import each
 from mercato.ids import derived_id
-from mercato.items import Item, from_item
+from mercato.store.attributes import Item, from_item
 from tests.integration.payments.localstripe import Trouble, Wire, in_front_of
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -91,7 +91,7 @@ class Checkout:
 
     def refund(self, order: Json, amount: int) -> int:
         """As an admin who does not try again. The status of the answer."""
-        found = state.load()
+        found = target.load()
         who = {"email": found.admin.email, "password": found.admin.password}
         token = self.stage.shop.call("POST", "/users/login", who, safe=True)["access_token"]
         answer = httpx.post(
@@ -104,8 +104,8 @@ class Checkout:
 
     def items(self, sort_key: str) -> list[Item]:
         """All of a kind in the payments' table. A scan, which only an audit may do."""
-        found = state.load()
-        pages = state.client(found, "dynamodb").get_paginator("scan")
+        found = target.load()
+        pages = target.client(found, "dynamodb").get_paginator("scan")
         return [
             from_item(item)
             for page in pages.paginate(TableName=found.tables["payments"])
@@ -144,7 +144,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         )
         try:
             shop.start()
-            found = state.load()
+            found = target.load()
             client = Shop(found.base_url)
             stage = Stage(client, client.login(found.admin.email, found.admin.password), found.endpoint, PATIENCE)
             yield Checkout(shop, stage, localstripe, wire)

@@ -13,8 +13,8 @@ import pytest
 from mercato.money import Money
 from orders.order import Status
 from payments import agreement
-from payments.provider import Provider, ProviderDeclined
-from payments.refunding import RefundStatus
+from payments.providers.port import Provider, ProviderDeclined
+from payments.refund import RefundStatus
 from shipping import saga as shipping_saga
 from tests.chaos import deeds
 from tests.chaos.books import disagreements

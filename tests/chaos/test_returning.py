@@ -16,7 +16,7 @@ import pytest
 
 from mercato.errors import TransientError
 from mercato.money import Money
-from payments.provider import Provider, ProviderTimeout, ProviderUnavailable
+from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailable
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing

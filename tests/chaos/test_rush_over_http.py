@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from infra.local import ledger, state
-from infra.local.demo.stage import Stage, has_failed, is_paid
-from infra.local.parallel import each
-from infra.local.shop import Session, Shop
+from infra.demo.stage import Stage, has_failed, is_paid
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import Session, Shop
+from infra.replay import ledger
+from infra.replay.parallel import each
 from tests.chaos.badday import faulty_shop
 from tests.chaos.cases import Record
 
@@ -67,7 +68,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
 @pytest.mark.long
 @pytest.mark.e2e
 def test_two_hundred_buyers_over_http(running: LocalShop, record_property: Record) -> None:
-    found = state.load()
+    found = target.load()
     shop = Shop(found.base_url)
     stage = Stage(shop, shop.login(found.admin.email, found.admin.password), found.endpoint, WITHIN)
     heard, seconds = rush_over_http(stage)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import state
 from infra.local.faults import FaultProxy
-from infra.local.paths import ROOT
-from infra.local.shop import Session, Shop, ShopError
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import Session, Shop, ShopError
+from infra.paths import ROOT
 from tests.chaos.badday import faulty_shop
 from tests.chaos.reaper import Reaper
 from tests.e2e.conftest import real_orders  # noqa: F401
@@ -82,7 +82,7 @@ def proxy(running: LocalShop) -> Iterator[FaultProxy]:
 
 
 def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy, real_orders: Path) -> None:  # noqa: F811
-    found = state.load()
+    found = target.load()
     shop = Shop(found.base_url)
     admin = shop.login(found.admin.email, found.admin.password)
     operator = Operator(admin)

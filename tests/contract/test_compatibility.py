@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import BaseModel
 
-from infra.local import contract
-from infra.local.compatibility import breaking_changes
-from infra.local.contract import Publication
-from infra.local.trouble import Trouble
+from infra.contract import events
+from infra.contract.compatibility import breaking_changes
+from infra.contract.events import Publication
+from infra.trouble import Trouble
 from mercato.events import EventModel
 
-SCHEMAS = sorted(contract.SCHEMAS.glob("*.json"))
+SCHEMAS = sorted(events.SCHEMAS.glob("*.json"))
 FIELDS = [(path, name) for path in SCHEMAS for name in json.loads(path.read_text())["properties"]]
 
 
@@ -30,7 +30,7 @@ def by_field(value: Any) -> str:
 
 
 def test_no_published_schema_is_broken() -> None:
-    assert contract.breaking() == [], "publish a new VERSION of the event beside the old one"
+    assert events.breaking() == [], "publish a new VERSION of the event beside the old one"
 
 
 @pytest.mark.parametrize(("path", "name"), FIELDS, ids=by_field)
@@ -105,27 +105,27 @@ def test_a_change_of_type_breaks_where_it_allows_what_was_not_allowed(
 ) -> None:
     now = type("Now", (Was,), {"__annotations__": annotations, "__module__": __name__})
 
-    assert breaking_changes(contract.schema_of(Was), contract.schema_of(now)) == found
+    assert breaking_changes(events.schema_of(Was), events.schema_of(now)) == found
 
 
 def test_a_field_deep_inside_is_named_with_its_path() -> None:
-    changed = contract.schema_of(Was)
+    changed = events.schema_of(Was)
     changed["$defs"]["Leaf"]["properties"]["name"] = {"type": "integer"}
 
-    assert breaking_changes(contract.schema_of(Was), changed) == ["leaves[].name: string became integer"]
+    assert breaking_changes(events.schema_of(Was), changed) == ["leaves[].name: string became integer"]
 
 
 def test_the_generator_does_not_write_over_a_schema_that_it_would_break(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema = contract.schema_of(Was)
+    schema = events.schema_of(Was)
     schema["properties"]["origin"] = {"type": "string"}
     agreed = tmp_path / "tea.brewed.v1.json"
     agreed.write_text(json.dumps(schema))
-    monkeypatch.setattr(contract, "SCHEMAS", tmp_path)
-    monkeypatch.setattr(contract, "publications", lambda: [Publication("kitchen", Was)])
+    monkeypatch.setattr(events, "SCHEMAS", tmp_path)
+    monkeypatch.setattr(events, "publications", lambda: [Publication("kitchen", Was)])
 
     with pytest.raises(Trouble, match=r"tea\.brewed\.v1: origin: removed"):
-        contract.write()
+        events.write()
 
     assert json.loads(agreed.read_text()) == schema

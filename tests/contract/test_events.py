@@ -9,13 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from infra.local import contract
-from infra.local.contract import Publication, Subscription
+from infra.contract import events
+from infra.contract.events import Publication, Subscription
 from mercato.events import Event, envelope
 from tests.template import resources_of_type
 
-PUBLICATIONS = contract.publications()
-SUBSCRIPTIONS = contract.subscriptions()
+PUBLICATIONS = events.publications()
+SUBSCRIPTIONS = events.subscriptions()
 
 
 def by_type(publication: Publication) -> str:
@@ -38,7 +38,7 @@ def subscribed_in_template() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("publication", PUBLICATIONS, ids=by_type)
 def test_the_example_of_each_event_validates_against_its_generated_schema(publication: Publication) -> None:
-    schema = contract.schema_of(publication.model)
+    schema = events.schema_of(publication.model)
     jsonschema.Draft202012Validator.check_schema(schema)
 
     data = publication.model.model_validate(publication.model.EXAMPLE).model_dump(mode="json")
@@ -51,7 +51,7 @@ def test_the_schema_refuses_a_field_that_the_model_does_not_have(publication: Pu
     data: dict[str, Any] = publication.model.EXAMPLE | {"surprise": 1}
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data, contract.schema_of(publication.model))
+        jsonschema.validate(data, events.schema_of(publication.model))
 
 
 @pytest.mark.parametrize("publication", PUBLICATIONS, ids=by_type)
@@ -119,9 +119,9 @@ def test_the_template_subscribes_each_consumer_to_exactly_the_events_it_handles(
 
 
 def test_the_generated_files_are_up_to_date() -> None:
-    wanted = contract.files()
+    wanted = events.files()
 
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    left_over = [path.name for path in contract.SCHEMAS.glob("*.json") if path not in wanted]
+    left_over = [path.name for path in events.SCHEMAS.glob("*.json") if path not in wanted]
 
     assert (stale, left_over) == ([], []), "run `mercato contract` and look at what changed"

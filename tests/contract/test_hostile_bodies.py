@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict
 
-from infra.local import contract
-from mercato.auth import Role
+from infra.contract import events
 from mercato.errors import Malformed
 from mercato.http import App, Query, RawBody, Request
-from mercato.request import Body, InvalidRequest, read_body
+from mercato.http.auth import Role
+from mercato.http.request import Body, InvalidRequest, read_body
 from tests.routes import Served, all_routes
 
-DOCUMENT = json.loads(contract.OPENAPI.read_text())
+DOCUMENT = json.loads(events.OPENAPI.read_text())
 # As JSON text, since no Python value is written as most of these.
 HOSTILE = [
     "1e1000000000000000000",

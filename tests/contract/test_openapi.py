@@ -12,14 +12,14 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from infra.local import contract
-from infra.local.openapi.operations import Operation, operations
-from infra.local.openapi.problems import problems_of
-from infra.local.services import SERVICES
+from infra.contract import events
+from infra.contract.openapi.operations import Operation, operations
+from infra.contract.openapi.problems import problems_of
+from infra.contract.services import SERVICES
 from mercato.http import PEER
 from tests.template import resources_of_type
 
-DOCUMENT: dict[str, Any] = json.loads(contract.OPENAPI.read_text())
+DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
 OPERATIONS = [
     (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
@@ -40,9 +40,9 @@ def route(name: str) -> Operation:
 
 
 def test_the_document_is_what_the_routes_and_models_make_of_it() -> None:
-    wanted = contract.files()[contract.OPENAPI.resolve()]
+    wanted = events.files()[events.OPENAPI.resolve()]
 
-    assert contract.OPENAPI.read_text() == wanted, "run `mercato contract` and commit docs/openapi.json"
+    assert events.OPENAPI.read_text() == wanted, "run `mercato contract` and commit docs/openapi.json"
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
@@ -50,10 +50,10 @@ def test_the_document_is_valid_openapi_3_1() -> None:
 
 
 def test_no_client_of_the_last_release_is_broken_unless_the_version_says_so() -> None:
-    found = contract.breaking_clients()
+    found = events.breaking_clients()
     said = "\n".join(["clients of the last release would break:", *found])
 
-    if found and contract.may_break_clients():
+    if found and events.may_break_clients():
         warnings.warn(said, stacklevel=1)
     else:
         assert found == [], said

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from infra.local import contract
-from infra.local.openapi import document
-from infra.local.openapi.clients import breaks, may_break
-from infra.local.trouble import Trouble
+from infra.contract import events
+from infra.contract.openapi import document
+from infra.contract.openapi.clients import breaks, may_break
+from infra.trouble import Trouble
 
 Doc = dict[str, Any]
 
@@ -216,7 +216,7 @@ def test_a_change_that_breaks_no_client_is_let_be(change: Callable[[Doc], None])
 
 
 def test_each_operation_of_the_real_document_is_missed_when_it_goes() -> None:
-    document = json.loads(contract.OPENAPI.read_text())
+    document = json.loads(events.OPENAPI.read_text())
     for path, methods in document["paths"].items():
         now = document | {"paths": {other: found for other, found in document["paths"].items() if other != path}}
 
@@ -245,22 +245,22 @@ def test_a_version_says_whether_it_may_break_clients(old: str, new: str, allowed
 def test_the_generator_does_not_write_what_would_break_a_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released = json.loads(contract.OPENAPI.read_text())
+    released = json.loads(events.OPENAPI.read_text())
     released["paths"]["/api/teas"] = {"get": {"security": [], "responses": {}}}
     (tmp_path / f"openapi-{document.version()}.json").write_text(json.dumps(released))
-    monkeypatch.setattr(contract, "RELEASES", tmp_path)
+    monkeypatch.setattr(events, "RELEASES", tmp_path)
 
     with pytest.raises(Trouble, match="GET /api/teas: removed"):
-        contract.write()
+        events.write()
 
 
 def test_a_release_is_kept_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "RELEASES", tmp_path)
-    kept = contract.release()
-    assert kept.read_text() == contract.OPENAPI.read_text()
-    assert contract.release() == kept
+    monkeypatch.setattr(events, "RELEASES", tmp_path)
+    kept = events.release()
+    assert kept.read_text() == events.OPENAPI.read_text()
+    assert events.release() == kept
 
     kept.write_text("{}")
     with pytest.raises(Trouble, match="is released"):
-        contract.release()
+        events.release()
     assert kept.read_text() == "{}"

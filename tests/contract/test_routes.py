@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from mercato.auth import Role
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, App, Body, Query, Request
+from mercato.http.auth import Role
 from tests.routes import Served, all_routes
 
 ROUTES = all_routes()

@@ -10,17 +10,17 @@ from typing import Any
 import jsonschema
 import pytest
 
-from infra.local import contract
-from infra.local.paths import ROOT
-from mercato.consumer import Consumer
+from infra.contract import events
+from infra.paths import ROOT
 from mercato.events import Event
+from mercato.events.consumer import Consumer
 from mercato.http import App
-from mercato.items import from_item
-from mercato.tasks import Tasks
+from mercato.invocation.tasks import Tasks
+from mercato.store.attributes import from_item
 from tests.template import resources_of_type
 
 FUNCTIONS = resources_of_type("AWS::Serverless::Function")
-SCHEMAS = {publication.model.TYPE: contract.schema_of(publication.model) for publication in contract.publications()}
+SCHEMAS = {publication.model.TYPE: events.schema_of(publication.model) for publication in events.publications()}
 
 
 def sample_of(function: str) -> dict[str, Any]:

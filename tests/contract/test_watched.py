@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mercato.deadletters import MAX_TRIES, pause_after
+from mercato.events.dead_letters import MAX_TRIES, pause_after
 from tests.template import load_template, resources_of_type
 
 TEMPLATE = load_template()

@@ -5,28 +5,28 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from mercato import inbox, outbox
+from mercato.events import inbox, outbox
 from tests.template import ROOT, resources_of_type
 
 # Each module that writes a ttl, and why what it writes may go.
 MAY_GO = {
     "functions/carts/carts/store.py": "a cart not touched for 90 days; the latest price of a product, for a day",
-    "functions/ops/ops/probes.py": "the last probe, for a day: the prober writes the next one within a minute",
+    "functions/ops/ops/health/store.py": "the last probe, for a day: the prober writes the next one within a minute",
     "functions/ops/ops/scans.py": "the receipts of a walk over dead letters, which are good for ten minutes",
     "functions/orders/orders/store.py": "the mark of a cart that was ordered, longer than the cart lives",
     "functions/payments/payments/store.py": "a webhook's id, longer than a provider delivers it again",
     "functions/products/products/store.py": "the report of an import, after 90 days; the products stay",
-    "functions/users/users/attempt_store.py": "failed log-ins after a day, known networks after 30 days",
-    "functions/users/users/onetime_store.py": "a link in a mail, longer than it is good for",
-    "functions/users/users/session_store.py": "a session that has expired",
+    "functions/users/users/passwords/attempt_store.py": "failed log-ins after a day, known networks after 30 days",
+    "functions/users/users/one_time_store.py": "a link in a mail, longer than it is good for",
+    "functions/users/users/sessions/store.py": "a session that has expired",
     "layers/common/mercato/breaker/store.py": "a circuit that runs by itself, not used for 90 days: it is closed",
-    "layers/common/mercato/deadletters.py": "a message's count of failed tries, longer than it lives in its queue",
-    "layers/common/mercato/endedaccess.py": "when a user's tokens ended, after the last of them has expired",
-    "layers/common/mercato/idempotency.py": "an answer, after the two days that a key is good for",
-    "layers/common/mercato/inbox.py": "an event's marker, longer than the event can be delivered again",
-    "layers/common/mercato/limits.py": "a count of requests, after its window",
-    "layers/common/mercato/outbox.py": "an event, longer than the relay's failure queue points to it",
-    "layers/common/mercato/snapshots.py": "a snapshot: it is folded again from the events, which stay",
+    "layers/common/mercato/events/dead_letters.py": "a message's count of failed tries, longer than it lives in its queue",
+    "layers/common/mercato/store/ended_access.py": "when a user's tokens ended, after the last of them has expired",
+    "layers/common/mercato/http/idempotency.py": "an answer, after the two days that a key is good for",
+    "layers/common/mercato/events/inbox.py": "an event's marker, longer than the event can be delivered again",
+    "layers/common/mercato/http/rate_limit.py": "a count of requests, after its window",
+    "layers/common/mercato/events/outbox.py": "an event, longer than the relay's failure queue points to it",
+    "layers/common/mercato/store/snapshots.py": "a snapshot: it is folded again from the events, which stay",
 }
 
 

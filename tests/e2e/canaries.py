@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.shop import Session, Shop
-from infra.local.state import State, client
+from infra.operator.client import Session, Shop
+from infra.operator.target import State, client
 
 _LINK = re.compile(r"#token=(\S+)")
 

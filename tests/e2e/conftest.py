@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.local import state
 from infra.local.processes import free_port
-from infra.local.shop import Session, Shop
-from infra.local.state import State
 from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import Session, Shop
+from infra.operator.target import State
 from tests.e2e.canaries import Canaries, collected
 from tests.real_orders import ABSENT, FILE
 
@@ -61,7 +61,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, front_log: list[str]) -> I
 
 @pytest.fixture(scope="session")
 def shop_state(running: LocalShop) -> State:
-    return state.load()
+    return target.load()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.demo.stage import ADDRESS, Stage, is_delivered
-from infra.local.shop import Refused, Session, Shop, poll
-from infra.local.state import State
+from infra.demo.stage import ADDRESS, Stage, is_delivered
+from infra.operator.client import Refused, Session, Shop, poll
+from infra.operator.target import State
 
 OLD, NEW = "correct horse battery", "an umbrella for ducks"
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.demo.stage import ADDRESS, Stage
-from infra.local.shop import Session, Shop, poll
-from infra.local.state import State
+from infra.demo.stage import ADDRESS, Stage
+from infra.operator.client import Session, Shop, poll
+from infra.operator.target import State
 from mercato.http import CUSTOMER, PEER, PUBLIC
 from tests.routes import Served, all_routes
 

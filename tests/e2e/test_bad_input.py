@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.shop import Session, poll
-from infra.local.state import State, client
+from infra.operator.client import Session, poll
+from infra.operator.target import State, client
 
 ADDRESS = {"name": "T", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
 

@@ -7,9 +7,9 @@ import re
 import httpx
 import pytest
 
-from infra.local import contract
-from infra.local.shop import Session
-from infra.local.state import State
+from infra.contract import events
+from infra.operator.client import Session
+from infra.operator.target import State
 
 FRONT_END, STRANGER = "http://localhost:5173", "https://evil.example"
 PATHS = ["/orders", "/orders/1", "/carts/guests/1/items/2", "/users/login", "/products", "/shipments/quotes", "/health"]
@@ -61,6 +61,6 @@ def test_head_is_answered_where_get_is_public(api: httpx.Client) -> None:
 def test_the_contract_and_its_page_are_served(api: httpx.Client) -> None:
     page, document = api.get("/docs"), api.get("/openapi.json")
 
-    assert document.text == contract.OPENAPI.read_text()
+    assert document.text == events.OPENAPI.read_text()
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert re.search(r"script-src 'sha256-[A-Za-z0-9+/]{43}='", page.headers["Content-Security-Policy"])

@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from infra.local.shop import Session, Shop
-from infra.local.state import State, client
+from infra.operator.client import Session, Shop
+from infra.operator.target import State, client
 
 PASSWORD = "correct horse battery"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import state
-from infra.local.demo.stage import Product, Stage, has_failed, is_paid
-from infra.local.parallel import each
-from infra.local.paths import ROOT
-from infra.local.shop import Session, Shop, poll
-from infra.local.state import State
+from infra.demo.stage import Product, Stage, has_failed, is_paid
+from infra.operator import target
+from infra.operator.client import Session, Shop, poll
+from infra.operator.target import State
+from infra.paths import ROOT
+from infra.replay.parallel import each
 from mercato.ids import derived_id
 from tests.e2e.test_stories import mercato
 
@@ -86,7 +86,7 @@ def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> N
 @pytest.fixture
 def phone(shop_state: State) -> Iterator[Callable[[], list[str]]]:
     """What the alarms' topic says, each time what has come since."""
-    sns, sqs = (state.client(shop_state, name) for name in ("sns", "sqs"))
+    sns, sqs = (target.client(shop_state, name) for name in ("sns", "sqs"))
     (topic,) = [found["TopicArn"] for found in sns.list_topics()["Topics"] if found["TopicArn"].endswith("-alarms")]
     queue = sqs.create_queue(QueueName="operators-phone")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -103,7 +103,7 @@ def phone(shop_state: State) -> Iterator[Callable[[], list[str]]]:
 def test_a_saga_that_somebody_stops_rings_and_says_which(
     stage: Stage, shop_state: State, phone: Callable[[], list[str]]
 ) -> None:
-    steps, saga = state.client(shop_state, "stepfunctions"), f"stopped-{stage.new_key()}"
+    steps, saga = target.client(shop_state, "stepfunctions"), f"stopped-{stage.new_key()}"
     execution = steps.start_execution(stateMachineArn=shop_state.outputs["OrderSagaArn"], name=saga, input="{}")
     steps.stop_execution(executionArn=execution["executionArn"], error="Stopped", cause="by mistake")
 
@@ -131,8 +131,8 @@ def test_a_hot_product_is_sold_to_the_last_while_its_shards_change_and_the_books
 
 
 def test_every_dead_letter_queue_of_the_shop_has_an_alarm(shop_state: State) -> None:
-    queues = state.client(shop_state, "sqs").list_queues()["QueueUrls"]
-    alarms = state.client(shop_state, "cloudwatch").get_paginator("describe_alarms").paginate()
+    queues = target.client(shop_state, "sqs").list_queues()["QueueUrls"]
+    alarms = target.client(shop_state, "cloudwatch").get_paginator("describe_alarms").paginate()
     watched = {
         dimension["Value"]
         for page in alarms
@@ -148,7 +148,7 @@ def test_every_dead_letter_queue_of_the_shop_has_an_alarm(shop_state: State) -> 
 def test_a_parking_that_no_list_shows_is_found_among_the_dead_letters_and_redriven(
     stage: Stage, shop_state: State
 ) -> None:
-    saga, sqs = f"lost-{stage.new_key()}", state.client(shop_state, "sqs")
+    saga, sqs = f"lost-{stage.new_key()}", target.client(shop_state, "sqs")
     parking = {
         "order_id": saga,
         "step": "ReleaseInventory",

@@ -8,9 +8,9 @@ import pytest
 from eventsourcing.persistence import AggregateRecorder
 from eventsourcing.tests import persistence
 
-from infra.local.state import State
+from infra.operator.target import State
 from mercato import aws
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from tests.recorder import StreamRecorder
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.demo.stage import ADDRESS, TOKEN, Stage, is_delivered
-from infra.local.shop import Json, Session, Shop
+from infra.demo.stage import ADDRESS, TOKEN, Stage, is_delivered
 from infra.local.stack import STACK
-from infra.local.state import State, client
+from infra.operator.client import Json, Session, Shop
+from infra.operator.target import State, client
 from mercato.http import ADMIN, CUSTOMER, PUBLIC
 from tests.routes import Served, all_routes
 from tests.template import resources_of_type

@@ -17,8 +17,8 @@ import httpx
 import jwt
 import pytest
 
-from infra.local.shop import poll
-from infra.local.state import State, client
+from infra.operator.client import poll
+from infra.operator.target import State, client
 from mercato.clock import rfc3339, utc_now
 
 MERCATO = str(Path(sys.executable).parent / "mercato")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.local.paths import ROOT
 from infra.local.up import LocalShop
+from infra.paths import ROOT
 
 MERCATO = str(Path(sys.executable).parent / "mercato")
 

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local import contract
-from infra.local.shop import Session, Shop
-from infra.local.state import State
+from infra.contract import events
+from infra.operator.client import Session, Shop
+from infra.operator.target import State
 
 pytestmark = pytest.mark.spoiling
 
@@ -29,7 +29,7 @@ PHASES = "examples,coverage,fuzzing,stateful"
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in json.loads(contract.OPENAPI.read_text())["paths"].items():
+    for path, methods in json.loads(events.OPENAPI.read_text())["paths"].items():
         for method, operation in methods.items():
             yield method, path, operation
 
@@ -76,7 +76,7 @@ def start(folder: Path, base_url: str, operations: list[str], arguments: tuple[s
             [
                 *(Path(sys.executable).parent / "schemathesis", "--no-color"),
                 *("--config-file", HERE / "schemathesis.toml"),
-                *("run", contract.OPENAPI, "--url", base_url, "--phases", PHASES),
+                *("run", events.OPENAPI, "--url", base_url, "--phases", PHASES),
                 *selected,
                 *arguments,
             ],

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from infra.local.demo.stage import Stage
-from infra.local.shop import Session, Shop, poll
-from infra.local.state import State
+from infra.demo.stage import Stage
+from infra.operator.client import Session, Shop, poll
+from infra.operator.target import State
 
 MERCATO = Path(sys.executable).parent / "mercato"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.demo.stage import Stage
-from infra.local.shop import Session, Shop, poll
-from infra.local.state import State
+from infra.demo.stage import Stage
 from infra.local.up import LocalShop
+from infra.operator.client import Session, Shop, poll
+from infra.operator.target import State
 from tests.e2e.canaries import Canaries, logs_of, mailed_tokens, secrets_of
 
 MERCATO = str(Path(sys.executable).parent / "mercato")

@@ -16,10 +16,10 @@ from inventory.domain import Line as StockLine
 from inventory.domain import Shortage
 from inventory.reservation import Reservation, State, Step
 from mercato.clock import utc_now
-from mercato.eventitem import NewEvent, read_event, write_event
-from mercato.items import from_item, to_item
 from mercato.money import MAX_AMOUNT, Money
-from mercato.payload import pack, unpack
+from mercato.store.attributes import from_item, to_item
+from mercato.store.payload import pack, unpack
+from mercato.store.stored_event import NewEvent, read_event, write_event
 from notifications import store as notification_store
 from notifications.domain import Notification
 from orders import facts, order
@@ -27,7 +27,7 @@ from orders import store as order_store
 from orders.order import Order
 from payments import store as payment_store
 from payments.domain import Charge, ChargeStatus, Payment
-from payments.refunding import Refund
+from payments.refund import Refund
 from shipping import store as shipping_store
 from shipping.domain import Address, Shipment, Stop
 from shipping.domain import Line as ParcelLine

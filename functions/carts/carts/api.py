@@ -11,13 +11,13 @@ from pydantic import Field
 from carts import usecases
 from carts.catalogue import Catalogue
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
-from carts.shop import carts, settings
-from mercato.auth import Caller
+from carts.wiring import carts, settings
 from mercato.clock import utc_now
-from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
 from mercato.money import Money
-from mercato.peers import peer
+from mercato.peers.peer import peer
 
 app = App("carts", health=table_and_queue)
 handler = app.handler

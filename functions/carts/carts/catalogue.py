@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from carts.domain import Offer, UnknownProduct
-from mercato.client import ServiceClient, read_answer
 from mercato.events import Reads
 from mercato.money import Money
+from mercato.peers.client import ServiceClient, read_answer
 
 
 class _Summary(Reads):

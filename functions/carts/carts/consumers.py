@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from carts import usecases
-from carts.shop import carts
+from carts.wiring import carts
 from mercato.clock import utc_now
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 from mercato.money import Money
 
 consumer = Consumer("carts")

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from carts.events import CartAbandoned
 from carts.store import SHARDS, Carts, cart_key, idle_partition, line_key
-from mercato import dynamo, outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Table
+from mercato.events import outbox
+from mercato.store import dynamo
+from mercato.store.dynamo import ConditionFailed, Table
 
 # A sweeper that was away for a week still finds them all.
 _DAYS = 8

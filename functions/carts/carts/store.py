@@ -22,12 +22,12 @@ from datetime import date, datetime, timedelta
 from zlib import crc32
 
 from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line, at_latest
-from mercato import dynamo, expiry
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
-from mercato.expiry import ABSENT, LIVE, NAMES, at, is_live, live
-from mercato.items import Item
 from mercato.money import Money
+from mercato.store import dynamo, expiry
+from mercato.store.attributes import Item
+from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
+from mercato.store.expiry import ABSENT, LIVE, NAMES, at, is_live, live
 
 SHARDS = 4
 # A line moved is two writes, beside one touch.

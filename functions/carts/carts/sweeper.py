@@ -6,10 +6,10 @@ from typing import Any
 
 from carts import usecases
 from carts.idle import IdleCarts
-from carts.shop import table
+from carts.wiring import table
 from mercato.clock import utc_now
-from mercato.logs import log
-from mercato.schedule import scheduled
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry.logs import log
 
 
 @scheduled

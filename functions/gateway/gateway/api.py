@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.dashboard import DashboardView, show_dashboard
 from gateway.pages import OpenApi, Page, read_contract, read_page
-from mercato.auth import Caller
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Response, View
-from mercato.peers import peer
+from mercato.http.auth import Caller
+from mercato.peers.peer import peer
 
 app = App("gateway")
 handler = app.handler

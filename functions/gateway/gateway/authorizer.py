@@ -12,8 +12,9 @@ from typing import Any
 
 from gateway.access import Holder, Refused, Verifier
 from gateway.keyring import Keyring, fetch_parameter
-from mercato import config, endedaccess
-from mercato.logs import log
+from mercato import config
+from mercato.store import ended_access
+from mercato.telemetry.logs import log
 
 # RFC 9110: the scheme's letters are of either case, and one or more blanks follow it.
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+) *")
@@ -38,7 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         holder = verifier().verify(_token_in(event))
         table = config.load(Settings).rate_limits_table
-        if table and endedaccess.has_ended(table, holder.user_id, holder.issued_at):
+        if table and ended_access.has_ended(table, holder.user_id, holder.issued_at):
             raise Refused("ended before its time")
     except Refused as refused:
         log.info("access token refused", extra={"reason": str(refused)})

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mercato import deadline
-from mercato.client import read_answer
 from mercato.errors import DomainError, TransientError
 from mercato.http import View
-from mercato.logs import log
+from mercato.invocation import deadline
+from mercato.peers.client import read_answer
+from mercato.telemetry.logs import log
 
 RECENT = 5
 _PATIENCE = 4.0  # seconds for all: a shopper would rather see two parts now than three later

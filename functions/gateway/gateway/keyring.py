@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.errors import TransientError
-from mercato.logs import log
+from mercato.telemetry.logs import log
 
 ALGORITHM = "ES256"
 FRESH = 300.0

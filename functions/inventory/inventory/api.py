@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field
 
 from inventory import spreading, usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
-from inventory.settings import store, table
 from inventory.spreading import MAX_SHARDS
+from inventory.wiring import store, table
 from mercato import clock
-from mercato.auth import Caller
-from mercato.health import table_and_queue
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
-from mercato.idempotency import Keyed, answer_once
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import fingerprint
 from mercato.text import LINE
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from inventory import usecases
 from inventory.domain import Line
-from inventory.settings import store
+from inventory.wiring import store
 from mercato import clock
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 
 consumer = Consumer("inventory")
 handler = consumer.handler

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from inventory.reservation import Reservation
 from mercato.clock import rfc3339
-from mercato.dynamo import Table, put
-from mercato.items import Item
+from mercato.store.attributes import Item
+from mercato.store.dynamo import Table, put
 
 _HOUR = timedelta(hours=1)
 _FIRST_LOOK_BACK = timedelta(days=2)

@@ -15,12 +15,11 @@ from datetime import datetime
 from inventory.domain import ROOT, Level, Movement, Stock, bounds, crossing, level_of
 from inventory.events import LowStock, Restocked
 from inventory.shelf import Shelf
-from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import Write, update
-from mercato.events import EventModel
+from mercato.events import EventModel, outbox
 from mercato.ids import derived_id
-from mercato.items import Item
+from mercato.store.attributes import Item
+from mercato.store.dynamo import Write, update
 
 SERVICE = "inventory"
 

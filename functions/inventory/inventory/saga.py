@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inventory import usecases
 from inventory.domain import Line
-from inventory.settings import store
+from inventory.wiring import store
 from mercato import clock
-from mercato.tasks import Tasks
+from mercato.invocation.tasks import Tasks
 
 tasks = Tasks("inventory")
 handler = tasks.handler

@@ -30,12 +30,19 @@ from inventory.reservation import Reservation, State, Step
 from inventory.shelf import Shelf, StockMoved
 from inventory.spreading import Change
 from inventory.transfers import transfer
-from mercato import outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, SeveralConditionsFailed, Table, Write, put_new, update
 from mercato.errors import TransientError
-from mercato.events import EventModel
-from mercato.items import Item
+from mercato.events import EventModel, outbox
+from mercato.store.attributes import Item
+from mercato.store.dynamo import (
+    MAX_TRANSACTION,
+    ConditionFailed,
+    SeveralConditionsFailed,
+    Table,
+    Write,
+    put_new,
+    update,
+)
 
 _AUDIT_ATTEMPTS = 5
 _READ_ATTEMPTS = 8

@@ -6,11 +6,11 @@ from typing import Any
 
 from inventory import usecases
 from inventory.expiry import Expiries
-from inventory.settings import store, table
+from inventory.wiring import store, table
 from mercato.clock import utc_now
 from mercato.errors import TransientError
-from mercato.logs import log
-from mercato.schedule import scheduled
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry.logs import log
 
 
 @scheduled

@@ -12,7 +12,7 @@ from inventory.domain import ROOT, Level, Movement, Stock
 from inventory.movements import ledger_entry, shard_level, stock_pk
 from inventory.shelf import Shelf
 from inventory.spreading import Change, Close, Merge, Open, Shift
-from mercato.dynamo import Write, delete, put_new, update
+from mercato.store.dynamo import Write, delete, put_new, update
 
 _NAMES = {"#version": "version", "#entries": "entries"}
 

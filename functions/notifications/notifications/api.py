@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import Field
 
 from mercato import config
-from mercato.auth import Caller
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
 from mercato.errors import Forbidden
-from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, Response, View
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.store.dynamo import Table
 from notifications import usecases
 from notifications.domain import Notification, Preferences
 from notifications.store import Listed, NotificationStore

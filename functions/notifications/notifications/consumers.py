@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mercato import config, deadline
+from mercato import config
+from mercato.aws.mail import SesMailer
 from mercato.clock import utc_now
-from mercato.consumer import Consumer, Unfinished
-from mercato.dynamo import Table
 from mercato.events import Event, Reads
-from mercato.logs import log
-from mercato.mail import SesMailer
+from mercato.events.consumer import Consumer, Unfinished
+from mercato.invocation import deadline
 from mercato.money import Money
+from mercato.store.dynamo import Table
+from mercato.telemetry.logs import log
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, ReaderGone, Text
 from notifications.store import NotificationStore

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mercato import dynamo, inbox, outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write
-from mercato.events import EventModel
-from mercato.items import Item
-from mercato.paging import decode_cursor, encode_cursor
+from mercato.events import EventModel, inbox, outbox
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.cursor import decode_cursor, encode_cursor
+from mercato.store.dynamo import ConditionFailed, Table, Write
 from notifications.domain import (
     Channel,
     Claim,

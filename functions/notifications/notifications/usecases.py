@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
-from mercato.logs import log
-from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.telemetry.logs import log
 from notifications.domain import (
     CLAIM_LASTS,
     Claim,

@@ -5,22 +5,25 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato import correlation
-from mercato.audit import AuditTrail
-from mercato.auth import Caller
 from mercato.breaker.store import DynamoStore
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.dynamo import Table
-from mercato.health import table_and_queue
 from mercato.http import ADMIN, App
-from ops import circuits, deadletters, registry, usecases
-from ops.circuit_views import CircuitsPage, CircuitView, SetCircuit
-from ops.domain import Action
-from ops.executions import Executions
-from ops.probes import ProbeStore
-from ops.store import SagaStore
-from ops.views import (
+from mercato.http.audit import AuditTrail
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.store.dynamo import Table
+from mercato.telemetry import correlation
+from ops.circuits import usecases as circuits
+from ops.circuits.views import CircuitsPage, CircuitView, SetCircuit
+from ops.dead_letters import api
+from ops.health import registry
+from ops.health.store import ProbeStore
+from ops.sagas import usecases
+from ops.sagas.domain import Action
+from ops.sagas.executions import Executions
+from ops.sagas.store import SagaStore
+from ops.sagas.views import (
     AuditPage,
     AuditQuery,
     AuditView,
@@ -154,5 +157,5 @@ def set_circuit(name: str, wanted: SetCircuit, caller: Caller) -> CircuitView:
     return CircuitView.of(found)
 
 
-deadletters.register(app)
+api.register(app)
 handler = app.handler

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from mercato import dynamo
 from mercato.clock import epoch
-from mercato.dynamo import InvalidCursor, Table
 from mercato.errors import Conflict
 from mercato.ids import derived_id
-from ops import mailroom
+from mercato.store import dynamo
+from mercato.store.dynamo import InvalidCursor, Table
+from ops.dead_letters import reader
 
 LASTS = timedelta(minutes=10)
 _KEPT = timedelta(days=1)  # as a cursor: nothing is done with a scan that is over
@@ -77,18 +77,18 @@ class Scans:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def keep(self, scan: Scan, url: str, held: list[mailroom.Held], now: datetime) -> Scan:
+    def keep(self, scan: Scan, url: str, held: list[reader.Held], now: datetime) -> Scan:
         """What was seen stays hidden until the scan is over."""
         receipts = [one.receipt for one in held]
         key = {"pk": f"SCAN#{scan.scan_id}", "sk": f"HELD#{scan.parts:05}"}
         self._table.write(dynamo.put(key | {"receipts": receipts, "ttl": epoch(now + _KEPT)}))
-        mailroom.hide(url, receipts, max(0, scan.seconds_left(now)))
+        reader.hide(url, receipts, max(0, scan.seconds_left(now)))
         return replace(scan, parts=scan.parts + 1)
 
     def release(self, scan: Scan, url: str, is_time_left: Callable[[], bool]) -> Scan:
         """Part by part, as far as the time allows: over where `released` is `parts`."""
         while scan.released < scan.parts and is_time_left():
             item = self._table.get(f"SCAN#{scan.scan_id}", f"HELD#{scan.released:05}")
-            mailroom.hide(url, item["receipts"] if item else [], 0)
+            reader.hide(url, item["receipts"] if item else [], 0)
             scan = replace(scan, released=scan.released + 1)
         return scan

@@ -5,12 +5,9 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato.auth import Caller
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.dynamo import Table
 from mercato.errors import Forbidden
-from mercato.health import table_and_queue
 from mercato.http import (
     CUSTOMER,
     PEER,
@@ -23,8 +20,11 @@ from mercato.http import (
     Response,
     replayed,
 )
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
 from mercato.ids import derived_id, fingerprint
-from mercato.peers import peer
+from mercato.peers.peer import peer
+from mercato.store.dynamo import Table
 from orders import usecases
 from orders.catalogue import Catalogue
 from orders.order import Request

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mercato.client import ServiceClient, read_answer
 from mercato.money import Money
+from mercato.peers.client import ServiceClient, read_answer
 from orders.domain import Listing
 
 

@@ -6,14 +6,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mercato import deadline, metrics
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.consumer import Consumer, Unfinished
-from mercato.dynamo import Table
 from mercato.events import Event, Reads
-from mercato.logs import log
+from mercato.events.consumer import Consumer, Unfinished
+from mercato.invocation import deadline
 from mercato.money import Money
+from mercato.store.dynamo import Table
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 from orders import domain, usecases
 from orders.facts import Fact
 from orders.order import Order, PaymentStatus, Shipment

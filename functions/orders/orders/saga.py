@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from mercato.clock import utc_now
 from mercato.config import load
-from mercato.dynamo import Table
-from mercato.tasks import Tasks
+from mercato.invocation.tasks import Tasks
+from mercato.store.dynamo import Table
 from orders import domain, usecases
 from orders.facts import Fact
 from orders.failures import explain, with_names

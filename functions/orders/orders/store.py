@@ -1,9 +1,9 @@
 """Orders in DynamoDB. Nothing else knows the keys.
 
-Facts and head: mercato.eventstore, entity `order`; a fact that the world hears carries the outbox's `event` itself.
+Facts and head: mercato.store.event_store, entity `order`; a fact that the world hears carries the outbox's `event` itself.
 Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
 gsi1sk=<placed at>#<id>.
-Snapshots of long orders: mercato.snapshots.
+Snapshots of long orders: mercato.store.snapshots.
 Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the last order, by gsi1sk, that was told so.
 A version of a cart that was ordered, and as which order: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
@@ -20,20 +20,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mercato import dynamo, expiry
-from mercato.appendlimits import AppendTooLarge
 from mercato.clock import epoch, in_milliseconds, rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write
 from mercato.errors import TransientError
-from mercato.eventitem import NewEvent, StoredEvent
 from mercato.events import MAX_BYTES
-from mercato.eventstore import NO_STREAM, EventStore
+from mercato.events.outbox import EventTooLarge, encode
 from mercato.ids import new_id
-from mercato.items import Item
 from mercato.money import Money
-from mercato.outbox import EventTooLarge, encode
-from mercato.paging import decode_cursor, encode_cursor
-from mercato.snapshots import EVERY, Codec, Snapshots
+from mercato.store import dynamo, expiry
+from mercato.store.attributes import Item
+from mercato.store.cursor import decode_cursor, encode_cursor
+from mercato.store.dynamo import ConditionFailed, Table, Write
+from mercato.store.event_store import NO_STREAM, EventStore
+from mercato.store.item_size import AppendTooLarge
+from mercato.store.snapshots import EVERY, Codec, Snapshots
+from mercato.store.stored_event import NewEvent, StoredEvent
 from orders.domain import CartAlreadyOrdered, OrderTooLarge
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact

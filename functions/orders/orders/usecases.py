@@ -9,8 +9,8 @@ from itertools import takewhile
 from typing import Protocol
 
 from mercato.errors import IdempotencyKeyReused
-from mercato.eventstore import ConcurrencyError
 from mercato.ids import derived_id
+from mercato.store.event_store import ConcurrencyError
 from orders import domain, returns
 from orders.domain import Listing, OrderNotFound, Wanted
 from orders.facts import Fact, Recorded, apply

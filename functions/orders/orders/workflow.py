@@ -7,9 +7,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mercato import aws, correlation
+from mercato import aws
 from mercato.errors import TransientError
-from mercato.logs import log
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
 from orders.order import Order
 
 _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}

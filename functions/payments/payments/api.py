@@ -9,9 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mercato import clock, webhooks
-from mercato.auth import Caller
 from mercato.errors import NotFound
-from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -27,15 +25,18 @@ from mercato.http import (
     View,
     read_body,
 )
-from mercato.idempotency import Keyed, answer_once
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.http.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import LINE
-from payments import news, reconcile, refunds, usecases
+from payments import reconcile, refunds, usecases
 from payments.agreement import Mismatch
 from payments.domain import Payment
-from payments.news import News, StripeEvent, WebhookEvent
-from payments.refunding import Refund
-from payments.settings import SANDBOX, STRIPE, chosen_provider, provider, store, table, webhook_secret
+from payments.providers import webhooks as news
+from payments.providers.webhooks import News, StripeEvent, WebhookEvent
+from payments.refund import Refund
+from payments.wiring import SANDBOX, STRIPE, chosen_provider, provider, store, table, webhook_secret
 
 
 class RefundAmount(Body):

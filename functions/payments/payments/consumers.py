@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mercato import clock
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 from mercato.money import Money
 from payments import refunds, usecases
 from payments.agreement import CANCELLED, CONFIRMED
-from payments.settings import provider, store
 from payments.usecases import payment_id_of
+from payments.wiring import provider, store
 
 consumer = Consumer("payments")
 handler = consumer.handler

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from payments.agreement import Unsettled
 from payments.domain import Charge, Payment
-from payments.refunding import Refund
+from payments.refund import Refund
 
 
 class Payments(Protocol):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mercato.errors import DomainError, TransientError
-from mercato.logs import log
+from mercato.telemetry.logs import log
 from payments import agreement, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
 from payments.domain import Charge, Payment
 from payments.ports import Payments
-from payments.provider import Provider, transient
-from payments.refunding import RefundRefused
+from payments.providers.port import Provider, transient
+from payments.refund import RefundRefused
 
 # A saga that is well is past its steps by then. One that is not is met by conditions, as any other.
 ASK_AFTER = timedelta(minutes=2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mercato import deadline, metrics
 from mercato.clock import utc_now
-from mercato.logs import log
-from mercato.schedule import scheduled
+from mercato.invocation import deadline
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 from payments.reconcile import reconcile
-from payments.settings import provider, store
+from payments.wiring import provider, store
 
 _RESERVE = 25.0  # seconds: the last payment's calls must end before the invocation does
 

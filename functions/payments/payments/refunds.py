@@ -15,11 +15,12 @@ from datetime import datetime
 from mercato.errors import IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
-from payments import agreement, domain, refunding
+from payments import agreement, domain
+from payments import refund as refunding
 from payments.domain import OVER, Payment
 from payments.ports import Payments
-from payments.provider import Provider, ProviderDeclined, transient
-from payments.refunding import Refund, RefundStatus
+from payments.providers.port import Provider, ProviderDeclined, transient
+from payments.refund import Refund, RefundStatus
 from payments.store import PaymentMoved
 
 _ATTEMPTS = 8

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mercato import clock
+from mercato.invocation.tasks import Tasks
 from mercato.money import Money
-from mercato.tasks import Tasks
 from payments import usecases
-from payments.settings import provider, store
+from payments.wiring import provider, store
 
 tasks = Tasks("payments")
 handler = tasks.handler

@@ -17,13 +17,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from mercato import outbox
 from mercato.clock import epoch, rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write, delete, put, put_new
-from mercato.events import EventModel
-from mercato.expiry import live
-from mercato.items import Item
+from mercato.events import EventModel, outbox
 from mercato.money import Money
+from mercato.store.attributes import Item
+from mercato.store.dynamo import ConditionFailed, Table, Write, delete, put, put_new
+from mercato.store.expiry import live
 from payments.agreement import Unsettled, is_settled
 from payments.domain import (
     Announcement,
@@ -34,7 +33,7 @@ from payments.domain import (
     announcement,
 )
 from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
-from payments.refunding import Refund, RefundStatus
+from payments.refund import Refund, RefundStatus
 
 SERVICE = "payments"
 # Longer than any provider goes on delivering the same event.

@@ -13,12 +13,12 @@ from datetime import datetime
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import agreement, domain, refunding, refunds
+from payments import agreement, domain, refund, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
-from payments.news import News
 from payments.ports import Payments
-from payments.provider import Provider, ProviderDeclined, transient
-from payments.refunding import Refund
+from payments.providers.port import Provider, ProviderDeclined, transient
+from payments.providers.webhooks import News
+from payments.refund import Refund
 from payments.store import PaymentMoved
 
 # How often an undo looks anew when others act on the same payment; then it is tried again later.
@@ -66,7 +66,7 @@ def undo(
     for _ in range(_ATTEMPTS):
         if payment.status in domain.OVER:
             return
-        refunding.require_not_written_off(payment)
+        refund.require_not_written_off(payment)
         try:
             payment = _undo_next(payment, reason, payments, provider, now, retry_refused=retry_refused)
         except PaymentMoved:

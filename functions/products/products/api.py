@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mercato.auth import Caller
 from mercato.clock import utc_now
-from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
     PEER,
@@ -25,14 +23,16 @@ from mercato.http import (
     Response,
     View,
 )
-from mercato.idempotency import Keyed, answer_once
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
 from products import usecases
 from products.catalogue import Catalogue, Filters, Found, Sort
 from products.domain import Category, Description, Draft, InvalidPriceRange, Name, Product
-from products.shop import products, settings, table
 from products.usecases import Report
+from products.wiring import products, settings, table
 from products.words import Asked
 
 app = App("products", health=table_and_queue)

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mercato.dynamo import Page, Table
 from mercato.errors import Invalid
-from mercato.items import Item
-from mercato.paging import InvalidCursor, decode_cursor, encode_cursor
+from mercato.store.attributes import Item
+from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
+from mercato.store.dynamo import Page, Table
 from products import layout
 from products.domain import Product
 from products.store import Products, to_product

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
-from mercato.logs import log
+from mercato.events.consumer import Consumer
+from mercato.telemetry.logs import log
 from products.domain import Availability
-from products.shop import products
+from products.wiring import products
 
 consumer = Consumer("products")
 handler = consumer.handler

@@ -17,10 +17,10 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mercato import charsets
 from mercato.errors import DomainError, Invalid, Malformed
+from mercato.http import charsets
+from mercato.http.validation import describe
 from mercato.money import InvalidAmount, Money
-from mercato.wording import describe
 from products.domain import Changed, Draft, Product, change, check_price, create
 
 REQUIRED = ("sku", "name", "price", "currency")

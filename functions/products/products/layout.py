@@ -24,7 +24,7 @@ from typing import Any
 from zlib import crc32
 
 from mercato.clock import rfc3339
-from mercato.items import Item
+from mercato.store.attributes import Item
 from products.domain import Product
 from products.words import fold, words_of
 

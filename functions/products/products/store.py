@@ -13,11 +13,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from mercato import dynamo, expiry, outbox
 from mercato.clock import epoch
-from mercato.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
-from mercato.items import Item
+from mercato.events import outbox
 from mercato.money import Money
+from mercato.store import dynamo, expiry
+from mercato.store.attributes import Item
+from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
 from products.events import announcements

@@ -14,9 +14,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, correlation, deadline
+from mercato import aws
 from mercato.clock import utc_now
-from mercato.logs import log
+from mercato.invocation import deadline
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
 from relay import lag
 from relay.records import Outgoing
 

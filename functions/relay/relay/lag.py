@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-from mercato import metrics
+from mercato.telemetry import metrics
 
 METRIC = "PublishLag"
 

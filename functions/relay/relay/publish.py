@@ -20,8 +20,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, config, deadline
-from mercato.logs import log
+from mercato import aws, config
+from mercato.invocation import deadline
+from mercato.telemetry.logs import log
 from relay.bus import EventBus
 from relay.records import Outgoing, Unreadable, batches, is_outbox_record, read
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mercato.correlation import Correlation
+from mercato.telemetry.correlation import Correlation
 
 MAX_ENTRIES = 10
 MAX_BYTES = 256 * 1024  # of one PutEvents call; newer limits are higher, and regions differ

@@ -13,10 +13,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, deadline
+from mercato import aws
 from mercato.errors import TransientError
-from mercato.logs import log
-from mercato.schedule import scheduled
+from mercato.invocation import deadline
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry.logs import log
 from relay.lost import Gone, records_of
 from relay.publish import event_bus, publish, settings
 from relay.records import Unreadable, batches, read

@@ -10,18 +10,18 @@ from typing import Annotated
 from pydantic import Field
 
 from mercato import config, webhooks
-from mercato.auth import Caller
+from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
-from mercato.health import table_and_queue
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
 from mercato.money import Money
-from mercato.secret import StoredSecret
 from mercato.text import LINE
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
-from shipping.shop import store
+from shipping.wiring import store
 
 app = App("shipping", health=table_and_queue)
 

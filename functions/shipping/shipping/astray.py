@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mercato import metrics
-from mercato.logs import log
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 
 
 def ring(shipment_id: str, order_id: str, said: str) -> None:

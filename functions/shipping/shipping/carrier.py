@@ -8,12 +8,12 @@ booking that was cancelled is not collected.
 from __future__ import annotations
 
 from mercato.clock import utc_now
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 from shipping import usecases
 from shipping.domain import Progress, Status, next_stop
 from shipping.sandbox import NAME, ParcelDue, carrier, tracking_number_of
-from shipping.shop import store
+from shipping.wiring import store
 
 consumer = Consumer("shipping")
 

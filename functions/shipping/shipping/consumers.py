@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mercato.clock import utc_now
-from mercato.consumer import Consumer
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 from shipping import usecases
 from shipping.astray import ring
 from shipping.domain import Address, AlreadyDispatched, Line
 from shipping.sandbox import carrier
-from shipping.shop import store
+from shipping.wiring import store
 
 consumer = Consumer("shipping")
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from mercato import clock
-from mercato.tasks import Tasks
+from mercato.invocation.tasks import Tasks
 from shipping import usecases
 from shipping.sandbox import carrier
-from shipping.shop import store
+from shipping.wiring import store
 
 tasks = Tasks("shipping")
 handler = tasks.handler

@@ -18,10 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.config import load
-from mercato.dynamo import ConditionFailed, Table, put_new
 from mercato.errors import TransientError
 from mercato.events import EventModel, envelope
 from mercato.ids import derived_id
+from mercato.store.dynamo import ConditionFailed, Table, put_new
 from shipping.domain import AlreadyDispatched, Shipment, Status
 
 NAME = "sandbox"

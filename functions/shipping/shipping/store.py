@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from mercato import dynamo, outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Table
-from mercato.items import Item
-from mercato.payload import pack, unpack
+from mercato.events import outbox
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.payload import pack, unpack
 from shipping.announcements import announce
 from shipping.domain import Address, Line, Shipment, Status, Stop
 

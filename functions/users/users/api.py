@@ -12,10 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from mercato import config
-from mercato.auth import Caller
 from mercato.clock import utc_now
-from mercato.dynamo import Table
-from mercato.health import table_and_queue
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -30,18 +27,21 @@ from mercato.http import (
     SourceAddress,
     View,
 )
-from mercato.limits import network_of
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.http.rate_limit import network_of
+from mercato.store.dynamo import Table
 from mercato.text import LINE
 from users import recovery, usecases
-from users.attempt_store import AttemptStore
-from users.cached import Cached
 from users.domain import MAX_EMAIL, MAX_NAME, Role, User
-from users.keystore import KeyStore
-from users.onetime_store import OneTimeStore
-from users.passwords import MAX_LENGTH, MIN_LENGTH
-from users.session_store import SessionStore
+from users.one_time_store import OneTimeStore
+from users.passwords.attempt_store import AttemptStore
+from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
+from users.sessions.access_tokens import LIFETIME, AccessTokens
+from users.sessions.store import SessionStore
+from users.signing_keys.cached import Cached
+from users.signing_keys.store import KeyStore
 from users.store import UserStore
-from users.tokens import LIFETIME, AccessTokens
 
 _PUBLIC_KEYS_FRESH = 300
 

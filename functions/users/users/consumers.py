@@ -8,15 +8,15 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato import config, inbox
+from mercato import config
+from mercato.aws.mail import Mailer, SesMailer
 from mercato.clock import utc_now
-from mercato.consumer import Consumer
-from mercato.dynamo import Table
-from mercato.events import Event, Reads
-from mercato.mail import Mailer, SesMailer
+from mercato.events import Event, Reads, inbox
+from mercato.events.consumer import Consumer
+from mercato.store.dynamo import Table
 from users import recovery, texts
-from users.onetime import Purpose
-from users.onetime_store import OneTimeStore
+from users.one_time_store import OneTimeStore
+from users.one_time_token import Purpose
 from users.store import UserStore
 
 consumer = Consumer("users")

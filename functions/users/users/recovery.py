@@ -10,15 +10,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
-from mercato.logs import log
-from mercato.mail import Mailer, MailNotSent, MailRefused, MailUncertain
-from users import onetime_store, passwords, texts
-from users.attempts import Attempts, Count
+from mercato.telemetry.logs import log
+from users import one_time_store, texts
 from users.domain import InvalidEmail, Login, User, UserNotFound, read_email
 from users.events import PasswordResetRequested, VerificationRequested
-from users.onetime import InvalidToken, OneTimeToken, Purpose
+from users.one_time_token import InvalidToken, OneTimeToken, Purpose
+from users.passwords import hashing
+from users.passwords.attempts import Attempts, Count
 from users.texts import Mail, WriteMail
 from users.usecases import Users, check_strength
 
@@ -54,7 +55,7 @@ def verify_email(text: str, now: datetime, *, users: Users) -> None:
     """
     token = OneTimeToken.read(text)
     user = _user_of(token, users)
-    users.verify_email(user, _login_of(user, users), onetime_store.use(token, Purpose.VERIFY_EMAIL, now), now)
+    users.verify_email(user, _login_of(user, users), one_time_store.use(token, Purpose.VERIFY_EMAIL, now), now)
 
 
 def reset_password(
@@ -73,9 +74,9 @@ def reset_password(
         raise InvalidToken
     user = _user_of(token, users)
     check_strength(password, user)
-    proof = onetime_store.use(token, Purpose.RESET_PASSWORD, now)
+    proof = one_time_store.use(token, Purpose.RESET_PASSWORD, now)
     is_contested = _login_of(user, users).is_contested
-    users.set_password(user, passwords.hash_password(password), now, proof, is_contested=is_contested)
+    users.set_password(user, hashing.hash_password(password), now, proof, is_contested=is_contested)
     # Whoever reads the owner's mail may log in from here, however many strangers are guessing.
     attempts.succeed(user.email, network, Count(is_network=True), now)
 

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from mercato import endedaccess, outbox
 from mercato.clock import rfc3339
-from mercato.dynamo import ConditionFailed, Table, Write, check, delete, put, put_new, update
-from mercato.events import EventModel
+from mercato.events import EventModel, outbox
 from mercato.ids import new_id
-from mercato.items import Item
-from users import onetime_store
+from mercato.store import ended_access
+from mercato.store.attributes import Item
+from mercato.store.dynamo import ConditionFailed, Table, Write, check, delete, put, put_new, update
+from users import one_time_store
 from users.domain import AccountChanging, EmailTaken, Login, Role, User, UserNotFound
 from users.events import (
     EmailVerified,
@@ -30,12 +30,12 @@ from users.events import (
     UserClosed,
     UserRegistered,
 )
-from users.onetime import InvalidToken
-from users.passwords import UNMATCHABLE
+from users.one_time_token import InvalidToken
+from users.passwords.hashing import UNMATCHABLE
 
 
 class UserStore:
-    """`mercato.endedaccess` notes in `access_table` what the authorizer refuses; without one, nothing is noted."""
+    """`mercato.store.ended_access` notes in `access_table` what the authorizer refuses; without one, nothing is noted."""
 
     def __init__(self, table: Table, access_table: str = "") -> None:
         self._table = table
@@ -180,7 +180,7 @@ class UserStore:
         )
         event = UserClosed(user_id=user.user_id)
         announced = _announce(event, user.user_id, user.version + 1, now)
-        self._commit([owned, tombstone, announced, *onetime_store.forget(user.user_id), *self._end_access(user, now)])
+        self._commit([owned, tombstone, announced, *one_time_store.forget(user.user_id), *self._end_access(user, now)])
 
     def take_role(self, user: User, now: datetime) -> None:
         """The account is a customer's again. Its sessions end, and so do the access tokens that hold the role."""
@@ -194,7 +194,7 @@ class UserStore:
         self._commit([*writes, *self._end_access(user, now)])
 
     def _end_access(self, user: User, now: datetime) -> list[Write]:
-        return [endedaccess.end(self._access_table, user.user_id, now)] if self._access_table else []
+        return [ended_access.end(self._access_table, user.user_id, now)] if self._access_table else []
 
     def _commit(self, writes: list[Write], *, has_proof: bool = False) -> None:
         try:

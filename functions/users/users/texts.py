@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.clock import rfc3339
-from users.onetime import OneTimeToken
+from users.one_time_token import OneTimeToken
 
 _SIGNATURE = "\n\nMercato"
 

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from mercato.dynamo import Write
 from mercato.events import EventModel
 from mercato.ids import new_id
-from mercato.logs import log
-from users import attempts as guessing
-from users import commonpasswords, passwords
-from users.attempts import Attempts
+from mercato.store.dynamo import Write
+from mercato.telemetry.logs import log
 from users.domain import (
     AccountChanging,
     EmailTaken,
@@ -31,7 +28,10 @@ from users.domain import (
     read_name,
 )
 from users.events import UserRegistered
-from users.sessions import (
+from users.passwords import attempts as guessing
+from users.passwords import common, hashing
+from users.passwords.attempts import Attempts
+from users.sessions.domain import (
     LIFETIME,
     Family,
     InvalidRefreshToken,
@@ -88,18 +88,18 @@ def register(email: str, password: str, name: str, now: datetime, *, users: User
     user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
     event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
     check_strength(password, user)
-    password_hash = passwords.hash_password(password)
+    password_hash = hashing.hash_password(password)
     try:
         users.add(user, password_hash, event)
     except EmailTaken as taken:
-        is_contested = not passwords.repeats_password(password, taken.login.password_hash)
+        is_contested = not hashing.repeats_password(password, taken.login.password_hash)
         users.announce_repetition(user.email, taken.login.user_id, now, is_contested=is_contested)
     else:
-        passwords.repeats_password(password)
+        hashing.repeats_password(password)
 
 
 def check_strength(password: str, user: User) -> None:
-    if commonpasswords.is_common(password, user.name, user.email, user.email.partition("@")[0]):
+    if common.is_common(password, user.name, user.email, user.email.partition("@")[0]):
         raise WeakPassword
 
 
@@ -123,14 +123,14 @@ def log_in(
     login = _find_login(email, users)
     # Read before the password is looked at: else the right password of an unverified account would cost a read more.
     user = _find_owner(login, users)
-    password_hash = login.password_hash if login else passwords.UNMATCHABLE
-    if not passwords.password_matches(password, password_hash) or login is None or user is None:
+    password_hash = login.password_hash if login else hashing.UNMATCHABLE
+    if not hashing.password_matches(password, password_hash) or login is None or user is None:
         raise InvalidCredentials
     if verified_only and not user.email_verified:
         raise InvalidCredentials
     attempts.succeed(user.email, network, attempt, now)
-    if passwords.is_outdated(password_hash):
-        users.replace_hash(user.email, password_hash, passwords.hash_password(password))
+    if hashing.is_outdated(password_hash):
+        users.replace_hash(user.email, password_hash, hashing.hash_password(password))
     access, refresh = tokens.issue(user, now), RefreshToken.make()
     sessions.open(refresh, user.user_id, login.session_epoch, now + LIFETIME)
     return TokenPair(access, refresh.text)
@@ -207,7 +207,7 @@ def change_password(
     """Ends every session, this one too: who goes on logs in with the new password. Raises WrongPassword."""
     user = _check_owner(user_id, current, network, now, users, attempts)
     check_strength(new, user)
-    users.set_password(user, passwords.hash_password(new), now)
+    users.set_password(user, hashing.hash_password(new), now)
 
 
 def close_account(
@@ -224,7 +224,7 @@ def _check_owner(user_id: str, password: str, network: str, now: datetime, users
     user = users.get(user_id)
     attempt = guessing.begin(user.email, network, now, attempts)
     login = users.find_login(user.email)
-    if login is None or not passwords.password_matches(password, login.password_hash):
+    if login is None or not hashing.password_matches(password, login.password_hash):
         raise WrongPassword
     attempts.succeed(user.email, network, attempt, now)
     return user

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.local import state
 from infra.local.iam.grants import Deployed
 from infra.local.iam.report import Explanation, Report, compare
+from infra.operator import target
 
 EXPLANATIONS = Path(__file__).with_name("unused.yaml")
 
@@ -27,7 +27,7 @@ def iam(everything: bool) -> None:
     running shop has used, so run the tests or the demo before: `make iam-report` does. Exits with 1 where one is
     unexplained.
     """
-    deployed = Deployed(state.load())
+    deployed = Deployed(target.load())
     report = compare(deployed.granted(), deployed.used(), explanations())
     tell(Console(highlight=False), report, everything=everything)
     sys.exit(0 if report.is_fine else 1)

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlparse
 from infra.local.cloud import Cloud
 from infra.local.iam.report import Permission
 from infra.local.stack import Stack
-from infra.local.state import State
-from infra.local.trouble import Trouble
+from infra.operator.target import State
+from infra.trouble import Trouble
 
 
 class Deployed:

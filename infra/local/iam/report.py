@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 
 @dataclass(frozen=True, order=True)

@@ -10,13 +10,13 @@ from typing import Any
 import boto3
 import pytest
 
-from carts import api, consumers, shop, sweeper
+from carts import api, consumers, sweeper, wiring
 from carts.catalogue import Catalogue
 from carts.usecases import cart_of
 from mercato import aws
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
-from mercato.items import Item, from_item
+from mercato.store.attributes import Item, from_item
+from mercato.store.dynamo import Table
 
 ADA = "ada"
 
@@ -172,7 +172,7 @@ def service(
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="carts-dlq")["QueueUrl"]
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("DLQ_URL", dlq_url)
-    made = (shop.settings, shop.table, shop.carts)
+    made = (wiring.settings, wiring.table, wiring.carts)
     for part in made:
         part.cache_clear()
     found = CartsService(table, dlq_url, noon)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from carts.usecases import cart_of
-from mercato.client import PeerUnavailable
+from mercato.peers.client import PeerUnavailable
 
 
 def test_a_customer_has_an_empty_cart_from_the_start(service: Any) -> None:

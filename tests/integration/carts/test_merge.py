@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from carts.store import Carts
-from mercato.dynamo import Table, Write
+from mercato.store.dynamo import Table, Write
 
 
 def merge(service: Any, guest: str, user: str = "ada") -> tuple[int, Any]:

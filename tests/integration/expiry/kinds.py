@@ -14,31 +14,32 @@ from typing import Any
 from carts import usecases as carts
 from carts.domain import Cart, CartNotFound, Offer
 from carts.store import Carts
-from mercato import dynamo, inbox
-from mercato.auth import Caller, Role
-from mercato.dynamo import Table
 from mercato.errors import IdempotencyKeyReused
-from mercato.eventstore import EventStore
+from mercato.events import inbox
 from mercato.http import Created, Response, View
-from mercato.idempotency import Keyed, answer_once
+from mercato.http.auth import Caller, Role
+from mercato.http.idempotency import Keyed, answer_once
+from mercato.http.rate_limit import WINDOW, CountTable
 from mercato.ids import derived_id
-from mercato.limits import WINDOW, CountTable
 from mercato.money import Money
-from mercato.snapshots import Codec, Snapshots
-from ops.probes import ProbeStore
-from ops.probing import Probe
+from mercato.store import dynamo
+from mercato.store.dynamo import Table
+from mercato.store.event_store import EventStore
+from mercato.store.snapshots import Codec, Snapshots
+from ops.health.probing import Probe
+from ops.health.store import ProbeStore
 from orders.domain import CartAlreadyOrdered, place
 from orders.order import Address, OrderedCart
 from orders.order import Line as OrderLine
 from orders.store import OrderStore
 from payments.store import PaymentStore
 from products.store import Products
-from users.attempt_store import AttemptStore
-from users.attempts import TooManyAttempts, begin
-from users.onetime import OneTimeToken, Purpose
-from users.onetime_store import OneTimeStore
-from users.session_store import SessionStore
-from users.sessions import InvalidRefreshToken, NotNewest, RefreshToken, repeat_successor
+from users.one_time_store import OneTimeStore
+from users.one_time_token import OneTimeToken, Purpose
+from users.passwords.attempt_store import AttemptStore
+from users.passwords.attempts import TooManyAttempts, begin
+from users.sessions.domain import InvalidRefreshToken, NotNewest, RefreshToken, repeat_successor
+from users.sessions.store import SessionStore
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Thing(View):
 
 # Of these, expired is not to be told from absent, or comes to the same; and why.
 EXEMPT = {
-    "mercato.deadletters:_count": "it outlives the message that it counts the tries of, whose id never comes again",
+    "mercato.events.dead_letters:_count": "it outlives the message that it counts the tries of, whose id never comes again",
     "ops.scans:Scans.keep": "the scan that reads it is over, by its own clock, a day before",
-    "mercato.endedaccess:end": "the tokens that it refuses have expired long before it does",
-    "mercato.outbox:record": "its key is an entity's version, which never comes again",
+    "mercato.store.ended_access:end": "the tokens that it refuses have expired long before it does",
+    "mercato.events.outbox:record": "its key is an entity's version, which never comes again",
     "mercato.breaker.store:_update": "a circuit whose wait is over lets the next call through, as a closed one does",
 }
 
@@ -213,10 +214,10 @@ def _place_again(table: Table, now: datetime) -> object:
 
 
 KINDS = (
-    Kind("inbox marker", "OrdersTable", ("mercato.inbox:marker",), _inbox, _inbox),
-    Kind("answer to a key", "OrdersTable", ("mercato.idempotency:_record",), _ask, _ask_again),
-    Kind("count of requests", "RateLimitsTable", ("mercato.limits:CountTable.take",), _count, _count),
-    Kind("snapshot", "OrdersTable", ("mercato.snapshots:Snapshots.save",), _snapshot, _snapshot),
+    Kind("inbox marker", "OrdersTable", ("mercato.events.inbox:marker",), _inbox, _inbox),
+    Kind("answer to a key", "OrdersTable", ("mercato.http.idempotency:_record",), _ask, _ask_again),
+    Kind("count of requests", "RateLimitsTable", ("mercato.http.rate_limit:CountTable.take",), _count, _count),
+    Kind("snapshot", "OrdersTable", ("mercato.store.snapshots:Snapshots.save",), _snapshot, _snapshot),
     Kind("report of an import", "ProductsTable", ("products.store:Products.save_report",), _report, _report),
     Kind(
         "webhook's mark",
@@ -225,17 +226,25 @@ KINDS = (
         lambda table, now: PaymentStore(table).mark_webhook_done("event-1", now),
         _webhook,
     ),
-    Kind("probe", "OpsTable", ("ops.probes:ProbeStore.save",), _probe, lambda table, now: ProbeStore(table).last(now)),
+    Kind(
+        "probe",
+        "OpsTable",
+        ("ops.health.store:ProbeStore.save",),
+        _probe,
+        lambda table, now: ProbeStore(table).last(now),
+    ),
     Kind(
         "failed log-ins",
         "UsersTable",
-        ("users.attempt_store:AttemptStore.count",),
+        ("users.passwords.attempt_store:AttemptStore.count",),
         _fail_to_log_in,
         _fail_to_log_in,
     ),
-    Kind("known network", "UsersTable", ("users.attempt_store:AttemptStore.succeed",), _log_in, _fail_to_log_in),
-    Kind("session", "UsersTable", ("users.session_store:SessionStore.open",), _open_session, _refresh),
-    Kind("one-time token", "UsersTable", ("users.onetime_store:OneTimeStore.issue",), _issue, _issue_again),
+    Kind(
+        "known network", "UsersTable", ("users.passwords.attempt_store:AttemptStore.succeed",), _log_in, _fail_to_log_in
+    ),
+    Kind("session", "UsersTable", ("users.sessions.store:SessionStore.open",), _open_session, _refresh),
+    Kind("one-time token", "UsersTable", ("users.one_time_store:OneTimeStore.issue",), _issue, _issue_again),
     Kind("customer's cart", "CartsTable", ("carts.store:_touch", "carts.store:_line_item"), _put, _merge),
     Kind(
         "guest's cart",

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from infra.local.paths import ROOT
+from infra.paths import ROOT
 from mercato.clock import epoch
-from mercato.dynamo import Table, delete
-from mercato.items import Item, from_item
+from mercato.store.attributes import Item, from_item
+from mercato.store.dynamo import Table, delete
 from tests.integration.expiry.kinds import EXEMPT, KINDS, Kind
 
 

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from gateway import authorizer
-from mercato import aws, endedaccess
-from mercato.dynamo import Table
+from mercato import aws
 from mercato.errors import TransientError
+from mercato.store import ended_access
+from mercato.store.dynamo import Table
 from tests.template import resources_of_type
 from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
 from users.domain import Role, User
-from users.keystore import KeyStore
-from users.rotation import Outcome, maintain_keys
-from users.tokens import AccessTokens
+from users.sessions.access_tokens import AccessTokens
+from users.signing_keys.rotation import Outcome, maintain_keys
+from users.signing_keys.store import KeyStore
 
 UNAUTHORIZED = r"^Unauthorized$"
 METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/dev/GET/api/orders/a:b"
@@ -142,7 +143,7 @@ def doors(mint: Mint, make_table: Callable[[str], Table], monkeypatch: pytest.Mo
 
 def test_a_token_of_before_the_end_is_refused_and_a_later_one_is_allowed(doors: Table, mint: Mint) -> None:
     now = datetime.now(UTC)
-    doors.transact([endedaccess.end(doors.name, "ada", now)])
+    doors.transact([ended_access.end(doors.name, "ada", now)])
 
     for issued_at in (now - timedelta(minutes=5), now):
         token = mint.token(iat=int(issued_at.timestamp()))

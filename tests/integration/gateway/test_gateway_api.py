@@ -13,10 +13,10 @@ import pytest
 
 from gateway import api
 from mercato import aws
-from mercato import peers as clients
 from mercato.breaker import shared
-from mercato.client import ServiceClient
-from mercato.dynamo import Table
+from mercato.peers import peer as clients
+from mercato.peers.client import ServiceClient
+from mercato.store.dynamo import Table
 
 PROFILE = {"user_id": "ada", "email": "ada@example.com", "name": "Ada", "role": "customer"}
 DOWN = {"unavailable": True}

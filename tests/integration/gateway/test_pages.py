@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gateway import api
-from infra.local import contract
-from mercato.door import Door
-from mercato.limits import Limiter
+from infra.contract import events
+from mercato.http.guard import Door
+from mercato.http.rate_limit import Limiter
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_the_contract_is_the_generated_document() -> None:
     assert answer["statusCode"] == 200
     assert answer["headers"]["Content-Type"] == "application/json"
     assert answer["headers"]["Cache-Control"] == "public, max-age=300"
-    assert json.loads(answer["body"]) == json.loads(contract.OPENAPI.read_text())
+    assert json.loads(answer["body"]) == json.loads(events.OPENAPI.read_text())
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:

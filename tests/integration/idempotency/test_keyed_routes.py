@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato.auth import Role
 from mercato.http import IdempotencyKey
+from mercato.http.auth import Role
 from tests.integration.idempotency.givens import GIVEN, Asked, Given
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401 - fixtures, by the service's name
 from tests.integration.orders.conftest import shop as orders  # noqa: F401

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from infra.local.inventory.command import read
-from inventory import api, consumers, saga, settings, usecases
+from infra.operator.inventory import read
+from inventory import api, consumers, saga, usecases, wiring
 from inventory.domain import Line
 from mercato import aws
-from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
+from mercato.store.dynamo import Table, Write
 from tests.conftest import NOON
 
 
@@ -87,7 +87,7 @@ class Shop:
 
     def counts(self, product_id: str) -> tuple[int, int, int]:
         """on_hand, reserved, available; and the ledger proves them."""
-        stock, audit = settings.store().stock(product_id), settings.store().audit(product_id)
+        stock, audit = wiring.store().stock(product_id), wiring.store().audit(product_id)
         assert stock is not None
         assert audit is not None
         assert audit.balanced, audit
@@ -136,11 +136,11 @@ class Faults:
 def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     table = make_table("InventoryTable")
     monkeypatch.setenv("TABLE_NAME", table.name)
-    settings.store.cache_clear()
-    settings.table.cache_clear()
+    wiring.store.cache_clear()
+    wiring.table.cache_clear()
     yield Shop(table)
-    settings.store.cache_clear()
-    settings.table.cache_clear()
+    wiring.store.cache_clear()
+    wiring.table.cache_clear()
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def take(order_id: str, quantity: int, shard: int) -> None:
     usecases.reserve(
         order_id,
         [Line("a", quantity)],
-        settings.store(),
+        wiring.store(),
         NOON,
         choose=lambda able: shard if shard in able else able[0],
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from inventory import api, settings
-from mercato.dynamo import put
+from inventory import api, wiring
+from mercato.store.dynamo import put
 
 ONE = {"delta": 5, "reason": "delivery"}
 
@@ -190,6 +190,6 @@ def test_a_tampered_ledger_is_found_out(shop: Any) -> None:
     (entry,) = shop.table.query_all("STOCK#a", prefix="LEDGER#")
 
     shop.table.write(put(entry | {"delta": 19}))
-    audit = settings.store().audit("a")
+    audit = wiring.store().audit("a")
     assert audit is not None
     assert (audit.on_hand, audit.ledger_sum, audit.balanced) == (20, 19, False)

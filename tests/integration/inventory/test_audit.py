@@ -8,12 +8,12 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local.inventory.audit import ProductBook
-from infra.local.inventory.command import audit_stock, settled
+from infra.operator.inventory import audit_stock, settled
+from infra.operator.inventory_audit import ProductBook
 from inventory import reservation
 from inventory.domain import OutOfStock
-from mercato.dynamo import put
 from mercato.errors import TransientError
+from mercato.store.dynamo import put
 
 
 def run(*words: str) -> Result:

@@ -9,8 +9,8 @@ import pytest
 
 from inventory import reservation, usecases
 from inventory.reservation import NotReserved, ReservationExpired
-from inventory.settings import store
 from inventory.sweeper import handler
+from inventory.wiring import store
 from mercato import clock
 from mercato.errors import TransientError
 

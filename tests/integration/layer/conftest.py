@@ -11,11 +11,11 @@ import pytest
 
 from mercato.breaker import Circuits
 from mercato.breaker.memory import MemoryStore
-from mercato.client import ServiceClient
-from mercato.discovery import Registry
-from mercato.dynamo import Table
-from mercato.peers import POLICY
-from mercato.retries import RetryBudget
+from mercato.peers.client import ServiceClient
+from mercato.peers.discovery import Registry
+from mercato.peers.peer import POLICY
+from mercato.peers.retries import RetryBudget
+from mercato.store.dynamo import Table
 from tests.integration.layer.peers import Peer, running_peer
 
 

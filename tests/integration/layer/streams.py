@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mercato.dynamo import Table
-from mercato.eventitem import NewEvent
-from mercato.eventstore import ConcurrencyError, EventStore
+from mercato.store.dynamo import Table
+from mercato.store.event_store import ConcurrencyError, EventStore
+from mercato.store.stored_event import NewEvent
 
 
 def event(now: datetime, event_id: str, data: dict[str, Any] | None = None, public: str | None = None) -> NewEvent:

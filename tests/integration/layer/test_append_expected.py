@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mercato import dynamo
-from mercato.appendlimits import AppendTooLarge
-from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
-from mercato.eventstore import NO_STREAM, ConcurrencyError, EventStore, Expected, StreamNotFound
+from mercato.store import dynamo
+from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.event_store import NO_STREAM, ConcurrencyError, EventStore, Expected, StreamNotFound
+from mercato.store.item_size import AppendTooLarge
 from tests.integration.layer.streams import at_once, count_calls, event, ids, interpose
 
 

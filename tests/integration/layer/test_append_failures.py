@@ -12,10 +12,10 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
 from mercato import aws
-from mercato.dynamo import Table
 from mercato.errors import TransientError
-from mercato.eventstore import ConcurrencyError, EventStore
-from mercato.items import to_item
+from mercato.store.attributes import to_item
+from mercato.store.dynamo import Table
+from mercato.store.event_store import ConcurrencyError, EventStore
 from tests.integration.layer.streams import event, ids
 
 CONFLICTS = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]

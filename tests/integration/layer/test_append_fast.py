@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from mercato import aws, dynamo
-from mercato.appendlimits import AppendTooLarge
-from mercato.dynamo import ConditionFailed, Table
+from mercato import aws
 from mercato.errors import TransientError
-from mercato.eventstore import NO_STREAM, ConcurrencyError, EventStore, Expected, MixedAppends
+from mercato.store import dynamo
+from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.event_store import NO_STREAM, ConcurrencyError, EventStore, Expected, MixedAppends
+from mercato.store.item_size import AppendTooLarge
 from tests.integration.layer.streams import at_once, count_calls, event, ids, interpose
 
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 
-from mercato import afterwards, aws, deadline, dynamo
+from mercato import aws
 from mercato.breaker import CircuitOpen, Circuits, Policy, State, breaker_for, shared, transitions
 from mercato.breaker import store as stores
 from mercato.breaker.change import Change
@@ -22,8 +22,10 @@ from mercato.breaker.errors import StoreFault
 from mercato.breaker.memory import MemoryStore
 from mercato.breaker.state import Status
 from mercato.breaker.store import DynamoStore
-from mercato.dynamo import Table
 from mercato.ids import new_id
+from mercato.invocation import deadline, hooks
+from mercato.store import dynamo
+from mercato.store.dynamo import Table
 from tests.conftest import NOON
 
 NOW = 1_800_000_000_000
@@ -217,7 +219,7 @@ def test_the_views_are_read_again_at_the_end_of_an_invocation_even_where_it_fail
         breaker.call(lambda: 1 // 0)
     assert breaker.view.is_read
     shared.reset()
-    afterwards.run()  # nothing is put off any more
+    hooks.run()  # nothing is put off any more
     assert boto3.client("dynamodb", "us-east-1").describe_table(TableName="CircuitsTable")["Table"]["ItemCount"] == 1
 
 

@@ -8,11 +8,19 @@ from email.utils import format_datetime
 
 import pytest
 
-from mercato import correlation, deadline
-from mercato.client import PeerConflict, PeerNotCalled, PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient
-from mercato.discovery import Registry
 from mercato.errors import TransientError
 from mercato.http import PUBLIC, App
+from mercato.invocation import deadline
+from mercato.peers.client import (
+    PeerConflict,
+    PeerNotCalled,
+    PeerNotFound,
+    PeerRefused,
+    PeerUnavailable,
+    ServiceClient,
+)
+from mercato.peers.discovery import Registry
+from mercato.telemetry import correlation
 from tests.integration.layer.conftest import At, client_of
 from tests.integration.layer.peers import Peer, answer, close, running_peer
 

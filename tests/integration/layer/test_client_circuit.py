@@ -6,13 +6,20 @@ from collections.abc import Collection, Iterator
 
 import pytest
 
-from mercato import peers
 from mercato.breaker import Breaker, Circuits, Status
 from mercato.breaker.memory import MemoryStore
-from mercato.client import PeerConflict, PeerNotCalled, PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient
-from mercato.discovery import Registry
-from mercato.peers import POLICY
-from mercato.retries import RetryBudget
+from mercato.peers import peer as peers
+from mercato.peers.client import (
+    PeerConflict,
+    PeerNotCalled,
+    PeerNotFound,
+    PeerRefused,
+    PeerUnavailable,
+    ServiceClient,
+)
+from mercato.peers.discovery import Registry
+from mercato.peers.peer import POLICY
+from mercato.peers.retries import RetryBudget
 from tests.integration.layer.conftest import At
 from tests.integration.layer.peers import Behaviour, Peer, answer, close
 

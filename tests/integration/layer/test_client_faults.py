@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from mercato import deadline, wire
-from mercato.client import PeerUnavailable, ServiceClient
+from mercato.invocation import deadline
+from mercato.peers import transport
+from mercato.peers.client import PeerUnavailable, ServiceClient
 from tests.integration.layer.conftest import At, client_of
 from tests.integration.layer.peers import Behaviour, Peer, answer, close, drip, hang, raw, reset
 
@@ -100,7 +101,7 @@ def test_a_connection_that_spoke_in_an_encoding_that_nobody_asked_for_is_not_use
 def test_an_answer_that_does_not_end_is_not_taken_into_memory(
     client: ServiceClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(transport, "MAX_ANSWER", 1000)
     peer.behaviours = [answer(200, '"' + "x" * 998 + '"')]
     assert len(client.get("/x")) == 998
     peer.behaviours = [answer(200, '"' + "x" * 999 + '"')]

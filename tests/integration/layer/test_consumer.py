@@ -4,10 +4,11 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato import aws, correlation
-from mercato.consumer import Consumer
+from mercato import aws
 from mercato.errors import Conflict, TransientError
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
+from mercato.telemetry import correlation
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:shop-tea"
 

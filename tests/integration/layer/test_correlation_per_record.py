@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato import correlation
-from mercato.consumer import Consumer
-from mercato.correlation import Correlation
 from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
 from mercato.http import PUBLIC, App
-from mercato.tasks import Tasks
+from mercato.invocation.tasks import Tasks
+from mercato.telemetry import correlation
+from mercato.telemetry.correlation import Correlation
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
-from mercato import aws, deadletters
-from mercato.consumer import Consumer
-from mercato.dynamo import Table
+from mercato import aws
 from mercato.errors import Conflict, TransientError
-from mercato.events import Event, Reads
+from mercato.events import Event, Reads, dead_letters
+from mercato.events.consumer import Consumer
+from mercato.store.dynamo import Table
 from tests.template import load_template, resources_of_type
 
 
@@ -84,7 +84,7 @@ class Kitchen:
 @pytest.fixture
 def kitchen(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Kitchen:
     monkeypatch.setenv("TABLE_NAME", make_table("ProductsTable").name)
-    deadletters._dlq_url.cache_clear()
+    dead_letters._dlq_url.cache_clear()
     return Kitchen()
 
 
@@ -92,8 +92,8 @@ def kitchen(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch)
     ("receives", "seconds"), [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 320), (7, 640), (8, 900), (100, 900)]
 )
 def test_the_pause_doubles_up_to_a_quarter_of_an_hour(receives: int, seconds: int) -> None:
-    assert deadletters.pause_after(receives, lambda _, most: most) == seconds
-    assert deadletters.pause_after(receives, lambda least, _: least) == seconds / 2
+    assert dead_letters.pause_after(receives, lambda _, most: most) == seconds
+    assert dead_letters.pause_after(receives, lambda least, _: least) == seconds / 2
 
 
 @pytest.mark.parametrize("error", [TransientError("away"), ZeroDivisionError("bug")])
@@ -116,7 +116,7 @@ def test_what_may_heal_comes_back_after_a_pause_and_is_no_dead_letter(
 
 
 def test_a_pause_of_nothing_gives_the_message_back_at_once(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadletters, "pause_after", lambda *_: 0)
+    monkeypatch.setattr(dead_letters, "pause_after", lambda *_: 0)
     kitchen.error = TransientError("away")
     kitchen.send()
 
@@ -142,8 +142,8 @@ def test_after_the_last_try_the_message_is_a_dead_letter_that_says_what_stopped_
 ) -> None:
     kitchen.error = TransientError("the table is away")
     kitchen.send()
-    monkeypatch.setattr(deadletters, "pause_after", lambda *_: 0)
-    for _ in range(deadletters.MAX_TRIES - 1):
+    monkeypatch.setattr(dead_letters, "pause_after", lambda *_: 0)
+    for _ in range(dead_letters.MAX_TRIES - 1):
         assert not kitchen.handle(kitchen.record(ApproximateReceiveCount="1"))
 
     assert kitchen.handle(kitchen.record(ApproximateReceiveCount="8", ApproximateFirstReceiveTimestamp="1795348800123"))
@@ -215,7 +215,7 @@ def test_the_kit_knows_how_often_each_of_its_queues_delivers() -> None:
     resources = load_template()["Resources"]
 
     for queue in (subscription, resources["CarrierQueue"], resources["ParkedQueue"]):
-        assert queue["Properties"]["RedrivePolicy"]["maxReceiveCount"] == deadletters.MAX_RECEIVES
+        assert queue["Properties"]["RedrivePolicy"]["maxReceiveCount"] == dead_letters.MAX_RECEIVES
 
 
 def test_a_message_that_kills_its_function_is_a_dead_letter_after_as_many_tries(
@@ -232,7 +232,7 @@ def test_a_message_that_kills_its_function_is_a_dead_letter_after_as_many_tries(
     monkeypatch.setattr(kitchen.consumer, "_dispatch", die)
     kitchen.send()
     record = kitchen.record()
-    for receives in range(1, 2 * deadletters.MAX_TRIES + 1):
+    for receives in range(1, 2 * dead_letters.MAX_TRIES + 1):
         record["attributes"]["ApproximateReceiveCount"] = str(receives)
         with pytest.raises(Killed):
             kitchen.handle(record)

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from mercato import aws
-from mercato.discovery import Registry
 from mercato.errors import TransientError
+from mercato.peers.discovery import Registry
 
 
 class CloudMap:

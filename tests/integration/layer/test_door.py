@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mercato import door
-from mercato.audit import AuditTrail
-from mercato.door import Door
-from mercato.dynamo import Table
 from mercato.errors import Conflict
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, UNLIMITED, App, Limit, NoContent, Response, SourceAddress
-from mercato.limits import CountTable, Limiter, StoreUnavailable
+from mercato.http import guard as door
+from mercato.http.audit import AuditTrail
+from mercato.http.guard import Door
+from mercato.http.rate_limit import CountTable, Limiter, StoreUnavailable
+from mercato.store.dynamo import Table
 
 WINDOW_START = 900_000.0
 

@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from mercato import aws, dynamo
-from mercato.dynamo import ConditionFailed, InvalidCursor, SeveralConditionsFailed, Table
+from mercato import aws
 from mercato.errors import TransientError
-from mercato.items import to_item
+from mercato.store import dynamo
+from mercato.store.attributes import to_item
+from mercato.store.dynamo import ConditionFailed, InvalidCursor, SeveralConditionsFailed, Table
 
 
 def refused(code: str, reasons: list[str] | None = None) -> ClientError:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from mercato import correlation, dynamo
-from mercato.appendlimits import AppendTooLarge, size_of
-from mercato.dynamo import ConditionFailed, Table
 from mercato.errors import TransientError
-from mercato.eventitem import write_event
-from mercato.eventstore import BrokenStream, ConcurrencyError, EventStore
-from mercato.items import to_item
+from mercato.store import dynamo
+from mercato.store.attributes import to_item
+from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.event_store import BrokenStream, ConcurrencyError, EventStore
+from mercato.store.item_size import AppendTooLarge, size_of
+from mercato.store.stored_event import write_event
+from mercato.telemetry import correlation
 from tests.integration.layer.streams import at_once, count_calls, event, ids
 
 MakeTable = Callable[[str], Table]

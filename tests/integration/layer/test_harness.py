@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.dynamodb import models
 
-from mercato import dynamo
-from mercato.dynamo import Table, Write
-from mercato.items import Item
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.dynamo import Table, Write
 
 
 def some_writes(chance: random.Random) -> list[Write]:

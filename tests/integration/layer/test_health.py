@@ -11,8 +11,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from mercato import aws, deadline, health
-from mercato.dynamo import Table
+from mercato import aws
+from mercato.http import health
+from mercato.invocation import deadline
+from mercato.store.dynamo import Table
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mercato import dynamo
-from mercato.auth import Caller, Role
-from mercato.dynamo import Table, Write
 from mercato.errors import Conflict, IdempotencyKeyReused, TransientError
 from mercato.http import Created, Response, View
-from mercato.idempotency import KEPT, LEASE, Keyed, RequestInFlight, answer_once
+from mercato.http.auth import Caller, Role
+from mercato.http.idempotency import KEPT, LEASE, Keyed, RequestInFlight, answer_once
+from mercato.store import dynamo
+from mercato.store.dynamo import Table, Write
 
 ADA, BOB = (Caller(user_id=name, role=Role.CUSTOMER) for name in ("ada", "bob"))
 

@@ -10,10 +10,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from mercato import aws, limits
-from mercato.auth import NOBODY, Caller, Role
-from mercato.dynamo import Table
-from mercato.limits import DEFAULT, WINDOW, CountTable, Limit, Limiter, RateLimited, client_of
+from mercato import aws
+from mercato.http import rate_limit
+from mercato.http.auth import NOBODY, Caller, Role
+from mercato.http.rate_limit import DEFAULT, WINDOW, CountTable, Limit, Limiter, RateLimited, client_of
+from mercato.store.dynamo import Table
 
 START = 1_000 * WINDOW + 100.0
 ADA = Caller(Role.CUSTOMER, user_id="ada")
@@ -38,7 +39,7 @@ class Counting:
     def take(self, client: str, window: int, requests: int, allowed: int) -> int | None:
         self.writes += 1
         if self.down:
-            raise limits.StoreUnavailable("away")
+            raise rate_limit.StoreUnavailable("away")
         return self.table.take(client, window, requests, allowed)
 
 
@@ -149,14 +150,14 @@ def test_requests_pass_while_the_table_is_away_and_a_metric_tells(
 
 
 def test_a_missing_or_throttled_table_is_one_that_is_away(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(limits.StoreUnavailable):
+    with pytest.raises(rate_limit.StoreUnavailable):
         CountTable("nowhere").take("user:ada", 1, 1, 1)
 
     def throttle(*_: Any, **__: Any) -> Any:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "UpdateItem")
 
     monkeypatch.setattr(aws.client("dynamodb", attempts=1), "update_item", throttle)
-    with pytest.raises(limits.StoreUnavailable):
+    with pytest.raises(rate_limit.StoreUnavailable):
         CountTable("nowhere").take("user:ada", 1, 1, 1)
 
 

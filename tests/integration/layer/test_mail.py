@@ -6,8 +6,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from mercato import aws, correlation
-from mercato.mail import MailNotSent, MailRefused, MailUncertain, SesMailer
+from mercato import aws
+from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain, SesMailer
+from mercato.telemetry import correlation
 
 
 class FakeSes:

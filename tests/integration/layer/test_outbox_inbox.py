@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mercato import correlation, dynamo, inbox, outbox
-from mercato.dynamo import ConditionFailed, Table
-from mercato.events import Event, EventModel
+from mercato.events import Event, EventModel, inbox, outbox
+from mercato.events.outbox import EventTooLarge
 from mercato.money import Money
-from mercato.outbox import EventTooLarge
+from mercato.store import dynamo
+from mercato.store.dynamo import ConditionFailed, Table
+from mercato.telemetry import correlation
 
 
 class TeaBrewed(EventModel):

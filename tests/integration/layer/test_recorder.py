@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent as Theirs
 from eventsourcing.popo import POPOAggregateRecorder
 from eventsourcing.tests import persistence
 
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from tests.integration.layer.streams import count_calls
 from tests.recorder import StreamRecorder
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mercato import consumer as consumers
-from mercato import deadletters, deadline
-from mercato.consumer import Consumer
-from mercato.events import Event, Reads
+from mercato.events import Event, Reads, dead_letters
+from mercato.events import consumer as consumers
+from mercato.events.consumer import Consumer
+from mercato.invocation import deadline
 
 MESSAGES, BATCH, AT_ONCE, TIMEOUT, VISIBILITY, SLOW = 1000, 10, 5, 20.0, 120.0, 6.0
 
@@ -105,5 +105,5 @@ def test_with_a_slow_dependency_every_message_is_handled_and_none_is_dead_untrie
                 del queue.visible_at[name]
         free_at[worker] = clock.now
     assert sorted(handled) == sorted(f"m-{n}" for n in range(MESSAGES)), "each is tried once"
-    assert max(queue.receives.values()) < deadletters.MAX_RECEIVES
-    assert max(queue.receives.values()) > deadletters.MAX_TRIES, "as receives they would have been dead letters"
+    assert max(queue.receives.values()) < dead_letters.MAX_RECEIVES
+    assert max(queue.receives.values()) > dead_letters.MAX_TRIES, "as receives they would have been dead letters"

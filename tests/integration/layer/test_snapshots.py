@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mercato import dynamo
-from mercato.dynamo import Table
 from mercato.errors import TransientError
-from mercato.eventitem import NewEvent, StoredEvent
-from mercato.eventstore import BrokenStream, EventStore
-from mercato.snapshots import Codec, Snapshots
+from mercato.store import dynamo
+from mercato.store.dynamo import Table
+from mercato.store.event_store import BrokenStream, EventStore
+from mercato.store.snapshots import Codec, Snapshots
+from mercato.store.stored_event import NewEvent, StoredEvent
 from tests.bench.memory_table import MemoryTable
 from tests.conftest import NOON
 

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from notifications import api, consumers
 from notifications.store import NotificationStore
 

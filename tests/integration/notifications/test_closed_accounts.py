@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato import deadletters
+from mercato.events import dead_letters
 from notifications import consumers
 
 CLOSED = {"user_id": "user-1"}
@@ -108,7 +108,7 @@ def test_more_than_one_run_can_erase_is_erased_run_by_run(told: Any, monkeypatch
         sent.append(record["messageId"])
         return True
 
-    monkeypatch.setattr(deadletters, "send_anew", send)
+    monkeypatch.setattr(dead_letters, "send_anew", send)
     runs = 0
     while not runs or len(sent) == runs:
         left = iter([True] * 2)

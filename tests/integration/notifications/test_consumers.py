@@ -7,7 +7,7 @@ from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
 from mercato import aws
-from mercato.mail import MailNotSent, MailRefused, MailUncertain
+from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
 
 REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
 

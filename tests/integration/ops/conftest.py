@@ -11,9 +11,12 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mercato import aws
-from mercato.audit import AuditTrail
-from mercato.dynamo import Table
-from ops import api, deadletters, mailroom, parked
+from mercato.http.audit import AuditTrail
+from mercato.store.dynamo import Table
+from ops import api
+from ops.dead_letters import api as deadletters
+from ops.dead_letters import reader
+from ops.sagas import parked
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 
@@ -124,7 +127,7 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         "client",
         lambda service, **more: machine if service == "stepfunctions" else client(service, **more),
     )
-    monkeypatch.setattr(mailroom, "_WAIT", 0)
+    monkeypatch.setattr(reader, "_WAIT", 0)
     cached = (
         api.settings,
         api.sagas,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from mercato.audit import AuditTrail
 from mercato.errors import TransientError
+from mercato.http.audit import AuditTrail
 
 if TYPE_CHECKING:
     from tests.integration.ops.conftest import Desk

@@ -8,7 +8,7 @@ import pytest
 
 from mercato.breaker import Breaker, CircuitOpen, Circuits, Policy
 from mercato.breaker.store import DynamoStore
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from mercato import aws, metrics
+from mercato import aws
 from mercato.errors import TransientError
-from ops import mappings, prober
+from mercato.telemetry import metrics
+from ops.health import mappings, prober
 from tests.integration.ops.conftest import Desk
 from tests.template import load_template
 

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from mercato.deadletters import MAX_RECEIVES
 from mercato.errors import TransientError
-from ops import parked
-from ops.store import SagaStore
+from mercato.events.dead_letters import MAX_RECEIVES
+from ops.sagas import parked
+from ops.sagas.store import SagaStore
 from tests.integration.ops.conftest import Desk, message
 from tests.integration.ops.post_office import PostOffice
 

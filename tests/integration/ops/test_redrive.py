@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from mercato.errors import TransientError
-from ops import deadletters, mailroom
-from ops import redrive as redriving
-from ops.letters import DeadLetter
+from ops.dead_letters import api, reader
+from ops.dead_letters import redrive as redriving
+from ops.dead_letters.message import DeadLetter
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.post_office import PostOffice
 
@@ -55,13 +55,13 @@ def test_a_redrive_of_all_queues_waits_only_at_those_that_hold_something(
     desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.drop("orders", event="order.created")
-    take, waits = mailroom.take, dict[str, int | None]()
+    take, waits = reader.take, dict[str, int | None]()
 
-    def noting(url: str, wait: int | None = None) -> Iterator[list[mailroom.Held]]:
+    def noting(url: str, wait: int | None = None) -> Iterator[list[reader.Held]]:
         waits[url.rpartition("/")[2]] = wait
         return take(url, wait)
 
-    monkeypatch.setattr(mailroom, "take", noting)
+    monkeypatch.setattr(reader, "take", noting)
 
     assert redrive(desk, queue=None, type="order.created")[1]["redriven"] == 1
     assert waits == {"mercato-carts-dlq": 0, "mercato-orders-dlq": None}
@@ -165,7 +165,7 @@ def test_nothing_is_sent_that_cannot_be_recorded(
     def refuse(*_: object) -> str:
         raise TransientError("the table is away")
 
-    monkeypatch.setattr(deadletters.audit(), "open", refuse)
+    monkeypatch.setattr(api.audit(), "open", refuse)
     assert redrive(desk)[0] == 503
     assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
 
@@ -182,8 +182,8 @@ def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says
     def die(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(mailroom, "remove", die)
-    monkeypatch.setattr(mailroom, "give_back", lambda *_: None)
+    monkeypatch.setattr(reader, "remove", die)
+    monkeypatch.setattr(reader, "give_back", lambda *_: None)
     with pytest.raises(Killed):
         redrive(desk)
     assert [event_id for event_id, _ in office.delivered("orders")] == ["event-1"]
@@ -237,7 +237,7 @@ def test_a_letter_that_fails_again_at_once_is_sent_once_by_each_redrive(
         sent.append(str(letter.event_id))
         office.put("orders-dlq", letter.body, reason="malformed", redrive_count=attributes["redrive_count"])
 
-    monkeypatch.setattr(mailroom, "send", fail_again)
+    monkeypatch.setattr(reader, "send", fail_again)
     for count in (1, 2):
         assert redrive(desk)[1]["redriven"] == 2
         letters = desk.call("GET", "/dlq/orders/messages")[1]["items"]
@@ -250,10 +250,10 @@ def test_when_the_time_is_short_the_rest_stays_for_the_next_redrive(
 ) -> None:
     for _ in range(15):
         office.drop("orders", event="order.created")
-    monkeypatch.setattr(mailroom, "is_time_left", lambda: False)
+    monkeypatch.setattr(reader, "is_time_left", lambda: False)
     first = redrive(desk)[1]["items"][0]
     assert (first["redriven"], first["is_whole"]) == (10, False)
-    monkeypatch.setattr(mailroom, "is_time_left", lambda: True)
+    monkeypatch.setattr(reader, "is_time_left", lambda: True)
     second = redrive(desk)[1]["items"][0]
     assert (second["redriven"], second["is_whole"]) == (5, True)
     assert office.count("orders") == 15
@@ -347,7 +347,7 @@ def test_a_cursor_is_good_for_its_own_redrive_and_for_ten_minutes(
     assert redrive(desk, type="order.created", cursor=cursor)[0] == 400
     assert redrive(desk, type="nothing", cursor="bm9uZQ")[0] == 400
     later = datetime.now(UTC) + timedelta(minutes=11)
-    monkeypatch.setattr(deadletters, "utc_now", lambda: later)
+    monkeypatch.setattr(api, "utc_now", lambda: later)
     status, problem = redrive(desk, type="nothing", cursor=cursor)
     assert (status, problem["type"]) == (409, "urn:mercato:problem:scan-over")
 
@@ -364,7 +364,7 @@ def test_a_call_that_dies_sends_nothing_twice_and_the_next_scan_ends_the_work(
         def die(*_: object) -> None:
             raise Killed
 
-        death.setattr(deadletters.scans(), "keep", die)
+        death.setattr(api.scans(), "keep", die)
         with pytest.raises(Killed):
             redrive(desk, type="payment.failed", cursor=cursor)
     while cursor:

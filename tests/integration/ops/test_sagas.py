@@ -11,10 +11,10 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from mercato import aws
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from ops import api
-from ops.executions import Executions
-from ops.store import SagaStore
+from ops.sagas.executions import Executions
+from ops.sagas.store import SagaStore
 from tests.conftest import NOON
 from tests.integration.ops.conftest import MACHINE
 from tests.saga_world import FUNCTIONS, ORDER, World, deploy, failing, run_state_machines

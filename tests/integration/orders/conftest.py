@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mercato.dynamo import Table
 from mercato.money import Money
+from mercato.store.dynamo import Table
 from orders import api, consumers, saga
 from orders.domain import Listing
 from orders.order import Order

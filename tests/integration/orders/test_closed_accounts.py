@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato import aws, deadletters
+from mercato import aws
+from mercato.events import dead_letters
 from mercato.ids import derived_id
 from orders import consumers, usecases
 from orders.order import Order
@@ -149,10 +150,10 @@ QUEUE = "mercato-orders"
 @pytest.fixture
 def queue(cloud: None) -> Iterator[str]:
     """The URL of the orders' queue."""
-    deadletters._dlq_url.cache_clear()
+    dead_letters._dlq_url.cache_clear()
     boto3.client("sqs").create_queue(QueueName=f"{QUEUE}-dlq")
     yield boto3.client("sqs").create_queue(QueueName=QUEUE)["QueueUrl"]
-    deadletters._dlq_url.cache_clear()
+    dead_letters._dlq_url.cache_clear()
 
 
 def next_message(queue: str) -> dict[str, Any] | None:

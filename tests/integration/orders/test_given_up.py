@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mercato import metrics
+from mercato.telemetry import metrics
 from orders.order import Status
 from tests.integration.orders.conftest import Shop
 

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from infra.local.orders.command import order_ids, orders, tell
-from mercato import dynamo
-from mercato.dynamo import Table
+from infra.operator.orders import order_ids, orders, tell
 from mercato.errors import TransientError
-from mercato.eventstore import EventStore
 from mercato.ids import derived_id
-from mercato.items import Item
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.dynamo import Table
+from mercato.store.event_store import EventStore
 from orders.facts import OrderConfirmed, OrderRefunded
 from orders.order import Order
 from orders.store import OrderStore, Rebuilt

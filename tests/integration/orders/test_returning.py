@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mercato.eventstore import ConcurrencyError
 from mercato.ids import derived_id
+from mercato.store.event_store import ConcurrencyError
 from orders.order import Status
 from orders.store import OrderStore
 from tests.integration.orders.conftest import Shop

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mercato.errors import TransientError
-from mercato.eventstore import ConcurrencyError
+from mercato.store.event_store import ConcurrencyError
 from orders.domain import OrderNotCancellable, OrderNotConfirmable, OrderNotFound
 from orders.order import Status
 from orders.store import OrderStore

@@ -10,10 +10,10 @@ import boto3
 import pytest
 
 from mercato.breaker import shared
-from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
-from payments import settings
-from payments.sandbox import Sandbox
+from mercato.store.dynamo import Table, Write
+from payments import wiring
+from payments.providers.sandbox import Sandbox
 from tests.integration.payments.localstripe import KEY, Wire, running
 from tests.integration.payments.stripe_till import StripeTill
 from tests.integration.payments.till import Till
@@ -38,7 +38,7 @@ def till(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
     shared.reset()
-    caches = (settings.table, settings.store, settings.provider, settings.webhook_secret)
+    caches = (wiring.table, wiring.store, wiring.provider, wiring.webhook_secret)
     for cached in caches:
         cached.cache_clear()
     yield Till(table, Sandbox(table))
@@ -91,7 +91,7 @@ def stripe_till(till: Till, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Stri
     monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
     monkeypatch.setenv("STRIPE_KEY_ID", secret["ARN"])
     monkeypatch.setenv("STRIPE_API", wire.url)
-    settings.provider.cache_clear()
+    wiring.provider.cache_clear()
     made = StripeTill(till.table, till.provider)
     made.wire = wire
     return made

@@ -15,7 +15,7 @@ from mercato.money import Money
 from mercato.webhooks import sign
 from payments.domain import Intent
 from payments.events import PUBLISHES
-from payments.sandbox import charge_id_of
+from payments.providers.sandbox import charge_id_of
 
 PAYMENT = derived_id("payment", "o-1")
 SECRET = "s3cret"

@@ -12,8 +12,8 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
-from payments.provider import ProviderDeclined, ProviderTimeout
-from payments.sandbox import Sandbox
+from payments.providers.port import ProviderDeclined, ProviderTimeout
+from payments.providers.sandbox import Sandbox
 
 PAYMENT = derived_id("payment", "o-1")
 

@@ -9,8 +9,8 @@ import pytest
 from mercato.breaker import shared
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from payments.guarded import CIRCUIT, POLICY
-from payments.sandbox import charge_id_of
+from payments.providers.guarded import CIRCUIT, POLICY
+from payments.providers.sandbox import charge_id_of
 
 
 def authorize(till: Any, order: str, token: str) -> Any:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from mercato import metrics
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import consumers, reconcile, reconciler, settings
+from mercato.telemetry import metrics
+from payments import consumers, reconcile, reconciler, wiring
 from payments.domain import Intent, PaymentVoided
-from payments.refunding import RefundRefused
-from payments.sandbox import charge_id_of
+from payments.providers.sandbox import charge_id_of
+from payments.refund import RefundRefused
 from tests.integration.payments.till import Till
 
 PAYMENT = derived_id("payment", "o-1")
@@ -39,12 +39,12 @@ def hear(kind: str, order_id: str = "o-1") -> None:
 def run(minutes: int = 10, has_time: bool = True) -> dict[str, int]:
     """A run that is so much later."""
     now = utc_now() + timedelta(minutes=minutes)
-    return vars(reconcile.reconcile(settings.store(), settings.provider(), now, lambda: has_time))
+    return vars(reconcile.reconcile(wiring.store(), wiring.provider(), now, lambda: has_time))
 
 
 def told() -> list[str]:
     """What an operator would be shown in an hour."""
-    return [found.kind for found in reconcile.mismatches(settings.store(), utc_now() + timedelta(hours=1))]
+    return [found.kind for found in reconcile.mismatches(wiring.store(), utc_now() + timedelta(hours=1))]
 
 
 def sold(till: Till) -> None:
@@ -55,10 +55,10 @@ def sold(till: Till) -> None:
 
 def test_an_order_that_went_well_leaves_nothing_to_reconcile(till: Till) -> None:
     sold(till)
-    assert list(settings.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
     till.refund(300)
     till.refund(700, key="k-2")
-    assert list(settings.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
     assert run() == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
 
 
@@ -246,8 +246,8 @@ def test_money_given_back_past_us_is_told_and_no_more_than_the_rest_is_given_bac
 def test_a_stray_charge_is_told_until_its_money_is_gone(till: Till) -> None:
     asked = Intent(charge_id_of("pay-lost"), "pay-lost", Money(amount=700, currency="GBP"))
     charge = till.provider.authorize(asked, "tok_ok", "key-a")
-    settings.store().park(charge, utc_now())
-    settings.store().park(charge, utc_now())
+    wiring.store().park(charge, utc_now())
+    wiring.store().park(charge, utc_now())
     assert run()["asked"] == 1
     assert told() == ["charge-without-payment"]
     till.provider.void(charge.charge_id, "key-v")

@@ -8,8 +8,8 @@ import pytest
 
 from mercato.ids import derived_id
 from payments import refunds
-from payments.provider import ProviderDeclined, ProviderTimeout
-from payments.sandbox import Sandbox
+from payments.providers.port import ProviderDeclined, ProviderTimeout
+from payments.providers.sandbox import Sandbox
 
 PAYMENT = derived_id("payment", "o-1")
 

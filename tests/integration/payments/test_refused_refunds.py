@@ -14,10 +14,10 @@ from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import reconcile, settings
-from payments.provider import ProviderDeclined, ProviderTimeout
-from payments.refunding import RefundRefused
-from payments.sandbox import Sandbox, charge_id_of
+from payments import reconcile, wiring
+from payments.providers.port import ProviderDeclined, ProviderTimeout
+from payments.providers.sandbox import Sandbox, charge_id_of
+from payments.refund import RefundRefused
 from tests.integration.payments.test_returns import hear, refunds
 from tests.integration.payments.till import PAYMENT, Till
 
@@ -53,9 +53,7 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> Moody:
 
 
 def run(minutes: int = 60) -> reconcile.Outcome:
-    return reconcile.reconcile(
-        settings.store(), settings.provider(), utc_now() + timedelta(minutes=minutes), lambda: True
-    )
+    return reconcile.reconcile(wiring.store(), wiring.provider(), utc_now() + timedelta(minutes=minutes), lambda: True)
 
 
 def undo(till: Till) -> None:
@@ -155,9 +153,9 @@ def test_a_late_answer_to_an_earlier_attempt_does_not_end_the_one_that_is_under_
 
     def overtake() -> None:
         undo_refused(till)
-        payment = settings.store().get(PAYMENT)
+        payment = wiring.store().get(PAYMENT)
         assert payment
-        moody.meanwhile = lambda: seen.append(settings.store().refund(PAYMENT, REFUND))
+        moody.meanwhile = lambda: seen.append(wiring.store().refund(PAYMENT, REFUND))
         undo_refused(till)
 
     moody.meanwhile = overtake
@@ -185,7 +183,7 @@ def test_the_reconciler_leaves_a_refused_refund_to_the_operator_and_keeps_it_in_
     for _ in range(3):
         assert vars(run()) == {"asked": 1, "repaired": 0, "left": 0, "mismatches": 1}
     assert moody.keys == [REFUND]
-    told = [found.kind for found in reconcile.mismatches(settings.store(), utc_now() + timedelta(hours=1))]
+    told = [found.kind for found in reconcile.mismatches(wiring.store(), utc_now() + timedelta(hours=1))]
     assert told == ["undo-unfinished"]
     moody.is_well = True
     assert run().left == 0

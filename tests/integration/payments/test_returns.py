@@ -9,8 +9,8 @@ import boto3
 import pytest
 
 from payments import consumers
-from payments.provider import ProviderDeclined, ProviderTimeout
-from payments.sandbox import Sandbox
+from payments.providers.port import ProviderDeclined, ProviderTimeout
+from payments.providers.sandbox import Sandbox
 
 
 def hear(amount: int, refund_id: str = "ref-1", **more: str) -> list[Any]:

@@ -10,9 +10,9 @@ import pytest
 
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from mercato.tasks import InvalidTaskInput
+from mercato.invocation.tasks import InvalidTaskInput
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
-from payments.sandbox import charge_id_of
+from payments.providers.sandbox import charge_id_of
 
 PAYMENT = derived_id("payment", "o-1")
 ABOUT = {

@@ -8,8 +8,8 @@ import pytest
 
 from mercato.money import Money
 from payments.domain import Charge, Intent
-from payments.provider import ProviderDeclined, ProviderTimeout, ProviderUnavailable
-from payments.sandbox import charge_id_of
+from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.providers.sandbox import charge_id_of
 
 TEN = Money(amount=1000, currency="GBP")
 

@@ -10,7 +10,7 @@ import pytest
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from payments import settings, usecases
+from payments import usecases, wiring
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
 from tests.integration.payments.localstripe import KEY, Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
@@ -257,9 +257,9 @@ def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe
     answer = {"client_secret": intent["client_secret"], "success": "true"}
     stripe_till.wire.post(f"/v1/payment_intents/{intent['id']}/_authenticate", **answer)
     assert stripe_till.held() == "requires_capture"
-    payment = settings.store().get(PAYMENT)
+    payment = wiring.store().get(PAYMENT)
     assert payment is not None
-    usecases.catch_up(payment, settings.store(), settings.provider(), utc_now())
+    usecases.catch_up(payment, wiring.store(), wiring.provider(), utc_now())
     assert (stripe_till.held(), stripe_till.status()) == ("canceled", "declined")
 
 

@@ -11,10 +11,10 @@ import pytest
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from payments import reconcile, settings, usecases
+from payments import reconcile, usecases, wiring
 from payments.domain import PaymentVoided
-from payments.news import News
-from payments.refunding import RefundRefused
+from payments.providers.webhooks import News
+from payments.refund import RefundRefused
 from tests.integration.payments.localstripe import Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
 
@@ -29,11 +29,11 @@ def dies(faults: Any, at: int, after_effect: bool, act: Callable[[], object]) ->
 
 
 def hear_webhook() -> None:
-    usecases.observe(News("evt_1", payment_id=PAYMENT), settings.store(), settings.provider(), utc_now())
+    usecases.observe(News("evt_1", payment_id=PAYMENT), wiring.store(), wiring.provider(), utc_now())
 
 
 def run_reconciler() -> None:
-    reconcile.reconcile(settings.store(), settings.provider(), utc_now() + timedelta(hours=1), lambda: True)
+    reconcile.reconcile(wiring.store(), wiring.provider(), utc_now() + timedelta(hours=1), lambda: True)
 
 
 OTHERS = pytest.mark.parametrize("other", [hear_webhook, run_reconciler])

@@ -11,7 +11,7 @@ import pytest
 import stripe
 
 from mercato.errors import TransientError
-from payments import settings
+from payments import wiring
 from tests.integration.payments.localstripe import Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
 
@@ -22,7 +22,7 @@ SECRET = "whsec_of_this_shop"
 def webhook(stripe_till: StripeTill, monkeypatch: pytest.MonkeyPatch) -> Any:
     secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="stripe-hook", SecretString=SECRET)
     monkeypatch.setenv("WEBHOOK_SECRET_ID", secret["ARN"])
-    settings.webhook_secret.cache_clear()
+    wiring.webhook_secret.cache_clear()
 
     def send(
         kind: str,

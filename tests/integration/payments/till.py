@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from mercato.dynamo import Table
 from mercato.ids import derived_id
+from mercato.store.dynamo import Table
 from payments import api, saga
 from payments.domain import Charge
-from payments.sandbox import Sandbox, charge_id_of
+from payments.providers.sandbox import Sandbox, charge_id_of
 
 OK = "tok_ok"
 PAYMENT = derived_id("payment", "o-1")

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato.dynamo import Table
-from products import api, consumers, shop
+from mercato.store.dynamo import Table
+from products import api, consumers, wiring
 
 
 class ProductsService:
@@ -137,7 +137,7 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch)
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="products-dlq")["QueueUrl"]
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("DLQ_URL", dlq_url)
-    made = (shop.settings, shop.table, shop.products, api.catalogue)
+    made = (wiring.settings, wiring.table, wiring.products, api.catalogue)
     for part in made:
         part.cache_clear()
     yield ProductsService(table, dlq_url)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mercato.dynamo import Table
-from mercato.paging import encode_cursor
+from mercato.store.cursor import encode_cursor
+from mercato.store.dynamo import Table
 
 
 @pytest.fixture

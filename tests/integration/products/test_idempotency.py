@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mercato.dynamo import Table, Write
 from mercato.errors import TransientError
+from mercato.store.dynamo import Table, Write
 
 NEW = {"sku": "85123A", "name": "White hanging heart", "price": {"amount": 255, "currency": "GBP"}}
 CSV = "sku,name,price,currency\nA,Lamp,2.55,GBP\nB,Vase,1.00,GBP\n"

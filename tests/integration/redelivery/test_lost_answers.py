@@ -15,12 +15,13 @@ from botocore.exceptions import ConnectionClosedError
 from moto.core.models import botocore_stubber
 
 from carts.store import Carts
-from infra.local.paths import ROOT
-from mercato import aws, dynamo
-from mercato.dynamo import ConditionFailed, Table
-from ops.letters import Selection
-from ops.redrive import Instruction
-from ops.redrive_audit import RedriveAudit
+from infra.paths import ROOT
+from mercato import aws
+from mercato.store import dynamo
+from mercato.store.dynamo import ConditionFailed, Table
+from ops.dead_letters.audit import RedriveAudit
+from ops.dead_letters.message import Selection
+from ops.dead_letters.redrive import Instruction
 from products.store import Products
 
 
@@ -144,9 +145,9 @@ def test_a_put_whose_answer_is_lost_finds_its_own_item(
 
 # An update that returns the item cannot be recognised as a retry: each of these knows what its own write left behind.
 RETURNING = {
-    "mercato.deadletters": "a failed try is counted twice, and the message is a dead letter one try early",
+    "mercato.events.dead_letters": "a failed try is counted twice, and the message is a dead letter one try early",
     "orders.store": "the time of the departure is set once, and its place is only read",
-    "users.session_store": "the token is found as the previous one, which is good for ten seconds",
+    "users.sessions.store": "the token is found as the previous one, which is good for ten seconds",
     "users.store": "the name or role that it sets is set already; only the version moves once more",
 }
 
@@ -167,4 +168,4 @@ def test_no_write_goes_past_the_table_but_those_that_are_known() -> None:
                 direct.add(module)
     assert returning == set(RETURNING)
     # The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
-    assert direct == {"mercato.limits"}
+    assert direct == {"mercato.http.rate_limit"}

@@ -15,16 +15,16 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local import contract
-from infra.local.contract import Subscription
+from infra.contract import events
+from infra.contract.events import Subscription
 from mercato import aws
-from mercato.dynamo import Table
 from mercato.errors import TransientError
 from mercato.events import envelope
-from ops import mailroom
-from ops.letters import Selection
-from ops.queues import find_dead_letter_queue
-from ops.redrive import Instruction, Redrive, redrive_queue
+from mercato.store.dynamo import Table
+from ops.dead_letters import reader
+from ops.dead_letters.message import Selection
+from ops.dead_letters.queues import find_dead_letter_queue
+from ops.dead_letters.redrive import Instruction, Redrive, redrive_queue
 from ops.scans import Scans
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
@@ -38,7 +38,7 @@ from tests.integration.shipping.conftest import service as shipping  # noqa: F40
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
 
-SUBSCRIPTIONS = contract.subscriptions()
+SUBSCRIPTIONS = events.subscriptions()
 
 
 class NoAudit:
@@ -139,7 +139,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     cloud: None,
     machine: Machine,
 ) -> None:
-    monkeypatch.setattr(mailroom, "_WAIT", 0)
+    monkeypatch.setattr(reader, "_WAIT", 0)
     service = request.getfixturevalue(subscription.service)
     post = Post(subscription, service, machine)
     data = GIVEN[subscription.service, subscription.event_type](service)
@@ -148,7 +148,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     untouched = post.effects()
 
     with monkeypatch.context() as patch:
-        patch.setattr(mailroom, "remove", away)
+        patch.setattr(reader, "remove", away)
         assert post.redrive(noon).left_behind == 1
     assert post.deliver() == 1
     once = post.effects()
@@ -170,7 +170,7 @@ def away(*_: object) -> None:
 
 def event_of(subscription: Subscription, data: dict[str, Any], at: datetime) -> dict[str, Any]:
     """The publisher's own example, about what the test knows."""
-    publication = next(one for one in contract.publications() if subscription.event_type == one.model.TYPE)
+    publication = next(one for one in events.publications() if subscription.event_type == one.model.TYPE)
     known = {name: value for name, value in data.items() if name in publication.model.model_fields}
     model = publication.model.model_validate(publication.model.EXAMPLE | known)
     subject = str(data.get("product_id") or data.get("order_id") or "subject-1")

@@ -15,8 +15,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 from carts.usecases import cart_of
-from mercato import dynamo
 from mercato.money import MAX_AMOUNT, Money
+from mercato.store import dynamo
 from mercato.webhooks import sign
 from tests.conftest import NOON
 from tests.integration.ops.conftest import message

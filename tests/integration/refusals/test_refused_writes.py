@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.local.openapi.operations import operations
-from infra.local.openapi.problems import problems_of
+from infra.contract.openapi.operations import operations
+from infra.contract.openapi.problems import problems_of
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401

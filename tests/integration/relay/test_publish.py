@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from mercato.logs import log
+from mercato.telemetry.logs import log
 from relay import lag, publish
 from relay.bus import EventBus
 from tests.integration.relay.conftest import Bus

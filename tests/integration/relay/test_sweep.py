@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from mercato import aws, outbox
-from mercato.dynamo import Table, put_new
-from mercato.events import EventModel
+from mercato import aws
+from mercato.events import EventModel, outbox
+from mercato.store.dynamo import Table, put_new
 from relay import publish, sweep
 from tests.integration.relay.conftest import Bus, Failures
 

@@ -13,14 +13,14 @@ from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory.domain import Adjustment, Adjustments
 from inventory.store import InventoryStore
-from mercato.dynamo import Table
 from mercato.money import Money
+from mercato.store.dynamo import Table
 from orders import domain
 from orders import saga as orders_saga
 from orders.order import Address, Line, Order
 from orders.store import OrderStore
 from payments import saga as payments_saga
-from payments.sandbox import Sandbox
+from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
 from tests.saga_world import FUNCTIONS, ORDER, World, deploy, run_state_machines
 

@@ -18,10 +18,10 @@ from carts import consumers as cart_consumers
 from carts.store import Carts
 from inventory import usecases as inventory_usecases
 from inventory.domain import MOST_AT_ONCE, Adjustment, Adjustments
-from mercato.appendlimits import MAX_ITEM, size_of
 from mercato.clock import utc_now
 from mercato.ids import derived_id
 from mercato.money import Money
+from mercato.store.item_size import MAX_ITEM, size_of
 from orders import api
 from orders.domain import MAX_LINES, Listing
 from orders.order import Status

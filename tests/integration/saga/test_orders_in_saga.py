@@ -10,12 +10,12 @@ from typing import Any
 import boto3
 import pytest
 
-from mercato import correlation
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
+from mercato.telemetry import correlation
 from ops import api as ops_api
-from ops import parked as ops_parked
-from ops.executions import Executions
-from ops.store import SagaStore
+from ops.sagas import parked as ops_parked
+from ops.sagas.executions import Executions
+from ops.sagas.store import SagaStore
 from orders import domain
 from orders.order import Order, PaymentStatus, Shipment, Status
 from orders.store import OrderStore

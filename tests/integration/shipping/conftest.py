@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
+from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
-from mercato.dynamo import Table
-from mercato.secret import StoredSecret
+from mercato.store.dynamo import Table
 from mercato.webhooks import sign
 from shipping import api, carrier, consumers, saga, sandbox
 from shipping.store import ShipmentStore

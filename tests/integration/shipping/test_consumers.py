@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mercato.dynamo import Table
+from mercato.store.dynamo import Table
 from shipping.usecases import booking_key_of, shipment_id_of
 
 SHIPMENT = shipment_id_of("order-1")

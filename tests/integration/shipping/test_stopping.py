@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mercato import metrics
-from mercato.dynamo import Table
 from mercato.errors import TransientError
+from mercato.store.dynamo import Table
+from mercato.telemetry import metrics
 from shipping.domain import AlreadyDispatched, Shipment
 from shipping.sandbox import SandboxCarrier
 from shipping.usecases import booking_key_of

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from mercato import aws
-from mercato.dynamo import Table
-from mercato.items import Item
-from users import api, consumers, keys
-from users.onetime_store import OneTimeStore
+from mercato.store.attributes import Item
+from mercato.store.dynamo import Table
+from users import api, consumers
+from users.one_time_store import OneTimeStore
+from users.signing_keys import rotator
 from users.store import UserStore
 
 PASSWORD = "correct horse battery"
@@ -130,8 +131,8 @@ class Service:
     def items(self, prefix: str) -> list[Item]:
         """All items whose key begins so. A test may scan."""
         found = aws.client("dynamodb").scan(TableName=self.table.name)["Items"]
-        keys = [(item["pk"]["S"], item["sk"]["S"]) for item in found if item["pk"]["S"].startswith(prefix)]
-        return self.table.get_many(keys)
+        rotator = [(item["pk"]["S"], item["sk"]["S"]) for item in found if item["pk"]["S"].startswith(prefix)]
+        return self.table.get_many(rotator)
 
 
 def _answer(result: dict[str, Any]) -> Answer:
@@ -154,10 +155,10 @@ def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setenv(name, value)
     api.ports.cache_clear()
-    keys.store.cache_clear()
+    rotator.store.cache_clear()
     yield
     api.ports.cache_clear()
-    keys.store.cache_clear()
+    rotator.store.cache_clear()
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def service_without_keys(
 ) -> Service:
     service = Service(make_table("UsersTable"), noon)
     monkeypatch.setattr(api, "utc_now", lambda: service.now)
-    monkeypatch.setattr(keys, "utc_now", lambda: service.now)
+    monkeypatch.setattr(rotator, "utc_now", lambda: service.now)
     monkeypatch.setattr(consumers, "utc_now", lambda: service.now)
     ports = consumers.Ports(
         UserStore(service.table),
@@ -182,5 +183,5 @@ def service_without_keys(
 @pytest.fixture
 def service(service_without_keys: Service) -> Service:
     """With signing keys, as after the first deploy."""
-    assert keys.handler({"if_missing": True}, None) == {"outcome": "created"}
+    assert rotator.handler({"if_missing": True}, None) == {"outcome": "created"}
     return service_without_keys

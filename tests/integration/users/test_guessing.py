@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mercato.door import Door
-from mercato.limits import CountTable, Limiter
-from users import api, passwords
-from users.attempt_store import AttemptStore
-from users.attempts import Count
+from mercato.http.guard import Door
+from mercato.http.rate_limit import CountTable, Limiter
+from users import api
+from users.passwords import hashing
+from users.passwords.attempt_store import AttemptStore
+from users.passwords.attempts import Count
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Service
@@ -24,9 +25,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def compare(password: str, password_hash: str) -> bool:
         found.append(password)
-        return password == "correct horse battery" and password_hash != passwords.UNMATCHABLE
+        return password == "correct horse battery" and password_hash != hashing.UNMATCHABLE
 
-    monkeypatch.setattr(passwords, "password_matches", compare)
+    monkeypatch.setattr(hashing, "password_matches", compare)
     return found
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from mercato import aws
 from mercato.errors import TransientError
-from users import api, keys
-from users.keyset import KeySet
-from users.keystore import KeyStore
+from users import api
+from users.signing_keys import rotator
+from users.signing_keys.domain import KeySet
+from users.signing_keys.store import KeyStore
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Service
@@ -31,7 +32,7 @@ def published_ids() -> list[str]:
 def test_the_first_run_makes_keys_where_the_secret_has_no_value(
     service_without_keys: "Service", event: dict[str, bool]
 ) -> None:
-    assert keys.handler(event, None) == {"outcome": "created"}
+    assert rotator.handler(event, None) == {"outcome": "created"}
     assert published_ids() == [secret()["next"]["kid"], secret()["current"]["kid"]]
 
 
@@ -39,14 +40,14 @@ def test_the_first_run_makes_keys_where_the_secret_has_no_value(
 def test_the_first_run_makes_keys_where_the_secret_is_empty(service_without_keys: "Service", value: str) -> None:
     aws.client("secretsmanager").put_secret_value(SecretId="keys", SecretString=value)
 
-    assert keys.handler({"if_missing": True}, None) == {"outcome": "created"}
+    assert rotator.handler({"if_missing": True}, None) == {"outcome": "created"}
 
 
 def test_if_missing_does_nothing_after_the_first_call(service: "Service") -> None:
     before = secret()
     service.wait(days=365)
 
-    assert keys.handler({"if_missing": True}, None) == {"outcome": "unchanged"}
+    assert rotator.handler({"if_missing": True}, None) == {"outcome": "unchanged"}
     assert secret() == before
 
 
@@ -54,7 +55,7 @@ def test_a_rotation_moves_each_key_on_and_publishes_all_three(service: "Service"
     before = secret()
     service.wait(days=30)
 
-    assert keys.handler({}, None) == {"outcome": "rotated"}
+    assert rotator.handler({}, None) == {"outcome": "rotated"}
 
     after = secret()
     assert after["current"] == before["next"]
@@ -64,10 +65,10 @@ def test_a_rotation_moves_each_key_on_and_publishes_all_three(service: "Service"
 
 def test_a_rotation_delivered_twice_happens_once(service: "Service") -> None:
     service.wait(days=30)
-    keys.handler({}, None)
+    rotator.handler({}, None)
     before = secret()
 
-    assert keys.handler({}, None) == {"outcome": "unchanged"}
+    assert rotator.handler({}, None) == {"outcome": "unchanged"}
     assert secret() == before
 
 
@@ -75,7 +76,7 @@ def test_a_token_of_before_the_rotation_stays_good(service: "Service") -> None:
     service.register()
     token = service.log_in().body["access_token"]
     service.wait(days=30)
-    keys.handler({}, None)
+    rotator.handler({}, None)
 
     assert jwt.get_unverified_header(token)["kid"] in published_ids()
 
@@ -83,7 +84,7 @@ def test_a_token_of_before_the_rotation_stays_good(service: "Service") -> None:
 def test_after_a_rotation_the_key_that_signs_was_published_before_it(service: "Service") -> None:
     published_before = published_ids()
     service.wait(days=30)
-    keys.handler({}, None)
+    rotator.handler({}, None)
     api.ports.cache_clear()  # a new sandbox
     service.register()
 
@@ -117,7 +118,7 @@ def test_a_first_set_is_made_once(service_without_keys: "Service", noon: datetim
 def test_a_parameter_that_was_never_written_is_made(service_without_keys: "Service") -> None:
     aws.client("ssm").delete_parameter(Name="jwks")
 
-    assert keys.handler({}, None) == {"outcome": "created"}
+    assert rotator.handler({}, None) == {"outcome": "created"}
     assert len(published_ids()) == 2
 
 
@@ -126,7 +127,7 @@ def test_what_was_overwritten_is_published_again_without_a_rotation(service: "Se
     aws.client("ssm").put_parameter(Name="jwks", Value='{"keys": []}', Type="String", Overwrite=True)
     service.wait(days=30)
 
-    assert keys.handler({}, None) == {"outcome": "published"}
+    assert rotator.handler({}, None) == {"outcome": "published"}
     assert secret() == before
     assert published_ids() == [before["next"]["kid"], before["current"]["kid"]]
 
@@ -134,7 +135,7 @@ def test_what_was_overwritten_is_published_again_without_a_rotation(service: "Se
 def test_the_private_keys_reach_neither_the_log_nor_the_answer(
     service_without_keys: "Service", caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = keys.handler({}, None)
+    answer = rotator.handler({}, None)
 
     shown = str(answer) + str([vars(record) for record in caplog.records])
     assert "signing keys" in shown

@@ -8,10 +8,12 @@ import jwt
 import pytest
 from argon2 import PasswordHasher
 
-from mercato import aws, dynamo
-from mercato.dynamo import Table
+from mercato import aws
 from mercato.errors import TransientError
-from users import api, passwords
+from mercato.store import dynamo
+from mercato.store.dynamo import Table
+from users import api
+from users.passwords import hashing
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Service
@@ -87,13 +89,13 @@ def test_an_unknown_address_and_a_wrong_password_are_answered_alike(
 ) -> None:
     service.register()
     checked: list[str] = []
-    really = passwords.password_matches
+    really = hashing.password_matches
 
     def counted(password: str, password_hash: str) -> bool:
         checked.append(password_hash)
         return really(password, password_hash)
 
-    monkeypatch.setattr(passwords, "password_matches", counted)
+    monkeypatch.setattr(hashing, "password_matches", counted)
 
     wrong, unknown = service.log_in(password="wrong password"), service.log_in(email=email)
 
@@ -119,7 +121,7 @@ def test_after_registering_the_work_of_a_log_in_does_not_tell_whether_the_addres
     for email in ("taken@example.com", "free@example.com"):
         service.register(email=email, password="a stranger's guess")
     work: list[str] = []
-    call, matches = Table._call, passwords.password_matches
+    call, matches = Table._call, hashing.password_matches
 
     def counted(table: Table, operation: str, **parameters: Any) -> dict[str, Any]:
         work.append(operation)
@@ -130,7 +132,7 @@ def test_after_registering_the_work_of_a_log_in_does_not_tell_whether_the_addres
         return matches(password, password_hash)
 
     monkeypatch.setattr(Table, "_call", counted)
-    monkeypatch.setattr(passwords, "password_matches", hashed)
+    monkeypatch.setattr(hashing, "password_matches", hashed)
     done = {}
     for email in ("taken@example.com", "free@example.com", "unknown@example.com", "no address"):
         work.clear()
@@ -174,7 +176,7 @@ def test_the_signing_key_is_read_once_and_outlives_an_outage(
     def fail(*_: Any) -> Any:
         raise TransientError("away")
 
-    monkeypatch.setattr("users.keystore.KeyStore.load", fail)
+    monkeypatch.setattr("users.signing_keys.store.KeyStore.load", fail)
 
     assert service.log_in().status == 200
 

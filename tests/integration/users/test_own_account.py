@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from mercato import dynamo, endedaccess
 from mercato.clock import epoch
-from mercato.dynamo import Table
 from mercato.errors import TransientError
-from users import api, passwords
+from mercato.store import dynamo, ended_access
+from mercato.store.dynamo import Table
+from users import api
 from users.domain import UserNotFound
+from users.passwords import hashing
 from users.store import UserStore
 from users.usecases import demote, promote
 
@@ -76,14 +77,14 @@ def test_a_stolen_access_token_does_not_help_to_guess_the_password(service: "Ser
 def test_a_log_in_under_way_does_not_outlive_the_password_it_used(
     service: "Service", ada: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    matches = passwords.password_matches
+    matches = hashing.password_matches
 
     def changed_meanwhile(password: str, password_hash: str) -> bool:
-        monkeypatch.setattr(passwords, "password_matches", matches)
+        monkeypatch.setattr(hashing, "password_matches", matches)
         assert change(service, ada).status == 204
         return matches(password, password_hash)
 
-    monkeypatch.setattr(passwords, "password_matches", changed_meanwhile)
+    monkeypatch.setattr(hashing, "password_matches", changed_meanwhile)
 
     session = service.log_in().body["refresh_token"]
 
@@ -194,13 +195,13 @@ def test_closing_ends_the_access_tokens_in_the_same_transaction(
     with monkeypatch.context() as patch:
         patch.setattr(UserStore, "_commit", lambda *_: None)
         assert close(service, ada).status == 204
-    assert not endedaccess.has_ended(access.name, ada, epoch(service.now))
+    assert not ended_access.has_ended(access.name, ada, epoch(service.now))
 
     assert close(service, ada).status == 204
 
-    assert endedaccess.has_ended(access.name, ada, epoch(service.now))
-    assert not endedaccess.has_ended(access.name, ada, epoch(service.now) + 1)
-    assert not endedaccess.has_ended(access.name, "another", epoch(service.now))
+    assert ended_access.has_ended(access.name, ada, epoch(service.now))
+    assert not ended_access.has_ended(access.name, ada, epoch(service.now) + 1)
+    assert not ended_access.has_ended(access.name, "another", epoch(service.now))
 
 
 def test_a_role_that_is_taken_ends_the_sessions_and_tokens_that_hold_it(
@@ -214,7 +215,7 @@ def test_a_role_that_is_taken_ends_the_sessions_and_tokens_that_hold_it(
         demote(users, " Ada@example.com", service.now)
 
     assert service.refresh(session).status == 401
-    assert endedaccess.has_ended(access.name, ada, epoch(service.now))
+    assert ended_access.has_ended(access.name, ada, epoch(service.now))
     token = service.log_in().body["access_token"]
     assert jwt.decode(token, options={"verify_signature": False})["role"] == "customer"
     with pytest.raises(UserNotFound):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mercato.mail import MailNotSent, MailRefused, MailUncertain
+from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Answer, Service

@@ -7,8 +7,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from mercato.dynamo import Table
-from users import api, passwords
+from mercato.store.dynamo import Table
+from users import api
+from users.passwords import hashing
 from users.store import UserStore
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def calls_of(service: "Service", monkeypatch: pytest.MonkeyPatch, **changes: str
 def test_the_work_is_the_same_whether_or_not_there_is_an_account(
     service: "Service", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashed = Mock(wraps=passwords.hash_password)
-    monkeypatch.setattr(passwords, "hash_password", hashed)
+    hashed = Mock(wraps=hashing.hash_password)
+    monkeypatch.setattr(hashing, "hash_password", hashed)
 
     free, taken = calls_of(service, monkeypatch), calls_of(service, monkeypatch)
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from mercato import dynamo
 from mercato.errors import TransientError
+from mercato.store import dynamo
 from users.domain import Role
 from users.store import UserStore
 

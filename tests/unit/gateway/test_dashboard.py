@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.dashboard import show_dashboard
-from mercato import correlation, deadline
-from mercato.client import PeerNotFound, PeerUnavailable
 from mercato.errors import TransientError
+from mercato.invocation import deadline
+from mercato.peers.client import PeerNotFound, PeerUnavailable
+from mercato.telemetry import correlation
 
 PROFILE = {"user_id": "ada", "email": "ada@example.com", "name": "Ada", "role": "customer"}
 ORDERS = [{"order_id": str(number), "status": "confirmed"} for number in range(5)]

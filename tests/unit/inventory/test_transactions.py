@@ -12,7 +12,7 @@ from inventory.domain import Adjustment, Adjustments, Level, Line, Stock, adjust
 from inventory.reservation import LINES_PER_CHUNK, Reservation, State, Step, hand_over_next, hold_next, let_go_next
 from inventory.shelf import Shelf
 from inventory.store import InventoryStore
-from mercato.dynamo import MAX_TRANSACTION, Table, Write
+from mercato.store.dynamo import MAX_TRANSACTION, Table, Write
 
 
 class Recorder:

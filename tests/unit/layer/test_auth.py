@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from mercato.auth import NOBODY, Caller, Role, caller_of
+from mercato.http.auth import NOBODY, Caller, Role, caller_of
 
 ARN = "arn:aws:sts::123456789012:assumed-role/gateway/session"
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mercato import charsets
-from mercato.charsets import UnsupportedCharset
 from mercato.errors import Malformed
-from mercato.http import RawBody
+from mercato.http import RawBody, charsets
+from mercato.http.charsets import UnsupportedCharset
 from tests.unit.layer.things import call
 
 NAME = "Jörgs Käse"

@@ -2,8 +2,8 @@ import uuid
 
 import pytest
 
-from mercato import correlation
-from mercato.correlation import accept, bound, current, next_hop
+from mercato.telemetry import correlation
+from mercato.telemetry.correlation import accept, bound, current, next_hop
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from mercato import cors
-from mercato.door import Door
-from mercato.http import ADMIN, CUSTOMER, MAX_BODY, PUBLIC, App, Body, View
+from mercato.http import ADMIN, CUSTOMER, MAX_BODY, PUBLIC, App, Body, View, cors
+from mercato.http.guard import Door
 
 SHOP, BACK_OFFICE = "https://shop.example", "https://office.shop.example"
 SAFE = {

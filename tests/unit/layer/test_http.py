@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mercato import deadline
 from mercato.http import (
     App,
 )
+from mercato.invocation import deadline
 from tests.unit.layer.things import app, call
 
 

@@ -16,7 +16,7 @@ from mercato.http import (
     Query,
     View,
 )
-from mercato.request import headers_of
+from mercato.http.request import headers_of
 from tests.unit.layer.things import call
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mercato import metrics
+from mercato.telemetry import metrics
 
 
 @pytest.mark.parametrize(("setting", "namespace"), [("Mercato/shop-dev", "Mercato/shop-dev"), ("", "Mercato")])

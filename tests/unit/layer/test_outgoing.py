@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from mercato import correlation, outgoing
 from mercato.errors import TransientError
+from mercato.peers import span as outgoing
+from mercato.telemetry import correlation
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mercato.paging import InvalidCursor, decode_cursor, encode_cursor
+from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
 
 KEY = {"pk": "USER#1", "sk": "N#1"}
 INDEX_KEY = KEY | {"gsi1pk": "UNREAD#1", "gsi1sk": "1"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mercato.retries import RetryBudget, longest_pause, read_retry_after
+from mercato.peers.retries import RetryBudget, longest_pause, read_retry_after
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

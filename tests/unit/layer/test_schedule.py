@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mercato import correlation, deadline
-from mercato.schedule import scheduled
+from mercato.invocation import deadline
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry import correlation
 
 
 class Context:

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from mercato import correlation
 from mercato.errors import Conflict, TransientError
+from mercato.invocation.tasks import InvalidTaskInput, Tasks
 from mercato.money import Money
-from mercato.tasks import InvalidTaskInput, Tasks
+from mercato.telemetry import correlation
 
 
 class Charge(BaseModel):

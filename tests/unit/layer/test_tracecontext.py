@@ -2,8 +2,8 @@
 
 import pytest
 
-from mercato import correlation
-from mercato.tracecontext import Parent, read_traceparent, read_tracestate, write_traceparent
+from mercato.telemetry import correlation
+from mercato.telemetry.trace_context import Parent, read_traceparent, read_tracestate, write_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mercato import correlation, deadline
-from mercato.auth import Caller
 from mercato.errors import Conflict, DomainError, NotFound, TransientError
 from mercato.http import (
     ADMIN,
@@ -28,7 +26,10 @@ from mercato.http import (
     View,
     read_body,
 )
+from mercato.http.auth import Caller
+from mercato.invocation import deadline
 from mercato.money import Money
+from mercato.telemetry import correlation
 
 
 class Thing(Body):

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local import operator, state
-from infra.local.shop import Shop
+from infra.operator import session, target
+from infra.operator.client import Shop
 
 _NOTHING_THERE = 404, {"detail": "There is nothing here."}
 
@@ -32,9 +32,9 @@ class FakeOps:
 
 @pytest.fixture
 def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
-    found, account = FakeOps(), state.Account("admin@example.com", "secret")
-    shop = state.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
-    monkeypatch.setattr(state, "load", lambda: shop)
-    monkeypatch.setattr(operator, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
+    found, account = FakeOps(), target.Account("admin@example.com", "secret")
+    shop = target.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
+    monkeypatch.setattr(target, "load", lambda: shop)
+    monkeypatch.setattr(session, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
     monkeypatch.setenv("COLUMNS", "200")
     return found

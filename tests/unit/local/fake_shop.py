@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from infra.local.shop import Clock, Shop
+from infra.operator.client import Clock, Shop
 from mercato.ids import derived_id
 
 Json = dict[str, Any]

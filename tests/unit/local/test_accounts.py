@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local import accounts
-from infra.local.state import Account, State
+from infra.operator import accounts
+from infra.operator.target import Account, State
 from mercato import aws
 
 

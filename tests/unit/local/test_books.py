@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.books import (
+from infra.replay.books import (
     Difference,
     OrderFact,
     PaymentFact,

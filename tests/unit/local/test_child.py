@@ -13,8 +13,8 @@ from infra.local import cloud
 from infra.local.child import Child
 from infra.local.cloud import Cloud
 from infra.local.processes import free_port, is_free
-from infra.local.trouble import Trouble
 from infra.local.up import LocalShop
+from infra.trouble import Trouble
 
 HERE = {**os.environ, "PYTHONUNBUFFERED": "1"}
 

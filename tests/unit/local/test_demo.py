@@ -7,14 +7,14 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from infra.local import state
-from infra.local.books import PaymentFact
-from infra.local.demo import command, stage
-from infra.local.demo.command import STORIES, show_endings, tell
-from infra.local.demo.stage import Product, Stage
-from infra.local.demo.story import Story
-from infra.local.demo.telling import Telling
-from infra.local.shop import Unreachable
+from infra.demo import command, stage
+from infra.demo.command import STORIES, show_endings, tell
+from infra.demo.stage import Product, Stage
+from infra.demo.story import Story
+from infra.demo.telling import Telling
+from infra.operator import target
+from infra.operator.client import Unreachable
+from infra.replay.books import PaymentFact
 from tests.unit.local.fake_shop import FakeShop, FakeTime
 
 LAMP = Product("lamp", "Lamp", {"amount": 150, "currency": "GBP"}, version=1, stock=10)
@@ -106,7 +106,7 @@ def test_a_reservation_that_stays_fails_the_story(on_stage: Stage, telling: Tell
 def test_uncharged_means_that_nothing_is_kept_and_nothing_held(
     on_stage: Stage, telling: Telling, monkeypatch: pytest.MonkeyPatch, payment: PaymentFact | None, holds: bool
 ) -> None:
-    monkeypatch.setattr("infra.local.ledger.payment_of", lambda admin, order_id: payment)
+    monkeypatch.setattr("infra.replay.ledger.payment_of", lambda admin, order_id: payment)
     on_stage.expect_uncharged(telling, "o")
     assert telling.ended_well is holds
 
@@ -128,9 +128,9 @@ def test_every_story_has_a_name_of_its_own() -> None:
 
 
 def test_without_a_shop_the_demo_ends_with_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_shop() -> state.State:
-        raise state.NoShop("no shop is running: start one with make up")
+    def no_shop() -> target.State:
+        raise target.NoShop("no shop is running: start one with make up")
 
-    monkeypatch.setattr(state, "load", no_shop)
+    monkeypatch.setattr(target, "load", no_shop)
     result = CliRunner().invoke(command.demo, [])
     assert (result.exit_code, result.output) == (2, "Error: no shop is running: start one with make up\n")

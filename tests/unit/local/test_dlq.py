@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local import dlq
+from infra.operator import dlq
 from tests.unit.local.conftest import FakeOps
 
 LETTER: dict[str, Any] = {

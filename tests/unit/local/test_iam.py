@@ -15,7 +15,7 @@ from infra.local.iam.command import explanations, tell
 from infra.local.iam.grants import _permissions, read_used
 from infra.local.iam.recording import noting
 from infra.local.iam.report import Explanation, Permission, compare
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/mercato-UsersTable"
 GET = Permission("UsersApi", "dynamodb:GetItem", TABLE)

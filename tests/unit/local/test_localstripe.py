@@ -13,7 +13,7 @@ from infra.local import build, localstripe
 from infra.local.cloud import Cloud
 from infra.local.localstripe import LocalStripe
 from infra.local.processes import is_free
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 CLOUD = Cloud(4566)
 

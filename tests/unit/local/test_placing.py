@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.local.books import OrderFact
-from infra.local.replay.countries import code_of
-from infra.local.replay.customers import address_of, email_of
-from infra.local.replay.placing import Placer, fact_of
-from infra.local.replay.plan import make_plan
-from infra.local.replay.report import percentile
-from infra.local.replay.rows import Invoice, Line
+from infra.replay.books import OrderFact
+from infra.replay.countries import code_of
+from infra.replay.customers import address_of, email_of
+from infra.replay.placing import Placer, fact_of
+from infra.replay.plan import make_plan
+from infra.replay.report import percentile
+from infra.replay.rows import Invoice, Line
 from tests.unit.local.fake_shop import FakeShop, FakeTime
 
 # The shop in memory dates everything at noon.

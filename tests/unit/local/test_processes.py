@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import processes
-from infra.local.trouble import Trouble
+from infra.trouble import Trouble
 
 SLEEPER = "import time; time.sleep(600)  # a-marker-of-ours"
 

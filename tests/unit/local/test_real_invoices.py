@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from infra.local.replay.plan import make_plan
-from infra.local.replay.rows import Reading, open_invoices, read_invoices
+from infra.replay.plan import make_plan
+from infra.replay.rows import Reading, open_invoices, read_invoices
 from tests.real_orders import ABSENT, FILE
 
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local import state
-from infra.local.replay import command
-from infra.local.replay.rows import COLUMNS
-from infra.local.state import Account, State
-from infra.local.tap import Tap
-from mercato.dynamo import Table, put
+from infra.operator import target
+from infra.operator.target import Account, State
+from infra.replay import command
+from infra.replay.rows import COLUMNS
+from infra.replay.tap import Tap
+from mercato.store.dynamo import Table, put
 from tests.unit.local.fake_shop import FakeShop, FakeTime, once, problem
 
 SHOP = State(
@@ -70,8 +70,8 @@ def run(shop: FakeShop, invoices: Path, make_table: Callable[[str], Table], monk
     boto3.client("events").create_event_bus(Name="bus")
     boto3.client("sqs").create_queue(QueueName="mercato-orders-dlq")
     time = FakeTime()
-    monkeypatch.setattr(state, "load", lambda: SHOP)
-    monkeypatch.setattr(state, "client", lambda _, service: boto3.client(service))
+    monkeypatch.setattr(target, "load", lambda: SHOP)
+    monkeypatch.setattr(target, "client", lambda _, service: boto3.client(service))
     monkeypatch.setattr(command, "Shop", lambda _: shop.client(time))
     monkeypatch.setattr(command, "Tap", partial(Tap, wait=0))
     report = ["--report", str(invoices.with_name("refused.csv"))]

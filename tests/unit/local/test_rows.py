@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.replay.rows import COLUMNS, Line, NotAnInvoiceFile, Reading, Refusal, open_invoices, read_invoices
+from infra.replay.rows import COLUMNS, Line, NotAnInvoiceFile, Reading, Refusal, open_invoices, read_invoices
 
 GOOD = {
     "InvoiceNo": "536365",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.local.saga.command import saga
+from infra.operator.saga import saga
 from tests.unit.local.conftest import FakeOps
 
 FAILURE = {"at": "2026-11-22T12:00:01.500Z", "error": "TransientError", "detail": "the [bold]table[/] is away"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from infra.local.shop import Refused, Session, TooLate, Unreachable, poll
+from infra.operator.client import Refused, Session, TooLate, Unreachable, poll
 from tests.unit.local.fake_shop import FakeShop, FakeTime, once, problem
 
 ADDRESS = {"name": "Ada", "line1": "1 Street", "city": "London", "postcode": "E1", "country": "GB"}

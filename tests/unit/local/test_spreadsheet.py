@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local import spreadsheet
-from infra.local.paths import ROOT
+from infra.paths import ROOT
+from infra.replay import spreadsheet
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "＠x"])
@@ -43,4 +43,4 @@ def test_no_other_module_writes_csv_for_people() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in {"writer", "DictWriter"}
     }
-    assert writers == {"infra/local/spreadsheet.py", "infra/local/replay/catalogue.py"}
+    assert writers == {"infra/replay/spreadsheet.py", "infra/replay/catalogue.py"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from infra.local.state import Account, NoShop, State, load, require_sandbox, save
+from infra.operator.target import Account, NoShop, State, load, require_sandbox, save
 
 SHOP = State(
     base_url="http://localhost:3000",

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.tap import Seen, Tap, within, written_events
-from mercato.dynamo import Table, put
+from infra.replay.tap import Seen, Tap, within, written_events
+from mercato.store.dynamo import Table, put
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

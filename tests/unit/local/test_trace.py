@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.local.trace import telling
-from infra.local.trace.lines import Line, function_of, lines_of, read_line
-from infra.local.trace.story import Kind, Node, tell
+from infra.operator.trace import telling
+from infra.operator.trace.lines import Line, function_of, lines_of, read_line
+from infra.operator.trace.story import Kind, Node, tell
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TRACE = "0af7651916cd43dd8448eb211c80319c"

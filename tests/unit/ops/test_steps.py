@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ops.diagram import draw
-from ops.steps import Failure, Outcome, Step, steps_of
+from ops.sagas.diagram import draw
+from ops.sagas.steps import Failure, Outcome, Step, steps_of
 from tests.conftest import NOON
 from tests.template import ROOT
 

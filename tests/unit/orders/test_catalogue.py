@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from mercato.client import PeerUnavailable, ServiceClient
 from mercato.money import Money
+from mercato.peers.client import PeerUnavailable, ServiceClient
 from orders.catalogue import Catalogue
 from orders.domain import Listing
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from mercato.money import Money
-from payments import domain, refunding
+from payments import domain
+from payments import refund as refunding
 from payments.domain import Announcement, Charge, ChargeStatus, Payment, Status
-from payments.refunding import Refund, RefundStatus
+from payments.refund import Refund, RefundStatus
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TEN = Money(amount=1000, currency="GBP")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from users.attempts import TooManyAttempts, wait_after
+from users.passwords.attempts import TooManyAttempts, wait_after
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from mercato.errors import TransientError
-from users.cached import Cached
+from users.signing_keys.cached import Cached
 
 
 class Source:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from users.sessions import Family, InvalidRefreshToken, RefreshToken, RefreshTokenReused, repeat_successor
+from users.sessions.domain import Family, InvalidRefreshToken, RefreshToken, RefreshTokenReused, repeat_successor
 
 FIRST = RefreshToken("f" * 22, "s" * 43)
 SALT = "salt"

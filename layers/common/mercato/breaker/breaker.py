@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 
-from mercato import deadline, metrics
 from mercato.breaker import alone, transitions
 from mercato.breaker.errors import CircuitOpen
 from mercato.breaker.evidence import Streak
@@ -16,7 +15,9 @@ from mercato.breaker.reach import Reach
 from mercato.breaker.state import CLOSED, State, Status
 from mercato.breaker.timing import Timer
 from mercato.breaker.view import Kind, Ticket, View
-from mercato.logs import log
+from mercato.invocation import deadline
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 
 _MOST_DENIALS = 3  # a refused sandbox doubles its wait so often
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mercato.breaker.state import State
-from mercato.events import EventModel
-from mercato.items import Item
+from mercato.events.model import EventModel
+from mercato.store.attributes import Item
 
 Value = int | str
 # "?=": missing, or equal.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from mercato.events import EventModel
+from mercato.events.model import EventModel
 
 
 class CircuitOpened(EventModel):

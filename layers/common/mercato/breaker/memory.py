@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from mercato.breaker.change import Change, Result, Value
 from mercato.breaker.state import State
 from mercato.breaker.store import Reading
-from mercato.events import EventModel
-from mercato.items import Item
+from mercato.events.model import EventModel
+from mercato.store.attributes import Item
 
 
 class MemoryStore:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from mercato import metrics
 from mercato.breaker.change import Change, Result
 from mercato.breaker.errors import StoreFault
 from mercato.breaker.store import Store
 from mercato.breaker.timing import Clock, Timer
-from mercato.logs import log
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 
 _FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 30.0  # seconds
 

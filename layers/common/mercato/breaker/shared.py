@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mercato import afterwards, config, deadline, metrics
+from mercato import config
 from mercato.breaker.breaker import Breaker
 from mercato.breaker.circuits import Circuits
 from mercato.breaker.policy import Policy
 from mercato.breaker.store import DynamoStore
+from mercato.invocation import deadline, hooks
+from mercato.telemetry import metrics
 
 _NEEDED = 1.5  # seconds that a read and a report may take, at their worst
 
@@ -23,7 +25,7 @@ class Settings:
 def circuits() -> Circuits:
     """Read again, when due, at the end of each invocation, and its metrics written."""
     found = Circuits(DynamoStore(config.load(Settings).circuits_table))
-    afterwards.run_each_time(_finish)
+    hooks.run_each_time(_finish)
     return found
 
 
@@ -37,7 +39,7 @@ def reset() -> None:
     """Forget all circuits: for tests, and after a SnapStart restore."""
     breaker_for.cache_clear()
     circuits.cache_clear()
-    afterwards.forget(_finish)
+    hooks.forget(_finish)
 
 
 def _finish() -> None:

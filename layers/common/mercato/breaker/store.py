@@ -17,12 +17,14 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, dynamo, outbox
+from mercato import aws
 from mercato.breaker.change import Change, Check, Result, Value
 from mercato.breaker.errors import StoreFault
 from mercato.breaker.state import CLOSED, SET_BY_OPERATORS, State
-from mercato.dynamo import Write
-from mercato.items import Item, from_item, to_item
+from mercato.events import outbox
+from mercato.store import dynamo
+from mercato.store.attributes import Item, from_item, to_item
+from mercato.store.dynamo import Write
 
 SERVICE = "ops"
 CONNECT, READ, ATTEMPTS = 0.2, 0.5, 1

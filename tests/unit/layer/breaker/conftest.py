@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mercato.logs import log
+from mercato.telemetry.logs import log
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mercato import deadline
 from mercato.breaker import CircuitOpen, Circuits, Outcome, Policy, State
 from mercato.breaker.fallback import LastGood
 from mercato.errors import NotFound, TransientError
+from mercato.invocation import deadline
 from tests.unit.layer.breaker.virtual import NAME, Down, World, fails, works
 
 

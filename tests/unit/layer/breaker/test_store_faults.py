@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mercato import metrics
 from mercato.breaker import Circuits, Outcome, Policy
+from mercato.telemetry import metrics
 from tests.unit.layer.breaker.virtual import World, fails, works
 
 FAULTS = ["refused", "silent", "throttled"]

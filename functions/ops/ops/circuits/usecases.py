@@ -1,0 +1,112 @@
+"""The circuits as an operator sees and sets them. What is set holds for all sandboxes, at their next refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from mercato.breaker import State, Status
+from mercato.breaker.change import Change, Result
+from mercato.breaker.errors import StoreFault
+from mercato.breaker.state import SET_BY_OPERATORS
+from mercato.breaker.store import Reading
+from mercato.breaker.transitions import force
+from mercato.clock import rfc3339
+from mercato.errors import NotFound, TransientError
+from mercato.store.attributes import Item
+
+# A transition of the circuit's own may come between the look and the write.
+_ATTEMPTS = 5
+
+
+class CircuitAction(StrEnum):
+    """`force_close` closes it now and lets it go on by itself, as `auto` does for one that an operator has set."""
+
+    FORCE_OPEN = "force_open"
+    FORCE_CLOSE = "force_close"
+    AUTO = "auto"
+    DISABLE = "disable"
+    METRICS_ONLY = "metrics_only"
+
+
+_LEADS_TO = {
+    CircuitAction.FORCE_OPEN: Status.FORCED_OPEN,
+    CircuitAction.FORCE_CLOSE: Status.CLOSED,
+    CircuitAction.AUTO: Status.CLOSED,
+    CircuitAction.DISABLE: Status.DISABLED,
+    CircuitAction.METRICS_ONLY: Status.METRICS_ONLY,
+}
+
+
+class UnknownCircuit(NotFound):
+    """No function has used a circuit of this name."""
+
+
+class Store(Protocol):
+    def names(self) -> Iterator[tuple[str, str]]: ...
+    def read(self, names: Collection[str], entries: Collection[str] = ()) -> Reading: ...
+    def change(self, name: str, change: Change, now: int) -> Result: ...
+    def audit_of(self, name: str, limit: int = 20) -> list[Item]: ...
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """`about` is how it is set; `audit` what operators did to it, the latest first."""
+
+    name: str
+    about: str
+    state: State
+    audit: list[Item]
+
+
+def list_circuits(store: Store) -> list[Circuit]:
+    try:
+        known = dict(store.names())
+        states = store.read(list(known)).states if known else {}
+    except StoreFault as fault:
+        raise TransientError(str(fault)) from fault
+    return [Circuit(name, known[name], states[name], []) for name in sorted(known)]
+
+
+def get_circuit(name: str, store: Store) -> Circuit:
+    try:
+        reading = store.read([name], [name])
+        if name not in reading.entries:
+            raise UnknownCircuit(f"There is no circuit {name}; GET /api/ops/circuits lists them.")
+        return Circuit(name, reading.entries[name], reading.states[name], store.audit_of(name))
+    except StoreFault as fault:
+        raise TransientError(str(fault)) from fault
+
+
+def set_circuit(
+    name: str, action: CircuitAction, reason: str, *, operator: str, request_id: str, now: datetime, store: Store
+) -> Circuit:
+    """The change and its audit record are one transaction. `auto` on a circuit that runs by itself changes nothing."""
+    state = get_circuit(name, store).state
+    audit = {
+        "at": rfc3339(now),
+        "request_id": request_id,
+        "operator": operator,
+        "action": action.value,
+        "reason": reason,
+    }
+    for _ in range(_ATTEMPTS):
+        if action is CircuitAction.AUTO and state.st not in SET_BY_OPERATORS:
+            break
+        result = _change(name, force(name, state, _LEADS_TO[action], int(now.timestamp() * 1000), audit), now, store)
+        if result.won:
+            break
+        state = result.state
+    else:
+        raise TransientError(f"circuit {name} changes too fast")
+    return get_circuit(name, store)
+
+
+def _change(name: str, change: Change, now: datetime, store: Store) -> Result:
+    try:
+        return store.change(name, change, int(now.timestamp() * 1000))
+    except StoreFault as fault:
+        raise TransientError(str(fault)) from fault

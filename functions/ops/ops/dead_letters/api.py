@@ -1,0 +1,125 @@
+"""HTTP of the dead letters."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+
+from mercato.clock import utc_now
+from mercato.config import load
+from mercato.http import ADMIN, App
+from mercato.http.auth import Caller
+from mercato.store.dynamo import InvalidCursor, Table
+from mercato.telemetry import correlation
+from ops.dead_letters import reader, redrive
+from ops.dead_letters.audit import RedriveAudit
+from ops.dead_letters.message import Selection
+from ops.dead_letters.queues import find_dead_letter_queue, list_dead_letter_queues
+from ops.dead_letters.views import (
+    LettersPage,
+    LettersQuery,
+    LetterView,
+    QueuesPage,
+    QueueView,
+    RedriveAuditPage,
+    RedriveAuditView,
+    RedriveLetters,
+    RedrivesView,
+    SampleView,
+)
+from ops.scans import Scans, cursor_of, scan_of
+
+_SAMPLE = 50
+_MOST_BYTES = 2_000_000  # of a page; Lambda answers with 6 MB at most
+_MOST_KNOWN = 500  # letters in a cursor, which is part of an address
+_AUDITS = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    queue_prefix: str
+
+
+@functools.cache
+def settings() -> Settings:
+    return load(Settings)
+
+
+@functools.cache
+def audit() -> RedriveAudit:
+    return RedriveAudit(Table(settings().table_name))
+
+
+@functools.cache
+def scans() -> Scans:
+    return Scans(Table(settings().table_name))
+
+
+def register(app: App) -> None:
+    app.get("/api/ops/dlq", role=ADMIN)(list_queues)
+    app.post("/api/ops/dlq/redrive", role=ADMIN)(redrive_letters)
+    app.get("/api/ops/dlq/{queue}/messages", role=ADMIN)(list_letters)
+    app.get("/api/ops/dlq/{queue}/redrives", role=ADMIN)(list_redrives)
+
+
+def list_queues() -> QueuesPage:
+    now, items = utc_now(), []
+    for queue in list_dead_letter_queues(settings().queue_prefix):
+        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        letters, is_whole = reader.look(queue.url, _SAMPLE, None if queue.messages else 0)
+        items.append(QueueView.of(queue, SampleView.of(letters, is_whole and not queue.in_flight, now)))
+    return QueuesPage(items=items, total=sum(item.messages for item in items))
+
+
+def list_letters(queue: str, query: LettersQuery) -> LettersPage:
+    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    cursor = query.cursor or ""
+    known = {cursor[start : start + 8] for start in range(0, len(cursor), 8)}
+    letters, is_whole = reader.look(found.url, query.limit, known=known)
+    meant = sorted(filter(Selection(query.type, query.reason).takes, letters), key=lambda letter: letter.sent_at)
+    shown: list[LetterView] = []
+    left, size = list(meant), 0
+    while left:
+        view = LetterView.of(left[0], query.with_body)
+        size += len(json.dumps(view.model_dump()))
+        if shown and size > _MOST_BYTES:
+            break
+        shown.append(view)
+        del left[0]
+    known |= {reader.mark_of(letter) for letter in letters if letter not in left}
+    has_more = (left or not is_whole) and len(known) <= _MOST_KNOWN
+    return LettersPage(
+        queue=found.name,
+        source=found.source,
+        messages=found.messages,
+        sample=SampleView.of(letters, is_whole and not found.in_flight, utc_now()),
+        items=shown,
+        next_cursor="".join(sorted(known)) if has_more else None,
+    )
+
+
+def redrive_letters(order: RedriveLetters, caller: Caller) -> RedrivesView:
+    instruction = order.instruction(caller.user_id, correlation.current().correlation_id, utc_now())
+    redrive.check(instruction, order.queue)
+    prefix, time = settings().queue_prefix, reader.is_time_left
+    scan = scan_of(order.cursor, redrive.about(instruction), instruction.at) if order.cursor else None
+    if order.queue is None:
+        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, audit(), time, scans(), scan)
+    else:
+        queue = find_dead_letter_queue(prefix, order.queue)
+        if scan and scan.queue != queue.name:
+            raise InvalidCursor("The cursor belongs to another queue; start again without one.")
+        results = [redrive.redrive_queue(queue, instruction, audit(), time, scans(), scan)]
+    following = results[-1].scan if results else None
+    cursor = cursor_of(following, redrive.about(instruction)) if following else None
+    return RedrivesView.of(results, order.dry_run, cursor)
+
+
+def list_redrives(queue: str) -> RedriveAuditPage:
+    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    return RedriveAuditPage(
+        queue=found.name,
+        items=[RedriveAuditView.model_validate(record) for record in audit().latest(found.name, _AUDITS)],
+    )

@@ -1,0 +1,224 @@
+"""Sending dead letters back to the queue they came from: receive, send, delete.
+
+Killed between send and delete, a letter is in both queues, and a later redrive sends it a second time: consumers take
+an event once, so that a redrive may be repeated at will. Nothing is ever deleted that was not sent.
+
+A message that fails again may be back before we are done: what a redrive has sent, it does not send a second time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from mercato.clock import rfc3339, utc_now
+from mercato.errors import Conflict, Invalid, TransientError
+from mercato.telemetry.logs import log
+from ops import scans
+from ops.dead_letters import reader
+from ops.dead_letters.message import DeadLetter, Selection
+from ops.dead_letters.queues import DeadLetterQueue
+from ops.dead_letters.reader import Held
+from ops.scans import Scan, Scans
+
+_MOST_EXAMINED = 500  # letters, in one call: some seconds of it
+
+
+class NotRedrivable(Conflict):
+    """The queue's letters came from no queue that they could go back to."""
+
+
+class NothingSelected(Invalid):
+    """A redrive names a queue, a type, a reason or ids."""
+
+
+class NoteMissing(Invalid):
+    """A redrive that sends says why."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """Who wants what redriven, and why: what the audit keeps. `most` is the cap over all queues."""
+
+    selection: Selection
+    most: int
+    is_dry_run: bool
+    note: str
+    operator: str
+    request_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """What became of one queue. `left_behind` were sent, and could not be deleted: they may be sent again.
+
+    `is_whole` is false where the cap, the time or a fault ended it before the queue did. `scan` is what another call
+    goes on with: to look at more letters, or to give back those that were looked at.
+    """
+
+    queue: str
+    examined: int = 0
+    matched: tuple[DeadLetter, ...] = ()
+    redriven: int = 0
+    left_behind: int = 0
+    failure: str | None = None
+    is_whole: bool = True
+    scan: Scan | None = None
+
+
+class Audit(Protocol):
+    def open(self, queue: str, instruction: Instruction) -> str: ...
+
+    def close(self, queue: str, audit_id: str, result: Redrive) -> None: ...
+
+
+def check(instruction: Instruction, queue: str | None) -> None:
+    selection = instruction.selection
+    if not (queue or selection.event_type or selection.reason or selection.ids):
+        raise NothingSelected("Name a queue, a type, a reason or ids: a redrive of everything is not meant by nothing.")
+    if not instruction.is_dry_run and not instruction.note:
+        raise NoteMissing("A redrive needs a note that says why; a dry run does not.")
+
+
+def redrive_all(
+    queues: list[DeadLetterQueue],
+    instruction: Instruction,
+    audit: Audit,
+    is_time_left: Callable[[], bool],
+    kept: Scans,
+    scan: Scan | None = None,
+) -> list[Redrive]:
+    """Queue by queue in the order of their names, until the cap or the first one that needs another call. A queue that
+    nothing can be sent back from is passed over.
+    """
+    results: list[Redrive] = []
+    left = instruction.most
+    for queue in sorted(queues, key=lambda queue: queue.name):
+        if queue.source_url is None or left == 0 or (scan and queue.name < scan.queue):
+            continue
+        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        wait = None if queue.messages else 0
+        begun = scan if scan and scan.queue == queue.name else None
+        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left, kept, begun, wait)
+        left -= len(result.matched)
+        results.append(result)
+        if result.scan:
+            break
+    return results
+
+
+def redrive_queue(
+    queue: DeadLetterQueue,
+    instruction: Instruction,
+    audit: Audit,
+    is_time_left: Callable[[], bool],
+    kept: Scans,
+    scan: Scan | None = None,
+    wait: int | None = None,
+) -> Redrive:
+    """Nothing is sent before the audit has the instruction. `scan` goes on where an earlier call ended."""
+    if queue.source_url is None:
+        raise NotRedrivable(f"{queue.name} holds no messages of a queue: the relay's sweeper publishes what it can.")
+    scan = scan or scans.begin(queue.name, about(instruction), instruction.at)
+    if scan.is_at_end:
+        return _released(Redrive(queue.name, scan=scan), queue, kept, is_time_left)
+    if instruction.is_dry_run:
+        return _work(queue, instruction, None, is_time_left, kept, scan, wait)
+    audit_id = audit.open(queue.name, instruction)
+    result = _work(queue, instruction, queue.source_url, is_time_left, kept, scan, wait)
+    audit.close(queue.name, audit_id, result)
+    log.info(
+        "dead letters redriven",
+        extra={
+            "queue": queue.name,
+            "operator": instruction.operator,
+            "redriven": result.redriven,
+            "left_behind": result.left_behind,
+        },
+    )
+    return result
+
+
+def _work(
+    queue: DeadLetterQueue,
+    instruction: Instruction,
+    target: str | None,
+    is_time_left: Callable[[], bool],
+    scans_kept: Scans,
+    scan: Scan,
+    wait: int | None,
+) -> Redrive:
+    """`target` is None for a dry run. What is not sent is given back in the end, so that none is received twice."""
+    result, kept, is_paused = Redrive(queue.name), list[Held](), False
+    matched: dict[str, DeadLetter] = {}  # by body: a letter that came back has a new id
+    examined: set[str] = set()
+    try:
+        for batch in reader.take(queue.url, wait):
+            for held in batch:
+                examined.add(held.letter.message_id)
+                is_meant = instruction.selection.takes(held.letter) and held.letter.body not in matched
+                # What an earlier call of this scan has sent may be back, with a new id.
+                is_meant = is_meant and not (scan.parts and held.letter.sent_at > scan.began_at)
+                if not is_meant or len(matched) == instruction.most or result.failure:
+                    kept.append(held)
+                    continue
+                matched[held.letter.body] = held.letter
+                if target is None:
+                    kept.append(held)
+                else:
+                    result = _move(queue.url, target, held, instruction.at, result, kept)
+            if len(matched) == instruction.most or result.failure:
+                result = replace(result, is_whole=False)
+                break
+            if len(examined) >= _MOST_EXAMINED or not is_time_left():
+                result, is_paused = replace(result, is_whole=False), True
+                break
+        if is_paused:
+            scan = scans_kept.keep(scan, queue.url, kept, utc_now())
+            kept = []
+    except TransientError as error:
+        result, is_paused = replace(result, failure=str(error), is_whole=False), False
+    finally:
+        reader.give_back(queue.url, kept)
+    result = replace(result, examined=len(examined), matched=tuple(matched.values()))
+    if is_paused:
+        return replace(result, scan=scan)
+    return _released(replace(result, scan=replace(scan, is_at_end=True)), queue, scans_kept, is_time_left)
+
+
+def _released(result: Redrive, queue: DeadLetterQueue, kept: Scans, is_time_left: Callable[[], bool]) -> Redrive:
+    """The scan is at its end: what its calls looked at is given back, as far as the time allows."""
+    assert result.scan
+    scan = kept.release(result.scan, queue.url, is_time_left)
+    return replace(result, scan=scan if scan.released < scan.parts else None)
+
+
+def about(instruction: Instruction) -> str:
+    """What a cursor is good for."""
+    chosen = instruction.selection
+    return json.dumps([chosen.event_type, chosen.reason, sorted(chosen.ids), instruction.is_dry_run])
+
+
+def _move(source: str, target: str, held: Held, now: datetime, result: Redrive, kept: list[Held]) -> Redrive:
+    letter = held.letter
+    attributes = {
+        "redrive_count": str(letter.redrive_count + 1),
+        "first_failed_at": rfc3339(letter.first_failed_at or letter.sent_at),
+        "redriven_at": rfc3339(now),
+    }
+    try:
+        reader.send(target, letter, attributes)
+    except TransientError as error:
+        kept.append(held)
+        return replace(result, failure=str(error))
+    result = replace(result, redriven=result.redriven + 1)
+    try:
+        reader.remove(source, held)
+    except TransientError as error:
+        kept.append(held)
+        return replace(result, left_behind=result.left_behind + 1, failure=str(error))
+    return result

@@ -1,0 +1,98 @@
+"""Is an instance well? Asked at its own door, as a peer would, and told to the registry where that is news."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mercato.invocation import deadline
+from mercato.peers.transport import Answer, NoAnswer, Wire
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+from ops.health.registry import Instance, Service
+
+HEALTHY, UNHEALTHY = "healthy", "unhealthy"
+# A cold start takes its time, and is no illness: so long, and twice, before an instance is given up.
+_PATIENCE, _ATTEMPTS = 10.0, 2
+_AT_ONCE = 10  # an AWS client keeps so many connections
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an instance said of itself at `at`. `detail` is empty where all is well."""
+
+    service: str
+    instance_id: str
+    health: str
+    detail: str
+    took_ms: int
+    at: datetime
+
+
+class Health(Protocol):
+    def set_health(self, service: Service, instance: Instance, health: str) -> None: ...
+
+
+class Probes(Protocol):
+    def save(self, probe: Probe) -> None: ...
+
+
+def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Probes, now: datetime) -> list[Probe]:
+    """All instances, ten at once. One that cannot be told of does not keep the others from being."""
+
+    def probe_and_tell(service: Service, instance: Instance) -> Probe:
+        found = probe(service, instance, wire, now)
+        if found.health != instance.health:
+            registry.set_health(service, instance, found.health)
+            level = log.info if found.health == HEALTHY else log.warning
+            about = {"peer": service.name, "instance": instance.instance_id, "health": found.health}
+            level("health changed", extra=about | {"was": instance.health, "reason": found.detail})
+        probes.save(found)
+        return found
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [
+            pool.submit(copy_context().run, probe_and_tell, service, instance)
+            for service in services
+            for instance in service.instances
+        ]
+    return [future.result() for future in futures]
+
+
+def probe(
+    service: Service, instance: Instance, wire: Wire, now: datetime, clock: Callable[[], float] = time.monotonic
+) -> Probe:
+    """Healthy at the first good answer, unhealthy after the last bad one."""
+    started, detail = clock(), ""
+    for _ in range(_ATTEMPTS):
+        detail = _ask(instance, wire)
+        if not detail:
+            break
+    took_ms = int((clock() - started) * 1000)
+    return Probe(service.name, instance.instance_id, UNHEALTHY if detail else HEALTHY, detail, took_ms, now)
+
+
+def _ask(instance: Instance, wire: Wire) -> str:
+    """What is wrong, or nothing."""
+    work = correlation.current()
+    headers = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
+    url = instance.url.rstrip("/") + "/health"
+    try:
+        answer = wire.send("GET", url, headers=headers, timeout=deadline.within(_PATIENCE, reserve=2.0))
+    except NoAnswer as error:
+        return str(error)[:200]
+    return "" if answer.status == 200 else f"{answer.status} {_complaint(answer)}".rstrip()
+
+
+def _complaint(answer: Answer) -> str:
+    try:
+        checks = json.loads(answer.body).get("checks", {})
+        return ", ".join(f"{name}: {said}" for name, said in checks.items() if said != "ok")[:200]
+    except (ValueError, AttributeError):
+        return ""

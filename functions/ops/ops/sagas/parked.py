@@ -1,0 +1,90 @@
+"""The parked queue's reader. Idempotent: a parking is known by its time and tokens; an older one changes nothing."""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from mercato.config import load
+from mercato.errors import TransientError
+from mercato.events import dead_letters
+from mercato.invocation import deadline
+from mercato.store.dynamo import Table
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+from ops.sagas.domain import Parked
+from ops.sagas.store import SagaStore
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+
+
+@functools.cache
+def sagas() -> SagaStore:
+    return SagaStore(Table(load(Settings).table_name))
+
+
+class StepError(BaseModel):
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class Message(BaseModel):
+    """What the saga's AwaitOperator sends."""
+
+    order_id: str
+    step: str
+    error: StepError
+    failed_step: str
+    reason: str
+    task_token: str
+    execution_arn: str
+    correlation_id: str
+    parked_at: AwareDatetime
+
+    def as_parked(self) -> Parked:
+        """By the execution's name: an order's saga and its cancellation may be parked beside each other."""
+        return Parked(
+            saga=self.execution_arn.rpartition(":")[2],
+            step=self.step,
+            error=self.error.error,
+            cause=self.error.cause,
+            failed_step=self.failed_step,
+            reason=self.reason,
+            task_tokens=(self.task_token,),
+            execution_arn=self.execution_arn,
+            correlation_id=self.correlation_id,
+            parked_at=self.parked_at,
+        )
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """What cannot be stored now comes back after a pause; what cannot be read is a dead letter at once."""
+    with deadline.of_invocation(context):
+        failed = [record["messageId"] for record in event["Records"] if not _keep(record)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _keep(record: dict[str, Any]) -> bool:
+    try:
+        message = Message.model_validate(json.loads(record["body"]))
+    except (ValueError, ValidationError) as error:
+        # Its text would show the task token, and who has it can resume the saga unseen.
+        found = f"{error.error_count()} fields" if isinstance(error, ValidationError) else "not JSON"
+        return dead_letters.move(record, dead_letters.MALFORMED, f"a parked message cannot be read: {found}")
+    with correlation.bound(correlation.accept(message.correlation_id)):
+        about = {"order_id": message.order_id, "step": message.step, "reason": message.error.error}
+        try:
+            is_new = sagas().park(message.as_parked())
+        except TransientError as error:
+            log.warning("a parked saga cannot be stored now", extra=about | {"detail": str(error)})
+            return dead_letters.give_back(record, error, random.uniform)
+        log.warning("saga parked" if is_new else "saga was parked already", extra=about)
+        return True

@@ -1,0 +1,254 @@
+"""Ops as HTTP takes and shows it. A task token is never shown: who has it can resume the saga unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mercato.clock import rfc3339
+from mercato.http import Body, Cursor, Query, View
+from mercato.http.audit import AuditEntry
+from mercato.text import LINE
+from ops.health.probing import Probe
+from ops.health.registry import Service
+from ops.sagas.diagram import draw
+from ops.sagas.domain import Action, Ending, Kind, Parked, Resumption, saga_of
+from ops.sagas.executions import Execution, Summary
+from ops.sagas.steps import Outcome, Step
+
+
+class SagasQuery(Query):
+    """Parked is what waits for an operator; the others are the executions' own states, or all of them.
+
+    `kind` and `ending` select among the executions of a page: it may hold fewer than `limit`, or none, and still have a
+    cursor. What is parked runs still, and has no ending.
+    """
+
+    status: Literal["parked", "all", "running", "succeeded", "failed", "timed_out", "aborted"] = "parked"
+    kind: Kind | None = None
+    ending: Ending | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+
+class AuditQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+
+class AuditView(View):
+    """What an admin asked for. Listed again with the answer's `status` once there was one; `status` is null before."""
+
+    entry_id: str
+    at: str
+    actor: str
+    service: str
+    action: str
+    target: str
+    request_id: str
+    status: int | None
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditView:
+        return cls(**asdict(entry))
+
+
+class AuditPage(View):
+    items: list[AuditView]
+    next_cursor: str | None
+
+
+class ResumeSaga(Body):
+    """`step` is the one that is meant, as the list of parked sagas has it: a skip names it, a retry may."""
+
+    action: Literal["retry", "skip"]
+    step: Annotated[str, Field(min_length=1, max_length=80, pattern=LINE)] | None = None
+    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
+
+
+class RedriveSaga(Body):
+    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
+
+
+class ParkedView(View):
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone.
+
+    `saga` is the execution's name, by which it is shown and resumed.
+    """
+
+    order_id: str
+    kind: Kind
+    saga: str
+    step: str
+    error: str
+    cause: str
+    failed_step: str
+    reason: str
+    parked_at: str
+    correlation_id: str
+    execution_arn: str
+
+    @classmethod
+    def of(cls, parked: Parked) -> ParkedView:
+        order_id, kind = saga_of(parked.saga)
+        shown = asdict(parked) | {"order_id": order_id, "kind": kind, "parked_at": rfc3339(parked.parked_at)}
+        del shown["task_tokens"]
+        return cls(**shown)
+
+
+class ParkedPage(View):
+    items: list[ParkedView]
+    next_cursor: str | None
+
+
+class ResumptionView(View):
+    order_id: str
+    saga: str
+    step: str
+    action: Action
+    reason: str
+    operator: str
+    request_id: str
+    at: str
+
+    @classmethod
+    def of(cls, resumption: Resumption) -> ResumptionView:
+        order_id, _ = saga_of(resumption.saga)
+        return cls(**(asdict(resumption) | {"order_id": order_id, "at": rfc3339(resumption.at)}))
+
+
+class SummaryView(View):
+    """One saga, without its history. `saga` is the execution's name, by which it is shown and redriven.
+
+    `ending` is null while it runs; `error` is why it failed.
+    """
+
+    order_id: str
+    kind: Kind
+    saga: str
+    execution_arn: str
+    status: str
+    started_at: str
+    stopped_at: str | None
+    ending: Ending | None
+    error: str | None
+
+    @classmethod
+    def of(cls, found: Summary) -> SummaryView:
+        order_id, kind = saga_of(found.name)
+        return cls(
+            order_id=order_id,
+            kind=kind,
+            saga=found.name,
+            execution_arn=found.arn,
+            status=found.status,
+            started_at=found.started_at,
+            stopped_at=found.stopped_at,
+            ending=found.ending,
+            error=found.error,
+        )
+
+
+class SummaryPage(View):
+    items: list[SummaryView]
+    next_cursor: str | None
+
+
+class FailureView(View):
+    at: str
+    error: str
+    detail: str | None
+
+
+class StepView(View):
+    """One visit to a state; see ops.sagas.steps."""
+
+    state: str
+    kind: str
+    entered_at: str
+    left_at: str | None
+    tries: int
+    redrives: int
+    outcome: Outcome
+    failures: list[FailureView]
+
+    @classmethod
+    def of(cls, step: Step) -> StepView:
+        return cls(**vars(step) | {"failures": [FailureView(**vars(failure)) for failure in step.failures]})
+
+
+class SagaView(SummaryView):
+    """`steps` in the order of time; `is_whole` is false where the history is longer. `diagram` is Mermaid.
+
+    `parked_step`: the undo that waits for an operator. `can_redrive`: the workflow itself failed, and may be told to go
+    on.
+    """
+
+    detail: str | None
+    parked_step: str | None
+    can_redrive: bool
+    redrive_count: int
+    steps: list[StepView]
+    is_whole: bool
+    diagram: str
+    resumptions: list[ResumptionView]
+
+    @classmethod
+    def whole(cls, execution: Execution, parked: Parked | None, audit: list[Resumption]) -> SagaView:
+        return cls(
+            **dict(SummaryView.of(execution)),
+            detail=execution.detail,
+            parked_step=parked.step if parked else None,
+            can_redrive=execution.failed_itself,
+            redrive_count=execution.redrive_count,
+            steps=[StepView.of(step) for step in execution.steps],
+            is_whole=execution.is_whole,
+            diagram=draw(execution.definition, execution.steps),
+            resumptions=[ResumptionView.of(resumption) for resumption in audit],
+        )
+
+
+class ProbeView(View):
+    at: str
+    health: str
+    detail: str
+    took_ms: int
+
+    @classmethod
+    def of(cls, probe: Probe) -> ProbeView:
+        return cls(at=rfc3339(probe.at), health=probe.health, detail=probe.detail, took_ms=probe.took_ms)
+
+
+class InstanceView(View):
+    """`health` is what callers go by; `last_probe` says why."""
+
+    instance_id: str
+    url: str
+    weight: int
+    health: str
+    last_probe: ProbeView | None
+
+
+class ServiceView(View):
+    name: str
+    instances: list[InstanceView]
+
+    @classmethod
+    def of(cls, service: Service, probes: Mapping[tuple[str, str], Probe]) -> ServiceView:
+        instances = [
+            InstanceView(**asdict(instance), last_probe=ProbeView.of(probe) if probe else None)
+            for instance in service.instances
+            for probe in [probes.get((service.name, instance.instance_id))]
+        ]
+        return cls(name=service.name, instances=instances)
+
+
+class ServicesPage(View):
+    items: list[ServiceView]
+
+    @classmethod
+    def of(cls, found: list[Service], probes: Mapping[tuple[str, str], Probe]) -> ServicesPage:
+        return cls(items=[ServiceView.of(service, probes) for service in found])

@@ -1,0 +1,58 @@
+"""The provider behind a circuit: when it does not answer, nobody waits for it any more.
+
+Only what takes money is guarded. What undoes (void, refund, and the question what there is) is tried a bounded number
+of times by the saga itself, and a rejection there would only bring an operator sooner.
+
+A decline is an answer. A failure counts by its card, and only failures of several cards open the circuit: one customer
+whose card's bank does not answer, or a test token that never does, closes the shop for nobody else.
+"""
+
+from __future__ import annotations
+
+from mercato.breaker import Breaker, Policy
+from mercato.errors import TransientError
+from mercato.ids import fingerprint
+from mercato.money import Money
+from payments.domain import Charge, Intent
+from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailable
+
+CIRCUIT = "payment-provider"
+POLICY = Policy(
+    failures=5,
+    origins=3,
+    reset=30.0,
+    call_timeout=10.0,
+    failing=(ProviderTimeout, ProviderUnavailable),
+    ignoring=(TransientError,),  # our own table was busy: that says nothing of the provider
+)
+
+
+class GuardedProvider:
+    """A provider whose charges go through a breaker. Raises CircuitOpen, a TransientError, where it is open."""
+
+    def __init__(self, provider: Provider, breaker: Breaker) -> None:
+        self._provider = provider
+        self._breaker = breaker
+
+    def expected_id(self, reference: str) -> str:
+        return self._provider.expected_id(reference)
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
+        return self._breaker.call(
+            lambda: self._provider.prepare(reference, amount, token, key), origin=fingerprint(token)
+        )
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
+        return self._breaker.call(lambda: self._provider.authorize(intent, token, key), origin=fingerprint(token))
+
+    def capture(self, charge_id: str, key: str) -> Charge:
+        return self._breaker.call(lambda: self._provider.capture(charge_id, key), origin=charge_id)
+
+    def void(self, charge_id: str, key: str) -> Charge:
+        return self._provider.void(charge_id, key)
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        self._provider.refund(charge_id, amount, key)
+
+    def find(self, charge_id: str) -> Charge | None:
+        return self._provider.find(charge_id)

@@ -1,0 +1,221 @@
+"""The sandbox: a small payment provider with a memory of its own, for development and tests.
+
+What each of its tokens does is told in docs/payments.md, and in _TOKENS. What follows a colon makes it another card of
+the same kind: tok_unavailable:1 and tok_unavailable:2 are two.
+
+Its memory, in the table it is given:
+
+    SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, how it misbehaves
+    SANDBOX#KEY#<key>           ANSWER   what was asked with this key, and what was answered
+    SANDBOX#KEY#<key>           FAULT    the failure that happens once has happened
+
+A charge and the answer are written in one transaction, so the same key always gets the same answer. The token itself is
+not kept.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mercato.ids import derived_id, fingerprint
+from mercato.money import Money
+from mercato.store.attributes import Item
+from mercato.store.dynamo import ConditionFailed, Table, Write, put_new, update
+from payments.domain import Charge, ChargeStatus, Intent
+from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
+
+
+@dataclass(frozen=True)
+class _Card:
+    """How a token behaves: why it is declined, if it is, and what goes wrong on the way: `<operation>_<trouble>`."""
+
+    declined: str = ""
+    detail: str = ""
+    fault: str = ""
+
+
+_TOKENS = {
+    "tok_ok": _Card(),
+    "tok_declined": _Card("card_declined", "Your bank declined the card."),
+    "tok_insufficient_funds": _Card("insufficient_funds", "There is not enough money on the card."),
+    "tok_expired_card": _Card("expired_card", "The card has expired."),
+    "tok_timeout_once": _Card(fault="authorize_timeout_once"),
+    "tok_error_once": _Card(fault="authorize_error_once"),
+    "tok_unavailable": _Card(fault="authorize_unavailable"),
+}
+_TROUBLES = ("declined", "error_once", "timeout_once", "unavailable")
+_TOKENS |= {
+    f"tok_{operation}_{trouble}": _Card(fault=f"{operation}_{trouble}")
+    for operation in ("capture", "void", "refund")
+    for trouble in _TROUBLES
+}
+_REFUSALS = {
+    "capture": "Your bank does not release the money.",
+    "void": "Your bank does not let go of the money.",
+    "refund": "Your bank does not take the money back.",
+}
+_UNKNOWN = _Card("unknown_token", "The card is not known.")
+# What is known of a charge that was voided before it was made.
+_NOTHING: Item = {"reference": "", "amount": 0, "currency": "XXX", "reason": "", "detail": ""}
+
+
+class Sandbox:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def expected_id(self, reference: str) -> str:
+        return charge_id_of(reference)
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
+        """Nothing to do: it takes a charge as it comes."""
+        return charge_id_of(reference)
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
+        card = _TOKENS.get(token.partition(":")[0], _UNKNOWN)
+        reference, amount, charge_id = intent.reference, intent.amount, intent.charge_id
+        self._meet(card.fault, "authorize", key)
+        charge = {
+            "reference": reference,
+            "status": ChargeStatus.DECLINED if card.declined else ChargeStatus.AUTHORIZED,
+            "amount": amount.amount,
+            "currency": amount.currency,
+            "reason": card.declined,
+            "detail": card.detail,
+        }
+        stored = put_new({"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": card.fault} | charge)
+        asked: list[str | int] = [reference, amount.amount, amount.currency]
+        return _charge(charge_id, self._answer(key, "authorize", asked, charge, stored, card.fault))
+
+    def capture(self, charge_id: str, key: str) -> Charge:
+        charge = self._known(charge_id)
+        return self._move(charge, "capture", ChargeStatus.CAPTURED, charge["amount"], key)
+
+    def void(self, charge_id: str, key: str) -> Charge:
+        charge = self._table.get(_charge_pk(charge_id), "CHARGE")
+        if charge is not None:
+            return self._move(charge, "void", ChargeStatus.VOIDED, 0, key)
+        never = _NOTHING | {"status": ChargeStatus.VOIDED}
+        stopped = put_new({"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": ""} | never)
+        return _charge(charge_id, self._answer(key, "void", [charge_id], never, stopped, ""))
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        charge = self._known(charge_id)
+        if amount.currency != charge["currency"]:
+            raise ProviderDeclined("wrong_currency", f"The charge is in {charge['currency']}.")
+        asked: list[str | int] = [charge_id, amount.amount]
+        if charge["fault"] == "refund_declined":
+            self._refuse(key, "refund", asked, charge["fault"], _REFUSALS["refund"])
+        else:
+            self._meet(charge["fault"], "refund", key)
+        give_back = update(
+            _charge_pk(charge_id),
+            "CHARGE",
+            "SET #left = #left - :amount",
+            "#status = :captured AND #left >= :amount",
+            names={"#left": "left", "#status": "status"},
+            values={":amount": amount.amount, ":captured": ChargeStatus.CAPTURED},
+        )
+        self._answer(key, "refund", asked, _said(charge), give_back, charge["fault"])
+
+    def find(self, charge_id: str) -> Charge | None:
+        charge = self._table.get(_charge_pk(charge_id), "CHARGE")
+        return _charge(charge_id, charge) if charge else None
+
+    def _known(self, charge_id: str) -> Item:
+        charge = self._table.get(_charge_pk(charge_id), "CHARGE")
+        if charge is None:
+            raise ProviderDeclined("unknown_charge", f"There is no charge {charge_id}.")
+        return charge
+
+    def _move(self, charge: Item, operation: str, to: ChargeStatus, left: int, key: str) -> Charge:
+        """Only what is authorized can be captured or voided, and only one of the two."""
+        charge_id = charge["pk"].removeprefix(_charge_pk(""))
+        self._meet(charge["fault"], operation, key)
+        moved = update(
+            _charge_pk(charge_id),
+            "CHARGE",
+            "SET #status = :to, #left = :left",
+            "#status = :authorized",
+            names={"#status": "status", "#left": "left"},
+            values={":to": to, ":left": left, ":authorized": ChargeStatus.AUTHORIZED},
+        )
+        answer = self._answer(key, operation, [charge_id], _said(charge) | {"status": to}, moved, charge["fault"])
+        return _charge(charge_id, answer)
+
+    def _answer(
+        self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write, fault: str
+    ) -> Item:
+        """Do it and remember the answer; or the answer that this key got before."""
+        question = fingerprint([operation, *asked])
+        remembered = put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer})
+        try:
+            self._table.transact([remembered, effect])
+        except ConditionFailed:
+            before = self._table.get(_key_pk(key), "ANSWER")
+            if before is None:
+                detail = f"The charge does not allow to {operation} it now."
+                if operation == "refund":
+                    self._refuse(key, operation, asked, "not_possible", detail)
+                raise ProviderDeclined("not_possible", detail) from None
+            if before["question"] != question:
+                raise ProviderDeclined("key_reused", "This key was used for something else.") from None
+            if "refused" in before["answer"]:
+                raise ProviderDeclined(before["answer"]["refused"], before["answer"]["detail"]) from None
+            return before["answer"]  # type: ignore[no-any-return]
+        if fault == f"{operation}_timeout_once":
+            raise ProviderTimeout(f"{operation}: the answer was lost")
+        return answer
+
+    def _refuse(self, key: str, operation: str, asked: list[str | int], reason: str, detail: str) -> None:
+        """For good, as far as this key goes: who asks again with it, also when all is well, hears the same. What the
+        key did before it has done.
+        """
+        question = fingerprint([operation, *asked])
+        answer = {"refused": reason, "detail": detail}
+        with suppress(ConditionFailed):
+            self._table.write(put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer}))
+
+    def _meet(self, fault: str, operation: str, key: str) -> None:
+        """What goes wrong before anything is done."""
+        if fault == f"{operation}_unavailable":
+            raise ProviderTimeout(f"{operation}: no answer")
+        if fault == f"{operation}_declined":
+            raise ProviderDeclined(fault, _REFUSALS[operation])
+        if fault != f"{operation}_error_once":
+            return
+        try:
+            self._table.write(put_new({"pk": _key_pk(key), "sk": "FAULT"}))
+        except ConditionFailed:
+            return
+        raise ProviderUnavailable("503 Service Unavailable")
+
+
+def charge_id_of(reference: str) -> str:
+    return f"ch_{derived_id('sandbox', reference)}"
+
+
+def _charge_pk(charge_id: str) -> str:
+    return f"SANDBOX#CHARGE#{charge_id}"
+
+
+def _key_pk(key: str) -> str:
+    return f"SANDBOX#KEY#{key}"
+
+
+def _said(charge: Item) -> Item:
+    """The part of a charge that the provider tells."""
+    return {name: charge[name] for name in ("reference", "status", "amount", "currency", "reason", "detail")}
+
+
+def _charge(charge_id: str, said: Item) -> Charge:
+    is_captured = said["status"] == ChargeStatus.CAPTURED
+    return Charge(
+        charge_id=charge_id,
+        reference=said["reference"],
+        status=ChargeStatus(said["status"]),
+        amount=Money(amount=said["amount"], currency=said["currency"]),
+        refunded=said["amount"] - said["left"] if is_captured and "left" in said else 0,
+        reason=said["reason"],
+        detail=said["detail"],
+    )

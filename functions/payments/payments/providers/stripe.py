@@ -1,0 +1,228 @@
+"""Stripe, on its own library: PaymentIntents that are captured by hand.
+
+A charge is a PaymentIntent. `prepare` makes it, unconfirmed, and its id is in our record before `authorize` confirms
+it: so whatever became of a call is read back by that id, and never searched for.
+
+| Stripe says                                   | we say                                                          |
+|-----------------------------------------------|-----------------------------------------------------------------|
+| 402, a card error                             | declined, with the bank's reason                                |
+| 400, 404: not in this state, key reused       | what the intent says of itself now; else ProviderDeclined       |
+| 401, 403: our key is wrong                    | ProviderUnavailable, and the key is read anew                   |
+| 409, 429: the key is in use, too many requests| ProviderUnavailable: nothing was done                           |
+| 5xx                                           | what the intent says of itself now; else ProviderTimeout        |
+| no answer                                     | ProviderTimeout                                                 |
+| processing                                    | what the intent says of itself now; else ProviderTimeout        |
+
+Stripe keeps a key for a day at least. What comes later is told by the intent's state, and a refund by our id on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import stripe
+
+from mercato.money import Money
+from payments.domain import Charge, ChargeStatus, Intent
+from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
+from payments.providers.stripe_transport import StripeWire
+
+API = "https://api.stripe.com"
+_AUTHENTICATION = "Your bank asks for a confirmation that this shop cannot ask you for. Please use another card."
+# Stripe's units for one of ISO 4217's, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
+# and whole ariary where ISO has hundredths.
+_SCALES = {"ISK": Fraction(100), "UGX": Fraction(100), "MGA": Fraction(1, 100)}
+_STATUSES = {
+    "requires_confirmation": ChargeStatus.PREPARED,
+    "processing": ChargeStatus.PREPARED,
+    "requires_capture": ChargeStatus.AUTHORIZED,
+    "succeeded": ChargeStatus.CAPTURED,
+    "canceled": ChargeStatus.VOIDED,
+}
+_NOT_NOW = (409, 429)
+_PAGE = 100
+
+stripe.enable_telemetry = False
+
+
+class StripeProvider:
+    """`read_key` gives the secret key, `forget_key` is called where Stripe refuses it."""
+
+    def __init__(self, read_key: Callable[[], str], forget_key: Callable[[], None], api: str = API) -> None:
+        self._read_key = read_key
+        self._forget_key = forget_key
+        self._api = api
+        self._wire = StripeWire()
+
+    def expected_id(self, reference: str) -> str:
+        return ""
+
+    def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
+        with self._errors():
+            intent = self._intents().create(
+                {
+                    "amount": _in_stripes_units(amount),
+                    "currency": amount.currency.lower(),
+                    "capture_method": "manual",
+                    "payment_method": token,
+                    "payment_method_types": ["card"],
+                    "metadata": {"payment_id": reference},
+                },
+                {"idempotency_key": key},
+            )
+        return str(intent.id)
+
+    def authorize(self, intent: Intent, token: str, key: str) -> Charge:
+        try:
+            with self._errors():
+                charge = _charge(self._intents().confirm(intent.charge_id, None, {"idempotency_key": key}))
+        except _Refused as refused:
+            if refused.is_cards:
+                return _declined(intent, refused)
+            return self._look(intent.charge_id, refused, *ChargeStatus)
+        except _Broke as broke:
+            return self._look(intent.charge_id, broke, *ChargeStatus)
+        if charge.status is not ChargeStatus.PREPARED:
+            return charge
+        # "processing", and the same key would hear so for a day.
+        return self._look(intent.charge_id, ProviderTimeout("Stripe has not decided yet"), *ChargeStatus)
+
+    def capture(self, charge_id: str, key: str) -> Charge:
+        try:
+            with self._errors():
+                return _charge(self._intents().capture(charge_id, None, {"idempotency_key": key}))
+        except (_Refused, _Broke) as error:
+            return self._look(charge_id, error, ChargeStatus.CAPTURED)
+
+    def void(self, charge_id: str, key: str) -> Charge:
+        try:
+            with self._errors():
+                return _charge(self._intents().cancel(charge_id, None, {"idempotency_key": key}))
+        except (_Refused, _Broke) as error:
+            return self._look(charge_id, error, ChargeStatus.VOIDED)
+
+    def refund(self, charge_id: str, amount: Money, key: str) -> None:
+        """Looked for first: a retry may come after Stripe has forgotten the key."""
+        with self._errors():
+            client = self._client()
+            status = self._refund_status(client, charge_id, key)
+            if status is None:
+                asked: Any = {
+                    "payment_intent": charge_id,
+                    "amount": _in_stripes_units(amount),
+                    "metadata": {"refund_id": key},
+                }
+                status = client.v1.refunds.create(asked, {"idempotency_key": key}).status
+        if status in ("failed", "canceled"):
+            raise ProviderDeclined(f"refund_{status}", "The bank did not take the money back.")
+
+    def find(self, charge_id: str) -> Charge | None:
+        try:
+            with self._errors():
+                return _charge(self._intents().retrieve(charge_id, {"expand": ["latest_charge"]}))
+        except _Refused as refused:
+            if refused.is_unknown:
+                return None
+            raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
+
+    def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
+        """What became of it, where the answer did not tell. Stripe remembers errors too, and would repeat this one."""
+        charge = self.find(charge_id)
+        if charge is None or charge.status is ChargeStatus.PREPARED or charge.status not in expected:
+            raise error
+        return charge
+
+    def _refund_status(self, client: stripe.StripeClient, charge_id: str, key: str) -> str | None:
+        made = client.v1.refunds.list({"payment_intent": charge_id, "limit": _PAGE})
+        for refund in made.auto_paging_iter():
+            said = refund.to_dict()
+            if (said.get("metadata") or {}).get("refund_id") == key:
+                return said["status"] or "pending"
+        return None
+
+    def _intents(self) -> Any:
+        return self._client().v1.payment_intents
+
+    def _client(self) -> stripe.StripeClient:
+        """Retries are the saga's, with the same key, so the library makes none."""
+        return stripe.StripeClient(
+            self._read_key(), base_addresses={"api": self._api}, max_network_retries=0, http_client=self._wire
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except stripe.APIConnectionError as error:
+            raise ProviderTimeout(str(error)) from error
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            self._forget_key()
+            raise ProviderUnavailable(f"Stripe refuses our key; see StripeKey in Secrets Manager: {error}") from error
+        except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+            raise _Refused(error) from error
+        except stripe.StripeError as error:
+            if error.http_status in _NOT_NOW:
+                raise ProviderUnavailable(str(error)) from error
+            raise _Broke(str(error)) from error
+
+
+class _Broke(ProviderTimeout):
+    """5xx: Stripe does not know itself what became of it."""
+
+
+class _Refused(ProviderDeclined):
+    def __init__(self, error: stripe.StripeError) -> None:
+        said = error.error
+        reason = (said and (getattr(said, "decline_code", None) or said.code)) or "refused"
+        super().__init__(reason, error.user_message or "The payment provider refused.")
+        self.is_cards = isinstance(error, stripe.CardError)
+        self.is_unknown = error.http_status == 404
+
+
+def _declined(intent: Intent, refused: _Refused) -> Charge:
+    return Charge(
+        intent.charge_id,
+        intent.reference,
+        ChargeStatus.DECLINED,
+        intent.amount,
+        reason=refused.reason,
+        detail=refused.detail,
+    )
+
+
+def _charge(found: stripe.PaymentIntent) -> Charge:
+    intent: Mapping[str, Any] = found.to_dict()
+    status, reason, detail = _STATUSES.get(intent["status"]), "", ""
+    if status is None:
+        wrong = intent.get("last_payment_error") or {}
+        status = ChargeStatus.DECLINED if wrong or intent["status"] == "requires_action" else ChargeStatus.PREPARED
+        reason = wrong.get("decline_code") or wrong.get("code") or "authentication_required"
+        detail = wrong.get("message") or _AUTHENTICATION
+    currency = str(intent["currency"]).upper()
+    latest = intent.get("latest_charge")
+    taken = intent.get("amount_received") if status is ChargeStatus.CAPTURED else None
+    return Charge(
+        charge_id=intent["id"],
+        reference=(intent.get("metadata") or {}).get("payment_id", ""),
+        status=status,
+        amount=_in_our_units(taken or intent["amount"], currency),
+        refunded=_in_our_units(latest.get("amount_refunded", 0), currency).amount if isinstance(latest, dict) else 0,
+        reason=reason if status is ChargeStatus.DECLINED else "",
+        detail=detail if status is ChargeStatus.DECLINED else "",
+    )
+
+
+def _in_stripes_units(money: Money) -> int:
+    units = money.amount * _SCALES.get(money.currency, Fraction(1))
+    if units.denominator != 1:
+        raise ProviderDeclined(
+            "amount_not_payable", f"{money} cannot be paid by card: the smallest part is a whole one."
+        )
+    return units.numerator
+
+
+def _in_our_units(units: int, currency: str) -> Money:
+    return Money(amount=int(units / _SCALES.get(currency, Fraction(1))), currency=currency)

@@ -1,0 +1,49 @@
+"""Making and rotating the keys: next becomes current becomes previous, and a key is published well before it signs.
+
+It may run twice, at once, or die between the two stores: a version of the secret is replaced once, what is published
+is read back from the secret, and a run that finds the two apart publishes and leaves the rotation to the next one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from users.signing_keys.domain import KeySet, StoredKeys
+
+
+class Keys(Protocol):
+    def load(self) -> StoredKeys | None: ...
+    def replace(self, keys: KeySet, version: str | None) -> bool: ...
+    def publish(self, keys: KeySet) -> bool: ...
+
+
+class Outcome(StrEnum):
+    CREATED = "created"
+    ROTATED = "rotated"
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+
+
+def maintain_keys(store: Keys, now: datetime, *, if_missing: bool) -> Outcome:
+    """`if_missing` makes the first keys and rotates nothing."""
+    stored = store.load()
+    if stored is None:
+        made = store.replace(KeySet.make(now), None)
+        _publish_stored(store)
+        return Outcome.CREATED if made else Outcome.UNCHANGED
+    if store.publish(stored.keys):
+        return Outcome.PUBLISHED
+    if if_missing or not stored.keys.may_rotate(now):
+        return Outcome.UNCHANGED
+    rotated = store.replace(stored.keys.rotate(now), stored.version)
+    _publish_stored(store)
+    return Outcome.ROTATED if rotated else Outcome.UNCHANGED
+
+
+def _publish_stored(store: Keys) -> None:
+    """What is stored now, whoever wrote it."""
+    stored = store.load()
+    if stored is not None:
+        store.publish(stored.keys)

@@ -1,0 +1,205 @@
+"""The contracts, generated from the code: between services the event schemas, and who publishes and consumes what; with
+the shop's clients the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.contract.compatibility import breaking_changes
+from infra.contract.openapi import clients, document
+from infra.contract.services import SERVICES
+from infra.paths import ROOT
+from infra.trouble import Trouble
+from mercato.events import EventModel, Reads, schema_id
+from mercato.events.consumer import Consumer
+
+EVENTS_PAGE = ROOT / "docs" / "events.md"
+SCHEMAS = ROOT / "docs" / "schemas"
+OPENAPI = ROOT / "docs" / "openapi.json"
+RELEASES = ROOT / "docs" / "releases"
+
+
+@dataclass(frozen=True)
+class Publication:
+    service: str
+    model: type[EventModel]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    service: str
+    event_type: str
+    reads: type[Reads]
+
+
+def publications() -> list[Publication]:
+    found = [
+        Publication(service, model)
+        for service in SERVICES
+        if importlib.util.find_spec(f"{service}.events")
+        for model in importlib.import_module(f"{service}.events").PUBLISHES
+    ]
+    return sorted(found, key=lambda publication: publication.model.TYPE)
+
+
+def subscriptions() -> list[Subscription]:
+    return sorted(_subscriptions(), key=lambda subscription: (subscription.event_type, subscription.service))
+
+
+def _subscriptions() -> Iterator[Subscription]:
+    for service in SERVICES:
+        if importlib.util.find_spec(f"{service}.consumers") is None:
+            continue
+        for value in vars(importlib.import_module(f"{service}.consumers")).values():
+            if isinstance(value, Consumer):
+                for event_type, (reads, _) in value.subscriptions.items():
+                    yield Subscription(service, event_type, reads)
+
+
+def schema_of(model: type[EventModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": schema_id(model)} | schema
+
+
+def _schema_path(model: type[EventModel]) -> Path:
+    return SCHEMAS / f"{model.TYPE}.v{model.VERSION}.json"
+
+
+def files() -> dict[Path, str]:
+    """Every generated file, and what it should hold."""
+    found = {
+        _schema_path(publication.model): json.dumps(schema_of(publication.model), indent=2) + "\n"
+        for publication in publications()
+    }
+    return found | {
+        EVENTS_PAGE: _page(),
+        OPENAPI.resolve(): json.dumps(document.build(), indent=1, ensure_ascii=False) + "\n",
+    }
+
+
+def breaking() -> list[str]:
+    """What the publishers' models would break of the schemas as they were last written, each with its event."""
+    return [
+        f"{path.stem}: {change}"
+        for publication in publications()
+        if (path := _schema_path(publication.model)).exists()
+        for change in breaking_changes(json.loads(path.read_text()), schema_of(publication.model))
+    ]
+
+
+def last_release() -> Path | None:
+    """The OpenAPI document of the newest release."""
+    found = sorted(RELEASES.glob("openapi-*.json"), key=lambda path: [int(part) for part in _version(path).split(".")])
+    return found[-1] if found else None
+
+
+def _version(path: Path) -> str:
+    return path.stem.removeprefix("openapi-")
+
+
+def breaking_clients() -> list[str]:
+    """What would break a client of the last release."""
+    release = last_release()
+    return clients.breaks(json.loads(release.read_text()), document.build()) if release else []
+
+
+def may_break_clients() -> bool:
+    """The version that is being made says so."""
+    release = last_release()
+    return release is not None and clients.may_break(_version(release), document.version())
+
+
+def release() -> Path:
+    """Keeps the document as it is for this version. Raises Trouble where the version is out already, and another."""
+    path = RELEASES / f"openapi-{document.version()}.json"
+    text = files()[OPENAPI.resolve()]
+    if path.exists() and path.read_text() != text:
+        raise Trouble(f"{path.name} is released", "Raise the version in pyproject.toml.")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def write() -> list[Path]:
+    """Writes what differs. Returns what was written or taken away. Raises Trouble where a change breaks who reads the
+    events or calls the API.
+    """
+    if (found := breaking_clients()) and not may_break_clients():
+        raise Trouble(
+            "the last release's clients would break: " + "; ".join(found),
+            "Keep what they use beside the new, or raise the version in pyproject.toml: before 1.0.0 the minor one.",
+        )
+    if found := breaking():
+        raise Trouble(
+            "the events' readers would break: " + "; ".join(found),
+            "Keep the fields as they are, or publish a new VERSION of the event beside the old one.",
+        )
+    wanted, changed = files(), []
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            changed.append(path)
+    for path in SCHEMAS.glob("*.json"):
+        if path not in wanted:
+            path.unlink()
+            changed.append(path)
+    return changed
+
+
+def _page() -> str:
+    listeners: dict[str, list[str]] = {}
+    for subscription in subscriptions():
+        listeners.setdefault(subscription.event_type, []).append(subscription.service)
+    lines = [
+        "# Events",
+        "",
+        "Generated by `mercato contract` from the publishers' models; do not edit.",
+        "",
+        "Each event is the `detail` of an EventBridge entry: a CloudEvents 1.0 envelope with the fields `specversion,",
+        "id, source, type, time, subject, datacontenttype, dataschema, sequence, correlationid, causationid,",
+        "traceparent, tracestate` and `data`, shown below. `source` on the bus is `mercato.<service>`, `detail-type`",
+        "the type. Delivery is at least once; the relay keeps the order per subject, the bus does not: compare",
+        "`sequence`, and deduplicate by `id`.",
+        "",
+        "`sequence` is the sequence extension of CloudEvents: ten digits, whose order as text is the order of the",
+        "events of one `source` and `subject`. Events of earlier releases have no leading zeros; read the number.",
+        "",
+        "```mermaid",
+        "flowchart LR",
+        *sorted(
+            {
+                f"  {publication.service} -- {publication.model.TYPE} --> {listener}"
+                for publication in publications()
+                for listener in listeners.get(publication.model.TYPE, [])
+            }
+        ),
+        "```",
+        "",
+        "| event | published by | consumed by |",
+        "|---|---|---|",
+    ]
+    for publication in publications():
+        kind = publication.model.TYPE
+        heard = ", ".join(listeners.get(kind, [])) or "–"
+        lines.append(f"| [{kind}](#{kind.replace('.', '')}) | {publication.service} | {heard} |")
+    for publication in publications():
+        model = publication.model
+        lines += [
+            "",
+            f"## {model.TYPE}",
+            "",
+            f"{(model.__doc__ or '').strip()} [Schema](schemas/{model.TYPE}.v{model.VERSION}.json)",
+            "",
+            "```json",
+            json.dumps(model.EXAMPLE, indent=2),
+            "```",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,211 @@
+"""What every operation of the document shares: its introduction, headers, problems, and how to say who one is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mercato import webhooks
+from mercato.errors import DomainError, TransientError
+from mercato.http.rate_limit import Limit
+from mercato.http.response import status_of
+
+_REQUEST_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+_ABOUT = """\
+A commerce back end: eight services behind one address.
+
+**Who you are.** `POST /api/users/login` answers an access token of 15 minutes; send it as `Authorization: Bearer …`.
+`x-roles` names the roles that an operation serves; an object that is not yours is 404.
+
+**Retrying.** A write that takes an `Idempotency-Key` may be sent again with the same key and body: it is done once.
+
+**Lists** come in pages: hand `next_cursor` of one page on as `cursor` of the next; it is null on the last page.
+
+**Money** is an integer of minor units (pence, cents) and an ISO 4217 code. Times are RFC 3339, in UTC.
+
+**Errors** are RFC 9457 problem documents. `type` is stable and made to be switched on; `detail` is for a person;
+`request_id` is what to quote. New types may come: go by the status for those that you do not know.
+
+**Tracing.** `X-Request-Id` is taken if it is 8 to 64 letters, digits, `.`, `_` or `-`, else made, and is in every
+answer. `traceparent` is taken as W3C Trace Context says.
+
+**Browsers** of the configured origins may call every operation (CORS); OPTIONS is answered at every path,
+HEAD where GET is public.
+"""
+
+
+def info(version: str) -> dict[str, Any]:
+    return {
+        "title": "Mercato",
+        "version": version,
+        "summary": "The shop's API, for its clients.",
+        "description": _ABOUT,
+    }
+
+
+def schemas() -> dict[str, Any]:
+    return {
+        "Problem": {
+            "description": "An error, as RFC 9457 has it. A problem may say more, under names of its own.",
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "request_id"],
+            "properties": {
+                "type": {"type": "string", "pattern": "^urn:mercato:problem:[a-z0-9-]+$"},
+                "title": {"type": "string"},
+                "status": {"type": "integer", "minimum": 400, "maximum": 599},
+                "detail": {"type": "string", "description": "What is wrong with this very request."},
+                "request_id": {"type": "string"},
+                "errors": {
+                    "type": "array",
+                    "description": "The fields that are wrong, where it is fields.",
+                    "items": {
+                        "type": "object",
+                        "required": ["field", "message"],
+                        "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                    },
+                },
+            },
+        }
+    }
+
+
+def components() -> dict[str, Any]:
+    return {
+        "securitySchemes": {
+            "accessToken": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "The `access_token` of POST /api/users/login. `x-roles` says whom an operation serves.",
+            }
+        },
+        "parameters": {
+            "IdempotencyKey": {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "description": "A new one for each thing you want done; the same one when you try it again.",
+                "schema": {"type": "string", "pattern": '^("[!#-~]{1,128}"|[!#-~]{1,128})$'},
+                "example": "6f1c2a90-4f0e-4c8e-9a57-2f3e0b1d7c55",
+            },
+            "WebhookTimestamp": {
+                "name": "X-Webhook-Timestamp",
+                "in": "header",
+                "required": True,
+                "description": f"Epoch seconds; no older than {int(webhooks.MAX_AGE.total_seconds())} s.",
+                "schema": {"type": "string", "pattern": "^[0-9]{1,12}$"},
+                "example": "1795348800",
+            },
+            "WebhookSignature": {
+                "name": "X-Webhook-Signature",
+                "in": "header",
+                "required": True,
+                "description": "HMAC-SHA256 over the timestamp, a dot and the raw body, in hex.",
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "example": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            },
+        },
+        "headers": {
+            "RequestId": {
+                "description": "The request's id: yours, or one that we made.",
+                "required": True,
+                "schema": {"type": "string"},
+                "example": _REQUEST_ID,
+            },
+            "Location": {"description": "Where the thing is.", "required": True, "schema": {"type": "string"}},
+            "RateLimit": {
+                "description": "The limit that counts here, what is left of it, and for how many seconds.",
+                "schema": {"type": "string"},
+                "example": '"default";r=99;t=840',
+            },
+            "RateLimitPolicy": {
+                "description": "How many requests the limit allows in how many seconds.",
+                "schema": {"type": "string"},
+                "example": '"default";q=100;w=900',
+            },
+            "RetryAfter": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+        },
+        "responses": {
+            "InternalError": _problem_response("Our fault; it is logged.", 500, "internal-error", {}),
+            "Unavailable": _problem_response(
+                "Something that we need is busy or away; nothing is half done. Try again.",
+                status_of(TransientError)[0],
+                "temporarily-unavailable",
+                {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
+            ),
+        },
+    }
+
+
+def headers(limit: Limit | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    if limit is not None:
+        found["RateLimit"] = {"$ref": "#/components/headers/RateLimit"}
+        found["RateLimit-Policy"] = {"$ref": "#/components/headers/RateLimitPolicy"}
+    return found
+
+
+def refusal_name(status: int, kinds: Iterable[type[DomainError]]) -> str:
+    return ".".join([str(status), *sorted({kind.slug() for kind in kinds})])
+
+
+def refusal(status: int, kinds: Iterable[type[DomainError]]) -> dict[str, Any]:
+    """One status of refusal, with its problem types: each by name, with what it means."""
+    by_slug = {kind.slug(): kind for kind in sorted(kinds, key=lambda kind: kind.slug())}
+    said: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    if status == 429:
+        said["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+        said["RateLimit"] = {"$ref": "#/components/headers/RateLimit"}
+        said["RateLimit-Policy"] = {"$ref": "#/components/headers/RateLimitPolicy"}
+    types = [_urn(slug) for slug in by_slug]
+    return {
+        "description": " ".join(f"`{slug}`: {_meaning(kind)}" for slug, kind in by_slug.items()),
+        "headers": said,
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Problem"},
+                        {"properties": {"type": {"enum": types}, "status": {"const": status}}},
+                    ]
+                },
+                "examples": {
+                    slug: {"value": _problem(status, slug, status_of(kind)[1], _meaning(kind))}
+                    for slug, kind in by_slug.items()
+                },
+            }
+        },
+    }
+
+
+def failures() -> dict[str, Any]:
+    return {
+        "500": {"$ref": "#/components/responses/InternalError"},
+        "503": {"$ref": "#/components/responses/Unavailable"},
+    }
+
+
+def _problem_response(description: str, status: int, slug: str, more: dict[str, Any]) -> dict[str, Any]:
+    example = _problem(
+        status, slug, "Something broke on our side" if status == 500 else "Please try again", description
+    )
+    return {
+        "description": description,
+        "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}} | more,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+        },
+    }
+
+
+def _problem(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    return {"type": _urn(slug), "title": title, "status": status, "detail": detail, "request_id": _REQUEST_ID}
+
+
+def _urn(slug: str) -> str:
+    return f"urn:mercato:problem:{slug}"
+
+
+def _meaning(kind: type[DomainError]) -> str:
+    return " ".join((kind.__doc__ or "").split())

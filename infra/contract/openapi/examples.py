@@ -1,0 +1,129 @@
+"""Examples made from schemas: a field is shown by its own example, else by a sample of its name, else by its type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.contract.openapi.schemas import resolve
+
+_ID = "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"
+_AT = "2026-11-22T12:00:00.000Z"
+# By the field's name; a name that ends in _id or _at has one anyway.
+SAMPLES: dict[str, Any] = {
+    "access_token": "eyJhbGciOiJFUzI1NiIsImtpZCI6IjIwMjYtMTEifQ.eyJzdWIiOiIwMTlhYjFkZSJ9.c2lnbmF0dXJl",
+    "as_of": _AT,
+    "carrier": "sandbox",
+    "category": "Lighting",
+    "city": "Leith",
+    "correlation_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "country": "GB",
+    "currency": "GBP",
+    "current_password": "correct horse battery",
+    "cursor": "eyJwayI6IlVTRVIjMSIsInNrIjoiT1JERVIjMSJ9",
+    "description": "A lamp of brass and glass.",
+    "detail": "As asked for.",
+    "email": "ada@example.com",
+    "event_type": "order.confirmed",
+    "line1": "1 Quay",
+    "line2": None,
+    "name": "Ada Lovelace",
+    "new_password": "staple battery horse",
+    "next_cursor": None,
+    "note": "the mail server is back",
+    "password": "correct horse battery",
+    "payment_token": "tok_ok",
+    "postcode": "EH6 6QQ",
+    "q": "lamp",
+    "queue": "mercato-notifications-dlq",
+    "reason": "counted again",
+    "refresh_token": "pV3iK0v1uJk0yq2Wz5m8bQ",
+    "request_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "sku": "85123A",
+    "status": "confirmed",
+    "tracking_number": "SB123456789",
+    "type": "order.confirmed",
+}
+# By model and field, where the field's name says too little.
+SAMPLES |= {
+    "CircuitView.name": "peer:products",
+    "Count.value": "Lighting",
+    "InstanceView.url": "https://abc123.lambda-url.eu-west-1.on.aws",
+    "LineView.name": "White hanging heart",
+    "NewProduct.name": "White hanging heart",
+    "NotificationView.body": "Your order is on its way.",
+    "NotificationView.channel": "email",
+    "NotificationView.kind": "order.shipped",
+    "NotificationView.status": "sent",
+    "NotificationView.subject": "Your order has been sent",
+    "OrderView.detail": None,
+    "OrderView.payment_status": "captured",
+    "OrderView.reason": None,
+    "ProductChanges.name": "White hanging heart",
+    "ProductView.availability": "in_stock",
+    "ProductView.name": "White hanging heart",
+    "ProductView.status": "active",
+    "QuoteView.service": "standard",
+    "ServiceView.name": "products",
+    "SummaryView.payment_status": "captured",
+    "SummaryView.reason": None,
+    "WebhookEvent.id": "evt_1",
+}
+_BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "string": "text", "null": None}
+
+
+def example_of(schema: dict[str, Any], components: dict[str, Any], name: str = "") -> Any:
+    """A value that the schema takes, the same at every run."""
+    own = schema.get("examples") or ([schema["example"]] if "example" in schema else None)
+    if own:
+        return own[0]
+    owner = schema.get("$ref", "").rpartition("/")[2].rpartition(".")[2]
+    schema = resolve(schema, components)
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["default"] if schema.get("default") in schema["enum"] else _fitting(name, schema)
+    for kind in ("anyOf", "oneOf", "allOf"):
+        if kind in schema:
+            return _of_any(schema[kind], components, name)
+    if schema.get("type") == "object" or "properties" in schema:
+        return _object(schema, components, owner)
+    if schema.get("type") == "array":
+        return [example_of(schema["items"], components, name)] if "items" in schema else []
+    if schema.get("default") is not None:
+        return schema["default"]
+    return _scalar(schema, name)
+
+
+def _fitting(name: str, schema: dict[str, Any]) -> Any:
+    return SAMPLES[name] if SAMPLES.get(name) in schema["enum"] else schema["enum"][0]
+
+
+def _of_any(choices: list[dict[str, Any]], components: dict[str, Any], name: str) -> Any:
+    if name in SAMPLES and SAMPLES[name] is None and {"type": "null"} in choices:
+        return None
+    return example_of(choices[0], components, name)
+
+
+def _object(schema: dict[str, Any], components: dict[str, Any], owner: str) -> Any:
+    properties = schema.get("properties", {})
+    if not properties and isinstance(schema.get("additionalProperties"), dict):
+        return {"order.confirmed": example_of(schema["additionalProperties"], components)}
+    return {
+        name: example_of(part, components, f"{owner}.{name}" if f"{owner}.{name}" in SAMPLES else name)
+        for name, part in properties.items()
+    }
+
+
+def _scalar(schema: dict[str, Any], name: str) -> Any:
+    kind = schema.get("type", "string")
+    if kind == "integer":
+        return max(schema.get("minimum", 1), 1)
+    if kind != "string":
+        return _BY_TYPE[kind]
+    if schema.get("format") == "date-time" or name.endswith("_at") or name == "at":
+        return _AT
+    if SAMPLES.get(name) is not None:
+        return SAMPLES[name]
+    return _ID if name.endswith("_id") else _BY_TYPE["string"]

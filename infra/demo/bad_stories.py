@@ -1,0 +1,117 @@
+"""Stories in which no order comes about. What matters is what is left behind: nothing reserved, nothing charged."""
+
+from __future__ import annotations
+
+import uuid
+
+from infra.demo.stage import ADDRESS, Product, Stage, describe, is_paid
+from infra.demo.story import Story
+from infra.demo.telling import Telling
+from infra.operator.client import Json, Refused, Session
+from infra.replay.books import pounds
+
+
+def _expect_cancelled(
+    stage: Stage, telling: Telling, customer: Session, order: Json, product: Product, reason: str
+) -> None:
+    telling.expect(f"cancelled: {reason}", ("cancelled", reason), (order["status"], order["reason"]))
+    notices = stage.notifications_of(customer, "order_cancelled", order["order_id"])
+    telling.expect("the customer is told why, once", [True], [order["detail"] in notice["body"] for notice in notices])
+    stage.expect_stock(telling, product, on_hand=product.stock)
+    stage.expect_uncharged(telling, order["order_id"])
+    telling.end(f"{describe(order)}: “{order['detail']}”")
+
+
+def tell_declined_card(stage: Stage, telling: Telling) -> None:
+    clock, eve = stage.new_product("Wall clock", 5500, stock=4), stage.new_customer("Eve")
+    telling.say("Eve pays with a card that her bank declines")
+    order = stage.order(eve, clock, 2, token="tok_declined")
+    order = stage.watch(telling, eve, order, is_paid, "cancelled")
+    _expect_cancelled(stage, telling, eve, order, clock, "payment-declined")
+
+
+def tell_out_of_stock(stage: Stage, telling: Telling) -> None:
+    bell, finn = stage.new_product("Ship's bell", 7900, stock=3), stage.new_customer("Finn")
+    telling.say("three bells are left, and Finn orders five")
+    order = stage.order(finn, bell, 5)
+    order = stage.watch(telling, finn, order, is_paid, "cancelled")
+    _expect_cancelled(stage, telling, finn, order, bell, "out-of-stock")
+
+
+def tell_provider_down(stage: Stage, telling: Telling) -> None:
+    globe, gus = stage.new_product("Desk globe", 2600, stock=4), stage.new_customer("Gus")
+    telling.say("the payment provider does not answer, however often it is asked")
+    order = stage.order(gus, globe, 1, token="tok_unavailable")
+    order = stage.watch(telling, gus, order, is_paid, "cancelled")
+    _expect_cancelled(stage, telling, gus, order, globe, "payment-unavailable")
+
+
+def tell_capture_refused(stage: Stage, telling: Telling) -> None:
+    lamp, hana = stage.new_product("Reading lamp", 3400, stock=4), stage.new_customer("Hana")
+    telling.say("the card is good for it, but the money cannot be collected: all must be undone, last step first")
+    order = stage.order(hana, lamp, 1, token="tok_capture_declined")
+    order = stage.watch(
+        telling, hana, order, lambda seen: seen["status"] in ("cancelled", "needs_attention"), "cancelled"
+    )
+    _expect_cancelled(stage, telling, hana, order, lamp, "capture-refused")
+
+
+def tell_unknown_product(stage: Stage, telling: Telling) -> None:
+    ivo, nothing = stage.new_customer("Ivo"), str(uuid.uuid4())
+    telling.say("Ivo orders a product that does not exist")
+    lines = [{"product_id": nothing, "quantity": 1, "unit_price": {"amount": 100, "currency": "GBP"}}]
+    try:
+        ivo.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key())
+        telling.check("refused", False, "the order was taken")
+    except Refused as refused:
+        telling.expect("refused: 422 unknown-product", (422, "unknown-product"), (refused.status, refused.slug))
+        telling.expect("the answer names the product", [nothing], refused.problem.get("product_ids"))
+    telling.expect("Ivo has no order", [], stage.orders_of(ivo))
+    telling.end("422 unknown-product, no order")
+
+
+def tell_price_changed(stage: Stage, telling: Telling) -> None:
+    quilt, june = stage.new_product("Patchwork quilt", 8000, stock=4), stage.new_customer("June")
+    telling.say("June puts a quilt at £80.00 into her cart; before she pays, the shop makes it £95.00")
+    june.put(f"/carts/mine/items/{quilt.product_id}", {"quantity": 1})
+    seen = june.get("/carts/mine")["lines"][0]["unit_price"]
+    telling.expect("the cart says £80.00", "£80.00", pounds(seen["amount"]))
+    dearer = {"amount": 9500, "currency": "GBP"}
+    stage.admin.patch(f"/products/{quilt.product_id}", {"version": quilt.version, "price": dearer})
+    try:
+        stage.order(june, quilt, 1)
+        telling.check("refused", False, "the order was taken at a price that June had not seen")
+    except Refused as refused:
+        telling.expect("refused: 409 price-changed", (409, "price-changed"), (refused.status, refused.slug))
+        change = [{"product_id": quilt.product_id, "seen": seen, "now": dearer}]
+        telling.expect("the answer tells both prices", change, refused.problem.get("changed"))
+    telling.expect("June has no order", [], stage.orders_of(june))
+    stage.expect_stock(telling, quilt, on_hand=4)
+    priced = stage.wait_for(
+        lambda: june.get("/carts/mine")["lines"], lambda lines: [line["unit_price"] for line in lines] == [dearer]
+    )
+    telling.expect("her cart shows the new price now", [dearer], [line["unit_price"] for line in priced])
+    telling.end("409 price-changed, no order")
+
+
+def tell_cancelled(stage: Stage, telling: Telling) -> None:
+    rug, lena, key = stage.new_product("Wool rug", 12000, stock=2), stage.new_customer("Lena"), stage.new_key()
+    telling.say("Lena orders a rug and changes her mind at once, while the saga is at work")
+    order = stage.order(lena, rug, 1)
+    path, wish = f"/orders/{order['order_id']}/cancel", {"reason": "changed_mind"}
+    asked = lena.post(path, wish, key=key)
+    telling.check("taken: it is being undone", asked["status"] == "cancelling", asked["status"])
+    telling.expect("asked twice with one key, the answer is the same", asked, lena.post(path, wish, key=key))
+    order = stage.watch(telling, lena, order, lambda seen: seen["status"] not in ("pending", "cancelling"), "cancelled")
+    _expect_cancelled(stage, telling, lena, order, rug, "cancelled-by-customer")
+
+
+STORIES = (
+    Story("declined", "A declined card", "cancelled, stock back, no charge", tell_declined_card),
+    Story("out-of-stock", "Five of three", "cancelled, stock untouched, no charge", tell_out_of_stock),
+    Story("unknown-product", "A product that is not there", "refused at once (422)", tell_unknown_product),
+    Story("price-changed", "The price rises meanwhile", "refused at once (409), both prices told", tell_price_changed),
+    Story("provider-down", "The provider is down for good", "cancelled, stock back, no charge", tell_provider_down),
+    Story("cancelled", "She changes her mind", "undone while the saga runs, no charge", tell_cancelled),
+    Story("capture-refused", "Authorized, but not collected", "undone in reverse, no charge", tell_capture_refused),
+)

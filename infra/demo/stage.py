@@ -1,0 +1,180 @@
+"""What every story needs: a product and a customer of its own, orders, and a look behind the counter."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from infra.demo.telling import Telling
+from infra.operator.client import Json, Session, Shop, TooLate, poll
+from infra.replay import ledger
+from infra.replay.books import pounds
+from infra.replay.catalogue import adjust_when_known
+
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "12 St James's Square",
+    "city": "London",
+    "postcode": "SW1Y 4JH",
+    "country": "GB",
+}
+# The sandbox provider's card that always works.
+TOKEN = "tok_ok"
+_SETTLED_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class Product:
+    product_id: str
+    name: str
+    price: Json
+    version: int
+    stock: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`tag` makes the names of this demo its own, so that it can run again and again."""
+
+    shop: Shop
+    admin: Session
+    endpoint: str
+    patience: float
+    tag: str = field(default_factory=lambda: secrets.token_hex(3))
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def new_key(self) -> str:
+        return f"demo-{self.tag}-{next(self._numbers)}"
+
+    def new_product(self, name: str, pence: int, stock: int) -> Product:
+        """A product that nobody else buys, on the shelf."""
+        number = next(self._numbers)
+        made = self.admin.post(
+            "/products",
+            {
+                "sku": f"DEMO-{self.tag}-{number}",
+                "name": f"{name} {self.tag}{number}",
+                "category": "demo",
+                "price": {"amount": pence, "currency": "GBP"},
+            },
+            key=self.new_key(),
+        )
+        path = f"/inventory/{made['product_id']}/adjustments"
+        adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)
+        return Product(made["product_id"], made["name"], made["price"], made["version"], stock)
+
+    def new_customer(self, name: str) -> Session:
+        email = f"{name.lower()}-{self.tag}-{next(self._numbers)}@demo.example"
+        return self.shop.join(email, f"demo {self.tag} password", name)
+
+    def order(
+        self, customer: Session, product: Product, quantity: int, *, token: str = TOKEN, key: str | None = None
+    ) -> Json:
+        """Order at the price that the product had when it was put on the shelf."""
+        lines = [{"product_id": product.product_id, "quantity": quantity, "unit_price": product.price}]
+        return customer.place_order(lines, token=token, address=ADDRESS, key=key or self.new_key())
+
+    def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
+        """Follow an order, telling its timeline as it grows. Where it never gets there, the last view of it."""
+
+        def look() -> Json:
+            seen: Json = customer.get(f"/orders/{order['order_id']}")
+            telling.show_timeline(seen)
+            return seen
+
+        try:
+            return poll(look, until, what=what, within=self.patience, clock=self.shop.clock)
+        except TooLate as late:
+            telling.check(f"the order is {what} within {self.patience:.0f} s", False, describe(late.last))
+            last: Json = late.last
+            return last
+
+    def stock(self, product: Product) -> Json:
+        found: Json = self.admin.get(f"/inventory/{product.product_id}")
+        return found
+
+    def orders_of(self, customer: Session) -> list[Json]:
+        found: list[Json] = customer.get("/orders")["items"]
+        return found
+
+    def expect_stock(self, telling: Telling, product: Product, on_hand: int, *, reserved: int = 0) -> None:
+        """The stock comes to rest at these figures: nothing leaked, nothing lost."""
+        wanted = {"on_hand": on_hand, "reserved": reserved, "available": on_hand - reserved}
+
+        def look() -> Json:
+            found = self.stock(product)
+            return {name: found[name] for name in wanted}
+
+        what = f"in stock: {on_hand}, reserved: {reserved}"
+        telling.expect(what, wanted, self.wait_for(look, lambda found: found == wanted))
+
+    def expect_uncharged(self, telling: Telling, order_id: str) -> None:
+        """No money is kept, and none is held."""
+
+        def look() -> str:
+            payment = ledger.payment_of(self.admin, order_id)
+            if payment is None or (payment.captured == payment.refunded and payment.status != "authorized"):
+                return "nothing"
+            return f"{payment.status}, {pounds(payment.captured - payment.refunded)}"
+
+        telling.expect("charged or held: nothing", "nothing", self.wait_for(look, lambda found: found == "nothing"))
+
+    def expect_charged(self, telling: Telling, order: Json) -> None:
+        total = order["total"]["amount"]
+        payment = ledger.payment_of(self.admin, order["order_id"])
+        charged = payment.captured - payment.refunded if payment else 0
+        telling.expect(f"charged: {pounds(total)}, once", pounds(total), pounds(charged))
+
+    def expect_sold(self, telling: Telling, product: Product, units: int) -> None:
+        """Available went down by so many, whether or not the parcel has left already."""
+        available = self.wait_for(
+            lambda: self.stock(product)["available"], lambda found: found == product.stock - units
+        )
+        telling.expect(f"sold: {units}", product.stock - units, available)
+
+    def wait_for[T](self, fetch: Callable[[], T], until: Callable[[T], bool]) -> T:
+        """What is fetched, once it is as wanted; else what was there last."""
+        try:
+            return poll(fetch, until, what="as expected", within=_SETTLED_WITHIN, clock=self.shop.clock)
+        except TooLate as late:
+            last: T = late.last
+            return last
+
+    def notifications_of(self, customer: Session, kind: str, order_id: str, *, count: int = 1) -> list[Json]:
+        """What the customer is told of an order, so many times at least; it may come a moment later."""
+
+        def look() -> list[Json]:
+            items: list[Json] = customer.get("/notifications")["items"]
+            return [item for item in items if (item["kind"], item["order_id"]) == (kind, order_id)]
+
+        return self.wait_for(look, lambda found: len(found) >= count)
+
+    def mails_to(self, email: str, subject: str) -> list[Json]:
+        """The e-mails that the local cloud has taken for an address."""
+        found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
+            "messages"
+        ]
+        return [
+            mail for mails in found.values() for mail in mails if email in mail["To"] and mail["Subject"] == subject
+        ]
+
+
+def describe(order: Json) -> str:
+    reason = f" ({order['reason']})" if order.get("reason") else ""
+    return f"{order['status']}{reason}, payment {order['payment_status']}"
+
+
+def is_paid(order: Json) -> bool:
+    return order["payment_status"] == "captured" or has_failed(order)
+
+
+def has_failed(order: Json) -> bool:
+    return order["status"] in ("cancelled", "needs_attention")
+
+
+def is_delivered(order: Json) -> bool:
+    return order["status"] == "delivered" or has_failed(order)

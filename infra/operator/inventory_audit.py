@@ -1,0 +1,100 @@
+"""Does the inventory's table agree with itself? Pure: the items come in, what disagrees comes out.
+
+For each product: the ledger's sum is what is on hand, no entry is missing, what the reservations hold is what is
+reserved, and nothing is negative. A hot product's stock lies on several items, each with a ledger of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mercato.store.attributes import Item
+
+_HOLDING = {"reserving", "reserved", "releasing", "shipping"}
+
+
+@dataclass
+class ProductBook:
+    """One product's figures, added up over its stock items."""
+
+    product_id: str
+    items: int = 0
+    on_hand: int = 0
+    reserved: int = 0
+    available: int = 0
+    ledger: int = 0
+    held: int = 0
+    orders: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def balances(self) -> bool:
+        return not self.problems
+
+
+def audit(items: Iterable[Item]) -> list[ProductBook]:
+    """`items` is the whole table. Sorted by product, those that disagree first."""
+    stocks: dict[str, Item] = {}
+    sums: Counter[str] = Counter()
+    entries: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for item in items:
+        if item["sk"] == "STOCK":
+            stocks[item["pk"]] = item
+        elif item["sk"].startswith("LEDGER#"):
+            sums[item["pk"]] += item["delta"]
+            entries[item["pk"]] += 1
+        elif item["sk"] == "RESERVATION":
+            for product_id, quantity in _held(item):
+                held[product_id] += quantity
+                holders[product_id].add(item["order_id"])
+    books = {product_id: ProductBook(product_id) for product_id in sorted({_product(item) for item in stocks.values()})}
+    for pk, item in stocks.items():
+        _add(books[_product(item)], item, sums.pop(pk, 0), entries.pop(pk, 0))
+    for pk, found in sums.items():
+        # A shard that was closed leaves its ledger behind: what came there went away again.
+        if found:
+            product_id = pk.rpartition("#")[2]
+            book = books.setdefault(product_id, ProductBook(product_id))
+            book.problems.append(f"{pk}: {found} in the ledger of a stock item that is not there")
+    for product_id, quantity in held.items():
+        book = books.setdefault(product_id, ProductBook(product_id))
+        book.held, book.orders = quantity, len(holders[product_id])
+    for book in books.values():
+        if book.held != book.reserved:
+            who = ", ".join(sorted(holders[book.product_id])[:3])
+            book.problems.append(f"reserved {book.reserved}, but reservations hold {book.held} ({who or 'none'})")
+    return sorted(books.values(), key=lambda book: (book.balances, book.product_id))
+
+
+def _add(book: ProductBook, item: Item, ledger: int, entries: int) -> None:
+    book.items += 1
+    book.on_hand += item["on_hand"]
+    book.reserved += item["reserved"]
+    book.available += item["available"]
+    book.ledger += ledger
+    where = item["pk"]
+    if ledger != item["on_hand"]:
+        book.problems.append(f"{where}: on hand {item['on_hand']}, the ledger's sum is {ledger}")
+    if entries != item["entries"]:
+        book.problems.append(f"{where}: {item['entries']} ledger entries were written, {entries} are there")
+    if item["available"] != item["on_hand"] - item["reserved"]:
+        book.problems.append(f"{where}: available {item['available']} is not on hand less reserved")
+    for name in ("on_hand", "reserved", "available"):
+        if item[name] < 0:
+            book.problems.append(f"{where}: {name} is {item[name]}, below zero")
+
+
+def _held(item: Item) -> Iterator[tuple[str, int]]:
+    """The lines that hold stock now: those held and not handed over yet."""
+    if item["state"] not in _HOLDING:
+        return
+    for line in item["lines"][item["handed_over"] : item["held"]]:
+        yield line["product_id"], line["quantity"]
+
+
+def _product(item: Item) -> str:
+    return str(item["product_id"])

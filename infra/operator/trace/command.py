@@ -1,0 +1,38 @@
+"""`mercato trace <request id>`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from infra.operator import target
+from infra.operator.trace import telling
+from infra.operator.trace.lines import lines_of
+from infra.operator.trace.story import tell
+
+
+@click.command()
+@click.argument("request_id")
+@click.option("--json", "as_json", is_flag=True, help="The tree as JSON, with all ids.")
+def trace(request_id: str, as_json: bool) -> None:
+    """Tell the whole story of a request, from the functions' logs.
+
+    REQUEST_ID is the X-Request-Id of the answer; `mercato up` shows it behind each line. The tree goes from the HTTP
+    request through peers, events, their consumers and the saga's steps to the last e-mail. Ends with 1 where no
+    function has logged the id.
+    """
+    found = target.load()
+    lines = lines_of(target.client(found, "logs"), found.stack, request_id)
+    if not lines:
+        raise click.ClickException(
+            f"no function has logged the request id {request_id}. Take it from the X-Request-Id of the answer: an "
+            "invalid id that was sent is replaced. Ask again in a moment if it is new. What the gateway itself "
+            "answered (no token, no such route, too fast) has reached no function."
+        )
+    story = tell(lines)
+    if as_json:
+        click.echo(json.dumps({"request_id": request_id, "story": [node.as_dict() for node in story]}, indent=2))
+    else:
+        telling.show(Console(), request_id, story)

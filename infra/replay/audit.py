@@ -1,0 +1,105 @@
+"""The audit after a replay: the facts of this run's orders and products, and of nothing else, read and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from infra.operator.client import Clock, Session, TooLate, poll
+from infra.replay import books, ledger
+from infra.replay.books import Difference, Entry, OrderFact, PaymentFact, StockFact
+from infra.replay.placing import Outcome
+from infra.replay.plan import Plan
+from infra.replay.tap import Seen, within
+
+# A transaction that was under way when the window closed is committed by then.
+COMMIT_GRACE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """`patience` is how long late events may take before a difference is one. `charges_of` asks the provider."""
+
+    admin: Session
+    charges_of: Callable[[list[str]], list[PaymentFact]]
+    plan: Plan
+    product_ids: Mapping[str, str]
+    concurrency: int
+    patience: float
+
+    def audit(self, outcomes: Sequence[Outcome]) -> list[Entry]:
+        """The books of money and goods. An invoice without an order is a difference too."""
+        placed = [outcome for outcome in outcomes if outcome.placed]
+        orders = [outcome.fact for outcome in placed]
+        invoiced = {outcome.order["order_id"]: outcome.invoice.total for outcome in placed}
+        order_ids = [order.order_id for order in orders]
+        payments = ledger.payments_of(self.admin, order_ids, self.concurrency)
+        stock = self.read_stock(orders)
+        entries = [
+            audit_placing(outcomes),
+            books.audit_orders(orders),
+            books.audit_totals(orders, invoiced),
+            books.audit_money(orders, payments),
+            books.audit_money(orders, self.charges_of(order_ids), "the provider's charges = sold"),
+            *books.audit_stock(orders, stock),
+        ]
+        return [*entries, books.audit_reservations(stock)]
+
+    def read_stock(self, orders: Sequence[OrderFact]) -> list[StockFact]:
+        """All of the run's products; those that do not agree are read again until they do, or time is up."""
+        wanted = {self.product_ids[variant.sku]: (variant.sku, variant.stocked) for variant in self.plan.variants}
+        facts = {fact.product_id: fact for fact in ledger.stock_of(self.admin, wanted, self.concurrency)}
+
+        def read_again() -> set[str]:
+            late = books.unsettled(orders, facts.values())
+            for fact in ledger.stock_of(self.admin, {one: wanted[one] for one in late}, self.concurrency):
+                facts[fact.product_id] = fact
+            return books.unsettled(orders, facts.values())
+
+        try:
+            poll(
+                read_again,
+                lambda late: not late,
+                what="the stock agrees",
+                within=self.patience,
+                every=1.0,
+                clock=self.admin.shop.clock,
+            )
+        except TooLate:
+            # What does not agree is found again by the audit, and named.
+            return list(facts.values())
+        return list(facts.values())
+
+
+def audit_placing(outcomes: Sequence[Outcome]) -> Entry:
+    book = "invoices placed as orders"
+    differences = [
+        Difference(book, f"invoice {outcome.invoice.number}", "an order", outcome.trouble)
+        for outcome in outcomes
+        if not outcome.placed
+    ]
+    return Entry(book, str(len(outcomes)), str(len(outcomes) - len(differences)), differences)
+
+
+def audit_bus(
+    written: Callable[[], Sequence[Seen]],
+    received: Callable[[], Mapping[str, Seen]],
+    start: datetime,
+    end: datetime,
+    patience: float,
+    clock: Clock,
+) -> Entry:
+    """The events of the window: those in the tables against those on the bus, which may come a little later."""
+    in_tables = within(written(), start, end)
+
+    def compare() -> Entry:
+        return books.audit_events(in_tables, within(received().values(), start, end))
+
+    try:
+        return poll(
+            compare, lambda entry: entry.balances, what="the bus has caught up", within=patience, every=0.5, clock=clock
+        )
+    except TooLate as late:
+        last: Entry = late.last
+        return last

@@ -1,0 +1,101 @@
+"""The shelves are filled: the plan's products are imported and stocked, as an admin does it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from infra.operator.client import Clock, Refused, Session, ShopError, poll
+from infra.replay.parallel import each
+from infra.replay.plan import Plan, Variant, chunks
+
+IMPORT_ROWS = 50  # a second of work: what dies in the middle is soon done again
+ADJUSTMENTS = 40
+_KNOWN_WITHIN = 180.0
+_IMPORT_ATTEMPTS = 3
+_IMPORT_PAUSE = 2.0
+_CATEGORY = "replay"
+_CURRENCY = "GBP"
+
+
+class ImportRefused(ShopError):
+    """The shop did not take a product that the orders need."""
+
+
+def import_products(
+    admin: Session, plan: Plan, concurrency: int, done: Callable[[int], Any] = lambda _: None
+) -> dict[str, str]:
+    """Make the products; sku → product id. Importing the same again changes nothing, so a chunk may be repeated."""
+
+    def send(chunk: Sequence[Variant]) -> dict[str, str]:
+        body = as_csv(chunk)
+        for _ in range(_IMPORT_ATTEMPTS):
+            report = admin.post("/products/imports", csv=body, key=f"import-{uuid.uuid4()}")
+            if not report["refused"]:
+                break
+            # An attempt whose answer was lost may still be writing the same rows.
+            admin.shop.clock.sleep(_IMPORT_PAUSE)
+        else:
+            first = report["refused"][0]
+            raise ImportRefused(f"{len(report['refused'])} products refused; {first['sku']}: {first['reason']}")
+        return {product["sku"]: product["product_id"] for product in report["products"]}
+
+    found: dict[str, str] = {}
+    for ids in each(send, list(chunks(plan.variants, IMPORT_ROWS)), concurrency, lambda ids: done(len(ids))):
+        found |= ids
+    missing = [variant.sku for variant in plan.variants if variant.sku not in found]
+    if missing:
+        raise ImportRefused(f"the import report lacks {len(missing)} products, {missing[0]} among them")
+    return found
+
+
+def as_csv(variants: Sequence[Variant]) -> str:
+    """The import's format: the price in pounds, exact."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["sku", "name", "category", "price", "currency"])
+    for variant in variants:
+        pounds, pence = divmod(variant.price, 100)
+        writer.writerow([variant.sku, variant.name, _CATEGORY, f"{pounds}.{pence:02d}", _CURRENCY])
+    return out.getvalue()
+
+
+def stock_products(
+    admin: Session,
+    plan: Plan,
+    product_ids: Mapping[str, str],
+    concurrency: int,
+    done: Callable[[int], Any] = lambda _: None,
+) -> None:
+    """Put the goods on the shelf. The key makes a repeated chunk count once."""
+
+    def send(numbered: tuple[int, Sequence[Variant]]) -> int:
+        number, chunk = numbered
+        body = {
+            "adjustments": [
+                {"product_id": product_ids[variant.sku], "delta": variant.stocked, "reason": f"replay {plan.run}"}
+                for variant in chunk
+            ]
+        }
+        adjust_when_known(admin, "/inventory/adjustments", body, f"replay-{plan.run}-stock-{number}", admin.shop.clock)
+        return len(chunk)
+
+    each(send, list(enumerate(chunks(plan.variants, ADJUSTMENTS))), concurrency, done)
+
+
+def adjust_when_known(admin: Session, path: str, body: Any, key: str, clock: Clock) -> None:
+    """Inventory learns of a product by its event: until that has come, the product is unknown there."""
+
+    def send() -> bool:
+        try:
+            admin.post(path, body, key=key)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return False
+        return True
+
+    poll(send, bool, what="inventory knows the new products", within=_KNOWN_WITHIN, every=0.5, clock=clock)

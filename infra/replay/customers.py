@@ -1,0 +1,41 @@
+"""The wholesaler's customers, as accounts of the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from infra.operator.client import Json, Session, Shop
+from infra.replay.countries import HOME, name_of
+from infra.replay.parallel import each
+from infra.replay.plan import Plan
+
+WALK_IN = "walk-in"
+
+
+def join_all(
+    shop: Shop, plan: Plan, concurrency: int, done: Callable[[Any], Any] = lambda _: None
+) -> dict[str, Session]:
+    """One account per customer of the plan, and one for all walk-ins. Accounts of an interrupted run are used again."""
+
+    def join(customer: str) -> Session:
+        name = f"Customer {customer}" if customer else "Walk-in customer"
+        return shop.join(email_of(customer, plan.run), f"balanced books {plan.run} {customer or WALK_IN}", name)
+
+    customers = plan.customers
+    return dict(zip(customers, each(join, customers, concurrency, done), strict=True))
+
+
+def email_of(customer: str, run: str) -> str:
+    return f"{f'c{customer}' if customer else WALK_IN}-{run}@replay.example"
+
+
+def address_of(customer: str, country: str) -> Json:
+    """An address in `country`, an ISO 3166-1 code. The file has no addresses, only countries."""
+    return {
+        "name": f"Customer {customer}" if customer else "Walk-in customer",
+        "line1": "1 Replay Street",
+        "city": "London" if country == HOME else name_of(country),
+        "postcode": "EC1A 1BB",
+        "country": country,
+    }

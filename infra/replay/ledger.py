@@ -1,0 +1,73 @@
+"""The facts for the audit, read from the running shop: payments and stock by its API, the rest as its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from infra.operator.client import Refused, Session
+from infra.replay.books import PaymentFact, StockFact
+from infra.replay.parallel import each
+from mercato.ids import derived_id
+from mercato.store.attributes import Item, from_item
+
+
+def payment_of(admin: Session, order_id: str) -> PaymentFact | None:
+    """The order's payment; None where the shop never came to ask for money."""
+    try:
+        found = admin.get(f"/payments/{derived_id('payment', order_id)}")
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
+    return PaymentFact(order_id, found["status"], found["captured"]["amount"], found["refunded"]["amount"])
+
+
+def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[PaymentFact]:
+    found = each(lambda order_id: payment_of(admin, order_id), order_ids, concurrency)
+    return [payment for payment in found if payment is not None]
+
+
+def charges_of(dynamodb: Any, table: str, order_ids: Iterable[str]) -> list[PaymentFact]:
+    """What the sandbox provider has taken for these orders: a second witness. A scan, which only an audit may do."""
+    orders = {derived_id("payment", order_id): order_id for order_id in order_ids}
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table,
+        FilterExpression="sk = :charge",
+        ProjectionExpression="#reference, #status, #amount, #left",
+        ExpressionAttributeNames={f"#{name}": name for name in ("reference", "status", "amount", "left")},
+        ExpressionAttributeValues={":charge": {"S": "CHARGE"}},
+    )
+    charges = [from_item(item) for page in pages for item in page["Items"]]
+    return [_charge(orders[charge["reference"]], charge) for charge in charges if charge["reference"] in orders]
+
+
+def _charge(order_id: str, charge: Item) -> PaymentFact:
+    """`left` is what of a captured charge was not refunded."""
+    if charge["status"] != "captured":
+        return PaymentFact(order_id, charge["status"], 0, 0)
+    return PaymentFact(order_id, charge["status"], charge["amount"], charge["amount"] - charge["left"])
+
+
+def stock_of(admin: Session, stocked: Mapping[str, tuple[str, int]], concurrency: int) -> list[StockFact]:
+    """`stocked`: product id → its sku and what was put on the shelf."""
+
+    def read(product_id: str) -> StockFact:
+        sku, count = stocked[product_id]
+        found = admin.get(f"/inventory/{product_id}")
+        return StockFact(product_id, sku, count, found["on_hand"], found["reserved"], found["available"])
+
+    return each(read, stocked, concurrency)
+
+
+def dead_letters(sqs: Any, prefix: str) -> dict[str, int]:
+    """How many messages lie in each dead-letter queue, in flight or not."""
+    depths: dict[str, int] = {}
+    for page in sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix):
+        for url in page.get("QueueUrls", []):
+            name = url.rsplit("/", 1)[-1]
+            if name.endswith("-dlq"):
+                names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+                found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+                depths[name] = sum(int(count) for count in found.values())
+    return depths

@@ -1,0 +1,126 @@
+"""What a replay tells: tables for people, and a file that names every refused row."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.replay import spreadsheet
+from infra.replay.books import Entry, pounds
+from infra.replay.placing import Outcome
+from infra.replay.plan import Plan
+from infra.replay.rows import Reading, Refusal
+
+SHOWN = 20
+
+
+def write_refusals(path: Path, refused: Sequence[Refusal]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        header = ("line", "invoice", "stock_code", "reason", "column", "value")
+        rows = ((one.line, one.invoice, one.stock_code, one.reason, one.column, one.value) for one in refused)
+        spreadsheet.write(file, header, rows)
+
+
+def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -> None:
+    table = Table("rows", "count", title="The file", title_justify="left")
+    table.columns[1].justify = "right"
+    table.add_row("read", f"{reading.rows:,}")
+    table.add_row("good", f"{reading.rows - len(reading.refused):,}")
+    for reason, count in Counter(refusal.reason for refusal in reading.refused).most_common():
+        table.add_row(f"refused: {reason}", f"{count:,}")
+    console.print(table)
+    console.print(f"Every refused row, with its line, reason, column and value: {report}")
+    for assumption, count in assumptions(reading).items():
+        console.print(f"Assumed: {assumption}" + (f" ({count:,} rows)" if count else "") + ".", markup=False)
+    console.print(
+        f"{len(reading.invoices):,} sale invoices; placing the first {len(plan.invoices):,}: {plan.lines:,} lines of "
+        f"{len(plan.variants):,} products (an article at another price is another product), {pounds(plan.total)}, "
+        f"{len(plan.customers):,} customers."
+    )
+    if plan.walk_ins:
+        console.print(
+            f"{plan.walk_ins:,} of them name no customer (CustomerID 0 or blank): a walk-in customer places them."
+        )
+
+
+def assumptions(reading: Reading) -> dict[str, int]:
+    """What the file does not say and the replay assumes, with the number of rows that each is about; 0 means all."""
+    return {
+        f"fields are separated by {reading.separator}": 0,
+        "prices are pounds sterling, without tax": 0,
+        "orders are placed now, in the file's order; InvoiceDate is not used": 0,
+        "every address is 1 Replay Street, in the country that the row names": 0,
+    } | dict(reading.assumed)
+
+
+def show_outcomes(console: Console, outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> None:
+    table = Table("final state", "reason", "orders", "value", title="The orders", title_justify="left")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(_state_of(outcome), []).append(outcome)
+    for (state, reason), members in sorted(groups.items(), key=lambda group: -len(group[1])):
+        value = sum(outcome.invoice.total for outcome in members)
+        table.add_row(state, reason, f"{len(members):,}", pounds(value))
+    console.print(table)
+    console.print(_speed(outcomes, seconds, concurrency))
+
+
+def _state_of(outcome: Outcome) -> tuple[str, str]:
+    if not outcome.placed:
+        return "not placed", outcome.trouble[:60]
+    return f"{outcome.order['status']}, {outcome.order['payment_status']}", outcome.order.get("reason") or ""
+
+
+def _speed(outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> Table:
+    table = Table("seconds", "p50", "p95", "max", title=f"Speed, {concurrency} at a time", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    figures = {
+        "POST to accepted": [outcome.accepted_after for outcome in outcomes if outcome.accepted_after is not None],
+        "POST to confirmed": [outcome.confirmed_after for outcome in outcomes if outcome.confirmed_after is not None],
+    }
+    for name, durations in figures.items():
+        if durations:
+            shown = (percentile(durations, 50), percentile(durations, 95), max(durations))
+            table.add_row(name, *(f"{duration:.2f}" for duration in shown))
+    timed = [outcome for outcome in outcomes if outcome.accepted_after is not None]
+    done, lines = len(timed), sum(len(outcome.invoice.lines) for outcome in timed)
+    table.caption = f"{done:,} orders, {lines:,} lines in {seconds:.0f} s: {done / max(seconds, 0.001):.2f} orders/s"
+    table.caption_justify = "left"
+    return table
+
+
+def percentile(durations: Sequence[float], percent: int) -> float:
+    """By nearest rank: a duration that was really measured."""
+    ordered = sorted(durations)
+    return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
+
+
+def show_books(console: Console, entries: Sequence[Entry]) -> None:
+    table = Table("", "the books", "expected", "found", title="The audit", title_justify="left")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for entry in entries:
+        mark = "[green]✔[/]" if entry.balances else "[red]✘[/]"
+        table.add_row(mark, entry.book, entry.expected, entry.found)
+    console.print(table)
+    differences = [difference for entry in entries for difference in entry.differences]
+    if not differences:
+        console.print("[green]The books balance.[/]")
+        return
+    console.print(f"[red]The books do not balance: {len(differences):,} differences.[/]")
+    for difference in differences[:SHOWN]:
+        console.print(
+            f"  {difference.book}: {difference.subject}: expected {difference.expected}, found {difference.found}",
+            markup=False,
+        )
+    if len(differences) > SHOWN:
+        console.print(f"  … and {len(differences) - SHOWN:,} more")

@@ -1,0 +1,151 @@
+"""Queue consumers: one function per event type, partial batches, and a DLQ that says why.
+
+What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
+reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
+that grows; after the last try it goes to the DLQ with what stopped it. Tries are counted here, not by the queue, which
+counts what was given back untried, too. What has more to do than one run has time for keeps what is done and raises
+Unfinished: the message is sent to its queue anew, and its tries are counted anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import time
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from mercato.errors import DomainError, TransientError
+from mercato.events import dead_letters
+from mercato.events.model import Event, Reads
+from mercato.invocation import deadline
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+
+Handle = Callable[[Event, Any], None]
+
+_ENOUGH = 2.0  # seconds, to begin with one more message
+
+
+class Unprocessable(Exception):
+    """This message can never succeed. `reason` is what the dead letters are grouped by."""
+
+    def __init__(self, detail: str, reason: str = dead_letters.MALFORMED) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Unfinished(Exception):
+    """There is more to do than this run has time for. What is done is kept, and the next run goes on from there."""
+
+
+class Consumer:
+    """The subscriptions of one service: `@consumer.on("order.confirmed")` on a function of (event, data).
+
+    `jitter` is passed in for tests: a number between two.
+    """
+
+    def __init__(self, service: str, jitter: Callable[[float, float], float] = random.uniform) -> None:
+        self.service = service
+        self.subscriptions: dict[str, tuple[type[Reads], Handle]] = {}
+        self._jitter = jitter
+
+    def on(self, *event_types: str) -> Callable[[Handle], Handle]:
+        def register(function: Handle) -> Handle:
+            hints = typing.get_type_hints(function)
+            second = list(inspect.signature(function).parameters)[1]
+            for event_type in event_types:
+                self.subscriptions[event_type] = (hints[second], function)
+            return function
+
+        return register
+
+    def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        failures: list[dict[str, str]] = []
+        enough = _ENOUGH
+        with deadline.of_invocation(context):
+            for record in event["Records"]:
+                # What there is no time for is given back untried, and comes again after the queue's visibility timeout:
+                # a function that is killed gives back all.
+                began = time.monotonic()
+                if deadline.within(enough, reserve=1.0) < enough or not self._consume(record):
+                    failures.append({"itemIdentifier": record["messageId"]})
+                # The next message may take as long as the slowest so far.
+                enough = max(enough, time.monotonic() - began)
+        return {"batchItemFailures": failures}
+
+    def _consume(self, record: dict[str, Any]) -> bool:
+        """True where the message is done with: handled, or moved to the DLQ."""
+        try:
+            received = _read(record)
+        except Unprocessable as error:
+            with correlation.bound(correlation.accept(None)):
+                return dead_letters.move(record, error.reason, str(error))
+        work = correlation.accept(received.correlationid, received.traceparent, received.id, received.tracestate)
+        with correlation.bound(work):
+            begun = dead_letters.begin(record)
+            if dead_letters.is_spent(record, begun):
+                return True
+            try:
+                self._dispatch(received)
+            except Unprocessable as error:
+                return dead_letters.move(record, error.reason, str(error))
+            except DomainError as error:
+                return dead_letters.move(record, error.slug(), error.detail)
+            except Unfinished as error:
+                log.info("event goes on later", extra={"event_type": received.type, "reason": str(error)})
+                return dead_letters.send_anew(record)
+            except TransientError as error:
+                log.warning("event will be retried", extra={"event_type": received.type, "reason": str(error)})
+                return dead_letters.give_back(record, error, self._jitter, begun)
+            except Exception as error:
+                # Unknown is not permanent: the next try may find the bug mended.
+                log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
+                return dead_letters.give_back(record, error, self._jitter, begun)
+            log.info(
+                "event consumed",
+                extra={"event_type": received.type, "event_id": received.id, "subject": received.subject},
+            )
+            return True
+
+    def _dispatch(self, received: Event) -> None:
+        if received.type not in self.subscriptions:
+            raise Unprocessable(f"{self.service} has no use for {received.type}", dead_letters.UNKNOWN_TYPE)
+        model, function = self.subscriptions[received.type]
+        _check_version(received, model)
+        try:
+            data = model.model_validate(received.data)
+        except ValidationError as error:
+            raise Unprocessable(f"{received.type}: {_first(error)}") from None
+        function(received, data)
+
+
+def _read(record: dict[str, Any]) -> Event:
+    try:
+        return Event.model_validate(json.loads(record["body"])["detail"])
+    except ValidationError as error:
+        raise Unprocessable(f"not a CloudEvent: {_first(error)}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Unprocessable(f"not an EventBridge message: {error!r}") from None
+
+
+def _check_version(received: Event, model: type[Reads]) -> None:
+    """A new version breaks with the old by definition: what is only added does not need one. So nothing is guessed."""
+    try:
+        version = received.version
+    except ValueError:
+        raise Unprocessable(f"dataschema: {received.dataschema[:200]!r} ends in no version") from None
+    if version > model.VERSION:
+        raise Unprocessable(
+            f"{received.type} is version {version}; this consumer reads up to {model.VERSION}",
+            dead_letters.UNKNOWN_VERSION,
+        )
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"

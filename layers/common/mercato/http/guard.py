@@ -1,0 +1,87 @@
+"""What stands at every API's door: the limiter counts the client's requests, the audit log notes what admins do.
+
+Both work on the gateway's side of the door alone; a peer that comes through the function URL is neither.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+
+from mercato import config
+from mercato.clock import utc_now
+from mercato.errors import TransientError
+from mercato.http.audit import AuditEntry, AuditTrail
+from mercato.http.auth import Caller
+from mercato.http.rate_limit import CountTable, Limit, Limiter, RateLimited, client_of
+from mercato.store.dynamo import Table
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Set for every function by the template's Globals. Without a table there is no limit, or no audit log."""
+
+    rate_limits_table: str = ""
+    rate_limit_per_15_minutes: int = 100
+    audit_table: str = ""
+
+
+@dataclass
+class Visit:
+    """One request's way through the door: headers for its answer, and the entry that waits for its outcome."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    entry: AuditEntry | None = None
+
+
+class Door:
+    def __init__(self, limiter: Limiter | None = None, trail: AuditTrail | None = None) -> None:
+        self._limiter = limiter
+        self._trail = trail
+
+    def count(self, visit: Visit, caller: Caller, source_address: str, limit: Limit | None) -> None:
+        """Raises RateLimited. The answer tells the client where it stands, refused or not."""
+        if self._limiter is None or limit is None or caller.is_peer:
+            return
+        try:
+            standing = self._limiter.charge(client_of(caller, source_address), limit)
+        except RateLimited:
+            visit.headers |= self._limiter.standing_of_refused(limit).headers()
+            raise
+        if standing is not None:
+            visit.headers |= standing.headers()
+
+    def note(
+        self, visit: Visit, caller: Caller, service: str, method: str, path: str, names: Mapping[str, str]
+    ) -> None:
+        """Where it cannot be noted, it is not done: the error goes to the admin."""
+        if self._trail is None or not caller.is_admin or method == "GET":
+            return
+        target = " ".join(f"{name}={value}" for name, value in names.items())
+        request_id = correlation.current().correlation_id
+        entry = AuditEntry.make(caller.user_id, service, f"{method} {path}", target, request_id, utc_now())
+        self._trail.ask(entry)
+        visit.entry = entry
+
+    def close(self, visit: Visit, status: int) -> None:
+        if self._trail is None or visit.entry is None:
+            return
+        try:
+            self._trail.answer(visit.entry, status)
+        except (TransientError, ClientError) as error:
+            # It is done and noted; the missing outcome is read from the log by the request id.
+            log.error("the outcome is not in the audit log", extra={"reason": str(error), "status": status})
+
+
+@functools.cache
+def configured() -> Door:
+    settings = config.load(Settings)
+    limiter = None
+    if settings.rate_limits_table:
+        limiter = Limiter(CountTable(settings.rate_limits_table), settings.rate_limit_per_15_minutes)
+    return Door(limiter, AuditTrail(Table(settings.audit_table)) if settings.audit_table else None)

@@ -1,0 +1,130 @@
+"""The first answer again, to an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header).
+
+Where the key makes the thing's id and one transaction makes the thing (orders, cancellations, returns), nothing more is
+needed. Any other write goes through `answer_once`: a record in the service's own table, `pk=IDEMPOTENCY#<id>`,
+holds a lease while the request is under way, and then the answer. A process that dies leaves a lease that ends by
+itself; whoever comes then runs the write again, which therefore must make its ids from `Keyed.id`.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from mercato.clock import epoch
+from mercato.errors import Conflict, IdempotencyKeyReused, TransientError
+from mercato.http.auth import Caller
+from mercato.http.response import Response, replayed
+from mercato.ids import derived_id, fingerprint, new_id
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.dynamo import ConditionFailed, Table
+
+LEASE = timedelta(seconds=30)  # longer than a function that answers HTTP may run
+KEPT = timedelta(days=2)
+_IN_FLIGHT, _DONE = "in_flight", "done"
+
+
+class RequestInFlight(Conflict):
+    """The first request with this key has not been answered yet."""
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A request with its key. `id` follows from caller, route and key; `fingerprint` tells what was asked."""
+
+    id: str
+    fingerprint: str
+
+    @classmethod
+    def read(cls, route: str, caller: Caller, key: str, asked: BaseModel | bytes, *path: str) -> Keyed:
+        """`path` is what the request's path names: the same key for another thing is another request."""
+        content: Any = asked.model_dump(mode="json") if isinstance(asked, BaseModel) else asked.hex()
+        return cls(derived_id("idempotency", caller.user_id, route, key), fingerprint([*path, content]))
+
+
+def answer_once[T](asked: Keyed, table: Table, now: datetime, write: Callable[[], Response[T]]) -> Response[Any]:
+    """What `write` answers, or what it answered before. A refusal is not kept: it changed nothing, and is judged anew.
+
+    Raises IdempotencyKeyReused for another request with the same key, RequestInFlight while the first is under way.
+    """
+    token, is_over = new_id(now), False
+    try:
+        answer = _claim(asked, table, token, now)
+        if answer is None:
+            answer = write()
+            _keep(asked, table, token, answer, now)
+        is_over = True
+        return answer
+    finally:
+        if not is_over:  # also where our own claim's answer was lost: a retry need not wait for the lease
+            _let_go(asked, table, token)
+
+
+def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[Any] | None:
+    """None where the request is ours to answer."""
+    record = _record(asked, now) | {"state": _IN_FLIGHT, "token": token, "until": epoch(now + LEASE)}
+    is_free = (
+        "attribute_not_exists(pk) OR #ttl <= :now OR (#state = :in_flight AND #until <= :now AND fingerprint = :print)"
+    )
+    names = {"#state": "state", "#until": "until", "#ttl": "ttl"}
+    values = {":in_flight": _IN_FLIGHT, ":now": epoch(now), ":print": asked.fingerprint}
+    try:
+        table.write(dynamo.put(record, is_free, names=names, values=values))
+    except ConditionFailed as failed:
+        found = failed.item or {}
+        if found.get("token") == token:  # our own write, whose answer was lost on the way
+            return None
+        if found.get("fingerprint", asked.fingerprint) != asked.fingerprint:
+            raise IdempotencyKeyReused from None
+        if found.get("state") != _DONE:
+            raise RequestInFlight("The first request with this Idempotency-Key is still under way.") from None
+        return _answer_of(found)
+    return None
+
+
+def _keep[T](asked: Keyed, table: Table, token: str, answer: Response[T], now: datetime) -> None:
+    """Where somebody else took over meanwhile, their answer is the same as ours."""
+    body = answer.body.model_dump_json() if isinstance(answer.body, BaseModel) else json.dumps(answer.body)
+    done = {
+        "state": _DONE,
+        "token": token,
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "body": zlib.compress(body.encode()),
+    }
+    record = _record(asked, now) | done
+    with suppress(ConditionFailed):
+        table.write(dynamo.put(record, "#token = :token", names={"#token": "token"}, values={":token": token}))
+
+
+def _let_go(asked: Keyed, table: Table, token: str) -> None:
+    ours = dynamo.delete(
+        *_key(asked),
+        "#token = :token AND #state = :in_flight",
+        names={"#token": "token", "#state": "state"},
+        values={":token": token, ":in_flight": _IN_FLIGHT},
+    )
+    with suppress(ConditionFailed, TransientError):
+        table.write(ours)
+
+
+def _answer_of(record: Item) -> Response[Any]:
+    body = zlib.decompress(record["body"]).decode()
+    return replayed(Response(body, record["status"], record["headers"]))
+
+
+def _record(asked: Keyed, now: datetime) -> Item:
+    pk, sk = _key(asked)
+    return {"pk": pk, "sk": sk, "fingerprint": asked.fingerprint, "ttl": epoch(now + KEPT)}
+
+
+def _key(asked: Keyed) -> tuple[str, str]:
+    return f"IDEMPOTENCY#{asked.id}", "IDEMPOTENCY"

@@ -1,0 +1,75 @@
+"""Saga tasks: what the state machine calls. One function per task, chosen by the `task` field of the payload.
+
+Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …, "input": {…}}. The answer is the model that
+the task returns, as JSON. An exception keeps its class name: the ASL's Catch and Retry match on it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mercato.errors import DomainError, TransientError
+from mercato.invocation import deadline
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+
+Task = Callable[[Any], BaseModel | None]
+
+
+class InvalidTaskInput(Exception):
+    """The state machine sent what the task cannot read. Names the fields only: the values may be secret."""
+
+
+class Tasks:
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.tasks: dict[str, tuple[type[BaseModel], Task]] = {}
+
+    def task(self, name: str) -> Callable[[Task], Task]:
+        def register(function: Task) -> Task:
+            (parameter,) = inspect.signature(function).parameters
+            self.tasks[name] = (typing.get_type_hints(function)[parameter], function)
+            return function
+
+        return register
+
+    def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        work = correlation.accept(
+            event.get("correlation_id"),
+            event.get("traceparent"),
+            event.get("causation_id") or None,
+            event.get("tracestate"),
+        )
+        with correlation.bound(work), deadline.of_invocation(context):
+            name, model_and_function = event["task"], self.tasks[event["task"]]
+            model, function = model_and_function
+            task_input = _read(name, model, event["input"])
+            about = {"task": name, "order_id": event["input"].get("order_id")}
+            try:
+                result = function(task_input)
+            except DomainError as error:
+                log.info("saga step refused", extra=about | {"reason": error.slug(), "detail": error.detail})
+                raise
+            except TransientError as error:
+                log.warning("saga step will be retried", extra=about | {"reason": f"{type(error).__name__}: {error}"})
+                # A subclass would go past the ASL's Retry, which knows TransientError alone.
+                raise TransientError(f"{type(error).__name__}: {error}") from error
+            except Exception as error:
+                log.warning("saga step failed", extra=about | {"reason": f"{type(error).__name__}: {error}"})
+                raise
+            log.info("saga step done", extra=about)
+            return result.model_dump(mode="json") if result is not None else {}
+
+
+def _read(name: str, model: type[BaseModel], task_input: Any) -> BaseModel:
+    try:
+        return model.model_validate(task_input)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found)
+        raise InvalidTaskInput(f"{name}: {problems}") from None

@@ -1,0 +1,1 @@
+"""Calls from one service to another: discovery, signed requests, retries, trace spans."""

@@ -1,0 +1,210 @@
+"""Calls to peer services: found in Cloud Map, signed with SigV4, bounded in time, retried where that is safe."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mercato.breaker import Breaker, CircuitOpen
+from mercato.clock import utc_now
+from mercato.errors import Conflict, NotFound, TransientError
+from mercato.invocation import deadline
+from mercato.peers import span
+from mercato.peers.discovery import Registry, UnknownPeer
+from mercato.peers.retries import RetryBudget, longest_pause, read_retry_after
+from mercato.peers.transport import Answer, NoAnswer, NotSent, Wire
+from mercato.telemetry.logs import log
+
+READ_TIMEOUT = 5.0
+_ATTEMPTS = 3
+_LEAST = 0.05  # seconds: a call with less than that is lost from the start
+_LEAST_AGAIN = 0.25
+_LONGEST_WAIT = 5.0
+_SAFE = frozenset({"GET", "HEAD"})
+
+Fallback = Callable[["PeerUnavailable"], Any]
+
+
+class PeerUnavailable(TransientError):
+    """The peer did not give a usable answer in time. `retry_after`: the seconds it asked to be left alone."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PeerRefused(PeerUnavailable):
+    """The peer says 4xx: the same request gets the same answer, so it is not tried again."""
+
+
+class PeerNotCalled(PeerUnavailable):
+    """The call was not made: the peer is unknown, its circuit is open, or no time is left."""
+
+
+class PeerNotFound(NotFound):
+    """The peer says 404. The caller turns it into its own domain's word."""
+
+
+class PeerConflict(Conflict):
+    """The peer says 409."""
+
+
+def read_answer[M: BaseModel](model: type[M], answer: Any, about: str) -> M:
+    """What the peer said, as its caller reads it. Raises PeerUnavailable, which names fields and tells no values."""
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
+        raise PeerUnavailable(f"{about} was answered in a shape we cannot read: {fields}") from None
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    repeatable: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class ServiceClient:
+    """A client of one peer; mercato.peers.peer makes it. `sleep` and `uniform` (of jitter) are passed in for tests."""
+
+    def __init__(
+        self,
+        peer: str,
+        registry: Registry,
+        breaker: Breaker,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+        budget: RetryBudget | None = None,
+    ) -> None:
+        self.peer = peer
+        self._registry = registry
+        self._breaker = breaker
+        self._sleep = sleep
+        self._uniform = uniform
+        self._budget = budget or RetryBudget()
+        self._wire = Wire()
+
+    def get(self, path: str, *, user_id: str = "", fallback: Fallback | None = None) -> Any:
+        """`fallback` gives the answer where the peer does not."""
+        return self._request("GET", path, None, user_id, "", False, fallback)
+
+    def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        user_id: str = "",
+        safe: bool = False,
+        key: str = "",
+        fallback: Fallback | None = None,
+    ) -> Any:
+        """Tried again only with a `key` (the Idempotency-Key), or where `safe` says that twice does no harm."""
+        return self._request("POST", path, body, user_id, key, safe, fallback)
+
+    def _request(
+        self, method: str, path: str, body: Any, user_id: str, key: str, safe: bool, fallback: Fallback | None
+    ) -> Any:
+        headers = {"Content-Type": "application/json"}
+        headers |= {"X-User-Id": user_id} if user_id else {}
+        headers |= {"Idempotency-Key": key} if key else {}
+        payload = b"" if body is None else json.dumps(body).encode()
+        call = _Call(method, path, payload, headers, repeatable=safe or bool(key) or method in _SAFE)
+        try:
+            return self._retry(call)
+        except PeerRefused:
+            raise
+        except PeerUnavailable as error:
+            if fallback is None:
+                raise
+            log.warning("peer unavailable, using the fallback", extra={"peer": self.peer, "reason": str(error)})
+            return fallback(error)
+
+    def _retry(self, call: _Call) -> Any:
+        self._budget.pay_in()
+        tried: set[str] = set()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._guarded(call, tried)
+            except (PeerRefused, PeerNotCalled):
+                raise
+            except PeerUnavailable as error:
+                pause = self._pause(attempt, error)
+                if not self._may_repeat(call, attempt, pause, error):
+                    raise
+                log.info("peer is asked again", extra={"peer": self.peer, "attempt": attempt, "reason": str(error)})
+                self._sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int, error: PeerUnavailable) -> float:
+        """Full jitter; on top of what the peer asked for, so that its callers do not all come back at once."""
+        return (error.retry_after or 0.0) + self._uniform(0.0, longest_pause(attempt))
+
+    def _may_repeat(self, call: _Call, attempt: int, pause: float, error: PeerUnavailable) -> bool:
+        harmless = call.repeatable or isinstance(error.__cause__, NotSent)
+        in_time = pause <= _LONGEST_WAIT and deadline.left() - deadline.RESERVE - pause > _LEAST_AGAIN
+        return harmless and in_time and attempt < _ATTEMPTS and self._budget.take()
+
+    def _find(self, call: _Call, tried: set[str]) -> str:
+        try:
+            return self._registry.find(self.peer, avoid=tried)
+        except UnknownPeer as error:
+            raise PeerNotCalled(f"{self.peer} {call}: {error}") from error
+
+    def _guarded(self, call: _Call, tried: set[str]) -> Any:
+        """Each attempt is counted by itself, so that an open circuit ends the retries too. Who is left alone is not
+        looked up either.
+        """
+        if deadline.left() - deadline.RESERVE < _LEAST:
+            raise PeerNotCalled(f"{self.peer} {call}: no time is left for it")
+        try:
+            return self._breaker.call(lambda: self._once(call, tried))
+        except CircuitOpen as rejection:
+            raise PeerNotCalled(f"{self.peer} {call}: {rejection}", rejection.retry_after) from rejection
+
+    def _once(self, call: _Call, tried: set[str]) -> Any:
+        url = self._find(call, tried)
+        tried.add(url)
+        timeout = deadline.within(READ_TIMEOUT)
+        with span.call(self.peer, call.method, call.path) as attempt:
+            headers = call.headers | attempt.headers
+            try:
+                answer = self._wire.send(call.method, url + call.path, body=call.body, headers=headers, timeout=timeout)
+            except NoAnswer as error:
+                if isinstance(error, NotSent):
+                    self._registry.doubt(self.peer)
+                raise PeerUnavailable(f"{self.peer} {call}: {error}") from error
+            attempt.status = answer.status
+            return self._read(call, answer)
+
+    def _read(self, call: _Call, answer: Answer) -> Any:
+        retry_after = read_retry_after(answer.headers.get("retry-after"), utc_now())
+        try:
+            body = json.loads(answer.body) if answer.body else None
+        except (ValueError, RecursionError) as error:
+            raise PeerUnavailable(
+                f"{self.peer} {call}: {answer.status} with a body that is not JSON", retry_after
+            ) from error
+        if 200 <= answer.status < 300:
+            return body
+        detail = body.get("detail") or body.get("Message") or "" if isinstance(body, dict) else ""
+        if answer.status == 404:
+            raise PeerNotFound(detail or f"{self.peer} does not know {call.path}")
+        if answer.status == 409:
+            raise PeerConflict(detail or f"{self.peer} refuses {call.path} now")
+        message = f"{self.peer} {call}: {answer.status} {detail}"
+        if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
+            raise PeerRefused(message)
+        raise PeerUnavailable(message, retry_after)

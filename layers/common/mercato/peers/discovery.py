@@ -1,0 +1,97 @@
+"""Where a peer is: AWS Cloud Map, cached. An answer is kept for about 30 s, and for longer where Cloud Map is away."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mercato import aws
+from mercato.errors import TransientError
+from mercato.telemetry.logs import log
+
+_FRESH = 30.0
+_PATIENCE = 1.0  # seconds: an address from the cache now beats a new one later
+
+
+class UnknownPeer(TransientError):
+    """Nobody is registered under this name, or nobody can be asked and nothing is remembered."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    url: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    instances: list[Instance]
+    asked_at: float
+    fresh_for: float
+
+
+def _instance(attributes: Mapping[str, str]) -> Instance | None:
+    """None where no call may go there: without a URL, or drained by a weight of 0."""
+    url, weight = attributes.get("url", ""), attributes.get("weight", "1")
+    if not url or not weight.isdecimal() or int(weight) == 0:
+        return None
+    return Instance(url.rstrip("/"), int(weight))
+
+
+class Registry:
+    """The instances of a namespace's services, picked by weight among the healthy.
+
+    `now` is the wall clock: the monotonic one may stand still while a sandbox is frozen, and an old address would
+    pass for a fresh one.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        now: Callable[[], float] = time.time,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.namespace = namespace
+        self._now = now
+        self._uniform = uniform
+        self._known: dict[str, _Known] = {}
+
+    def find(self, service: str, avoid: Collection[str] = ()) -> str:
+        """The URL of one instance, and one of `avoid` only where there is no other. Raises UnknownPeer."""
+        known = self._known.get(service)
+        if known is None or not 0 <= self._now() - known.asked_at < known.fresh_for:
+            known = self._refresh(service, known)
+        instances = [one for one in known.instances if one.url not in avoid] or known.instances
+        return random.choices(instances, [instance.weight for instance in instances])[0].url
+
+    def doubt(self, service: str) -> None:
+        """Nobody listens where the service should be: ask Cloud Map at the next call, and keep the answer till then."""
+        known = self._known.get(service)
+        if known is not None:
+            self._known[service] = _Known(known.instances, known.asked_at, 0.0)
+
+    def _refresh(self, service: str, last: _Known | None) -> _Known:
+        try:
+            instances = self._ask(service, "HEALTHY")
+            if not instances and (instances := self._ask(service, "ALL")):
+                log.warning("no instance is healthy, using all", extra={"peer": service})
+        except (ClientError, BotoCoreError) as error:
+            if last is None:
+                raise UnknownPeer(f"cannot look up {service} in {self.namespace}: {error}") from error
+            log.warning("discovery is away, using the last answer", extra={"peer": service, "reason": str(error)})
+            instances = last.instances
+        if not instances:
+            self._known.pop(service, None)
+            raise UnknownPeer(f"no instance of {service} is registered in {self.namespace}")
+        self._known[service] = _Known(instances, self._now(), _FRESH * self._uniform(0.8, 1.2))
+        return self._known[service]
+
+    def _ask(self, service: str, health: str) -> list[Instance]:
+        answer = aws.client("servicediscovery", attempts=1, patience=_PATIENCE).discover_instances(
+            NamespaceName=self.namespace, ServiceName=service, HealthStatus=health
+        )
+        return [one for found in answer["Instances"] if (one := _instance(found["Attributes"]))]

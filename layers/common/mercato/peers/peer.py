@@ -1,0 +1,44 @@
+"""The peers of the function that runs, by name: found in its namespace, each behind a circuit that all callers share.
+
+products = peer("products").post("/api/products/lookup", {"product_ids": [...]}, safe=True)
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato import config
+from mercato.breaker import Policy, breaker_for
+from mercato.peers.client import READ_TIMEOUT, PeerNotCalled, PeerRefused, PeerUnavailable, ServiceClient
+from mercato.peers.discovery import Registry
+
+
+@dataclass(frozen=True)
+class Settings:
+    namespace: str
+
+
+def _is_down(error: BaseException) -> bool:
+    """A peer that says no is well: 404, 409 and 4xx are answers."""
+    return isinstance(error, PeerUnavailable) and not isinstance(error, PeerRefused)
+
+
+POLICY = Policy(failing=_is_down, ignoring=(PeerNotCalled,), call_timeout=READ_TIMEOUT)
+
+
+@functools.cache
+def _registry() -> Registry:
+    return Registry(config.load(Settings).namespace)
+
+
+@functools.cache
+def peer(name: str) -> ServiceClient:
+    """The sandbox's one client of that peer. The circuit `peer-<name>` is the same for every function that calls it."""
+    return ServiceClient(name, _registry(), breaker_for(f"peer-{name}", POLICY))
+
+
+def reset() -> None:
+    """Forget all: for tests, and after a SnapStart restore."""
+    peer.cache_clear()
+    _registry.cache_clear()

@@ -1,0 +1,42 @@
+"""A call that goes out to a peer: a span of its own, the headers for it, and a log line of how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mercato.errors import TransientError
+from mercato.telemetry import correlation, trace_context
+from mercato.telemetry.logs import log
+
+
+@dataclass
+class Call:
+    """One attempt. `headers` go along with it; `status` is set as soon as the peer has answered."""
+
+    headers: dict[str, str]
+    status: int | None = None
+
+
+@contextmanager
+def call(peer: str, method: str, path: str) -> Iterator[Call]:
+    """The peer sees our correlation and, as its parent, this attempt."""
+    work = correlation.current()
+    traceparent = correlation.next_hop(work.traceparent)
+    parent = trace_context.read_traceparent(traceparent)
+    headers = {"X-Request-Id": work.correlation_id, "Traceparent": traceparent}
+    made = Call(headers | ({"Tracestate": work.tracestate} if work.tracestate else {}))
+    about: dict[str, Any] = {"peer": peer, "method": method, "path": path, "call_id": parent.span_id if parent else ""}
+    began = time.monotonic()
+    reason: dict[str, Any] = {}
+    try:
+        yield made
+    except TransientError as error:
+        reason = {"reason": str(error)}
+        raise
+    finally:
+        taken = {"status": made.status, "call_ms": round((time.monotonic() - began) * 1000)}
+        log.info("peer called", extra=about | taken | reason)

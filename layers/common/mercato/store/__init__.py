@@ -1,0 +1,1 @@
+"""DynamoDB: a table, items, cursors, the event store and its snapshots."""

@@ -1,0 +1,305 @@
+"""A DynamoDB table as the stores see it: plain values, conditions that fail by name, throttling as TransientError."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+from mercato import aws
+from mercato.errors import Malformed, TransientError
+from mercato.store.attributes import Item, from_item, to_item
+
+MAX_TRANSACTION = 100
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "TransactionInProgressException",
+}
+_RETRYABLE_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_CONFLICT_ATTEMPTS = 6
+
+
+class ConditionFailed(Exception):
+    """A write's condition did not hold. `index` is its place in the transaction, `item` what was there instead."""
+
+    def __init__(self, index: int, item: Item | None) -> None:
+        super().__init__(f"the condition of write {index} did not hold")
+        self.index = index
+        self.item = item
+
+
+class InvalidCursor(Malformed):
+    """The cursor is not one that this list has given out."""
+
+
+class SeveralConditionsFailed(ConditionFailed):
+    """More than one write of a transaction was refused; `failures` has each, by its index."""
+
+    def __init__(self, failures: Mapping[int, Item | None]) -> None:
+        first = min(failures)
+        super().__init__(first, failures[first])
+        self.failures = dict(failures)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of a transaction, in the terms of the API. Make it with put, update, delete or check."""
+
+    kind: str
+    parameters: dict[str, Any] = field(hash=False)
+
+
+def _conditional(condition: str | None, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if condition:
+        found["ConditionExpression"] = condition
+        found["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if names:
+        found["ExpressionAttributeNames"] = dict(names)
+    if values:
+        found["ExpressionAttributeValues"] = to_item(values)
+    return found
+
+
+def put(
+    item: Item, condition: str | None = None, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}
+) -> Write:
+    return Write("Put", {"Item": to_item(item)} | _conditional(condition, names, values))
+
+
+def put_new(item: Item) -> Write:
+    """A put that refuses to replace."""
+    return put(item, "attribute_not_exists(pk)")
+
+
+def update(
+    pk: str,
+    sk: str,
+    expression: str,
+    condition: str | None = None,
+    *,
+    names: Mapping[str, str] = {},
+    values: Mapping[str, Any] = {},
+) -> Write:
+    key = {"Key": to_item({"pk": pk, "sk": sk}), "UpdateExpression": expression}
+    return Write("Update", key | _conditional(condition, names, values))
+
+
+def delete(
+    pk: str, sk: str, condition: str | None = None, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}
+) -> Write:
+    return Write("Delete", {"Key": to_item({"pk": pk, "sk": sk})} | _conditional(condition, names, values))
+
+
+def check(pk: str, sk: str, condition: str, *, names: Mapping[str, str] = {}, values: Mapping[str, Any] = {}) -> Write:
+    return Write("ConditionCheck", {"Key": to_item({"pk": pk, "sk": sk})} | _conditional(condition, names, values))
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next_key` is the key to go on from, or None at the end."""
+
+    items: list[Item]
+    next_key: Item | None
+
+
+def _is_done(write: Write, found: Item | None) -> bool:
+    """Whether the item in the way is what a put wrote, or is gone as a delete left it."""
+    if write.kind == "Put":
+        return found == from_item(write.parameters["Item"])
+    return write.kind == "Delete" and found is None
+
+
+class Table:
+    """One table with the keys `pk` and `sk`, both strings. `sleep` is passed in for tests."""
+
+    def __init__(self, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.name = name
+        self._sleep = sleep
+
+    def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
+        answer = self._call(
+            "get_item", TableName=self.name, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=consistent
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> list[Item]:
+        """Read by key, a hundred at a time. What does not exist is not in the answer; the order is not kept."""
+        pending = [to_item({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(keys)]
+        found: list[Item] = []
+        attempt = 0
+        while pending:
+            batch, pending = pending[:100], pending[100:]
+            answer = self._call("batch_get_item", RequestItems={self.name: {"Keys": batch, "ConsistentRead": True}})
+            found += [from_item(item) for item in answer["Responses"].get(self.name, [])]
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if left:
+                attempt = attempt + 1 if len(left) == len(batch) else 1
+                self._back_off(attempt, f"{len(left)} keys of {self.name} stay unread")
+                pending = left + pending
+        return found
+
+    def query(
+        self,
+        pk: str,
+        *,
+        prefix: str | None = None,
+        after: str | None = None,
+        between: tuple[str, str] | None = None,
+        index: str | None = None,
+        limit: int | None = None,
+        start: Item | None = None,
+        forward: bool = True,
+        consistent: bool = True,
+    ) -> Page:
+        """One page. `prefix`, `after` (exclusive) or `between` (inclusive) bound the sort key. An index is read
+        eventually consistent. Raises InvalidCursor where `start` is no key of this list.
+        """
+        pk_name, sk_name = (f"{index}pk", f"{index}sk") if index else ("pk", "sk")
+        condition, values = "#pk = :pk", {":pk": pk}
+        names = {"#pk": pk_name}
+        if prefix is not None:
+            condition, values[":sk"] = condition + " AND begins_with(#sk, :sk)", prefix
+        elif after is not None:
+            condition, values[":sk"] = condition + " AND #sk > :sk", after
+        elif between is not None:
+            condition, (values[":sk"], values[":to"]) = condition + " AND #sk BETWEEN :sk AND :to", between
+        if ":sk" in values:
+            names["#sk"] = sk_name
+        call: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": to_item(values),
+            "ScanIndexForward": forward,
+        }
+        if index:
+            call["IndexName"] = index
+        else:
+            call["ConsistentRead"] = consistent
+        if limit:
+            call["Limit"] = limit
+        if start:
+            call["ExclusiveStartKey"] = to_item(start)
+        try:
+            answer = self._call("query", **call)
+        except ClientError as error:
+            # The start key comes from a client's cursor; all else here is ours and well formed.
+            if start is None or error.response["Error"]["Code"] != "ValidationException":
+                raise
+            raise InvalidCursor("The cursor belongs to another list; start again without one.") from None
+        last = answer.get("LastEvaluatedKey")
+        return Page([from_item(item) for item in answer["Items"]], from_item(last) if last else None)
+
+    def query_all(self, pk: str, **bounds: Any) -> Iterator[Item]:
+        start: Item | None = None
+        while True:
+            page = self.query(pk, start=start, **bounds)
+            yield from page.items
+            if page.next_key is None:
+                return
+            start = page.next_key
+
+    def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
+        """One write, tried again where a transaction is in its way. `return_values`: ALL_NEW, ALL_OLD of an update.
+
+        botocore sends a write again when its answer is lost, and the second then meets what the first has done. So a
+        conditional update goes as a transaction of one, which DynamoDB does once; a put or a delete is found done by
+        the item that is there. An update with `return_values` cannot be either: its caller knows its own write.
+
+        Raises ConditionFailed.
+        """
+        if write.kind == "Update" and "ConditionExpression" in write.parameters and return_values is None:
+            self._transact([write], None)
+            return None
+        operation = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[write.kind]
+        extra = {"ReturnValues": return_values} if return_values else {}
+        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+            try:
+                answer = self._call(operation, TableName=self.name, **write.parameters, **extra)
+                return from_item(answer["Attributes"]) if "Attributes" in answer else None
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == "ConditionalCheckFailedException":
+                    item: Any = error.response.get("Item")
+                    found = from_item(item) if item else None
+                    if error.response.get("ResponseMetadata", {}).get("RetryAttempts") and _is_done(write, found):
+                        return None
+                    raise ConditionFailed(0, found) from None
+                if code != "TransactionConflictException":
+                    raise
+            self._back_off(attempt, f"the write to {self.name} conflicts with a transaction")
+        raise AssertionError("unreachable")
+
+    def transact(self, writes: list[Write], *, token: str | None = None) -> None:
+        """All or nothing, at most MAX_TRANSACTION writes. A conflict with another transaction is tried again.
+
+        Where no token is given, botocore makes one for each call, so that what it sends twice is done once.
+
+        Raises ConditionFailed where one condition failed, SeveralConditionsFailed for more, TransientError when it
+        could not be done now.
+        """
+        if writes:
+            self._transact(writes, token)
+
+    def _transact(self, writes: list[Write], token: str | None) -> None:
+        actions = [{write.kind: {"TableName": self.name} | write.parameters} for write in writes]
+        call: dict[str, Any] = {"TransactItems": actions} | ({"ClientRequestToken": token} if token else {})
+        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+            try:
+                self._call("transact_write_items", **call)
+                return
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "TransactionCanceledException":
+                    raise
+                self._raise_for(error)
+            self._back_off(attempt, f"the transaction on {self.name} conflicts with others")
+        raise TransientError(f"the transaction on {self.name} conflicted {_CONFLICT_ATTEMPTS} times")
+
+    @staticmethod
+    def _raise_for(error: ClientError) -> None:
+        """Returns where a reason is a conflict or a throttle, that is, where trying again may tell more.
+
+        Beside a conflict, a failed condition is not yet the answer: the other transaction may be this same change,
+        and only when it is over do all conditions, an inbox marker's too, tell so.
+        """
+        reasons: Any = error.response.get("CancellationReasons", [])
+        codes = {reason.get("Code", "None") for reason in reasons}
+        if codes - _RETRYABLE_REASONS - {"None", "ConditionalCheckFailed"}:  # ValidationError: our bug, no conflict
+            raise error
+        if codes & _RETRYABLE_REASONS:
+            return
+        failed = {
+            index: from_item(reason["Item"]) if reason.get("Item") else None
+            for index, reason in enumerate(reasons)
+            if reason.get("Code") == "ConditionalCheckFailed"
+        }
+        if len(failed) == 1:
+            raise ConditionFailed(*next(iter(failed.items()))) from None
+        if failed:
+            raise SeveralConditionsFailed(failed) from None
+        raise error
+
+    def _back_off(self, attempt: int, what: str) -> None:
+        if attempt >= _CONFLICT_ATTEMPTS:
+            raise TransientError(what)
+        self._sleep(random.uniform(0, min(0.02 * 2**attempt, 0.5)))
+
+    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(aws.client("dynamodb"), operation)(**parameters)
+            return answer
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _THROTTLED:
+                raise TransientError(f"{operation} on {self.name}: {error}") from error
+            raise
+        except (ConnectionError, HTTPClientError) as error:
+            raise TransientError(f"{operation} on {self.name}: {error}") from error

@@ -1,0 +1,90 @@
+"""An event as an item of its stream: what is stored of it, under which sort key, and how it is read.
+
+Attributes: `id` of the event, `t` its type, `tv` the schema version of that, `ts` when it happened, `cid` correlation,
+`cau` causation, `tp` traceparent, `d` the payload, and `event`, what the relay publishes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mercato.clock import rfc3339
+from mercato.store.attributes import Item
+from mercato.store.payload import pack, unpack
+from mercato.telemetry import correlation
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """What is to be appended. `public` is the text of the outbox's `event` attribute, where the world is told of it."""
+
+    event_id: str
+    type: str
+    schema_version: int
+    at: datetime
+    data: dict[str, Any]
+    public: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    version: int
+    event_id: str
+    type: str
+    schema_version: int
+    at: datetime
+    data: dict[str, Any]
+    correlation_id: str
+    causation_id: str | None
+
+
+# Makes the data of one event type at one schema version that of the next version.
+Upcasts = Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]
+
+
+def sort_key(version: int) -> str:
+    return f"E#{version:010d}"
+
+
+ALL_VERSIONS = (sort_key(0), sort_key(10**10 - 1))
+
+
+def write_event(pk: str, version: int, event: NewEvent) -> Item:
+    """With the correlation of the work under way."""
+    work = correlation.current()
+    item: Item = {
+        "pk": pk,
+        "sk": sort_key(version),
+        "id": event.event_id,
+        "t": event.type,
+        "tv": event.schema_version,
+        "ts": rfc3339(event.at),
+        "cid": work.correlation_id,
+        "tp": work.traceparent,
+        "d": pack(event.data),
+    }
+    if work.causation_id:
+        item["cau"] = work.causation_id
+    if event.public is not None:
+        item["event"] = event.public
+    return item
+
+
+def read_event(version: int, item: Item, upcasts: Upcasts) -> StoredEvent:
+    """With its data brought up to today's schema."""
+    kind, schema_version, data = item["t"], item["tv"], unpack(item["d"])
+    while (kind, schema_version) in upcasts:
+        data, schema_version = upcasts[kind, schema_version](data), schema_version + 1
+    return StoredEvent(
+        version=version,
+        event_id=item["id"],
+        type=kind,
+        schema_version=schema_version,
+        at=datetime.fromisoformat(item["ts"]),
+        data=data,
+        correlation_id=item["cid"],
+        causation_id=item.get("cau"),
+    )

@@ -1,0 +1,1 @@
+"""Logs, metrics, and the correlation and trace context that every request, event and task carries."""

@@ -1,0 +1,100 @@
+"""One id from the HTTP request to the last e-mail: in context variables, set and cleared per piece of work."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+
+from mercato.telemetry import trace_context
+
+_VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{7,63}")
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """The work under way, and what it belongs to.
+
+    `traceparent` is W3C Trace Context with our own span id, as it goes out; `parent_id` the span of who called us.
+    `causation_id` is the id of the event or command that made us act.
+    """
+
+    correlation_id: str
+    traceparent: str
+    causation_id: str | None = None
+    parent_id: str | None = None
+    tracestate: str = ""
+    began: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    @property
+    def span_id(self) -> str:
+        return self.traceparent[36:52]
+
+    def as_dict(self) -> dict[str, str | int]:
+        """For a log line: the ids that make a tree of all lines, and how long the work has taken so far."""
+        ids = {
+            "correlation_id": self.correlation_id,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_id": self.parent_id,
+            "causation_id": self.causation_id,
+        }
+        elapsed = round((time.monotonic() - self.began) * 1000)
+        return {name: value for name, value in ids.items() if value} | {"elapsed_ms": elapsed}
+
+
+_current: ContextVar[Correlation | None] = ContextVar("mercato_correlation", default=None)
+
+
+def next_hop(traceparent: str) -> str:
+    """The same trace with a new parent id, for the call that goes out; a new trace where it is invalid."""
+    parent = trace_context.read_traceparent(traceparent)
+    if parent is None:
+        return trace_context.write_traceparent(trace_context.new_trace_id(), trace_context.new_span_id(), sampled=True)
+    span_id = trace_context.new_span_id()
+    return trace_context.write_traceparent(parent.trace_id, span_id, sampled=parent.sampled, random=parent.random)
+
+
+def accept(
+    correlation_id: str | None,
+    traceparent: str | None = None,
+    causation_id: str | None = None,
+    tracestate: str | None = None,
+) -> Correlation:
+    """What came in from outside, validated; what is missing or invalid is made anew."""
+    valid = correlation_id is not None and _VALID_ID.fullmatch(correlation_id)
+    parent = trace_context.read_traceparent(traceparent)
+    return Correlation(
+        correlation_id=correlation_id if valid and correlation_id else str(uuid.uuid4()),
+        traceparent=next_hop(traceparent or ""),
+        causation_id=causation_id,
+        parent_id=parent.span_id if parent else None,
+        # Of a trace that is not continued the state is worth nothing.
+        tracestate=trace_context.read_tracestate(tracestate) if parent else "",
+    )
+
+
+def current() -> Correlation:
+    """The correlation of the work under way. Outside any work it is a new one each time."""
+    return _current.get() or accept(None)
+
+
+@contextmanager
+def bound(correlation: Correlation) -> Iterator[Correlation]:
+    token = _current.set(correlation)
+    try:
+        yield correlation
+    finally:
+        _current.reset(token)
+
+
+def caused_by(event_id: str) -> Correlation:
+    return replace(current(), causation_id=event_id)
