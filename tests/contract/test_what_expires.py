@@ -20,7 +20,7 @@ MAY_GO = {
     "functions/users/users/one_time_store.py": "a link in a mail, longer than it is good for",
     "functions/users/users/sessions/store.py": "a session that has expired",
     "layers/common/mercato/breaker/store.py": "a circuit that runs by itself, not used for 90 days: it is closed",
-    "layers/common/mercato/events/dead_letters.py": "a message's count of failed tries, longer than it lives in its queue",
+    "layers/common/mercato/events/dead_letters.py": "a message's count of failed tries, longer than its queue keeps it",
     "layers/common/mercato/store/ended_access.py": "when a user's tokens ended, after the last of them has expired",
     "layers/common/mercato/http/idempotency.py": "an answer, after the two days that a key is good for",
     "layers/common/mercato/events/inbox.py": "an event's marker, longer than the event can be delivered again",

@@ -1,6 +1,6 @@
 """Orders in DynamoDB. Nothing else knows the keys.
 
-Facts and head: mercato.store.event_store, entity `order`; a fact that the world hears carries the outbox's `event` itself.
+Facts and head: mercato.store.event_store, entity `order`; a published fact carries the outbox's `event` itself.
 Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
 gsi1sk=<placed at>#<id>.
 Snapshots of long orders: mercato.store.snapshots.

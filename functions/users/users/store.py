@@ -35,7 +35,7 @@ from users.passwords.hashing import UNMATCHABLE
 
 
 class UserStore:
-    """`mercato.store.ended_access` notes in `access_table` what the authorizer refuses; without one, nothing is noted."""
+    """`mercato.store.ended_access` notes in `access_table` which tokens the authorizer refuses, if there is one."""
 
     def __init__(self, table: Table, access_table: str = "") -> None:
         self._table = table

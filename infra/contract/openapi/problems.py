@@ -150,7 +150,7 @@ def _methods_of(service: str) -> dict[str, list[FunctionType]]:
     """Of all classes of the service, by name."""
     found: dict[str, list[FunctionType]] = {}
     package = importlib.import_module(service)
-    for info in pkgutil.iter_modules(package.__path__, f"{service}."):
+    for info in pkgutil.walk_packages(package.__path__, f"{service}."):
         module = importlib.import_module(info.name)
         for kind in list(vars(module).values()):
             if isinstance(kind, type) and kind.__module__ == module.__name__:

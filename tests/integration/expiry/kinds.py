@@ -59,7 +59,7 @@ class Thing(View):
 
 # Of these, expired is not to be told from absent, or comes to the same; and why.
 EXEMPT = {
-    "mercato.events.dead_letters:_count": "it outlives the message that it counts the tries of, whose id never comes again",
+    "mercato.events.dead_letters:_count": "it outlives the message whose tries it counts, whose id never comes again",
     "ops.scans:Scans.keep": "the scan that reads it is over, by its own clock, a day before",
     "mercato.store.ended_access:end": "the tokens that it refuses have expired long before it does",
     "mercato.events.outbox:record": "its key is an entity's version, which never comes again",

@@ -12,7 +12,7 @@ import pytest
 
 from gateway import api
 from infra.contract import events
-from mercato.http.guard import Door
+from mercato.http.guard import Guard
 from mercato.http.rate_limit import Limiter
 
 
@@ -89,11 +89,11 @@ def test_who_has_a_page_already_is_not_sent_it_again(path: str) -> None:
 
 def test_a_public_answer_says_nothing_of_one_clients_limits() -> None:
     limiter = Limiter(Counts(), 100)
-    api.app.door, configured = (lambda: Door(limiter)), api.app.door
+    api.app.guarding, configured = (lambda: Guard(limiter)), api.app.guarding
     try:
         public, refused = get("/api/docs"), get("/api/nothing")
     finally:
-        api.app.door = configured
+        api.app.guarding = configured
     assert not [name for name in public["headers"] if name.startswith("RateLimit")]
     assert [name for name in refused["headers"] if name.startswith("RateLimit")] == ["RateLimit-Policy", "RateLimit"]
 

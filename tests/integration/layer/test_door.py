@@ -1,4 +1,4 @@
-"""The door of every API: both sides of it, and what the client is told."""
+"""The guard of every API: both sides of it, and what the client is told."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from mercato.errors import Conflict
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, UNLIMITED, App, Limit, NoContent, Response, SourceAddress
-from mercato.http import guard as door
 from mercato.http.audit import AuditTrail
-from mercato.http.guard import Door
+from mercato.http.guard import Guard, configured
 from mercato.http.rate_limit import CountTable, Limiter, StoreUnavailable
 from mercato.store.dynamo import Table
 
@@ -32,11 +31,11 @@ def trail(make_table: Callable[[str], Table]) -> AuditTrail:
 @pytest.fixture
 def app(make_table: Callable[[str], Table], trail: AuditTrail) -> App:
     limiter = Limiter(CountTable(make_table("RateLimitsTable").name), 3, lambda: WINDOW_START)
-    return shop(Door(limiter, trail))
+    return shop(Guard(limiter, trail))
 
 
-def shop(guard: Door) -> App:
-    app = App("shop", door=lambda: guard)
+def shop(guard: Guard) -> App:
+    app = App("shop", guarding=lambda: guard)
 
     @app.get("/api/things", role=(PUBLIC, CUSTOMER, PEER))
     def list_things(source: SourceAddress) -> Response[str]:
@@ -139,7 +138,7 @@ def test_what_is_refused_for_its_role_counts_too(app: App) -> None:
 
 
 def test_requests_pass_uncounted_while_the_table_is_away(cloud: None) -> None:
-    app = shop(Door(Limiter(Away(), 1, lambda: WINDOW_START)))
+    app = shop(Guard(Limiter(Away(), 1, lambda: WINDOW_START)))
 
     answers = [call(app) for _ in range(10)]
 
@@ -175,8 +174,8 @@ def test_nobody_elses_requests_are_noted(app: App, trail: AuditTrail) -> None:
 
 
 def test_the_door_is_made_from_the_functions_settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vars(door.configured()) == {"_limiter": None, "_trail": None}
-    door.configured.cache_clear()
+    assert vars(configured()) == {"_limiter": None, "_trail": None}
+    configured.cache_clear()
     for name, value in {
         "RATE_LIMITS_TABLE": "limits",
         "RATE_LIMIT_PER_15_MINUTES": "7",
@@ -184,4 +183,4 @@ def test_the_door_is_made_from_the_functions_settings(cloud: None, monkeypatch: 
     }.items():
         monkeypatch.setenv(name, value)
 
-    assert all(vars(door.configured()).values())
+    assert all(vars(configured()).values())

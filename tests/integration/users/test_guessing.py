@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mercato.http.guard import Door
+from mercato.http.guard import Guard
 from mercato.http.rate_limit import CountTable, Limiter
 from users import api
 from users.passwords import hashing
@@ -140,8 +140,8 @@ def test_one_address_may_ask_for_twenty_log_ins_whoever_it_claims_to_be(
     service: "Service", checked: list[str], make_table: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_table("RateLimitsTable")  # type: ignore[operator]
-    guard = Door(Limiter(CountTable("RateLimitsTable"), 100))
-    monkeypatch.setattr(api.app, "door", lambda: guard)
+    guard = Guard(Limiter(CountTable("RateLimitsTable"), 100))
+    monkeypatch.setattr(api.app, "guarding", lambda: guard)
 
     statuses = [
         service.call(

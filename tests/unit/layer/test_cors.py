@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mercato.http import ADMIN, CUSTOMER, MAX_BODY, PUBLIC, App, Body, View, cors
-from mercato.http.guard import Door
+from mercato.http.guard import Guard
 
 SHOP, BACK_OFFICE = "https://shop.example", "https://office.shop.example"
 SAFE = {
@@ -29,7 +29,7 @@ class Brew(Body):
     name: str
 
 
-app = App("teas", door=Door)
+app = App("teas", guarding=Guard)
 
 
 @app.get("/api/teas", role=PUBLIC)
@@ -138,14 +138,14 @@ def test_a_preflight_of_nothing_is_404() -> None:
 
 
 def test_a_preflight_is_not_counted_and_not_noted() -> None:
-    class Counting(Door):
+    class Counting(Guard):
         def count(self, *_: Any) -> None:
             raise AssertionError("counted")
 
         def note(self, *_: Any) -> None:
             raise AssertionError("noted")
 
-    quiet = App("teas", door=Counting)
+    quiet = App("teas", guarding=Counting)
     quiet.get("/api/teas", role=PUBLIC)(list_teas)
 
     event = {"httpMethod": "OPTIONS", "path": "/api/teas", "headers": {}, "requestContext": {}}

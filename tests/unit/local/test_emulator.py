@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ministack.core import iam_actions
 from ministack.services import apigateway_v1, lambda_svc
@@ -21,12 +23,12 @@ def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> 
 @pytest.mark.parametrize("action", ["SendMessage", "DeleteMessage", "ChangeMessageVisibility"])
 def test_a_batch_of_sqs_needs_the_permission_of_its_single_action(action: str) -> None:
     for called in (action, f"{action}Batch"):
-        about = ("POST", "/", {"x-amz-target": f"AmazonSQS.{called}"}, b"{}", {})
+        about: tuple[Any, ...] = ("POST", "/", {"x-amz-target": f"AmazonSQS.{called}"}, b"{}", {})
         assert of_the_single_action(iam_actions.extract_iam_action)("sqs", *about) == f"sqs:{action}"
 
 
 def test_a_batch_of_another_service_keeps_its_own_action() -> None:
-    about = ("POST", "/", {"x-amz-target": "DynamoDB_20120810.BatchGetItem"}, b"{}", {})
+    about: tuple[Any, ...] = ("POST", "/", {"x-amz-target": "DynamoDB_20120810.BatchGetItem"}, b"{}", {})
     found = iam_actions.extract_iam_action("dynamodb", *about)
     assert of_the_single_action(iam_actions.extract_iam_action)("dynamodb", *about) == found == "dynamodb:BatchGetItem"
 

@@ -164,7 +164,7 @@ class FailureView(View):
 
 
 class StepView(View):
-    """One visit to a state; see ops.sagas.steps."""
+    """One visit to a state of the saga."""
 
     state: str
     kind: str

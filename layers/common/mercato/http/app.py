@@ -27,9 +27,9 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
-from mercato.http import cors, guard
+from mercato.http import cors
 from mercato.http.auth import Caller, Role
-from mercato.http.guard import Door, Visit
+from mercato.http.guard import Guard, Visit, configured
 from mercato.http.rate_limit import DEFAULT, UNLIMITED, Limit
 from mercato.http.request import (
     IdempotencyKey,
@@ -102,17 +102,17 @@ def _compile(path: str) -> re.Pattern[str]:
 
 class App:
     """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health, and says of each
-    thing that the service needs whether it is `ok`; `door` is asked for what counts and notes requests.
+    thing that the service needs whether it is `ok`; `guarding` returns what limits and audits requests.
     """
 
     def __init__(
         self,
         service: str,
         health: Callable[[], Mapping[str, str]] = dict,
-        door: Callable[[], Door] = guard.configured,
+        guarding: Callable[[], Guard] = configured,
     ) -> None:
         self.service = service
-        self.door = guard
+        self.guarding = guarding
         self.routes: list[Route] = []
 
         def report_health() -> Response[dict[str, Any]]:
@@ -174,7 +174,7 @@ class App:
                 log.exception("request failed")
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
-            self.door().close(visit, response.status)
+            self.guarding().close(visit, response.status)
             noted = cors.headers_for(headers.get("origin"))
             if is_public(response):  # a cache hands it to others, whom one client's limits do not concern
                 response = revalidated(response, headers.get("if-none-match"))
@@ -187,7 +187,7 @@ class App:
         """Puts the path as logs may hold it into `about`."""
         if request.method == "OPTIONS":
             return self._say_what_is_allowed(request.path)
-        guard = self.door()
+        guard = self.guarding()
         try:
             route, path_parameters = self._match(request)
         except (NotFound, MethodNotAllowed):

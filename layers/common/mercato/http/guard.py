@@ -1,6 +1,6 @@
-"""What stands at every API's door: the limiter counts the client's requests, the audit log notes what admins do.
+"""The guard of every API: the limiter counts a client's requests, the audit log records what admins do.
 
-Both work on the gateway's side of the door alone; a peer that comes through the function URL is neither.
+It applies to API Gateway's requests only. Peer calls through a function URL are neither limited nor audited.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Settings:
 
 @dataclass
 class Visit:
-    """One request's way through the door: headers for its answer, and the entry that waits for its outcome."""
+    """What the guard keeps for one request: headers for its answer, and the audit entry that waits for the outcome."""
 
     headers: dict[str, str] = field(default_factory=dict)
     entry: AuditEntry | None = None
 
 
-class Door:
+class Guard:
     def __init__(self, limiter: Limiter | None = None, trail: AuditTrail | None = None) -> None:
         self._limiter = limiter
         self._trail = trail
@@ -79,9 +79,9 @@ class Door:
 
 
 @functools.cache
-def configured() -> Door:
+def configured() -> Guard:
     settings = config.load(Settings)
     limiter = None
     if settings.rate_limits_table:
         limiter = Limiter(CountTable(settings.rate_limits_table), settings.rate_limit_per_15_minutes)
-    return Door(limiter, AuditTrail(Table(settings.audit_table)) if settings.audit_table else None)
+    return Guard(limiter, AuditTrail(Table(settings.audit_table)) if settings.audit_table else None)

@@ -161,7 +161,7 @@ def _text_of(body: Any) -> str:
 def write_response(
     response: Response[Any], request_id: str, noted: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """`noted` are headers that the door adds to whatever the route answers."""
+    """`noted` are headers that the guard adds to every answer."""
     body = response.body
     headers = {
         "Content-Type": body.media_type if isinstance(body, Document) else "application/json",

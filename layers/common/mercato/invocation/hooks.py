@@ -1,4 +1,4 @@
-"""What is put off until the answer is computed: every door of a function runs it at the end of the invocation."""
+"""Work put off until the answer is computed: App, Consumer, Tasks and schedules run it at the end of the invocation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Access tokens that end before their time: those of a closed account, and those with a role that was taken away.
 
-ENDED#<user>  ENDED  in the table of the rate limits, which stands at the door of every API: when the user's tokens
+ENDED#<user>  ENDED  in the table of the rate limits, which every API reads: when the user's tokens
 ended. The users service writes it in the transaction that ends them, and the authorizer reads it, once for each token
 that it is asked about. The item is kept for longer than a token lives.
 """

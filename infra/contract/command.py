@@ -1,0 +1,26 @@
+"""`mercato contract`: the documents that are generated from the code."""
+
+from __future__ import annotations
+
+import click
+
+from infra.contract import events as generated
+from infra.paths import ROOT
+from infra.trouble import Trouble
+
+
+@click.command()
+@click.option("--release", is_flag=True, help="Keep the OpenAPI document as what this version promises its clients.")
+def contract(release: bool) -> None:
+    """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions, and
+    docs/openapi.json from the routes and their models.
+    """
+    try:
+        changed = generated.write() + ([generated.release()] if release else [])
+    except Trouble as trouble:
+        raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
+    for path in changed:
+        click.echo(f"wrote {path.relative_to(ROOT)}")
+    if not release:
+        for change in generated.breaking_clients():
+            click.echo(f"breaks clients of the last release, as the new version may: {change}")

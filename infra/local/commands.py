@@ -1,0 +1,143 @@
+"""`mercato up` and `mercato deploy`: the shop on this machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+from urllib.parse import urlparse
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from infra.local.localstripe import LocalStripe
+from infra.local.stack import Stack
+from infra.local.stream import Stream
+from infra.local.up import LocalShop
+from infra.operator import target
+from infra.operator.client import ShopError
+from infra.trouble import Trouble
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, envvar="PORT", help="The shop's own port.")
+@click.option("--cloud-port", default=4566, show_default=True, envvar="CLOUD_PORT", help="The local cloud's port.")
+@click.option("--quiet", is_flag=True, help="Do not stream what happens.")
+@click.option(
+    "--faults",
+    default=0.0,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Throttle, reset or lose this share of the functions' AWS calls, such as 0.1, once the shop is open.",
+)
+@click.option(
+    "--payments",
+    type=click.Choice(["sandbox", "stripe"]),
+    default="sandbox",
+    show_default=True,
+    help="Who moves the money: the sandbox, or localstripe, a Stripe on this machine.",
+)
+@click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
+def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int) -> None:
+    """Run the whole shop on this machine until Ctrl-C.
+
+    Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
+    address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Everything is
+    new at each start, and nothing is left running at the end.
+    """
+    console = Console(highlight=False)
+    stream = Stream(console)
+    stripe = LocalStripe(stripe_port) if payments == "stripe" else None
+    shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe)
+    ended = threading.Event()
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        if ended.is_set():
+            return
+        ended.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    status = 0
+    try:
+        found = shop.start()
+        _welcome(console, found, shop.goods[0].product_id)
+        if not quiet:
+            shop.on_request = stream.request
+            stream.follow(Stack.read(shop.cloud))
+        while not ended.wait(1):
+            shop.require_running()
+    except KeyboardInterrupt:
+        console.print("\nclosing the shop …")
+    except (Trouble, ShopError) as trouble:
+        console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
+        console.print(getattr(trouble, "remedy", "") or shop.cloud.child.last_words(), markup=False)
+        status = 1
+    finally:
+        ended.set()
+        stream.stop()
+        shop.stop()
+    console.print("closed; nothing is left running")
+    sys.exit(status)
+
+
+def _welcome(console: Console, found: Any, product_id: str) -> None:
+    url = f"{found.base_url}/api"
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]API[/]", f"[link={url}]{url}[/link]")
+    table.add_row("[bold]customer[/]", f"{found.customer.email}  {found.customer.password}")
+    table.add_row("[bold]admin[/]", f"{found.admin.email}  {found.admin.password}")
+    table.add_row("[bold]cloud[/]", f"{found.endpoint}  (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)")
+    if found.stripe_api:
+        table.add_row("[bold]Stripe[/]", f"{found.stripe_api}/v1/payment_intents  (any key that begins with sk_)")
+    console.print(Panel(table, title="the shop is open", border_style="green", expand=False))
+    read_token = 'import json,sys; print(json.load(sys.stdin)["access_token"])'
+    bearer = '-H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)"'
+    login = f'{{"email":"{found.customer.email}","password":"{found.customer.password}"}}'
+    card = "pm_card_visa" if found.stripe_api else "tok_ok"
+    order = (
+        f'{{"lines":[{{"product_id":"{product_id}","quantity":2,"unit_price":{{"amount":3450,"currency":"GBP"}}}}],'
+        f'"payment_token":"{card}",'
+        '"shipping_address":{"name":"Carl","line1":"1 Quay","city":"Leith",'
+        '"postcode":"EH6 6QQ","country":"GB"}}'
+    )
+    json_header = "-H 'Content-Type: application/json'"
+    console.print("Try:", style="bold")
+    for line in (
+        f"curl -s '{url}/products?q=lamp'",
+        f"TOKEN=$(curl -s {url}/users/login {json_header} -d '{login}' | python3 -c '{read_token}')",
+        f"curl -si {url}/orders {bearer} {json_header} -d '{order}'",
+    ):
+        console.print("  " + line, soft_wrap=True, markup=False)
+    demo = "" if found.stripe_api else "In another terminal: [bold]make demo[/]. "
+    console.print(f"\n{demo}Ctrl-C closes the shop.\n")
+
+
+@click.command()
+def deploy() -> None:
+    """Build and deploy anew to the shop that is running, after a change of code or template."""
+    console = Console(highlight=False)
+    found = target.load()
+    shop = LocalShop(
+        console,
+        urlparse(found.base_url).port or 3000,
+        urlparse(found.endpoint).port or 4566,
+        functions_endpoint=found.functions_endpoint,
+        stripe_api=found.stripe_api,
+    )
+    try:
+        with console.status("building and deploying …"):
+            shop.deploy(shop.build())
+            stack = shop.settle()
+        target.save(
+            stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer, found.stripe_api)
+        )
+    except Trouble as trouble:
+        console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
+        console.print(trouble.remedy, markup=False)
+        sys.exit(1)
+    console.print("[green]✔[/] deployed")

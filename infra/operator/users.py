@@ -1,0 +1,53 @@
+"""`mercato users`: accounts and their signing keys."""
+
+from __future__ import annotations
+
+import click
+
+from infra.operator import accounts, target
+from infra.trouble import Trouble
+from mercato.errors import DomainError
+
+_ROTATIONS = {
+    "rotated": "the next key signs now; the one before stays good for the tokens that it has signed",
+    "unchanged": "unchanged: the keys were made or rotated within the hour, and not all who check tokens know the next",
+    "published": "what was published was not what is stored and is now; run it again to rotate",
+    "created": "there were no keys; they are made",
+}
+
+
+@click.group()
+def users() -> None:
+    """Accounts and their keys: what only an operator may do."""
+
+
+@users.command()
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make the account with this address an admin. It takes effect at the next log-in."""
+    try:
+        user_id = accounts.promote(target.load(), email)
+    except DomainError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"{email} ({user_id}) is an admin now")
+
+
+@users.command()
+@click.argument("email")
+def demote(email: str) -> None:
+    """Make the account with this address a customer's again, and log it out everywhere, within a minute."""
+    try:
+        user_id = accounts.demote(target.load(), email)
+    except DomainError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"{email} ({user_id}) is a customer now, and is logged out everywhere within a minute")
+
+
+@users.command("rotate-keys")
+def rotate_keys() -> None:
+    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Nobody is logged out by it."""
+    try:
+        outcome = accounts.rotate_keys(target.load())
+    except Trouble as trouble:
+        raise click.ClickException(f"{trouble}: {trouble.remedy}") from None
+    click.echo(_ROTATIONS[outcome])
