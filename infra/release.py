@@ -1,17 +1,20 @@
-"""Names the release in a build, so that a deploy brings everything that differs.
+"""Writes each service's release into a build, so that a deploy publishes the services that differ, and no others.
 
 SAM publishes a new version of a function, and moves its alias there, where the function's own code, settings or memory
-differ. With another layer, parameter or time-out alone, the aliases, and so the shop, would go on as before. The name
-is made of all that is built and of the environment's parameters, and stands among the settings of each function.
+differ. With another layer, parameter or time-out alone, the alias would stay at the version before. The release of a
+service is a digest of all that its versions are made of, and is a setting of each of its functions.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
@@ -21,30 +24,65 @@ from infra.paths import BUILD, ROOT
 _SETTING = "RELEASE"
 
 
-def stamp(build: Path, environment: str) -> str:
-    """Returns the name. Stamping again changes nothing."""
+def stamp(build: Path, environment: str) -> dict[str, str]:
+    """Returns the releases by service. Stamping again changes nothing."""
     path = build / "template.yaml"
     template = yaml.safe_load(path.read_text())
-    settings = template["Globals"]["Function"]["Environment"]["Variables"]
-    settings.pop(_SETTING, None)
-    settings[_SETTING] = _name(template, build, environment)
+    services = _services(template)
+    for function in _functions(template):
+        _settings(function).pop(_SETTING, None)
+    parameters = _parameters(environment)
+    releases = {name: _release(functions, template, build, parameters) for name, functions in services.items()}
+    for name, functions in services.items():
+        for function in functions:
+            _settings(function)[_SETTING] = releases[name]
     path.unlink()  # it may be a link to the cached build's own
     path.write_text(yaml.safe_dump(template, sort_keys=False))
-    return str(settings[_SETTING])
+    return releases
 
 
-def _name(template: object, build: Path, environment: str) -> str:
-    digest = hashlib.sha256(json.dumps([template, _parameters(environment)], sort_keys=True).encode())
-    for file in _files(build):
+def _services(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The functions by service, whose name is that of the package that has their handlers."""
+    found = defaultdict(list)
+    for function in _functions(template):
+        found[function["Properties"]["Handler"].partition(".")[0]].append(function)
+    return dict(sorted(found.items()))
+
+
+def _functions(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (found for found in template["Resources"].values() if found["Type"] == "AWS::Serverless::Function")
+
+
+def _settings(function: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = function["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
+    return found
+
+
+def _release(functions: list[dict[str, Any]], template: dict[str, Any], build: Path, parameters: list[str]) -> str:
+    common = template["Globals"]["Function"]
+    # A version keeps the names that it was published with: of a table, say, that this deploy replaces by another.
+    resources = _named([common["Environment"], *map(_settings, functions)], template)
+    layers = _named([common["Layers"], *(function["Properties"].get("Layers") for function in functions)], template)
+    made_of = [functions, resources, layers, common, template["Parameters"], template["Conditions"], parameters]
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
+    folders = {function["Properties"]["CodeUri"] for function in functions}
+    folders |= {layer["Properties"]["ContentUri"] for layer in layers.values()}
+    for file in _files(build / folder for folder in sorted(folders)):
         digest.update(f"\n{file.relative_to(build)}\n".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _files(build: Path) -> Iterator[Path]:
-    """What modules are compiled to follows from the modules."""
-    found = (path for path in build.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    yield from sorted(path for path in found if path != build / "template.yaml")
+def _named(node: object, template: dict[str, Any]) -> dict[str, Any]:
+    """The definitions of the resources that `node` names, by Ref, Fn::GetAtt or Fn::Sub."""
+    words = re.findall(r"\w+", json.dumps(node))
+    return {word: template["Resources"][word] for word in words if word in template["Resources"]}
+
+
+def _files(folders: Iterable[Path]) -> Iterator[Path]:
+    """Leaves out what modules are compiled to, which follows from the modules."""
+    for folder in folders:
+        yield from sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _parameters(environment: str) -> list[str]:
@@ -58,8 +96,9 @@ def _parameters(environment: str) -> list[str]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("environment")
 def main(environment: str) -> None:
-    """Name the release in the build that `sam build` made, for ENVIRONMENT of samconfig.toml, such as dev."""
-    click.echo(f"release {stamp(BUILD, environment)}")
+    """Write each service's release into the build that `sam build` made, for ENVIRONMENT of samconfig.toml (dev)."""
+    for service, name in stamp(BUILD, environment).items():
+        click.echo(f"release {name} of {service}")
 
 
 if __name__ == "__main__":

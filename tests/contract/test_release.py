@@ -1,9 +1,11 @@
-"""What a deploy brings to the shop that runs: SAM itself says which functions get a new version."""
+"""What a deploy publishes to the shop that runs: SAM itself says which functions get a new version."""
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ with warnings.catch_warnings(action="ignore"):
     from samtranslator.translator.translator import Translator
 
 from infra import release
-from tests.template import load_template, resources_of_type
+from tests.template import ROOT, load_template, resources_of_type
 
 PACKAGED = {
     "AWS::Serverless::Function": "CodeUri",
@@ -24,67 +26,158 @@ PACKAGED = {
     "AWS::Serverless::StateMachine": "DefinitionUri",
     "AWS::CloudFormation::Stack": "TemplateURL",
 }
+FUNCTIONS = resources_of_type("AWS::Serverless::Function")
+SERVICES = sorted({Path(function["Properties"]["CodeUri"]).name for function in FUNCTIONS.values()})
+
+
+def functions_of(service: str) -> set[str]:
+    return {name for name, found in FUNCTIONS.items() if Path(found["Properties"]["CodeUri"]).name == service}
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """As `sam build` leaves it: the template in its long form, the code beside it."""
+    """As `sam build` leaves it: the template in its long form, a folder beside it for each function and layer."""
     template = copy.deepcopy(load_template())
-    for resource in template["Resources"].values():
-        if name := PACKAGED.get(resource["Type"]):
-            resource["Properties"][name] = "s3://bucket/key"
+    for name, resource in template["Resources"].items():
+        if key := PACKAGED.get(resource["Type"]):
+            resource["Properties"][key] = name
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "domain.py").write_text("ATTEMPTS = 6\n")
     (tmp_path / "template.yaml").write_text(yaml.safe_dump(template))
-    (tmp_path / "CommonLayer").mkdir()
-    (tmp_path / "CommonLayer" / "dynamo.py").write_text("ATTEMPTS = 6\n")
     return tmp_path
 
 
-def versions(build: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The versions of functions that CloudFormation would find in the deployed template."""
+@pytest.fixture
+def versions(build: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, str]]:
+    """Stamps the build and returns, by function, the version that the deployed template asks for."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    template: dict[str, Any] = yaml.safe_load((build / "template.yaml").read_text())
-    translated = Translator({}, Parser()).translate(template, {"Environment": "dev"})
-    return {name for name, found in translated["Resources"].items() if found["Type"] == "AWS::Lambda::Version"}
+
+    def find() -> dict[str, str]:
+        release.stamp(build, "dev")
+        template: dict[str, Any] = yaml.safe_load((build / "template.yaml").read_text())
+        for resource in template["Resources"].values():
+            if key := PACKAGED.get(resource["Type"]):
+                resource["Properties"][key] = f"s3://bucket/{digest(build / resource['Properties'][key])}"
+            resource["Properties"].pop("Events", None)  # no version depends on them, and SAM is slow at them
+        translated = Translator({}, Parser()).translate(template, {"Environment": "dev"})["Resources"]
+        found = {name: entry for name, entry in translated.items() if entry["Type"] == "AWS::Lambda::Version"}
+        return {entry["Properties"]["FunctionName"]["Ref"]: name for name, entry in found.items()}
+
+    return find
+
+
+def digest(folder: Path) -> str:
+    """As `sam deploy` names what it uploads."""
+    return hashlib.md5(
+        b"".join(path.read_bytes() for path in sorted(folder.iterdir())), usedforsecurity=False
+    ).hexdigest()
+
+
+def published(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    assert before.keys() == after.keys() == FUNCTIONS.keys()
+    return {name for name, version in after.items() if version != before[name]}
+
+
+def change_template(build: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = build / "template.yaml"
+    template = yaml.safe_load(path.read_text())
+    change(template)
+    path.write_text(yaml.safe_dump(template))
+
+
+def test_every_folder_of_a_service_has_a_release(build: Path) -> None:
+    folders = {path.name for path in (ROOT / "functions").iterdir() if any(path.rglob("*.py"))}
+    assert release.stamp(build, "dev").keys() == set(SERVICES) == folders
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_changed_line_publishes_the_functions_of_its_service_and_no_others(
+    service: str, build: Path, versions: Callable[[], dict[str, str]]
+) -> None:
+    before = versions()
+    for function in functions_of(service):
+        (build / function / "domain.py").write_text("ATTEMPTS = 7\n")
+    assert published(before, versions()) == functions_of(service)
 
 
 def test_another_layer_publishes_every_function_and_nothing_new_publishes_none(
-    build: Path, monkeypatch: pytest.MonkeyPatch
+    build: Path, versions: Callable[[], dict[str, str]]
 ) -> None:
-    release.stamp(build, "dev")
-    before = versions(build, monkeypatch)
-    release.stamp(build, "dev")
-    assert versions(build, monkeypatch) == before
+    before = versions()
+    assert published(before, versions()) == set()
 
-    (build / "CommonLayer" / "dynamo.py").write_text("ATTEMPTS = 7\n")
-    release.stamp(build, "dev")
+    (build / "CommonLayer" / "domain.py").write_text("ATTEMPTS = 7\n")
 
-    after = versions(build, monkeypatch)
-    assert len(after) == len(before) == len(resources_of_type("AWS::Serverless::Function"))
-    assert after & before == set()
+    assert published(before, versions()) == set(FUNCTIONS)
+
+
+def test_the_layer_of_one_service_publishes_that_service(build: Path, versions: Callable[[], dict[str, str]]) -> None:
+    before = versions()
+    (build / "StripeLayer" / "domain.py").write_text("ATTEMPTS = 7\n")
+    assert published(before, versions()) == functions_of("payments")
+
+
+def test_a_property_of_one_function_publishes_its_service(build: Path, versions: Callable[[], dict[str, str]]) -> None:
+    before = versions()
+    change_template(build, lambda template: template["Resources"]["CartsSweeper"]["Properties"].update(Timeout=19))
+    assert published(before, versions()) == functions_of("carts")
+
+
+def test_another_table_publishes_the_services_that_have_its_name(
+    build: Path, versions: Callable[[], dict[str, str]]
+) -> None:
+    """The alias would otherwise stay at a version with the name of the table that the deploy removes."""
+
+    def replace_table(template: dict[str, Any]) -> None:
+        template["Resources"]["CartsTable"]["Properties"]["KeySchema"][0]["AttributeName"] = "key"
+
+    before = versions()
+    change_template(build, replace_table)
+    assert published(before, versions()) == functions_of("carts") | functions_of("ops")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda template: template["Globals"]["Function"].update(Timeout=19),
+        lambda template: template["Parameters"]["LogLevel"].update(Default="ERROR"),
+        lambda template: template["Conditions"].update(UsesStripe={"Fn::Equals": [1, 1]}),
+    ],
+    ids=["globals", "default of a parameter", "condition"],
+)
+def test_a_change_that_concerns_all_services_publishes_all(
+    change: Callable[[dict[str, Any]], None], build: Path, versions: Callable[[], dict[str, str]]
+) -> None:
+    before = versions()
+    change_template(build, change)
+    assert published(before, versions()) == set(FUNCTIONS)
 
 
 def test_other_parameters_other_code_and_another_template_are_other_releases(build: Path) -> None:
-    names = [release.stamp(build, "dev"), release.stamp(build, "prod")]
+    releases = [release.stamp(build, "dev"), release.stamp(build, "prod")]
     (build / "CommonLayer" / "money.py").write_text("")
-    names.append(release.stamp(build, "prod"))
-    template = yaml.safe_load((build / "template.yaml").read_text())
-    template["Globals"]["Function"]["Timeout"] = 19
-    (build / "template.yaml").write_text(yaml.safe_dump(template))
-    names.append(release.stamp(build, "prod"))
-    assert len(set(names)) == 4
+    releases.append(release.stamp(build, "prod"))
+    change_template(build, lambda template: template["Globals"]["Function"].update(Timeout=19))
+    releases.append(release.stamp(build, "prod"))
+    for service in SERVICES:
+        assert len({found[service] for found in releases}) == 4
 
 
 def test_what_modules_are_compiled_to_is_no_other_release(build: Path) -> None:
     before = release.stamp(build, "dev")
-    (build / "CommonLayer" / "__pycache__").mkdir()
-    (build / "CommonLayer" / "__pycache__" / "dynamo.cpython-313.pyc").write_bytes(b"\0")
+    for folder in ("CommonLayer", "CartsApi"):
+        (build / folder / "__pycache__").mkdir()
+        (build / folder / "__pycache__" / "domain.cpython-313.pyc").write_bytes(b"\0")
     assert release.stamp(build, "dev") == before
 
 
-def test_the_name_is_among_the_settings_of_every_function(build: Path) -> None:
-    name = release.stamp(build, "dev")
+def test_the_release_is_among_the_settings_of_every_function_of_the_service(build: Path) -> None:
+    releases = release.stamp(build, "dev")
     template = yaml.safe_load((build / "template.yaml").read_text())
-    assert template["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] == name
+    for service in SERVICES:
+        for function in functions_of(service):
+            settings = template["Resources"][function]["Properties"]["Environment"]["Variables"]
+            assert settings["RELEASE"] == releases[service]
 
 
 def test_an_environment_that_nobody_knows_is_refused(build: Path) -> None:
