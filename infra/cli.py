@@ -15,6 +15,7 @@ _COMMANDS = {
     "trace": ("infra.operator.trace.command", "trace", "Tell the whole story of a request, from the logs."),
     "saga": ("infra.operator.saga", "saga", "Sagas: list, show, resume, redrive."),
     "orders": ("infra.operator.orders", "orders", "The orders: rebuild what is made of their events."),
+    "products": ("infra.operator.products", "products", "The catalogue: reindex it after a change of the search."),
     "inventory": ("infra.operator.inventory", "inventory", "The stock: prove its books."),
     "dlq": ("infra.operator.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": (

@@ -189,12 +189,12 @@ def list_products(query: CatalogueQuery) -> CataloguePage:
 def _find(query: CatalogueQuery) -> Found:
     if not query.q.strip():
         return catalogue().browse(query.filters, query.sort or Sort.NAME, query.limit, query.cursor)
-    asked = Asked.read(query.q)
-    if asked is None:
+    readings = Asked.readings(query.q)
+    if not readings:
         return Found([], None)
     if query.sort is None:
-        return catalogue().search(asked, query.filters, query.limit, query.cursor)
-    return catalogue().search_sorted(asked, query.filters, query.sort, query.limit, query.cursor)
+        return catalogue().search(readings, query.filters, query.limit, query.cursor)
+    return catalogue().search_sorted(readings, query.filters, query.sort, query.limit, query.cursor)
 
 
 @app.get("/api/products/{product_id}", role=(PUBLIC, PEER))

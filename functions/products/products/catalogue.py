@@ -1,17 +1,21 @@
 """Reading the catalogue: lists and searches, page by page, with no scan.
 
 A list reads one index (by name, price or creation), of the whole catalogue or of a category. A search reads the entries
-of one of its words (layout.py), and looks at the others in the entries themselves:
+of one of its words (layout.py), and looks at the others in the entries themselves. Where it has a hyphen, it does so
+once for the parts and once for the joined word:
 - without a sort it pages through them in their order, by word and then by name, at any size of catalogue;
 - with a sort it gathers all that match, up to MOST_SORTED, and sorts; past that it asks for a narrower search.
 
-Name and sku are searched, by their first MAX_WORDS words; the description is not. A page looks at MOST_READ products
-and entries at the most: where few pass the filters it may hold fewer than were asked for, and still have a next page.
+Name and sku are searched, the description is not. A product has at most MAX_TERMS entries: one per word, then one per
+character of a script without spaces. A word beyond them is found beside another one only. A page looks at MOST_READ
+products and entries at the most: where few pass the filters it may hold fewer than were asked for, and still have a
+next page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,17 +102,20 @@ class Catalogue:
 
         return _take(self._listed(_pages(read, start), index, filters.category is not None), filters, limit)
 
-    def search(self, asked: Asked, filters: Filters, limit: int, cursor: str | None) -> Found:
+    def search(self, readings: Sequence[Asked], filters: Filters, limit: int, cursor: str | None) -> Found:
         """In the order of the index: by the word that was found, then by name."""
-        start = decode_cursor(cursor, pk=layout.word_partition(asked.driver))
-        return _take(self._matching(self._entries(asked, start, _page(limit)), asked), filters, limit)
+        first, start = _start(readings, cursor)
+        return _take(self._matching(readings, first, start, _page(limit)), filters, limit)
 
-    def search_sorted(self, asked: Asked, filters: Filters, sort: Sort, limit: int, cursor: str | None) -> Found:
+    def search_sorted(
+        self, readings: Sequence[Asked], filters: Filters, sort: Sort, limit: int, cursor: str | None
+    ) -> Found:
         position = decode_cursor(cursor, pk=f"SORTED#{sort}")
-        ids: list[str] = []
-        for count, entry in enumerate(item for page in self._entries(asked, None, None) for item in page):
-            if _matches(entry, asked):
-                ids.append(entry["product_id"])
+        ids: dict[str, None] = {}
+        entries = ((item, asked) for asked in readings for page in self._entries(asked, None, None) for item in page)
+        for count, (entry, asked) in enumerate(entries):
+            if asked.matches(entry["words"]):
+                ids[entry["product_id"]] = None
             if len(ids) > MOST_SORTED or count >= _MOST_ENTRIES:
                 raise TooManyMatches(
                     "This search matches too many products to sort them; add a word, or drop the sort."
@@ -126,9 +133,7 @@ class Catalogue:
         return Found([product for _, product in ordered[:limit]], encode_cursor(more))
 
     def _entries(self, asked: Asked, start: Item | None, size: int | None) -> Iterator[list[Item]]:
-        prefix = asked.driver if asked.driver_is_prefix else f"{asked.driver}#"
-        if start and not start["sk"].startswith(prefix):
-            raise InvalidCursor("The cursor belongs to another search; start again without one.")
+        prefix = layout.word_prefix(asked.driver, whole=not asked.driver_is_prefix)
         partition = layout.word_partition(asked.driver)
         return _pages(
             lambda after: self._table.query(partition, prefix=prefix, start=after, limit=size, consistent=False), start
@@ -142,16 +147,37 @@ class Catalogue:
                 key = {name: item[name] for name in ("pk", "sk", f"{index}pk", f"{index}sk")}
                 yield key, products.get(item["product_id"]) if by_category else to_product(item)
 
-    def _matching(self, pages: Iterable[list[Item]], asked: Asked) -> _Source:
-        for page in pages:
-            products = self._products.get_many(item["product_id"] for item in page if _matches(item, asked))
-            for item in page:
-                product = products.get(item["product_id"]) if _matches(item, asked) else None
-                yield {"pk": item["pk"], "sk": item["sk"]}, product
+    def _matching(self, readings: Sequence[Asked], first: int, start: Item | None, size: int) -> _Source:
+        for number in range(first, len(readings)):
+            for page in self._entries(readings[number], start, size):
+                wanted = {item["product_id"] for item in page if _counts(item, readings, number)}
+                products = self._products.get_many(wanted)
+                for item in page:
+                    key = {"pk": item["pk"], "sk": item["sk"], "reading": str(number)}
+                    yield key, products.get(item["product_id"]) if _counts(item, readings, number) else None
+            start = None
 
 
-def _matches(entry: Item, asked: Asked) -> bool:
-    return asked.matches(entry["words"]) and asked.is_first_entry(entry["word"], entry["words"])
+def _start(readings: Sequence[Asked], cursor: str | None) -> tuple[int, Item | None]:
+    """The reading of the search in which the cursor stands, and the entry after which to go on."""
+    if cursor is None:
+        return 0, None
+    for number, asked in enumerate(readings):
+        with suppress(InvalidCursor):
+            key = decode_cursor(cursor, pk=layout.word_partition(asked.driver), reading=str(number))
+            if key and key["sk"].startswith(layout.word_prefix(asked.driver, whole=not asked.driver_is_prefix)):
+                return number, {"pk": key["pk"], "sk": key["sk"]}
+    raise InvalidCursor("The cursor belongs to another search; start again without one.")
+
+
+def _counts(entry: Item, readings: Sequence[Asked], number: int) -> bool:
+    """Whether the product is found by this entry: it has all words, and no entry before this one has found it."""
+    asked, words = readings[number], entry["words"]
+    return (
+        asked.matches(words)
+        and asked.is_first_entry(entry["word"], words, entry.get("shared"))
+        and not any(earlier.matches(words) for earlier in readings[:number])
+    )
 
 
 def _page(limit: int) -> int:

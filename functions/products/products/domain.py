@@ -74,6 +74,7 @@ class Draft(BaseModel):
 class Product:
     """`version` counts the changes of the catalogue; what the stock dictates is not among them: `availability`, and how
     many are `available`, which is None where there are more than a few, both as the event of `stock_sequence` told.
+    `index_rules` is the number of the rules that made its entries in lists and searches (words.py), 0 before the first.
     """
 
     product_id: str
@@ -88,6 +89,7 @@ class Product:
     available: int | None = 0
     stock_sequence: int = 0
     version: int = 1
+    index_rules: int = 0
 
     @property
     def is_active(self) -> bool:

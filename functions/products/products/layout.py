@@ -5,8 +5,9 @@
     PRODUCT#<id>     CATEGORY         while it is active and has a category: the same index keys under
                                       CATEGORY#<category>, so that a category is listed without reading the others
     SKU#<sku>        SKU              the id of the active product with this sku; makes it unique
-    WORD#<2 letters> <word>#<name>#<id>   one entry per word of name and sku, the search index. The partition is the
-                                      word's first two letters, so that one query finds what begins with a prefix
+    WORD#<beginning> <term>#<name>#<id>   the search index: one entry per term of name and sku, at most 40 (words.py).
+                                      The partition is the term's first two letters, or its first character where
+                                      that says as much, so that one query finds what begins with a prefix
     FACETS           CATEGORY#<category>#<0-7>  how many active products the category has: the sum of eight counts, so
                                       that imports of one category at once seldom wait for each other
     IMPORT#<id>      IMPORT           the report of an import
@@ -26,7 +27,7 @@ from zlib import crc32
 from mercato.clock import rfc3339
 from mercato.store.attributes import Item
 from products.domain import Product
-from products.words import fold, words_of
+from products.words import MAX_LENGTH, RULES, fold, index_terms, index_words, is_sign_script
 
 CATALOGUE = "CATALOGUE"
 BY_NAME, BY_PRICE, BY_CREATION = "gsi1", "gsi2", "gsi3"
@@ -47,20 +48,20 @@ def import_key(import_id: str) -> tuple[str, str]:
     return f"IMPORT#{import_id}", "IMPORT"
 
 
-def category_key(category: str) -> str:
+def category_key(category: str, rules: int = RULES) -> str:
     """The category as keys have it: DynamoDB takes no longer ones, and folding may lengthen a text eighteenfold."""
-    folded = fold(category)
+    folded = fold(category, rules)
     if len(folded.encode()) <= _CATEGORY_BYTES:
         return folded
     return f"sha256:{hashlib.sha256(folded.encode()).hexdigest()}"
 
 
-def count_key(category: str, counter: int) -> tuple[str, str]:
-    return "FACETS", f"CATEGORY#{category_key(category)}#{counter}"
+def count_key(category: str, counter: int, rules: int = RULES) -> tuple[str, str]:
+    return "FACETS", f"CATEGORY#{category_key(category, rules)}#{counter}"
 
 
-def count_keys(category: str) -> list[tuple[str, str]]:
-    return [count_key(category, counter) for counter in range(_COUNTERS)]
+def count_keys(category: str, rules: int = RULES) -> list[tuple[str, str]]:
+    return [count_key(category, counter, rules) for counter in range(_COUNTERS)]
 
 
 def counter_of(product_id: str) -> int:
@@ -68,18 +69,23 @@ def counter_of(product_id: str) -> int:
     return crc32(product_id.encode()) % _COUNTERS
 
 
-def list_partition(category: str | None) -> str:
-    return f"CATEGORY#{category_key(category)}" if category else CATALOGUE
+def list_partition(category: str | None, rules: int = RULES) -> str:
+    return f"CATEGORY#{category_key(category, rules)}" if category else CATALOGUE
 
 
 def word_partition(word: str) -> str:
-    return f"WORD#{word[:2]}"
+    return f"WORD#{word[: 1 if is_sign_script(word) else 2]}"
+
+
+def word_prefix(word: str, *, whole: bool) -> str:
+    """What the sort keys of the word's entries begin with."""
+    return f"{word[:MAX_LENGTH]}#" if whole else word[:MAX_LENGTH]
 
 
 def sort_key(product: Product, index: str) -> str:
     """Unique by its end, the id. Text sorts by bytes, hence the padded price."""
     if index == BY_NAME:
-        return f"{fold(product.name)[:_NAME_LENGTH]}#{product.product_id}"
+        return f"{fold(product.name, product.index_rules)[:_NAME_LENGTH]}#{product.product_id}"
     if index == BY_PRICE:
         return f"{price_bound(product.price.amount)}#{product.product_id}"
     return f"{rfc3339(product.created_at)}#{product.product_id}"
@@ -117,6 +123,7 @@ def catalogue_attributes(product: Product) -> dict[str, Any]:
         "status": product.status,
         "created_at": rfc3339(product.created_at),
         "version": product.version,
+        "index_rules": product.index_rules,
     }
 
 
@@ -124,22 +131,21 @@ def category_item(product: Product) -> Item | None:
     if not product.is_active or not product.category:
         return None
     item = {"pk": product_key(product.product_id)[0], "sk": "CATEGORY", "product_id": product.product_id}
-    return item | index_keys(product, list_partition(product.category))
+    return item | index_keys(product, list_partition(product.category, product.index_rules))
 
 
 def word_items(product: Product) -> list[Item]:
-    """Each holds all the words of its product, so that a search for several words reads the entries of one."""
+    """Each holds all the words of its product, so that a search for several words reads the entries of one, and in
+    `shared` what index_terms says of it.
+    """
     if not product.is_active:
         return []
-    words = words_of(f"{product.sku} {product.name}")
+    words = index_words(f"{product.sku} {product.name}", product.index_rules)
     end = sort_key(product, BY_NAME)
+    entry: Item = {"words": words, "product_id": product.product_id}
+    if product.index_rules == 1:
+        return [{"pk": f"WORD#{word[:2]}", "sk": f"{word}#{end}", "word": word} | entry for word in words]
     return [
-        {
-            "pk": word_partition(word),
-            "sk": f"{word}#{end}",
-            "word": word,
-            "words": words,
-            "product_id": product.product_id,
-        }
-        for word in words
+        {"pk": word_partition(term), "sk": f"{term}#{end}", "word": term, "shared": shared} | entry
+        for term, shared in index_terms(words)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,10 @@ from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
 from products.events import announcements
+from products.words import RULES
 
 _REPORT_KEPT = timedelta(days=90)
+_TRIES = 3
 
 
 def to_product(item: Item) -> Product:
@@ -40,6 +43,7 @@ def to_product(item: Item) -> Product:
         available=item.get("available", 0 if item["availability"] == Availability.OUT else None),
         stock_sequence=item["stock_sequence"],
         version=item["version"],
+        index_rules=item.get("index_rules", 1),
     )
 
 
@@ -87,6 +91,18 @@ class Products:
                 lost += [changed for changed in batch if not self._saved(changed, now)]
         return lost
 
+    def reindex(self, products: Iterable[Product], now: datetime) -> list[Product]:
+        """Makes the products' entries in lists and searches by the rules of today, and removes those of before.
+
+        A product that was changed meanwhile is read again. Answers those that changed each time, to be tried later.
+        """
+        pending = list(products)
+        for _ in range(_TRIES):
+            lost = self.save_all([Changed(product, product) for product in pending], now)
+            read = self.get_many(changed.after.product_id for changed in lost)
+            pending = [product for product in read.values() if product.is_active and product.index_rules < RULES]
+        return pending
+
     def set_availability(
         self, product_id: str, availability: Availability, available: int | None, sequence: int
     ) -> bool:
@@ -109,9 +125,13 @@ class Products:
         labels: dict[str, str] = {}
         for item in self._table.query_all("FACETS", prefix="CATEGORY#", consistent=False):
             category = item["sk"].rpartition("#")[0]
-            labels[category] = item["label"]
+            if category not in labels or layout.list_partition(item["label"]) == category:
+                labels[category] = item["label"]
             counts[category] += item["products"]
-        return {labels[category]: count for category, count in counts.items() if count > 0}
+        found: Counter[str] = Counter()
+        for category, count in counts.items():  # a label has two keys while the rules of folding change
+            found[labels[category]] += count
+        return {label: count for label, count in found.items() if count > 0}
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
         pk, sk = layout.import_key(report_id)
@@ -134,16 +154,16 @@ class Products:
         # The condition that may fail comes first, so that its item is the one reported.
         writes = [write for changed in changes for write in _writes(changed, now)]
         self._table.transact(writes + _count(changes))
-        for category in _left(changes):
-            self._drop_counts_of(category)
+        for category, rules in _left(changes):
+            self._drop_counts_of(category, rules)
 
-    def _drop_counts_of(self, category: str) -> None:
+    def _drop_counts_of(self, category: str, rules: int) -> None:
         """Where no active product has the category, its counts go, or each category ever used would stay for good.
 
         They go together and as they were read, so that a product which gets the category meanwhile keeps its count.
         Where this fails, the next product that leaves the category drops them.
         """
-        found = self._table.get_many(layout.count_keys(category))
+        found = self._table.get_many(layout.count_keys(category, rules))
         if sum(item["products"] for item in found) == 0:
             unchanged = "products = :seen"
             drops = [
@@ -167,8 +187,13 @@ def _batches(changes: Iterable[Changed], now: datetime) -> Iterator[list[Changed
         yield batch
 
 
+def _by_today_s_rules(product: Product) -> Product:
+    """What is written is written by them; what was written before is removed by the rules that made it."""
+    return replace(product, index_rules=RULES)
+
+
 def _writes(changed: Changed, now: datetime) -> list[Write]:
-    before, after = changed.before, changed.after
+    before, after = changed.before, _by_today_s_rules(changed.after)
     events = [
         outbox.record(event, service="products", subject=after.product_id, sequence=after.version, now=now)
         for event in announcements(changed)
@@ -195,12 +220,16 @@ def _update(before: Product, after: Product) -> Write:
     expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
     if gone:
         expression += " REMOVE " + ", ".join(f"#{name}" for name in gone)
+    read = {":read": before.version}
+    rules = "attribute_not_exists(#index_rules)"
+    if before.index_rules > 1:
+        rules, read[":read_rules"] = "#index_rules = :read_rules", before.index_rules
     return dynamo.update(
         *layout.product_key(after.product_id),
         expression,
-        "#version = :read",
-        names={f"#{name}": name for name in {*changed, *gone, "version"}},
-        values={f":{name}": value for name, value in changed.items()} | {":read": before.version},
+        f"#version = :read AND {rules}",
+        names={f"#{name}": name for name in {*changed, *gone, "version", "index_rules"}},
+        values={f":{name}": value for name, value in changed.items()} | read,
     )
 
 
@@ -220,31 +249,42 @@ def _index(before: Product | None, after: Product) -> list[Write]:
     return gone + [dynamo.put(item) for key, item in new.items() if old.get(key) != item]
 
 
-def _left(changes: Sequence[Changed]) -> set[str]:
-    """The categories that have lost a product."""
+def _left(changes: Sequence[Changed]) -> set[tuple[str, int]]:
+    """The categories that have lost a product, with the rules that made their keys."""
     return {
-        changed.before.category
+        (changed.before.category, changed.before.index_rules)
         for changed in changes
         if changed.before
         and changed.before.is_active
         and changed.before.category
-        and (changed.before.category != changed.after.category or not changed.after.is_active)
+        and (
+            changed.before.category != changed.after.category
+            or changed.before.index_rules != RULES
+            or not changed.after.is_active
+        )
     }
 
 
 def _count(changes: Sequence[Changed]) -> list[Write]:
-    """One write per category whose count changes: a transaction takes each item once."""
+    """One write per category whose count changes: a transaction takes each item once.
+
+    A product that has the category labels its count: by other rules the one that leaves it may have had another.
+    """
     counter = layout.counter_of(changes[0].after.product_id)
     counts: Counter[tuple[str, str]] = Counter()
     labels: dict[tuple[str, str], str] = {}
+    left: dict[tuple[str, str], str] = {}
     for changed in changes:
-        for product, one in ((changed.before, -1), (changed.after, 1)):
+        for product, one, label_of in ((changed.before, -1, left), (_by_today_s_rules(changed.after), 1, labels)):
             if product and product.is_active and product.category:
-                key = layout.count_key(product.category, counter)
+                key = layout.count_key(product.category, counter, product.index_rules)
                 counts[key] += one
-                labels[key] = product.category
-    return [
-        dynamo.update(*key, "SET label = :label ADD products :more", values={":label": labels[key], ":more": more})
-        for key, more in counts.items()
-        if more
-    ]
+                label_of[key] = product.category
+    relabelled = any(changed.before and changed.before.index_rules != RULES for changed in changes)
+    writes: list[Write] = []
+    for key, more in counts.items():
+        if more or (relabelled and key in labels):
+            label = ":label" if key in labels else "if_not_exists(label, :label)"
+            values = {":label": labels.get(key) or left[key], ":more": more}
+            writes.append(dynamo.update(*key, f"SET label = {label} ADD products :more", values=values))
+    return writes

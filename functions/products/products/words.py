@@ -1,58 +1,259 @@
-"""Words: how a text is folded for sorting, cut into words for the search index, and matched against what was asked."""
+"""Words: how a text is folded for sorting, cut into words for the search index, and matched against what was asked.
+
+The rules follow the script, for what is an ornament in one is a letter in another. RULES is their number: each product
+keeps the number of those that made its entries, so that a later change removes exactly these entries (store.py).
+`mercato products reindex` makes the entries of an existing catalogue again.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-MAX_WORDS = 20
-MAX_ASKED = 8
-_MAX_LENGTH = 40
-_WORD = re.compile(r"[^\W_]+")
-_APOSTROPHES = str.maketrans("", "", "'’`´")
+from mercato.text import IGNORABLE
+
+RULES = 2
+MAX_TERMS = 40
+MAX_LENGTH = 40
+
+# Trade marks are no letters, a numero sign is a word, and a fraction is apart from the number before it.
+_SIGNS = str.maketrans(
+    {"™": " ", "℠": " ", "№": " no "} | {fraction: f" {fraction}" for fraction in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅟↉"}
+)
+# Letters that no decomposition leads to the ones that people type instead. Persian keyboards write two Arabic letters
+# with code points of their own.
+_LETTERS = str.maketrans(
+    {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"}
+    | {"ی": "ي", "ک": "ك", "\u0640": None}
+)
+_APOSTROPHES = str.maketrans("", "", "'’`´ʼʻ׳״")
+_IGNORED = re.compile(f"[{IGNORABLE}]")
+# Arabic vowel points, and the signs of recitation. The hamza and the madda make other letters: they stay.
+_ARABIC_POINTS = re.compile("[\u0610-\u061a\u064b-\u0652\u0670\u06d6-\u06ed]")
+_CYRILLIC_VOWELS, _STRESS = "аеиоуыэюяіїє", "\u0300\u0301"
+_UNMARKED = {"LATIN", "GREEK", "HEBREW"}
+_UNSPACED = {"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO"}
+_UNSPACED |= {"THAI", "LAO", "KHMER", "MYANMAR", "TAI"}
+_HYPHENS = "-‐"
+# Of a text's shape (see _shape): a word with the signs of C# and C++, a word, a run of a script without spaces.
+_ONE = r"(?:[wd]*w\++(?![+wdu])|[wd]+|u+)"
+_WORD = re.compile(_ONE)
+_COMPOUND = re.compile(rf"{_ONE}(?:-{_ONE})*")
 
 
-def fold(text: str) -> str:
-    """Without case, accents and doubled spaces, so that texts which read the same compare the same."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
+def fold(text: str, rules: int = RULES) -> str:
+    """The text without case and doubled spaces, and without the marks that its script can spare.
+
+    - Latin and Greek letters and digits lose their marks, Hebrew its points, Arabic its vowel points and tatweel.
+    - Cyrillic vowels lose a stress mark, and ё is е, as most Russian texts write it. й, ї, ў, ѓ and ќ are letters.
+    - All other scripts keep their marks: an Indic or Thai vowel sign, or a Japanese voicing mark, makes another word.
+    - Compatibility forms (full-width, ligatures, units) are the letters that they stand for; digits are ASCII.
+    """
+    if rules == 1:
+        return _fold_by_first_rules(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", _IGNORED.sub("", text).translate(_SIGNS)).casefold()
+        text = _IGNORED.sub("", unicodedata.normalize("NFKD", text))
+        text = unicodedata.normalize("NFC", "".join(_without_marks(text)).translate(_LETTERS))
+    return " ".join(text.casefold().split())
 
 
-def words_of(text: str, at_most: int = MAX_WORDS) -> tuple[str, ...]:
+def _without_marks(decomposed: str) -> Iterator[str]:
+    base = ""
+    for character in decomposed:
+        category = unicodedata.category(character)
+        if category[0] != "M":
+            base = character if category[0] == "L" else ""
+            yield str(unicodedata.decimal(character)) if category == "Nd" else character
+        elif base and _keeps(base, character):
+            yield character
+
+
+def _keeps(base: str, mark: str) -> bool:
+    script = _script(base)
+    if script == "CYRILLIC":
+        return (base, mark) != ("е", "\u0308") and not (base in _CYRILLIC_VOWELS and mark in _STRESS)
+    if script == "ARABIC":
+        return not _ARABIC_POINTS.match(mark)
+    return script not in _UNMARKED
+
+
+@functools.lru_cache(10_000)
+def _script(letter: str) -> str:
+    """By the first word of its name: CJK, LATIN, THAI."""
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether it is a run of a script that writes no spaces, in which a word may stand anywhere."""
+    return _script(word[0]) in _UNSPACED
+
+
+def is_sign_script(word: str) -> bool:
+    """Whether one character says as much as several of an alphabet."""
+    return is_unspaced(word) or _script(word[0]) == "HANGUL"
+
+
+def _shape(folded: str) -> str:
+    """Per character: w letter, d digit, u letter of a script without spaces; a mark is as the character before it."""
+    shape: list[str] = []
+    for character in folded:
+        category = unicodedata.category(character)
+        if category[0] == "M":
+            shape.append(shape[-1] if shape and shape[-1] in "wdu" else " ")
+        elif category[0] == "L" or category == "Nl":
+            shape.append("u" if is_unspaced(character) else "w")
+        elif category[0] == "N":
+            shape.append("d")
+        else:
+            shape.append("-" if character in _HYPHENS else "+" if character in "+#" else " ")
+    return "".join(shape)
+
+
+def _compounds(text: str) -> list[list[str]]:
+    """The words of a text in its order, those that hyphens join together in one list."""
+    folded = fold(text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
+    shape = _shape(folded)
+    return [
+        [folded[part.start() : part.end()] for part in _WORD.finditer(shape, *compound.span())]
+        for compound in _COMPOUND.finditer(shape)
+    ]
+
+
+def _joined(compound: list[str]) -> list[str]:
+    """The one word that a compound makes, where it makes one: a T-shirt is a tshirt, but "10-20" is no 1020."""
+    joined = "".join(compound)
+    if joined.isdecimal() or any(is_unspaced(part) or part[-1] in "+#" for part in compound):
+        return compound
+    return [joined]
+
+
+def words_of(text: str) -> tuple[str, ...]:
     """The distinct words of a text, in its order: "Children's T-LIGHT" is childrens, t, light."""
-    found = (word[:_MAX_LENGTH] for word in _WORD.findall(fold(text.translate(_APOSTROPHES))))
-    return tuple(dict.fromkeys(found))[:at_most]
+    return tuple(dict.fromkeys(part for compound in _compounds(text) for part in compound))
+
+
+def index_words(text: str, rules: int = RULES) -> tuple[str, ...]:
+    """The words of a text, then their other spellings: the parts of a compound joined, "Disney+" without its sign."""
+    if rules == 1:
+        return _words_by_first_rules(text)
+    compounds = _compounds(text)
+    words = [part for compound in compounds for part in compound]
+    joined = [word for compound in compounds for word in _joined(compound)]
+    unsigned = [bare for word in words if len(bare := word.rstrip("+#")) > 1]
+    return tuple(dict.fromkeys(words + joined + unsigned))
+
+
+def index_terms(words: Iterable[str]) -> list[tuple[str, int]]:
+    """What the index has of a product's words, in the index's order.
+
+    Each word, and of a run without spaces the rest of it from each character on, the first MAX_LENGTH characters; at
+    most MAX_TERMS in all. The number is how many characters a term has in common with the term before it: only for a
+    longer beginning is it the first.
+    """
+    words = list(words)
+    terms = dict.fromkeys(word[:MAX_LENGTH] for word in words)
+    for word in filter(is_unspaced, words):
+        for start in range(1, len(word)):
+            if len(terms) >= MAX_TERMS:
+                break
+            if not _is_mark(word[start]):
+                terms[word[start : start + MAX_LENGTH]] = None
+    found = sorted(list(terms)[:MAX_TERMS])
+    return [(term, _common(before, term)) for before, term in zip(["", *found], found, strict=False)]
+
+
+def _common(one: str, other: str) -> int:
+    """The length of the longest beginning of both."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A search: all of `whole` must be words of a product, and one of its words must begin with `prefix`."""
+    """A search: all of `whole` must be words of a product, one of its words must begin with `prefix`, and each of
+    `inside` must stand in one of its words.
+    """
 
     whole: tuple[str, ...]
     prefix: str
+    inside: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> Asked | None:
         """The last word may still be being typed, unless a space follows it. None where there is no word at all."""
-        words = words_of(text, MAX_ASKED)
+        return cls._of([part for compound in _compounds(text) for part in compound], text)
+
+    @classmethod
+    def readings(cls, text: str) -> tuple[Asked, ...]:
+        """A compound is asked for in its parts, and joined: "t-shirt" finds "T shirt" and "Tshirt"."""
+        compounds = _compounds(text)
+        joined = [word for compound in compounds for word in _joined(compound)]
+        readings = (cls.read(text), cls._of(joined, text))
+        return tuple(dict.fromkeys(reading for reading in readings if reading))
+
+    @classmethod
+    def _of(cls, words: list[str], text: str) -> Asked | None:
         if not words:
             return None
-        return cls(words, "") if text[-1].isspace() else cls(words[:-1], words[-1])
+        spaced = [word for word in words if not is_unspaced(word)]
+        prefix = spaced.pop() if spaced and words[-1] == spaced[-1] and not text[-1].isspace() else ""
+        inside = dict.fromkeys(word for word in words if is_unspaced(word))
+        return cls(tuple(dict.fromkeys(spaced)), prefix, tuple(inside))
 
     @property
     def driver(self) -> str:
         """The word whose index entries are read: the longest, as the likeliest to be rare."""
-        return max((*self.whole, self.prefix), key=len)
+        return max((*self.whole, *self.inside, self.prefix), key=len)
 
     @property
     def driver_is_prefix(self) -> bool:
         return self.driver not in self.whole
 
     def matches(self, words: Collection[str]) -> bool:
-        return all(word in words for word in self.whole) and any(word.startswith(self.prefix) for word in words)
+        return (
+            all(word in words for word in self.whole)
+            and any(word.startswith(self.prefix) for word in words)
+            and all(any(_stands_in(part, word) for word in words) for part in self.inside)
+        )
 
-    def is_first_entry(self, word: str, words: Sequence[str]) -> bool:
-        """Of several words of one product with the prefix, the first alone counts, so that it is found once."""
-        return not self.driver_is_prefix or word == min(other for other in words if other.startswith(self.prefix))
+    def is_first_entry(self, term: str, words: Sequence[str], shared: int | None = None) -> bool:
+        """Of several terms of one product with the prefix, the first alone counts, so that it is found once.
+
+        `shared` is what index_terms says; entries by the first rules, whose terms are the words, lack it.
+        """
+        driver = self.driver[:MAX_LENGTH]
+        if not self.driver_is_prefix:
+            return term == driver
+        if shared is None:
+            return term == min(word for word in words if word.startswith(driver))
+        return len(driver) > shared
+
+
+def _stands_in(part: str, word: str) -> bool:
+    """Up to a whole character: สี does not stand in สี่."""
+    start = word.find(part)
+    while start >= 0:
+        end = start + len(part)
+        if end == len(word) or not _is_mark(word[end]):
+            return True
+        start = word.find(part, start + 1)
+    return False
+
+
+def _fold_by_first_rules(text: str) -> str:
+    """What made the keys of products that were not written since; nothing new is made by it."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
+
+
+def _words_by_first_rules(text: str) -> tuple[str, ...]:
+    found = re.findall(r"[^\W_]+", _fold_by_first_rules(text.translate(str.maketrans("", "", "'’`´"))))
+    return tuple(dict.fromkeys(word[:40] for word in found))[:20]

@@ -15,6 +15,11 @@ _BLANK = r"\s\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u2065\u2800\ufe
 LINE = rf"^[^{_NO_LINE}]*[^{_BLANK}{_NO_LINE}][^{_NO_LINE}]*$"
 # Any number of lines, also none.
 TEXT = rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{_UNSEEN}]*$"
+# Unicode's Default_Ignorable_Code_Point: what has no shape of its own.
+IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
 # What a machine made: visible ASCII.
 TOKEN = r"^[!-~]*$"  # noqa: S105
 # An article's number: no spreadsheet takes it for a formula, for it begins with none of = + - @.

@@ -249,3 +249,89 @@ def test_a_product_that_gets_the_category_while_its_counts_are_dropped_is_counte
         {"value": "Kitchen", "count": 1},
         {"value": "Lights", "count": 1},
     ]
+
+
+@pytest.mark.parametrize("sort", [{}, {"sort": "name"}])
+def test_a_search_holds_for_every_script(service: Any, sort: dict[str, str]) -> None:
+    names = {
+        "A1": "दान पात्र",
+        "A2": "दिन",
+        "J1": "青い茶碗セット",
+        "J2": "観光バスの本",
+        "J3": "ハスの花",
+        "H1": "เสื้อสีแดง",
+        "K1": "KIRMIZI kazak",
+        "C1": "C# in depth",
+        "C2": "C++ primer",
+        "W1": "Widget™ №5",
+        "W2": "Resistor 10㏀",
+    }
+    for sku, name in names.items():
+        service.add(sku=sku, name=name)
+    searches = {
+        "दान": ["A1"],
+        "दिन": ["A2"],
+        "茶碗": ["J1"],
+        "茶": ["J1"],
+        "バス": ["J2"],
+        "ハス": ["J3"],
+        "สีแดง": ["H1"],
+        "kırmızı": ["K1"],
+        "c#": ["C1"],
+        "C++": ["C2"],
+        "widget no 5": ["W1"],
+        "10kω": ["W2"],
+    }
+
+    assert {q: service.skus(q=q, **sort) for q in searches} == searches
+
+
+@pytest.mark.parametrize("sort", [{}, {"sort": "name"}, {"sort": "-price"}])
+def test_a_compound_is_found_however_it_is_written_and_once(service: Any, sort: dict[str, str]) -> None:
+    for number, name in enumerate(["T-Shirt", "Tshirt", "T shirt", "Shirt", "T-shirts, T-shirt"]):
+        service.add(sku=f"S{number}", name=name, price=100 + number)
+
+    for limit in ("1", "2", "20"):
+        assert sorted(service.all_skus(q="t-shirt", limit=limit, **sort)[0]) == ["S0", "S1", "S2", "S4"]
+    assert sorted(service.skus(q="tshirt", **sort)) == ["S0", "S1", "S4"]
+    assert sorted(service.skus(q="t shirt ", **sort)) == ["S0", "S2", "S4"]
+
+
+@pytest.mark.parametrize("sort", [{}, {"sort": "name"}])
+def test_a_part_that_stands_in_a_name_several_times_finds_it_once(service: Any, sort: dict[str, str]) -> None:
+    for number in range(3):
+        service.add(sku=f"S{number}", name="東京東京都の東の京東京")
+
+    assert sorted(service.all_skus(q="東", limit="1", **sort)[0]) == ["S0", "S1", "S2"]
+    assert sorted(service.all_skus(q="東京", limit="2", **sort)[0]) == ["S0", "S1", "S2"]
+
+
+def test_a_product_has_a_bounded_number_of_entries_and_beyond_them_is_found_with_another_word(service: Any) -> None:
+    service.add(sku="L1", name="Ornament " + "".join(map(chr, range(0x4E00, 0x4E00 + 180))))
+    last = chr(0x4E00 + 179)
+
+    assert len(service.keys("WORD#")) == 40
+    assert service.skus(q=chr(0x4E00 + 30)) == ["L1"]
+    assert service.skus(q=last) == []
+    assert service.skus(q=f"ornament {last}") == ["L1"]
+
+
+def test_categories_that_differ_by_a_letter_s_mark_are_two(service: Any) -> None:
+    service.add(sku="B1", category="バス")
+    service.add(sku="H1", category="ハス")
+
+    assert service.skus(category="バス") == ["B1"]
+    assert service.call("GET", "")[1]["facets"]["category"] == [
+        {"value": "ハス", "count": 1},
+        {"value": "バス", "count": 1},
+    ]
+
+
+@pytest.mark.parametrize("query", [{"q": "𠮷"}, {"q": "𠮷", "sort": "name"}, {"sort": "name"}])
+def test_pages_lead_on_where_the_names_are_long_in_bytes(service: Any, query: dict[str, str]) -> None:
+    for number in range(3):
+        service.add(sku=f"S{number}", name="𠮷" * 190)
+
+    found, pages = service.all_skus(limit="1", **query)
+
+    assert (sorted(found), pages) == (["S0", "S1", "S2"], 3)

@@ -15,7 +15,8 @@ __all__ = ["InvalidCursor", "decode_cursor", "encode_cursor"]
 def encode_cursor(next_key: Item | None) -> str | None:
     if next_key is None:
         return None
-    return base64.urlsafe_b64encode(json.dumps(next_key, separators=(",", ":")).encode()).decode().rstrip("=")
+    text = json.dumps(next_key, separators=(",", ":"), ensure_ascii=False)  # escapes would make it three times as long
+    return base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
