@@ -26,6 +26,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from infra import release
+from infra.local import reload
 from infra.local.cloud import REGION, Cloud
 from infra.paths import BUILD, HOME, ROOT
 from infra.trouble import Trouble
@@ -37,13 +38,13 @@ _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py
 _BY_TOKEN = ["states:SendTaskSuccess"]
 
 
-def prepare(target: Path, env: Mapping[str, str], endpoint: str) -> Path:
+def prepare(target: Path, env: Mapping[str, str], endpoint: str, live: Path) -> Path:
     """From the sources to the template of what the local cloud runs, in `target`."""
     check_template(env)
     with _one_at_a_time():
         sam_build(env)
         check_handlers()
-        return localize(target, endpoint)
+        return localize(target, endpoint, live)
 
 
 @contextlib.contextmanager
@@ -106,10 +107,11 @@ def check_handlers() -> None:
         raise Trouble("a handler cannot be imported", done.stderr.strip()[-3000:])
 
 
-def localize(target: Path, endpoint: str) -> Path:
+def localize(target: Path, endpoint: str, live: Path) -> Path:
     """A copy of the build whose functions run as processes of this machine. Returns its template.
 
-    `endpoint` is where they find AWS: the cloud that runs them, or a proxy in front of it.
+    `endpoint` is where they find AWS: the cloud that runs them, or a proxy in front of it. `live` has the code that was
+    saved since the deploy (infra.local.reload).
     """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
@@ -119,7 +121,9 @@ def localize(target: Path, endpoint: str) -> Path:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             layers = [target / name / "python" for name in ("CommonLayer", *_own_layers(resource["Properties"]))]
-            _run_as_process(resource["Properties"], target, _bootstrap(layers, runtime, endpoint))
+            properties = resource["Properties"]
+            service = live / properties["Handler"].partition(".")[0]
+            _run_as_process(properties, target, _bootstrap([live / reload.LAYER, *layers, runtime], service, endpoint))
     template["Globals"]["Function"]["Runtime"] = "provided.al2023"
     widen_permissions(template["Resources"])
     template_path.unlink()  # a hard link: the build's own template must stay as it is
@@ -149,10 +153,14 @@ def _own_layers(properties: dict[str, Any]) -> list[str]:
     return [entry["Fn::If"][1]["Ref"] for entry in properties.get("Layers", [])]
 
 
-def _bootstrap(layers: list[Path], runtime: Path, endpoint: str) -> str:
+def _bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
+    """Runs the function with its service's folder and `path` to import from. `service` is that folder as it was last
+    saved, if it was saved since the deploy.
+    """
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
-export PYTHONPATH="$LAMBDA_TASK_ROOT":{":".join(shlex.quote(str(path)) for path in (*layers, runtime))}
+if [ -d {shlex.quote(str(service))} ]; then cd {shlex.quote(str(service))}/; fi
+export PYTHONPATH="$PWD":{":".join(shlex.quote(str(part)) for part in path)}
 unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export AWS_ENDPOINT_URL={shlex.quote(endpoint)}
 exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"

@@ -13,6 +13,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from infra.local import reload
 from infra.local.child import Child
 from infra.paths import HOME
 
@@ -73,6 +74,7 @@ class Cloud:
             "LAMBDA_ACCOUNT_CONCURRENCY": str(_CONCURRENT_FUNCTIONS),
             "LOG_LEVEL": "WARNING",
             "MERCATO_IAM_USED": str(self.used_permissions),
+            "MERCATO_RELOAD": str(reload.folder(self.port)),
             "S3_DATA_DIR": str(self.home / "s3"),
             "STATE_DIR": str(self.home / "state"),
             "TMPDIR": str(self.home / "tmp"),

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from infra.local import reload
 from infra.local.localstripe import LocalStripe
+from infra.local.reload import Reloader
 from infra.local.stack import Stack
 from infra.local.stream import Stream
 from infra.local.up import LocalShop
@@ -45,14 +47,15 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     """Run the whole shop on this machine until Ctrl-C.
 
     Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
-    address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Everything is
-    new at each start, and nothing is left running at the end.
+    address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Code that you save
+    is live a moment later. Everything is new at each start, and nothing is left running at the end.
     """
     console = Console(highlight=False)
     stream = Stream(console)
     stripe = LocalStripe(stripe_port) if payments == "stripe" else None
     shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe)
     ended = threading.Event()
+    reloader: Reloader | None = None
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         if ended.is_set():
@@ -66,9 +69,12 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     try:
         found = shop.start()
         _welcome(console, found, shop.goods[0].product_id)
+        stack = Stack.read(shop.cloud)
+        reloader = Reloader(reload.folder(cloud_port), stack.handlers(), stream.reload)
+        reloader.start()
         if not quiet:
             shop.on_request = stream.request
-            stream.follow(Stack.read(shop.cloud))
+            stream.follow(stack)
         while not ended.wait(1):
             shop.require_running()
     except KeyboardInterrupt:
@@ -80,6 +86,8 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     finally:
         ended.set()
         stream.stop()
+        if reloader:
+            reloader.stop()
         shop.stop()
     console.print("closed; nothing is left running")
     sys.exit(status)

@@ -1,10 +1,12 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with five things of ours.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in six places.
 
-It notes the permissions that are used. A batch of SQS needs the permission of its single action, as on AWS. A throttled
-call of a function has the name that Step Functions gives it on AWS, by which the saga is patient with it. `*~1*` among
-an API's binary media types is `*/*`, which covers a body without a Content-Type too. And its functions' Runtime API
-answers at once: that server writes headers and body apart, and with Nagle's algorithm the body of each event waits
-40 ms for a delayed acknowledgement of the headers.
+- It records the permissions that are used.
+- A batch of SQS needs the permission of its single action, as on AWS.
+- A throttled call of a function has the name that Step Functions gives it on AWS, by which the saga waits longer.
+- `*~1*` among an API's binary media types is `*/*`, which covers a body without a Content-Type too.
+- A sandbox that started before its code was saved is replaced.
+- The functions' Runtime API answers at once. That server writes headers and body apart, and with Nagle's algorithm the
+  body of each event waits 40 ms for a delayed acknowledgement of the headers.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc
 
+from infra.local import reload
 from infra.local.iam.recording import noting
 
 
@@ -52,10 +55,31 @@ def covering(matches: Callable[..., bool]) -> Callable[..., bool]:
     return answer
 
 
+def replacing(acquire: Callable[..., tuple[Any, str]], folder: Path) -> Callable[..., tuple[Any, str]]:
+    """Ends a function's idle sandboxes that started with older code than is live now, and starts new ones."""
+
+    def answer(name: str, config: dict[str, Any], *about: Any, **more: Any) -> tuple[Any, str]:
+        live = reload.code_of(folder, config["Handler"])
+        while True:
+            worker, how = acquire(name, config, *about, **more)
+            if how == "spawn":
+                worker.code = live
+            if worker is None or getattr(worker, "code", None) == live:
+                return worker, how
+            with lambda_runtime._lock:
+                for workers in lambda_runtime._workers.values():
+                    if worker in workers:
+                        workers.remove(worker)
+            lambda_runtime.kill_workers([worker])
+
+    return answer
+
+
 if __name__ == "__main__":
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
     iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
+    lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
     app.main()

@@ -96,6 +96,14 @@ class Stack:
             )
         gateway.create_deployment(restApiId=api, stageName=_STAGE)
 
+    def handlers(self) -> dict[str, str]:
+        """The handler of each function, by its logical id."""
+        functions = self.cloud.client("lambda")
+        return {
+            name: functions.get_function_configuration(FunctionName=function)["Handler"]
+            for name, function in self.functions.items()
+        }
+
     def make_signing_keys(self) -> None:
         self.invoke("UsersKeys", {"if_missing": True})
 

@@ -39,6 +39,9 @@ class Stream:
         if served.trouble:
             self._print("trouble", "red", Text(served.trouble[:2000]), served.request_id)
 
+    def reload(self, subject: str, told: str) -> None:
+        self._print("code", "green", Text.assemble((f"{subject:<24}", "bold"), told), "-")
+
     def follow(self, stack: Stack) -> None:
         for follower in (self._follow_events, self._follow_saga):
             thread = threading.Thread(

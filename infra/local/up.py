@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from infra.local import build, processes
+from infra.local import build, processes, reload
 from infra.local.cloud import Cloud
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
@@ -84,11 +84,13 @@ class LocalShop:
         return found
 
     def build(self) -> Path:
-        return build.prepare(HOME / f"deploy-{self.cloud_port}", self.cloud.environment, self.functions_endpoint)
+        target, live = HOME / f"deploy-{self.cloud_port}", reload.folder(self.cloud_port)
+        return build.prepare(target, self.cloud.environment, self.functions_endpoint, live)
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
         build.sam_deploy(template, self.cloud, STACK, {**self.parameters, **chosen})
+        reload.clear(reload.folder(self.cloud_port))
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ministack.core import iam_actions
+from ministack.core import iam_actions, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc
 
-from infra.local.emulator import covering, named, of_the_single_action
+from infra.local.emulator import covering, named, of_the_single_action, replacing
 
 
 def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> None:
@@ -50,3 +51,49 @@ def test_a_media_type_is_binary_as_cloudformation_writes_it(
     media_type: str | None, binary: list[str] | None, is_binary: bool
 ) -> None:
     assert covering(apigateway_v1._media_type_matches)(media_type, binary) is is_binary
+
+
+class Sandbox:
+    in_use = True
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._proc = None
+
+    def _discard_tmpdir(self) -> None:
+        self.ended = True
+
+
+def test_a_sandbox_of_older_code_ends_before_its_next_invocation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool: list[Any] = []
+    monkeypatch.setattr(lambda_runtime, "_workers", {"TeasApi": pool})
+
+    def acquire(name: str, config: dict[str, Any], *about: Any) -> tuple[Any, str]:
+        if pool:
+            return pool[0], "reused"
+        pool.append(Sandbox())
+        return pool[0], "spawn"
+
+    acquiring = replacing(acquire, tmp_path)
+    config = {"Handler": "teas.api.handler"}
+    first, how = acquiring("TeasApi", config, b"")
+    assert how == "spawn"
+    assert acquiring("TeasApi", config, b"") == (first, "reused")
+
+    (tmp_path / "teas").symlink_to(tmp_path / ".kept")
+    second, how = acquiring("TeasApi", config, b"")
+
+    assert how == "spawn"
+    assert first.ended
+    assert second is not first
+    assert acquiring("TeasApi", config, b"") == (second, "reused")
+    assert pool == [second]
+
+
+def test_a_function_without_a_free_sandbox_is_throttled_as_before(tmp_path: Path) -> None:
+    assert replacing(lambda *about: (None, "func_cap"), tmp_path)("TeasApi", {"Handler": "teas.api.handler"}, b"") == (
+        None,
+        "func_cap",
+    )
