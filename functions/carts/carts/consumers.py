@@ -74,7 +74,7 @@ def follow_restocked(event: Event, stock: Restocked) -> None:
 @consumer.on("user.closed")
 def forget_customer(event: Event, closed: UserClosed) -> None:
     """Naturally idempotent: what is gone stays gone."""
-    usecases.forget_customer(closed.user_id, carts())
+    usecases.forget_customer(closed.user_id, carts(), utc_now())
 
 
 @consumer.on("order.created")

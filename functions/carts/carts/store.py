@@ -9,6 +9,9 @@
                                   It is never removed: there are as many as there are products. (One of an earlier
                                   release has a ttl, which the next event takes away.)
 
+The head of a closed account's cart stays for an hour with `closed_at` alone: an access token of the account may still
+come.
+
 The head lives for KEPT_FOR after the last touch. A touch renews the lines that would go a week before it. Each touch
 holds for the version that was read, so that two at once do not both pass a limit.
 """
@@ -23,6 +26,7 @@ from zlib import crc32
 
 from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line, at_latest
 from mercato.clock import epoch, rfc3339
+from mercato.errors import AccountClosed
 from mercato.money import Money
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
@@ -33,6 +37,7 @@ SHARDS = 4
 # A line moved is two writes, beside one touch.
 MOVED_AT_ONCE = (MAX_TRANSACTION - 1) // 2
 _RENEWED_AFTER = timedelta(days=7)
+_CLOSED_FOR = timedelta(hours=1)  # an access token lives for 15 minutes
 _HEAD, _LATEST = "CART", "LATEST"
 
 
@@ -82,8 +87,10 @@ class Carts:
         return Cart(cart_id, lines=lines, version=head["version"], latest=latest)
 
     def load_customers(self, cart_id: str, customer_id: str, now: datetime) -> Cart:
-        """A customer always has a cart, if an empty one."""
+        """A customer always has a cart, if an empty one. Raises AccountClosed."""
         head, lines, latest = self._read(cart_id, now)
+        if head and "closed_at" in head:
+            raise AccountClosed("The account is closed.")
         return Cart(cart_id, customer_id, lines, head["version"] if head else 0, latest)
 
     def load_again(self, cart: Cart, now: datetime) -> Cart:
@@ -187,9 +194,13 @@ class Carts:
         condition, values = "changed_at = :changed_at", {":changed_at": rfc3339(line.changed_at)}
         self._write_if_so(dynamo.delete(cart_key(cart_id), line_key(line.product_id), condition, values=values))
 
-    def erase(self, cart_id: str) -> None:
+    def close(self, cart_id: str, now: datetime) -> None:
+        """Erases the cart of a closed account and keeps it closed to requests under way. Idempotent."""
+        closed = {"pk": cart_key(cart_id), "sk": _HEAD, "version": epoch(now), "closed_at": rfc3339(now)}
+        self._table.write(dynamo.put(closed | {"ttl": epoch(now + _CLOSED_FOR)}))
         for item in self._table.query_all(cart_key(cart_id)):
-            self._table.write(dynamo.delete(item["pk"], item["sk"]))
+            if item["sk"] != _HEAD:
+                self._table.write(dynamo.delete(item["pk"], item["sk"]))
 
     def find_latest(self, product_ids: Iterable[str]) -> dict[str, Latest]:
         """By id; of what no event has told nothing is known."""
@@ -241,9 +252,11 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
     values = at(now) | {":next": version, ":touched_at": touched_at, ":ttl": epoch(now + KEPT_FOR)}
     condition = ABSENT
     if cart.version:
-        condition, values = f"version = :seen AND {LIVE}", values | {":seen": cart.version}
+        open_at_seen = f"version = :seen AND {LIVE} AND attribute_not_exists(closed_at)"
+        condition, values = open_at_seen, values | {":seen": cart.version}
     if cart.customer_id:
-        expression += ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort"
+        # Only an expired head has it: DynamoDB has not removed that one yet.
+        expression += ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort REMOVE closed_at"
         values |= {
             ":customer": cart.customer_id,
             ":partition": idle_partition(now.date(), shard_of(cart.cart_id)),

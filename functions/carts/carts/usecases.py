@@ -11,7 +11,7 @@ from carts import domain
 from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Offer
 from carts.idle import IdleCart
 from carts.store import MOVED_AT_ONCE, CartMoved, Carts, ProductMoved
-from mercato.errors import TransientError
+from mercato.errors import AccountClosed, TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 
@@ -136,15 +136,18 @@ def follow_order(
     now: datetime,
 ) -> None:
     """`cart_version` is the one that the order names, if it does. Only lines that it has taken go: a second delivery
-    leaves what was put in since.
+    leaves what was put in since. The cart of a closed account has no lines.
     """
-    cart = carts.load_customers(cart_of(customer_id), customer_id, now)
+    try:
+        cart = carts.load_customers(cart_of(customer_id), customer_id, now)
+    except AccountClosed:
+        return
     for line in domain.ordered_lines(cart, product_ids, ordered_at, cart_version):
         carts.drop_line_unless_changed(cart.cart_id, line)
 
 
-def forget_customer(customer_id: str, carts: Carts) -> None:
-    carts.erase(cart_of(customer_id))
+def forget_customer(customer_id: str, carts: Carts, now: datetime) -> None:
+    carts.close(cart_of(customer_id), now)
 
 
 def announce_abandoned(idle: Idle, now: datetime) -> int:

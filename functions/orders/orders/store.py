@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mercato.clock import epoch, in_milliseconds, rfc3339
-from mercato.errors import TransientError
+from mercato.errors import AccountClosed, TransientError
 from mercato.events import MAX_BYTES
 from mercato.events.outbox import EventTooLarge, encode
 from mercato.ids import new_id
@@ -101,13 +101,17 @@ class OrderStore:
 
     def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
         """A new order, its address beside it, and the mark of the cart that it names. Raises ConcurrencyError where
-        there is one, and CartAlreadyOrdered where another has the mark.
+        there is one, CartAlreadyOrdered where another has the mark, and AccountClosed.
         """
         kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
-        marks = [_cart_mark(fact, fact.cart, now) for fact in facts if isinstance(fact, OrderPlaced) and fact.cart]
+        placed = next(fact for fact in facts if isinstance(fact, OrderPlaced))
+        is_open = dynamo.check(f"CUSTOMER#{placed.customer_id}", "LEFT", "attribute_not_exists(pk)")
+        marks = [_cart_mark(placed, placed.cart, now)] if placed.cart else []
         try:
-            return self._append(order_id, None, facts, now, [kept, *marks])
+            return self._append(order_id, None, facts, now, [kept, is_open, *marks])
         except ConditionFailed as failed:
+            if (failed.item or {}).get("sk") == "LEFT":
+                raise AccountClosed("The account is closed.") from None
             raise CartAlreadyOrdered((failed.item or {})["order_id"]) from None
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order:

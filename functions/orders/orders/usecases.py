@@ -191,7 +191,7 @@ def _is_same(known: Request, request: Request) -> bool:
 def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: datetime) -> None:
     """Once an order: one that is not pending has had its workflow, however late the event comes again.
 
-    The account may have been closed as the order was placed, or before, by an access token that was still good.
+    The account may have been closed since the order was placed, when the list of its orders did not show it yet.
     """
     order = find_order(order_id, orders=orders, customer_id=None)
     if order.status is Status.PENDING:

@@ -35,6 +35,10 @@ class Unauthenticated(DomainError):
     """Nobody, or nobody we know, is asking."""
 
 
+class AccountClosed(Unauthenticated):
+    """The caller's account is closed. API Gateway keeps its answer about a token for a minute, so requests may pass."""
+
+
 class Forbidden(DomainError):
     """The caller's role does not allow this action."""
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from carts.usecases import cart_of
+from mercato.clock import epoch
 
 
 def test_a_new_price_reaches_every_cart_that_holds_the_product(service: Any) -> None:
@@ -178,5 +179,7 @@ def test_the_cart_of_a_closed_account_is_erased_and_no_other(service: Any) -> No
     service.deliver("user.closed", "ada", {"user_id": "ada"})
     service.deliver("user.closed", "ada", {"user_id": "ada"})
 
-    assert list(service.table.query_all(f"CART#{cart_of('ada')}")) == []
+    (head,) = service.table.query_all(f"CART#{cart_of('ada')}")
+    assert head.keys() == {"pk", "sk", "version", "closed_at", "ttl"}
+    assert head["ttl"] == epoch(service.now + timedelta(hours=1))
     assert service.lines(user="bob") == {"mug": (1, 475)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from carts.usecases import cart_of
 from tests.integration.interrupter import Interrupter
 
 NEWS: dict[str, Callable[[Any], None]] = {
@@ -79,3 +80,40 @@ def test_an_order_that_is_heard_of_while_the_cart_is_merged(service: Any, call: 
     assert service.call("POST", "/merge", {"guest_cart_id": guest})[0] == 200
     interrupter.act = None
     assert service.lines() == {"lantern": ({2: 3, 5: 5}[found[0]], 1250)}
+
+
+ASKED: dict[str, tuple[str, str, Any]] = {
+    "put": ("PUT", "/mine/items/lantern", {"quantity": 3}),
+    "remove": ("DELETE", "/mine/items/mug", None),
+    "merge": ("POST", "/merge", {"guest_cart_id": "*"}),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("call", range(MOST))
+def test_an_account_that_is_closed_while_its_cart_changes_keeps_no_line(service: Any, asked: str, call: int) -> None:
+    service.put("mug", 1)
+    guest = service.open_guest_cart(lantern=3)
+    method, path, body = ASKED[asked]
+    body = body and {name: guest if value == "*" else value for name, value in body.items()}
+    interrupter = Interrupter()
+    interrupter.at(call, lambda: service.deliver("user.closed", "ada", {"user_id": "ada"}))
+
+    status, answer = service.call(method, path, body)
+    if interrupter.act:  # the request was over before
+        interrupter.at(0, lambda: None)
+        service.deliver("user.closed", "ada", {"user_id": "ada"})
+
+    assert status == 200 or (status, answer["type"]) == (401, "urn:mercato:problem:account-closed")
+    assert [item["sk"] for item in service.table.query_all(f"CART#{cart_of('ada')}")] == ["CART"]
+    assert service.call("GET", "/mine")[1]["type"] == "urn:mercato:problem:account-closed"
+
+
+def test_a_cart_may_be_opened_again_when_no_token_of_the_closed_account_is_left(service: Any) -> None:
+    """The head has expired, and DynamoDB has not removed it yet."""
+    service.deliver("user.closed", "ada", {"user_id": "ada"})
+    service.wait(hours=1, seconds=1)
+
+    assert service.lines() == {}
+    service.put("mug", 1)
+    assert service.lines() == {"mug": (1, 475)}

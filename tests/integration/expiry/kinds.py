@@ -14,7 +14,7 @@ from typing import Any
 from carts import usecases as carts
 from carts.domain import Cart, CartNotFound, Offer
 from carts.store import Carts
-from mercato.errors import IdempotencyKeyReused
+from mercato.errors import AccountClosed, IdempotencyKeyReused
 from mercato.events import inbox
 from mercato.http import Created, Response, View
 from mercato.http.auth import Caller, Role
@@ -191,6 +191,17 @@ def _merge(table: Table, now: datetime) -> object:
     return _seen(mine), _seen(carts.merge_carts("guest-2", mine, Carts(table), now))
 
 
+def _close(table: Table, now: datetime) -> None:
+    carts.forget_customer("ada", Carts(table), now)
+
+
+def _put_twice(table: Table, now: datetime) -> object:
+    try:
+        return _seen(_put(table, now)), _seen(_put(table, now, product="lamp"))
+    except AccountClosed:
+        return "closed"
+
+
 def _open_again(table: Table, now: datetime) -> object:
     with suppress(CartNotFound):
         return _seen(_put(table, now, carts.load_guests("guest-1", Carts(table), now), product="lamp"))
@@ -253,5 +264,6 @@ KINDS = (
         _guest,
         _open_again,
     ),
+    Kind("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
     Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -12,10 +13,11 @@ import pytest
 from mercato import aws
 from mercato.events import dead_letters
 from mercato.ids import derived_id
+from mercato.store.event_store import EventStore
 from orders import consumers, usecases
 from orders.order import Order
 from orders.store import OrderStore
-from tests.integration.orders.conftest import ADDRESS, Shop
+from tests.integration.orders.conftest import ADDRESS, Shop, body
 
 ORDER = derived_id("cust-1", "key-1")
 PERSONAL = [value for name, value in ADDRESS.items() if value and name != "country"]
@@ -113,9 +115,40 @@ def test_an_order_that_is_undone_loses_its_address_too(shop: Shop) -> None:
     assert is_anonymous()
 
 
-def test_an_order_placed_by_an_access_token_that_outlived_its_account_is_found(shop: Shop, machine: Machine) -> None:
+def test_an_access_token_that_outlived_its_account_places_no_order(shop: Shop) -> None:
+    first = shop.place(key="key-0")
     close_account(shop)
+    before = stored()
+
+    status, refused, _ = shop.call("POST", "/api/orders", body(), key="key-1")
+
+    assert (status, refused["type"]) == (401, "urn:mercato:problem:account-closed")
+    assert stored() == before
+    assert shop.call("POST", "/api/orders", body(), key="key-0")[1]["order_id"] == first["order_id"]
+
+
+def test_an_account_that_is_closed_while_its_order_is_placed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = EventStore.append
+
+    def close_first(self: EventStore, *how: Any, **more: Any) -> int:
+        with monkeypatch.context() as once:
+            once.setattr(EventStore, "append", append)
+            close_account(shop)
+        return append(self, *how, **more)
+
+    monkeypatch.setattr(EventStore, "append", close_first)
+    status, refused, _ = shop.call("POST", "/api/orders", body(), key="key-1")
+    monkeypatch.setattr(EventStore, "append", append)
+
+    assert (status, refused["type"]) == (401, "urn:mercato:problem:account-closed")
+    assert is_anonymous()
+
+
+def test_an_order_that_the_list_did_not_show_when_its_account_was_closed_is_found(
+    shop: Shop, machine: Machine, noon: datetime
+) -> None:
     shop.place()
+    OrderStore(shop.table).note_departure("cust-1", noon)
     assert shop.hear("order.created", {"order_id": ORDER}) == []
     assert machine.name == ORDER
 

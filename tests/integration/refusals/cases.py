@@ -293,6 +293,18 @@ def _merging_again(service: Any) -> Asked:
     return Asked("/api/carts/merge", {"guest_cart_id": guest}, user="eve")
 
 
+def _of_a_closed_account(path: str, body: Any = None) -> Callable[[Any], Asked]:
+    """`*` is a guest's cart."""
+
+    def given(service: Any) -> Asked:
+        service.put("mug", 1)
+        guest = service.open_guest_cart(mug=1)
+        service.deliver("user.closed", "ada", {"user_id": "ada"})
+        return Asked(path, body and json.loads(json.dumps(body).replace("*", guest)))
+
+    return given
+
+
 _PUT, _GUESTS_PUT = "PUT /api/carts/{cart_id}/items/{product_id}", "PUT /api/carts/guests/{cart_id}/items/{product_id}"
 _REMOVE, _GUESTS_REMOVE = _PUT.replace("PUT", "DELETE"), _GUESTS_PUT.replace("PUT", "DELETE")
 _AGAINST_A_LINE: dict[str, Callable[[Any], object]] = {
@@ -310,6 +322,9 @@ _CARTS = (
     Case(_REMOVE, "cart-not-found", _asking(f"/api/carts/{cart_of('eve')}/items/mug")),
     Case(_GUESTS_REMOVE, "cart-not-found", _merged("/api/carts/guests/*/items/mug")),
     Case("POST /api/carts/merge", "cart-not-found", _merging_again),
+    Case(_PUT, "account-closed", _of_a_closed_account("/api/carts/mine/items/mug", {"quantity": 2})),
+    Case(_REMOVE, "account-closed", _of_a_closed_account("/api/carts/mine/items/mug")),
+    Case("POST /api/carts/merge", "account-closed", _of_a_closed_account("/api/carts/merge", {"guest_cart_id": "*"})),
 )
 
 # ---- orders
@@ -323,6 +338,11 @@ def _ordering_twice(shop: Any) -> Asked:
     named = order_of() | {"cart": {"id": "cart-1", "version": 7}}
     shop.place(named)
     return Asked("/api/orders", named, user="cust-1")
+
+
+def _ordering_after_closing(shop: Any) -> Asked:
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+    return Asked("/api/orders", order_of(), user="cust-1")
 
 
 def _ordering_two_currencies(shop: Any) -> Asked:
@@ -371,6 +391,7 @@ _ORDERS = (
     Case("POST /api/orders", "price-changed", _order(("mug", 1, 1250), ("pot", 1, 1999))),
     Case("POST /api/orders", "unknown-product", _order(("mug", 1, 1250), ("nothing", 1, 5))),
     Case("POST /api/orders", "cart-already-ordered", _ordering_twice),
+    Case("POST /api/orders", "account-closed", _ordering_after_closing),
     Case("POST /api/orders", "mixed-currencies", _ordering_two_currencies),
     Case("POST /api/orders", "order-too-large", _ordering_too_much),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
