@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -12,8 +13,10 @@ import pytest
 
 from gateway import api
 from infra.contract import events
+from mercato.http import cors
 from mercato.http.guard import Guard
 from mercato.http.rate_limit import Limiter
+from mercato.http.response import accepts_gzip
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +25,9 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def get(path: str, **headers: str) -> dict[str, Any]:
+def get(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
     event = {
-        "httpMethod": "GET",
+        "httpMethod": method,
         "path": path,
         "headers": {name.replace("_", "-"): value for name, value in headers.items()},
         "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
@@ -85,6 +88,76 @@ def test_who_has_a_page_already_is_not_sent_it_again(path: str) -> None:
         }
     assert get(path, if_none_match='"other"')["statusCode"] == 200
     assert get("/api/nothing", if_none_match="*")["statusCode"] == 404
+
+
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/docs"])
+def test_a_document_is_compressed_where_the_client_accepts_it(path: str) -> None:
+    plain, small = get(path), get(path, accept_encoding="br, gzip;q=0.8")
+
+    assert small["isBase64Encoded"]
+    assert small["headers"]["Content-Encoding"] == "gzip"
+    compressed = base64.b64decode(small["body"])
+    assert gzip.decompress(compressed).decode() == plain["body"]
+    assert len(compressed) < len(plain["body"]) / 2
+    assert "Content-Encoding" not in plain["headers"]
+    assert "Accept-Encoding" in plain["headers"]["Vary"]
+    assert plain["headers"]["Vary"] == small["headers"]["Vary"]
+
+
+def test_a_cache_is_told_of_the_origin_and_of_the_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cors, "_allowed", lambda: frozenset({"https://shop.example"}))
+
+    assert get("/api/openapi.json")["headers"]["Vary"] == "Origin, Accept-Encoding"
+    assert get("/api/health")["headers"]["Vary"] == "Origin"
+
+
+def test_each_encoding_of_a_document_has_an_etag_of_its_own() -> None:
+    plain, small = get("/api/openapi.json"), get("/api/openapi.json", accept_encoding="gzip")
+    assert plain["headers"]["ETag"] != small["headers"]["ETag"]
+
+    for answer, accepted in ((plain, "identity"), (small, "gzip")):
+        other = small if answer is plain else plain
+        same = get("/api/openapi.json", accept_encoding=accepted, if_none_match=answer["headers"]["ETag"])
+        assert (same["statusCode"], same["body"], same["isBase64Encoded"]) == (304, "", False)
+        assert same["headers"]["ETag"] == answer["headers"]["ETag"]
+        assert "Accept-Encoding" in same["headers"]["Vary"]
+        changed = get("/api/openapi.json", accept_encoding=accepted, if_none_match=other["headers"]["ETag"])
+        assert changed["statusCode"] == 200
+
+
+def test_head_of_a_compressed_document_has_its_headers_and_no_body() -> None:
+    answer = get("/api/openapi.json", method="HEAD", accept_encoding="gzip")
+
+    assert (answer["statusCode"], answer["body"], answer["isBase64Encoded"]) == (200, "", False)
+    assert answer["headers"] == get("/api/openapi.json", accept_encoding="gzip")["headers"] | {
+        "X-Request-Id": answer["headers"]["X-Request-Id"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "accepted"),
+    [
+        ("gzip", True),
+        ("GZip", True),
+        ("x-gzip", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("br;q=1, gzip; q=0.001", True),
+        ("*", True),
+        ("gzip, identity;q=0.5", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("*;q=0", False),
+        ("identity, gzip;q=0.5", False),
+        ("gzip;q=2", False),
+        ("gzip;level=9", False),
+        ("gzip;q=", False),
+    ],
+)
+def test_accept_encoding_is_read_as_http_says(said: str, accepted: bool) -> None:
+    assert accepts_gzip(said) is accepted
 
 
 def test_a_public_answer_says_nothing_of_one_clients_limits() -> None:

@@ -46,8 +46,8 @@ from mercato.http.request import (
 from mercato.http.response import (
     Response,
     is_public,
+    negotiated,
     problem_of,
-    revalidated,
     unexpected,
     write_response,
 )
@@ -177,11 +177,11 @@ class App:
             self.guarding().close(visit, response.status)
             noted = cors.headers_for(headers.get("origin"))
             if is_public(response):  # a cache hands it to others, whom one client's limits do not concern
-                response = revalidated(response, headers.get("if-none-match"))
+                response = negotiated(response, headers)
             else:
                 noted |= visit.headers
             answer = write_response(response, work.correlation_id, noted)
-            return answer | {"body": ""} if about.get("method") == "HEAD" else answer
+            return answer | {"body": "", "isBase64Encoded": False} if about.get("method") == "HEAD" else answer
 
     def _respond(self, request: Request, visit: Visit, about: dict[str, Any]) -> Response[Any]:
         """Puts the path as logs may hold it into `about`."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import hashlib
 import json
 import math
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -55,6 +59,10 @@ _HEADERS = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+_WORTH_COMPRESSING = 1024  # letters
+_GZIP = 31  # what zlib calls the form of gzip with the largest window
 
 
 class View(BaseModel):
@@ -139,17 +147,44 @@ def is_public(response: Response[Any]) -> bool:
     return response.headers.get("Cache-Control", "").startswith("public")
 
 
-def revalidated(response: Response[Any], if_none_match: str | None) -> Response[Any]:
-    """A public answer with its ETag; 304 without a body where the client has it already (RFC 9110, 13.1.2)."""
+def negotiated(response: Response[Any], headers: Mapping[str, str]) -> Response[Any]:
+    """A public answer in the encoding that the client accepts, with its ETag; 304 where the client has it already.
+
+    Each encoding has an ETag of its own, since its bytes differ (RFC 9110, 8.8.3.3). `headers` are the request's.
+    """
     if response.status != 200:
         return response
-    text = _text_of(response.body)
-    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = response.headers | {"ETag": tag}
-    named = {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}
-    if tag in named or named == {"*"}:
-        return Response(None, 304, headers)
-    return Response(response.body, 200, headers)
+    body, said = response.body, dict(response.headers)
+    tag = hashlib.sha256(_text_of(body).encode()).hexdigest()[:32]
+    if isinstance(body, Document) and len(body) >= _WORTH_COMPRESSING:
+        said["Vary"] = "Accept-Encoding"
+        if accepts_gzip(headers.get("accept-encoding", "")):
+            said["Content-Encoding"] = "gzip"
+            tag += "-gzip"
+    said["ETag"] = f'"{tag}"'
+    named = {one.strip().removeprefix("W/") for one in headers.get("if-none-match", "").split(",")}
+    if said["ETag"] in named or named == {"*"}:
+        said.pop("Content-Encoding", None)
+        return Response(None, 304, said)
+    return Response(body, 200, said)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether the client accepts gzip and does not prefer the bytes as they are (RFC 9110, 12.5.3)."""
+    weights: dict[str, float] = {}
+    for member in accept_encoding.lower().split(","):
+        coding, _, parameter = member.partition(";")
+        name, _, weight = parameter.partition("=")
+        stated = re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", weight.strip()) if name.strip() == "q" else None
+        weights[coding.strip()] = 1.0 if not parameter.strip() else float(stated[0]) if stated else 0.0
+    gzip_weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0.0)
+
+
+@functools.lru_cache(maxsize=4)
+def _compressed(document: str) -> str:
+    """In base64, as API Gateway takes bytes. A document is the same for every client, so it is compressed once."""
+    return base64.b64encode(zlib.compress(document.encode(), level=9, wbits=_GZIP)).decode()
 
 
 def _text_of(body: Any) -> str:
@@ -169,8 +204,12 @@ def write_response(
         **_HEADERS,
         **noted,
     } | response.headers
+    if vary := [one["Vary"] for one in (noted, response.headers) if "Vary" in one]:
+        headers["Vary"] = ", ".join(vary)
     if response.status in (204, 304):
         del headers["Content-Type"]
     if isinstance(body, dict) and headers["Content-Type"] == "application/problem+json":
         body = body | {"request_id": request_id}
-    return {"statusCode": response.status, "headers": headers, "body": _text_of(body), "isBase64Encoded": False}
+    is_compressed = headers.get("Content-Encoding") == "gzip"
+    text = _compressed(body) if is_compressed else _text_of(body)
+    return {"statusCode": response.status, "headers": headers, "body": text, "isBase64Encoded": is_compressed}
