@@ -22,6 +22,19 @@ _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
 _MAX_HEAD = 10_240  # as API Gateway's: the request line and the headers' values together
 
 
+# On what the cloud itself says, as template.yaml's GatewayResponses have them.
+_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "sandbox",
+    "Content-Type": "application/problem+json",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
 # What the cloud itself says, without a word of ours: by status, or by the hundred.
 _WORDS = {
     403: ("forbidden", "Not allowed", "The cloud does not let this through."),
@@ -151,7 +164,11 @@ def _in_our_words(answer: web.Response) -> tuple[web.Response, str]:
         "detail": detail,
         "request_id": request_id,
     }
-    headers = {"Content-Type": "application/problem+json", "X-Request-Id": request_id}
+    headers = _HEADERS | {"X-Request-Id": request_id}
+    if answer.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if answer.status == 405 and "Allow" in answer.headers:
+        headers["Allow"] = answer.headers["Allow"]
     if answer.status in (429, 503):
         headers["Retry-After"] = "1"
     return web.Response(status=answer.status, body=json.dumps(problem).encode(), headers=headers), said

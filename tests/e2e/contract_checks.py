@@ -28,3 +28,9 @@ def every_answer_is_guarded(ctx: CheckContext, response: Response, case: Case[An
     assert response.headers["x-content-type-options"] == ["nosniff"]
     assert response.headers["x-request-id"][0]
     assert "max-age" in response.headers["strict-transport-security"][0]
+    assert response.headers["referrer-policy"] == ["no-referrer"]
+    assert response.headers["content-security-policy"][0]
+    assert "set-cookie" not in response.headers
+    is_public = response.headers["cache-control"][0].startswith("public")
+    assert is_public or response.headers["cache-control"] == ["no-store"]
+    assert not (is_public and "ratelimit" in response.headers)

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from infra.local.front import Front, Served
+from tests.promises import Answer, broken
+from tests.template import load_template
 
 
 class Api(BaseHTTPRequestHandler):
@@ -171,3 +173,27 @@ def test_a_head_over_the_gateways_limit_is_answered_here_in_our_words(upstream: 
         assert answer.status_code == 431
         assert answer.json()["type"] == "urn:mercato:problem:headers-too-large"
         assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
+
+
+def test_the_fronts_own_answers_keep_the_promises_of_api_gateways(upstream: str) -> None:
+    front = open_front([f"{upstream}/old"], [])
+    own = load_template("template.yaml")["Resources"]["Api"]["Properties"]["GatewayResponses"]["DEFAULT_4XX"]
+    try:
+        answers = [
+            httpx.get(f"http://127.0.0.1:{front.port}/api/products", headers={"X-Filler": "x" * 20_000}),
+            httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1)),
+            httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}"),
+        ]
+    finally:
+        front.stop()
+    away = open_front(["http://127.0.0.1:9/new"], [])
+    try:
+        answers.append(httpx.get(f"http://127.0.0.1:{away.port}/api/orders"))
+    finally:
+        away.stop()
+
+    assert [answer.status_code for answer in answers] == [431, 413, 404, 503]
+    for answer in answers:
+        assert list(broken(Answer(answer.status_code, answer.headers, answer.content, by_gateway=True))) == []
+        for name, value in own["ResponseParameters"]["Headers"].items():
+            assert value == "context.requestId" or answer.headers[name] == value.strip("'")
