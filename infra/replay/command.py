@@ -36,7 +36,7 @@ from infra.replay import books, catalogue, customers, ledger, report
 from infra.replay.audit import COMMIT_GRACE, Auditor, audit_bus
 from infra.replay.placing import Outcome, Placer
 from infra.replay.plan import Plan, make_plan
-from infra.replay.rows import NotAnInvoiceFile, open_invoices, read_invoices
+from infra.replay.rows import NotAnInvoiceFile, read_file
 from infra.replay.tap import Tap, written_events
 
 
@@ -93,8 +93,7 @@ def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, r
     target.require_sandbox(shop_state, "the replay")
     run = _run_name(run)
     try:
-        with open_invoices(file) as lines:
-            reading = read_invoices(lines)
+        reading = read_file(file)
     except NotAnInvoiceFile as error:
         raise click.BadParameter(str(error), param_hint="FILE") from None
     plan = make_plan(reading.invoices, limit, run)

@@ -52,6 +52,7 @@ def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -
 def assumptions(reading: Reading) -> dict[str, int]:
     """What the file does not say and the replay assumes, with the number of rows that each is about; 0 means all."""
     return {
+        f"the file is {reading.encoding} text": 0,
         f"fields are separated by {reading.separator}": 0,
         "prices are pounds sterling, without tax": 0,
         "orders are placed now, in the file's order; InvoiceDate is not used": 0,

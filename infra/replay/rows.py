@@ -26,7 +26,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import IO
@@ -94,6 +94,7 @@ class Reading:
 
     rows: int = 0
     separator: str = "comma"
+    encoding: str = "UTF-8"
     assumed: Counter[str] = field(default_factory=Counter)
     invoices: list[Invoice] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -108,8 +109,14 @@ class Unusable(ValueError):
         self.value = value
 
 
+def read_file(path: Path) -> Reading:
+    """The sales of a file, as `read_invoices` finds them. Raises NotAnInvoiceFile."""
+    text, encoding = _decode(path.read_bytes())
+    return replace(read_invoices(io.StringIO(text, newline="")), encoding=encoding)
+
+
 def read_invoices(file: IO[str]) -> Reading:
-    """The sales of a file, each with at least one good row, and every refused row. Raises NotAnInvoiceFile."""
+    """The sales of a text, each with at least one good row, and every refused row. Raises NotAnInvoiceFile."""
     text = file.read()
     separator, skipped = _separator_of(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
@@ -140,18 +147,17 @@ def read_invoices(file: IO[str]) -> Reading:
     return reading
 
 
-def open_invoices(path: Path) -> IO[str]:
-    """The file's text. Raises NotAnInvoiceFile with the encoding and the place where it cannot be read."""
-    content = path.read_bytes()
+def _decode(content: bytes) -> tuple[str, str]:
+    """The text, and the name of its encoding. Raises NotAnInvoiceFile with the byte that no encoding has."""
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
-        return io.StringIO(content.decode(encoding), newline="")
+        return content.decode(encoding), encoding.upper().removesuffix("-SIG")
     except UnicodeDecodeError as error:
         problem = error
     if encoding == "utf-8":
         try:
             # Windows' Western alphabet, in which such files are usually exported.
-            return io.StringIO(content.decode("cp1252"), newline="")
+            return content.decode("cp1252"), "Windows-1252"
         except UnicodeDecodeError as error:
             problem = error
         encoding = "UTF-8 or Windows-1252"

@@ -38,7 +38,7 @@ from infra.replay.audit import Auditor
 from infra.replay.parallel import each
 from infra.replay.placing import Outcome, Placer
 from infra.replay.plan import make_plan
-from infra.replay.rows import Invoice, open_invoices, read_invoices
+from infra.replay.rows import Invoice, read_file
 from infra.replay.tap import Tap
 from infra.trouble import Trouble
 from tests.bench.bill import Bill, Line
@@ -239,8 +239,7 @@ def main() -> int:
             f"[yellow]The bill was not counted:[/] there are no invoices at {chosen.file}; name some with --file."
         )
         return 0 if chosen.file == FILE else 2
-    with open_invoices(chosen.file) as lines:
-        invoices = read_invoices(lines).invoices
+    invoices = read_file(chosen.file).invoices
     try:
         told = measure(console, invoices, chosen.limit, chosen.concurrency)
     except (Trouble, ShopError) as trouble:

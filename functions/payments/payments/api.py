@@ -62,7 +62,7 @@ class RefundView(View):
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
             amount=refund.amount,
-            reason=refund.reason,
+            reason=refund.public_reason,
             status=refund.status,
         )
 

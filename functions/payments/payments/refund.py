@@ -8,6 +8,7 @@ pending ──► done
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,17 @@ from enum import StrEnum
 from mercato.errors import Conflict, Invalid
 from mercato.money import Money
 from payments.domain import HELD, Payment, Status, change
+
+# Where the order's saga gives money back, the reason is the name of the error that ended it.
+_BUSINESS = {
+    "CancelledByCustomer": "cancelled-by-customer",
+    "CaptureRefused": "capture-refused",
+    "OutOfStock": "out-of-stock",
+    "PaymentDeclined": "payment-declined",
+    "ReservationExpired": "reservation-expired",
+    "UnknownProduct": "unknown-product",
+}
+_NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
 
 
 class RefundStatus(StrEnum):
@@ -60,6 +72,13 @@ class Refund:
     fingerprint: str
     at: datetime
     attempt: int = 1
+
+    @property
+    def public_reason(self) -> str:
+        """What a person wrote, or the word that the order has for it: never the name of an error of ours."""
+        if self.reason in _BUSINESS:
+            return _BUSINESS[self.reason]
+        return "internal-error" if _NAME_OF_AN_ERROR.fullmatch(self.reason) else self.reason
 
     @property
     def key(self) -> str:

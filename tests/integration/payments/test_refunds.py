@@ -161,3 +161,24 @@ def test_refunds_by_hand_are_bounded_and_one_that_was_made_is_answered_alike(til
     status, problem = till.refund(1, "k-3")
     assert (status, problem["type"], problem["limit"]) == (409, "urn:mercato:problem:too-many-refunds", 3)
     assert [till.refund(1, f"k-{number}") for number in range(3)] == made
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("CancelledByCustomer", "cancelled-by-customer"),
+        ("CaptureRefused", "capture-refused"),
+        ("TransientError", "internal-error"),
+        ("States.Timeout", "internal-error"),
+        ("KeyError", "internal-error"),
+        ("cancelled", "cancelled"),
+        ("Damaged in transit", "Damaged in transit"),
+    ],
+)
+def test_the_reason_of_a_refund_names_no_error_of_ours(till: Any, error: str, shown: str) -> None:
+    till.paid()
+    till.task("RefundPayment", reason=error)
+
+    status, payment = till.call("GET", f"/payments/{PAYMENT}")
+
+    assert (status, [refund["reason"] for refund in payment["refunds"]]) == (200, [shown])

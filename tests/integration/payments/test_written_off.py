@@ -92,7 +92,7 @@ def test_a_refund_that_was_skipped_is_made_by_nobody_later(till: Till, away: Any
         with pytest.raises(RefundWrittenOff):
             till.task("RefundPayment", reason="CancelledByCustomer")
     assert (given_back(till), till.money(), told()) == (0, (1000, 0), [])
-    assert refunds(till) == [("written_off", 1000, "CancelledByCustomer")]
+    assert refunds(till) == [("written_off", 1000, "cancelled-by-customer")]
     assert "payment.refunded" not in till.heard()
 
 
@@ -148,7 +148,7 @@ def test_a_refund_that_was_made_after_all_is_told_as_it_is(till: Till, away: Any
     assert till.heard().count("payment.refunded") == 1
     assert refunds(till) == [
         ("done", 1000, "Your order was cancelled."),
-        ("written_off", 1000, "CancelledByCustomer"),
+        ("written_off", 1000, "cancelled-by-customer"),
     ]
     assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
 

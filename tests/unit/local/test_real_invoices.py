@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from infra.replay.plan import make_plan
-from infra.replay.rows import Reading, open_invoices, read_invoices
+from infra.replay.rows import Reading, read_file
 from tests.real_orders import ABSENT, FILE
 
 
@@ -15,8 +15,7 @@ from tests.real_orders import ABSENT, FILE
 def reading() -> Reading:
     if not FILE.exists():
         pytest.skip(ABSENT)
-    with open_invoices(FILE) as file:
-        return read_invoices(file)
+    return read_file(FILE)
 
 
 def test_every_row_is_taken_or_refused(reading: Reading) -> None:

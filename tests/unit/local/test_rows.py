@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.replay.rows import COLUMNS, Line, NotAnInvoiceFile, Reading, Refusal, open_invoices, read_invoices
+from infra.replay.report import assumptions
+from infra.replay.rows import COLUMNS, Line, NotAnInvoiceFile, Reading, Refusal, read_file, read_invoices
 
 GOOD = {
     "InvoiceNo": "536365",
@@ -254,7 +255,7 @@ def test_bytes_of_no_alphabet_are_named_with_their_place(tmp_path: Path) -> None
     path = tmp_path / "invoices.csv"
     path.write_bytes(",".join(COLUMNS).encode() + b"\n\x81\xff")
     with pytest.raises(NotAnInvoiceFile, match="no UTF-8 or Windows-1252 text: byte 0x81 at position 82"):
-        open_invoices(path)
+        read_file(path)
 
 
 FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), max_size=12)
@@ -271,10 +272,15 @@ def test_every_row_is_taken_as_it_says_or_refused_by_line_and_reason(rows: list[
     assert numbers == {invoice.number for invoice in reading.invoices}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
-def test_a_pound_sign_is_read_whatever_the_file_was_saved_as(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("utf-8", "UTF-8"), ("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252"), ("utf-16", "UTF-16")],
+)
+def test_a_pound_sign_is_read_whatever_the_file_was_saved_as_and_the_report_says_how(
+    tmp_path: Path, encoding: str, name: str
+) -> None:
     path = tmp_path / "invoices.csv"
     path.write_text(",".join(COLUMNS) + "\n1,A,£40,1,2010-12-01 08:26:00,1.00,1.0,France\n", encoding=encoding)
-    with open_invoices(path) as file:
-        reading = read_invoices(file)
+    reading = read_file(path)
     assert (reading.rows, reading.refused) == (1, [])
+    assert assumptions(reading)[f"the file is {name} text"] == 0
