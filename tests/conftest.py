@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -50,10 +51,13 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget_the_sandbox() -> None:
-    """Drops the clients, circuits and limits that a sandbox keeps from one invocation to the next."""
+    """Drops the clients, circuits, limits and services' parts that a sandbox keeps between its invocations."""
     aws.reset()
     shared.reset()
     guard.configured.cache_clear()
+    for name, module in list(sys.modules.items()):
+        if name.endswith(".wiring") and hasattr(module, "ports"):
+            module.ports.cache_clear()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from payments.providers.webhooks import News
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import usecases as shipping_usecases
+from shipping import wiring as shipping_wiring
 from shipping.domain import AlreadyDispatched, Progress
 from shipping.domain import Status as Parcel
 from shipping.usecases import booking_key_of, shipment_id_of
@@ -83,10 +84,9 @@ def refund(scene: Scene, key: str, amount: Money, provider: Provider | None = No
 
 
 def send_back(scene: Scene, key: str, quantity: int, reason: str = "damaged") -> None:
-    lines, wish = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
-    orders_usecases.return_goods(
-        scene.order_id, lines, reason, wish, orders=scene.shop.orders, customer_id=CUSTOMER, now=utc_now()
-    )
+    lines, request = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
+    command = orders_usecases.Command(scene.order_id, CUSTOMER, request)
+    orders_usecases.return_goods(command, lines, reason, scene.shop.orders, utc_now())
     scene.returned[key] = quantity
 
 
@@ -201,7 +201,7 @@ def carrier_gives_up(scene: Scene) -> None:
     shipment = scene.shop.shipments.load(shipment_id).shipment
     if shipment and shipment.status is Parcel.BOOKED:
         with suppress(AlreadyDispatched):
-            sandbox_carrier.carrier(utc_now()).cancel(shipment, booking_key_of(shipment_id))
+            shipping_wiring.ports().carrier(utc_now()).cancel(shipment, booking_key_of(shipment_id))
     carrier_loses_it(scene)
 
 

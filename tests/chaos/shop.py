@@ -27,11 +27,12 @@ from mercato.events import dead_letters
 from mercato.ids import derived_id
 from mercato.money import Money
 from notifications import consumers as notification_consumers
+from notifications import wiring as notification_wiring
 from notifications.store import NotificationStore
-from orders import consumers as order_consumers
 from orders import domain as orders_domain
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
+from orders import wiring as order_wiring
 from orders.order import Address, Line, Request
 from orders.store import OrderStore
 from orders.workflow import CANCELLATION, OrderSaga
@@ -43,10 +44,9 @@ from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
 from relay import bus as relay_bus
 from relay import publish
-from shipping import carrier as shipping_carrier
-from shipping import consumers as shipping_consumers
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
+from shipping import wiring as shipping_wiring
 from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
@@ -107,19 +107,18 @@ class Shop:
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
-        for module in (orders_saga, order_consumers):
-            patch.setattr(module, "orders", lambda: self.orders)
-        patch.setattr(order_consumers, "saga", lambda: OrderSaga(self.world.arn))
+        vars(order_wiring.ports()).update(orders=self.orders, workflows=OrderSaga(self.world.arn))
         for stock_module in (inventory_saga, inventory_consumers):
             patch.setattr(stock_module, "store", lambda: self.stock)
         for payment_module in (payments_saga, payment_consumers):
             patch.setattr(payment_module, "store", lambda: self.payments)
             patch.setattr(payment_module, "provider", lambda: self._asked)
-        for parcel_module in (shipping_consumers, shipping_carrier, shipping_saga):
-            patch.setattr(parcel_module, "store", lambda: self.shipments)
-        patch.setattr(sandbox_carrier, "settings", lambda: sandbox_carrier.Settings(CARRIER, 0, "ShippingTable"))
-        patch.setattr(sandbox_carrier, "table", lambda: self.tables["Shipping"])
-        patch.setattr(notification_consumers, "ports", lambda: (self.notifications, self.mailbox))
+        vars(shipping_wiring.ports()).update(
+            table=self.tables["Shipping"],
+            shipments=self.shipments,
+            carrier_settings=shipping_wiring.CarrierSettings(CARRIER, 0),
+        )
+        vars(notification_wiring.ports()).update(store=self.notifications, mailer=self.mailbox)
         patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
         patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):
@@ -197,8 +196,9 @@ class Shop:
 
     def cancel(self, order_id: str) -> None:
         """As the customer does."""
-        wish = Request(id=f"cancel-{order_id}", fingerprint="print")
-        orders_usecases.cancel_order(order_id, "other", wish, orders=self.orders, customer_id=CUSTOMER, now=utc_now())
+        request = Request(id=f"cancel-{order_id}", fingerprint="print")
+        command = orders_usecases.Command(order_id, CUSTOMER, request)
+        orders_usecases.cancel_order(command, "other", self.orders, utc_now())
 
     def finish_cancellation(self, order_id: str) -> None:
         """What was not heard yet is heard, and where the customer has cancelled, that is undone."""

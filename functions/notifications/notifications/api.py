@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
-from mercato import config
 from mercato.clock import rfc3339
 from mercato.errors import Forbidden
 from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, Response, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
-from mercato.store.dynamo import Table
 from notifications import usecases
 from notifications.domain import Notification, Preferences
-from notifications.store import Listed, NotificationStore
+from notifications.store import Listed
+from notifications.wiring import ports
 
 app = App("notifications", health=table_and_queue)
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-
-
-@functools.cache
-def store() -> NotificationStore:
-    return NotificationStore(Table(config.load(Settings).table_name))
 
 
 class PeerForNobody(Forbidden):
@@ -92,25 +79,25 @@ def list_notifications(query: ListQuery, caller: Caller) -> NotificationPage:
     if not caller.user_id:
         raise PeerForNobody("A peer asks on behalf of a user: X-User-Id is missing.")
     listed = usecases.list_notifications(
-        caller.user_id, unread=query.unread, limit=query.limit, cursor=query.cursor, store=store()
+        caller.user_id, unread=query.unread, limit=query.limit, cursor=query.cursor, store=ports().store
     )
     return NotificationPage.of(listed)
 
 
 @app.post("/api/notifications/{notification_id}/read", role=CUSTOMER)
 def mark_read(notification_id: str, caller: Caller) -> Response[None]:
-    usecases.mark_read(caller.user_id, notification_id, store=store())
+    usecases.mark_read(caller.user_id, notification_id, store=ports().store)
     return NoContent()
 
 
 @app.get("/api/notifications/preferences", role=CUSTOMER)
 def read_preferences(caller: Caller) -> PreferencesView:
-    return PreferencesView(email=usecases.read_preferences(caller.user_id, store=store()).email)
+    return PreferencesView(email=usecases.read_preferences(caller.user_id, store=ports().store).email)
 
 
 @app.put("/api/notifications/preferences", role=CUSTOMER)
 def set_preferences(preferences: PreferencesBody, caller: Caller) -> PreferencesView:
-    usecases.set_preferences(caller.user_id, Preferences(email=preferences.email), store=store())
+    usecases.set_preferences(caller.user_id, Preferences(email=preferences.email), store=ports().store)
     return PreferencesView(email=preferences.email)
 
 

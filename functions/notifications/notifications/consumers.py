@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from mercato import config
-from mercato.aws.mail import SesMailer
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
 from mercato.invocation import deadline
 from mercato.money import Money
-from mercato.store.dynamo import Table
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
-from notifications.domain import Contact, Kind, ReaderGone, Text
-from notifications.store import NotificationStore
+from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger
+from notifications.wiring import ports
 
 consumer = Consumer("notifications")
 _ONE_MORE = 2.0  # seconds, to erase one more notification
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    from_address: str
-
-
-@functools.cache
-def ports() -> tuple[NotificationStore, SesMailer]:
-    settings = config.load(Settings)
-    return NotificationStore(Table(settings.table_name)), SesMailer(settings.from_address)
 
 
 class UserRegistered(Reads):
@@ -99,26 +82,23 @@ class PaymentRefunded(Reads):
 
 @consumer.on("user.registered")
 def welcome(event: Event, data: UserRegistered) -> None:
-    store, mailer = ports()
     contact = Contact(data.user_id, data.email, data.name)
-    text = texts.welcome(data.name)
-    with _nobody_to_tell(data.user_id):
-        usecases.welcome_user(contact, text, event.id, event.time, store=store, mailer=mailer, now=utc_now())
+    trigger = Trigger(Kind.WELCOME, event.id, event.time)
+    with _open_account(data.user_id):
+        usecases.welcome_user(contact, trigger, texts.welcome(data.name), ports(), utc_now())
 
 
 @consumer.on("user.profile_changed")
 def rename_contact(event: Event, data: ProfileChanged) -> None:
     """Naturally idempotent: the name of the highest sequence stays."""
-    store, _ = ports()
-    with _nobody_to_tell(data.user_id):
-        store.rename_contact(data.user_id, data.name, event.sequence)
+    with _open_account(data.user_id):
+        ports().store.rename_contact(data.user_id, data.name, event.sequence)
 
 
 @consumer.on("user.closed")
 def forget_user(event: Event, data: UserClosed) -> None:
     """Naturally idempotent: what is gone stays gone."""
-    store, _ = ports()
-    if not store.forget(data.user_id, utc_now(), _has_time):
+    if not ports().store.forget(data.user_id, utc_now(), _has_time):
         raise Unfinished(f"more notifications of {data.user_id} are to be erased")
 
 
@@ -171,24 +151,14 @@ AboutOrder = OrderConfirmed | OrderShipped | OrderCancelled | PaymentCompleted |
 
 
 def _tell(event: Event, data: AboutOrder, kind: Kind, write: Callable[[str], Text]) -> None:
-    store, mailer = ports()
-    with _nobody_to_tell(data.customer_id):
-        usecases.notify_user(
-            data.customer_id,
-            kind,
-            write,
-            event.id,
-            event.time,
-            order_id=data.order_id,
-            store=store,
-            mailer=mailer,
-            now=utc_now(),
-        )
+    trigger = Trigger(kind, event.id, event.time, data.order_id)
+    with _open_account(data.customer_id):
+        usecases.notify_user(data.customer_id, trigger, write, ports(), utc_now())
 
 
 @contextmanager
-def _nobody_to_tell(user_id: str) -> Iterator[None]:
-    """An event of a closed account is done with: nobody is told, and nothing is written."""
+def _open_account(user_id: str) -> Iterator[None]:
+    """Ends the work on an event of a closed account: no notification is written, and the event succeeds."""
     try:
         yield
     except ReaderGone:

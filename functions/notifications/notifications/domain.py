@@ -102,6 +102,20 @@ class Notification:
     claimed_until: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Trigger:
+    """The event that a notification reports, at the event's time."""
+
+    kind: Kind
+    event_id: str
+    at: datetime
+    order_id: str | None = None
+
+    @property
+    def notification_id(self) -> str:
+        return notification_id(self.event_id, self.kind, self.at)
+
+
 class NextStep(StrEnum):
     NOTHING = "nothing"  # it is sent, or will never be
     SEND = "send"
@@ -118,27 +132,18 @@ def notification_id(event_id: str, kind: Kind, at: datetime) -> str:
     return str(uuid.UUID(int=value))
 
 
-def compose(
-    contact: Contact,
-    preferences: Preferences,
-    kind: Kind,
-    text: Text,
-    *,
-    event_id: str,
-    order_id: str | None,
-    at: datetime,
-) -> Notification:
+def compose(contact: Contact, preferences: Preferences, trigger: Trigger, text: Text) -> Notification:
     return Notification(
-        notification_id=notification_id(event_id, kind, at),
+        notification_id=trigger.notification_id,
         user_id=contact.user_id,
-        kind=kind,
+        kind=trigger.kind,
         channel=Channel.EMAIL if preferences.email else Channel.IN_APP,
         # In the app, being listed is being sent.
         status=Status.PENDING if preferences.email else Status.SENT,
         subject=text.subject,
         body=text.body,
-        order_id=order_id,
-        created_at=at,
+        order_id=trigger.order_id,
+        created_at=trigger.at,
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
 from mercato.telemetry.logs import log
@@ -23,63 +23,41 @@ from notifications.domain import (
     CLAIM_LASTS,
     Claim,
     Contact,
-    Kind,
     MailGivenUp,
     NextStep,
     Notification,
     Preferences,
     Text,
+    Trigger,
     compose,
     next_step,
-    notification_id,
 )
 from notifications.store import Listed, NotificationStore
+from notifications.wiring import Ports
 
 
-def welcome_user(
-    contact: Contact,
-    text: Text,
-    event_id: str,
-    at: datetime,
-    *,
-    store: NotificationStore,
-    mailer: Mailer,
-    now: datetime,
-) -> None:
-    """Remembers the contact, in the transaction that makes the welcome."""
-    _, preferences = store.find_reader(contact.user_id)
-    notification = compose(contact, preferences, Kind.WELCOME, text, event_id=event_id, order_id=None, at=at)
-    if not store.add(notification, event_id, now, contact=contact):
-        notification = store.get(contact.user_id, notification.notification_id)
-    _send(notification, contact, store, mailer, now)
+def welcome_user(contact: Contact, trigger: Trigger, text: Text, ports: Ports, now: datetime) -> None:
+    """Stores the contact in the transaction that adds the welcome, then sends the welcome."""
+    _, preferences = ports.store.find_reader(contact.user_id)
+    notification = compose(contact, preferences, trigger, text)
+    if not ports.store.add(notification, trigger.event_id, now, contact=contact):
+        notification = ports.store.get(contact.user_id, notification.notification_id)
+    _send(notification, contact, ports, now)
 
 
-def notify_user(
-    user_id: str,
-    kind: Kind,
-    write: Callable[[str], Text],
-    event_id: str,
-    at: datetime,
-    *,
-    order_id: str,
-    store: NotificationStore,
-    mailer: Mailer,
-    now: datetime,
-) -> None:
-    """`write` makes the text for a name."""
-    contact, preferences = store.find_reader(user_id)
+def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], ports: Ports, now: datetime) -> None:
+    """Adds a notification and sends it. `write` makes the text for the contact's name."""
+    contact, preferences = ports.store.find_reader(user_id)
     if contact is None:
         raise TransientError(f"user.registered of {user_id} has not come yet")
-    text = write(contact.name)
-    notification = compose(contact, preferences, kind, text, event_id=event_id, order_id=order_id, at=at)
-    if not store.add(notification, event_id, now):
-        notification = store.get(user_id, notification_id(event_id, kind, at))
-    _send(notification, contact, store, mailer, now)
+    notification = compose(contact, preferences, trigger, write(contact.name))
+    if not ports.store.add(notification, trigger.event_id, now):
+        notification = ports.store.get(user_id, notification.notification_id)
+    _send(notification, contact, ports, now)
 
 
-def _send(
-    notification: Notification, contact: Contact, store: NotificationStore, mailer: Mailer, now: datetime
-) -> None:
+def _send(notification: Notification, contact: Contact, ports: Ports, now: datetime) -> None:
+    store = ports.store
     step = next_step(notification, now)
     if step is NextStep.NOTHING:
         return
@@ -90,7 +68,7 @@ def _send(
         store.mark_failed(notification, claim, "interrupted: it may have been sent, and is not sent twice", now)
         raise MailGivenUp(notification.kind)
     try:
-        mailer.send(contact.email, notification.subject, notification.body)
+        ports.mailer.send(contact.email, notification.subject, notification.body)
     except MailRefused as refused:
         store.mark_failed(notification, claim, str(refused), now)
         return

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
 from mercato.clock import utc_now
-from mercato.config import load
 from mercato.errors import Forbidden
 from mercato.http import (
     CUSTOMER,
@@ -23,13 +19,9 @@ from mercato.http import (
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.ids import derived_id, fingerprint
-from mercato.peers.peer import peer
-from mercato.store.dynamo import Table
 from orders import usecases
-from orders.catalogue import Catalogue
 from orders.order import Request
 from orders.returns import OPERATORS
-from orders.store import OrderStore
 from orders.views import (
     CancelOrder,
     HistoryQuery,
@@ -42,41 +34,29 @@ from orders.views import (
     ReturnView,
     SummaryView,
 )
+from orders.wiring import ports
 
 app = App("orders", health=table_and_queue)
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-
-
-@functools.cache
-def orders() -> OrderStore:
-    return OrderStore(Table(load(Settings).table_name))
-
-
-@functools.cache
-def catalogue() -> Catalogue:
-    return Catalogue(peer("products"))
 
 
 @app.post("/api/orders", role=CUSTOMER)
 def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
     placement = order.as_placement()
-    placed = usecases.place_order(placement, caller.user_id, key, prices=catalogue(), orders=orders(), now=utc_now())
-    address = orders().find_address(placed.order.id) if placed.replayed else placement.shipping_address
+    placed = usecases.place_order(
+        placement, caller.user_id, key, prices=ports().catalogue, orders=ports().orders, now=utc_now()
+    )
+    address = ports().orders.find_address(placed.order.id) if placed.replayed else placement.shipping_address
     answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
     return replayed(answer) if placed.replayed else answer
 
 
 @app.post("/api/orders/{order_id}/cancel", role=CUSTOMER)
 def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
-    request = _request("cancel", order_id, wish, caller, key)
-    done = usecases.cancel_order(
-        order_id, wish.reason, request, orders=orders(), customer_id=_whose(caller), now=utc_now()
+    command = _command("cancel", order_id, wish, caller, key)
+    done = usecases.cancel_order(command, wish.reason, ports().orders, utc_now())
+    answer = Accepted(
+        OrderView.of(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
     )
-    answer = Accepted(OrderView.of(done.order, orders().find_address(order_id)), location=f"/api/orders/{order_id}")
     return replayed(answer) if done.replayed else answer
 
 
@@ -85,10 +65,8 @@ def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: Idempote
     """`undelivered` and `lost` are for admins; of what is `lost` nothing comes back on the shelf."""
     if wish.reason in OPERATORS and not caller.is_admin:
         raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
-    request = _request("return", order_id, wish, caller, key)
-    done = usecases.return_goods(
-        order_id, wish.as_lines(), wish.reason, request, orders=orders(), customer_id=_whose(caller), now=utc_now()
-    )
+    command = _command("return", order_id, wish, caller, key)
+    done = usecases.return_goods(command, wish.as_lines(), wish.reason, ports().orders, utc_now())
     answer = Created(ReturnView.of(done.order.returns[-1]), location=f"/api/orders/{order_id}")
     return replayed(answer) if done.replayed else answer
 
@@ -97,25 +75,26 @@ def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: Idempote
 def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
     if not caller.user_id:
         raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
-    items, cursor = orders().list_of(caller.user_id, status=query.status, limit=query.limit, cursor=query.cursor)
+    items, cursor = ports().orders.list_of(caller.user_id, status=query.status, limit=query.limit, cursor=query.cursor)
     return OrderPage(items=[SummaryView.of(summary) for summary in items], next_cursor=cursor)
 
 
 @app.get("/api/orders/{order_id}", role=CUSTOMER)
 def get_order(order_id: str, caller: Caller) -> OrderView:
-    order = usecases.find_order(order_id, orders=orders(), customer_id=_whose(caller))
-    return OrderView.of(order, orders().find_address(order_id))
+    order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
+    return OrderView.of(order, ports().orders.find_address(order_id))
 
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER)
 def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
-    order, history = usecases.find_history(order_id, query.as_of, orders=orders(), customer_id=_whose(caller))
-    return HistoryView.of(order, orders().find_address(order_id), history, query.as_of)
+    order, history = usecases.find_history(order_id, query.as_of, orders=ports().orders, customer_id=_whose(caller))
+    return HistoryView.of(order, ports().orders.find_address(order_id), history, query.as_of)
 
 
-def _request(action: str, order_id: str, wish: Body, caller: Caller, key: str) -> Request:
+def _command(action: str, order_id: str, wish: Body, caller: Caller, key: str) -> usecases.Command:
     request_id = derived_id(caller.user_id, action, order_id, key)
-    return Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json")))
+    request = Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json")))
+    return usecases.Command(order_id, _whose(caller), request)
 
 
 def _whose(caller: Caller) -> str | None:

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mercato.clock import utc_now
-from mercato.config import load
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
 from mercato.invocation import deadline
 from mercato.money import Money
-from mercato.store.dynamo import Table
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from orders import domain, usecases
 from orders.facts import Fact
 from orders.order import Order, PaymentStatus, Shipment
-from orders.store import OrderStore
-from orders.workflow import OrderSaga
+from orders.wiring import ports
 
 consumer = Consumer("orders")
 _ONE_MORE = 5.0  # seconds, to change one more order and write down how far that was
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    state_machine_arn: str
-
-
-@functools.cache
-def orders() -> OrderStore:
-    return OrderStore(Table(load(Settings).table_name))
-
-
-@functools.cache
-def saga() -> OrderSaga:
-    return OrderSaga(load(Settings).state_machine_arn)
 
 
 class AboutOrder(Reads):
@@ -85,7 +64,7 @@ class UserClosed(Reads):
 @consumer.on("user.closed")
 def forget_customer(_: Event, closed: UserClosed) -> None:
     """However many orders there are, and however often a run dies: each goes on where the last ended."""
-    if not usecases.forget_customer(closed.user_id, orders=orders(), now=utc_now(), has_time=_has_time):
+    if not usecases.forget_customer(closed.user_id, orders=ports().orders, now=utc_now(), has_time=_has_time):
         raise Unfinished(f"more orders of {closed.user_id} are to be told that the account is closed")
 
 
@@ -95,12 +74,12 @@ def _has_time() -> bool:
 
 @consumer.on("order.created")
 def start_saga(_: Event, created: AboutOrder) -> None:
-    usecases.start_workflow(created.order_id, orders=orders(), workflows=saga(), now=utc_now())
+    usecases.start_workflow(created.order_id, orders=ports().orders, workflows=ports().workflows, now=utc_now())
 
 
 @consumer.on("order.cancellation_requested")
 def undo_order(_: Event, asked: AboutOrder) -> None:
-    usecases.start_undoing(asked.order_id, orders=orders(), workflows=saga())
+    usecases.start_undoing(asked.order_id, orders=ports().orders, workflows=ports().workflows)
 
 
 @consumer.on("payment.completed")
@@ -143,7 +122,7 @@ def record_failed_delivery(_: Event, failed: ShipmentFailed) -> None:
 
 
 def _change(order_id: str, decide: Callable[[Order], list[Fact]]) -> Order:
-    return usecases.change_order(order_id, decide, orders=orders(), now=utc_now())
+    return usecases.change_order(order_id, decide, orders=ports().orders, now=utc_now())
 
 
 handler = consumer.handler

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
 from mercato.clock import utc_now
-from mercato.config import load
 from mercato.invocation.tasks import Tasks
-from mercato.store.dynamo import Table
 from orders import domain, usecases
 from orders.facts import Fact
 from orders.failures import explain, with_names
 from orders.order import Order
-from orders.store import OrderStore
+from orders.wiring import ports
 
 tasks = Tasks("orders")
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-
-
-@functools.cache
-def orders() -> OrderStore:
-    return OrderStore(Table(load(Settings).table_name))
 
 
 class StepError(BaseModel):
@@ -85,7 +71,7 @@ def mark_needs_attention(task: MarkNeedsAttention) -> OrderState:
 
 
 def _change(order_id: str, decide: Callable[[Order], list[Fact]]) -> OrderState:
-    order = usecases.change_order(order_id, decide, orders=orders(), now=utc_now())
+    order = usecases.change_order(order_id, decide, orders=ports().orders, now=utc_now())
     return OrderState(order_id=order.id, status=order.status)
 
 

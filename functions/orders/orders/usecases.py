@@ -60,6 +60,15 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command on an order, which its sender may repeat. `customer_id` is None where an admin sent it."""
+
+    order_id: str
+    customer_id: str | None
+    request: Request
+
+
+@dataclass(frozen=True)
 class Done:
     """The order as a request left it. `replayed`: the request was done before, and this is its first answer again."""
 
@@ -123,62 +132,35 @@ def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders
     raise AssertionError("unreachable")
 
 
-def cancel_order(
-    order_id: str, reason: str, request: Request, *, orders: Orders, customer_id: str | None, now: datetime
-) -> Done:
-    """What the customer asks for before the parcel has left. That the order is being undone already is fine."""
+def cancel_order(command: Command, reason: str, orders: Orders, now: datetime) -> Done:
+    """Cancels an order whose parcel has not left. An order that is being undone already is accepted."""
     return _do_once(
-        order_id,
-        request,
-        lambda order: domain.request_cancellation(order, reason, request),
-        orders=orders,
-        customer_id=customer_id,
-        now=now,
+        command, lambda order: domain.request_cancellation(order, reason, command.request), orders=orders, now=now
     )
 
 
-def return_goods(
-    order_id: str,
-    lines: Sequence[ReturnedLine],
-    reason: str,
-    request: Request,
-    *,
-    orders: Orders,
-    customer_id: str | None,
-    now: datetime,
-) -> Done:
-    refund_id = derived_id(order_id, request.id)
-    return _do_once(
-        order_id,
-        request,
-        lambda order: returns.accept_return(order, lines, reason, refund_id, request),
-        orders=orders,
-        customer_id=customer_id,
-        now=now,
-    )
+def return_goods(command: Command, lines: Sequence[ReturnedLine], reason: str, orders: Orders, now: datetime) -> Done:
+    refund_id = derived_id(command.order_id, command.request.id)
+
+    def decide(order: Order) -> list[Fact]:
+        return returns.accept_return(order, lines, reason, refund_id, command.request)
+
+    return _do_once(command, decide, orders=orders, now=now)
 
 
-def _do_once(
-    order_id: str,
-    request: Request,
-    decide: Callable[[Order], list[Fact]],
-    *,
-    orders: Orders,
-    customer_id: str | None,
-    now: datetime,
-) -> Done:
+def _do_once(command: Command, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Done:
     """The fact that a request makes carries the request's id: its effect and the memory of it are one write."""
     before: list[int] = []
 
     def decide_once(order: Order) -> list[Fact]:
-        if customer_id not in (None, order.customer_id):
+        if command.customer_id not in (None, order.customer_id):
             raise OrderNotFound("There is no such order.")
-        before[:] = [done.version for done in order.answered if _is_same(done.request, request)]
+        before[:] = [done.version for done in order.answered if _is_same(done.request, command.request)]
         return [] if before else decide(order)
 
-    order = change_order(order_id, decide_once, orders=orders, now=now)
+    order = change_order(command.order_id, decide_once, orders=orders, now=now)
     if before:
-        return Done(orders.load(order_id, up_to=before[0]) or order, replayed=True)
+        return Done(orders.load(command.order_id, up_to=before[0]) or order, replayed=True)
     return Done(order, replayed=False)
 
 

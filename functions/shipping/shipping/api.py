@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from mercato import config, webhooks
-from mercato.aws.secret import StoredSecret
+from mercato import webhooks
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
@@ -21,19 +18,9 @@ from mercato.text import LINE
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
-from shipping.wiring import store
+from shipping.wiring import ports
 
 app = App("shipping", health=table_and_queue)
-
-
-@dataclass(frozen=True)
-class Settings:
-    webhook_secret_id: str
-
-
-@functools.cache
-def secret() -> StoredSecret:
-    return StoredSecret(config.load(Settings).webhook_secret_id)
 
 
 class QuoteRequest(Body):
@@ -129,7 +116,7 @@ def quote_shipping(wanted: QuoteRequest) -> Quotes:
 @app.get("/api/shipments/{shipment_id}", role=CUSTOMER)
 def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
     return ShipmentView.of(
-        usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=store())
+        usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=ports().shipments)
     )
 
 
@@ -137,10 +124,10 @@ def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
 def take_report(request: Request) -> ReportTaken:
     """The signature is over the raw bytes, and is checked before anything reads them."""
     now = utc_now()
-    webhooks.verify(secret().read(now), request.headers, request.body, now)
+    webhooks.verify(ports().webhook_secret.read(now), request.headers, request.body, now)
     report = read_body(CarrierReport, request.body)
     progress = Progress(report.shipment_id, Status(report.status), report.tracking_number, report.reason)
-    shipment = usecases.record_progress(progress, sandbox.NAME, shipments=store(), now=now)
+    shipment = usecases.record_progress(progress, sandbox.NAME, shipments=ports().shipments, now=now)
     return ReportTaken(shipment_id=shipment.shipment_id, status=shipment.status)
 
 

@@ -12,8 +12,8 @@ from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from shipping import usecases
 from shipping.domain import Progress, Status, next_stop
-from shipping.sandbox import NAME, ParcelDue, carrier, tracking_number_of
-from shipping.wiring import store
+from shipping.sandbox import NAME, ParcelDue, tracking_number_of
+from shipping.wiring import ports
 
 consumer = Consumer("shipping")
 
@@ -27,13 +27,14 @@ class Due(Reads):
 @consumer.on(ParcelDue.TYPE)
 def move_parcel(_: Event, due: Due) -> None:
     now = utc_now()
-    if due.stop is Status.DISPATCHED and not carrier(now).collect(due.booking_key):
+    carrier = ports().carrier(now)
+    if due.stop is Status.DISPATCHED and not carrier.collect(due.booking_key):
         return
     progress = Progress(due.shipment_id, due.stop, tracking_number_of(due.booking_key))
-    shipment = usecases.record_progress(progress, NAME, shipments=store(), now=now)
+    shipment = usecases.record_progress(progress, NAME, shipments=ports().shipments, now=now)
     following = next_stop(due.stop)
     if following and shipment.status is due.stop:
-        carrier(now).schedule(due.shipment_id, due.booking_key, following)
+        carrier.schedule(due.shipment_id, due.booking_key, following)
 
 
 handler = consumer.handler

@@ -8,8 +8,7 @@ from mercato.events.consumer import Consumer
 from shipping import usecases
 from shipping.astray import ring
 from shipping.domain import Address, AlreadyDispatched, Line
-from shipping.sandbox import carrier
-from shipping.wiring import store
+from shipping.wiring import ports
 
 consumer = Consumer("shipping")
 
@@ -54,32 +53,27 @@ class OrderAnonymised(Reads):
 
 @consumer.on("order.confirmed")
 def create_shipment(_: Event, data: OrderConfirmed) -> None:
-    now = utc_now()
     lines = tuple(Line(**line.model_dump()) for line in data.lines)
     address = Address(**data.shipping_address.model_dump())
-    usecases.confirm_order(
-        data.order_id, data.customer_id, lines, address, shipments=store(), carrier=carrier(now), now=now
-    )
+    usecases.confirm_order(data.order_id, data.customer_id, lines, address, ports(), utc_now())
 
 
 @consumer.on("payment.completed")
 def note_payment(_: Event, data: PaymentCompleted) -> None:
-    now = utc_now()
-    usecases.mark_paid(data.order_id, data.customer_id, shipments=store(), carrier=carrier(now), now=now)
+    usecases.mark_paid(data.order_id, data.customer_id, ports(), utc_now())
 
 
 @consumer.on("order.cancelled")
 def cancel_shipment(_: Event, data: OrderCancelled) -> None:
-    now = utc_now()
     try:
-        usecases.stop_shipment(data.order_id, data.customer_id, shipments=store(), carrier=carrier(now), now=now)
+        usecases.stop_shipment(data.order_id, data.customer_id, ports(), utc_now())
     except AlreadyDispatched as error:
         ring(usecases.shipment_id_of(data.order_id), data.order_id, error.detail)
 
 
 @consumer.on("order.anonymised")
 def anonymise_shipment(_: Event, data: OrderAnonymised) -> None:
-    usecases.anonymise_shipment(data.order_id, data.customer_id, shipments=store(), now=utc_now())
+    usecases.anonymise_shipment(data.order_id, data.customer_id, shipments=ports().shipments, now=utc_now())
 
 
 handler = consumer.handler

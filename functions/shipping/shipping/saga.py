@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mercato import clock
 from mercato.invocation.tasks import Tasks
 from shipping import usecases
-from shipping.sandbox import carrier
-from shipping.wiring import store
+from shipping.wiring import ports
 
 tasks = Tasks("shipping")
 handler = tasks.handler
@@ -32,6 +31,5 @@ class Done(BaseModel):
 @tasks.task("StopShipment")
 def stop_shipment(step: StopShipment) -> Done:
     """Idempotent: a cancelled shipment stays so, and no later payment or confirmation brings it back."""
-    now = clock.utc_now()
-    shipment = usecases.stop_shipment(step.order_id, step.customer_id, shipments=store(), carrier=carrier(now), now=now)
+    shipment = usecases.stop_shipment(step.order_id, step.customer_id, ports(), clock.utc_now())
     return Done(shipment_id=shipment.shipment_id)

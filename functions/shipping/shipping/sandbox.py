@@ -8,16 +8,13 @@ Whether a parcel was collected or cancelled is the sandbox's own to know, in the
 
 from __future__ import annotations
 
-import functools
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
-from mercato.config import load
 from mercato.errors import TransientError
 from mercato.events import EventModel, envelope
 from mercato.ids import derived_id
@@ -25,13 +22,6 @@ from mercato.store.dynamo import ConditionFailed, Table, put_new
 from shipping.domain import AlreadyDispatched, Shipment, Status
 
 NAME = "sandbox"
-
-
-@dataclass(frozen=True)
-class Settings:
-    carrier_queue_url: str
-    carrier_step_seconds: int
-    table_name: str
 
 
 class ParcelDue(EventModel):
@@ -97,17 +87,3 @@ class SandboxCarrier:
             )
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"the carrier cannot be reached: {error}") from error
-
-
-@functools.cache
-def settings() -> Settings:
-    return load(Settings)
-
-
-@functools.cache
-def table() -> Table:
-    return Table(settings().table_name)
-
-
-def carrier(now: datetime) -> SandboxCarrier:
-    return SandboxCarrier(settings().carrier_queue_url, settings().carrier_step_seconds, table(), now)

@@ -13,6 +13,7 @@ from mercato.ids import derived_id
 from shipping import astray, domain
 from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
 from shipping.store import Moved, ShipmentStore
+from shipping.wiring import Ports
 
 _ATTEMPTS = 5
 
@@ -52,20 +53,20 @@ def confirm_order(
     customer_id: str,
     lines: tuple[Line, ...],
     address: Address,
-    *,
-    shipments: ShipmentStore,
-    carrier: Carrier,
+    ports: Ports,
     now: datetime,
 ) -> None:
-    shipment = _change_or_create(
-        order_id, customer_id, lambda found: domain.confirm(found, lines, address, now), shipments, now
-    )
-    _hand_over(shipment, shipments, carrier, now)
+    def decide(found: Shipment) -> Shipment:
+        return domain.confirm(found, lines, address, now)
+
+    _hand_over(_change_or_create(order_id, customer_id, decide, ports.shipments, now), ports, now)
 
 
-def mark_paid(order_id: str, customer_id: str, *, shipments: ShipmentStore, carrier: Carrier, now: datetime) -> None:
-    shipment = _change_or_create(order_id, customer_id, lambda found: domain.mark_paid(found, now), shipments, now)
-    _hand_over(shipment, shipments, carrier, now)
+def mark_paid(order_id: str, customer_id: str, ports: Ports, now: datetime) -> None:
+    def decide(found: Shipment) -> Shipment:
+        return domain.mark_paid(found, now)
+
+    _hand_over(_change_or_create(order_id, customer_id, decide, ports.shipments, now), ports, now)
 
 
 def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
@@ -73,9 +74,7 @@ def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentSt
     _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)
 
 
-def stop_shipment(
-    order_id: str, customer_id: str, *, shipments: ShipmentStore, carrier: Carrier, now: datetime
-) -> Shipment:
+def stop_shipment(order_id: str, customer_id: str, ports: Ports, now: datetime) -> Shipment:
     """The last word between an order that is undone and its parcel. Raises AlreadyDispatched.
 
     The carrier is told before the shipment is cancelled: killed in between, the next try tells it again. Where
@@ -84,13 +83,13 @@ def stop_shipment(
 
     def decide(found: Shipment) -> Shipment:
         if found.can_be_stopped and found.is_carriers:
-            carrier.cancel(found, booking_key_of(found.shipment_id))
+            ports.carrier(now).cancel(found, booking_key_of(found.shipment_id))
         return domain.cancel(found, now)
 
     try:
-        shipment = _change_or_create(order_id, customer_id, decide, shipments, now)
+        shipment = _change_or_create(order_id, customer_id, decide, ports.shipments, now)
     except AlreadyDispatched:
-        _change_or_create(order_id, customer_id, lambda found: domain.note_collected(found, now), shipments, now)
+        _change_or_create(order_id, customer_id, lambda found: domain.note_collected(found, now), ports.shipments, now)
         raise
     if shipment.status is not Status.CANCELLED:
         raise AlreadyDispatched(
@@ -121,15 +120,17 @@ def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: 
     return shipment
 
 
-def _hand_over(shipment: Shipment, shipments: ShipmentStore, carrier: Carrier, now: datetime) -> None:
+def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:
     """After the write, never before it. Killed in between, the event comes again and finds the carrier still untold.
 
     Who is about to tell the carrier does not see a cancellation, nor does that know what the carrier is told after it.
     """
-    key = booking_key_of(shipment.shipment_id)
+    key, carrier = booking_key_of(shipment.shipment_id), ports.carrier(now)
     if shipment.awaits_carrier:
         carrier.book(shipment, key)
-        shipment = _change(shipment.shipment_id, lambda found: domain.hand_over(found or shipment), shipments, now)
+        shipment = _change(
+            shipment.shipment_id, lambda found: domain.hand_over(found or shipment), ports.shipments, now
+        )
     if shipment.was_cancelled_while_booking:
         try:
             carrier.cancel(shipment, key)

@@ -12,7 +12,7 @@ import pytest
 
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
-from notifications import api, consumers
+from notifications import api, consumers, wiring
 from notifications.store import NotificationStore
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:shop-notifications"
@@ -107,8 +107,7 @@ class Service:
 @pytest.fixture
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     found = Service(make_table("NotificationsTable"), noon)
-    monkeypatch.setattr(consumers, "ports", lambda: (found.store, found.mailer))
+    vars(wiring.ports()).update(store=found.store, mailer=found.mailer)
     monkeypatch.setattr(consumers, "utc_now", lambda: found.now)
-    monkeypatch.setattr(api, "store", lambda: found.store)
     boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications-dlq")
     return found

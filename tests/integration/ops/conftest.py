@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from mercato import aws
 from mercato.http.audit import AuditTrail
 from mercato.store.dynamo import Table
 from ops import api
-from ops.dead_letters import api as deadletters
 from ops.dead_letters import reader
 from ops.sagas import parked
 
@@ -109,7 +108,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Desk:
     table, trail = make_table("OpsTable"), AuditTrail(make_table("AuditTable"))
     make_table("CircuitsTable")
     for name, value in {
@@ -128,18 +127,4 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         lambda service, **more: machine if service == "stepfunctions" else client(service, **more),
     )
     monkeypatch.setattr(reader, "_WAIT", 0)
-    cached = (
-        api.settings,
-        api.sagas,
-        api.executions,
-        api.circuit_store,
-        parked.sagas,
-        deadletters.settings,
-        deadletters.audit,
-        deadletters.scans,
-    )
-    for one in cached:
-        one.cache_clear()
-    yield Desk(table, machine, trail)
-    for one in cached:
-        one.cache_clear()
+    return Desk(table, machine, trail)

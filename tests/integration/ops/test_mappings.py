@@ -100,12 +100,9 @@ def test_more_pages_than_there_is_time_for_are_no_answer(account: Lambda, monkey
 
 
 @pytest.fixture
-def settings(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    prober.settings.cache_clear()
+def settings(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICES", "orders=srv-1")
     monkeypatch.setenv("SOURCES", f"{TABLE},{QUEUE}")
-    yield
-    prober.settings.cache_clear()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from mercato.errors import TransientError
 from mercato.events.dead_letters import MAX_RECEIVES
 from ops.sagas import parked
 from ops.sagas.store import SagaStore
+from ops.wiring import ports
 from tests.integration.ops.conftest import Desk, message
 from tests.integration.ops.post_office import PostOffice
 
@@ -93,7 +94,7 @@ def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch:
         raise TransientError("the table is away")
 
     PostOffice().open("parked")
-    monkeypatch.setattr(parked.sagas(), "park", refuse)
+    monkeypatch.setattr(ports().sagas, "park", refuse)
     assert desk.park(message()) == ["m-0"]
     assert desk.call("GET", "/dlq/parked/messages")[1]["items"] == []
 
@@ -105,7 +106,7 @@ def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_sa
     office.open("parked")
     arn = "arn:aws:states:us-east-1:123456789012:execution:mercato-order:ord-1.cancellation"
     with monkeypatch.context() as outage:
-        outage.setattr(parked, "sagas", unreachable)
+        outage.setattr(parked, "ports", unreachable)
         assert desk.park(message(execution_arn=arn), receives=MAX_RECEIVES) == []
     assert desk.listed() == []
     (queue,) = desk.call("GET", "/dlq")[1]["items"]

@@ -58,15 +58,11 @@ def users() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def registry(desk: Desk, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    prober.settings.cache_clear()
-    prober.wire.cache_clear()
+def registry(desk: Desk, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry({"orders": orders, "users": users})
     monkeypatch.setenv("SOURCES", "mercato-orders")
     monkeypatch.setenv("SERVICES", ",".join(f"{name}={found}" for name, found in made.service_ids.items()))
-    yield made
-    prober.settings.cache_clear()
-    prober.wire.cache_clear()
+    return made
 
 
 def run() -> dict[str, int]:

@@ -14,6 +14,7 @@ from mercato.errors import TransientError
 from ops.dead_letters import api, reader
 from ops.dead_letters import redrive as redriving
 from ops.dead_letters.message import DeadLetter
+from ops.wiring import ports
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.post_office import PostOffice
 
@@ -165,7 +166,7 @@ def test_nothing_is_sent_that_cannot_be_recorded(
     def refuse(*_: object) -> str:
         raise TransientError("the table is away")
 
-    monkeypatch.setattr(api.audit(), "open", refuse)
+    monkeypatch.setattr(ports().redrive_audit, "open", refuse)
     assert redrive(desk)[0] == 503
     assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
 
@@ -364,7 +365,7 @@ def test_a_call_that_dies_sends_nothing_twice_and_the_next_scan_ends_the_work(
         def die(*_: object) -> None:
             raise Killed
 
-        death.setattr(api.scans(), "keep", die)
+        death.setattr(ports().scans, "keep", die)
         with pytest.raises(Killed):
             redrive(desk, type="payment.failed", cursor=cursor)
     while cursor:

@@ -36,17 +36,16 @@ Call = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def call(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+def call(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Call:
     for name, value in {
         "TABLE_NAME": make_table("OpsTable").name,
         "CIRCUITS_TABLE": "CircuitsTable",
         "STATE_MACHINE_ARN": MACHINE,
         "NAMESPACE": "mercato",
+        "QUEUE_PREFIX": "mercato-",
         "AUDIT_TABLE": make_table("AuditTable").name,
     }.items():
         monkeypatch.setenv(name, value)
-    for cached in (api.settings, api.sagas, api.executions):
-        cached.cache_clear()
 
     def ask(method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
         event = {
@@ -60,9 +59,7 @@ def call(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"])
 
-    yield ask
-    for cached in (api.settings, api.sagas, api.executions):
-        cached.cache_clear()
+    return ask
 
 
 @pytest.fixture

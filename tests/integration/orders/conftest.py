@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from mercato.money import Money
 from mercato.store.dynamo import Table
-from orders import api, consumers, saga
+from orders import api, consumers, saga, wiring
 from orders.domain import Listing
 from orders.order import Order
 from orders.store import OrderStore
@@ -147,16 +147,11 @@ def _answer(answer: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
 
 
 @pytest.fixture
-def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Iterator[Shop]:
+def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Shop:
     table, shelf = make_table("OrdersTable"), Shelf()
     shelf.put(listing("mug"), listing("pot", 2000))
     monkeypatch.setenv("TABLE_NAME", "OrdersTable")
     monkeypatch.setenv("NAMESPACE", "mercato")
     monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order")
-    monkeypatch.setattr(api, "catalogue", lambda: shelf)
-    cached = (api.orders, consumers.orders, consumers.saga, saga.orders)
-    for one in cached:
-        one.cache_clear()
-    yield Shop(table, shelf, OrderStore(table))
-    for one in cached:
-        one.cache_clear()
+    vars(wiring.ports()).update(catalogue=shelf)
+    return Shop(table, shelf, OrderStore(table))

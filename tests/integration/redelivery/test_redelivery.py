@@ -26,6 +26,7 @@ from ops.dead_letters.message import Selection
 from ops.dead_letters.queues import find_dead_letter_queue
 from ops.dead_letters.redrive import Instruction, Redrive, redrive_queue
 from ops.scans import Scans
+from ops.wiring import Ports
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
@@ -75,7 +76,9 @@ class Post:
     def redrive(self, now: datetime) -> Redrive:
         instruction = Instruction(Selection(), 10, False, "again", "boss", "request-1", now)
         queue = find_dead_letter_queue("mercato-", self.name)
-        return redrive_queue(queue, instruction, NoAudit(), lambda: True, Scans(Table("OpsTable")))
+        ports = Ports()
+        vars(ports).update(redrive_audit=NoAudit(), scans=Scans(Table("OpsTable")))
+        return redrive_queue(queue, instruction, ports)
 
     def deliver(self) -> int:
         """Hands the consumer what is in its queue, as Lambda does; how much that was."""

@@ -17,6 +17,7 @@ from mercato.money import Money
 from mercato.store.dynamo import Table
 from orders import domain
 from orders import saga as orders_saga
+from orders import wiring as orders_wiring
 from orders.order import Address, Line, Order
 from orders.store import OrderStore
 from payments import saga as payments_saga
@@ -66,7 +67,7 @@ def world(saga_cloud: None, doubles: dict[str, Double], monkeypatch: pytest.Monk
 def orders(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> OrderStore:
     """The real orders handler behind the saga, and its store."""
     store = OrderStore(make_table("OrdersTable"))
-    monkeypatch.setattr(orders_saga, "orders", lambda: store)
+    vars(orders_wiring.ports()).update(orders=store)
     world.handlers["OrdersSaga"] = lambda payload: orders_saga.handler(payload, None)
     return store
 

@@ -23,6 +23,7 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.store.item_size import MAX_ITEM, size_of
 from orders import api
+from orders import wiring as orders_wiring
 from orders.domain import MAX_LINES, Listing
 from orders.order import Status
 from orders.workflow import saga_input
@@ -56,8 +57,7 @@ class Counter:
     def __init__(self, shop: Shop, patch: pytest.MonkeyPatch) -> None:
         self.shop = shop
         self.listings: dict[str, Listing] = {}
-        patch.setattr(api, "orders", lambda: shop.orders)
-        patch.setattr(api, "catalogue", lambda: self)
+        vars(orders_wiring.ports()).update(orders=shop.orders, catalogue=self)
 
     def find(self, product_ids: Sequence[str]) -> dict[str, Listing]:
         return {product_id: self.listings[product_id] for product_id in product_ids}

@@ -13,6 +13,7 @@ import pytest
 from mercato.store.dynamo import Table
 from mercato.telemetry import correlation
 from ops import api as ops_api
+from ops import wiring as ops_wiring
 from ops.sagas import parked as ops_parked
 from ops.sagas.executions import Executions
 from ops.sagas.store import SagaStore
@@ -122,12 +123,10 @@ def test_the_same_order_starts_one_execution(world: World, orders: OrderStore, o
 
 
 @pytest.fixture
-def desk(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def desk(world: World, make_table: Callable[[str], Table]) -> Callable[..., Any]:
     """Calls the operators' API as an admin; gives the status and the answer."""
     store = SagaStore(make_table("OpsTable"))
-    monkeypatch.setattr(ops_api, "sagas", lambda: store)
-    monkeypatch.setattr(ops_api, "executions", lambda: Executions(world.arn + ":live"))
-    monkeypatch.setattr(ops_parked, "sagas", lambda: store)
+    vars(ops_wiring.ports()).update(sagas=store, executions=Executions(world.arn + ":live"))
 
     def call(method: str, path: str, body: dict[str, str] | None = None) -> tuple[int, Any]:
         event = {

@@ -14,7 +14,7 @@ from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from mercato.webhooks import sign
-from shipping import api, carrier, consumers, saga, sandbox
+from shipping import api, carrier, consumers, saga, wiring
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
 
@@ -154,12 +154,12 @@ class Service:
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     found = Service(make_table("ShippingTable"), noon)
     boto3.client("secretsmanager", "us-east-1").create_secret(Name="carrier-secret", SecretString=SECRET)
-    for module in (api, carrier, consumers, saga):
-        monkeypatch.setattr(module, "store", lambda: found.store)
     for module in (api, carrier, consumers):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
-    secret = StoredSecret("carrier-secret")
-    monkeypatch.setattr(api, "secret", lambda: secret)
-    monkeypatch.setattr(sandbox, "settings", lambda: sandbox.Settings(found.queue_url, 0, found.table.name))
-    monkeypatch.setattr(sandbox, "table", lambda: found.table)
+    vars(wiring.ports()).update(
+        table=found.table,
+        shipments=found.store,
+        carrier_settings=wiring.CarrierSettings(found.queue_url, 0),
+        webhook_secret=StoredSecret("carrier-secret"),
+    )
     return found

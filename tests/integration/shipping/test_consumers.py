@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mercato.store.dynamo import Table
+from shipping import wiring
 from shipping.usecases import booking_key_of, shipment_id_of
 
 SHIPMENT = shipment_id_of("order-1")
@@ -85,9 +87,12 @@ def test_killed_after_the_carrier_was_told_it_is_told_again_and_the_parcel_moves
 
 def test_a_carrier_that_is_away_is_told_by_a_later_delivery(service: Any) -> None:
     service.confirm()
-    url, service.queue_url = service.queue_url, "https://sqs.us-east-1.amazonaws.com/123456789012/gone"
+    working = wiring.ports().carrier_settings
+    wiring.ports().carrier_settings = replace(
+        working, carrier_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/gone"
+    )
     assert service.pay() == ["m-paid-1"]
-    service.queue_url = url
+    wiring.ports().carrier_settings = working
     assert service.pay() == []
     assert len(service.waiting()) == 1
 

@@ -14,6 +14,7 @@ from notifications.domain import (
     Preferences,
     Status,
     Text,
+    Trigger,
     compose,
     next_step,
     notification_id,
@@ -23,9 +24,7 @@ ANNA = Contact("user-1", "anna@example.com", "Anna")
 
 
 def composed(noon: datetime, kind: Kind = Kind.RECEIPT, *, email: bool = True) -> Notification:
-    return compose(
-        ANNA, Preferences(email), kind, Text("subject", "body"), event_id="event-1", order_id="order-1", at=noon
-    )
+    return compose(ANNA, Preferences(email), Trigger(kind, "event-1", noon, "order-1"), Text("subject", "body"))
 
 
 def test_the_same_event_and_kind_make_the_same_id(noon: datetime) -> None:

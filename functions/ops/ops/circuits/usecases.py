@@ -62,6 +62,18 @@ class Circuit:
     audit: list[Item]
 
 
+@dataclass(frozen=True)
+class Command:
+    """An operator's request to set a circuit."""
+
+    name: str
+    action: CircuitAction
+    reason: str
+    operator: str
+    request_id: str
+    at: datetime
+
+
 def list_circuits(store: Store) -> list[Circuit]:
     try:
         known = dict(store.names())
@@ -81,22 +93,23 @@ def get_circuit(name: str, store: Store) -> Circuit:
         raise TransientError(str(fault)) from fault
 
 
-def set_circuit(
-    name: str, action: CircuitAction, reason: str, *, operator: str, request_id: str, now: datetime, store: Store
-) -> Circuit:
-    """The change and its audit record are one transaction. `auto` on a circuit that runs by itself changes nothing."""
+def set_circuit(command: Command, store: Store) -> Circuit:
+    """Writes the change and its audit record in one transaction. `auto` changes nothing unless an operator has set the
+    circuit.
+    """
+    name, action, now = command.name, command.action, int(command.at.timestamp() * 1000)
     state = get_circuit(name, store).state
     audit = {
-        "at": rfc3339(now),
-        "request_id": request_id,
-        "operator": operator,
+        "at": rfc3339(command.at),
+        "request_id": command.request_id,
+        "operator": command.operator,
         "action": action.value,
-        "reason": reason,
+        "reason": command.reason,
     }
     for _ in range(_ATTEMPTS):
         if action is CircuitAction.AUTO and state.st not in SET_BY_OPERATORS:
             break
-        result = _change(name, force(name, state, _LEADS_TO[action], int(now.timestamp() * 1000), audit), now, store)
+        result = _change(name, force(name, state, _LEADS_TO[action], now, audit), now, store)
         if result.won:
             break
         state = result.state
@@ -105,8 +118,8 @@ def set_circuit(
     return get_circuit(name, store)
 
 
-def _change(name: str, change: Change, now: datetime, store: Store) -> Result:
+def _change(name: str, change: Change, now: int, store: Store) -> Result:
     try:
-        return store.change(name, change, int(now.timestamp() * 1000))
+        return store.change(name, change, now)
     except StoreFault as fault:
         raise TransientError(str(fault)) from fault

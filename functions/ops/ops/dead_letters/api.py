@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from dataclasses import dataclass
 
 from mercato.clock import utc_now
-from mercato.config import load
 from mercato.http import ADMIN, App
 from mercato.http.auth import Caller
-from mercato.store.dynamo import InvalidCursor, Table
+from mercato.store.dynamo import InvalidCursor
 from mercato.telemetry import correlation
 from ops.dead_letters import reader, redrive
-from ops.dead_letters.audit import RedriveAudit
 from ops.dead_letters.message import Selection
 from ops.dead_letters.queues import find_dead_letter_queue, list_dead_letter_queues
 from ops.dead_letters.views import (
@@ -28,33 +24,13 @@ from ops.dead_letters.views import (
     RedrivesView,
     SampleView,
 )
-from ops.scans import Scans, cursor_of, scan_of
+from ops.scans import cursor_of, scan_of
+from ops.wiring import ports
 
 _SAMPLE = 50
 _MOST_BYTES = 2_000_000  # of a page; Lambda answers with 6 MB at most
 _MOST_KNOWN = 500  # letters in a cursor, which is part of an address
 _AUDITS = 50
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    queue_prefix: str
-
-
-@functools.cache
-def settings() -> Settings:
-    return load(Settings)
-
-
-@functools.cache
-def audit() -> RedriveAudit:
-    return RedriveAudit(Table(settings().table_name))
-
-
-@functools.cache
-def scans() -> Scans:
-    return Scans(Table(settings().table_name))
 
 
 def register(app: App) -> None:
@@ -66,7 +42,7 @@ def register(app: App) -> None:
 
 def list_queues() -> QueuesPage:
     now, items = utc_now(), []
-    for queue in list_dead_letter_queues(settings().queue_prefix):
+    for queue in list_dead_letter_queues(ports().api.queue_prefix):
         # SQS says that nothing can be seen there: no wait for it to be wrong.
         letters, is_whole = reader.look(queue.url, _SAMPLE, None if queue.messages else 0)
         items.append(QueueView.of(queue, SampleView.of(letters, is_whole and not queue.in_flight, now)))
@@ -74,7 +50,7 @@ def list_queues() -> QueuesPage:
 
 
 def list_letters(queue: str, query: LettersQuery) -> LettersPage:
-    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    found = find_dead_letter_queue(ports().api.queue_prefix, queue)
     cursor = query.cursor or ""
     known = {cursor[start : start + 8] for start in range(0, len(cursor), 8)}
     letters, is_whole = reader.look(found.url, query.limit, known=known)
@@ -103,23 +79,23 @@ def list_letters(queue: str, query: LettersQuery) -> LettersPage:
 def redrive_letters(order: RedriveLetters, caller: Caller) -> RedrivesView:
     instruction = order.instruction(caller.user_id, correlation.current().correlation_id, utc_now())
     redrive.check(instruction, order.queue)
-    prefix, time = settings().queue_prefix, reader.is_time_left
+    prefix = ports().api.queue_prefix
     scan = scan_of(order.cursor, redrive.about(instruction), instruction.at) if order.cursor else None
     if order.queue is None:
-        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, audit(), time, scans(), scan)
+        results = redrive.redrive_all(list_dead_letter_queues(prefix), instruction, ports(), scan)
     else:
         queue = find_dead_letter_queue(prefix, order.queue)
         if scan and scan.queue != queue.name:
             raise InvalidCursor("The cursor belongs to another queue; start again without one.")
-        results = [redrive.redrive_queue(queue, instruction, audit(), time, scans(), scan)]
+        results = [redrive.redrive_queue(queue, instruction, ports(), scan)]
     following = results[-1].scan if results else None
     cursor = cursor_of(following, redrive.about(instruction)) if following else None
     return RedrivesView.of(results, order.dry_run, cursor)
 
 
 def list_redrives(queue: str) -> RedriveAuditPage:
-    found = find_dead_letter_queue(settings().queue_prefix, queue)
+    found = find_dead_letter_queue(ports().api.queue_prefix, queue)
     return RedriveAuditPage(
         queue=found.name,
-        items=[RedriveAuditView.model_validate(record) for record in audit().latest(found.name, _AUDITS)],
+        items=[RedriveAuditView.model_validate(record) for record in ports().redrive_audit.latest(found.name, _AUDITS)],
     )

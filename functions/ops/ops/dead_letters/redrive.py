@@ -9,10 +9,8 @@ A message that fails again may be back before we are done: what a redrive has se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import Conflict, Invalid, TransientError
@@ -22,7 +20,8 @@ from ops.dead_letters import reader
 from ops.dead_letters.message import DeadLetter, Selection
 from ops.dead_letters.queues import DeadLetterQueue
 from ops.dead_letters.reader import Held
-from ops.scans import Scan, Scans
+from ops.scans import Scan
+from ops.wiring import Ports
 
 _MOST_EXAMINED = 500  # letters, in one call: some seconds of it
 
@@ -70,12 +69,6 @@ class Redrive:
     scan: Scan | None = None
 
 
-class Audit(Protocol):
-    def open(self, queue: str, instruction: Instruction) -> str: ...
-
-    def close(self, queue: str, audit_id: str, result: Redrive) -> None: ...
-
-
 def check(instruction: Instruction, queue: str | None) -> None:
     selection = instruction.selection
     if not (queue or selection.event_type or selection.reason or selection.ids):
@@ -85,12 +78,7 @@ def check(instruction: Instruction, queue: str | None) -> None:
 
 
 def redrive_all(
-    queues: list[DeadLetterQueue],
-    instruction: Instruction,
-    audit: Audit,
-    is_time_left: Callable[[], bool],
-    kept: Scans,
-    scan: Scan | None = None,
+    queues: list[DeadLetterQueue], instruction: Instruction, ports: Ports, scan: Scan | None = None
 ) -> list[Redrive]:
     """Queue by queue in the order of their names, until the cap or the first one that needs another call. A queue that
     nothing can be sent back from is passed over.
@@ -103,7 +91,7 @@ def redrive_all(
         # SQS says that nothing can be seen there: no wait for it to be wrong.
         wait = None if queue.messages else 0
         begun = scan if scan and scan.queue == queue.name else None
-        result = redrive_queue(queue, replace(instruction, most=left), audit, is_time_left, kept, begun, wait)
+        result = redrive_queue(queue, replace(instruction, most=left), ports, begun, wait)
         left -= len(result.matched)
         results.append(result)
         if result.scan:
@@ -114,9 +102,7 @@ def redrive_all(
 def redrive_queue(
     queue: DeadLetterQueue,
     instruction: Instruction,
-    audit: Audit,
-    is_time_left: Callable[[], bool],
-    kept: Scans,
+    ports: Ports,
     scan: Scan | None = None,
     wait: int | None = None,
 ) -> Redrive:
@@ -125,12 +111,12 @@ def redrive_queue(
         raise NotRedrivable(f"{queue.name} holds no messages of a queue: the relay's sweeper publishes what it can.")
     scan = scan or scans.begin(queue.name, about(instruction), instruction.at)
     if scan.is_at_end:
-        return _released(Redrive(queue.name, scan=scan), queue, kept, is_time_left)
+        return _released(Redrive(queue.name, scan=scan), queue, ports)
     if instruction.is_dry_run:
-        return _work(queue, instruction, None, is_time_left, kept, scan, wait)
-    audit_id = audit.open(queue.name, instruction)
-    result = _work(queue, instruction, queue.source_url, is_time_left, kept, scan, wait)
-    audit.close(queue.name, audit_id, result)
+        return _work(queue, instruction, None, ports, scan, wait)
+    audit_id = ports.redrive_audit.open(queue.name, instruction)
+    result = _work(queue, instruction, queue.source_url, ports, scan, wait)
+    ports.redrive_audit.close(queue.name, audit_id, result)
     log.info(
         "dead letters redriven",
         extra={
@@ -147,8 +133,7 @@ def _work(
     queue: DeadLetterQueue,
     instruction: Instruction,
     target: str | None,
-    is_time_left: Callable[[], bool],
-    scans_kept: Scans,
+    ports: Ports,
     scan: Scan,
     wait: int | None,
 ) -> Redrive:
@@ -174,11 +159,11 @@ def _work(
             if len(matched) == instruction.most or result.failure:
                 result = replace(result, is_whole=False)
                 break
-            if len(examined) >= _MOST_EXAMINED or not is_time_left():
+            if len(examined) >= _MOST_EXAMINED or not reader.is_time_left():
                 result, is_paused = replace(result, is_whole=False), True
                 break
         if is_paused:
-            scan = scans_kept.keep(scan, queue.url, kept, utc_now())
+            scan = ports.scans.keep(scan, queue.url, kept, utc_now())
             kept = []
     except TransientError as error:
         result, is_paused = replace(result, failure=str(error), is_whole=False), False
@@ -187,13 +172,13 @@ def _work(
     result = replace(result, examined=len(examined), matched=tuple(matched.values()))
     if is_paused:
         return replace(result, scan=scan)
-    return _released(replace(result, scan=replace(scan, is_at_end=True)), queue, scans_kept, is_time_left)
+    return _released(replace(result, scan=replace(scan, is_at_end=True)), queue, ports)
 
 
-def _released(result: Redrive, queue: DeadLetterQueue, kept: Scans, is_time_left: Callable[[], bool]) -> Redrive:
+def _released(result: Redrive, queue: DeadLetterQueue, ports: Ports) -> Redrive:
     """The scan is at its end: what its calls looked at is given back, as far as the time allows."""
     assert result.scan
-    scan = kept.release(result.scan, queue.url, is_time_left)
+    scan = ports.scans.release(result.scan, queue.url, reader.is_time_left)
     return replace(result, scan=scan if scan.released < scan.parts else None)
 
 

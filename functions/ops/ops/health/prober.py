@@ -4,53 +4,23 @@ streams and queues are read, and tells the alarm.
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Any
 
-from mercato import config
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.invocation.schedule import scheduled
-from mercato.peers.transport import Wire
-from mercato.store.dynamo import Table
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from ops.health import mappings
 from ops.health.probing import HEALTHY, probe_all
-from ops.health.registry import CloudMap
-from ops.health.store import ProbeStore
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`services`: the Cloud Map id of each, as `orders=srv-1,users=srv-2`. `sources`: names of tables and queues."""
-
-    table_name: str
-    namespace: str
-    services: str
-    sources: str
-
-    def service_ids(self) -> dict[str, str]:
-        return dict(entry.split("=", 1) for entry in self.services.split(","))
-
-
-@functools.cache
-def settings() -> Settings:
-    return config.load(Settings)
-
-
-@functools.cache
-def wire() -> Wire:
-    return Wire(connections=10)
+from ops.wiring import ports
 
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
     watch_mappings()  # first: a service that hangs takes what time there is
-    cloud_map = CloudMap(settings().namespace, settings().service_ids())
-    probes = ProbeStore(Table(settings().table_name))
-    found = probe_all(cloud_map.services(), wire(), cloud_map, probes, utc_now())
+    cloud_map = ports().cloud_map
+    found = probe_all(cloud_map.services(), ports().wire, cloud_map, ports().probes, utc_now())
     well = sum(probe.health == HEALTHY for probe in found)
     log.info("services probed", extra={"healthy": well, "unhealthy": len(found) - well})
     return {"healthy": well, "unhealthy": len(found) - well}
@@ -59,7 +29,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 def watch_mappings() -> None:
     """Counts those that do not work. Where Lambda does not say, nothing is counted, and the alarm rings for that."""
     try:
-        down = mappings.find_down(settings().sources.split(","))
+        down = mappings.find_down(ports().prober.sources.split(","))
     except TransientError as error:
         log.error("nobody knows whether streams and queues are read", extra={"reason": str(error)})
         return

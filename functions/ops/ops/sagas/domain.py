@@ -107,6 +107,21 @@ class Parked:
 
 
 @dataclass(frozen=True)
+class Command:
+    """An operator's request to resume or redrive a saga."""
+
+    saga: str
+    action: Action
+    reason: str
+    operator: str
+    request_id: str
+    at: datetime
+
+    def in_step(self, step: str) -> Resumption:
+        return Resumption(self.saga, step, self.action, self.reason, self.operator, self.request_id, self.at)
+
+
+@dataclass(frozen=True)
 class Resumption:
     """Who resumed or redrove which saga, when and why: what the audit keeps. `step` is the state in which it stood."""
 

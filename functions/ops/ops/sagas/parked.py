@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import random
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from mercato.config import load
 from mercato.errors import TransientError
 from mercato.events import dead_letters
 from mercato.invocation import deadline
-from mercato.store.dynamo import Table
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 from ops.sagas.domain import Parked
-from ops.sagas.store import SagaStore
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-
-
-@functools.cache
-def sagas() -> SagaStore:
-    return SagaStore(Table(load(Settings).table_name))
+from ops.wiring import ports
 
 
 class StepError(BaseModel):
@@ -82,7 +68,7 @@ def _keep(record: dict[str, Any]) -> bool:
     with correlation.bound(correlation.accept(message.correlation_id)):
         about = {"order_id": message.order_id, "step": message.step, "reason": message.error.error}
         try:
-            is_new = sagas().park(message.as_parked())
+            is_new = ports().sagas.park(message.as_parked())
         except TransientError as error:
             log.warning("a parked saga cannot be stored now", extra=about | {"detail": str(error)})
             return dead_letters.give_back(record, error, random.uniform)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Protocol
 
 from mercato.errors import TransientError
 from ops.sagas.domain import (
     Action,
     AnotherStepParked,
+    Command,
     Parked,
     Resumption,
     SagaNotParked,
@@ -43,31 +43,20 @@ class Workflows(Protocol):
     def redrive(self, execution: Execution) -> None: ...
 
 
-def resume_saga(
-    saga: str,
-    action: Action,
-    reason: str,
-    *,
-    step: str | None,
-    operator: str,
-    request_id: str,
-    now: datetime,
-    sagas: Sagas,
-    executions: Workflows,
-) -> Resumption:
-    """Claim and audit first, then send: of two operators one is let through, and nothing is sent without a record.
+def resume_saga(command: Command, step: str | None, sagas: Sagas, executions: Workflows) -> Resumption:
+    """Claims the saga and writes the audit, then sends: of two operators one succeeds, and each sending has a record.
 
-    `step` is the one that is meant: a skip names it, so that saying it again, its answer lost, skips no other.
-    Each token that the saga may wait for is tried until one is alive; a dead one is dropped.
+    `step` is the step that the operator means. A skip must name it, so that a retry of the request skips no other
+    step. Tries each token that the saga may wait for until one is alive, and drops each dead one.
     """
-    if step is None and action is Action.SKIP:
+    if step is None and command.action is Action.SKIP:
         raise StepMissing("Name the step that is to be skipped, as the list of parked sagas has it.")
-    parked = sagas.find(saga)
+    parked = sagas.find(command.saga)
     if parked is None:
         raise SagaNotParked("This saga is not parked.")
     if step not in (None, parked.step):
         raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}: look again before resuming it.")
-    resumption = Resumption(saga, parked.step, action, reason, operator, request_id, now)
+    resumption = command.in_step(parked.step)
     sagas.claim(parked, resumption)
     try:
         _send(parked, resumption, sagas, executions)
@@ -93,22 +82,13 @@ def _send(parked: Parked, resumption: Resumption, sagas: Sagas, executions: Work
     raise SagaNotParked("The saga does not wait any more.")
 
 
-def redrive_saga(
-    saga: str,
-    reason: str,
-    *,
-    operator: str,
-    request_id: str,
-    now: datetime,
-    sagas: Sagas,
-    executions: Workflows,
-) -> Resumption:
-    """Only what was ended from outside, or by a defect, goes on: a saga that undid its order has nothing left to do."""
-    execution = executions.find(saga)
+def redrive_saga(command: Command, sagas: Sagas, executions: Workflows) -> Resumption:
+    """Redrives a saga that was stopped from outside or by a defect. One that undid its order has nothing left to do."""
+    execution = executions.find(command.saga)
     if not execution.failed_itself:
         said = "still runs" if execution.status == "running" else f"has {execution.status} as a saga may end"
         raise SagaNotRedrivable(f"This saga {said}; there is nothing to redrive.")
-    redriven = Resumption(saga, execution.stopped_in, Action.REDRIVE, reason, operator, request_id, now)
+    redriven = command.in_step(execution.stopped_in)
     sagas.record(redriven)
     executions.redrive(execution)
     return redriven

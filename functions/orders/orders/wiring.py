@@ -1,0 +1,51 @@
+"""The parts of the service, each made from the environment at its first use."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mercato.config import load
+from mercato.store.dynamo import Table
+from orders.store import OrderStore
+
+if TYPE_CHECKING:
+    from orders.catalogue import Catalogue
+    from orders.workflow import OrderSaga
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+
+
+@dataclass(frozen=True)
+class SagaSettings:
+    """Only the consumer starts workflows."""
+
+    state_machine_arn: str
+
+
+class Ports:
+    @functools.cached_property
+    def orders(self) -> OrderStore:
+        return OrderStore(Table(load(Settings).table_name))
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        from mercato.peers.peer import peer
+        from orders.catalogue import Catalogue
+
+        return Catalogue(peer("products"))
+
+    @functools.cached_property
+    def workflows(self) -> OrderSaga:
+        from orders.workflow import OrderSaga
+
+        return OrderSaga(load(SagaSettings).state_machine_arn)
+
+
+@functools.cache
+def ports() -> Ports:
+    return Ports()
