@@ -2,17 +2,20 @@
 
 gsi1pk=EXPIRES#<hour>  gsi1sk=<time>#<order>   on a reservation's record, until it is kept or over
 SWEEP#RESERVATIONS     SWEEP                   the hour before which nothing is left
+SWEEP#RESERVATIONS     TURN                    the reservation that was begun last (mercato.store.turns)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from inventory.reservation import Reservation
 from mercato.clock import rfc3339
 from mercato.store.attributes import Item
 from mercato.store.dynamo import Table, put
+from mercato.store.turns import Turns
 
 _HOUR = timedelta(hours=1)
 _FIRST_LOOK_BACK = timedelta(days=2)
@@ -28,18 +31,42 @@ def waits_as(reservation: Reservation) -> Item:
     }
 
 
+@dataclass(frozen=True)
+class Due:
+    """`place` is where it stands in the index, in the order of time."""
+
+    order_id: str
+    place: str
+
+
 class Expiries:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._turns = Turns(table, "RESERVATIONS")
 
-    def due(self, now: datetime) -> Iterator[str]:
-        """The orders whose reservation's time is over, the oldest first; the record itself has the last word."""
-        mark = self._table.get("SWEEP#RESERVATIONS", "SWEEP")
-        hour = datetime.fromisoformat(mark["swept_to"]) if mark else now - _FIRST_LOOK_BACK
-        while _partition(hour) <= _partition(now):
-            for item in self._table.query_all(_partition(hour), index="gsi1", between=("0", f"{rfc3339(now)}#~")):
-                yield item["order_id"]
+    def due(self, now: datetime) -> Iterator[Due]:
+        """The reservations whose time is over, first those behind the one that the last run began; then the oldest
+        first. The reservation's record itself has the last word.
+        """
+        return self._turns.in_turn(lambda place: self._due_behind(place, now), lambda due: due.place)
+
+    def begin(self, due: Due) -> None:
+        self._turns.begin(due.place)
+
+    def _due_behind(self, place: str, now: datetime) -> Iterator[Due]:
+        until = f"{rfc3339(now)}#~"
+        hour = (
+            max(self._swept_to(now), datetime.fromisoformat(place.partition("#")[0])) if place else self._swept_to(now)
+        )
+        while _partition(hour) <= _partition(now) and place < until:
+            for item in self._table.query_all(_partition(hour), index="gsi1", between=(place or "0", until)):
+                if item["gsi1sk"] > place:
+                    yield Due(item["order_id"], item["gsi1sk"])
             hour += _HOUR
+
+    def _swept_to(self, now: datetime) -> datetime:
+        mark = self._table.get("SWEEP#RESERVATIONS", "SWEEP")
+        return datetime.fromisoformat(mark["swept_to"]) if mark else now - _FIRST_LOOK_BACK
 
     def mark_swept(self, now: datetime) -> None:
         """One hour stays open: the index is behind the table by a moment."""

@@ -9,22 +9,32 @@ from inventory.expiry import Expiries
 from inventory.wiring import store, table
 from mercato.clock import utc_now
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
+
+_RESERVE = 15.0  # seconds: the last reservation's writes end before the invocation does
 
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    """Run twice or killed in the middle, the next run finds what is left: a record leaves the index when it is done."""
+    """Run twice or killed in the middle, the next run finds what is left: a record leaves the index when it is done. A
+    run goes on behind the reservation that the last one began, so one that fails does not keep the others from ending.
+    """
     now, expiries = utc_now(), Expiries(table())
     released = left = 0
-    for order_id in expiries.due(now):
+    is_over = True
+    for due in expiries.due(now):
+        if deadline.left() < _RESERVE:
+            is_over = False
+            break
         try:
-            released += usecases.expire(order_id, store(), now)
+            expiries.begin(due)
+            released += usecases.expire(due.order_id, store(), now)
         except TransientError as error:
             left += 1
-            log.warning("reservation not released yet", extra={"order_id": order_id, "reason": str(error)})
-    if not left:
+            log.warning("reservation not released yet", extra={"order_id": due.order_id, "reason": str(error)})
+    if is_over and not left:
         expiries.mark_swept(now)
-    log.info("expired reservations released", extra={"released": released, "left": left})
+    log.info("expired reservations released", extra={"released": released, "left": left, "is_over": is_over})
     return {"released": released, "left": left}

@@ -15,10 +15,13 @@ PATIENCE = timedelta(minutes=45)
 
 @dataclass(frozen=True)
 class Unsettled:
-    """A payment, or a charge of the provider's that no payment knows of, and when it last changed."""
+    """A payment, or a charge of the provider's that no payment knows of, and when it last changed. `place` is where it
+    stands among all that is unsettled.
+    """
 
     what: Payment | Charge
     since: datetime
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,17 @@ class Outcome:
 
 
 def reconcile(payments: Payments, provider: Provider, now: datetime, has_time: Callable[[], bool]) -> Outcome:
-    """One run. Killed in the middle or run twice, the next finds what is left: what is settled leaves the list."""
+    """One run. What is settled leaves the list. The next run goes on behind the one that this run began last, so that
+    what fails, or kills a run, does not keep the others from being asked about.
+    """
     outcome = Outcome()
-    for found in payments.unsettled(now - ASK_AFTER):
+    for found in payments.unsettled_in_turn(now - ASK_AFTER):
         after: Unsettled | None = found
         if _is_due(found, now):
             try:
                 if not has_time():
                     raise TransientError("no time is left in this run")
+                payments.begin_turn(found)
                 after = _bring_on(found, payments, provider, now)
                 outcome.asked += 1
                 outcome.repaired += after is None or after.what != found.what

@@ -23,6 +23,7 @@ from mercato.money import Money
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, Table, Write, delete, put, put_new
 from mercato.store.expiry import live
+from mercato.store.turns import Turns
 from payments.agreement import Unsettled, is_settled
 from payments.domain import (
     Announcement,
@@ -47,6 +48,7 @@ class PaymentMoved(Exception):
 class PaymentStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._turns = Turns(table, "UNSETTLED")
 
     def open(self, payment: Payment) -> Payment:
         """Write it unless the order has one; returns what is there."""
@@ -112,15 +114,26 @@ class PaymentStore:
     def forget_stray(self, charge_id: str) -> None:
         self._table.write(delete(f"CHARGE#{charge_id}", "STRAY"))
 
-    def unsettled(self, begun_before: datetime) -> Iterator[Unsettled]:
-        """The oldest first in each of the shards, as an index shows them: a moment late."""
-        for shard in range(_SHARDS):
-            for item in self._table.query_all(_shard(shard), index="gsi1", between=("0", f"{rfc3339(begun_before)}~")):
-                since = datetime.fromisoformat(item["updated_at"])
-                if item["sk"] == "STRAY":
-                    yield Unsettled(_stray(item), since)
-                else:
-                    yield Unsettled(_payment(item), since)
+    def unsettled(self, begun_before: datetime, behind: str = "") -> Iterator[Unsettled]:
+        """The oldest first in each of the shards, as an index shows them: a moment late. `behind` a place, if given."""
+        until = f"{rfc3339(begun_before)}~"
+        first, _, begun = behind.partition("#")
+        for shard in range(int(first or 0), _SHARDS):
+            after = begun if behind and shard == int(first) else "0"
+            if after >= until:
+                continue
+            for item in self._table.query_all(_shard(shard), index="gsi1", between=(after, until)):
+                what = _stray(item) if item["sk"] == "STRAY" else _payment(item)
+                place = f"{shard:02}#{item['gsi1sk']}"
+                if place > behind:
+                    yield Unsettled(what, datetime.fromisoformat(item["updated_at"]), place)
+
+    def unsettled_in_turn(self, begun_before: datetime) -> Iterator[Unsettled]:
+        """All that is unsettled; first what stands behind the one that the last run began."""
+        return self._turns.in_turn(lambda place: self.unsettled(begun_before, place), lambda found: found.place)
+
+    def begin_turn(self, found: Unsettled) -> None:
+        self._turns.begin(found.place)
 
     def _existing(self, payment_id: str) -> Payment:
         found = self.get(payment_id)

@@ -13,6 +13,7 @@ from inventory.sweeper import handler
 from inventory.wiring import store
 from mercato import clock
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 
 
 class Clock:
@@ -121,6 +122,67 @@ def test_a_sweep_that_dies_anywhere_is_finished_by_the_next(
     sweep()
     assert [shop.counts(product) for product in ("mug", "cup", "pot")] == [(50, 0, 50)] * 3
     assert [kind for kind, _ in shop.events("o-1")].count("inventory.released") == 1
+
+
+class Killed(BaseException):
+    """Lambda ended the process."""
+
+
+def runs_of(orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run has time for so many reservations from here on."""
+    left = iter([60.0] * orders)
+    monkeypatch.setattr(deadline, "left", lambda: next(left, 0.0))
+
+
+def test_a_run_goes_on_behind_the_reservation_that_the_last_one_began(
+    shop: Any, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two oldest fail for ever, and each run has time for three."""
+    shop.stocked(mug=50)
+    orders = [f"o-{number}" for number in range(8)]
+    for order in orders:
+        shop.reserve(order, mug=1)
+        time.pass_time(minutes=20)  # so that they expire in several hours
+    time.pass_time(minutes=30)
+    expire = usecases.expire
+    tried: list[str] = []
+
+    def fail_some(order_id: str, *how: Any) -> bool:
+        tried.append(order_id)
+        if order_id in orders[:2]:
+            raise TransientError("a defect of this reservation")
+        return expire(order_id, *how)
+
+    monkeypatch.setattr(usecases, "expire", fail_some)
+    for _ in range(4):
+        runs_of(3, monkeypatch)
+        sweep()
+
+    assert shop.counts("mug") == (50, 2, 48)
+    assert tried == [*orders, "o-0", "o-1", "o-0"]  # the last run has time left: each once
+
+
+def test_a_reservation_that_kills_each_run_does_not_keep_the_others_from_ending(
+    shop: Any, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.stocked(mug=50)
+    for order in ("o-0", "o-1", "o-2"):
+        shop.reserve(order, mug=1)
+        time.pass_time(seconds=1)
+    time.pass_time(minutes=31)
+    expire = usecases.expire
+
+    def die(order_id: str, *how: Any) -> bool:
+        if order_id == "o-0":
+            raise Killed
+        return expire(order_id, *how)
+
+    monkeypatch.setattr(usecases, "expire", die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            sweep()
+
+    assert shop.counts("mug") == (50, 1, 49)
 
 
 def test_a_reserve_that_dies_half_way_and_never_comes_back_leaks_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import timedelta
 from typing import Any
@@ -292,3 +293,69 @@ def test_an_undo_after_money_was_given_back_past_us_gives_back_the_rest(till: Ti
     assert [data["amount"]["amount"] for kind, data in till.events() if kind == "payment.refunded"] == [800]
     hear("order.cancelled")
     assert told() == ["refunded-elsewhere"]
+
+
+class Killed(BaseException):
+    """Lambda ended the process."""
+
+
+def opened(till: Till, count: int) -> list[str]:
+    """So many payments that the provider must be asked about, in the order in which a run finds them."""
+    for number in range(count):
+        about = {"order_id": f"o-{number}", "customer_id": "u-1", "payment_token": "tok_ok"}
+        till.task("AuthorizePayment", amount={"amount": 1000, "currency": "GBP"}, **about)
+    return [payment_id(found) for found in wiring.store().unsettled(utc_now() + timedelta(minutes=10))]
+
+
+def payment_id(found: Any) -> str:
+    return str(found.what.payment_id)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The payments that runs have asked about. None of them is settled by it."""
+    found: list[str] = []
+
+    def bring_on(one: Any, *_: Any) -> Any:
+        found.append(payment_id(one))
+        return one
+
+    monkeypatch.setattr(reconcile, "_bring_on", bring_on)
+    return found
+
+
+def test_a_run_goes_on_behind_the_payment_that_the_last_one_began(till: Till, asked: list[str]) -> None:
+    """Each has time for three of eight, and none of them leaves the list."""
+    payments = opened(till, 8)
+    for _ in range(3):
+        has_time = functools.partial(next, iter([True] * 3), False)
+        now = utc_now() + timedelta(minutes=10)
+        reconcile.reconcile(wiring.store(), wiring.provider(), now, has_time)
+    assert asked == (payments * 2)[:9]
+
+
+def test_a_payment_that_kills_each_run_does_not_keep_the_others_from_being_asked_about(
+    till: Till, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = opened(till, 4)
+    bring_on = reconcile._bring_on
+
+    def die(one: Any, *how: Any) -> Any:
+        if payment_id(one) == payments[0]:
+            raise Killed
+        return bring_on(one, *how)
+
+    monkeypatch.setattr(reconcile, "_bring_on", die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run()
+    assert asked == payments[1:]
+
+
+def test_a_run_asks_about_each_payment_once_wherever_it_begins(till: Till, asked: list[str]) -> None:
+    payments = opened(till, 5)
+    for found in wiring.store().unsettled(utc_now() + timedelta(minutes=10)):
+        wiring.store().begin_turn(found)
+        asked.clear()
+        run()
+        assert sorted(asked) == sorted(payments)
