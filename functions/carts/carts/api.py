@@ -18,6 +18,7 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
 from mercato.peers.peer import peer
+from mercato.text import Exact
 
 app = App("carts", health=table_and_queue)
 handler = app.handler
@@ -28,7 +29,7 @@ class Quantity(Body):
 
 
 class Merge(Body):
-    guest_cart_id: Annotated[str, Field(min_length=1, max_length=200)]
+    guest_cart_id: Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
 class LineView(View):

@@ -16,7 +16,7 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import fingerprint
-from mercato.text import LINE
+from mercato.text import Exact, ShortReason
 
 _MAX_ID = 64
 
@@ -27,24 +27,23 @@ def _not_zero(delta: int) -> int:
     return delta
 
 
-ProductId = Annotated[str, Field(min_length=1, max_length=_MAX_ID)]
+ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=_MAX_ID)]
 Delta = Annotated[
     int,
     Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY, json_schema_extra={"not": {"const": 0}}),
     AfterValidator(_not_zero),
 ]
-Reason = Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
 
 
 class AdjustStock(Body):
     delta: Delta
-    reason: Reason
+    reason: ShortReason
 
 
 class AdjustOne(Body):
     product_id: ProductId
     delta: Delta
-    reason: Reason
+    reason: ShortReason
 
 
 class AdjustMany(Body):

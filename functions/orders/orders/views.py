@@ -12,37 +12,35 @@ from mercato.countries import Country
 from mercato.http import Body, Cursor, Query, View
 from mercato.ids import fingerprint
 from mercato.money import Money
-from mercato.text import LINE, TOKEN
+from mercato.text import TOKEN, AddressLine, Exact, Postcode
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
 from orders.order import Address, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
 from orders.store import Summary
 from orders.usecases import Placement
 
-_Line = Annotated[str, Field(min_length=1, max_length=120, pattern=LINE)]
-
 
 class LineWanted(Body):
     """`unit_price` is the price that the customer saw."""
 
-    product_id: Annotated[str, Field(min_length=1, max_length=64)]
+    product_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
     quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
     unit_price: Money
 
 
 class ShippingAddress(Body):
-    name: _Line
-    line1: _Line
-    line2: _Line | None = None
-    city: _Line
-    postcode: Annotated[str, Field(min_length=1, max_length=16, pattern=LINE)]
+    name: AddressLine
+    line1: AddressLine
+    line2: AddressLine | None = None
+    city: AddressLine
+    postcode: Postcode
     country: Country
 
 
 class NamedCart(Body):
     """The cart, and its version that the customer saw."""
 
-    id: Annotated[str, Field(min_length=1, max_length=64)]
+    id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
     version: Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
@@ -73,7 +71,7 @@ class CancelOrder(Body):
 
 
 class LineReturned(Body):
-    product_id: Annotated[str, Field(min_length=1, max_length=64)]
+    product_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
     quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 
 

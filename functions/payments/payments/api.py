@@ -29,7 +29,7 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
-from mercato.text import LINE
+from mercato.text import ShortReason
 from payments import reconcile, refunds, usecases
 from payments.agreement import Mismatch
 from payments.domain import Payment
@@ -46,7 +46,7 @@ class RefundAmount(Body):
 
 class RefundRequest(Body):
     amount: RefundAmount
-    reason: Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
+    reason: ShortReason
 
 
 class RefundView(View):

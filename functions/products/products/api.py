@@ -28,9 +28,10 @@ from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
+from mercato.text import Description, Exact, ProductName, SearchQuery
 from products import usecases
 from products.catalogue import Catalogue, Filters, Found, Sort
-from products.domain import Category, Description, Draft, InvalidPriceRange, Name, Product
+from products.domain import Draft, InvalidPriceRange, Product
 from products.usecases import Report
 from products.wiring import products, settings, table
 from products.words import Asked
@@ -39,7 +40,7 @@ app = App("products", health=table_and_queue)
 handler = app.handler
 
 Price = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
-ProductId = Annotated[str, Field(min_length=1, max_length=200)]
+ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
 class NewProduct(Body, Draft):
@@ -50,9 +51,9 @@ class ProductChanges(Body):
     """`version` is the one that was read; a category of null is none."""
 
     version: int
-    name: Name = ""
+    name: ProductName = ""
     description: Description = ""
-    category: Category | None = None
+    category: ProductName | None = None
     price: Money | None = None
 
     def given(self) -> dict[str, Any]:
@@ -77,8 +78,8 @@ class Lookup(Body):
 class CatalogueQuery(Query):
     """Prices in minor units, inclusive. A search without a sort comes in the order of the search index."""
 
-    q: Annotated[str, Field(max_length=200)] = ""
-    category: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    q: SearchQuery = ""
+    category: ProductName | None = None
     min_price: Price | None = None
     max_price: Price | None = None
     sort: Sort | None = None

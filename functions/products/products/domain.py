@@ -11,11 +11,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
-from mercato.text import LINE, SKU, TEXT
+from mercato.text import SKU, Description, ProductName
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
-Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
-Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000, pattern=TEXT)]
 # The same article is written 85123A and 85123a: upper case is how we write it.
 Sku = Annotated[
     str,
@@ -64,9 +61,9 @@ class Draft(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     sku: Sku
-    name: Name
+    name: ProductName
     description: Description = ""
-    category: Category | None = None
+    category: ProductName | None = None
     price: Money
 
 

@@ -14,7 +14,7 @@ from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, 
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
-from mercato.text import LINE
+from mercato.text import Exact, Text
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
 from shipping.quotes import quote
@@ -49,10 +49,10 @@ class Reported(StrEnum):
 
 
 class CarrierReport(Body):
-    shipment_id: Annotated[str, Field(min_length=1, max_length=64)]
-    tracking_number: Annotated[str, Field(min_length=1, max_length=64)]
+    shipment_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+    tracking_number: Annotated[str, Text(64)]
     status: Reported
-    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=LINE)] | None = None
+    reason: Annotated[str, Text(500)] | None = None
 
 
 class ReportTaken(View):

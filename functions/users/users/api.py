@@ -31,9 +31,9 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.rate_limit import network_of
 from mercato.store.dynamo import Table
-from mercato.text import LINE
+from mercato.text import EmailAddress, PersonName
 from users import recovery, usecases
-from users.domain import MAX_EMAIL, MAX_NAME, Role, User
+from users.domain import Role, User
 from users.one_time_store import OneTimeStore
 from users.passwords.attempt_store import AttemptStore
 from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
@@ -101,13 +101,13 @@ MailedToken = Annotated[SecretStr, Field(max_length=128)]
 
 
 class Registration(Body):
-    email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
+    email: EmailAddress
     password: NewPassword
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=LINE, examples=["Ada Lovelace"])]
+    name: Annotated[PersonName, Field(examples=["Ada Lovelace"])]
 
 
 class Credentials(Body):
-    email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
+    email: EmailAddress
     password: HeldPassword
 
 
@@ -121,7 +121,7 @@ class Closure(Body):
 
 
 class ResetRequest(Body):
-    email: Annotated[str, Field(max_length=MAX_EMAIL, examples=["ada@example.com"])]
+    email: EmailAddress
 
 
 class Reset(Body):
@@ -138,7 +138,7 @@ class HeldToken(Body):
 
 
 class Profile(Body):
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=LINE, examples=["Ada King"])]
+    name: Annotated[PersonName, Field(examples=["Ada King"])]
 
 
 class UserView(View):

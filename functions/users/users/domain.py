@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Forbidden, Invalid, NotFound, TransientError, Unauthenticated
-from mercato.text import LINE, WORDS
+from pydantic_core import PydanticKnownError
 
-MAX_EMAIL, MAX_LOCAL, MAX_NAME = 254, 64, 100
+from mercato.errors import Forbidden, Invalid, NotFound, TransientError, Unauthenticated
+from mercato.text import PERSON_NAME
+
+MAX_EMAIL, MAX_LOCAL = 254, 64
+_MOST_READ = 1000
+# Beside a script alone: the first words of the letters' names.
+_WRITTEN_TOGETHER = [
+    {"LATIN", "CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"},
+    {"LATIN", "CJK", "HANGUL"},
+    {"LATIN", "CJK", "BOPOMOFO"},
+]
 
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(LINE)
 _EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 
 
@@ -104,15 +112,36 @@ class Login:
 
 
 def read_email(text: str) -> str:
-    """The address in the one form in which it is stored, compared and written to."""
-    shown = unicodedata.normalize("NFKC", text).strip()
-    email = shown.casefold()
-    if not shown.rpartition("@")[0].isascii() and shown.rpartition("@")[2].isascii():
+    """The address in the one form in which it is stored, compared and written to: the domain as IDNA's A-labels.
+
+    SES does not support SMTPUTF8 (RFC 6531): what stands before the @ is ASCII.
+    """
+    local, at, domain = unicodedata.normalize("NFKC", text[:_MOST_READ]).strip().rpartition("@")
+    if not local.isascii():
         raise InvalidEmail("No mail can be sent to an address with such letters before the @: they must be ASCII.")
-    match = _EMAIL.fullmatch(email) if shown.isascii() and len(email) <= MAX_EMAIL else None
+    email = local.lower() + at + (domain.lower() if domain.isascii() else _to_ascii(domain))
+    match = _EMAIL.fullmatch(email) if len(email) <= MAX_EMAIL else None
     if match is None or len(match["local"]) > MAX_LOCAL:
         raise InvalidEmail("This is not an e-mail address.")
     return email
+
+
+def _to_ascii(domain: str) -> str:
+    """The A-labels of a domain in letters of other scripts. A label that mixes scripts looks like another: refused."""
+    import idna  # tables of some 200 KB that hardly any address needs
+
+    try:
+        found = idna.encode(domain, uts46=True, std3_rules=True).decode()
+        labels = idna.decode(found).split(".")
+    except idna.IDNAError:
+        raise InvalidEmail(
+            "This is not an e-mail address: its domain has characters that no domain may have."
+        ) from None
+    for label in labels:
+        scripts = {unicodedata.name(letter).partition(" ")[0] for letter in label if letter.isalpha()}
+        if len(scripts) > 1 and not any(scripts <= together for together in _WRITTEN_TOGETHER):
+            raise InvalidEmail("This is not an e-mail address: a part of its domain mixes letters of several scripts.")
+    return found
 
 
 def login_name(text: str) -> str:
@@ -124,10 +153,10 @@ def login_name(text: str) -> str:
 
 
 def read_name(text: str) -> str:
-    """The name in NFC and without spaces around it, by the rule of one line."""
-    name = unicodedata.normalize("NFC", text).strip()
-    if not 1 <= len(name) <= MAX_NAME:
-        raise InvalidName(f"A name has 1 to {MAX_NAME} characters.")
-    if not _NAME.search(name) or any(unicodedata.category(character) == "Cs" for character in name):
-        raise InvalidName(f"A name {WORDS[LINE]}.")
-    return name
+    """The name as it is stored."""
+    try:
+        return PERSON_NAME.normalise(text)
+    except PydanticKnownError:
+        raise InvalidName(f"A name has 1 to {PERSON_NAME.at_most} characters.") from None
+    except ValueError as error:
+        raise InvalidName(f"A name {error}.") from None

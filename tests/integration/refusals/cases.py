@@ -145,7 +145,7 @@ def _resetting(password: str, *, again: bool = False) -> Callable[[Any], Asked]:
 _CHANGE = {"current_password": PASSWORD, "new_password": "a much better secret"}
 _USERS = (
     Case("POST /api/users", "invalid-email", _registering(email="ada")),
-    Case("POST /api/users", "invalid-name", _registering(name="\u0958" * 100)),
+    Case("POST /api/users", "invalid-request", _registering(name="\u0958" * 100)),
     Case("POST /api/users", "weak-password", _registering(password="password1234")),
     Case("POST /api/users/login", "invalid-credentials", _logging_in(failures=0), _COUNTED),
     Case("POST /api/users/login", "too-many-attempts", _logging_in(failures=6)),
@@ -182,7 +182,7 @@ _USERS = (
     Case("PUT /api/users/me/closure", "user-not-found", _closed("/api/users/me/closure", {"password": PASSWORD})),
     Case("PUT /api/users/me/email-verification", "user-not-found", _closed("/api/users/me/email-verification")),
     Case("DELETE /api/users/me/sessions", "user-not-found", _closed("/api/users/me/sessions")),
-    Case("PATCH /api/users/me", "invalid-name", _own("/api/users/me", {"name": "\u0958" * 100})),
+    Case("PATCH /api/users/me", "invalid-request", _own("/api/users/me", {"name": "\u0958" * 100})),
     Case("PATCH /api/users/me", "user-not-found", _closed("/api/users/me", {"name": "Ada King"})),
 )
 

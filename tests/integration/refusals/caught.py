@@ -13,10 +13,13 @@ _REFUNDS = (
 )
 _NO_TOKEN = "its code is shared with a route that takes such a token; this one takes none"
 _CAUGHT = "the use case turns it into another answer"
+_BODY = "the body holds the same rule, and is refused before"
 _SHARED = "its code is shared with a change that can meet it; this one cannot"
 
 CAUGHT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_CAUGHT, "POST /api/users", ("user-not-found",)),
+    (_BODY, "POST /api/users", ("invalid-name",)),
+    (_BODY, "PATCH /api/users/me", ("invalid-name",)),
     (_CAUGHT, "POST /api/users/login", ("user-not-found", "invalid-email")),
     (_NO_TOKEN, "POST /api/users/login", ("invalid-token", "invalid-refresh-token", "refresh-token-reused")),
     (_NO_TOKEN, "PATCH /api/users/me", ("invalid-token",)),

@@ -339,3 +339,21 @@ def test_a_body_that_is_no_registration_is_the_callers_fault(service: "Service",
 
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "typed", ["ada@m\u00fcnchen.example", "Ada@XN--MNCHEN-3YA.example", "ada@mu\u0308nchen.example"]
+)
+def test_both_spellings_of_an_international_domain_are_one_account(service: "Service", typed: str) -> None:
+    assert service.register(email="ada@m\u00fcnchen.example").status == 202
+    [login] = service.items("EMAIL#ada@xn--mnchen-3ya.example")
+
+    assert service.log_in(email=typed).status == 200
+    me = service.call("GET", "/api/users/me", user_id=str(login["user_id"])).body
+    assert me["email"] == "ada@xn--mnchen-3ya.example"
+
+
+def test_a_name_is_stored_in_one_form(service: "Service") -> None:
+    user_id = service.join(name="  Jose\u0301 علی\u200cرضا\u200e ")
+
+    assert service.call("GET", "/api/users/me", user_id=user_id).body["name"] == "José علی\u200cرضا"

@@ -10,15 +10,15 @@ from pydantic import AwareDatetime, Field, SecretStr
 
 from mercato.countries import CODES, Country
 from mercato.http import Body, InvalidRequest, read_body
-from mercato.text import LINE, TEXT, TOKEN
+from mercato.text import TOKEN, Text
 
 
 class Brew(Body):
     kind: Literal["green", "black"] = "green"
     cups: Annotated[int, Field(ge=1, le=9)] = 1
     hot: bool = True
-    note: Annotated[str, Field(min_length=2, max_length=20, pattern=LINE)] = "none"
-    recipe: Annotated[str, Field(pattern=TEXT)] = ""
+    note: Annotated[str, Text(20, at_least=2)] = "none"
+    recipe: Annotated[str, Text(1000, at_least=0, lines=True)] = ""
     secret: Annotated[SecretStr, Field(min_length=10, max_length=128)] = SecretStr("long enough")
     leaves: Annotated[list[str], Field(min_length=1, max_length=2)] = ["assam"]
     country: Country = "GB"
@@ -46,10 +46,7 @@ def refusal(**given: Any) -> str:
         ({"note": 7}, "note must be text"),
         ({"note": "x"}, "note needs at least 2 characters"),
         ({"note": "x" * 21}, "note may have at most 20 characters"),
-        (
-            {"note": "one\ntwo"},
-            "note must be one line of text, without control characters and what hides or reorders text",
-        ),
+        ({"note": "one\ntwo"}, "note must be one line of text; take out U+000A (a line feed)"),
         ({"secret": "short"}, "secret needs at least 10 characters"),
         ({"secret": "x" * 129}, "secret may have at most 128 characters"),
         ({"leaves": []}, "leaves may not be empty"),
@@ -80,17 +77,15 @@ def test_a_line_has_no_control_characters_and_is_not_blank(text: str) -> None:
     assert refusal(note=text * 2).startswith("note must be one line")
 
 
-@pytest.mark.parametrize(
-    "text", ["1 Quay", "Łódź, ul. Główna 3", "東京都千代田区", " led by a space", "O'Neill & Søn", "🏠 2b"]
-)
+@pytest.mark.parametrize("text", ["1 Quay", "Łódź, ul. Główna 3", "東京都千代田区", "O'Neill & Søn", "🏠 2b"])
 def test_a_line_may_be_in_any_script(text: str) -> None:
     assert read_body(Brew, json.dumps({"note": text}).encode()).note == text
 
 
 def test_a_text_may_have_lines_and_tabs_but_no_other_control_characters() -> None:
-    assert read_body(Brew, json.dumps({"recipe": "boil\r\n\tsteep\n"}).encode()).recipe == "boil\r\n\tsteep\n"
+    assert read_body(Brew, json.dumps({"recipe": "boil\r\n\tsteep\n"}).encode()).recipe == "boil\r\n\tsteep"
     for wrong in ("\x00", "\x08", "\x1b[31m", "\x7f", "\x9b"):
-        assert refusal(recipe=wrong) == "recipe must be text without control characters and what hides or reorders text"
+        assert refusal(recipe=wrong).startswith(f"recipe must be text; take out U+{ord(wrong[0]):04X} (a")
 
 
 def test_the_countries_are_those_of_iso_3166() -> None:

@@ -83,3 +83,45 @@ def test_a_name_may_have_the_joiners_that_its_script_needs(name: str) -> None:
 def test_an_address_that_no_mail_reaches_is_refused_with_the_reason() -> None:
     with pytest.raises(InvalidEmail, match="before the @"):
         read_email("jos\u00e9@example.com")
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("ada@m\u00fcnchen.example", "ada@xn--mnchen-3ya.example"),
+        ("Ada@MU\u0308NCHEN.example", "ada@xn--mnchen-3ya.example"),
+        ("ada@XN--MNCHEN-3YA.Example", "ada@xn--mnchen-3ya.example"),
+        ("ada@stra\u00dfe.example", "ada@xn--strae-oqa.example"),
+        ("ada@\u4f8b\u3048.\u30c6\u30b9\u30c8", "ada@xn--r8jz45g.xn--zckzah"),
+        ("ada@\u043f\u043e\u0447\u0442\u0430.\u0440\u0444", "ada@xn--80a1acny.xn--p1ai"),
+        ("ada@\u4f8b\uff0eexample", "ada@xn--fsq.example"),  # a full-width dot
+        ("ada@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.example", "ada@xn--mgba3gch31f060k.example"),
+    ],
+)
+def test_an_international_domain_has_one_form_however_it_is_written(typed: str, stored: str) -> None:
+    assert read_email(typed) == stored
+    assert read_email(stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("ada@ex\u0430mple.com", "mixes letters of several scripts"),
+        ("ada@\u0440\u0430ypal.example", "mixes letters of several scripts"),
+        ("ada@\u03bfne.example", "mixes letters of several scripts"),
+        ("ada@m\u00fcnchen_.example", "no domain may have"),
+        ("ada@\U0001f600.example", "no domain may have"),
+        ("ada@m\u00fcn\u202echen.example", "no domain may have"),
+        ("ada@a\u200cb\u00fc.example", "no domain may have"),
+        ("ada@" + "\u00fc" * 63 + ".example", "no domain may have"),
+        ("jos\u00e9@m\u00fcnchen.example", "before the @"),
+    ],
+)
+def test_an_international_address_that_is_refused_says_why(typed: str, reason: str) -> None:
+    with pytest.raises(InvalidEmail, match=reason):
+        read_email(typed)
+
+
+def test_a_refused_name_names_the_character() -> None:
+    with pytest.raises(InvalidName, match=r"^A name may not have U\+202E RIGHT-TO-LEFT OVERRIDE; take it out"):
+        read_name("Ada\u202e")

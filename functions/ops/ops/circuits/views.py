@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from mercato.breaker import Status
 from mercato.clock import rfc3339
 from mercato.http import Body, View
-from mercato.text import LINE
+from mercato.text import Reason
 from ops.circuits.usecases import Circuit, CircuitAction
 
 _WORDS = {
@@ -25,7 +22,7 @@ _WORDS = {
 
 class SetCircuit(Body):
     action: CircuitAction
-    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
+    reason: Reason
 
 
 class CircuitAuditView(View):

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Query, View
+from mercato.text import Exact, Reason
 from ops.dead_letters.message import DeadLetter, Selection, without_secrets
 from ops.dead_letters.queues import DeadLetterQueue
 from ops.dead_letters.redrive import Instruction, Redrive
 
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Name = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
 class SampleView(View):
@@ -71,8 +72,8 @@ class LettersQuery(Query):
     `cursor` leaves out those that the pages before have shown.
     """
 
-    type: Annotated[str, Field(max_length=200)] | None = None
-    reason: Annotated[str, Field(max_length=200)] | None = None
+    type: Annotated[str, Exact(), Field(max_length=200)] | None = None
+    reason: Annotated[str, Exact(), Field(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     with_body: bool = False
     cursor: Annotated[str, Field(max_length=4800, pattern=r"^([A-Za-z0-9_-]{8})*$")] | None = None
@@ -131,7 +132,7 @@ class RedriveLetters(Body):
     ids: Annotated[list[_Name], Field(max_length=100)] = []
     dry_run: bool = True
     max: Annotated[int, Field(ge=1, le=500)] = 100
-    note: Annotated[str, Field(min_length=3, max_length=500)] | None = None
+    note: Reason | None = None
     cursor: Cursor | None = None
 
     def instruction(self, operator: str, request_id: str, now: datetime) -> Instruction:

@@ -11,7 +11,7 @@ from pydantic import Field
 from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Query, View
 from mercato.http.audit import AuditEntry
-from mercato.text import LINE
+from mercato.text import Reason, Reference
 from ops.health.probing import Probe
 from ops.health.registry import Service
 from ops.sagas.diagram import draw
@@ -65,12 +65,12 @@ class ResumeSaga(Body):
     """`step` is the one that is meant, as the list of parked sagas has it: a skip names it, a retry may."""
 
     action: Literal["retry", "skip"]
-    step: Annotated[str, Field(min_length=1, max_length=80, pattern=LINE)] | None = None
-    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
+    step: Reference | None = None
+    reason: Reason
 
 
 class RedriveSaga(Body):
-    reason: Annotated[str, Field(min_length=3, max_length=500, pattern=LINE)]
+    reason: Reason
 
 
 class ParkedView(View):
