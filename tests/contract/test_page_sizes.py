@@ -1,0 +1,144 @@
+"""Each page of a list fits into an answer of Lambda, however large its items are, and leads on to the next page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import get_args, get_type_hints
+
+import pytest
+from annotated_types import Le
+
+from mercato.http import Query, Response, View
+from mercato.http.audit import AuditEntry, AuditTrail
+from mercato.http.response import write_response
+from mercato.money import MAX_AMOUNT, Money
+from mercato.store.dynamo import Table
+from notifications import texts
+from notifications.api import NotificationView
+from ops.dead_letters import api as dead_letters
+from ops.sagas.domain import Kind
+from ops.sagas.views import AuditView, ParkedView
+from orders.views import SummaryView as OrderView
+from products.api import ProductView
+from tests.routes import Served, all_routes
+
+MOST = 6 * 1024 * 1024  # bytes that Lambda may answer; API Gateway takes 10 MB
+QUERY = 1024 * 1024  # bytes of items, at most, that one Query of DynamoDB returns
+WIDE = "\U0001f600"  # four bytes of UTF-8; as many as a quotation mark has that JSON escapes twice
+COSTLY = Money(amount=MAX_AMOUNT, currency="GBP")
+
+
+def _product() -> View:
+    about = dict.fromkeys(("product_id", "availability", "status"), "x" * 36)
+    text = {"sku": "X" * 64, "name": WIDE * 200, "description": WIDE * 5000, "category": WIDE * 200}
+    return ProductView(**about, **text, price=COSTLY, version=10**6)
+
+
+def _order() -> View:
+    about = dict.fromkeys(("order_id", "status", "payment_status", "reason", "placed_at", "updated_at"), "x" * 64)
+    return OrderView(**about, total=COSTLY, line_count=500, version=10**6)
+
+
+def _notification() -> View:
+    """An order of the most lines that a mail names; a name of a product is the longest text in any of them."""
+    text = texts.order_confirmed(WIDE * 200, "x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
+    about = dict.fromkeys(("notification_id", "kind", "order_id", "created_at", "channel", "status"), "x" * 36)
+    return NotificationView(**about, subject=text.subject, body=text.body, read=False)
+
+
+def _audit_entry() -> View:
+    """A path has three ids at most, of 200 characters each."""
+    about = dict.fromkeys(("entry_id", "at", "actor", "service", "request_id"), "x" * 200)
+    return AuditView(**about, action="x" * 300, target=WIDE * 700, status=200)
+
+
+def _saga() -> View:
+    """Step Functions keeps 32,768 letters of a cause, of which each may be one that JSON escapes twice."""
+    names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
+    return ParkedView(**dict.fromkeys(names, "x" * 200), kind=next(iter(Kind)), cause='"' * 32_768, error="x" * 256)
+
+
+# By route: its largest item, and whether one Query of DynamoDB makes the whole page, which then holds 1 MB of items.
+LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
+    "GET /api/products": (_product, False),
+    "GET /api/orders": (_order, False),
+    "GET /api/notifications": (_notification, True),
+    "GET /api/ops/audit": (_audit_entry, True),
+    "GET /api/ops/sagas": (_saga, True),
+}
+# It measures what it shows.
+MEASURED = {"GET /api/ops/dlq/{queue}/messages": dead_letters._MOST_BYTES}
+
+
+def of_kind(page: type[View], item: View) -> bool:
+    return get_args(page.model_fields["items"].annotation) == (type(item),)
+
+
+def query_of(served: Served) -> type[Query] | None:
+    kinds = [kind for kind in served.route.parameters.values() if isinstance(kind, type) and issubclass(kind, Query)]
+    return next((kind for kind in kinds if "limit" in kind.model_fields), None)
+
+
+PAGED = {served.name: served for served in all_routes() if query_of(served)}
+
+
+def test_every_list_is_known() -> None:
+    assert PAGED.keys() == LARGEST.keys() | MEASURED.keys()
+
+
+def pages_of(served: Served) -> tuple[type[View], ...]:
+    found = get_type_hints(served.route.function)["return"]
+    return get_args(found) or (found,)
+
+
+@pytest.mark.parametrize("name", sorted(PAGED))
+def test_every_page_names_the_next(name: str) -> None:
+    for page in pages_of(PAGED[name]):
+        assert {"items", "next_cursor"} <= page.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", sorted(LARGEST))
+def test_a_page_of_the_largest_items_fits_into_an_answer(name: str) -> None:
+    query = query_of(PAGED[name])
+    assert query is not None
+    (limit,) = (rule.le for rule in query.model_fields["limit"].metadata if isinstance(rule, Le))
+    assert isinstance(limit, int)
+    make_largest, is_one_query = LARGEST[name]
+    largest = make_largest()
+    stored = sum(len(str(value).encode()) for value in largest.model_dump(mode="json").values())
+    count = min(limit, QUERY // stored + 1) if is_one_query else limit
+    (page,) = (page for page in pages_of(PAGED[name]) if of_kind(page, largest))
+    rest = dict.fromkeys(page.model_fields, None) | {"items": [largest] * count, "next_cursor": "x" * 2000}
+    answer = write_response(Response(page.model_construct(**rest)), "req-12345678")
+
+    # Lambda's runtime writes the answer as JSON once more.
+    assert len(json.dumps(answer, ensure_ascii=False).encode()) < MOST
+
+
+def test_a_page_that_measures_its_items_stays_below_an_answer() -> None:
+    """A message of 256 KB may pass the mark, and JSON in JSON is twice as long at most."""
+    message = 256 * 1024
+    assert 2 * (max(MEASURED.values()) + 2 * message) < MOST
+
+
+def test_a_list_of_items_too_large_for_one_page_is_read_whole_page_by_page(
+    make_table: Callable[[str], Table], noon: datetime
+) -> None:
+    """A Query ends at 1 MB, and its page has a cursor there, however many items were asked for."""
+    table = make_table("AuditTable")
+    trail = AuditTrail(table)
+    for number in range(6):
+        entry = AuditEntry.make("boss", "orders", f"POST /{number}", "x" * 390_000, "req-12345678", noon)
+        trail.ask(entry)
+
+    found: list[str] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor:
+        entries, cursor = trail.list_page(limit=100, cursor=cursor)
+        found += [entry.action for entry in entries]
+        pages += 1
+
+    assert sorted(found) == [f"POST /{number}" for number in range(6)]
+    assert pages > 1
