@@ -26,10 +26,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def get(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
+    headers = {"accept": "*/*"} | headers
     event = {
         "httpMethod": method,
         "path": path,
-        "headers": {name.replace("_", "-"): value for name, value in headers.items()},
+        "headers": {name.replace("_", "-"): value for name, value in headers.items() if value},
         "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
     }
     return api.handler(event, None)
@@ -102,6 +103,14 @@ def test_a_document_is_compressed_where_the_client_accepts_it(path: str) -> None
     assert "Content-Encoding" not in plain["headers"]
     assert "Accept-Encoding" in plain["headers"]["Vary"]
     assert plain["headers"]["Vary"] == small["headers"]["Vary"]
+
+
+def test_a_client_without_accept_has_the_document_as_it_is() -> None:
+    """API Gateway decodes the bytes of an answer by the request's Accept, and would hand on their base64."""
+    answer = get("/api/openapi.json", accept="", accept_encoding="gzip")
+
+    assert not answer["isBase64Encoded"]
+    assert answer["body"] == get("/api/openapi.json")["body"]
 
 
 def test_a_cache_is_told_of_the_origin_and_of_the_encoding(monkeypatch: pytest.MonkeyPatch) -> None:

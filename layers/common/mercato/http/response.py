@@ -158,7 +158,8 @@ def negotiated(response: Response[Any], headers: Mapping[str, str]) -> Response[
     tag = hashlib.sha256(_text_of(body).encode()).hexdigest()[:32]
     if isinstance(body, Document) and len(body) >= _WORTH_COMPRESSING:
         said["Vary"] = "Accept-Encoding"
-        if accepts_gzip(headers.get("accept-encoding", "")):
+        # API Gateway decodes the base64 of an answer by the request's Accept; without one it hands on the base64.
+        if headers.get("accept") and accepts_gzip(headers.get("accept-encoding", "")):
             said["Content-Encoding"] = "gzip"
             tag += "-gzip"
     said["ETag"] = f'"{tag}"'
