@@ -43,9 +43,9 @@ lint-imports:
 lint-sam:
 	sam validate --lint --template template.yaml --region us-east-1
 lint-cfn:
-	cfn-lint infra/*.yaml
+	cfn-lint infra/*.yaml functions/*/template.yaml
 lint-checkov:
-	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
 
 test: lint ## Everything that must hold, the local cloud included
 	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15

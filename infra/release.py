@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
+from infra import templates
 from infra.paths import BUILD, ROOT
 
 _SETTING = "RELEASE"
@@ -26,18 +26,19 @@ _SETTING = "RELEASE"
 
 def stamp(build: Path, environment: str) -> dict[str, str]:
     """Returns the releases by service. Stamping again changes nothing."""
-    path = build / "template.yaml"
-    template = yaml.safe_load(path.read_text())
-    services = _services(template)
-    for function in _functions(template):
+    root = build / "template.yaml"
+    whole = templates.read_whole(root)
+    services = _services(whole)
+    for function in _functions(whole):
         _settings(function).pop(_SETTING, None)
     parameters = _parameters(environment)
-    releases = {name: _release(functions, template, build, parameters) for name, functions in services.items()}
-    for name, functions in services.items():
-        for function in functions:
-            _settings(function)[_SETTING] = releases[name]
-    path.unlink()  # it may be a link to the cached build's own
-    path.write_text(yaml.safe_dump(template, sort_keys=False))
+    releases = {name: _release(functions, whole, build, parameters) for name, functions in services.items()}
+    for path in templates.applications(root):
+        template = templates.read(path)
+        for name, functions in _services(template).items():
+            for function in functions:
+                _settings(function)[_SETTING] = releases[name]
+        templates.write(path, template)
     return releases
 
 
@@ -49,8 +50,8 @@ def _services(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
-def _functions(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return (found for found in template["Resources"].values() if found["Type"] == "AWS::Serverless::Function")
+def _functions(template: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return templates.resources_of_type(template, "AWS::Serverless::Function").values()
 
 
 def _settings(function: dict[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _function_of(function_name: str) -> str:
 def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> World:
     """The state machine of infra/, with these handlers behind its functions. Its retries wait for nothing."""
     queue_url = boto3.client("sqs").create_queue(QueueName="parked")["QueueUrl"]
-    text = (ROOT / "infra/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
+    text = (ROOT / "functions/orders/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
     for name in FUNCTIONS:
         text = text.replace(f"${{{name}}}", f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live")
     assert "${" not in text

@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 import functools
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from infra import templates
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, as their long forms."""
-
-
-def _intrinsic(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        return {name: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _intrinsic)
+MAIN = "template.yaml"
+ANY = "x-amazon-apigateway-any-method"
+METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
+_TABLE = re.compile(r"arn:\$\{AWS::Partition\}:dynamodb:\$\{AWS::Region\}:\$\{AWS::AccountId\}:table/\$\{(\w+)\}")
 
 
 @functools.cache
-def load_template(path: str = "template.yaml") -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load((ROOT / path).read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+def load_template(path: str = MAIN) -> dict[str, Any]:
+    """template.yaml is the whole shop: the services' templates, which it nests, are part of it."""
+    if path != MAIN:
+        return templates.read(ROOT / path)
+    loaded: dict[str, Any] = _with_arns(templates.read_whole(ROOT / path))
     return loaded
 
 
-def resources_of_type(kind: str, path: str = "template.yaml") -> dict[str, dict[str, Any]]:
-    resources = load_template(path)["Resources"]
-    return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+def _with_arns(node: Any) -> Any:
+    """A template has only the name of a table that is another's, and writes its ARN out: as Fn::GetAtt has it."""
+    if isinstance(node, list):
+        return [_with_arns(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Fn::Sub": str(text)} if found := _TABLE.fullmatch(text):
+            return {"Fn::GetAtt": f"{found[1]}.Arn"}
+    return {key: _with_arns(value) for key, value in node.items()}
+
+
+def resources_of_type(kind: str, path: str = MAIN) -> dict[str, dict[str, Any]]:
+    return templates.resources_of_type(load_template(path), kind)
+
+
+@dataclass(frozen=True)
+class Route:
+    function: str
+    path: str
+    method: str
+    is_public: bool
+
+
+@functools.cache
+def routes() -> list[Route]:
+    """Of the API, ANY as each of the methods that the path does not name."""
+    functions = {
+        found["Properties"]["FunctionName"]["Fn::Sub"]: name
+        for name, found in resources_of_type("AWS::Serverless::Function").items()
+    }
+    found = []
+    for path, operations in load_template()["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"].items():
+        for name, operation in operations.items():
+            uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            function = functions[uri.partition(":function:")[2].removesuffix(":live/invocations")]
+            is_public = operation.get("security") == [{"NONE": []}]
+            for method in sorted(METHODS - operations.keys() if name == ANY else {name}):
+                found.append(Route(function, path, method, is_public))
+    return found

@@ -22,15 +22,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from botocore.exceptions import ClientError
 
-from infra import release
+from infra import release, templates
 from infra.local import reload
-from infra.local.cloud import REGION, Cloud
+from infra.local.cloud import Cloud
 from infra.paths import BUILD, HOME, ROOT
 from infra.trouble import Trouble
 
+_FUNCTION = "AWS::Serverless::Function"
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # What awslambdaric needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
@@ -80,8 +80,9 @@ def compile_functions(build: Path) -> None:
 
 def check_template(env: Mapping[str, str]) -> None:
     """What AWS would refuse and the emulator does not: unknown properties, references to nothing."""
+    paths = [ROOT / "template.yaml", *ROOT.glob("infra/*.yaml"), *ROOT.glob("functions/*/template.yaml")]
     done = subprocess.run(
-        [_tool("sam"), "validate", "--lint", "--region", REGION],
+        [_tool("cfn-lint"), *map(str, paths)],
         cwd=ROOT,
         env=dict(env),
         capture_output=True,
@@ -89,17 +90,13 @@ def check_template(env: Mapping[str, str]) -> None:
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
-        raise Trouble("template.yaml is not valid", (done.stdout + done.stderr).strip()[-3000:])
+        raise Trouble("a template is not valid", (done.stdout + done.stderr).strip()[-3000:])
 
 
 def check_handlers() -> None:
     """Imports every handler once: a function that cannot be imported would deploy, and fail at its first call."""
-    template = yaml.safe_load((BUILD / "template.yaml").read_text())
-    handlers = {
-        resource["Properties"]["Handler"].rpartition(".")[0]
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+    functions = templates.resources_of_type(templates.read_whole(BUILD / "template.yaml"), _FUNCTION)
+    handlers = {function["Properties"]["Handler"].rpartition(".")[0] for function in functions.values()}
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT_ALL, *sorted(handlers)], cwd=ROOT, capture_output=True, text=True
     )
@@ -115,20 +112,23 @@ def localize(target: Path, endpoint: str, live: Path) -> Path:
     """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
-    template_path = target / "template.yaml"
-    template = yaml.safe_load(template_path.read_text())
     runtime = _runtime()
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            layers = [target / name / "python" for name in ("CommonLayer", *_own_layers(resource["Properties"]))]
-            properties = resource["Properties"]
+    for path in templates.applications(target / "template.yaml"):
+        template = templates.read(path)
+        for function in templates.resources_of_type(template, _FUNCTION).values():
+            properties, folder = function["Properties"], path.parent
+            # Layers beside the common one are [{Fn::If: [condition, {Ref: name}, nothing]}].
+            own = [entry["Fn::If"][1]["Ref"] for entry in properties.pop("Layers", [])]
+            layers = [folder / name / "python" for name in ("CommonLayer", *own)]
             service = live / properties["Handler"].partition(".")[0]
-            _run_as_process(properties, target, _bootstrap([live / reload.LAYER, *layers, runtime], service, endpoint))
-    template["Globals"]["Function"]["Runtime"] = "provided.al2023"
-    widen_permissions(template["Resources"])
-    template_path.unlink()  # a hard link: the build's own template must stay as it is
-    template_path.write_text(yaml.safe_dump(template, sort_keys=False))
-    return template_path
+            _run_as_process(properties, folder, _bootstrap([live / reload.LAYER, *layers, runtime], service, endpoint))
+        for layer in templates.resources_of_type(template, "AWS::Serverless::LayerVersion"):
+            del template["Resources"][layer]  # the processes find it in `target`
+        if "Globals" in template:
+            template["Globals"]["Function"] |= {"Runtime": "provided.al2023", "Layers": []}
+        widen_permissions(template["Resources"])
+        templates.write(path, template)
+    return target / "template.yaml"
 
 
 def widen_permissions(node: Any) -> None:
@@ -142,15 +142,10 @@ def widen_permissions(node: Any) -> None:
             widen_permissions(value)
 
 
-def _run_as_process(properties: dict[str, Any], target: Path, bootstrap: str) -> None:
-    path = target / properties["CodeUri"] / "bootstrap"
+def _run_as_process(properties: dict[str, Any], folder: Path, bootstrap: str) -> None:
+    path = folder / properties["CodeUri"] / "bootstrap"
     path.write_text(bootstrap)
     path.chmod(0o755)
-
-
-def _own_layers(properties: dict[str, Any]) -> list[str]:
-    """The layers that a function has beside the common one, as [{Fn::If: [condition, {Ref: name}, nothing]}]."""
-    return [entry["Fn::If"][1]["Ref"] for entry in properties.get("Layers", [])]
 
 
 def _bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
@@ -214,11 +209,16 @@ def _failed_resources(cloud: Cloud, stack: str) -> str:
         events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
     except ClientError:
         return ""  # it failed before there was a stack
-    return "\n".join(
-        f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
-        for event in reversed(events)
-        if event["ResourceStatus"].endswith("_FAILED")
-    )
+    found = []
+    for event in reversed(events):
+        if event["ResourceStatus"].endswith("_FAILED"):
+            found.append(
+                f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
+            )
+            nested = event.get("PhysicalResourceId", stack)
+            if event["ResourceType"] == "AWS::CloudFormation::Stack" and nested not in (stack, event["StackId"]):
+                found.append(_failed_resources(cloud, nested))
+    return "\n".join(filter(None, found))
 
 
 def _tool(name: str) -> str:

@@ -1,9 +1,12 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in six places.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in nine places.
 
 - It records the permissions that are used.
 - A batch of SQS needs the permission of its single action, as on AWS.
 - A throttled call of a function has the name that Step Functions gives it on AWS, by which the saga waits longer.
 - `*~1*` among an API's binary media types is `*/*`, which covers a body without a Content-Type too.
+- The definition of an API may have the method ANY.
+- SAM is expanded in nested stacks too.
+- A resource of a nested stack keeps its attributes through an update that does not change it.
 - A sandbox that started before its code was saved is replaced.
 - The functions' Runtime API answers at once. That server writes headers and body apart, and with Nagle's algorithm the
   body of each event waits 40 ms for a delayed acknowledgement of the headers.
@@ -20,6 +23,7 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc
+from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
 from infra.local import reload
 from infra.local.iam.recording import noting
@@ -75,6 +79,37 @@ def replacing(acquire: Callable[..., tuple[Any, str]], folder: Path) -> Callable
     return answer
 
 
+def expanded(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """MiniStack expands the template that is deployed, and parses alone those that it nests."""
+
+    def answer(body: str) -> dict[str, Any]:
+        found: dict[str, Any] = engine._apply_transforms(parse(body))
+        return found
+
+    return answer
+
+
+def keeping_attributes(update: Callable[..., tuple[str, dict[str, Any]]]) -> Callable[..., tuple[str, dict[str, Any]]]:
+    """Without it the update of a nested stack forgets the ARN of a table that it leaves as it is."""
+
+    def answer(kind: str, physical: str, old: Any, new: Any, stack: str, logical: str) -> tuple[str, dict[str, Any]]:
+        before = _stacks[stack]["_resources"][logical]["Attributes"]
+        found, attributes = update(kind, physical, old, new, stack, logical, before)
+        return found, before | attributes if found == physical else attributes
+
+    return answer
+
+
+def reading_any(read_path: Callable[..., None]) -> Callable[..., None]:
+    """`x-amazon-apigateway-any-method` is ANY, for which OpenAPI has no word."""
+
+    def answer(api: str, path: str, methods: dict[str, Any], *about: Any) -> None:
+        named = {"any" if name == "x-amazon-apigateway-any-method" else name: found for name, found in methods.items()}
+        read_path(api, path, named, *about)
+
+    return answer
+
+
 if __name__ == "__main__":
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
@@ -82,4 +117,10 @@ if __name__ == "__main__":
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
+    apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
+    apigateway_v1._import_path_item = reading_any(apigateway_v1._import_path_item)
+    # They have looked it up by now, and expand what they parse; a nested stack looks it up when it is deployed.
+    assert handlers._parse_template is changesets._parse_template is engine._parse_template
+    engine._parse_template = expanded(engine._parse_template)
+    provisioners._update_resource = keeping_attributes(provisioners._update_resource)
     app.main()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from infra import templates
 from infra.local.cloud import REGION, Cloud
 from infra.operator.target import Account, State
 from infra.trouble import Trouble
@@ -24,17 +23,17 @@ class Stack:
     cloud: Cloud
     outputs: dict[str, str]
     functions: dict[str, str]
+    secrets: dict[str, str]
 
     @classmethod
     def read(cls, cloud: Cloud) -> Stack:
         cloudformation = cloud.client("cloudformation")
         found = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
-        functions = {}
-        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK):
-            for resource in page["StackResourceSummaries"]:
-                if resource["ResourceType"] == "AWS::Lambda::Function":
-                    functions[resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
-        return cls(cloud, {output["OutputKey"]: output["OutputValue"] for output in found}, functions)
+        resources: dict[str, dict[str, str]] = {"AWS::Lambda::Function": {}, "AWS::SecretsManager::Secret": {}}
+        for resource in _resources(cloudformation, STACK):
+            if resource["ResourceType"] in resources:
+                resources[resource["ResourceType"]][resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
+        return cls(cloud, {output["OutputKey"]: output["OutputValue"] for output in found}, *resources.values())
 
     @property
     def tables(self) -> dict[str, str]:
@@ -83,7 +82,7 @@ class Stack:
 
     def answer_as_the_template_says(self, template: Path) -> None:
         """The emulator does not read the gateway's own answers (401, 404, 413, …) out of the API's definition."""
-        resources = yaml.safe_load(template.read_text())["Resources"]
+        resources = templates.read_whole(template)["Resources"]
         gateway, api = self.cloud.client("apigateway"), self.outputs["ApiId"]
         for kind, answer in resources["Api"]["Properties"]["GatewayResponses"].items():
             headers = answer.get("ResponseParameters", {}).get("Headers", {})
@@ -108,11 +107,8 @@ class Stack:
         self.invoke("UsersKeys", {"if_missing": True})
 
     def put_secret(self, logical_id: str, value: str) -> None:
-        resource = self.cloud.client("cloudformation").describe_stack_resource(
-            StackName=STACK, LogicalResourceId=logical_id
-        )
-        secret_id = resource["StackResourceDetail"]["PhysicalResourceId"]
-        self.cloud.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=value)
+        secrets = self.cloud.client("secretsmanager")
+        secrets.put_secret_value(SecretId=self.secrets[logical_id], SecretString=value)
 
     def invoke(self, logical_id: str, payload: Any) -> Any:
         answer = self.cloud.client("lambda").invoke(
@@ -139,3 +135,13 @@ class Stack:
             customer=customer,
             stripe_api=stripe_api,
         )
+
+
+def _resources(cloudformation: Any, stack: str) -> Iterator[dict[str, Any]]:
+    """Of the stack and of those that it nests."""
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+        for resource in page["StackResourceSummaries"]:
+            if resource["ResourceType"] == "AWS::CloudFormation::Stack":
+                yield from _resources(cloudformation, resource["PhysicalResourceId"])
+            else:
+                yield resource

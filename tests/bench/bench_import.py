@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from infra import templates
 from infra.local.build import sam_build
 from infra.paths import BUILD, HOME, ROOT
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-LAYER = BUILD / "CommonLayer" / "python"
+LAYER = BUILD / "Orders" / "CommonLayer" / "python"  # the same in every service
 PACKAGES = Path(sysconfig.get_path("purelib"))
 # As pip installs them; and our own way to the same client, on the layer.
 BASELINE, TYPICAL, OURS = "bare boto3 client", "usual Powertools function", "client of mercato.aws"
@@ -105,7 +105,7 @@ def yardsticks() -> list[Subject]:
 
 
 def functions() -> list[Subject]:
-    template = yaml.safe_load((BUILD / "template.yaml").read_text())
+    template = templates.read_whole(BUILD / "template.yaml")
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
     return [
         _function(name, resource["Properties"], shared, template["Parameters"])

@@ -150,7 +150,7 @@ class MeteredShop(LocalShop):
 
     def build(self) -> Path:
         template = super().build()
-        for bootstrap in (HOME / f"deploy-{self.cloud_port}").glob("*/bootstrap"):
+        for bootstrap in (HOME / f"deploy-{self.cloud_port}").glob("*/*/bootstrap"):
             name_function(bootstrap)
         return template
 

@@ -8,13 +8,11 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.template import ROOT, load_template, resources_of_type
+from tests.template import MAIN, ROOT, load_template, resources_of_type
 
-WATCHED = "infra/observability.yaml"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
-RULES = resources_of_type("AWS::Events::Rule", WATCHED)
-MAIN = "template.yaml"
+RULES = resources_of_type("AWS::Events::Rule")
 TEMPLATES = [MAIN, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
 ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
 # Where a nested stack is made once for each of several consumers, the runbook speaks of them all.
@@ -121,7 +119,7 @@ def test_all_that_rings_rings_at_the_same_topic() -> None:
 
 def test_alarms_and_rules_may_publish_to_the_topic() -> None:
     """A policy of our own takes the place of the one by which CloudWatch could."""
-    (policy,) = resources_of_type("AWS::SNS::TopicPolicy", WATCHED).values()
+    (policy,) = resources_of_type("AWS::SNS::TopicPolicy", "infra/observability.yaml").values()
     allowed = policy["Properties"]["PolicyDocument"]["Statement"]
     assert [one["Principal"]["Service"] for one in allowed] == ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
     assert {(one["Action"], one["Resource"]["Ref"]) for one in allowed} == {("sns:Publish", "AlarmTopic")}
@@ -129,7 +127,7 @@ def test_alarms_and_rules_may_publish_to_the_topic() -> None:
 
 def test_every_task_catches_all_so_that_only_step_functions_itself_ends_a_saga_half_done() -> None:
     """SagaFailed rests on it: a failure under a task's error name comes from OrderFailed, where all is undone."""
-    states = json.loads((ROOT / "infra/order_saga.asl.json").read_text())["States"]
+    states = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())["States"]
     caught = {
         name: any("States.ALL" in catch["ErrorEquals"] for catch in state.get("Catch", []))
         for name, state in states.items()
@@ -150,7 +148,7 @@ def ringing(*changes: dict[str, Any]) -> list[dict[str, Any]]:
     events, sqs = boto3.client("events"), boto3.client("sqs")
     queue = sqs.create_queue(QueueName="rung")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = load_template(WATCHED)["Resources"]["SagaFailed"]["Properties"]["EventPattern"]
+    pattern = load_template()["Resources"]["SagaFailed"]["Properties"]["EventPattern"]
     text = json.dumps(pattern).replace(json.dumps({"Ref": "OrderSaga"}), json.dumps(MACHINE))
     events.put_rule(Name="SagaFailed", EventPattern=text)
     events.put_targets(Rule="SagaFailed", Targets=[{"Id": "queue", "Arn": arn}])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.contract.test_template import as_list, statements
-from tests.template import ROOT, load_template, resources_of_type
+from tests.template import MAIN, ROOT, load_template, resources_of_type
 
-TEMPLATES = ["template.yaml", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
+TEMPLATES = [MAIN, *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
 LOADED = [path for path in TEMPLATES if "Resources" in (load_template(path) or {})]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import warnings
 from collections.abc import Callable
@@ -11,13 +10,12 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 with warnings.catch_warnings(action="ignore"):
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
-from infra import release
+from infra import release, templates
 from tests.template import ROOT, load_template, resources_of_type
 
 PACKAGED = {
@@ -36,34 +34,51 @@ def functions_of(service: str) -> set[str]:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """As `sam build` leaves it: the template in its long form, a folder beside it for each function and layer."""
-    template = copy.deepcopy(load_template())
+    """As `sam build` leaves it: the templates in their long form, beside each a folder for each function and layer."""
+    root = templates.read(ROOT / "template.yaml")
+    for name, application in templates.resources_of_type(root, templates.APPLICATION).items():
+        template = templates.read(ROOT / application["Properties"]["Location"])
+        application["Properties"]["Location"] = f"{name}/template.yaml"
+        package(template, tmp_path / name)
+    package(root, tmp_path)
+    return tmp_path
+
+
+def package(template: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     for name, resource in template["Resources"].items():
         if key := PACKAGED.get(resource["Type"]):
             resource["Properties"][key] = name
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "domain.py").write_text("ATTEMPTS = 6\n")
-    (tmp_path / "template.yaml").write_text(yaml.safe_dump(template))
-    return tmp_path
+            (folder / name).mkdir()
+            (folder / name / "domain.py").write_text("ATTEMPTS = 6\n")
+    templates.write(folder / "template.yaml", template)
 
 
 @pytest.fixture
 def versions(build: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, str]]:
-    """Stamps the build and returns, by function, the version that the deployed template asks for."""
+    """Stamps the build and returns, by function, the version that the deployed templates ask for."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
     def find() -> dict[str, str]:
         release.stamp(build, "dev")
-        template: dict[str, Any] = yaml.safe_load((build / "template.yaml").read_text())
-        for resource in template["Resources"].values():
-            if key := PACKAGED.get(resource["Type"]):
-                resource["Properties"][key] = f"s3://bucket/{digest(build / resource['Properties'][key])}"
-            resource["Properties"].pop("Events", None)  # no version depends on them, and SAM is slow at them
-        translated = Translator({}, Parser()).translate(template, {"Environment": "dev"})["Resources"]
-        found = {name: entry for name, entry in translated.items() if entry["Type"] == "AWS::Lambda::Version"}
-        return {entry["Properties"]["FunctionName"]["Ref"]: name for name, entry in found.items()}
+        return {name: version for path in services(build) for name, version in versions_in(path).items()}
 
     return find
+
+
+def services(build: Path) -> list[Path]:
+    return [path for path in templates.applications(build / "template.yaml") if "Globals" in templates.read(path)]
+
+
+def versions_in(path: Path) -> dict[str, str]:
+    template = templates.read(path)
+    for resource in template["Resources"].values():
+        if key := PACKAGED.get(resource["Type"]):
+            resource["Properties"][key] = f"s3://bucket/{digest(path.parent / resource['Properties'][key])}"
+        resource["Properties"].pop("Events", None)  # no version depends on them, and SAM is slow at them
+    translated = Translator({}, Parser()).translate(template, {"Environment": "dev"})["Resources"]
+    found = {name: entry for name, entry in translated.items() if entry["Type"] == "AWS::Lambda::Version"}
+    return {entry["Properties"]["FunctionName"]["Ref"]: name for name, entry in found.items()}
 
 
 def digest(folder: Path) -> str:
@@ -78,11 +93,10 @@ def published(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name, version in after.items() if version != before[name]}
 
 
-def change_template(build: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = build / "template.yaml"
-    template = yaml.safe_load(path.read_text())
+def change_template(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    template = templates.read(path)
     change(template)
-    path.write_text(yaml.safe_dump(template))
+    templates.write(path, template)
 
 
 def test_every_folder_of_a_service_has_a_release(build: Path) -> None:
@@ -96,7 +110,7 @@ def test_a_changed_line_publishes_the_functions_of_its_service_and_no_others(
 ) -> None:
     before = versions()
     for function in functions_of(service):
-        (build / function / "domain.py").write_text("ATTEMPTS = 7\n")
+        (build / service.capitalize() / function / "domain.py").write_text("ATTEMPTS = 7\n")
     assert published(before, versions()) == functions_of(service)
 
 
@@ -106,20 +120,22 @@ def test_another_layer_publishes_every_function_and_nothing_new_publishes_none(
     before = versions()
     assert published(before, versions()) == set()
 
-    (build / "CommonLayer" / "domain.py").write_text("ATTEMPTS = 7\n")
+    for layer in build.glob("*/CommonLayer/domain.py"):
+        layer.write_text("ATTEMPTS = 7\n")
 
     assert published(before, versions()) == set(FUNCTIONS)
 
 
 def test_the_layer_of_one_service_publishes_that_service(build: Path, versions: Callable[[], dict[str, str]]) -> None:
     before = versions()
-    (build / "StripeLayer" / "domain.py").write_text("ATTEMPTS = 7\n")
+    (build / "Payments" / "StripeLayer" / "domain.py").write_text("ATTEMPTS = 7\n")
     assert published(before, versions()) == functions_of("payments")
 
 
 def test_a_property_of_one_function_publishes_its_service(build: Path, versions: Callable[[], dict[str, str]]) -> None:
     before = versions()
-    change_template(build, lambda template: template["Resources"]["CartsSweeper"]["Properties"].update(Timeout=19))
+    carts = build / "Carts" / "template.yaml"
+    change_template(carts, lambda template: template["Resources"]["CartsSweeper"]["Properties"].update(Timeout=19))
     assert published(before, versions()) == functions_of("carts")
 
 
@@ -132,32 +148,54 @@ def test_another_table_publishes_the_services_that_have_its_name(
         template["Resources"]["CartsTable"]["Properties"]["KeySchema"][0]["AttributeName"] = "key"
 
     before = versions()
-    change_template(build, replace_table)
+    change_template(build / "Carts" / "template.yaml", replace_table)
     assert published(before, versions()) == functions_of("carts") | functions_of("ops")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda template: template["Globals"]["Function"].update(Timeout=19),
-        lambda template: template["Parameters"]["LogLevel"].update(Default="ERROR"),
-        lambda template: template["Conditions"].update(UsesStripe={"Fn::Equals": [1, 1]}),
-    ],
-    ids=["globals", "default of a parameter", "condition"],
-)
+def test_a_value_that_the_root_hands_in_publishes_the_services_that_have_it(
+    build: Path, versions: Callable[[], dict[str, str]]
+) -> None:
+    def hand_in_another(template: dict[str, Any]) -> None:
+        template["Resources"]["Shipping"]["Properties"]["Parameters"]["CarrierStepSeconds"] = 2
+
+    before = versions()
+    change_template(build / "template.yaml", hand_in_another)
+    assert published(before, versions()) == functions_of("shipping")
+
+
+def change_globals(build: Path) -> None:
+    for path in services(build):
+        change_template(path, lambda template: template["Globals"]["Function"].update(Timeout=19))
+
+
+def change_default(build: Path) -> None:
+    change_template(
+        build / "template.yaml", lambda template: template["Parameters"]["LogLevel"].update(Default="ERROR")
+    )
+
+
+def change_condition(build: Path) -> None:
+    equal = {"Fn::Equals": [1, 1]}
+    change_template(
+        build / "Payments" / "template.yaml", lambda template: template["Conditions"].update(UsesStripe=equal)
+    )
+
+
+@pytest.mark.parametrize("change", [change_globals, change_default, change_condition])
 def test_a_change_that_concerns_all_services_publishes_all(
-    change: Callable[[dict[str, Any]], None], build: Path, versions: Callable[[], dict[str, str]]
+    change: Callable[[Path], None], build: Path, versions: Callable[[], dict[str, str]]
 ) -> None:
     before = versions()
-    change_template(build, change)
+    change(build)
     assert published(before, versions()) == set(FUNCTIONS)
 
 
 def test_other_parameters_other_code_and_another_template_are_other_releases(build: Path) -> None:
     releases = [release.stamp(build, "dev"), release.stamp(build, "prod")]
-    (build / "CommonLayer" / "money.py").write_text("")
+    for layer in build.glob("*/CommonLayer"):
+        (layer / "money.py").write_text("")
     releases.append(release.stamp(build, "prod"))
-    change_template(build, lambda template: template["Globals"]["Function"].update(Timeout=19))
+    change_globals(build)
     releases.append(release.stamp(build, "prod"))
     for service in SERVICES:
         assert len({found[service] for found in releases}) == 4
@@ -165,16 +203,17 @@ def test_other_parameters_other_code_and_another_template_are_other_releases(bui
 
 def test_what_modules_are_compiled_to_is_no_other_release(build: Path) -> None:
     before = release.stamp(build, "dev")
-    for folder in ("CommonLayer", "CartsApi"):
-        (build / folder / "__pycache__").mkdir()
-        (build / folder / "__pycache__" / "domain.cpython-313.pyc").write_bytes(b"\0")
+    for folder in build.glob("Carts/C*"):
+        if folder.is_dir():
+            (folder / "__pycache__").mkdir()
+            (folder / "__pycache__" / "domain.cpython-313.pyc").write_bytes(b"\0")
     assert release.stamp(build, "dev") == before
 
 
 def test_the_release_is_among_the_settings_of_every_function_of_the_service(build: Path) -> None:
     releases = release.stamp(build, "dev")
-    template = yaml.safe_load((build / "template.yaml").read_text())
     for service in SERVICES:
+        template = templates.read(build / service.capitalize() / "template.yaml")
         for function in functions_of(service):
             settings = template["Resources"][function]["Properties"]["Environment"]["Variables"]
             assert settings["RELEASE"] == releases[service]

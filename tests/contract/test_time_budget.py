@@ -11,7 +11,7 @@ from typing import Any
 from inventory.reservation import RESERVED_FOR
 from tests.template import ROOT
 
-MACHINE = json.loads((ROOT / "infra/order_saga.asl.json").read_text())
+MACHINE = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = MACHINE["States"]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 THROTTLED = "Lambda.TooManyRequestsException"

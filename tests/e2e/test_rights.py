@@ -114,8 +114,8 @@ def test_an_admin_s_ordinary_day(stage: Stage, admin: Session) -> None:
 
 @pytest.mark.parametrize("name", SCHEDULED)
 def test_every_schedule_runs(shop_state: State, name: str) -> None:
-    resource = client(shop_state, "cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)
-    function = resource["StackResourceDetail"]["PhysicalResourceId"]
+    function = resources_of_type("AWS::Serverless::Function")[name]["Properties"]["FunctionName"]["Fn::Sub"]
+    function = function.replace("${AWS::StackName}", STACK)
 
     answer: dict[str, Any] = client(shop_state, "lambda").invoke(FunctionName=function, Payload=json.dumps({}).encode())
 

@@ -24,7 +24,7 @@ from mercato.errors import Conflict, DomainError, NotFound
 
 # Each line may need two writes (its stock, and its event or ledger entry), plus the record and the order's own event.
 LINES_PER_CHUNK = 48
-# Longer than the saga's steps up to KeepReservation can take; see the time budget in infra/order_saga.asl.json.
+# Longer than the saga's steps up to KeepReservation can take; see the time budget in order_saga.asl.json.
 RESERVED_FOR = timedelta(minutes=30)
 EXPIRED = "expired"
 

@@ -23,8 +23,8 @@ EXPLANATIONS = Path(__file__).with_name("unused.yaml")
 def iam(everything: bool) -> None:
     """Permissions that are granted and were not used, by function.
 
-    Each is to be taken away from template.yaml, or explained in infra/local/iam/unused.yaml. What is used is what the
-    running shop has used, so run the tests or the demo before: `make iam-report` does. Exits with 1 where one is
+    Take each away from its service's template.yaml, or explain it in infra/local/iam/unused.yaml. Only what the running
+    shop has used counts as used, so run the tests or the demo before: `make iam-report` does. Exits with 1 if one is
     unexplained.
     """
     deployed = Deployed(target.load())

@@ -115,7 +115,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def watched() -> dict[str, Any]:
-    properties: dict[str, Any] = load_template("infra/observability.yaml")["Resources"]["MappingsDown"]["Properties"]
+    properties: dict[str, Any] = load_template()["Resources"]["MappingsDown"]["Properties"]
     return properties
 
 

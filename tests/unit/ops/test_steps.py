@@ -124,7 +124,7 @@ def test_the_picture_has_every_edge_and_numbers_those_that_were_taken() -> None:
 
 
 def test_the_order_saga_can_be_drawn_with_all_its_states() -> None:
-    definition = json.loads((ROOT / "infra/order_saga.asl.json").read_text())
+    definition = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())
     drawn = draw(definition, [])
     assert all(f"  class {name} untaken\n" in drawn for name in definition["States"])
     assert "  CapturePayment --> CapturePaymentFailed\n" in drawn

@@ -1,0 +1,154 @@
+"""Reads the templates: each by itself, and the whole shop as one, the root with the applications that it nests."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+APPLICATION = "AWS::Serverless::Application"
+_PATHS = {"CodeUri", "ContentUri", "DefinitionUri", "TemplateURL"}
+
+Template = dict[str, Any]
+Lookup = Callable[[str], Any]  # None for a name that it does not know
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, as their long forms."""
+
+
+def _intrinsic(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+def read(path: Path) -> Template:
+    loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+    return loaded
+
+
+def write(path: Path, template: Template) -> None:
+    """Replaces the file, which may be a link to the one of a cached build."""
+    path.unlink(missing_ok=True)
+    path.write_text(yaml.safe_dump(template, sort_keys=False))
+
+
+def applications(root: Path) -> Iterator[Path]:
+    """The templates that `root` nests."""
+    for resource in read(root)["Resources"].values():
+        if resource["Type"] == APPLICATION:
+            yield root.parent / resource["Properties"]["Location"]
+
+
+def resources_of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {name: found for name, found in template["Resources"].items() if found["Type"] == kind}
+
+
+def read_whole(root: Path) -> Template:
+    """The template of one stack that has all resources of the root and of its applications.
+
+    A parameter of an application stands as the value that the root hands in, an output of one as its value, and a path
+    is relative to the root. The layer, which each application declares, is there once. Raises ValueError where the
+    globals or conditions of two applications differ.
+    """
+    return _Whole(root).template()
+
+
+class _Whole:
+    def __init__(self, path: Path) -> None:
+        self._root = read(path)
+        self._nested = {name: found["Properties"] for name, found in resources_of_type(self._root, APPLICATION).items()}
+        self._templates = {name: read(path.parent / found["Location"]) for name, found in self._nested.items()}
+
+    def template(self) -> Template:
+        whole: Template = _filled(
+            {name: part for name, part in self._root.items() if name != "Resources"}, self._output
+        )
+        resources = {name: found for name, found in self._root["Resources"].items() if name not in self._nested}
+        whole["Resources"] = _filled(resources, self._output)
+        for name, template in self._templates.items():
+            folder = os.path.dirname(self._nested[name]["Location"])
+            for part in ("Globals", "Conditions", "Resources"):
+                for key, value in _moved(_filled(template.get(part, {}), self._parameter(name)), folder).items():
+                    known = whole.setdefault(part, {}).setdefault(key, value)
+                    if known != value and part != "Resources":
+                        raise ValueError(f"{key} in the {part} of {name} is not as in the other templates")
+        return whole
+
+    def _parameter(self, application: str) -> Lookup:
+        handed_in = self._nested[application].get("Parameters", {})
+        declared = self._templates[application].get("Parameters", {})
+
+        def find(name: str) -> Any:
+            if name not in declared:
+                return None
+            value = handed_in.get(name, declared[name].get("Default"))
+            if declared[name]["Type"] == "CommaDelimitedList" and "Fn::Join" in value:
+                return _filled(value["Fn::Join"][1], self._output)
+            return _filled(value, self._output)
+
+        return find
+
+    def _output(self, name: str) -> Any:
+        application, is_output, output = name.partition(".Outputs.")
+        if not is_output:
+            return None
+        return _filled(self._templates[application]["Outputs"][output]["Value"], self._parameter(application))
+
+
+def _filled(node: Any, lookup: Lookup) -> Any:
+    """`node` with the values of the names that `lookup` knows."""
+    if isinstance(node, list):
+        return [_filled(value, lookup) for value in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Ref": str(name)}:
+            found = lookup(name)
+            return node if found is None else found
+        case {"Fn::GetAtt": named}:
+            name = named if isinstance(named, str) else ".".join(named)
+            found = lookup(name)
+            return {"Fn::GetAtt": name} if found is None else found
+        case {"Fn::Sub": str(text)}:
+            return {"Fn::Sub": re.sub(r"\$\{([\w.:]+)\}", lambda match: _as_text(lookup(match[1]), match[0]), text)}
+        case {"Fn::Join": [str(between), [*parts]]}:
+            return {"Fn::Sub": between.join(_as_text(_filled(part, lookup)) for part in parts)}
+    return {key: _filled(value, lookup) for key, value in node.items()}
+
+
+def _as_text(value: Any, otherwise: str = "") -> str:
+    """As Fn::Sub writes it."""
+    match value:
+        case None:
+            return otherwise
+        case {"Ref": name} | {"Fn::GetAtt": name}:
+            return f"${{{name}}}"
+        case {"Fn::Sub": str(text)} | str(text):
+            return text
+    raise ValueError(f"{value} is no part of a text")
+
+
+def _moved(node: Any, folder: str) -> Any:
+    """`node` with paths that were relative to `folder`."""
+    if isinstance(node, list):
+        return [_moved(value, folder) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: os.path.normpath(os.path.join(folder, value))
+        if key in _PATHS and isinstance(value, str)
+        else _moved(value, folder)
+        for key, value in node.items()
+    }

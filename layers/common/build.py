@@ -1,0 +1,55 @@
+"""Builds the layer once and links it to where `sam build` wants it, since each service's template declares it.
+
+Installs what the layer needs, trims what no function uses, and compiles the modules by their content, since the zip
+changes time stamps and would make time-stamped ones stale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main(artifacts: Path, services: list[str]) -> None:
+    store = next((path for path in artifacts.parents if path.name == ".aws-sam"), artifacts.parent) / "layers"
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # `sam build` builds the services' layers side by side
+        built = store / f"common-{digest()}"
+        if not built.exists():
+            for old in store.glob("common-*"):
+                shutil.rmtree(old)
+            build(store / "common-unfinished", services)
+            (store / "common-unfinished").rename(built)
+        shutil.copytree(built, artifacts, copy_function=os.link, dirs_exist_ok=True)
+
+
+def build(target: Path, services: list[str]) -> None:
+    python = target / "python"
+    pip = ["pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    run("-m", *pip, "--requirement", "requirements.txt", "--target", str(python))
+    shutil.copytree(HERE / "mercato", python / "mercato", ignore=shutil.ignore_patterns("__pycache__"))
+    run("trim.py", str(python), *services)
+    run("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(python))
+
+
+def run(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], cwd=HERE, check=True)  # noqa: S603  # our own words
+
+
+def digest() -> str:
+    found = hashlib.sha256(sys.version.encode())
+    for file in sorted(path for path in HERE.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        found.update(f"\n{file.relative_to(HERE)}\n".encode() + file.read_bytes())
+    return found.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,213 @@
+"""What each stack becomes when SAM has expanded it: how much it holds, how large, and by which names."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import tomllib
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings(action="ignore"):
+    # samtranslator 1.110.0 registers checks with cfn-lint; it is a child of this import that warns
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+from infra import templates
+from tests.template import MAIN, ROOT, load_template, resources_of_type, routes
+
+SERVICES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "functions").glob("*/template.yaml"))
+STACKS = [MAIN, *SERVICES, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
+PACKAGED = {"CodeUri", "ContentUri", "DefinitionUri", "TemplateURL", "Location"}
+FUNCTIONS = resources_of_type("AWS::Serverless::Function")
+# The property that is the name of a resource in its account and region, by type; None where a name has no such reach.
+NAMES = {
+    "AWS::ApiGateway::Deployment": None,
+    "AWS::ApiGateway::GatewayResponse": None,
+    "AWS::ApiGateway::RestApi": "Name",
+    "AWS::ApiGateway::Stage": None,
+    "AWS::CloudFormation::Stack": "StackName",
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Events::Rule": "Name",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Policy": None,
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::Alias": None,
+    "AWS::Lambda::EventSourceMapping": None,
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::LayerVersion": "LayerName",
+    "AWS::Lambda::Permission": None,
+    "AWS::Lambda::Url": None,
+    "AWS::Lambda::Version": None,
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::SES::EmailIdentity": "EmailIdentity",
+    "AWS::SNS::Subscription": None,
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SNS::TopicPolicy": None,
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SQS::QueuePolicy": None,
+    "AWS::SSM::Parameter": "Name",
+    "AWS::Scheduler::Schedule": "Name",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::ServiceDiscovery::HttpNamespace": "Name",
+    "AWS::ServiceDiscovery::Instance": None,
+    "AWS::ServiceDiscovery::Service": None,
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+}
+MOST_RESOURCES = 200  # CloudFormation takes 500
+MOST_LINES = 300
+ROLE_POLICIES, MANAGED_POLICY, ENVIRONMENT, FUNCTION_NAME, TEMPLATE = 10_240, 6_144, 4_096, 64, 1_000_000
+
+
+@functools.cache
+def expanded(path: str) -> dict[str, Any]:
+    """The resources that CloudFormation is given for the template."""
+    template = json.loads(json.dumps(templates.read(ROOT / path)))
+    for resource in template["Resources"].values():
+        packaged = PACKAGED & resource.get("Properties", {}).keys()
+        resource.get("Properties", {}).update(dict.fromkeys(packaged, "s3://bucket/key"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        found: dict[str, Any] = Translator({}, Parser()).translate(template, {"Environment": "prod"})["Resources"]
+    return found
+
+
+@pytest.mark.parametrize("path", STACKS)
+def test_a_stack_holds_no_more_than_two_hundred_resources(path: str) -> None:
+    print(f"{path}: {len(expanded(path))} resources, {len(json.dumps(expanded(path))):,} bytes")
+    assert len(expanded(path)) <= MOST_RESOURCES
+    assert len(json.dumps(expanded(path))) < TEMPLATE / 2
+
+
+def test_the_root_is_a_map() -> None:
+    lines = len((ROOT / MAIN).read_text().splitlines())
+    print(f"{MAIN}: {lines} lines")
+    assert lines <= MOST_LINES
+    assert resources_of_type("AWS::Serverless::Function").keys() & templates.read(ROOT / MAIN)["Resources"].keys() <= {
+        "Relay"  # the service, and its first function
+    }
+
+
+@pytest.mark.parametrize("path", STACKS)
+def test_no_name_of_an_account_is_written_out(path: str) -> None:
+    """Two shops in one account, such as dev and prod, would be one another's in the way."""
+    for logical, resource in expanded(path).items():
+        name = resource.get("Properties", {}).get(NAMES[resource["Type"]] or "")
+        assert not isinstance(name, str), f"{logical} in {path} is called {name}"
+
+
+def stacks_named() -> list[str]:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    return [one["global"]["parameters"]["stack_name"] for one in config.values() if isinstance(one, dict)]
+
+
+def test_a_function_has_the_name_of_its_stack_and_of_its_resource_in_what_lambda_takes() -> None:
+    for name, function in FUNCTIONS.items():
+        words = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+        assert function["Properties"]["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{words}"}
+        for stack in stacks_named():
+            assert len(f"{stack}-{words}") <= FUNCTION_NAME
+
+
+def long(node: Any) -> Any:
+    """`node` with values as long as those that AWS puts in: names of 64 characters, ARNs of 130."""
+    if isinstance(node, list):
+        return [long(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Ref": "AWS::NoValue"}:
+            return ""
+        case {"Ref": str(name)} if name.endswith(".Alias"):
+            return "x" * 130
+        case {"Ref": _}:
+            return "x" * 64
+        case {"Fn::GetAtt": _}:
+            return "x" * 130
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{[\w:]+\}", "x" * 14, re.sub(r"\$\{\w+\.\w+\}", "x" * 130, text))
+        case {"Fn::If": [_, one, other]}:
+            return max(long(one), long(other), key=lambda value: len(json.dumps(value)))
+    return {key: long(value) for key, value in node.items()}
+
+
+def size(node: Any) -> int:
+    return len(json.dumps(long(node), separators=(",", ":")))
+
+
+def attached(function: str) -> Iterator[Any]:
+    """The policies that nested stacks attach to the function's role."""
+    for stack in resources_of_type("AWS::CloudFormation::Stack").values():
+        for policy in resources_of_type("AWS::IAM::Policy", stack["Properties"]["TemplateURL"]).values():
+            for role in policy["Properties"]["Roles"]:
+                if stack["Properties"]["Parameters"].get(role["Ref"]) == {"Ref": f"{function}Role"}:
+                    yield policy["Properties"]["PolicyDocument"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_policies_of_a_role_and_its_environment_are_no_larger_than_aws_takes(name: str) -> None:
+    properties = FUNCTIONS[name]["Properties"]
+    policies = sum(size(policy) for policy in [*properties.get("Policies", []), *attached(name)])
+    shared = load_template()["Globals"]["Function"]["Environment"]["Variables"]
+    environment = size(shared | properties["Environment"]["Variables"] | {"RELEASE": "x" * 16})
+    print(f"{name}: policies of {policies:,} bytes, environment of {environment:,}")
+    assert policies <= ROLE_POLICIES
+    assert environment <= ENVIRONMENT
+
+
+def test_the_boundary_is_no_larger_than_a_managed_policy_may_be() -> None:
+    boundary = size(load_template()["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"])
+    print(f"the boundary: {boundary:,} bytes")
+    assert boundary <= MANAGED_POLICY
+
+
+def test_a_function_of_the_api_has_one_permission_for_all_of_its_routes() -> None:
+    permissions = resources_of_type("AWS::Lambda::Permission").values()
+    invoked = Counter(found["Properties"]["FunctionName"]["Ref"].removesuffix(".Alias") for found in permissions)
+    assert invoked == Counter({"Authorizer", *(route.function for route in routes())})
+    for found in permissions:
+        assert found["Properties"]["Principal"] == "apigateway.amazonaws.com"
+        assert ":${Api}/" in found["Properties"]["SourceArn"]["Fn::Sub"]
+
+
+@pytest.mark.parametrize("path", SERVICES)
+def test_a_service_is_handed_the_parameters_that_it_declares_and_no_others(path: str) -> None:
+    """CloudFormation refuses an unknown one; and a value that is forgotten would be asked for at the deploy."""
+    [entry] = [
+        found["Properties"]
+        for found in templates.resources_of_type(templates.read(ROOT / MAIN), templates.APPLICATION).values()
+        if found["Properties"]["Location"] == path
+    ]
+    assert entry["Parameters"].keys() == templates.read(ROOT / path)["Parameters"].keys()
+
+
+def test_each_folder_of_a_service_has_its_template_in_the_root() -> None:
+    nested = {path.relative_to(ROOT).parts for path in templates.applications(ROOT / MAIN)}
+    folders = {path.name for path in (ROOT / "functions").iterdir() if any(path.rglob("*.py"))}
+    assert {parts for parts in nested if parts[0] == "functions"} == {
+        ("functions", name, "template.yaml") for name in folders
+    }
+
+
+def test_the_layer_is_the_same_in_every_service() -> None:
+    declared = [templates.read(ROOT / path)["Resources"]["CommonLayer"] for path in SERVICES]
+    assert declared == declared[:1] * len(SERVICES)
+
+
+def test_no_other_resource_is_in_two_services() -> None:
+    names = Counter(name for path in SERVICES for name in templates.read(ROOT / path)["Resources"])
+    assert {name for name, count in names.items() if count > 1} == {"CommonLayer"}
+
+
+def test_the_boundary_lets_functions_have_the_secrets_that_have_the_shops_tag() -> None:
+    secrets = resources_of_type("AWS::SecretsManager::Secret")
+    assert secrets
+    for secret in secrets.values():
+        assert secret["Properties"]["Tags"] == [{"Key": "shop", "Value": {"Ref": "AWS::StackName"}}]
