@@ -1,1 +1,1 @@
-"""`mercato saga`: what the operator sees and does of an order's saga."""
+"""The operator's commands: accounts, sagas, dead letters, orders, stock, the catalogue, traces."""

@@ -84,7 +84,8 @@ class Text:
             raise ValueError(self._refusal(wrong))
         if seen < self.at_least:
             raise PydanticKnownError("string_too_short", {"min_length": self.at_least})
-        if len(found) > self.at_most:
+        # With blanks and what is left out, which count for the maxLength of the contract, too.
+        if len(unicodedata.normalize("NFC", text)) > self.at_most:
             raise PydanticKnownError("string_too_long", {"max_length": self.at_most})
         return found
 
