@@ -47,7 +47,7 @@ ALPHABETS = {
     "quotes": '"',
     "backslashes": "\\",
     "signs of HTML": "<&>",
-    "the last of all": "\U0010fffd",
+    "the last that is taken": "\U0003fffd",
 }
 
 
