@@ -9,7 +9,7 @@ import click
 # Loaded when called, so that `mercato --help` is quick: name → (module, attribute, line of help).
 _COMMANDS = {
     "up": ("infra.local.commands", "up", "Run the whole shop on this machine until Ctrl-C."),
-    "deploy": ("infra.local.commands", "deploy", "Build and deploy anew to the shop that is running."),
+    "deploy": ("infra.local.commands", "deploy", "Build, and deploy to the running shop."),
     "demo": ("infra.demo.command", "demo", "Tell the shop's stories, good and bad."),
     "replay": ("infra.replay.command", "replay", "Place real orders and check the books."),
     "trace": ("infra.operator.trace.command", "trace", "Tell the whole story of a request, from the logs."),

@@ -47,10 +47,16 @@ def code_of(folder: Path, handler: str) -> tuple[str, ...]:
     return tuple(_target(folder / part) for part in (handler.partition(".")[0], LAYER))
 
 
-def clear(folder: Path) -> None:
-    """From now on sandboxes run what is deployed."""
-    for link in folder.glob("[!.]*"):
-        link.unlink()
+def saved(folder: Path) -> dict[str, str]:
+    """The copy that is live of each service and of the layer. A build that starts now has the same code."""
+    return {link.name: _target(link) for link in folder.glob("[!.]*")}
+
+
+def clear(folder: Path, deployed: Mapping[str, str]) -> None:
+    """Sandboxes run what is deployed, but for code that was saved after the build: `deployed` is from its start."""
+    for name, copy in deployed.items():
+        if _target(folder / name) == copy:
+            (folder / name).unlink(missing_ok=True)
 
 
 class Reloader:
@@ -91,7 +97,10 @@ class Reloader:
             elif below[:3] == ("layers", "common", LAYER):
                 parts.add(LAYER)
         for part in sorted(parts):
-            self._reload(part)
+            try:
+                self._reload(part)
+            except OSError as error:  # a file that goes while it is copied; the next save tries again
+                self._tell(part, f"the code from before stays live\n{error}")
 
     def _watch(self) -> None:
         watched = [self._root / name for name in ("functions", "layers", "template.yaml")]

@@ -50,6 +50,7 @@ class LocalShop:
         self.functions_endpoint = self.functions_endpoint or self.cloud.endpoint
         self._front: Front | None = None
         self._steps = 0
+        self._saved: dict[str, str] = {}  # the code that was live when the build began
 
     @property
     def base_url(self) -> str:
@@ -85,12 +86,13 @@ class LocalShop:
 
     def build(self) -> Path:
         target, live = HOME / f"deploy-{self.cloud_port}", reload.folder(self.cloud_port)
+        self._saved = reload.saved(live)
         return build.prepare(target, self.cloud.environment, self.functions_endpoint, live)
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
         build.sam_deploy(template, self.cloud, STACK, {**self.parameters, **chosen})
-        reload.clear(reload.folder(self.cloud_port))
+        reload.clear(reload.folder(self.cloud_port), self._saved)
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""

@@ -156,9 +156,33 @@ def test_a_deploy_takes_the_place_of_what_was_saved(save: Callable[[str, str], N
     save("functions/teas/teas/api.py", "def handler(): return 'white'")
     said.get(timeout=30)
 
-    reload.clear(live)
+    reload.clear(live, reload.saved(live))
 
     assert reload.code_of(live, "teas.api.handler") == ("", "")
+
+
+def test_code_that_is_saved_during_a_deploy_stays_live(
+    save: Callable[[str, str], None], said: Said, root: Path, live: Path
+) -> None:
+    save("functions/teas/teas/api.py", "def handler(): return 'white'")
+    said.get(timeout=30)
+    at_the_build = reload.saved(live)
+    save("functions/teas/teas/api.py", "def handler(): return 'black'")
+    said.get(timeout=30)
+
+    reload.clear(live, at_the_build)
+
+    assert answer(root, live, "teas.api.handler") == "black"
+
+
+def test_a_service_that_goes_stops_no_other_from_being_reloaded(
+    save: Callable[[str, str], None], reloader: Reloader, said: Said, root: Path, live: Path
+) -> None:
+    reloader.take([root / "functions/gone/gone/api.py"])
+    assert said.get(timeout=30)[1].startswith("the code from before stays live\n")
+
+    save("functions/teas/teas/api.py", "def handler(): return 'white'")
+    assert said.get(timeout=30) == ("teas", "reloaded TeasApi, TeasSweeper")
 
 
 def test_old_copies_go(save: Callable[[str, str], None], said: Said, live: Path) -> None:
@@ -170,5 +194,5 @@ def test_old_copies_go(save: Callable[[str, str], None], said: Said, live: Path)
 
 
 def test_where_no_shop_reloads_nothing_is_live(tmp_path: Path) -> None:
-    reload.clear(tmp_path / "nothing")
+    reload.clear(tmp_path / "nothing", reload.saved(tmp_path / "nothing"))
     assert reload.code_of(tmp_path / "nothing", "teas.api.handler") == ("", "")
