@@ -57,8 +57,8 @@ def fold(text: str, rules: int = RULES) -> str:
         return _fold_by_first_rules(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKD", _IGNORED.sub("", text).translate(_SIGNS)).casefold()
-        text = _IGNORED.sub("", unicodedata.normalize("NFKD", text))
-        text = unicodedata.normalize("NFC", "".join(_without_marks(text)).translate(_LETTERS))
+        text = _IGNORED.sub("", unicodedata.normalize("NFKD", text)).translate(_LETTERS)
+        text = unicodedata.normalize("NFC", "".join(_without_marks(text)))
     return " ".join(text.casefold().split())
 
 
