@@ -76,7 +76,9 @@ class Text:
 
     def normalise(self, text: str) -> str:
         """The text as it is stored. The error says what is wrong as a sentence about the field."""
-        found = unicodedata.normalize("NFC", "".join(_with_what_counts(text))).strip(_AROUND)
+        normalised = found = unicodedata.normalize("NFC", text)
+        while (shorter := _without_what_shows_nothing(found)) != found:  # what is left out lets others meet
+            found = shorter
         seen = len(_SEEN.findall(found))
         if not seen and text and self.at_least:
             raise ValueError(f"must be {self._kind} with something to see in it")
@@ -85,7 +87,7 @@ class Text:
         if seen < self.at_least:
             raise PydanticKnownError("string_too_short", {"min_length": self.at_least})
         # With blanks and what is left out, which count for the maxLength of the contract, too.
-        if len(unicodedata.normalize("NFC", text)) > self.at_most:
+        if len(normalised) > self.at_most:
             raise PydanticKnownError("string_too_long", {"max_length": self.at_most})
         return found
 
@@ -176,6 +178,10 @@ EmailAddress = Annotated[
         examples=["ada@example.com"],
     ),
 ]
+
+
+def _without_what_shows_nothing(text: str) -> str:
+    return unicodedata.normalize("NFC", "".join(_with_what_counts(text))).strip(_AROUND)
 
 
 def _with_what_counts(text: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -154,6 +154,9 @@ def test_the_pattern_of_the_contract_takes_what_the_rule_takes_and_no_blank(kind
     st.text(max_size=60)
     | st.text("aé\u0301 \n\u200c\u200d\ufe0f\u00ad👩🏽‍❤ا م्क\u202e\U000e0067\U000e007f🏴", max_size=12)
 )
+@example(" \u200c\u094d")
+@example("\u0b4d\u200c\u0b4d\u0338")
+@example("❤\u200d\ufe0f")
 def test_what_is_stored_is_in_nfc_trimmed_and_taken_again_as_it_is(text: str) -> None:
     try:
         stored = LINES.normalise(text)
