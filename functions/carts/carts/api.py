@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import secrets
 from typing import Annotated
 
 from pydantic import Field
 
 from carts import usecases
-from carts.catalogue import Catalogue
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
-from carts.wiring import carts, settings
+from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
-from mercato.peers.peer import peer
 from mercato.text import Exact
 
 app = App("carts", health=table_and_queue)
@@ -83,62 +80,57 @@ class CartView(View):
             cart_id=cart.cart_id,
             version=cart.version,
             lines=[LineView.of(line, cart.known(line.product_id)) for line in cart.lines],
-            total=cart.total(settings().currency),
+            total=cart.total(ports().settings.currency),
             notices=[NoticeView(**vars(notice)) for notice in notices(cart)],
         )
 
 
-@functools.cache
-def catalogue() -> Catalogue:
-    return Catalogue(peer("products"))
-
-
 @app.get("/api/carts/mine", role=CUSTOMER)
 def show_cart(caller: Caller) -> CartView:
-    return CartView.of(usecases.load_customers(caller.user_id, "mine", carts(), utc_now()))
+    return CartView.of(usecases.load_customers(caller.user_id, "mine", ports().carts, utc_now()))
 
 
 @app.put("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
 def put_item(cart_id: str, product_id: str, wanted: Quantity, caller: Caller) -> CartView:
     now = utc_now()
-    cart = usecases.load_customers(caller.user_id, cart_id, carts(), now)
-    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, carts(), catalogue(), now))
+    cart = usecases.load_customers(caller.user_id, cart_id, ports().carts, now)
+    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, ports().carts, ports().catalogue, now))
 
 
 @app.delete("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
 def remove_item(cart_id: str, product_id: str, caller: Caller) -> CartView:
     now = utc_now()
-    cart = usecases.load_customers(caller.user_id, cart_id, carts(), now)
-    return CartView.of(usecases.remove_item(cart, product_id, carts(), now))
+    cart = usecases.load_customers(caller.user_id, cart_id, ports().carts, now)
+    return CartView.of(usecases.remove_item(cart, product_id, ports().carts, now))
 
 
 @app.post("/api/carts/merge", role=CUSTOMER)
 def merge_carts(merge: Merge, caller: Caller) -> CartView:
     now = utc_now()
-    cart = usecases.load_customers(caller.user_id, "mine", carts(), now)
-    return CartView.of(usecases.merge_carts(merge.guest_cart_id, cart, carts(), now))
+    cart = usecases.load_customers(caller.user_id, "mine", ports().carts, now)
+    return CartView.of(usecases.merge_carts(merge.guest_cart_id, cart, ports().carts, now))
 
 
 @app.post("/api/carts/guests", role=PUBLIC)
 def open_guest_cart() -> Response[CartView]:
-    cart = carts().open_guest_cart(usecases.guest_cart_id(secrets.token_hex(24)), utc_now())
+    cart = ports().carts.open_guest_cart(usecases.guest_cart_id(secrets.token_hex(24)), utc_now())
     return Created(CartView.of(cart), f"/api/carts/guests/{cart.cart_id}")
 
 
 @app.get("/api/carts/guests/{cart_id}", role=PUBLIC, capability="cart_id")
 def show_guest_cart(cart_id: str) -> CartView:
-    return CartView.of(usecases.load_guests(cart_id, carts(), utc_now()))
+    return CartView.of(usecases.load_guests(cart_id, ports().carts, utc_now()))
 
 
 @app.put("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")
 def put_guest_item(cart_id: str, product_id: str, wanted: Quantity) -> CartView:
     now = utc_now()
-    cart = usecases.load_guests(cart_id, carts(), now)
-    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, carts(), catalogue(), now))
+    cart = usecases.load_guests(cart_id, ports().carts, now)
+    return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, ports().carts, ports().catalogue, now))
 
 
 @app.delete("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")
 def remove_guest_item(cart_id: str, product_id: str) -> CartView:
     now = utc_now()
-    cart = usecases.load_guests(cart_id, carts(), now)
-    return CartView.of(usecases.remove_item(cart, product_id, carts(), now))
+    cart = usecases.load_guests(cart_id, ports().carts, now)
+    return CartView.of(usecases.remove_item(cart, product_id, ports().carts, now))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carts import usecases
-from carts.wiring import carts
+from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
@@ -52,29 +52,29 @@ class OrderCreated(Reads):
 
 @consumer.on("product.price_changed")
 def follow_price(event: Event, product: PriceChanged) -> None:
-    usecases.follow_price(product.product_id, product.new_price, event.sequence, carts())
+    usecases.follow_price(product.product_id, product.new_price, event.sequence, ports().carts)
 
 
 @consumer.on("product.discontinued")
 def follow_discontinued(event: Event, product: Discontinued) -> None:
-    usecases.follow_discontinued(product.product_id, event.sequence, carts())
+    usecases.follow_discontinued(product.product_id, event.sequence, ports().carts)
 
 
 @consumer.on("inventory.low_stock")
 def follow_low_stock(event: Event, stock: LowStock) -> None:
-    usecases.follow_stock(stock.product_id, stock.available, event.sequence, carts())
+    usecases.follow_stock(stock.product_id, stock.available, event.sequence, ports().carts)
 
 
 @consumer.on("inventory.restocked")
 def follow_restocked(event: Event, stock: Restocked) -> None:
     """How many there are is told again when they become few."""
-    usecases.follow_stock(stock.product_id, None, event.sequence, carts())
+    usecases.follow_stock(stock.product_id, None, event.sequence, ports().carts)
 
 
 @consumer.on("user.closed")
 def forget_customer(event: Event, closed: UserClosed) -> None:
     """Naturally idempotent: what is gone stays gone."""
-    usecases.forget_customer(closed.user_id, carts(), utc_now())
+    usecases.forget_customer(closed.user_id, ports().carts, utc_now())
 
 
 @consumer.on("order.created")
@@ -82,4 +82,4 @@ def follow_order(event: Event, order: OrderCreated) -> None:
     product_ids = [line.product_id for line in order.lines]
     is_theirs = order.cart is not None and order.cart.id == usecases.cart_of(order.customer_id)
     version = order.cart.version if order.cart and is_theirs else None
-    usecases.follow_order(order.customer_id, product_ids, event.time, version, carts(), utc_now())
+    usecases.follow_order(order.customer_id, product_ids, event.time, version, ports().carts, utc_now())

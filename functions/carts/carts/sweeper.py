@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from carts import usecases
-from carts.idle import IdleCarts
-from carts.wiring import table
+from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
@@ -14,6 +13,6 @@ from mercato.telemetry.logs import log
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    announced = usecases.announce_abandoned(IdleCarts(table()), utc_now())
+    announced = usecases.announce_abandoned(ports().idle_carts, utc_now())
     log.info("abandoned carts announced", extra={"carts": announced})
     return {"announced": announced}

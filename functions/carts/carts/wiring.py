@@ -1,13 +1,18 @@
-"""The parts of the service, made at first use from the environment."""
+"""The parts of the service, each made from the environment at its first use."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from carts.store import Carts
 from mercato.config import load
 from mercato.store.dynamo import Table
+
+if TYPE_CHECKING:
+    from carts.catalogue import Catalogue
+    from carts.idle import IdleCarts
 
 
 @dataclass(frozen=True)
@@ -18,16 +23,33 @@ class Settings:
     currency: str = "GBP"
 
 
-@functools.cache
-def settings() -> Settings:
-    return load(Settings)
+class Ports:
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load(Settings)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        return Table(self.settings.table_name)
+
+    @functools.cached_property
+    def carts(self) -> Carts:
+        return Carts(self.table)
+
+    @functools.cached_property
+    def idle_carts(self) -> IdleCarts:
+        from carts.idle import IdleCarts
+
+        return IdleCarts(self.table)
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        from carts.catalogue import Catalogue
+        from mercato.peers.peer import peer
+
+        return Catalogue(peer("products"))
 
 
 @functools.cache
-def table() -> Table:
-    return Table(settings().table_name)
-
-
-@functools.cache
-def carts() -> Carts:
-    return Carts(table())
+def ports() -> Ports:
+    return Ports()

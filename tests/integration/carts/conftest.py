@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -165,26 +165,19 @@ def in_short(cart: Any) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture
-def service(
-    make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime
-) -> Iterator[CartsService]:
+def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> CartsService:
     table = make_table("CartsTable")
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="carts-dlq")["QueueUrl"]
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("DLQ_URL", dlq_url)
-    made = (wiring.settings, wiring.table, wiring.carts)
-    for part in made:
-        part.cache_clear()
     found = CartsService(table, dlq_url, noon)
-    monkeypatch.setattr(api, "catalogue", lambda: Catalogue(found.peer))  # type: ignore[arg-type]
+    vars(wiring.ports()).update(catalogue=Catalogue(found.peer))  # type: ignore[arg-type]
     for module in (api, consumers, sweeper):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
     found.sells("lantern", 1250)
     found.sells("quilt", 8000)
     found.sells("mug", 475)
-    yield found
-    for part in made:
-        part.cache_clear()
+    return found
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from carts import consumers as cart_consumers
+from carts import wiring as cart_wiring
 from carts.store import Carts
 from inventory import usecases as inventory_usecases
 from inventory.domain import MOST_AT_ONCE, Adjustment, Adjustments
@@ -129,7 +130,7 @@ def items(table: str) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def mall(cloud: None, make_table: Any, monkeypatch: pytest.MonkeyPatch) -> Mall:
     carts = Carts(make_table("CartsTable"))
-    monkeypatch.setattr(cart_consumers, "carts", lambda: carts)
+    vars(cart_wiring.ports()).update(carts=carts)
     return Mall(monkeypatch)
 
 
