@@ -15,9 +15,9 @@ import pytest
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from inventory import consumers as inventory_consumers
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
+from inventory import wiring as inventory_wiring
 from inventory.domain import Adjustment, Adjustments
 from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
@@ -108,8 +108,7 @@ class Shop:
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
         vars(order_wiring.ports()).update(orders=self.orders, workflows=OrderSaga(self.world.arn))
-        for stock_module in (inventory_saga, inventory_consumers):
-            patch.setattr(stock_module, "store", lambda: self.stock)
+        vars(inventory_wiring.ports()).update(store=self.stock)
         for payment_module in (payments_saga, payment_consumers):
             patch.setattr(payment_module, "store", lambda: self.payments)
             patch.setattr(payment_module, "provider", lambda: self._asked)

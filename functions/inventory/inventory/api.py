@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from inventory import spreading, usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
 from inventory.spreading import MAX_SHARDS
-from inventory.wiring import store, table
+from inventory.wiring import ports
 from mercato import clock
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
 from mercato.http.auth import Caller
@@ -83,7 +83,7 @@ handler = app.handler
 
 @app.get("/api/inventory/{product_id}", role=(CUSTOMER, ADMIN, PEER))
 def show_stock(product_id: str) -> StockView:
-    stock = usecases.find_stock(product_id, store())
+    stock = usecases.find_stock(product_id, ports().store)
     return StockView(
         product_id=stock.product_id, on_hand=stock.on_hand, reserved=stock.reserved, available=stock.available
     )
@@ -96,10 +96,10 @@ def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> Respon
     asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
 
     def adjust() -> Response[AdjustedManyView]:
-        results = usecases.adjust(_request(asked, parts, caller), store())
+        results = usecases.adjust(_request(asked, parts, caller), ports().store)
         return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
 
-    return answer_once(asked, table(), clock.utc_now(), adjust)
+    return answer_once(asked, ports().table, clock.utc_now(), adjust)
 
 
 @app.post("/api/inventory/{product_id}/adjustments", role=ADMIN)
@@ -108,16 +108,16 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
     asked = Keyed.read("POST /api/inventory/{product_id}/adjustments", caller, key, body, product_id)
 
     def adjust() -> Response[AdjustedView]:
-        (result,) = usecases.adjust(_request(asked, (part,), caller), store())
+        (result,) = usecases.adjust(_request(asked, (part,), caller), ports().store)
         return Created(_view(result), f"/api/inventory/{product_id}")
 
-    return answer_once(asked, table(), clock.utc_now(), adjust)
+    return answer_once(asked, ports().table, clock.utc_now(), adjust)
 
 
 @app.put("/api/inventory/{product_id}/shards", role=ADMIN)
 def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
     """Spreads a hot product over so many items, or takes it back into one. Orders go on meanwhile; twice is once."""
-    shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), store())
+    shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), ports().store)
     counts = {name: getattr(shelf, name) for name in ("product_id", "on_hand", "reserved", "available")}
     return ShardsView(**counts, shards=len(shelf.shards) or 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inventory import usecases
 from inventory.domain import Line
-from inventory.wiring import store
+from inventory.wiring import ports
 from mercato import clock
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
@@ -35,13 +35,13 @@ class ReturnAccepted(Reads):
 @consumer.on("product.created")
 def open_stock(_event: Event, data: ProductCreated) -> None:
     """Idempotent: a stock item that exists stays as it is."""
-    usecases.open_stock(data.product_id, store())
+    usecases.open_stock(data.product_id, ports().store)
 
 
 @consumer.on("order.shipped")
 def commit_shipped(_event: Event, data: OrderShipped) -> None:
     """Idempotent: the reservation's own state says which of its chunks have left."""
-    usecases.commit_shipped(data.order_id, store(), clock.utc_now())
+    usecases.commit_shipped(data.order_id, ports().store, clock.utc_now())
 
 
 @consumer.on("order.return_accepted")
@@ -53,4 +53,4 @@ def take_back(_event: Event, data: ReturnAccepted) -> None:
     if data.reason == "lost":
         return
     lines = [Line(line.product_id, line.quantity) for line in data.lines]
-    usecases.take_back(data.return_id, lines, store(), clock.utc_now())
+    usecases.take_back(data.return_id, lines, ports().store, clock.utc_now())

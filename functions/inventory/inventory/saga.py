@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inventory import usecases
 from inventory.domain import Line
-from inventory.wiring import store
+from inventory.wiring import ports
 from mercato import clock
 from mercato.invocation.tasks import Tasks
 
@@ -45,19 +45,19 @@ class Done(BaseModel):
 def reserve_inventory(step: ReserveInventory) -> Done:
     """Idempotent: the record is written once per order; a second run finds it and goes on, or answers as the first."""
     lines = [Line(line.product_id, line.quantity) for line in step.lines]
-    usecases.reserve(step.order_id, lines, store(), clock.utc_now())
+    usecases.reserve(step.order_id, lines, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)
 
 
 @tasks.task("KeepReservation")
 def keep_reservation(step: TaskInput) -> Done:
     """Idempotent: a reservation that is kept stays so. One that has expired fails for good."""
-    usecases.keep(step.order_id, store(), clock.utc_now())
+    usecases.keep(step.order_id, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)
 
 
 @tasks.task("ReleaseInventory")
 def release_inventory(step: ReleaseInventory) -> Done:
     """Idempotent: released is where every release ends, and no reserve leads out of it."""
-    usecases.release(step.order_id, step.reason, store(), clock.utc_now())
+    usecases.release(step.order_id, step.reason, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)

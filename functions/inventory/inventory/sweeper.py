@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inventory import usecases
-from inventory.expiry import Expiries
-from inventory.wiring import store, table
+from inventory.wiring import ports
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.invocation import deadline
@@ -21,7 +20,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
     """Run twice or killed in the middle, the next run finds what is left: a record leaves the index when it is done. A
     run goes on behind the reservation that the last one began, so one that fails does not keep the others from ending.
     """
-    now, expiries = utc_now(), Expiries(table())
+    now, expiries = utc_now(), ports().expiries
     released = left = 0
     is_over = True
     for due in expiries.due(now):
@@ -30,7 +29,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
             break
         try:
             expiries.begin(due)
-            released += usecases.expire(due.order_id, store(), now)
+            released += usecases.expire(due.order_id, ports().store, now)
         except TransientError as error:
             left += 1
             log.warning("reservation not released yet", extra={"order_id": due.order_id, "reason": str(error)})

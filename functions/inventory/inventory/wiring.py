@@ -1,14 +1,18 @@
-"""What the environment says, and the store made of it at first use, so that importing a handler needs neither."""
+"""The parts of the service, each made from the environment at its first use."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from inventory.domain import LOW_AT
 from inventory.store import InventoryStore
-from mercato import config
+from mercato.config import load
 from mercato.store.dynamo import Table
+
+if TYPE_CHECKING:
+    from inventory.expiry import Expiries
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,26 @@ class Settings:
     low_stock_threshold: int = LOW_AT
 
 
-@functools.cache
-def table() -> Table:
-    return Table(config.load(Settings).table_name)
+class Ports:
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load(Settings)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        return Table(self.settings.table_name)
+
+    @functools.cached_property
+    def store(self) -> InventoryStore:
+        return InventoryStore(self.table, self.settings.low_stock_threshold)
+
+    @functools.cached_property
+    def expiries(self) -> Expiries:
+        from inventory.expiry import Expiries
+
+        return Expiries(self.table)
 
 
 @functools.cache
-def store() -> InventoryStore:
-    return InventoryStore(table(), config.load(Settings).low_stock_threshold)
+def ports() -> Ports:
+    return Ports()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ class Shop:
 
     def counts(self, product_id: str) -> tuple[int, int, int]:
         """on_hand, reserved, available; and the ledger proves them."""
-        stock, audit = wiring.store().stock(product_id), wiring.store().audit(product_id)
+        stock, audit = wiring.ports().store.stock(product_id), wiring.ports().store.audit(product_id)
         assert stock is not None
         assert audit is not None
         assert audit.balanced, audit
@@ -133,14 +133,10 @@ class Faults:
 
 
 @pytest.fixture
-def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Shop:
     table = make_table("InventoryTable")
     monkeypatch.setenv("TABLE_NAME", table.name)
-    wiring.store.cache_clear()
-    wiring.table.cache_clear()
-    yield Shop(table)
-    wiring.store.cache_clear()
-    wiring.table.cache_clear()
+    return Shop(table)
 
 
 @pytest.fixture
@@ -178,7 +174,7 @@ def take(order_id: str, quantity: int, shard: int) -> None:
     usecases.reserve(
         order_id,
         [Line("a", quantity)],
-        wiring.store(),
+        wiring.ports().store,
         NOON,
         choose=lambda able: shard if shard in able else able[0],
     )

@@ -190,6 +190,6 @@ def test_a_tampered_ledger_is_found_out(shop: Any) -> None:
     (entry,) = shop.table.query_all("STOCK#a", prefix="LEDGER#")
 
     shop.table.write(put(entry | {"delta": 19}))
-    audit = wiring.store().audit("a")
+    audit = wiring.ports().store.audit("a")
     assert audit is not None
     assert (audit.on_hand, audit.ledger_sum, audit.balanced) == (20, 19, False)

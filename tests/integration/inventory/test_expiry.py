@@ -10,7 +10,7 @@ import pytest
 from inventory import reservation, usecases
 from inventory.reservation import NotReserved, ReservationExpired
 from inventory.sweeper import handler
-from inventory.wiring import store
+from inventory.wiring import ports
 from mercato import clock
 from mercato.errors import TransientError
 from mercato.invocation import deadline
@@ -91,7 +91,7 @@ def test_a_sweeper_that_was_away_for_days_finds_all(reserved: Any, time: Clock) 
 def test_a_keep_that_comes_between_the_look_and_the_release_wins(reserved: Any, time: Clock, faults: Any) -> None:
     time.pass_time(minutes=31)
     faults.count, faults.die_at = 0, 0
-    faults.meanwhile = lambda: usecases.keep("o-1", store(), time.now)
+    faults.meanwhile = lambda: usecases.keep("o-1", ports().store, time.now)
     assert sweep() == (0, 0)
     assert reserved.counts("mug") == (10, 3, 7)
 

@@ -94,7 +94,7 @@ def test_orders_of_a_well_stocked_product_read_nothing_and_do_not_mind_each_othe
 def test_a_new_threshold_is_applied_at_the_next_movement(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.stocked(a=10)
     monkeypatch.setenv("LOW_STOCK_THRESHOLD", "9")
-    wiring.store.cache_clear()
+    wiring.ports.cache_clear()
     shop.reserve("o-1", a=1)
     shop.reserve("o-2", a=1)
     assert shop.events("a") == [restocked(10), low(9, "low")]

@@ -11,6 +11,7 @@ import pytest
 
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
+from inventory import wiring as inventory_wiring
 from inventory.domain import Adjustment, Adjustments
 from inventory.store import InventoryStore
 from mercato.money import Money
@@ -84,7 +85,7 @@ def order(orders: OrderStore, noon: datetime) -> Order:
 def inventory(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> InventoryStore:
     """The real inventory handler behind the saga, and its store."""
     store = InventoryStore(make_table("InventoryTable"), low_at=1)
-    monkeypatch.setattr(inventory_saga, "store", lambda: store)
+    vars(inventory_wiring.ports()).update(store=store)
     world.handlers["InventorySaga"] = lambda payload: inventory_saga.handler(payload, None)
     return store
 
