@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -30,10 +29,10 @@ from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
 from mercato.text import Description, Exact, ProductName, SearchQuery
 from products import usecases
-from products.catalogue import Catalogue, Filters, Found, Sort
+from products.catalogue import Filters, Found, Sort
 from products.domain import Draft, InvalidPriceRange, Product
 from products.usecases import Report
-from products.wiring import products, settings, table
+from products.wiring import ports
 from products.words import Asked
 
 app = App("products", health=table_and_queue)
@@ -171,17 +170,12 @@ class Summaries(View):
     products: list[ProductSummary]
 
 
-@functools.cache
-def catalogue() -> Catalogue:
-    return Catalogue(table(), products())
-
-
 @app.get("/api/products", role=(PUBLIC, PEER))
 def list_products(query: CatalogueQuery) -> CataloguePage:
     found = _find(query)
     facets = None
     if not query.q and query.cursor is None:
-        counts = sorted(products().count_by_category().items())
+        counts = sorted(ports().products.count_by_category().items())
         facets = Facets(category=[Count(value=value, count=count) for value, count in counts])
     items = [ProductView.of(product) for product in found.items]
     return CataloguePage(items=items, next_cursor=found.next_cursor, facets=facets)
@@ -189,18 +183,18 @@ def list_products(query: CatalogueQuery) -> CataloguePage:
 
 def _find(query: CatalogueQuery) -> Found:
     if not query.q.strip():
-        return catalogue().browse(query.filters, query.sort or Sort.NAME, query.limit, query.cursor)
+        return ports().catalogue.browse(query.filters, query.sort or Sort.NAME, query.limit, query.cursor)
     readings = Asked.readings(query.q)
     if not readings:
         return Found([], None)
     if query.sort is None:
-        return catalogue().search(readings, query.filters, query.limit, query.cursor)
-    return catalogue().search_sorted(readings, query.filters, query.sort, query.limit, query.cursor)
+        return ports().catalogue.search(readings, query.filters, query.limit, query.cursor)
+    return ports().catalogue.search_sorted(readings, query.filters, query.sort, query.limit, query.cursor)
 
 
 @app.get("/api/products/{product_id}", role=(PUBLIC, PEER))
 def show_product(product_id: str) -> ProductView:
-    return ProductView.of(products().get(product_id))
+    return ProductView.of(ports().products.get(product_id))
 
 
 @app.post("/api/products", role=ADMIN)
@@ -208,28 +202,30 @@ def add_product(new: NewProduct, caller: Caller, key: IdempotencyKey) -> Respons
     now, asked = utc_now(), Keyed.read("POST /api/products", caller, key, new)
 
     def add() -> Response[ProductView]:
-        product = usecases.add_product(new, settings().currency, products(), asked.id, now)
+        product = usecases.add_product(new, ports().settings.currency, ports().products, asked.id, now)
         return Created(ProductView.of(product), f"/api/products/{product.product_id}")
 
-    return answer_once(asked, table(), now, add)
+    return answer_once(asked, ports().table, now, add)
 
 
 @app.patch("/api/products/{product_id}", role=ADMIN)
 def change_product(product_id: str, changes: ProductChanges) -> ProductView:
-    currency = settings().currency
-    product = usecases.change_product(product_id, changes.given(), changes.version, currency, products(), utc_now())
+    currency = ports().settings.currency
+    product = usecases.change_product(
+        product_id, changes.given(), changes.version, currency, ports().products, utc_now()
+    )
     return ProductView.of(product)
 
 
 @app.delete("/api/products/{product_id}", role=ADMIN)
 def discontinue_product(product_id: str) -> Response[None]:
-    usecases.discontinue_product(product_id, products(), utc_now())
+    usecases.discontinue_product(product_id, ports().products, utc_now())
     return NoContent()
 
 
 @app.post("/api/products/lookup", role=PEER)
 def look_up(asked: Lookup) -> Summaries:
-    found = products().get_many(asked.product_ids)
+    found = ports().products.get_many(asked.product_ids)
     names = ProductSummary.model_fields
     return Summaries(
         products=[ProductSummary(**{name: getattr(one, name) for name in names}) for one in found.values()]
@@ -243,13 +239,13 @@ def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Respo
 
     def load() -> Response[ReportView]:
         report = usecases.import_products(
-            file, settings().currency, products(), new_id(now), lambda: new_id(now), now, file.charset
+            file, ports().settings.currency, ports().products, new_id(now), now, file.charset
         )
         return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
 
-    return answer_once(asked, table(), now, load)
+    return answer_once(asked, ports().table, now, load)
 
 
 @app.get("/api/products/imports/{import_id}", role=ADMIN)
 def show_import(import_id: str) -> ReportView:
-    return ReportView.of(usecases.read_report(import_id, products(), utc_now()))
+    return ReportView.of(usecases.read_report(import_id, ports().products, utc_now()))

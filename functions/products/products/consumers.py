@@ -8,7 +8,7 @@ from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from mercato.telemetry.logs import log
 from products.domain import Availability
-from products.wiring import products
+from products.wiring import ports
 
 consumer = Consumer("products")
 handler = consumer.handler
@@ -36,5 +36,5 @@ def show_in_stock(event: Event, stock: Restocked) -> None:
 
 def _show(event: Event, product_id: str, availability: Availability, available: int | None) -> None:
     """How many there are is told while they are few."""
-    if not products().set_availability(product_id, availability, available, event.sequence):
+    if not ports().products.set_availability(product_id, availability, available, event.sequence):
         log.info("a later event was here before", extra={"product_id": product_id, "sequence": event.sequence})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from mercato.errors import NotFound
+from mercato.ids import new_id
 from products import domain, importing
 from products.domain import Changed, Draft, Product, SkuTaken, StaleVersion
 from products.importing import Refusal
@@ -90,13 +91,15 @@ def import_products(
     currency: str,
     store: Store,
     report_id: str,
-    make_id: Callable[[], str],
     now: datetime,
     charset: str | None = None,
 ) -> Report:
-    """Takes what is good and names what is not. What an interrupted import has written, the next finds unchanged."""
+    """Saves the rows that are valid and reports the others. A repetition of an interrupted import finds the rows that
+    it saved unchanged.
+    """
     rows, unreadable = importing.read_rows(body, currency, charset)
-    plan = importing.plan(rows, store.get_by_skus(row.draft.sku for row in rows), currency, make_id, now)
+    known = store.get_by_skus(row.draft.sku for row in rows)
+    plan = importing.plan(rows, known, currency, lambda: new_id(now), now)
     lost = {id(changed) for changed in store.save_all([changed for _, changed in plan.changes], now)}
     overtaken = [
         Refusal(line, changed.after.sku, "changed by somebody else during the import; import it again")

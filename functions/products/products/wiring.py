@@ -1,13 +1,17 @@
-"""The parts of the service, made at first use from the environment."""
+"""The parts of the service, each made from the environment at its first use."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mercato.config import load
 from mercato.store.dynamo import Table
 from products.store import Products
+
+if TYPE_CHECKING:
+    from products.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
@@ -18,16 +22,26 @@ class Settings:
     currency: str = "GBP"
 
 
-@functools.cache
-def settings() -> Settings:
-    return load(Settings)
+class Ports:
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load(Settings)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        return Table(self.settings.table_name)
+
+    @functools.cached_property
+    def products(self) -> Products:
+        return Products(self.table)
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        from products.catalogue import Catalogue
+
+        return Catalogue(self.table, self.products)
 
 
 @functools.cache
-def table() -> Table:
-    return Table(settings().table_name)
-
-
-@functools.cache
-def products() -> Products:
-    return Products(table())
+def ports() -> Ports:
+    return Ports()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
 
 from mercato.store.dynamo import Table
-from products import api, consumers, wiring
+from products import api, consumers
 
 
 class ProductsService:
@@ -132,14 +132,9 @@ class ProductsService:
 
 
 @pytest.fixture
-def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Iterator[ProductsService]:
+def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> ProductsService:
     table = make_table("ProductsTable")
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="products-dlq")["QueueUrl"]
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("DLQ_URL", dlq_url)
-    made = (wiring.settings, wiring.table, wiring.products, api.catalogue)
-    for part in made:
-        part.cache_clear()
-    yield ProductsService(table, dlq_url)
-    for part in made:
-        part.cache_clear()
+    return ProductsService(table, dlq_url)

@@ -142,7 +142,7 @@ def test_a_product_made_by_somebody_else_meanwhile_spoils_no_other_row(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.add(sku="A2", name="Theirs")
-    monkeypatch.setattr(wiring.products(), "get_by_skus", lambda skus: {})
+    monkeypatch.setattr(wiring.ports().products, "get_by_skus", lambda skus: {})
 
     report = post(service, "A1,One,1,GBP,,", "A2,Ours,2,GBP,,", "A3,Three,3,GBP,,")
 
