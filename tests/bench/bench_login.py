@@ -23,9 +23,8 @@ from mercato.store.dynamo import Table
 from tests.template import resources_of_type
 from users import usecases
 from users.domain import InvalidCredentials, User
-from users.passwords.attempt_store import AttemptStore
-from users.sessions.store import SessionStore
 from users.store import UserStore
+from users.wiring import Ports, Settings
 
 _MOST_APART = 0.05
 _ROUNDS = 100
@@ -77,24 +76,15 @@ def _measure_registration(rounds: int) -> tuple[float, float]:
 
 
 def _measure(rounds: int) -> tuple[float, float]:
-    table = _make_table()
-    users, sessions, attempts = UserStore(table), SessionStore(table), AttemptStore(table)
+    ports = Ports()
+    vars(ports).update(table=_make_table(), settings=Settings(""), tokens=NoTokens())
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    usecases.register("ada@example.com", "correct horse battery", "Ada Lovelace", now, users=users)
+    usecases.register("ada@example.com", "correct horse battery", "Ada Lovelace", now, users=ports.users)
 
     def log_in(email: str, at: datetime) -> float:
         start = time.perf_counter()
         try:
-            usecases.log_in(
-                email,
-                "a wrong one",
-                "203.0.113.9",
-                at,
-                users=users,
-                sessions=sessions,
-                tokens=NoTokens(),
-                attempts=attempts,
-            )
+            usecases.log_in(email, "a wrong one", "203.0.113.9", ports, at)
         except InvalidCredentials:
             return time.perf_counter() - start
         raise SystemExit(f"{email} was let in")

@@ -5,13 +5,10 @@ API Gateway asks for no token at POST, where people log in; what needs one is th
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
-from mercato import config
 from mercato.clock import utc_now
 from mercato.http import (
     ADMIN,
@@ -30,20 +27,12 @@ from mercato.http import (
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.rate_limit import network_of
-from mercato.store.dynamo import Table
 from mercato.text import EmailAddress, PersonName
 from users import recovery, usecases
 from users.domain import Role, User
-from users.one_time_store import OneTimeStore
-from users.passwords.attempt_store import AttemptStore
 from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
-from users.sessions.access_tokens import LIFETIME, AccessTokens
-from users.sessions.store import SessionStore
-from users.signing_keys.cached import Cached
-from users.signing_keys.store import KeyStore
-from users.store import UserStore
-
-_PUBLIC_KEYS_FRESH = 300
+from users.sessions.access_tokens import LIFETIME
+from users.wiring import PUBLIC_KEYS_FRESH, ports
 
 # A shop's own front end, behind one address, may register and log in many; nobody resets many passwords.
 REGISTRATION = Limit("registration", one_in=5)
@@ -56,43 +45,6 @@ OWN_PASSWORD = Limit("own-password", requests=10)
 
 app = App("users", health=table_and_queue)
 handler = app.handler
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    keys_secret_id: str
-    jwks_parameter: str
-    issuer: str
-    audience: str
-    verified_addresses_only: bool = True
-    rate_limits_table: str = ""
-
-
-@dataclass(frozen=True)
-class Ports:
-    users: UserStore
-    sessions: SessionStore
-    attempts: AttemptStore
-    one_time: OneTimeStore
-    tokens: AccessTokens
-    public_keys: Cached[dict[str, Any]]
-    verified_only: bool
-
-
-@functools.cache
-def ports() -> Ports:
-    settings = config.load(Settings)
-    table, keys = Table(settings.table_name), KeyStore(settings.keys_secret_id, settings.jwks_parameter)
-    return Ports(
-        users=UserStore(table, settings.rate_limits_table),
-        sessions=SessionStore(table),
-        attempts=AttemptStore(table),
-        one_time=OneTimeStore(table),
-        tokens=AccessTokens(keys, settings.issuer, settings.audience),
-        public_keys=Cached(keys.published, _PUBLIC_KEYS_FRESH),
-        verified_only=settings.verified_addresses_only,
-    )
 
 
 NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
@@ -190,25 +142,13 @@ def register(body: Registration) -> Response[RegisteredView]:
 
 @app.post("/api/users/login", role=PUBLIC, limit=LOG_IN)
 def log_in(body: Credentials, source: SourceAddress) -> TokensView:
-    to, password = ports(), body.password.get_secret_value()
-    pair = usecases.log_in(
-        body.email,
-        password,
-        network_of(source),
-        utc_now(),
-        users=to.users,
-        sessions=to.sessions,
-        tokens=to.tokens,
-        attempts=to.attempts,
-        verified_only=to.verified_only,
-    )
-    return TokensView.of(pair)
+    password = body.password.get_secret_value()
+    return TokensView.of(usecases.log_in(body.email, password, network_of(source), ports(), utc_now()))
 
 
 @app.post("/api/users/token/refresh", role=PUBLIC)
 def refresh(body: HeldToken) -> TokensView:
-    to, token = ports(), body.refresh_token.get_secret_value()
-    return TokensView.of(usecases.refresh(token, utc_now(), users=to.users, sessions=to.sessions, tokens=to.tokens))
+    return TokensView.of(usecases.refresh(body.refresh_token.get_secret_value(), ports(), utc_now()))
 
 
 @app.post("/api/users/logout", role=PUBLIC)
@@ -231,19 +171,15 @@ def request_reset(body: ResetRequest) -> Response[SentView]:
 
 @app.post("/api/users/password-reset/confirm", role=PUBLIC, limit=RESET_CONFIRM)
 def reset_password(body: Reset, source: SourceAddress) -> Response[None]:
-    to, token, password = ports(), body.token.get_secret_value(), body.new_password.get_secret_value()
-    recovery.reset_password(
-        token, password, network_of(source), utc_now(), users=to.users, tokens=to.one_time, attempts=to.attempts
-    )
+    token, password = body.token.get_secret_value(), body.new_password.get_secret_value()
+    recovery.reset_password(token, password, network_of(source), ports(), utc_now())
     return NoContent()
 
 
 @app.put("/api/users/me/password", role=CUSTOMER, limit=OWN_PASSWORD)
 def change_password(body: PasswordChange, caller: Caller, source: SourceAddress) -> Response[None]:
-    to, current, new = ports(), body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    usecases.change_password(
-        caller.user_id, current, new, network_of(source), utc_now(), users=to.users, attempts=to.attempts
-    )
+    current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    usecases.change_password(caller.user_id, current, new, network_of(source), ports(), utc_now())
     return NoContent()
 
 
@@ -261,10 +197,8 @@ def log_out_everywhere(caller: Caller) -> Response[None]:
 
 @app.put("/api/users/me/closure", role=CUSTOMER, limit=OWN_PASSWORD)
 def close_account(body: Closure, caller: Caller, source: SourceAddress) -> Response[None]:
-    to, password = ports(), body.password.get_secret_value()
-    usecases.close_account(
-        caller.user_id, password, network_of(source), utc_now(), users=to.users, attempts=to.attempts
-    )
+    password = body.password.get_secret_value()
+    usecases.close_account(caller.user_id, password, network_of(source), ports(), utc_now())
     return NoContent()
 
 
@@ -285,4 +219,4 @@ def show_user(user_id: str) -> UserView:
 
 @app.get("/api/.well-known/jwks.json", role=PUBLIC, limit=UNLIMITED)
 def show_public_keys() -> Response[dict[str, Any]]:
-    return Response(ports().public_keys.get(), headers={"Cache-Control": f"public, max-age={_PUBLIC_KEYS_FRESH}"})
+    return Response(ports().public_keys.get(), headers={"Cache-Control": f"public, max-age={PUBLIC_KEYS_FRESH}"})

@@ -5,44 +5,14 @@ Sending is at least once. The stored token names the event it was made for, so t
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
-from mercato import config
-from mercato.aws.mail import Mailer, SesMailer
 from mercato.clock import utc_now
 from mercato.events import Event, Reads, inbox
 from mercato.events.consumer import Consumer
-from mercato.store.dynamo import Table
 from users import recovery, texts
-from users.one_time_store import OneTimeStore
 from users.one_time_token import Purpose
-from users.store import UserStore
+from users.wiring import ports
 
 consumer = Consumer("users")
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    from_address: str
-    shop_url: str
-
-
-@dataclass(frozen=True)
-class Ports:
-    users: UserStore
-    tokens: OneTimeStore
-    mailer: Mailer
-    shop_url: str
-    table: Table
-
-
-@functools.cache
-def ports() -> Ports:
-    settings = config.load(Settings)
-    table = Table(settings.table_name)
-    return Ports(UserStore(table), OneTimeStore(table), SesMailer(settings.from_address), settings.shop_url, table)
 
 
 class AboutUser(Reads):
@@ -75,19 +45,8 @@ def warn_of_change(event: Event, data: AboutUser) -> None:
 
 
 def _send_token(event: Event, data: AboutUser, purpose: Purpose, write: texts.WriteMail) -> None:
-    to = ports()
-    recovery.send_token(
-        data.user_id,
-        purpose,
-        write,
-        event.id,
-        event.time,
-        utc_now(),
-        users=to.users,
-        tokens=to.tokens,
-        mailer=to.mailer,
-        shop_url=to.shop_url,
-    )
+    request = recovery.TokenRequest(data.user_id, purpose, event.id, event.time)
+    recovery.send_token(request, write, ports(), utc_now())
 
 
 handler = consumer.handler

@@ -7,8 +7,8 @@ function died between sending and noting it, the later one holds the token that 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
 from mercato.errors import TransientError
@@ -19,18 +19,20 @@ from users.domain import InvalidEmail, Login, User, UserNotFound, read_email
 from users.events import PasswordResetRequested, VerificationRequested
 from users.one_time_token import InvalidToken, OneTimeToken, Purpose
 from users.passwords import hashing
-from users.passwords.attempts import Attempts, Count
+from users.passwords.attempts import Count
 from users.texts import Mail, WriteMail
 from users.usecases import Users, check_strength
+from users.wiring import Ports
 
 
-class OneTimeTokens(Protocol):
-    def issue(
-        self, token: OneTimeToken, purpose: Purpose, event_id: str, asked_at: datetime, now: datetime
-    ) -> bool: ...
-    def pass_over(self, user_id: str, purpose: Purpose, event_id: str, asked_at: datetime) -> None: ...
-    def mark_sent(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> None: ...
-    def is_good(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> bool: ...
+@dataclass(frozen=True)
+class TokenRequest:
+    """A request to mail a one-time token: the event that makes it, and that event's time."""
+
+    user_id: str
+    purpose: Purpose
+    event_id: str
+    asked_at: datetime
 
 
 def request_verification(user_id: str, now: datetime, *, users: Users) -> None:
@@ -58,19 +60,10 @@ def verify_email(text: str, now: datetime, *, users: Users) -> None:
     users.verify_email(user, _login_of(user, users), one_time_store.use(token, Purpose.VERIFY_EMAIL, now), now)
 
 
-def reset_password(
-    text: str,
-    password: str,
-    network: str,
-    now: datetime,
-    *,
-    users: Users,
-    tokens: OneTimeTokens,
-    attempts: Attempts,
-) -> None:
-    """Uses the token, sets the password and ends every session, together. Raises InvalidToken."""
-    token = OneTimeToken.read(text)
-    if not tokens.is_good(token, Purpose.RESET_PASSWORD, now):
+def reset_password(text: str, password: str, network: str, ports: Ports, now: datetime) -> None:
+    """Uses the token, sets the password and ends every session, in one transaction. Raises InvalidToken."""
+    token, users = OneTimeToken.read(text), ports.users
+    if not ports.one_time.is_good(token, Purpose.RESET_PASSWORD, now):
         raise InvalidToken
     user = _user_of(token, users)
     check_strength(password, user)
@@ -78,7 +71,7 @@ def reset_password(
     is_contested = _login_of(user, users).is_contested
     users.set_password(user, hashing.hash_password(password), now, proof, is_contested=is_contested)
     # Whoever reads the owner's mail may log in from here, however many strangers are guessing.
-    attempts.succeed(user.email, network, Count(is_network=True), now)
+    ports.attempts.succeed(user.email, network, Count(is_network=True), now)
 
 
 def _login_of(user: User, users: Users) -> Login:
@@ -95,33 +88,22 @@ def _user_of(token: OneTimeToken, users: Users) -> User:
         raise InvalidToken from None
 
 
-def send_token(
-    user_id: str,
-    purpose: Purpose,
-    write: WriteMail,
-    event_id: str,
-    asked_at: datetime,
-    now: datetime,
-    *,
-    users: Users,
-    tokens: OneTimeTokens,
-    mailer: Mailer,
-    shop_url: str,
-) -> None:
-    """Nothing is sent where there is no account, for what is verified already, too soon after another mail, for a
-    request that is older than another one or than a link's use, or long after it was made.
+def send_token(request: TokenRequest, write: WriteMail, ports: Ports, now: datetime) -> None:
+    """Sends nothing where there is no account, for an address that is verified already, too soon after another mail,
+    for a request that is older than another one or than a link's use, or long after the request was made.
     """
-    user = _find(user_id, users)
+    user_id, purpose, tokens = request.user_id, request.purpose, ports.one_time
+    user = _find(user_id, ports.users)
     if user is None or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
         return
-    if purpose is Purpose.RESET_PASSWORD and now - asked_at > purpose.lifetime:
+    if purpose is Purpose.RESET_PASSWORD and now - request.asked_at > purpose.lifetime:
         return
     token = OneTimeToken.make(user_id)
-    if not tokens.issue(token, purpose, event_id, asked_at, now):
-        tokens.pass_over(user_id, purpose, event_id, asked_at)
+    if not tokens.issue(token, purpose, request.event_id, request.asked_at, now):
+        tokens.pass_over(user_id, purpose, request.event_id, request.asked_at)
         log.info("no mail for this request", extra={"purpose": purpose, "user_id": user_id})
         return
-    _send(user, write(user.name, shop_url, token), mailer)
+    _send(user, write(user.name, ports.mail.shop_url, token), ports.mailer)
     tokens.mark_sent(token, purpose, now)
 
 

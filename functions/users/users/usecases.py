@@ -30,7 +30,6 @@ from users.domain import (
 from users.events import UserRegistered
 from users.passwords import attempts as guessing
 from users.passwords import common, hashing
-from users.passwords.attempts import Attempts
 from users.sessions.domain import (
     LIFETIME,
     Family,
@@ -40,6 +39,7 @@ from users.sessions.domain import (
     RefreshTokenReused,
     repeat_successor,
 )
+from users.wiring import Ports
 
 _ATTEMPTS = 5
 
@@ -66,11 +66,6 @@ class Sessions(Protocol):
     def open(self, token: RefreshToken, user_id: str, session_epoch: int, expires_at: datetime) -> None: ...
     def rotate(self, token: RefreshToken, salt: str, now: datetime) -> Family: ...
     def revoke(self, family_id: str, now: datetime) -> None: ...
-
-
-class Tokens(Protocol):
-    def prepare(self) -> None: ...
-    def issue(self, user: User, now: datetime) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -107,18 +102,15 @@ def log_in(
     email: str,
     password: str,
     network: str,
+    ports: Ports,
     now: datetime,
-    *,
-    users: Users,
-    sessions: Sessions,
-    tokens: Tokens,
-    attempts: Attempts,
-    verified_only: bool = False,
 ) -> TokenPair:
-    """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password; for both alike
-    TooManyAttempts. With `verified_only` also for the right password of an account whose address is not verified:
-    else, registering and logging in would tell whether the address was free.
+    """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password, and
+    TooManyAttempts for both. With the setting `verified_addresses_only`, raises InvalidCredentials also for the right
+    password of an account whose address is not verified: else, registering and logging in would tell whether the
+    address was free.
     """
+    users, attempts = ports.users, ports.attempts
     attempt = guessing.begin(login_name(email), network, now, attempts)
     login = _find_login(email, users)
     # Read before the password is looked at: else the right password of an unverified account would cost a read more.
@@ -126,13 +118,13 @@ def log_in(
     password_hash = login.password_hash if login else hashing.UNMATCHABLE
     if not hashing.password_matches(password, password_hash) or login is None or user is None:
         raise InvalidCredentials
-    if verified_only and not user.email_verified:
+    if ports.api.verified_addresses_only and not user.email_verified:
         raise InvalidCredentials
     attempts.succeed(user.email, network, attempt, now)
     if hashing.is_outdated(password_hash):
         users.replace_hash(user.email, password_hash, hashing.hash_password(password))
-    access, refresh = tokens.issue(user, now), RefreshToken.make()
-    sessions.open(refresh, user.user_id, login.session_epoch, now + LIFETIME)
+    access, refresh = ports.tokens.issue(user, now), RefreshToken.make()
+    ports.sessions.open(refresh, user.user_id, login.session_epoch, now + LIFETIME)
     return TokenPair(access, refresh.text)
 
 
@@ -152,12 +144,12 @@ def _find_login(email: str, users: Users) -> Login | None:
         return users.find_login("nobody@invalid")
 
 
-def refresh(text: str, now: datetime, *, users: Users, sessions: Sessions, tokens: Tokens) -> TokenPair:
+def refresh(text: str, ports: Ports, now: datetime) -> TokenPair:
     """A new pair for a refresh token. A failure after the rotation loses nothing: within the grace the same token
     is answered with the same successor.
     """
-    token = RefreshToken.read(text)
-    tokens.prepare()
+    token, sessions = RefreshToken.read(text), ports.sessions
+    ports.tokens.prepare()
     salt = secrets.token_urlsafe(16)
     try:
         family, successor = sessions.rotate(token, salt, now), token.successor(salt)
@@ -166,12 +158,12 @@ def refresh(text: str, now: datetime, *, users: Users, sessions: Sessions, token
             raise InvalidRefreshToken from None
         family, successor = refused.family, _repeat_or_revoke(refused.family, token, now, sessions)
     try:
-        user = users.get(family.user_id)
+        user = ports.users.get(family.user_id)
     except UserNotFound:
         raise InvalidRefreshToken from None
     if family.session_epoch != user.session_epoch:
         raise InvalidRefreshToken
-    return TokenPair(tokens.issue(user, now), successor.text)
+    return TokenPair(ports.tokens.issue(user, now), successor.text)
 
 
 def _repeat_or_revoke(family: Family, token: RefreshToken, now: datetime, sessions: Sessions) -> RefreshToken:
@@ -201,32 +193,28 @@ def log_out_everywhere(user_id: str, *, users: Users) -> None:
     raise AccountChanging
 
 
-def change_password(
-    user_id: str, current: str, new: str, network: str, now: datetime, *, users: Users, attempts: Attempts
-) -> None:
-    """Ends every session, this one too: who goes on logs in with the new password. Raises WrongPassword."""
-    user = _check_owner(user_id, current, network, now, users, attempts)
+def change_password(user_id: str, current: str, new: str, network: str, ports: Ports, now: datetime) -> None:
+    """Ends every session, the caller's included: the next log-in needs the new password. Raises WrongPassword."""
+    user = _check_owner(user_id, current, network, ports, now)
     check_strength(new, user)
-    users.set_password(user, hashing.hash_password(new), now)
+    ports.users.set_password(user, hashing.hash_password(new), now)
 
 
-def close_account(
-    user_id: str, password: str, network: str, now: datetime, *, users: Users, attempts: Attempts
-) -> None:
-    """The end of the account and its sessions. Raises WrongPassword."""
-    users.close(_check_owner(user_id, password, network, now, users, attempts), now)
+def close_account(user_id: str, password: str, network: str, ports: Ports, now: datetime) -> None:
+    """Ends the account and its sessions. Raises WrongPassword."""
+    ports.users.close(_check_owner(user_id, password, network, ports, now), now)
 
 
-def _check_owner(user_id: str, password: str, network: str, now: datetime, users: Users, attempts: Attempts) -> User:
+def _check_owner(user_id: str, password: str, network: str, ports: Ports, now: datetime) -> User:
     """Guesses with a stolen access token are counted like guesses at the log-in. The user is read before the hash, so
     that what is written next fails where the password changes between the two.
     """
-    user = users.get(user_id)
-    attempt = guessing.begin(user.email, network, now, attempts)
-    login = users.find_login(user.email)
+    user = ports.users.get(user_id)
+    attempt = guessing.begin(user.email, network, now, ports.attempts)
+    login = ports.users.find_login(user.email)
     if login is None or not hashing.password_matches(password, login.password_hash):
         raise WrongPassword
-    attempts.succeed(user.email, network, attempt, now)
+    ports.attempts.succeed(user.email, network, attempt, now)
     return user
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +13,8 @@ import pytest
 from mercato import aws
 from mercato.store.attributes import Item
 from mercato.store.dynamo import Table
-from users import api, consumers
-from users.one_time_store import OneTimeStore
+from users import api, consumers, wiring
 from users.signing_keys import rotator
-from users.store import UserStore
 
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
@@ -141,7 +139,7 @@ def _answer(result: dict[str, Any]) -> Answer:
 
 
 @pytest.fixture
-def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the template gives the functions; the secret has no value yet, the parameter no keys."""
     aws.client("secretsmanager").create_secret(Name="keys")
     aws.client("ssm").put_parameter(Name="jwks", Value='{"keys": []}', Type="String")
@@ -152,13 +150,10 @@ def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "ISSUER": "https://mercato.example",
         "AUDIENCE": "mercato-api",
         "VERIFIED_ADDRESSES_ONLY": "false",
+        "FROM_ADDRESS": "shop@example.com",
+        "SHOP_URL": "https://shop.example/",
     }.items():
         monkeypatch.setenv(name, value)
-    api.ports.cache_clear()
-    rotator.store.cache_clear()
-    yield
-    api.ports.cache_clear()
-    rotator.store.cache_clear()
 
 
 @pytest.fixture
@@ -169,14 +164,7 @@ def service_without_keys(
     monkeypatch.setattr(api, "utc_now", lambda: service.now)
     monkeypatch.setattr(rotator, "utc_now", lambda: service.now)
     monkeypatch.setattr(consumers, "utc_now", lambda: service.now)
-    ports = consumers.Ports(
-        UserStore(service.table),
-        OneTimeStore(service.table),
-        service.mailer,
-        "https://shop.example/",
-        service.table,
-    )
-    monkeypatch.setattr(consumers, "ports", lambda: ports)
+    monkeypatch.setattr(wiring.Ports, "mailer", service.mailer)
     return service
 
 

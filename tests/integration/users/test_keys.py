@@ -9,7 +9,7 @@ import pytest
 
 from mercato import aws
 from mercato.errors import TransientError
-from users import api
+from users import wiring
 from users.signing_keys import rotator
 from users.signing_keys.domain import KeySet
 from users.signing_keys.store import KeyStore
@@ -85,7 +85,7 @@ def test_after_a_rotation_the_key_that_signs_was_published_before_it(service: "S
     published_before = published_ids()
     service.wait(days=30)
     rotator.handler({}, None)
-    api.ports.cache_clear()  # a new sandbox
+    wiring.ports.cache_clear()  # a new sandbox
     service.register()
 
     signed_with = jwt.get_unverified_header(service.log_in().body["access_token"])["kid"]

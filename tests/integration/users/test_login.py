@@ -12,7 +12,7 @@ from mercato import aws
 from mercato.errors import TransientError
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
-from users import api
+from users import wiring
 from users.passwords import hashing
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_after_registering_the_work_of_a_log_in_does_not_tell_whether_the_addres
     service: "Service", owner_is_verified: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", "true")
-    api.ports.cache_clear()
+    wiring.ports.cache_clear()
     service.register(email="taken@example.com", password="its owner's own one")
     if owner_is_verified:
         service.deliver()

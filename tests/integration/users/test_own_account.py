@@ -10,7 +10,7 @@ from mercato.clock import epoch
 from mercato.errors import TransientError
 from mercato.store import dynamo, ended_access
 from mercato.store.dynamo import Table
-from users import api
+from users import wiring
 from users.domain import UserNotFound
 from users.passwords import hashing
 from users.store import UserStore
@@ -185,7 +185,7 @@ def access(service: "Service", make_table: Callable[[str], Table], monkeypatch: 
     """The table in which the authorizer looks for tokens that have ended."""
     table = make_table("RateLimitsTable")
     monkeypatch.setenv("RATE_LIMITS_TABLE", table.name)
-    api.ports.cache_clear()
+    wiring.ports.cache_clear()
     return table
 
 

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from mercato.store.dynamo import Table
-from users import api
+from users import wiring
 from users.passwords import hashing
 from users.store import UserStore
 
@@ -111,7 +111,7 @@ def test_two_registrations_at_once_make_one_account(service: "Service", monkeypa
 def strict_service(monkeypatch: pytest.MonkeyPatch, service: "Service") -> "Service":
     """As deployed on AWS."""
     monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", "true")
-    api.ports.cache_clear()
+    wiring.ports.cache_clear()
     return service
 
 
@@ -164,7 +164,7 @@ def test_whoever_registers_an_address_too_its_mails_open_it_for_its_owner_alone(
 ) -> None:
     """Mail 0 is the first registration's link, which verifies; mail 1 the second one's, which sets a password."""
     monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", str(strict).lower())
-    api.ports.cache_clear()
+    wiring.ports.cache_clear()
     names = {STRANGER: "Mallory", OWNER: "Ada"}
     second = OWNER if first == STRANGER else STRANGER
     tokens = []

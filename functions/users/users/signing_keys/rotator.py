@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Any
 
-from mercato import config
 from mercato.clock import utc_now
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
 from users.signing_keys.rotation import maintain_keys
-from users.signing_keys.store import KeyStore
-
-
-@dataclass(frozen=True)
-class Settings:
-    keys_secret_id: str
-    jwks_parameter: str
-
-
-@functools.cache
-def store() -> KeyStore:
-    settings = config.load(Settings)
-    return KeyStore(settings.keys_secret_id, settings.jwks_parameter)
+from users.wiring import ports
 
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, str]:
     """Event: {"if_missing": true} makes the first keys and nothing else; any other rotates, at most once an hour."""
-    outcome = maintain_keys(store(), utc_now(), if_missing=event.get("if_missing") is True)
+    outcome = maintain_keys(ports().keys, utc_now(), if_missing=event.get("if_missing") is True)
     log.info("signing keys", extra={"outcome": outcome})
     return {"outcome": outcome}
