@@ -56,7 +56,7 @@ def forget_the_sandbox() -> None:
     shared.reset()
     guard.configured.cache_clear()
     for name, module in list(sys.modules.items()):
-        if name.endswith(".wiring") and hasattr(module, "ports"):
+        if name.endswith(".wiring"):
             module.ports.cache_clear()
 
 

@@ -16,7 +16,7 @@ from mercato.money import Money
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
 from orders.order import Request, ReturnedLine
-from payments import reconcile, refunds
+from payments import reconciler, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
 from payments.providers.port import Provider, ProviderDeclined, ProviderTimeout
@@ -79,7 +79,7 @@ Deed = Callable[[Scene], object]
 
 def refund(scene: Scene, key: str, amount: Money, provider: Provider | None = None) -> None:
     shop = scene.shop
-    refunds.refund(scene.payment_id, key, amount, "damaged", shop.payments, provider or shop.provider, utc_now())
+    refunds.refund(scene.payment_id, key, amount, "damaged", shop.payment_ports(provider), utc_now())
     scene.refunded[key] = amount.amount
 
 
@@ -143,7 +143,7 @@ def void_unheard(scene: Scene) -> None:
 
 def hear_webhook(scene: Scene) -> None:
     told = News("webhook-1", payment_id=scene.payment_id)
-    payments_usecases.observe(told, scene.shop.payments, scene.shop.provider, utc_now())
+    payments_usecases.observe(told, scene.shop.payment_ports(), utc_now())
 
 
 def hear_of_capture(scene: Scene) -> None:
@@ -163,7 +163,7 @@ def hear_of_refund(scene: Scene) -> None:
 
 def reconcile_all(scene: Scene) -> None:
     """An hour later, when every payment that is not settled is looked after."""
-    reconcile.reconcile(scene.shop.payments, scene.shop.provider, utc_now() + timedelta(hours=1), lambda: True)
+    reconciler.reconcile(scene.shop.payment_ports(), utc_now() + timedelta(hours=1), lambda: True)
 
 
 def expire(scene: Scene) -> None:

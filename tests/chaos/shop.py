@@ -36,9 +36,9 @@ from orders import wiring as order_wiring
 from orders.order import Address, Line, Request
 from orders.store import OrderStore
 from orders.workflow import CANCELLATION, OrderSaga
-from payments import consumers as payment_consumers
-from payments import reconcile
+from payments import reconciler
 from payments import saga as payments_saga
+from payments import wiring as payment_wiring
 from payments.domain import ChargeStatus
 from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
@@ -109,9 +109,7 @@ class Shop:
         """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
         vars(order_wiring.ports()).update(orders=self.orders, workflows=OrderSaga(self.world.arn))
         vars(inventory_wiring.ports()).update(store=self.stock)
-        for payment_module in (payments_saga, payment_consumers):
-            patch.setattr(payment_module, "store", lambda: self.payments)
-            patch.setattr(payment_module, "provider", lambda: self._asked)
+        vars(payment_wiring.ports()).update(payments=self.payments, provider=self._asked)
         vars(shipping_wiring.ports()).update(
             table=self.tables["Shipping"],
             shipments=self.shipments,
@@ -135,6 +133,13 @@ class Shop:
     def unreliable(self, provider: Any) -> None:
         """What payments asks from here on in the provider's place; `provider` still tells the truth."""
         self._asked = provider
+        vars(payment_wiring.ports()).update(provider=provider)
+
+    def payment_ports(self, provider: Any = None) -> payment_wiring.Ports:
+        """What payments works with: this provider, or the one that tells the truth."""
+        ports = payment_wiring.Ports()
+        vars(ports).update(payments=self.payments, provider=provider or self.provider)
+        return ports
 
     def stock_up(self, quantity: int = STOCKED) -> None:
         """So many that anybody can have, and what a neighbour's order holds: a release too many would take that."""
@@ -214,11 +219,11 @@ class Shop:
         if charge and charge.status is ChargeStatus.CAPTURED:
             self.by_hand = charge.amount.amount - charge.refunded
 
-    def reconcile(self) -> reconcile.Outcome:
+    def reconcile(self) -> reconciler.Outcome:
         """An hour later, when every payment that is not settled is looked after."""
         with self._one_at_a_time:
             later = utc_now() + timedelta(hours=1)
-            outcome = reconcile.reconcile(self.payments, self._asked, later, lambda: True)
+            outcome = reconciler.reconcile(self.payment_ports(self._asked), later, lambda: True)
         self._deliver()
         return outcome
 

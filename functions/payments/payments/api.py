@@ -30,13 +30,13 @@ from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import ShortReason
-from payments import reconcile, refunds, usecases
+from payments import reconciler, refunds, usecases
 from payments.agreement import Mismatch
 from payments.domain import Payment
 from payments.providers import webhooks as news
 from payments.providers.webhooks import News, StripeEvent, WebhookEvent
 from payments.refund import Refund
-from payments.wiring import SANDBOX, STRIPE, chosen_provider, provider, store, table, webhook_secret
+from payments.wiring import SANDBOX, STRIPE, ports
 
 
 class RefundAmount(Body):
@@ -127,7 +127,7 @@ handler = app.handler
 @app.get("/api/payments/mismatches", role=ADMIN)
 def list_mismatches() -> MismatchList:
     """Payments that for a while do not agree with their orders or with the provider, and money without a payment."""
-    found = reconcile.mismatches(store(), clock.utc_now())
+    found = reconciler.mismatches(ports().payments, clock.utc_now())
     shown = [MismatchView.of(one) for one in itertools.islice(found, _MOST_MISMATCHES + 1)]
     return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
 
@@ -135,7 +135,7 @@ def list_mismatches() -> MismatchList:
 @app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN))
 def show_payment(payment_id: str, caller: Caller) -> PaymentView:
     payment, made = usecases.find_payment(
-        payment_id, lambda found: caller.is_admin or found.customer_id == caller.user_id, store()
+        payment_id, lambda found: caller.is_admin or found.customer_id == caller.user_id, ports().payments
     )
     return PaymentView.of(payment, made)
 
@@ -149,10 +149,10 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
     now, asked = clock.utc_now(), Keyed.read("POST /api/payments/{payment_id}/refunds", caller, key, body, payment_id)
 
     def give_back() -> Response[RefundView]:
-        made = refunds.refund(payment_id, asked.id, amount, body.reason, store(), provider(), now)
+        made = refunds.refund(payment_id, asked.id, amount, body.reason, ports(), now)
         return Created(RefundView.of(made), f"/api/payments/{payment_id}")
 
-    return answer_once(asked, table(), now, give_back)
+    return answer_once(asked, ports().table, now, give_back)
 
 
 @app.post("/api/payments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed
@@ -174,12 +174,12 @@ def hear_stripe(request: Request) -> Response[None]:
 
 
 def _secret_of(sender: str, now: datetime) -> str:
-    if sender != chosen_provider():
+    if sender != ports().settings.payment_provider:
         raise NotFound("This shop does not use that payment provider.")
-    return webhook_secret().read(now)
+    return ports().webhook_secret.read(now)
 
 
 def _hear(told: News | None, now: datetime) -> None:
     """What is signed and does not concern us is taken, too: the provider would send it again and again."""
     if told:
-        usecases.observe(told, store(), provider(), now)
+        usecases.observe(told, ports(), now)

@@ -9,7 +9,7 @@ from mercato.money import Money
 from payments import refunds, usecases
 from payments.agreement import CANCELLED, CONFIRMED
 from payments.usecases import payment_id_of
-from payments.wiring import provider, store
+from payments.wiring import ports
 
 consumer = Consumer("payments")
 handler = consumer.handler
@@ -29,13 +29,13 @@ class OrderNews(Reads):
 @consumer.on("order.confirmed")
 def hear_confirmed(_event: Event, order: OrderNews) -> None:
     """Idempotent: what is known changes nothing."""
-    usecases.hear_order(order.order_id, CONFIRMED, store(), provider(), clock.utc_now())
+    usecases.hear_order(order.order_id, CONFIRMED, ports(), clock.utc_now())
 
 
 @consumer.on("order.cancelled")
 def hear_cancelled(_event: Event, order: OrderNews) -> None:
     """Idempotent: what is known changes nothing."""
-    usecases.hear_order(order.order_id, CANCELLED, store(), provider(), clock.utc_now())
+    usecases.hear_order(order.order_id, CANCELLED, ports(), clock.utc_now())
 
 
 @consumer.on("order.return_accepted")
@@ -47,7 +47,6 @@ def refund_return(_event: Event, data: ReturnAccepted) -> None:
             data.refund_id,
             data.amount,
             refunds.UNDELIVERED if data.reason in ("undelivered", "lost") else refunds.RETURNED,
-            store(),
-            provider(),
+            ports(),
             clock.utc_now(),
         )

@@ -1,25 +1,136 @@
-"""Run every five minutes: asks the provider about all that is not settled."""
+"""Asks the provider, every five minutes, about all payments that are not settled. Brings on what is behind, and reports
+what does not agree.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from mercato.clock import utc_now
+from mercato.errors import DomainError, TransientError
 from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
-from payments.reconcile import reconcile
-from payments.wiring import provider, store
+from payments import agreement, usecases
+from payments.agreement import PATIENCE, Mismatch, Unsettled
+from payments.domain import Charge, Payment
+from payments.providers.port import transient
+from payments.refund import RefundRefused
+from payments.store import PaymentStore
+from payments.wiring import Ports, ports
 
+# A saga that is well is past its steps by then. One that is not is met by conditions, as any other.
+ASK_AFTER = timedelta(minutes=2)
+# Where nothing moves for a day it is enough to ask once an hour: others wait behind it.
+_RARELY_AFTER = timedelta(days=1)
+# How long it is looked whether money that was written off goes back after all.
+_WATCHED = timedelta(days=30)
+_RUNS_AN_HOUR = 12
+_RUN = timedelta(minutes=5)
+_UNDO_REASON = "cancelled"
 _RESERVE = 25.0  # seconds: the last payment's calls must end before the invocation does
 
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    outcome = vars(reconcile(store(), provider(), utc_now(), lambda: deadline.left() > _RESERVE))
+    outcome = vars(reconcile(ports(), utc_now(), lambda: deadline.left() > _RESERVE))
     metrics.count("PaymentMismatches", outcome["mismatches"])
     metrics.count("PaymentsLeft", outcome["left"])
     metrics.flush()
     log.info("payments reconciled", extra=outcome)
     return outcome
+
+
+@dataclass
+class Outcome:
+    """`left`: not asked, for want of time or of an answer. A refund that the provider refuses is answered, and who
+    wants it must ask again: the saga's operator, or whoever redrives its return.
+    """
+
+    asked: int = 0
+    repaired: int = 0
+    left: int = 0
+    mismatches: int = 0
+
+
+def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outcome:
+    """One run. What is settled leaves the list. The next run goes on behind the one that this run began last, so that
+    what fails, or kills a run, does not keep the others from being asked about.
+    """
+    outcome = Outcome()
+    for found in ports.payments.unsettled_in_turn(now - ASK_AFTER):
+        after: Unsettled | None = found
+        if _is_due(found, now):
+            try:
+                if not has_time():
+                    raise TransientError("no time is left in this run")
+                ports.payments.begin_turn(found)
+                after = _bring_on(found, ports, now)
+                outcome.asked += 1
+                outcome.repaired += after is None or after.what != found.what
+            except RefundRefused as error:
+                outcome.asked += 1
+                log.warning("a refund is refused", extra=_about(found) | {"reason": error.detail})
+            except (TransientError, DomainError) as error:
+                outcome.left += 1
+                log.warning("not reconciled yet", extra=_about(found) | {"reason": str(error)})
+        if after and _is_mismatch(after, now):
+            outcome.mismatches += 1
+            log.error("payment mismatch", extra=_about(after) | {"mismatch": agreement.mismatch_of(after).kind})
+    return outcome
+
+
+def mismatches(payments: PaymentStore, now: datetime) -> Iterator[Mismatch]:
+    return (agreement.mismatch_of(found) for found in payments.unsettled(now - PATIENCE) if _is_mismatch(found, now))
+
+
+def _bring_on(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:
+    """None where it is settled now."""
+    what = found.what
+    if isinstance(what, Charge):
+        return found if _stays_astray(what, ports, now) else None
+    before = ports.payments.get(what.payment_id)
+    if before is None or agreement.is_settled(before):
+        return None
+    after = usecases.catch_up(before, ports, now)
+    if agreement.must_be_undone(after):
+        usecases.undo(after.order_id, _UNDO_REASON, ports, now, retry_refused=False)
+        after = ports.payments.get(after.payment_id) or after
+    if agreement.is_settled(after):
+        return None
+    return found if after == what else Unsettled(after, now if after != before else found.since)
+
+
+def _stays_astray(stray: Charge, ports: Ports, now: datetime) -> bool:
+    payment = ports.payments.get(stray.reference)
+    with transient():
+        charge = ports.provider.find(stray.charge_id)
+    if payment and payment.charge_id == stray.charge_id:
+        usecases.catch_up(payment, ports, now)
+    elif charge and charge.is_money:
+        return True
+    ports.payments.forget_stray(stray.charge_id)
+    return False
+
+
+def _is_due(found: Unsettled, now: datetime) -> bool:
+    if now - found.since < _RARELY_AFTER:
+        return True
+    if isinstance(found.what, Payment) and agreement.is_written_off(found.what) and now - found.since > _WATCHED:
+        return False
+    return int(now.timestamp() // _RUN.total_seconds()) % _RUNS_AN_HOUR == int(found.since.timestamp()) % _RUNS_AN_HOUR
+
+
+def _is_mismatch(found: Unsettled, now: datetime) -> bool:
+    return now - found.since > PATIENCE and bool(agreement.mismatch_of(found).kind)
+
+
+def _about(found: Unsettled) -> dict[str, str]:
+    what = found.what
+    if isinstance(what, Payment):
+        return {"payment_id": what.payment_id, "order_id": what.order_id, "status": what.status}
+    return {"payment_id": what.reference, "charge_id": what.charge_id, "status": what.status}

@@ -18,10 +18,10 @@ from mercato.money import Money
 from payments import agreement, domain
 from payments import refund as refunding
 from payments.domain import OVER, Payment
-from payments.ports import Payments
-from payments.providers.port import Provider, ProviderDeclined, transient
+from payments.providers.port import ProviderDeclined, transient
 from payments.refund import Refund, RefundStatus
-from payments.store import PaymentMoved
+from payments.store import PaymentMoved, PaymentStore
+from payments.wiring import Ports
 
 _ATTEMPTS = 8
 # Of one payment, refused ones included, before an admin is refused another: all are read, and shown, together. Those of
@@ -35,9 +35,7 @@ GIVEN_BACK = "Your order was cancelled."
 type Fit = Callable[[Payment], Refund | None]
 
 
-def refund(
-    payment_id: str, key: str, amount: Money, reason: str, payments: Payments, provider: Provider, now: datetime
-) -> Refund:
+def refund(payment_id: str, key: str, amount: Money, reason: str, ports: Ports, now: datetime) -> Refund:
     """The same key is the same refund, also where the provider refused it; with another amount or reason it is not."""
     asked = Refund(
         refund_id=derived_id("refund", payment_id, key),
@@ -51,12 +49,12 @@ def refund(
 
     def fit(_: Payment) -> Refund:
         """Counted after the payment was read: another refund since then moves it, and its version refuses this one."""
-        if len(payments.refunds(payment_id)) >= MAX_REFUNDS:
+        if len(ports.payments.refunds(payment_id)) >= MAX_REFUNDS:
             raise refunding.TooManyRefunds(f"One payment has at most {MAX_REFUNDS} refunds.", limit=MAX_REFUNDS)
         return asked
 
-    claimed = _claim(asked, payments, now, fit, retry_refused=False)
-    return _complete(claimed, payments, provider, now)
+    claimed = _claim(asked, ports.payments, now, fit, retry_refused=False)
+    return _complete(claimed, ports, now)
 
 
 def refund_for_return(
@@ -64,8 +62,7 @@ def refund_for_return(
     refund_id: str,
     amount: Money,
     reason: str,
-    payments: Payments,
-    provider: Provider,
+    ports: Ports,
     now: datetime,
 ) -> None:
     """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund; where
@@ -86,26 +83,24 @@ def refund_for_return(
     def fit(payment: Payment) -> Refund | None:
         made = replace(asked, amount=refunding.at_most_left(payment, asked.amount))
         if made.amount != asked.amount and payment.claimed != payment.refunded:
-            finish_pending(payment, payments, provider, now)
+            finish_pending(payment, ports, now)
             return None
         return made
 
-    known = payments.refund(payment_id, refund_id)
+    known = ports.payments.refund(payment_id, refund_id)
     if known and known.status is RefundStatus.REFUSED:
-        _look_for_others(payment_id, payments, provider, now)
-    _complete(_claim(asked, payments, now, fit, retry_refused=True), payments, provider, now)
+        _look_for_others(payment_id, ports, now)
+    _complete(_claim(asked, ports.payments, now, fit, retry_refused=True), ports, now)
 
 
-def refund_the_rest(
-    payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
-) -> Payment:
+def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
     """All that was captured and is not given back yet, refunds under way included."""
-    begun = payments.refund(payment.payment_id, _rest(payment, reason, now).refund_id)
+    begun = ports.payments.refund(payment.payment_id, _rest(payment, reason, now).refund_id)
     if begun and begun.status is RefundStatus.PENDING:
         # Where it is refused now, that is the answer: the next attempt is for whoever asks again.
-        _complete(begun, payments, provider, now)
+        _complete(begun, ports, now)
     # Done or refused, either way a pending one's claim is settled; what it did not give back is in the rest.
-    payment = finish_pending(payment, payments, provider, now)
+    payment = finish_pending(payment, ports, now)
 
     def fit(current: Payment) -> Refund:
         refunding.require_not_written_off(current)
@@ -114,14 +109,14 @@ def refund_the_rest(
         return rest if current.claimed == current.refunded else replace(rest, amount=_nothing(current))
 
     if payment.refundable:
-        rest = _claim(_rest(payment, reason, now), payments, now, fit, retry_refused=retry_refused)
-        _complete(rest, payments, provider, now)
+        rest = _claim(_rest(payment, reason, now), ports.payments, now, fit, retry_refused=retry_refused)
+        _complete(rest, ports, now)
     elif payment.claimed == payment.refunded and payment.status is not domain.Status.REFUNDED:
-        payments.save(payment, refunding.nothing_to_refund(payment), now)
-    return payments.get(payment.payment_id) or payment
+        ports.payments.save(payment, refunding.nothing_to_refund(payment), now)
+    return ports.payments.get(payment.payment_id) or payment
 
 
-def write_off(payment: Payment, reason: str, payments: Payments, now: datetime) -> None:
+def write_off(payment: Payment, reason: str, payments: PaymentStore, now: datetime) -> None:
     """What is under way is not made any more, nor the rest that the undo would give back."""
     for _ in range(_ATTEMPTS):
         if payment.written_off or payment.status in OVER:
@@ -141,7 +136,7 @@ def write_off(payment: Payment, reason: str, payments: Payments, now: datetime) 
     raise TransientError(f"payment {payment.payment_id} moves too fast")
 
 
-def record_elsewhere(payment: Payment, before: Payment, payments: Payments, now: datetime) -> Payment:
+def record_elsewhere(payment: Payment, before: Payment, payments: PaymentStore, now: datetime) -> Payment:
     """What was written off and is back all the same: made after all, or by the operator at the provider. `payment` says
     how much, `before` is how it was read.
     """
@@ -163,12 +158,12 @@ def record_elsewhere(payment: Payment, before: Payment, payments: Payments, now:
     return after
 
 
-def finish_pending(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
     """Refunds whose end nobody has written down. Returns the payment as it then is."""
-    for pending in payments.refunds(payment.payment_id):
+    for pending in ports.payments.refunds(payment.payment_id):
         if pending.status is RefundStatus.PENDING:
-            _close(_ask(pending, payments, provider), payments, now)
-    return payments.get(payment.payment_id) or payment
+            _close(_ask(pending, ports), ports.payments, now)
+    return ports.payments.get(payment.payment_id) or payment
 
 
 def _rest(payment: Payment, reason: str, now: datetime) -> Refund:
@@ -188,20 +183,20 @@ def _nothing(payment: Payment) -> Money:
     return Money(amount=0, currency=payment.amount.currency)
 
 
-def _look_for_others(payment_id: str, payments: Payments, provider: Provider, now: datetime) -> None:
+def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
     """Before another attempt: what somebody gave back at the provider meanwhile is not given back again."""
-    payment = payments.get(payment_id)
+    payment = ports.payments.get(payment_id)
     if payment is None:
         return
     with transient():
-        charge = provider.find(payment.charge_id)
+        charge = ports.provider.find(payment.charge_id)
     compared = agreement.compare(payment, charge) if charge else payment
     if compared is not payment:
         with suppress(PaymentMoved):  # by another refund of ours: then the charge that we were told of is old
-            payments.save(payment, compared, now)
+            ports.payments.save(payment, compared, now)
 
 
-def _claim(asked: Refund, payments: Payments, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
+def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
     """The refund as it is written down. What `fit` makes of it may be smaller, and is not written down at 0."""
     for _ in range(_ATTEMPTS):
         # The payment first: whatever happens to the refund after this read moves it, and is met by its version.
@@ -227,12 +222,12 @@ def _claim(asked: Refund, payments: Payments, now: datetime, fit: Fit, *, retry_
     raise TransientError(f"payment {asked.payment_id} moves too fast")
 
 
-def _complete(refund: Refund, payments: Payments, provider: Provider, now: datetime) -> Refund:
+def _complete(refund: Refund, ports: Ports, now: datetime) -> Refund:
     """Raises RefundRefused and RefundWrittenOff. A refund of nothing is done."""
     if not refund.amount.amount:
         return refund
     if refund.status is RefundStatus.PENDING:
-        refund = _close(_ask(refund, payments, provider), payments, now)
+        refund = _close(_ask(refund, ports), ports.payments, now)
     match refund.status:
         case RefundStatus.PENDING:
             raise TransientError(f"refund {refund.refund_id} is at attempt {refund.attempt}: others have begun it")
@@ -243,19 +238,19 @@ def _complete(refund: Refund, payments: Payments, provider: Provider, now: datet
     return refund
 
 
-def _ask(refund: Refund, payments: Payments, provider: Provider) -> Refund:
-    payment = payments.get(refund.payment_id)
+def _ask(refund: Refund, ports: Ports) -> Refund:
+    payment = ports.payments.get(refund.payment_id)
     if payment is None:
         raise domain.UnknownPayment(f"There is no payment {refund.payment_id}.")
     try:
         with transient():
-            provider.refund(payment.charge_id, refund.amount, refund.key)
+            ports.provider.refund(payment.charge_id, refund.amount, refund.key)
     except ProviderDeclined:
         return replace(refund, status=RefundStatus.REFUSED)
     return replace(refund, status=RefundStatus.DONE)
 
 
-def _close(refund: Refund, payments: Payments, now: datetime) -> Refund:
+def _close(refund: Refund, payments: PaymentStore, now: datetime) -> Refund:
     decide = refunding.complete_refund if refund.status is RefundStatus.DONE else refunding.refuse_refund
     for _ in range(_ATTEMPTS):
         payment = payments.get(refund.payment_id)

@@ -10,7 +10,7 @@ from mercato import clock
 from mercato.invocation.tasks import Tasks
 from mercato.money import Money
 from payments import usecases
-from payments.wiring import provider, store
+from payments.wiring import ports
 
 tasks = Tasks("payments")
 handler = tasks.handler
@@ -48,8 +48,7 @@ def authorize_payment(step: AuthorizePayment) -> Done:
         step.customer_id,
         step.amount,
         step.payment_token.get_secret_value(),
-        store(),
-        provider(),
+        ports(),
         clock.utc_now(),
     )
     return Done(payment_id=payment.payment_id)
@@ -58,19 +57,19 @@ def authorize_payment(step: AuthorizePayment) -> Done:
 @tasks.task("CapturePayment")
 def capture_payment(step: TaskInput) -> Done:
     """Idempotent: a captured payment is captured."""
-    return Done(payment_id=usecases.capture(step.order_id, store(), provider(), clock.utc_now()).payment_id)
+    return Done(payment_id=usecases.capture(step.order_id, ports(), clock.utc_now()).payment_id)
 
 
 @tasks.task("VoidPayment")
 @tasks.task("RefundPayment")
 def undo_payment(step: UndoPayment) -> Done:
     """Idempotent, and one for both: only the provider knows which of the two it takes."""
-    usecases.undo(step.order_id, step.reason, store(), provider(), clock.utc_now(), retry_refused=True)
+    usecases.undo(step.order_id, step.reason, ports(), clock.utc_now(), retry_refused=True)
     return Done(payment_id=usecases.payment_id_of(step.order_id))
 
 
 @tasks.task("WriteOffRefund")
 def write_off_refund(step: UndoPayment) -> Done:
     """Idempotent: what is written off stays so, and what is back already is not."""
-    usecases.write_off(step.order_id, step.reason, store(), provider(), clock.utc_now())
+    usecases.write_off(step.order_id, step.reason, ports(), clock.utc_now())
     return Done(payment_id=usecases.payment_id_of(step.order_id))

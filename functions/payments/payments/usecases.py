@@ -15,11 +15,11 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from payments import agreement, domain, refund, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
-from payments.ports import Payments
 from payments.providers.port import Provider, ProviderDeclined, transient
 from payments.providers.webhooks import News
 from payments.refund import Refund
-from payments.store import PaymentMoved
+from payments.store import PaymentMoved, PaymentStore
+from payments.wiring import Ports
 
 # How often an undo looks anew when others act on the same payment; then it is tried again later.
 _ATTEMPTS = 8
@@ -29,108 +29,106 @@ def payment_id_of(order_id: str) -> str:
     return derived_id("payment", order_id)
 
 
-def authorize(
-    order_id: str, customer_id: str, amount: Money, token: str, payments: Payments, provider: Provider, now: datetime
-) -> Payment:
+def authorize(order_id: str, customer_id: str, amount: Money, token: str, ports: Ports, now: datetime) -> Payment:
     """Hold the money, once. The intent is written before the provider is asked, and a void that came first stops it."""
     payment_id = payment_id_of(order_id)
-    begun = Payment(payment_id, order_id, customer_id, amount, now, charge_id=provider.expected_id(payment_id))
-    payment = payments.open(begun)
+    begun = Payment(payment_id, order_id, customer_id, amount, now, charge_id=ports.provider.expected_id(payment_id))
+    payment = ports.payments.open(begun)
     if payment.may_authorize:
-        payment = _authorize(payment, token, payments, provider, now)
+        payment = _authorize(payment, token, ports, now)
     elif payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
-        _let_go_of_orphan(payment, _find(payment, provider), provider)
+        _let_go_of_orphan(payment, _find(payment, ports.provider), ports.provider)
     return domain.require_authorized(payment)
 
 
-def capture(order_id: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def capture(order_id: str, ports: Ports, now: datetime) -> Payment:
     """Take the money, once."""
-    payment = payments.get(payment_id_of(order_id))
+    payment = ports.payments.get(payment_id_of(order_id))
     if payment is None:
         raise domain.CaptureRefused(f"There is no payment for order {order_id}.")
     if payment.status is Status.AUTHORIZED and not payment.closing:
-        payment = _settle(payment, _capture(payment, payments, provider, now), payments, now)
+        payment = _settle(payment, _capture(payment, ports, now), ports.payments, now)
     return domain.require_captured(payment)
 
 
-def undo(
-    order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
-) -> None:
+def undo(order_id: str, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> None:
     """Whatever the provider says there is: captured is refunded, authorized voided, nothing is nothing.
 
     Where there is no payment yet this leaves a tombstone, so that none begins. A refund that the provider has refused
     is RefundRefused, with `retry_refused` after one more attempt; one that was written off is RefundWrittenOff.
     """
     payment_id = payment_id_of(order_id)
-    payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
+    payment = ports.payments.open(domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now))
     for _ in range(_ATTEMPTS):
         if payment.status in domain.OVER:
             return
         refund.require_not_written_off(payment)
         try:
-            payment = _undo_next(payment, reason, payments, provider, now, retry_refused=retry_refused)
+            payment = _undo_next(payment, reason, ports, now, retry_refused=retry_refused)
         except PaymentMoved:
-            payment = payments.get(payment_id) or payment
+            payment = ports.payments.get(payment_id) or payment
     raise TransientError(f"the payment of order {order_id} moves too fast")
 
 
-def write_off(order_id: str, reason: str, payments: Payments, provider: Provider, now: datetime) -> None:
+def write_off(order_id: str, reason: str, ports: Ports, now: datetime) -> None:
     """An operator does the undo by other means: from here on it gives nothing back. The provider is not asked, since it
     may be away: that is what an undo is skipped for.
     """
     payment_id = payment_id_of(order_id)
-    payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
-    refunds.write_off(payment, reason, payments, now)
+    payment = ports.payments.open(domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now))
+    refunds.write_off(payment, reason, ports.payments, now)
 
 
-def observe(news: News, payments: Payments, provider: Provider, now: datetime) -> None:
+def observe(news: News, ports: Ports, now: datetime) -> None:
     """A webhook says that something happened to a charge. What did, we ask the provider: a late one changes nothing."""
-    if payments.is_webhook_done(news.event_id, now):
+    if ports.payments.is_webhook_done(news.event_id, now):
         return
-    payment = payments.get(news.payment_id) if news.payment_id else None
+    payment = ports.payments.get(news.payment_id) if news.payment_id else None
     if news.charge_id and (payment is None or payment.charge_id != news.charge_id):
         with transient():
-            charge = provider.find(news.charge_id)
-        payment = payments.get(charge.reference) if charge and charge.reference else None
+            charge = ports.provider.find(news.charge_id)
+        payment = ports.payments.get(charge.reference) if charge and charge.reference else None
         if charge and charge.reference and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
-            payments.park(charge, now)
+            ports.payments.park(charge, now)
     if payment:
-        catch_up(payment, payments, provider, now)
-    payments.mark_webhook_done(news.event_id, now)
+        catch_up(payment, ports, now)
+    ports.payments.mark_webhook_done(news.event_id, now)
 
 
-def catch_up(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def catch_up(payment: Payment, ports: Ports, now: datetime) -> Payment:
     """What the provider says of it now, and what is left to be done of its refunds. The payment was read before."""
-    charge = _find(payment, provider)
+    charge = _find(payment, ports.provider)
     if charge is None:
         return payment
-    settled = _settle(payment, charge, payments, now)
-    _let_go_of_orphan(settled, charge, provider)
+    settled = _settle(payment, charge, ports.payments, now)
+    _let_go_of_orphan(settled, charge, ports.provider)
     if settled.claimed != settled.refunded:
-        return refunds.finish_pending(settled, payments, provider, now)
+        return refunds.finish_pending(settled, ports, now)
     compared = agreement.compare(settled, charge) if settled is payment else settled
     if agreement.is_written_off(compared) and compared.astray > 0:
-        return refunds.record_elsewhere(compared, settled, payments, now)
+        return refunds.record_elsewhere(compared, settled, ports.payments, now)
     if compared is not settled:
         # Who was faster knows better: then the charge that we were told of is old.
         with suppress(PaymentMoved):
-            payments.save(settled, compared, now)
+            ports.payments.save(settled, compared, now)
     return compared
 
 
-def hear_order(order_id: str, said: str, payments: Payments, provider: Provider, now: datetime) -> None:
+def hear_order(order_id: str, said: str, ports: Ports, now: datetime) -> None:
     """What its order is now. An order is never confirmed without a payment; one that was is kept for the reconciler."""
     payment_id = payment_id_of(order_id)
-    payment = payments.get(payment_id)
+    payment = ports.payments.get(payment_id)
     if payment is None:
         if said != agreement.CONFIRMED:
             return
-        payment = payments.open(domain.tombstone(payment_id, order_id, provider.expected_id(payment_id), now))
-    _change(payment, lambda current: agreement.hear_order(current, said), payments, now)
+        payment = ports.payments.open(
+            domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now)
+        )
+    _change(payment, lambda current: agreement.hear_order(current, said), ports.payments, now)
 
 
 def find_payment(
-    payment_id: str, may_see: Callable[[Payment], bool], payments: Payments
+    payment_id: str, may_see: Callable[[Payment], bool], payments: PaymentStore
 ) -> tuple[Payment, list[Refund]]:
     """The payment and its refunds. What is not yours, or never began, does not exist."""
     payment = payments.get(payment_id)
@@ -139,22 +137,22 @@ def find_payment(
     return payment, payments.refunds(payment_id) if payment.captured else []
 
 
-def _authorize(payment: Payment, token: str, payments: Payments, provider: Provider, now: datetime) -> Payment:
+def _authorize(payment: Payment, token: str, ports: Ports, now: datetime) -> Payment:
     try:
         if not payment.charge_id:
             with transient():
                 key = derived_id(payment.order_id, "prepare")
-                charge_id = provider.prepare(payment.payment_id, payment.amount, token, key)
-            payment = _change(payment, lambda current: domain.prepare(current, charge_id), payments, now)
+                charge_id = ports.provider.prepare(payment.payment_id, payment.amount, token, key)
+            payment = _change(payment, lambda current: domain.prepare(current, charge_id), ports.payments, now)
         if not payment.may_authorize:
             return payment
         with transient():
-            charge = provider.authorize(payment.intent, token, derived_id(payment.order_id, "authorize"))
+            charge = ports.provider.authorize(payment.intent, token, derived_id(payment.order_id, "authorize"))
     except ProviderDeclined as declined:
-        found = _find(payment, provider)
+        found = _find(payment, ports.provider)
         charge = found if found and found.status is not ChargeStatus.PREPARED else _declined(payment, declined)
-    payment = _settle(payment, charge, payments, now)
-    _let_go_of_orphan(payment, charge, provider)
+    payment = _settle(payment, charge, ports.payments, now)
+    _let_go_of_orphan(payment, charge, ports.provider)
     return payment
 
 
@@ -170,66 +168,64 @@ def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
     )
 
 
-def _undo_next(
-    payment: Payment, reason: str, payments: Payments, provider: Provider, now: datetime, *, retry_refused: bool
-) -> Payment:
+def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
     """One step of undoing. Raises PaymentMoved where somebody else was faster."""
     closing = domain.close(payment)
     if closing is not payment:
         # Before the provider is asked: what is authorized or captured from here on sees it, and stops.
-        payments.save(payment, closing, now)
+        ports.payments.save(payment, closing, now)
         return closing
-    charge = _find(payment, provider)
+    charge = _find(payment, ports.provider)
     if charge and charge.status is ChargeStatus.CAPTURED:
-        settled = _settle(payment, charge, payments, now)
+        settled = _settle(payment, charge, ports.payments, now)
         if settled is not payment:
             return settled
         compared = agreement.compare(payment, charge)
         if compared is not payment:
             # What was given back without us is not given back again.
-            payments.save(payment, compared, now)
+            ports.payments.save(payment, compared, now)
             return compared
-        return refunds.refund_the_rest(payment, reason, payments, provider, now, retry_refused=retry_refused)
+        return refunds.refund_the_rest(payment, reason, ports, now, retry_refused=retry_refused)
     is_declined = charge is not None and charge.status is ChargeStatus.DECLINED
     is_voided = charge is not None and charge.status is ChargeStatus.VOIDED
     if payment.charge_id and not is_declined and not is_voided:
         try:
             # Where nothing is held yet, too: an authorization that is still under way then comes too late.
             with transient():
-                provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
+                ports.provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
         except ProviderDeclined:
             # Captured a moment ago: look anew.
             return payment
     ended = domain.settle(payment, charge) if charge and is_declined else domain.end_uncaptured(payment)
-    payments.save(payment, ended, now)
+    ports.payments.save(payment, ended, now)
     return ended
 
 
-def _capture(payment: Payment, payments: Payments, provider: Provider, now: datetime) -> Charge:
+def _capture(payment: Payment, ports: Ports, now: datetime) -> Charge:
     """Remembers what went wrong, so that the payment's end can say why."""
     try:
         with transient():
-            return provider.capture(payment.charge_id, derived_id(payment.order_id, "capture"))
+            return ports.provider.capture(payment.charge_id, derived_id(payment.order_id, "capture"))
     except TransientError:
-        _note_trouble(payment, PROVIDER_UNAVAILABLE, payments, now)
+        _note_trouble(payment, PROVIDER_UNAVAILABLE, ports.payments, now)
         raise
     except ProviderDeclined as declined:
-        charge = _find(payment, provider)
+        charge = _find(payment, ports.provider)
         if charge and charge.status is ChargeStatus.CAPTURED:
             return charge
-        _note_trouble(payment, CAPTURE_REFUSED, payments, now)
+        _note_trouble(payment, CAPTURE_REFUSED, ports.payments, now)
         raise domain.CaptureRefused(declined.detail, reason=declined.reason, payment_id=payment.payment_id) from None
 
 
-def _settle(payment: Payment, charge: Charge, payments: Payments, now: datetime) -> Payment:
+def _settle(payment: Payment, charge: Charge, payments: PaymentStore, now: datetime) -> Payment:
     return _change(payment, lambda current: domain.settle(current, charge), payments, now)
 
 
-def _note_trouble(payment: Payment, trouble: str, payments: Payments, now: datetime) -> None:
+def _note_trouble(payment: Payment, trouble: str, payments: PaymentStore, now: datetime) -> None:
     _change(payment, lambda current: domain.note_trouble(current, trouble), payments, now)
 
 
-def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: Payments, now: datetime) -> Payment:
+def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: PaymentStore, now: datetime) -> Payment:
     """Decide and write, and again from what is there now where somebody else was faster."""
     for _ in range(_ATTEMPTS):
         after = decide(payment)

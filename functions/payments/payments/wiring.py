@@ -1,24 +1,27 @@
-"""What the environment says, and what is made of it at first use, so that importing a handler needs neither."""
+"""The parts of the service, each made from the environment at its first use."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mercato import clock, config
-from mercato.aws.secret import StoredSecret
 from mercato.breaker import breaker_for
 from mercato.store.dynamo import Table
 from payments.providers.guarded import CIRCUIT, POLICY, GuardedProvider
-from payments.providers.port import Provider
 from payments.store import PaymentStore
+
+if TYPE_CHECKING:
+    from mercato.aws.secret import StoredSecret
+    from payments.providers.port import Provider
 
 SANDBOX, STRIPE = "sandbox", "stripe"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`stripe_key_id`: the secret with Stripe's secret key. `stripe_api`: where Stripe is, if not at home."""
+    """`stripe_key_id`: the secret that holds Stripe's secret key. `stripe_api`: Stripe's address, if not the usual."""
 
     table_name: str
     payment_provider: str = SANDBOX
@@ -28,43 +31,49 @@ class Settings:
 
 @dataclass(frozen=True)
 class WebhookSettings:
-    """Only the API has webhooks to verify."""
+    """Only the API verifies webhooks."""
 
     webhook_secret_id: str
 
 
-@functools.cache
-def table() -> Table:
-    return Table(config.load(Settings).table_name)
+class Ports:
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return config.load(Settings)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        return Table(self.settings.table_name)
+
+    @functools.cached_property
+    def payments(self) -> PaymentStore:
+        return PaymentStore(self.table)
+
+    @functools.cached_property
+    def provider(self) -> Provider:
+        return GuardedProvider(_chosen(self.settings), breaker_for(CIRCUIT, POLICY))
+
+    @functools.cached_property
+    def webhook_secret(self) -> StoredSecret:
+        from mercato.aws.secret import StoredSecret
+
+        return StoredSecret(config.load(WebhookSettings).webhook_secret_id)
 
 
 @functools.cache
-def store() -> PaymentStore:
-    return PaymentStore(table())
-
-
-def chosen_provider() -> str:
-    return config.load(Settings).payment_provider
-
-
-@functools.cache
-def provider() -> Provider:
-    return GuardedProvider(_chosen(config.load(Settings)), breaker_for(CIRCUIT, POLICY))
-
-
-@functools.cache
-def webhook_secret() -> StoredSecret:
-    return StoredSecret(config.load(WebhookSettings).webhook_secret_id)
+def ports() -> Ports:
+    return Ports()
 
 
 def _chosen(settings: Settings) -> Provider:
-    """Imported only where chosen: Stripe's library would cost every cold start of the sandbox."""
+    """Imports only the chosen provider: Stripe's library would cost every cold start of the sandbox."""
     match settings.payment_provider:
         case "sandbox":
             from payments.providers.sandbox import Sandbox
 
             return Sandbox(Table(settings.table_name))
         case "stripe":
+            from mercato.aws.secret import StoredSecret
             from payments.providers.stripe import API, StripeProvider
 
             key = StoredSecret(settings.stripe_key_id, "Stripe's secret key")

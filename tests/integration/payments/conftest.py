@@ -38,13 +38,8 @@ def till(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
     shared.reset()
-    caches = (wiring.table, wiring.store, wiring.provider, wiring.webhook_secret)
-    for cached in caches:
-        cached.cache_clear()
     yield Till(table, Sandbox(table))
     shared.reset()
-    for cached in caches:
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def stripe_till(till: Till, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Stri
     monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
     monkeypatch.setenv("STRIPE_KEY_ID", secret["ARN"])
     monkeypatch.setenv("STRIPE_API", wire.url)
-    wiring.provider.cache_clear()
+    wiring.ports.cache_clear()
     made = StripeTill(till.table, till.provider)
     made.wire = wire
     return made

@@ -14,7 +14,7 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.telemetry import metrics
-from payments import consumers, reconcile, reconciler, wiring
+from payments import consumers, reconciler, wiring
 from payments.domain import Intent, PaymentVoided
 from payments.providers.sandbox import charge_id_of
 from payments.refund import RefundRefused
@@ -40,12 +40,12 @@ def hear(kind: str, order_id: str = "o-1") -> None:
 def run(minutes: int = 10, has_time: bool = True) -> dict[str, int]:
     """A run that is so much later."""
     now = utc_now() + timedelta(minutes=minutes)
-    return vars(reconcile.reconcile(wiring.store(), wiring.provider(), now, lambda: has_time))
+    return vars(reconciler.reconcile(wiring.ports(), now, lambda: has_time))
 
 
 def told() -> list[str]:
     """What an operator would be shown in an hour."""
-    return [found.kind for found in reconcile.mismatches(wiring.store(), utc_now() + timedelta(hours=1))]
+    return [found.kind for found in reconciler.mismatches(wiring.ports().payments, utc_now() + timedelta(hours=1))]
 
 
 def sold(till: Till) -> None:
@@ -56,10 +56,10 @@ def sold(till: Till) -> None:
 
 def test_an_order_that_went_well_leaves_nothing_to_reconcile(till: Till) -> None:
     sold(till)
-    assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert list(wiring.ports().payments.unsettled(utc_now() + timedelta(days=1))) == []
     till.refund(300)
     till.refund(700, key="k-2")
-    assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert list(wiring.ports().payments.unsettled(utc_now() + timedelta(days=1))) == []
     assert run() == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
 
 
@@ -247,8 +247,8 @@ def test_money_given_back_past_us_is_told_and_no_more_than_the_rest_is_given_bac
 def test_a_stray_charge_is_told_until_its_money_is_gone(till: Till) -> None:
     asked = Intent(charge_id_of("pay-lost"), "pay-lost", Money(amount=700, currency="GBP"))
     charge = till.provider.authorize(asked, "tok_ok", "key-a")
-    wiring.store().park(charge, utc_now())
-    wiring.store().park(charge, utc_now())
+    wiring.ports().payments.park(charge, utc_now())
+    wiring.ports().payments.park(charge, utc_now())
     assert run()["asked"] == 1
     assert told() == ["charge-without-payment"]
     till.provider.void(charge.charge_id, "key-v")
@@ -258,7 +258,7 @@ def test_a_stray_charge_is_told_until_its_money_is_gone(till: Till) -> None:
 
 def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     till.paid()
-    monkeypatch.setattr(reconcile, "PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr(reconciler, "PATIENCE", timedelta(seconds=-1))
     status, shown = till.call("GET", "/payments/mismatches")
     (item,) = shown.pop("items")
     assert (status, shown) == (200, {"more": False})
@@ -304,7 +304,7 @@ def opened(till: Till, count: int) -> list[str]:
     for number in range(count):
         about = {"order_id": f"o-{number}", "customer_id": "u-1", "payment_token": "tok_ok"}
         till.task("AuthorizePayment", amount={"amount": 1000, "currency": "GBP"}, **about)
-    return [payment_id(found) for found in wiring.store().unsettled(utc_now() + timedelta(minutes=10))]
+    return [payment_id(found) for found in wiring.ports().payments.unsettled(utc_now() + timedelta(minutes=10))]
 
 
 def payment_id(found: Any) -> str:
@@ -320,7 +320,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(payment_id(one))
         return one
 
-    monkeypatch.setattr(reconcile, "_bring_on", bring_on)
+    monkeypatch.setattr(reconciler, "_bring_on", bring_on)
     return found
 
 
@@ -330,7 +330,7 @@ def test_a_run_goes_on_behind_the_payment_that_the_last_one_began(till: Till, as
     for _ in range(3):
         has_time = functools.partial(next, iter([True] * 3), False)
         now = utc_now() + timedelta(minutes=10)
-        reconcile.reconcile(wiring.store(), wiring.provider(), now, has_time)
+        reconciler.reconcile(wiring.ports(), now, has_time)
     assert asked == (payments * 2)[:9]
 
 
@@ -338,14 +338,14 @@ def test_a_payment_that_kills_each_run_does_not_keep_the_others_from_being_asked
     till: Till, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payments = opened(till, 4)
-    bring_on = reconcile._bring_on
+    bring_on = reconciler._bring_on
 
     def die(one: Any, *how: Any) -> Any:
         if payment_id(one) == payments[0]:
             raise Killed
         return bring_on(one, *how)
 
-    monkeypatch.setattr(reconcile, "_bring_on", die)
+    monkeypatch.setattr(reconciler, "_bring_on", die)
     for _ in range(2):
         with pytest.raises(Killed):
             run()
@@ -354,8 +354,8 @@ def test_a_payment_that_kills_each_run_does_not_keep_the_others_from_being_asked
 
 def test_a_run_asks_about_each_payment_once_wherever_it_begins(till: Till, asked: list[str]) -> None:
     payments = opened(till, 5)
-    for found in wiring.store().unsettled(utc_now() + timedelta(minutes=10)):
-        wiring.store().begin_turn(found)
+    for found in wiring.ports().payments.unsettled(utc_now() + timedelta(minutes=10)):
+        wiring.ports().payments.begin_turn(found)
         asked.clear()
         run()
         assert sorted(asked) == sorted(payments)

@@ -14,7 +14,7 @@ from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import reconcile, wiring
+from payments import reconciler, wiring
 from payments.providers.port import ProviderDeclined, ProviderTimeout
 from payments.providers.sandbox import Sandbox, charge_id_of
 from payments.refund import RefundRefused
@@ -52,8 +52,8 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> Moody:
     return mood
 
 
-def run(minutes: int = 60) -> reconcile.Outcome:
-    return reconcile.reconcile(wiring.store(), wiring.provider(), utc_now() + timedelta(minutes=minutes), lambda: True)
+def run(minutes: int = 60) -> reconciler.Outcome:
+    return reconciler.reconcile(wiring.ports(), utc_now() + timedelta(minutes=minutes), lambda: True)
 
 
 def undo(till: Till) -> None:
@@ -153,9 +153,9 @@ def test_a_late_answer_to_an_earlier_attempt_does_not_end_the_one_that_is_under_
 
     def overtake() -> None:
         undo_refused(till)
-        payment = wiring.store().get(PAYMENT)
+        payment = wiring.ports().payments.get(PAYMENT)
         assert payment
-        moody.meanwhile = lambda: seen.append(wiring.store().refund(PAYMENT, REFUND))
+        moody.meanwhile = lambda: seen.append(wiring.ports().payments.refund(PAYMENT, REFUND))
         undo_refused(till)
 
     moody.meanwhile = overtake
@@ -183,7 +183,7 @@ def test_the_reconciler_leaves_a_refused_refund_to_the_operator_and_keeps_it_in_
     for _ in range(3):
         assert vars(run()) == {"asked": 1, "repaired": 0, "left": 0, "mismatches": 1}
     assert moody.keys == [REFUND]
-    told = [found.kind for found in reconcile.mismatches(wiring.store(), utc_now() + timedelta(hours=1))]
+    told = [found.kind for found in reconciler.mismatches(wiring.ports().payments, utc_now() + timedelta(hours=1))]
     assert told == ["undo-unfinished"]
     moody.is_well = True
     assert run().left == 0

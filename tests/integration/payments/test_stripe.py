@@ -257,9 +257,9 @@ def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe
     answer = {"client_secret": intent["client_secret"], "success": "true"}
     stripe_till.wire.post(f"/v1/payment_intents/{intent['id']}/_authenticate", **answer)
     assert stripe_till.held() == "requires_capture"
-    payment = wiring.store().get(PAYMENT)
+    payment = wiring.ports().payments.get(PAYMENT)
     assert payment is not None
-    usecases.catch_up(payment, wiring.store(), wiring.provider(), utc_now())
+    usecases.catch_up(payment, wiring.ports(), utc_now())
     assert (stripe_till.held(), stripe_till.status()) == ("canceled", "declined")
 
 

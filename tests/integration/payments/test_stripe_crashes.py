@@ -11,7 +11,7 @@ import pytest
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
-from payments import reconcile, usecases, wiring
+from payments import reconciler, usecases, wiring
 from payments.domain import PaymentVoided
 from payments.providers.webhooks import News
 from payments.refund import RefundRefused
@@ -29,11 +29,11 @@ def dies(faults: Any, at: int, after_effect: bool, act: Callable[[], object]) ->
 
 
 def hear_webhook() -> None:
-    usecases.observe(News("evt_1", payment_id=PAYMENT), wiring.store(), wiring.provider(), utc_now())
+    usecases.observe(News("evt_1", payment_id=PAYMENT), wiring.ports(), utc_now())
 
 
 def run_reconciler() -> None:
-    reconcile.reconcile(wiring.store(), wiring.provider(), utc_now() + timedelta(hours=1), lambda: True)
+    reconciler.reconcile(wiring.ports(), utc_now() + timedelta(hours=1), lambda: True)
 
 
 OTHERS = pytest.mark.parametrize("other", [hear_webhook, run_reconciler])

@@ -22,7 +22,7 @@ SECRET = "whsec_of_this_shop"
 def webhook(stripe_till: StripeTill, monkeypatch: pytest.MonkeyPatch) -> Any:
     secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="stripe-hook", SecretString=SECRET)
     monkeypatch.setenv("WEBHOOK_SECRET_ID", secret["ARN"])
-    wiring.webhook_secret.cache_clear()
+    wiring.ports.cache_clear()
 
     def send(
         kind: str,

@@ -13,7 +13,7 @@ from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
-from payments import reconcile, usecases, wiring
+from payments import reconciler, usecases, wiring
 from payments.domain import PaymentVoided
 from payments.providers.port import ProviderTimeout
 from payments.providers.sandbox import Sandbox, charge_id_of
@@ -28,11 +28,11 @@ REFUND = derived_id("o-1", "refund")
 
 def run(**later: int) -> dict[str, int]:
     now = utc_now() + timedelta(**(later or {"hours": 1}))
-    return vars(reconcile.reconcile(wiring.store(), wiring.provider(), now, lambda: True))
+    return vars(reconciler.reconcile(wiring.ports(), now, lambda: True))
 
 
 def told() -> list[str]:
-    return [found.kind for found in reconcile.mismatches(wiring.store(), utc_now() + timedelta(hours=2))]
+    return [found.kind for found in reconciler.mismatches(wiring.ports().payments, utc_now() + timedelta(hours=2))]
 
 
 def skip(till: Till) -> None:
@@ -87,7 +87,7 @@ def test_a_refund_that_was_skipped_is_made_by_nobody_later(till: Till, away: Any
         0,
         {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0},
     ]
-    usecases.observe(News("evt-1", payment_id=PAYMENT), wiring.store(), wiring.provider(), utc_now())
+    usecases.observe(News("evt-1", payment_id=PAYMENT), wiring.ports(), utc_now())
     for _ in range(2):  # a late duplicate, a cancellation beside it, an operator who changes his mind
         with pytest.raises(RefundWrittenOff):
             till.task("RefundPayment", reason="CancelledByCustomer")
@@ -141,7 +141,7 @@ def test_a_refund_that_was_made_after_all_is_told_as_it_is(till: Till, away: Any
     hear("order.cancelled")
     for event in ("evt-1", "evt-2"):
         if hears == "webhook":
-            usecases.observe(News(event, payment_id=PAYMENT), wiring.store(), wiring.provider(), utc_now())
+            usecases.observe(News(event, payment_id=PAYMENT), wiring.ports(), utc_now())
         else:
             run()
     assert (till.status(), till.money(), told()) == ("refunded", (1000, 1000), [])
@@ -150,7 +150,7 @@ def test_a_refund_that_was_made_after_all_is_told_as_it_is(till: Till, away: Any
         ("done", 1000, "Your order was cancelled."),
         ("written_off", 1000, "cancelled-by-customer"),
     ]
-    assert list(wiring.store().unsettled(utc_now() + timedelta(days=1))) == []
+    assert list(wiring.ports().payments.unsettled(utc_now() + timedelta(days=1))) == []
 
 
 def test_what_the_operator_gives_back_at_the_provider_in_two_parts_is_told_part_by_part(till: Till, away: Any) -> None:

@@ -22,6 +22,7 @@ from orders import wiring as orders_wiring
 from orders.order import Address, Line, Order
 from orders.store import OrderStore
 from payments import saga as payments_saga
+from payments import wiring as payments_wiring
 from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
 from tests.saga_world import FUNCTIONS, ORDER, World, deploy, run_state_machines
@@ -104,8 +105,7 @@ def payments(world: World, make_table: Callable[[str], Table], monkeypatch: pyte
     """The real payments handler behind the saga, with its sandbox provider, and its store."""
     table = make_table("PaymentsTable")
     store, sandbox = PaymentStore(table), Sandbox(table)
-    monkeypatch.setattr(payments_saga, "store", lambda: store)
-    monkeypatch.setattr(payments_saga, "provider", lambda: sandbox)
+    vars(payments_wiring.ports()).update(payments=store, provider=sandbox)
     world.handlers["PaymentsSaga"] = lambda payload: payments_saga.handler(payload, None)
     return store
 
