@@ -44,6 +44,7 @@ from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
 from relay import bus as relay_bus
 from relay import publish
+from relay import wiring as relay_wiring
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import wiring as shipping_wiring
@@ -116,8 +117,7 @@ class Shop:
             carrier_settings=shipping_wiring.CarrierSettings(CARRIER, 0),
         )
         vars(notification_wiring.ports()).update(store=self.notifications, mailer=self.mailbox)
-        patch.setattr(publish, "settings", lambda: SimpleNamespace(event_bus_name="bus", failure_queue_url="none"))
-        patch.setattr(publish, "event_bus", lambda: relay_bus.EventBus("bus"))
+        vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):
             patch.setattr(client_module, "aws", SimpleNamespace(client=self.bus.client))
         patch.setattr(dead_letters, "_dlq_url", lambda queue_arn: f"{queue_arn.rpartition(':')[2]}-dlq")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.dashboard import DashboardView, show_dashboard
 from gateway.pages import OpenApi, Page, read_contract, read_page
+from gateway.wiring import ports
 from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Response, View
 from mercato.http.auth import Caller
-from mercato.peers.peer import peer
 
 app = App("gateway")
 handler = app.handler
@@ -39,6 +39,7 @@ def show_docs() -> Response[Page]:
 
 @app.get("/api/dashboard", role=CUSTOMER)
 def dashboard(caller: Caller) -> DashboardView:
+    peer = ports().peer
     return show_dashboard(
         caller.user_id, users=peer("users"), orders=peer("orders"), notifications=peer("notifications")
     )

@@ -5,14 +5,11 @@ API Gateway keeps the answer for 60 seconds. A token that has ended before its t
 
 from __future__ import annotations
 
-import functools
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from gateway.access import Holder, Refused, Verifier
-from gateway.keyring import Keyring, fetch_parameter
-from mercato import config
+from gateway.access import Holder, Refused
+from gateway.wiring import ports
 from mercato.store import ended_access
 from mercato.telemetry.logs import log
 
@@ -20,25 +17,10 @@ from mercato.telemetry.logs import log
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+) *")
 
 
-@dataclass(frozen=True)
-class Settings:
-    jwks_parameter: str
-    issuer: str
-    audience: str
-    rate_limits_table: str = ""  # set for every function by the template's Globals
-
-
-@functools.cache
-def verifier() -> Verifier:
-    settings = config.load(Settings)
-    keys = Keyring(lambda: fetch_parameter(settings.jwks_parameter))
-    return Verifier(keys, settings.issuer, settings.audience)
-
-
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
-        holder = verifier().verify(_token_in(event))
-        table = config.load(Settings).rate_limits_table
+        holder = ports().verifier.verify(_token_in(event))
+        table = ports().settings.rate_limits_table
         if table and ended_access.has_ended(table, holder.user_id, holder.issued_at):
             raise Refused("ended before its time")
     except Refused as refused:

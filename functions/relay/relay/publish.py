@@ -13,36 +13,18 @@ From there relay.sweep publishes it when it can.
 
 from __future__ import annotations
 
-import functools
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mercato import aws, config
+from mercato import aws
 from mercato.invocation import deadline
 from mercato.telemetry.logs import log
-from relay.bus import EventBus
 from relay.records import Outgoing, Unreadable, batches, is_outbox_record, read
+from relay.wiring import ports
 
 NOT_PUBLISHABLE = "not-publishable"
-
-
-@dataclass(frozen=True)
-class Settings:
-    event_bus_name: str
-    failure_queue_url: str
-
-
-@functools.cache
-def settings() -> Settings:
-    return config.load(Settings)
-
-
-@functools.cache
-def event_bus() -> EventBus:
-    return EventBus(settings().event_bus_name)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -56,7 +38,7 @@ def publish(records: list[dict[str, Any]]) -> str | None:
     by_sequence = {record["dynamodb"]["SequenceNumber"]: record for record in records}
     readable, undone = _read(records)
     for batch in batches(readable):
-        refused, not_taken = event_bus().put(batch)
+        refused, not_taken = ports().event_bus.put(batch)
         undone |= not_taken
         undone |= {number for number, reason in refused.items() if not _set_aside(by_sequence[number], reason)}
         if undone:
@@ -71,7 +53,7 @@ def _read(records: list[dict[str, Any]]) -> tuple[list[Outgoing], set[str]]:
     undone: set[str] = set()
     for record in filter(is_outbox_record, records):
         try:
-            readable.append(read(record, settings().event_bus_name))
+            readable.append(read(record, ports().settings.event_bus_name))
         except Unreadable as error:
             if not _set_aside(record, str(error)):
                 undone.add(record["dynamodb"]["SequenceNumber"])
@@ -89,7 +71,7 @@ def _set_aside(record: dict[str, Any], reason: str) -> bool:
     log.error("record cannot be published", extra=found)
     try:
         aws.client("sqs").send_message(
-            QueueUrl=settings().failure_queue_url,
+            QueueUrl=ports().settings.failure_queue_url,
             MessageBody=json.dumps(found),
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": value}

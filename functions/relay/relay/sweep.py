@@ -19,8 +19,9 @@ from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
 from relay.lost import Gone, records_of
-from relay.publish import event_bus, publish, settings
+from relay.publish import publish
 from relay.records import Unreadable, batches, read
+from relay.wiring import ports
 
 _HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep sees a message once
 
@@ -34,7 +35,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 def sweep() -> tuple[int, int]:
     """How many messages were recovered, and how many are left."""
-    url, done = settings().failure_queue_url, 0
+    url, done = ports().settings.failure_queue_url, 0
     left: list[dict[str, Any]] = []
     try:
         for message in _receive(url):
@@ -72,8 +73,8 @@ def _recover(body: str) -> bool:
 
 def _publish_again(record: dict[str, Any]) -> bool:
     """One item that was set aside before. Refused again it stays: a second message would say nothing new."""
-    (batch,) = batches([read(record, settings().event_bus_name)])
-    refused, not_taken = event_bus().put(batch)
+    (batch,) = batches([read(record, ports().settings.event_bus_name)])
+    refused, not_taken = ports().event_bus.put(batch)
     return not refused and not not_taken
 
 

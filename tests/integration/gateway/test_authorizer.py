@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway import authorizer
+from gateway import authorizer, wiring
 from mercato import aws
 from mercato.errors import TransientError
 from mercato.store import ended_access
@@ -30,17 +30,16 @@ def event(header: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def publish(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def publish(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Writes the published keys, as a new sandbox will see them."""
     for name, value in {"JWKS_PARAMETER": "jwks", "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
         monkeypatch.setenv(name, value)
 
     def write(jwks: str) -> None:
         aws.client("ssm").put_parameter(Name="jwks", Value=jwks, Type="String", Overwrite=True)
-        authorizer.verifier.cache_clear()
+        wiring.ports.cache_clear()
 
-    yield write
-    authorizer.verifier.cache_clear()
+    return write
 
 
 @pytest.fixture
@@ -121,7 +120,7 @@ def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publis
     long_ago = now.replace(year=now.year - 1, day=1)
     assert maintain_keys(store, long_ago, if_missing=True) is Outcome.CREATED
     before = AccessTokens(store, ISSUER, AUDIENCE).issue(ada, now)
-    authorizer.verifier.cache_clear()
+    wiring.ports.cache_clear()
     assert authorizer.handler(event(f"Bearer {before}"), None)["context"]["role"] == "customer"
 
     assert maintain_keys(store, now, if_missing=False) is Outcome.ROTATED
@@ -131,7 +130,7 @@ def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publis
     for _ in range(2):
         assert authorizer.handler(event(f"Bearer {before}"), None)["principalId"] == "ada"
         assert authorizer.handler(event(f"Bearer {after}"), None)["principalId"] == "ada"
-        authorizer.verifier.cache_clear()
+        wiring.ports.cache_clear()
 
 
 @pytest.fixture

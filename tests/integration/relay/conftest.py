@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mercato import aws
-from relay import publish, sweep
+from relay import wiring
 from relay.bus import EventBus
 
 Failures = Callable[[], list[dict[str, Any]]]
@@ -50,22 +50,19 @@ class Bus:
 
 
 @pytest.fixture
-def failures(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failures]:
+def failures(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Failures:
     """Reads what the failure queue got, and leaves it there."""
     sqs = boto3.client("sqs", "us-east-1")
     url = sqs.create_queue(QueueName="relay-dlq")["QueueUrl"]
     monkeypatch.setenv("EVENT_BUS_NAME", "the-bus")
     monkeypatch.setenv("FAILURE_QUEUE_URL", url)
-    publish.settings.cache_clear()
-    for module in (publish, sweep):
-        monkeypatch.setattr(module, "event_bus", lambda: EventBus("the-bus", sleep=lambda _: None))
+    vars(wiring.ports()).update(event_bus=EventBus("the-bus", sleep=lambda _: None))
 
     def received() -> list[dict[str, Any]]:
         answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
-    yield received
-    publish.settings.cache_clear()
+    return received
 
 
 @pytest.fixture

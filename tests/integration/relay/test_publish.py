@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mercato.telemetry.logs import log
-from relay import lag, publish
+from relay import lag, publish, wiring
 from relay.bus import EventBus
 from tests.integration.relay.conftest import Bus
 
@@ -138,7 +138,7 @@ def test_a_record_that_cannot_even_be_set_aside_is_kept_by_the_stream(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAILURE_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/gone")
-    publish.settings.cache_clear()
+    vars(wiring.ports()).pop("settings", None)
     assert relay(record(1), record(2, event="not json"), record(3)) == ["2"]
     assert "event-1" in bus.taken, "what comes before the record that is kept is done"
 
@@ -163,7 +163,7 @@ def test_the_publish_lag_is_a_metric_in_the_log(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     later = datetime(2026, 11, 22, 12, 0, 1, 250_000, tzinfo=UTC)
-    monkeypatch.setattr(publish, "event_bus", lambda: EventBus("the-bus", sleep=lambda _: None, now=lambda: later))
+    vars(wiring.ports()).update(event_bus=EventBus("the-bus", sleep=lambda _: None, now=lambda: later))
     bus.refuse = {"event-2": "ThrottlingException"}
 
     relay(record(1), record(2), record(3))

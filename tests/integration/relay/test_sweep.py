@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from mercato import aws
 from mercato.events import EventModel, outbox
 from mercato.store.dynamo import Table, put_new
-from relay import publish, sweep
+from relay import publish, sweep, wiring
 from tests.integration.relay.conftest import Bus, Failures
 
 
@@ -85,7 +85,7 @@ class Outbox:
 
 
 def tell(message: Any) -> None:
-    url = publish.settings().failure_queue_url
+    url = wiring.ports().settings.failure_queue_url
     body = message if isinstance(message, str) else json.dumps(message)
     boto3.client("sqs", "us-east-1").send_message(QueueUrl=url, MessageBody=body)
 
