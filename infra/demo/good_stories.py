@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from infra.demo.stage import ADDRESS, Product, Stage, describe, is_delivered, is_paid
 from infra.demo.story import Story
 from infra.demo.telling import Telling
@@ -16,7 +18,7 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     word = lantern.name.rsplit(" ", 1)[-1]
     telling.say(f"Ada searches for “{word}”")
     found = stage.wait_for(
-        lambda: stage.shop.call("GET", "/products", params={"q": word})["items"],
+        lambda: stage.shop.call("GET", f"/products?{urlencode({'q': word})}")["items"],
         lambda items: any(item["product_id"] == lantern.product_id for item in items),
     )
     telling.expect("the search finds the lantern", [lantern.product_id], [item["product_id"] for item in found])

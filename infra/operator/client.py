@@ -6,9 +6,10 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -17,6 +18,7 @@ Json = dict[str, Any]
 _ATTEMPTS = 8  # of a shop that does not answer
 _PATIENCE = 90.0  # seconds, with one that asks to come back: a request that died keeps its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
+_LONGEST_INTERVAL = 2.0  # of a poll
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _REFRESH_BEFORE = 60.0
 
@@ -59,6 +61,10 @@ class Clock:
 REAL_TIME = Clock()
 
 
+class Csv(str):
+    """A body that is a CSV file."""
+
+
 def poll[T](
     fetch: Callable[[], T],
     until: Callable[[T], bool],
@@ -66,10 +72,12 @@ def poll[T](
     what: str,
     within: float,
     every: float = 0.3,
-    slowest: float = 2.0,
     clock: Clock = REAL_TIME,
 ) -> T:
-    """Fetch until it is as wanted, at growing intervals. Raises TooLate with what was there last."""
+    """Fetches until the result is as wanted. The interval grows from `every` to two seconds, or stays at `every` if
+    that is longer. Raises TooLate with the last result.
+    """
+    longest = max(every, _LONGEST_INTERVAL)
     deadline = clock.monotonic() + within
     while True:
         found = fetch()
@@ -79,7 +87,7 @@ def poll[T](
         if left <= 0:
             raise TooLate(what, within, found)
         clock.sleep(min(every, left))
-        every = min(every * 1.3, slowest)
+        every = min(every * 1.3, longest)
 
 
 class Shop:
@@ -110,21 +118,21 @@ class Shop:
         *,
         token: str | None = None,
         key: str | None = None,
-        params: Mapping[str, str | int] | None = None,
-        csv: str | None = None,
         safe: bool = False,
     ) -> Any:
-        """One request, and its answer's JSON. Retried where that is safe: GET, an Idempotency-Key, or `safe`."""
+        """Sends one request and returns the JSON of its answer. `body` is sent as JSON, or as it is if it is a Csv.
+        Retries where that is safe: GET, PUT, DELETE, an Idempotency-Key, or `safe`.
+        """
         headers: dict[str, str] = {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if key:
             headers["Idempotency-Key"] = key
         content: dict[str, Any] = {"json": body} if body is not None else {}
-        if csv is not None:
+        if isinstance(body, Csv):
             headers["Content-Type"] = "text/csv"
-            content = {"content": csv.encode()}
-        request = self._http.build_request(method, path, params=params, headers=headers, **content)
+            content = {"content": body.encode()}
+        request = self._http.build_request(method, path, headers=headers, **content)
         return self._send(request, repeatable=bool(safe or key or method in ("GET", "PUT", "DELETE")))
 
     def _send(self, request: httpx.Request, repeatable: bool) -> Any:
@@ -193,12 +201,12 @@ class Session:
         self._take(self._log_in())
 
     def get(self, path: str, **params: str | int) -> Any:
-        return self._call("GET", path, params=params)
+        return self._call("GET", f"{path}?{urlencode(params)}" if params else path)
 
     def post(
         self, path: str, body: Any = None, *, key: str | None = None, csv: str | None = None, safe: bool = False
     ) -> Any:
-        return self._call("POST", path, body, key=key, csv=csv, safe=safe)
+        return self._call("POST", path, body if csv is None else Csv(csv), key=key, safe=safe)
 
     def put(self, path: str, body: Any) -> Any:
         return self._call("PUT", path, body)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 from rich.console import Console
@@ -85,23 +88,41 @@ def show(queue: str, event_type: str | None, reason: str | None, limit: int, bod
         console.print(letter["body"], markup=False, soft_wrap=True)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The letters that a redrive is about: all that fit, and at most `most`."""
+
+    queue: str | None
+    event_type: str | None
+    reason: str | None
+    ids: Sequence[str]
+    most: int
+
+
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the arguments and options that make its first parameter, a Choice."""
+
+    @click.argument("queue", required=False)
+    @click.option("--type", "event_type", help="Only events of this type.")
+    @click.option("--reason", help="Only letters with this reason.")
+    @click.option("--id", "ids", multiple=True, help="Only this message or event; may be repeated.")
+    @click.option(
+        "--max", "most", default=100, show_default=True, type=click.IntRange(1, 500), help="The most to send."
+    )
+    @functools.wraps(command)
+    def choose(
+        queue: str | None, event_type: str | None, reason: str | None, ids: Sequence[str], most: int, **others: Any
+    ) -> None:
+        command(Choice(queue, event_type, reason, ids, most), **others)
+
+    return choose
+
+
 @dlq.command()
-@click.argument("queue", required=False)
-@click.option("--type", "event_type", help="Only events of this type.")
-@click.option("--reason", help="Only letters with this reason.")
-@click.option("--id", "ids", multiple=True, help="Only this message or event; may be repeated.")
-@click.option("--max", "most", default=100, show_default=True, type=click.IntRange(1, 500), help="The most to send.")
+@_choosing
 @click.option("--send", is_flag=True, help="Do it. Without this nothing is sent: you see what would be.")
 @click.option("--note", help="Why, for the audit. Needed to send.")
-def redrive(
-    queue: str | None,
-    event_type: str | None,
-    reason: str | None,
-    ids: Sequence[str],
-    most: int,
-    send: bool,
-    note: str | None,
-) -> None:
+def redrive(choice: Choice, send: bool, note: str | None) -> None:
     """Send letters of QUEUE, or of all queues, back to where they failed. A dry run unless --send.
 
     Choose by QUEUE, --type, --reason or --id, or several of them. Each letter keeps count of its redrives. Consumers
@@ -111,11 +132,11 @@ def redrive(
     """
     if send and not note:
         raise click.UsageError('--send needs --note "why": it goes into the audit')
-    body = {"queue": queue, "type": event_type, "reason": reason, "note": note}
+    body = {"queue": choice.queue, "type": choice.event_type, "reason": choice.reason, "note": note}
     chosen = {name: value for name, value in body.items() if value}
     console = Console(highlight=False)
     answer = session.call(
-        lambda admin: _redriven(admin, chosen | {"ids": list(ids), "dry_run": not send}, most, console)
+        lambda admin: _redriven(admin, chosen | {"ids": list(choice.ids), "dry_run": not send}, choice.most, console)
     )
     letters = [letter for result in answer["items"] for letter in result["letters"]]
     if letters:

@@ -270,7 +270,6 @@ def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: 
         what="repaired",
         within=RECONCILED_WITHIN,
         every=5,
-        slowest=5,
     )
     assert (payment["status"], payment["refunded"]["amount"]) == ("partially_refunded", 100)
     assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)

@@ -26,7 +26,6 @@ _ATTEMPTS = 3
 _LEAST = 0.05  # seconds: a call with less than that is lost from the start
 _LEAST_AGAIN = 0.25
 _LONGEST_WAIT = 5.0
-_SAFE = frozenset({"GET", "HEAD"})
 
 Fallback = Callable[["PeerUnavailable"], Any]
 
@@ -76,6 +75,10 @@ class _Call:
         return f"{self.method} {self.path}"
 
 
+def _headers(user_id: str) -> dict[str, str]:
+    return {"Content-Type": "application/json"} | ({"X-User-Id": user_id} if user_id else {})
+
+
 class ServiceClient:
     """A client of one peer; mercato.peers.peer makes it. `sleep` and `uniform` (of jitter) are passed in for tests."""
 
@@ -99,7 +102,7 @@ class ServiceClient:
 
     def get(self, path: str, *, user_id: str = "", fallback: Fallback | None = None) -> Any:
         """`fallback` gives the answer where the peer does not."""
-        return self._request("GET", path, None, user_id, "", False, fallback)
+        return self._ask(_Call("GET", path, b"", _headers(user_id), repeatable=True), fallback)
 
     def post(
         self,
@@ -112,16 +115,11 @@ class ServiceClient:
         fallback: Fallback | None = None,
     ) -> Any:
         """Tried again only with a `key` (the Idempotency-Key), or where `safe` says that twice does no harm."""
-        return self._request("POST", path, body, user_id, key, safe, fallback)
-
-    def _request(
-        self, method: str, path: str, body: Any, user_id: str, key: str, safe: bool, fallback: Fallback | None
-    ) -> Any:
-        headers = {"Content-Type": "application/json"}
-        headers |= {"X-User-Id": user_id} if user_id else {}
-        headers |= {"Idempotency-Key": key} if key else {}
+        headers = _headers(user_id) | ({"Idempotency-Key": key} if key else {})
         payload = b"" if body is None else json.dumps(body).encode()
-        call = _Call(method, path, payload, headers, repeatable=safe or bool(key) or method in _SAFE)
+        return self._ask(_Call("POST", path, payload, headers, repeatable=safe or bool(key)), fallback)
+
+    def _ask(self, call: _Call, fallback: Fallback | None) -> Any:
         try:
             return self._retry(call)
         except PeerRefused:
