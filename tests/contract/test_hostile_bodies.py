@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import typing
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from pydantic import ConfigDict
 
 from infra.contract import events
 from mercato.errors import Malformed
-from mercato.http import App, Query, RawBody, Request
+from mercato.http import App, Query, RawBody, SignedBody
 from mercato.http.auth import Role
 from mercato.http.request import Body, InvalidRequest, read_body
 from tests.routes import Served, all_routes
@@ -147,7 +148,8 @@ def test_every_route_that_takes_a_body_is_among_them() -> None:
         served.name
         for served in all_routes()
         if any(
-            isinstance(kind, type) and issubclass(kind, Request | RawBody) for kind in served.route.parameters.values()
+            issubclass(typing.get_origin(kind) or kind, SignedBody | RawBody)
+            for kind in served.route.parameters.values()
         )
     }
     with_body = {

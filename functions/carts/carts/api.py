@@ -11,7 +11,7 @@ from carts import usecases
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.wiring import ports
 from mercato.clock import utc_now
-from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, Response, View
+from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
@@ -112,7 +112,7 @@ def merge_carts(merge: Merge, caller: Caller) -> CartView:
 
 
 @app.post("/api/carts/guests", role=PUBLIC)
-def open_guest_cart() -> Response[CartView]:
+def open_guest_cart() -> Created[CartView]:
     cart = ports().carts.open_guest_cart(usecases.guest_cart_id(secrets.token_hex(24)), utc_now())
     return Created(CartView.of(cart), f"/api/carts/guests/{cart.cart_id}")
 

@@ -11,7 +11,7 @@ from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, A
 from inventory.spreading import MAX_SHARDS
 from inventory.wiring import ports
 from mercato import clock
-from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, IdempotencyKey, Response, View
+from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, CreatedMany, IdempotencyKey, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -90,24 +90,24 @@ def show_stock(product_id: str) -> StockView:
 
 
 @app.post("/api/inventory/adjustments", role=ADMIN)
-def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> Response[AdjustedManyView]:
+def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> CreatedMany[AdjustedManyView]:
     """Up to forty products, all or none. A retry with the same key gets the first answer."""
     parts = tuple(Adjustment(part.product_id, part.delta, part.reason) for part in body.adjustments)
     asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
 
-    def adjust() -> Response[AdjustedManyView]:
+    def adjust() -> CreatedMany[AdjustedManyView]:
         results = usecases.adjust(_request(asked, parts, caller), ports().store)
-        return Response(AdjustedManyView(adjustments=[_view(result) for result in results]), 201)
+        return CreatedMany(AdjustedManyView(adjustments=[_view(result) for result in results]))
 
     return answer_once(asked, ports().table, clock.utc_now(), adjust)
 
 
 @app.post("/api/inventory/{product_id}/adjustments", role=ADMIN)
-def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: IdempotencyKey) -> Response[AdjustedView]:
+def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: IdempotencyKey) -> Created[AdjustedView]:
     part = Adjustment(product_id, body.delta, body.reason)
     asked = Keyed.read("POST /api/inventory/{product_id}/adjustments", caller, key, body, product_id)
 
-    def adjust() -> Response[AdjustedView]:
+    def adjust() -> Created[AdjustedView]:
         (result,) = usecases.adjust(_request(asked, (part,), caller), ports().store)
         return Created(_view(result), f"/api/inventory/{product_id}")
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mercato.clock import rfc3339
 from mercato.errors import Forbidden
-from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, Response, View
+from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from notifications import usecases
@@ -85,7 +85,7 @@ def list_notifications(query: ListQuery, caller: Caller) -> NotificationPage:
 
 
 @app.post("/api/notifications/{notification_id}/read", role=CUSTOMER)
-def mark_read(notification_id: str, caller: Caller) -> Response[None]:
+def mark_read(notification_id: str, caller: Caller) -> NoContent:
     usecases.mark_read(caller.user_id, notification_id, store=ports().store)
     return NoContent()
 

@@ -13,7 +13,6 @@ from mercato.http import (
     Created,
     IdempotencyKey,
     InvalidRequest,
-    Response,
     replayed,
 )
 from mercato.http.auth import Caller
@@ -40,7 +39,7 @@ app = App("orders", health=table_and_queue)
 
 
 @app.post("/api/orders", role=CUSTOMER)
-def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
+def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
     placement = order.as_placement()
     placed = usecases.place_order(
         placement, caller.user_id, key, prices=ports().catalogue, orders=ports().orders, now=utc_now()
@@ -51,7 +50,7 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Respo
 
 
 @app.post("/api/orders/{order_id}/cancel", role=CUSTOMER)
-def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Response[OrderView]:
+def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
     command = _command("cancel", order_id, wish, caller, key)
     done = usecases.cancel_order(command, wish.reason, ports().orders, utc_now())
     answer = Accepted(
@@ -61,7 +60,7 @@ def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: Idempote
 
 
 @app.post("/api/orders/{order_id}/returns", role=CUSTOMER)
-def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Created[ReturnView]:
     """`undelivered` and `lost` are for admins; of what is `lost` nothing comes back on the shelf."""
     if wish.reason in OPERATORS and not caller.is_admin:
         raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")

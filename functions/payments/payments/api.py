@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mercato import clock, webhooks
+from mercato import clock
 from mercato.errors import NotFound
 from mercato.http import (
     ADMIN,
@@ -20,10 +20,9 @@ from mercato.http import (
     Created,
     IdempotencyKey,
     NoContent,
-    Request,
-    Response,
+    SignedBody,
     View,
-    read_body,
+    Webhook,
 )
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
@@ -141,14 +140,14 @@ def show_payment(payment_id: str, caller: Caller) -> PaymentView:
 
 
 @app.post("/api/payments/{payment_id}/refunds", role=ADMIN)
-def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: IdempotencyKey) -> Response[RefundView]:
+def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: IdempotencyKey) -> Created[RefundView]:
     """Some or all of what was captured. A retry with the same key is the same refund; so is the provider's refusal, and
     who asks for it once more takes a new key.
     """
     amount = Money(amount=body.amount.amount, currency=body.amount.currency)
     now, asked = clock.utc_now(), Keyed.read("POST /api/payments/{payment_id}/refunds", caller, key, body, payment_id)
 
-    def give_back() -> Response[RefundView]:
+    def give_back() -> Created[RefundView]:
         made = refunds.refund(payment_id, asked.id, amount, body.reason, ports(), now)
         return Created(RefundView.of(made), f"/api/payments/{payment_id}")
 
@@ -156,20 +155,20 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
 
 
 @app.post("/api/payments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed
-def hear_sandbox(request: Request) -> Response[None]:
+def hear_sandbox(message: Webhook[WebhookEvent]) -> NoContent:
     """The signature is over the raw bytes, and is checked before anything reads them."""
     now = clock.utc_now()
-    webhooks.verify(_secret_of(SANDBOX, now), request.headers, request.body, now)
-    _hear(news.of_sandbox(read_body(WebhookEvent, request.body)), now)
+    _hear(news.of_sandbox(message.verified(_secret_of(SANDBOX, now), now)), now)
     return NoContent()
 
 
 @app.post("/api/payments/webhooks/stripe", role=PUBLIC, limit=UNLIMITED)  # signed
-def hear_stripe(request: Request) -> Response[None]:
+def hear_stripe(message: SignedBody[StripeEvent]) -> NoContent:
     """The signature is over the raw bytes, and is checked before anything reads them."""
     now = clock.utc_now()
-    news.verify_stripe(_secret_of(STRIPE, now), request.headers, request.body, now)
-    _hear(news.of_stripe(read_body(StripeEvent, request.body)), now)
+    secret = _secret_of(STRIPE, now)
+    event = message.verified_by(lambda headers, body: news.verify_stripe(secret, headers, body, now))
+    _hear(news.of_stripe(event), now)
     return NoContent()
 
 

@@ -19,7 +19,6 @@ from mercato.http import (
     NoContent,
     Query,
     RawBody,
-    Response,
     View,
 )
 from mercato.http.auth import Caller
@@ -198,10 +197,10 @@ def show_product(product_id: str) -> ProductView:
 
 
 @app.post("/api/products", role=ADMIN)
-def add_product(new: NewProduct, caller: Caller, key: IdempotencyKey) -> Response[ProductView]:
+def add_product(new: NewProduct, caller: Caller, key: IdempotencyKey) -> Created[ProductView]:
     now, asked = utc_now(), Keyed.read("POST /api/products", caller, key, new)
 
-    def add() -> Response[ProductView]:
+    def add() -> Created[ProductView]:
         product = usecases.add_product(new, ports().settings.currency, ports().products, asked.id, now)
         return Created(ProductView.of(product), f"/api/products/{product.product_id}")
 
@@ -218,7 +217,7 @@ def change_product(product_id: str, changes: ProductChanges) -> ProductView:
 
 
 @app.delete("/api/products/{product_id}", role=ADMIN)
-def discontinue_product(product_id: str) -> Response[None]:
+def discontinue_product(product_id: str) -> NoContent:
     usecases.discontinue_product(product_id, ports().products, utc_now())
     return NoContent()
 
@@ -233,11 +232,11 @@ def look_up(asked: Lookup) -> Summaries:
 
 
 @app.post("/api/products/imports", role=ADMIN)
-def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Response[ReportView]:
+def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Created[ReportView]:
     """Run again after a death, it finds what is written unchanged, and its report replaces none."""
     now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
 
-    def load() -> Response[ReportView]:
+    def load() -> Created[ReportView]:
         report = usecases.import_products(
             file, ports().settings.currency, ports().products, new_id(now), now, file.charset
         )

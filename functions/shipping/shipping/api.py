@@ -7,10 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mercato import webhooks
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
-from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, Request, View, read_body
+from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, View, Webhook
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
@@ -121,11 +120,10 @@ def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
 
 
 @app.post("/api/shipments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed
-def take_report(request: Request) -> ReportTaken:
+def take_report(message: Webhook[CarrierReport]) -> ReportTaken:
     """The signature is over the raw bytes, and is checked before anything reads them."""
     now = utc_now()
-    webhooks.verify(ports().webhook_secret.read(now), request.headers, request.body, now)
-    report = read_body(CarrierReport, request.body)
+    report = message.verified(ports().webhook_secret.read(now), now)
     progress = Progress(report.shipment_id, Status(report.status), report.tracking_number, report.reason)
     shipment = usecases.record_progress(progress, sandbox.NAME, shipments=ports().shipments, now=now)
     return ReportTaken(shipment_id=shipment.shipment_id, status=shipment.status)

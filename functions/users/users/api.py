@@ -16,6 +16,7 @@ from mercato.http import (
     PEER,
     PUBLIC,
     UNLIMITED,
+    AcceptedForMail,
     App,
     Body,
     Limit,
@@ -135,9 +136,9 @@ class TokensView(View):
 
 
 @app.post("/api/users", role=PUBLIC, limit=REGISTRATION)
-def register(body: Registration) -> Response[RegisteredView]:
+def register(body: Registration) -> AcceptedForMail[RegisteredView]:
     usecases.register(body.email, body.password.get_secret_value(), body.name, utc_now(), users=ports().users)
-    return Response(RegisteredView(), 202)
+    return AcceptedForMail(RegisteredView())
 
 
 @app.post("/api/users/login", role=PUBLIC, limit=LOG_IN)
@@ -152,51 +153,51 @@ def refresh(body: HeldToken) -> TokensView:
 
 
 @app.post("/api/users/logout", role=PUBLIC)
-def log_out(body: HeldToken) -> Response[None]:
+def log_out(body: HeldToken) -> NoContent:
     usecases.log_out(body.refresh_token.get_secret_value(), utc_now(), sessions=ports().sessions)
     return NoContent()
 
 
 @app.post("/api/users/verify-email", role=PUBLIC, limit=VERIFY)
-def verify_email(body: Verification) -> Response[None]:
+def verify_email(body: Verification) -> NoContent:
     recovery.verify_email(body.token.get_secret_value(), utc_now(), users=ports().users)
     return NoContent()
 
 
 @app.post("/api/users/password-reset", role=PUBLIC, limit=RESET)
-def request_reset(body: ResetRequest) -> Response[SentView]:
+def request_reset(body: ResetRequest) -> AcceptedForMail[SentView]:
     recovery.request_reset(body.email, utc_now(), users=ports().users)
-    return Response(SentView(), 202)
+    return AcceptedForMail(SentView())
 
 
 @app.post("/api/users/password-reset/confirm", role=PUBLIC, limit=RESET_CONFIRM)
-def reset_password(body: Reset, source: SourceAddress) -> Response[None]:
+def reset_password(body: Reset, source: SourceAddress) -> NoContent:
     token, password = body.token.get_secret_value(), body.new_password.get_secret_value()
     recovery.reset_password(token, password, network_of(source), ports(), utc_now())
     return NoContent()
 
 
 @app.put("/api/users/me/password", role=CUSTOMER, limit=OWN_PASSWORD)
-def change_password(body: PasswordChange, caller: Caller, source: SourceAddress) -> Response[None]:
+def change_password(body: PasswordChange, caller: Caller, source: SourceAddress) -> NoContent:
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
     usecases.change_password(caller.user_id, current, new, network_of(source), ports(), utc_now())
     return NoContent()
 
 
 @app.put("/api/users/me/email-verification", role=CUSTOMER, limit=VERIFICATION_MAIL)
-def request_verification(caller: Caller) -> Response[None]:
+def request_verification(caller: Caller) -> AcceptedForMail[None]:
     recovery.request_verification(caller.user_id, utc_now(), users=ports().users)
-    return Response(None, 202)
+    return AcceptedForMail(None)
 
 
 @app.delete("/api/users/me/sessions", role=CUSTOMER)
-def log_out_everywhere(caller: Caller) -> Response[None]:
+def log_out_everywhere(caller: Caller) -> NoContent:
     usecases.log_out_everywhere(caller.user_id, users=ports().users)
     return NoContent()
 
 
 @app.put("/api/users/me/closure", role=CUSTOMER, limit=OWN_PASSWORD)
-def close_account(body: Closure, caller: Caller, source: SourceAddress) -> Response[None]:
+def close_account(body: Closure, caller: Caller, source: SourceAddress) -> NoContent:
     password = body.password.get_secret_value()
     usecases.close_account(caller.user_id, password, network_of(source), ports(), utc_now())
     return NoContent()

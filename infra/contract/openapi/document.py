@@ -91,7 +91,7 @@ class _Writer:
             found["parameters"] = parameters
         if operation.body is not None:
             found["requestBody"] = self._request_body(operation.body)
-        found["responses"] = self._successes() | self._refusals() | common.failures()
+        found["responses"] = self._success() | self._refusals() | common.failures()
         found["security"] = [] if operation.is_public else [{"accessToken": []}]
         if operation.roles:
             found["x-roles"] = operation.roles
@@ -142,19 +142,17 @@ class _Writer:
             "content": {"application/json": {"schema": schema, "example": example_of(schema, self._components)}},
         }
 
-    def _successes(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for status in self._operation.statuses:
-            said: dict[str, Any] = {
-                "description": _SUCCESS[status],
-                "headers": common.headers(self._operation.route.limit),
-            }
-            if self._operation.has_location and status in (201, 202):
-                said["headers"]["Location"] = {"$ref": "#/components/headers/Location"}
-            if self._operation.result is not None:
-                said["content"] = self._content(self._operation.result)
-            found[str(status)] = said
-        return found
+    def _success(self) -> dict[str, Any]:
+        operation = self._operation
+        said: dict[str, Any] = {
+            "description": _SUCCESS[operation.status],
+            "headers": common.headers(operation.route.limit),
+        }
+        if operation.has_location:
+            said["headers"]["Location"] = {"$ref": "#/components/headers/Location"}
+        if operation.result is not None:
+            said["content"] = self._content(operation.result)
+        return {str(operation.status): said}
 
     def _content(self, result: Any) -> dict[str, Any]:
         if isinstance(result, type) and issubclass(result, Document):

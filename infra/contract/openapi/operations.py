@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
-import textwrap
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +13,20 @@ from pydantic import BaseModel
 
 from infra.contract.services import SERVICES
 from infra.trouble import Trouble
-from mercato import webhooks
-from mercato.http import ADMIN, CUSTOMER, PUBLIC, App, Body, IdempotencyKey, Query, RawBody, Request, Response, Route
-
-# What a route returns says its status: mercato.http.response has one function for each.
-_STATUSES = {"Created": 201, "Accepted": 202, "NoContent": 204}
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PUBLIC,
+    App,
+    Body,
+    IdempotencyKey,
+    Query,
+    RawBody,
+    Response,
+    Route,
+    SignedBody,
+    Webhook,
+)
 
 
 @dataclass(frozen=True)
@@ -65,55 +72,45 @@ class Operation:
 
     @property
     def is_signed(self) -> bool:
-        return "verify" in _called(self.tree, webhooks.__name__.rpartition(".")[2])
+        """As mercato.webhooks says. Stripe signs in its own way, which its own documents tell."""
+        return any(typing.get_origin(kind) is Webhook for kind in self.route.parameters.values())
 
     @property
     def body(self) -> type[BaseModel] | type[RawBody] | None:
-        """What the signature takes as the body; for a route that reads the raw request, what it reads it as."""
+        for kind in self.route.parameters.values():
+            if issubclass(typing.get_origin(kind) or object, SignedBody):
+                found: type[BaseModel] = typing.get_args(kind)[0]
+                return found
         for kind in self._kinds():
             if issubclass(kind, (Body, RawBody)) or (issubclass(kind, BaseModel) and not issubclass(kind, Query)):
                 return kind
-        if Request not in self.route.parameters.values():
-            return None
-        names = [call.args[0].id for call in _calls(self.tree, "read_body") if isinstance(call.args[0], ast.Name)]
-        if len(names) != 1:
-            raise Trouble(f"{self} reads the raw request", "Take a RawBody, or read it by read_body(Model, …) once.")
-        found: type[BaseModel] = self.route.function.__globals__[names[0]]
-        return found
+        return None
 
     @property
     def result(self) -> Any:
         """The type of the body that is answered; None where there is none."""
-        returned = typing.get_type_hints(self.route.function)["return"]
-        if typing.get_origin(returned) is Response:
-            returned = typing.get_args(returned)[0]
+        returned = self._returned
+        if self._response is not None:
+            returned = next(iter(typing.get_args(returned)), None)
         return None if returned is type(None) else returned
 
     @property
-    def statuses(self) -> list[int]:
+    def status(self) -> int:
         """Of success. A route that returns a bare view answers 200."""
-        returned = typing.get_type_hints(self.route.function)["return"]
-        if typing.get_origin(returned) is not Response:
-            return [200]
-        found = {status for name, status in _STATUSES.items() for _ in _calls(self.tree, name)}
-        for call in _calls(self.tree, "Response"):
-            given = call.args[1] if len(call.args) > 1 else None
-            found.add(given.value if isinstance(given, ast.Constant) and isinstance(given.value, int) else 200)
-        if not found:
-            raise Trouble(f"{self} does not say its status", "Answer by Created, Accepted, NoContent or Response.")
-        return sorted(found)
+        return self._response.success if self._response else 200
 
     @property
     def has_location(self) -> bool:
-        return bool({201, 202} & set(self.statuses)) and any(
-            len(call.args) + len(call.keywords) > 1
-            for name in ("Created", "Accepted")
-            for call in _calls(self.tree, name)
-        )
+        return self._response is not None and self._response.has_location
 
     @property
-    def tree(self) -> ast.AST:
-        return ast.parse(textwrap.dedent(inspect.getsource(self.route.function)))
+    def _returned(self) -> Any:
+        return typing.get_type_hints(self.route.function)["return"]
+
+    @property
+    def _response(self) -> type[Response[Any]] | None:
+        kind = typing.get_origin(self._returned) or self._returned
+        return kind if isinstance(kind, type) and issubclass(kind, Response) else None
 
     def _kinds(self) -> list[type]:
         return [kind for kind in self.route.parameters.values() if isinstance(kind, type)]
@@ -141,23 +138,3 @@ def _operations(service: str) -> Iterator[Operation]:
     for route in app.routes:
         if route.path.startswith("/api/") and route.roles & {PUBLIC, CUSTOMER, ADMIN}:
             yield Operation(service, route)
-
-
-def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
-    ]
-
-
-def _called(tree: ast.AST, module: str) -> set[str]:
-    """The functions of the module that are called as `module.name`."""
-    return {
-        node.func.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == module
-    }

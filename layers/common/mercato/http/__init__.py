@@ -13,10 +13,22 @@ from mercato.http.request import (
     Query,
     RawBody,
     Request,
+    SignedBody,
     SourceAddress,
+    Webhook,
     read_body,
 )
-from mercato.http.response import Accepted, Created, Document, NoContent, Response, View, replayed
+from mercato.http.response import (
+    Accepted,
+    AcceptedForMail,
+    Created,
+    CreatedMany,
+    Document,
+    NoContent,
+    Response,
+    View,
+    replayed,
+)
 
 __all__ = [
     "ADMIN",
@@ -28,9 +40,11 @@ __all__ = [
     "PUBLIC",
     "UNLIMITED",
     "Accepted",
+    "AcceptedForMail",
     "App",
     "Body",
     "Created",
+    "CreatedMany",
     "Cursor",
     "Document",
     "IdempotencyKey",
@@ -43,8 +57,10 @@ __all__ = [
     "Request",
     "Response",
     "Route",
+    "SignedBody",
     "SourceAddress",
     "View",
+    "Webhook",
     "read_body",
     "replayed",
 ]

@@ -5,9 +5,9 @@ A route states who may call it, and the function's signature says what it takes:
     @app.post("/api/orders", role=CUSTOMER)
     def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]: ...
 
-By annotation: a `Body` is the JSON body, a `RawBody` one that is not JSON, a `Query` the query string, `Caller` who
-calls, `IdempotencyKey` the header, `SourceAddress` where the request comes from, `Request` everything; a name that
-stands in the path is that part of it.
+By annotation: a `Body` is the JSON body, a `SignedBody[Model]` or `Webhook[Model]` one that is signed, a `RawBody` one
+that is not JSON, a `Query` the query string, `Caller` who calls, `IdempotencyKey` the header, `SourceAddress` where the
+request comes from, `Request` everything; a name that stands in the path is that part of it.
 Every route counts against the client's default limit, unless it states another: `limit=Limit("log-in", one_in=5)`.
 """
 
@@ -37,6 +37,7 @@ from mercato.http.request import (
     Query,
     RawBody,
     Request,
+    SignedBody,
     SourceAddress,
     headers_of,
     read_body,
@@ -303,6 +304,10 @@ def _bind(route: Route, request: Request, path_parameters: dict[str, str]) -> di
             query_read = body_read = True
         elif kind is IdempotencyKey:
             arguments[name] = IdempotencyKey.read(request.headers.get("idempotency-key"))
+        elif (generic := typing.get_origin(kind)) and issubclass(generic, SignedBody):
+            [model] = typing.get_args(kind)
+            arguments[name] = generic(model, request.headers, request.body)
+            query_read = body_read = True
         elif kind is SourceAddress:
             arguments[name] = SourceAddress(request.source_ip)
         elif issubclass(kind, Query):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -50,17 +50,19 @@ class Keyed:
         return cls(derived_id("idempotency", caller.user_id, route, key), fingerprint([*path, content]))
 
 
-def answer_once[T](asked: Keyed, table: Table, now: datetime, write: Callable[[], Response[T]]) -> Response[Any]:
+def answer_once[R: Response[Any]](asked: Keyed, table: Table, now: datetime, write: Callable[[], R]) -> R:
     """What `write` answers, or what it answered before. A refusal is not kept: it changed nothing, and is judged anew.
 
     Raises IdempotencyKeyReused for another request with the same key, RequestInFlight while the first is under way.
     """
     token, is_over = new_id(now), False
     try:
-        answer = _claim(asked, table, token, now)
-        if answer is None:
+        before = _claim(asked, table, token, now)
+        if before is None:
             answer = write()
             _keep(asked, table, token, answer, now)
+        else:
+            answer = cast(R, before)  # a Response that goes out as the first did
         is_over = True
         return answer
     finally:

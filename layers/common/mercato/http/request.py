@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mercato import webhooks
 from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from mercato.http import charsets
 from mercato.http.auth import NOBODY, Caller, caller_of
@@ -100,6 +102,26 @@ class RawBody(bytes):
     def text(self) -> str:
         """By its byte order mark, else in the declared charset, else UTF-8. Raises Malformed."""
         return charsets.decode_file(self, self.charset)
+
+
+class SignedBody[M: BaseModel]:
+    """The body of a webhook, to be read as `M`. `verified_by` checks the signature before anything reads the body."""
+
+    def __init__(self, model: type[M], headers: Mapping[str, str], body: bytes) -> None:
+        self._model, self._headers, self._body = model, headers, body
+
+    def verified_by(self, verify: Callable[[Mapping[str, str], bytes], None]) -> M:
+        """`verify` gets the headers, named in lower case, and the body, and raises where they do not fit."""
+        verify(self._headers, self._body)
+        return read_body(self._model, self._body)
+
+
+class Webhook[M: BaseModel](SignedBody[M]):
+    """One that is signed as mercato.webhooks says."""
+
+    def verified(self, secret: str, now: datetime) -> M:
+        """Raises InvalidSignature."""
+        return self.verified_by(lambda headers, body: webhooks.verify(secret, headers, body, now))
 
 
 @dataclass(frozen=True)

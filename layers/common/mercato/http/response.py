@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import functools
 import hashlib
 import json
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
@@ -73,28 +74,64 @@ class View(BaseModel):
 
 @dataclass(frozen=True)
 class Response[T]:
-    """A body with a status and headers. A route that returns a bare View means 200."""
+    """A body with headers, and the status 200. The subclasses are the other successes: the contract reads a route's
+    status, and whether it has a Location, from what the route's function returns.
+    """
 
     body: T | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
 
-
-def Created[T](body: T, location: str) -> Response[T]:
-    return Response(body, 201, {"Location": location})
-
-
-def Accepted[T](body: T, location: str) -> Response[T]:
-    return Response(body, 202, {"Location": location})
+    success: ClassVar[int] = 200
+    has_location: ClassVar[bool] = False
 
 
-def replayed[T](response: Response[T]) -> Response[T]:
+class Created[T](Response[T]):
+    success, has_location = 201, True
+
+    def __init__(self, body: T, location: str) -> None:
+        super().__init__(body, self.success, {"Location": location})
+
+
+class CreatedMany[T](Response[T]):
+    """Several things, so there is no one Location."""
+
+    success = 201
+
+    def __init__(self, body: T) -> None:
+        super().__init__(body, self.success)
+
+
+class Accepted[T](Response[T]):
+    """`location` shows how far it is."""
+
+    success, has_location = 202, True
+
+    def __init__(self, body: T, location: str) -> None:
+        super().__init__(body, self.success, {"Location": location})
+
+
+class AcceptedForMail[T](Response[T]):
+    """The outcome comes by e-mail, so there is no Location."""
+
+    success = 202
+
+    def __init__(self, body: T) -> None:
+        super().__init__(body, self.success)
+
+
+class NoContent(Response[None]):
+    success = 204
+
+    def __init__(self) -> None:
+        super().__init__(None, self.success)
+
+
+def replayed[R: Response[Any]](response: R) -> R:
     """The first answer to an Idempotency-Key, again."""
-    return Response(response.body, response.status, response.headers | {"Idempotent-Replayed": "true"})
-
-
-def NoContent() -> Response[None]:
-    return Response(None, 204)
+    again = copy.copy(response)
+    object.__setattr__(again, "headers", response.headers | {"Idempotent-Replayed": "true"})
+    return again
 
 
 class Document(str):
