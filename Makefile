@@ -2,8 +2,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 CHECKOV := .mercato/checkov
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Modules are compiled once, not by every process that imports them.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +45,7 @@ lint-imports:
 lint-sam:
 	sam validate --lint --template template.yaml --region us-east-1
 lint-cfn:
-	cfn-lint infra/*.yaml functions/*/template.yaml
+	python -m infra.templates
 lint-checkov:
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
 
@@ -61,9 +63,11 @@ iam-report: setup ## Permissions that the end-to-end tests did not use, by funct
 bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
-lock: setup ## Resolve pyproject.toml anew into requirements.lock
+lock: setup ## Resolve pyproject.toml anew into requirements.lock, and what functions and layers need into their own
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 infra/checkov.in -o infra/checkov.lock
+	@for part in $(dir $(wildcard layers/*/requirements.in functions/*/requirements.in)); do \
+	  .mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.13 --constraint requirements.lock $$part/requirements.in -o $$part/requirements.txt || exit 1; done
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	sam build

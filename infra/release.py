@@ -7,12 +7,13 @@ service is a digest of all that its versions are made of, and is a setting of ea
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ def stamp(build: Path, environment: str) -> dict[str, str]:
     for function in _functions(whole):
         _settings(function).pop(_SETTING, None)
     parameters = _parameters(environment)
-    releases = {name: _release(functions, whole, build, parameters) for name, functions in services.items()}
+    content = functools.cache(_digest)  # services share their layer's folder
+    releases = {
+        name: _release(functions, whole, parameters, lambda path: content((build / path).resolve()))
+        for name, functions in services.items()
+    }
     for path in templates.applications(root):
         template = templates.read(path)
         for name, functions in _services(template).items():
@@ -59,19 +64,27 @@ def _settings(function: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _release(functions: list[dict[str, Any]], template: dict[str, Any], build: Path, parameters: list[str]) -> str:
+def _release(
+    functions: list[dict[str, Any]], template: dict[str, Any], parameters: list[str], content: Callable[[str], str]
+) -> str:
     common = template["Globals"]["Function"]
     # A version keeps the names that it was published with: of a table, say, that this deploy replaces by another.
     resources = _named([common["Environment"], *map(_settings, functions)], template)
     layers = _named([common["Layers"], *(function["Properties"].get("Layers") for function in functions)], template)
-    made_of = [functions, resources, layers, common, template["Parameters"], template["Conditions"], parameters]
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
     folders = {function["Properties"]["CodeUri"] for function in functions}
     folders |= {layer["Properties"]["ContentUri"] for layer in layers.values()}
-    for file in _files(build / folder for folder in sorted(folders)):
-        digest.update(f"\n{file.relative_to(build)}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    contents = {folder: content(folder) for folder in folders}
+    made_of = [
+        functions,
+        resources,
+        layers,
+        common,
+        template["Parameters"],
+        template["Conditions"],
+        parameters,
+        contents,
+    ]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _named(node: object, template: dict[str, Any]) -> dict[str, Any]:
@@ -80,10 +93,13 @@ def _named(node: object, template: dict[str, Any]) -> dict[str, Any]:
     return {word: template["Resources"][word] for word in words if word in template["Resources"]}
 
 
-def _files(folders: Iterable[Path]) -> Iterator[Path]:
+def _digest(folder: Path) -> str:
     """Leaves out what modules are compiled to, which follows from the modules."""
-    for folder in folders:
-        yield from sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        digest.update(f"\n{path.relative_to(folder)}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _parameters(environment: str) -> list[str]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os.path
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infra.digest import digest
+from infra.paths import HOME, ROOT
+from infra.trouble import Trouble
+
 APPLICATION = "AWS::Serverless::Application"
-_PATHS = {"CodeUri", "ContentUri", "DefinitionUri", "TemplateURL"}
+PATHS = {"CodeUri", "ContentUri", "DefinitionUri", "TemplateURL"}
 
 Template = dict[str, Any]
 Lookup = Callable[[str], Any]  # None for a name that it does not know
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short tags, as their long forms."""
 
 
@@ -41,7 +48,7 @@ def read(path: Path) -> Template:
 def write(path: Path, template: Template) -> None:
     """Replaces the file, which may be a link to the one of a cached build."""
     path.unlink(missing_ok=True)
-    path.write_text(yaml.safe_dump(template, sort_keys=False))
+    path.write_text(yaml.dump(template, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def applications(root: Path) -> Iterator[Path]:
@@ -63,6 +70,33 @@ def read_whole(root: Path) -> Template:
     globals or conditions of two applications differ.
     """
     return _Whole(root).template()
+
+
+def check() -> None:
+    """Raises Trouble where cfn-lint finds what AWS would refuse and the emulator would not: an unknown property, a
+    reference to nothing. Leaves out the templates that have passed and, like those that they nest, have not changed.
+    """
+    paths = [
+        ROOT / "template.yaml",
+        *sorted(ROOT.glob("infra/*.yaml")),
+        *sorted(ROOT.glob("functions/*/template.yaml")),
+    ]
+    subjects = {str(path): digest(path, *_nested(path), ROOT / "requirements.lock") for path in paths}
+    passed = HOME / "checked-templates.json"
+    known = json.loads(passed.read_text()) if passed.exists() else {}
+    if changed := [path for path in subjects if known.get(path) != subjects[path]]:
+        command = [str(Path(sys.executable).with_name("cfn-lint")), *changed]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise Trouble("a template is not valid", (done.stdout + done.stderr).strip()[-3000:])
+        passed.write_text(json.dumps(subjects, indent=2))
+
+
+def _nested(path: Path) -> Iterator[Path]:
+    for resource in read(path)["Resources"].values():
+        if resource["Type"] in (APPLICATION, "AWS::CloudFormation::Stack"):
+            properties = resource["Properties"]
+            yield (path.parent / (properties.get("Location") or properties["TemplateURL"])).resolve()
 
 
 class _Whole:
@@ -148,7 +182,14 @@ def _moved(node: Any, folder: str) -> Any:
         return node
     return {
         key: os.path.normpath(os.path.join(folder, value))
-        if key in _PATHS and isinstance(value, str)
+        if key in PATHS and isinstance(value, str)
         else _moved(value, folder)
         for key, value in node.items()
     }
+
+
+if __name__ == "__main__":
+    try:
+        check()
+    except Trouble as trouble:
+        sys.exit(f"{trouble}\n{trouble.remedy}")

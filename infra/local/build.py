@@ -1,7 +1,11 @@
-"""From the template to what the local cloud runs: `sam build`, then its functions under Lambda's own runtime client.
+"""From the sources to what the local cloud runs: the services' code with their packages, the layers, the templates.
 
-The emulator's own Python workers lose the names of exceptions, which the saga's Catch needs. As `provided.al2023` with
-a bootstrap that starts awslambdaric, a function speaks the real Runtime API, and fails as it would on AWS.
+It makes what `sam build` makes, from the same requirements and the layers' own Makefiles, but only what has changed
+since it was last made: in seconds, where `sam build` takes minutes. tests/contract/test_sam_build.py compares the two.
+
+    .mercato/build/carts-<digest>/          functions/carts with its packages, compiled
+    .mercato/build/CommonLayer-<digest>/    what the layer's Makefile makes
+    .mercato/deploy-<port>/template.yaml    the template and, beside it, those that it nests, with paths to the above
 """
 
 from __future__ import annotations
@@ -9,217 +13,151 @@ from __future__ import annotations
 import compileall
 import contextlib
 import fcntl
-import importlib.util
 import os
 import py_compile
-import re
-import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from infra import release, templates
-from infra.local import reload
-from infra.local.cloud import Cloud
-from infra.paths import BUILD, HOME, ROOT
+from infra.digest import digest
+from infra.paths import HOME, ROOT, UV
 from infra.trouble import Trouble
 
-_FUNCTION = "AWS::Serverless::Function"
+_FUNCTION, _LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
+_BUILT = HOME / "build"
+SERVICES = sorted(path.parent.name for path in ROOT.glob("functions/*/template.yaml"))
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
-# What awslambdaric needs beside the function and its layer, as import names.
-_RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
-# The emulator does not know which machine a task's token belongs to, and looks for a permission on everything.
-_BY_TOKEN = ["states:SendTaskSuccess"]
+# What `sam build` leaves out of a function's folder.
+_NO_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
-def prepare(target: Path, env: Mapping[str, str], endpoint: str, live: Path) -> Path:
-    """From the sources to the template of what the local cloud runs, in `target`."""
-    check_template(env)
-    with _one_at_a_time():
-        sam_build(env)
-        check_handlers()
-        return localize(target, endpoint, live)
+def prepare(target: Path, only: Collection[str] = ()) -> Path:
+    """Builds what has changed into `target`, and returns the template there.
+
+    `only` names services: the templates of all others stay as they are in `target`. Raises Trouble where a template is
+    not valid, a package cannot be installed or a handler cannot be imported.
+    """
+    with _one_at_a_time(), ThreadPoolExecutor() as workers:
+        checked = workers.submit(templates.check)
+        template = _write_templates(target, {name.lower() for name in only})
+        check_handlers(template)
+        checked.result()
+        release.stamp(target, "default")
+        _remove_unused()
+        return template
 
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two builds at once, such as of a shop and of its tests, would spoil the cache that they share."""
+    """Two builds at once, such as of a shop and of its tests, would spoil what they share."""
     HOME.mkdir(exist_ok=True)
     with (HOME / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def sam_build(env: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        [_tool("sam"), "build"], cwd=ROOT, env=dict(env), capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise Trouble("sam build failed", (done.stdout + done.stderr).strip()[-3000:])
-    compile_functions(BUILD)
-    release.stamp(BUILD, "default")
+def _write_templates(target: Path, only: Collection[str]) -> Path:
+    """In the layout of `sam build`: each nested application in a folder with its name."""
+    root = templates.read(ROOT / "template.yaml")
+    for name, application in templates.resources_of_type(root, templates.APPLICATION).items():
+        source, copy = ROOT / application["Properties"]["Location"], target / name / "template.yaml"
+        application["Properties"]["Location"] = f"{name}/template.yaml"
+        if only and name.lower() not in only and copy.exists():
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        templates.write(copy, _built(source))
+    templates.write(target / "template.yaml", _with_absolute_paths(root, ROOT))
+    return target / "template.yaml"
 
 
-def compile_functions(build: Path) -> None:
-    """The layer's own build compiles it; SAM's builder of the functions ships sources only, and Lambda, where nothing
-    can be written beside them, would compile them again at every cold start.
-    """
-    compileall.compile_dir(
-        build,
-        quiet=2,
-        rx=re.compile(r"/CommonLayer/"),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
+def _built(path: Path) -> templates.Template:
+    """The template with absolute paths, those of its functions and layers to what is built of them."""
+    template = _with_absolute_paths(templates.read(path), path.parent)
+    if functions := templates.resources_of_type(template, _FUNCTION).values():
+        code = build_service(path.parent)
+        for function in functions:
+            function["Properties"]["CodeUri"] = str(code)
+    for name, layer in templates.resources_of_type(template, _LAYER).items():
+        layer["Properties"]["ContentUri"] = str(build_layer(name, Path(layer["Properties"]["ContentUri"])))
+    return template
 
 
-def check_template(env: Mapping[str, str]) -> None:
-    """What AWS would refuse and the emulator does not: unknown properties, references to nothing."""
-    paths = [ROOT / "template.yaml", *ROOT.glob("infra/*.yaml"), *ROOT.glob("functions/*/template.yaml")]
-    done = subprocess.run(
-        [_tool("cfn-lint"), *map(str, paths)],
-        cwd=ROOT,
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        raise Trouble("a template is not valid", (done.stdout + done.stderr).strip()[-3000:])
+def _with_absolute_paths(template: templates.Template, folder: Path) -> templates.Template:
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        for key in templates.PATHS & properties.keys():
+            properties[key] = str((folder / properties[key]).resolve())
+    return template
 
 
-def check_handlers() -> None:
+def build_service(source: Path) -> Path:
+    """The folder that its functions run from: the code, and the packages that its requirements name."""
+
+    def make(unfinished: Path) -> None:
+        shutil.copytree(source, unfinished, ignore=_NO_CODE)
+        if (source / "requirements.txt").read_text().strip():
+            install = [str(UV / "bin/uv"), "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
+            _run(*install, "--requirement", source / "requirements.txt", "--target", unfinished)
+        compile_functions(unfinished)
+
+    return _made(f"{source.name}-{digest(source)}", make)
+
+
+def build_layer(name: str, source: Path) -> Path:
+    """What the layer's Makefile makes of it, as `sam build` calls it."""
+
+    def make(unfinished: Path) -> None:
+        _run("make", "--silent", "-C", source, f"build-{name}", f"ARTIFACTS_DIR={unfinished}")
+
+    return _made(f"{name}-{digest(source)}", make)
+
+
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    folder, unfinished = _BUILT / name, _BUILT / f"{name}.unfinished"
+    if not folder.exists():
+        _BUILT.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make(unfinished)
+        unfinished.rename(folder)
+    return folder
+
+
+def _remove_unused() -> None:
+    """What no deployed template names: it is older than all of them."""
+    named = "".join(path.read_text() for path in HOME.glob("deploy-*/*/template.yaml"))
+    for folder in _BUILT.iterdir():
+        if folder.is_dir() and folder.name not in named:
+            shutil.rmtree(folder)
+
+
+def compile_functions(folder: Path) -> None:
+    """Lambda, where nothing can be written beside the sources, would compile them again at every cold start."""
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+
+
+def check_handlers(template: Path) -> None:
     """Imports every handler once: a function that cannot be imported would deploy, and fail at its first call."""
-    functions = templates.resources_of_type(templates.read_whole(BUILD / "template.yaml"), _FUNCTION)
+    subject = digest(ROOT / "functions", ROOT / "layers", ROOT / "requirements.lock")
+    passed = HOME / "checked-handlers"
+    if passed.exists() and passed.read_text() == subject:
+        return
+    functions = templates.resources_of_type(templates.read_whole(template), _FUNCTION)
     handlers = {function["Properties"]["Handler"].rpartition(".")[0] for function in functions.values()}
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT_ALL, *sorted(handlers)], cwd=ROOT, capture_output=True, text=True
     )
     if done.returncode:
         raise Trouble("a handler cannot be imported", done.stderr.strip()[-3000:])
+    passed.write_text(subject)
 
 
-def localize(target: Path, endpoint: str, live: Path) -> Path:
-    """A copy of the build whose functions run as processes of this machine. Returns its template.
-
-    `endpoint` is where they find AWS: the cloud that runs them, or a proxy in front of it. `live` has the code that was
-    saved since the deploy (infra.local.reload).
-    """
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(BUILD, target, copy_function=os.link, symlinks=True)
-    runtime = _runtime()
-    for path in templates.applications(target / "template.yaml"):
-        template = templates.read(path)
-        for function in templates.resources_of_type(template, _FUNCTION).values():
-            properties, folder = function["Properties"], path.parent
-            # Layers beside the common one are [{Fn::If: [condition, {Ref: name}, nothing]}].
-            own = [entry["Fn::If"][1]["Ref"] for entry in properties.pop("Layers", [])]
-            layers = [folder / name / "python" for name in ("CommonLayer", *own)]
-            service = live / properties["Handler"].partition(".")[0]
-            _run_as_process(properties, folder, _bootstrap([live / reload.LAYER, *layers, runtime], service, endpoint))
-        for layer in templates.resources_of_type(template, "AWS::Serverless::LayerVersion"):
-            del template["Resources"][layer]  # the processes find it in `target`
-        if "Globals" in template:
-            template["Globals"]["Function"] |= {"Runtime": "provided.al2023", "Layers": []}
-        widen_permissions(template["Resources"])
-        templates.write(path, template)
-    return target / "template.yaml"
-
-
-def widen_permissions(node: Any) -> None:
-    """In place, wherever in `node` a policy's statement is."""
-    if isinstance(node, dict):
-        if node.get("Action") == _BY_TOKEN:
-            node["Resource"] = "*"
-        node = list(node.values())
-    if isinstance(node, list):
-        for value in node:
-            widen_permissions(value)
-
-
-def _run_as_process(properties: dict[str, Any], folder: Path, bootstrap: str) -> None:
-    path = folder / properties["CodeUri"] / "bootstrap"
-    path.write_text(bootstrap)
-    path.chmod(0o755)
-
-
-def _bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
-    """Runs the function with its service's folder and `path` to import from. `service` is that folder as it was last
-    saved, if it was saved since the deploy.
-    """
-    python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-    return f"""#!/bin/sh
-if [ -d {shlex.quote(str(service))} ]; then cd {shlex.quote(str(service))}/; fi
-export PYTHONPATH="$PWD":{":".join(shlex.quote(str(part)) for part in path)}
-unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
-export AWS_ENDPOINT_URL={shlex.quote(endpoint)}
-exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
-"""
-
-
-def _runtime() -> Path:
-    """A folder with Lambda's runtime client and nothing else of ours, so that a function cannot lean on it."""
-    folder = HOME / "runtime"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in _RUNTIME:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise Trouble(f"{name} is not installed", "Run `make clean setup`.")
-        origin = Path(spec.origin)
-        origin = origin.parent if origin.name == "__init__.py" else origin
-        (folder / origin.name).symlink_to(origin)
-    return folder
-
-
-def sam_deploy(template: Path, cloud: Cloud, stack: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Deploys with the real SAM CLI, `parameters` on top of those in samconfig.toml. Returns the stack's outputs."""
-    command = [_tool("sam"), "deploy", "--template-file", str(template), "--config-file", str(ROOT / "samconfig.toml")]
-    done = subprocess.run(
-        [*command, "--stack-name", stack, "--no-progressbar", *_overrides(parameters)],
-        cwd=ROOT,
-        env=cloud.environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+def _run(*command: str | Path) -> None:
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(UV / "bin"), os.environ.get("PATH", os.defpath)))
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
     if done.returncode:
-        reasons = _failed_resources(cloud, stack) or (done.stdout + done.stderr).strip()[-3000:]
-        raise Trouble("sam deploy failed", reasons)
-    stacks = cloud.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
-
-
-def _overrides(parameters: Mapping[str, str]) -> list[str]:
-    """Named on the command line, they take the place of those in samconfig.toml: all of them are named, then."""
-    if not parameters:
-        return []
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    ours = config["default"]["deploy"]["parameters"]["parameter_overrides"]
-    return ["--parameter-overrides", *ours, *(f"{name}={value}" for name, value in parameters.items())]
-
-
-def _failed_resources(cloud: Cloud, stack: str) -> str:
-    try:
-        events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
-    except ClientError:
-        return ""  # it failed before there was a stack
-    found = []
-    for event in reversed(events):
-        if event["ResourceStatus"].endswith("_FAILED"):
-            found.append(
-                f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
-            )
-            nested = event.get("PhysicalResourceId", stack)
-            if event["ResourceType"] == "AWS::CloudFormation::Stack" and nested not in (stack, event["StackId"]):
-                found.append(_failed_resources(cloud, nested))
-    return "\n".join(filter(None, found))
-
-
-def _tool(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
+        said = (done.stdout + done.stderr).strip()[-3000:]
+        raise Trouble("the build failed", f"{' '.join(map(str, command))}\n{said}")

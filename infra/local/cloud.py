@@ -37,6 +37,7 @@ class Cloud:
     def environment(self) -> dict[str, str]:
         """What makes any AWS tool speak to this cloud, and to no other."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # it would compile the emulator at each start
         return kept | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",

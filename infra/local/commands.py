@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 from urllib.parse import urlparse
@@ -15,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from infra.local import reload
+from infra.local.build import SERVICES
 from infra.local.localstripe import LocalStripe
 from infra.local.reload import Reloader
 from infra.local.stack import Stack
@@ -126,8 +128,12 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
 
 
 @click.command()
-def deploy() -> None:
-    """Build and deploy anew to the shop that is running, after a change of code or template."""
+@click.argument("services", nargs=-1, type=click.Choice(SERVICES))
+def deploy(services: tuple[str, ...]) -> None:
+    """Build what has changed and deploy it to the shop that is running, templates included.
+
+    SERVICES, such as `carts`, bring these alone: all others stay as they are.
+    """
     console = Console(highlight=False)
     found = target.load()
     shop = LocalShop(
@@ -138,8 +144,9 @@ def deploy() -> None:
         stripe_api=found.stripe_api,
     )
     try:
+        started = time.monotonic()
         with console.status("building and deploying …"):
-            shop.deploy(shop.build())
+            shop.deploy(shop.build(services))
             stack = shop.settle()
         target.save(
             stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer, found.stripe_api)
@@ -148,4 +155,6 @@ def deploy() -> None:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)
         sys.exit(1)
-    console.print("[green]✔[/] deployed")
+    console.print(
+        f"[green]✔[/] deployed {', '.join(services) or 'what has changed'} [dim]{time.monotonic() - started:.1f} s[/]"
+    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from rich.console import Console
 
 from infra.local import build, processes, reload
 from infra.local.cloud import Cloud
+from infra.local.deploy import Deployment
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
@@ -25,7 +28,7 @@ from infra.operator import target
 from infra.operator.accounts import promote
 from infra.operator.client import Shop
 from infra.operator.target import Account, State
-from infra.paths import BUILD, HOME
+from infra.paths import HOME, ROOT
 from infra.trouble import Trouble
 
 
@@ -58,17 +61,12 @@ class LocalShop:
 
     def start(self) -> State:
         processes.require_free(self.port, "the shop's API", "PORT")
-        with self._step("starting the local cloud"):
-            self.cloud.start()
-            if self.proxy:
-                self.proxy.start()
-                self.functions_endpoint = self.proxy.endpoint
+        with self._step("building the functions and their layer, starting the local cloud"):
+            template = self._build_beside(self._start_cloud)
         if self.stripe:
             with self._step("starting localstripe"):
                 self.stripe.start(self.cloud)
                 self.stripe_api = self.stripe_api or self.stripe.url
-        with self._step("checking the template, building the functions and their layer"):
-            template = self.build()
         with self._step("deploying the template"):
             self.deploy(template)
         with self._step("registering the services, making the signing keys"):
@@ -84,20 +82,43 @@ class LocalShop:
             self.proxy.inject(self.faults)
         return found
 
-    def build(self) -> Path:
-        target, live = HOME / f"deploy-{self.cloud_port}", reload.folder(self.cloud_port)
-        self._saved = reload.saved(live)
-        return build.prepare(target, self.cloud.environment, self.functions_endpoint, live)
+    def _start_cloud(self) -> None:
+        self.cloud.start()
+        if self.proxy:
+            self.proxy.start()
+            self.functions_endpoint = self.proxy.endpoint
+
+    def _build_beside(self, other: Callable[[], None]) -> Path:
+        """The child processes that `other` starts end with the thread that starts them: it runs in this one."""
+        with ThreadPoolExecutor(1) as builder:
+            built = builder.submit(self.build)
+            other()
+            return built.result()
+
+    def build(self, only: Collection[str] = ()) -> Path:
+        """`only` names services; the others stay as they are."""
+        self._saved = reload.saved(self._live)
+        return build.prepare(self._target, only)
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
-        build.sam_deploy(template, self.cloud, STACK, {**self.parameters, **chosen})
-        reload.clear(reload.folder(self.cloud_port), self._saved)
+        Deployment(self.cloud, STACK, self.functions_endpoint, self._live).deploy(
+            template, {**self.parameters, **chosen}
+        )
+        reload.clear(self._live, self._saved)
+
+    @property
+    def _target(self) -> Path:
+        return HOME / f"deploy-{self.cloud_port}"
+
+    @property
+    def _live(self) -> Path:
+        return reload.folder(self.cloud_port)
 
     def settle(self) -> Stack:
         """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
         stack = Stack.read(self.cloud)
-        stack.answer_as_the_template_says(BUILD / "template.yaml")
+        stack.answer_as_the_template_says(ROOT / "template.yaml")
         stack.register_local_urls(self.functions_endpoint)
         stack.make_signing_keys()
         register_peers(stack)
@@ -113,6 +134,7 @@ class LocalShop:
                 part.stop()
         if not self.cloud.stop():
             return  # the state, too, is that of the shop that has the port
+        shutil.rmtree(self._target, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             if json.loads(target.path().read_text())["endpoint"] == self.cloud.endpoint:
                 target.path().unlink()

@@ -1,4 +1,4 @@
-"""Builds the layer once and links it to where `sam build` wants it, since each service's template declares it.
+"""Builds the layer: for `sam build` once, linked to where each service's template declares it.
 
 Installs what the layer needs, trims what no function uses, and compiles the modules by their content, since the zip
 changes time stamps and would make time-stamped ones stale.
@@ -18,7 +18,11 @@ HERE = Path(__file__).parent
 
 
 def main(artifacts: Path, services: list[str]) -> None:
-    store = next((path for path in artifacts.parents if path.name == ".aws-sam"), artifacts.parent) / "layers"
+    sam = next((path for path in artifacts.parents if path.name == ".aws-sam"), None)
+    if sam is None:
+        build(artifacts, services)
+        return
+    store = sam / "layers"
     store.mkdir(parents=True, exist_ok=True)
     with (store / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `sam build` builds the services' layers side by side
@@ -33,15 +37,18 @@ def main(artifacts: Path, services: list[str]) -> None:
 
 def build(target: Path, services: list[str]) -> None:
     python = target / "python"
-    pip = ["pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    run("-m", *pip, "--requirement", "requirements.txt", "--target", str(python))
+    # uv copies, since trim.py writes into what a link would share with uv's cache.
+    install = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"]
+    if not shutil.which("uv"):
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    run(*install, "--no-deps", "--requirement", "requirements.txt", "--target", str(python))
     shutil.copytree(HERE / "mercato", python / "mercato", ignore=shutil.ignore_patterns("__pycache__"))
-    run("trim.py", str(python), *services)
-    run("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(python))
+    run(sys.executable, "trim.py", str(python), *services)
+    run(sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(python))
 
 
-def run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], cwd=HERE, check=True)  # noqa: S603  # our own words
+def run(*command: str) -> None:
+    subprocess.run(command, cwd=HERE, check=True)  # noqa: S603  # our own words
 
 
 def digest() -> str:

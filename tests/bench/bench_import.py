@@ -26,11 +26,10 @@ from rich.progress import track
 from rich.table import Table
 
 from infra import templates
-from infra.local.build import sam_build
-from infra.paths import BUILD, HOME, ROOT
+from infra.local import build
+from infra.paths import HOME, ROOT
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-LAYER = BUILD / "Orders" / "CommonLayer" / "python"  # the same in every service
 PACKAGES = Path(sysconfig.get_path("purelib"))
 # As pip installs them; and our own way to the same client, on the layer.
 BASELINE, TYPICAL, OURS = "bare boto3 client", "usual Powertools function", "client of mercato.aws"
@@ -89,7 +88,7 @@ class Subject:
     environment: dict[str, str]
 
 
-def yardsticks() -> list[Subject]:
+def yardsticks(layer: Path) -> list[Subject]:
     client = 'client = make_client("dynamodb")\n'
     call = 'client.get_item(TableName="t", Key={"pk": {"S": "1"}})\n'
     bare = _START + "from boto3 import client as make_client\n"
@@ -100,29 +99,30 @@ def yardsticks() -> list[Subject]:
     return [
         Subject(BASELINE, bare + rest, str(PACKAGES), here, {}),
         Subject(TYPICAL, typical, f"{PACKAGES}{os.pathsep}{here}", here, {"POWERTOOLS_TRACE_DISABLED": "1"}),
-        Subject(OURS, own + _UNTIL_THE_FIRST_CALL + call, str(LAYER), here, {}),
+        Subject(OURS, own + _UNTIL_THE_FIRST_CALL + call, str(layer), here, {}),
     ]
 
 
-def functions() -> list[Subject]:
-    template = templates.read_whole(BUILD / "template.yaml")
+def functions(template: dict[str, Any], layer: Path) -> list[Subject]:
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
     return [
-        _function(name, resource["Properties"], shared, template["Parameters"])
+        _function(name, resource["Properties"], layer, shared, template["Parameters"])
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
 
 
-def _function(name: str, properties: dict[str, Any], shared: dict[str, Any], parameters: dict[str, Any]) -> Subject:
-    folder = BUILD / properties["CodeUri"]
+def _function(
+    name: str, properties: dict[str, Any], layer: Path, shared: dict[str, Any], parameters: dict[str, Any]
+) -> Subject:
+    folder = Path(properties["CodeUri"])
     module, _, handler = properties["Handler"].rpartition(".")
     event = (ROOT / "events" / f"{name}.json").read_text()
     invoke = _INVOKE.format(handler=handler, event=event, service=_first_client(properties))
     code = f'{_START}import {module} as module\nstamp("import")\n{_UNTIL_THE_FIRST_CALL}{invoke}'
     variables = shared | properties.get("Environment", {}).get("Variables", {})
     environment = {key: _setting(value, parameters) for key, value in variables.items() if key != "AWS_ENDPOINT_URL"}
-    return Subject(name, code, f"{folder}{os.pathsep}{LAYER}", folder, environment)
+    return Subject(name, code, f"{folder}{os.pathsep}{layer}", folder, environment)
 
 
 def _setting(value: Any, parameters: dict[str, Any]) -> str:
@@ -225,16 +225,15 @@ def show(results: dict[str, dict[str, dict[str, float]]], names: list[str], cons
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument("--built", action="store_true", help="take .aws-sam/build as it is")
     chosen = arguments.parse_args()
     console = Console()
-    if not chosen.built:
-        with console.status("sam build …"):
-            sam_build(os.environ)
-    subjects = functions()
-    results = run(yardsticks() + subjects, chosen.rounds)
+    with console.status("building the functions …"):
+        template = templates.read_whole(build.prepare(HOME / "deploy-bench"))
+    layer = Path(template["Resources"]["CommonLayer"]["Properties"]["ContentUri"]) / "python"
+    subjects = functions(template, layer)
+    results = run(yardsticks(layer) + subjects, chosen.rounds)
     summary = show(results, [subject.name for subject in subjects], console)
-    size = sum(path.stat().st_size for path in LAYER.parent.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in layer.parent.rglob("*") if path.is_file())
     console.print(
         f"init against bare boto3: median {summary['median']:.2f} (aim 1.00), worst {summary['worst']:.2f} (aim 1.25), "
         f"the usual function {summary['typical']:.2f}; the layer is {size / 1e6:.1f} MB unpacked"

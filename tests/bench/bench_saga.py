@@ -8,11 +8,10 @@ the time is Step Functions' own, from start to stop. The difference is what the 
 
 from __future__ import annotations
 
-import io
 import json
 import statistics
 import sys
-import zipfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from infra import templates
 from infra.demo.stage import Stage, is_delivered
+from infra.local.deploy import bootstrap, runtime, zipped
 from infra.operator import target as state
 from infra.operator.client import Json, Session, Shop, poll
 from infra.paths import HOME
@@ -93,14 +94,11 @@ def empty_machine(shop: state.State) -> Iterator[str]:
 
 
 def _package(shop: state.State) -> bytes:
-    deployed = HOME / f"deploy-{urlparse(shop.endpoint).port}" / "OrdersSaga" / "bootstrap"
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("empty.py", _EMPTY)
-        bootstrap = zipfile.ZipInfo("bootstrap")
-        bootstrap.external_attr = 0o755 << 16
-        archive.writestr(bootstrap, deployed.read_text())
-    return packed.getvalue()
+    orders = templates.read(HOME / f"deploy-{urlparse(shop.endpoint).port}" / "Orders" / "template.yaml")
+    layer = Path(orders["Resources"]["CommonLayer"]["Properties"]["ContentUri"]) / "python"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "empty.py").write_text(_EMPTY)
+        return zipped(Path(folder), bootstrap([layer, runtime()], Path("nothing-saved"), shop.functions_endpoint))
 
 
 def _trust() -> str:

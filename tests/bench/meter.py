@@ -12,7 +12,6 @@ import json
 import re
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,7 +26,6 @@ from infra.local.cloud import REGION
 from infra.local.processes import free_port
 from infra.local.up import LocalShop
 from infra.operator.target import State
-from infra.paths import HOME
 from tests.bench.capacity import WRITES
 from tests.bench.usage import Call, Usage, action_of
 
@@ -137,7 +135,7 @@ def sign(headers: CIMultiDict[str], path: str, body: bytes) -> CIMultiDict[str]:
 
 
 class MeteredShop(LocalShop):
-    """A shop whose functions reach AWS through a meter, and say who they are."""
+    """A shop whose functions reach AWS through a meter."""
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.cloud_port, free_port())
@@ -148,18 +146,6 @@ class MeteredShop(LocalShop):
         self.meter.start()
         return super().start()
 
-    def build(self) -> Path:
-        template = super().build()
-        for bootstrap in (HOME / f"deploy-{self.cloud_port}").glob("*/*/bootstrap"):
-            name_function(bootstrap)
-        return template
-
     def stop(self) -> None:
         super().stop()
         self.meter.stop()
-
-
-def name_function(bootstrap: Path) -> None:
-    """botocore puts this variable into the User-Agent of every call."""
-    text = bootstrap.read_text()
-    bootstrap.write_text(text.replace("exec ", f"export AWS_SDK_UA_APP_ID={bootstrap.parent.name}\nexec ", 1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -76,8 +78,14 @@ def versions_in(path: Path) -> dict[str, str]:
         if key := PACKAGED.get(resource["Type"]):
             resource["Properties"][key] = f"s3://bucket/{digest(path.parent / resource['Properties'][key])}"
         resource["Properties"].pop("Events", None)  # no version depends on them, and SAM is slow at them
-    translated = Translator({}, Parser()).translate(template, {"Environment": "dev"})["Resources"]
-    found = {name: entry for name, entry in translated.items() if entry["Type"] == "AWS::Lambda::Version"}
+    return translated(json.dumps(template))
+
+
+@functools.cache  # most of a test's templates are those of the test before
+def translated(template: str) -> dict[str, str]:
+    """The version of each function."""
+    resources = Translator({}, Parser()).translate(json.loads(template), {"Environment": "dev"})["Resources"]
+    found = {name: entry for name, entry in resources.items() if entry["Type"] == "AWS::Lambda::Version"}
     return {entry["Properties"]["FunctionName"]["Ref"]: name for name, entry in found.items()}
 
 

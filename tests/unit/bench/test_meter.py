@@ -1,24 +1,12 @@
-"""How the meter tells functions apart, and signs what it changed."""
+"""How the meter signs what it changed."""
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from multidict import CIMultiDict
 
-from tests.bench.meter import name_function, sign
-
-
-def test_a_function_says_its_name_before_it_starts(tmp_path: Path) -> None:
-    bootstrap = tmp_path / "OrdersApi" / "bootstrap"
-    bootstrap.parent.mkdir()
-    bootstrap.write_text("#!/bin/sh\nexport A=b\nexec python -m awslambdaric\n")
-
-    name_function(bootstrap)
-
-    said = "export AWS_SDK_UA_APP_ID=OrdersApi\nexec python -m awslambdaric\n"
-    assert bootstrap.read_text() == f"#!/bin/sh\nexport A=b\n{said}"
+from tests.bench.meter import sign
 
 
 def test_a_changed_request_is_the_operators_and_keeps_host_and_target() -> None:

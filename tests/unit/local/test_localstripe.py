@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import build, localstripe
+from infra.local import deploy, localstripe
 from infra.local.cloud import Cloud
 from infra.local.localstripe import LocalStripe
 from infra.local.processes import is_free
@@ -61,9 +61,8 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_parameters_of_one_deploy_come_on_top_of_those_of_every_deploy() -> None:
-    """The SAM CLI takes either those of the command line or those of samconfig.toml."""
-    flag, *named = build._overrides({"PaymentProvider": "stripe", "StripeApi": "http://localhost:8420"})
-    assert flag == "--parameter-overrides"
-    assert "Environment=local" in named
-    assert named[-2:] == ["PaymentProvider=stripe", "StripeApi=http://localhost:8420"]
-    assert build._overrides({}) == []
+    found = {one["ParameterKey"]: one["ParameterValue"] for one in deploy.parameters({"LogLevel": "DEBUG"})}
+    assert found["Environment"] == "local"
+    assert found["LogLevel"] == "DEBUG"
+    assert found["AllowedOrigins"] == "http://localhost:5173,http://localhost:8080"
+    assert "LogLevel" not in {one["ParameterKey"] for one in deploy.parameters({})}

@@ -1,0 +1,213 @@
+"""Deploys what is built to the local cloud: `sam package` and `sam deploy` in one, without their waits.
+
+A function runs under Lambda's own runtime client. The emulator's own Python workers lose the names of exceptions, which
+the saga's Catch needs. As `provided.al2023` with a bootstrap that starts awslambdaric, a function speaks the real
+Runtime API, and fails as it would on AWS. What is uploaded has its digest for a name, so that CloudFormation sees what
+has changed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import io
+import json
+import shlex
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra import templates
+from infra.local import reload
+from infra.local.cloud import Cloud
+from infra.local.processes import wait_until
+from infra.paths import HOME, ROOT
+from infra.trouble import Trouble
+
+_BUCKET = "mercato-deployed"
+_NESTED = "AWS::CloudFormation::Stack"
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+_UNCHANGED = "No updates are to be performed"
+# What awslambdaric needs beside the function and its layer, as import names.
+_RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+# The emulator does not know which machine a task's token belongs to, and looks for a permission on everything.
+_BY_TOKEN = ["states:SendTaskSuccess"]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """`endpoint` is where the functions find AWS: the cloud that runs them, or a proxy in front of it. `live` has the
+    code that was saved since the deploy (infra.local.reload).
+    """
+
+    cloud: Cloud
+    stack: str
+    endpoint: str
+    live: Path
+    _uploaded: dict[object, str] = field(default_factory=dict)  # by what it was made of
+
+    def deploy(self, template: Path, chosen: Mapping[str, str]) -> None:
+        """Creates the stack or updates it, `chosen` parameters on top of those in samconfig.toml. Raises Trouble."""
+        cloudformation = self.cloud.client("cloudformation")
+        self.cloud.client("s3").create_bucket(Bucket=_BUCKET)
+        wanted = {
+            "StackName": self.stack,
+            "TemplateURL": self._upload_template(template),
+            "Parameters": parameters(chosen),
+            "Capabilities": _CAPABILITIES,
+        }
+        try:
+            if self._status() is None:
+                cloudformation.create_stack(**wanted)
+            else:
+                cloudformation.update_stack(**wanted)
+        except ClientError as error:
+            if _UNCHANGED in error.response["Error"]["Message"]:
+                return
+            raise Trouble("the template cannot be deployed", error.response["Error"]["Message"]) from error
+        if not wait_until(lambda: not str(self._status()).endswith("_IN_PROGRESS"), 300):
+            raise Trouble("the deploy does not end", f"The stack is {self._status()} after five minutes.")
+        if self._status() not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise Trouble("the deploy failed", _failed_resources(self.cloud, self.stack) or str(self._status()))
+
+    def _status(self) -> str | None:
+        try:
+            [found] = self.cloud.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            return None
+        status: str = found["StackStatus"]
+        return status
+
+    def _upload_template(self, path: Path) -> str:
+        """Returns the URL of the template, whose parts are uploaded and named in it."""
+        template = templates.read(path)
+        layers = {
+            name: Path(found["Properties"]["ContentUri"]) / "python"
+            for name, found in templates.resources_of_type(template, "AWS::Serverless::LayerVersion").items()
+        }
+        for name in layers:
+            del template["Resources"][name]  # the processes find it where it was built
+        for resource in template["Resources"].values():
+            properties = resource.get("Properties", {})
+            match resource["Type"]:
+                case "AWS::Serverless::Function":
+                    code = path.parent / properties["CodeUri"]
+                    properties["CodeUri"] = self._upload_function(code, properties, layers)
+                case "AWS::Serverless::StateMachine":
+                    definition = (path.parent / properties["DefinitionUri"]).read_bytes()
+                    properties["DefinitionUri"] = self._upload(definition, ".asl.json")
+                case templates.APPLICATION:
+                    nested = path.parent / properties.pop("Location")
+                    resource["Type"], properties["TemplateURL"] = _NESTED, self._upload_template(nested)
+                case "AWS::CloudFormation::Stack":
+                    nested = path.parent / properties["TemplateURL"]
+                    properties["TemplateURL"] = self._upload_template(nested)
+        if "Globals" in template:
+            template["Globals"]["Function"] |= {"Runtime": "provided.al2023", "Layers": []}
+        widen_permissions(template["Resources"])
+        bucket, _, key = self._upload(json.dumps(template).encode(), ".template")[5:].partition("/")
+        return f"{self.cloud.endpoint}/{bucket}/{key}"
+
+    def _upload_function(self, code: Path, properties: dict[str, Any], layers: Mapping[str, Path]) -> str:
+        # Layers beside the common one are [{Fn::If: [condition, {Ref: name}, nothing]}].
+        own = [layers[entry["Fn::If"][1]["Ref"]] for entry in properties.pop("Layers", [])]
+        # The packages of a service are in what is built, where its code is newer than that, too.
+        path = [self.live / reload.LAYER, layers["CommonLayer"], *own, runtime(), code]
+        service = self.live / properties["Handler"].partition(".")[0]
+        starts = bootstrap(path, service, self.endpoint)
+        if (code, starts) not in self._uploaded:
+            self._uploaded[code, starts] = self._upload(zipped(code, starts), ".zip")
+        return self._uploaded[code, starts]
+
+    def _upload(self, content: bytes, kind: str) -> str:
+        key = hashlib.sha256(content).hexdigest()[:32] + kind
+        if key not in self._uploaded:
+            self.cloud.client("s3").put_object(Bucket=_BUCKET, Key=key, Body=content)
+            self._uploaded[key] = f"s3://{_BUCKET}/{key}"
+        return self._uploaded[key]
+
+
+def parameters(chosen: Mapping[str, str]) -> list[dict[str, str]]:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    ours = dict(text.split("=", 1) for text in config["default"]["deploy"]["parameters"]["parameter_overrides"])
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in (ours | dict(chosen)).items()]
+
+
+def widen_permissions(node: Any) -> None:
+    """In place, wherever in `node` a policy's statement is."""
+    if isinstance(node, dict):
+        if node.get("Action") == _BY_TOKEN:
+            node["Resource"] = "*"
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            widen_permissions(value)
+
+
+def zipped(folder: Path, starts: str) -> bytes:
+    """The same bytes for the same files. Not compressed: they go to this machine."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes())
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, starts)
+    return target.getvalue()
+
+
+def bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
+    """Runs the function with its service's folder and `path` to import from. `service` is that folder as it was last
+    saved, if it was saved since the deploy. In the User-Agent of its calls to AWS, the function says its name.
+    """
+    python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    return f"""#!/bin/sh
+if [ -d {shlex.quote(str(service))} ]; then cd {shlex.quote(str(service))}/; fi
+export PYTHONPATH="$PWD":{":".join(shlex.quote(str(part)) for part in path)}
+unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+export AWS_ENDPOINT_URL={shlex.quote(endpoint)} AWS_SDK_UA_APP_ID="$AWS_LAMBDA_FUNCTION_NAME"
+exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
+"""
+
+
+@functools.cache
+def runtime() -> Path:
+    """A folder with Lambda's runtime client and nothing else of ours, so that a function cannot lean on it."""
+    folder = HOME / "runtime"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _RUNTIME:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise Trouble(f"{name} is not installed", "Run `make clean setup`.")
+        origin = Path(spec.origin)
+        origin = origin.parent if origin.name == "__init__.py" else origin
+        with contextlib.suppress(FileExistsError):  # another shop of this machine made it
+            (folder / origin.name).symlink_to(origin)
+    return folder
+
+
+def _failed_resources(cloud: Cloud, stack: str) -> str:
+    try:
+        events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    except ClientError:
+        return ""  # it failed before there was a stack
+    found = []
+    for event in reversed(events):
+        if event["ResourceStatus"].endswith("_FAILED"):
+            found.append(
+                f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
+            )
+            nested = event.get("PhysicalResourceId", stack)
+            if event["ResourceType"] == _NESTED and nested not in (stack, event["StackId"]):
+                found.append(_failed_resources(cloud, nested))
+    return "\n".join(filter(None, found))
