@@ -14,6 +14,7 @@ from carts.store import MOVED_AT_ONCE, CartMoved, Carts, ProductMoved
 from mercato.errors import AccountClosed, TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
+from mercato.store.retry import retry_on_conflict
 
 _GUEST = "guest-"
 _ATTEMPTS = 8
@@ -81,14 +82,18 @@ def _with_stock(cart: Cart, offer: Offer, carts: Carts) -> Cart:
 
 def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Cart:
     """What is not there stays away."""
-    for _ in range(_ATTEMPTS):
-        if cart.line(product_id) is None:
-            return cart
-        try:
-            return carts.remove_line(cart, product_id, now)
-        except CartMoved:
-            cart = carts.load_again(cart, now)
-    raise TransientError(f"the cart {cart.cart_id} does not come to rest")
+
+    def write(current: Cart) -> Cart:
+        return current if current.line(product_id) is None else carts.remove_line(current, product_id, now)
+
+    return retry_on_conflict(
+        lambda: carts.load_again(cart, now),
+        write,
+        conflict=CartMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"the cart {cart.cart_id} does not come to rest",
+        seen=cart,
+    )
 
 
 def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:

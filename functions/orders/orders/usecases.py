@@ -11,6 +11,7 @@ from typing import Protocol
 from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id
 from mercato.store.event_store import ConcurrencyError
+from mercato.store.retry import retry_on_conflict
 from orders import domain, returns
 from orders.domain import Listing, OrderNotFound, Wanted
 from orders.facts import Fact, Recorded, apply
@@ -119,17 +120,17 @@ def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Ord
 
 def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Order:
     """Load, decide, append; and again where somebody else appended in between."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        order = find_order(order_id, orders=orders, customer_id=None)
+
+    def write(order: Order) -> Order:
         facts = decide(order)
-        if not facts:
-            return order
-        try:
-            return orders.append(order_id, order, facts, now)
-        except ConcurrencyError:
-            if attempt == _ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
+        return orders.append(order_id, order, facts, now) if facts else order
+
+    return retry_on_conflict(
+        lambda: find_order(order_id, orders=orders, customer_id=None),
+        write,
+        conflict=ConcurrencyError,
+        attempts=_ATTEMPTS,
+    )
 
 
 def cancel_order(command: Command, reason: str, orders: Orders, now: datetime) -> Done:

@@ -15,6 +15,7 @@ from datetime import datetime
 from mercato.errors import IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
+from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain
 from payments import refund as refunding
 from payments.domain import OVER, Payment
@@ -31,8 +32,8 @@ RETURNED = "You returned goods."
 UNDELIVERED = "Your parcel could not be delivered."
 GIVEN_BACK = "Your order was cancelled."
 
-# The refund with the amount that the payment, as it is now, has for it; None where it is to be looked at anew.
-type Fit = Callable[[Payment], Refund | None]
+# The refund, with the amount that is still left of the payment. Raises PaymentMoved if the payment must be read again.
+type Fit = Callable[[Payment], Refund]
 
 
 def refund(payment_id: str, key: str, amount: Money, reason: str, ports: Ports, now: datetime) -> Refund:
@@ -80,11 +81,11 @@ def refund_for_return(
         at=now,
     )
 
-    def fit(payment: Payment) -> Refund | None:
+    def fit(payment: Payment) -> Refund:
         made = replace(asked, amount=refunding.at_most_left(payment, asked.amount))
         if made.amount != asked.amount and payment.claimed != payment.refunded:
             finish_pending(payment, ports, now)
-            return None
+            raise PaymentMoved
         return made
 
     known = ports.payments.refund(payment_id, refund_id)
@@ -118,22 +119,26 @@ def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, 
 
 def write_off(payment: Payment, reason: str, payments: PaymentStore, now: datetime) -> None:
     """What is under way is not made any more, nor the rest that the undo would give back."""
-    for _ in range(_ATTEMPTS):
-        if payment.written_off or payment.status in OVER:
+
+    def write(current: Payment) -> None:
+        if current.written_off or current.status in OVER:
             return
-        known = {refund.refund_id: refund for refund in payments.refunds(payment.payment_id)}
+        known = {refund.refund_id: refund for refund in payments.refunds(current.payment_id)}
         pending = [refund for refund in known.values() if refund.status is RefundStatus.PENDING]
-        rest = _rest(payment, reason, now)
+        rest = _rest(current, reason, now)
         if rest.amount.amount:
             pending.append(replace(rest, attempt=known.get(rest.refund_id, rest).attempt))
         ended = [replace(refund, status=RefundStatus.WRITTEN_OFF) for refund in pending]
-        try:
-            payments.write_off(payment, refunding.write_off(payment), ended, now)
-        except PaymentMoved:
-            payment = payments.get(payment.payment_id) or payment
-        else:
-            return
-    raise TransientError(f"payment {payment.payment_id} moves too fast")
+        payments.write_off(current, refunding.write_off(current), ended, now)
+
+    retry_on_conflict(
+        lambda: payments.get(payment.payment_id) or payment,
+        write,
+        conflict=PaymentMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"payment {payment.payment_id} moves too fast",
+        seen=payment,
+    )
 
 
 def record_elsewhere(payment: Payment, before: Payment, payments: PaymentStore, now: datetime) -> Payment:
@@ -198,9 +203,9 @@ def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
 
 def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
     """The refund as it is written down. What `fit` makes of it may be smaller, and is not written down at 0."""
-    for _ in range(_ATTEMPTS):
-        # The payment first: whatever happens to the refund after this read moves it, and is met by its version.
-        payment = payments.get(asked.payment_id)
+
+    def write(payment: Payment | None) -> Refund:
+        # The payment was read first: whatever happens to the refund since then moves it, and is met by its version.
         if payment is None or payment.is_tombstone:
             raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
         known = payments.refund(asked.payment_id, asked.refund_id)
@@ -209,17 +214,23 @@ def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, re
         if known and not (retry_refused and known.status is RefundStatus.REFUSED):
             return known
         made = fit(payment)
-        if made is None:
-            continue
         if not made.amount.amount:
             return made
         made = replace(made, attempt=known.attempt + 1) if known else made
-        try:
-            payments.claim_refund(payment, refunding.claim(payment, made.amount), made, now)
-        except PaymentMoved:
-            continue
+        payments.claim_refund(payment, refunding.claim(payment, made.amount), made, now)
         return made
-    raise TransientError(f"payment {asked.payment_id} moves too fast")
+
+    return _retry(asked.payment_id, payments, write)
+
+
+def _retry[T](payment_id: str, payments: PaymentStore, write: Callable[[Payment | None], T]) -> T:
+    return retry_on_conflict(
+        lambda: payments.get(payment_id),
+        write,
+        conflict=PaymentMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"payment {payment_id} moves too fast",
+    )
 
 
 def _complete(refund: Refund, ports: Ports, now: datetime) -> Refund:
@@ -252,16 +263,14 @@ def _ask(refund: Refund, ports: Ports) -> Refund:
 
 def _close(refund: Refund, payments: PaymentStore, now: datetime) -> Refund:
     decide = refunding.complete_refund if refund.status is RefundStatus.DONE else refunding.refuse_refund
-    for _ in range(_ATTEMPTS):
-        payment = payments.get(refund.payment_id)
+
+    def write(payment: Payment | None) -> Refund:
         known = payments.refund(refund.payment_id, refund.refund_id)
         if payment is None or known is None:
             return refund
         if known.status is not RefundStatus.PENDING or known.attempt != refund.attempt:
             return known
-        try:
-            payments.close_refund(payment, decide(payment, refund), refund, now)
-        except PaymentMoved:
-            continue
+        payments.close_refund(payment, decide(payment, refund), refund, now)
         return refund
-    raise TransientError(f"payment {refund.payment_id} moves too fast")
+
+    return _retry(refund.payment_id, payments, write)

@@ -13,6 +13,7 @@ from datetime import datetime
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
+from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain, refund, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
 from payments.providers.port import Provider, ProviderDeclined, transient
@@ -227,17 +228,21 @@ def _note_trouble(payment: Payment, trouble: str, payments: PaymentStore, now: d
 
 def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: PaymentStore, now: datetime) -> Payment:
     """Decide and write, and again from what is there now where somebody else was faster."""
-    for _ in range(_ATTEMPTS):
-        after = decide(payment)
-        if after is payment:
-            return payment
-        try:
-            payments.save(payment, after, now)
-        except PaymentMoved:
-            payment = payments.get(payment.payment_id) or payment
-        else:
-            return after
-    raise TransientError(f"payment {payment.payment_id} moves too fast")
+
+    def write(before: Payment) -> Payment:
+        after = decide(before)
+        if after is not before:
+            payments.save(before, after, now)
+        return after
+
+    return retry_on_conflict(
+        lambda: payments.get(payment.payment_id) or payment,
+        write,
+        conflict=PaymentMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"payment {payment.payment_id} moves too fast",
+        seen=payment,
+    )
 
 
 def _find(payment: Payment, provider: Provider) -> Charge | None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from mercato.errors import TransientError
 from mercato.ids import derived_id
+from mercato.store.retry import retry_on_conflict
 from shipping import astray, domain
 from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
-from shipping.store import Moved, ShipmentStore
+from shipping.store import Loaded, Moved, ShipmentStore
 from shipping.wiring import Ports
 
 _ATTEMPTS = 5
@@ -152,14 +152,16 @@ def _change_or_create(
 def _change(
     shipment_id: str, decide: Callable[[Shipment | None], Shipment], shipments: ShipmentStore, now: datetime
 ) -> Shipment:
-    for _ in range(_ATTEMPTS):
-        before = shipments.load(shipment_id)
+    def write(before: Loaded) -> Shipment:
         after = decide(before.shipment)
-        if after is before.shipment:
-            return after
-        try:
+        if after is not before.shipment:
             shipments.save(after, before, now)
-        except Moved:
-            continue
         return after
-    raise TransientError(f"shipment {shipment_id} was changed by others {_ATTEMPTS} times in a row")
+
+    return retry_on_conflict(
+        lambda: shipments.load(shipment_id),
+        write,
+        conflict=Moved,
+        attempts=_ATTEMPTS,
+        exhausted=f"shipment {shipment_id} was changed by others {_ATTEMPTS} times in a row",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Protocol
 from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.store.dynamo import Write
+from mercato.store.retry import retry_on_conflict
 from mercato.telemetry.logs import log
 from users.domain import (
     AccountChanging,
@@ -186,11 +186,7 @@ def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
 
 def log_out_everywhere(user_id: str, *, users: Users) -> None:
     """Again where the account was changed in between: the sessions end all the same."""
-    for _ in range(_ATTEMPTS):
-        with contextlib.suppress(AccountChanging):
-            users.end_sessions(users.get(user_id))
-            return
-    raise AccountChanging
+    retry_on_conflict(lambda: users.get(user_id), users.end_sessions, conflict=AccountChanging, attempts=_ATTEMPTS)
 
 
 def change_password(user_id: str, current: str, new: str, network: str, ports: Ports, now: datetime) -> None:
@@ -221,13 +217,11 @@ def _check_owner(user_id: str, password: str, network: str, ports: Ports, now: d
 def rename(user_id: str, name: str, now: datetime, *, users: Users) -> User:
     """Again where the account was changed in between. The name that it has already changes nothing."""
     name = read_name(name)
-    for _ in range(_ATTEMPTS):
-        user = users.get(user_id)
-        if user.name == name:
-            return user
-        with contextlib.suppress(AccountChanging):
-            return users.rename(user, name, now)
-    raise AccountChanging
+
+    def write(user: User) -> User:
+        return user if user.name == name else users.rename(user, name, now)
+
+    return retry_on_conflict(lambda: users.get(user_id), write, conflict=AccountChanging, attempts=_ATTEMPTS)
 
 
 def promote(users: Users, email: str) -> User:
@@ -239,12 +233,14 @@ def demote(users: Users, email: str, now: datetime) -> User:
     """Makes the account with this address a customer's, as an operator asks, and ends its sessions and access tokens.
     Again, it ends those of since then. Raises UserNotFound.
     """
-    for _ in range(_ATTEMPTS):
-        user = users.get(_owner_of(email, users))
-        with contextlib.suppress(AccountChanging):
-            users.take_role(user, now)
-            return user
-    raise AccountChanging
+
+    def take_role(user: User) -> User:
+        users.take_role(user, now)
+        return user
+
+    return retry_on_conflict(
+        lambda: users.get(_owner_of(email, users)), take_role, conflict=AccountChanging, attempts=_ATTEMPTS
+    )
 
 
 def _owner_of(email: str, users: Users) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from mercato.errors import TooManyRequests, TransientError
+from mercato.errors import TooManyRequests
+from mercato.store.retry import retry_on_conflict
 
 FREE = 5
 FIRST_WAIT = timedelta(seconds=1)
@@ -64,14 +65,18 @@ def begin(email: str, network: str, now: datetime, attempts: Attempts) -> Count:
     """Count the attempt as failed before the password is looked at: a thousand at once are counted like a thousand in
     a row. Raises TooManyAttempts.
     """
-    for _ in range(_TRIES):
-        before = attempts.read(email, network, now)
+
+    def count(before: Count) -> Count:
         if before.blocked_until is not None and now < before.blocked_until:
             raise TooManyAttempts(before.blocked_until - now)
         wait = wait_after(before.failures + 1)
-        try:
-            attempts.count(email, network, before, now + wait if wait else None, now)
-        except Counted:
-            continue
+        attempts.count(email, network, before, now + wait if wait else None, now)
         return before
-    raise TransientError("many attempts to log in to one account at once")
+
+    return retry_on_conflict(
+        lambda: attempts.read(email, network, now),
+        count,
+        conflict=Counted,
+        attempts=_TRIES,
+        exhausted="many attempts to log in to one account at once",
+    )
