@@ -76,7 +76,7 @@ class Ports:
     def circuits(self) -> DynamoStore:
         from mercato.breaker.store import DynamoStore
 
-        return DynamoStore(self.api.circuits_table)
+        return DynamoStore(self.api.circuits_table, attempts=3)
 
     @functools.cached_property
     def audit_trail(self) -> AuditTrail:

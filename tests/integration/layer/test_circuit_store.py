@@ -151,7 +151,7 @@ def test_what_dynamodb_refuses_is_a_fault_and_not_asked_twice(
             Refusing.calls += 1
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "BatchGetItem")
 
-    monkeypatch.setattr(stores, "_client", Refusing)
+    monkeypatch.setattr(stores, "_client", lambda _: Refusing())
     with pytest.raises(StoreFault, match=code):
         store.read(["peer"])
     assert Refusing.calls == 1
@@ -164,7 +164,7 @@ def test_keys_that_dynamodb_left_unread_are_a_fault_and_not_a_closed_circuit(
         def batch_get_item(self, **_: Any) -> dict[str, Any]:
             return {"Responses": {}, "UnprocessedKeys": {"CircuitsTable": {"Keys": [{}]}}}
 
-    monkeypatch.setattr(stores, "_client", Partial)
+    monkeypatch.setattr(stores, "_client", lambda _: Partial())
     with pytest.raises(StoreFault, match="not all circuits"):
         store.read(["peer"])
 
@@ -189,7 +189,7 @@ def test_a_silent_store_costs_half_a_second_once_and_then_nothing(endpoint: Call
         endpoint(silent.getsockname()[1])
         circuits = Circuits(DynamoStore("CircuitsTable"))
         breaker = circuits.breaker("peer", Policy())
-        stores._client()
+        stores._client(stores.ATTEMPTS)
         started = time.monotonic()
         assert breaker.call(lambda: "ok") == "ok"
         circuits.refresh_due()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +22,7 @@ from ops.dead_letters.audit import RedriveAudit
 from ops.dead_letters.message import Selection
 from ops.dead_letters.redrive import Instruction
 from products.store import Products
+from tests.integration.redelivery.lossy import RawResponse
 
 
 @pytest.fixture
@@ -61,13 +61,6 @@ def test_a_redrive_is_noted(lossy: list[str], make_table: Callable[[str], Table]
     (noted,) = table.query_all("DLQ#orders-dlq")
     assert (noted["sk"], noted["outcome"]) == (f"AUDIT#{audit_id}", "started")
     assert len(lossy) == 2
-
-
-class RawResponse(io.BytesIO):
-    """The body of an answer as botocore reads it."""
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.read()
 
 
 @pytest.fixture

@@ -51,8 +51,13 @@ class Store(Protocol):
 
 
 class DynamoStore:
-    def __init__(self, table_name: str) -> None:
+    """`attempts`: how often a call is sent until there is an answer. An operator has the time for more than one, and
+    what an operator does is a transaction, which DynamoDB does once however often botocore sends it.
+    """
+
+    def __init__(self, table_name: str, *, attempts: int = ATTEMPTS) -> None:
         self._table = table_name
+        self._attempts = attempts
 
     def read(self, names: Collection[str], entries: Collection[str] = ()) -> Reading:
         """One call for all. Consistent, so that a lower generation than one we know is no stale answer."""
@@ -133,7 +138,7 @@ class DynamoStore:
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = getattr(_client(), operation)(**parameters)
+            answer: dict[str, Any] = getattr(_client(self._attempts), operation)(**parameters)
         except ClientError as error:
             _raise_refused(error)
             raise StoreFault(f"{operation} on {self._table}: {error}") from error
@@ -142,8 +147,8 @@ class DynamoStore:
         return answer
 
 
-def _client() -> Any:
-    return aws.client("dynamodb", attempts=ATTEMPTS, patience=(CONNECT, READ))
+def _client(attempts: int) -> Any:
+    return aws.client("dynamodb", attempts=attempts, patience=(CONNECT, READ))
 
 
 class _Refused(Exception):

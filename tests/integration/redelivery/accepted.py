@@ -1,0 +1,291 @@
+"""For each writing route: what must be true for its request to be granted, and that request.
+
+A new route is a KeyError here. `fixture` is the world of a route that needs another than its service's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import stripe
+
+from mercato.aws.secret import StoredSecret
+from mercato.breaker import Circuits, Policy
+from mercato.breaker.store import DynamoStore
+from mercato.ids import derived_id
+from mercato.webhooks import sign
+from payments import wiring
+from payments.providers.sandbox import charge_id_of
+from tests.conftest import NOON
+from tests.integration.idempotency.givens import GIVEN as KEYED
+from tests.integration.idempotency.givens import Given as KeyedGiven
+from tests.integration.ops.conftest import MACHINE, message
+from tests.integration.ops.post_office import PostOffice
+from tests.integration.payments.stripe_till import VISA
+from tests.integration.payments.till import PAYMENT
+from tests.integration.refusals.cases import Asked
+from tests.integration.shipping.conftest import SECRET, SHIPMENT
+from tests.integration.users.conftest import ADA, PASSWORD
+
+Given = Callable[[Any], Asked]
+_GUEST = {"lantern": 2}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    route: str
+    given: Given
+    fixture: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.given.__name__.strip('_')}"
+
+
+def _nothing(path: str, body: Any = None, **more: Any) -> Given:
+    def nothing(_: Any) -> Asked:
+        return Asked(path, body, **more)
+
+    return nothing
+
+
+# ---- users
+
+
+def _account(path: str, body: Any = None, *, stranger: bool = False) -> Given:
+    """About an account that is verified, and whose mails have all been sent."""
+
+    def account(service: Any) -> Asked:
+        user_id = service.join()
+        service.deliver()
+        return Asked(path, body, user="" if stranger else user_id)
+
+    return account
+
+
+def _session(path: str) -> Given:
+    def session(service: Any) -> Asked:
+        service.join()
+        return Asked(path, {"refresh_token": service.log_in().body["refresh_token"]}, user="")
+
+    return session
+
+
+def _after_failures(service: Any) -> Asked:
+    service.join()
+    for _ in range(2):
+        service.log_in(password="wrong")
+    return Asked("/api/users/login", {"email": ADA["email"], "password": PASSWORD}, user="")
+
+
+def _registered(service: Any) -> Asked:
+    service.join()
+    service.deliver()
+    return Asked("/api/users/verify-email", {"token": service.mailer.token()}, user="")
+
+
+def _reset_asked(service: Any) -> Asked:
+    service.join()
+    service.deliver()
+    assert service.call("POST", "/api/users/password-reset", {"email": ADA["email"]}).status == 202
+    service.deliver()
+    body = {"token": service.mailer.token(), "new_password": "a much better secret"}
+    return Asked("/api/users/password-reset/confirm", body, user="")
+
+
+_LOG_IN = {"email": ADA["email"], "password": PASSWORD}
+_CHANGE = {"current_password": PASSWORD, "new_password": "a much better secret"}
+
+# ---- products
+
+
+def _product(body: Any) -> Given:
+    def product(service: Any) -> Asked:
+        return Asked(f"/api/products/{service.add()['product_id']}", body, role="admin")
+
+    return product
+
+
+# ---- carts
+
+
+def _cart(path: str, body: Any = None) -> Given:
+    def cart(service: Any) -> Asked:
+        service.put("lantern", 2)
+        return Asked(path, body)
+
+    return cart
+
+
+def _guest_cart(path: str, body: Any = None) -> Given:
+    """`*` is the id of a guest's cart."""
+
+    def guest_cart(service: Any) -> Asked:
+        service.put("mug", 1)
+        guest = service.open_guest_cart(**_GUEST)
+        user = "" if "guests" in path else "ada"
+        return Asked(path.replace("*", guest), json.loads(json.dumps(body).replace("*", guest)), user=user)
+
+    return guest_cart
+
+
+# ---- the others
+
+
+def _keyed(given: KeyedGiven) -> Given:
+    def keyed(service: Any) -> Asked:
+        asked = given(service)
+        role = "customer" if asked.path.startswith("/api/orders") else "admin"
+        return Asked(asked.path, asked.body, user="cust-1", role=role)
+
+    keyed.__name__ = given.__name__
+    return keyed
+
+
+def _signed(path: str, body: Any) -> Asked:
+    stamp, text = str(int(NOON.timestamp())), json.dumps(body)
+    headers = {"X-Webhook-Timestamp": stamp, "X-Webhook-Signature": sign(SECRET, stamp, text.encode())}
+    return Asked(path, text, user="", headers=headers)
+
+
+def _trust() -> None:
+    """Payments' webhooks are signed with SECRET."""
+    secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="hook", SecretString=SECRET)
+    vars(wiring.ports()).update(webhook_secret=StoredSecret(secret["ARN"]))
+
+
+def _captured_unheard(till: Any) -> Asked:
+    _trust()
+    till.authorize()
+    till.provider.capture(charge_id_of(PAYMENT), derived_id("o-1", "capture"))
+    told = {"id": "evt-1", "type": "charge", "data": {"reference": PAYMENT}}
+    return _signed("/api/payments/webhooks/sandbox", told)
+
+
+def _captured_at_stripe(till: Any) -> Asked:
+    _trust()
+    till.authorize(VISA)
+    intent = till.charge()["id"]
+    till.wire.post(f"/v1/payment_intents/{intent}/capture")
+    told = {"id": "ch_1", "object": "charge", "payment_intent": intent}
+    text = json.dumps({"id": "evt_1", "object": "event", "type": "charge.captured", "data": {"object": told}})
+    signature = stripe.WebhookSignature.generate_signature_header(text, SECRET, timestamp=int(NOON.timestamp()))
+    return Asked("/api/payments/webhooks/stripe", text, user="", headers={"Stripe-Signature": signature})
+
+
+def _stocked(shop: Any) -> Asked:
+    shop.stocked(a=20)
+    return Asked("/api/inventory/a/shards", {"shards": 4}, role="admin")
+
+
+def _notified(service: Any) -> Asked:
+    service.register("ada")
+    service.receive(service.receipt(user_id="ada"))
+    notification_id = service.listed("ada")["items"][0]["notification_id"]
+    return Asked(f"/api/notifications/{notification_id}/read")
+
+
+def _preferring(service: Any) -> Asked:
+    service.register("ada")
+    return Asked("/api/notifications/preferences", {"email": False})
+
+
+def _with_the_carrier(service: Any) -> Asked:
+    service.confirm()
+    service.pay()
+    assert service.carry(service.waiting()[0]) == []
+    report = {"shipment_id": SHIPMENT, "tracking_number": "TRACK-1", "status": "dispatched"}
+    return _signed("/api/shipments/webhooks/sandbox", report)
+
+
+def _parked(desk: Any) -> Asked:
+    assert desk.park(message()) == []
+    body = {"action": "skip", "reason": "table is back", "step": "ReleaseInventory"}
+    return Asked("/api/ops/sagas/ord-1/resume", body, role="admin")
+
+
+def _stopped(desk: Any) -> Asked:
+    """An operator stopped the execution in CapturePayment."""
+    arn = f"{MACHINE.replace('stateMachine', 'execution')}:ord-1"
+    definition = {"StartAt": "CapturePayment", "States": {"CapturePayment": {"Type": "Task", "End": True}}}
+    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "CapturePayment"}}
+    events = [entered, {"type": "ExecutionAborted", "executionAbortedEventDetails": {}}]
+    machine = desk.machine
+    machine.describe_execution = lambda **_: {
+        "executionArn": arn,
+        "name": "ord-1",
+        "status": "ABORTED",
+        "startDate": NOON,
+        "stopDate": NOON,
+        "redriveCount": 0,
+    }
+    machine.describe_state_machine_for_execution = lambda **_: {"definition": json.dumps(definition)}
+    machine.get_execution_history = lambda **_: {
+        "events": [event | {"id": n, "timestamp": NOON} for n, event in enumerate(events, start=1)]
+    }
+    machine.redrive_execution = lambda **_: {"redriveDate": NOON}
+    return Asked("/api/ops/sagas/ord-1/redrive", {"reason": "stopped by mistake"}, role="admin")
+
+
+def _dead_letters(_: Any) -> Asked:
+    office = PostOffice()
+    office.open("orders", "carts")
+    for _ in range(2):
+        office.drop("orders", event="order.created")
+    return Asked("/api/ops/dlq/redrive", {"queue": "orders", "dry_run": False, "note": "mended"}, role="admin")
+
+
+def _used_circuit(_: Any) -> Asked:
+    circuits = Circuits(DynamoStore("CircuitsTable"))
+    circuits.breaker("payment-provider", Policy(failures=1)).call(lambda: "ok")
+    circuits.refresh_due()
+    body = {"action": "force_open", "reason": "drill"}
+    return Asked("/api/ops/circuits/payment-provider", body, role="admin")
+
+
+_EMAIL = {"email": ADA["email"]}
+_CSV = "sku,name,price,currency\n22752,Nesting boxes,8.50,GBP\n22753,Lamp,9.50,GBP\n"
+_QUOTE = {"country": "GB", "items": 3}
+_LINES = "/api/carts/mine/items"
+_GUESTS = "/api/carts/guests/*/items"
+_EACH = (
+    Accepted("POST /api/users", _nothing("/api/users", ADA, user="")),
+    Accepted("POST /api/users", _account("/api/users", ADA, stranger=True)),
+    Accepted("POST /api/users/login", _account("/api/users/login", _LOG_IN, stranger=True)),
+    Accepted("POST /api/users/login", _after_failures),
+    Accepted("POST /api/users/token/refresh", _session("/api/users/token/refresh")),
+    Accepted("POST /api/users/logout", _session("/api/users/logout")),
+    Accepted("POST /api/users/verify-email", _registered),
+    Accepted("POST /api/users/password-reset", _account("/api/users/password-reset", _EMAIL, stranger=True)),
+    Accepted("POST /api/users/password-reset/confirm", _reset_asked),
+    Accepted("PUT /api/users/me/password", _account("/api/users/me/password", _CHANGE)),
+    Accepted("PUT /api/users/me/email-verification", _account("/api/users/me/email-verification")),
+    Accepted("DELETE /api/users/me/sessions", _account("/api/users/me/sessions")),
+    Accepted("PUT /api/users/me/closure", _account("/api/users/me/closure", {"password": PASSWORD})),
+    Accepted("PATCH /api/users/me", _account("/api/users/me", {"name": "Ada King"})),
+    Accepted("PATCH /api/products/{product_id}", _product({"version": 1, "name": "Red heart"})),
+    Accepted("DELETE /api/products/{product_id}", _product(None)),
+    Accepted("POST /api/products/lookup", _nothing("/api/products/lookup", {"product_ids": ["x"]}, role="peer")),
+    Accepted("PUT /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/mug", {"quantity": 2})),
+    Accepted("PUT /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/lantern", {"quantity": 3})),
+    Accepted("DELETE /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/lantern")),
+    Accepted("POST /api/carts/merge", _guest_cart("/api/carts/merge", {"guest_cart_id": "*"})),
+    Accepted("POST /api/carts/guests", _nothing("/api/carts/guests", user="")),
+    Accepted("PUT /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/mug", {"quantity": 2})),
+    Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
+    Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
+    Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
+    Accepted("PUT /api/inventory/{product_id}/shards", _stocked),
+    Accepted("POST /api/notifications/{notification_id}/read", _notified),
+    Accepted("PUT /api/notifications/preferences", _preferring),
+    Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),
+    Accepted("POST /api/shipments/webhooks/sandbox", _with_the_carrier),
+    Accepted("POST /api/ops/sagas/{order_id}/resume", _parked),
+    Accepted("POST /api/ops/sagas/{order_id}/redrive", _stopped),
+    Accepted("POST /api/ops/circuits/{name}", _used_circuit),
+    Accepted("POST /api/ops/dlq/redrive", _dead_letters),
+)
+ACCEPTED = (*_EACH, *(Accepted(route, _keyed(given)) for route, each in KEYED.items() for given in each))

@@ -1,0 +1,152 @@
+"""For every writing route: whichever write's answer is lost, the route answers as ever, and each write is done once."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import random
+from datetime import datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+from moto.backends import get_backend
+
+from mercato import clock
+from tests.conftest import NOON
+from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
+from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
+from tests.integration.notifications.conftest import service as notifications  # noqa: F401
+from tests.integration.ops.conftest import desk as ops  # noqa: F401
+from tests.integration.orders.conftest import shop as orders  # noqa: F401
+from tests.integration.payments.conftest import localstripe, stripe_till, till, wire  # noqa: F401
+from tests.integration.payments.conftest import till as payments  # noqa: F401
+from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.redelivery.accepted import ACCEPTED, Accepted
+from tests.integration.redelivery.lossy import Wire
+from tests.integration.refusals.cases import Asked
+from tests.integration.shipping.conftest import service as shipping  # noqa: F401
+from tests.integration.users.conftest import service as users  # noqa: F401
+from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
+from tests.routes import Served, all_routes
+
+WRITING = {one.name: one for one in all_routes() if one.route.method != "GET"}
+# The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
+_APART = ("RateLimitsTable",)
+
+
+def test_every_writing_route_has_a_request_that_is_granted() -> None:
+    assert {one.route for one in ACCEPTED} == set(WRITING)
+
+
+@pytest.fixture
+def lossy(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    return Wire()
+
+
+@pytest.fixture
+def chance(monkeypatch: pytest.MonkeyPatch) -> random.Random:
+    """What all random values come from: seeded again, it gives the same ones again. The time stands still."""
+    source = random.Random(7)
+    monkeypatch.setattr("os.urandom", source.randbytes)
+    monkeypatch.setattr("random._urandom", source.randbytes)
+    monkeypatch.setattr(clock, "datetime", type("Noon", (datetime,), {"now": staticmethod(lambda _: NOON)}))
+    return source
+
+
+def send(served: Served, asked: Asked) -> tuple[int, Any]:
+    """Status and kind of body of the answer."""
+    event: dict[str, Any] = {
+        "httpMethod": served.route.method,
+        "path": asked.path,
+        "headers": {"X-Request-Id": "req-12345678", "Idempotency-Key": asked.key} | dict(asked.headers),
+        "body": asked.body if isinstance(asked.body, str) or asked.body is None else json.dumps(asked.body),
+        "requestContext": {
+            "authorizer": {"user_id": asked.user, "role": asked.role} if asked.user else None,
+            "identity": {"sourceIp": "203.0.113.9"},
+        },
+    }
+    if asked.role == "peer":
+        arn = "arn:aws:sts::123456789012:assumed-role/carts/x"
+        event = {
+            "version": "2.0",
+            "rawPath": asked.path,
+            "headers": {},
+            "body": json.dumps(asked.body),
+            "requestContext": {
+                "http": {"method": served.route.method},
+                "accountId": "123456789012",
+                "authorizer": {"iam": {"userArn": arn}},
+            },
+        }
+    answer = importlib.import_module(f"{served.service}.api").handler(event, None)
+    return answer["statusCode"], kind_of(json.loads(answer["body"] or "null"))
+
+
+def kind_of(value: Any) -> Any:
+    """Which members there are, without what they say."""
+    if isinstance(value, dict):
+        return {name: kind_of(member) for name, member in value.items()}
+    return [kind_of(member) for member in value] if isinstance(value, list) else type(value)
+
+
+class Cloud:
+    """What moto keeps, so that it can be as before. `stored` is what a write changes for good."""
+
+    def __init__(self) -> None:
+        self._tables = get_backend("dynamodb")["123456789012"]["us-east-1"].tables
+        self._queues = get_backend("sqs")["123456789012"]["us-east-1"].queues
+        self._kept = self._copy()
+
+    def _copy(self) -> Any:
+        items = {name: table.items for name, table in self._tables.items()}
+        messages = {name: (queue._messages, queue._pending_messages) for name, queue in self._queues.items()}
+        return copy.deepcopy((items, messages))
+
+    def restore(self) -> None:
+        items, messages = copy.deepcopy(self._kept)
+        for name, table in self._tables.items():
+            table.items = items[name]
+        for name, queue in self._queues.items():
+            queue._messages, queue._pending_messages = messages[name]
+
+    @staticmethod
+    def stored() -> list[str]:
+        client = boto3.client("dynamodb", "us-east-1")
+        return sorted(
+            f"{table} {json.dumps(item, sort_keys=True, default=bytes.hex)}"
+            for table in client.list_tables()["TableNames"]
+            if table not in _APART
+            for page in client.get_paginator("scan").paginate(TableName=table)
+            for item in page["Items"]
+        )
+
+
+@pytest.mark.parametrize("accepted", ACCEPTED, ids=str)
+def test_a_write_whose_answer_is_lost_is_done_once_and_the_route_answers_as_ever(
+    accepted: Accepted, request: pytest.FixtureRequest, lossy: Wire, chance: random.Random
+) -> None:
+    served = WRITING[accepted.route]
+    service = request.getfixturevalue(accepted.fixture or served.service)
+    asked, cloud = accepted.given(service), Cloud()
+
+    def outcome(lost: int) -> tuple[Any, list[str]]:
+        cloud.restore()
+        if served.service == "ops":
+            service.machine.sent.clear()
+        chance.seed(7)
+        lossy.lose(lost)
+        return send(served, asked), cloud.stored()
+
+    outcome(-1)  # so that what a sandbox reads once is read
+    expected = outcome(-1)
+    writes = list(lossy.arrived)
+    assert expected[0][0] < 300, expected
+    for number, operation in enumerate(writes):
+        answer, stored = outcome(number)
+        assert lossy.has_lost, f"the answer to {operation} was not lost"
+        assert answer == expected[0], f"write {number}: {writes}"
+        assert stored == expected[1], f"write {number}: {writes}"
