@@ -4,13 +4,14 @@ VENV := .venv
 CHECKOV := .mercato/checkov
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
+export MYPYPATH := layers/common:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
 # Modules are compiled once, not by every process that imports them.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: requirements.lock pyproject.toml .python-version
+$(VENV)/.ready: requirements.lock pyproject.toml .python-version functions
 	@python3 -I infra/local/bootstrap.py
 
 setup: $(VENV)/.ready ## Install what the project needs into .venv
@@ -41,7 +42,7 @@ lint-style:
 lint-types:
 	mypy functions layers infra tests
 lint-imports:
-	lint-imports --no-cache
+	python -m infra.imports
 lint-sam:
 	sam validate --lint --template template.yaml --region us-east-1
 lint-cfn:

@@ -42,6 +42,13 @@ def find_python() -> str:
     return wanted
 
 
+def add_services() -> None:
+    """Makes the package of every service importable: each folder of functions/ is on the path."""
+    [packages] = VENV.glob("lib/python*/site-packages")
+    folders = sorted(path.parent for path in ROOT.glob("functions/*/template.yaml"))
+    (packages / "mercato-services.pth").write_text("".join(f"{folder}\n" for folder in folders))
+
+
 def main() -> None:
     if sys.version_info < (3, 11):
         sys.exit(f"python3 is {sys.version.split()[0]}; 3.11 or later is needed to set up Mercato.")
@@ -58,6 +65,7 @@ def main() -> None:
         run(uv, "venv", "--quiet", "--clear", "--python", python, VENV)
     run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", inside, "requirements.lock")
     run(uv, "pip", "install", "--quiet", "--python", inside, "--no-deps", "--no-build-isolation", "--editable", ".")
+    add_services()
     (VENV / ".ready").touch()
     os.utime(VENV / ".ready")
     say(f"ready in {time.monotonic() - start:.0f} s")

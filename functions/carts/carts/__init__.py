@@ -1,1 +1,1 @@
-"""The carts service."""
+"""Carts of customers and of guests."""

@@ -1,1 +1,1 @@
-"""The gateway service."""
+"""The shop as a whole: the dashboard, its health, this document."""

@@ -1,1 +1,1 @@
-"""The inventory service."""
+"""What is on the shelf, and corrections of it."""

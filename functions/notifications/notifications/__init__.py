@@ -1,1 +1,1 @@
-"""The notifications service."""
+"""What a customer was told, and how they want to be told."""

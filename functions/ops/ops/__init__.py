@@ -1,1 +1,1 @@
-"""The operator's service."""
+"""The operators' own: sagas, dead letters, circuits, services, the audit log."""

@@ -1,1 +1,1 @@
-"""The orders service."""
+"""Placing orders and following them; each is the sum of its facts."""

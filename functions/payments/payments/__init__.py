@@ -1,1 +1,1 @@
-"""The payments service."""
+"""What was authorized, captured and given back."""

@@ -1,1 +1,1 @@
-"""The products service."""
+"""The catalogue: browsing, searching, changing, importing."""

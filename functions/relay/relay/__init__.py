@@ -1,1 +1,1 @@
-"""The relay: from the tables' streams to the event bus."""
+"""From the tables' streams to the event bus."""

@@ -1,1 +1,1 @@
-"""The shipping service."""
+"""Quotes, parcels and what the carrier reports of them."""

@@ -1,1 +1,1 @@
-"""The users service."""
+"""Accounts, log-in, sessions and the public keys of access tokens."""
