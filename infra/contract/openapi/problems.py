@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
+from infra.contract.openapi.never import NEVER
 from infra.contract.openapi.operations import Operation
 from mercato.errors import (
     DomainError,
@@ -40,10 +41,17 @@ Problems = dict[int, set[type[DomainError]]]
 def problems_of(operation: Operation) -> Problems:
     """By status: the kinds of error. What no request to a known path and method can meet is left out."""
     found: Problems = {}
+    never = never_answered(operation)
     for kind in _expected(operation) | reachable_errors(operation):
-        if not issubclass(kind, MethodNotAllowed):
+        if kind.slug() not in never and not issubclass(kind, MethodNotAllowed):
             found.setdefault(status_of(kind)[0], set()).add(kind)
     return dict(sorted(found.items()))
+
+
+def never_answered(operation: Operation) -> set[str]:
+    """Of the errors that the route's code names, those that it never answers."""
+    name = f"{operation.route.method} {operation.route.path}"
+    return {slug for _, route, slugs in NEVER for slug in slugs if route == name}
 
 
 def _expected(operation: Operation) -> set[type[DomainError]]:
