@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import re
-
+from mercato.errors import SagaEnd, is_error_name
 from mercato.money import Money
 from notifications.domain import Text
 
 _SIGNATURE = "\n\nMercato"
 
-
 # Where the order's saga gives money back, the reason is the name of the error that ended it.
 _REASONS = {
-    "CancelledByCustomer": "You cancelled the order.",
-    "CaptureRefused": "The payment could not be collected.",
-    "OutOfStock": "Something in the order is out of stock.",
-    "PaymentDeclined": "Your bank declined the payment.",
-    "ReservationExpired": "We could not hold the goods of the order any longer.",
-    "UnknownProduct": "Something in the order is not for sale any more.",
+    SagaEnd.CANCELLED_BY_CUSTOMER: "You cancelled the order.",
+    SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
+    SagaEnd.OUT_OF_STOCK: "Something in the order is out of stock.",
+    SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
+    SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of the order any longer.",
+    SagaEnd.UNKNOWN_PRODUCT: "Something in the order is not for sale any more.",
     "cancelled": "The order was cancelled.",
 }
 _NEUTRAL = "We could not complete the order."
-# `TransientError`, `States.Timeout`, `KeyError`: names that people give to errors in code, and not to reasons.
-_NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
 
 
 def _for_people(reason: str) -> str:
     """What staff or the customer wrote stays as it is; the name of an error becomes a sentence."""
     if reason in _REASONS:
         return _REASONS[reason]
-    return _NEUTRAL if _NAME_OF_AN_ERROR.fullmatch(reason) else " ".join(reason.split())
+    return _NEUTRAL if is_error_name(reason) else " ".join(reason.split())
 
 
 def _greet(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mercato.errors import Conflict, Invalid, NotFound, TransientError
+from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, TransientError
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
     CancellationNotNeeded,
@@ -27,7 +27,7 @@ from orders.order import DELIVERY, MAX_ANSWERED, Line, Order, OrderedCart, Payme
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
-CUSTOMER_CANCELLED = ("cancelled-by-customer", "You cancelled this order.")
+CUSTOMER_CANCELLED = "You cancelled this order."
 _UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.SHIPPED, Status.NEEDS_ATTENTION)
 _LEFT = (Status.SHIPPED, Status.DELIVERED, Status.REFUNDED)
 
@@ -206,7 +206,7 @@ def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
     if order.status in _LEFT or order.has_left:
         raise OrderNotCancellable(order)
     if order.cancellation is not None:
-        reason, detail = CUSTOMER_CANCELLED
+        reason, detail = SagaEnd.CANCELLED_BY_CUSTOMER.slug, CUSTOMER_CANCELLED
     return [OrderCancelled(reason=reason, detail=detail), *_last_of(order)]
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mercato.errors import SagaEnd
 from orders.domain import CUSTOMER_CANCELLED
 from orders.order import Line
 
 # Errors whose text the services wrote for the customer.
-_BUSINESS = {
-    "OutOfStock": ("out-of-stock", "Something in this order is out of stock."),
-    "UnknownProduct": ("unknown-product", "Something in this order is not for sale any more."),
-    "ReservationExpired": ("reservation-expired", "We could not hold the goods of this order any longer."),
-    "PaymentDeclined": ("payment-declined", "Your bank declined the payment."),
-    "CancelledByCustomer": CUSTOMER_CANCELLED,
-    "CaptureRefused": ("capture-refused", "The payment could not be collected."),
+_DETAILS = {
+    SagaEnd.CANCELLED_BY_CUSTOMER: CUSTOMER_CANCELLED,
+    SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
+    SagaEnd.OUT_OF_STOCK: "Something in this order is out of stock.",
+    SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
+    SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of this order any longer.",
+    SagaEnd.UNKNOWN_PRODUCT: "Something in this order is not for sale any more.",
 }
 _MONEY = "Nothing was charged, or it is on its way back."
 _AWAY = {"TransientError", "States.Timeout", "Sandbox.Timedout"}
@@ -39,9 +40,9 @@ def with_names(detail: str, lines: Iterable[Line]) -> str:
 
 def explain(step: str, error: str, message: str) -> Failure:
     """An error of ours says nothing of its inside to the customer."""
-    if error in _BUSINESS:
-        reason, default = _BUSINESS[error]
-        return Failure(reason, message or default)
+    if error in SagaEnd:
+        end = SagaEnd(error)
+        return Failure(end.slug, message or _DETAILS[end])
     if step in _PAYMENT_STEPS and (error in _AWAY or error.startswith("Lambda.")):
         return Failure("payment-unavailable", f"We could not reach the payment provider. {_MONEY}")
     return Failure("internal-error", f"Something went wrong on our side. {_MONEY}")

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mercato import aws
-from mercato.errors import TransientError
+from mercato.errors import SagaEnd, TransientError
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 from orders.order import Order
@@ -57,7 +57,10 @@ def saga_input(order: Order) -> dict[str, Any]:
 
 def undoing_input(order: Order) -> dict[str, Any]:
     """All that the undoing needs."""
-    return _about(order) | {"failed_step": "Cancellation", "error": {"Error": "CancelledByCustomer", "Cause": ""}}
+    return _about(order) | {
+        "failed_step": "Cancellation",
+        "error": {"Error": SagaEnd.CANCELLED_BY_CUSTOMER, "Cause": ""},
+    }
 
 
 def _about(order: Order) -> dict[str, Any]:

@@ -8,25 +8,13 @@ pending ──► done
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, Invalid
+from mercato.errors import Conflict, Invalid, SagaEnd, is_error_name
 from mercato.money import Money
 from payments.domain import HELD, Payment, Status, change
-
-# Where the order's saga gives money back, the reason is the name of the error that ended it.
-_BUSINESS = {
-    "CancelledByCustomer": "cancelled-by-customer",
-    "CaptureRefused": "capture-refused",
-    "OutOfStock": "out-of-stock",
-    "PaymentDeclined": "payment-declined",
-    "ReservationExpired": "reservation-expired",
-    "UnknownProduct": "unknown-product",
-}
-_NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
 
 
 class RefundStatus(StrEnum):
@@ -75,10 +63,10 @@ class Refund:
 
     @property
     def public_reason(self) -> str:
-        """What a person wrote, or the word that the order has for it: never the name of an error of ours."""
-        if self.reason in _BUSINESS:
-            return _BUSINESS[self.reason]
-        return "internal-error" if _NAME_OF_AN_ERROR.fullmatch(self.reason) else self.reason
+        """What a person wrote, or the order's slug for the error that ended its saga: never the name of an error."""
+        if self.reason in SagaEnd:
+            return SagaEnd(self.reason).slug
+        return "internal-error" if is_error_name(self.reason) else self.reason
 
     @property
     def key(self) -> str:

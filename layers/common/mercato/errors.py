@@ -5,7 +5,37 @@ each have one table from kind to what they do with it.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Any
+
+# `TransientError`, `States.Timeout`, `KeyError`: names that errors have in code, and reasons do not.
+_NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
+
+
+def slug_of(class_name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).lower()
+
+
+def is_error_name(text: str) -> bool:
+    """Whether a reason that came from the saga is the name of an error, which no customer should read."""
+    return _NAME_OF_AN_ERROR.fullmatch(text) is not None
+
+
+class SagaEnd(StrEnum):
+    """The business errors that end an order's saga, by the class names that Step Functions hands on. Each service has
+    its own words for them.
+    """
+
+    CANCELLED_BY_CUSTOMER = "CancelledByCustomer"
+    CAPTURE_REFUSED = "CaptureRefused"
+    OUT_OF_STOCK = "OutOfStock"
+    PAYMENT_DECLINED = "PaymentDeclined"
+    RESERVATION_EXPIRED = "ReservationExpired"
+    UNKNOWN_PRODUCT = "UnknownProduct"
+
+    @property
+    def slug(self) -> str:
+        return slug_of(self)
 
 
 class DomainError(Exception):
@@ -24,7 +54,7 @@ class DomainError(Exception):
     @classmethod
     def slug(cls) -> str:
         """The stable name of this error: OutOfStock is `out-of-stock`."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+        return slug_of(cls.__name__)
 
 
 class Malformed(DomainError):

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from mercato.errors import DomainError, TransientError
+from mercato.errors import DomainError, SagaEnd, TransientError
 from mercato.money import Money
 from notifications import texts
 from tests.template import ROOT
@@ -62,6 +62,22 @@ def test_no_name_of_an_error_reaches_the_customer(error: str) -> None:
     body = texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), error).body
     assert error not in body
     assert re.search(r"Reason: [A-Z][a-z' ]+\.\n", body)
+
+
+@pytest.mark.parametrize("end", SagaEnd)
+def test_each_business_error_that_ends_a_saga_has_a_text_of_its_own(end: SagaEnd) -> None:
+    amount = Money(amount=99, currency="GBP")
+    assert texts.refund("Anna", "order-1", amount, end).body != texts.refund("Anna", "order-1", amount, "KeyError").body
+
+
+@pytest.mark.parametrize("end", sorted(set(SagaEnd) - {SagaEnd.CANCELLED_BY_CUSTOMER}))
+def test_each_business_error_that_ends_a_saga_is_raised_by_a_service_under_this_name(end: SagaEnd) -> None:
+    modules = [
+        importlib.import_module(name) for name in ("payments.domain", "inventory.domain", "inventory.reservation")
+    ]
+    (kind,) = {vars(module)[end] for module in modules if end in vars(module)}
+    assert issubclass(kind, DomainError)
+    assert kind.slug() == end.slug
 
 
 @pytest.mark.parametrize("reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mercato.errors import SagaEnd
 from mercato.money import Money
 from orders.failures import Failure, explain, with_names
 from orders.order import Line
@@ -50,3 +51,10 @@ def test_goods_are_called_by_the_names_that_the_customer_knows() -> None:
     told = with_names("Not enough stock of id-Mug (asked 2, 1 left), id-Bowl (asked 2, 0 left).", [mug, bowl])
 
     assert told == "Not enough stock of Mug (asked 2, 1 left), Bowl (asked 2, 0 left)."
+
+
+@pytest.mark.parametrize("end", SagaEnd)
+def test_each_business_error_that_ends_a_saga_has_a_text_of_its_own(end: SagaEnd) -> None:
+    found = explain("ReserveInventory", end, "")
+    assert found.reason == end.slug
+    assert found.detail not in ("", explain("ReserveInventory", "KeyError", "").detail)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, Invalid, NotFound
+from mercato.errors import Conflict, Invalid, NotFound, SagaEnd
 
 
 class Action(StrEnum):
@@ -36,12 +36,12 @@ class Ending(StrEnum):
     FAILED = "failed"
 
 
-_BUSINESS_ENDS = {
-    "PaymentDeclined": Ending.DECLINED,
-    "CaptureRefused": Ending.DECLINED,
-    "OutOfStock": Ending.OUT_OF_STOCK,
-    "UnknownProduct": Ending.OUT_OF_STOCK,
-    "CancelledByCustomer": Ending.CANCELLED,
+_BUSINESS_ENDS: dict[str, Ending] = {
+    SagaEnd.PAYMENT_DECLINED: Ending.DECLINED,
+    SagaEnd.CAPTURE_REFUSED: Ending.DECLINED,
+    SagaEnd.OUT_OF_STOCK: Ending.OUT_OF_STOCK,
+    SagaEnd.UNKNOWN_PRODUCT: Ending.OUT_OF_STOCK,
+    SagaEnd.CANCELLED_BY_CUSTOMER: Ending.CANCELLED,
 }
 _CANCELLATION = ".cancellation"  # after the order's id, in the name of the execution that undoes it
 
