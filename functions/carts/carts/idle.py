@@ -11,7 +11,7 @@ from carts.store import SHARDS, Carts, cart_key, idle_partition, line_key
 from mercato.clock import rfc3339
 from mercato.events import outbox
 from mercato.store import dynamo
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 
 # A sweeper that was away for a week still finds them all.
 _DAYS = 8
@@ -36,7 +36,7 @@ class IdleCarts:
         bounds = ("0", f"{rfc3339(moment)}#~")
         for day in (moment.date() - timedelta(days=back) for back in range(_DAYS)):
             for shard in range(SHARDS):
-                for item in self._table.query_all(idle_partition(day, shard), index="gsi1", between=bounds):
+                for item in self._table.query_all(idle_partition(day, shard), KeyRange(between=bounds), index="gsi1"):
                     cart_id = item["pk"].removeprefix(cart_key(""))
                     yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"])
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from inventory.reservation import Reservation
 from mercato.clock import rfc3339
 from mercato.store.attributes import Item
-from mercato.store.dynamo import Table, put
+from mercato.store.dynamo import KeyRange, Table, put
 from mercato.store.turns import Turns
 
 _HOUR = timedelta(hours=1)
@@ -59,7 +59,7 @@ class Expiries:
             max(self._swept_to(now), datetime.fromisoformat(place.partition("#")[0])) if place else self._swept_to(now)
         )
         while _partition(hour) <= _partition(now) and place < until:
-            for item in self._table.query_all(_partition(hour), index="gsi1", between=(place or "0", until)):
+            for item in self._table.query_all(_partition(hour), KeyRange(between=(place or "0", until)), index="gsi1"):
                 if item["gsi1sk"] > place:
                     yield Due(item["order_id"], item["gsi1sk"])
             hour += _HOUR

@@ -37,6 +37,7 @@ from mercato.store.attributes import Item
 from mercato.store.dynamo import (
     MAX_TRANSACTION,
     ConditionFailed,
+    KeyRange,
     SeveralConditionsFailed,
     Table,
     Write,
@@ -195,7 +196,7 @@ class InventoryStore:
             if before is None:
                 return None
             keys = [stock_pk(product_id, stock.shard) for stock in before.places]
-            deltas = [entry["delta"] for pk in keys for entry in self._table.query_all(pk, prefix="LEDGER#")]
+            deltas = [entry["delta"] for pk in keys for entry in self._table.query_all(pk, KeyRange(prefix="LEDGER#"))]
             after = self.stock(product_id)
             if after is not None and _entries(after) == _entries(before):
                 entries = sum(_entries(after).values())

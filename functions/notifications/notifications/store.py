@@ -18,7 +18,7 @@ from mercato.events import EventModel, inbox, outbox
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
-from mercato.store.dynamo import ConditionFailed, Table, Write
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from notifications.domain import (
     Channel,
     Claim,
@@ -148,10 +148,12 @@ class NotificationStore:
         """Newest first."""
         if unread:
             start = decode_cursor(cursor, gsi1pk=f"UNREAD#{user_id}", pk=_user(user_id))
-            page = self._table.query(f"UNREAD#{user_id}", index="gsi1", limit=limit, start=start, forward=False)
+            page = self._table.query(
+                f"UNREAD#{user_id}", KeyRange(forward=False), index="gsi1", limit=limit, start=start
+            )
         else:
             start = decode_cursor(cursor, pk=_user(user_id))
-            page = self._table.query(_user(user_id), prefix="N#", limit=limit, start=start, forward=False)
+            page = self._table.query(_user(user_id), KeyRange(prefix="N#", forward=False), limit=limit, start=start)
         count = self._table.get(_user(user_id), "UNREAD", consistent=False)
         return Listed(
             [_notification(item) for item in page.items],

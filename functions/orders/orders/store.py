@@ -29,7 +29,7 @@ from mercato.money import Money
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
-from mercato.store.dynamo import ConditionFailed, Table, Write
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from mercato.store.event_store import NO_STREAM, EventStore
 from mercato.store.item_size import AppendTooLarge
 from mercato.store.snapshots import EVERY, Codec, Snapshots
@@ -149,8 +149,7 @@ class OrderStore:
 
     def ids_of(self, customer_id: str, after: str) -> Iterator[tuple[str, str]]:
         """Each order's id and its place in the list, the oldest first, after a place; "" is before all."""
-        bounds = {"after": after} if after else {}
-        for item in self._table.query_all(f"CUSTOMER#{customer_id}", index="gsi1", **bounds):
+        for item in self._table.query_all(f"CUSTOMER#{customer_id}", KeyRange(after=after or None), index="gsi1"):
             yield item["order_id"], item["gsi1sk"]
 
     def _erase_address(self, order_id: str) -> list[Write]:
@@ -234,7 +233,7 @@ class OrderStore:
         found: list[Item] = []
         for _ in range(_MOST_READS):
             at_once = limit + 1 if status is None else _READ_AT_ONCE
-            page = self._table.query(partition, index="gsi1", limit=at_once, start=start, forward=False)
+            page = self._table.query(partition, KeyRange(forward=False), index="gsi1", limit=at_once, start=start)
             for item in page.items:
                 if status is None or item["status"] == status:
                     found.append(item)

@@ -21,7 +21,7 @@ from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, outbox
 from mercato.money import Money
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, Table, Write, delete, put, put_new
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, delete, put, put_new
 from mercato.store.expiry import live
 from mercato.store.turns import Turns
 from payments.agreement import Unsettled, is_settled
@@ -98,7 +98,7 @@ class PaymentStore:
         return _refund(item) if item else None
 
     def refunds(self, payment_id: str) -> list[Refund]:
-        return [_refund(item) for item in self._table.query_all(_pk(payment_id), prefix="REFUND#")]
+        return [_refund(item) for item in self._table.query_all(_pk(payment_id), KeyRange(prefix="REFUND#"))]
 
     def is_webhook_done(self, event_id: str, now: datetime) -> bool:
         return live(self._table.get(f"WEBHOOK#{event_id}", "WEBHOOK"), now) is not None
@@ -122,7 +122,7 @@ class PaymentStore:
             after = begun if behind and shard == int(first) else "0"
             if after >= until:
                 continue
-            for item in self._table.query_all(_shard(shard), index="gsi1", between=(after, until)):
+            for item in self._table.query_all(_shard(shard), KeyRange(between=(after, until)), index="gsi1"):
                 what = _stray(item) if item["sk"] == "STRAY" else _payment(item)
                 place = f"{shard:02}#{item['gsi1sk']}"
                 if place > behind:

@@ -22,7 +22,7 @@ from enum import StrEnum
 from mercato.errors import Invalid
 from mercato.store.attributes import Item
 from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
-from mercato.store.dynamo import Page, Table
+from mercato.store.dynamo import KeyRange, Page, Table
 from products import layout
 from products.domain import Product
 from products.store import Products, to_product
@@ -95,10 +95,10 @@ class Catalogue:
         if start and bounds and not bounds[0] <= start[f"{index}sk"] <= bounds[1]:
             raise InvalidCursor("The cursor belongs to another range of prices; start again without one.")
 
+        keys = KeyRange(between=bounds, forward=sort.is_ascending)
+
         def read(after: Item | None) -> Page:
-            return self._table.query(
-                partition, index=index, between=bounds, start=after, limit=_page(limit), forward=sort.is_ascending
-            )
+            return self._table.query(partition, keys, index=index, start=after, limit=_page(limit))
 
         return _take(self._listed(_pages(read, start), index, filters.category is not None), filters, limit)
 
@@ -133,10 +133,10 @@ class Catalogue:
         return Found([product for _, product in ordered[:limit]], encode_cursor(more))
 
     def _entries(self, asked: Asked, start: Item | None, size: int | None) -> Iterator[list[Item]]:
-        prefix = layout.word_prefix(asked.driver, whole=not asked.driver_is_prefix)
+        keys = KeyRange(prefix=layout.word_prefix(asked.driver, whole=not asked.driver_is_prefix))
         partition = layout.word_partition(asked.driver)
         return _pages(
-            lambda after: self._table.query(partition, prefix=prefix, start=after, limit=size, consistent=False), start
+            lambda after: self._table.query(partition, keys, start=after, limit=size, consistent=False), start
         )
 
     def _listed(self, pages: Iterable[list[Item]], index: str, by_category: bool) -> _Source:

@@ -19,7 +19,7 @@ from mercato.events import outbox
 from mercato.money import Money
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
-from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
+from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, KeyRange, Table, Write
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
 from products.events import announcements
@@ -123,7 +123,7 @@ class Products:
         """Active products per category, as it was last written."""
         counts: Counter[str] = Counter()
         labels: dict[str, str] = {}
-        for item in self._table.query_all("FACETS", prefix="CATEGORY#", consistent=False):
+        for item in self._table.query_all("FACETS", KeyRange(prefix="CATEGORY#"), consistent=False):
             category = item["sk"].rpartition("#")[0]
             if category not in labels or layout.list_partition(item["label"]) == category:
                 labels[category] = item["label"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inventory import api, wiring
-from mercato.store.dynamo import put
+from mercato.store.dynamo import KeyRange, put
 
 ONE = {"delta": 5, "reason": "delivery"}
 
@@ -56,7 +56,7 @@ def test_an_adjustment_is_in_the_ledger_with_who_and_why(shop: Any) -> None:
     shop.stocked(a=0)
     answer = shop.call("POST", "/inventory/a/adjustments", {"delta": 12, "reason": "found behind the shelf"}, key="k-9")
     assert answer == (201, {"product_id": "a", "on_hand": 12, "available": 12})
-    (entry,) = shop.table.query_all("STOCK#a", prefix="LEDGER#")
+    (entry,) = shop.table.query_all("STOCK#a", KeyRange(prefix="LEDGER#"))
     assert (entry["delta"], entry["actor"], entry["reason"]) == (12, "u-admin", "found behind the shelf")
 
 
@@ -187,7 +187,7 @@ def test_an_adjustment_needs_a_key(shop: Any) -> None:
 
 def test_a_tampered_ledger_is_found_out(shop: Any) -> None:
     shop.stocked(a=20)
-    (entry,) = shop.table.query_all("STOCK#a", prefix="LEDGER#")
+    (entry,) = shop.table.query_all("STOCK#a", KeyRange(prefix="LEDGER#"))
 
     shop.table.write(put(entry | {"delta": 19}))
     audit = wiring.ports().store.audit("a")

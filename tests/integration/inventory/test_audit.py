@@ -13,7 +13,7 @@ from infra.operator.inventory_audit import ProductBook
 from inventory import reservation
 from inventory.domain import OutOfStock
 from mercato.errors import TransientError
-from mercato.store.dynamo import put
+from mercato.store.dynamo import KeyRange, put
 
 
 def run(*words: str) -> Result:
@@ -62,7 +62,7 @@ def test_a_shop_that_works_balances_even_in_the_middle_of_things(busy: Any) -> N
 def test_whatever_disagrees_is_named_and_ends_the_command_with_1(
     busy: Any, pk: str, sk: str, change: dict[str, Any], problem: str
 ) -> None:
-    item = next(iter(busy.table.query_all(pk, prefix=sk)))
+    item = next(iter(busy.table.query_all(pk, KeyRange(prefix=sk))))
     busy.table.write(put(item | change))
     result = run()
     assert result.exit_code == 1

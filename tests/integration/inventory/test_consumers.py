@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from inventory.events import PUBLISHES
+from mercato.store.dynamo import KeyRange
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def test_shipping_takes_the_goods_once(shop: Any) -> None:
     shop.reserve("o-1", a=3)
     assert [shop.ship("o-1"), shop.ship("o-1")] == [[], []]
     assert shop.counts("a") == (17, 0, 17)
-    entries = [(entry["delta"], entry["cause"]) for entry in shop.table.query_all("STOCK#a", prefix="LEDGER#")]
+    entries = [
+        (entry["delta"], entry["cause"]) for entry in shop.table.query_all("STOCK#a", KeyRange(prefix="LEDGER#"))
+    ]
     assert (-3, "o-1") in entries
     assert len(entries) == 2
 
@@ -67,7 +70,7 @@ def test_what_was_returned_is_on_the_shelf_again_once_with_a_ledger_entry(shop: 
     for _ in range(2):
         assert shop.publish("order.return_accepted", "o-1", {"return_id": "ret-1", "lines": lines}) == []
     assert (shop.counts("a"), shop.counts("b")) == ((22, 0, 22), (6, 0, 6))
-    entry = list(shop.table.query_all("STOCK#a", prefix="LEDGER#"))[-1]
+    entry = list(shop.table.query_all("STOCK#a", KeyRange(prefix="LEDGER#")))[-1]
     assert (entry["delta"], entry["actor"], entry["reason"]) == (2, "order.return_accepted", "return ret-1")
 
 

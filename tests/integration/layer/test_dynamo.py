@@ -7,7 +7,7 @@ from mercato import aws
 from mercato.errors import TransientError
 from mercato.store import dynamo
 from mercato.store.attributes import to_item
-from mercato.store.dynamo import ConditionFailed, InvalidCursor, SeveralConditionsFailed, Table
+from mercato.store.dynamo import ConditionFailed, InvalidCursor, KeyRange, SeveralConditionsFailed, Table
 
 
 def refused(code: str, reasons: list[str] | None = None) -> ClientError:
@@ -225,9 +225,9 @@ def test_a_long_read_that_makes_progress_is_not_given_up(scripted: Any) -> None:
 
 def test_a_list_is_read_page_by_page_both_ways(table: Table) -> None:
     fill(table, 5)
-    first = table.query("A", limit=2, forward=False)
+    first = table.query("A", KeyRange(forward=False), limit=2)
     assert [item["sk"] for item in first.items] == ["S#004", "S#003"]
-    second = table.query("A", limit=2, forward=False, start=first.next_key)
+    second = table.query("A", KeyRange(forward=False), limit=2, start=first.next_key)
     assert [item["sk"] for item in second.items] == ["S#002", "S#001"]
     assert [item["sk"] for item in table.query_all("A", limit=2)] == [f"S#{number:03}" for number in range(5)]
 
@@ -235,16 +235,16 @@ def test_a_list_is_read_page_by_page_both_ways(table: Table) -> None:
 def test_the_sort_key_is_bounded(table: Table) -> None:
     fill(table, 5)
     table.write(dynamo.put({"pk": "A", "sk": "T#1"}))
-    assert [item["sk"] for item in table.query("A", prefix="T#").items] == ["T#1"]
-    assert [item["sk"] for item in table.query("A", after="S#003").items] == ["S#004", "T#1"]
-    assert [item["sk"] for item in table.query("A", between=("S#001", "S#002")).items] == ["S#001", "S#002"]
+    assert [item["sk"] for item in table.query("A", KeyRange(prefix="T#")).items] == ["T#1"]
+    assert [item["sk"] for item in table.query("A", KeyRange(after="S#003")).items] == ["S#004", "T#1"]
+    assert [item["sk"] for item in table.query("A", KeyRange(between=("S#001", "S#002"))).items] == ["S#001", "S#002"]
     assert table.query("B").items == []
 
 
 def test_an_index_is_queried_by_its_own_keys(table: Table) -> None:
     fill(table, 3)
     table.write(dynamo.put({"pk": "A", "sk": "sparse"}))
-    found = table.query("G", index="gsi1", after="000", limit=1)
+    found = table.query("G", KeyRange(after="000"), index="gsi1", limit=1)
     assert [item["sk"] for item in found.items] == ["S#001"]
     assert found.next_key == {"pk": "A", "sk": "S#001", "gsi1pk": "G", "gsi1sk": "001"}
 

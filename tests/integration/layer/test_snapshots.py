@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mercato.errors import TransientError
 from mercato.store import dynamo
-from mercato.store.dynamo import Table
+from mercato.store.dynamo import KeyRange, Table
 from mercato.store.event_store import BrokenStream, EventStore
 from mercato.store.snapshots import Codec, Snapshots
 from mercato.store.stored_event import NewEvent, StoredEvent
@@ -132,7 +132,7 @@ def test_a_state_of_a_megabyte_is_deflated_and_kept(journal: Journal) -> None:
     journal.write(6)
     large = [7] * 500_000
     assert journal.snapshots.save("a", 6, large, journal.now)
-    (item,) = journal.table.query_all("S#thing#a", after="0000000005")
+    (item,) = journal.table.query_all("S#thing#a", KeyRange(after="0000000005"))
     assert len(item["state"]) < 10_000
     assert journal.snapshots.latest("a") == (large, 6)
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mercato import aws
 from mercato.http.audit import AuditTrail
-from mercato.store.dynamo import Table
+from mercato.store.dynamo import KeyRange, Table
 from ops import api
 from ops.dead_letters import reader
 from ops.sagas import parked
@@ -104,7 +104,7 @@ class Desk:
         return [item["saga"] for item in self.call("GET", "/sagas", status="parked")[1]["items"]]
 
     def audit(self, order_id: str = "ord-1") -> list[dict[str, Any]]:
-        return list(self.table.query_all(f"SAGA#{order_id}", prefix="AUDIT#"))
+        return list(self.table.query_all(f"SAGA#{order_id}", KeyRange(prefix="AUDIT#")))
 
 
 @pytest.fixture

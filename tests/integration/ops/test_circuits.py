@@ -8,7 +8,7 @@ import pytest
 
 from mercato.breaker import Breaker, CircuitOpen, Circuits, Policy
 from mercato.breaker.store import DynamoStore
-from mercato.store.dynamo import Table
+from mercato.store.dynamo import KeyRange, Table
 
 
 @pytest.fixture
@@ -132,6 +132,8 @@ def test_what_an_operator_set_has_no_end_until_an_operator_ends_it(desk: Any, br
     assert (table.get("CB#payment-provider", "STATE") or {})["ttl"]
     assert set_to(desk, action)[0] == 200
     assert "ttl" not in (table.get("CB#payment-provider", "STATE") or {"ttl": "no item"})
-    assert [record["sk"] for record in table.query_all("CB#payment-provider", prefix="AUDIT#") if "ttl" in record] == []
+    assert [
+        record["sk"] for record in table.query_all("CB#payment-provider", KeyRange(prefix="AUDIT#")) if "ttl" in record
+    ] == []
     assert set_to(desk, "auto")[0] == 200
     assert (table.get("CB#payment-provider", "STATE") or {})["ttl"], "one that runs by itself may be forgotten again"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mercato.money import Money
-from mercato.store.dynamo import Table
+from mercato.store.dynamo import KeyRange, Table
 from orders import api, consumers, saga, wiring
 from orders.domain import Listing
 from orders.order import Order
@@ -138,7 +138,7 @@ class Shop:
 
     def announced(self, order_id: str) -> list[dict[str, Any]]:
         """The outbox's events of an order, in order."""
-        items = self.table.query_all(f"order#{order_id}", prefix="E#")
+        items = self.table.query_all(f"order#{order_id}", KeyRange(prefix="E#"))
         return [json.loads(item["event"]) for item in items if "event" in item]
 
 

@@ -10,6 +10,7 @@ import pytest
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.ids import derived_id
+from mercato.store.dynamo import KeyRange
 from payments import usecases, wiring
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
 from tests.integration.payments.localstripe import KEY, Trouble
@@ -177,7 +178,7 @@ def test_a_refund_that_stripe_has_made_is_found_after_its_key_is_forgotten(strip
     paid(stripe_till)
     stripe_till.wire.fail(REFUND, Trouble.AWAY)
     assert stripe_till.refund(300)[0] == 503
-    made = stripe_till.table.query_all(f"PAYMENT#{PAYMENT}", prefix="REFUND#")
+    made = stripe_till.table.query_all(f"PAYMENT#{PAYMENT}", KeyRange(prefix="REFUND#"))
     (pending,) = [item["refund_id"] for item in made]
     intent = stripe_till.charge()["id"]
     fields = {"payment_intent": intent, "amount": "300", "metadata[refund_id]": pending}

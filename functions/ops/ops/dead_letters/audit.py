@@ -10,7 +10,7 @@ from mercato.clock import rfc3339
 from mercato.ids import new_id
 from mercato.store import dynamo
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from ops.dead_letters.redrive import Instruction, Redrive
 
 
@@ -56,7 +56,7 @@ class RedriveAudit:
 
     def latest(self, queue: str, limit: int) -> list[Item]:
         """The newest first."""
-        return self._table.query(_pk(queue), prefix="AUDIT#", limit=limit, forward=False).items
+        return self._table.query(_pk(queue), KeyRange(prefix="AUDIT#", forward=False), limit=limit).items
 
 
 def _pk(queue: str) -> str:

@@ -16,7 +16,7 @@ from mercato.clock import rfc3339
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from ops.sagas.domain import Action, Parked, Resumption, SagaNotParked
 
 # A resumption that took longer died on its way; another operator may take over.
@@ -84,7 +84,7 @@ class SagaStore:
         return [_parked(item) for item in page.items], encode_cursor(page.next_key)
 
     def audit_of(self, saga: str) -> list[Resumption]:
-        return [_resumption(item) for item in self._table.query_all(_pk(saga), prefix="AUDIT#")]
+        return [_resumption(item) for item in self._table.query_all(_pk(saga), KeyRange(prefix="AUDIT#"))]
 
     def claim(self, parked: Parked, resumption: Resumption) -> None:
         """The right to resume, and its audit record. One operator gets it; raises SagaNotParked for the others."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from mercato.clock import rfc3339
 from mercato.ids import new_id
 from mercato.store.cursor import decode_cursor, encode_cursor
-from mercato.store.dynamo import Table, put
+from mercato.store.dynamo import KeyRange, Table, put
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class AuditTrail:
 
     def list_page(self, *, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """Newest first. An action that was answered is listed by its outcome too, just before its asking."""
-        page = self._table.query("AUDIT", limit=limit, start=decode_cursor(cursor, pk="AUDIT"), forward=False)
+        page = self._table.query("AUDIT", KeyRange(forward=False), limit=limit, start=decode_cursor(cursor, pk="AUDIT"))
         names = AuditEntry.__dataclass_fields__
         found = [AuditEntry(**{name: item.get(name) for name in names}) for item in page.items]  # type: ignore[arg-type]
         return found, encode_cursor(page.next_key)

@@ -104,6 +104,32 @@ def check(pk: str, sk: str, condition: str, *, names: Mapping[str, str] = {}, va
 
 
 @dataclass(frozen=True)
+class KeyRange:
+    """The sort keys that a query reads, and in which order. `prefix`, `after` (exclusive) or `between` (inclusive)
+    bounds them. Without any of these, all are read.
+    """
+
+    prefix: str | None = None
+    after: str | None = None
+    between: tuple[str, str] | None = None
+    forward: bool = True
+
+    def condition(self) -> tuple[str, dict[str, str]]:
+        """The condition on `#sk` that follows the one on the partition key, and its values."""
+        if self.prefix is not None:
+            return " AND begins_with(#sk, :sk)", {":sk": self.prefix}
+        if self.after is not None:
+            return " AND #sk > :sk", {":sk": self.after}
+        if self.between is not None:
+            first, last = self.between
+            return " AND #sk BETWEEN :sk AND :to", {":sk": first, ":to": last}
+        return "", {}
+
+
+_WHOLE = KeyRange()
+
+
+@dataclass(frozen=True)
 class Page:
     """`next_key` is the key to go on from, or None at the end."""
 
@@ -150,36 +176,24 @@ class Table:
     def query(
         self,
         pk: str,
+        keys: KeyRange = _WHOLE,
         *,
-        prefix: str | None = None,
-        after: str | None = None,
-        between: tuple[str, str] | None = None,
         index: str | None = None,
         limit: int | None = None,
         start: Item | None = None,
-        forward: bool = True,
         consistent: bool = True,
     ) -> Page:
-        """One page. `prefix`, `after` (exclusive) or `between` (inclusive) bound the sort key. An index is read
-        eventually consistent. Raises InvalidCursor where `start` is no key of this list.
+        """Reads one page of a partition. An index is read eventually consistent. Raises InvalidCursor if `start` is not
+        a key of this list.
         """
         pk_name, sk_name = (f"{index}pk", f"{index}sk") if index else ("pk", "sk")
-        condition, values = "#pk = :pk", {":pk": pk}
-        names = {"#pk": pk_name}
-        if prefix is not None:
-            condition, values[":sk"] = condition + " AND begins_with(#sk, :sk)", prefix
-        elif after is not None:
-            condition, values[":sk"] = condition + " AND #sk > :sk", after
-        elif between is not None:
-            condition, (values[":sk"], values[":to"]) = condition + " AND #sk BETWEEN :sk AND :to", between
-        if ":sk" in values:
-            names["#sk"] = sk_name
+        condition, values = keys.condition()
         call: dict[str, Any] = {
             "TableName": self.name,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": to_item(values),
-            "ScanIndexForward": forward,
+            "KeyConditionExpression": "#pk = :pk" + condition,
+            "ExpressionAttributeNames": {"#pk": pk_name} | ({"#sk": sk_name} if condition else {}),
+            "ExpressionAttributeValues": to_item({":pk": pk} | values),
+            "ScanIndexForward": keys.forward,
         }
         if index:
             call["IndexName"] = index
@@ -199,10 +213,19 @@ class Table:
         last = answer.get("LastEvaluatedKey")
         return Page([from_item(item) for item in answer["Items"]], from_item(last) if last else None)
 
-    def query_all(self, pk: str, **bounds: Any) -> Iterator[Item]:
+    def query_all(
+        self,
+        pk: str,
+        keys: KeyRange = _WHOLE,
+        *,
+        index: str | None = None,
+        limit: int | None = None,
+        consistent: bool = True,
+    ) -> Iterator[Item]:
+        """Reads a partition page by page. `limit` is the size of a page."""
         start: Item | None = None
         while True:
-            page = self.query(pk, start=start, **bounds)
+            page = self.query(pk, keys, index=index, limit=limit, start=start, consistent=consistent)
             yield from page.items
             if page.next_key is None:
                 return

@@ -20,7 +20,7 @@ from typing import Any
 from mercato.errors import TransientError
 from mercato.store import dynamo
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, Table, Write
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from mercato.store.item_size import check_limits
 from mercato.store.stored_event import ALL_VERSIONS, NewEvent, StoredEvent, Upcasts, read_event, sort_key, write_event
 
@@ -130,7 +130,7 @@ class EventStore:
         limit = None if up_to is None else up_to - after
         if limit is not None and limit <= 0:
             return
-        for item in self._table.query_all(self._pk(stream_id), after=sort_key(after), limit=limit):
+        for item in self._table.query_all(self._pk(stream_id), KeyRange(after=sort_key(after)), limit=limit):
             if not item["sk"].startswith("E#"):
                 return
             version += 1
@@ -143,7 +143,8 @@ class EventStore:
     def tail(self, stream_id: str, most: int) -> list[StoredEvent]:
         """The newest events, at most so many, in order."""
         items: list[Item] = []
-        for item in self._table.query_all(self._pk(stream_id), between=ALL_VERSIONS, forward=False, limit=most):
+        newest_first = KeyRange(between=ALL_VERSIONS, forward=False)
+        for item in self._table.query_all(self._pk(stream_id), newest_first, limit=most):
             items.append(item)
             if len(items) == most:
                 break
@@ -236,7 +237,7 @@ class EventStore:
         head = self._table.get(pk, "HEAD")
         if head:
             return head["ver"], False
-        last = self._table.query(pk, between=ALL_VERSIONS, forward=False, limit=1).items
+        last = self._table.query(pk, KeyRange(between=ALL_VERSIONS, forward=False), limit=1).items
         return (int(last[0]["sk"][2:]), last[0].get("fast", False)) if last else (NO_STREAM, False)
 
     def _is_done(self, pk: str, expected: int, events: Sequence[NewEvent]) -> bool:

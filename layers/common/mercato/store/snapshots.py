@@ -17,7 +17,7 @@ from typing import Any
 from mercato.clock import epoch
 from mercato.errors import TransientError
 from mercato.store import dynamo
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.event_store import EventStore
 from mercato.store.expiry import ABSENT, NAMES, at
 from mercato.store.item_size import MAX_ITEM, size_of
@@ -65,7 +65,7 @@ class Snapshots[S]:
         return state, version
 
     def latest(self, stream_id: str) -> tuple[S, int] | None:
-        page = self._table.query(self._pk(stream_id), limit=1, forward=False)
+        page = self._table.query(self._pk(stream_id), KeyRange(forward=False), limit=1)
         if not page.items or page.items[0]["schema"] != self._codec.schema:
             return None
         found = page.items[0]
