@@ -29,7 +29,7 @@ def use_cloud_of(state: State) -> None:
 
 
 def rotate_keys(state: State) -> str:
-    """Through UsersKeys, as the schedule does it. Returns the outcome, a word of users.signing_keys.rotation."""
+    """Through UsersKeys, as the schedule does it. Returns the outcome, a word of users.signing_keys.rotator."""
     answer = client(state, "lambda").invoke(FunctionName=state.outputs["KeysFunction"], Payload=b"{}")
     text = answer["Payload"].read().decode()
     if "FunctionError" in answer:

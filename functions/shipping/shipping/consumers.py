@@ -6,7 +6,6 @@ from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from shipping import usecases
-from shipping.astray import ring
 from shipping.domain import Address, AlreadyDispatched, Line
 from shipping.wiring import ports
 
@@ -68,7 +67,7 @@ def cancel_shipment(_: Event, data: OrderCancelled) -> None:
     try:
         usecases.stop_shipment(data.order_id, data.customer_id, ports(), utc_now())
     except AlreadyDispatched as error:
-        ring(usecases.shipment_id_of(data.order_id), data.order_id, error.detail)
+        usecases.alert_cancelled_parcel_left(usecases.shipment_id_of(data.order_id), data.order_id, error.detail)
 
 
 @consumer.on("order.anonymised")

@@ -1,10 +1,11 @@
-"""What shipping tells the world."""
+"""The events that shipping publishes, and which stop of a shipment is announced by which."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from mercato.events import EventModel
+from shipping.domain import Shipment, Status
 
 _EXAMPLE: dict[str, Any] = {
     "shipment_id": "5f1c1c9e-8d0c-5a43-a0c6-4f0f3f7f9d10",
@@ -71,3 +72,29 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     ShipmentDelivered,
     ShipmentFailed,
 )
+
+
+def announce(shipment: Shipment, status: Status) -> EventModel | None:
+    """The event for a stop of a shipment. None for booked, which concerns no other service, and for cancelled, which
+    the order has announced itself.
+    """
+    ids = {
+        "shipment_id": shipment.shipment_id,
+        "order_id": shipment.order_id,
+        "customer_id": shipment.customer_id,
+    }
+    match status:
+        case Status.PENDING:
+            return ShipmentCreated(**ids)
+        case Status.DISPATCHED:
+            return ShipmentDispatched(
+                **ids, carrier=shipment.carrier or "", tracking_number=shipment.tracking_number or ""
+            )
+        case Status.IN_TRANSIT:
+            return ShipmentInTransit(**ids)
+        case Status.DELIVERED:
+            return ShipmentDelivered(**ids)
+        case Status.FAILED:
+            return ShipmentFailed(**ids, reason=shipment.failure or "", dispatched=shipment.has_left)
+        case Status.BOOKED | Status.CANCELLED:
+            return None

@@ -16,8 +16,8 @@ from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, Table
 from mercato.store.payload import pack, unpack
-from shipping.announcements import announce
 from shipping.domain import Address, Line, Shipment, Status, Stop
+from shipping.events import announce
 
 
 class Moved(Exception):

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from mercato.ids import derived_id
 from mercato.store.retry import retry_on_conflict
-from shipping import astray, domain
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
+from shipping import domain
 from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
 from shipping.store import Loaded, Moved, ShipmentStore
 from shipping.wiring import Ports
@@ -108,8 +110,18 @@ def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStor
 
     shipment = _change(progress.shipment_id, decide, shipments, now)
     if shipment.status is Status.CANCELLED and progress.status is not Status.FAILED:
-        astray.ring(shipment.shipment_id, shipment.order_id, f"The carrier says {progress.status}.")
+        alert_cancelled_parcel_left(shipment.shipment_id, shipment.order_id, f"The carrier says {progress.status}.")
     return shipment
+
+
+def alert_cancelled_parcel_left(shipment_id: str, order_id: str, reason: str) -> None:
+    """Rings the alarm CancelledParcelLeft: the parcel of a cancelled order has left, and its money has gone back."""
+    log.error(
+        "a parcel of a cancelled order has left",
+        extra={"shipment_id": shipment_id, "order_id": order_id, "reason": reason},
+    )
+    metrics.count("CancelledParcelsLeft")
+    metrics.flush()
 
 
 def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: ShipmentStore) -> Shipment:
@@ -135,7 +147,7 @@ def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:
         try:
             carrier.cancel(shipment, key)
         except AlreadyDispatched as error:
-            astray.ring(shipment.shipment_id, shipment.order_id, error.detail)
+            alert_cancelled_parcel_left(shipment.shipment_id, shipment.order_id, error.detail)
 
 
 def _change_or_create(

@@ -18,7 +18,7 @@ from tests.template import resources_of_type
 from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
 from users.domain import Role, User
 from users.sessions.access_tokens import AccessTokens
-from users.signing_keys.rotation import Outcome, maintain_keys
+from users.signing_keys.rotator import Outcome, maintain_keys
 from users.signing_keys.store import KeyStore
 
 UNAUTHORIZED = r"^Unauthorized$"

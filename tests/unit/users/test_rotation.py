@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from users.signing_keys.domain import KeySet, StoredKeys, make_key
-from users.signing_keys.rotation import Outcome, maintain_keys
+from users.signing_keys.rotator import Outcome, maintain_keys
 
 LATER = timedelta(days=30)
 

@@ -24,13 +24,15 @@ from fractions import Fraction
 from typing import Any
 
 import stripe
+import urllib3
 
+from mercato.invocation import deadline
 from mercato.money import Money
 from payments.domain import Charge, ChargeStatus, Intent
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
-from payments.providers.stripe_transport import StripeWire
 
 API = "https://api.stripe.com"
+_CONNECT, _READ = 2.0, 5.0  # seconds
 _AUTHENTICATION = "Your bank asks for a confirmation that this shop cannot ask you for. Please use another card."
 # Stripe's units for one of ISO 4217's, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
 # and whole ariary where ISO has hundredths.
@@ -226,3 +228,40 @@ def _in_stripes_units(money: Money) -> int:
 
 def _in_our_units(units: int, currency: str) -> Money:
     return Money(amount=int(units / _SCALES.get(currency, Fraction(1))), currency=currency)
+
+
+class StripeWire(stripe.HTTPClient):
+    """Sends the library's requests by urllib3, which the layer has, in the time that the invocation has left."""
+
+    name = "urllib3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = urllib3.PoolManager(maxsize=4)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        timeout = urllib3.Timeout(connect=deadline.within(_CONNECT), read=deadline.within(_READ))
+        try:
+            answer = self._pool.request(
+                method.upper(),
+                url,
+                body=post_data,
+                headers=dict(headers or {}),
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise stripe.APIConnectionError(str(error)) from error  # type: ignore[no-untyped-call]
+        return answer.data.decode(), answer.status, answer.headers
+
+    def close(self) -> None:
+        self._pool.clear()
