@@ -57,9 +57,9 @@ def journal(make_table: Callable[[str], Table], noon: datetime) -> Journal:
 def count_queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked, query = [], Table.query
 
-    def counted(self: Table, pk: str, **bounds: Any) -> Any:
+    def counted(self: Table, pk: str, *keys: Any, **how: Any) -> Any:
         asked.append(pk)
-        return query(self, pk, **bounds)
+        return query(self, pk, *keys, **how)
 
     monkeypatch.setattr(Table, "query", counted)
     return asked
