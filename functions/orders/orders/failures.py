@@ -9,7 +9,7 @@ from mercato.errors import SagaEnd
 from orders.domain import CUSTOMER_CANCELLED
 from orders.order import Line
 
-# Errors whose text the services wrote for the customer.
+# What the customer reads if the service that raised the error wrote no text.
 _DETAILS = {
     SagaEnd.CANCELLED_BY_CUSTOMER: CUSTOMER_CANCELLED,
     SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
