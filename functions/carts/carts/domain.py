@@ -17,23 +17,23 @@ KEPT_FOR = timedelta(days=90)
 
 
 class CartNotFound(NotFound):
-    """There is no such cart, or it is somebody else's, or it has been merged."""
+    """The cart does not exist, belongs to another caller, or was merged into another cart."""
 
 
 class UnknownProduct(Invalid):
-    """The catalogue does not have this product."""
+    """The catalogue does not contain this product."""
 
 
 class ProductDiscontinued(Invalid):
-    """The product is not sold any more."""
+    """The product is discontinued."""
 
 
 class CartFull(Invalid):
-    """The cart has as many lines as an order takes."""
+    """The cart has the most lines that an order can have."""
 
 
 class MixedCurrencies(Invalid):
-    """A cart holds prices of one currency."""
+    """All prices in a cart must have the same currency."""
 
 
 @dataclass(frozen=True)

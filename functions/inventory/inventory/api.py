@@ -91,7 +91,7 @@ def show_stock(product_id: str) -> StockView:
 
 @app.post("/api/inventory/adjustments", role=ADMIN)
 def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> CreatedMany[AdjustedManyView]:
-    """Up to forty products, all or none. A retry with the same key gets the first answer."""
+    """Adjusts up to forty products, all or none. A retry with the same key gets the first answer."""
     parts = tuple(Adjustment(part.product_id, part.delta, part.reason) for part in body.adjustments)
     asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
 
@@ -116,7 +116,7 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
 
 @app.put("/api/inventory/{product_id}/shards", role=ADMIN)
 def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
-    """Spreads a hot product over so many items, or takes it back into one. Orders go on meanwhile; twice is once."""
+    """Spreads a hot product's stock over that many items, or back into one. Idempotent. Orders go on while it runs."""
     shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), ports().store)
     counts = {name: getattr(shelf, name) for name in ("product_id", "on_hand", "reserved", "available")}
     return ShardsView(**counts, shards=len(shelf.shards) or 1)

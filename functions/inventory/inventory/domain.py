@@ -60,7 +60,7 @@ class OutOfStock(Conflict):
 
 
 class UnknownProduct(NotFound):
-    """Inventory has not heard of the product (yet)."""
+    """Inventory has no stock record of the product yet."""
 
     def __init__(self, product_ids: Sequence[str]) -> None:
         named = ", ".join(product_id[:80] for product_id in product_ids[:_NAMED])
@@ -70,11 +70,11 @@ class UnknownProduct(NotFound):
 
 
 class BelowZero(Conflict):
-    """The adjustment would take away what is not there, or is reserved for an order."""
+    """The adjustment would remove more stock than is on hand and not reserved."""
 
 
 class DuplicateProduct(Invalid):
-    """One product stands twice in one bulk adjustment."""
+    """A bulk adjustment names the same product twice."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ app = App("notifications", health=table_and_queue)
 
 
 class PeerForNobody(Forbidden):
-    """A peer asked without saying on whose behalf."""
+    """A peer service asked without naming the user it acts for."""
 
 
 class ListQuery(Query):

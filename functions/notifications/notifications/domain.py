@@ -12,11 +12,11 @@ from mercato.errors import Conflict, NotFound
 
 
 class NotificationNotFound(NotFound):
-    """There is no such notification, or it is another user's."""
+    """The notification does not exist, or belongs to another user."""
 
 
 class ReaderGone(NotFound):
-    """The account is closed: there is nobody to tell, and nothing about them is kept."""
+    """The reader's account is closed, so no notifications are kept for it."""
 
     def __init__(self) -> None:
         super().__init__("This account is closed.")

@@ -25,7 +25,7 @@ _KEPT = timedelta(days=1)  # as a cursor: nothing is done with a scan that is ov
 
 
 class ScanOver(Conflict):
-    """The scan took longer than its letters stay hidden: begin again without a cursor."""
+    """The scan took longer than the dead letters stay invisible. Start again without a cursor."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _LEFT = (Status.SHIPPED, Status.DELIVERED, Status.REFUNDED)
 
 
 class OrderNotFound(NotFound):
-    """There is no such order, or it is not the caller's."""
+    """The order does not exist, or belongs to another customer."""
 
 
 class UnknownProduct(Invalid):
@@ -41,11 +41,11 @@ class UnknownProduct(Invalid):
 
 
 class PriceChanged(Conflict):
-    """The customer saw other prices."""
+    """A price has changed since the customer saw it."""
 
 
 class CartAlreadyOrdered(Conflict):
-    """This version of the cart was ordered before, by another request."""
+    """Another request has already ordered this version of the cart."""
 
     def __init__(self, order_id: str) -> None:
         super().__init__(
@@ -56,11 +56,11 @@ class CartAlreadyOrdered(Conflict):
 
 
 class MixedCurrencies(Invalid):
-    """One order is paid in one currency."""
+    """All lines of an order must have the same currency."""
 
 
 class OrderTooLarge(Invalid):
-    """The order goes past what one order may hold."""
+    """The order is larger than the largest order."""
 
 
 class OrderNotConfirmable(Conflict):
@@ -71,7 +71,7 @@ class OrderNotConfirmable(Conflict):
 
 
 class OrderNotCancellable(Conflict):
-    """The parcel has left, or the order is in an operator's hands."""
+    """The parcel has been shipped, or an operator is handling the order."""
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"The order is {order.status}.", order_status=order.status)

@@ -21,22 +21,22 @@ OPERATORS = frozenset({"undelivered", LOST})  # reasons that only an operator kn
 
 
 class OrderNotReturnable(Conflict):
-    """Only what has been delivered comes back, and only once; what was given up, by an operator."""
+    """Only delivered goods can be returned, and only once. An operator handles goods whose delivery was given up."""
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"The order is {order.status}.", order_status=order.status)
 
 
 class NotInOrder(Invalid):
-    """The order has no such products."""
+    """The order does not contain these products."""
 
 
 class TooManyReturns(Conflict):
-    """The order has come back in so many small parts that no more are taken one by one."""
+    """The order has the most returns that an order can have."""
 
 
 class ReturnTooLarge(Conflict):
-    """More than was bought, less what came back already."""
+    """The quantity is larger than what was bought and not yet returned."""
 
 
 def accept_return(

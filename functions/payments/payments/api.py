@@ -125,7 +125,7 @@ handler = app.handler
 
 @app.get("/api/payments/mismatches", role=ADMIN)
 def list_mismatches() -> MismatchList:
-    """Payments that for a while do not agree with their orders or with the provider, and money without a payment."""
+    """Lists payments that have long disagreed with their order or provider, and money without a payment."""
     found = reconciler.mismatches(ports().payments, clock.utc_now())
     shown = [MismatchView.of(one) for one in itertools.islice(found, _MOST_MISMATCHES + 1)]
     return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
@@ -156,7 +156,7 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
 
 @app.post("/api/payments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed
 def hear_sandbox(message: Webhook[WebhookEvent]) -> NoContent:
-    """The signature is over the raw bytes, and is checked before anything reads them."""
+    """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = clock.utc_now()
     _hear(news.of_sandbox(message.verified(_secret_of(SANDBOX, now), now)), now)
     return NoContent()
@@ -164,7 +164,7 @@ def hear_sandbox(message: Webhook[WebhookEvent]) -> NoContent:
 
 @app.post("/api/payments/webhooks/stripe", role=PUBLIC, limit=UNLIMITED)  # signed
 def hear_stripe(message: SignedBody[StripeEvent]) -> NoContent:
-    """The signature is over the raw bytes, and is checked before anything reads them."""
+    """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = clock.utc_now()
     secret = _secret_of(STRIPE, now)
     event = message.verified_by(lambda headers, body: news.verify_stripe(secret, headers, body, now))

@@ -58,7 +58,7 @@ OVER = frozenset({Status.DECLINED, Status.VOIDED, Status.FAILED, Status.REFUNDED
 
 
 class UnknownPayment(NotFound):
-    """There is no such payment, or it is not the caller's."""
+    """The payment does not exist, or belongs to another customer."""
 
 
 class PaymentDeclined(Conflict):

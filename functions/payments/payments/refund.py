@@ -25,27 +25,27 @@ class RefundStatus(StrEnum):
 
 
 class NotRefundable(Conflict):
-    """Nothing was captured, so there is nothing to give back."""
+    """No money was captured, so none can be refunded."""
 
 
 class TooManyRefunds(Conflict):
-    """The payment has as many refunds as one may have."""
+    """The payment has the most refunds that a payment can have."""
 
 
 class RefundTooLarge(Conflict):
-    """More than was captured, less what was refunded already."""
+    """The amount is larger than what was captured and not yet refunded."""
 
 
 class RefundRefused(Conflict):
-    """The provider does not give this money back."""
+    """The payment provider refused the refund."""
 
 
 class RefundWrittenOff(Conflict):
-    """An operator has taken it on to give this money back by other means."""
+    """An operator has taken over this refund, to give the money back by other means."""
 
 
 class WrongCurrency(Invalid):
-    """The refund is in another currency than the payment."""
+    """The refund's currency differs from the payment's."""
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ def look_up(asked: Lookup) -> Summaries:
 
 @app.post("/api/products/imports", role=ADMIN)
 def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Created[ReportView]:
-    """Run again after a death, it finds what is written unchanged, and its report replaces none."""
+    """Imports products from CSV. Safe to repeat: after a crash, rows that are already written count as unchanged."""
     now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
 
     def load() -> Created[ReportView]:

@@ -52,7 +52,7 @@ class Sort(StrEnum):
 
 
 class TooManyMatches(Invalid):
-    """The search matches more than can be sorted."""
+    """The search matches more products than can be sorted."""
 
 
 @dataclass(frozen=True)

@@ -36,23 +36,23 @@ class ProductNotFound(NotFound):
 
 
 class SkuTaken(Conflict):
-    """Another product has this sku."""
+    """Another product already has this SKU."""
 
 
 class StaleVersion(Conflict):
-    """Somebody changed the product since the caller read it."""
+    """The product has changed since the caller read it."""
 
 
 class ProductDiscontinued(Conflict):
-    """A discontinued product is not changed any more."""
+    """A discontinued product cannot be changed."""
 
 
 class InvalidPrice(Invalid):
-    """A price is above zero, and in the currency of the shop."""
+    """A price must be above zero and in the shop's currency."""
 
 
 class InvalidPriceRange(Invalid):
-    """The lowest price that is asked for is above the highest."""
+    """The lowest price of the range is above the highest."""
 
 
 class Draft(BaseModel):

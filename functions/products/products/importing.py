@@ -32,15 +32,15 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 class UnreadableCsv(Malformed):
-    """The body is not text that could be CSV."""
+    """The body is not CSV text."""
 
 
 class WrongColumns(Invalid):
-    """The first line does not name the columns."""
+    """The first line of the file does not name the columns."""
 
 
 class ImportTooLong(Invalid):
-    """The file has more rows than one import takes."""
+    """The file has more rows than one import may have."""
 
 
 @dataclass(frozen=True)

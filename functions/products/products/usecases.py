@@ -29,7 +29,7 @@ class Store(Protocol):
 
 
 class ImportNotFound(NotFound):
-    """No import has this id, or its report is too old."""
+    """No import has this id, or its report has expired."""
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
 
 @app.post("/api/shipments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed
 def take_report(message: Webhook[CarrierReport]) -> ReportTaken:
-    """The signature is over the raw bytes, and is checked before anything reads them."""
+    """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = utc_now()
     report = message.verified(ports().webhook_secret.read(now), now)
     progress = Progress(report.shipment_id, Status(report.status), report.tracking_number, report.reason)

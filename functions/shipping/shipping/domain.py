@@ -14,11 +14,11 @@ from mercato.errors import Conflict, NotFound
 
 
 class ShipmentNotFound(NotFound):
-    """There is no such shipment, or it is another customer's."""
+    """The shipment does not exist, or belongs to another customer."""
 
 
 class NotWithCarrier(Conflict):
-    """A carrier reports on a parcel that it was never given."""
+    """The carrier reports on a parcel that was not handed to it."""
 
 
 class AlreadyDispatched(Conflict):

@@ -43,35 +43,33 @@ class AccountChanging(TransientError):
 
 
 class InvalidEmail(Invalid):
-    """The text is not an e-mail address that we could write to."""
+    """The text is not an e-mail address that can receive mail."""
 
 
 class InvalidName(Invalid):
-    """A name has 1 to 100 characters and nothing that is not shown."""
+    """A name has 1 to 100 visible characters."""
 
 
 class UserNotFound(NotFound):
-    """There is no such account."""
+    """The account does not exist."""
 
 
 class InvalidCredentials(Unauthenticated):
-    """Address and password do not belong together, or nobody has shown yet that the address is theirs. It never says
-    which.
-    """
+    """The e-mail address and password do not match, or the address is not verified. The answer does not tell which."""
 
     def __init__(self) -> None:
         super().__init__("The e-mail address or the password is wrong, or the address is not verified yet.")
 
 
 class WrongPassword(Forbidden):
-    """Who is logged in did not give the password that goes with it."""
+    """The current password is wrong."""
 
     def __init__(self) -> None:
         super().__init__("The current password is wrong.")
 
 
 class WeakPassword(Invalid):
-    """The password is among those that everybody tries first."""
+    """The password is one of the most common passwords."""
 
     def __init__(self) -> None:
         super().__init__("This password is too common or too close to your name or address. Please choose another.")

@@ -30,7 +30,7 @@ class Purpose(StrEnum):
 
 
 class InvalidToken(Invalid):
-    """The token is unknown, used, replaced by a newer one, or too old. It never says which."""
+    """The token is unknown, used, replaced by a newer one, or expired. The answer does not tell which."""
 
     def __init__(self) -> None:
         super().__init__("This link was used already or is too old. Please ask for a new one.")

@@ -58,15 +58,15 @@ class DomainError(Exception):
 
 
 class Malformed(DomainError):
-    """The request cannot be read at all."""
+    """The request cannot be parsed."""
 
 
 class Unauthenticated(DomainError):
-    """Nobody, or nobody we know, is asking."""
+    """The access token is missing, expired or not valid."""
 
 
 class AccountClosed(Unauthenticated):
-    """The caller's account is closed. API Gateway keeps its answer about a token for a minute, so requests may pass."""
+    """The caller's account is closed. API Gateway caches a token's check for a minute, so a few requests pass."""
 
 
 class Forbidden(DomainError):
@@ -74,7 +74,7 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """The thing does not exist, or is not the caller's."""
+    """The resource does not exist, or belongs to another caller."""
 
 
 class MethodNotAllowed(DomainError):
@@ -86,7 +86,7 @@ class Conflict(DomainError):
 
 
 class TooLarge(DomainError):
-    """The body is over the limit."""
+    """The body is larger than the limit."""
 
 
 class UnsupportedMediaType(DomainError):
@@ -98,7 +98,7 @@ class Invalid(DomainError):
 
 
 class IdempotencyKeyReused(Invalid):
-    """The Idempotency-Key was used before, for another request."""
+    """The Idempotency-Key was already used for a different request."""
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used for another request; please use a new one.")

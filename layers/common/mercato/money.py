@@ -29,7 +29,7 @@ class InvalidAmount(ValueError):
 
 
 class AmountTooLarge(Invalid):
-    """A sum went past what one amount may be."""
+    """A sum is larger than the largest amount of money."""
 
 
 class Money(BaseModel):

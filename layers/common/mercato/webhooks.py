@@ -19,7 +19,7 @@ MAX_AGE = timedelta(minutes=5)
 
 
 class InvalidSignature(Unauthenticated):
-    """The webhook is not signed by the provider, or not now."""
+    """The webhook's signature is missing, wrong or too old."""
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:

@@ -42,7 +42,7 @@ _LEADS_TO = {
 
 
 class UnknownCircuit(NotFound):
-    """No function has used a circuit of this name."""
+    """No circuit has this name."""
 
 
 class Store(Protocol):

@@ -14,7 +14,7 @@ SUFFIX = "-dlq"  # by convention: what our permission to read is bound to
 
 
 class DeadLetterQueueNotFound(NotFound):
-    """There is no dead-letter queue of this name."""
+    """No dead-letter queue has this name."""
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,15 @@ _MOST_EXAMINED = 500  # letters, in one call: some seconds of it
 
 
 class NotRedrivable(Conflict):
-    """The queue's letters came from no queue that they could go back to."""
+    """The queue's dead letters have no source queue to be sent back to."""
 
 
 class NothingSelected(Invalid):
-    """A redrive names a queue, a type, a reason or ids."""
+    """A redrive needs at least one filter: queue, type, reason or ids."""
 
 
 class NoteMissing(Invalid):
-    """A redrive that sends says why."""
+    """A redrive that is not a dry run needs a note with its reason."""
 
 
 @dataclass(frozen=True)

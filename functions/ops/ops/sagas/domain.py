@@ -62,23 +62,23 @@ def ending_of(status: str, error: str | None) -> Ending | None:
 
 
 class SagaNotFound(NotFound):
-    """There is no execution for this order."""
+    """The order has no saga."""
 
 
 class SagaNotParked(Conflict):
-    """The saga waits for nobody, or another operator is resuming it."""
+    """The saga is not parked, or another operator is resuming it."""
 
 
 class AnotherStepParked(Conflict):
-    """The saga is parked in another step than the one that is meant: it has gone on since somebody looked."""
+    """The saga is parked in another step than the request names. It has moved on since it was read."""
 
 
 class StepMissing(Invalid):
-    """A skip names the step that is done by other means."""
+    """A skip must name the step that was done by other means."""
 
 
 class SagaNotRedrivable(Conflict):
-    """The saga still runs, or has come to an end of its own."""
+    """The saga is still running, or has ended without a failure."""
 
 
 class WorkflowRefused(Exception):

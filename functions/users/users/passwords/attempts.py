@@ -25,7 +25,7 @@ _TRIES = 8
 
 
 class TooManyAttempts(TooManyRequests):
-    """Too many wrong passwords for this account, whether or not it exists."""
+    """Too many wrong passwords were tried for this address, whether or not it has an account."""
 
     def __init__(self, wait: timedelta) -> None:
         seconds = max(1, -(-wait // timedelta(seconds=1)))

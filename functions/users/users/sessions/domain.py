@@ -31,7 +31,7 @@ class InvalidRefreshToken(Unauthenticated):
 
 
 class RefreshTokenReused(Unauthenticated):
-    """A refresh token was used again: the session has ended for whoever holds it."""
+    """A refresh token was used a second time, so the session was ended for all its holders."""
 
     def __init__(self) -> None:
         super().__init__("This refresh token was used before, so the session has ended. Please log in again.")

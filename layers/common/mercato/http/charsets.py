@@ -49,7 +49,7 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs
 
 
 class UnsupportedCharset(UnsupportedMediaType):
-    """The body is declared to be in a charset that is not taken."""
+    """The body declares a charset that is not supported."""
 
 
 def declared(content_type: str | None) -> str | None:

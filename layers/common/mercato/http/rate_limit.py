@@ -34,7 +34,7 @@ _MOST_CLIENTS = 10_000
 
 
 class RateLimited(TooManyRequests):
-    """The client has used up its requests of this window."""
+    """The client has used up its requests for this time window."""
 
 
 @dataclass(frozen=True)

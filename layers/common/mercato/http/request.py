@@ -46,7 +46,7 @@ class InvalidIdempotencyKey(Malformed):
 
 
 class HeadersTooLarge(DomainError):
-    """The headers together are over the limit."""
+    """The headers together are larger than the limit."""
 
 
 class InvalidRequest(Invalid):
@@ -79,7 +79,7 @@ Cursor = Annotated[str, Field(max_length=2048, pattern=r"^[A-Za-z0-9_-]*$")]
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
-    """The body is compressed, which is not taken."""
+    """The body is compressed, which is not supported."""
 
 
 class RawBody(bytes):

@@ -37,7 +37,7 @@ class ConditionFailed(Exception):
 
 
 class InvalidCursor(Malformed):
-    """The cursor is not one that this list has given out."""
+    """The cursor was not issued by this list."""
 
 
 class SeveralConditionsFailed(ConditionFailed):
