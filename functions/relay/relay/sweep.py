@@ -8,7 +8,7 @@ is, visible, so that its alarm goes on ringing until somebody mends the item or 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import random
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +24,8 @@ from relay.records import Unreadable, batches, read
 from relay.wiring import ports
 
 _HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep sees a message once
+_RESERVE = 20.0  # seconds: the last message's calls end before the invocation does
+_AT_ONCE = 200  # messages that are looked at together; each is of 256 KB at most
 
 
 @scheduled
@@ -34,16 +36,17 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 
 def sweep() -> tuple[int, int]:
-    """How many messages were recovered, and how many are left."""
+    """How many messages were recovered, and how many are left. What a run has no time for is left to the next one."""
     url, done = ports().settings.failure_queue_url, 0
     left: list[dict[str, Any]] = []
     try:
-        for message in _receive(url):
-            if _recover(message["Body"]):
-                aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                done += 1
-            else:
-                left.append(message)
+        while _has_time() and (messages := _receive(url)):
+            for message in _in_turn(messages):
+                if _has_time() and _recover(message["Body"]):
+                    aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    done += 1
+                else:
+                    left.append(message)
     except (ClientError, BotoCoreError) as error:
         raise TransientError(f"the failure queue cannot be read: {error}") from error
     finally:
@@ -51,12 +54,32 @@ def sweep() -> tuple[int, int]:
     return done, len(left)
 
 
-def _receive(url: str) -> Iterator[dict[str, Any]]:
-    while deadline.within(15.0, reserve=5.0) >= 15.0:
-        answer = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=_HELD_FOR)
+def _has_time() -> bool:
+    return deadline.left() >= _RESERVE
+
+
+def _receive(url: str) -> list[dict[str, Any]]:
+    """Up to _AT_ONCE messages; none at the end of the queue."""
+    found: list[dict[str, Any]] = []
+    while len(found) < _AT_ONCE:
+        answer = aws.client("sqs").receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=_HELD_FOR,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
         if not answer.get("Messages"):
-            return
-        yield from answer["Messages"]
+            break
+        found += answer["Messages"]
+    return found
+
+
+def _in_turn(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was received the fewest times comes first, so that a message that fails again and again, or takes all of a
+    run's time, does not keep new ones from being recovered. Among those that were received as often, chance decides:
+    no message is the first of every run.
+    """
+    return sorted(messages, key=lambda found: (int(found["Attributes"]["ApproximateReceiveCount"]), random.random()))
 
 
 def _recover(body: str) -> bool:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from mercato.events import EventModel, outbox
+from mercato.invocation import deadline
 from mercato.store.dynamo import Table, put_new
 from relay import publish, sweep, wiring
 from tests.integration.relay.conftest import Bus, Failures
@@ -255,3 +256,61 @@ def test_a_message_that_names_nothing_stays_and_the_others_are_recovered(
 def test_an_empty_queue_costs_one_call(tea: Outbox, bus: Bus) -> None:
     assert run() == (0, 0)
     assert bus.calls == []
+
+
+@pytest.fixture
+def hog(tea: Outbox, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An event that the bus refuses, and whose refusal takes all of a run's time. Its message is in the queue."""
+    (event_id,) = tea.brew(0)
+    key = {"pk": {"S": "OUTBOX#pot-0"}, "sk": {"S": "0000000001#tea.brewed"}}
+    tell({"reason": "x", "stream": tea.arn, "keys": key, "sequence_number": "9"})
+    bus.refuse = {event_id: "MalformedDetail"}
+    put, time_left = bus.put_events, [60.0]
+
+    def put_slowly(**call: Any) -> Any:
+        answer = put(**call)
+        if answer["FailedEntryCount"]:
+            time_left[0] = 0.0
+        return answer
+
+    def begin(context: Any) -> Any:
+        time_left[0] = 60.0
+        return of_invocation(context)
+
+    of_invocation = deadline.of_invocation
+    monkeypatch.setattr(bus, "put_events", put_slowly)
+    monkeypatch.setattr(deadline, "of_invocation", begin)
+    monkeypatch.setattr(deadline, "left", lambda: time_left[0])
+    return event_id
+
+
+def test_what_failed_before_is_tried_after_all_others(tea: Outbox, bus: Bus, failures: Failures, hog: str) -> None:
+    assert run() == (0, 1)
+    ids = tea.brew(*range(1, 26))
+    for number in range(1, 26):
+        tea.give_up(number, number)
+
+    assert run() == (25, 1)
+
+    assert sorted(bus.taken) == sorted(ids)
+    assert len(failures()) == 1
+
+
+def test_of_those_that_were_received_as_often_none_is_kept_from_its_turn_for_ever(
+    tea: Outbox, bus: Bus, failures: Failures, hog: str
+) -> None:
+    (event_id,) = tea.brew(1)
+    tea.give_up(1, 1)
+    for _ in range(64):
+        if run()[0]:
+            break
+    assert bus.taken == [event_id]
+    assert len(failures()) == 1
+
+
+def test_what_a_run_has_no_time_for_is_visible_at_once(tea: Outbox, bus: Bus, failures: Failures, hog: str) -> None:
+    tea.brew(1, 2)
+    for number in (1, 2):
+        tea.give_up(number, number)
+    _, left = run()
+    assert left == len(failures()) >= 1
