@@ -1,4 +1,7 @@
-"""The carts that wait for the sweeper: read by the day of their last touch, and taken out as they are announced."""
+"""The carts that wait for the sweeper: read by the day of their last touch, and taken out as they are announced.
+
+SWEEP#CARTS   TURN   the cart that was begun last (mercato.store.turns)
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from mercato.clock import rfc3339
 from mercato.events import outbox
 from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
+from mercato.store.turns import Turns
 
 # A sweeper that was away for a week still finds them all.
 _DAYS = 8
@@ -19,26 +23,41 @@ _DAYS = 8
 
 @dataclass(frozen=True)
 class IdleCart:
-    """`waits_as` is its place in the index, which the next touch changes."""
+    """`waits_as` is its sort key in the index, which the next touch changes. `place`: where it stands among all."""
 
     cart_id: str
     customer_id: str
     version: int
     waits_as: str
+    place: str
 
 
 class IdleCarts:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._turns = Turns(table, "CARTS")
 
     def untouched_since(self, moment: datetime) -> Iterator[IdleCart]:
-        """Those that nobody has announced yet."""
-        bounds = ("0", f"{rfc3339(moment)}#~")
-        for day in (moment.date() - timedelta(days=back) for back in range(_DAYS)):
-            for shard in range(SHARDS):
-                for item in self._table.query_all(idle_partition(day, shard), KeyRange(between=bounds), index="gsi1"):
-                    cart_id = item["pk"].removeprefix(cart_key(""))
-                    yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"])
+        """Those that nobody has announced yet, first those behind the one that the last run began."""
+        return self._turns.in_turn(lambda place: self._behind(place, moment), lambda cart: cart.place)
+
+    def begin(self, cart: IdleCart) -> None:
+        self._turns.begin(cart.place)
+
+    def _behind(self, place: str, moment: datetime) -> Iterator[IdleCart]:
+        to = f"{rfc3339(moment)}#~"
+        for day in (moment.date() - timedelta(days=back) for back in reversed(range(_DAYS))):
+            for partition in (idle_partition(day, shard) for shard in range(SHARDS)):
+                begun, _, after = place.partition(" ")
+                if partition < begun:
+                    continue
+                start = after if partition == begun else "0"
+                if start >= to:
+                    continue
+                for item in self._table.query_all(partition, KeyRange(between=(start, to)), index="gsi1"):
+                    if (found := f"{partition} {item['gsi1sk']}") > place:
+                        cart_id = item["pk"].removeprefix(cart_key(""))
+                        yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"], found)
 
     def announce(self, cart: IdleCart, now: datetime) -> bool:
         """Once: it leaves the index in the transaction of its event. False where it was touched, announced or ordered

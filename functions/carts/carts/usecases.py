@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from carts import domain
-from carts.domain import ABANDONED_AFTER, Cart, CartNotFound, Offer
-from carts.idle import IdleCart
+from carts.domain import Cart, CartNotFound, Offer
 from carts.store import MOVED_AT_ONCE, CartMoved, Carts, ProductMoved
 from mercato.errors import AccountClosed, TransientError
 from mercato.ids import derived_id
@@ -22,12 +21,6 @@ _ATTEMPTS = 8
 
 class Catalogue(Protocol):
     def find(self, product_id: str) -> Offer: ...
-
-
-class Idle(Protocol):
-    def untouched_since(self, moment: datetime) -> Iterator[IdleCart]: ...
-
-    def announce(self, cart: IdleCart, now: datetime) -> bool: ...
 
 
 def cart_of(customer_id: str) -> str:
@@ -153,8 +146,3 @@ def follow_order(
 
 def forget_customer(customer_id: str, carts: Carts, now: datetime) -> None:
     carts.close(cart_of(customer_id), now)
-
-
-def announce_abandoned(idle: Idle, now: datetime) -> int:
-    """How many were announced: each on condition that it still waits, so that two sweepers at once announce it once."""
-    return sum(idle.announce(cart, now) for cart in idle.untouched_since(now - ABANDONED_AFTER))

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from carts.idle import IdleCarts
+from carts.idle import IdleCart, IdleCarts
 from carts.usecases import cart_of
+from mercato.errors import TransientError
+from mercato.invocation import deadline
 from tests.integration.interrupter import Interrupter
 
 ABANDONED = ("cart.abandoned", {"cart_id": cart_of("ada"), "customer_id": "ada"})
@@ -110,3 +112,57 @@ def test_two_sweepers_at_once_announce_a_cart_once(service: Any) -> None:
 
     assert [idle.announce(found, service.now) for _ in range(2)] == [True, False]
     assert service.announced() == [ABANDONED]
+
+
+def test_a_cart_that_cannot_be_announced_keeps_no_other_from_it(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        service.put("mug", 1, user=f"user-{number}")
+    service.wait(hours=25)
+    announce = IdleCarts.announce
+
+    def refusing(idle: IdleCarts, cart: IdleCart, *rest: Any) -> bool:
+        if cart.customer_id == "user-2":
+            raise TransientError("not now")
+        return announce(idle, cart, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IdleCarts, "announce", refusing)
+        assert service.sweep() == 5
+    assert service.announced("user-2") == []
+    assert service.sweep() == 1
+    assert len(service.announced("user-2")) == 1
+
+
+def test_a_run_that_ends_in_a_cart_is_followed_by_one_that_begins_behind_it(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        service.put("mug", 1, user=f"user-{number}")
+        service.wait(hours=9)
+    service.wait(hours=25)
+    announce = IdleCarts.announce
+
+    def dying(idle: IdleCarts, cart: IdleCart, *rest: Any) -> bool:
+        if cart.customer_id in ("user-0", "user-3"):
+            raise KeyError("a defect of this cart alone")
+        return announce(idle, cart, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IdleCarts, "announce", dying)
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                service.sweep()
+    told = [bool(service.announced(f"user-{number}")) for number in range(6)]
+    assert told == [False, True, True, False, True, True]
+    assert service.sweep() == 2
+
+
+def test_a_run_without_time_leaves_the_rest_to_the_next(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        service.put("mug", 1, user=f"user-{number}")
+    service.wait(hours=25)
+    with monkeypatch.context() as patch:
+        left = iter([60.0, 60.0, 14.0])
+        patch.setattr(deadline, "left", lambda: next(left))
+        assert service.sweep() == 2
+    assert service.sweep() == 4
