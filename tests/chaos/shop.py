@@ -58,7 +58,6 @@ from tests.template import resources_of_type
 CUSTOMER = "customer-1"
 PRODUCT = "mug"
 STOCKED = 5
-PATIENCE = 60.0  # seconds, for a saga on a busy machine
 PATIENT = 3  # the operator, with one step of a saga
 QUANTITY = 3
 NEIGHBOUR = QUANTITY
@@ -264,7 +263,7 @@ class Shop:
                 client.send_task_success(taskToken=body["task_token"], output=json.dumps({"action": action}))
             return None
 
-        return poll(look, PATIENCE)
+        return poll(look)
 
     def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
         with self._one_at_a_time:
