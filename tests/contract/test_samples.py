@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -32,11 +31,9 @@ def module_of(function: str) -> Any:
     return importlib.import_module(FUNCTIONS[function]["Properties"]["Handler"].rpartition(".")[0])
 
 
-def functions_with(kind: type) -> Iterator[str]:
+def functions_with(kind: type) -> list[str]:
     """The functions whose module has an App, a Consumer or Tasks."""
-    for name in FUNCTIONS:
-        if any(isinstance(value, kind) for value in vars(module_of(name)).values()):
-            yield name
+    return [name for name in FUNCTIONS if any(isinstance(value, kind) for value in vars(module_of(name)).values())]
 
 
 def the(kind: type, function: str) -> Any:
