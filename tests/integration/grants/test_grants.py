@@ -1,0 +1,172 @@
+"""What a function does with DynamoDB while it answers a request or takes an event is granted to it by its template."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from infra.contract.events import Subscription
+from mercato import aws
+from mercato.http import PEER
+from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
+from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
+from tests.integration.notifications.conftest import service as notifications  # noqa: F401
+from tests.integration.ops.conftest import desk as ops  # noqa: F401
+from tests.integration.orders.conftest import shop as orders  # noqa: F401
+from tests.integration.payments.conftest import localstripe, stripe_till, till, wire  # noqa: F401
+from tests.integration.payments.conftest import till as payments  # noqa: F401
+from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.redelivery.accepted import ACCEPTED, Accepted
+from tests.integration.redelivery.givens import GIVEN, moment_of
+from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance, send  # noqa: F401
+from tests.integration.redelivery.test_redelivery import SUBSCRIPTIONS, by_listener, event_of, machine  # noqa: F401
+from tests.integration.shipping.conftest import service as shipping  # noqa: F401
+from tests.integration.users.conftest import service as users  # noqa: F401
+from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
+from tests.routes import Served
+from tests.template import resources_of_type, routes
+
+_OF_A_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """An action of DynamoDB's on a table, or on one of its indexes. A table of the tests has its logical id as name."""
+
+    action: str
+    table: str
+    index: str = ""
+
+
+def needs_of(operation: str, parameters: dict[str, Any]) -> Iterator[Need]:
+    if operation == "TransactWriteItems":
+        for write in parameters["TransactItems"]:
+            for kind, one in write.items():
+                yield Need(f"dynamodb:{_OF_A_TRANSACTION[kind]}", one["TableName"])
+    elif operation in ("BatchGetItem", "BatchWriteItem"):
+        yield from (Need(f"dynamodb:{operation}", table) for table in parameters["RequestItems"])
+    else:
+        yield Need(f"dynamodb:{operation}", parameters["TableName"], parameters.get("IndexName", ""))
+
+
+class Observed:
+    """What the clients of `mercato.aws` that are made from now on ask of DynamoDB."""
+
+    def __init__(self) -> None:
+        self.needs: set[Need] = set()
+        aws.session().register("provide-client-params.dynamodb", self._note)
+
+    def _note(self, **call: Any) -> None:
+        self.needs.update(needs_of(call["model"].name, call["params"]))
+
+
+@pytest.fixture
+def observed(cloud: None) -> Observed:
+    return Observed()
+
+
+def function_of(served: Served) -> str:
+    """Which function the API calls for a route. A peer calls the one of the service's function URL."""
+    if PEER in served.route.roles:
+        return f"{served.service.capitalize()}Api"
+    fitting = [
+        route
+        for route in routes()
+        if route.method == served.route.method.lower()
+        and re.fullmatch(re.sub(r"{\w+\+}", ".+", route.path), served.route.path)
+    ]
+    return max(fitting, key=lambda route: len(route.path)).function
+
+
+def consumer_of(service: str) -> str:
+    (found,) = [
+        name
+        for name, function in resources_of_type("AWS::Serverless::Function").items()
+        if function["Properties"]["Handler"] == f"{service}.consumers.handler"
+    ]
+    return found
+
+
+def policies_of(function: str) -> Any:
+    return resources_of_type("AWS::Serverless::Function")[function]["Properties"]["Policies"]
+
+
+def not_granted(needs: set[Need], policies: Any) -> set[Need]:
+    return {need for need in needs if not any(_grants(statement, need) for statement in _statements(policies))}
+
+
+def _statements(node: Any) -> Iterator[dict[str, Any]]:
+    """Those under a condition, too."""
+    if isinstance(node, dict) and "Effect" in node:
+        yield node
+    elif isinstance(node, (dict, list)):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _statements(part)
+
+
+def _grants(statement: dict[str, Any], need: Need) -> bool:
+    actions = statement["Action"]
+    resource = json.dumps(statement["Resource"])
+    names = f"{{{need.table}.Arn}}/index/{need.index}" if need.index else f'"{need.table}.Arn"'
+    return need.action in ([actions] if isinstance(actions, str) else actions) and names in resource
+
+
+@pytest.mark.usefixtures("chance")
+@pytest.mark.parametrize("accepted", ACCEPTED, ids=str)
+def test_what_a_writing_route_does_is_granted_to_its_function(
+    accepted: Accepted, request: pytest.FixtureRequest, observed: Observed
+) -> None:
+    served = WRITING[accepted.route]
+    asked = accepted.given(request.getfixturevalue(accepted.fixture or served.service))
+    observed.needs.clear()
+    assert send(served, asked)[0] < 300
+    assert not_granted(observed.needs, policies_of(function_of(served))) == set()
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=by_listener)
+def test_what_a_consumer_does_is_granted_to_its_function(
+    subscription: Subscription, request: pytest.FixtureRequest, observed: Observed, noon: datetime
+) -> None:
+    service = request.getfixturevalue(subscription.service)
+    data = GIVEN[subscription.service, subscription.event_type](service)
+    event = event_of(subscription, data, moment_of(service, noon))
+    record = {
+        "messageId": "m-1",
+        "body": json.dumps({"detail": event}),
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:mercato-{subscription.service}",
+    }
+    observed.needs.clear()
+    answer = importlib.import_module(f"{subscription.service}.consumers").handler({"Records": [record]}, None)
+    assert answer == {"batchItemFailures": []}
+    assert observed.needs
+    assert not_granted(observed.needs, policies_of(consumer_of(subscription.service))) == set()
+
+
+@pytest.mark.parametrize("action", ["PutItem", "ConditionCheckItem", "GetItem"])
+def test_a_grant_that_is_taken_away_is_missed(action: str) -> None:
+    needs = set(needs_of("GetItem", {"TableName": "OrdersTable"}))
+    needs |= set(
+        needs_of(
+            "TransactWriteItems",
+            {"TransactItems": [{kind: {"TableName": "OrdersTable"}} for kind in ("Put", "ConditionCheck")]},
+        )
+    )
+    policies = copy.deepcopy(policies_of("OrdersApi"))
+    assert not_granted(needs, policies) == set()
+    for statement in _statements(policies):
+        statement["Action"] = [one for one in statement["Action"] if one != f"dynamodb:{action}"]
+    assert not_granted(needs, policies) == {Need(f"dynamodb:{action}", "OrdersTable")}
