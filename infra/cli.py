@@ -23,6 +23,8 @@ _COMMANDS = {
         "contract",
         "Generate the event schemas, docs/events.md and docs/openapi.json.",
     ),
+    "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
+    "logout": ("infra.operator.login", "logout", "End that log-in."),
     "users": ("infra.operator.users", "users", "Accounts: make an admin. Signing keys: rotate them."),
     "iam": ("infra.local.iam.command", "iam", "Permissions that are granted and not used."),
 }
@@ -45,11 +47,19 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Mercato on this machine: a commerce back end, its cloud, and what its operator needs.
+@click.option("--stack", envvar="MERCATO_STACK", help="A shop on AWS, by the name of its root stack.")
+@click.option("--region", envvar="AWS_REGION", help="The region of that stack; else that of your AWS profile.")
+@click.option("--url", envvar="MERCATO_URL", help="Where that shop's API is, if not at the stack's own URL.")
+def main(stack: str | None, region: str | None, url: str | None) -> None:
+    """Mercato on this machine and on AWS: a commerce back end, its cloud, and what its operator needs.
 
-    Start with `mercato up`, then try `mercato demo` in another terminal.
+    Start with `mercato up`, then try `mercato demo` in another terminal. The operator's commands work on that shop, or
+    with --stack on one on AWS, by your AWS credentials and the log-in of `mercato --stack … login`.
     """
+    if stack:
+        from infra.operator import target
+
+        target.choice = target.Choice(stack, region, url or "")
 
 
 if __name__ == "__main__":

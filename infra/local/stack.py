@@ -10,11 +10,10 @@ from typing import Any
 
 from infra import templates
 from infra.local.cloud import REGION, Cloud
-from infra.operator.target import Account, State
+from infra.operator.target import Account, State, tables_of
 from infra.trouble import Trouble
 
 STACK = "mercato"
-_OUTPUT_TABLE = "Table"
 _STAGE = "local"
 
 
@@ -38,11 +37,7 @@ class Stack:
     @property
     def tables(self) -> dict[str, str]:
         """By the service's word: orders, payments, …"""
-        return {
-            name.removesuffix(_OUTPUT_TABLE).lower(): value
-            for name, value in self.outputs.items()
-            if name.endswith(_OUTPUT_TABLE)
-        }
+        return tables_of(self.outputs)
 
     def api_url(self) -> str:
         """The stage's base URL, with the id that the API has now."""

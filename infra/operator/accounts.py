@@ -1,4 +1,4 @@
-"""The operator's hand on the running shop: the services' own use cases, with the local cloud as their AWS."""
+"""What an operator does to accounts and keys without the API: the services' own use cases, on the chosen shop."""
 
 from __future__ import annotations
 
@@ -7,48 +7,51 @@ import json
 import os
 from typing import Literal
 
-from infra.operator.target import State, client
+from infra.operator.target import Target, client
 from infra.trouble import Trouble
 
 
-def use_cloud_of(state: State) -> None:
-    """From here on, this process speaks to the running shop's cloud and to no other, such as a shop's before it."""
+def use_cloud_of(shop: Target) -> None:
+    """From here on, this process speaks to that shop's cloud and to no other, such as a shop's before it."""
     from mercato import aws
 
     aws.reset()
+    if not shop.endpoint:  # AWS, with the caller's own credentials
+        os.environ["AWS_DEFAULT_REGION"] = os.environ["AWS_REGION"] = shop.region
+        return
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {
-        "AWS_ENDPOINT_URL": state.endpoint,
+        "AWS_ENDPOINT_URL": shop.endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": state.region,
-        "AWS_REGION": state.region,
+        "AWS_DEFAULT_REGION": shop.region,
+        "AWS_REGION": shop.region,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
     }
 
 
-def rotate_keys(state: State) -> str:
+def rotate_keys(shop: Target) -> str:
     """Through UsersKeys, as the schedule does it. Returns the outcome, a word of users.signing_keys.rotator."""
-    answer = client(state, "lambda").invoke(FunctionName=state.outputs["KeysFunction"], Payload=b"{}")
+    answer = client(shop, "lambda").invoke(FunctionName=shop.outputs["KeysFunction"], Payload=b"{}")
     text = answer["Payload"].read().decode()
     if "FunctionError" in answer:
         raise Trouble("the keys were not rotated", text[:2000])
     return str(json.loads(text)["outcome"])
 
 
-def promote(state: State, email: str) -> str:
+def promote(shop: Target, email: str) -> str:
     """Make the account an admin, and note in the audit log who did. Returns its user id."""
-    return _change_role(state, email, "promote")
+    return _change_role(shop, email, "promote")
 
 
-def demote(state: State, email: str) -> str:
+def demote(shop: Target, email: str) -> str:
     """Make the account a customer's again, end its sessions, and note in the audit log who did. Returns its user id."""
-    return _change_role(state, email, "demote")
+    return _change_role(shop, email, "demote")
 
 
-def _change_role(state: State, email: str, command: Literal["promote", "demote"]) -> str:
-    use_cloud_of(state)
+def _change_role(shop: Target, email: str, command: Literal["promote", "demote"]) -> str:
+    use_cloud_of(shop)
     from mercato.clock import utc_now
     from mercato.http.audit import AuditEntry, AuditTrail
     from mercato.store.dynamo import Table
@@ -56,8 +59,8 @@ def _change_role(state: State, email: str, command: Literal["promote", "demote"]
     from users import usecases
     from users.store import UserStore
 
-    users = UserStore(Table(state.tables["users"]), state.outputs["RateLimitsTable"])
-    trail = AuditTrail(Table(state.tables["audit"]))
+    users = UserStore(Table(shop.tables["users"]), shop.outputs["RateLimitsTable"])
+    trail = AuditTrail(Table(shop.tables["audit"]))
     request_id = correlation.current().correlation_id
     actor = f"operator:{getpass.getuser()}"
     entry = AuditEntry.make(actor, "users", f"mercato users {command}", f"email={email}", request_id, utc_now())

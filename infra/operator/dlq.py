@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.operator import session
-from infra.operator.client import Session
-from infra.operator.session import Json
+from infra.operator.session import Admin, Json
 
 _ADDED = ("examined", "matched", "redriven", "left_behind")
 _SENDS_AND_DELETES = "Redriven letters go back to their queue; an event that took effect before takes none again."
@@ -151,7 +150,7 @@ def redrive(choice: Choice, send: bool, note: str | None) -> None:
         raise SystemExit(1)
 
 
-def _redriven(admin: Session, body: Json, most: int, console: Console) -> Json:
+def _redriven(admin: Admin, body: Json, most: int, console: Console) -> Json:
     """One answer of as many calls as it takes, each bounded; what was done so far is told after each."""
     items: dict[str, Json] = {}
     cursor: dict[str, str] = {}

@@ -25,7 +25,7 @@ def inventory() -> None:
 
 
 @inventory.command(name="audit")
-@click.option("--table", "table_name", help="This table, with your own AWS credentials; else the running shop's.")
+@click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 @click.option("--all", "show_all", is_flag=True, help="Show the products that balance, too.")
 def audit_stock(table_name: str | None, show_all: bool) -> None:
     """Prove the stock: ledger = on hand, reservations = reserved, nothing negative, product by product.
@@ -36,7 +36,7 @@ def audit_stock(table_name: str | None, show_all: bool) -> None:
     if table_name:
         dynamodb: Any = boto3.client("dynamodb")
     else:
-        found = target.load()
+        found = target.chosen()
         dynamodb, table_name = target.client(found, "dynamodb"), found.tables["inventory"]
     books = settled(lambda: read(dynamodb, table_name))
     wrong = [book for book in books if not book.balances]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table as Grid
 
 from infra.operator import target
+from infra.operator.accounts import use_cloud_of
 from mercato import aws
 from mercato.errors import TransientError
 from mercato.store.dynamo import Table
@@ -25,7 +25,7 @@ def orders() -> None:
 
 
 @orders.command()
-@click.option("--table", "table_name", help="This table, with your own AWS credentials; else the running shop's.")
+@click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 def rebuild(table_name: str | None) -> None:
     """Drop every order's snapshots and summary row, make them of the events again, and prove them equal.
 
@@ -33,8 +33,8 @@ def rebuild(table_name: str | None) -> None:
     with 1 where something is not equal, or could not be looked at.
     """
     if not table_name:
-        found = target.load()
-        _reach(found)
+        found = target.chosen()
+        use_cloud_of(found)
         table_name = found.tables["orders"]
     store, console = OrderStore(Table(table_name)), Console(highlight=False)
     ids = list(order_ids(table_name))
@@ -112,15 +112,3 @@ def _verdict(one: Rebuilt) -> str:
     if not one.equal:
         return "✘ is not equal"
     return "was wrong, is right now" if one.events else "had a row or snapshots and no events, they are dropped"
-
-
-def _reach(found: target.State) -> None:
-    """The cloud of the running shop, for the store's own client."""
-    here = {
-        "AWS_ENDPOINT_URL": found.endpoint,
-        "AWS_DEFAULT_REGION": found.region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-    os.environ.update(here)
-    aws.reset()

@@ -28,7 +28,7 @@ def products() -> None:
 
 
 @products.command()
-@click.option("--table", "table_name", help="This table, with your own AWS credentials; else the running shop's.")
+@click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 def reindex(table_name: str | None) -> None:
     """Make the entries of products that were written by older rules of search again, by those of today.
 
@@ -37,7 +37,7 @@ def reindex(table_name: str | None) -> None:
     with 1 where a product could not be done; run it again then.
     """
     if not table_name:
-        found = target.load()
+        found = target.chosen()
         use_cloud_of(found)
         table_name = found.tables["products"]
     store, console = Products(Table(table_name)), Console(highlight=False)

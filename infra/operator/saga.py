@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from infra.operator import saga_view, session
-from infra.operator.client import Refused, Session
-from infra.operator.session import Json
+from infra.operator.client import Refused
+from infra.operator.session import Admin, Json
 
 _CANCELLATION = ".cancellation"
 
@@ -73,7 +73,7 @@ def show(order: str, as_json: bool, mermaid: bool) -> None:
             saga_view.show(Console(highlight=False), saga)
 
 
-def executions_of(admin: Session, order: str) -> list[Json]:
+def executions_of(admin: Admin, order: str) -> list[Json]:
     """At least one: an order whose cancellation came first has no saga of its own."""
     names = [order] if order.endswith(_CANCELLATION) else [order, order + _CANCELLATION]
     found: list[Json] = []

@@ -1,27 +1,41 @@
-"""The operator's commands call the running shop over its own API, as its admin."""
+"""The operator's commands call the shop that they work on over its own API, as an admin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from infra.operator import target
-from infra.operator.client import Refused, Session, Shop, ShopError
+from infra.operator.client import Refused, Shop, ShopError
+from infra.operator.login import StoredLogin
 
 Json = dict[str, Any]
 
 
-def call(act: Callable[[Session], Any]) -> Any:
+class Admin(Protocol):
+    """Calls the shop's API as an admin."""
+
+    def get(self, path: str, **params: str | int) -> Any: ...
+    def post(self, path: str, body: Any = None) -> Any: ...
+
+
+def call(act: Callable[[Admin], Any]) -> Any:
     """What the shop refuses ends the command with the shop's own words; no shop at all with status 2."""
-    found = target.load()
+    shop = target.chosen()
     try:
-        return act(Shop(found.base_url).login(found.admin.email, found.admin.password))
+        return act(_admin_of(shop))
     except Refused as refused:
         raise click.ClickException(_told(refused)) from None
     except ShopError as error:
-        raise target.NoShop(f"the shop at {found.base_url} does not answer as it should ({error})") from error
+        raise target.NoShop(f"the shop at {shop.base_url} does not answer as it should ({error})") from error
+
+
+def _admin_of(shop: target.Target) -> Admin:
+    if isinstance(shop, target.State):
+        return Shop(shop.base_url).login(shop.admin.email, shop.admin.password)
+    return StoredLogin(shop)
 
 
 def _told(refused: Refused) -> str:

@@ -1,4 +1,4 @@
-"""The facts of the running shop: `mercato up` writes them, the operator's commands read them."""
+"""The shop that the operator's commands work on: a stack on AWS, or the shop whose facts `mercato up` writes down."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import click
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.paths import HOME
 
@@ -40,23 +41,44 @@ class Account:
 
 
 @dataclass(frozen=True)
-class State:
-    """`tables` maps the service's word (orders, payments, …) to the table's name; `outputs` are the stack's.
-    `functions_endpoint` is where the functions find AWS: the cloud, or a proxy of faults in front of it.
-    `stripe_api` is where they find Stripe; empty where the sandbox moves the money.
+class Target:
+    """A deployed shop. `base_url` is that of its API without /api; `outputs` are the root stack's; `tables` maps the
+    service's word (orders, payments, …) to the table's name. `endpoint` is the local cloud, or empty for AWS itself.
     """
 
     base_url: str
     endpoint: str
-    functions_endpoint: str
     region: str
     stack: str
     outputs: Mapping[str, str]
     tables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class State(Target):
+    """The shop of `mercato up`. `functions_endpoint` is where the functions find AWS: the cloud, or a proxy of faults
+    in front of it. `stripe_api` is where they find Stripe; empty where the sandbox moves the money.
+    """
+
+    functions_endpoint: str
     queues_prefix: str
     admin: Account
     customer: Account
     stripe_api: str = ""
+
+
+@dataclass
+class Choice:
+    """What `mercato --stack` names: a stack in the caller's AWS account. An empty `stack` is the shop of `mercato up`.
+    `url` takes the place of the stack's own URL, such as that of a domain in front of it.
+    """
+
+    stack: str = ""
+    region: str | None = None
+    url: str = ""
+
+
+choice = Choice()
 
 
 def require_sandbox(state: State, what: str) -> None:
@@ -80,6 +102,39 @@ def load(file: Path | None = None) -> State:
         raise NoShop(f"{file} cannot be read ({error}): start the shop anew with make up") from None
 
 
+def chosen() -> Target:
+    """The shop that the operator's command works on. Raises NoShop."""
+    return _deployed(choice) if choice.stack else load()
+
+
+def _deployed(named: Choice) -> Target:
+    try:
+        session = boto3.session.Session(region_name=named.region)
+        make: Any = session.client
+        stacks = make("cloudformation", config=_CONFIG).describe_stacks(StackName=named.stack)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise NoShop(f"the stack {named.stack} cannot be read: {error}") from None
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+    if "ApiUrl" not in outputs:
+        raise NoShop(
+            f"{named.stack} is {stacks[0]['StackStatus']} and has no output ApiUrl: is it the shop's root stack?"
+        )
+    url = named.url or outputs["ApiUrl"]
+    return Target(
+        base_url=url.rstrip("/").removesuffix("/api"),
+        endpoint="",
+        region=session.region_name,
+        stack=named.stack,
+        outputs=outputs,
+        tables=tables_of(outputs),
+    )
+
+
+def tables_of(outputs: Mapping[str, str]) -> dict[str, str]:
+    """By the service's word: orders, payments, …"""
+    return {name.removesuffix("Table").lower(): value for name, value in outputs.items() if name.endswith("Table")}
+
+
 def save(state: State, file: Path | None = None) -> None:
     """Whole or not at all, and for this user's eyes only: it holds passwords."""
     file = file or path()
@@ -93,16 +148,10 @@ def save(state: State, file: Path | None = None) -> None:
 @functools.cache
 def _client(service: str, endpoint: str, region: str) -> Any:
     make: Any = boto3.client
-    return make(
-        service,
-        endpoint_url=endpoint,
-        region_name=region,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=_CONFIG,
-    )
+    local = {"endpoint_url": endpoint, "aws_access_key_id": "test", "aws_secret_access_key": "test"} if endpoint else {}
+    return make(service, region_name=region, config=_CONFIG, **local)
 
 
-def client(state: State, service: str) -> Any:
-    """An AWS client of the local cloud's operator."""
-    return _client(service, state.endpoint, state.region)
+def client(shop: Target, service: str) -> Any:
+    """An AWS client of the operator: with the caller's own credentials, or those of the local cloud."""
+    return _client(service, shop.endpoint, shop.region)

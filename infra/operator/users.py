@@ -26,7 +26,7 @@ def users() -> None:
 def promote(email: str) -> None:
     """Make the account with this address an admin. It takes effect at the next log-in."""
     try:
-        user_id = accounts.promote(target.load(), email)
+        user_id = accounts.promote(target.chosen(), email)
     except DomainError as error:
         raise click.ClickException(error.detail) from None
     click.echo(f"{email} ({user_id}) is an admin now")
@@ -37,7 +37,7 @@ def promote(email: str) -> None:
 def demote(email: str) -> None:
     """Make the account with this address a customer's again, and log it out everywhere, within a minute."""
     try:
-        user_id = accounts.demote(target.load(), email)
+        user_id = accounts.demote(target.chosen(), email)
     except DomainError as error:
         raise click.ClickException(error.detail) from None
     click.echo(f"{email} ({user_id}) is a customer now, and is logged out everywhere within a minute")
@@ -47,7 +47,7 @@ def demote(email: str) -> None:
 def rotate_keys() -> None:
     """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Nobody is logged out by it."""
     try:
-        outcome = accounts.rotate_keys(target.load())
+        outcome = accounts.rotate_keys(target.chosen())
     except Trouble as trouble:
         raise click.ClickException(f"{trouble}: {trouble.remedy}") from None
     click.echo(_ROTATIONS[outcome])

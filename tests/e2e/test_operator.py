@@ -230,3 +230,35 @@ def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
     assert stage.stock(unrefunded.vase) == whole
     for kind in ("refund", "order_cancelled"):
         assert len(stage.notifications_of(unrefunded.customer, kind, order)) == 1, kind
+
+
+def test_the_commands_work_on_a_stack_that_is_named_by_a_log_in_of_their_own(
+    shop_state: State, stage: Stage, tmp_path: Path
+) -> None:
+    """As on AWS: by the stack's outputs, the caller's credentials and an admin's log-in alone."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "MERCATO_STATE": str(tmp_path / "nothing.json"),
+        "MERCATO_STACK": shop_state.stack,
+        "MERCATO_URL": shop_state.base_url,  # the emulator's own URL leads to AWS
+        "MERCATO_PASSWORD": shop_state.admin.password,
+        "AWS_ENDPOINT_URL": shop_state.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": shop_state.region,
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("mercato")), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WITHIN)
+
+    assert run("saga", "list").returncode == 2
+    done = run("login", "--email", shop_state.admin.email)
+    assert (done.returncode, done.stderr) == (0, "")
+    order = stage.order(stage.new_customer("Sofia"), stage.new_product("Named vase", 900, stock=2), 1)["order_id"]
+    assert order in run("saga", "list").stdout
+    assert "every ledger proves its stock" in run("inventory", "audit").stdout
+    assert run("logout").returncode == 0
+    assert run("saga", "list").returncode == 2

@@ -23,7 +23,7 @@ def trace(request_id: str, as_json: bool) -> None:
     request through peers, events, their consumers and the saga's steps to the last e-mail. Ends with 1 where no
     function has logged the id.
     """
-    found = target.load()
+    found = target.chosen()
     lines = lines_of(target.client(found, "logs"), found.stack, request_id)
     if not lines:
         raise click.ClickException(

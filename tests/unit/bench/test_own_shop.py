@@ -21,6 +21,6 @@ def test_without_a_shop_there_is_none_to_take(tmp_path: Path, monkeypatch: pytes
 def test_what_a_killed_shop_left_behind_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERCATO_STATE", str(tmp_path / "state.json"))
     url, nobody = f"http://127.0.0.1:{free_port()}", Account("a@example.com", "-")
-    target.save(State(url, url, url, "us-east-1", "mercato", {}, {}, "mercato-", nobody, nobody))
+    target.save(State(url, url, "us-east-1", "mercato", {}, {}, url, "mercato-", nobody, nobody))
 
     assert find_running() is None

@@ -33,7 +33,7 @@ class FakeOps:
 @pytest.fixture
 def ops(monkeypatch: pytest.MonkeyPatch) -> FakeOps:
     found, account = FakeOps(), target.Account("admin@example.com", "secret")
-    shop = target.State("http://shop", "http://cloud", "http://cloud", "r", "shop", {}, {}, "shop-", account, account)
+    shop = target.State("http://shop", "http://cloud", "r", "shop", {}, {}, "http://cloud", "shop-", account, account)
     monkeypatch.setattr(target, "load", lambda: shop)
     monkeypatch.setattr(session, "Shop", lambda url: Shop(url, transport=httpx.MockTransport(found.handle)))
     monkeypatch.setenv("COLUMNS", "200")

@@ -24,6 +24,6 @@ def environment() -> Iterator[None]:
 def test_a_process_speaks_to_the_shop_that_it_was_last_told_of() -> None:
     nobody = Account("a@example.com", "-")
     for endpoint in ("http://localhost:4001", "http://localhost:4002"):
-        shop = State("http://shop", endpoint, endpoint, "us-east-1", "shop", {}, {}, "shop-", nobody, nobody)
+        shop = State("http://shop", endpoint, "us-east-1", "shop", {}, {}, endpoint, "shop-", nobody, nobody)
         accounts.use_cloud_of(shop)
         assert aws.client("dynamodb").meta.endpoint_url == endpoint
