@@ -71,7 +71,7 @@ def never() -> Iterator[threading.Event]:
 
 def test_what_hangs_is_not_waited_for_and_the_rest_is_told(never: threading.Event) -> None:
     started = time.monotonic()
-    found = health.examine({"table": lambda: never.wait(30), "queue": lambda: None}, patience=0.1)
+    found = health.examine({"table": lambda: never.wait(30), "queue": lambda: None}, patience=1.0)
     assert found == {"table": "no answer in time", "queue": "ok"}
     assert time.monotonic() - started < 10
 
