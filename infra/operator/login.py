@@ -26,7 +26,7 @@ _REFRESH_BEFORE = 60  # seconds
 
 
 class LoginNeeded(click.ClickException):
-    """Nobody is logged in to this shop from this account. The command ends with status 2."""
+    """There is no log-in to this shop, or it has ended. The command ends with status 2."""
 
     exit_code = 2
 

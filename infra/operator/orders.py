@@ -21,7 +21,7 @@ from orders.store import OrderStore, Rebuilt
 
 @click.group()
 def orders() -> None:
-    """The orders: make anew what is made of their events."""
+    """The orders: rebuild what is made of their events."""
 
 
 @orders.command()

@@ -24,7 +24,7 @@ from products.words import RULES
 
 @click.group()
 def products() -> None:
-    """The catalogue: make its entries in lists and searches anew."""
+    """The catalogue: rebuild its entries in lists and searches."""
 
 
 @products.command()

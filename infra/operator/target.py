@@ -99,7 +99,7 @@ def load(file: Path | None = None) -> State:
         found |= {name: Account(**found[name]) for name in ("admin", "customer")}
         return State(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NoShop(f"{file} cannot be read ({error}): start the shop anew with make up") from None
+        raise NoShop(f"{file} cannot be read ({error}): start the shop again with make up") from None
 
 
 def chosen() -> Target:

@@ -45,7 +45,7 @@ def demote(email: str) -> None:
 
 @users.command("rotate-keys")
 def rotate_keys() -> None:
-    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Nobody is logged out by it."""
+    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. It logs no user out."""
     try:
         outcome = accounts.rotate_keys(target.chosen())
     except Trouble as trouble:

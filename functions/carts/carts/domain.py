@@ -11,7 +11,7 @@ from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 MAX_QUANTITY = 10_000
 MAX_LINES = 500  # as an order takes; a merge may pass it, and the order says so then
-# A cart that nobody has touched for so long is announced as abandoned, and later removed.
+# A cart that has not changed for so long is published as abandoned, and later removed.
 ABANDONED_AFTER = timedelta(hours=24)
 KEPT_FOR = timedelta(days=90)
 

@@ -8,7 +8,7 @@ from mercato.events import EventModel
 
 
 class CartAbandoned(EventModel):
-    """A customer's cart with something in it that nobody has touched for a day; once for each time it is left."""
+    """A customer's cart with lines has not changed for a day. Published once for each time it is left."""
 
     TYPE: ClassVar[str] = "cart.abandoned"
     EXAMPLE: ClassVar[dict[str, Any]] = {

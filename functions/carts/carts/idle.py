@@ -38,7 +38,7 @@ class IdleCarts:
         self._turns = Turns(table, "CARTS")
 
     def untouched_since(self, moment: datetime) -> Iterator[IdleCart]:
-        """Those that nobody has announced yet, first those behind the one that the last run began."""
+        """The carts that are not announced yet, beginning after the cart that the last run began with."""
         return self._turns.in_turn(lambda place: self._behind(place, moment), lambda cart: cart.place)
 
     def begin(self, cart: IdleCart) -> None:

@@ -1,4 +1,4 @@
-"""Run hourly: announces the carts that nobody has touched for a day."""
+"""Runs hourly and publishes the carts that have not changed for a day."""
 
 from __future__ import annotations
 

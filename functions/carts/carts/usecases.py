@@ -46,7 +46,7 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
 
 
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
-    """Sets the quantity: idempotent. Checks again if the cart or the price changes meanwhile."""
+    """Sets the quantity. Idempotent. Checks again if the cart or the price changes in between."""
     offer = catalogue.find(product_id)
     for _ in range(_ATTEMPTS):
         line = domain.put_line(cart, offer, quantity, now)

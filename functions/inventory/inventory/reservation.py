@@ -46,7 +46,7 @@ class ReservationReleased(Conflict):
 
 
 class ReservationExpired(Conflict):
-    """Nobody kept the reservation in time, and its goods are free for others again."""
+    """The reservation expired before it was kept. Its stock is available again."""
 
 
 class AlreadyShipped(Conflict):

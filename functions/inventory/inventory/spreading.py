@@ -42,7 +42,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Shift:
-    """Units that nobody has reserved go from the root to the shards, or back where the count is negative."""
+    """Moves unreserved units from the root to the shards, or back where the count is negative."""
 
     to: tuple[tuple[int, int], ...]
 

@@ -54,7 +54,7 @@ class TooManyWrites(Exception):
 
 
 class ReservationMoved(Exception):
-    """Somebody else took the next step of this reservation."""
+    """Another invocation took the next step of this reservation."""
 
 
 class AdjustmentExists(Exception):

@@ -1,4 +1,4 @@
-"""Run every five minutes: releases the reservations whose time is over and that nobody has kept."""
+"""Runs every five minutes and releases the reservations that have expired without being kept."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def keep(order_id: str, stocks: Stocks, now: datetime) -> None:
 
 
 def expire(order_id: str, stocks: Stocks, now: datetime) -> bool:
-    """Release a reservation whose time is over. False where it was kept, or ended, meanwhile."""
+    """Releases an expired reservation. Returns False if it was kept or has ended in between."""
     current = stocks.reservation(order_id)
     was_expired = False
     while current is not None and reservation.is_expired(current, now):
@@ -192,7 +192,7 @@ def _take(
     now: datetime,
     choose: Choose = random.choice,
 ) -> Reservation:
-    """One step. Returns the reservation after it, or as somebody else has moved it meanwhile."""
+    """Takes one step. Returns the reservation after it, or as another invocation has moved it."""
     most, seen = reservation.LINES_PER_CHUNK, dict[str, Shelf]()
     for _ in range(_ATTEMPTS):
         step = place(decide(current, most), seen, stocks.hot, choose)
@@ -222,7 +222,7 @@ def _cannot(movement: domain.Movement, stocks: Mapping[str, Shelf | None]) -> bo
 
 
 def _raise_short(current: Reservation, stocks: Stocks) -> None:
-    """Name every line that is short, not only the first; returns where there is enough again meanwhile."""
+    """Names every line that is short, not only the first. Returns if there is enough again by now."""
     wanted = current.not_held
     short = domain.shortages(wanted, stocks.stocks(line.product_id for line in wanted))
     if short:

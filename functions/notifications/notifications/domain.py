@@ -119,7 +119,7 @@ class Trigger:
 class NextStep(StrEnum):
     NOTHING = "nothing"  # it is sent, or will never be
     SEND = "send"
-    WAIT = "wait"  # somebody else is sending it
+    WAIT = "wait"  # another invocation is sending it
     GIVE_UP = "give_up"  # it may have been sent, and must not be sent twice
 
 

@@ -191,7 +191,7 @@ class OrderRefunded(EventModel):
 
 
 class OrderAnonymised(EventModel):
-    """The order is finished and its customer's account closed: whoever keeps its address erases it."""
+    """The order is finished and its customer's account is closed. Services that keep its address erase it."""
 
     TYPE: ClassVar[str] = "order.anonymised"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO

@@ -158,7 +158,7 @@ class Order:
 
     @property
     def is_given_up(self) -> bool:
-        """By the carrier, and nobody has ended it yet."""
+        """The carrier gave up the parcel, and the order has not ended yet."""
         return self.status is Status.NEEDS_ATTENTION and self.stuck_at == DELIVERY
 
     def returned(self, product_id: str) -> int:

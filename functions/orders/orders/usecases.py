@@ -119,7 +119,7 @@ def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Ord
 
 
 def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Order:
-    """Load, decide, append; and again where somebody else appended in between."""
+    """Loads, decides and appends. Repeats if another command appended in between."""
 
     def write(order: Order) -> Order:
         facts = decide(order)

@@ -152,7 +152,7 @@ def tombstone(payment_id: str, order_id: str, charge_id: str, now: datetime) -> 
 
 
 def prepare(payment: Payment, charge_id: str) -> Payment:
-    """The provider's id is kept before any money is held, so that whoever undoes the payment can stop it there."""
+    """The provider's id is stored before any money is held, so that an undo can stop the payment at the provider."""
     if payment.charge_id or not payment.may_authorize:
         return payment
     return change(payment, payment.status, charge_id=charge_id)

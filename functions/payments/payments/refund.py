@@ -50,7 +50,7 @@ class WrongCurrency(Invalid):
 
 @dataclass(frozen=True)
 class Refund:
-    """`attempt` counts from 1: what the provider refused is asked for anew."""
+    """`attempt` counts from 1. A refund that the provider refused may be tried again."""
 
     refund_id: str
     payment_id: str

@@ -164,7 +164,7 @@ def record_elsewhere(payment: Payment, before: Payment, payments: PaymentStore, 
 
 
 def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
-    """Refunds whose end nobody has written down. Returns the payment as it then is."""
+    """Finishes the refunds that have no recorded end. Returns the payment after that."""
     for pending in ports.payments.refunds(payment.payment_id):
         if pending.status is RefundStatus.PENDING:
             _close(_ask(pending, ports), ports.payments, now)
@@ -189,7 +189,7 @@ def _nothing(payment: Payment) -> Money:
 
 
 def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
-    """Before another attempt: what somebody gave back at the provider meanwhile is not given back again."""
+    """Before another attempt, subtracts what was refunded at the provider itself, so that it is not refunded twice."""
     payment = ports.payments.get(payment_id)
     if payment is None:
         return

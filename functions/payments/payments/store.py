@@ -42,7 +42,7 @@ _WEBHOOK_KEPT = timedelta(days=45)
 
 
 class PaymentMoved(Exception):
-    """Somebody else changed the payment, or this refund of it, since it was read."""
+    """Another writer changed the payment, or this refund of it, since it was read."""
 
 
 class PaymentStore:

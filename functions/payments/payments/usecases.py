@@ -22,7 +22,7 @@ from payments.refund import Refund
 from payments.store import PaymentMoved, PaymentStore
 from payments.wiring import Ports
 
-# How often an undo looks anew when others act on the same payment; then it is tried again later.
+# How often an undo reads again when other writers change the same payment. After that it is tried again later.
 _ATTEMPTS = 8
 
 
@@ -170,7 +170,7 @@ def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
 
 
 def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
-    """One step of undoing. Raises PaymentMoved where somebody else was faster."""
+    """Takes one step of the undo. Raises PaymentMoved if another writer was faster."""
     closing = domain.close(payment)
     if closing is not payment:
         # Before the provider is asked: what is authorized or captured from here on sees it, and stops.
@@ -195,7 +195,7 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
             with transient():
                 ports.provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
         except ProviderDeclined:
-            # Captured a moment ago: look anew.
+            # Captured a moment ago: read again.
             return payment
     ended = domain.settle(payment, charge) if charge and is_declined else domain.end_uncaptured(payment)
     ports.payments.save(payment, ended, now)
@@ -227,7 +227,7 @@ def _note_trouble(payment: Payment, trouble: str, payments: PaymentStore, now: d
 
 
 def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: PaymentStore, now: datetime) -> Payment:
-    """Decide and write, and again from what is there now where somebody else was faster."""
+    """Decides and writes. Repeats from the current state if another writer was faster."""
 
     def write(before: Payment) -> Payment:
         after = decide(before)

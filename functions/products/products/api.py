@@ -119,7 +119,7 @@ class Facets(View):
 
 
 class CataloguePage(View):
-    """`facets` come with the first page of a list, not with a search, whose counts nobody keeps."""
+    """`facets` come with the first page of a list. A search has none, since its counts are not stored."""
 
     items: list[ProductView]
     next_cursor: str | None

@@ -56,7 +56,7 @@ class InvalidPriceRange(Invalid):
 
 
 class Draft(BaseModel):
-    """A product as somebody asks for it."""
+    """The fields of a product that a request asks for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -123,7 +123,7 @@ def change(
     category: str | None = None,
     price: Money | None = None,
 ) -> Product:
-    """The product with the given fields anew, or the very same where they change nothing. An empty category is none."""
+    """The product with the given fields, or the same object if they change nothing. An empty category is none."""
     if not product.is_active:
         raise ProductDiscontinued(f"{product.sku} is discontinued.")
     if price is not None:

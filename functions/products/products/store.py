@@ -69,14 +69,14 @@ class Products:
         return {product.sku: product for product in products.values()}
 
     def save(self, changed: Changed, now: datetime) -> None:
-        """Raises SkuTaken for a new product, StaleVersion for a known one, where somebody else was faster."""
+        """Raises SkuTaken for a new product, StaleVersion for a known one, if another writer was faster."""
         try:
             self._transact([changed], now)
         except ConditionFailed as failed:
             if changed.before is None:
                 raise SkuTaken(f"There is a product with the sku {changed.after.sku} already.") from None
             raise StaleVersion(
-                f"{changed.after.sku} was changed by somebody else; read it again and repeat your change.",
+                f"{changed.after.sku} has changed since you read it. Read it again and repeat your change.",
                 version=failed.item["version"] if failed.item else None,
             ) from None
 

@@ -18,7 +18,7 @@ from mercato.errors import TransientError
 from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
-from relay.lost import Gone, records_of
+from relay.failed_records import Gone, records_of
 from relay.publish import publish
 from relay.records import Unreadable, batches, read
 from relay.wiring import ports

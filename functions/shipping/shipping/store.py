@@ -21,7 +21,7 @@ from shipping.events import announce
 
 
 class Moved(Exception):
-    """Somebody else changed the shipment first: load it and decide again."""
+    """Another writer changed the shipment first. Load it and decide again."""
 
 
 @dataclass(frozen=True)

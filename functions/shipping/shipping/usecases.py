@@ -21,7 +21,7 @@ _ATTEMPTS = 5
 
 
 class Carrier(Protocol):
-    """Whoever brings parcels. `name` is in the webhook's path and in shipment.dispatched.
+    """A carrier. `name` is in the webhook's path and in shipment.dispatched.
 
     Every call may come again, also at once or long after, and may die in the middle: `booking_key` tells the carrier
     that it is the same booking. A carrier that cannot be asked now, or whose answer is lost, is a TransientError: the

@@ -31,7 +31,7 @@ def send_reset(event: Event, data: AboutUser) -> None:
 
 @consumer.on("user.registration_repeated")
 def tell_of_account(event: Event, data: AboutUser) -> None:
-    """Whoever has forgotten that there is an account has forgotten its password, too."""
+    """An owner who forgot the account has forgotten its password, too."""
     _send_token(event, data, Purpose.RESET_PASSWORD, texts.account_exists)
 
 

@@ -8,7 +8,7 @@ from mercato.events import EventModel
 
 
 class UserRegistered(EventModel):
-    """Somebody made an account."""
+    """An account was made."""
 
     TYPE: ClassVar[str] = "user.registered"
     EXAMPLE: ClassVar[dict[str, Any]] = {
@@ -30,25 +30,25 @@ class _AboutUser(EventModel):
 
 
 class RegistrationRepeated(_AboutUser):
-    """Somebody registered with an address that has this account. Its owner is told; who asked is not."""
+    """A registration named the address of this account. The owner is told by e-mail; the caller is not told."""
 
     TYPE: ClassVar[str] = "user.registration_repeated"
 
 
 class VerificationRequested(_AboutUser):
-    """Somebody asked for another mail that verifies the address."""
+    """Another e-mail that verifies the address was requested."""
 
     TYPE: ClassVar[str] = "user.verification_requested"
 
 
 class PasswordResetRequested(_AboutUser):
-    """Somebody asked to reset a password. Where nobody has the address, the id is nobody's."""
+    """A password reset was requested. If no account has the address, the id belongs to no account."""
 
     TYPE: ClassVar[str] = "user.password_reset_requested"
 
 
 class EmailVerified(_AboutUser):
-    """Whoever has the account reads the mail that goes to its address."""
+    """The account's owner has proved to read the mail of its address."""
 
     TYPE: ClassVar[str] = "user.email_verified"
 
@@ -70,7 +70,7 @@ class ProfileChanged(EventModel):
 
 
 class UserClosed(_AboutUser):
-    """The account is closed: whoever keeps personal data of this user erases it."""
+    """The account is closed. Services that keep personal data of this user erase it."""
 
     TYPE: ClassVar[str] = "user.closed"
 

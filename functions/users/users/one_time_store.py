@@ -62,7 +62,7 @@ class OneTimeStore:
         )
 
     def mark_sent(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> None:
-        """Where it was used or replaced meanwhile, there is nothing to mark."""
+        """Changes nothing if the token was used or replaced in between."""
         key = _key(token.user_id, purpose)
         self._done(
             update(

@@ -42,7 +42,7 @@ def request_verification(user_id: str, now: datetime, *, users: Users) -> None:
 
 
 def request_reset(email: str, now: datetime, *, users: Users) -> None:
-    """One look-up and one write, whoever has the address."""
+    """Makes one look-up and one write, whether or not the address has an account."""
     try:
         login = users.find_login(read_email(email))
     except InvalidEmail:

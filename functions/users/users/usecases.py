@@ -176,7 +176,7 @@ def _repeat_or_revoke(family: Family, token: RefreshToken, now: datetime, sessio
 
 
 def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
-    """Ends the session, if the token names one. Whoever holds no session is logged out already."""
+    """Ends the session that the token names. A token without a session is logged out already."""
     try:
         token = RefreshToken.read(text)
     except InvalidRefreshToken:

@@ -78,7 +78,7 @@ def _send(parked: Parked, resumption: Resumption, sagas: Sagas, executions: Work
         else:
             return
     if left and not sagas.unlist(parked, resumption):
-        raise TransientError("A message about this saga has come meanwhile: resume it again.")
+        raise TransientError("A newer message about this saga has arrived. Resume it again.")
     raise SagaNotParked("The saga does not wait any more.")
 
 

@@ -43,7 +43,7 @@ class KeySet:
         return now - self.rotated_at >= MIN_AGE
 
     def public(self) -> dict[str, list[Jwk]]:
-        """The JWK set for whoever checks tokens."""
+        """The JWK set with which services check tokens."""
         keys = [key for key in (self.next, self.current, self.previous) if key]
         return {"keys": [{name: key[name] for name in _PUBLIC} for key in keys]}
 

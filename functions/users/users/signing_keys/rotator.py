@@ -56,7 +56,7 @@ def maintain_keys(store: Keys, now: datetime, *, if_missing: bool) -> Outcome:
 
 
 def _publish_stored(store: Keys) -> None:
-    """What is stored now, whoever wrote it."""
+    """Reads what is stored now."""
     stored = store.load()
     if stored is not None:
         store.publish(stored.keys)

@@ -22,7 +22,7 @@ class StoredSecret:
         self._expires: datetime | None = None
 
     def read(self, now: datetime) -> str:
-        """Raises TransientError, also where nobody has put a value in yet."""
+        """Raises TransientError, also if the secret has no value yet."""
         if self._expires is None or now >= self._expires:
             try:
                 answer = aws.client("secretsmanager").get_secret_value(SecretId=self._secret_id)
@@ -32,5 +32,5 @@ class StoredSecret:
         return self._value
 
     def forget(self) -> None:
-        """Read it anew the next time: it was refused."""
+        """The value was refused: reads it again at the next use."""
         self._expires = None

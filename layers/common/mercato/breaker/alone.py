@@ -52,7 +52,7 @@ class Slot:
             return True
 
     def give_back(self, ticket: Ticket) -> bool:
-        """False where somebody else holds it by now."""
+        """Returns False if another sandbox holds it by now."""
         with self._lock:
             if self._held is not ticket:
                 return False

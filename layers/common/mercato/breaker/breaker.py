@@ -1,4 +1,4 @@
-"""A circuit breaker whose state all sandboxes share. A healthy call asks nobody and writes nothing."""
+"""A circuit breaker whose state all sandboxes share. A healthy call reads and writes nothing."""
 
 from __future__ import annotations
 

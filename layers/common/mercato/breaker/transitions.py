@@ -114,7 +114,7 @@ def vote(sus: int, calls: int, failures: int, slow: int, voters: int) -> Change:
 
 
 def acquit(seen: State, policy: Policy, now: int) -> Change:
-    """The share of failures is bearable; for a while nobody counts."""
+    """The share of failures is acceptable. For a while, failures are not counted."""
     return Change(
         ((Check("gen", "?=", seen.gen), Check("st", "?=", Status.CLOSED)),),
         _NO_COUNTS | {"gen": seen.gen + 1, "cool_until": now + int(policy.cooldown * 1000), "changed_at": now},

@@ -225,7 +225,7 @@ class App:
         raise _without_path(NotFound(f"There is nothing at {request.method} {request.path}."))
 
     def _routes_at(self, path: str) -> list[Route]:
-        """Those of the most literal path: what is at /teas/pot is not the tea of the id `pot`."""
+        """The matching routes with the fewest path parameters: /teas/pot wins over /teas/{id}."""
         found = [route for route in self.routes if route.pattern.fullmatch(path)]
         fewest = min((route.path.count("{") for route in found), default=0)
         return [route for route in found if route.path.count("{") == fewest]
@@ -233,7 +233,7 @@ class App:
     def _allowed_at(self, path: str) -> list[str]:
         """The methods of this path; none where there is nothing at it."""
         found = self._routes_at(path)
-        # What needs a token has no HEAD: nobody asks for the headers of an answer that none may keep.
+        # A route that needs a token has no HEAD: its answer may not be cached, so its headers alone are of no use.
         is_public = any(route.method == "GET" and PUBLIC in route.roles for route in found)
         more = ({"OPTIONS"} if found else set()) | ({"HEAD"} if is_public else set())
         return sorted({route.method for route in found} | more)

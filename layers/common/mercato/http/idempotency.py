@@ -93,7 +93,7 @@ def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[An
 
 
 def _keep[T](asked: Keyed, table: Table, token: str, answer: Response[T], now: datetime) -> None:
-    """Where somebody else took over meanwhile, their answer is the same as ours."""
+    """If another request took over the lease, its response is kept. Both are equal by construction."""
     body = answer.body.model_dump_json() if isinstance(answer.body, BaseModel) else json.dumps(answer.body)
     done = {
         "state": _DONE,

@@ -1,4 +1,4 @@
-"""What is wrong with a field, in words for whoever sent it, not for whoever wrote the model."""
+"""Says what is wrong with a field, in the words of the API's client and not of the model."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _PATIENCE = 1.0  # seconds: an address from the cache now beats a new one later
 
 
 class UnknownPeer(TransientError):
-    """Nobody is registered under this name, or nobody can be asked and nothing is remembered."""
+    """No instance is registered under this name, or Cloud Map cannot be reached and no earlier answer is cached."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Registry:
         return random.choices(instances, [instance.weight for instance in instances])[0].url
 
     def doubt(self, service: str) -> None:
-        """Nobody listens where the service should be: ask Cloud Map at the next call, and keep the answer till then."""
+        """The address does not answer: asks Cloud Map at the next call, and keeps the cached address until then."""
         known = self._known.get(service)
         if known is not None:
             self._known[service] = _Known(known.instances, known.asked_at, 0.0)

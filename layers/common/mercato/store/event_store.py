@@ -160,7 +160,7 @@ class EventStore:
         return self._end(self._pk(stream_id))[0]
 
     def is_still_at(self, stream_id: str, version: int) -> Write:
-        """A condition for another transaction: nobody has appended since this version was read."""
+        """A condition for another transaction: no event was appended since this version was read."""
         return dynamo.check(self._pk(stream_id), sort_key(version + 1), "attribute_not_exists(pk)")
 
     def fold(

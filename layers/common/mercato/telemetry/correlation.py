@@ -69,7 +69,7 @@ def accept(
     causation_id: str | None = None,
     tracestate: str | None = None,
 ) -> Correlation:
-    """What came in from outside, validated; what is missing or invalid is made anew."""
+    """Validates the ids that a request brought. Missing or invalid ids are made."""
     valid = correlation_id is not None and _VALID_ID.fullmatch(correlation_id)
     parent = trace_context.read_traceparent(traceparent)
     return Correlation(

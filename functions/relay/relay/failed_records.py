@@ -1,4 +1,4 @@
-"""What the failure queue's messages stand for, read anew: a part of a stream, or one item of a table.
+"""Reads the records again that a message of the failure queue names: a part of a stream, or one item of a table.
 
 Lambda's own message names a range of a shard and holds no records; the stream keeps them for a day. Ours names an
 item's keys; the item is the truth, so that what was mended in the table is read as mended.

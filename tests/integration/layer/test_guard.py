@@ -173,7 +173,7 @@ def test_nobody_elses_requests_are_noted(app: App, trail: AuditTrail) -> None:
     assert trail.list_page(limit=10, cursor=None) == ([], None)
 
 
-def test_the_door_is_made_from_the_functions_settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guard_is_made_from_the_functions_settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert vars(configured()) == {"_limiter": None, "_trail": None}
     configured.cache_clear()
     for name, value in {
