@@ -66,8 +66,8 @@ def read_whole(root: Path) -> Template:
     """The template of one stack that has all resources of the root and of its applications.
 
     A parameter of an application stands as the value that the root hands in, an output of one as its value, and a path
-    is relative to the root. The layer, which each application declares, is there once. Raises ValueError where the
-    globals or conditions of two applications differ.
+    is relative to the root. The layer, which each application declares, is there once. Raises Trouble where the globals
+    or conditions of two applications differ.
     """
     return _Whole(root).template()
 
@@ -117,7 +117,10 @@ class _Whole:
                 for key, value in _moved(_filled(template.get(part, {}), self._parameter(name)), folder).items():
                     known = whole.setdefault(part, {}).setdefault(key, value)
                     if known != value and part != "Resources":
-                        raise ValueError(f"{key} in the {part} of {name} is not as in the other templates")
+                        raise Trouble(
+                            f"{key} in the {part} of {name} is not as in the other templates",
+                            "Set it at one function instead, or change it in the template of every service.",
+                        )
         return whole
 
     def _parameter(self, application: str) -> Lookup:
