@@ -41,7 +41,11 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def read(path: Path) -> Template:
-    loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+    """Raises Trouble where it is not YAML."""
+    try:
+        loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise Trouble(f"{path} is not valid YAML", str(error)) from None
     return loaded
 
 

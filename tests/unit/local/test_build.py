@@ -108,6 +108,24 @@ def test_what_no_deployed_template_names_is_removed(root: Path) -> None:
     assert Path(found["Orders"]["OrdersApi"]["CodeUri"]).exists()
 
 
+def test_a_template_that_is_no_yaml_is_named_and_what_is_built_stays(root: Path) -> None:
+    before = built(root)
+    (root / "functions/carts/template.yaml").write_text("Resources: [\n")
+    with pytest.raises(Trouble, match=r"functions/carts/template\.yaml is not valid YAML"):
+        built(root)
+    assert Path(before["Carts"]["CartsApi"]["CodeUri"]).exists()
+
+
+def test_a_service_whose_globals_differ_from_the_others_is_named(root: Path) -> None:
+    path = root / "functions/carts/template.yaml"
+    templates.write(path, templates.read(path) | {"Globals": {"Function": {"Timeout": 19}}})
+    other = root / "functions/orders/template.yaml"
+    templates.write(other, templates.read(other) | {"Globals": {"Function": {"Timeout": 20}}})
+    with pytest.raises(Trouble, match="Function in the Globals of Orders") as trouble:
+        templates.read_whole(root / "template.yaml")
+    assert "every service" in trouble.value.remedy
+
+
 def test_templates_that_passed_and_those_beside_a_change_are_not_checked_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
