@@ -67,7 +67,7 @@ iam-report: setup ## Permissions that the end-to-end tests did not use, by funct
 bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
-lock: setup ## Resolve pyproject.toml anew into requirements.lock, and what functions and layers need into their own
+lock: setup ## Resolve all requirements, and write the lock files of the project, its functions and layers
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
 	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 infra/checkov.in -o infra/checkov.lock
 	@for part in $(dir $(wildcard layers/*/requirements.in functions/*/requirements.in)); do \

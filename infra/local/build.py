@@ -47,7 +47,6 @@ def prepare(target: Path, only: Collection[str] = ()) -> Path:
         check_handlers(template)
         checked.result()
         release.stamp(target, "default")
-        _remove_unused()
         return template
 
 
@@ -126,12 +125,13 @@ def _made(name: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _remove_unused() -> None:
-    """What no deployed template names: it is older than all of them."""
-    named = "".join(path.read_text() for path in HOME.glob("deploy-*/*/template.yaml"))
-    for folder in _BUILT.iterdir():
-        if folder.is_dir() and folder.name not in named:
-            shutil.rmtree(folder)
+def remove_unused() -> None:
+    """Removes what no shop's templates name. Called after a deploy, since one that fails needs the code of before."""
+    with _one_at_a_time():
+        named = "".join(path.read_text() for path in HOME.glob("deploy-*/*/template.yaml"))
+        for folder in _BUILT.iterdir():
+            if folder.is_dir() and folder.name not in named:
+                shutil.rmtree(folder)
 
 
 def compile_functions(folder: Path) -> None:

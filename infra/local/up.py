@@ -106,6 +106,7 @@ class LocalShop:
             template, {**self.parameters, **chosen}
         )
         reload.clear(self._live, self._saved)
+        build.remove_unused()
 
     @property
     def _target(self) -> Path:

@@ -62,7 +62,7 @@ class StoredLogin:
         with self._locked():
             kept = self._read()
             if kept is None:
-                raise LoginNeeded(self._stack, "nobody is logged in to this shop")
+                raise LoginNeeded(self._stack, "there is no log-in to this shop")
             if kept["ends"] - _REFRESH_BEFORE < time.time():
                 try:
                     tokens = self._shop.call("POST", "/users/token/refresh", {"refresh_token": kept["refresh_token"]})

@@ -47,8 +47,8 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 @dataclass
 class Outcome:
-    """`left`: not asked, for want of time or of an answer. A refund that the provider refuses is answered, and who
-    wants it must ask again: the saga's operator, or whoever redrives its return.
+    """`left`: not asked, for want of time or of an answer. A refund that the provider refuses counts as
+    answered. An operator asks again: by resuming the saga, or by redriving the return.
     """
 
     asked: int = 0
@@ -92,7 +92,7 @@ def _bring_on(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None
     """None where it is settled now."""
     what = found.what
     if isinstance(what, Charge):
-        return found if _stays_astray(what, ports, now) else None
+        return found if _is_still_without_payment(what, ports, now) else None
     before = ports.payments.get(what.payment_id)
     if before is None or agreement.is_settled(before):
         return None
@@ -105,7 +105,7 @@ def _bring_on(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None
     return found if after == what else Unsettled(after, now if after != before else found.since)
 
 
-def _stays_astray(stray: Charge, ports: Ports, now: datetime) -> bool:
+def _is_still_without_payment(stray: Charge, ports: Ports, now: datetime) -> bool:
     payment = ports.payments.get(stray.reference)
     with transient():
         charge = ports.provider.find(stray.charge_id)

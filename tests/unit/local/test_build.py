@@ -102,7 +102,7 @@ def test_what_no_deployed_template_names_is_removed(root: Path) -> None:
     old = Path(built(root)["Carts"]["CartsApi"]["CodeUri"])
     (root / "functions/carts/carts/api.py").write_text("ANSWER = 2\n")
     found = built(root)
-    build._remove_unused()
+    build.remove_unused()
     assert not old.exists()
     assert Path(found["Carts"]["CartsApi"]["CodeUri"]).exists()
     assert Path(found["Orders"]["OrdersApi"]["CodeUri"]).exists()
