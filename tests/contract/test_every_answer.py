@@ -97,7 +97,12 @@ def by_gateway(method: str, path: str, role: str = "", **headers: str) -> dict[s
 
 def by_peer(method: str, path: str) -> dict[str, Any]:
     iam = {"userArn": "arn:aws:sts::123456789012:assumed-role/carts/carts"}
-    context = {"accountId": "123456789012", "http": {"method": method, "path": path}, "authorizer": {"iam": iam}}
+    context = {
+        "accountId": "123456789012",
+        "domainName": "abc.lambda-url.eu-west-1.on.aws",
+        "http": {"method": method, "path": path},
+        "authorizer": {"iam": iam},
+    }
     return {"version": "2.0", "rawPath": path, "rawQueryString": "", "headers": {}, "requestContext": context}
 
 

@@ -28,6 +28,7 @@ def test_a_peer_may_look(shop: Any) -> None:
         "requestContext": {
             "http": {"method": "GET"},
             "accountId": "123456789012",
+            "domainName": "abc.lambda-url.eu-west-1.on.aws",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/orders/x"}},
         },
     }

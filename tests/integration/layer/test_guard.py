@@ -77,7 +77,11 @@ def call(
 
 
 def call_as_peer(app: App, source: str = "203.0.113.9") -> dict[str, Any]:
-    context = {"http": {"method": "GET", "path": "/api/things", "sourceIp": source}, "accountId": "123456789012"}
+    context = {
+        "http": {"method": "GET", "path": "/api/things", "sourceIp": source},
+        "accountId": "123456789012",
+        "domainName": "abc.lambda-url.eu-west-1.on.aws",
+    }
     return app.handler({"version": "2.0", "rawPath": "/api/things", "headers": {}, "requestContext": context}, None)
 
 

@@ -111,6 +111,7 @@ def test_a_peer_reads_the_count_on_behalf_of_a_user(service: Any) -> None:
         "requestContext": {
             "http": {"method": "GET"},
             "accountId": "123456789012",
+            "domainName": "abc.lambda-url.eu-west-1.on.aws",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/gateway/x"}},
         },
     }

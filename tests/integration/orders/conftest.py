@@ -97,6 +97,7 @@ class Shop:
             "requestContext": {
                 "http": {"method": "GET"},
                 "accountId": "123456789012",
+                "domainName": "abc.lambda-url.eu-west-1.on.aws",
                 "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
             },
         }

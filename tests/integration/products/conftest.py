@@ -55,6 +55,7 @@ class ProductsService:
                 "body": json.dumps(body),
                 "requestContext": {
                     "accountId": "123456789012",
+                    "domainName": "abc.lambda-url.eu-west-1.on.aws",
                     "http": {"method": method},
                     "authorizer": {"iam": {"userArn": arn}},
                 },

@@ -79,6 +79,7 @@ def send(served: Served, asked: Asked) -> tuple[int, Any]:
             "requestContext": {
                 "http": {"method": served.route.method},
                 "accountId": "123456789012",
+                "domainName": "abc.lambda-url.eu-west-1.on.aws",
                 "authorizer": {"iam": {"userArn": arn}},
             },
         }

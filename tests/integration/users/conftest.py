@@ -86,6 +86,7 @@ class Service:
         context = {
             "http": {"method": method, "path": path},
             "accountId": "123456789012",
+            "domainName": "abc.lambda-url.eu-west-1.on.aws",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
         }
         return _answer(api.handler({"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}, None))

@@ -14,7 +14,8 @@ def through_gateway(authorizer: Any, **headers: str) -> Caller:
 def through_function_url(
     authorizer: Any, headers: dict[str, str] | None = None, account: str | None = "123456789012"
 ) -> Caller:
-    context = {"authorizer": authorizer} | ({"accountId": account} if account else {})
+    context = {"authorizer": authorizer, "domainName": "abc123.lambda-url.eu-west-1.on.aws"}
+    context |= {"accountId": account} if account else {}
     return caller_of({"version": "2.0", "headers": headers, "requestContext": context})
 
 
@@ -65,3 +66,13 @@ def test_a_function_url_never_makes_an_admin() -> None:
 
 def test_an_event_without_a_context_is_nobodys() -> None:
     assert caller_of({}) == NOBODY
+
+
+@pytest.mark.parametrize("domain", ["abc123.execute-api.eu-west-1.amazonaws.com", "shop.mercato.example", "", None])
+@pytest.mark.parametrize("authorizer", [None, {"iam": {"userArn": ARN}}])
+def test_an_http_api_makes_no_stranger_a_peer(authorizer: Any, domain: str | None) -> None:
+    """Its event has payload 2.0 and the account of the API, whoever calls."""
+    context = {"accountId": "123456789012", "authorizer": authorizer, "apiId": "abc123"}
+    context |= {} if domain is None else {"domainName": domain}
+    event = {"version": "2.0", "headers": {"x-user-id": "victim"}, "requestContext": context}
+    assert caller_of(event) == NOBODY

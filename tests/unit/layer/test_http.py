@@ -78,7 +78,11 @@ def function_url(path: str, query: str = "", iam: str | None = None, **headers: 
         "rawQueryString": query,
         "headers": headers,
         "requestContext": {"http": {"method": "GET"}}
-        | ({"accountId": "1", "authorizer": {"iam": {"userArn": iam}}} if iam else {}),
+        | (
+            {"accountId": "1", "domainName": "abc.lambda-url.eu-west-1.on.aws", "authorizer": {"iam": {"userArn": iam}}}
+            if iam
+            else {}
+        ),
     }
     found = app.handler(event, None)
     return found["statusCode"], json.loads(found["body"])

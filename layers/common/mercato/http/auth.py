@@ -41,12 +41,14 @@ NOBODY = Caller(Role.PUBLIC)
 def caller_of(event: Mapping[str, Any]) -> Caller:
     """From a REST proxy event (payload 1.0) or a function URL event (payload 2.0).
 
-    A function URL names the account whose signature it has checked, and `anonymous` where it checks none.
+    A function URL names the account whose signature it has checked, and `anonymous` where it checks none. The event of
+    an HTTP API has payload 2.0 too, and names the API's own account whoever calls: it never makes a peer.
     """
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     if event.get("version") == "2.0":
-        if context.get("accountId", "anonymous") == "anonymous":
+        is_function_url = ".lambda-url." in context.get("domainName", "")
+        if not is_function_url or context.get("accountId", "anonymous") == "anonymous":
             return NOBODY
         arn = (authorizer.get("iam") or {}).get("userArn", "")
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
