@@ -30,8 +30,8 @@ class Merge(Body):
 
 
 class LineView(View):
-    """`available` is how many there are, as the stock told last; null where there are more than a few. `shortfall` is
-    how many too many the cart asks for. `line_total` is at most the largest amount: a notice tells where it is more.
+    """`available` is the count in the stock's last event; null above the low-stock threshold. `shortfall` is how many
+    more the cart asks for than are available. `line_total` is capped at the largest amount; a notice names the sum.
     """
 
     product_id: str
@@ -56,7 +56,7 @@ class LineView(View):
 
 
 class NoticeView(View):
-    """What stands in the way of ordering the cart as it is. `product_id` is null where it is about the whole cart."""
+    """A reason why the cart cannot be ordered as it is. `product_id` is null if it concerns the whole cart."""
 
     type: str
     detail: str
@@ -64,8 +64,8 @@ class NoticeView(View):
 
 
 class CartView(View):
-    """`version` goes up with each change; an order may name it, and is then made once. `total` is at most the largest
-    amount: a notice tells where it is more.
+    """`version` increases with each change. An order that names it is created once. `total` is capped at the largest
+    amount; a notice names the sum.
     """
 
     cart_id: str

@@ -1,4 +1,4 @@
-"""The catalogue as carts see it: the products service, asked for one product at a time."""
+"""The client of the products service: looks up one product at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Catalogue:
         self._products = products
 
     def find(self, product_id: str) -> Offer:
-        """Raises UnknownProduct. Asking twice does no harm, so the client may."""
+        """Raises UnknownProduct. Idempotent, so the client may retry."""
         answer = self._products.post("/api/products/lookup", {"product_ids": [product_id]}, safe=True)
         found = read_answer(_Found, answer, "the look-up of products").products
         if not found:

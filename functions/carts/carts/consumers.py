@@ -1,4 +1,4 @@
-"""What catalogue, stock and orders tell the carts. All of it is naturally idempotent: see the use cases."""
+"""Consumes the events of products, inventory, orders and users. All naturally idempotent: see the use cases."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def follow_low_stock(event: Event, stock: LowStock) -> None:
 
 @consumer.on("inventory.restocked")
 def follow_restocked(event: Event, stock: Restocked) -> None:
-    """How many there are is told again when they become few."""
+    """Sets the available count to unknown until the stock is low again."""
     usecases.follow_stock(stock.product_id, None, event.sequence, ports().carts)
 
 
 @consumer.on("user.closed")
 def forget_customer(event: Event, closed: UserClosed) -> None:
-    """Naturally idempotent: what is gone stays gone."""
+    """Naturally idempotent: erasing an erased cart changes nothing."""
     usecases.forget_customer(closed.user_id, ports().carts, utc_now())
 
 

@@ -1,4 +1,4 @@
-"""What a cart is, and what may be put into it. Pure."""
+"""Carts and the rules for what may be put into them. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mercato.errors import Invalid, NotFound
 from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 MAX_QUANTITY = 10_000
-MAX_LINES = 500  # as an order takes; a merge may pass it, and the order says so then
-# A cart that has not changed for so long is published as abandoned, and later removed.
+MAX_LINES = 500  # as many as an order takes; a merge may exceed it, and the order refuses the cart then
+# A cart that has not changed for this long is published as abandoned, and later removed.
 ABANDONED_AFTER = timedelta(hours=24)
 KEPT_FOR = timedelta(days=90)
 
@@ -38,8 +38,8 @@ class MixedCurrencies(Invalid):
 
 @dataclass(frozen=True)
 class Offer:
-    """What the catalogue says of a product. `version` is the product's, `stock_sequence` that of its last news of the
-    stock; `available` is None where there are more than a few, or the number is not known.
+    """A product in the catalogue. `version` is the product's, `stock_sequence` that of the stock's last event.
+    `available` is None above the low-stock threshold and if the count is unknown.
     """
 
     product_id: str
@@ -53,11 +53,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class Latest:
-    """What is known of a product now, for every cart that holds it.
+    """The last known state of a product, shared by all carts that hold it.
 
-    `price` is that of the product's `version`; None where it is not sold any more, and where no event has told of it
-    (version 0). Lines of a version before `gone_at` are gone. `available` is as in Offer; `stock_sequence` is None
-    where nothing is known of the stock.
+    `price` belongs to the product's `version`. It is None if the product is discontinued, and if no event has set it
+    (version 0). Lines with a version before `gone_at` are gone. `available` is as in Offer. `stock_sequence` is None if
+    no stock event has arrived.
     """
 
     version: int = 0
@@ -72,8 +72,8 @@ UNKNOWN = Latest()
 
 @dataclass(frozen=True)
 class Line:
-    """`price_version` is the version of the product that has this price, `cart_version` that of the cart in which the
-    line was put; None for a line from before carts had versions. `expires_at` is in epoch seconds.
+    """`price_version` is the product's version at this price, `cart_version` the cart's version when the line was put
+    in; None for lines stored before carts had versions. `expires_at` is in epoch seconds.
     """
 
     product_id: str
@@ -87,18 +87,18 @@ class Line:
 
     @property
     def amount(self) -> int:
-        """The price of all of it, in minor units; it may be more than an amount of Money."""
+        """The line's price in minor units. It may exceed the largest Money."""
         return self.unit_price.amount * self.quantity
 
     @property
     def total(self) -> Money:
-        """At most the largest amount: a notice tells where it is more."""
+        """Capped at the largest amount; a notice names the sum."""
         return _at_most(self.amount, self.unit_price.currency)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What stands in the way of ordering the cart as it is. `type` is stable; `product_id` is None for the whole."""
+    """A reason why the cart cannot be ordered as it is. `type` is stable; `product_id` is None for the whole cart."""
 
     type: str
     detail: str
@@ -107,9 +107,9 @@ class Notice:
 
 @dataclass(frozen=True)
 class Cart:
-    """`customer_id` is empty for a guest. Lines are in the order of their product ids, at today's prices. `version`
-    goes up with each change that a customer or guest makes, and never comes again; 0 where there was none yet. `latest`
-    is what is known of products, by id.
+    """`customer_id` is empty for a guest. Lines are sorted by product id, at today's prices. `version` increases with
+    each change by a customer or guest and is never reused; 0 for a new cart. `latest` holds the last known state of
+    products, by id.
     """
 
     cart_id: str
@@ -124,11 +124,11 @@ class Cart:
 
     @property
     def amount(self) -> int:
-        """The sum of the lines in the cart's currency; it may be more than an amount of Money."""
+        """The sum of the lines in the cart's currency. It may exceed the largest Money."""
         return sum(line.amount for line in self.lines if line.unit_price.currency == self.currency)
 
     def total(self, currency: str) -> Money:
-        """At most the largest amount: a notice tells where it is more. `currency` is that of an empty cart."""
+        """Capped at the largest amount; a notice names the sum. `currency` is the currency of an empty cart."""
         return _at_most(self.amount, self.currency or currency)
 
     def line(self, product_id: str) -> Line | None:
@@ -146,7 +146,7 @@ class Cart:
 
 
 def at_latest(line: Line, latest: Latest) -> Line | None:
-    """The line at today's price; None where its product is not sold any more."""
+    """The line at today's price; None if its product is discontinued."""
     if line.price_version < latest.gone_at:
         return None
     if latest.price is None or latest.version <= line.price_version:
@@ -178,7 +178,7 @@ def _too_large(what: str, currency: str, product_id: str | None = None) -> Notic
 
 
 def _in_words(amount: int, currency: str) -> str:
-    """Of any size."""
+    """The amount as text, without an upper limit."""
     return str(Money.model_construct(amount=amount, currency=currency))
 
 
@@ -187,7 +187,9 @@ def _at_most(amount: int, currency: str) -> Money:
 
 
 def put_line(cart: Cart, offer: Offer, quantity: int, now: datetime) -> Line:
-    """The line that says so many of this, at today's price. Raises what speaks against it."""
+    """The line with this quantity at today's price. Raises ProductDiscontinued, CartFull, MixedCurrencies or
+    AmountTooLarge.
+    """
     if not offer.is_sold:
         raise ProductDiscontinued(f"{offer.name} is not sold any more.", product_id=offer.product_id)
     others = [line for line in cart.lines if line.product_id != offer.product_id]
@@ -206,7 +208,7 @@ def put_line(cart: Cart, offer: Offer, quantity: int, now: datetime) -> Line:
 
 
 def merge_line(mine: Line | None, guests: Line, now: datetime) -> Line:
-    """The quantities are added, and the newer price counts."""
+    """The line with the sum of both quantities and the newer price."""
     if mine is None:
         return replace(guests, changed_at=now)
     newer = guests if guests.price_version > mine.price_version else mine
@@ -216,8 +218,8 @@ def merge_line(mine: Line | None, guests: Line, now: datetime) -> Line:
 def ordered_lines(
     cart: Cart, product_ids: Iterable[str], ordered_at: datetime, cart_version: int | None = None
 ) -> list[Line]:
-    """Lines that an order has taken: of the cart's version that it names, else those from before it. What was put in
-    since stays, however late we hear of the order.
+    """The lines that an order has taken: those of the cart version that it names, else those from before `ordered_at`.
+    Lines put in later stay, even if the order's event arrives late.
     """
 
     def is_older(line: Line) -> bool:

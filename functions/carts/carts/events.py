@@ -1,4 +1,4 @@
-"""What carts publishes."""
+"""The events that carts publishes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mercato.events import EventModel
 
 
 class CartAbandoned(EventModel):
-    """A customer's cart with lines has not changed for a day. Published once for each time it is left."""
+    """A customer's cart with lines has not changed for a day. Published once until the cart changes again."""
 
     TYPE: ClassVar[str] = "cart.abandoned"
     EXAMPLE: ClassVar[dict[str, Any]] = {

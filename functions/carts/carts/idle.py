@@ -1,6 +1,6 @@
-"""The carts that wait for the sweeper: read by the day of their last touch, and taken out as they are announced.
+"""The idle carts: read by the day of their last change, and removed from the index when they are published.
 
-SWEEP#CARTS   TURN   the cart that was begun last (mercato.store.turns)
+SWEEP#CARTS   TURN   the cart with which the last run began (mercato.store.turns)
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.turns import Turns
 
-# A sweeper that was away for a week still finds them all.
+# A sweeper that did not run for a week still finds all idle carts.
 _DAYS = 8
 
 
 @dataclass(frozen=True)
 class IdleCart:
-    """`waits_as` is its sort key in the index, which the next touch changes. `place`: where it stands among all."""
+    """`sort_key` is the sort key in the index; the next change replaces it. `place` is its position among all carts."""
 
     cart_id: str
     customer_id: str
     version: int
-    waits_as: str
+    sort_key: str
     place: str
 
 
@@ -38,7 +38,7 @@ class IdleCarts:
         self._turns = Turns(table, "CARTS")
 
     def untouched_since(self, moment: datetime) -> Iterator[IdleCart]:
-        """The carts that are not announced yet, beginning after the cart that the last run began with."""
+        """The carts that are not published yet, starting after the cart with which the last run began."""
         return self._turns.in_turn(lambda place: self._behind(place, moment), lambda cart: cart.place)
 
     def begin(self, cart: IdleCart) -> None:
@@ -60,21 +60,21 @@ class IdleCarts:
                         yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"], found)
 
     def announce(self, cart: IdleCart, now: datetime) -> bool:
-        """Once: it leaves the index in the transaction of its event. False where it was touched, announced or ordered
-        meanwhile, and where there is nothing in it.
+        """Publishes the cart once: the transaction writes the event and removes the cart from the index. Returns False
+        if the cart was changed, published or ordered in between, and if it is empty.
         """
         leave = dynamo.update(
             cart_key(cart.cart_id),
             "CART",
             "REMOVE gsi1pk, gsi1sk",
-            "gsi1sk = :waits_as",
-            values={":waits_as": cart.waits_as},
+            "gsi1sk = :sort_key",
+            values={":sort_key": cart.sort_key},
         )
         lines = Carts(self._table).lines_of(cart.cart_id, now)
         abandoned = CartAbandoned(cart_id=cart.cart_id, customer_id=cart.customer_id)
         event = outbox.record(abandoned, service="carts", subject=cart.cart_id, sequence=cart.version, now=now)
         writes = [leave]
-        if lines:  # an order takes lines out without a touch: of those that were read, the first is there still
+        if lines:  # an order removes lines without changing the head, so check that the first line still exists
             held = dynamo.check(cart_key(cart.cart_id), line_key(lines[0].product_id), "attribute_exists(pk)")
             writes += [held, event]
         try:

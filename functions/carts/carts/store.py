@@ -1,19 +1,20 @@
-"""Carts in DynamoDB. Each line is an item of its own; what is known of a product is one item for all carts.
+"""Carts in DynamoDB. Each line is one item. The last known state of a product is one item for all carts.
 
-    CART#<id>      CART           the head: whose it is, when it was touched last, its version, which goes up with each
-                                  touch. A customer's waits in gsi1 under IDLE#<day>#<0-3> for the sweeper, by the time
-                                  of the touch, and leaves when it was announced. Four shards: every touch writes there
-    CART#<id>      LINE#<product> a line, with the price at which it was put
-    PRODUCT#<id>   LATEST         the product's price and stock, as events told them last. Reads show a line at this
-                                  price, so that a new price is one write and reaches every line wherever it moves.
-                                  It is never removed: there are as many as there are products. (One of an earlier
-                                  release has a ttl, which the next event takes away.)
+    CART#<id>      CART           the head: the owner, the time of the last change, and the version, which increases
+                                  with each change. A customer's head is in gsi1 under IDLE#<day>#<0-3> for the
+                                  sweeper, by the time of the change, until it is published. Four shards, since every
+                                  change writes there
+    CART#<id>      LINE#<product> a line, with the price at which it was put in
+    PRODUCT#<id>   LATEST         the product's price and stock as of the last event. Reads show a line at this
+                                  price, so a new price is one write and reaches every line wherever it moves.
+                                  Never removed: there are as many as there are products. (One of an earlier
+                                  release has a ttl, which the next event removes.)
 
-The head of a closed account's cart stays for an hour with `closed_at` alone: an access token of the account may still
-come.
+The head of a closed account's cart stays for an hour with `closed_at` alone, since an access token of the account may
+still be valid.
 
-The head lives for KEPT_FOR after the last touch. A touch renews the lines that would go a week before it. Each touch
-holds for the version that was read, so that two at once do not both pass a limit.
+The head expires KEPT_FOR after the last change. A change renews the lines that would expire within a week after the
+head. Each change is conditional on the version that was read, so that two concurrent changes cannot both pass a limit.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
 from mercato.store.expiry import ABSENT, LIVE, NAMES, at, is_live, live
 
 SHARDS = 4
-# A line moved is two writes, beside one touch.
+# Moving a line takes two writes, and the head one.
 MOVED_AT_ONCE = (MAX_TRANSACTION - 1) // 2
 _RENEWED_AFTER = timedelta(days=7)
 _CLOSED_FOR = timedelta(hours=1)  # an access token lives for 15 minutes
@@ -46,7 +47,7 @@ class CartMoved(Exception):
 
 
 class ProductMoved(Exception):
-    """The catalogue has moved on since it was asked: `latest`. Nothing was written."""
+    """The catalogue has a newer entry of the product: `latest`. Nothing was written."""
 
     def __init__(self, latest: Latest) -> None:
         super().__init__("the product is at a later version")
@@ -75,19 +76,19 @@ class Carts:
 
     def open_guest_cart(self, cart_id: str, now: datetime) -> Cart:
         head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
-        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+        with suppress(ConditionFailed):  # a retry of this write after a lost response
             self._table.write(expiry.put_new(head | {"ttl": epoch(now + KEPT_FOR)}, now))
         return Cart(cart_id, version=1)
 
     def load_guests(self, cart_id: str, now: datetime) -> Cart:
-        """Raises CartNotFound for one that does not exist, or does no more."""
+        """Raises CartNotFound for a cart that does not exist, or has expired."""
         head, lines, latest = self._read(cart_id, now)
         if head is None or "merged_into" in head:
             raise CartNotFound("There is no such cart.")
         return Cart(cart_id, lines=lines, version=head["version"], latest=latest)
 
     def load_customers(self, cart_id: str, customer_id: str, now: datetime) -> Cart:
-        """A customer always has a cart, if an empty one. Raises AccountClosed."""
+        """Returns an empty cart for a customer without one. Raises AccountClosed."""
         head, lines, latest = self._read(cart_id, now)
         if head and "closed_at" in head:
             raise AccountClosed("The account is closed.")
@@ -129,7 +130,7 @@ class Carts:
         return after.without_line(product_id)
 
     def claim(self, guest_cart_id: str, cart_id: str, now: datetime) -> None:
-        """From now on the guest's cart is closed, and only this one may take its lines. Raises CartNotFound."""
+        """Closes the guest's cart, so that only `cart_id` may take its lines. Raises CartNotFound."""
         free = f"attribute_exists(pk) AND {LIVE} AND (attribute_not_exists(merged_into) OR merged_into = :cart)"
         values = at(now) | {":cart": cart_id}
         update = dynamo.update(
@@ -146,9 +147,9 @@ class Carts:
     def move_lines(
         self, guest_cart_id: str, cart: Cart, moves: Sequence[tuple[Line, Line | None, Line]], now: datetime
     ) -> bool:
-        """Each move is the guest's line, the customer's where there is one, and what becomes of them.
+        """Each move is the guest's line, the customer's line if there is one, and the merged line.
 
-        False: one of them has changed since it was read, and nothing is written.
+        Returns False and writes nothing if one of them has changed since it was read.
         """
         after, touch = _touch(cart, now)
         writes = [touch]
@@ -161,7 +162,7 @@ class Carts:
                 as_read, values = _unchanged(mine)
                 writes.append(dynamo.put(item, as_read, values=values))
                 continue
-            # A line of a product that was discontinued is not shown, but may be there still.
+            # The line of a discontinued product is hidden, but may still be stored.
             free, gone_at = f"{ABSENT} OR price_version < :gone_at", cart.known(merged.product_id).gone_at
             writes.append(dynamo.put(item, free, names=NAMES, values=at(now) | {":gone_at": gone_at}))
         try:
@@ -171,19 +172,19 @@ class Carts:
         return True
 
     def note_price(self, product_id: str, price: Money, version: int) -> None:
-        """A late event changes nothing."""
+        """A stale event changes nothing."""
         values = {":amount": price.amount, ":currency": price.currency, ":version": version}
         self._note(
             product_id, "SET amount = :amount, currency = :currency, price_version = :version REMOVE #ttl", values
         )
 
     def note_gone(self, product_id: str, version: int) -> None:
-        """It is not sold any more. A late event changes nothing."""
+        """Marks the product as discontinued. A stale event changes nothing."""
         expression = "SET price_version = :version, gone_at = :version REMOVE amount, currency, #ttl"
         self._note(product_id, expression, {":version": version})
 
     def note_stock(self, product_id: str, available: int | None, sequence: int) -> None:
-        """A late event changes nothing."""
+        """A stale event changes nothing."""
         newer = "attribute_not_exists(stock_sequence) OR stock_sequence < :sequence"
         values = {":available": available, ":sequence": sequence}
         expression = "SET available = :available, stock_sequence = :sequence REMOVE #ttl"
@@ -195,7 +196,7 @@ class Carts:
         self._write_if_so(dynamo.delete(cart_key(cart_id), line_key(line.product_id), condition, values=values))
 
     def close(self, cart_id: str, now: datetime) -> None:
-        """Erases the cart of a closed account and keeps it closed to requests under way. Idempotent."""
+        """Erases the cart of a closed account and refuses requests that are still running. Idempotent."""
         closed = {"pk": cart_key(cart_id), "sk": _HEAD, "version": epoch(now), "closed_at": rfc3339(now)}
         self._table.write(dynamo.put(closed | {"ttl": epoch(now + _CLOSED_FOR)}))
         for item in self._table.query_all(cart_key(cart_id)):
@@ -203,12 +204,12 @@ class Carts:
                 self._table.write(dynamo.delete(item["pk"], item["sk"]))
 
     def find_latest(self, product_ids: Iterable[str]) -> dict[str, Latest]:
-        """By id; of what no event has told nothing is known."""
+        """The last known states by id. Products without an event are missing."""
         found = self._table.get_many((_product_key(product_id), _LATEST) for product_id in product_ids)
         return {item["pk"].removeprefix(_product_key("")): _to_latest(item) for item in found}
 
     def _read(self, cart_id: str, now: datetime) -> tuple[Item | None, tuple[Line, ...], Mapping[str, Latest]]:
-        """The head, the lines at today's prices, and what is known of their products."""
+        """The head, the lines at today's prices, and the last known state of their products."""
         found = list(self._table.query_all(cart_key(cart_id)))
         head = live(next((item for item in found if item["sk"] == _HEAD), None), now)
         stored = [_to_line(item) for item in found if item["sk"] != _HEAD and is_live(item, now)]
@@ -231,7 +232,7 @@ class Carts:
         self._write_if_so(dynamo.update(*key, expression, newer, names=NAMES, values=values))
 
     def _write_if_so(self, write: Write) -> None:
-        """For a condition that says whether there is still something to do."""
+        """Writes, and ignores a failed condition: it means that there is nothing left to do."""
         try:
             self._table.write(write)
         except ConditionFailed:
@@ -243,8 +244,8 @@ def _product_key(product_id: str) -> str:
 
 
 def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
-    """The cart at its next version, and the write that makes it so. The first version of a cart is the time in seconds,
-    so that one that comes after another was removed repeats none of its versions.
+    """The cart at its next version, and the write that stores it. The first version of a cart is the time in seconds,
+    so that a cart created after another one was removed never repeats its versions.
     """
     version = cart.version + 1 if cart.version else epoch(now)
     expression = "SET version = :next, touched_at = :touched_at, #ttl = :ttl"
@@ -255,7 +256,7 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
         open_at_seen = f"version = :seen AND {LIVE} AND attribute_not_exists(closed_at)"
         condition, values = open_at_seen, values | {":seen": cart.version}
     if cart.customer_id:
-        # Only an expired head has it: DynamoDB has not removed that one yet.
+        # Only an expired head has closed_at: DynamoDB has not removed it yet.
         expression += ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort REMOVE closed_at"
         values |= {
             ":customer": cart.customer_id,
@@ -269,7 +270,7 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
 
 
 def _why_not_touched(cart: Cart, failed: ConditionFailed, now: datetime) -> Exception:
-    """A customer's cart can always be touched again; a guest's that is gone or merged cannot."""
+    """CartMoved if a retry can succeed; CartNotFound for a guest's cart that is gone or merged."""
     head = live(failed.item, now)
     is_open = cart.customer_id or (head is not None and "merged_into" not in head)
     return CartMoved() if is_open else CartNotFound("There is no such cart.")

@@ -17,8 +17,8 @@ _RESERVE = 15.0  # seconds: the last cart's writes end before the invocation doe
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    """Each cart on condition that it still waits, so that two sweepers at once announce it once. A run goes on behind
-    the cart that the last one began, so that one that fails does not keep the others from being announced.
+    """Publishes each cart on condition that it is still idle, so that concurrent sweepers publish it once. A run starts
+    after the cart with which the last run began, so that a failing cart does not block the others.
     """
     now, idle = utc_now(), ports().idle_carts
     announced = left = 0
@@ -32,6 +32,6 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
             announced += idle.announce(cart, now)
         except TransientError as error:
             left += 1
-            log.warning("cart not announced yet", extra={"cart_id": cart.cart_id, "reason": str(error)})
-    log.info("abandoned carts announced", extra={"carts": announced, "left": left, "is_over": is_over})
+            log.warning("cart not published yet", extra={"cart_id": cart.cart_id, "reason": str(error)})
+    log.info("abandoned carts published", extra={"carts": announced, "left": left, "is_over": is_over})
     return {"announced": announced, "left": left}

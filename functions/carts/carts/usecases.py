@@ -1,4 +1,4 @@
-"""What carts does, one function per verb. How each may run twice is said in its docstring."""
+"""The use cases of carts, one function per verb. Each docstring says how the use case is idempotent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cart_of(customer_id: str) -> str:
 
 
 def guest_cart_id(secret: str) -> str:
-    """Who knows the id has the cart: `secret` must be unguessable."""
+    """The id grants access to the cart, so `secret` must be unguessable."""
     return _GUEST + secret
 
 
@@ -46,7 +46,7 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
 
 
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
-    """Sets the quantity. Idempotent. Checks again if the cart or the price changes in between."""
+    """Sets the quantity. Idempotent. Retries if the cart or the price changes in between."""
     offer = catalogue.find(product_id)
     for _ in range(_ATTEMPTS):
         line = domain.put_line(cart, offer, quantity, now)
@@ -59,11 +59,11 @@ def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue
             cart = carts.load_again(cart, now)
         else:
             return _with_stock(after, offer, carts)
-    raise TransientError(f"the cart {cart.cart_id}, or the price of {product_id}, does not come to rest")
+    raise TransientError(f"the cart {cart.cart_id}, or the price of {product_id}, changes too often")
 
 
 def _with_stock(cart: Cart, offer: Offer, carts: Carts) -> Cart:
-    """The cart with what is known of the product's stock; what the catalogue knew better is kept for the next read."""
+    """The cart with the product's last known stock. Stores the catalogue's entry if it is newer."""
     known = cart.latest.get(offer.product_id)
     if known is None:
         known = carts.find_latest([offer.product_id]).get(offer.product_id, domain.UNKNOWN)
@@ -74,7 +74,7 @@ def _with_stock(cart: Cart, offer: Offer, carts: Carts) -> Cart:
 
 
 def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Cart:
-    """What is not there stays away."""
+    """Idempotent: removing a missing line changes nothing."""
 
     def write(current: Cart) -> Cart:
         return current if current.line(product_id) is None else carts.remove_line(current, product_id, now)
@@ -84,7 +84,7 @@ def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Car
         write,
         conflict=CartMoved,
         attempts=_ATTEMPTS,
-        exhausted=f"the cart {cart.cart_id} does not come to rest",
+        exhausted=f"the cart {cart.cart_id} changes too often",
         seen=cart,
     )
 
@@ -92,8 +92,8 @@ def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Car
 def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
     """Moves the guest's lines into the customer's cart.
 
-    A line leaves the one in the transaction in which it enters the other: so twice, at once, or interrupted and done
-    again, it is counted once.
+    One transaction removes a line from the guest's cart and adds it to the customer's, so a retry or a concurrent merge
+    counts no line twice.
     """
     if not guest_id.startswith(_GUEST):
         raise CartNotFound("There is no such cart to merge.")
@@ -111,17 +111,17 @@ def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
 
 
 def follow_price(product_id: str, price: Money, version: int, carts: Carts) -> None:
-    """For all carts at once. A second delivery finds this version, or a later one."""
+    """Changes the price in all carts. Idempotent: a duplicate finds this version or a later one."""
     carts.note_price(product_id, price, version)
 
 
 def follow_discontinued(product_id: str, version: int, carts: Carts) -> None:
-    """For all carts at once. A second delivery finds this version, or a later one."""
+    """Removes the product from all carts. Idempotent: a duplicate finds this version or a later one."""
     carts.note_gone(product_id, version)
 
 
 def follow_stock(product_id: str, available: int | None, sequence: int, carts: Carts) -> None:
-    """`available` is None where there are more than a few. A second delivery finds this sequence, or a later one."""
+    """`available` is None above the low-stock threshold. Idempotent: a duplicate finds this sequence or a later one."""
     carts.note_stock(product_id, available, sequence)
 
 
@@ -133,8 +133,8 @@ def follow_order(
     carts: Carts,
     now: datetime,
 ) -> None:
-    """`cart_version` is the one that the order names, if it does. Only lines that it has taken go: a second delivery
-    leaves what was put in since. The cart of a closed account has no lines.
+    """Removes the lines that the order has taken. `cart_version` is the version that the order names, if any.
+    Idempotent: a duplicate leaves lines that were put in later. The cart of a closed account has no lines.
     """
     try:
         cart = carts.load_customers(cart_of(customer_id), customer_id, now)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """`currency`: that of an empty cart's total."""
+    """`currency` is the currency of an empty cart's total."""
 
     table_name: str
     currency: str = "GBP"

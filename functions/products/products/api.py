@@ -42,11 +42,11 @@ ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
 class NewProduct(Body, Draft):
-    """A product to be made."""
+    """The body of a request that creates a product."""
 
 
 class ProductChanges(Body):
-    """`version` is the one that was read; a category of null is none."""
+    """`version` is the version that the caller has read. A null category removes the category."""
 
     version: int
     name: ProductName = ""
@@ -60,7 +60,7 @@ class ProductChanges(Body):
 
 
 class CsvFile(RawBody):
-    """A catalogue: sku, name, price and currency, and where wanted description and category, one product a line.
+    """A catalogue with one product per line: sku, name, price, currency, and optionally description and category.
 
     Separated by commas, semicolons or tabs; UTF-8, UTF-16 with its byte order mark, or the declared charset.
     """
@@ -74,7 +74,7 @@ class Lookup(Body):
 
 
 class CatalogueQuery(Query):
-    """Prices in minor units, inclusive. A search without a sort comes in the order of the search index."""
+    """Prices are in minor units, inclusive. A search without a sort returns the order of the search index."""
 
     q: SearchQuery = ""
     category: ProductName | None = None
@@ -113,13 +113,13 @@ class Count(View):
 
 
 class Facets(View):
-    """Active products by category in the whole catalogue: no filter narrows it."""
+    """The number of active products by category in the whole catalogue. Filters do not narrow it."""
 
     category: list[Count]
 
 
 class CataloguePage(View):
-    """`facets` come with the first page of a list. A search has none, since its counts are not stored."""
+    """The first page of a list has `facets`. A search has none, because its counts are not stored."""
 
     items: list[ProductView]
     next_cursor: str | None
@@ -153,7 +153,7 @@ class ReportView(View):
 
 
 class ProductSummary(View):
-    """`available` is null where there are more than a few; `stock_sequence` orders it among the events of the stock."""
+    """`available` is null above the low-stock threshold. `stock_sequence` orders it among the stock's events."""
 
     product_id: str
     sku: str
@@ -233,7 +233,7 @@ def look_up(asked: Lookup) -> Summaries:
 
 @app.post("/api/products/imports", role=ADMIN)
 def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Created[ReportView]:
-    """Imports products from CSV. Safe to repeat: after a crash, rows that are already written count as unchanged."""
+    """Imports products from CSV. Idempotent: after a crash, a retry reports rows already written as unchanged."""
     now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
 
     def load() -> Created[ReportView]:

@@ -1,14 +1,14 @@
-"""Reading the catalogue: lists and searches, page by page, with no scan.
+"""Reads the catalogue without scans: lists and searches, page by page.
 
-A list reads one index (by name, price or creation), of the whole catalogue or of a category. A search reads the entries
-of one of its words (layout.py), and looks at the others in the entries themselves. Where it has a hyphen, it does so
+A list reads one index (by name, price or creation) of the whole catalogue or of a category. A search reads the entries
+of one of its words (layout.py) and compares its other words with the words in each entry. A search with a hyphen runs
 once for the parts and once for the joined word:
-- without a sort it pages through them in their order, by word and then by name, at any size of catalogue;
-- with a sort it gathers all that match, up to MOST_SORTED, and sorts; past that it asks for a narrower search.
+- without a sort, it pages through the entries by word and then by name, at any size of catalogue;
+- with a sort, it gathers at most MOST_SORTED matches and sorts them. If there are more, it asks for a narrower search.
 
-Name and sku are searched, the description is not. A product has at most MAX_TERMS entries: one per word, then one per
-character of a script without spaces. A word beyond them is found beside another one only. A page looks at MOST_READ
-products and entries at the most: where few pass the filters it may hold fewer than were asked for, and still have a
+A search covers name and sku, not the description. A product has at most MAX_TERMS entries: one per word, then one per
+character of a script without spaces. A search finds a word beyond them only beside a word with an entry. A page reads
+at most MOST_READ products and entries, so where few pass the filters it may hold fewer than the limit and still have a
 next page.
 """
 
@@ -64,7 +64,7 @@ class Filters:
     max_price: int | None = None
 
     def keep(self, product: Product) -> bool:
-        """Also what an index, which lags behind, should not show any more."""
+        """Also drops products that the index still lists because it lags behind the table."""
         return (
             product.is_active
             and (self.category is None or fold(self.category) == fold(product.category or ""))
@@ -79,7 +79,7 @@ class Found:
     next_cursor: str | None
 
 
-# A product (None: an entry that does not match), and the key to go on from after it.
+# A product (None: the entry does not match), and the key after which the next page starts.
 type _Source = Iterator[tuple[Item, Product | None]]
 
 
@@ -103,7 +103,7 @@ class Catalogue:
         return _take(self._listed(_pages(read, start), index, filters.category is not None), filters, limit)
 
     def search(self, readings: Sequence[Asked], filters: Filters, limit: int, cursor: str | None) -> Found:
-        """In the order of the index: by the word that was found, then by name."""
+        """The matches in the order of the index: by the matched word, then by name."""
         first, start = _start(readings, cursor)
         return _take(self._matching(readings, first, start, _page(limit)), filters, limit)
 
@@ -140,7 +140,7 @@ class Catalogue:
         )
 
     def _listed(self, pages: Iterable[list[Item]], index: str, by_category: bool) -> _Source:
-        """The index of the catalogue holds the products themselves, that of a category their ids."""
+        """The catalogue's index holds whole products, a category's index only their ids."""
         for page in pages:
             products = self._products.get_many(item["product_id"] for item in page) if by_category else {}
             for item in page:
@@ -159,7 +159,7 @@ class Catalogue:
 
 
 def _start(readings: Sequence[Asked], cursor: str | None) -> tuple[int, Item | None]:
-    """The reading of the search in which the cursor stands, and the entry after which to go on."""
+    """The reading of the search at which the cursor points, and the entry after which to continue."""
     if cursor is None:
         return 0, None
     for number, asked in enumerate(readings):
@@ -171,7 +171,7 @@ def _start(readings: Sequence[Asked], cursor: str | None) -> tuple[int, Item | N
 
 
 def _counts(entry: Item, readings: Sequence[Asked], number: int) -> bool:
-    """Whether the product is found by this entry: it has all words, and no entry before this one has found it."""
+    """Whether this entry is the first that finds the product, and the product has all words."""
     asked, words = readings[number], entry["words"]
     return (
         asked.matches(words)
@@ -181,7 +181,7 @@ def _counts(entry: Item, readings: Sequence[Asked], number: int) -> bool:
 
 
 def _page(limit: int) -> int:
-    """One more than asked for tells whether there is a next page."""
+    """One more than the limit: the extra item shows that there is a next page."""
     return max(limit + 1, _PAGE // 4)
 
 

@@ -1,4 +1,4 @@
-"""What the stock tells the catalogue. Naturally idempotent: only an event newer than the last changes a product."""
+"""Consumes the stock's events. Naturally idempotent: only an event newer than the last one changes a product."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def show_in_stock(event: Event, stock: Restocked) -> None:
 
 
 def _show(event: Event, product_id: str, availability: Availability, available: int | None) -> None:
-    """How many there are is told while they are few."""
+    """Stores the available count only while it is low."""
     if not ports().products.set_availability(product_id, availability, available, event.sequence):
-        log.info("a later event was here before", extra={"product_id": product_id, "sequence": event.sequence})
+        log.info("stale event ignored", extra={"product_id": product_id, "sequence": event.sequence})

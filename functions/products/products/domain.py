@@ -1,4 +1,4 @@
-"""What a product is and how it may change. Pure: a change gives a new product, and the store writes the difference."""
+"""Products and how they change. Pure: a change returns a new product, and the store writes the difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 from mercato.text import SKU, Description, ProductName
 
-# The same article is written 85123A and 85123a: upper case is how we write it.
+# Suppliers write the same article as 85123A and 85123a. The shop stores upper case.
 Sku = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_upper=True, min_length=1, max_length=64, pattern=SKU),
@@ -56,7 +56,7 @@ class InvalidPriceRange(Invalid):
 
 
 class Draft(BaseModel):
-    """The fields of a product that a request asks for."""
+    """The fields of a product in a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -69,9 +69,9 @@ class Draft(BaseModel):
 
 @dataclass(frozen=True)
 class Product:
-    """`version` counts the changes of the catalogue; what the stock dictates is not among them: `availability`, and how
-    many are `available`, which is None where there are more than a few, both as the event of `stock_sequence` told.
-    `index_rules` is the number of the rules that made its entries in lists and searches (words.py), 0 before the first.
+    """`version` counts the changes of the catalogue. The stock's events set `availability`, `available` (None above the
+    low-stock threshold) and `stock_sequence`, and do not change the version. `index_rules` is the number of the rules
+    that made the product's entries in lists and searches (words.py), 0 for products from before there were numbers.
     """
 
     product_id: str
@@ -95,7 +95,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Changed:
-    """A product before (None: it is new) and after."""
+    """A product before (None if it is new) and after a change."""
 
     before: Product | None
     after: Product
@@ -109,7 +109,7 @@ def check_price(price: Money, currency: str) -> None:
 
 
 def create(draft: Draft, currency: str, product_id: str, now: datetime) -> Product:
-    """A new product is out of stock until the stock says otherwise."""
+    """Returns a new product. It is out of stock until an event of the stock changes that."""
     check_price(draft.price, currency)
     return Product(product_id, draft.sku, draft.name, draft.description, draft.category, draft.price, now)
 
@@ -123,7 +123,7 @@ def change(
     category: str | None = None,
     price: Money | None = None,
 ) -> Product:
-    """The product with the given fields, or the same object if they change nothing. An empty category is none."""
+    """The product with the given fields, or the same object if they change nothing. "" removes the category."""
     if not product.is_active:
         raise ProductDiscontinued(f"{product.sku} is discontinued.")
     if price is not None:
@@ -139,7 +139,7 @@ def change(
 
 
 def discontinue(product: Product) -> Product:
-    """Discontinuing twice is discontinuing once."""
+    """Idempotent."""
     if not product.is_active:
         return product
     return replace(product, status=Status.DISCONTINUED, version=product.version + 1)

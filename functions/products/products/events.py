@@ -1,4 +1,4 @@
-"""What products publishes. The sequence of each event is the product's version."""
+"""The events that products publishes. The sequence of each event is the product's version."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ PUBLISHES: tuple[type[EventModel], ...] = (ProductCreated, ProductUpdated, Produ
 
 
 def announcements(changed: Changed) -> list[EventModel]:
-    """What the world is told of a change: nothing where nothing changed."""
+    """The events of a change: none if nothing changed."""
     before, after = changed.before, changed.after
     if before is None:
         return [ProductCreated(product_id=after.product_id, sku=after.sku, name=after.name, price=after.price)]
     if before.is_active and not after.is_active:
         return [ProductDiscontinued(product_id=after.product_id)]
-    told: list[EventModel] = []
+    events: list[EventModel] = []
     if (before.name, before.description, before.category) != (after.name, after.description, after.category):
-        told.append(ProductUpdated(product_id=after.product_id, name=after.name))
+        events.append(ProductUpdated(product_id=after.product_id, name=after.name))
     if before.price != after.price:
-        told.append(ProductPriceChanged(product_id=after.product_id, old_price=before.price, new_price=after.price))
-    return told
+        events.append(ProductPriceChanged(product_id=after.product_id, old_price=before.price, new_price=after.price))
+    return events

@@ -1,9 +1,9 @@
-"""A catalogue as CSV: which rows can be read, which are refused and why, and what the good ones change. Pure.
+"""Reads a catalogue from CSV: the valid rows, the refused rows with reasons, and the changes to make. Pure.
 
-Columns: sku, name, price, currency, and where wanted description and category, in any order, named by the first line.
+Columns: sku, name, price, currency, and optionally description and category, in any order, named by the first line.
 They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the separator. The price is
-decimal text in major units, such as 2.55; in a file with semicolons or tabs it may have a decimal comma. An empty or
-missing description or category leaves that of a product that exists as it is.
+decimal text in major units, such as 2.55. In a file with semicolons or tabs it may have a decimal comma. An empty or
+missing description or category does not change the one of an existing product.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from products.domain import Changed, Draft, Product, change, check_price, create
 
 REQUIRED = ("sku", "name", "price", "currency")
 OPTIONAL = ("description", "category")
-# What a Lambda of 29 s writes with room to spare.
+# A Lambda with a timeout of 29 s writes this many with room to spare.
 MAX_ROWS = 1000
 _SHOWN = 64
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -45,7 +45,7 @@ class ImportTooLong(Invalid):
 
 @dataclass(frozen=True)
 class Refusal:
-    """`line` is where the row begins, counted from 1, the header included."""
+    """`line` is the line on which the row begins, counted from 1 with the header."""
 
     line: int
     sku: str
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass
 class Plan:
-    """What an import comes to: the changes, each by its line, and the rows that change nothing or are refused."""
+    """The result of an import: the changes, each by its line, the refused rows, and the rows that change nothing."""
 
     changes: list[tuple[int, Changed]] = field(default_factory=list)
     unchanged: list[Product] = field(default_factory=list)
@@ -68,11 +68,11 @@ class Plan:
 
 
 class _Unreadable(Exception):
-    """This one row cannot be taken."""
+    """This row cannot be imported; the others can."""
 
 
 def read_rows(body: bytes, currency: str, charset: str | None = None) -> tuple[list[Row], list[Refusal]]:
-    """Raises an error only for what is wrong with the file as a whole. `charset` is the one that is declared."""
+    """Raises only for errors of the whole file. `charset` is the declared charset."""
     try:
         text = charsets.decode_file(body, charset)
     except Malformed as error:
@@ -108,7 +108,7 @@ def read_rows(body: bytes, currency: str, charset: str | None = None) -> tuple[l
 def plan(
     rows: list[Row], known: Mapping[str, Product], currency: str, make_id: Callable[[], str], now: datetime
 ) -> Plan:
-    """`known` holds the products that exist, by sku."""
+    """`known` holds the existing products by sku."""
     found = Plan()
     for row in rows:
         product, draft = known.get(row.draft.sku), row.draft
@@ -135,7 +135,7 @@ def plan(
 
 
 def _separator_of(text: str) -> tuple[str, bool]:
-    """The separator, and whether the first line does nothing but name it."""
+    """The separator, and whether the first line only names it."""
     first = (text.splitlines() or [""])[0]
     if named := re.fullmatch(r'"?sep=(.?)"?', first.strip(" "), re.IGNORECASE):
         if named[1] not in _SEPARATORS:
@@ -145,7 +145,7 @@ def _separator_of(text: str) -> tuple[str, bool]:
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Each record with the line on which it begins; what the CSV reader refuses comes as its reason. No blank lines."""
+    """Each record with its first line's number, or the CSV reader's reason for refusing it. Omits blank lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
@@ -185,9 +185,9 @@ def _values(columns: list[str], fields: list[str] | str) -> dict[str, str]:
 
 
 def _price(text: str, currency: str, separator: str) -> Money:
-    """Zeros at the end are no decimals. Raises InvalidAmount where the text has no one exact value.
+    """Parses a price. Zeros at the end are not decimals. Raises InvalidAmount unless the text has one exact value.
 
-    Where a comma may mark the decimals, three digits after the only mark may be thousands: such a text is refused.
+    Where a comma may mark decimals, three digits after a single mark may be thousands, so the text is refused.
     """
     if separator != ",":
         if re.fullmatch(r"-?[0-9]{1,3}[.,][0-9]{3}", text) and not text.lstrip("-").startswith("0"):

@@ -1,4 +1,4 @@
-"""The key layout of the products table: which items a product is made of. Only the store and the catalogue know it.
+"""The key layout of the products table: the items of a product. Only the store and the catalogue use it.
 
     PRODUCT#<id>     PRODUCT          the product. While it is active, gsi1 to gsi3 hold it under CATALOGUE,
                                       by name, by price and by creation
@@ -6,8 +6,8 @@
                                       CATEGORY#<category>, so that a category is listed without reading the others
     SKU#<sku>        SKU              the id of the active product with this sku; makes it unique
     WORD#<beginning> <term>#<name>#<id>   the search index: one entry per term of name and sku, at most 40 (words.py).
-                                      The partition is the term's first two letters, or its first character where
-                                      that says as much, so that one query finds what begins with a prefix
+                                      The partition is the term's first two letters, or its first character in a
+                                      script of signs, so that one query finds all terms with a prefix
     FACETS           CATEGORY#<category>#<0-7>  how many active products the category has: the sum of eight counts, so
                                       that imports of one category at once seldom wait for each other
     IMPORT#<id>      IMPORT           the report of an import
@@ -49,7 +49,7 @@ def import_key(import_id: str) -> tuple[str, str]:
 
 
 def category_key(category: str, rules: int = RULES) -> str:
-    """The category as keys have it: DynamoDB takes no longer ones, and folding may lengthen a text eighteenfold."""
+    """The category in keys. Hashed if it is too long for a sort key: folding may lengthen a text eighteenfold."""
     folded = fold(category, rules)
     if len(folded.encode()) <= _CATEGORY_BYTES:
         return folded
@@ -65,7 +65,7 @@ def count_keys(category: str, rules: int = RULES) -> list[tuple[str, str]]:
 
 
 def counter_of(product_id: str) -> int:
-    """Any of a category's counters will do; a transaction uses one."""
+    """The number of the category's counter for this product. A transaction uses one counter per category."""
     return crc32(product_id.encode()) % _COUNTERS
 
 
@@ -78,12 +78,12 @@ def word_partition(word: str) -> str:
 
 
 def word_prefix(word: str, *, whole: bool) -> str:
-    """What the sort keys of the word's entries begin with."""
+    """The beginning of the sort keys of the word's entries."""
     return f"{word[:MAX_LENGTH]}#" if whole else word[:MAX_LENGTH]
 
 
 def sort_key(product: Product, index: str) -> str:
-    """Unique by its end, the id. Text sorts by bytes, hence the padded price."""
+    """Unique, because it ends in the id. The price is padded, because text sorts by bytes."""
     if index == BY_NAME:
         return f"{fold(product.name, product.index_rules)[:_NAME_LENGTH]}#{product.product_id}"
     if index == BY_PRICE:
@@ -92,7 +92,7 @@ def sort_key(product: Product, index: str) -> str:
 
 
 def price_bound(amount: int) -> str:
-    """Sorts before every product of this price."""
+    """A key that sorts before every product with this price."""
     return f"{amount:013d}"
 
 
@@ -110,7 +110,7 @@ def product_item(product: Product) -> Item:
 
 
 def catalogue_attributes(product: Product) -> dict[str, Any]:
-    """All of a product's item but its key and what the stock dictates."""
+    """The attributes of a product's item except its key and those that the stock's events set."""
     listed = index_keys(product, CATALOGUE) if product.is_active else {}
     return listed | {
         "product_id": product.product_id,
@@ -135,8 +135,8 @@ def category_item(product: Product) -> Item | None:
 
 
 def word_items(product: Product) -> list[Item]:
-    """Each holds all the words of its product, so that a search for several words reads the entries of one, and in
-    `shared` what index_terms says of it.
+    """The search entries of a product. Each holds all words of the product, so that a search for several words reads
+    the entries of one word only, and in `shared` the number from index_terms.
     """
     if not product.is_active:
         return []

@@ -1,8 +1,8 @@
-"""Products in DynamoDB: all that a change means is one transaction, on condition that the product is as it was read.
+"""Products in DynamoDB. A change is one transaction, on condition that the product is unchanged since it was read.
 
 The transaction holds the product, its sku, its place in the lists, its words (see layout.py), its category's count
-and its events. So a list, a search or a count never shows what is not so (but for the indexes' own delay), and the same
-change done twice fails the condition the second time. Availability lies outside: the stock's events write it alone.
+and its events. So lists, searches and counts agree with the product, apart from the delay of the indexes, and a retry
+of the same change fails the condition. Availability is outside of it: only the stock's events write it.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ class Products:
         return to_product(item)
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, Product]:
-        """By id; what does not exist is missing."""
+        """The existing products, by id."""
         items = self._table.get_many(layout.product_key(product_id) for product_id in product_ids)
         return {item["product_id"]: to_product(item) for item in items}
 
     def get_by_skus(self, skus: Iterable[str]) -> dict[str, Product]:
-        """By sku; what does not exist is missing."""
+        """The existing products, by sku."""
         found = self._table.get_many(layout.sku_key(sku) for sku in skus)
         products = self.get_many(item["product_id"] for item in found)
         return {product.sku: product for product in products.values()}
 
     def save(self, changed: Changed, now: datetime) -> None:
-        """Raises SkuTaken for a new product, StaleVersion for a known one, if another writer was faster."""
+        """Raises SkuTaken for a new product, StaleVersion for a known one, if another request has written first."""
         try:
             self._transact([changed], now)
         except ConditionFailed as failed:
@@ -81,20 +81,20 @@ class Products:
             ) from None
 
     def save_all(self, changes: Sequence[Changed], now: datetime) -> list[Changed]:
-        """As many products per transaction as go in. Answers those that somebody else had changed meanwhile."""
+        """Writes as many products per transaction as fit. Returns the changes that lost against another writer."""
         lost: list[Changed] = []
         for batch in _batches(changes, now):
             try:
                 self._transact(batch, now)
             except ConditionFailed:
-                # One of them spoils the whole batch: each for itself, then.
+                # One conflict cancels the whole batch, so retry its products one by one.
                 lost += [changed for changed in batch if not self._saved(changed, now)]
         return lost
 
     def reindex(self, products: Iterable[Product], now: datetime) -> list[Product]:
-        """Makes the products' entries in lists and searches by the rules of today, and removes those of before.
+        """Writes the products' entries in lists and searches by the current rules and removes the old entries.
 
-        A product that was changed meanwhile is read again. Answers those that changed each time, to be tried later.
+        Reads a product again if it changed in between. Returns the products that changed at every attempt.
         """
         pending = list(products)
         for _ in range(_TRIES):
@@ -106,13 +106,13 @@ class Products:
     def set_availability(
         self, product_id: str, availability: Availability, available: int | None, sequence: int
     ) -> bool:
-        """False where a later event of the stock was here before. Raises ProductNotFound."""
-        is_news = "attribute_exists(pk) AND stock_sequence < :sequence"
+        """Returns False if a later event of the stock came first. Raises ProductNotFound."""
+        is_newer = "attribute_exists(pk) AND stock_sequence < :sequence"
         values = {":availability": availability, ":available": available, ":sequence": sequence}
         expression = "SET availability = :availability, available = :available, stock_sequence = :sequence"
         key = layout.product_key(product_id)
         try:
-            self._table.write(dynamo.update(*key, expression, is_news, values=values))
+            self._table.write(dynamo.update(*key, expression, is_newer, values=values))
         except ConditionFailed as failed:
             if failed.item is None:
                 raise ProductNotFound(f"There is no product {product_id}.") from None
@@ -120,7 +120,7 @@ class Products:
         return True
 
     def count_by_category(self) -> dict[str, int]:
-        """Active products per category, as it was last written."""
+        """The number of active products per category, as last written."""
         counts: Counter[str] = Counter()
         labels: dict[str, str] = {}
         for item in self._table.query_all("FACETS", KeyRange(prefix="CATEGORY#"), consistent=False):
@@ -135,7 +135,7 @@ class Products:
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
         pk, sk = layout.import_key(report_id)
-        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+        with suppress(ConditionFailed):  # a retry of this write after a lost response
             kept = {"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}
             self._table.write(expiry.put_new(kept, now))
 
@@ -158,10 +158,10 @@ class Products:
             self._drop_counts_of(category, rules)
 
     def _drop_counts_of(self, category: str, rules: int) -> None:
-        """Where no active product has the category, its counts go, or each category ever used would stay for good.
+        """Deletes the counts of a category without active products; otherwise unused categories would stay forever.
 
-        They go together and as they were read, so that a product which gets the category meanwhile keeps its count.
-        Where this fails, the next product that leaves the category drops them.
+        Deletes all of them in one transaction, on condition that they are unchanged, so that a product that enters the
+        category at the same time keeps its count. After a failure, the next product that leaves the category retries.
         """
         found = self._table.get_many(layout.count_keys(category, rules))
         if sum(item["products"] for item in found) == 0:
@@ -187,13 +187,13 @@ def _batches(changes: Iterable[Changed], now: datetime) -> Iterator[list[Changed
         yield batch
 
 
-def _by_today_s_rules(product: Product) -> Product:
-    """What is written is written by them; what was written before is removed by the rules that made it."""
+def _with_current_rules(product: Product) -> Product:
+    """Writes use the current rules. Deletes use the rules that made the entry."""
     return replace(product, index_rules=RULES)
 
 
 def _writes(changed: Changed, now: datetime) -> list[Write]:
-    before, after = changed.before, _by_today_s_rules(changed.after)
+    before, after = changed.before, _with_current_rules(changed.after)
     events = [
         outbox.record(event, service="products", subject=after.product_id, sequence=after.version, now=now)
         for event in announcements(changed)
@@ -207,13 +207,13 @@ def _writes(changed: Changed, now: datetime) -> list[Write]:
     else:
         own = [_update(before, after)]
         if before.is_active and not after.is_active:
-            # Another product may have the sku from now on: a discontinued one never comes back.
+            # A discontinued product never comes back, so another product may take the sku.
             own.append(dynamo.delete(pk, sk, "product_id = :id", values={":id": after.product_id}))
     return own + _list(before, after) + _index(before, after) + events
 
 
 def _update(before: Product, after: Product) -> Write:
-    """Sets the catalogue's attributes only: the availability may have changed since the product was read."""
+    """Sets the catalogue's attributes only, since the availability may have changed after the product was read."""
     old, new = layout.catalogue_attributes(before), layout.catalogue_attributes(after)
     changed = {name: value for name, value in new.items() if old.get(name) != value}
     gone = [name for name in old if name not in new]
@@ -250,7 +250,7 @@ def _index(before: Product | None, after: Product) -> list[Write]:
 
 
 def _left(changes: Sequence[Changed]) -> set[tuple[str, int]]:
-    """The categories that have lost a product, with the rules that made their keys."""
+    """The categories that products have left, with the rules that made their keys."""
     return {
         (changed.before.category, changed.before.index_rules)
         for changed in changes
@@ -266,16 +266,16 @@ def _left(changes: Sequence[Changed]) -> set[tuple[str, int]]:
 
 
 def _count(changes: Sequence[Changed]) -> list[Write]:
-    """One write per category whose count changes: a transaction takes each item once.
+    """One write per category whose count changes, since a transaction may write each item once.
 
-    A product that has the category labels its count: by other rules the one that leaves it may have had another.
+    The label comes from a product that enters the category: older rules may have given the leaving one another label.
     """
     counter = layout.counter_of(changes[0].after.product_id)
     counts: Counter[tuple[str, str]] = Counter()
     labels: dict[tuple[str, str], str] = {}
     left: dict[tuple[str, str], str] = {}
     for changed in changes:
-        for product, one, label_of in ((changed.before, -1, left), (_by_today_s_rules(changed.after), 1, labels)):
+        for product, one, label_of in ((changed.before, -1, left), (_with_current_rules(changed.after), 1, labels)):
             if product and product.is_active and product.category:
                 key = layout.count_key(product.category, counter, product.index_rules)
                 counts[key] += one

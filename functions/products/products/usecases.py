@@ -1,4 +1,4 @@
-"""What products does, one function per verb. Each may run twice: the conditions on sku and version see to it."""
+"""The use cases of products. All are idempotent: the conditions on sku and version make them so."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did, the products that its rows are now, and each row that it refused."""
+    """The result of an import: the rows' products as they are now, and the refused rows."""
 
     import_id: str
     created: int
@@ -51,7 +51,7 @@ class Report:
 
 
 def add_product(draft: Draft, currency: str, store: Store, product_id: str, now: datetime) -> Product:
-    """`product_id` follows from the request, so that what a request made that died is found, and not refused."""
+    """`product_id` is derived from the request, so that a retry after a crash finds the product it created."""
     product = domain.create(draft, currency, product_id, now)
     try:
         store.save(Changed(None, product), now)
@@ -66,7 +66,7 @@ def add_product(draft: Draft, currency: str, store: Store, product_id: str, now:
 def change_product(
     product_id: str, changes: Mapping[str, Any], version: int, currency: str, store: Store, now: datetime
 ) -> Product:
-    """`version` is the one that the caller has read."""
+    """`version` is the version that the caller has read."""
     before = store.get(product_id)
     if before.version != version:
         raise StaleVersion(
@@ -94,15 +94,15 @@ def import_products(
     now: datetime,
     charset: str | None = None,
 ) -> Report:
-    """Saves the rows that are valid and reports the others. A repetition of an interrupted import finds the rows that
-    it saved unchanged.
+    """Saves the valid rows and reports the others. A retry of an interrupted import reports the rows that it had saved
+    as unchanged.
     """
     rows, unreadable = importing.read_rows(body, currency, charset)
     known = store.get_by_skus(row.draft.sku for row in rows)
     plan = importing.plan(rows, known, currency, lambda: new_id(now), now)
     lost = {id(changed) for changed in store.save_all([changed for _, changed in plan.changes], now)}
     overtaken = [
-        Refusal(line, changed.after.sku, "changed by somebody else during the import; import it again")
+        Refusal(line, changed.after.sku, "changed by another request during the import; import it again")
         for line, changed in plan.changes
         if id(changed) in lost
     ]

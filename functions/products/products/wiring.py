@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """`currency`: the one that the shop sells in."""
+    """`currency` is the currency in which the shop sells."""
 
     table_name: str
     currency: str = "GBP"

@@ -1,8 +1,8 @@
-"""Words: how a text is folded for sorting, cut into words for the search index, and matched against what was asked.
+"""Folds texts for sorting, cuts them into words for the search index, and matches them with a search.
 
-The rules follow the script, for what is an ornament in one is a letter in another. RULES is their number: each product
-keeps the number of those that made its entries, so that a later change removes exactly these entries (store.py).
-`mercato products reindex` makes the entries of an existing catalogue again.
+The rules depend on the script: a mark is an ornament in one script and makes another letter in the next. RULES is the
+rules' number. Each product stores the number of the rules that made its entries, so that a later change removes exactly
+these entries (store.py). `mercato products reindex` writes the entries of an existing catalogue again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ RULES = 2
 MAX_TERMS = 40
 MAX_LENGTH = 40
 
-# Trade marks are no letters, a numero sign is a word, and a fraction is apart from the number before it.
+# Trade marks are not letters, a numero sign is a word, and a space separates a fraction from the number before it.
 _SIGNS = str.maketrans(
     {"™": " ", "℠": " ", "№": " no "} | {fraction: f" {fraction}" for fraction in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅟↉"}
 )
-# Letters that no decomposition leads to the ones that people type instead. Persian keyboards write two Arabic letters
-# with code points of their own.
+# Letters without a decomposition into the letters that people type instead. Persian keyboards write two Arabic
+# letters with code points of their own.
 _LETTERS = str.maketrans(
     {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"}
     | {"ی": "ي", "ک": "ك", "\u0640": None}
@@ -39,14 +39,14 @@ _UNMARKED = {"LATIN", "GREEK", "HEBREW"}
 _UNSPACED = {"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO"}
 _UNSPACED |= {"THAI", "LAO", "KHMER", "MYANMAR", "TAI"}
 _HYPHENS = "-‐"
-# Of a text's shape (see _shape): a word with the signs of C# and C++, a word, a run of a script without spaces.
+# Patterns over a text's shape (see _shape): a word with the signs of C# and C++, a word, a run without spaces.
 _ONE = r"(?:[wd]*w\++(?![+wdu])|[wd]+|u+)"
 _WORD = re.compile(_ONE)
 _COMPOUND = re.compile(rf"{_ONE}(?:-{_ONE})*")
 
 
 def fold(text: str, rules: int = RULES) -> str:
-    """The text without case and doubled spaces, and without the marks that its script can spare.
+    """The text in lower case, with single spaces, and without the marks that its script can omit.
 
     - Latin and Greek letters and digits lose their marks, Hebrew its points, Arabic its vowel points and tatweel.
     - Cyrillic vowels lose a stress mark, and ё is е, as most Russian texts write it. й, ї, ў, ѓ and ќ are letters.
@@ -84,22 +84,24 @@ def _keeps(base: str, mark: str) -> bool:
 
 @functools.lru_cache(10_000)
 def _script(letter: str) -> str:
-    """By the first word of its name: CJK, LATIN, THAI."""
+    """The first word of the letter's Unicode name: CJK, LATIN, THAI."""
     return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether it is a run of a script that writes no spaces, in which a word may stand anywhere."""
+    """Whether the word is a run of a script without spaces, in which a word may begin anywhere."""
     return _script(word[0]) in _UNSPACED
 
 
 def is_sign_script(word: str) -> bool:
-    """Whether one character says as much as several of an alphabet."""
+    """Whether one character of the word's script says as much as several of an alphabet."""
     return is_unspaced(word) or _script(word[0]) == "HANGUL"
 
 
 def _shape(folded: str) -> str:
-    """Per character: w letter, d digit, u letter of a script without spaces; a mark is as the character before it."""
+    """One character per character: w letter, d digit, u letter of a script without spaces. A mark gets the class of the
+    character before it.
+    """
     shape: list[str] = []
     for character in folded:
         category = unicodedata.category(character)
@@ -115,7 +117,7 @@ def _shape(folded: str) -> str:
 
 
 def _compounds(text: str) -> list[list[str]]:
-    """The words of a text in its order, those that hyphens join together in one list."""
+    """The words of a text in its order. Words that hyphens join are in one list."""
     folded = fold(text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
     shape = _shape(folded)
     return [
@@ -125,7 +127,7 @@ def _compounds(text: str) -> list[list[str]]:
 
 
 def _joined(compound: list[str]) -> list[str]:
-    """The one word that a compound makes, where it makes one: a T-shirt is a tshirt, but "10-20" is no 1020."""
+    """The joined word of a compound, if it has one: "T-shirt" gives "tshirt", but "10-20" does not give "1020"."""
     joined = "".join(compound)
     if joined.isdecimal() or any(is_unspaced(part) or part[-1] in "+#" for part in compound):
         return compound
@@ -149,11 +151,11 @@ def index_words(text: str, rules: int = RULES) -> tuple[str, ...]:
 
 
 def index_terms(words: Iterable[str]) -> list[tuple[str, int]]:
-    """What the index has of a product's words, in the index's order.
+    """The terms that the index stores for a product's words, in the index's order.
 
-    Each word, and of a run without spaces the rest of it from each character on, the first MAX_LENGTH characters; at
-    most MAX_TERMS in all. The number is how many characters a term has in common with the term before it: only for a
-    longer beginning is it the first.
+    A term is a word, or the rest of a run without spaces from any of its characters, cut to MAX_LENGTH characters. At
+    most MAX_TERMS in all. The number is how many characters a term shares with the term before it: for any longer
+    prefix it is the first term.
     """
     words = list(words)
     terms = dict.fromkeys(word[:MAX_LENGTH] for word in words)
@@ -168,7 +170,7 @@ def index_terms(words: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _common(one: str, other: str) -> int:
-    """The length of the longest beginning of both."""
+    """The length of the longest common prefix."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
@@ -178,8 +180,8 @@ def _is_mark(character: str) -> bool:
 
 @dataclass(frozen=True)
 class Asked:
-    """A search: all of `whole` must be words of a product, one of its words must begin with `prefix`, and each of
-    `inside` must stand in one of its words.
+    """A search. A product matches if it has all words of `whole`, one of its words begins with `prefix`, and each text
+    of `inside` occurs in one of its words.
     """
 
     whole: tuple[str, ...]
@@ -188,12 +190,12 @@ class Asked:
 
     @classmethod
     def read(cls, text: str) -> Asked | None:
-        """The last word may still be being typed, unless a space follows it. None where there is no word at all."""
+        """Reads the last word as a prefix unless a space follows it. None if the text has no word."""
         return cls._of([part for compound in _compounds(text) for part in compound], text)
 
     @classmethod
     def readings(cls, text: str) -> tuple[Asked, ...]:
-        """A compound is asked for in its parts, and joined: "t-shirt" finds "T shirt" and "Tshirt"."""
+        """Searches a compound by its parts and joined: "t-shirt" finds "T shirt" and "Tshirt"."""
         compounds = _compounds(text)
         joined = [word for compound in compounds for word in _joined(compound)]
         readings = (cls.read(text), cls._of(joined, text))
@@ -210,7 +212,7 @@ class Asked:
 
     @property
     def driver(self) -> str:
-        """The word whose index entries are read: the longest, as the likeliest to be rare."""
+        """The word whose index entries are read: the longest, since it is probably the rarest."""
         return max((*self.whole, *self.inside, self.prefix), key=len)
 
     @property
@@ -225,9 +227,10 @@ class Asked:
         )
 
     def is_first_entry(self, term: str, words: Sequence[str], shared: int | None = None) -> bool:
-        """Of several terms of one product with the prefix, the first alone counts, so that it is found once.
+        """Whether the term is the product's first with the prefix. Only that one counts, so that a product is found
+        once.
 
-        `shared` is what index_terms says; entries by the first rules, whose terms are the words, lack it.
+        `shared` is the number from index_terms. Entries of the first rules, whose terms are the words, have none.
         """
         driver = self.driver[:MAX_LENGTH]
         if not self.driver_is_prefix:
@@ -238,7 +241,7 @@ class Asked:
 
 
 def _stands_in(part: str, word: str) -> bool:
-    """Up to a whole character: สี does not stand in สี่."""
+    """Whether `part` ends at a whole character of `word`: สี does not occur in สี่."""
     start = word.find(part)
     while start >= 0:
         end = start + len(part)
@@ -249,7 +252,7 @@ def _stands_in(part: str, word: str) -> bool:
 
 
 def _fold_by_first_rules(text: str) -> str:
-    """What made the keys of products that were not written since; nothing new is made by it."""
+    """Folds by the first rules, only to find the keys of products that were not written since."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
 

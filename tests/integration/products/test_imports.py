@@ -148,7 +148,7 @@ def test_a_product_made_by_somebody_else_meanwhile_spoils_no_other_row(
 
     assert counts(report) == (2, 0, 0, 1)
     assert report["refused"] == [
-        {"line": 3, "sku": "A2", "reason": "changed by somebody else during the import; import it again"}
+        {"line": 3, "sku": "A2", "reason": "changed by another request during the import; import it again"}
     ]
     assert service.skus(q="theirs") == ["A2"]
     assert service.skus(q="ours") == []
