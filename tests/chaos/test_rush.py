@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from inventory import resharding
 from inventory import saga as inventory_saga
-from inventory import spreading
 from inventory import usecases as inventory_usecases
 from inventory.domain import Adjustment, Adjustments, Level, level_of
 from mercato.clock import utc_now
@@ -108,7 +108,7 @@ def rush(
     shop = mall.open()
     stock_up(shop, products, units)
     for product in products:
-        spreading.set_shards(product, shards, "boss", utc_now(), shop.stock)
+        resharding.set_shards(product, shards, "boss", utc_now(), shop.stock)
     crowd = [Buyer(shop, products) for _ in range(buyers)]
     with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
         heard = Counter(pool.map(Buyer.buy, crowd))

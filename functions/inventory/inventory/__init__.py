@@ -1,1 +1,1 @@
-"""What is on the shelf, and corrections of it."""
+"""The stock of each product, and its adjustments."""

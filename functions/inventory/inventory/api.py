@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from inventory import spreading, usecases
+from inventory import resharding, usecases
 from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, Adjustments
-from inventory.spreading import MAX_SHARDS
+from inventory.resharding import MAX_SHARDS
 from inventory.wiring import ports
 from mercato import clock
 from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, CreatedMany, IdempotencyKey, View
@@ -51,7 +51,7 @@ class AdjustMany(Body):
 
 
 class SetShards(Body):
-    """One is none: the product is not hot."""
+    """`shards` is 1 for a product that is not hot."""
 
     shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)]
 
@@ -91,7 +91,7 @@ def show_stock(product_id: str) -> StockView:
 
 @app.post("/api/inventory/adjustments", role=ADMIN)
 def adjust_many(body: AdjustMany, caller: Caller, key: IdempotencyKey) -> CreatedMany[AdjustedManyView]:
-    """Adjusts up to forty products, all or none. A retry with the same key gets the first answer."""
+    """Adjusts up to forty products, all or none. A retry with the same key returns the first response."""
     parts = tuple(Adjustment(part.product_id, part.delta, part.reason) for part in body.adjustments)
     asked = Keyed.read("POST /api/inventory/adjustments", caller, key, body)
 
@@ -116,10 +116,10 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
 
 @app.put("/api/inventory/{product_id}/shards", role=ADMIN)
 def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
-    """Spreads a hot product's stock over that many items, or back into one. Idempotent. Orders go on while it runs."""
-    shelf = spreading.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), ports().store)
-    counts = {name: getattr(shelf, name) for name in ("product_id", "on_hand", "reserved", "available")}
-    return ShardsView(**counts, shards=len(shelf.shards) or 1)
+    """Spreads a hot product's stock over this many items, or gathers it in one. Idempotent. Orders continue meanwhile."""
+    product = resharding.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), ports().store)
+    counts = {name: getattr(product, name) for name in ("product_id", "on_hand", "reserved", "available")}
+    return ShardsView(**counts, shards=len(product.shards) or 1)
 
 
 def _request(asked: Keyed, parts: tuple[Adjustment, ...], caller: Caller) -> Adjustments:

@@ -1,4 +1,4 @@
-"""What inventory does when others announce something."""
+"""Consumes the events of products and orders."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class ReturnAccepted(Reads):
 
 @consumer.on("product.created")
 def open_stock(_event: Event, data: ProductCreated) -> None:
-    """Idempotent: a stock item that exists stays as it is."""
+    """Idempotent: an existing stock item stays unchanged."""
     usecases.open_stock(data.product_id, ports().store)
 
 
 @consumer.on("order.shipped")
 def commit_shipped(_event: Event, data: OrderShipped) -> None:
-    """Idempotent: the reservation's own state says which of its chunks have left."""
+    """Idempotent: the reservation's record says which of its chunks have shipped."""
     usecases.commit_shipped(data.order_id, ports().store, clock.utc_now())
 
 
 @consumer.on("order.return_accepted")
 def take_back(_event: Event, data: ReturnAccepted) -> None:
-    """Idempotent: each adjustment's id follows from the return, and one that was made is not made again.
+    """Puts returned goods back in stock. Idempotent: each adjustment's id is derived from the return.
 
-    What was lost on its way does not come back.
+    Does nothing for goods that were lost on their way back.
     """
     if data.reason == "lost":
         return

@@ -1,4 +1,4 @@
-"""Stock: what is on hand, what of it is reserved, and the levels at which the shop must be told.
+"""Stock: the units on hand, the reserved units among them, and the levels of which the shop is notified.
 
 available = on_hand − reserved, and never below zero.
 """
@@ -21,7 +21,7 @@ _NAMED = 20
 
 
 class Level(StrEnum):
-    """What the available count means to the shop: above the threshold, at or below it, or nothing."""
+    """The level of the available count: above the threshold, at or below it, or zero."""
 
     OK = "ok"
     LOW = "low"
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Shortage:
-    """`available` is None where we do not know the product at all."""
+    """`available` is None if inventory does not know the product."""
 
     product_id: str
     requested: int
@@ -44,7 +44,7 @@ class Shortage:
 
 
 class OutOfStock(Conflict):
-    """At least one line asks for more than is available; nothing stays reserved."""
+    """At least one line asks for more than is available. Nothing stays reserved."""
 
     def __init__(self, short: Sequence[Shortage]) -> None:
         named = [f"{found.product_id} (asked {found.requested}, {found.available} left)" for found in short[:_NAMED]]
@@ -81,8 +81,8 @@ class DuplicateProduct(Invalid):
 class Stock:
     """One stock item. `version` counts every change, `entries` those of on_hand, each of which has a ledger entry.
 
-    A hot product has a root and shards (see shelf.py). The root knows its `shards`, which of them are `closing`, and
-    the number of the last `transfer` between them; a shard knows the last transfer that it took part in.
+    A hot product has a root and shards (see product_stock.py). The root stores its `shards`, which of them are
+    `closing`, and the number of the last `transfer` between them. A shard stores the last transfer that changed it.
     """
 
     product_id: str
@@ -125,7 +125,7 @@ def let_go(line: Line) -> Movement:
 
 
 def hand_over(line: Line) -> Movement:
-    """The goods leave: what was reserved is no longer here. Nothing changes for the next customer."""
+    """The shipped goods leave `on_hand` and `reserved`. The available count stays the same."""
     return Movement(line.product_id, on_hand=-line.quantity, reserved=-line.quantity)
 
 
@@ -136,12 +136,12 @@ def level_of(available: int, low_at: int) -> Level:
 
 
 def bounds(level: Level, low_at: int) -> tuple[int, int | None]:
-    """The least and the most that is available at a level; None is no limit."""
+    """The least and the most available units at a level. None means no limit."""
     return {Level.OK: (low_at + 1, None), Level.LOW: (1, low_at), Level.OUT: (0, 0)}[level]
 
 
 class Counted(Protocol):
-    """A stock item, or all of a hot product's together."""
+    """The counts of a stock item, or the sums over all items of a hot product."""
 
     @property
     def product_id(self) -> str: ...
@@ -154,13 +154,13 @@ class Counted(Protocol):
 
 
 def crossing(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
-    """The level that these movements lead to, or None where it stays the same."""
+    """The new level after these movements, or None if it stays the same."""
     level = level_of(stock.available + sum(movement.available for movement in movements), low_at)
     return None if level is stock.level else level
 
 
 def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """One line per product, in the order of the product ids, so that the same order always makes the same chunks."""
+    """One line per product, sorted by product id, so that a retry of the same order makes the same chunks."""
     quantities: dict[str, int] = {}
     for line in lines:
         quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
@@ -168,7 +168,7 @@ def merge(lines: Iterable[Line]) -> tuple[Line, ...]:
 
 
 def shortages(lines: Iterable[Line], stocks: Mapping[str, Counted]) -> list[Shortage]:
-    """The lines that cannot be had, with what could be."""
+    """The lines that ask for more than is available, with the available count."""
     found = []
     for line in lines:
         stock = stocks.get(line.product_id)
@@ -179,7 +179,7 @@ def shortages(lines: Iterable[Line], stocks: Mapping[str, Counted]) -> list[Shor
 
 @dataclass(frozen=True)
 class Adjustment:
-    """One product's part of an adjustment: how much, why."""
+    """The adjustment of one product: the difference and the reason."""
 
     product_id: str
     delta: int
@@ -188,7 +188,7 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class Adjustments:
-    """One request to adjust stock, all of it or nothing; `actor` is who asked."""
+    """A request to adjust stock, all of it or nothing. `actor` is the user who made it."""
 
     adjustment_id: str
     fingerprint: str
@@ -199,7 +199,7 @@ class Adjustments:
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A product's stock as an adjustment left it."""
+    """A product's stock after an adjustment."""
 
     product_id: str
     on_hand: int
@@ -215,7 +215,7 @@ def check_distinct(parts: Sequence[Adjustment]) -> None:
 
 
 def adjust(stock: Counted, part: Adjustment) -> Adjusted:
-    """What the stock will be; says no where reserved goods would be taken away."""
+    """The stock after the adjustment. Raises BelowZero if it would remove reserved goods."""
     if stock.available + part.delta < 0:
         raise BelowZero(
             f"{part.product_id} has {stock.available} available; {-part.delta} cannot be taken away.",
@@ -234,7 +234,7 @@ def adjust_all(stocks: Mapping[str, Counted], parts: Sequence[Adjustment]) -> li
 
 @dataclass(frozen=True)
 class Audit:
-    """Whether the ledger proves the stock: the sum of its entries is what is on hand, and none is missing."""
+    """Whether the ledger agrees with the stock: its sum is `on_hand`, and no entry is missing."""
 
     product_id: str
     on_hand: int

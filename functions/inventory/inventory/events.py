@@ -1,4 +1,4 @@
-"""The events that inventory publishes. Subject: the order of reserved and released, the product of the others."""
+"""The events that inventory publishes. The subject of reserved and released is the order, of the others the product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReservedLine(BaseModel):
 
 
 class InventoryReserved(EventModel):
-    """All lines of an order are held for it. One line per product."""
+    """All lines of an order are reserved. One line per product."""
 
     TYPE: ClassVar[str] = "inventory.reserved"
     EXAMPLE: ClassVar[dict[str, Any]] = {"order_id": "o-1", "lines": [{"product_id": "p-1", "quantity": 2}]}
@@ -27,7 +27,7 @@ class InventoryReserved(EventModel):
 
 
 class InventoryReleased(EventModel):
-    """What was held for an order is free again."""
+    """The stock reserved for an order is available again."""
 
     TYPE: ClassVar[str] = "inventory.released"
     EXAMPLE: ClassVar[dict[str, Any]] = {
@@ -42,7 +42,7 @@ class InventoryReleased(EventModel):
 
 
 class LowStock(EventModel):
-    """What is available came to a new level at or below the threshold; once per crossing, from above or from zero."""
+    """The available count crossed into a new level at or below the threshold. Once per crossing, in either direction."""
 
     TYPE: ClassVar[str] = "inventory.low_stock"
     EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": "p-1", "available": 5, "level": "low"}
@@ -53,7 +53,7 @@ class LowStock(EventModel):
 
 
 class Restocked(EventModel):
-    """What is available rose above the threshold; once per crossing."""
+    """The available count rose above the threshold. Once per crossing."""
 
     TYPE: ClassVar[str] = "inventory.restocked"
     EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": "p-1", "available": 100}

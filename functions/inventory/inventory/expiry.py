@@ -1,8 +1,8 @@
-"""The reservations that may expire, found by the hour in which they do: a sparse index, and no scan.
+"""Finds expired reservations by the hour of their expiry, through a sparse index and without a scan.
 
-gsi1pk=EXPIRES#<hour>  gsi1sk=<time>#<order>   on a reservation's record, until it is kept or over
-SWEEP#RESERVATIONS     SWEEP                   the hour before which nothing is left
-SWEEP#RESERVATIONS     TURN                    the reservation that was begun last (mercato.store.turns)
+gsi1pk=EXPIRES#<hour>  gsi1sk=<time>#<order>   on a reservation's record, until it is kept or ended
+SWEEP#RESERVATIONS     SWEEP                   the hour before which no reservation is left
+SWEEP#RESERVATIONS     TURN                    the reservation with which the last run began (mercato.store.turns)
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _HOUR = timedelta(hours=1)
 _FIRST_LOOK_BACK = timedelta(days=2)
 
 
-def waits_as(reservation: Reservation) -> Item:
-    """The place in the index; nothing for one that cannot expire."""
+def index_attributes(reservation: Reservation) -> Item:
+    """The index keys of the reservation; empty if it cannot expire."""
     if reservation.expires_at is None or reservation.is_over:
         return {}
     return {
@@ -33,7 +33,7 @@ def waits_as(reservation: Reservation) -> Item:
 
 @dataclass(frozen=True)
 class Due:
-    """`place` is where it stands in the index, in the order of time."""
+    """`place` is the position in the index, in the order of time."""
 
     order_id: str
     place: str
@@ -45,8 +45,8 @@ class Expiries:
         self._turns = Turns(table, "RESERVATIONS")
 
     def due(self, now: datetime) -> Iterator[Due]:
-        """The reservations whose time is over, first those behind the one that the last run began; then the oldest
-        first. The reservation's record itself has the last word.
+        """The expired reservations: first those after the one with which the last run began, then the oldest first. The
+        index may be stale, so the caller checks the reservation's record.
         """
         return self._turns.in_turn(lambda place: self._due_behind(place, now), lambda due: due.place)
 
@@ -69,7 +69,7 @@ class Expiries:
         return datetime.fromisoformat(mark["swept_to"]) if mark else now - _FIRST_LOOK_BACK
 
     def mark_swept(self, now: datetime) -> None:
-        """One hour stays open: the index is behind the table by a moment."""
+        """Marks every hour but the last as swept. The last one stays open, since the index lags behind the table."""
         swept_to = {"swept_to": rfc3339(now - _HOUR)}
         self._table.write(put({"pk": "SWEEP#RESERVATIONS", "sk": "SWEEP"} | swept_to))
 

@@ -1,10 +1,11 @@
-"""How one product's stock changes: the writes, and why a level is crossed exactly once with no crash in between.
+"""The writes that change one product's stock, and why a level's crossing is published exactly once despite crashes.
 
-A write that stays within the stored level says so in its condition (`level` and a range of `available`), so that any
-number of orders may take from a well-stocked product without minding each other. A write that changes the level holds
-for one `version` only, and its event is in the same transaction. The first try assumes plenty and reads nothing; a
-refused condition brings the item that was there, and the next try uses it. For a hot product see shelf.py: a shard that
-stays above the threshold is such a well-stocked item, and anything else goes with the root's version.
+A write that stays within the stored level has a condition on `level` and a range of `available`, so that any number of
+orders may take from a well-stocked product without conflicts. A write that changes the level is conditional on one
+`version`, and its event is in the same transaction. The first attempt assumes plenty of stock and reads nothing. A
+refused condition returns the current item, and the next attempt uses it. For a hot product see product_stock.py: a
+shard that stays above the threshold is a well-stocked item, and every other movement is conditional on the root's
+version.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime
 
 from inventory.domain import ROOT, Level, Movement, Stock, bounds, crossing, level_of
 from inventory.events import LowStock, Restocked
-from inventory.shelf import Shelf
+from inventory.product_stock import ProductStock
 from mercato.clock import rfc3339
 from mercato.events import EventModel, outbox
 from mercato.ids import derived_id
@@ -30,7 +31,7 @@ _MOVE = (
 
 
 def stock_pk(product_id: str, shard: int = ROOT) -> str:
-    """Each shard has a partition of its own, and its ledger with it."""
+    """Each shard has its own partition with its own ledger."""
     return f"SHARD#{shard}#{product_id}" if shard else f"STOCK#{product_id}"
 
 
@@ -48,23 +49,23 @@ def stock_of(item: Item) -> Stock:
     )
 
 
-def move(movements: Sequence[Movement], shelf: Shelf | None, low_at: int, now: datetime) -> list[Write]:
-    """One product's movements, each on another item. No shelf seen: assume plenty.
+def move(movements: Sequence[Movement], product: ProductStock | None, low_at: int, now: datetime) -> list[Write]:
+    """The writes of one product's movements, each on another item. Without a known `product`, assumes plenty of stock.
 
-    The items' writes come first and in their order, then the root's where it only bears witness, then the event.
+    The items' writes come first in their order, then the root's version check, then the event.
     """
     if not any(movement.available for movement in movements):
         return [_move_within(one, _HELD, {":gone": -one.reserved}) for one in movements]
-    if shelf is None:
+    if product is None:
         return [_take_plenty(movement, low_at) for movement in movements]
-    if not shelf.shards:
+    if not product.shards:
         (movement,) = movements
-        return _move_root(movement, shelf.root, low_at, now)
-    return _move_together(movements, shelf, low_at, now)
+        return _move_root(movement, product.root, low_at, now)
+    return _move_together(movements, product, low_at, now)
 
 
 def move_exactly(movement: Movement, stock: Stock, level: Level | None) -> Write:
-    """A change of the stock item as it was seen, and of no other."""
+    """A change on condition that the stock item is at the version that was read."""
     expression, names = _MOVE, {"#version": "version", "#entries": "entries"}
     values = _moved(movement) | {":seen": stock.version, ":least": max(0, -movement.available)}
     if level:
@@ -77,7 +78,7 @@ def move_exactly(movement: Movement, stock: Stock, level: Level | None) -> Write
 
 
 def shard_level(available: int, low_at: int, *, is_closing: bool) -> Level:
-    """A shard that closes is never `ok`: nothing of it moves without the root."""
+    """The level of a shard. A closing shard is never `ok`, so that each of its movements needs the root's version."""
     return Level.LOW if is_closing else level_of(available, low_at)
 
 
@@ -85,7 +86,7 @@ _HELD = "reserved >= :gone AND on_hand >= :gone"
 
 
 def _take_plenty(movement: Movement, low_at: int) -> Write:
-    """On the root, or on a shard: more than the threshold is left, and on a shard was there before, too."""
+    """Takes from the root or a shard, on condition that it stays above the threshold; a shard must be above it before."""
     least = low_at + 1 - movement.available
     if movement.shard:
         least = max(least, low_at + 1)
@@ -93,45 +94,45 @@ def _take_plenty(movement: Movement, low_at: int) -> Write:
 
 
 def _move_root(movement: Movement, stock: Stock, low_at: int, now: datetime) -> list[Write]:
-    """The one item of a product that is not hot."""
+    """Moves the only item of a product that is not hot."""
     level = crossing(stock, movement, low_at=low_at)
     if level:
-        return [move_exactly(movement, stock, level), level_record(Shelf(stock), [movement], level, now)]
+        return [move_exactly(movement, stock, level), level_record(ProductStock(stock), [movement], level, now)]
     if stock.level is Level.OK:
         return [_take_plenty(movement, low_at)]
     least, most = bounds(stock.level, low_at)
-    # It may become hot meanwhile, and then its own count says nothing of the level.
+    # If the product becomes hot in between, the root's count alone does not give the level.
     condition = "#level = :stays AND available BETWEEN :least AND :most AND attribute_not_exists(shards)"
     between = {":least": least - movement.available, ":most": (most or 0) - movement.available}
     return [_move_within(movement, condition, between | {":stays": stock.level})]
 
 
-def _move_together(movements: Sequence[Movement], shelf: Shelf, low_at: int, now: datetime) -> list[Write]:
-    """A hot product's. Where each shard moves alone, the root is left in peace."""
+def _move_together(movements: Sequence[Movement], product: ProductStock, low_at: int, now: datetime) -> list[Write]:
+    """Moves the items of a hot product. Writes the root only if a shard is at or below the threshold."""
     writes, needs_root = [], False
     for movement in movements:
         if movement.shard == ROOT:
             continue
-        stock = shelf.at(movement.shard)
+        stock = product.at(movement.shard)
         left = stock.available + movement.available
         if stock.level is Level.OK and min(stock.available, left) > low_at:
             writes.append(_take_plenty(movement, low_at))
         else:
-            is_closing = stock.shard in shelf.root.closing
+            is_closing = stock.shard in product.root.closing
             writes.append(_move_low_shard(movement, stock, shard_level(left, low_at, is_closing=is_closing)))
             needs_root = True
     on_root = [movement for movement in movements if movement.shard == ROOT]
     if not needs_root and not on_root:
         return writes
-    level = crossing(shelf, *movements, low_at=low_at)
-    witness = on_root[0] if on_root else Movement(shelf.product_id)
-    writes.append(move_exactly(witness, shelf.root, level))
-    return [*writes, level_record(shelf, movements, level, now)] if level else writes
+    level = crossing(product, *movements, low_at=low_at)
+    witness = on_root[0] if on_root else Movement(product.product_id)
+    writes.append(move_exactly(witness, product.root, level))
+    return [*writes, level_record(product, movements, level, now)] if level else writes
 
 
 def _move_low_shard(movement: Movement, stock: Stock, level: Level) -> Write:
-    """Under the root's version: nobody else changes a low shard's count meanwhile, and of one that becomes low we say
-    which count we mean.
+    """Guarded by the root's version, so no other writer changes a low shard. For a shard that becomes low, the
+    condition also pins its count.
     """
     return update(
         stock_pk(movement.product_id, movement.shard),
@@ -144,7 +145,7 @@ def _move_low_shard(movement: Movement, stock: Stock, level: Level) -> Write:
 
 
 def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, actor: str, reason: str) -> Item:
-    """`cause` is the adjustment's or the order's id; `actor` who did it."""
+    """`cause` is the id of the adjustment or the order, `actor` the user or service that made it."""
     return {
         "pk": stock_pk(movement.product_id, movement.shard),
         "sk": f"LEDGER#{rfc3339(now)}#{cause}",
@@ -157,25 +158,25 @@ def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, ac
     }
 
 
-def level_record(shelf: Shelf, movements: Sequence[Movement], level: Level, now: datetime) -> Write:
-    """The event of a change of level, as a write of its own. The root's version goes up with each, and counts them."""
-    event = _level_event(shelf, movements, level)
-    sequence = shelf.root.version + 1
-    return outbox.record(event, service=SERVICE, subject=shelf.product_id, sequence=sequence, now=now)
+def level_record(product: ProductStock, movements: Sequence[Movement], level: Level, now: datetime) -> Write:
+    """The outbox record of a level's crossing. Each crossing increases the root's version, which is its sequence."""
+    event = _level_event(product, movements, level)
+    sequence = product.root.version + 1
+    return outbox.record(event, service=SERVICE, subject=product.product_id, sequence=sequence, now=now)
 
 
-def level_announcement(shelf: Shelf, movement: Movement, level: Level, now: datetime) -> str:
-    """The same as the `event` attribute of a ledger entry."""
-    event = _level_event(shelf, [movement], level)
-    sequence = shelf.root.version + 1
-    event_id = derived_id(SERVICE, event.TYPE, shelf.product_id, str(sequence))
+def level_announcement(product: ProductStock, movement: Movement, level: Level, now: datetime) -> str:
+    """The same event as the `event` attribute of a ledger entry."""
+    event = _level_event(product, [movement], level)
+    sequence = product.root.version + 1
+    event_id = derived_id(SERVICE, event.TYPE, product.product_id, str(sequence))
     return outbox.encode(
-        event, service=SERVICE, subject=shelf.product_id, event_id=event_id, sequence=sequence, now=now
+        event, service=SERVICE, subject=product.product_id, event_id=event_id, sequence=sequence, now=now
     )
 
 
 def _move_within(movement: Movement, condition: str, values: Mapping[str, int | str]) -> Write:
-    """A change that commutes with others: it holds for any version that the condition allows."""
+    """A change that commutes with others: it succeeds at any version that meets the condition."""
     names = {"#version": "version", "#entries": "entries"} | ({"#level": "level"} if "#level" in condition else {})
     bound = _moved(movement) | dict(values)
     pk = stock_pk(movement.product_id, movement.shard)
@@ -192,8 +193,8 @@ def _moved(movement: Movement) -> dict[str, int | str]:
     }
 
 
-def _level_event(shelf: Shelf, movements: Sequence[Movement], level: Level) -> EventModel:
-    available = shelf.available + sum(movement.available for movement in movements)
+def _level_event(product: ProductStock, movements: Sequence[Movement], level: Level) -> EventModel:
+    available = product.available + sum(movement.available for movement in movements)
     if level is Level.OK:
-        return Restocked(product_id=shelf.product_id, available=available)
-    return LowStock(product_id=shelf.product_id, available=available, level="low" if level is Level.LOW else "out")
+        return Restocked(product_id=product.product_id, available=available)
+    return LowStock(product_id=product.product_id, available=available, level="low" if level is Level.LOW else "out")

@@ -4,12 +4,12 @@
         │             │
         └──► releasing ┴──► released
 
-`held` counts the lines that hold their stock, `handed_over` those whose goods have left. A step moves some lines and
-the record together, so that whoever finds the record, after any crash, knows what is done and what is next. `released`
-is also the tombstone of a release that came first, and of a refusal: no later step leads out of it.
+`held` counts the lines whose stock is reserved, `handed_over` those whose goods have shipped. Each step changes the
+stock of some lines and the record in one transaction, so that after any crash the record says what is done and what is
+next. `released` is also the tombstone of a release that came first, and of a refusal: no step leaves it.
 
-Until it is kept, a reservation has a time at which it expires: then anybody may release it, whatever became of the saga
-that made it. The saga keeps it before the order is confirmed; from there on only an undo or the parcel ends it.
+A reservation has an expiry time until it is kept. After that time any process may release it, whatever the state of the
+saga. The saga keeps it before the order is confirmed; then only an undo or the parcel ends it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 
 class ReservationReleased(Conflict):
-    """The order's stock was released; a reserve that comes late must not take it again."""
+    """The order's stock was released. A late reserve must not take it again."""
 
 
 class ReservationExpired(Conflict):
@@ -50,7 +50,7 @@ class ReservationExpired(Conflict):
 
 
 class AlreadyShipped(Conflict):
-    """The goods have left, or are leaving: there is nothing to release."""
+    """The goods have shipped or are being shipped, so their stock cannot be released."""
 
 
 class NotReserved(NotFound):
@@ -59,9 +59,9 @@ class NotReserved(NotFound):
 
 @dataclass(frozen=True)
 class Reservation:
-    """`revision` is 0 until it is stored; every step adds one. `refusal` says why nothing could be reserved.
+    """`revision` is 0 until it is stored; every step adds one. `refusal` names the lines that could not be reserved.
 
-    `expires_at` is None for one that is kept. `shares`: where a hot product's units were taken from, and how many.
+    `expires_at` is None for a kept reservation. `shares`: the shards of a hot product that gave units, and how many.
     """
 
     order_id: str
@@ -93,9 +93,9 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Step:
-    """What one transaction does: the record before and after, and the stock that moves with it.
+    """One transaction: the record before and after, and the movements of the stock.
 
-    `takes`: the movements are to be placed on the shards that have the goods.
+    `takes`: the movements still have to be placed on shards with enough goods.
     """
 
     before: Reservation
@@ -105,7 +105,7 @@ class Step:
 
 
 def hold_next(reservation: Reservation, most: int) -> Step:
-    """The next lines, anywhere: which shard of a hot product they come from is yet to be chosen."""
+    """Reserves the next lines. `place` chooses the shards of hot products later."""
     lines = reservation.not_held[:most]
     held = reservation.held + len(lines)
     done = held == len(reservation.lines)
@@ -120,7 +120,7 @@ def hold_next(reservation: Reservation, most: int) -> Step:
 
 
 def keep(reservation: Reservation) -> Step:
-    """It expires no more. One that is released, or is not whole yet, cannot be kept."""
+    """Removes the expiry. Raises for a reservation that is released or incomplete."""
     if reservation.state in (State.RELEASING, State.RELEASED):
         raise refused(reservation)
     if reservation.state is not State.RESERVED:
@@ -135,7 +135,7 @@ def is_expired(reservation: Reservation, now: datetime) -> bool:
 
 
 def let_go_next(reservation: Reservation, most: int, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
-    """Undo the last lines that hold. The first reason stays. With none held this only leaves the tombstone."""
+    """Releases the last lines that are held. The first reason stays. With none held, only writes the tombstone."""
     if reservation.state in (State.SHIPPING, State.SHIPPED):
         raise AlreadyShipped(f"Order {reservation.order_id} has shipped; its stock cannot be released.")
     held = max(reservation.held - most, 0)
@@ -168,7 +168,7 @@ def hand_over_next(reservation: Reservation, most: int) -> Step:
 def _per_share(
     reservation: Reservation, lines: Iterable[Line], act: Callable[[Line], Movement]
 ) -> tuple[Movement, ...]:
-    """Each line's movements, in the places that it was taken from."""
+    """Each line's movements on the shards that gave its units."""
     return tuple(
         replace(act(Line(line.product_id, quantity)), shard=shard)
         for line in lines
@@ -177,7 +177,7 @@ def _per_share(
 
 
 def refused(reservation: Reservation) -> DomainError:
-    """The error of a released reservation: the refusal it was given, the same each time, or that it is over."""
+    """The error of a released reservation: its stored refusal, the same at each retry, or that it was released."""
     if not reservation.refusal and reservation.reason == EXPIRED:
         return ReservationExpired("We could not hold the goods of this order any longer. Please order again.")
     if not reservation.refusal:

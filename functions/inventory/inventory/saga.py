@@ -1,4 +1,4 @@
-"""The saga's steps on the stock. Each may run twice, at once, or late: the reservation's record decides."""
+"""The saga's steps on the stock. All are idempotent and safe when late or concurrent: the reservation's record decides."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Done(BaseModel):
 
 @tasks.task("ReserveInventory")
 def reserve_inventory(step: ReserveInventory) -> Done:
-    """Idempotent: the record is written once per order; a second run finds it and goes on, or answers as the first."""
+    """Idempotent: there is one record per order. A retry continues it, or returns the first outcome."""
     lines = [Line(line.product_id, line.quantity) for line in step.lines]
     usecases.reserve(step.order_id, lines, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)
@@ -51,13 +51,13 @@ def reserve_inventory(step: ReserveInventory) -> Done:
 
 @tasks.task("KeepReservation")
 def keep_reservation(step: TaskInput) -> Done:
-    """Idempotent: a reservation that is kept stays so. One that has expired fails for good."""
+    """Idempotent: a kept reservation stays kept. Fails permanently if it has expired."""
     usecases.keep(step.order_id, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)
 
 
 @tasks.task("ReleaseInventory")
 def release_inventory(step: ReleaseInventory) -> Done:
-    """Idempotent: released is where every release ends, and no reserve leads out of it."""
+    """Idempotent: `released` is final, and no later reserve leaves it."""
     usecases.release(step.order_id, step.reason, ports().store, clock.utc_now())
     return Done(order_id=step.order_id)

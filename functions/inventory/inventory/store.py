@@ -1,11 +1,11 @@
 """Stock, reservations and adjustments in DynamoDB.
 
-STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries; of a hot product
-                                               its shards, too
+STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries; for a hot product
+                                               also its shards
 STOCK#<product>      LEDGER#<time>#<cause>     one change of on_hand; may carry its event
 SHARD#<n>#<product>  STOCK, LEDGER#…           the same for one shard of a hot product
 RESERVATION#<order>  RESERVATION               the record of reservation.py; while it can expire, in expiry.py's index
-ADJUSTMENT#<id>      ADJUSTMENT                what a request did, so that its repetition is answered alike
+ADJUSTMENT#<id>      ADJUSTMENT                the outcome of a request, which a retry returns
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import groupby
 
 from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage, crossing
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
-from inventory.expiry import waits_as
+from inventory.expiry import index_attributes
 from inventory.movements import (
     SERVICE,
     ledger_entry,
@@ -26,9 +26,9 @@ from inventory.movements import (
     stock_of,
     stock_pk,
 )
+from inventory.product_stock import ProductStock, StockMoved
 from inventory.reservation import Reservation, State, Step
-from inventory.shelf import Shelf, StockMoved
-from inventory.spreading import Change
+from inventory.resharding import Change
 from inventory.transfers import transfer
 from mercato.clock import rfc3339
 from mercato.errors import TransientError
@@ -50,7 +50,7 @@ _READ_ATTEMPTS = 8
 
 
 class TooManyWrites(Exception):
-    """The step does not fit into one transaction: take fewer lines at a time."""
+    """The step does not fit into one transaction. Retry with fewer lines."""
 
 
 class ReservationMoved(Exception):
@@ -58,7 +58,7 @@ class ReservationMoved(Exception):
 
 
 class AdjustmentExists(Exception):
-    """The adjustment was made before."""
+    """An adjustment with this id exists."""
 
 
 class InventoryStore:
@@ -69,15 +69,15 @@ class InventoryStore:
 
     @property
     def hot(self) -> Mapping[str, Sequence[int]]:
-        """The shards of the hot products that this process has met: where to try first, nothing more."""
+        """The shards of hot products that this process has seen: a hint where to try first."""
         return self._hot
 
-    def stock(self, product_id: str) -> Shelf | None:
+    def stock(self, product_id: str) -> ProductStock | None:
         return self.stocks([product_id]).get(product_id)
 
-    def stocks(self, product_ids: Iterable[str]) -> dict[str, Shelf]:
-        """Roots before shards, as shelf.py wants it. What moved between them meanwhile is read again."""
-        found: dict[str, Shelf] = {}
+    def stocks(self, product_ids: Iterable[str]) -> dict[str, ProductStock]:
+        """Reads roots before their shards. Reads again what moved between them in between."""
+        found: dict[str, ProductStock] = {}
         missing = set(product_ids)
         for _ in range(_READ_ATTEMPTS):
             roots = [stock_of(item) for item in self._table.get_many((stock_pk(one), "STOCK") for one in missing)]
@@ -88,23 +88,23 @@ class InventoryStore:
                 shards = [parts.get((root.product_id, shard)) for shard in root.shards]
                 whole = tuple(part for part in shards if part is not None and part.transfer <= root.transfer)
                 if len(whole) == len(shards):
-                    found[root.product_id] = self._remember(Shelf(root, whole))
+                    found[root.product_id] = self._remember(ProductStock(root, whole))
                 else:
                     missing.add(root.product_id)
             if not missing:
                 return found
         raise TransientError(f"the stock of {', '.join(sorted(missing))} moves between its shards")
 
-    def _remember(self, shelf: Shelf) -> Shelf:
-        shards = tuple(stock.shard for stock in shelf.open_shards)
+    def _remember(self, product: ProductStock) -> ProductStock:
+        shards = tuple(stock.shard for stock in product.open_shards)
         if shards:
-            self._hot[shelf.product_id] = shards
+            self._hot[product.product_id] = shards
         else:
-            self._hot.pop(shelf.product_id, None)
-        return shelf
+            self._hot.pop(product.product_id, None)
+        return product
 
     def open_stock(self, product_id: str) -> None:
-        """A stock item with nothing in it; one that exists stays as it is."""
+        """Creates an empty stock item. An existing one stays unchanged."""
         item = {"on_hand": 0, "reserved": 0, "available": 0, "version": 0, "entries": 0, "level": Level.OUT}
         try:
             self._table.write(put_new({"pk": stock_pk(product_id), "sk": "STOCK", "product_id": product_id} | item))
@@ -115,8 +115,8 @@ class InventoryStore:
         item = self._table.get(f"RESERVATION#{order_id}", "RESERVATION")
         return _reservation(item) if item else None
 
-    def take(self, step: Step, seen: Mapping[str, Shelf], now: datetime) -> None:
-        """One step of a reservation, all of it or nothing. `seen` is the stock as last seen, for what is known of it.
+    def take(self, step: Step, seen: Mapping[str, ProductStock], now: datetime) -> None:
+        """Writes one step of a reservation, all of it or nothing. `seen` is the last known stock of some products.
 
         Raises ReservationMoved, StockMoved or TooManyWrites.
         """
@@ -144,24 +144,24 @@ class InventoryStore:
             raise _stock_moved(failures, stock_at) from None
 
     def adjustment(self, adjustment_id: str) -> tuple[str, list[Adjusted]] | None:
-        """The fingerprint and the outcome of an adjustment that was made."""
+        """The fingerprint and the outcome of a stored adjustment."""
         item = self._table.get(f"ADJUSTMENT#{adjustment_id}", "ADJUSTMENT")
         return (item["fingerprint"], [Adjusted(**result) for result in item["results"]]) if item else None
 
-    def adjust(self, request: Adjustments, seen: Mapping[str, Shelf], results: list[Adjusted]) -> None:
-        """All parts or nothing, for exactly the versions seen, so that `results` is what the stock then is. Of a hot
-        product it is the root's version: goods come to the root, and orders that a shard alone serves go on meanwhile.
+    def adjust(self, request: Adjustments, seen: Mapping[str, ProductStock], results: list[Adjusted]) -> None:
+        """Writes all parts or nothing, on condition of the versions seen, so that `results` is the stock after it. For
+        a hot product it is the root's version: goods come to the root, and orders that one shard serves alone continue.
 
-        An event travels in its ledger entry: forty products would not fit into a transaction otherwise.
-        Raises AdjustmentExists or StockMoved.
+        An event is stored in its ledger entry, since forty products with separate events would not fit into a
+        transaction. Raises AdjustmentExists or StockMoved.
         """
         record = {"fingerprint": request.fingerprint, "actor": request.actor, "at": rfc3339(request.at)}
         key = {"pk": f"ADJUSTMENT#{request.adjustment_id}", "sk": "ADJUSTMENT"}
         writes = [put_new(key | record | {"results": [vars(result) for result in results]})]
         stock_at: dict[int, str] = {}
         for part in request.parts:
-            shelf, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
-            level = crossing(shelf, movement, low_at=self._low_at)
+            product, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
+            level = crossing(product, movement, low_at=self._low_at)
             entry = ledger_entry(
                 movement,
                 request.at,
@@ -171,9 +171,9 @@ class InventoryStore:
                 reason=part.reason,
             )
             if level:
-                entry["event"] = level_announcement(shelf, movement, level, request.at)
+                entry["event"] = level_announcement(product, movement, level, request.at)
             stock_at[len(writes)] = part.product_id
-            writes += [move_exactly(movement, shelf.root, level), put_new(entry)]
+            writes += [move_exactly(movement, product.root, level), put_new(entry)]
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
@@ -182,15 +182,15 @@ class InventoryStore:
                 raise AdjustmentExists from None
             raise _stock_moved(failures, stock_at) from None
 
-    def apply(self, change: Change, shelf: Shelf, actor: str, now: datetime) -> None:
-        """A hot product's stock moves between its items. Raises StockMoved where they are not as seen."""
+    def apply(self, change: Change, product: ProductStock, actor: str, now: datetime) -> None:
+        """Moves a hot product's stock between its items. Raises StockMoved if they have changed since they were read."""
         try:
-            self._table.transact(transfer(change, shelf, self._low_at, actor, now))
+            self._table.transact(transfer(change, product, self._low_at, actor, now))
         except ConditionFailed:
-            raise StockMoved({}, [shelf.product_id]) from None
+            raise StockMoved({}, [product.product_id]) from None
 
     def audit(self, product_id: str) -> Audit | None:
-        """Adds up the ledgers while on_hand stands still; TransientError where it never does."""
+        """Sums up the ledgers at one version of the stock. Raises TransientError if it changes at every attempt."""
         before = self.stock(product_id)
         for _ in range(_AUDIT_ATTEMPTS):
             if before is None:
@@ -202,15 +202,15 @@ class InventoryStore:
                 entries = sum(_entries(after).values())
                 return Audit(product_id, after.on_hand, entries, sum(deltas), len(deltas))
             before = after
-        raise TransientError(f"the stock of {product_id} changes too fast to be audited")
+        raise TransientError(f"the stock of {product_id} changes too often to be audited")
 
 
-def _entries(shelf: Shelf) -> dict[int, int]:
-    return {stock.shard: stock.entries for stock in shelf.places}
+def _entries(product: ProductStock) -> dict[int, int]:
+    return {stock.shard: stock.entries for stock in product.places}
 
 
 def _announcement(step: Step) -> tuple[EventModel, int] | None:
-    """An order's stock is announced as reserved once, and as released only where it was."""
+    """The event of a step: reserved when the last line is held, released only if it was reserved before."""
     after, lines = step.after, [ReservedLine(**vars(line)) for line in step.after.lines]
     if after.state is step.before.state or not after.was_reserved:
         return None
@@ -241,11 +241,11 @@ def _reservation_write(step: Step, now: datetime) -> Write:
     if step.before.revision == 0:
         lines = [vars(line) for line in after.lines]
         key = {"pk": pk, "sk": "RESERVATION", "order_id": after.order_id, "lines": lines}
-        return put_new(key | progress | waits_as(after))
+        return put_new(key | progress | index_attributes(after))
     names = {f"#{name}": name for name in progress}
     values = {f":{name}": value for name, value in progress.items()} | {":seen": step.before.revision}
     expression = "SET " + ", ".join(f"#{name} = :{name}" for name in progress)
-    if not waits_as(after):
+    if not index_attributes(after):
         expression += " REMOVE gsi1pk, gsi1sk"
     return update(pk, "RESERVATION", expression, "#revision = :seen", names=names, values=values)
 
@@ -271,8 +271,8 @@ def _failures(failed: ConditionFailed) -> Mapping[int, Item | None]:
 
 
 def _stock_moved(failures: Mapping[int, Item | None], stock_at: Mapping[int, str]) -> StockMoved:
-    """A product that is not hot is whole in the item that was there; of any other we know only that it moved."""
-    found: dict[str, Shelf | None] = {}
+    """For an unsharded product the refused condition returns the whole item. A sharded product must be read again."""
+    found: dict[str, ProductStock | None] = {}
     unread: set[str] = set()
     for index, item in failures.items():
         if index not in stock_at:
@@ -280,7 +280,7 @@ def _stock_moved(failures: Mapping[int, Item | None], stock_at: Mapping[int, str
         product_id = stock_at[index]
         is_root = item is not None and item["pk"] == stock_pk(product_id)
         if is_root and item is not None and not item.get("shards"):
-            found[product_id] = Shelf(stock_of(item))
+            found[product_id] = ProductStock(stock_of(item))
         else:
             unread.add(product_id)
     return StockMoved(found, unread)

@@ -17,8 +17,8 @@ _RESERVE = 15.0  # seconds: the last reservation's writes end before the invocat
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    """Run twice or killed in the middle, the next run finds what is left: a record leaves the index when it is done. A
-    run goes on behind the reservation that the last one began, so one that fails does not keep the others from ending.
+    """Idempotent: a released record leaves the index, so the next run finds the rest after a crash. A run starts after
+    the reservation with which the last run began, so that a failing reservation does not block the others.
     """
     now, expiries = utc_now(), ports().expiries
     released = left = 0

@@ -1,5 +1,5 @@
-"""Stock that moves between a hot product's items: both ends, their ledgers and the root's account of it, in one
-transaction. What the product has in all stays the same, and so does its level.
+"""Transfers between a hot product's items: both items, their ledgers and the root's transfer number in one transaction.
+The product's total stock and its level stay the same.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from typing import Any
 
 from inventory.domain import ROOT, Level, Movement, Stock
 from inventory.movements import ledger_entry, shard_level, stock_pk
-from inventory.shelf import Shelf
-from inventory.spreading import Change, Close, Merge, Open, Shift
+from inventory.product_stock import ProductStock
+from inventory.resharding import Change, Close, Merge, Open, Shift
 from mercato.store.dynamo import Write, delete, put_new, update
 
 _NAMES = {"#version": "version", "#entries": "entries"}
 
 
-def transfer(change: Change, shelf: Shelf, low_at: int, actor: str, now: datetime) -> list[Write]:
-    """The writes of one change, for the one version of the root that was seen."""
+def transfer(change: Change, product: ProductStock, low_at: int, actor: str, now: datetime) -> list[Write]:
+    """The writes of one change, conditional on the root's version."""
     match change:
         case Open(count):
-            return _open(shelf, count)
+            return _open(product, count)
         case Close(shards):
-            return _close(shelf, shards)
+            return _close(product, shards)
         case Merge(shard):
-            return _merge(shelf, shelf.at(shard), actor, now)
+            return _merge(product, product.at(shard), actor, now)
         case Shift(to):
-            return _shift(shelf, to, low_at, actor, now)
+            return _shift(product, to, low_at, actor, now)
 
 
-def _shift(shelf: Shelf, to: Iterable[tuple[int, int]], low_at: int, actor: str, now: datetime) -> list[Write]:
-    number, writes, given = shelf.root.transfer + 1, list[Write](), 0
+def _shift(product: ProductStock, to: Iterable[tuple[int, int]], low_at: int, actor: str, now: datetime) -> list[Write]:
+    number, writes, given = product.root.transfer + 1, list[Write](), 0
     for shard, count in to:
-        movement = Movement(shelf.product_id, on_hand=count, shard=shard)
-        writes += [_shift_shard(movement, shelf, low_at), _entry(movement, number, actor, now)]
+        movement = Movement(product.product_id, on_hand=count, shard=shard)
+        writes += [_shift_shard(movement, product, low_at), _entry(movement, number, actor, now)]
         given += count
-    movement = Movement(shelf.product_id, on_hand=-given)
-    return [_move_root(shelf.root, movement), _entry(movement, number, actor, now), *writes]
+    movement = Movement(product.product_id, on_hand=-given)
+    return [_move_root(product.root, movement), _entry(movement, number, actor, now), *writes]
 
 
-def _shift_shard(movement: Movement, shelf: Shelf, low_at: int) -> Write:
-    """A shard that stays above the threshold may be sold from meanwhile; any other is as it was seen."""
-    count, stock = movement.on_hand, shelf.at(movement.shard)
-    values: dict[str, int | str] = {":count": count, ":transfer": shelf.root.transfer + 1, ":one": 1}
+def _shift_shard(movement: Movement, product: ProductStock, low_at: int) -> Write:
+    """A shard that stays above the threshold may give units to orders concurrently. Any other is pinned to its count."""
+    count, stock = movement.on_hand, product.at(movement.shard)
+    values: dict[str, int | str] = {":count": count, ":transfer": product.root.transfer + 1, ":one": 1}
     expression = (
         "SET on_hand = on_hand + :count, available = available + :count, transfer = :transfer, "
         "#version = #version + :one, #entries = #entries + :one"
@@ -53,15 +53,15 @@ def _shift_shard(movement: Movement, shelf: Shelf, low_at: int) -> Write:
         values |= {":ok": Level.OK, ":least": low_at + 1 + max(0, -count)}
     else:
         expression, condition = f"{expression}, #level = :level", "available = :seen"
-        is_closing = stock.shard in shelf.root.closing
+        is_closing = stock.shard in product.root.closing
         values |= {":level": shard_level(stock.available + count, low_at, is_closing=is_closing)}
         values |= {":seen": stock.available}
     pk = stock_pk(stock.product_id, stock.shard)
     return update(pk, "STOCK", expression, condition, names=_NAMES | {"#level": "level"}, values=values)
 
 
-def _open(shelf: Shelf, count: int) -> list[Write]:
-    root = shelf.root
+def _open(product: ProductStock, count: int) -> list[Write]:
+    root = product.root
     new = range(root.next_shard, root.next_shard + count)
     zeroes = dict.fromkeys(("on_hand", "reserved", "available", "version", "entries"), 0)
     empty = zeroes | {"product_id": root.product_id, "level": Level.OUT, "transfer": 0}
@@ -71,12 +71,12 @@ def _open(shelf: Shelf, count: int) -> list[Write]:
     return [_update_root(root, wanted, values), *opened]
 
 
-def _close(shelf: Shelf, shards: tuple[int, ...]) -> list[Write]:
-    """What is not `ok` sells nothing without the root's version: from here on the root knows of every change."""
-    closing = sorted({*shelf.root.closing, *shards})
+def _close(product: ProductStock, shards: tuple[int, ...]) -> list[Write]:
+    """Makes the shards not `ok`, so that from now on every movement on them needs the root's version."""
+    closing = sorted({*product.root.closing, *shards})
     shut = [
         update(
-            stock_pk(shelf.product_id, shard),
+            stock_pk(product.product_id, shard),
             "STOCK",
             "SET #level = :low, #version = #version + :one",
             "attribute_exists(pk)",
@@ -86,16 +86,16 @@ def _close(shelf: Shelf, shards: tuple[int, ...]) -> list[Write]:
         for shard in shards
     ]
     return [
-        _update_root(shelf.root, "SET closing = :closing, #version = #version + :one", {":closing": closing}),
+        _update_root(product.root, "SET closing = :closing, #version = #version + :one", {":closing": closing}),
         *shut,
     ]
 
 
-def _merge(shelf: Shelf, stock: Stock, actor: str, now: datetime) -> list[Write]:
-    root, number = shelf.root, shelf.root.transfer + 1
+def _merge(product: ProductStock, stock: Stock, actor: str, now: datetime) -> list[Write]:
+    root, number = product.root, product.root.transfer + 1
     left = [shard for shard in root.shards if shard != stock.shard]
-    there = Movement(shelf.product_id, on_hand=stock.on_hand, reserved=stock.reserved)
-    gone = Movement(shelf.product_id, on_hand=-stock.on_hand, shard=stock.shard)
+    there = Movement(product.product_id, on_hand=stock.on_hand, reserved=stock.reserved)
+    gone = Movement(product.product_id, on_hand=-stock.on_hand, shard=stock.shard)
     if left:
         more = ", shards = :shards, closing = :closing"
         values = {":shards": left, ":closing": sorted(root.closing - {stock.shard})}

@@ -1,5 +1,5 @@
-"""What inventory does. Every function may run twice, at once, or die in the middle: what it has done is in the store,
-and whoever comes next goes on from there.
+"""The use cases of inventory. All are idempotent and safe under concurrency and crashes: progress is in the store, and
+the next call continues from there.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from typing import Protocol
 
 from inventory import domain, reservation
 from inventory.domain import MOST_AT_ONCE, Adjusted, Adjustment, Adjustments, Audit, Line, Shortage, UnknownProduct
+from inventory.product_stock import Choose, ProductStock, StockMoved, place
 from inventory.reservation import NotReserved, Reservation, State, Step
-from inventory.shelf import Choose, Shelf, StockMoved, place
-from inventory.spreading import Change, gather, spread
+from inventory.resharding import Change, gather, spread
 from inventory.store import AdjustmentExists, ReservationMoved, TooManyWrites
 from mercato.errors import IdempotencyKeyReused, TransientError
 from mercato.ids import derived_id, fingerprint
 
-# Each attempt sees the stock as it was at the last refusal, so losing this often means a product that everybody wants.
+# Each attempt uses the stock as of the last refusal, so it fails this often only for a product in very high demand.
 _ATTEMPTS = 12
 
 
 class Stocks(Protocol):
-    """The store, as the use cases need it."""
+    """The store as the use cases need it."""
 
     @property
     def hot(self) -> Mapping[str, Sequence[int]]: ...
-    def stock(self, product_id: str) -> Shelf | None: ...
-    def stocks(self, product_ids: Iterable[str]) -> dict[str, Shelf]: ...
+    def stock(self, product_id: str) -> ProductStock | None: ...
+    def stocks(self, product_ids: Iterable[str]) -> dict[str, ProductStock]: ...
     def open_stock(self, product_id: str) -> None: ...
     def reservation(self, order_id: str) -> Reservation | None: ...
-    def take(self, step: Step, seen: Mapping[str, Shelf], now: datetime) -> None: ...
+    def take(self, step: Step, seen: Mapping[str, ProductStock], now: datetime) -> None: ...
     def adjustment(self, adjustment_id: str) -> tuple[str, list[Adjusted]] | None: ...
-    def adjust(self, request: Adjustments, seen: Mapping[str, Shelf], results: list[Adjusted]) -> None: ...
-    def apply(self, change: Change, shelf: Shelf, actor: str, now: datetime) -> None: ...
+    def adjust(self, request: Adjustments, seen: Mapping[str, ProductStock], results: list[Adjusted]) -> None: ...
+    def apply(self, change: Change, product: ProductStock, actor: str, now: datetime) -> None: ...
     def audit(self, product_id: str) -> Audit | None: ...
 
 
 class _Short(Exception):
-    """The lines not yet held cannot all be had."""
+    """Some lines that are not held yet ask for more than is available."""
 
     def __init__(self, short: list[Shortage]) -> None:
         super().__init__(f"{len(short)} lines cannot be had")
@@ -51,7 +51,7 @@ def open_stock(product_id: str, stocks: Stocks) -> None:
     stocks.open_stock(product_id)
 
 
-def find_stock(product_id: str, stocks: Stocks) -> Shelf:
+def find_stock(product_id: str, stocks: Stocks) -> ProductStock:
     stock = stocks.stock(product_id)
     if stock is None:
         raise UnknownProduct([product_id])
@@ -61,7 +61,7 @@ def find_stock(product_id: str, stocks: Stocks) -> Shelf:
 def reserve(
     order_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime, choose: Choose = random.choice
 ) -> None:
-    """All lines or none. Twice is once; after a release or a refusal it fails, each time alike.
+    """Reserves all lines or none. Idempotent. After a release or a refusal it raises the same error each time.
 
     `choose` picks the shard of a hot product.
     """
@@ -77,12 +77,12 @@ def reserve(
 
 
 def release(order_id: str, reason: str, stocks: Stocks, now: datetime) -> None:
-    """Nothing is held for the order afterwards, and nothing can be: where nothing was, this leaves the tombstone."""
+    """Releases the order's stock. Idempotent. Without a reservation it writes the tombstone, so a late reserve fails."""
     _let_go_all(stocks.reservation(order_id) or Reservation(order_id), reason, stocks, now)
 
 
 def keep(order_id: str, stocks: Stocks, now: datetime) -> None:
-    """The reservation expires no more. Raises what a released one was released for."""
+    """Removes the reservation's expiry. Raises the stored error of a released reservation."""
     current = stocks.reservation(order_id)
     if current is None:
         raise NotReserved(f"Nothing was ever reserved for order {order_id}.")
@@ -103,7 +103,7 @@ def expire(order_id: str, stocks: Stocks, now: datetime) -> bool:
 
 
 def commit_shipped(order_id: str, stocks: Stocks, now: datetime) -> None:
-    """The order's goods leave on_hand, once."""
+    """Removes the order's goods from `on_hand`. Idempotent."""
     current = stocks.reservation(order_id)
     if current is None:
         raise NotReserved(f"Order {order_id} shipped, but nothing was ever reserved for it.")
@@ -112,9 +112,9 @@ def commit_shipped(order_id: str, stocks: Stocks, now: datetime) -> None:
 
 
 def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
-    """All parts or nothing. The same request again gets the first answer; another with its key is refused."""
+    """Adjusts all products or none. A retry returns the first outcome. Refuses a different request with the same key."""
     domain.check_distinct(request.parts)
-    seen: dict[str, Shelf] = {}
+    seen: dict[str, ProductStock] = {}
     for _ in range(_ATTEMPTS):
         done = stocks.adjustment(request.adjustment_id)
         if done is not None:
@@ -129,18 +129,18 @@ def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
         try:
             stocks.adjust(request, seen, results)
         except StockMoved as moved:
-            seen |= {product_id: shelf for product_id, shelf in moved.stocks.items() if shelf}
+            seen |= {product_id: product for product_id, product in moved.stocks.items() if product}
             seen |= stocks.stocks(moved.unread)
         except AdjustmentExists:
             seen = {}
         else:
             _spread_deliveries(request, seen, stocks)
             return results
-    raise TransientError("the stock to be adjusted moves too fast")
+    raise TransientError("the stock to be adjusted changes too often")
 
 
 def take_back(return_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime) -> None:
-    """Returned goods are on the shelf again, once, each with its ledger entry; so many products at a time."""
+    """Puts returned goods back in stock, each with its ledger entry, MOST_AT_ONCE products at a time. Idempotent."""
     returned = domain.merge(lines)
     for first in range(0, len(returned), MOST_AT_ONCE):
         parts = tuple(
@@ -152,8 +152,8 @@ def take_back(return_id: str, lines: Iterable[Line], stocks: Stocks, now: dateti
         adjust(Adjustments(adjustment_id, print_of_parts, "order.return_accepted", parts, now), stocks)
 
 
-def _spread_deliveries(request: Adjustments, seen: Mapping[str, Shelf], stocks: Stocks) -> None:
-    """What came to a hot product's root goes to its shards. Until then, or if we die now, orders take it from there."""
+def _spread_deliveries(request: Adjustments, seen: Mapping[str, ProductStock], stocks: Stocks) -> None:
+    """Spreads goods on a hot product's root over its shards. Until then, also after a crash, orders take from the root."""
     for part in request.parts:
         if part.delta > 0 and seen[part.product_id].shards:
             with suppress(TransientError):
@@ -161,7 +161,7 @@ def _spread_deliveries(request: Adjustments, seen: Mapping[str, Shelf], stocks: 
 
 
 def audit(product_id: str, stocks: Stocks) -> Audit:
-    """Does the ledger add up to what is on hand?"""
+    """Compares the ledger with `on_hand`."""
     found = stocks.audit(product_id)
     if found is None:
         raise UnknownProduct([product_id])
@@ -175,7 +175,7 @@ def _same_request(request: Adjustments, fingerprint: str, results: list[Adjusted
 
 
 def _refuse(current: Reservation, short: tuple[Shortage, ...], stocks: Stocks, now: datetime) -> Reservation:
-    """Write the refusal down, so that a late or second attempt is refused alike, and undo the last chunk with it."""
+    """Stores the refusal, so that a late or second attempt gets the same one, and releases the last chunk with it."""
     why = reservation.refusal_of(short).slug()
     return _take(lambda now_at, most: reservation.let_go_next(now_at, most, why, short), current, stocks, now)
 
@@ -192,8 +192,8 @@ def _take(
     now: datetime,
     choose: Choose = random.choice,
 ) -> Reservation:
-    """Takes one step. Returns the reservation after it, or as another invocation has moved it."""
-    most, seen = reservation.LINES_PER_CHUNK, dict[str, Shelf]()
+    """Takes one step. Returns the reservation after it, or as another invocation has changed it."""
+    most, seen = reservation.LINES_PER_CHUNK, dict[str, ProductStock]()
     for _ in range(_ATTEMPTS):
         step = place(decide(current, most), seen, stocks.hot, choose)
         try:
@@ -205,24 +205,24 @@ def _take(
             return current if moved is None else moved
         except StockMoved as moved_stock:
             found = moved_stock.stocks | dict.fromkeys(moved_stock.unread) | stocks.stocks(moved_stock.unread)
-            seen |= {product_id: shelf for product_id, shelf in found.items() if shelf}
+            seen |= {product_id: product for product_id, product in found.items() if product}
             if any(_cannot(movement, found) for movement in decide(current, most).movements):
                 _raise_short(current, stocks)
         else:
             return step.after
-    raise TransientError(f"the stock of order {current.order_id} moves too fast")
+    raise TransientError(f"the stock of order {current.order_id} changes too often")
 
 
-def _cannot(movement: domain.Movement, stocks: Mapping[str, Shelf | None]) -> bool:
-    """The stock that was found there, if any was, does not allow this."""
+def _cannot(movement: domain.Movement, stocks: Mapping[str, ProductStock | None]) -> bool:
+    """Whether the known stock does not allow this movement."""
     if movement.product_id not in stocks:
         return False
-    shelf = stocks[movement.product_id]
-    return shelf is None or shelf.available + movement.available < 0
+    product = stocks[movement.product_id]
+    return product is None or product.available + movement.available < 0
 
 
 def _raise_short(current: Reservation, stocks: Stocks) -> None:
-    """Names every line that is short, not only the first. Returns if there is enough again by now."""
+    """Raises OutOfStock with every short line, not only the first. Returns if there is enough by now."""
     wanted = current.not_held
     short = domain.shortages(wanted, stocks.stocks(line.product_id for line in wanted))
     if short:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """`low_stock_threshold` is one for all functions; a new one takes effect at each product's next movement."""
+    """`low_stock_threshold` applies to all products. A new value takes effect at each product's next movement."""
 
     table_name: str
     low_stock_threshold: int = LOW_AT

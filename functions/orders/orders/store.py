@@ -200,7 +200,7 @@ class OrderStore:
                 return Rebuilt(0, dropped, 0, was_right=False, equal=self._is_right(order_id, None))
             made = version >= self._snapshot_every and self._snapshots.save(order_id, version, order, now)
             return Rebuilt(version, dropped, int(made), was_right, self._is_right(order_id, order))
-        raise TransientError(f"order {order_id} moves too fast")
+        raise TransientError(f"order {order_id} changes too often")
 
     def _is_right(self, order_id: str, order: Order | None) -> bool:
         """Row and snapshots are what the events make, which was this order; looked at again where it went on since."""
@@ -212,7 +212,7 @@ class OrderStore:
             if latest == order:
                 return False
             order = latest
-        raise TransientError(f"order {order_id} moves too fast")
+        raise TransientError(f"order {order_id} changes too often")
 
     def _row(self, order_id: str) -> Item | None:
         return self._table.get(_pk(order_id), "SUMMARY")

@@ -136,7 +136,7 @@ def write_off(payment: Payment, reason: str, payments: PaymentStore, now: dateti
         write,
         conflict=PaymentMoved,
         attempts=_ATTEMPTS,
-        exhausted=f"payment {payment.payment_id} moves too fast",
+        exhausted=f"payment {payment.payment_id} changes too often",
         seen=payment,
     )
 
@@ -229,7 +229,7 @@ def _retry[T](payment_id: str, payments: PaymentStore, write: Callable[[Payment 
         write,
         conflict=PaymentMoved,
         attempts=_ATTEMPTS,
-        exhausted=f"payment {payment_id} moves too fast",
+        exhausted=f"payment {payment_id} changes too often",
     )
 
 

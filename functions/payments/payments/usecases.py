@@ -68,7 +68,7 @@ def undo(order_id: str, reason: str, ports: Ports, now: datetime, *, retry_refus
             payment = _undo_next(payment, reason, ports, now, retry_refused=retry_refused)
         except PaymentMoved:
             payment = ports.payments.get(payment_id) or payment
-    raise TransientError(f"the payment of order {order_id} moves too fast")
+    raise TransientError(f"the payment of order {order_id} changes too often")
 
 
 def write_off(order_id: str, reason: str, ports: Ports, now: datetime) -> None:
@@ -240,7 +240,7 @@ def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: Pa
         write,
         conflict=PaymentMoved,
         attempts=_ATTEMPTS,
-        exhausted=f"payment {payment.payment_id} moves too fast",
+        exhausted=f"payment {payment.payment_id} changes too often",
         seen=payment,
     )
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from inventory.domain import Adjustment, Adjustments, Level, Line, Stock, adjust_all
+from inventory.product_stock import ProductStock
 from inventory.reservation import LINES_PER_CHUNK, Reservation, State, Step, hand_over_next, hold_next, let_go_next
-from inventory.shelf import Shelf
 from inventory.store import InventoryStore
 from mercato.store.dynamo import MAX_TRANSACTION, Table, Write
 
@@ -43,8 +43,8 @@ def test_no_step_of_an_order_is_larger_than_a_transaction(lines: int, noon: date
     recorder = Recorder()
     store = InventoryStore(cast(Table, recorder), low_at=5)
     wanted = tuple(Line(f"p-{number:03}", 2) for number in range(lines))
-    plenty = {line.product_id: Shelf(Stock(line.product_id, 7, 0, 1, 1, Level.OK)) for line in wanted}
-    scarce = {line.product_id: Shelf(Stock(line.product_id, 7, 2, 2, 1, Level.LOW)) for line in wanted}
+    plenty = {line.product_id: ProductStock(Stock(line.product_id, 7, 0, 1, 1, Level.OK)) for line in wanted}
+    scarce = {line.product_id: ProductStock(Stock(line.product_id, 7, 2, 2, 1, Level.LOW)) for line in wanted}
     reserved = run(store, lambda found: hold_next(found, LINES_PER_CHUNK), Reservation("o-1", wanted), plenty, noon)
     run(store, lambda found: hand_over_next(found, LINES_PER_CHUNK), reserved, scarce, noon)
     run(store, lambda found: let_go_next(found, LINES_PER_CHUNK, "cancelled"), reserved, scarce, noon)
@@ -56,6 +56,6 @@ def test_forty_products_are_restocked_in_one_transaction(noon: datetime) -> None
     recorder = Recorder()
     store = InventoryStore(cast(Table, recorder), low_at=5)
     parts = tuple(Adjustment(f"p-{number}", 100, "delivery") for number in range(40))
-    seen = {part.product_id: Shelf(Stock(part.product_id)) for part in parts}
+    seen = {part.product_id: ProductStock(Stock(part.product_id)) for part in parts}
     store.adjust(Adjustments("a-1", "f", "u-admin", parts, noon), seen, adjust_all(seen, parts))
     assert recorder.sizes == [81]

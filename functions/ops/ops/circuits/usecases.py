@@ -114,7 +114,7 @@ def set_circuit(command: Command, store: Store) -> Circuit:
             break
         state = result.state
     else:
-        raise TransientError(f"circuit {name} changes too fast")
+        raise TransientError(f"circuit {name} changes too often")
     return get_circuit(name, store)
 
 

@@ -1,16 +1,16 @@
-"""A product's stock items together: the root, and the shards of a hot product.
+"""The stock of one product: the root item, and the shards of a hot product.
 
 One item takes a thousand write units a second, and a write in a transaction costs two: 500 reservations. A hot
-product's stock is spread over shards, each an item with counts and a ledger of its own; the root says which there are
-and has the product's level. Two rules keep the level exact:
+product's stock is spread over shards, each an item with its own counts and ledger. The root lists the shards and stores
+the product's level. Two rules keep the level exact:
 
-- A shard with more than the threshold before and after a movement moves alone: the product's total is above the
-  threshold whatever the others do. Its own level, `ok`, says so, and is part of the write's condition.
-- Every other movement goes with a write of the root, for the one version of it that was seen. So those are one after
-  the other, and each knows the counts of all shards that are low; only of those do we need to know the sum.
+- A shard that is above the threshold before and after a movement moves alone: the product's total is above the
+  threshold whatever the other shards do. The write's condition on the shard's own level, `ok`, guarantees this.
+- Every other movement also writes the root, on condition of its version. So these movements are serialised, and each
+  one knows the counts of all low shards. The exact sum is needed only then.
 
-Shards are numbered for good: a reservation remembers where its units came from, and finds them on the root once that
-shard was closed and merged into it.
+A shard's number is never reused: a reservation stores the shards that gave its units, and finds the units on the root
+after a shard was closed and merged into it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Choose = Callable[[Sequence[int]], int]
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """`shards` are all there are, those that close among them; none for a product that is not hot."""
+class ProductStock:
+    """`shards` holds all shards, also closing ones. Empty for a product that is not hot."""
 
     root: Stock
     shards: tuple[Stock, ...] = ()
@@ -61,11 +61,11 @@ class Shelf:
         return tuple(stock for stock in self.shards if stock.shard not in self.root.closing)
 
     def at(self, shard: int) -> Stock:
-        """The item of a shard; the root where that shard was merged into it."""
+        """The item of a shard, or the root if the shard was merged into it."""
         return next((stock for stock in self.shards if stock.shard == shard), self.root)
 
     def take(self, quantity: int, choose: Choose) -> Shares:
-        """Where to take them from: one shard by chance, where one has enough; else over several, the richest first."""
+        """The shards to take from: a random one that has enough, or else several, those with the most units first."""
         places = (*self.open_shards, self.root)
         for able in (
             [stock.shard for stock in self.open_shards if stock.level is Level.OK and stock.available > quantity],
@@ -83,27 +83,27 @@ class Shelf:
 
 
 class StockMoved(Exception):
-    """The stock was not as assumed. `stocks` has what was there, None for a product that does not exist; what is
-    `unread` must be looked at anew.
+    """The stock was not as assumed. `stocks` has the current state, None for a product that does not exist. Products in
+    `unread` must be read again.
     """
 
-    def __init__(self, stocks: Mapping[str, Shelf | None], unread: Iterable[str] = ()) -> None:
+    def __init__(self, stocks: Mapping[str, ProductStock | None], unread: Iterable[str] = ()) -> None:
         self.stocks, self.unread = dict(stocks), frozenset(unread)
         super().__init__(f"{len(self.stocks) + len(self.unread)} products moved")
 
 
-def place(step: Step, seen: Mapping[str, Shelf], hot: Mapping[str, Sequence[int]], choose: Choose) -> Step:
-    """The step with each movement on an item that there is, as far as we know: `hot` are shards that were seen before,
-    `seen` is what a refusal has told since.
+def place(step: Step, seen: Mapping[str, ProductStock], hot: Mapping[str, Sequence[int]], choose: Choose) -> Step:
+    """The step with each movement on an existing item, as far as is known. `hot` holds shards that were seen earlier,
+    `seen` the stock that a refused write has returned.
     """
     if not step.takes:
         return replace(step, movements=_join(_resettle(movement, seen) for movement in step.movements))
     shares: dict[str, Shares] = {}
     for movement in step.movements:
-        product_id, shelf = movement.product_id, seen.get(movement.product_id)
-        if shelf is not None and shelf.shards:
-            shares[product_id] = shelf.take(movement.reserved, choose)
-        elif shelf is None and hot.get(product_id):
+        product_id, product = movement.product_id, seen.get(movement.product_id)
+        if product is not None and product.shards:
+            shares[product_id] = product.take(movement.reserved, choose)
+        elif product is None and hot.get(product_id):
             shares[product_id] = ((choose(hot[product_id]), movement.reserved),)
     placed = [
         Movement(movement.product_id, reserved=quantity, shard=shard)
@@ -114,13 +114,13 @@ def place(step: Step, seen: Mapping[str, Shelf], hot: Mapping[str, Sequence[int]
     return replace(step, after=after, movements=tuple(placed))
 
 
-def _resettle(movement: Movement, seen: Mapping[str, Shelf]) -> Movement:
-    shelf = seen.get(movement.product_id)
-    return replace(movement, shard=shelf.at(movement.shard).shard) if shelf else movement
+def _resettle(movement: Movement, seen: Mapping[str, ProductStock]) -> Movement:
+    product = seen.get(movement.product_id)
+    return replace(movement, shard=product.at(movement.shard).shard) if product else movement
 
 
 def _join(movements: Iterable[Movement]) -> tuple[Movement, ...]:
-    """One movement per item: two shares may have met on the root."""
+    """One movement per item, since two shares may both be on the root after a merge."""
     joined: dict[tuple[str, int], Movement] = {}
     for movement in movements:
         key = movement.product_id, movement.shard
