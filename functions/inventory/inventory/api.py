@@ -116,7 +116,7 @@ def adjust_stock(product_id: str, body: AdjustStock, caller: Caller, key: Idempo
 
 @app.put("/api/inventory/{product_id}/shards", role=ADMIN)
 def set_shards(product_id: str, body: SetShards, caller: Caller) -> ShardsView:
-    """Spreads a hot product's stock over this many items, or gathers it in one. Idempotent. Orders continue meanwhile."""
+    """Spreads a hot product over this many items, or gathers it in one. Idempotent. Orders continue during it."""
     product = resharding.set_shards(product_id, body.shards, caller.user_id, clock.utc_now(), ports().store)
     counts = {name: getattr(product, name) for name in ("product_id", "on_hand", "reserved", "available")}
     return ShardsView(**counts, shards=len(product.shards) or 1)

@@ -42,7 +42,7 @@ class InventoryReleased(EventModel):
 
 
 class LowStock(EventModel):
-    """The available count crossed into a new level at or below the threshold. Once per crossing, in either direction."""
+    """The available count crossed into a new level at or below the threshold. Once per crossing, up or down."""
 
     TYPE: ClassVar[str] = "inventory.low_stock"
     EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": "p-1", "available": 5, "level": "low"}

@@ -86,7 +86,9 @@ _HELD = "reserved >= :gone AND on_hand >= :gone"
 
 
 def _take_plenty(movement: Movement, low_at: int) -> Write:
-    """Takes from the root or a shard, on condition that it stays above the threshold; a shard must be above it before."""
+    """Takes from the root or a shard, on condition that it stays above the threshold; a shard must be above it
+    before.
+    """
     least = low_at + 1 - movement.available
     if movement.shard:
         least = max(least, low_at + 1)

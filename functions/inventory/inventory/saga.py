@@ -1,4 +1,6 @@
-"""The saga's steps on the stock. All are idempotent and safe when late or concurrent: the reservation's record decides."""
+"""The saga's steps on the stock. All are idempotent and safe when late or concurrent: the reservation's record
+decides.
+"""
 
 from __future__ import annotations
 

@@ -183,7 +183,9 @@ class InventoryStore:
             raise _stock_moved(failures, stock_at) from None
 
     def apply(self, change: Change, product: ProductStock, actor: str, now: datetime) -> None:
-        """Moves a hot product's stock between its items. Raises StockMoved if they have changed since they were read."""
+        """Moves a hot product's stock between its items. Raises StockMoved if they have changed since they were
+        read.
+        """
         try:
             self._table.transact(transfer(change, product, self._low_at, actor, now))
         except ConditionFailed:

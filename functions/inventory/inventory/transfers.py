@@ -41,7 +41,9 @@ def _shift(product: ProductStock, to: Iterable[tuple[int, int]], low_at: int, ac
 
 
 def _shift_shard(movement: Movement, product: ProductStock, low_at: int) -> Write:
-    """A shard that stays above the threshold may give units to orders concurrently. Any other is pinned to its count."""
+    """A shard that stays above the threshold may give units to orders concurrently. Any other is pinned to its
+    count.
+    """
     count, stock = movement.on_hand, product.at(movement.shard)
     values: dict[str, int | str] = {":count": count, ":transfer": product.root.transfer + 1, ":one": 1}
     expression = (

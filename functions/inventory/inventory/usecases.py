@@ -77,7 +77,9 @@ def reserve(
 
 
 def release(order_id: str, reason: str, stocks: Stocks, now: datetime) -> None:
-    """Releases the order's stock. Idempotent. Without a reservation it writes the tombstone, so a late reserve fails."""
+    """Releases the order's stock. Idempotent. Without a reservation it writes the tombstone, so a late reserve
+    fails.
+    """
     _let_go_all(stocks.reservation(order_id) or Reservation(order_id), reason, stocks, now)
 
 
@@ -112,7 +114,9 @@ def commit_shipped(order_id: str, stocks: Stocks, now: datetime) -> None:
 
 
 def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
-    """Adjusts all products or none. A retry returns the first outcome. Refuses a different request with the same key."""
+    """Adjusts all products or none. A retry returns the first outcome. Refuses a different request with the
+    same key.
+    """
     domain.check_distinct(request.parts)
     seen: dict[str, ProductStock] = {}
     for _ in range(_ATTEMPTS):
@@ -153,7 +157,9 @@ def take_back(return_id: str, lines: Iterable[Line], stocks: Stocks, now: dateti
 
 
 def _spread_deliveries(request: Adjustments, seen: Mapping[str, ProductStock], stocks: Stocks) -> None:
-    """Spreads goods on a hot product's root over its shards. Until then, also after a crash, orders take from the root."""
+    """Spreads goods on a hot product's root over its shards. Until then, also after a crash, orders take from
+    the root.
+    """
     for part in request.parts:
         if part.delta > 0 and seen[part.product_id].shards:
             with suppress(TransientError):
