@@ -20,7 +20,7 @@ from payments import reconciler, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
 from payments.providers.port import Provider, ProviderDeclined, ProviderTimeout
-from payments.providers.webhooks import News
+from payments.providers.webhooks import ChargeChanged
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import usecases as shipping_usecases
@@ -142,7 +142,7 @@ def void_unheard(scene: Scene) -> None:
 
 
 def hear_webhook(scene: Scene) -> None:
-    told = News("webhook-1", payment_id=scene.payment_id)
+    told = ChargeChanged("webhook-1", payment_id=scene.payment_id)
     payments_usecases.observe(told, scene.shop.payment_ports(), utc_now())
 
 

@@ -134,7 +134,7 @@ def is_expired(reservation: Reservation, now: datetime) -> bool:
     return reservation.expires_at is not None and reservation.expires_at <= now and not reservation.is_over
 
 
-def let_go_next(reservation: Reservation, most: int, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
+def release_next(reservation: Reservation, most: int, reason: str, refusal: tuple[Shortage, ...] = ()) -> Step:
     """Releases the last lines that are held. The first reason stays. With none held, only writes the tombstone."""
     if reservation.state in (State.SHIPPING, State.SHIPPED):
         raise AlreadyShipped(f"Order {reservation.order_id} has shipped; its stock cannot be released.")

@@ -98,7 +98,7 @@ def expire(order_id: str, stocks: Stocks, now: datetime) -> bool:
     was_expired = False
     while current is not None and reservation.is_expired(current, now):
         current = _take(
-            lambda now_at, most: reservation.let_go_next(now_at, most, reservation.EXPIRED), current, stocks, now
+            lambda now_at, most: reservation.release_next(now_at, most, reservation.EXPIRED), current, stocks, now
         )
         was_expired = current.state is State.RELEASED and current.reason == reservation.EXPIRED
     return was_expired
@@ -183,12 +183,12 @@ def _same_request(request: Adjustments, fingerprint: str, results: list[Adjusted
 def _refuse(current: Reservation, short: tuple[Shortage, ...], stocks: Stocks, now: datetime) -> Reservation:
     """Stores the refusal, so that a late or second attempt gets the same one, and releases the last chunk with it."""
     why = reservation.refusal_of(short).slug()
-    return _take(lambda now_at, most: reservation.let_go_next(now_at, most, why, short), current, stocks, now)
+    return _take(lambda now_at, most: reservation.release_next(now_at, most, why, short), current, stocks, now)
 
 
 def _let_go_all(current: Reservation, reason: str, stocks: Stocks, now: datetime) -> None:
     while current.state is not State.RELEASED:
-        current = _take(lambda now_at, most: reservation.let_go_next(now_at, most, reason), current, stocks, now)
+        current = _take(lambda now_at, most: reservation.release_next(now_at, most, reason), current, stocks, now)
 
 
 def _take(

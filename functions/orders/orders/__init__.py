@@ -1,1 +1,1 @@
-"""Placing orders and following them; each is the sum of its facts."""
+"""Places orders and follows them. Event-sourced: an order is the fold of its facts."""

@@ -61,7 +61,7 @@ def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: Idempote
 
 @app.post("/api/orders/{order_id}/returns", role=CUSTOMER)
 def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Created[ReturnView]:
-    """Returns lines of an order. Only admins may say `undelivered` or `lost`; lost goods are not restocked."""
+    """Returns lines of an order. Only admins may give `undelivered` or `lost`. Lost goods are not restocked."""
     if wish.reason in OPERATORS and not caller.is_admin:
         raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
     command = _command("return", order_id, wish, caller, key)

@@ -1,4 +1,4 @@
-"""Today's prices, asked of the products service."""
+"""The client of the products service: current prices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Catalogue:
         self._products = products
 
     def find(self, product_ids: Sequence[str]) -> dict[str, Listing]:
-        """The listings by id; what does not exist is absent. Looking up twice does no harm, so it is retried."""
+        """The listings by id, without unknown products. Idempotent, so the client may retry."""
         answer = self._products.post("/api/products/lookup", {"product_ids": list(product_ids)}, safe=True)
         return {
             product.product_id: Listing(

@@ -1,4 +1,4 @@
-"""What the orders service hears. Idempotent by decision: a fact that is known, or comes too late, yields nothing."""
+"""Consumes the events of orders, payments, shipping and users. Idempotent: a known or late fact yields no new fact."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from orders.order import Order, PaymentStatus, Shipment
 from orders.wiring import ports
 
 consumer = Consumer("orders")
-_ONE_MORE = 5.0  # seconds, to change one more order and write down how far that was
+_ONE_MORE = 5.0  # seconds, enough to change one more order and store the progress
 
 
 class AboutOrder(Reads):
     order_id: str
 
 
-class PaymentNews(Reads):
+class AboutPayment(Reads):
     payment_id: str
     order_id: str
 
 
-class PaymentFailed(PaymentNews):
+class PaymentFailed(AboutPayment):
     detail: str | None = None
 
 
-class PaymentRefunded(PaymentNews):
+class PaymentRefunded(AboutPayment):
     refund_id: str
     amount: Money
     reason: str
@@ -63,9 +63,9 @@ class UserClosed(Reads):
 
 @consumer.on("user.closed")
 def forget_customer(_: Event, closed: UserClosed) -> None:
-    """However many orders there are, and however often a run dies: each goes on where the last ended."""
+    """Resumable: each run continues where the last one ended, so the number of orders has no limit."""
     if not usecases.forget_customer(closed.user_id, orders=ports().orders, now=utc_now(), has_time=_has_time):
-        raise Unfinished(f"more orders of {closed.user_id} are to be told that the account is closed")
+        raise Unfinished(f"more orders of {closed.user_id} are left to anonymise")
 
 
 def _has_time() -> bool:
@@ -79,11 +79,11 @@ def start_saga(_: Event, created: AboutOrder) -> None:
 
 @consumer.on("order.cancellation_requested")
 def undo_order(_: Event, asked: AboutOrder) -> None:
-    usecases.start_undoing(asked.order_id, orders=ports().orders, workflows=ports().workflows)
+    usecases.start_cancellation(asked.order_id, orders=ports().orders, workflows=ports().workflows)
 
 
 @consumer.on("payment.completed")
-def record_capture(_: Event, payment: PaymentNews) -> None:
+def record_capture(_: Event, payment: AboutPayment) -> None:
     _change(payment.order_id, lambda o: domain.record_payment(o, PaymentStatus.CAPTURED, payment.payment_id))
 
 
@@ -113,7 +113,7 @@ def record_delivery(_: Event, arrived: ShipmentDelivered) -> None:
 
 @consumer.on("shipment.failed")
 def record_failed_delivery(_: Event, failed: ShipmentFailed) -> None:
-    """Each delivery rings while the order waits: what is written, but was not told, is told by the next."""
+    """Every redelivery raises the alarm while the order is stuck, so a crash after the write loses no alarm."""
     order = _change(failed.order_id, lambda o: domain.give_up(o, has_left=failed.dispatched))
     if order.is_given_up:
         log.error("parcel given up", extra={"order_id": order.id, "shipment_id": failed.shipment_id})

@@ -1,4 +1,4 @@
-"""The rules of an order. A decision looks at the order and answers with new facts, none where all is done."""
+"""The rules of an order. A decision reads the order and returns the new facts, none if nothing is left to do."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class OrderNotCancellable(Conflict):
 
 
 class NotYetShipped(TransientError):
-    """The news of the delivery overtook that of the dispatch; the latter will come."""
+    """The delivery's event came before the dispatch's. A retry succeeds once the order is shipped."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A line as the customer asks for it, with the price that the customer saw."""
+    """A line as the customer orders it, with the price that the customer saw."""
 
     product_id: str
     quantity: int
@@ -92,7 +92,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Listing:
-    """A product as the catalogue has it now."""
+    """A product in the catalogue, at its current price."""
 
     product_id: str
     sku: str
@@ -102,7 +102,9 @@ class Listing:
 
 
 def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
-    """One line a product. Lines of one product at different prices stay apart: one of the prices cannot be right."""
+    """One line per product. Lines of one product at different prices stay separate, since one of the prices is
+    stale.
+    """
     quantities: dict[tuple[str, Money], int] = {}
     for line in wanted:
         key = (line.product_id, line.unit_price)
@@ -113,7 +115,7 @@ def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 
 def price_lines(wanted: Iterable[Wanted], listings: Mapping[str, Listing]) -> tuple[Line, ...]:
-    """The lines at today's prices, if these are the ones that the customer saw."""
+    """The lines at current prices. Raises PriceChanged if the customer saw other prices."""
     wanted = list(wanted)
     for_sale = {product_id: listing for product_id, listing in listings.items() if listing.for_sale}
     unknown = sorted({line.product_id for line in wanted} - for_sale.keys())
@@ -176,7 +178,7 @@ def place(
 
 
 def confirm(order: Order, payment_id: str) -> list[Fact]:
-    """A late confirmation of an order that is undone must fail: money would be taken for it."""
+    """Raises for an order that is being cancelled, so that no money is captured for it."""
     if order.status in (Status.CONFIRMED, *_LEFT) or order.is_given_up:
         return []
     if order.status is not Status.PENDING:
@@ -185,9 +187,9 @@ def confirm(order: Order, payment_id: str) -> list[Fact]:
 
 
 def request_cancellation(order: Order, reason: str, request: Request) -> list[Fact]:
-    """The customer's wish. It is granted by whoever undoes the order, unless the parcel has left by then.
+    """The customer's request to cancel. The saga grants it unless the parcel leaves first.
 
-    An order whose parcel was given up before it left waits for just that.
+    An order whose parcel was given up before it left waits for this request.
     """
     if order.status in (Status.CANCELLING, Status.CANCELLED) and len(order.answered) >= MAX_ANSWERED:
         return []
@@ -200,7 +202,7 @@ def request_cancellation(order: Order, reason: str, request: Request) -> list[Fa
 
 
 def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
-    """All is undone. Where the customer wished it, that is the reason, whatever else went wrong on the way."""
+    """Ends the order after the undo. A customer's request is the reason even if something else failed as well."""
     if order.status is Status.CANCELLED:
         return []
     if order.status in _LEFT or order.has_left:
@@ -211,7 +213,7 @@ def cancel(order: Order, reason: str, detail: str) -> list[Fact]:
 
 
 def mark_needs_attention(order: Order, step: str, reason: str) -> list[Fact]:
-    """Once for each step at which the order is stuck. An order that has left or is finished keeps its status."""
+    """One fact for each step at which the order is stuck. A shipped or finished order keeps its status."""
     if order.status in (Status.PENDING, Status.CONFIRMED, Status.CANCELLING):
         return [OrderNeedsAttention(step=step, reason=reason)]
     if order.status is Status.NEEDS_ATTENTION and order.stuck_at != step and not order.has_left:
@@ -232,7 +234,7 @@ def refund(order: Order, refund_id: str, amount: Money, reason: str) -> list[Fac
 
 
 def ship(order: Order, shipment: Shipment) -> list[Fact]:
-    """That a parcel has left is a fact, even where the order was about to be undone."""
+    """Records the dispatch even if the order is being cancelled, since the parcel has left."""
     if order.status in (*_LEFT, Status.CANCELLED) or order.has_left:
         return []
     return [OrderShipped(**shipment.model_dump())]
@@ -247,9 +249,9 @@ def deliver(order: Order, shipment_id: str) -> list[Fact]:
 
 
 def give_up(order: Order, *, has_left: bool) -> list[Fact]:
-    """The carrier has given the parcel up; its words are not kept here, since they may name a person.
+    """The carrier has given up the parcel. Its message is not kept, since it may name a person.
 
-    What is being undone already needs nobody for that.
+    An order that is already being cancelled needs no attention for this.
     """
     if order.status in (Status.DELIVERED, Status.REFUNDED, Status.CANCELLED):
         return []
@@ -263,7 +265,7 @@ def give_up(order: Order, *, has_left: bool) -> list[Fact]:
 
 
 def forget_customer(order: Order) -> list[Fact]:
-    """The account is closed. A parcel that is still to come needs its address until it has come."""
+    """The account is closed. The order keeps its address until the parcel has arrived."""
     if order.is_anonymous:
         return []
     if order.status not in _UNFINISHED:
@@ -272,11 +274,11 @@ def forget_customer(order: Order) -> list[Fact]:
 
 
 def finish(order: Order, fact: Fact) -> list[Fact]:
-    """The fact, and what goes along with it where an order that was given up is finished by it."""
+    """The fact, and the anonymisation if the fact finishes an order that was given up."""
     is_last = order.is_given_up and apply(order, fact, order.updated_at).status is Status.REFUNDED
     return [fact, *(_last_of(order) if is_last else [])]
 
 
 def _last_of(order: Order) -> list[Fact]:
-    """What goes along with the fact that finishes an order."""
+    """The facts that follow the one that finishes an order."""
     return [OrderAnonymised()] if order.customer_left else []

@@ -1,4 +1,4 @@
-"""What the world hears of an order."""
+"""The events that orders publishes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Cart(BaseModel):
 
 
 class OrderCreated(EventModel):
-    """An order was placed; nothing is reserved or paid yet. `cart` is the one that it was made of, if it named one."""
+    """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one."""
 
     TYPE: ClassVar[str] = "order.created"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
@@ -102,7 +102,7 @@ class OrderConfirmed(EventModel):
 
 
 class OrderCancellationRequested(EventModel):
-    """The customer does not want the order any more: it is being undone."""
+    """The customer has cancelled the order. The cancellation is under way."""
 
     TYPE: ClassVar[str] = "order.cancellation_requested"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO
@@ -112,7 +112,7 @@ class OrderCancellationRequested(EventModel):
 
 
 class OrderCancelled(EventModel):
-    """The order is undone. `reason` is a stable slug, `detail` is for the customer."""
+    """The order is cancelled and undone. `reason` is a stable slug, `detail` is for the customer."""
 
     TYPE: ClassVar[str] = "order.cancelled"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
@@ -159,7 +159,7 @@ class OrderDelivered(EventModel):
 
 
 class OrderReturnAccepted(EventModel):
-    """Goods come back, or are `lost`. `amount` is to go back for them, 0 where all has, with the key `refund_id`."""
+    """Goods come back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded."""
 
     TYPE: ClassVar[str] = "order.return_accepted"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
@@ -180,7 +180,7 @@ class OrderReturnAccepted(EventModel):
 
 
 class OrderRefunded(EventModel):
-    """Money went back: `amount` of it, by this refund."""
+    """A refund of `amount` was made."""
 
     TYPE: ClassVar[str] = "order.refunded"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"amount": _TOTAL}
@@ -201,7 +201,7 @@ class OrderAnonymised(EventModel):
 
 
 class OrderNeedsAttention(EventModel):
-    """The order could not be undone by itself, or its parcel was given up; an operator must look."""
+    """The order could not be undone automatically, or its parcel was given up. An operator must act."""
 
     TYPE: ClassVar[str] = "order.needs_attention"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"step": "ReleaseInventory", "reason": "TransientError"}
@@ -246,7 +246,7 @@ def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventM
 
 def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -> EventModel:
     if address is None:
-        raise LookupError(f"order {order.id} has no address, and none is erased before an order is finished")
+        raise LookupError(f"order {order.id} has no address, though it is erased only after an order is finished")
     return OrderConfirmed(
         order_id=order.id,
         customer_id=order.customer_id,
@@ -312,8 +312,8 @@ _ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventM
 
 
 def announcement(order: Order, fact: facts.Fact, address: Address | None = None) -> EventModel | None:
-    """What the world hears of a fact, given the order after it; None for a fact of our own. A confirmation tells
-    the address, which is in no fact.
+    """The event that publishes a fact, given the order after it; None for an internal fact. The event of a
+    confirmation contains the address, which no fact contains.
     """
     announce = _ANNOUNCED.get(type(fact))
     return announce(order, fact, address) if announce else None

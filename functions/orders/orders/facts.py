@@ -1,4 +1,4 @@
-"""The facts of an order's life, and what each one makes of the order. Applying a fact never fails."""
+"""The facts of an order, and how each one changes the order. Applying a fact never fails."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class OrderDelivered(Fact):
 
 
 class CancellationRequested(Fact):
-    """By the customer. From here on the order is not confirmed any more, and what was done is undone."""
+    """By the customer. From here on the order cannot be confirmed, and the saga undoes its steps."""
 
     reason: str
     request: Request
 
 
 class CancellationNotNeeded(Fact):
-    """The customer wished for what is under way, or done: nothing changes, and the request is answered alike again."""
+    """The order is already being cancelled. Changes nothing; stored so that a retry gets the same response."""
 
     reason: str
     request: Request
@@ -97,7 +97,7 @@ class OrderNeedsAttention(Fact):
 
 
 class ReturnAccepted(Fact):
-    """`amount` is what goes back for it, by the refund `refund_id`."""
+    """`amount` is refunded for it by the refund `refund_id`."""
 
     return_id: str
     refund_id: str
@@ -114,11 +114,11 @@ class OrderRefunded(Fact):
 
 
 class CustomerLeft(Fact):
-    """The account is closed, while the order still needs its address."""
+    """The account is closed, but the order still needs its address."""
 
 
 class OrderAnonymised(Fact):
-    """The order is finished and its customer has left: the address goes with this fact."""
+    """The order is finished and its customer's account is closed. The address is erased with this fact."""
 
 
 def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
@@ -175,14 +175,14 @@ def _cancellation_requested(order: Order, fact: CancellationRequested, at: datet
 
 
 def _cancellation_not_needed(order: Order, fact: CancellationNotNeeded, _: datetime) -> Order:
-    """Of an order of before there was a bound, the first count: folding stays linear."""
+    """Ignores requests beyond the limit. Old orders may have more; the first ones count, so folding stays linear."""
     if len(order.answered) >= MAX_ANSWERED:
         return order
     return replace(order, answered=_answered(order, fact.request))
 
 
 def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
-    """The saga lets the money go before it cancels; of money that was taken we hear by its refund."""
+    """The saga voids the payment before it cancels. A captured payment ends with its refund's event instead."""
     paid = order.payment_status
     step = Step(at, Status.CANCELLED, fact.detail)
     return replace(
@@ -237,7 +237,7 @@ def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
 
 
 def _status_after_return(order: Order) -> Status:
-    """A parcel that was given up ends as one that came back."""
+    """An order whose parcel was given up ends as returned."""
     may_end = order.status is Status.DELIVERED or order.is_given_up
     return Status.REFUNDED if may_end and order.is_returned else order.status
 
@@ -273,7 +273,7 @@ _BY_NAME = {fact.__name__: fact for fact in _APPLY}
 
 
 def read_fact(type_name: str, data: dict[str, Any]) -> Fact:
-    """A stored fact. An unknown type is a KeyError: no decision may be taken on half a story."""
+    """Reads a stored fact. Raises KeyError for an unknown type: no decision may rest on an incomplete history."""
     return _BY_NAME[type_name].model_validate(data)
 
 

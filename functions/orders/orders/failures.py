@@ -1,4 +1,4 @@
-"""Why a saga failed, as the customer reads it."""
+"""The reason of a failed saga as the customer reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mercato.errors import SagaEnd
 from orders.domain import CUSTOMER_CANCELLED
 from orders.order import Line
 
-# What the customer reads if the service that raised the error wrote no text.
+# The customer reads this if the service that raised the error wrote no text.
 _DETAILS = {
     SagaEnd.CANCELLED_BY_CUSTOMER: CUSTOMER_CANCELLED,
     SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
@@ -32,14 +32,14 @@ class Failure:
 
 
 def with_names(detail: str, lines: Iterable[Line]) -> str:
-    """Other services know goods by their ids; the customer knows them by name."""
+    """Replaces product ids, as other services write them, by the names that the customer knows."""
     for line in lines:
         detail = detail.replace(line.product_id, line.name)
     return detail
 
 
 def explain(step: str, error: str, message: str) -> Failure:
-    """An error of ours says nothing of its inside to the customer."""
+    """Internal errors reveal nothing about their cause to the customer."""
     if error in SagaEnd:
         end = SagaEnd(error)
         return Failure(end.slug, message or _DETAILS[end])

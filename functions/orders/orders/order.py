@@ -1,4 +1,4 @@
-"""What an order is."""
+"""The order: its values and its state."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Status(StrEnum):
     REFUNDED = "refunded"  # all came back, and all the money went back
 
 
-# Wishes to cancel that an order remembers though nothing is left to be cancelled: a hand presses a button a few times,
-# a program without end. What is wished beyond them changes nothing either, and is answered with the order as it is.
+# An order stores this many requests to cancel after it is already being cancelled: people press a button a few times,
+# faulty programs endlessly. Further requests change nothing and get the order as it is.
 MAX_ANSWERED = 20
 
 DELIVERY = "Delivery"  # where an order is stuck whose parcel the carrier has given up
 
 
 class PaymentStatus(StrEnum):
-    """In the order in which a payment may go: never back."""
+    """Ordered by progress. A payment's status never goes back."""
 
     NONE = "none"
     AUTHORIZED = "authorized"
@@ -77,7 +77,7 @@ class ReturnedLine(_Value):
 
 
 class Request(_Value):
-    """A customer's request with an Idempotency-Key: its id follows from the key, `fingerprint` from what was asked."""
+    """A request with an Idempotency-Key. The id is derived from the key, `fingerprint` from the request's content."""
 
     id: str
     fingerprint: str
@@ -91,7 +91,7 @@ class Shipment(_Value):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the order's story, as the customer reads it."""
+    """One entry of the order's timeline, as the customer reads it."""
 
     at: datetime
     status: str
@@ -100,7 +100,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Goods that come back. `refund_id` is the refund's key; `refunded` is None until its money went back."""
+    """Returned goods. `refund_id` is the refund's key. `refunded` is None until the money is refunded."""
 
     return_id: str
     refund_id: str
@@ -113,7 +113,7 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request that was done, and the version of the order that it made."""
+    """A processed request, and the order's version after it."""
 
     request: Request
     version: int
@@ -121,10 +121,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it stands after `version` facts. `fingerprint` tells whether a repeated request is the same one.
+    """An order after `version` facts. `fingerprint` shows whether a repeated request is the same one.
 
-    It holds no personal data, so that neither facts nor anything made of them need be rewritten when its customer's
-    account is closed: the address is beside the stream. `cancellation` is why the customer does not want it any more.
+    It holds no personal data, so neither facts nor anything derived from them is rewritten when the customer's account
+    is closed: the address is stored outside the stream. `cancellation` is the customer's reason to cancel.
     """
 
     id: str
@@ -158,16 +158,16 @@ class Order:
 
     @property
     def is_given_up(self) -> bool:
-        """The carrier gave up the parcel, and the order has not ended yet."""
+        """The carrier has given up the parcel, and the order has not ended yet."""
         return self.status is Status.NEEDS_ATTENTION and self.stuck_at == DELIVERY
 
     def returned(self, product_id: str) -> int:
-        """How many of a product came back."""
+        """The returned quantity of a product."""
         return self.returned_pieces.get(product_id, 0)
 
     @property
     def returned_pieces(self) -> dict[str, int]:
-        """How many of each product came back; nothing for one of which none did."""
+        """The returned quantity by product, without products that were not returned."""
         pieces: dict[str, int] = {}
         for made in self.returns:
             for line in made.lines:
@@ -176,7 +176,7 @@ class Order:
 
     @property
     def is_returned(self) -> bool:
-        """All of it came back, and no money is on its way back any more."""
+        """All goods are returned, and no refund is pending."""
         returned = self.returned_pieces
         if any(returned.get(line.product_id, 0) < line.quantity for line in self.lines):
             return False

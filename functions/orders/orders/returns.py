@@ -1,7 +1,6 @@
-"""Returns: goods of a delivered order come back, in part or whole, and their price goes back.
+"""Returns: goods of a delivered order come back, all or some, and their price is refunded.
 
-A parcel that the carrier has given up ends in the same way, by an operator's word: its goods come back undelivered, or
-are lost.
+An order whose parcel was given up ends in the same way, by an operator: its goods come back undelivered, or are lost.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from orders.domain import MAX_LINES, finish
 from orders.facts import Fact, ReturnAccepted
 from orders.order import Order, Request, ReturnedLine, Status
 
-LOST = "lost"  # nothing comes back, but the money goes back
-# In all returns of one order: each of its products on its own, and once more. It bounds what is read with the order.
+LOST = "lost"  # no goods come back, but the money is refunded
+# In all returns of one order: twice the lines of an order. Limits the size of the order's history.
 MAX_RETURNED_LINES = 2 * MAX_LINES
 OPERATORS = frozenset({"undelivered", LOST})  # reasons that only an operator knows
 
@@ -42,7 +41,7 @@ class ReturnTooLarge(Conflict):
 def accept_return(
     order: Order, lines: Iterable[ReturnedLine], reason: str, refund_id: str, request: Request
 ) -> list[Fact]:
-    """Their price goes back, but never more than was paid: what other refunds gave back already is not given again."""
+    """Refunds the price of the lines, at most what was paid and not refunded yet."""
     is_undelivered = order.is_given_up and order.has_left and reason in OPERATORS
     if order.status is not Status.DELIVERED and not is_undelivered:
         raise OrderNotReturnable(order)
@@ -83,6 +82,6 @@ def _check(order: Order, wanted: dict[str, int]) -> None:
 
 
 def _refundable(order: Order) -> int:
-    """What was paid, less what went back and what is on its way back."""
+    """The paid amount less refunds made and pending."""
     under_way = sum(made.amount.amount for made in order.returns if made.refunded is None)
     return max(0, order.total.amount - order.refunded.amount - under_way)

@@ -1,4 +1,4 @@
-"""The saga's steps on the order. Idempotent by decision: a step that is done yields no new fact."""
+"""The saga's steps on the order. Idempotent: a repeated step yields no new fact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ tasks = Tasks("orders")
 
 
 class StepError(BaseModel):
-    """An error as Step Functions hands it on. `Cause` is the Lambda's error document, or a text."""
+    """An error as Step Functions passes it on. `Cause` is the Lambda's error document, or a text."""
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")

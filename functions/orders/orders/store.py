@@ -1,12 +1,12 @@
-"""Orders in DynamoDB. Nothing else knows the keys.
+"""Orders in DynamoDB, and the only module that knows their keys.
 
 Facts and head: mercato.store.event_store, entity `order`; a published fact carries the outbox's `event` itself.
-Summary, one row an order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
+Summary, one row per order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
 gsi1sk=<placed at>#<id>.
 Snapshots of long orders: mercato.store.snapshots.
-Address, all that is personal of an order, until it is erased: pk=order#<id>, sk=ADDRESS.
-Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the last order, by gsi1sk, that was told so.
-A version of a cart that was ordered, and as which order: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
+Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
+Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
+The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _SCHEMA = 1
-_STATE = 2  # raise it when Order, or what a fact makes of it, changes
+_STATE = 2  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
 _READ_AT_ONCE = 100
 _MOST_READS = 10
-# Bytes, at most, that order.confirmed has beyond order.created: an address of 496 letters of four bytes each, and the
-# trace of the work that confirms. Every other event of an order is smaller, and so is what its consumers store of it.
+# The most bytes that order.confirmed has beyond order.created: an address of 496 letters of four bytes each, and the
+# trace of the confirming request. Every other event of an order, and what its consumers store of it, is smaller.
 _ADDRESS = 4096
 _TOO_LARGE = "The names of these products are too long for one order; please order them in several."
 
 
 @dataclass(frozen=True)
 class Summary:
-    """An order as a list shows it."""
+    """An order in a list."""
 
     order_id: str
     status: Status
@@ -69,9 +69,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """`was_right`: the summary row was what the events make of it. `equal`: what is there now is so.
+    """`was_right`: the summary row matched the events before. `equal`: row and snapshots match them now.
 
-    Without `events` there is no such order: a row or snapshots were there all the same, which is never right.
+    Without `events` there is no such order, but a row or snapshots existed, which is never right.
     """
 
     events: int
@@ -82,7 +82,7 @@ class Rebuilt:
 
 
 class OrderStore:
-    """`snapshot_every` so many facts an order has a snapshot."""
+    """An order gets a snapshot every `snapshot_every` facts."""
 
     def __init__(self, table: Table, snapshot_every: int = EVERY) -> None:
         self._table = table
@@ -91,7 +91,7 @@ class OrderStore:
         self._snapshot_every = snapshot_every
 
     def load(self, order_id: str, *, up_to: int | None = None) -> Order | None:
-        """The order as its facts make it; with `up_to`, as it was at that version."""
+        """The order as the fold of its facts; with `up_to`, at that version."""
         if up_to is None:
             return self._snapshots.load(self._streams, order_id, _apply)[0]
         return self._fold(order_id, up_to)
@@ -100,8 +100,8 @@ class OrderStore:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
 
     def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
-        """A new order, its address beside it, and the mark of the cart that it names. Raises ConcurrencyError where
-        there is one, CartAlreadyOrdered where another has the mark, and AccountClosed.
+        """Writes a new order, its address, and the mark on the cart that it names. Raises ConcurrencyError if the order
+        exists, CartAlreadyOrdered if another order has the mark, and AccountClosed.
         """
         kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
         placed = next(fact for fact in facts if isinstance(fact, OrderPlaced))
@@ -115,17 +115,17 @@ class OrderStore:
             raise CartAlreadyOrdered((failed.item or {})["order_id"]) from None
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order:
-        """The order after these facts. Raises ConcurrencyError where `before` is not the last state any more."""
+        """The order after these facts. Raises ConcurrencyError if `before` is stale."""
         erased = self._erase_address(order_id) if any(isinstance(fact, OrderAnonymised) for fact in facts) else []
         return self._append(order_id, before, facts, now, erased)
 
     def find_address(self, order_id: str) -> Address | None:
-        """None where there is no such order, and where its customer has left."""
+        """None for an unknown order, and after the address is erased."""
         item = self._table.get(_pk(order_id), "ADDRESS")
         return Address.model_validate(item) if item else None
 
     def note_departure(self, customer_id: str, now: datetime) -> str:
-        """Returns how far the customer's orders have been told, "" where none has."""
+        """Records that the account is closed. Returns the place of the last processed order, "" at first."""
         noted = dynamo.update(
             f"CUSTOMER#{customer_id}",
             "LEFT",
@@ -136,7 +136,7 @@ class OrderStore:
         return str(found.get("done_to", "")) if found else ""
 
     def note_progress(self, customer_id: str, place: str) -> None:
-        """Forward only: of two runs at once the one that is further counts."""
+        """Only moves forward: of two concurrent runs the one that is further wins."""
         further = "attribute_exists(pk) AND (attribute_not_exists(done_to) OR done_to < :place)"
         done = dynamo.update(
             f"CUSTOMER#{customer_id}", "LEFT", "SET done_to = :place", further, values={":place": place}
@@ -148,21 +148,21 @@ class OrderStore:
         return self._table.get(f"CUSTOMER#{customer_id}", "LEFT") is not None
 
     def ids_of(self, customer_id: str, after: str) -> Iterator[tuple[str, str]]:
-        """Each order's id and its place in the list, the oldest first, after a place; "" is before all."""
+        """The id of each order after a place, with its own place, oldest first. "" is before all."""
         for item in self._table.query_all(f"CUSTOMER#{customer_id}", KeyRange(after=after or None), index="gsi1"):
             yield item["order_id"], item["gsi1sk"]
 
     def _erase_address(self, order_id: str) -> list[Write]:
-        """The address itself, and the announcement that told shipping of it: the relay has long published that."""
-        told = [stored.version for stored in self._streams.read(order_id) if stored.type == OrderConfirmed.__name__]
-        return [dynamo.delete(_pk(order_id), "ADDRESS"), *(self._streams.silence(order_id, one) for one in told)]
+        """Deletes the address, also from the stored event that versions shipping: the relay published it long ago."""
+        versions = [stored.version for stored in self._streams.read(order_id) if stored.type == OrderConfirmed.__name__]
+        return [dynamo.delete(_pk(order_id), "ADDRESS"), *(self._streams.silence(order_id, one) for one in versions)]
 
     def _append(
         self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime, alongside: list[Write]
     ) -> Order:
         order, events = before, []
-        now = in_milliseconds(now)  # as the events keep it, so that they make this same order again
-        now = max(now, before.updated_at) if before else now  # no two clocks agree; the story must not run backwards
+        now = in_milliseconds(now)  # as stored in events, so that a fold returns this same order
+        now = max(now, before.updated_at) if before else now  # clocks differ, but the timeline must not go back
         for fact in facts:
             order = apply(order, fact, now)
             address = self.find_address(order_id) if isinstance(fact, OrderConfirmed) else None
@@ -178,10 +178,11 @@ class OrderStore:
         return order
 
     def rebuild(self, order_id: str, now: datetime) -> Rebuilt | None:
-        """Drops snapshots and summary row, and makes them of the events again. None where there is nothing at all.
+        """Deletes snapshots and summary row, and makes them again from the events. None if there is nothing stored at
+        all.
 
-        Orders go on meanwhile: the row is written for the version that was read, and read again if that has passed.
-        Raises TransientError where it passes again and again.
+        Orders may change during it: the row is conditional on the version that was read, and the fold is repeated if
+        the order has changed. Raises TransientError if it changes at every attempt.
         """
         dropped = 0
         for _ in range(_ATTEMPTS):
@@ -189,9 +190,9 @@ class OrderStore:
             order = self._fold(order_id)
             version, row = (order.version, _summary_item(order)) if order else (NO_STREAM, None)
             was_right = self._row(order_id) == row
-            anew = dynamo.put(row) if row else dynamo.delete(_pk(order_id), "SUMMARY")
+            write = dynamo.put(row) if row else dynamo.delete(_pk(order_id), "SUMMARY")
             try:
-                self._table.transact([self._streams.is_still_at(order_id, version), anew])
+                self._table.transact([self._streams.is_still_at(order_id, version), write])
             except ConditionFailed:
                 continue
             if order is None:
@@ -203,7 +204,9 @@ class OrderStore:
         raise TransientError(f"order {order_id} changes too often")
 
     def _is_right(self, order_id: str, order: Order | None) -> bool:
-        """Row and snapshots are what the events make, which was this order; looked at again where it went on since."""
+        """True if the summary row and snapshots match a fold of the events. Re-reads if the order changed
+        during the check.
+        """
         for _ in range(_ATTEMPTS):
             row = self._row(order_id)
             if row == (_summary_item(order) if order else None) and self.load(order_id) == order:
@@ -218,7 +221,7 @@ class OrderStore:
         return self._table.get(_pk(order_id), "SUMMARY")
 
     def _fold(self, order_id: str, up_to: int | None = None) -> Order | None:
-        """The order as its events make it, without a snapshot."""
+        """The order as the fold of its events, without a snapshot."""
         order: Order | None = None
         for stored in self._streams.read(order_id, up_to=up_to):
             order = _apply(order, stored)
@@ -227,7 +230,9 @@ class OrderStore:
     def list_of(
         self, customer_id: str, *, status: Status | None, limit: int, cursor: str | None
     ) -> tuple[list[Summary], str | None]:
-        """The newest first. A status is picked while reading: after so many reads the page ends short."""
+        """Newest first. Filters by status while reading, so a page may hold fewer orders after a limited number
+        of reads.
+        """
         partition = f"CUSTOMER#{customer_id}"
         start = decode_cursor(cursor, gsi1pk=partition)
         found: list[Item] = []

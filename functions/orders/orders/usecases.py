@@ -1,4 +1,4 @@
-"""What the orders service does."""
+"""The use cases of orders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orders.facts import Fact, Recorded, apply
 from orders.order import Address, Order, OrderedCart, Request, ReturnedLine, Status
 
 _ATTEMPTS = 5
-_TOLD_AT_ONCE = 25  # orders, for one note of progress
+_ORDERS_PER_MARK = 25  # orders between two writes of the progress
 
 
 class Orders(Protocol):
@@ -46,12 +46,12 @@ class Prices(Protocol):
 class Workflows(Protocol):
     def start(self, order: Order) -> None: ...
 
-    def start_undoing(self, order: Order) -> None: ...
+    def start_cancellation(self, order: Order) -> None: ...
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a customer asks for. `fingerprint` is that of the whole request."""
+    """The content of an order request. `fingerprint` covers the whole request."""
 
     wanted: tuple[Wanted, ...]
     shipping_address: Address
@@ -62,7 +62,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Command:
-    """A command on an order, which its sender may repeat. `customer_id` is None where an admin sent it."""
+    """A command on an order, which its sender may repeat. `customer_id` is None for an admin's command."""
 
     order_id: str
     customer_id: str | None
@@ -71,7 +71,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Done:
-    """The order as a request left it. `replayed`: the request was done before, and this is its first answer again."""
+    """The order after a request. `replayed`: the request was a duplicate, and this is its first response."""
 
     order: Order
     replayed: bool
@@ -80,9 +80,9 @@ class Done:
 def place_order(
     placement: Placement, customer_id: str, key: str, *, prices: Prices, orders: Orders, now: datetime
 ) -> Done:
-    """The order's id follows from customer and key, so that the same request twice is the same order.
+    """Idempotent: the order's id is derived from customer and key.
 
-    The look before the write is needed: a repeated request must get its first answer, also where prices have changed.
+    Reads before it writes, since a duplicate must get its first response even if prices have changed.
     """
     order_id = derived_id(customer_id, key)
     earlier = _placed_before(order_id, placement, orders)
@@ -101,7 +101,7 @@ def place_order(
 
 
 def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Done | None:
-    """As it was at its first version: the same answer again."""
+    """The order at its first version, for the same response."""
     order = orders.load(order_id, up_to=1)
     if order is None:
         return None
@@ -111,7 +111,7 @@ def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Done 
 
 
 def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Order:
-    """`customer_id` is None for those who may see every order."""
+    """`customer_id` is None for callers who may see every order."""
     order = orders.load(order_id)
     if order is None or customer_id not in (None, order.customer_id):
         raise OrderNotFound("There is no such order.")
@@ -119,7 +119,7 @@ def find_order(order_id: str, *, orders: Orders, customer_id: str | None) -> Ord
 
 
 def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Order:
-    """Loads, decides and appends. Repeats if another command appended in between."""
+    """Loads, decides and appends. Retries if another command appended in between."""
 
     def write(order: Order) -> Order:
         facts = decide(order)
@@ -134,7 +134,7 @@ def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders
 
 
 def cancel_order(command: Command, reason: str, orders: Orders, now: datetime) -> Done:
-    """Cancels an order whose parcel has not left. An order that is being undone already is accepted."""
+    """Cancels an order whose parcel has not left. Accepts an order that is already being cancelled."""
     return _do_once(
         command, lambda order: domain.request_cancellation(order, reason, command.request), orders=orders, now=now
     )
@@ -150,7 +150,7 @@ def return_goods(command: Command, lines: Sequence[ReturnedLine], reason: str, o
 
 
 def _do_once(command: Command, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Done:
-    """The fact that a request makes carries the request's id: its effect and the memory of it are one write."""
+    """Idempotent: the fact carries the request's id, so its effect and its record are one write."""
     before: list[int] = []
 
     def decide_once(order: Order) -> list[Fact]:
@@ -172,9 +172,9 @@ def _is_same(known: Request, request: Request) -> bool:
 
 
 def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: datetime) -> None:
-    """Once an order: one that is not pending has had its workflow, however late the event comes again.
+    """Starts one workflow per order. An order that is not pending had its workflow, so a late duplicate starts none.
 
-    The account may have been closed since the order was placed, when the list of its orders did not show it yet.
+    The account may have been closed after the order was placed and before the index showed it.
     """
     order = find_order(order_id, orders=orders, customer_id=None)
     if order.status is Status.PENDING:
@@ -184,10 +184,11 @@ def start_workflow(order_id: str, *, orders: Orders, workflows: Workflows, now: 
 
 
 def forget_customer(customer_id: str, *, orders: Orders, now: datetime, has_time: Callable[[], bool]) -> bool:
-    """The account is closed. The note comes first: an order that the list does not show yet finds it.
+    """The account is closed. Records this first, so that an order that the index does not show yet sees it when its
+    saga starts.
 
-    False where time was over before the last order; the next run goes on from there. Progress is written down now and
-    then, so that a run that is killed loses few orders; they are told again, which changes nothing.
+    Returns False if time runs out before the last order; the next run continues there. Stores progress now and then, so
+    that a killed run repeats few orders, which changes nothing.
     """
     place = orders.note_departure(customer_id, now)
     for number, (order_id, here) in enumerate(orders.ids_of(customer_id, after=place), 1):
@@ -196,22 +197,22 @@ def forget_customer(customer_id: str, *, orders: Orders, now: datetime, has_time
             return False
         change_order(order_id, domain.forget_customer, orders=orders, now=now)
         place = here
-        if number % _TOLD_AT_ONCE == 0:
+        if number % _ORDERS_PER_MARK == 0:
             orders.note_progress(customer_id, place)
     return True
 
 
-def start_undoing(order_id: str, *, orders: Orders, workflows: Workflows) -> None:
-    """Beside the workflow that carries the order, if one still does: each of their steps looks at what is there."""
+def start_cancellation(order_id: str, *, orders: Orders, workflows: Workflows) -> None:
+    """Starts the cancellation saga. It may run concurrently with the order's saga; every step checks current state."""
     order = find_order(order_id, orders=orders, customer_id=None)
     if order.status is Status.CANCELLING:
-        workflows.start_undoing(order)
+        workflows.start_cancellation(order)
 
 
 def find_history(
     order_id: str, as_of: datetime | None, *, orders: Orders, customer_id: str | None
 ) -> tuple[Order, list[Recorded]]:
-    """The facts up to a time, and the order as they make it."""
+    """The facts up to a time, and the order after them."""
     history = list(takewhile(lambda recorded: as_of is None or recorded.at <= as_of, orders.history(order_id)))
     order: Order | None = None
     for recorded in history:

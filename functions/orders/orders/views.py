@@ -1,4 +1,4 @@
-"""Orders as HTTP takes and shows them."""
+"""The request and response bodies of orders."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class ShippingAddress(Body):
 
 
 class NamedCart(Body):
-    """The cart, and its version that the customer saw."""
+    """The cart and the version of it that the customer saw."""
 
     id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
     version: Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
 class PlaceOrder(Body):
-    """An order that names its cart is made once of that version: another is 409 cart-already-ordered. What was put into
-    the cart since that version stays there.
+    """One version of a cart can be ordered once; a second order of it is 409 cart-already-ordered. Lines put into the
+    cart after that version stay there.
     """
 
     lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
@@ -55,7 +55,7 @@ class PlaceOrder(Body):
     cart: NamedCart | None = None
 
     def as_placement(self) -> Placement:
-        # As before there were carts in it: a request from then that comes again is the same.
+        # An order without a cart has the same fingerprint as in releases before carts could be named.
         unnamed = {"cart"} if self.cart is None else set()
         return Placement(
             wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
@@ -114,7 +114,7 @@ class AddressView(View):
 
 
 class ReturnView(View):
-    """`amount` is what goes back for it; `refunded` what has, null until it has."""
+    """`amount` is to be refunded for the return. `refunded` is null until it is."""
 
     return_id: str
     lines: list[ReturnedLine]
@@ -185,7 +185,7 @@ class OrderView(View):
 
 
 class SummaryView(View):
-    """An order in a list: GET /api/orders/{order_id} has the lines."""
+    """An order in a list. GET /api/orders/{order_id} returns its lines."""
 
     order_id: str
     status: str
@@ -227,7 +227,7 @@ class FactView(View):
 
 
 class HistoryView(View):
-    """The facts up to `as_of`, and the order as they make it."""
+    """The facts up to `as_of`, and the order after them."""
 
     order: OrderView
     facts: list[FactView]
@@ -243,6 +243,6 @@ class HistoryView(View):
 
 
 def _shown(fact: Fact) -> dict[str, Any]:
-    """The token stays with us, and the order beside the facts has the lines that were bought already."""
+    """The fact's fields without the payment token, and without the lines, which the order already shows."""
     hidden = {"payment_token", "fingerprint", "request"} | ({"lines"} if isinstance(fact, OrderPlaced) else set())
     return fact.model_dump(mode="json", exclude=hidden)

@@ -1,4 +1,4 @@
-"""The order's saga, as Step Functions runs it."""
+"""Starts the order's saga in Step Functions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class OrderSaga:
         self._arn = state_machine_arn
 
     def start(self, order: Order) -> None:
-        """Idempotent: the execution's name is the order's id, and Step Functions takes a name once."""
+        """Idempotent: the execution is named after the order, and Step Functions accepts a name once."""
         self._start(order, order.id, saga_input(order))
 
-    def start_undoing(self, order: Order) -> None:
-        """The same workflow, entered where the undoing begins: an input with an error is that of a failed order."""
-        self._start(order, f"{order.id}{CANCELLATION}", undoing_input(order))
+    def start_cancellation(self, order: Order) -> None:
+        """Starts the same workflow at its cancellation: an input with an error is that of a failed order."""
+        self._start(order, f"{order.id}{CANCELLATION}", cancellation_input(order))
 
     def _start(self, order: Order, name: str, content: dict[str, Any]) -> None:
         try:
@@ -47,7 +47,7 @@ class OrderSaga:
 
 
 def saga_input(order: Order) -> dict[str, Any]:
-    """All that any step needs."""
+    """The input that all steps need."""
     return _about(order) | {
         "lines": [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines],
         "total": order.total.model_dump(),
@@ -55,8 +55,8 @@ def saga_input(order: Order) -> dict[str, Any]:
     }
 
 
-def undoing_input(order: Order) -> dict[str, Any]:
-    """All that the undoing needs."""
+def cancellation_input(order: Order) -> dict[str, Any]:
+    """The input that the cancellation needs."""
     return _about(order) | {
         "failed_step": "Cancellation",
         "error": {"Error": SagaEnd.CANCELLED_BY_CUSTOMER, "Cause": ""},

@@ -1,4 +1,4 @@
-"""Do a payment, its order and the provider agree? What does not is looked at until it does, and told to an operator."""
+"""Compares a payment with its order and the provider. Mismatches stay on a list and are reported to an operator."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mercato.money import Money
 from payments.domain import HELD, OVER, Charge, ChargeStatus, Payment, Status, change
 
 CONFIRMED, CANCELLED = "confirmed", "cancelled"
-# The saga and its undoing are over by then, or parked.
+# The saga and its cancellation are finished or parked by then.
 PATIENCE = timedelta(minutes=45)
 
 
 @dataclass(frozen=True)
 class Unsettled:
-    """A payment, or a charge of the provider's that no payment knows of, and when it last changed. `place` is where it
-    stands among all that is unsettled.
+    """A payment, or a charge at the provider without a payment of ours, and when it last changed. `place` is its
+    position among all unsettled ones.
     """
 
     what: Payment | Charge
@@ -36,25 +36,28 @@ class Mismatch:
     since: datetime
 
 
-def hear_order(payment: Payment, said: str) -> Payment:
-    """What its order is now; the order's end is not taken back by what comes late."""
-    if payment.order_status in (said, CANCELLED):
+def with_order_status(payment: Payment, order_status: str) -> Payment:
+    """Stores the order's status. A cancelled order stays cancelled after a late event."""
+    if payment.order_status in (order_status, CANCELLED):
         return payment
-    return change(payment, payment.status, order_status=said)
+    return change(payment, payment.status, order_status=order_status)
 
 
 def compare(payment: Payment, charge: Charge) -> Payment:
-    """Money that went back without us. Only for a charge that was asked for after the payment was read."""
+    """Stores how much was refunded at the provider without us. Requires that the payment was read before the charge."""
     if charge.status is not ChargeStatus.CAPTURED or payment.claimed != payment.refunded or not payment.captured:
         return payment
-    astray = charge.refunded - payment.refunded
-    return payment if astray == payment.astray else change(payment, payment.status, astray=astray)
+    refunded_elsewhere = charge.refunded - payment.refunded
+    return (
+        payment
+        if refunded_elsewhere == payment.refunded_elsewhere
+        else change(payment, payment.status, refunded_elsewhere=refunded_elsewhere)
+    )
 
 
 def must_be_undone(payment: Payment) -> bool:
-    """An undo that died half way, or money that is still held for an order that is no more. Money that was taken for
-    such an order is not given back unasked: somebody may have done so by hand, and where the undo was written off
-    somebody has taken it on to.
+    """True for an unfinished undo, and for money still held for a cancelled order. Captured money is never refunded
+    automatically: an operator may have done it by hand, or has taken it over (`written_off`).
     """
     if payment.written_off:
         return False
@@ -63,20 +66,22 @@ def must_be_undone(payment: Payment) -> bool:
 
 
 def is_settled(payment: Payment) -> bool:
-    """Nothing is left to be done, asked or heard. Of what was written off, what becomes of it is still to be heard."""
+    """Nothing is left to do. A written-off payment is unsettled until the provider reports the refund."""
     return not mismatch(payment) and not is_written_off(payment)
 
 
 def is_written_off(payment: Payment) -> bool:
-    """Its undo is an operator's, and the provider has not said yet that the money is back."""
+    """An operator has taken over its undo, and the provider has not reported the refund yet."""
     return payment.written_off and payment.status not in OVER
 
 
 def mismatch(payment: Payment) -> str:
-    """What a payment lacks, by a stable name; empty where it is settled. A payment in its first minutes lacks much."""
+    """The stable name of what is missing; empty for a settled payment. A payment in its first minutes has a
+    mismatch.
+    """
     if payment.claimed != payment.refunded:
         return "refund-unfinished"
-    if payment.astray:
+    if payment.refunded_elsewhere:
         return "refunded-elsewhere"
     if is_written_off(payment):
         return "order-without-payment" if payment.order_status == CONFIRMED else ""

@@ -32,8 +32,8 @@ from mercato.text import ShortReason
 from payments import reconciler, refunds, usecases
 from payments.agreement import Mismatch
 from payments.domain import Payment
-from payments.providers import webhooks as news
-from payments.providers.webhooks import News, StripeEvent, WebhookEvent
+from payments.providers import webhooks
+from payments.providers.webhooks import ChargeChanged, StripeEvent, WebhookEvent
 from payments.refund import Refund
 from payments.wiring import SANDBOX, STRIPE, ports
 
@@ -67,7 +67,7 @@ class RefundView(View):
 
 
 class PaymentView(View):
-    """`captured` is all that was ever taken, `refunded` what of it was given back."""
+    """`captured` is the total ever captured, `refunded` the part of it that was refunded."""
 
     payment_id: str
     order_id: str
@@ -111,7 +111,7 @@ class MismatchView(View):
 
 
 class MismatchList(View):
-    """`more`: there are others beside these."""
+    """`more`: there are further mismatches."""
 
     items: list[MismatchView]
     more: bool
@@ -141,8 +141,8 @@ def show_payment(payment_id: str, caller: Caller) -> PaymentView:
 
 @app.post("/api/payments/{payment_id}/refunds", role=ADMIN)
 def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: IdempotencyKey) -> Created[RefundView]:
-    """Some or all of what was captured. A retry with the same key is the same refund; so is the provider's refusal, and
-    who asks for it once more takes a new key.
+    """Refunds some or all of the captured amount. A retry with the same key returns the same refund, or the provider's
+    same refusal. A new attempt needs a new key.
     """
     amount = Money(amount=body.amount.amount, currency=body.amount.currency)
     now, asked = clock.utc_now(), Keyed.read("POST /api/payments/{payment_id}/refunds", caller, key, body, payment_id)
@@ -158,7 +158,7 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
 def hear_sandbox(message: Webhook[WebhookEvent]) -> NoContent:
     """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = clock.utc_now()
-    _hear(news.of_sandbox(message.verified(_secret_of(SANDBOX, now), now)), now)
+    _handle(webhooks.of_sandbox(message.verified(_secret_of(SANDBOX, now), now)), now)
     return NoContent()
 
 
@@ -167,8 +167,8 @@ def hear_stripe(message: SignedBody[StripeEvent]) -> NoContent:
     """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = clock.utc_now()
     secret = _secret_of(STRIPE, now)
-    event = message.verified_by(lambda headers, body: news.verify_stripe(secret, headers, body, now))
-    _hear(news.of_stripe(event), now)
+    event = message.verified_by(lambda headers, body: webhooks.verify_stripe(secret, headers, body, now))
+    _handle(webhooks.of_stripe(event), now)
     return NoContent()
 
 
@@ -178,7 +178,7 @@ def _secret_of(sender: str, now: datetime) -> str:
     return ports().webhook_secret.read(now)
 
 
-def _hear(told: News | None, now: datetime) -> None:
-    """What is signed and does not concern us is taken, too: the provider would send it again and again."""
-    if told:
-        usecases.observe(told, ports(), now)
+def _handle(changed: ChargeChanged | None, now: datetime) -> None:
+    """Accepts signed messages that do not concern us too; otherwise the provider would retry them."""
+    if changed:
+        usecases.observe(changed, ports(), now)

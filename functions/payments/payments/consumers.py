@@ -1,4 +1,4 @@
-"""What payments does when others announce something."""
+"""Consumes the events of orders."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class ReturnAccepted(Reads):
     reason: str = ""
 
 
-class OrderNews(Reads):
+class AboutOrder(Reads):
     order_id: str
 
 
 @consumer.on("order.confirmed")
-def hear_confirmed(_event: Event, order: OrderNews) -> None:
-    """Idempotent: what is known changes nothing."""
-    usecases.hear_order(order.order_id, CONFIRMED, ports(), clock.utc_now())
+def record_confirmed(_event: Event, order: AboutOrder) -> None:
+    """Idempotent: a duplicate changes nothing."""
+    usecases.record_order_status(order.order_id, CONFIRMED, ports(), clock.utc_now())
 
 
 @consumer.on("order.cancelled")
-def hear_cancelled(_event: Event, order: OrderNews) -> None:
-    """Idempotent: what is known changes nothing."""
-    usecases.hear_order(order.order_id, CANCELLED, ports(), clock.utc_now())
+def record_cancelled(_event: Event, order: AboutOrder) -> None:
+    """Idempotent: a duplicate changes nothing."""
+    usecases.record_order_status(order.order_id, CANCELLED, ports(), clock.utc_now())
 
 
 @consumer.on("order.return_accepted")
 def refund_return(_event: Event, data: ReturnAccepted) -> None:
-    """Idempotent: the refund's id follows from order and return, and the provider is asked with it as the key."""
+    """Idempotent: the refund's id is derived from order and return, and is the provider's idempotency key."""
     if data.amount.amount:
         refunds.refund_for_return(
             payment_id_of(data.order_id),

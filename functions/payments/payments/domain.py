@@ -4,8 +4,8 @@
        │  └─► declined   │
        └────► voided | failed
 
-`failed` is voided because something went wrong here or at the provider; the customer is told. `closing` says that the
-payment is being undone: from then on nothing is authorized, captured or announced as paid any more.
+`failed` is `voided` after an error here or at the provider; the customer is notified. `closing` marks a payment that is
+being undone: it is no longer authorized, captured or published as paid.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Status(StrEnum):
 
 
 class ChargeStatus(StrEnum):
-    """What the provider says of a charge. A refunded one is captured, and says how much was refunded."""
+    """The provider's status of a charge. A refunded charge is captured, with the refunded amount."""
 
     PREPARED = "prepared"  # nothing is held yet
     AUTHORIZED = "authorized"
@@ -62,11 +62,11 @@ class UnknownPayment(NotFound):
 
 
 class PaymentDeclined(Conflict):
-    """The bank said no; `reason` in the extra says why."""
+    """The bank declined; `reason` in the extra says why."""
 
 
 class PaymentVoided(Conflict):
-    """The payment was undone before; a late authorization must not charge."""
+    """The payment was undone before. A late authorization must not charge."""
 
 
 class CaptureRefused(Conflict):
@@ -75,7 +75,7 @@ class CaptureRefused(Conflict):
 
 @dataclass(frozen=True)
 class Charge:
-    """What the provider holds for one payment of ours; `reference` is our payment's id."""
+    """The provider's record of one payment; `reference` is our payment's id."""
 
     charge_id: str
     reference: str
@@ -93,7 +93,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is asked of the provider for one payment of ours, and the id that it has there."""
+    """The request to the provider for one payment, and the charge's id there."""
 
     charge_id: str
     reference: str
@@ -102,11 +102,11 @@ class Intent:
 
 @dataclass(frozen=True)
 class Payment:
-    """`claimed` is what refunds pending and done take of the amount, `refunded` what the done ones do.
+    """`claimed` is the part of the amount in pending and done refunds, `refunded` the part in done ones.
 
-    `trouble` is why an unfinished payment would end as failed. `order_status` is what the order was last heard to be,
-    `astray` what the provider gave back beyond what we know of. `written_off`: an operator has taken it on to give the
-    money back by other means, so that no undo does. `version` counts the changes.
+    `trouble` is the reason with which an unfinished payment would end as failed. `order_status` is the last known
+    status of the order, `refunded_elsewhere` the amount that the provider refunded beyond our refunds. `written_off`:
+    an operator refunds it by other means, so an undo does not. `version` counts the changes.
     """
 
     payment_id: str
@@ -123,7 +123,7 @@ class Payment:
     closing: bool = False
     trouble: str = ""
     order_status: str = ""
-    astray: int = 0
+    refunded_elsewhere: int = 0
     written_off: bool = False
     reason: str = ""
     detail: str = ""
@@ -142,31 +142,31 @@ class Payment:
 
     @property
     def refundable(self) -> int:
-        """What is neither given back nor set aside for it; what was given back without us counts, too."""
-        return max(0, self.captured - self.claimed - max(0, self.astray))
+        """The captured amount less claimed refunds and refunds made at the provider without us."""
+        return max(0, self.captured - self.claimed - max(0, self.refunded_elsewhere))
 
 
 def tombstone(payment_id: str, order_id: str, charge_id: str, now: datetime) -> Payment:
-    """Undone before it began."""
+    """A payment that was undone before it began."""
     return Payment(payment_id, order_id, "", _NO_AMOUNT, now, Status.VOIDED, charge_id=charge_id, closing=True)
 
 
 def prepare(payment: Payment, charge_id: str) -> Payment:
-    """The provider's id is stored before any money is held, so that an undo can stop the payment at the provider."""
+    """Stores the provider's id before any money is held, so that an undo can stop the payment at the provider."""
     if payment.charge_id or not payment.may_authorize:
         return payment
     return change(payment, payment.status, charge_id=charge_id)
 
 
 def settle(payment: Payment, charge: Charge) -> Payment:
-    """The payment with the provider's truth; the same object where it says nothing new, or tells of the past."""
+    """The payment updated from the charge; the same object if the charge is stale or adds nothing."""
     if payment.status not in (Status.CREATED, Status.AUTHORIZED):
         return payment
     match charge.status:
         case ChargeStatus.CAPTURED:
             return change(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
         case ChargeStatus.VOIDED if payment.status is Status.AUTHORIZED and not payment.closing:
-            # Not by us: the authorization expired, or was cancelled at the provider.
+            # Not voided by us: the authorization expired, or was cancelled at the provider.
             return end_uncaptured(replace(payment, trouble=payment.trouble or CAPTURE_REFUSED))
         case ChargeStatus.VOIDED:
             return end_uncaptured(payment)
@@ -178,7 +178,7 @@ def settle(payment: Payment, charge: Charge) -> Payment:
 
 
 def end_uncaptured(payment: Payment) -> Payment:
-    """Ended by void. Who never got an answer of the provider has failed for want of one."""
+    """The final state after a void: FAILED with a reason if something went wrong, else VOIDED."""
     trouble = payment.trouble or (PROVIDER_UNAVAILABLE if payment.status is Status.CREATED else "")
     if not trouble:
         return change(payment, Status.VOIDED)
@@ -186,7 +186,7 @@ def end_uncaptured(payment: Payment) -> Payment:
 
 
 def announcement(before: Payment, after: Payment) -> Announcement | None:
-    """What the world must hear of a change. Money that is taken only to be given back is not announced as paid."""
+    """The event of a change. Money captured only to be refunded is not published as paid."""
     if after.status is before.status:
         return None
     match after.status:
@@ -204,14 +204,16 @@ def close(payment: Payment) -> Payment:
 
 
 def note_trouble(payment: Payment, trouble: str) -> Payment:
-    """A refusal outweighs an answer that did not come."""
+    """A refusal replaces a missing answer as the reason."""
     if payment.status not in (Status.CREATED, Status.AUTHORIZED) or payment.trouble in (trouble, CAPTURE_REFUSED):
         return payment
     return change(payment, payment.status, trouble=trouble)
 
 
 def is_orphan(payment: Payment, charge: Charge) -> bool:
-    """The provider holds money for a payment that is being undone, or is over: a declined card can come alive, too."""
+    """The provider holds money for a payment that is being undone or is over. A declined card can be authorized
+    late.
+    """
     return charge.status is ChargeStatus.AUTHORIZED and (payment.closing or payment.status in OVER)
 
 

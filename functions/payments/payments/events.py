@@ -1,4 +1,4 @@
-"""The events that payments publishes. Subject: the payment."""
+"""The events that payments publishes. The subject is the payment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PaymentAuthorized(EventModel):
 
 
 class PaymentCompleted(EventModel):
-    """The money is ours: captured."""
+    """The money is captured."""
 
     TYPE: ClassVar[str] = "payment.completed"
     EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT
@@ -40,7 +40,7 @@ class PaymentCompleted(EventModel):
 
 
 class PaymentFailed(EventModel):
-    """Declined, or given up after an error; nothing was taken. Once per payment. `detail` is for the customer."""
+    """Declined, or given up after an error; nothing was captured. Once per payment. `detail` is for the customer."""
 
     TYPE: ClassVar[str] = "payment.failed"
     EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"reason": "card_declined", "detail": "Your bank declined the card."}
@@ -54,7 +54,7 @@ class PaymentFailed(EventModel):
 
 
 class PaymentRefunded(EventModel):
-    """Some or all of the money was given back; `amount` is of this refund."""
+    """Some or all of the money was refunded. `amount` is that of this refund."""
 
     TYPE: ClassVar[str] = "payment.refunded"
     EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"refund_id": "ref-1", "reason": "damaged in transit"}

@@ -1,5 +1,5 @@
-"""Asks the provider, every five minutes, about all payments that are not settled. Brings on what is behind, and reports
-what does not agree.
+"""Every five minutes, compares all unsettled payments with the provider, completes unfinished work, and reports
+mismatches.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from payments.refund import RefundRefused
 from payments.store import PaymentStore
 from payments.wiring import Ports, ports
 
-# A saga that is well is past its steps by then. One that is not is met by conditions, as any other.
+# A healthy saga has finished its steps by then. If not, conditional writes resolve the race.
 ASK_AFTER = timedelta(minutes=2)
-# Where nothing moves for a day it is enough to ask once an hour: others wait behind it.
+# A payment without a change for a day is checked once an hour, since others wait behind it.
 _RARELY_AFTER = timedelta(days=1)
-# How long it is looked whether money that was written off goes back after all.
+# Written-off money is checked this long, in case it is refunded after all.
 _WATCHED = timedelta(days=30)
 _RUNS_AN_HOUR = 12
 _RUN = timedelta(minutes=5)
@@ -47,8 +47,8 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 @dataclass
 class Outcome:
-    """`left`: not asked, for want of time or of an answer. A refund that the provider refuses counts as
-    answered. An operator asks again: by resuming the saga, or by redriving the return.
+    """`left`: not checked, for want of time or of an answer. A refund that the provider refuses counts as checked; an
+    operator retries it by resuming the saga or redriving the return.
     """
 
     asked: int = 0
@@ -58,8 +58,8 @@ class Outcome:
 
 
 def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outcome:
-    """One run. What is settled leaves the list. The next run goes on behind the one that this run began last, so that
-    what fails, or kills a run, does not keep the others from being asked about.
+    """One run. Settled payments leave the list. The next run starts after the payment that this run began last, so that
+    one that fails, or kills a run, does not block the others.
     """
     outcome = Outcome()
     for found in ports.payments.unsettled_in_turn(now - ASK_AFTER):
@@ -69,7 +69,7 @@ def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outc
                 if not has_time():
                     raise TransientError("no time is left in this run")
                 ports.payments.begin_turn(found)
-                after = _bring_on(found, ports, now)
+                after = _advance(found, ports, now)
                 outcome.asked += 1
                 outcome.repaired += after is None or after.what != found.what
             except RefundRefused as error:
@@ -88,8 +88,8 @@ def mismatches(payments: PaymentStore, now: datetime) -> Iterator[Mismatch]:
     return (agreement.mismatch_of(found) for found in payments.unsettled(now - PATIENCE) if _is_mismatch(found, now))
 
 
-def _bring_on(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:
-    """None where it is settled now."""
+def _advance(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:
+    """Returns None if it is settled now."""
     what = found.what
     if isinstance(what, Charge):
         return found if _is_still_without_payment(what, ports, now) else None

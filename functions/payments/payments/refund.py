@@ -1,9 +1,9 @@
-"""A refund: some of a payment that goes back, and what that does to the payment.
+"""A refund of some or all of a payment, and how it changes the payment.
 
 pending ──► done
  │   ▲
- │   └─► refused, until it is asked for again: a new attempt
- └─────► written_off, from refused too: an operator gives the money back by other means
+ │   └─► refused, until a retry begins a new attempt
+ └─────► written_off, from refused too: an operator refunds by other means
 """
 
 from __future__ import annotations
@@ -63,19 +63,21 @@ class Refund:
 
     @property
     def public_reason(self) -> str:
-        """What a person wrote, or the order's slug for the error that ended its saga: never the name of an error."""
+        """The reason in words, or the order's slug for the error that ended its saga. Never an internal error's
+        name.
+        """
         if self.reason in SagaEnd:
             return SagaEnd(self.reason).slug
         return "internal-error" if is_error_name(self.reason) else self.reason
 
     @property
     def key(self) -> str:
-        """What the provider is asked with: an attempt that is said again is the same act, and a new one is another."""
+        """The provider's idempotency key: one per attempt."""
         return self.refund_id if self.attempt == 1 else f"{self.refund_id}:{self.attempt}"
 
 
 def claim(payment: Payment, amount: Money) -> Payment:
-    """Set a refund's amount aside, so that no two refunds can give back the same money."""
+    """Reserves a refund's amount, so that two refunds cannot refund the same money."""
     if payment.status not in (*HELD, Status.REFUNDED):
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
     if amount.currency != payment.amount.currency:
@@ -87,7 +89,7 @@ def claim(payment: Payment, amount: Money) -> Payment:
 
 
 def at_most_left(payment: Payment, amount: Money) -> Money:
-    """The amount, or what is left of the payment where that is less."""
+    """The amount, or what is left of the payment if that is less."""
     if payment.status not in (*HELD, Status.REFUNDED):
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
     return Money(amount=min(amount.amount, payment.refundable), currency=amount.currency)
@@ -95,13 +97,13 @@ def at_most_left(payment: Payment, amount: Money) -> Money:
 
 def complete_refund(payment: Payment, refund: Refund) -> Payment:
     refunded = payment.refunded + refund.amount.amount
-    is_all = refunded + max(0, payment.astray) >= payment.captured
+    is_all = refunded + max(0, payment.refunded_elsewhere) >= payment.captured
     status = Status.REFUNDED if is_all else Status.PARTIALLY_REFUNDED
     return change(payment, status, refunded=refunded)
 
 
 def nothing_to_refund(payment: Payment) -> Payment:
-    """Undone where nothing was charged, or nothing is left of it."""
+    """Undone without a refund: nothing was captured, or everything is refunded."""
     return change(payment, Status.REFUNDED)
 
 
@@ -110,13 +112,13 @@ def refuse_refund(payment: Payment, refund: Refund) -> Payment:
 
 
 def write_off(payment: Payment) -> Payment:
-    """No refund that is under way is made any more, and no undo begins another."""
+    """Ends pending refunds, and prevents that an undo begins another."""
     return change(payment, payment.status, closing=True, written_off=True, claimed=payment.refunded)
 
 
 def found_given_back(payment: Payment, refund: Refund) -> Payment:
-    """A refund that the provider made past us, in the place of one that was written off."""
-    claimed = replace(payment, claimed=payment.claimed + refund.amount.amount, astray=0)
+    """Records a refund made at the provider in place of one that was written off."""
+    claimed = replace(payment, claimed=payment.claimed + refund.amount.amount, refunded_elsewhere=0)
     return complete_refund(claimed, refund)
 
 

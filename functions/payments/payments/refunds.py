@@ -1,8 +1,8 @@
-"""Giving money back: some of it, several times, never more than was captured.
+"""Refunds of a payment: several partial ones, never more than was captured.
 
-A refund first claims its amount on the payment, in the transaction that writes it down as pending; then the provider is
-asked, with the attempt's key; then it is done, and announced. Whoever finds it pending goes on from there. What the
-provider refuses was not done: who wants the same refund again begins another attempt, with a key of its own.
+A refund first claims its amount on the payment, in the transaction that stores it as pending. Then the provider is
+called with the attempt's key. Then it is stored as done, and published. Any process that finds it pending continues it.
+A refused refund was not made; a retry begins another attempt with its own key.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from payments.store import PaymentMoved, PaymentStore
 from payments.wiring import Ports
 
 _ATTEMPTS = 8
-# Of one payment, refused ones included, before an admin is refused another: all are read, and shown, together. Those of
-# returns and of an undo are made all the same; the order bounds how many there are.
+# The most refunds of one payment, refused ones included, that an admin can make: all are read and shown together.
+# Refunds of returns and of an undo are exempt; the order limits their number.
 MAX_REFUNDS = 1000
 RETURNED = "You returned goods."
 UNDELIVERED = "Your parcel could not be delivered."
 GIVEN_BACK = "Your order was cancelled."
 
-# The refund, with the amount that is still left of the payment. Raises PaymentMoved if the payment must be read again.
+# Caps the refund at what is still refundable. Raises PaymentMoved to make the caller reload and retry.
 type Fit = Callable[[Payment], Refund]
 
 
 def refund(payment_id: str, key: str, amount: Money, reason: str, ports: Ports, now: datetime) -> Refund:
-    """The same key is the same refund, also where the provider refused it; with another amount or reason it is not."""
+    """The same key is the same refund, even if refused. Raises IdempotencyKeyReused for another amount or reason."""
     asked = Refund(
         refund_id=derived_id("refund", payment_id, key),
         payment_id=payment_id,
@@ -49,7 +49,9 @@ def refund(payment_id: str, key: str, amount: Money, reason: str, ports: Ports, 
     )
 
     def fit(_: Payment) -> Refund:
-        """Counted after the payment was read: another refund since then moves it, and its version refuses this one."""
+        """Counts after the payment was read: a concurrent refund changes its version, so the write of this one
+        fails.
+        """
         if len(ports.payments.refunds(payment_id)) >= MAX_REFUNDS:
             raise refunding.TooManyRefunds(f"One payment has at most {MAX_REFUNDS} refunds.", limit=MAX_REFUNDS)
         return asked
@@ -66,10 +68,10 @@ def refund_for_return(
     ports: Ports,
     now: datetime,
 ) -> None:
-    """As much of it as is left: what other refunds gave back is not given again. The same id is the same refund; where
-    the provider refused it, this asks once more.
+    """Refunds as much of the amount as is left after other refunds. The same id is the same refund; a refused one gets
+    one more attempt.
 
-    A refund that is under way may yet be refused, so that where it takes too much its end is found out first.
+    A pending refund may still be refused, so if it leaves too little, it is finished first.
     """
     asked = Refund(
         refund_id=refund_id,
@@ -95,18 +97,18 @@ def refund_for_return(
 
 
 def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
-    """All that was captured and is not given back yet, refunds under way included."""
+    """Refunds all that was captured and is not refunded yet. Finishes pending refunds first."""
     begun = ports.payments.refund(payment.payment_id, _rest(payment, reason, now).refund_id)
     if begun and begun.status is RefundStatus.PENDING:
-        # Where it is refused now, that is the answer: the next attempt is for whoever asks again.
+        # If it is refused now, return that; only the next call begins another attempt.
         _complete(begun, ports, now)
-    # Done or refused, either way a pending one's claim is settled; what it did not give back is in the rest.
+    # Done or refused, a finished refund no longer claims money; the rest includes what it did not refund.
     payment = finish_pending(payment, ports, now)
 
     def fit(current: Payment) -> Refund:
         refunding.require_not_written_off(current)
         rest = _rest(current, reason, now)
-        # Where an admin has begun another since, the undo looks again, and finishes that first.
+        # If an admin has begun another refund since, the undo reads again and finishes that first.
         return rest if current.claimed == current.refunded else replace(rest, amount=_nothing(current))
 
     if payment.refundable:
@@ -118,7 +120,7 @@ def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, 
 
 
 def write_off(payment: Payment, reason: str, payments: PaymentStore, now: datetime) -> None:
-    """What is under way is not made any more, nor the rest that the undo would give back."""
+    """Ends pending refunds and the undo's own refund as written off."""
 
     def write(current: Payment) -> None:
         if current.written_off or current.status in OVER:
@@ -142,10 +144,10 @@ def write_off(payment: Payment, reason: str, payments: PaymentStore, now: dateti
 
 
 def record_elsewhere(payment: Payment, before: Payment, payments: PaymentStore, now: datetime) -> Payment:
-    """What was written off and is back all the same: made after all, or by the operator at the provider. `payment` says
-    how much, `before` is how it was read.
+    """Records a refund of written-off money that was made after all, or by the operator at the provider. `payment` has
+    the amount, `before` is the payment as it was read.
     """
-    amount = min(payment.astray, payment.captured - payment.refunded)
+    amount = min(payment.refunded_elsewhere, payment.captured - payment.refunded)
     back = Refund(
         refund_id=derived_id("refund", payment.payment_id, "elsewhere", str(payment.refunded + amount)),
         payment_id=payment.payment_id,
@@ -158,7 +160,7 @@ def record_elsewhere(payment: Payment, before: Payment, payments: PaymentStore, 
     after = refunding.found_given_back(before, back)
     try:
         payments.record_refund(before, after, back, now)
-    except PaymentMoved:  # who was faster knows better
+    except PaymentMoved:  # the concurrent writer has read later
         return before
     return after
 
@@ -172,7 +174,7 @@ def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
 
 
 def _rest(payment: Payment, reason: str, now: datetime) -> Refund:
-    """What an undo of the payment gives back."""
+    """The refund that an undo of the payment makes."""
     return Refund(
         refund_id=derived_id(payment.order_id, "refund"),
         payment_id=payment.payment_id,
@@ -189,7 +191,7 @@ def _nothing(payment: Payment) -> Money:
 
 
 def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
-    """Before another attempt, subtracts what was refunded at the provider itself, so that it is not refunded twice."""
+    """Before another attempt, subtracts refunds made at the provider itself, so that no money is refunded twice."""
     payment = ports.payments.get(payment_id)
     if payment is None:
         return
@@ -197,15 +199,15 @@ def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
         charge = ports.provider.find(payment.charge_id)
     compared = agreement.compare(payment, charge) if charge else payment
     if compared is not payment:
-        with suppress(PaymentMoved):  # by another refund of ours: then the charge that we were told of is old
+        with suppress(PaymentMoved):  # by another refund of ours, so the charge that was read is stale
             ports.payments.save(payment, compared, now)
 
 
 def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
-    """The refund as it is written down. What `fit` makes of it may be smaller, and is not written down at 0."""
+    """Stores the refund as pending. `fit` may reduce its amount; a refund of 0 is not stored."""
 
     def write(payment: Payment | None) -> Refund:
-        # The payment was read first: whatever happens to the refund since then moves it, and is met by its version.
+        # The payment is read before the refund: any change of the refund since then also changes the payment's version.
         if payment is None or payment.is_tombstone:
             raise domain.UnknownPayment(f"There is no payment {asked.payment_id}.")
         known = payments.refund(asked.payment_id, asked.refund_id)
@@ -234,14 +236,14 @@ def _retry[T](payment_id: str, payments: PaymentStore, write: Callable[[Payment 
 
 
 def _complete(refund: Refund, ports: Ports, now: datetime) -> Refund:
-    """Raises RefundRefused and RefundWrittenOff. A refund of nothing is done."""
+    """Finishes a refund. Raises RefundRefused or RefundWrittenOff. A refund of 0 is done."""
     if not refund.amount.amount:
         return refund
     if refund.status is RefundStatus.PENDING:
         refund = _close(_ask(refund, ports), ports.payments, now)
     match refund.status:
         case RefundStatus.PENDING:
-            raise TransientError(f"refund {refund.refund_id} is at attempt {refund.attempt}: others have begun it")
+            raise TransientError(f"refund {refund.refund_id} is at attempt {refund.attempt}, begun by another request")
         case RefundStatus.REFUSED:
             raise refunding.RefundRefused("The payment provider refused this refund.", refund_id=refund.refund_id)
         case RefundStatus.WRITTEN_OFF:

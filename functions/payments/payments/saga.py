@@ -1,4 +1,4 @@
-"""The saga's steps on the payment. Each is idempotent: the record says what is done, the provider knows our keys."""
+"""The saga's steps on the payment. All are idempotent by the payment's record and the provider's idempotency keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Done(BaseModel):
 
 @tasks.task("AuthorizePayment")
 def authorize_payment(step: AuthorizePayment) -> Done:
-    """Idempotent: one payment per order, and the provider is asked with the same key each time."""
+    """Idempotent: one payment per order, and one key at the provider."""
     payment = usecases.authorize(
         step.order_id,
         step.customer_id,
@@ -56,20 +56,20 @@ def authorize_payment(step: AuthorizePayment) -> Done:
 
 @tasks.task("CapturePayment")
 def capture_payment(step: TaskInput) -> Done:
-    """Idempotent: a captured payment is captured."""
+    """Idempotent: a captured payment stays captured."""
     return Done(payment_id=usecases.capture(step.order_id, ports(), clock.utc_now()).payment_id)
 
 
 @tasks.task("VoidPayment")
 @tasks.task("RefundPayment")
 def undo_payment(step: UndoPayment) -> Done:
-    """Idempotent, and one for both: only the provider knows which of the two it takes."""
+    """Idempotent. Voids or refunds, since only the provider knows which of the two applies."""
     usecases.undo(step.order_id, step.reason, ports(), clock.utc_now(), retry_refused=True)
     return Done(payment_id=usecases.payment_id_of(step.order_id))
 
 
 @tasks.task("WriteOffRefund")
 def write_off_refund(step: UndoPayment) -> Done:
-    """Idempotent: what is written off stays so, and what is back already is not."""
+    """Idempotent: a written-off refund stays so, and a completed one stays done."""
     usecases.write_off(step.order_id, step.reason, ports(), clock.utc_now())
     return Done(payment_id=usecases.payment_id_of(step.order_id))

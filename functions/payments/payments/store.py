@@ -3,11 +3,11 @@
     PAYMENT#<payment>  PAYMENT           the payment; `version` is the condition of every change
     PAYMENT#<payment>  REFUND#<refund>   one refund
     WEBHOOK#<event>    WEBHOOK           a provider's event that was handled
-    CHARGE#<charge>    STRAY             money at the provider that no payment of ours knows of
+    CHARGE#<charge>    STRAY             money at the provider without a payment of ours
 
-What is not settled, and each stray, has gsi1pk=UNSETTLED#<shard>, gsi1sk=<begun at>#<id>: the reconciler's list.
+Unsettled payments and strays have gsi1pk=UNSETTLED#<shard>, gsi1sk=<begun at>#<id>: the reconciler's list.
 
-Every change of a payment and its event are one transaction, for the version that was read.
+Every change of a payment and its event are one transaction, conditional on the version that was read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, 
 from payments.refund import Refund, RefundStatus
 
 SERVICE = "payments"
-# Longer than any provider goes on delivering the same event.
+# Longer than any provider retries an event.
 _WEBHOOK_KEPT = timedelta(days=45)
 
 
@@ -51,7 +51,7 @@ class PaymentStore:
         self._turns = Turns(table, "UNSETTLED")
 
     def open(self, payment: Payment) -> Payment:
-        """Write it unless the order has one; returns what is there."""
+        """Stores it unless the order has a payment. Returns the stored one."""
         try:
             self._table.write(put_new(_payment_item(payment, payment.created_at)))
         except ConditionFailed as failed:
@@ -63,17 +63,17 @@ class PaymentStore:
         return _payment(item) if item else None
 
     def save(self, before: Payment, after: Payment, now: datetime) -> None:
-        """The change, with the event that it means. Raises PaymentMoved."""
+        """Writes the change with its event. Raises PaymentMoved."""
         self._change(before, after, now, _announced(before, after))
 
     def claim_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
-        """A new refund, or a new attempt at one that was refused, and its claim on the payment. Raises PaymentMoved,
-        also where another has begun it.
+        """Writes a new refund, or a new attempt at a refused one, and its claim on the payment. Raises PaymentMoved,
+        also if another writer has begun it.
         """
         self._change(before, after, now, None, [_begin(refund)])
 
     def close_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
-        """A pending refund is done or refused, once. Raises PaymentMoved."""
+        """Ends a pending refund as done or refused. Raises PaymentMoved."""
         closed = put(
             _refund_item(refund),
             "#status = :pending",
@@ -84,12 +84,12 @@ class PaymentStore:
         self._change(before, after, now, event, [closed])
 
     def record_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
-        """One that is done, and of which nothing was known. Raises PaymentMoved."""
+        """Writes a completed refund that was unknown until now. Raises PaymentMoved."""
         self._change(before, after, now, _refunded(after, refund), [put_new(_refund_item(refund))])
 
     def write_off(self, before: Payment, after: Payment, refunds: list[Refund], now: datetime) -> None:
-        """None of the refunds is made any more. Raises PaymentMoved, also where one of them has moved on: no refund
-        changes without its payment.
+        """Ends the refunds as written off. Raises PaymentMoved, also if one of them has changed: a refund never changes
+        without its payment.
         """
         self._change(before, after, now, None, [put(_refund_item(refund)) for refund in refunds])
 
@@ -107,7 +107,7 @@ class PaymentStore:
         self._table.write(put({"pk": f"WEBHOOK#{event_id}", "sk": "WEBHOOK", "ttl": epoch(now + _WEBHOOK_KEPT)}))
 
     def park(self, charge: Charge, now: datetime) -> None:
-        """Keep it in sight. Idempotent: the first time counts."""
+        """Keeps the charge on the reconciler's list. Idempotent: the first time counts."""
         with suppress(ConditionFailed):
             self._table.write(put_new(_stray_item(charge, now)))
 
@@ -115,7 +115,7 @@ class PaymentStore:
         self._table.write(delete(f"CHARGE#{charge_id}", "STRAY"))
 
     def unsettled(self, begun_before: datetime, behind: str = "") -> Iterator[Unsettled]:
-        """The oldest first in each of the shards, as an index shows them: a moment late. `behind` a place, if given."""
+        """Oldest first in each shard, from an index that lags behind. Starts after the place `behind`, if given."""
         until = f"{rfc3339(begun_before)}~"
         first, _, begun = behind.partition("#")
         for shard in range(int(first or 0), _SHARDS):
@@ -129,7 +129,7 @@ class PaymentStore:
                     yield Unsettled(what, datetime.fromisoformat(item["updated_at"]), place)
 
     def unsettled_in_turn(self, begun_before: datetime) -> Iterator[Unsettled]:
-        """All that is unsettled; first what stands behind the one that the last run began."""
+        """All unsettled ones, starting after the one with which the last run began."""
         return self._turns.in_turn(lambda place: self.unsettled(begun_before, place), lambda found: found.place)
 
     def begin_turn(self, found: Unsettled) -> None:
@@ -186,7 +186,7 @@ def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
 
 _PLAIN = ("payment_id", "order_id", "customer_id", "charge_id", "closing", "trouble", "reason", "detail")
 _COUNTS = ("version", "captured", "refunded", "claimed")
-_LATER = ("order_status", "astray", "written_off")
+_LATER = ("order_status", "written_off")
 _SHARDS = 8
 
 
@@ -203,6 +203,7 @@ def _payment_item(payment: Payment, now: datetime) -> Item:
         | {
             "pk": _pk(payment.payment_id),
             "sk": "PAYMENT",
+            "astray": payment.refunded_elsewhere,  # the name under which earlier releases stored it
             "status": payment.status,
             "amount": payment.amount.amount,
             "currency": payment.amount.currency,
@@ -216,7 +217,7 @@ def _payment(item: Item) -> Payment:
     return Payment(
         **{name: item[name] for name in (*_PLAIN, *_COUNTS)},
         order_status=item.get("order_status", ""),  # records of older versions lack it
-        astray=item.get("astray", 0),
+        refunded_elsewhere=item.get("astray", 0),
         written_off=item.get("written_off", False),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),

@@ -1,7 +1,7 @@
-"""What is done with a payment: authorize, capture, undo, and listen to the provider.
+"""The use cases of payments: authorize, capture, undo, and follow the provider.
 
-Each may run again at any time. The payment's record says what is known, the provider is asked for the rest with a key
-that follows from the order and the step, and what it answers is settled into the record, which never moves backwards.
+All are idempotent. The payment's record has the known state. The provider is called for the rest, with a key derived
+from the order and the step, and its answer updates the record, which never moves backwards.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain, refund, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
 from payments.providers.port import Provider, ProviderDeclined, transient
-from payments.providers.webhooks import News
+from payments.providers.webhooks import ChargeChanged
 from payments.refund import Refund
 from payments.store import PaymentMoved, PaymentStore
 from payments.wiring import Ports
 
-# How often an undo reads again when other writers change the same payment. After that it is tried again later.
+# An undo re-reads this often when other writers change the payment. After that, the caller retries later.
 _ATTEMPTS = 8
 
 
@@ -31,19 +31,19 @@ def payment_id_of(order_id: str) -> str:
 
 
 def authorize(order_id: str, customer_id: str, amount: Money, token: str, ports: Ports, now: datetime) -> Payment:
-    """Hold the money, once. The intent is written before the provider is asked, and a void that came first stops it."""
+    """Holds the money. Idempotent. Stores the intent before it calls the provider; an earlier void stops it."""
     payment_id = payment_id_of(order_id)
     begun = Payment(payment_id, order_id, customer_id, amount, now, charge_id=ports.provider.expected_id(payment_id))
     payment = ports.payments.open(begun)
     if payment.may_authorize:
         payment = _authorize(payment, token, ports, now)
     elif payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
-        _let_go_of_orphan(payment, _find(payment, ports.provider), ports.provider)
+        _void_orphan(payment, _find(payment, ports.provider), ports.provider)
     return domain.require_authorized(payment)
 
 
 def capture(order_id: str, ports: Ports, now: datetime) -> Payment:
-    """Take the money, once."""
+    """Captures the money. Idempotent."""
     payment = ports.payments.get(payment_id_of(order_id))
     if payment is None:
         raise domain.CaptureRefused(f"There is no payment for order {order_id}.")
@@ -53,10 +53,10 @@ def capture(order_id: str, ports: Ports, now: datetime) -> Payment:
 
 
 def undo(order_id: str, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> None:
-    """Whatever the provider says there is: captured is refunded, authorized voided, nothing is nothing.
+    """Refunds a captured payment, voids an authorized one, and does nothing for one without money.
 
-    Where there is no payment yet this leaves a tombstone, so that none begins. A refund that the provider has refused
-    is RefundRefused, with `retry_refused` after one more attempt; one that was written off is RefundWrittenOff.
+    Without a payment it writes a tombstone, so that none begins. Raises RefundRefused if the provider has refused the
+    refund, with `retry_refused` after one more attempt, and RefundWrittenOff for a written-off one.
     """
     payment_id = payment_id_of(order_id)
     payment = ports.payments.open(domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now))
@@ -72,66 +72,66 @@ def undo(order_id: str, reason: str, ports: Ports, now: datetime, *, retry_refus
 
 
 def write_off(order_id: str, reason: str, ports: Ports, now: datetime) -> None:
-    """An operator does the undo by other means: from here on it gives nothing back. The provider is not asked, since it
-    may be away: that is what an undo is skipped for.
+    """Leaves the undo to an operator: no refund is made from here on. Does not call the provider, since it may be
+    unavailable, which is why an undo is skipped.
     """
     payment_id = payment_id_of(order_id)
     payment = ports.payments.open(domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now))
     refunds.write_off(payment, reason, ports.payments, now)
 
 
-def observe(news: News, ports: Ports, now: datetime) -> None:
-    """A webhook says that something happened to a charge. What did, we ask the provider: a late one changes nothing."""
-    if ports.payments.is_webhook_done(news.event_id, now):
+def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
+    """A webhook reports a change of a charge. Reads its state from the provider, so a late webhook changes nothing."""
+    if ports.payments.is_webhook_done(changed.event_id, now):
         return
-    payment = ports.payments.get(news.payment_id) if news.payment_id else None
-    if news.charge_id and (payment is None or payment.charge_id != news.charge_id):
+    payment = ports.payments.get(changed.payment_id) if changed.payment_id else None
+    if changed.charge_id and (payment is None or payment.charge_id != changed.charge_id):
         with transient():
-            charge = ports.provider.find(news.charge_id)
+            charge = ports.provider.find(changed.charge_id)
         payment = ports.payments.get(charge.reference) if charge and charge.reference else None
         if charge and charge.reference and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
             ports.payments.park(charge, now)
     if payment:
         catch_up(payment, ports, now)
-    ports.payments.mark_webhook_done(news.event_id, now)
+    ports.payments.mark_webhook_done(changed.event_id, now)
 
 
 def catch_up(payment: Payment, ports: Ports, now: datetime) -> Payment:
-    """What the provider says of it now, and what is left to be done of its refunds. The payment was read before."""
+    """Updates the payment from the provider and finishes its refunds. The payment must be read before the charge."""
     charge = _find(payment, ports.provider)
     if charge is None:
         return payment
     settled = _settle(payment, charge, ports.payments, now)
-    _let_go_of_orphan(settled, charge, ports.provider)
+    _void_orphan(settled, charge, ports.provider)
     if settled.claimed != settled.refunded:
         return refunds.finish_pending(settled, ports, now)
     compared = agreement.compare(settled, charge) if settled is payment else settled
-    if agreement.is_written_off(compared) and compared.astray > 0:
+    if agreement.is_written_off(compared) and compared.refunded_elsewhere > 0:
         return refunds.record_elsewhere(compared, settled, ports.payments, now)
     if compared is not settled:
-        # Who was faster knows better: then the charge that we were told of is old.
+        # The concurrent writer has read later, so the charge that was read here is stale.
         with suppress(PaymentMoved):
             ports.payments.save(settled, compared, now)
     return compared
 
 
-def hear_order(order_id: str, said: str, ports: Ports, now: datetime) -> None:
-    """What its order is now. An order is never confirmed without a payment; one that was is kept for the reconciler."""
+def record_order_status(order_id: str, status: str, ports: Ports, now: datetime) -> None:
+    """Stores the order's status. A confirmed order without a payment is kept for the reconciler."""
     payment_id = payment_id_of(order_id)
     payment = ports.payments.get(payment_id)
     if payment is None:
-        if said != agreement.CONFIRMED:
+        if status != agreement.CONFIRMED:
             return
         payment = ports.payments.open(
             domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now)
         )
-    _change(payment, lambda current: agreement.hear_order(current, said), ports.payments, now)
+    _change(payment, lambda current: agreement.with_order_status(current, status), ports.payments, now)
 
 
 def find_payment(
     payment_id: str, may_see: Callable[[Payment], bool], payments: PaymentStore
 ) -> tuple[Payment, list[Refund]]:
-    """The payment and its refunds. What is not yours, or never began, does not exist."""
+    """The payment and its refunds. Raises UnknownPayment also for a payment that the caller may not see."""
     payment = payments.get(payment_id)
     if payment is None or payment.is_tombstone or not may_see(payment):
         raise domain.UnknownPayment(f"There is no payment {payment_id}.")
@@ -153,12 +153,12 @@ def _authorize(payment: Payment, token: str, ports: Ports, now: datetime) -> Pay
         found = _find(payment, ports.provider)
         charge = found if found and found.status is not ChargeStatus.PREPARED else _declined(payment, declined)
     payment = _settle(payment, charge, ports.payments, now)
-    _let_go_of_orphan(payment, charge, ports.provider)
+    _void_orphan(payment, charge, ports.provider)
     return payment
 
 
 def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
-    """The provider will not even begin, as with a card that it does not know."""
+    """The declined charge of a payment that the provider refused to begin, as with an unknown card."""
     return Charge(
         payment.charge_id,
         payment.payment_id,
@@ -170,10 +170,10 @@ def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
 
 
 def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
-    """Takes one step of the undo. Raises PaymentMoved if another writer was faster."""
+    """Takes one step of the undo. Raises PaymentMoved if another writer was first."""
     closing = domain.close(payment)
     if closing is not payment:
-        # Before the provider is asked: what is authorized or captured from here on sees it, and stops.
+        # Before the provider is called, so that a concurrent authorize or capture sees it and stops.
         ports.payments.save(payment, closing, now)
         return closing
     charge = _find(payment, ports.provider)
@@ -183,7 +183,7 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
             return settled
         compared = agreement.compare(payment, charge)
         if compared is not payment:
-            # What was given back without us is not given back again.
+            # Refunds made at the provider without us are not made again.
             ports.payments.save(payment, compared, now)
             return compared
         return refunds.refund_the_rest(payment, reason, ports, now, retry_refused=retry_refused)
@@ -191,11 +191,11 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
     is_voided = charge is not None and charge.status is ChargeStatus.VOIDED
     if payment.charge_id and not is_declined and not is_voided:
         try:
-            # Where nothing is held yet, too: an authorization that is still under way then comes too late.
+            # Also if nothing is held yet: a concurrent authorization then comes too late.
             with transient():
                 ports.provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
         except ProviderDeclined:
-            # Captured a moment ago: read again.
+            # Captured in between: read again.
             return payment
     ended = domain.settle(payment, charge) if charge and is_declined else domain.end_uncaptured(payment)
     ports.payments.save(payment, ended, now)
@@ -203,7 +203,7 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
 
 
 def _capture(payment: Payment, ports: Ports, now: datetime) -> Charge:
-    """Remembers what went wrong, so that the payment's end can say why."""
+    """Stores a refusal or a missing answer, so that the payment's end can state the reason."""
     try:
         with transient():
             return ports.provider.capture(payment.charge_id, derived_id(payment.order_id, "capture"))
@@ -227,7 +227,7 @@ def _note_trouble(payment: Payment, trouble: str, payments: PaymentStore, now: d
 
 
 def _change(payment: Payment, decide: Callable[[Payment], Payment], payments: PaymentStore, now: datetime) -> Payment:
-    """Decides and writes. Repeats from the current state if another writer was faster."""
+    """Decides and writes. Retries from the current state if another writer was first."""
 
     def write(before: Payment) -> Payment:
         after = decide(before)
@@ -252,9 +252,9 @@ def _find(payment: Payment, provider: Provider) -> Charge | None:
         return provider.find(payment.charge_id)
 
 
-def _let_go_of_orphan(payment: Payment, charge: Charge | None, provider: Provider) -> None:
-    """An authorization that came through after its payment was undone is voided, with the key that the undo uses."""
+def _void_orphan(payment: Payment, charge: Charge | None, provider: Provider) -> None:
+    """Voids an authorization that succeeded after its payment was undone, with the undo's key."""
     if charge and domain.is_orphan(payment, charge):
-        # A refusal means that the undo has let go of it, or will find it captured.
+        # A refusal means that the undo has voided it, or will find it captured.
         with transient(), suppress(ProviderDeclined):
             provider.void(charge.charge_id, derived_id(payment.order_id, "void"))

@@ -21,7 +21,9 @@ SANDBOX, STRIPE = "sandbox", "stripe"
 
 @dataclass(frozen=True)
 class Settings:
-    """`stripe_key_id`: the secret that holds Stripe's secret key. `stripe_api`: Stripe's address, if not the usual."""
+    """`stripe_key_id`: the secret that holds Stripe's secret key. `stripe_api`: Stripe's address, if not the
+    default.
+    """
 
     table_name: str
     payment_provider: str = SANDBOX

@@ -230,7 +230,7 @@ def test_a_run_that_dies_and_a_message_that_comes_twice_lose_no_order(
     shop: Shop, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [shop.place(key=f"key-{number}")["order_id"] for number in range(6)]
-    monkeypatch.setattr(usecases, "_TOLD_AT_ONCE", 2)
+    monkeypatch.setattr(usecases, "_ORDERS_PER_MARK", 2)
     append, left = OrderStore.append, iter(range(3))
 
     def die(self: OrderStore, *how: Any) -> Order:

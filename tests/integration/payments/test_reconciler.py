@@ -320,7 +320,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(payment_id(one))
         return one
 
-    monkeypatch.setattr(reconciler, "_bring_on", bring_on)
+    monkeypatch.setattr(reconciler, "_advance", bring_on)
     return found
 
 
@@ -338,14 +338,14 @@ def test_a_payment_that_kills_each_run_does_not_keep_the_others_from_being_asked
     till: Till, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payments = opened(till, 4)
-    bring_on = reconciler._bring_on
+    bring_on = reconciler._advance
 
     def die(one: Any, *how: Any) -> Any:
         if payment_id(one) == payments[0]:
             raise Killed
         return bring_on(one, *how)
 
-    monkeypatch.setattr(reconciler, "_bring_on", die)
+    monkeypatch.setattr(reconciler, "_advance", die)
     for _ in range(2):
         with pytest.raises(Killed):
             run()

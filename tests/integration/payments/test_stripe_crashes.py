@@ -13,7 +13,7 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from payments import reconciler, usecases, wiring
 from payments.domain import PaymentVoided
-from payments.providers.webhooks import News
+from payments.providers.webhooks import ChargeChanged
 from payments.refund import RefundRefused
 from tests.integration.payments.localstripe import Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
@@ -29,7 +29,7 @@ def dies(faults: Any, at: int, after_effect: bool, act: Callable[[], object]) ->
 
 
 def hear_webhook() -> None:
-    usecases.observe(News("evt_1", payment_id=PAYMENT), wiring.ports(), utc_now())
+    usecases.observe(ChargeChanged("evt_1", payment_id=PAYMENT), wiring.ports(), utc_now())
 
 
 def run_reconciler() -> None:

@@ -17,7 +17,7 @@ from payments import reconciler, usecases, wiring
 from payments.domain import PaymentVoided
 from payments.providers.port import ProviderTimeout
 from payments.providers.sandbox import Sandbox, charge_id_of
-from payments.providers.webhooks import News
+from payments.providers.webhooks import ChargeChanged
 from payments.refund import RefundRefused, RefundWrittenOff
 from tests.integration.payments.test_reconciler import hear
 from tests.integration.payments.test_refused_refunds import undo_refused
@@ -87,7 +87,7 @@ def test_a_refund_that_was_skipped_is_made_by_nobody_later(till: Till, away: Any
         0,
         {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0},
     ]
-    usecases.observe(News("evt-1", payment_id=PAYMENT), wiring.ports(), utc_now())
+    usecases.observe(ChargeChanged("evt-1", payment_id=PAYMENT), wiring.ports(), utc_now())
     for _ in range(2):  # a late duplicate, a cancellation beside it, an operator who changes his mind
         with pytest.raises(RefundWrittenOff):
             till.task("RefundPayment", reason="CancelledByCustomer")
@@ -141,7 +141,7 @@ def test_a_refund_that_was_made_after_all_is_told_as_it_is(till: Till, away: Any
     hear("order.cancelled")
     for event in ("evt-1", "evt-2"):
         if hears == "webhook":
-            usecases.observe(News(event, payment_id=PAYMENT), wiring.ports(), utc_now())
+            usecases.observe(ChargeChanged(event, payment_id=PAYMENT), wiring.ports(), utc_now())
         else:
             run()
     assert (till.status(), till.money(), told()) == ("refunded", (1000, 1000), [])

@@ -6,7 +6,7 @@ import pytest
 
 from inventory.domain import BelowZero, Level, Line, Movement, Stock, level_of
 from inventory.product_stock import ProductStock, place
-from inventory.reservation import Reservation, State, hand_over_next, hold_next, let_go_next
+from inventory.reservation import Reservation, State, hand_over_next, hold_next, release_next
 from inventory.resharding import Close, Merge, Open, Shift, gather, next_change
 
 
@@ -51,7 +51,7 @@ def test_what_was_taken_from_a_shard_goes_back_there_or_to_the_root_that_took_it
         Movement("p-2", reserved=1),
     )
     assert taken.after.state is State.RESERVED
-    back = place(let_go_next(taken.after, 48, "cancelled"), {}, {}, lambda able: able[0])
+    back = place(release_next(taken.after, 48, "cancelled"), {}, {}, lambda able: able[0])
     assert [(movement.shard, movement.reserved) for movement in back.movements] == [(2, -4), (1, -1), (0, -1)]
     merged = place(hand_over_next(taken.after, 48), {"p-1": product()}, {}, lambda able: able[0])
     assert merged.movements == (Movement("p-1", -5, -5), Movement("p-2", -1, -1))

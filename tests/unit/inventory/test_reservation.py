@@ -14,8 +14,8 @@ from inventory.reservation import (
     State,
     hand_over_next,
     hold_next,
-    let_go_next,
     refused,
+    release_next,
 )
 
 
@@ -52,7 +52,7 @@ def test_a_large_order_holds_each_line_once_over_its_chunks() -> None:
 def test_a_release_gives_back_exactly_what_is_held(lines: int) -> None:
     found, moved = reserved(lines), []
     while found.state is not State.RELEASED:
-        step = let_go_next(found, LINES_PER_CHUNK, "payment-declined")
+        step = release_next(found, LINES_PER_CHUNK, "payment-declined")
         moved += [(movement.product_id, movement.reserved) for movement in step.movements]
         found = step.after
     assert sorted(moved) == [(line.product_id, -2) for line in found.lines]
@@ -60,14 +60,14 @@ def test_a_release_gives_back_exactly_what_is_held(lines: int) -> None:
 
 
 def test_a_release_of_what_was_never_reserved_moves_nothing_and_is_final() -> None:
-    step = let_go_next(Reservation("o-1"), LINES_PER_CHUNK, "cancelled")
+    step = release_next(Reservation("o-1"), LINES_PER_CHUNK, "cancelled")
     assert (step.after.state, step.movements) == (State.RELEASED, ())
 
 
 def test_the_first_reason_of_a_release_stays() -> None:
-    first = let_go_next(reserved(60), LINES_PER_CHUNK, "payment-declined").after
+    first = release_next(reserved(60), LINES_PER_CHUNK, "payment-declined").after
     assert first.state is State.RELEASING
-    assert let_go_next(first, LINES_PER_CHUNK, "refused").after.reason == "payment-declined"
+    assert release_next(first, LINES_PER_CHUNK, "refused").after.reason == "payment-declined"
 
 
 def test_goods_leave_chunk_by_chunk() -> None:
@@ -80,7 +80,7 @@ def test_goods_leave_chunk_by_chunk() -> None:
 
 def test_what_is_leaving_cannot_be_released() -> None:
     with pytest.raises(AlreadyShipped):
-        let_go_next(hand_over_next(reserved(60), LINES_PER_CHUNK).after, LINES_PER_CHUNK, "cancelled")
+        release_next(hand_over_next(reserved(60), LINES_PER_CHUNK).after, LINES_PER_CHUNK, "cancelled")
 
 
 @pytest.mark.parametrize("state", [State.RESERVING, State.RELEASING, State.RELEASED])

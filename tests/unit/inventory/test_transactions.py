@@ -10,7 +10,7 @@ import pytest
 
 from inventory.domain import Adjustment, Adjustments, Level, Line, Stock, adjust_all
 from inventory.product_stock import ProductStock
-from inventory.reservation import LINES_PER_CHUNK, Reservation, State, Step, hand_over_next, hold_next, let_go_next
+from inventory.reservation import LINES_PER_CHUNK, Reservation, State, Step, hand_over_next, hold_next, release_next
 from inventory.store import InventoryStore
 from mercato.store.dynamo import MAX_TRANSACTION, Table, Write
 
@@ -47,7 +47,7 @@ def test_no_step_of_an_order_is_larger_than_a_transaction(lines: int, noon: date
     scarce = {line.product_id: ProductStock(Stock(line.product_id, 7, 2, 2, 1, Level.LOW)) for line in wanted}
     reserved = run(store, lambda found: hold_next(found, LINES_PER_CHUNK), Reservation("o-1", wanted), plenty, noon)
     run(store, lambda found: hand_over_next(found, LINES_PER_CHUNK), reserved, scarce, noon)
-    run(store, lambda found: let_go_next(found, LINES_PER_CHUNK, "cancelled"), reserved, scarce, noon)
+    run(store, lambda found: release_next(found, LINES_PER_CHUNK, "cancelled"), reserved, scarce, noon)
     assert max(recorder.sizes) <= MAX_TRANSACTION
     assert len(recorder.sizes) == 3 * -(-lines // 48)
 

@@ -35,7 +35,7 @@ def payment(status: Status, order: str = "", **changes: Any) -> Payment:
         (payment(Status.CAPTURED, CANCELLED), "payment-of-cancelled-order"),
         (payment(Status.CAPTURED, CONFIRMED, closing=True), "undo-unfinished"),
         (payment(Status.CAPTURED, CONFIRMED, claimed=300), "refund-unfinished"),
-        (payment(Status.CAPTURED, CONFIRMED, astray=1), "refunded-elsewhere"),
+        (payment(Status.CAPTURED, CONFIRMED, refunded_elsewhere=1), "refunded-elsewhere"),
         (payment(Status.PARTIALLY_REFUNDED, CONFIRMED, claimed=300, refunded=300), ""),
         (payment(Status.REFUNDED, CONFIRMED, claimed=1000, refunded=1000), ""),
         (payment(Status.REFUNDED, CONFIRMED, claimed=1000, refunded=1000, closing=True), "order-without-payment"),
@@ -52,10 +52,10 @@ def test_what_a_payment_lacks(found: Payment, lacking: str) -> None:
 
 
 def test_the_end_of_an_order_is_not_taken_back() -> None:
-    cancelled = agreement.hear_order(payment(Status.VOIDED, CONFIRMED), CANCELLED)
+    cancelled = agreement.with_order_status(payment(Status.VOIDED, CONFIRMED), CANCELLED)
     assert (cancelled.order_status, cancelled.version) == (CANCELLED, 2)
-    assert agreement.hear_order(cancelled, CONFIRMED) is cancelled
-    assert agreement.hear_order(cancelled, CANCELLED) is cancelled
+    assert agreement.with_order_status(cancelled, CONFIRMED) is cancelled
+    assert agreement.with_order_status(cancelled, CANCELLED) is cancelled
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_the_end_of_an_order_is_not_taken_back() -> None:
 def test_money_that_went_back_past_us_is_counted_until_it_agrees(found: Payment, told: int) -> None:
     charge = Charge("ch-1", "p-1", ChargeStatus.CAPTURED, TEN, refunded=told)
     compared = agreement.compare(found, charge)
-    assert compared.astray == told - found.refunded
+    assert compared.refunded_elsewhere == told - found.refunded
     agreeing = agreement.compare(compared, replace(charge, refunded=found.refunded))
-    assert agreeing.astray == 0
+    assert agreeing.refunded_elsewhere == 0
 
 
 def test_while_a_refund_is_under_way_nothing_is_compared() -> None:

@@ -1,10 +1,10 @@
-"""The provider behind a circuit: when it does not answer, nobody waits for it any more.
+"""The provider behind a circuit breaker: when it does not answer, calls fail fast.
 
-Only what takes money is guarded. What undoes (void, refund, and the question what there is) is tried a bounded number
-of times by the saga itself, and a rejection there would only bring an operator sooner.
+Only calls that take money are guarded. Calls that undo (void, refund and find) are retried a bounded number of times by
+the saga; a rejection there would only involve an operator sooner.
 
-A decline is an answer. A failure counts by its card, and only failures of several cards open the circuit: one customer
-whose card's bank does not answer, or a test token that never does, closes the shop for nobody else.
+A decline is an answer. A failure is counted by its card, and only failures of several cards open the circuit: one
+customer whose bank does not answer, or a test token that never succeeds, does not close the shop for others.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ POLICY = Policy(
     reset=30.0,
     call_timeout=10.0,
     failing=(ProviderTimeout, ProviderUnavailable),
-    ignoring=(TransientError,),  # our own table was busy: that says nothing of the provider
+    ignoring=(TransientError,),  # our own table was busy, which is no failure of the provider
 )
 
 
 class GuardedProvider:
-    """A provider whose charges go through a breaker. Raises CircuitOpen, a TransientError, where it is open."""
+    """A provider whose charges go through a breaker. Raises CircuitOpen, a TransientError, if it is open."""
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:
         self._provider = provider

@@ -1,7 +1,7 @@
-"""The port to whoever moves the money.
+"""The port to payment providers.
 
-Every call that moves something carries a key of ours, derived from the order and the step: the same key again is the
-same act, and gets the same answer, a refusal too. What it refused it will not do with that key any more.
+Every call that moves money carries an idempotency key, derived from the order and the step: a retry with the same key
+has one effect and gets the same answer, also a refusal. A refused key never succeeds later.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from payments.domain import Charge, Intent
 
 
 class ProviderTimeout(Exception):
-    """No answer came. It may have been done or not; the same call with the same key, or `find`, will tell."""
+    """No answer came. The call may have succeeded; a retry with the same key, or `find`, shows it."""
 
 
 class ProviderUnavailable(Exception):
-    """The provider says that it cannot now. Nothing was done."""
+    """The provider is temporarily unavailable. Nothing was done."""
 
 
 class ProviderDeclined(Exception):
-    """The provider says no: nothing was done, and to this key it will say no again."""
+    """The provider refused. Nothing was done, and a retry with this key gets the same refusal."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -34,7 +34,7 @@ class ProviderDeclined(Exception):
 
 @contextmanager
 def transient() -> Iterator[None]:
-    """No answer, or not now: both are worth another try with the same key."""
+    """Turns a missing answer and an unavailable provider into TransientError: a retry with the same key may succeed."""
     try:
         yield
     except (ProviderTimeout, ProviderUnavailable) as error:
@@ -45,33 +45,33 @@ class Provider(Protocol):
     """Each method but `expected_id` may raise ProviderTimeout or ProviderUnavailable."""
 
     def expected_id(self, reference: str) -> str:
-        """The id that its charge will have; empty where only the provider gives it, in `prepare`."""
+        """The charge's id if the provider derives it from our reference, else ""; then `prepare` returns it."""
         ...
 
     def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
-        """Tell what is to come; nothing is held yet. Returns the charge's id. Raises ProviderDeclined."""
+        """Announces a charge; nothing is held yet. Returns the charge's id. Raises ProviderDeclined."""
         ...
 
     def authorize(self, intent: Intent, token: str, key: str) -> Charge:
-        """Hold the money. A bank's no is an answer too: a charge that is declined. Raises ProviderDeclined where the
-        charge was voided before, or is not what it was prepared as.
+        """Holds the money. A bank's decline is an answer too: a declined charge. Raises ProviderDeclined if the charge
+        was voided before, or differs from what was prepared.
         """
         ...
 
     def capture(self, charge_id: str, key: str) -> Charge:
-        """Take all of what is held. Raises ProviderDeclined."""
+        """Captures all of the held money. Raises ProviderDeclined."""
         ...
 
     def void(self, charge_id: str, key: str) -> Charge:
-        """Let go of what is held; where nothing is yet, nothing ever will be. Raises ProviderDeclined, as where it was
-        captured.
+        """Releases the held money; if none is held yet, none ever will be. Raises ProviderDeclined, also for a captured
+        charge.
         """
         ...
 
     def refund(self, charge_id: str, amount: Money, key: str) -> None:
-        """Give back some of what was taken. Raises ProviderDeclined."""
+        """Refunds some of the captured money. Raises ProviderDeclined."""
         ...
 
     def find(self, charge_id: str) -> Charge | None:
-        """The truth about one charge; None where the provider has never heard of it."""
+        """The current state of one charge; None if the provider does not know it."""
         ...

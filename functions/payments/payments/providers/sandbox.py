@@ -1,16 +1,16 @@
-"""The sandbox: a small payment provider with a memory of its own, for development and tests.
+"""The sandbox: a small payment provider with its own stored state, for development and tests.
 
-What each of its tokens does is told in docs/payments.md, and in _TOKENS. What follows a colon makes it another card of
-the same kind: tok_unavailable:1 and tok_unavailable:2 are two.
+docs/payments.md and _TOKENS describe its tokens. A suffix after a colon makes another card of the same kind:
+tok_unavailable:1 and tok_unavailable:2 are two cards.
 
-Its memory, in the table it is given:
+Its state, in the table it is given:
 
-    SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, how it misbehaves
-    SANDBOX#KEY#<key>           ANSWER   what was asked with this key, and what was answered
-    SANDBOX#KEY#<key>           FAULT    the failure that happens once has happened
+    SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, its faults
+    SANDBOX#KEY#<key>           ANSWER   the request with this key, and its answer
+    SANDBOX#KEY#<key>           FAULT    the fault that happens once has happened
 
 A charge and the answer are written in one transaction, so the same key always gets the same answer. The token itself is
-not kept.
+not stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderU
 
 @dataclass(frozen=True)
 class _Card:
-    """How a token behaves: why it is declined, if it is, and what goes wrong on the way: `<operation>_<trouble>`."""
+    """A token's behaviour: why it is declined, if it is, and the fault on the way: `<operation>_<trouble>`."""
 
     declined: str = ""
     detail: str = ""
@@ -56,7 +56,7 @@ _REFUSALS = {
     "refund": "Your bank does not take the money back.",
 }
 _UNKNOWN = _Card("unknown_token", "The card is not known.")
-# What is known of a charge that was voided before it was made.
+# The state of a charge that was voided before it was made.
 _NOTHING: Item = {"reference": "", "amount": 0, "currency": "XXX", "reason": "", "detail": ""}
 
 
@@ -68,13 +68,13 @@ class Sandbox:
         return charge_id_of(reference)
 
     def prepare(self, reference: str, amount: Money, token: str, key: str) -> str:
-        """Nothing to do: it takes a charge as it comes."""
+        """Does nothing: the sandbox needs no preparation."""
         return charge_id_of(reference)
 
     def authorize(self, intent: Intent, token: str, key: str) -> Charge:
         card = _TOKENS.get(token.partition(":")[0], _UNKNOWN)
         reference, amount, charge_id = intent.reference, intent.amount, intent.charge_id
-        self._meet(card.fault, "authorize", key)
+        self._fail_if_faulty(card.fault, "authorize", key)
         charge = {
             "reference": reference,
             "status": ChargeStatus.DECLINED if card.declined else ChargeStatus.AUTHORIZED,
@@ -107,7 +107,7 @@ class Sandbox:
         if charge["fault"] == "refund_declined":
             self._refuse(key, "refund", asked, charge["fault"], _REFUSALS["refund"])
         else:
-            self._meet(charge["fault"], "refund", key)
+            self._fail_if_faulty(charge["fault"], "refund", key)
         give_back = update(
             _charge_pk(charge_id),
             "CHARGE",
@@ -116,7 +116,7 @@ class Sandbox:
             names={"#left": "left", "#status": "status"},
             values={":amount": amount.amount, ":captured": ChargeStatus.CAPTURED},
         )
-        self._answer(key, "refund", asked, _said(charge), give_back, charge["fault"])
+        self._answer(key, "refund", asked, _fields_of(charge), give_back, charge["fault"])
 
     def find(self, charge_id: str) -> Charge | None:
         charge = self._table.get(_charge_pk(charge_id), "CHARGE")
@@ -129,9 +129,9 @@ class Sandbox:
         return charge
 
     def _move(self, charge: Item, operation: str, to: ChargeStatus, left: int, key: str) -> Charge:
-        """Only what is authorized can be captured or voided, and only one of the two."""
+        """Captures or voids. Only an authorized charge can be captured or voided."""
         charge_id = charge["pk"].removeprefix(_charge_pk(""))
-        self._meet(charge["fault"], operation, key)
+        self._fail_if_faulty(charge["fault"], operation, key)
         moved = update(
             _charge_pk(charge_id),
             "CHARGE",
@@ -140,13 +140,13 @@ class Sandbox:
             names={"#status": "status", "#left": "left"},
             values={":to": to, ":left": left, ":authorized": ChargeStatus.AUTHORIZED},
         )
-        answer = self._answer(key, operation, [charge_id], _said(charge) | {"status": to}, moved, charge["fault"])
+        answer = self._answer(key, operation, [charge_id], _fields_of(charge) | {"status": to}, moved, charge["fault"])
         return _charge(charge_id, answer)
 
     def _answer(
         self, key: str, operation: str, asked: list[str | int], answer: Item, effect: Write, fault: str
     ) -> Item:
-        """Do it and remember the answer; or the answer that this key got before."""
+        """Performs the call and stores the answer, or returns the answer stored for this key."""
         question = fingerprint([operation, *asked])
         remembered = put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer})
         try:
@@ -168,16 +168,14 @@ class Sandbox:
         return answer
 
     def _refuse(self, key: str, operation: str, asked: list[str | int], reason: str, detail: str) -> None:
-        """For good, as far as this key goes: who asks again with it, also when all is well, hears the same. What the
-        key did before it has done.
-        """
+        """Stores the refusal under the key: every retry gets it. An effect already done with the key stays done."""
         question = fingerprint([operation, *asked])
         answer = {"refused": reason, "detail": detail}
         with suppress(ConditionFailed):
             self._table.write(put_new({"pk": _key_pk(key), "sk": "ANSWER", "question": question, "answer": answer}))
 
-    def _meet(self, fault: str, operation: str, key: str) -> None:
-        """What goes wrong before anything is done."""
+    def _fail_if_faulty(self, fault: str, operation: str, key: str) -> None:
+        """Fails as the card's fault demands, before anything is done."""
         if fault == f"{operation}_unavailable":
             raise ProviderTimeout(f"{operation}: no answer")
         if fault == f"{operation}_declined":
@@ -203,19 +201,19 @@ def _key_pk(key: str) -> str:
     return f"SANDBOX#KEY#{key}"
 
 
-def _said(charge: Item) -> Item:
-    """The part of a charge that the provider tells."""
+def _fields_of(charge: Item) -> Item:
+    """The fields of a charge that an answer contains."""
     return {name: charge[name] for name in ("reference", "status", "amount", "currency", "reason", "detail")}
 
 
-def _charge(charge_id: str, said: Item) -> Charge:
-    is_captured = said["status"] == ChargeStatus.CAPTURED
+def _charge(charge_id: str, fields: Item) -> Charge:
+    is_captured = fields["status"] == ChargeStatus.CAPTURED
     return Charge(
         charge_id=charge_id,
-        reference=said["reference"],
-        status=ChargeStatus(said["status"]),
-        amount=Money(amount=said["amount"], currency=said["currency"]),
-        refunded=said["amount"] - said["left"] if is_captured and "left" in said else 0,
-        reason=said["reason"],
-        detail=said["detail"],
+        reference=fields["reference"],
+        status=ChargeStatus(fields["status"]),
+        amount=Money(amount=fields["amount"], currency=fields["currency"]),
+        refunded=fields["amount"] - fields["left"] if is_captured and "left" in fields else 0,
+        reason=fields["reason"],
+        detail=fields["detail"],
     )

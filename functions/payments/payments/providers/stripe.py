@@ -1,19 +1,20 @@
-"""Stripe, on its own library: PaymentIntents that are captured by hand.
+"""Stripe, through its own library: PaymentIntents with manual capture.
 
-A charge is a PaymentIntent. `prepare` makes it, unconfirmed, and its id is in our record before `authorize` confirms
-it: so whatever became of a call is read back by that id, and never searched for.
+A charge is a PaymentIntent. `prepare` creates it unconfirmed, and its id is stored in our record before `authorize`
+confirms it. So the outcome of any call can be read by that id, without a search.
 
-| Stripe says                                   | we say                                                          |
+| Stripe answers                                | the adapter returns                                             |
 |-----------------------------------------------|-----------------------------------------------------------------|
 | 402, a card error                             | declined, with the bank's reason                                |
-| 400, 404: not in this state, key reused       | what the intent says of itself now; else ProviderDeclined       |
-| 401, 403: our key is wrong                    | ProviderUnavailable, and the key is read anew                   |
+| 400, 404: not in this state, key reused       | the intent's current state; else ProviderDeclined               |
+| 401, 403: our key is wrong                    | ProviderUnavailable, and the key is read again                  |
 | 409, 429: the key is in use, too many requests| ProviderUnavailable: nothing was done                           |
-| 5xx                                           | what the intent says of itself now; else ProviderTimeout        |
+| 5xx                                           | the intent's current state; else ProviderTimeout                |
 | no answer                                     | ProviderTimeout                                                 |
-| processing                                    | what the intent says of itself now; else ProviderTimeout        |
+| processing                                    | the intent's current state; else ProviderTimeout                |
 
-Stripe keeps a key for a day at least. What comes later is told by the intent's state, and a refund by our id on it.
+Stripe keeps an idempotency key for at least a day. After that, the intent's state, and our id on a refund, make a retry
+idempotent.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderU
 API = "https://api.stripe.com"
 _CONNECT, _READ = 2.0, 5.0  # seconds
 _AUTHENTICATION = "Your bank asks for a confirmation that this shop cannot ask you for. Please use another card."
-# Stripe's units for one of ISO 4217's, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
+# Stripe's units per unit of ISO 4217, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
 # and whole ariary where ISO has hundredths.
 _SCALES = {"ISK": Fraction(100), "UGX": Fraction(100), "MGA": Fraction(1, 100)}
 _STATUSES = {
@@ -51,13 +52,13 @@ stripe.enable_telemetry = False
 
 
 class StripeProvider:
-    """`read_key` gives the secret key, `forget_key` is called where Stripe refuses it."""
+    """`read_key` returns the secret key. `forget_key` is called if Stripe refuses it."""
 
     def __init__(self, read_key: Callable[[], str], forget_key: Callable[[], None], api: str = API) -> None:
         self._read_key = read_key
         self._forget_key = forget_key
         self._api = api
-        self._wire = StripeWire()
+        self._wire = StripeTransport()
 
     def expected_id(self, reference: str) -> str:
         return ""
@@ -89,7 +90,7 @@ class StripeProvider:
             return self._look(intent.charge_id, broke, *ChargeStatus)
         if charge.status is not ChargeStatus.PREPARED:
             return charge
-        # "processing", and the same key would hear so for a day.
+        # "processing": a retry with the same key would get this answer for a day.
         return self._look(intent.charge_id, ProviderTimeout("Stripe has not decided yet"), *ChargeStatus)
 
     def capture(self, charge_id: str, key: str) -> Charge:
@@ -107,7 +108,7 @@ class StripeProvider:
             return self._look(charge_id, error, ChargeStatus.VOIDED)
 
     def refund(self, charge_id: str, amount: Money, key: str) -> None:
-        """Looked for first: a retry may come after Stripe has forgotten the key."""
+        """Looks for the refund first, since a retry may come after Stripe has forgotten the key."""
         with self._errors():
             client = self._client()
             status = self._refund_status(client, charge_id, key)
@@ -131,7 +132,9 @@ class StripeProvider:
             raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
 
     def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
-        """What became of it, where the answer did not tell. Stripe remembers errors too, and would repeat this one."""
+        """The charge's current state, if Stripe's answer left it open. A retry with the key would repeat a
+        stored error.
+        """
         charge = self.find(charge_id)
         if charge is None or charge.status is ChargeStatus.PREPARED or charge.status not in expected:
             raise error
@@ -140,16 +143,16 @@ class StripeProvider:
     def _refund_status(self, client: stripe.StripeClient, charge_id: str, key: str) -> str | None:
         made = client.v1.refunds.list({"payment_intent": charge_id, "limit": _PAGE})
         for refund in made.auto_paging_iter():
-            said = refund.to_dict()
-            if (said.get("metadata") or {}).get("refund_id") == key:
-                return said["status"] or "pending"
+            found = refund.to_dict()
+            if (found.get("metadata") or {}).get("refund_id") == key:
+                return found["status"] or "pending"
         return None
 
     def _intents(self) -> Any:
         return self._client().v1.payment_intents
 
     def _client(self) -> stripe.StripeClient:
-        """Retries are the saga's, with the same key, so the library makes none."""
+        """The saga retries with the same key, so the library makes no retries."""
         return stripe.StripeClient(
             self._read_key(), base_addresses={"api": self._api}, max_network_retries=0, http_client=self._wire
         )
@@ -172,13 +175,13 @@ class StripeProvider:
 
 
 class _Broke(ProviderTimeout):
-    """5xx: Stripe does not know itself what became of it."""
+    """5xx: Stripe does not know the outcome either."""
 
 
 class _Refused(ProviderDeclined):
     def __init__(self, error: stripe.StripeError) -> None:
-        said = error.error
-        reason = (said and (getattr(said, "decline_code", None) or said.code)) or "refused"
+        answer = error.error
+        reason = (answer and (getattr(answer, "decline_code", None) or answer.code)) or "refused"
         super().__init__(reason, error.user_message or "The payment provider refused.")
         self.is_cards = isinstance(error, stripe.CardError)
         self.is_unknown = error.http_status == 404
@@ -230,8 +233,8 @@ def _in_our_units(units: int, currency: str) -> Money:
     return Money(amount=int(units / _SCALES.get(currency, Fraction(1))), currency=currency)
 
 
-class StripeWire(stripe.HTTPClient):
-    """Sends the library's requests by urllib3, which the layer has, in the time that the invocation has left."""
+class StripeTransport(stripe.HTTPClient):
+    """Sends the library's requests through urllib3, which the layer has, within the invocation's remaining time."""
 
     name = "urllib3"
 

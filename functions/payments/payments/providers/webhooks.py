@@ -1,4 +1,4 @@
-"""What providers tell us in webhooks: signed by them, now, about a charge. What became of it, we ask them."""
+"""Signed webhooks of providers about a charge. They only name the charge; its state is read from the provider."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LENIENT = ConfigDict(frozen=True, extra="ignore", defer_build=True)  # provider
 
 
 @dataclass(frozen=True)
-class News:
-    """Something happened to a charge: known by its own id, or by our payment's."""
+class ChargeChanged:
+    """A charge has changed. Names it by its own id, or by our payment's."""
 
     event_id: str
     charge_id: str = ""
     payment_id: str = ""
 
 
-class ChargeNews(BaseModel):
+class SandboxCharge(BaseModel):
     model_config = _LENIENT
 
     reference: _Id
@@ -35,11 +35,11 @@ class WebhookEvent(BaseModel):
 
     id: _Id
     type: str = "charge"
-    data: ChargeNews
+    data: SandboxCharge
 
 
 class StripeObject(BaseModel):
-    """An intent, or what hangs on one. Of other types we know nothing, and read nothing."""
+    """An intent, or an object that refers to one. Other types are ignored."""
 
     model_config = _LENIENT
 
@@ -63,9 +63,9 @@ class StripeEvent(BaseModel):
     data: StripeData
 
 
-def of_sandbox(event: WebhookEvent) -> News | None:
+def of_sandbox(event: WebhookEvent) -> ChargeChanged | None:
     is_ours = event.type.partition(".")[0] == "charge"
-    return News(event.id, payment_id=event.data.reference) if is_ours else None
+    return ChargeChanged(event.id, payment_id=event.data.reference) if is_ours else None
 
 
 def verify_stripe(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
@@ -77,13 +77,13 @@ def verify_stripe(secret: str, headers: Mapping[str, str], body: bytes, now: dat
     webhooks.verify_any(secret, timestamp, signatures, body, now)
 
 
-def of_stripe(event: StripeEvent) -> News | None:
-    """Of an intent, or of what hangs on one; the rest is nothing to us."""
+def of_stripe(event: StripeEvent) -> ChargeChanged | None:
+    """The change of an intent or of an object that refers to one; None for other events."""
     if event.type.partition(".")[0] not in ("payment_intent", "charge", "refund"):
         return None
-    told = event.data.object
-    charge_id = told.id if told.object == "payment_intent" else told.payment_intent
+    found = event.data.object
+    charge_id = found.id if found.object == "payment_intent" else found.payment_intent
     if not isinstance(charge_id, str) or not charge_id:
         return None
-    ours = told.metadata.get("payment_id") if isinstance(told.metadata, dict) else None
-    return News(event.id, charge_id, ours if isinstance(ours, str) else "")
+    ours = found.metadata.get("payment_id") if isinstance(found.metadata, dict) else None
+    return ChargeChanged(event.id, charge_id, ours if isinstance(ours, str) else "")
