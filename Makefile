@@ -4,7 +4,7 @@ VENV := .venv
 CHECKOV := .mercato/checkov
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
-export MYPYPATH := layers/common:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
+export MYPYPATH := layers/common:layers/pages:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
 # Modules are compiled once, not by every process that imports them.
 unexport PYTHONDONTWRITEBYTECODE
 

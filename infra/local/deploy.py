@@ -119,10 +119,10 @@ class Deployment:
         return f"{self.cloud.endpoint}/{bucket}/{key}"
 
     def _upload_function(self, code: Path, properties: dict[str, Any], layers: Mapping[str, Path]) -> str:
-        # Layers beside the common one are [{Fn::If: [condition, {Ref: name}, nothing]}].
-        own = [layers[entry["Fn::If"][1]["Ref"]] for entry in properties.pop("Layers", [])]
+        # Layers beside the common one are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}.
+        own = [layers[entry.get("Ref") or entry["Fn::If"][1]["Ref"]] for entry in properties.pop("Layers", [])]
         # The packages of a service are in what is built, where its code is newer than that, too.
-        path = [self.live / reload.LAYER, layers["CommonLayer"], *own, runtime(), code]
+        path = [*(self.live / name for name in reload.LAYERS), layers["CommonLayer"], *own, runtime(), code]
         service = self.live / properties["Handler"].partition(".")[0]
         starts = bootstrap(path, service, self.endpoint)
         if (code, starts) not in self._uploaded:

@@ -1,4 +1,6 @@
-"""The shop's stable address: http://localhost:<port>/api/… goes to the API, whatever id it has today."""
+"""The shop's stable address, as CloudFront is on AWS: http://localhost:<port>/api/… goes to the API, /console… to the
+console, all else to the storefront, whatever ids they have today.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -61,13 +63,15 @@ class Served:
 
 
 class Front:
-    """A reverse proxy in a thread of its own. `find_api` returns the base URL of the API's stage, afresh."""
+    """A reverse proxy in a thread of its own. `find` has a function for `api`, `console` and `shop`, which returns the
+    base URL of today.
+    """
 
-    def __init__(self, port: int, find_api: Callable[[], str], on_request: Callable[[Served], None]) -> None:
+    def __init__(self, port: int, find: Mapping[str, Callable[[], str]], on_request: Callable[[Served], None]) -> None:
         self.port = port
-        self._find_api = find_api
+        self._find = find
         self._on_request = on_request
-        self._api = find_api()
+        self._urls = {name: ask() for name, ask in find.items()}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -106,7 +110,7 @@ class Front:
 
     async def _serve(self, request: web.Request) -> web.Response:
         started = time.monotonic()
-        answer, trouble = _in_our_words(await self._answer(request))
+        answer, trouble = _in_our_words(await self._answer(request), is_api=_target_of(request.path) == "api")
         request_id = answer.headers.get("X-Request-Id", "-")
         seconds = time.monotonic() - started
         self._on_request(Served(request.method, request.path_qs, answer.status, seconds, request_id, trouble))
@@ -119,25 +123,28 @@ class Front:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413)
-        answer = await self._forward(request, body)
+        name = _target_of(request.path)
+        answer = await self._forward(name, request, body)
         if answer.status in (403, 404) and "X-Request-Id" not in answer.headers:
-            # Nobody of ours said this: the API may have been deployed anew, under another id.
-            api = await asyncio.to_thread(self._find_api)
-            if api != self._api:
-                self._api = api
-                answer = await self._forward(request, body)
+            # No function of ours said this: the API may have been deployed again, under another id.
+            url = await asyncio.to_thread(self._find[name])
+            if url != self._urls[name]:
+                self._urls[name] = url
+                answer = await self._forward(name, request, body)
         return answer
 
-    async def _forward(self, request: web.Request, body: bytes) -> web.Response:
+    async def _forward(self, name: str, request: web.Request, body: bytes) -> web.Response:
         headers = CIMultiDict(
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
         )
         headers.popall(_SOURCE, None)
+        if name == "api":
+            headers.popall("Cookie", None)  # the API knows tokens only
         headers[_SOURCE] = request.remote or "127.0.0.1"
         try:
             async with self._client.request(
                 request.method,
-                URL(self._api + request.raw_path, encoded=True),
+                URL(self._urls[name] + request.raw_path, encoded=True),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -150,9 +157,15 @@ class Front:
             return web.Response(status=503, text=f"{type(error).__name__}: {error}")
 
 
-def _in_our_words(answer: web.Response) -> tuple[web.Response, str]:
-    """An error that is the emulator's own, or the front's, becomes a problem document with a request id."""
-    if answer.status < 400 or answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+def _target_of(path: str) -> str:
+    if path == "/api" or path.startswith("/api/"):
+        return "api"
+    return "console" if path == "/console" or path.startswith("/console/") else "shop"
+
+
+def _in_our_words(answer: web.Response, *, is_api: bool) -> tuple[web.Response, str]:
+    """An error that is the emulator's own, or the front's, becomes a problem document with a request id, or a page."""
+    if answer.status < 400 or "X-Request-Id" in answer.headers:  # a function of ours said it, or the gateway
         return answer, ""
     said = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else ""
     slug, title, detail = _WORDS.get(answer.status) or _WORDS[answer.status // 100]
@@ -171,4 +184,8 @@ def _in_our_words(answer: web.Response) -> tuple[web.Response, str]:
         headers["Allow"] = answer.headers["Allow"]
     if answer.status in (429, 503):
         headers["Retry-After"] = "1"
+    if not is_api:
+        headers["Content-Type"] = "text/html; charset=utf-8"
+        page = f"<!doctype html><html lang=en><title>{title}</title><h1>{title}</h1><p>{detail}</p><p>{request_id}</p>"
+        return web.Response(status=answer.status, text=page, headers=headers), said
     return web.Response(status=answer.status, body=json.dumps(problem).encode(), headers=headers), said

@@ -3,10 +3,10 @@
     .mercato/reload-<port>/carts    -> .kept/carts-3      functions/carts as it was last saved
     .mercato/reload-<port>/mercato  -> .kept/mercato-1    layers/common/mercato, as mercato-1/mercato
 
-A saved file makes a copy of its service, or of the layer. When every entry point of it can be imported from the copy, a
-link points to the copy: from then on each sandbox starts with it, and the local cloud replaces a sandbox of older code
-before its next invocation (`replacing` in infra/local/emulator.py). A deploy brings the same code for good and removes
-the links.
+A saved file makes a copy of its service, or of its layer's package. When every entry point of it can be imported from
+the copy, a link points to the copy: from then on each sandbox starts with it, and the local cloud replaces a sandbox of
+older code before its next invocation (`replacing` in infra/local/emulator.py). A deploy brings the same code for good
+and removes the links.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from watchfiles import DefaultFilter, watch
 
 from infra.paths import HOME, ROOT
 
-LAYER = "mercato"
+LAYERS = {"mercato": "common", "pages": "pages"}  # our packages in layers/, and the layers that they are of
+_OF_PAGES = ".site.handler"
 _KEPT = ".kept"
 # What nearly every function imports: the process that tries an import has it already.
 _PRELOADED = ["aws_lambda_powertools.logging", "botocore.session", "botocore.client", "pydantic", "urllib3"]
@@ -43,8 +44,8 @@ def folder(port: int) -> Path:
 
 
 def code_of(folder: Path, handler: str) -> tuple[str, ...]:
-    """Which saved code a sandbox of this handler starts with: the copy of its service and of the layer, or ""."""
-    return tuple(_target(folder / part) for part in (handler.partition(".")[0], LAYER))
+    """Which saved code a sandbox of this handler starts with: the copy of its service and of each layer, or ""."""
+    return tuple(_target(folder / part) for part in (handler.partition(".")[0], *LAYERS))
 
 
 def saved(folder: Path) -> dict[str, str]:
@@ -94,8 +95,8 @@ class Reloader:
                 self._tell("/".join(below), "changed: `mercato deploy` brings it to the shop")
             elif below[0] == "functions" and len(below) > 2:
                 parts.add(below[1])
-            elif below[:3] == ("layers", "common", LAYER):
-                parts.add(LAYER)
+            elif below[0] == "layers" and len(below) > 3 and LAYERS.get(below[2]) == below[1]:
+                parts.add(below[2])
         for part in sorted(parts):
             try:
                 self._reload(part)
@@ -108,11 +109,7 @@ class Reloader:
             self.take(Path(path) for _, path in changes)
 
     def _reload(self, part: str) -> None:
-        functions = {
-            name: handler
-            for name, handler in self._functions.items()
-            if part == LAYER or handler.partition(".")[0] == part
-        }
+        functions = {name: handler for name, handler in self._functions.items() if _runs(handler, part)}
         copy = self._copy(part)
         if wrong := self._why_not(copy, functions.values()):
             shutil.rmtree(copy)
@@ -128,8 +125,8 @@ class Reloader:
     def _copy(self, part: str) -> Path:
         copy = self._folder / _KEPT / f"{part}-{next(self._generation)}"
         source, target = (
-            (self._root / "layers/common" / LAYER, copy / LAYER)
-            if part == LAYER
+            (self._root / "layers" / LAYERS[part] / part, copy / part)
+            if part in LAYERS
             else (self._root / "functions" / part, copy)
         )
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
@@ -140,7 +137,8 @@ class Reloader:
         modules = sorted({handler.rpartition(".")[0] for handler in handlers})
         live = [str(link) for link in self._folder.glob("[!.]*") if link.name != copy.name.rpartition("-")[0]]
         services = sorted({name.partition(".")[0] for name in modules})
-        sources = [*(str(self._root / "functions" / name) for name in services), str(self._root / "layers/common")]
+        sources = [str(self._root / "functions" / name) for name in services]
+        sources += [str(self._root / "layers" / layer) for layer in LAYERS.values()]
         ours, theirs = self._processes.Pipe(duplex=False)
         process = self._processes.Process(target=_import, args=([str(copy), *live, *sources], modules, theirs))
         process.start()
@@ -159,6 +157,11 @@ class Reloader:
         )
         for old in kept[_GENERATIONS:]:
             shutil.rmtree(old)
+
+
+def _runs(handler: str, part: str) -> bool:
+    """Whether the function with this handler runs the code of that service or layer."""
+    return part == "mercato" or handler.partition(".")[0] == part or (part == "pages" and handler.endswith(_OF_PAGES))
 
 
 class _Sources(DefaultFilter):

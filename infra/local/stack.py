@@ -45,11 +45,18 @@ class Stack:
         api_id = next(output["OutputValue"] for output in found if output["OutputKey"] == "ApiId")
         return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{_STAGE}"
 
+    def site_url(self, output: str) -> str:
+        """The base URL of a site's HTTP API, by the output that has its id."""
+        return f"{self.cloud.endpoint}/_aws/execute-api/{self.outputs[output]}/$default"
+
     def function_url_paths(self) -> dict[str, str]:
-        """By registered service: where the emulator serves the function URL of its API."""
+        """By registered service: where the emulator serves the function URL of its API, or the API of all."""
         functions = self.cloud.client("lambda")
         found = {}
         for service in self._services():
+            if service["Name"] == "api":
+                found["api"] = f"/_aws/execute-api/{self.outputs['ApiId']}/{_STAGE}"
+                continue
             function = self.functions[f"{service['Name'].capitalize()}Api"]
             url = functions.get_function_url_config(FunctionName=function, Qualifier="live")["FunctionUrl"]
             found[service["Name"]] = f"/_aws/lambda-url/{url.split('//')[1].split('.')[0]}"

@@ -72,7 +72,9 @@ class LocalShop:
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
             self._introduce_stripe(stack)
-        self._front = Front(self.port, stack.api_url, lambda served: self.on_request(served))
+        find = {"api": stack.api_url, "console": lambda: stack.site_url("ConsoleSite")}
+        find["shop"] = lambda: stack.site_url("StorefrontSite")
+        self._front = Front(self.port, find, lambda served: self.on_request(served))
         with self._step(f"opening {self.base_url}"):
             self._front.start()
             self._require_health()
@@ -103,7 +105,7 @@ class LocalShop:
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
         Deployment(self.cloud, STACK, self.functions_endpoint, self._live).deploy(
-            template, {**self.parameters, **chosen}
+            template, {"ShopUrl": self.base_url, "ConsoleUrl": self.base_url, **self.parameters, **chosen}
         )
         reload.clear(self._live, self._saved)
         build.remove_unused()

@@ -31,6 +31,10 @@ NAMES = {
     "AWS::ApiGateway::GatewayResponse": None,
     "AWS::ApiGateway::RestApi": "Name",
     "AWS::ApiGateway::Stage": None,
+    "AWS::ApiGatewayV2::Api": "Name",
+    "AWS::ApiGatewayV2::Integration": None,
+    "AWS::ApiGatewayV2::Route": None,
+    "AWS::ApiGatewayV2::Stage": None,
     "AWS::CloudFormation::Stack": "StackName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::DynamoDB::Table": "TableName",
@@ -171,10 +175,11 @@ def test_the_boundary_is_no_larger_than_a_managed_policy_may_be() -> None:
 def test_a_function_of_the_api_has_one_permission_for_all_of_its_routes() -> None:
     permissions = resources_of_type("AWS::Lambda::Permission").values()
     invoked = Counter(found["Properties"]["FunctionName"]["Ref"].removesuffix(".Alias") for found in permissions)
-    assert invoked == Counter({"Authorizer", *(route.function for route in routes())})
+    sites = {"StorefrontPages", "ConsolePages"}
+    assert invoked == Counter({"Authorizer", *sites, *(route.function for route in routes())})
     for found in permissions:
         assert found["Properties"]["Principal"] == "apigateway.amazonaws.com"
-        assert ":${Api}/" in found["Properties"]["SourceArn"]["Fn::Sub"]
+        assert re.search(r":\$\{(Api|StorefrontSite|ConsoleSite)\}/", found["Properties"]["SourceArn"]["Fn::Sub"])
 
 
 @pytest.mark.parametrize("path", SERVICES)
@@ -203,7 +208,7 @@ def test_the_layer_is_the_same_in_every_service() -> None:
 
 def test_no_other_resource_is_in_two_services() -> None:
     names = Counter(name for path in SERVICES for name in templates.read(ROOT / path)["Resources"])
-    assert {name for name, count in names.items() if count > 1} == {"CommonLayer"}
+    assert {name for name, count in names.items() if count > 1} == {"CommonLayer", "PagesLayer"}
 
 
 def test_the_boundary_lets_functions_have_the_secrets_that_have_the_shops_tag() -> None:

@@ -56,7 +56,11 @@ def open_front(apis: list[str], served: list[Served]) -> Front:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    front = Front(port, lambda: apis.pop(0) if len(apis) > 1 else apis[0], served.append)
+    front = Front(
+        port,
+        dict.fromkeys(("api", "console", "shop"), lambda: apis.pop(0) if len(apis) > 1 else apis[0]),
+        served.append,
+    )
     front.start()
     return front
 

@@ -81,7 +81,7 @@ def answer(root: Path, live: Path, handler: str) -> str:
 
 @pytest.mark.usefixtures("reloader")
 def test_nothing_is_live_beside_what_is_deployed_until_something_is_saved(live: Path) -> None:
-    assert reload.code_of(live, "teas.api.handler") == ("", "")
+    assert reload.code_of(live, "teas.api.handler") == ("", "", "")
 
 
 def test_a_saved_change_is_live_for_its_service_alone(
@@ -91,8 +91,8 @@ def test_a_saved_change_is_live_for_its_service_alone(
 
     assert said.get(timeout=30) == ("teas", "reloaded TeasApi, TeasSweeper")
     assert answer(root, live, "teas.sweeper.handler") == "white"
-    assert reload.code_of(live, "teas.api.handler") == reload.code_of(live, "teas.sweeper.handler") != ("", "")
-    assert reload.code_of(live, "cups.api.handler") == ("", "")
+    assert reload.code_of(live, "teas.api.handler") == reload.code_of(live, "teas.sweeper.handler") != ("", "", "")
+    assert reload.code_of(live, "cups.api.handler") == ("", "", "")
 
 
 def test_a_change_of_the_layer_is_live_for_every_function(
@@ -102,7 +102,7 @@ def test_a_change_of_the_layer_is_live_for_every_function(
 
     assert said.get(timeout=30) == ("mercato", "reloaded CupsApi, TeasApi, TeasSweeper")
     assert answer(root, live, "teas.api.handler") == "sweet green"
-    assert reload.code_of(live, "cups.api.handler") != ("", "")
+    assert reload.code_of(live, "cups.api.handler") != ("", "", "")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_deploy_takes_the_place_of_what_was_saved(save: Callable[[str, str], N
 
     reload.clear(live, reload.saved(live))
 
-    assert reload.code_of(live, "teas.api.handler") == ("", "")
+    assert reload.code_of(live, "teas.api.handler") == ("", "", "")
 
 
 def test_code_that_is_saved_during_a_deploy_stays_live(
@@ -195,4 +195,4 @@ def test_old_copies_go(save: Callable[[str, str], None], said: Said, live: Path)
 
 def test_where_no_shop_reloads_nothing_is_live(tmp_path: Path) -> None:
     reload.clear(tmp_path / "nothing", reload.saved(tmp_path / "nothing"))
-    assert reload.code_of(tmp_path / "nothing", "teas.api.handler") == ("", "")
+    assert reload.code_of(tmp_path / "nothing", "teas.api.handler") == ("", "", "")

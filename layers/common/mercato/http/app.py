@@ -192,10 +192,10 @@ class App:
         try:
             route, path_parameters = self._match(request)
         except (NotFound, MethodNotAllowed):
-            guard.count(visit, request.caller, request.source_ip, DEFAULT)
+            guard.count(visit, request, DEFAULT)
             raise
         about["path"] = route.path_for_logs(path_parameters)
-        guard.count(visit, request.caller, request.source_ip, route.limit)
+        guard.count(visit, request, route.limit)
         _authorize(route, request.caller)
         if request.method == "HEAD" and PUBLIC not in route.roles:
             allowed = self._allowed_at(request.path)

@@ -1,6 +1,7 @@
 """The guard of every API: the limiter counts a client's requests, the audit log records what admins do.
 
-It applies to API Gateway's requests only. Peer calls through a function URL are neither limited nor audited.
+It applies to API Gateway's requests, and to those that a page makes for its visitor. Other calls of peers are neither
+limited nor audited.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mercato.errors import TransientError
 from mercato.http.audit import AuditEntry, AuditTrail
 from mercato.http.auth import Caller
 from mercato.http.rate_limit import CountTable, Limit, Limiter, RateLimited, client_of
+from mercato.http.request import SOURCE_ADDRESS, Request
 from mercato.store.dynamo import Table
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
@@ -44,12 +46,16 @@ class Guard:
         self._limiter = limiter
         self._trail = trail
 
-    def count(self, visit: Visit, caller: Caller, source_address: str, limit: Limit | None) -> None:
-        """Raises RateLimited. The answer tells the client where it stands, refused or not."""
-        if self._limiter is None or limit is None or caller.is_peer:
+    def count(self, visit: Visit, request: Request, limit: Limit | None) -> None:
+        """Raises RateLimited. The answer tells the client where it stands, refused or not.
+
+        A peer's own calls are not counted; those that it makes for a visitor of a page count for that visitor.
+        """
+        caller = request.caller
+        if self._limiter is None or limit is None or (caller.is_peer and SOURCE_ADDRESS not in request.headers):
             return
         try:
-            standing = self._limiter.charge(client_of(caller, source_address), limit)
+            standing = self._limiter.charge(client_of(caller, request.source_ip), limit)
         except RateLimited:
             visit.headers |= self._limiter.standing_of_refused(limit).headers()
             raise

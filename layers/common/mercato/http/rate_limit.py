@@ -39,17 +39,22 @@ class RateLimited(TooManyRequests):
 
 @dataclass(frozen=True)
 class Limit:
-    """A bucket of requests per window and client: a fixed number, or one part in so many of the default limit."""
+    """A bucket of requests per window and client: a fixed number, one part in so many of the default limit, or that
+    many times the default limit.
+    """
 
     name: str
     requests: int | None = None
     one_in: int = 1
+    times: int = 1
 
     def allowed(self, default: int) -> int:
-        return self.requests if self.requests is not None else max(1, default // self.one_in)
+        return self.requests if self.requests is not None else max(1, default * self.times // self.one_in)
 
 
 DEFAULT = Limit("default")
+# What pages show, and ask for again every few seconds while someone looks: 450 requests in a window.
+WATCH = Limit("watch", times=10)
 UNLIMITED = None  # for who proves by a signature who they are, and for what a cache asks for
 
 

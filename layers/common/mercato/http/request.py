@@ -20,6 +20,7 @@ from mercato.http import charsets
 from mercato.http.auth import NOBODY, Caller, caller_of
 from mercato.http.validation import describe
 
+SOURCE_ADDRESS = "x-source-address"  # of the visitor for whom a peer calls; from anyone else it does not count
 MAX_BODY = 256 * 1024
 MAX_HEADERS = 10_240  # as API Gateway: names and values together
 MAX_DEPTH = 32
@@ -172,7 +173,10 @@ def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is {len(body)} bytes; {MAX_BODY} is the most.", limit=MAX_BODY)
     path = path.rstrip("/") or "/"
-    return Request(method, path, headers, dict(query), body, caller_of(event), source_ip)
+    caller = caller_of(event)
+    if caller.is_peer:  # it may speak for a visitor of a page, whose address it has from API Gateway
+        source_ip = headers.get(SOURCE_ADDRESS, source_ip)
+    return Request(method, path, headers, dict(query), body, caller, source_ip)
 
 
 def _bytes_of(text: str, *, is_base64: bool) -> bytes:

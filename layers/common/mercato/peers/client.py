@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -70,6 +71,7 @@ class _Call:
     body: bytes
     headers: dict[str, str]
     repeatable: bool
+    is_whole: bool = False  # the caller wants the answer itself, refusals included
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -118,6 +120,19 @@ class ServiceClient:
         headers = _headers(user_id) | ({"Idempotency-Key": key} if key else {})
         payload = b"" if body is None else json.dumps(body).encode()
         return self._ask(_Call("POST", path, payload, headers, repeatable=safe or bool(key)), fallback)
+
+    def send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Answer:
+        """The answer as it is, also a refusal (4xx). Raises PeerUnavailable where there is none, or a 5xx.
+
+        Tried again where the method is safe, or the headers have an Idempotency-Key.
+        """
+        payload = b"" if body is None else json.dumps(body).encode()
+        repeatable = method == "GET" or "Idempotency-Key" in headers
+        call = _Call(method, path, payload, {**_headers(""), **headers}, repeatable, is_whole=True)
+        answer: Answer = self._retry(call)
+        return answer
 
     def _ask(self, call: _Call, fallback: Fallback | None) -> Any:
         try:
@@ -188,6 +203,8 @@ class ServiceClient:
             return self._read(call, answer)
 
     def _read(self, call: _Call, answer: Answer) -> Any:
+        if call.is_whole and answer.status < 500:
+            return answer
         retry_after = read_retry_after(answer.headers.get("retry-after"), utc_now())
         try:
             body = json.loads(answer.body) if answer.body else None

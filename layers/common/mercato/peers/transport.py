@@ -1,4 +1,4 @@
-"""One signed HTTP request to a function URL. It is over within its time, whatever the other side does."""
+"""One HTTP request, signed for a function URL or with a token for the API. It is over within its time, in any case."""
 
 from __future__ import annotations
 
@@ -89,8 +89,11 @@ class Wire:
         return pools
 
     def send(self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str], timeout: float) -> Answer:
-        """Raises NoAnswer. `timeout` is for all: connecting, sending, waiting, and the last byte of the answer."""
-        signed = _sign(method, url, body, headers)
+        """Signs the request, unless it brings an Authorization of its own.
+
+        `timeout` is for all: connecting, sending, waiting, and the last byte of the answer. Raises NoAnswer.
+        """
+        signed = headers if "Authorization" in headers else _sign(method, url, body, headers)
         limits = urllib3.Timeout(connect=min(_CONNECT, timeout), read=timeout)
         token = _ends_at.set(time.monotonic() + timeout)
         try:

@@ -1,0 +1,1 @@
+"""The console that operators work with: server-rendered pages over the shop's own API."""

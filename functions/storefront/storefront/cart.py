@@ -1,0 +1,145 @@
+"""The cart: of a guest, or of the account; and the two put together after a log-in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from pydantic import Field
+
+from pages import Form, Page, Redirect, Refused, Visit
+from pages.app import own_path
+from pages.visitor import part, path
+from storefront import catalogue
+from storefront.pages import pages
+
+MAX_QUANTITY = 999
+_NOTICES = {"merged": "Your two carts are one now.", "came": "What you had put into the cart came with you."}
+
+
+class AddLine(Form):
+    product_id: Annotated[str, Field(min_length=1, max_length=200)]
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1
+
+
+class SetQuantity(Form):
+    quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
+
+
+class Merge(Form):
+    choice: str = "together"
+    back: str = "/cart"
+
+
+def load(visit: Visit) -> Any:
+    """The visitor's cart; None for a guest who has put nothing into one."""
+    if visit.visitor.is_logged_in:
+        return visit.visitor.get(path("carts", "mine"))
+    return load_guests(visit)
+
+
+def load_guests(visit: Visit) -> Any:
+    """The cart of the guest that the visitor was, also after the log-in. None where there is none, or no longer."""
+    if not visit.visitor.cart_id:
+        return None
+    try:
+        return visit.visitor.send_as_guest("GET", path("carts", "guests", visit.visitor.cart_id)).body
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        visit.visitor.forget_cart()
+        return None
+
+
+def _items(visit: Visit, product_id: str) -> str:
+    if visit.visitor.is_logged_in:
+        return path("carts", "mine", "items", product_id)
+    return path("carts", "guests", visit.visitor.cart_id, "items", product_id)
+
+
+@pages.get("/cart")
+def show_cart(visit: Visit) -> Page:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    return Page("cart.html", {"cart": part(lambda: load(visit))})
+
+
+@pages.get("/cart/count")
+def show_count(visit: Visit) -> Page:
+    cart = part(lambda: load(visit)).value
+    return Page("count.html", {"count": sum(line["quantity"] for line in cart["lines"]) if cart else 0})
+
+
+def _show_cart_again(visit: Visit, product_id: str) -> Page:
+    del product_id
+    return show_cart(visit)
+
+
+def _show_after_adding(visit: Visit) -> Page:
+    product_id = visit.values.get("product_id", "")
+    return catalogue.show_product(visit, product_id) if product_id else show_cart(visit)
+
+
+@pages.post("/cart/lines", form=AddLine, again=_show_after_adding)
+def add_line(visit: Visit, form: AddLine) -> Redirect:
+    cart = load(visit)
+    if cart is None:
+        cart = visit.visitor.send_as_guest("POST", path("carts", "guests")).body
+        visit.visitor.keep_cart(cart["cart_id"])
+    held = sum(line["quantity"] for line in cart["lines"] if line["product_id"] == form.product_id)
+    wanted = min(held + form.quantity, MAX_QUANTITY)
+    visit.visitor.send("PUT", _items(visit, form.product_id), {"quantity": wanted})
+    return Redirect("/cart")
+
+
+@pages.post("/cart/lines/{product_id}", form=SetQuantity, again=_show_cart_again)
+def set_quantity(visit: Visit, product_id: str, form: SetQuantity) -> Redirect:
+    if form.quantity:
+        visit.visitor.send("PUT", _items(visit, product_id), {"quantity": form.quantity})
+    else:
+        visit.visitor.send("DELETE", _items(visit, product_id))
+    return Redirect("/cart")
+
+
+def after_log_in(visit: Visit, back: str) -> Redirect:
+    """Where a log-in leads: to the two carts, where both hold something, and otherwise where the visitor was going."""
+    guests = part(lambda: load_guests(visit)).value
+    if not guests:
+        return Redirect(back)
+    if not guests["lines"]:
+        visit.visitor.forget_cart()
+        return Redirect(back)
+    mine = visit.visitor.get(path("carts", "mine"))
+    if mine["lines"]:
+        return Redirect(f"/cart/merge?{urlencode({'back': back})}")
+    _merge(visit)
+    return Redirect("/cart?said=came" if back == "/" else back)
+
+
+def _merge(visit: Visit) -> None:
+    visit.visitor.send("POST", path("carts", "merge"), {"guest_cart_id": visit.visitor.cart_id})
+    visit.visitor.forget_cart()
+
+
+@pages.get("/cart/merge")
+def show_merge(visit: Visit) -> Page | Redirect:
+    """Both carts line by line, and what they would be together, before anything is done."""
+    back = own_path(visit.request.query.get("back", ""), "/cart")
+    guests, mine = load_guests(visit), visit.visitor.get(path("carts", "mine"))
+    if not guests or not guests["lines"]:
+        return Redirect(back)
+    lines: dict[str, dict[str, Any]] = {}
+    for cart, owner in ((mine, "mine"), (guests, "guests")):
+        for line in cart["lines"]:
+            row = lines.setdefault(line["product_id"], {"name": line["name"], "mine": 0, "guests": 0})
+            row[owner] = line["quantity"]
+    return Page("merge.html", {"lines": list(lines.values()), "back": back})
+
+
+@pages.post("/cart/merge", form=Merge)
+def merge(visit: Visit, form: Merge) -> Redirect:
+    back = own_path(form.back, "/cart")
+    if form.choice == "together" and visit.visitor.cart_id:
+        _merge(visit)
+        return Redirect("/cart?said=merged" if back == "/cart" else back)
+    visit.visitor.forget_cart()
+    return Redirect(back)

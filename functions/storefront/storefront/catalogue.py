@@ -1,0 +1,94 @@
+"""What is for sale: the list with its categories, filters and search, and each product's page."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from mercato.money import InvalidAmount, Money
+from pages import Page, Visit
+from pages.visitor import Reply, part, path
+from storefront.pages import pages
+from storefront.wiring import ports
+
+_SORTS = {"": "By name", "price": "Cheapest first", "-price": "Dearest first", "newest": "Newest first"}
+_FILTERS = ("q", "category", "sort", "min", "max")
+_A_PAGE = 24
+
+
+@pages.get("/")
+def show_list(visit: Visit) -> Page:
+    asked = {name: visit.request.query.get(name, "").strip()[:100] for name in _FILTERS}
+    if asked["sort"] not in _SORTS:
+        asked["sort"] = ""
+    errors = {}
+    limits: dict[str, int | str] = {}
+    for name in ("min", "max"):
+        try:
+            limits[name] = Money.parse(asked[name], ports().settings.currency).amount if asked[name] else ""
+        except InvalidAmount as error:
+            errors[name] = f"{error}."
+            limits[name] = ""
+    cursor = visit.request.query.get("cursor", "")
+    goods = part(lambda: _goods(visit, asked, limits, cursor))
+    whole = part(lambda: _public(visit, path("products", limit=1)).body["facets"]["category"])
+    visit.errors |= errors
+    kept = {name: value for name, value in asked.items() if value}
+    following = goods.value["next_cursor"] if goods.value else None
+    return Page(
+        "list.html",
+        {
+            "goods": goods,
+            "categories": [dict(one) for one in whole.value or []],
+            "asked": asked,
+            "kept_without": {
+                name: urlencode({other: value for other, value in kept.items() if other != name}) for name in _FILTERS
+            },
+            "sorts": list(_SORTS.items()),
+            "next": f"/?{urlencode({**kept, 'cursor': following})}" if following else "",
+            "is_first": not cursor,
+        },
+    )
+
+
+def _goods(visit: Visit, asked: dict[str, str], limits: dict[str, Any], cursor: str) -> Any:
+    sought = path(
+        "products",
+        q=asked["q"],
+        category=asked["category"],
+        sort=asked["sort"] if not asked["q"] else "",
+        min_price=limits["min"],
+        max_price=limits["max"],
+        limit=_A_PAGE,
+        cursor=cursor,
+    )
+    return _public(visit, sought).body
+
+
+def _public(visit: Visit, address: str) -> Reply:
+    """The catalogue is the same for everybody: it is asked for without the visitor's token."""
+    return visit.visitor.send_as_guest("GET", address)
+
+
+def find_product(visit: Visit, product_id: str) -> Any:
+    """Raises Refused (404) where it is not, or no longer, for sale."""
+    return _public(visit, path("products", product_id)).body
+
+
+@pages.get("/p/{product_id}")
+def show_product(visit: Visit, product_id: str) -> Page:
+    product = find_product(visit, product_id)
+    quotes = part(
+        lambda: visit.visitor.send_as_guest("POST", path("shipments", "quotes"), {"country": "GB", "items": 1}).body[
+            "quotes"
+        ]
+    )
+    related = part(lambda: _related(visit, product))
+    return Page("product.html", {"product": product, "quotes": quotes, "related": related})
+
+
+def _related(visit: Visit, product: Any) -> list[Any]:
+    if not product["category"]:
+        return []
+    found = _public(visit, path("products", category=product["category"], limit=5)).body["items"]
+    return [one for one in found if one["product_id"] != product["product_id"]][:4]

@@ -1,0 +1,10 @@
+"""The storefront's pages, by module; `handler` is what Lambda calls."""
+
+from __future__ import annotations
+
+from storefront import account, cart, catalogue, checkout, notices, orders, session
+from storefront.pages import pages
+
+__all__ = ["account", "cart", "catalogue", "checkout", "notices", "orders", "pages", "session"]
+
+handler = pages.handler

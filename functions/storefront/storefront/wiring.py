@@ -1,0 +1,29 @@
+"""The parts of the site, each made from the environment at its first use."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mercato.config import load
+from pages import SiteSettings
+
+
+@dataclass(frozen=True)
+class Settings(SiteSettings):
+    """`payment_provider` decides how a card is taken; `currency` is that of the price filters."""
+
+    payment_provider: str = "sandbox"
+    stripe_publishable_key: str = ""
+    currency: str = "GBP"
+
+
+class Ports:
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load(Settings)
+
+
+@functools.cache
+def ports() -> Ports:
+    return Ports()

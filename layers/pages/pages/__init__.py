@@ -1,0 +1,18 @@
+"""Web pages from Lambda: routes that answer with HTML, forms, sessions in cookies, and what keeps them safe."""
+
+from pages.app import Form, InvalidForm, NoSuchPage, Page, Pages, Redirect, SiteSettings, Visit
+from pages.visitor import Refused, Reply, Unavailable
+
+__all__ = [
+    "Form",
+    "InvalidForm",
+    "NoSuchPage",
+    "Page",
+    "Pages",
+    "Redirect",
+    "Refused",
+    "Reply",
+    "SiteSettings",
+    "Unavailable",
+    "Visit",
+]

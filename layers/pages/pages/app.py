@@ -1,0 +1,394 @@
+"""Pages for Lambda behind an HTTP API: a route's function returns a page, a redirect or a file.
+
+    @pages.get("/p/{product_id}")
+    def show_product(visit: Visit, product_id: str) -> Page: ...
+
+    @pages.post("/checkout", form=Checkout, again=show_checkout)
+    def place_order(visit: Visit, form: Checkout) -> Redirect: ...
+
+A form that is refused, by its own rules or by the API, is shown again by `again`, with what was typed and a message at
+each field. A form whose session has ended is kept through the log-in. A GET changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import typing
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mercato.errors import DomainError, Malformed, MethodNotAllowed, NotFound, TransientError
+from mercato.http.request import Request, headers_of, read_request
+from mercato.http.response import problem_of
+from mercato.http.validation import describe
+from mercato.invocation import deadline
+from mercato.telemetry import correlation
+from mercato.telemetry.logs import log
+from pages import cookies, gate, static
+from pages.view import Templates
+from pages.visitor import LogInFirst, Refused, Unavailable, Visitor
+
+_OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """`site_url` is the origin of the site's pages, such as https://shop.example. `edge_secret` is what CloudFront adds
+    to its requests; without it no header states the visitor's address.
+    """
+
+    site_url: str
+    edge_secret: str = ""
+
+
+class Form(BaseModel):
+    """What a form's fields hold. Fields that it does not know are left out: browsers and their tools add some."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True, defer_build=True)
+
+
+class InvalidForm(Exception):
+    """The form's fields are not as they should be. `errors` has a message by field; `""` is of the form as a whole."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(", ".join(errors))
+        self.errors = dict(errors)
+
+
+class NoSuchPage(NotFound):
+    """There is no page at this address."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A template with its values. `policy` adds sources to the Content-Security-Policy, by directive."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+    policy: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """303: the browser gets `to`, a path of ours, so that a reload does not send the form again."""
+
+    to: str
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes that are no page. A file whose address changes with its content is kept for good."""
+
+    content: bytes
+    media_type: str
+    is_immutable: bool = False
+    encoding: str = ""
+
+
+Answer = Page | Redirect | File
+
+
+@dataclass
+class Visit:
+    """One request. `values` and `errors` are of a form that is shown again; `notice` stands above the page."""
+
+    request: Request
+    visitor: Visitor
+    values: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    notice: str = ""
+
+    @property
+    def is_fragment(self) -> bool:
+        """The page's script asks for a part of it."""
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def way_back(self) -> str:
+        """Where to go after the log-in: this page, if it can be shown by its address alone."""
+        return _address(self.request) if self.request.method == "GET" else ""
+
+
+@dataclass(frozen=True)
+class _Route:
+    method: str
+    pattern: re.Pattern[str]
+    function: Callable[..., Answer]
+    form: type[Form] | None
+    again: Callable[..., Page] | None
+
+
+class Pages:
+    """The pages of one site. `handler` is what Lambda calls."""
+
+    def __init__(
+        self,
+        templates: Path,
+        names: cookies.Names,
+        settings: Callable[[], SiteSettings],
+        *,
+        home: str = "/",
+        log_in: str = "/login",
+        filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    ) -> None:
+        self.log_in = log_in
+        self.paths: list[tuple[str, str]] = []
+        self._names = names
+        self._settings = settings
+        self._templates = Templates(templates, {"home": home, "log_in": log_in}, filters)
+        self._routes: list[_Route] = []
+        self.get("/static/{digest}/{name}")(_serve_static)
+
+    def get[F: Callable[..., Answer]](self, path: str) -> Callable[[F], F]:
+        return self._register("GET", path, None, None)
+
+    def post[F: Callable[..., Answer]](
+        self, path: str, *, form: type[Form] | None = None, again: Callable[..., Page] | None = None
+    ) -> Callable[[F], F]:
+        return self._register("POST", path, form, again)
+
+    def _register[F: Callable[..., Answer]](
+        self, method: str, path: str, form: type[Form] | None, again: Callable[..., Page] | None
+    ) -> Callable[[F], F]:
+        parts = re.split(r"\{(\w+)\}", path)
+        text = "".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[^/]+)" for i, part in enumerate(parts))
+
+        def register(function: F) -> F:
+            self.paths.append((method, path))
+            self._routes.append(_Route(method, re.compile(text), function, form, again))
+            return function
+
+        return register
+
+    def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        headers = headers_of(event)
+        work = correlation.accept(headers.get("x-request-id"), headers.get("traceparent"))
+        with correlation.bound(work), deadline.of_invocation(context):
+            settings = self._settings()
+            source = gate.source_address(event, headers, settings.edge_secret)
+            visitor = Visitor(self._names, cookies.read(event.get("cookies") or [headers.get("cookie", "")]), source)
+            visit = None
+            method, path = event["requestContext"]["http"]["method"], event.get("rawPath") or "/"
+            try:
+                visit = Visit(read_request(event, headers), visitor)
+                gate.require_same_origin(method, headers, settings.site_url)
+                answer = self._answer(visit)
+            except Exception as error:
+                answer = self._told(error, visit)
+            written = self._write(answer, visit, visitor, work.correlation_id)
+            log.info("page", extra={"method": method, "path": _for_logs(path), "status": written["statusCode"]})
+            return written if method != "HEAD" else written | {"body": "", "isBase64Encoded": False}
+
+    def _answer(self, visit: Visit) -> Answer:
+        route, names = self._match(visit.request)
+        if route.method == "GET":
+            return route.function(visit, **names)
+        fields = _fields_of(visit.request)
+        try:
+            if route.form is None:
+                return route.function(visit, **names)
+            return route.function(visit, **names, form=read_form(route.form, fields))
+        except LogInFirst:
+            return self._ask_to_log_in(visit, fields)
+        except (InvalidForm, Refused, Unavailable) as error:
+            if route.again is None:
+                raise
+            return self._show_again(route.again, names, visit, fields, error)
+
+    def _show_again(
+        self,
+        again: Callable[..., Page],
+        names: Mapping[str, str],
+        visit: Visit,
+        fields: Mapping[str, str | list[str]],
+        error: InvalidForm | Refused | Unavailable,
+    ) -> Page:
+        visit.values = _shown_again(fields)
+        if isinstance(error, Refused):
+            visit.values.pop("key", None)  # it stands for what was refused: the next try is another
+        status, visit.errors = _errors_of(error)
+        page = again(visit, **names)
+        headers = _retry_after(error)
+        return Page(page.template, page.values, status, page.policy, {**page.headers, **headers})
+
+    def continue_form(self, visit: Visit, path: str, fields: Mapping[str, str | list[str]]) -> Page | None:
+        """The page of a form that a log-in interrupted, with what was typed. None where `path` has no such form."""
+        request = Request("POST", path, visit.request.headers, {}, b"", source_ip=visit.request.source_ip)
+        try:
+            route, names = self._match(request)
+        except DomainError:
+            return None
+        if route.again is None:
+            return None
+        visit.values = _shown_again(fields)
+        visit.notice = "You are logged in again. Nothing was sent yet: please look, and send it once more."
+        return route.again(visit, **names)
+
+    def _ask_to_log_in(self, visit: Visit, fields: Mapping[str, str | list[str]]) -> Page:
+        values = {"resume": visit.request.path, "kept": _shown_again(fields), "back": ""}
+        visit.errors = {"": "Your session has ended. Log in, and what you typed is still there."}
+        return Page("login.html", values, 401)
+
+    def _match(self, request: Request) -> tuple[_Route, dict[str, str]]:
+        wanted = "GET" if request.method == "HEAD" else request.method
+        here = [(route, match) for route in self._routes if (match := route.pattern.fullmatch(request.path))]
+        for route, match in here:
+            if route.method == wanted:
+                found = {name: unquote(value) for name, value in match.groupdict().items()}
+                if all(len(value) <= 200 and value.isprintable() for value in found.values()):
+                    return route, found
+        if here and wanted != "GET":
+            allowed = sorted({route.method for route, _ in here})
+            raise MethodNotAllowed("This page takes no such request.", allow=allowed)
+        raise NoSuchPage("There is no page at this address.")
+
+    def _told(self, error: Exception, visit: Visit | None) -> Answer:
+        """Every error is a page that says what to do; the last one is the last line of defence."""
+        if isinstance(error, LogInFirst) and visit is not None:
+            return Redirect(f"{self.log_in}?{urlencode({'back': visit.way_back})}")
+        if isinstance(error, Refused):
+            status = error.reply.status
+            detail = error.reply.detail
+        elif isinstance(error, (DomainError, TransientError)):
+            problem = problem_of(error)
+            status, detail = problem.status, str(error)
+        else:
+            log.exception("page failed")
+            status, detail = 500, "Please try again, and quote the request id when you ask about it."
+        return Page("error.html", {"status": status, "detail": detail}, status, headers=_retry_after(error))
+
+    def _write(self, answer: Answer, visit: Visit | None, visitor: Visitor, request_id: str) -> dict[str, Any]:
+        headers = gate.headers() | {"X-Request-Id": request_id}
+        set_cookies = list(visitor.set_cookies.values())
+        if isinstance(answer, Redirect):
+            headers["Location"] = answer.to if _OWN_PATH.fullmatch(answer.to) else "/"
+            return {"statusCode": 303, "headers": headers, "cookies": set_cookies, "body": ""}
+        if isinstance(answer, File):
+            headers["Content-Type"] = answer.media_type
+            if answer.is_immutable:
+                headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            if answer.encoding:
+                headers |= {"Content-Encoding": answer.encoding, "Vary": "Accept-Encoding"}
+            body = base64.b64encode(answer.content).decode()
+            return {"statusCode": 200, "headers": headers, "cookies": [], "body": body, "isBase64Encoded": True}
+        if answer.policy:
+            headers["Content-Security-Policy"] = gate.policy(*answer.policy)
+        headers |= {"Content-Type": "text/html; charset=utf-8"} | dict(answer.headers)
+        about = {
+            "is_logged_in": visitor.is_logged_in,
+            "has_cart": visitor.is_logged_in or bool(visitor.cart_id),
+            "is_fragment": visit is not None and visit.is_fragment,
+            "path": visit.request.path if visit else "/",
+            "address": _address(visit.request) if visit else "/",
+            "values": visit.values if visit else {},
+            "errors": visit.errors if visit else {},
+            "notice": visit.notice if visit else "",
+            "request_id": request_id,
+            "new_key": str(uuid.uuid4()),
+        }
+        text = self._templates.render(answer.template, {**about, **answer.values})
+        return {"statusCode": answer.status, "headers": headers, "cookies": set_cookies, "body": text}
+
+
+def read_form[F: Form](form: type[F], fields: Mapping[str, str | list[str]]) -> F:
+    """Raises InvalidForm. A field of the form that is a list takes all values of its name, any other the last."""
+    lists = {name for name, about in form.model_fields.items() if typing.get_origin(about.annotation) is list}
+    given: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in lists:
+            given[name] = value if isinstance(value, list) else [value]
+        else:
+            given[name] = value[-1] if isinstance(value, list) else value
+    try:
+        return form.model_validate(given)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise InvalidForm(
+            {str(one["loc"][0]) if one["loc"] else "": _sentence(describe(one)) for one in found}
+        ) from None
+
+
+def _sentence(words: str) -> str:
+    return f"This {words}." if words else "This is not valid."
+
+
+def _fields_of(request: Request) -> dict[str, str | list[str]]:
+    if not request.body:
+        return {}
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise Malformed("This page takes forms only.")
+    try:
+        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=500)
+    except ValueError:
+        raise Malformed("The form cannot be read.") from None
+    fields: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        before = fields.get(name)
+        fields[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+    return fields
+
+
+def _shown_again(fields: Mapping[str, str | list[str]]) -> dict[str, str]:
+    """All that was typed but passwords, which no page ever holds."""
+    return {
+        name: value[-1] if isinstance(value, list) else value
+        for name, value in fields.items()
+        if "password" not in name
+    }
+
+
+def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[str, str]]:
+    if isinstance(error, InvalidForm):
+        return 422, error.errors
+    if isinstance(error, Unavailable):
+        again = (
+            f" Please try again in {round(error.retry_after)} seconds." if error.retry_after else " Please try again."
+        )
+        return 503, {"": f"{error}{again} What you typed is still here."}
+    reply = error.reply
+    found: dict[str, str] = {}
+    for one in reply.body.get("errors", []) if isinstance(reply.body, dict) else []:
+        found[str(one.get("field", "")).rpartition(".")[2]] = _sentence(str(one.get("message", "")))
+    return reply.status, found or {"": reply.detail or "This is not possible now."}
+
+
+def _retry_after(error: Exception) -> dict[str, str]:
+    if isinstance(error, Refused) and "retry-after" in error.reply.headers:
+        return {"Retry-After": error.reply.headers["retry-after"]}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(max(1, round(error.retry_after or 1)))}
+    return {}
+
+
+def own_path(text: str, otherwise: str = "/") -> str:
+    """A path of ours, as a query or a form states it; `otherwise` where it leads elsewhere."""
+    return text if _OWN_PATH.fullmatch(text) else otherwise
+
+
+def _address(request: Request) -> str:
+    return request.path + (f"?{urlencode(request.query)}" if request.query else "")
+
+
+def _for_logs(path: str) -> str:
+    """Without what may be a secret: an id is told by its first letters."""
+    return "/".join(part if len(part) <= 24 else f"{part[:8]}…" for part in path.split("/"))
+
+
+def _serve_static(visit: Visit, digest: str, name: str) -> File:
+    found = static.find(name)
+    if found is None:
+        raise NoSuchPage("There is no such file.")
+    content, encoding = found.encoded(visit.request.headers.get("accept-encoding", ""))
+    # Under another digest it is not kept: the page is of another release, as while a deploy is under way.
+    return File(content, found.media_type, is_immutable=digest == static.release(), encoding=encoding)

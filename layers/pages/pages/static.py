@@ -1,0 +1,65 @@
+"""The sites' styles, scripts and fonts, at addresses with a digest of them all: a browser keeps them for good."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "static"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    """`compressed` is its Brotli form, which the layer's build makes; empty where there is none."""
+
+    name: str
+    media_type: str
+    content: bytes
+    compressed: bytes
+
+    def encoded(self, accept_encoding: str) -> tuple[bytes, str]:
+        """The bytes to send, and their Content-Encoding."""
+        accepted = {one.split(";")[0].strip() for one in accept_encoding.lower().split(",") if ";q=0" not in one}
+        return (self.compressed, "br") if self.compressed and "br" in accepted else (self.content, "")
+
+
+@functools.cache
+def _files() -> dict[str, Path]:
+    """By name: names are unique over the folders."""
+    return {path.name: path for path in _FOLDER.rglob("*") if path.suffix in _TYPES}
+
+
+@functools.cache
+def release() -> str:
+    """A digest of all files: styles name fonts, so that one cannot be kept without the other."""
+    digest = hashlib.sha256()
+    for name, path in sorted(_files().items()):
+        digest.update(name.encode() + b"\n" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@functools.cache
+def find(name: str) -> StaticFile | None:
+    """None where no file has this name."""
+    path = _files().get(name)
+    if path is None:
+        return None
+    compressed = path.with_name(f"{name}.br")
+    return StaticFile(
+        name, _TYPES[path.suffix], path.read_bytes(), compressed.read_bytes() if compressed.exists() else b""
+    )
+
+
+def address(name: str) -> str:
+    """Raises KeyError: a template names a file that is not there."""
+    if name not in _files():
+        raise KeyError(name)
+    return f"/static/{release()}/{name}"

@@ -1,0 +1,132 @@
+"""Templates, and how they write money, times and states. They are MiniJinja's, in the subset that Jinja2 reads too.
+
+Every value is escaped; no template may say otherwise. A name that has no value is an error, not an empty text.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from minijinja import Environment
+
+from mercato.money import Money
+from pages import static
+
+_SHARED = Path(__file__).parent / "templates"
+_SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
+
+# Shape, word and colour of a status. Who cannot tell the colours reads the shape, who cannot see reads the word.
+OK, WAITING, FAILED, IDLE, RUNNING = ("ok", "●"), ("warn", "■"), ("bad", "▲"), ("idle", "○"), ("info", "◌")
+_STATUSES: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        (
+            "delivered",
+            "completed",
+            "succeeded",
+            "closed",
+            "healthy",
+            "captured",
+            "done",
+            "in_stock",
+            "active",
+            "refunded",
+        ),
+        OK,
+    ),
+    **dict.fromkeys(("needs_attention", "parked", "half_open", "few_left", "low", "cancelling", "authorized"), WAITING),
+    **dict.fromkeys(
+        ("failed", "open", "unhealthy", "cancelled", "declined", "out_of_stock", "sold_out", "caught", "timed_out"),
+        FAILED,
+    ),
+    **dict.fromkeys(("pending", "confirmed", "shipped", "running", "dispatched", "in_transit", "booked"), RUNNING),
+}
+
+
+def money(value: Mapping[str, Any]) -> str:
+    """{"amount": 4800, "currency": "GBP"} is £48.00."""
+    amount = Money(amount=value["amount"], currency=value["currency"])
+    digits, _, code = str(amount).partition(" ")
+    symbol = _SYMBOLS.get(code)
+    if symbol is None:
+        return f"{code} {digits}"
+    return f"-{symbol}{digits[1:]}" if digits.startswith("-") else f"{symbol}{digits}"
+
+
+def when(text: str) -> str:
+    """2026-11-28T03:23:45.123Z is 28 Nov 2026, 03:23 UTC."""
+    moment = datetime.fromisoformat(text)
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def clock(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%H:%M:%S}"
+
+
+def words(code: str) -> str:
+    """needs_attention is "needs attention"."""
+    return code.replace("_", " ").replace("-", " ").lower()
+
+
+def tone(code: str) -> str:
+    return _STATUSES.get(code.lower(), IDLE)[0]
+
+
+def shape(code: str) -> str:
+    return _STATUSES.get(code.lower(), IDLE)[1]
+
+
+def short(identifier: str) -> str:
+    """The start of an id, as people read it to each other."""
+    return identifier[:8]
+
+
+def path_part(text: str) -> str:
+    return quote(text, safe="")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "clock": clock,
+    "money": money,
+    "path_part": path_part,
+    "shape": shape,
+    "short": short,
+    "tone": tone,
+    "when": when,
+    "words": words,
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"static": static.address}
+
+
+class Templates:
+    """The templates of one site: its own, and those that all sites share."""
+
+    def __init__(self, folder: Path, constants: Mapping[str, str], filters: Mapping[str, Callable[..., Any]]) -> None:
+        self._folders = (folder, _SHARED)
+        self._constants = constants
+        self._filters = filters
+
+    @functools.cached_property
+    def _environment(self) -> Environment:
+        return Environment(
+            loader=self._load,
+            filters={**FILTERS, **self._filters},
+            globals={**FUNCTIONS, **self._constants},
+            undefined_behavior="strict",
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def _load(self, name: str) -> str | None:
+        for folder in self._folders:
+            path = folder / name
+            if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+                return path.read_text()
+        return None
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        return self._environment.render_template(name, **values)

@@ -1,0 +1,203 @@
+"""What a page asks of the shop, for its visitor and with the visitor's rights.
+
+A logged-in visitor's requests go to the public API with the visitor's own token. A guest's go to the services'
+function URLs, signed by the page function, and state the guest's address, so that limits and the guard against
+guessing count the guest and not the page function. The page function can thus do what its visitor can, and no more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from mercato.errors import TransientError, Unauthenticated
+from mercato.http.request import SOURCE_ADDRESS
+from mercato.peers.client import PeerUnavailable
+from mercato.peers.peer import peer
+from mercato.telemetry.logs import log
+from pages.cookies import ACCESS_SECONDS, CART_SECONDS, REFRESH_SECONDS, Names, removed, write
+
+_API = "api"  # the public API's name in the registry
+# The service that answers a guest, by the first part of the path after /api.
+_SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipments": "shipping"}
+
+
+class Unavailable(TransientError):
+    """A service did not answer in time. `retry_after` is in seconds, and None where it is not known."""
+
+    def __init__(self, service: str, retry_after: float | None) -> None:
+        super().__init__(f"{service} does not answer just now.")
+        self.service = service
+        self.retry_after = retry_after
+
+
+class LogInFirst(Unauthenticated):
+    """The page is for who has logged in, and the visitor has not, or the session is over."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the API. `body` is its JSON; of a refusal, the problem document."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+    @property
+    def was_replayed(self) -> bool:
+        """The same request was answered before, and nothing was done again."""
+        return "idempotent-replayed" in self.headers
+
+    @property
+    def problem(self) -> str:
+        """The slug of a refusal, such as `out-of-stock`."""
+        return str(self.body.get("type", "")).rpartition(":")[2] if isinstance(self.body, dict) else ""
+
+    @property
+    def detail(self) -> str:
+        return str(self.body.get("detail", "")) if isinstance(self.body, dict) else ""
+
+
+class Refused(Exception):
+    """The API says no (4xx). `reply` has the problem document."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"{reply.status} {reply.problem}: {reply.detail}")
+        self.reply = reply
+
+
+def path(*parts: str, **query: Any) -> str:
+    """/api/… with each part quoted, and the query's values that are not empty."""
+    asked = {name: value for name, value in query.items() if value not in (None, "")}
+    return "/api/" + "/".join(quote(part, safe="") for part in parts) + (f"?{urlencode(asked)}" if asked else "")
+
+
+class Visitor:
+    """One request's visitor. `set_cookies` are those that the answer must set."""
+
+    def __init__(self, names: Names, cookies: Mapping[str, str], source: str) -> None:
+        self.names = names
+        self.set_cookies: dict[str, str] = {}
+        self._source = source
+        self._access = cookies.get(names.access, "")
+        self._refresh = cookies.get(names.refresh, "")
+        self.cart_id = cookies.get(names.cart, "") if names.cart else ""
+
+    @property
+    def is_logged_in(self) -> bool:
+        """As the cookies say; the token is checked by the API at each request."""
+        return bool(self._access or self._refresh)
+
+    def get(self, path: str) -> Any:
+        """The body of a 200. Raises Refused, LogInFirst, Unavailable."""
+        return self.send("GET", path).body
+
+    def send(self, method: str, path: str, body: Any = None, key: str = "") -> Reply:
+        """`key` is the Idempotency-Key. Raises Refused, LogInFirst, Unavailable."""
+        headers = {"Idempotency-Key": key} if key else {}
+        if not self.is_logged_in:
+            try:
+                return self.send_as_guest(method, path, body, key)
+            except Refused as error:
+                if error.reply.status in (401, 403):
+                    raise LogInFirst("Please log in to see this page.") from None
+                raise
+        if not self._access:
+            self._renew()
+        reply = self._ask(_API, method, path, body, headers | self._bearer())
+        if reply.status == 401 and self._refresh:
+            self._renew()
+            reply = self._ask(_API, method, path, body, headers | self._bearer())
+        if reply.status == 401:
+            self._end_session()
+        return _granted(reply)
+
+    def send_as_guest(self, method: str, path: str, body: Any = None, key: str = "") -> Reply:
+        """For what is public: it needs no token, and has none."""
+        service = _SERVICES.get(path.split("?")[0].split("/")[2], "")
+        if not service:
+            raise LogInFirst("Please log in to see this page.")
+        headers = {SOURCE_ADDRESS: self._source} | ({"Idempotency-Key": key} if key else {})
+        return _granted(self._ask(service, method, path, body, headers))
+
+    def log_in(self, email: str, password: str) -> None:
+        """Raises Refused, Unavailable."""
+        self._keep(self.send_as_guest("POST", path("users", "login"), {"email": email, "password": password}).body)
+
+    def log_out(self) -> None:
+        """The session ends here in any case, and at the server unless it cannot be asked."""
+        held, self._access = self._refresh, ""
+        self._forget()
+        if held:
+            self.send_as_guest("POST", path("users", "logout"), {"refresh_token": held})
+
+    def keep_cart(self, cart_id: str) -> None:
+        self.cart_id = cart_id
+        self.set_cookies[self.names.cart] = write(self.names.cart, cart_id, CART_SECONDS)
+
+    def forget_cart(self) -> None:
+        self.cart_id = ""
+        self.set_cookies[self.names.cart] = removed(self.names.cart)
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._access}"}
+
+    def _renew(self) -> None:
+        """A new access token for the refresh token. Two tabs that do it at once are both granted for ten seconds."""
+        try:
+            self._keep(
+                self.send_as_guest("POST", path("users", "token", "refresh"), {"refresh_token": self._refresh}).body
+            )
+        except Refused:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        self._forget()
+        raise LogInFirst("Your session has ended. Please log in again.")
+
+    def _forget(self) -> None:
+        self._access = self._refresh = ""
+        self.set_cookies |= {name: removed(name) for name in self.names.session}
+
+    def _keep(self, tokens: Mapping[str, str]) -> None:
+        self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
+        self.set_cookies[self.names.access] = write(self.names.access, self._access, ACCESS_SECONDS)
+        self.set_cookies[self.names.refresh] = write(self.names.refresh, self._refresh, REFRESH_SECONDS)
+
+    def _ask(self, service: str, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
+        try:
+            answer = peer(service).send(method, path, body, headers)
+        except PeerUnavailable as error:
+            raise Unavailable(service, error.retry_after) from error
+        try:
+            content = json.loads(answer.body) if answer.body else None
+        except ValueError as error:
+            raise Unavailable(service, None) from error
+        return Reply(answer.status, content, answer.headers)
+
+
+def _granted(reply: Reply) -> Reply:
+    if reply.status >= 400:
+        raise Refused(reply)
+    return reply
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a page: what a service said, or why it is missing."""
+
+    value: Any = None
+    missing: str = ""
+
+
+def part(ask: Callable[[], Any]) -> Part:
+    """A service that is away, or refuses, leaves its part of the page out, and no more than that."""
+    try:
+        return Part(ask())
+    except (Unavailable, Refused) as error:
+        log.warning("a part of the page is left out", extra={"reason": str(error)})
+        said = str(error) if isinstance(error, Unavailable) else error.reply.detail
+        return Part(missing=said or "This is not available just now.")

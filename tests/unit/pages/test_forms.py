@@ -1,0 +1,258 @@
+"""Forms: taken once, shown again with what was typed, kept through a log-in; and errors, which are pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mercato.peers.client import PeerUnavailable
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi
+
+ADDRESS = {"name": "Ada", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
+
+
+def cart(version: int = 4, total: int = 1650) -> dict[str, Any]:
+    price = {"amount": 825, "currency": "GBP"}
+    line = {
+        "product_id": "p1",
+        "name": "Notebook",
+        "quantity": 2,
+        "unit_price": price,
+        "available": None,
+        "shortfall": 0,
+    }
+    line["line_total"] = {"amount": 1650, "currency": "GBP"}
+    whole = {"amount": total, "currency": "GBP"}
+    return {"cart_id": "c1", "version": version, "lines": [line], "total": whole, "notices": []}
+
+
+def checkout(**changes: Any) -> dict[str, Any]:
+    seen = {"cart_id": "c1", "cart_version": 4, "seen_total": 1650, "line": ["p1:2:825:GBP"]}
+    return ADDRESS | seen | {"payment_token": "tok_ok", "key": "key-of-the-page"} | changes
+
+
+@pytest.fixture
+def full_cart(api: ShopApi) -> ShopApi:
+    api.answers["GET /api/carts/mine"] = (200, cart())
+    return api
+
+
+def test_an_order_is_placed_as_the_shopper_saw_it(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.answers["POST /api/orders"] = (202, {"order_id": "o1"})
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True)
+
+    assert (answer.status, answer.location) == (303, "/orders/o1?said=placed")
+    [(peer, _, _, body, headers)] = full_cart.of("POST /api/orders")
+    assert peer == "api"
+    assert headers["Idempotency-Key"] == "key-of-the-page"
+    assert headers["Authorization"] == "Bearer an.access.token"
+    assert body["lines"] == [{"product_id": "p1", "quantity": 2, "unit_price": {"amount": 825, "currency": "GBP"}}]
+    assert body["cart"] == {"id": "c1", "version": 4}
+    assert body["shipping_address"]["line2"] is None
+
+
+def test_a_form_that_is_sent_twice_is_one_order_and_says_so(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.answers["POST /api/orders"] = (202, {"order_id": "o1"}, {"idempotent-replayed": "true"})
+    full_cart.answers["GET /api/carts/mine"] = (200, cart() | {"lines": [], "version": 5})  # the order took them
+
+    assert shop("POST", "/checkout", checkout(), as_user=True).location == "/orders/o1?said=once"
+
+
+def test_a_cart_that_was_ordered_already_leads_to_its_order(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.refuse("POST /api/orders", 409, "cart-already-ordered", order_id="o1")
+
+    assert shop("POST", "/checkout", checkout(), as_user=True).location == "/orders/o1?said=once"
+
+
+@pytest.mark.parametrize("now", [cart(total=1800), cart(version=5)])
+def test_a_cart_that_has_changed_since_it_was_shown_is_not_ordered(
+    full_cart: ShopApi, shop: Ask, now: dict[str, Any]
+) -> None:
+    full_cart.answers["GET /api/carts/mine"] = (200, now)
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True)
+
+    assert answer.status == 422
+    assert "Your cart has changed since you saw it." in answer.text
+    assert full_cart.of("POST /api/orders") == []
+
+
+def test_what_is_wrong_is_told_at_its_field_and_what_was_typed_stays(full_cart: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", "/checkout", checkout(name="", city="Leith <b>"), as_user=True)
+
+    assert answer.status == 422
+    assert 'aria-describedby="name-error"' in answer.text
+    assert 'value="Leith &lt;b&gt;"' in answer.text
+    assert full_cart.of("POST /api/orders") == []
+
+
+def test_what_the_api_refuses_is_told_at_its_field_and_the_next_try_is_another(full_cart: ShopApi, shop: Ask) -> None:
+    errors = [{"field": "shipping_address.postcode", "message": "is no postcode of GB"}]
+    full_cart.refuse("POST /api/orders", 422, "invalid-request", errors=errors)
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True)
+
+    assert answer.status == 422
+    assert "This is no postcode of GB." in answer.text
+    assert "key-of-the-page" not in answer.text
+
+
+def test_a_lost_answer_keeps_the_key_so_that_the_form_can_be_sent_again(full_cart: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    full_cart.answers["POST /api/orders"] = lost
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True)
+
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "7"
+    assert "Please try again in 7 seconds. What you typed is still here." in answer.text
+    assert 'value="key-of-the-page"' in answer.text
+    assert 'value="1 Quay"' in answer.text
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_again(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.answers["POST /api/orders"] = (
+        429,
+        {"type": "urn:x:rate-limited", "detail": "Too often."},
+        {"retry-after": "42"},
+    )
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True)
+
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "42")
+    assert "Too often." in answer.text
+    assert 'value="1 Quay"' in answer.text
+
+
+def test_a_session_that_ends_in_the_middle_of_a_form_keeps_what_was_typed(api: ShopApi, shop: Ask) -> None:
+    api.refuse("GET /api/carts/mine", 401, "unauthenticated")
+    api.refuse("POST /api/users/token/refresh", 401, "unauthenticated")
+
+    answer = shop("POST", "/checkout", checkout(), as_user=True, cookies=["__Host-r=refresh"])
+
+    assert answer.status == 401
+    assert 'name="resume" value="&#x2f;checkout"' in answer.text
+    assert 'name="kept.line1" value="1 Quay"' in answer.text
+    assert all("Max-Age=0" in cookie for cookie in answer.cookies)
+
+
+def test_after_the_log_in_the_interrupted_form_is_there_again(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.answers["POST /api/users/login"] = (200, {"access_token": "a.b.c", "refresh_token": "r"})
+    kept = {f"kept.{name}": value for name, value in ADDRESS.items()}
+
+    answer = shop("POST", "/login", {"email": "a@b.example", "password": "secret", "resume": "/checkout"} | kept)
+
+    assert answer.status == 200
+    assert 'value="1 Quay"' in answer.text
+    assert "Nothing was sent yet" in answer.text
+    assert full_cart.of("POST /api/orders") == []
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/\tx", ""])
+def test_a_log_in_leads_to_no_other_site(api: ShopApi, shop: Ask, back: str) -> None:
+    api.answers["POST /api/users/login"] = (200, {"access_token": "a.b.c", "refresh_token": "r"})
+
+    answer = shop("POST", "/login", {"email": "a@b.example", "password": "secret", "back": back})
+
+    assert (answer.status, answer.location) == (303, "/")
+    assert [cookie.partition("=")[0] for cookie in answer.cookies] == ["__Host-a", "__Host-r"]
+
+
+def test_no_password_is_shown_again(api: ShopApi, shop: Ask) -> None:
+    api.refuse("POST /api/users/login", 401, "wrong-credentials", "The address or the password is wrong.")
+
+    answer = shop("POST", "/login", {"email": "a@b.example", "password": "hunter2-hunter2"})
+
+    assert answer.status == 401
+    assert "The address or the password is wrong." in answer.text
+    assert 'value="a@b.example"' in answer.text
+    assert "hunter2" not in answer.text
+
+
+def test_a_form_of_another_site_does_nothing(full_cart: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", "/checkout", checkout(), as_user=True, headers={"sec-fetch-site": "same-site"})
+
+    assert answer.status == 403
+    assert full_cart.asked == []
+
+
+def test_a_half_cookie_logs_out_cleanly(api: ShopApi, shop: Ask) -> None:
+    api.refuse("GET /api/orders", 401, "unauthenticated")
+    api.refuse("POST /api/users/token/refresh", 401, "unauthenticated")
+
+    answer = shop("GET", "/orders", cookies=["__Host-a=half.of", "__Host-r=half"])
+
+    assert (answer.status, answer.location) == (303, "/login?back=%2Forders")
+    assert sorted(cookie.split("=")[0] for cookie in answer.cookies) == ["__Host-a", "__Host-r"]
+
+
+def test_an_access_token_that_is_over_is_renewed_once_and_kept(api: ShopApi, shop: Ask) -> None:
+    api.answers["POST /api/users/token/refresh"] = (200, {"access_token": "new.access", "refresh_token": "new-refresh"})
+
+    answer = shop("GET", "/orders", cookies=["__Host-r=old-refresh"])
+
+    assert answer.status == 200
+    assert len(api.of("POST /api/users/token/refresh")) == 1
+    [(_, _, _, _, headers)] = api.of("GET /api/orders")
+    assert headers["Authorization"] == "Bearer new.access"
+    assert any(cookie.startswith("__Host-a=new.access;") for cookie in answer.cookies)
+    assert "new.access" not in answer.text
+
+
+def test_a_guest_is_counted_by_the_guests_own_address(api: ShopApi, shop: Ask) -> None:
+    shop("GET", "/")
+
+    assert {(peer, headers["x-source-address"]) for peer, _, _, _, headers in api.asked} == {
+        ("products", "198.51.100.7")
+    }
+
+
+def test_a_service_that_is_away_leaves_its_part_out(api: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer")
+
+    api.answers["POST /api/shipments/quotes"] = lost
+
+    answer = shop("GET", "/p/p1")
+
+    assert answer.status == 200
+    assert "Delivery is quoted at the checkout." in answer.text
+
+
+def test_an_unknown_address_is_a_page_with_the_request_id(shop: Ask) -> None:
+    answer = shop("GET", "/nothing", headers={"x-request-id": "request-0001"})
+
+    assert answer.status == 404
+    assert "request-0001" in answer.text
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_what_breaks_on_our_side_is_a_page_that_tells_nothing_of_it(api: ShopApi, shop: Ask) -> None:
+    api.answers["GET /api/products/p1"] = (200, {"unexpected": True})
+
+    answer = shop("GET", "/p/p1")
+
+    assert answer.status == 500
+    assert "Something broke on our side" in answer.text
+    assert "unexpected" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_static_files_are_kept_for_good_and_compressed_ones_only_where_they_are_taken(shop: Ask) -> None:
+    page = shop("GET", "/").text
+    address = page.split('rel="stylesheet" href="')[1].split('"')[0].replace("&#x2f;", "/")
+
+    answer = shop("GET", address)
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer.is_base64
+    assert answer.cookies == []
+
+    other = address.replace(address.split("/")[2], "0123456789ab")
+    assert shop("GET", other).headers["Cache-Control"] == "no-store"
+    assert shop("GET", "/static/x/..%2Fview.py").status == 404

@@ -1,0 +1,100 @@
+"""Which requests a page takes, what it tells the browser, and whose address counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pages import cookies, gate
+
+OURS = "https://shop.example"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "same-origin", "origin": OURS},
+        {"origin": OURS},
+    ],
+)
+def test_a_form_of_our_own_page_is_taken(headers: dict[str, str]) -> None:
+    gate.require_same_origin("POST", headers, OURS)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-site": "cross-site", "origin": OURS},
+        {"sec-fetch-site": "same-site", "origin": OURS},
+        {"origin": "https://shop.example.evil.example"},
+        {"origin": "http://shop.example"},
+        {"origin": "https://shop.example:8443"},
+        {"origin": "null"},
+        {"origin": ""},
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_a_form_of_another_page_is_refused(method: str, headers: dict[str, str]) -> None:
+    with pytest.raises(gate.CrossSite):
+        gate.require_same_origin(method, headers, OURS)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_changes_nothing_may_come_from_anywhere(method: str) -> None:
+    gate.require_same_origin(method, {"sec-fetch-site": "cross-site"}, OURS)
+
+
+def test_the_policy_lets_in_our_own_files_alone() -> None:
+    policy = gate.policy()
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_a_page_may_add_a_source_to_its_policy() -> None:
+    policy = gate.policy(("script-src", "https://js.stripe.com"), ("frame-src", "https://js.stripe.com"))
+    assert "script-src 'self' https://js.stripe.com;" in policy
+    assert policy.endswith("frame-src https://js.stripe.com")
+    assert "js.stripe.com" not in gate.policy()
+
+
+def event(source: str) -> dict[str, Any]:
+    return {"requestContext": {"http": {"sourceIp": source}}}
+
+
+def test_the_visitor_has_the_address_that_api_gateway_saw() -> None:
+    headers = {"cloudfront-viewer-address": "9.9.9.9:1234", "x-forwarded-for": "8.8.8.8"}
+    assert gate.source_address(event("1.2.3.4"), headers, "") == "1.2.3.4"
+    assert gate.source_address(event("1.2.3.4"), headers | {"x-edge-secret": "guess"}, "secret") == "1.2.3.4"
+    assert gate.source_address(event("1.2.3.4"), headers | {"x-edge-secret": ""}, "") == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("viewer", "address"),
+    [("9.9.9.9:1234", "9.9.9.9"), ("[2001:db8::1]:443", "2001:db8::1"), ("2001:db8::1:443", "2001:db8::1")],
+)
+def test_behind_cloudfront_the_visitor_has_the_address_that_cloudfront_saw(viewer: str, address: str) -> None:
+    headers = {"cloudfront-viewer-address": viewer, "x-edge-secret": "secret"}
+    assert gate.source_address(event("1.2.3.4"), headers, "secret") == address
+
+
+def test_no_script_and_no_other_host_has_a_session_cookie() -> None:
+    for written in (cookies.write(cookies.SHOP.access, "token", 60), cookies.removed(cookies.SHOP.refresh)):
+        name, *flags = written.split("; ")
+        assert name.startswith("__Host-")
+        assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(flags)
+        assert not any(flag.startswith("Domain") for flag in flags)
+
+
+def test_cookies_are_read_in_both_forms_and_odd_values_are_none() -> None:
+    assert cookies.read(["__Host-a=abc.def", "__Host-r=xyz"]) == {"__Host-a": "abc.def", "__Host-r": "xyz"}
+    assert cookies.read(["__Host-a=abc; __Host-r=xyz; other"]) == {"__Host-a": "abc", "__Host-r": "xyz"}
+    assert cookies.read(["__Host-a=<script>; __Host-r=; __Host-cart=a\x00b"]) == {}
+    assert cookies.read(["__Host-a=first", "__Host-a=second"]) == {"__Host-a": "first"}

@@ -1,0 +1,135 @@
+"""Every page of both sites, rendered with the values that the contract promises, by MiniJinja and by Jinja2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+import console.site
+import storefront.site
+from pages import view
+from storefront.art import still_life
+from tests.template import ROOT
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi
+
+FOLDERS = {
+    "shop": ROOT / "functions/storefront/storefront/templates",
+    "desk": ROOT / "functions/console/console/templates",
+    "": ROOT / "layers/pages/pages/templates",
+}
+PAGES = [
+    *(("shop", path) for method, path in storefront.site.pages.paths if method == "GET" and "{digest}" not in path),
+    *(("desk", path) for method, path in console.site.pages.paths if method == "GET" and "{digest}" not in path),
+]
+FRAGMENTS = ("count.html", "status.html", "rows.html")
+TEMPLATES = [path for folder in FOLDERS.values() for path in sorted(folder.glob("*.html"))]
+
+
+class Outline(HTMLParser):
+    """What a page is made of: its tags, and the texts of its headings and title."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def by_jinja2(folder: Path, name: str, values: Mapping[str, Any], constants: Mapping[str, str]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, FOLDERS[""]]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {**view.FILTERS, "still_life": still_life}
+    environment.globals |= {**view.FUNCTIONS, **constants}
+    return environment.get_template(name).render(**values)
+
+
+def squeezed(text: str) -> str:
+    """The two engines write `/` and quotes in attributes in different, equal ways."""
+    for one, other in (("&#x2f;", "/"), ("&#39;", "&#x27;"), ("&#34;", "&quot;")):
+        text = text.replace(one, other)
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize(("site", "path"), PAGES)
+def test_a_page_is_the_same_by_both_engines_and_whole(
+    site: str, path: str, api: ShopApi, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[tuple[str, Mapping[str, Any], Mapping[str, str]]] = []
+    render = view.Templates.render
+
+    def record(self: view.Templates, name: str, values: Mapping[str, Any]) -> str:
+        rendered.append((name, values, self._constants))
+        return render(self, name, values)
+
+    monkeypatch.setattr(view.Templates, "render", record)
+    ask: Ask = request.getfixturevalue(site)
+    cookies = ["__Host-cart=guest-1"] if path == "/cart/merge" else []
+
+    answer = ask("GET", re.sub(r"\{\w+\}", "id-1", path), as_user=True, cookies=cookies)
+
+    assert answer.status == 200, answer.text[:2000]
+    [(name, values, constants)] = rendered
+    assert squeezed(by_jinja2(FOLDERS[site], name, values, constants)) == squeezed(answer.text)
+    assert "an.access.token" not in answer.text
+    outline = Outline(answer.text)
+    assert not any(attribute == "style" or attribute.startswith("on") for attribute, _ in outline.attributes)
+    if name not in FRAGMENTS:
+        assert outline.tags.count("h1") == 1
+        assert outline.tags.count("title") == 1
+        assert ("lang", "en") in outline.attributes
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.parent.name}/{path.name}")
+def test_no_template_lets_a_value_through_unescaped(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\|\s*safe\b|autoescape", text)
+    assert not re.search(r"<script(?! src=)", text)
+    assert not re.search(r"javascript:|\bon[a-z]+=\"", text)
+
+
+def test_a_script_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
+    name = "<script>alert(1)</script>"
+    product = {
+        "product_id": "p1",
+        "sku": '"><img src=x onerror=alert(1)>',
+        "name": name,
+        "description": name,
+        "category": name,
+        "price": {"amount": 100, "currency": "GBP"},
+        "availability": name,
+        "status": "active",
+        "version": 1,
+    }
+    api.answers["GET /api/products/p1"] = (200, product)
+    api.answers["GET /api/products"] = (
+        200,
+        {"items": [product], "next_cursor": name, "facets": {"category": [{"value": name, "count": 1}]}},
+    )
+
+    for address in ("/", "/p/p1", f"/?q={name.replace('/', '%2F')}&category=x&sort=%3Cscript%3E&min=%3Cb%3E"):
+        text = shop("GET", address).text
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_template_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
+    text = shop("GET", "/?q=%7B%7B7777*7%7D%7D").text
+    assert "{{7777*7}}" in text
+    assert "54439" not in text
