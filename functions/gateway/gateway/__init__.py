@@ -1,1 +1,1 @@
-"""The shop as a whole: the dashboard, its health, this document."""
+"""The shop as a whole: the dashboard, its health, the API's document."""

@@ -1,4 +1,4 @@
-"""Is an access token ours, whole, and of this moment?"""
+"""Verifies access tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROLES = ("customer", "admin")
 
 
 class Refused(Exception):
-    """The token is not valid. The reason is for the log alone, and never holds a part of the token."""
+    """The token is not valid. The reason is only for the log, and never contains a part of the token."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Verifier:
     audience: str
 
     def verify(self, token: str) -> Holder:
-        """Raises Refused for whatever is not an access token of ours."""
+        """Raises Refused for any text that is not a valid access token."""
         if len(token) > MAX_LENGTH:
             raise Refused("too long")
         try:

@@ -1,4 +1,4 @@
-"""The gateway's own routes. What no service answers comes here too, and is 404."""
+"""The gateway's own routes. Unknown paths come here too and get 404."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The Lambda authorizer (type TOKEN): tells API Gateway who holds the access token. It sees public keys only.
+"""The Lambda authorizer (type TOKEN): returns the access token's holder to API Gateway. It only has public keys.
 
-API Gateway keeps the answer for 60 seconds. A token that has ended before its time is refused when it is asked next.
+API Gateway caches the answer for 60 seconds. After that it refuses a token that was ended early.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.wiring import ports
 from mercato.store import ended_access
 from mercato.telemetry.logs import log
 
-# RFC 9110: the scheme's letters are of either case, and one or more blanks follow it.
+# RFC 9110: the scheme is case-insensitive, and one or more spaces follow it.
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+) *")
 
 
@@ -22,16 +22,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         holder = ports().verifier.verify(_token_in(event))
         table = ports().settings.rate_limits_table
         if table and ended_access.has_ended(table, holder.user_id, holder.issued_at):
-            raise Refused("ended before its time")
+            raise Refused("ended early")
     except Refused as refused:
         log.info("access token refused", extra={"reason": str(refused)})
-        # API Gateway answers 401 to this very message, and 500 to any other.
+        # API Gateway returns 401 for exactly this message, and 500 for any other.
         raise Exception("Unauthorized") from None
     return allow(holder, event["methodArn"])
 
 
 def allow(holder: Holder, method_arn: str) -> dict[str, Any]:
-    """For the whole stage: API Gateway keeps the answer for the token, whatever the token is used for next."""
+    """Allows the whole stage, since API Gateway caches the answer for the token and uses it for other paths."""
     api_arn, stage = method_arn.split("/")[:2]
     statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api_arn}/{stage}/*"}
     return {

@@ -1,4 +1,4 @@
-"""The dashboard: three peers asked at once, each part going without where its peer does not answer."""
+"""The dashboard: reads three peers concurrently. A part whose peer does not answer is Unavailable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mercato.peers.client import read_answer
 from mercato.telemetry.logs import log
 
 RECENT = 5
-_PATIENCE = 4.0  # seconds for all: a shopper would rather see two parts now than three later
+_PATIENCE = 4.0  # seconds for all three: two parts now are better than three later
 
 
 class Peer(Protocol):
@@ -25,7 +25,7 @@ class Peer(Protocol):
 
 
 class Unavailable(View):
-    """In the place of a part whose service does not answer."""
+    """Replaces a part whose service does not answer."""
 
     unavailable: Literal[True] = True
 
@@ -54,7 +54,7 @@ class _Notifications(BaseModel):
 
 
 def show_dashboard(user_id: str, *, users: Peer, orders: Peer, notifications: Peer) -> DashboardView:
-    """Never fails for a peer: a part that cannot be had is Unavailable."""
+    """Never fails because of a peer: a missing part is Unavailable."""
 
     def read_profile() -> Profile:
         return _ask(users, f"/api/users/{quote(user_id, safe='')}", user_id, Profile)
@@ -73,7 +73,7 @@ def show_dashboard(user_id: str, *, users: Peer, orders: Peer, notifications: Pe
 
 
 def _start[T](pool: ThreadPoolExecutor, part: str, read: Callable[[], T]) -> Future[T | Unavailable]:
-    """Each thread gets its own copy of the context, so that correlation and deadline go along."""
+    """Runs with a copy of the context, so that the thread has the correlation and the deadline."""
 
     def read_or_go_without() -> T | Unavailable:
         try:

@@ -1,4 +1,4 @@
-"""The public keys that access tokens are checked with: kept for five minutes, fetched again for a key not seen yet."""
+"""The public keys of access tokens: cached for five minutes, and fetched again for an unknown key."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mercato.telemetry.logs import log
 
 ALGORITHM = "ES256"
 FRESH = 300.0
-PAUSE = 30.0  # the least time between two fetches, however many unknown keys are named to us
+PAUSE = 30.0  # seconds between two fetches at least, however many unknown keys are named
 
 
 class Keyring:
-    """`fetch` gives a JWK set as text. Where it fails, the keys at hand stay in use."""
+    """`fetch` returns a JWK set as text. If it fails, the cached keys stay in use."""
 
     def __init__(self, fetch: Callable[[], str], now: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
@@ -29,7 +29,7 @@ class Keyring:
         self._asked_at: float | None = None
 
     def find(self, key_id: str) -> jwt.PyJWK | None:
-        """The key of this name, or None. Raises TransientError where no keys could be had at all."""
+        """The key with this id, or None. Raises TransientError if there are no keys at all."""
         age = None if self._asked_at is None else self._now() - self._asked_at
         if age is None or age >= FRESH or (key_id not in self._keys and age >= PAUSE):
             self._refresh()
@@ -46,13 +46,13 @@ class Keyring:
 
 
 def parse_keys(text: str) -> dict[str, jwt.PyJWK]:
-    """By key id; only keys of the one algorithm that we take, and only those that are for signatures."""
+    """By key id. Only keys of the accepted algorithm that are meant for signatures."""
     usable = [key for key in json.loads(text)["keys"] if _is_usable(key)]
     return {key["kid"]: jwt.PyJWK(key, ALGORITHM) for key in usable}
 
 
 def _is_usable(key: dict[str, Any]) -> bool:
-    """RFC 7517: a key that names its use, its operations or its algorithm is good for these alone."""
+    """RFC 7517: a key that names its use, its operations or its algorithm is valid only for these."""
     return (
         (key.get("kty"), key.get("crv")) == ("EC", "P-256")
         and key.get("use", "sig") == "sig"

@@ -1,4 +1,4 @@
-"""The API's document and the page that shows it: files beside this code, read when first asked for."""
+"""The API's document and the page that shows it: files beside this module, read at the first request."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def read_contract() -> OpenApi:
 
 @functools.cache
 def read_page() -> tuple[Page, str]:
-    """The page and its Content-Security-Policy: nothing runs, and nothing styles, but what is in it; it reads from its
-    own origin alone.
+    """The page and its Content-Security-Policy, which allows only the page's own script and style, and requests to its
+    own origin.
     """
     page = Page((_HERE / "docs.html").read_text())
     (script,), (style,) = (re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL) for tag in ("script", "style"))

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """Only the authorizer verifies tokens. The template's Globals set `rate_limits_table` for every function."""
+    """For the authorizer, which alone verifies tokens. The template's Globals set `rate_limits_table` for all
+    functions.
+    """
 
     jwks_parameter: str
     issuer: str

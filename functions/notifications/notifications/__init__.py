@@ -1,1 +1,1 @@
-"""What a customer was told, and how they want to be told."""
+"""The notifications that a customer got, and the preferred channels."""

@@ -1,4 +1,4 @@
-"""What the customer is told of. Every function is done once per event: the inbox marker is written with its effect."""
+"""Consumes events and notifies the customer, once per event: the inbox marker is written with the notification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger
 from notifications.wiring import ports
 
 consumer = Consumer("notifications")
-_ONE_MORE = 2.0  # seconds, to erase one more notification
+_ONE_MORE = 2.0  # seconds, enough to erase one more notification
 
 
 class UserRegistered(Reads):
@@ -90,16 +90,16 @@ def welcome(event: Event, data: UserRegistered) -> None:
 
 @consumer.on("user.profile_changed")
 def rename_contact(event: Event, data: ProfileChanged) -> None:
-    """Naturally idempotent: the name of the highest sequence stays."""
+    """Naturally idempotent: the name with the highest sequence wins."""
     with _open_account(data.user_id):
         ports().store.rename_contact(data.user_id, data.name, event.sequence)
 
 
 @consumer.on("user.closed")
 def forget_user(event: Event, data: UserClosed) -> None:
-    """Naturally idempotent: what is gone stays gone."""
+    """Naturally idempotent and resumable."""
     if not ports().store.forget(data.user_id, utc_now(), _has_time):
-        raise Unfinished(f"more notifications of {data.user_id} are to be erased")
+        raise Unfinished(f"more notifications of {data.user_id} are left to erase")
 
 
 def _has_time() -> bool:
@@ -107,7 +107,7 @@ def _has_time() -> bool:
 
 
 @consumer.on("order.confirmed")
-def tell_confirmed(event: Event, data: OrderConfirmed) -> None:
+def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
     lines = [(line.quantity, line.name) for line in data.lines]
     _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.order_id, data.total, lines))
 
@@ -128,7 +128,7 @@ def alert_payment_failed(event: Event, data: PaymentFailed) -> None:
 
 
 @consumer.on("order.shipped")
-def tell_shipped(event: Event, data: OrderShipped) -> None:
+def notify_shipped(event: Event, data: OrderShipped) -> None:
     _tell(
         event,
         data,
@@ -138,12 +138,12 @@ def tell_shipped(event: Event, data: OrderShipped) -> None:
 
 
 @consumer.on("order.cancelled")
-def tell_cancelled(event: Event, data: OrderCancelled) -> None:
+def notify_cancelled(event: Event, data: OrderCancelled) -> None:
     _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.order_id, data.detail))
 
 
 @consumer.on("payment.refunded")
-def tell_refunded(event: Event, data: PaymentRefunded) -> None:
+def notify_refunded(event: Event, data: PaymentRefunded) -> None:
     _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.order_id, data.amount, data.reason))
 
 
@@ -158,7 +158,7 @@ def _tell(event: Event, data: AboutOrder, kind: Kind, write: Callable[[str], Tex
 
 @contextmanager
 def _open_account(user_id: str) -> Iterator[None]:
-    """Ends the work on an event of a closed account: no notification is written, and the event succeeds."""
+    """Ends the work on an event of a closed account without a notification. The event succeeds."""
     try:
         yield
     except ReaderGone:

@@ -1,4 +1,4 @@
-"""What a notification is, what may become of it, and how sure we are that its e-mail goes out once."""
+"""Notifications, their states, and which e-mails may be sent twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NotificationNotFound(NotFound):
 
 
 class ReaderGone(NotFound):
-    """The reader's account is closed, so no notifications are kept for it."""
+    """The reader's account is closed, so it has no notifications."""
 
     def __init__(self) -> None:
         super().__init__("This account is closed.")
@@ -46,22 +46,22 @@ class Channel(StrEnum):
 
 class Status(StrEnum):
     PENDING = "pending"  # written, and to be sent
-    SENDING = "sending"  # claimed: an attempt is under way, or was cut off
+    SENDING = "sending"  # claimed: an attempt is running, or was cut off
     SENT = "sent"
     FAILED = "failed"
 
 
-# SES has no idempotency key, so an attempt that was cut off after the mail was handed over cannot be told from one cut
-# off before. What speaks of money or goods is then sent again: twice is better than never. A welcome is not.
+# SES has no idempotency key, so after a cut-off attempt it is unknown whether the mail was sent. Mails about money or
+# goods are then sent again, since twice is better than never. A welcome is not.
 AT_MOST_ONCE = frozenset({Kind.WELCOME})
 
-# Longer than an invocation lives, and shorter than the queue hides a message, so that a redelivery finds it over.
+# Longer than an invocation lives, and shorter than the queue hides a message, so a redelivery finds the claim expired.
 CLAIM_LASTS = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of one attempt to send one e-mail. The id tells it from an attempt of the same second."""
+    """The right of one attempt to send one e-mail. The id distinguishes attempts of the same second."""
 
     claim_id: str
     until: datetime
@@ -76,7 +76,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class Preferences:
-    """Without e-mail, everything is still listed in the app."""
+    """Without e-mail, the app still lists every notification."""
 
     email: bool = True
 
@@ -104,7 +104,7 @@ class Notification:
 
 @dataclass(frozen=True)
 class Trigger:
-    """The event that a notification reports, at the event's time."""
+    """The event that caused a notification, with its time."""
 
     kind: Kind
     event_id: str
@@ -117,14 +117,14 @@ class Trigger:
 
 
 class NextStep(StrEnum):
-    NOTHING = "nothing"  # it is sent, or will never be
+    NOTHING = "nothing"  # it is sent, or never will be
     SEND = "send"
     WAIT = "wait"  # another invocation is sending it
     GIVE_UP = "give_up"  # it may have been sent, and must not be sent twice
 
 
 def notification_id(event_id: str, kind: Kind, at: datetime) -> str:
-    """The same event and kind always give the same id, and ids sort by the event's time (UUID version 8, RFC 9562)."""
+    """The same event and kind always give the same id. Ids sort by the event's time (UUID version 8, RFC 9562)."""
     digest = hashlib.sha256(f"{len(event_id)}:{event_id}{kind}".encode()).digest()
     random_bits = int.from_bytes(digest[:10]) & (2**74 - 1)
     millis = int(at.timestamp() * 1000) & (2**48 - 1)
@@ -138,7 +138,7 @@ def compose(contact: Contact, preferences: Preferences, trigger: Trigger, text: 
         user_id=contact.user_id,
         kind=trigger.kind,
         channel=Channel.EMAIL if preferences.email else Channel.IN_APP,
-        # In the app, being listed is being sent.
+        # A listed notification counts as sent in the app.
         status=Status.PENDING if preferences.email else Status.SENT,
         subject=text.subject,
         body=text.body,

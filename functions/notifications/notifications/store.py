@@ -1,10 +1,10 @@
-"""The notifications table. Nothing else knows its keys.
+"""The notifications table, and the only module that knows its keys.
 
 pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
-pk=USER#<user>  sk=CONTACT               e-mail address as registered; name as of name_sequence, the highest that came
+pk=USER#<user>  sk=CONTACT               e-mail address as registered; name as of name_sequence, the highest so far
 pk=USER#<user>  sk=PREFERENCES
-pk=USER#<user>  sk=UNREAD                how many are unread; moves in the transactions that make and read them. Of a
-                                         closed account it is all that is left, with closed_at
+pk=USER#<user>  sk=UNREAD                the unread count; changes in the transactions that add and read notifications.
+                                         The only item of a closed account, with closed_at
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from notifications.domain import (
 from notifications.events import NotificationFailed, NotificationSent
 
 _NAMES = {"#status": "status"}
-_OPEN = "attribute_not_exists(closed_at)"  # of the account, on its UNREAD
+_OPEN = "attribute_not_exists(closed_at)"  # the account is open: a condition on its UNREAD item
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class NotificationStore:
         self._table = table
 
     def find_reader(self, user_id: str) -> tuple[Contact | None, Preferences]:
-        """Raises ReaderGone where the account is closed."""
+        """Raises ReaderGone for a closed account."""
         keys = [(_user(user_id), sk) for sk in ("CONTACT", "PREFERENCES", "UNREAD")]
         found = {item["sk"]: item for item in self._table.get_many(keys)}
         if "closed_at" in found.get("UNREAD", {}):
@@ -60,7 +60,7 @@ class NotificationStore:
         )
 
     def rename_contact(self, user_id: str, name: str, sequence: int) -> None:
-        """Unless a newer name is there. It may come before the contact's e-mail address does. Raises ReaderGone."""
+        """Ignores a stale name. May come before the contact's e-mail address. Raises ReaderGone."""
         is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
         renamed = dynamo.update(
             _user(user_id),
@@ -86,9 +86,9 @@ class NotificationStore:
             raise ReaderGone from None
 
     def add(self, notification: Notification, event_id: str, now: datetime, *, contact: Contact | None = None) -> bool:
-        """Once per event: the notification, the count of unread ones, and the contact where it is new.
+        """Writes the notification, the unread count, and the contact if it is new, once per event.
 
-        False where the event was handled before. Raises ReaderGone.
+        Returns False for a duplicate event. Raises ReaderGone.
         """
         writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
         if contact is not None:
@@ -102,7 +102,7 @@ class NotificationStore:
                 raise ReaderGone from None
             if failed.index != 0:
                 raise
-            return False  # the notification outlives its inbox marker: the event was redriven long after
+            return False  # the event was redriven after its inbox marker had expired
 
     def get(self, user_id: str, notification_id: str) -> Notification:
         item = self._table.get(_user(user_id), _key(notification_id))
@@ -111,9 +111,9 @@ class NotificationStore:
         return _notification(item)
 
     def claim(self, notification: Notification, claim: Claim, now: datetime) -> bool:
-        """Only one attempt holds the claim; it is free again when it has run out.
+        """Only one attempt holds the claim until it expires.
 
-        The client library sends the write again when its answer is lost: an attempt that finds its own claim has it.
+        The client library retries the write after a lost response, so an attempt may find its own claim.
         """
         return self._settle(
             notification,
@@ -129,7 +129,7 @@ class NotificationStore:
         )
 
     def release(self, notification: Notification, claim: Claim) -> bool:
-        """The attempt surely sent nothing: the next one need not wait."""
+        """The attempt has certainly sent nothing, so the next one need not wait."""
         return self._settle(
             notification,
             "SET #status = :pending REMOVE claimed_until, claim_id",
@@ -162,7 +162,7 @@ class NotificationStore:
         )
 
     def mark_read(self, user_id: str, notification_id: str) -> None:
-        """Reading what is read changes nothing."""
+        """Idempotent."""
         read = dynamo.update(
             _user(user_id),
             _key(notification_id),
@@ -177,9 +177,9 @@ class NotificationStore:
                 raise NotificationNotFound("There is no such notification.") from None
 
     def forget(self, user_id: str, now: datetime, has_time: Callable[[], bool]) -> bool:
-        """Everything about the user, but that there is to be nothing. Doing it again finds nothing more to do.
+        """Erases everything of the user except the mark of the closed account. Idempotent and resumable.
 
-        False where time was over before the last item; what is gone is not met again.
+        Returns False if time runs out before the last item.
         """
         pk = _user(user_id)
         closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
@@ -202,7 +202,7 @@ class NotificationStore:
         return True
 
     def _close(self, notification: Notification, status: Status, claim: Claim, announcement: Write) -> bool:
-        """False where the claim has passed to another attempt, which closes it instead."""
+        """Returns False if another attempt has taken over the claim; that one closes the notification."""
         close = dynamo.update(
             _user(notification.user_id),
             _key(notification.notification_id),
@@ -227,7 +227,7 @@ def _key(notification_id: str) -> str:
 
 
 def _remember(contact: Contact) -> Write:
-    """The registered name is a user's first, so that it replaces none that a change has set."""
+    """Stores the contact. Keeps a name that a later change has set."""
     return dynamo.update(
         _user(contact.user_id),
         "CONTACT",
@@ -242,7 +242,7 @@ def _count_unread(user_id: str, by: int) -> Write:
 
 
 def _announce(event: NotificationSent | NotificationFailed, now: datetime) -> Write:
-    """The only event of its notification, hence sequence 1."""
+    """The only event of its notification, so its sequence is 1."""
     data: EventModel = event
     return outbox.record(data, service="notifications", subject=event.notification_id, sequence=1, now=now)
 

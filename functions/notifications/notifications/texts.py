@@ -1,4 +1,4 @@
-"""What the customer reads, in plain text."""
+"""The texts that customers read, in plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from notifications.domain import Text
 
 _SIGNATURE = "\n\nMercato"
 
-# Where the order's saga gives money back, the reason is the name of the error that ended it.
+# For a refund by the order's saga, the reason is the name of the error that ended the saga.
 _REASONS = {
     SagaEnd.CANCELLED_BY_CUSTOMER: "You cancelled the order.",
     SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
@@ -22,14 +22,14 @@ _NEUTRAL = "We could not complete the order."
 
 
 def _for_people(reason: str) -> str:
-    """What staff or the customer wrote stays as it is; the name of an error becomes a sentence."""
+    """Returns the text of staff or customer unchanged, and a sentence for the name of an error."""
     if reason in _REASONS:
         return _REASONS[reason]
     return _NEUTRAL if is_error_name(reason) else " ".join(reason.split())
 
 
 def _greet(name: str) -> str:
-    """A name is the customer's own text: it stays on its line."""
+    """Puts the name, which is the customer's own text, on one line."""
     return f"Hello {' '.join(name.split()) or 'there'},\n\n"
 
 

@@ -1,13 +1,13 @@
-"""Telling the customer, and letting the customer see what was told.
+"""The use cases of notifications.
 
-An event becomes at most one notification: its id follows from the event, and it is written with the inbox marker. Its
-e-mail is sent after that, in three steps: claim it, hand it to SES, mark it sent with the event notification.sent.
-A second delivery of the event finds what is left to do: nothing, or the sending.
+An event makes at most one notification: its id is derived from the event, and it is written with the inbox marker. Its
+e-mail is sent afterwards in three steps: claim it, pass it to SES, mark it sent with the event notification.sent. A
+redelivery of the event completes the missing steps.
 
-SES cannot be asked whether it has a message. A crash, or a lost answer, between handing over and marking leaves the
-claim behind. Until the claim runs out, 60 seconds, no attempt sends; afterwards the kind decides. What concerns an
-order or money is sent again: this is the one case in which a mail can come twice. The welcome is given up: its event
-becomes a dead letter, whose alarm rings.
+SES cannot be asked whether it has a message. After a crash or a lost response between passing and marking, the claim
+remains. No attempt sends until the claim expires after 60 seconds. Then the kind decides. A mail about an order or
+money is sent again: the only case in which a mail can arrive twice. A welcome is given up: its event becomes a dead
+letter, which raises the alarm.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _send(notification: Notification, contact: Contact, ports: Ports, now: datet
 
 
 def _claim(notification: Notification, store: NotificationStore, now: datetime) -> Claim:
-    """Where no answer comes, the claim may stand all the same. It is given back, so that the next delivery, which
-    cannot tell it from an attempt that was cut off while sending, finds the e-mail unsent.
+    """Claims the e-mail. After a lost response the claim may be stored, so it is released: the next delivery could not
+    distinguish it from an attempt that was cut off while sending.
     """
     claim = Claim(new_id(now), now + CLAIM_LASTS)
     try:

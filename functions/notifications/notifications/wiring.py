@@ -21,7 +21,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """Only the consumer sends e-mail."""
+    """For the consumer, which alone sends e-mail."""
 
     from_address: str
 

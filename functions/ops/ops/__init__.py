@@ -1,1 +1,1 @@
-"""The operators' own: sagas, dead letters, circuits, services, the audit log."""
+"""For operators: sagas, dead letters, circuits, services, the audit log."""

@@ -1,4 +1,4 @@
-"""HTTP of the operators."""
+"""HTTP routes of ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events that ops stands for: what circuits tell, whichever function opened or closed them."""
+"""The events that ops owns: those of the circuits, from any function that opens or closes one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A walk over a dead-letter queue that takes several calls. Nothing else knows the keys: pk=SCAN#<id>, sk=HELD#<part>.
+"""Reads a dead-letter queue over several calls. Only this module knows its keys: pk=SCAN#<id>, sk=HELD#<part>.
 
-SQS hands out a random part of what is visible. So what a scan has seen stays hidden until it is over, and an empty
-answer means that all was seen. The receipts are kept here, and the last calls give the letters back; where no call
-follows, SQS does so ten minutes after the scan began at the latest.
+SQS returns a random part of the visible messages. So the letters that a scan has read stay hidden until its end, and an
+empty answer means that all were read. The receipts are stored here, and the last calls release the letters. Without a
+next call, SQS releases them at most ten minutes after the scan began.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mercato.store.dynamo import InvalidCursor, Table
 from ops.dead_letters import reader
 
 LASTS = timedelta(minutes=10)
-_KEPT = timedelta(days=1)  # as a cursor: nothing is done with a scan that is over
+_KEPT = timedelta(days=1)  # as long as a cursor
 
 
 class ScanOver(Conflict):
@@ -30,7 +30,7 @@ class ScanOver(Conflict):
 
 @dataclass(frozen=True)
 class Scan:
-    """`began` is in epoch milliseconds, `parts` how many have been kept, `released` how many of them given back."""
+    """`began` is in epoch milliseconds, `parts` the number of stored parts, `released` how many were released."""
 
     scan_id: str
     queue: str
@@ -48,7 +48,7 @@ class Scan:
 
 
 def begin(queue: str, about: str, now: datetime) -> Scan:
-    """`about` is what the scan looks for: a cursor is good for the same question alone."""
+    """`about` is the fingerprint of what the scan looks for. A cursor is valid only for the same one."""
     began = int(now.timestamp() * 1000)
     return Scan(derived_id("scan", queue, about, str(began)), queue, began)
 
@@ -78,7 +78,7 @@ class Scans:
         self._table = table
 
     def keep(self, scan: Scan, url: str, held: list[reader.Held], now: datetime) -> Scan:
-        """What was seen stays hidden until the scan is over."""
+        """Stores the receipts, so that the letters stay hidden until the scan ends."""
         receipts = [one.receipt for one in held]
         key = {"pk": f"SCAN#{scan.scan_id}", "sk": f"HELD#{scan.parts:05}"}
         self._table.write(dynamo.put(key | {"receipts": receipts, "ttl": epoch(now + _KEPT)}))
@@ -86,7 +86,7 @@ class Scans:
         return replace(scan, parts=scan.parts + 1)
 
     def release(self, scan: Scan, url: str, is_time_left: Callable[[], bool]) -> Scan:
-        """Part by part, as far as the time allows: over where `released` is `parts`."""
+        """Releases part by part, as far as the time allows. The scan is over when `released` equals `parts`."""
         while scan.released < scan.parts and is_time_left():
             item = self._table.get(f"SCAN#{scan.scan_id}", f"HELD#{scan.released:05}")
             reader.hide(url, item["receipts"] if item else [], 0)

@@ -1,1 +1,1 @@
-"""From the tables' streams to the event bus."""
+"""Publishes the outbox records of the tables' streams to the event bus."""

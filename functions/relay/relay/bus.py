@@ -1,7 +1,7 @@
-"""The event bus as the relay sees it: batches in, and what was not taken out, told apart by whether it may heal.
+"""The event bus: takes batches, and returns the entries that failed, permanently or transiently.
 
-What is not taken now is tried again a few times at once, so that a short throttle costs no further invocation. An
-entity is in a batch only once, so that trying an entry again overtakes nothing.
+Transient failures are retried a few times at once, so that a short throttle costs no further invocation. A batch has at
+most one entry of an entity, so that a retry cannot reorder an entity's events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mercato.telemetry.logs import log
 from relay import lag
 from relay.records import Outgoing
 
-# What EventBridge says of an entry that it will never take. All else (throttled, internal, not authorized) may heal.
+# EventBridge never accepts an entry with these errors. All others (throttled, internal, not authorized) are transient.
 _PERMANENT = frozenset({"MalformedDetail", "InvalidArgument"})
 _ATTEMPTS = 4
 
@@ -38,13 +38,15 @@ class EventBus:
         self._now = now
 
     def put(self, batch: list[Outgoing]) -> tuple[dict[str, str], set[str]]:
-        """By sequence number: what will never be taken, with the reason, and what was not taken now."""
+        """Both by sequence number: the entries refused permanently with their reasons, and those that failed
+        for now.
+        """
         refused: dict[str, str] = {}
         taken: list[Outgoing] = []
         waiting = batch
         for attempt in range(1, _ATTEMPTS + 1):
             waiting = self._put_once(waiting, taken, refused)
-            # Two seconds are left for the answer, and for what must be set aside.
+            # Reserve two seconds for the answer and for setting records aside.
             if not waiting or attempt == _ATTEMPTS or deadline.within(5.0, reserve=2.0) < 5.0:
                 break
             self._sleep(random.uniform(0, 0.1 * 2**attempt))
@@ -53,13 +55,13 @@ class EventBus:
 
     @staticmethod
     def _put_once(batch: list[Outgoing], taken: list[Outgoing], refused: dict[str, str]) -> list[Outgoing]:
-        """What should be tried again."""
+        """Returns the entries to retry."""
         try:
             answers: list[dict[str, Any]] = aws.client("events").put_events(Entries=[one.entry for one in batch])[
                 "Entries"
             ]
         except (ClientError, BotoCoreError) as error:
-            log.warning("events not taken", extra={"reason": str(error), "count": len(batch)})
+            log.warning("events not accepted", extra={"reason": str(error), "count": len(batch)})
             return batch
         waiting = []
         for one, answer in zip(batch, answers, strict=True):
@@ -70,7 +72,7 @@ class EventBus:
             elif code in _PERMANENT:
                 refused[one.sequence_number] = f"{code}: {answer.get('ErrorMessage', '')}"
             else:
-                log.warning("event not taken", extra={"event_id": one.event_id, "reason": code})
+                log.warning("event not accepted", extra={"event_id": one.event_id, "reason": code})
                 waiting.append(one)
         return waiting
 

@@ -1,7 +1,7 @@
-"""Reads the records again that a message of the failure queue names: a part of a stream, or one item of a table.
+"""Reads the records that a message of the failure queue names: a part of a stream, or one item of a table.
 
-Lambda's own message names a range of a shard and holds no records; the stream keeps them for a day. Ours names an
-item's keys; the item is the truth, so that what was mended in the table is read as mended.
+Lambda's message names a range of a shard and holds no records; the stream keeps them for a day. The relay's own message
+names an item's keys. The item is read from the table, so a repair of the item takes effect.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mercato import aws
 from mercato.errors import TransientError
 
-# Of DynamoDB and its streams: the thing is not there any more, and no waiting brings it back.
+# Errors of DynamoDB and its streams for records that no longer exist. A retry cannot succeed.
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException", "ValidationException"})
 _EMPTY_PAGES = 5  # a shard may answer a few pages without a record before its end
 
 
 class Gone(Exception):
-    """Neither the stream nor the table has it any more, or the message names nothing."""
+    """Neither the stream nor the table has the record any more, or the message names none."""
 
 
 def records_of(message: Any) -> list[dict[str, Any]]:
-    """As the stream would deliver them. Raises Gone, or TransientError where they cannot be read now."""
+    """The records as the stream would deliver them. Raises Gone, or TransientError if they cannot be read now."""
     try:
         if "DDBStreamBatchInfo" in message:
             return list(_from_stream(message["DDBStreamBatchInfo"]))
@@ -40,7 +40,7 @@ def records_of(message: Any) -> list[dict[str, Any]]:
 
 
 def _from_stream(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The records from the first to the last of a batch that Lambda gave up on."""
+    """The records from the first to the last of a batch after Lambda's last retry."""
     client, last = aws.client("dynamodbstreams"), int(batch["endSequenceNumber"])
     iterator = client.get_shard_iterator(
         StreamArn=batch["streamArn"],

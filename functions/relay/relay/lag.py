@@ -1,6 +1,6 @@
-"""The publish lag: from the moment that an event says it happened until the bus has it, as a CloudWatch metric.
+"""The publish lag as a CloudWatch metric: the time from an event's own time until the bus has it.
 
-A log line in the embedded metric format: CloudWatch reads the metric out of the log, and no call is made.
+Written as a log line in the embedded metric format, from which CloudWatch reads the metric without a call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ METRIC = "PublishLag"
 
 
 def report(happened: Sequence[datetime], bus: str, now: datetime) -> None:
-    """`happened` are at most a hundred moments: what one line may hold."""
+    """`happened` has at most a hundred times, the limit of one line."""
     if not happened:
         return
     line = {
@@ -31,7 +31,7 @@ def report(happened: Sequence[datetime], bus: str, now: datetime) -> None:
             ],
         },
         "bus": bus,
-        # The clocks of two machines differ a little: nothing is published before it happened.
+        # The clocks of two machines may differ a little, so a negative lag counts as 0.
         METRIC: [max(0, round((now - moment).total_seconds() * 1000)) for moment in happened],
     }
     sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")

@@ -1,14 +1,13 @@
 """Reads the tables' streams and publishes outbox records: in order per entity, at least once, and never stuck.
 
-Run twice, an event is published twice with the same id, and consumers drop the second. Killed in the middle, the
-stream delivers the batch again. The first entry that EventBridge does not take now ends the work: the stream goes on
-from there, so that no entity's later event overtakes an earlier one.
+A repeated run publishes an event twice with the same id, and consumers drop the duplicate. After a crash the stream
+redelivers the batch. The first entry that EventBridge does not accept now ends the work: the stream continues from
+there, so that no later event of an entity overtakes an earlier one.
 
-A record that can never be published (not an envelope, too large, refused as malformed) would stop its shard for all
-entities. It goes to the failure queue with its keys and its reason, which rings the alarm, and the stream goes on.
-Nothing is lost: the item stays in its table. Only where that queue cannot be reached does the record hold the shard,
-and then for no longer than the mapping's MaximumRetryAttempts; what the mapping gives up on goes to the same queue.
-From there relay.sweep publishes it when it can.
+A record that can never be published (not an envelope, too large, refused as malformed) would block its shard for all
+entities. It goes to the failure queue with its keys and its reason, which raises the alarm, and the stream continues.
+The item stays in its table. Only if that queue is unavailable does the record block the shard, at most for the
+mapping's MaximumRetryAttempts; after these the mapping sends it to the same queue. relay.sweep publishes from there.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def publish(records: list[dict[str, Any]]) -> str | None:
-    """Returns the sequence number of the first record that is not done, where the stream must go on from."""
+    """Returns the sequence number of the first unpublished record, from which the stream must continue."""
     by_sequence = {record["dynamodb"]["SequenceNumber"]: record for record in records}
     readable, undone = _read(records)
     for batch in batches(readable):
@@ -43,12 +42,12 @@ def publish(records: list[dict[str, Any]]) -> str | None:
         undone |= {number for number, reason in refused.items() if not _set_aside(by_sequence[number], reason)}
         if undone:
             break
-    # Sequence numbers are texts of different lengths; the batch itself is in their order.
+    # Sequence numbers are texts of different lengths, so use the order of the batch.
     return next((number for number in by_sequence if number in undone), None)
 
 
 def _read(records: list[dict[str, Any]]) -> tuple[list[Outgoing], set[str]]:
-    """What can be published, and the sequence numbers of what can be neither published nor set aside."""
+    """The publishable events, and the sequence numbers of records that can be neither published nor set aside."""
     readable: list[Outgoing] = []
     undone: set[str] = set()
     for record in filter(is_outbox_record, records):
@@ -61,7 +60,7 @@ def _read(records: list[dict[str, Any]]) -> tuple[list[Outgoing], set[str]]:
 
 
 def _set_aside(record: dict[str, Any], reason: str) -> bool:
-    """False where the failure queue cannot be reached."""
+    """Returns False if the failure queue is unavailable."""
     found = {
         "reason": reason,
         "stream": record.get("eventSourceARN", ""),
@@ -79,11 +78,11 @@ def _set_aside(record: dict[str, Any], reason: str) -> bool:
             },
         )
     except (ClientError, BotoCoreError) as error:
-        log.warning("the failure queue cannot be reached", extra={"reason": str(error)})
+        log.warning("the failure queue is unavailable", extra={"reason": str(error)})
         return False
     return True
 
 
 def _printable(text: str) -> str:
-    """What SQS takes as an attribute."""
+    """The text with only the characters that SQS accepts in an attribute."""
     return "".join(char if char.isprintable() else " " for char in text[:1000]) or "-"

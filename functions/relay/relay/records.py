@@ -1,6 +1,6 @@
-"""What a stream record says: the envelope that a service wrote with its state change, ready to be an EventBridge entry.
+"""Stream records: the envelope that a service wrote with its state change, as an EventBridge entry.
 
-No pydantic here: the envelope was validated when it was written, and the relay only needs four of its fields.
+Without pydantic: the envelope was validated when it was written, and the relay needs only four of its fields.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from mercato.telemetry.correlation import Correlation
 
 MAX_ENTRIES = 10
-MAX_BYTES = 256 * 1024  # of one PutEvents call; newer limits are higher, and regions differ
+MAX_BYTES = 256 * 1024  # of one PutEvents call; some regions allow more
 
 
 class Unreadable(Exception):
-    """This record can never be published, however often it is tried."""
+    """This record can never be published."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One event to publish. `entity` is the item's partition: within it the order is kept."""
+    """One event to publish. `entity` is the item's partition, within which the order is kept."""
 
     sequence_number: str
     entity: str
@@ -37,7 +37,7 @@ class Outgoing:
 
 
 def is_outbox_record(record: dict[str, Any]) -> bool:
-    """The mapping's filter says so already; a filter that is edited or missing must not publish anything else."""
+    """Repeats the mapping's filter, so that a wrong or missing filter publishes nothing else."""
     return record.get("eventName") == "INSERT" and "event" in record["dynamodb"].get("NewImage", {})
 
 
@@ -77,8 +77,8 @@ def read(record: dict[str, Any], bus: str) -> Outgoing:
 def batches(outgoing: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
     """In order, at most ten entries and 256 KB each, and no entity twice.
 
-    PutEvents may take some entries of a call and refuse others. With an entity only once in a call, its next event is
-    never sent before the one ahead of it was taken.
+    PutEvents may accept some entries of a call and refuse others. With an entity only once per call, its next event is
+    never sent before the earlier one was accepted.
     """
     batch: list[Outgoing] = []
     entities: set[str] = set()
@@ -95,5 +95,5 @@ def batches(outgoing: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
 
 
 def _size(entry: dict[str, Any]) -> int:
-    """As EventBridge counts: 14 bytes for the time, and the UTF-8 of source, type and detail."""
+    """The size as EventBridge counts it: 14 bytes for the time, and the UTF-8 of source, type and detail."""
     return 14 + sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail"))

@@ -1,8 +1,8 @@
-"""Run every quarter of an hour: publishes what the relay and its mapping gave up on.
+"""Every quarter of an hour, publishes the records in the failure queue.
 
-A message leaves the failure queue only when all that it stands for is on the bus, or set aside one by one. Killed on
-the way, the next sweep publishes again; consumers drop what they know. What still cannot be published stays where it
-is, visible, so that its alarm goes on ringing until somebody mends the item or removes the message.
+A message leaves the failure queue only when all its records are on the bus, or set aside one by one. After a crash the
+next sweep publishes again, and consumers drop duplicates. Records that still cannot be published stay visible, so that
+the alarm stays on until an operator repairs the item or removes the message.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from relay.publish import publish
 from relay.records import Unreadable, batches, read
 from relay.wiring import ports
 
-_HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep sees a message once
+_HELD_FOR = 120  # seconds: longer than the function runs, so that a sweep receives a message once
 _RESERVE = 20.0  # seconds: the last message's calls end before the invocation does
-_AT_ONCE = 200  # messages that are looked at together; each is of 256 KB at most
+_AT_ONCE = 200  # messages that are handled together; each has 256 KB at most
 
 
 @scheduled
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 
 def sweep() -> tuple[int, int]:
-    """How many messages were recovered, and how many are left. What a run has no time for is left to the next one."""
+    """The number of recovered messages, and of those left for the next run."""
     url, done = ports().settings.failure_queue_url, 0
     left: list[dict[str, Any]] = []
     try:
@@ -75,9 +75,8 @@ def _receive(url: str) -> list[dict[str, Any]]:
 
 
 def _in_turn(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was received the fewest times comes first, so that a message that fails again and again, or takes all of a
-    run's time, does not keep new ones from being recovered. Among those that were received as often, chance decides:
-    no message is the first of every run.
+    """Sorts by receive count, so that a message that fails again and again, or takes all of a run's time, does not
+    block newer ones. Messages with the same count are shuffled, so that none is first in every run.
     """
     return sorted(messages, key=lambda found: (int(found["Attributes"]["ApproximateReceiveCount"]), random.random()))
 
@@ -95,18 +94,18 @@ def _recover(body: str) -> bool:
 
 
 def _publish_again(record: dict[str, Any]) -> bool:
-    """One item that was set aside before. Refused again it stays: a second message would say nothing new."""
+    """Publishes one item that was set aside before. A refused one stays; a second message would add nothing."""
     (batch,) = batches([read(record, ports().settings.event_bus_name)])
     refused, not_taken = ports().event_bus.put(batch)
     return not refused and not not_taken
 
 
 def _give_back(url: str, messages: list[dict[str, Any]]) -> None:
-    """At once, and not in two minutes: the alarm counts what can be seen."""
+    """Makes the messages visible at once instead of in two minutes, since the alarm counts visible messages."""
     for message in messages:
         try:
             aws.client("sqs").change_message_visibility(
                 QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
         except (ClientError, BotoCoreError) as error:
-            log.warning("a failure comes back later", extra={"reason": str(error)})
+            log.warning("a failure was not released; SQS releases it later", extra={"reason": str(error)})

@@ -1,1 +1,1 @@
-"""Quotes, parcels and what the carrier reports of them."""
+"""Quotes, parcels, and the carrier's reports about them."""

@@ -39,7 +39,7 @@ class Quotes(View):
 
 
 class Reported(StrEnum):
-    """What a carrier may say of a parcel."""
+    """The statuses that a carrier may report of a parcel."""
 
     DISPATCHED = "dispatched"
     IN_TRANSIT = "in_transit"

@@ -1,8 +1,8 @@
 """Plays the sandbox carrier: moves a parcel to the stop that is due, then sends the message for the next one.
 
-Run twice, the second move changes nothing. Killed between the move and the message, the queue delivers again, and the
-message is sent then. A message for a stop that the parcel has left behind, or a parcel that has ended, sends nothing. A
-booking that was cancelled is not collected.
+Idempotent: a repeated move changes nothing. After a crash between move and message, the queue redelivers, and the
+message is sent then. A message for a stop that the parcel has passed, or for a parcel that has ended, sends nothing.
+A cancelled booking is not collected.
 """
 
 from __future__ import annotations

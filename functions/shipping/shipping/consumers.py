@@ -1,4 +1,4 @@
-"""What makes a shipment. Every function is naturally idempotent: a fact that is known already changes nothing."""
+"""Consumes the events of orders and payments. Naturally idempotent: a known fact changes nothing."""
 
 from __future__ import annotations
 

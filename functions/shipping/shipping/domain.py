@@ -1,7 +1,7 @@
 """A shipment: from a confirmed and paid order to the customer's door.
 
-Facts come in any order and more than once; each function takes the shipment as it is and returns it as it is then.
-Where nothing changes it returns the same object, so that a fact that comes again writes nothing.
+Facts arrive in any order and more than once. Each function takes the current shipment and returns the changed one. If
+nothing changes it returns the same object, so that a duplicate writes nothing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class NotWithCarrier(Conflict):
 
 
 class AlreadyDispatched(Conflict):
-    """The carrier has the parcel: it cannot be stopped any more."""
+    """The carrier has the parcel, so it cannot be stopped any more."""
 
 
 class Status(StrEnum):
     PENDING = "pending"  # the order or its payment is still missing
-    BOOKED = "booked"  # both are there: the carrier is to be told
+    BOOKED = "booked"  # both are there: the carrier can be called
     DISPATCHED = "dispatched"
     IN_TRANSIT = "in_transit"
     DELIVERED = "delivered"
@@ -35,7 +35,8 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-# The way of a parcel. A report of a later stop implies the ones before it; a report of an earlier one is late news.
+# The stops of a parcel in their order. A report of a later stop implies the earlier ones; a report of one passed is
+# stale.
 _WAY = (Status.BOOKED, Status.DISPATCHED, Status.IN_TRANSIT, Status.DELIVERED)
 
 
@@ -59,7 +60,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Stop:
-    """One entry of the shipment's history. The announcements follow from it, numbered by their place."""
+    """One entry of the shipment's history. Events are derived from it and numbered by its place."""
 
     at: datetime
     status: Status
@@ -67,8 +68,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Shipment:
-    """`address` is None until order.confirmed has come, and once it is erased; `handed` says that the carrier has been
-    told, `collected` that it would not cancel, because it has the parcel.
+    """`address` is None until order.confirmed has come, and once it is erased. `handed`: the carrier has the booking.
+    `collected`: the carrier refused to cancel, because it has the parcel.
     """
 
     shipment_id: str
@@ -100,17 +101,17 @@ class Shipment:
 
     @property
     def can_be_stopped(self) -> bool:
-        """A parcel that was given up before it left is stopped, too, so that nothing more comes of it."""
+        """True also for a parcel that was given up before it left, so that it is not collected later."""
         return self.status in (Status.PENDING, Status.BOOKED) or (self.status is Status.FAILED and not self.has_left)
 
     @property
-    def is_carriers(self) -> bool:
-        """The carrier may know of it, or hear of it yet from somebody who began to tell it."""
+    def may_be_with_carrier(self) -> bool:
+        """The carrier may have the booking, or a concurrent request may be making it."""
         return self._passed(Status.BOOKED)
 
     @property
     def was_cancelled_while_booking(self) -> bool:
-        return self.status is Status.CANCELLED and self.is_carriers and not self.handed
+        return self.status is Status.CANCELLED and self.may_be_with_carrier and not self.handed
 
     def _passed(self, status: Status) -> bool:
         return any(stop.status is status for stop in self.history)
@@ -118,7 +119,7 @@ class Shipment:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a carrier reports of a parcel."""
+    """A carrier's report on a parcel."""
 
     shipment_id: str
     status: Status
@@ -127,7 +128,7 @@ class Progress:
 
 
 def confirm(shipment: Shipment, lines: tuple[Line, ...], address: Address, now: datetime) -> Shipment:
-    """The order is confirmed. After a cancellation, which may come first, it changes nothing."""
+    """The order is confirmed. Changes nothing after a cancellation, which may come first."""
     if shipment.is_confirmed or shipment.status is Status.CANCELLED:
         return shipment
     confirmed = replace(shipment, lines=lines, address=address)
@@ -141,12 +142,12 @@ def mark_paid(shipment: Shipment, now: datetime) -> Shipment:
 
 
 def cancel(shipment: Shipment, now: datetime) -> Shipment:
-    """Only before the carrier has it: what is on its way comes back as a return."""
+    """Cancels only before the carrier has the parcel. A parcel on its way comes back as a return."""
     return _move(shipment, Status.CANCELLED, now) if shipment.can_be_stopped else shipment
 
 
 def note_collected(shipment: Shipment, now: datetime) -> Shipment:
-    """The carrier would not cancel: what it has not reported as dispatched has left all the same."""
+    """The carrier refused to cancel, so the parcel has left even if it has not reported a dispatch."""
     if shipment.status is Status.BOOKED and not shipment.collected:
         return replace(shipment, collected=True)
     if shipment.status is Status.FAILED and not shipment.has_left:
@@ -160,15 +161,15 @@ def anonymise(shipment: Shipment) -> Shipment:
 
 
 def hand_over(shipment: Shipment) -> Shipment:
-    """The carrier has been told."""
+    """The carrier has the booking."""
     return replace(shipment, handed=True) if shipment.awaits_carrier else shipment
 
 
 def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
-    """Forward only. A stop that was skipped is passed too, so that nobody who listens misses one.
+    """Moves forward only. Adds skipped stops too, so that each one is published.
 
-    A parcel that was given up may arrive all the same. That it was dispatched before is late news, but tells that the
-    goods have left.
+    A parcel that was given up may still arrive. A late report that it was dispatched does not move it, but shows that
+    the goods have left.
     """
     if shipment.status is Status.PENDING:
         raise NotWithCarrier(f"Shipment {shipment.shipment_id} has not been booked.")
@@ -192,7 +193,7 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
 
 
 def next_stop(status: Status) -> Status | None:
-    """Where a parcel goes from here; None at the end of the way, and off it."""
+    """The stop after this one; None after the last one and for a parcel that is not under way."""
     return _WAY[_WAY.index(status) + 1] if status in _WAY[:-1] else None
 
 

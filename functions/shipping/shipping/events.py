@@ -1,4 +1,4 @@
-"""The events that shipping publishes, and which stop of a shipment is announced by which."""
+"""The events that shipping publishes, and the stop of a shipment that each one reports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ShipmentDelivered(EventModel):
 
 
 class ShipmentFailed(EventModel):
-    """The carrier has given the parcel up; it may arrive all the same. `dispatched`: the goods have left."""
+    """The carrier has given up the parcel, though it may still arrive. `dispatched`: the goods have left."""
 
     TYPE: ClassVar[str] = "shipment.failed"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {"reason": "lost", "dispatched": True}
@@ -76,7 +76,7 @@ PUBLISHES: tuple[type[EventModel], ...] = (
 
 def announce(shipment: Shipment, status: Status) -> EventModel | None:
     """The event for a stop of a shipment. None for booked, which concerns no other service, and for cancelled, which
-    the order has announced itself.
+    orders publishes.
     """
     ids = {
         "shipment_id": shipment.shipment_id,

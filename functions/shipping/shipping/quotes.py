@@ -1,4 +1,4 @@
-"""What sending costs: a table by zone, and so much for each further item."""
+"""The price of a shipment: a table by zone, with a surcharge per further item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The saga's step on the shipment. It may run twice, at once, or late: the shipment's record decides."""
+"""The saga's step on the shipment. Safe when repeated, concurrent or late: the shipment's record decides."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class Done(BaseModel):
 
 @tasks.task("StopShipment")
 def stop_shipment(step: StopShipment) -> Done:
-    """Idempotent: a cancelled shipment stays so, and no later payment or confirmation brings it back."""
+    """Idempotent: a cancelled shipment stays cancelled, also after a later payment or confirmation."""
     shipment = usecases.stop_shipment(step.order_id, step.customer_id, ports(), clock.utc_now())
     return Done(shipment_id=shipment.shipment_id)

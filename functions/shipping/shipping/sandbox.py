@@ -1,7 +1,7 @@
-"""The sandbox carrier: a queue that brings each parcel one stop further with every message.
+"""The sandbox carrier: a queue whose messages move each parcel one stop further.
 
-A message is an event in the same envelope as all others, so that it carries the correlation and is consumed alike.
-Whether a parcel was collected or cancelled is the sandbox's own to know, in the table it is given:
+A message is an event in the usual envelope, so it carries the correlation and has an ordinary consumer. The sandbox
+stores whether a parcel was collected or cancelled in the table it is given:
 
     SANDBOX#BOOKING#<booking key>  BOOKING   status: collected or cancelled, whichever came first
 """
@@ -36,7 +36,7 @@ class ParcelDue(EventModel):
 
 
 def tracking_number_of(booking_key: str) -> str:
-    """The same booking always gets the same number."""
+    """The number is derived from the booking key, so a repeated booking gets the same one."""
     return f"SBX{int(booking_key.replace('-', ''), 16) % 10**12:012}"
 
 
@@ -57,11 +57,11 @@ class SandboxCarrier:
             raise AlreadyDispatched(f"The carrier has the parcel of order {shipment.order_id}.")
 
     def collect(self, booking_key: str) -> bool:
-        """False for a booking that was cancelled: the message that was waiting for it does nothing."""
+        """Returns False for a cancelled booking, so that its waiting message does nothing."""
         return self._settle(booking_key, "collected") == "collected"
 
     def _settle(self, booking_key: str, status: str) -> str:
-        """What became of the booking: the first word stays."""
+        """The booking's final status. The first one stays."""
         booking = {"pk": f"SANDBOX#BOOKING#{booking_key}", "sk": "BOOKING", "status": status}
         try:
             self._table.write(put_new(booking))

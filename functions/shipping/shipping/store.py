@@ -1,8 +1,8 @@
-"""The shipping table. Nothing else knows its keys.
+"""The shipping table, and the only module that knows its keys.
 
 pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking
-pk=OUTBOX#<shipment>                  its announcements, numbered by their place in the history
-pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's own: shipping.sandbox
+pk=OUTBOX#<shipment>                  its events, numbered by their place in the history
+pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's: shipping.sandbox
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Moved(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A shipment as it is stored; version 0 and None where there is none yet."""
+    """A stored shipment; version 0 and None for a new one."""
 
     shipment: Shipment | None
     version: int
@@ -41,7 +41,7 @@ class ShipmentStore:
         return Loaded(_shipment(item), item["version"]) if item else Loaded(None, 0)
 
     def save(self, shipment: Shipment, before: Loaded, now: datetime) -> None:
-        """The shipment and what is new in its history, in one transaction. Raises Moved."""
+        """Writes the shipment and the new events of its history in one transaction. Raises Moved."""
         seen = len(before.shipment.history) if before.shipment else 0
         item = _item(shipment, before.version + 1)
         if before.version:
@@ -75,7 +75,7 @@ def _item(shipment: Shipment, version: int) -> Item:
         "handed": shipment.handed,
         "collected": shipment.collected,
         "is_anonymous": shipment.is_anonymous,
-        # Packed as an event's payload is: never more bytes than the order.confirmed that told them.
+        # Packed like an event's payload, so it never takes more bytes than its order.confirmed.
         "lines": pack([asdict(line) for line in shipment.lines]),
         "address": asdict(shipment.address) if shipment.address else None,
         "carrier": shipment.carrier,

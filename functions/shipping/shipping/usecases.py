@@ -1,5 +1,5 @@
-"""What shipping does. Each change is naturally idempotent: it is decided on the shipment as it is, written on condition
-that it still is so, and a fact that comes again changes, and so writes, nothing.
+"""The use cases of shipping. All are naturally idempotent: each change is decided on the current shipment and written
+on condition that it is unchanged, and a duplicate fact changes and writes nothing.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ _ATTEMPTS = 5
 class Carrier(Protocol):
     """A carrier. `name` is in the webhook's path and in shipment.dispatched.
 
-    Every call may come again, also at once or long after, and may die in the middle: `booking_key` tells the carrier
-    that it is the same booking. A carrier that cannot be asked now, or whose answer is lost, is a TransientError: the
-    caller tries again, and the saga parks for an operator in the end. Shipping writes a call's outcome down after it.
-    A carrier reports to a webhook as that of shipping.api does, signed, in any order: `record_progress` sorts it out.
+    Every call may be repeated, also concurrently or much later, and may be interrupted. `booking_key` identifies the
+    booking. An unavailable carrier or a lost response is a TransientError: the caller retries, and the saga finally
+    parks for an operator. Shipping stores a call's outcome after the call. A carrier reports to a signed webhook like
+    that of shipping.api, in any order; `record_progress` puts the reports in order.
     """
 
     name: str
 
     def book(self, shipment: Shipment, booking_key: str) -> None:
-        """Has the parcel collected, once. After a cancel with the same key nothing is collected: most carriers answer a
-        key they know with the booking it made; with one that forgets, look whether it was cancelled before you book.
+        """Has the parcel collected, once. After a cancel with the same key nothing is collected. Most carriers answer a
+        known key with its first booking; for one that does not, look up a cancellation before you book.
         """
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
-        """Has it not collected; a booking that the carrier does not know, or has cancelled, is cancelled. Returns only
-        when the carrier has agreed: the money goes back on its word. Raises AlreadyDispatched where it has the parcel.
+        """Cancels the collection. A booking that the carrier does not know, or has cancelled, counts as cancelled.
+        Returns only when the carrier has agreed, since the refund depends on it. Raises AlreadyDispatched if it has
+        the parcel.
         """
 
 
@@ -72,19 +73,19 @@ def mark_paid(order_id: str, customer_id: str, ports: Ports, now: datetime) -> N
 
 
 def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
-    """Where order.confirmed has not come yet, it will find that its address is not wanted any more."""
+    """Erases the address. If order.confirmed comes later, its address is not stored."""
     _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)
 
 
 def stop_shipment(order_id: str, customer_id: str, ports: Ports, now: datetime) -> Shipment:
-    """The last word between an order that is undone and its parcel. Raises AlreadyDispatched.
+    """Decides between the cancellation of an order and its parcel. Raises AlreadyDispatched.
 
-    The carrier is told before the shipment is cancelled: killed in between, the next try tells it again. Where
-    order.confirmed has not come yet, what is written is the tombstone that it will find.
+    Calls the carrier before it cancels the shipment, so a retry after a crash calls it again. If order.confirmed has
+    not come yet, writes the tombstone for it.
     """
 
     def decide(found: Shipment) -> Shipment:
-        if found.can_be_stopped and found.is_carriers:
+        if found.can_be_stopped and found.may_be_with_carrier:
             ports.carrier(now).cancel(found, booking_key_of(found.shipment_id))
         return domain.cancel(found, now)
 
@@ -101,7 +102,7 @@ def stop_shipment(order_id: str, customer_id: str, ports: Ports, now: datetime) 
 
 
 def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
-    """The one way in which a parcel moves, whether the carrier calls us or the sandbox plays its part."""
+    """Moves a parcel. The only way, for the carrier's webhook and for the sandbox carrier."""
 
     def decide(found: Shipment | None) -> Shipment:
         if found is None:
@@ -115,7 +116,7 @@ def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStor
 
 
 def alert_cancelled_parcel_left(shipment_id: str, order_id: str, reason: str) -> None:
-    """Rings the alarm CancelledParcelLeft: the parcel of a cancelled order has left, and its money has gone back."""
+    """Raises the alarm CancelledParcelLeft: the parcel of a cancelled order has left, and its money is refunded."""
     log.error(
         "a parcel of a cancelled order has left",
         extra={"shipment_id": shipment_id, "order_id": order_id, "reason": reason},
@@ -125,7 +126,7 @@ def alert_cancelled_parcel_left(shipment_id: str, order_id: str, reason: str) ->
 
 
 def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: ShipmentStore) -> Shipment:
-    """What has not been confirmed is no shipment yet, though its payment or cancellation may be noted."""
+    """Raises ShipmentNotFound for an unconfirmed shipment, even if its payment or cancellation is stored."""
     shipment = shipments.load(shipment_id).shipment
     if shipment is None or not shipment.is_confirmed or not (is_admin or shipment.customer_id == user_id):
         raise ShipmentNotFound("There is no such shipment.")
@@ -133,9 +134,10 @@ def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: 
 
 
 def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:
-    """After the write, never before it. Killed in between, the event comes again and finds the carrier still untold.
+    """Books with the carrier, always after the write, so that a redelivery after a crash books again.
 
-    Who is about to tell the carrier does not see a cancellation, nor does that know what the carrier is told after it.
+    A booking and a cancellation may run concurrently without seeing each other; so the booking checks for one
+    afterwards and cancels with the carrier.
     """
     key, carrier = booking_key_of(shipment.shipment_id), ports.carrier(now)
     if shipment.awaits_carrier:

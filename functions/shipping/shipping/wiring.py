@@ -23,7 +23,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class CarrierSettings:
-    """The API calls no carrier."""
+    """For the functions that call a carrier; the API does not."""
 
     carrier_queue_url: str
     carrier_step_seconds: int

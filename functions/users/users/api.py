@@ -1,6 +1,6 @@
 """Accounts, log-in and the public keys, over HTTP.
 
-API Gateway asks for no token at POST, where people log in; what needs one is therefore a PUT, PATCH or DELETE.
+POST routes have no authorizer, since people log in there. So every route that needs a token is a PUT, PATCH or DELETE.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
 from users.sessions.access_tokens import LIFETIME
 from users.wiring import PUBLIC_KEYS_FRESH, ports
 
-# A shop's own front end, behind one address, may register and log in many; nobody resets many passwords.
+# A shop's front end, behind one address, may register and log in many users. Password resets are rare.
 REGISTRATION = Limit("registration", one_in=5)
 LOG_IN = Limit("log-in", one_in=5)
 RESET = Limit("password-reset", requests=5)
@@ -113,13 +113,13 @@ class UserView(View):
 
 
 class RegisteredView(View):
-    """The same words whether or not there was an account."""
+    """The response is the same whether or not the address had an account."""
 
     detail: str = "We have sent a mail to this address. Please open the link in it."
 
 
 class SentView(View):
-    """The same words whether or not there is an account."""
+    """The response is the same whether or not the address has an account."""
 
     detail: str = "If there is an account with this address, we have sent a link to it. It works for 30 minutes."
 

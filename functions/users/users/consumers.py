@@ -1,6 +1,6 @@
-"""The mails about accounts. They hold tokens, so this service sends them itself and no event carries them.
+"""Sends the mails about accounts. They contain tokens, so this service sends them itself, and no event contains one.
 
-Sending is at least once. The stored token names the event it was made for, so that a second delivery sends nothing.
+Sending is at least once. The stored token names its event, so a duplicate event sends nothing.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def send_reset(event: Event, data: AboutUser) -> None:
 
 
 @consumer.on("user.registration_repeated")
-def tell_of_account(event: Event, data: AboutUser) -> None:
-    """An owner who forgot the account has forgotten its password, too."""
+def mail_repeated_registration(event: Event, data: AboutUser) -> None:
+    """Mails a reset link, since an owner who forgot the account has probably forgotten its password too."""
     _send_token(event, data, Purpose.RESET_PASSWORD, texts.account_exists)
 
 
 @consumer.on("user.password_changed")
 def warn_of_change(event: Event, data: AboutUser) -> None:
-    """Marked after the mail: only a consumer that dies in between mails again."""
+    """Marks the event after the mail, so only a crash in between mails twice."""
     to, now = ports(), utc_now()
     if not inbox.is_done(to.table, event.id, now):
-        recovery.tell_password_changed(data.user_id, event.time, now, users=to.users, mailer=to.mailer)
+        recovery.mail_password_changed(data.user_id, event.time, now, users=to.users, mailer=to.mailer)
         inbox.mark_done(to.table, event.id, utc_now())
 
 

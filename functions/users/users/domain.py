@@ -15,7 +15,7 @@ from mercato.text import PERSON_NAME
 
 MAX_EMAIL, MAX_LOCAL = 254, 64
 _MOST_READ = 1000
-# Beside a script alone: the first words of the letters' names.
+# Scripts that are written together: the first words of the letters' Unicode names.
 _WRITTEN_TOGETHER = [
     {"LATIN", "CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"},
     {"LATIN", "CJK", "HANGUL"},
@@ -28,7 +28,7 @@ _EMAIL = re.compile(rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?!\d+$){
 
 
 class EmailTaken(Exception):
-    """An account with this address exists. Its owner may know, and who asks may not."""
+    """An account with this address exists. Its owner may learn this, the caller may not."""
 
     def __init__(self, login: Login) -> None:
         super().__init__("there is an account with this address")
@@ -36,7 +36,7 @@ class EmailTaken(Exception):
 
 
 class AccountChanging(TransientError):
-    """The account was changed since it was read. Nothing was written, and asking again is safe."""
+    """The account has changed since it was read. Nothing was written, and a retry is safe."""
 
     def __init__(self) -> None:
         super().__init__("the account is being changed by another request")
@@ -55,7 +55,7 @@ class UserNotFound(NotFound):
 
 
 class InvalidCredentials(Unauthenticated):
-    """The e-mail address and password do not match, or the address is not verified. The answer does not tell which."""
+    """The e-mail address and password do not match, or the address is not verified. The response does not say which."""
 
     def __init__(self) -> None:
         super().__init__("The e-mail address or the password is wrong, or the address is not verified yet.")
@@ -94,13 +94,12 @@ class User:
 
 @dataclass(frozen=True)
 class Login:
-    """What a log-in is checked against; kept apart from the user, so that reading a profile never reads a hash.
+    """The data that a log-in is checked against. Separate from User, so that reading a profile never reads a hash.
 
-    Every session ends when `session_epoch` grows. Hash and epoch are read and written together: whoever has logged in
-    with a password that is being changed holds a session of the epoch before.
+    All sessions end when `session_epoch` increases. Hash and epoch are read and written together, so a log-in with a
+    password that is being changed gets a session of the old epoch.
 
-    `is_contested` where the address was registered again with another password. While it is not verified, nothing tells
-    which of them is its owner's.
+    `is_contested`: the address was registered again with another password. Until it is verified, the owner is unknown.
     """
 
     user_id: str
@@ -110,9 +109,9 @@ class Login:
 
 
 def read_email(text: str) -> str:
-    """The address in the one form in which it is stored, compared and written to: the domain as IDNA's A-labels.
+    """The address in its canonical form, for storing, comparing and sending: the domain as IDNA's A-labels.
 
-    SES does not support SMTPUTF8 (RFC 6531): what stands before the @ is ASCII.
+    The part before the @ must be ASCII, since SES does not support SMTPUTF8 (RFC 6531).
     """
     local, at, domain = unicodedata.normalize("NFKC", text[:_MOST_READ]).strip().rpartition("@")
     if not local.isascii():
@@ -125,7 +124,7 @@ def read_email(text: str) -> str:
 
 
 def _to_ascii(domain: str) -> str:
-    """The A-labels of a domain in letters of other scripts. A label that mixes scripts looks like another: refused."""
+    """The A-labels of an international domain. Refuses a label that mixes scripts, since it may imitate another."""
     import idna  # tables of some 200 KB that hardly any address needs
 
     try:
@@ -143,7 +142,7 @@ def _to_ascii(domain: str) -> str:
 
 
 def login_name(text: str) -> str:
-    """The address as `read_email` has it, or what was typed in its place: something to count attempts by."""
+    """The address in its canonical form, or the text as typed: a key for counting attempts."""
     try:
         return read_email(text)
     except InvalidEmail:
@@ -151,7 +150,7 @@ def login_name(text: str) -> str:
 
 
 def read_name(text: str) -> str:
-    """The name as it is stored."""
+    """The name in the form in which it is stored."""
     try:
         return PERSON_NAME.normalise(text)
     except PydanticKnownError:

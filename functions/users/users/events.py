@@ -1,4 +1,4 @@
-"""What the users service tells the world."""
+"""The events that users publishes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mercato.events import EventModel
 
 
 class UserRegistered(EventModel):
-    """An account was made."""
+    """An account was created."""
 
     TYPE: ClassVar[str] = "user.registered"
     EXAMPLE: ClassVar[dict[str, Any]] = {
@@ -30,7 +30,7 @@ class _AboutUser(EventModel):
 
 
 class RegistrationRepeated(_AboutUser):
-    """A registration named the address of this account. The owner is told by e-mail; the caller is not told."""
+    """The address of this account was registered again. The owner gets an e-mail; the caller learns nothing."""
 
     TYPE: ClassVar[str] = "user.registration_repeated"
 
@@ -48,13 +48,13 @@ class PasswordResetRequested(_AboutUser):
 
 
 class EmailVerified(_AboutUser):
-    """The account's owner has proved to read the mail of its address."""
+    """The account's owner has proved access to the address's mailbox."""
 
     TYPE: ClassVar[str] = "user.email_verified"
 
 
 class PasswordChanged(_AboutUser):
-    """The account has another password, and all its sessions have ended."""
+    """The account has a new password, and all its sessions have ended."""
 
     TYPE: ClassVar[str] = "user.password_changed"
 

@@ -1,7 +1,7 @@
-"""One-time tokens in the users' table, and the only place that knows their keys.
+"""One-time tokens in the users' table, and the only module that knows their keys.
 
-USER#<id>  TOKEN#<purpose>  the digest of the newest token, for which event it was sent, and when it was used;
-                            `newest` is the newest request of this purpose that was handled, as time and event id
+USER#<id>  TOKEN#<purpose>  the digest of the newest token, the event it was sent for, and when it was used;
+                            `newest` is the newest processed request of this purpose, as time and event id
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mercato.store.dynamo import ConditionFailed, Table, Write, delete, update
 from mercato.store.expiry import ABSENT, NAMES, at
 from users.one_time_token import PAUSE, OneTimeToken, Purpose
 
-_KEPT = timedelta(days=45)  # longer than an event can be delivered again, as mercato.events.inbox counts
+_KEPT = timedelta(days=45)  # longer than an event can be redelivered, like mercato.events.inbox
 
 
 class OneTimeStore:
@@ -21,12 +21,12 @@ class OneTimeStore:
         self._table = table
 
     def issue(self, token: OneTimeToken, purpose: Purpose, event_id: str, asked_at: datetime, now: datetime) -> bool:
-        """In the place of any earlier token. False where nothing is to be sent: this event's mail was sent, a newer
-        request was handled, a link was used since the request, or another mail has just been sent.
+        """Replaces any earlier token. Returns False if no mail is to be sent: this event's mail was sent, a newer
+        request was processed, a link was used since the request, or another mail was sent too recently.
         """
         request = _request(event_id, asked_at)
         again = "(event_id = :event AND attribute_not_exists(sent_at))"
-        # `newest` and `used_at` are missing from items that an earlier release wrote.
+        # Items that an earlier release wrote lack `newest` and `used_at`.
         is_newest = "(attribute_not_exists(newest) OR newest < :request)"
         is_unused = "(attribute_not_exists(used_at) OR used_at < :asked)"
         is_later = f"(event_id <> :event AND issued_at <= :earlier AND {is_newest} AND {is_unused})"
@@ -51,7 +51,7 @@ class OneTimeStore:
         return self._done(change)
 
     def pass_over(self, user_id: str, purpose: Purpose, event_id: str, asked_at: datetime) -> None:
-        """A request that is not answered by a mail is handled too: delivered again later, it sends none either."""
+        """Marks a request that sends no mail as processed, so that its redelivery sends none either."""
         self._done(
             update(
                 *_key(user_id, purpose),
@@ -74,7 +74,7 @@ class OneTimeStore:
         )
 
     def is_good(self, token: OneTimeToken, purpose: Purpose, now: datetime) -> bool:
-        """For refusing before costly work. Only `use` decides."""
+        """Checks the token before costly work. Only `use` decides."""
         item = self._table.get(*_key(token.user_id, purpose))
         return item is not None and item.get("digest") == token.digest and item["expires_at"] > rfc3339(now)
 
@@ -87,7 +87,7 @@ class OneTimeStore:
 
 
 def use(token: OneTimeToken, purpose: Purpose, now: datetime) -> Write:
-    """For the transaction of what the token allows. The item stays, so that the event makes no second token."""
+    """The write for the transaction of the token's effect. The item stays, so that the event makes no second token."""
     return update(
         *_key(token.user_id, purpose),
         "SET used_at = :now, sent_at = :now REMOVE digest",
@@ -101,7 +101,7 @@ def forget(user_id: str) -> list[Write]:
 
 
 def _request(event_id: str, asked_at: datetime) -> str:
-    """Requests sort by their time; the id tells two of the same millisecond apart."""
+    """Requests sort by their time. The id distinguishes two of the same millisecond."""
     return f"{rfc3339(asked_at)}#{event_id}"
 
 

@@ -1,6 +1,6 @@
-"""Tokens that go out by e-mail: for one purpose, for one use, for a while, and only the newest is good.
+"""Tokens in e-mails: each for one purpose, used once, valid for a while, and only the newest one.
 
-A token is made where its mail is sent, so it is never in an event, a queue or a log; what is stored is its digest.
+A token is made where its mail is sent, so it is never in an event, a queue or a log. Only its digest is stored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from mercato.errors import Invalid
 
-# Between two mails of one purpose to one account: nobody's mailbox is filled by a stranger's clicks.
+# Between two mails of one purpose to one account, so that strangers cannot fill a mailbox.
 PAUSE = timedelta(minutes=2)
 
 _TOKEN = re.compile(r"([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})")
@@ -30,7 +30,7 @@ class Purpose(StrEnum):
 
 
 class InvalidToken(Invalid):
-    """The token is unknown, used, replaced by a newer one, or expired. The answer does not tell which."""
+    """The token is unknown, used, replaced by a newer one, or expired. The response does not say which."""
 
     def __init__(self) -> None:
         super().__init__("This link was used already or is too old. Please ask for a new one.")
@@ -58,5 +58,5 @@ class OneTimeToken:
 
     @property
     def digest(self) -> str:
-        """What is stored. The secret has 256 random bits, so a plain hash is enough."""
+        """The stored form. The secret has 256 random bits, so a plain hash is enough."""
         return hashlib.sha256(self.text.encode()).hexdigest()

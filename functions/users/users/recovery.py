@@ -1,8 +1,8 @@
-"""Proving by e-mail who one is: the address is verified, the forgotten password reset.
+"""Verifies addresses and resets forgotten passwords by e-mail.
 
-Asking changes nothing but the outbox, and does the same for an address with an account and for one without. The mail
-is sent by the consumer of that event: at least once, with a token made there. Where a mail goes out twice, because the
-function died between sending and noting it, the later one holds the token that is good.
+A request only writes to the outbox, in the same way for an address with and without an account. The consumer of that
+event makes the token and sends the mail, at least once. If a crash between sending and marking sends a mail twice, the
+later one has the valid token.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from users.wiring import Ports
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A request to mail a one-time token: the event that makes it, and that event's time."""
+    """A request to mail a one-time token: the event that caused it, and the event's time."""
 
     user_id: str
     purpose: Purpose
@@ -36,13 +36,13 @@ class TokenRequest:
 
 
 def request_verification(user_id: str, now: datetime, *, users: Users) -> None:
-    """Where the address is verified already, there is nothing to ask for."""
+    """Does nothing if the address is verified already."""
     if not users.get(user_id).email_verified:
         users.announce(VerificationRequested(user_id=user_id), new_id(now), now)
 
 
 def request_reset(email: str, now: datetime, *, users: Users) -> None:
-    """Makes one look-up and one write, whether or not the address has an account."""
+    """Makes one read and one write, whether or not the address has an account."""
     try:
         login = users.find_login(read_email(email))
     except InvalidEmail:
@@ -52,8 +52,8 @@ def request_reset(email: str, now: datetime, *, users: Users) -> None:
 
 
 def verify_email(text: str, now: datetime, *, users: Users) -> None:
-    """The link proves who reads the mailbox, and says nothing of who chose the password: where the address was
-    registered with several, none of them counts any more, and the owner sets one by a reset.
+    """The link proves who reads the mailbox, not who chose the password. If the address was registered with several
+    passwords, none of them stays valid, and the owner sets one by a reset.
     """
     token = OneTimeToken.read(text)
     user = _user_of(token, users)
@@ -70,7 +70,7 @@ def reset_password(text: str, password: str, network: str, ports: Ports, now: da
     proof = one_time_store.use(token, Purpose.RESET_PASSWORD, now)
     is_contested = _login_of(user, users).is_contested
     users.set_password(user, hashing.hash_password(password), now, proof, is_contested=is_contested)
-    # Whoever reads the owner's mail may log in from here, however many strangers are guessing.
+    # The reset proves the owner, so this network may log in, however many strangers are guessing.
     ports.attempts.succeed(user.email, network, Count(is_network=True), now)
 
 
@@ -89,8 +89,8 @@ def _user_of(token: OneTimeToken, users: Users) -> User:
 
 
 def send_token(request: TokenRequest, write: WriteMail, ports: Ports, now: datetime) -> None:
-    """Sends nothing where there is no account, for an address that is verified already, too soon after another mail,
-    for a request that is older than another one or than a link's use, or long after the request was made.
+    """Sends nothing for an unknown account, for a verified address, too soon after another mail, for a request older
+    than another one or than a link's use, or long after the request.
     """
     user_id, purpose, tokens = request.user_id, request.purpose, ports.one_time
     user = _find(user_id, ports.users)
@@ -107,8 +107,8 @@ def send_token(request: TokenRequest, write: WriteMail, ports: Ports, now: datet
     tokens.mark_sent(token, purpose, now)
 
 
-def tell_password_changed(user_id: str, changed_at: datetime, now: datetime, *, users: Users, mailer: Mailer) -> None:
-    """At least once: a mail too many about one's password is better than none."""
+def mail_password_changed(user_id: str, changed_at: datetime, now: datetime, *, users: Users, mailer: Mailer) -> None:
+    """Sends at least once: two mails about one's password are better than none."""
     user = _find(user_id, users)
     if user is not None and now - changed_at < timedelta(days=1):
         _send(user, texts.password_changed(user.name, changed_at), mailer)
@@ -125,7 +125,7 @@ def _send(user: User, mail: Mail, mailer: Mailer) -> None:
     try:
         mailer.send(user.email, mail.subject, mail.body)
     except MailRefused:
-        # SES names the address in its reason; the log has no need of it.
-        log.warning("SES refuses this mail for good", extra={"user_id": user.user_id})
+        # SES names the address in its reason, which must not reach the log.
+        log.warning("SES refuses this mail permanently", extra={"user_id": user.user_id})
     except (MailNotSent, MailUncertain) as error:
         raise TransientError(f"the mail may not have been sent: {type(error).__name__}") from None

@@ -1,10 +1,10 @@
-"""The users' table, and the only place that knows its keys.
+"""The users' table, and the only module that knows the keys of accounts.
 
-USER#<id>        USER     the account; what is left of a closed one is its id and when it was closed
-EMAIL#<address>  LOGIN    whose address it is, and the password's hash; its key keeps addresses unique
-OUTBOX#<id>      …        what the relay publishes
+USER#<id>        USER     the account; a closed one keeps its id and the time of closing
+EMAIL#<address>  LOGIN    the account of the address, and the password's hash; its key keeps addresses unique
+OUTBOX#<id>      …        events for the relay
 
-Sessions, one-time tokens and counts of attempts are in the same table, each with a store of its own.
+Sessions, one-time tokens and counts of attempts are in the same table, each with its own store.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from users.passwords.hashing import UNMATCHABLE
 
 
 class UserStore:
-    """`mercato.store.ended_access` notes in `access_table` which tokens the authorizer refuses, if there is one."""
+    """`mercato.store.ended_access` writes to `access_table`, if given, which tokens the authorizer refuses."""
 
     def __init__(self, table: Table, access_table: str = "") -> None:
         self._table = table
         self._access_table = access_table
 
     def add(self, user: User, password_hash: str, event: UserRegistered) -> None:
-        """Account, address and event together. Raises EmailTaken where the address has an account.
+        """Writes account, address and event together. Raises EmailTaken if the address has an account.
 
-        The look before the write makes both outcomes one read and one transaction, so that neither is quicker.
+        Reads before it writes, so that both outcomes take one read and one transaction and neither is quicker.
         """
         taken = self.find_login(user.email)
         if taken is not None:
@@ -56,14 +56,14 @@ class UserStore:
         except ConditionFailed as failed:
             if failed.index != 0 or failed.item is None:
                 raise
-            raise EmailTaken(_login_of(failed.item)) from None  # by another request, between look and write
+            raise EmailTaken(_login_of(failed.item)) from None  # by another request, between read and write
 
     def find_login(self, email: str) -> Login | None:
         item = self._table.get(_login(email), "LOGIN")
         return _login_of(item) if item else None
 
     def replace_hash(self, email: str, old: str, new: str) -> None:
-        """Where the hash is no longer `old`, somebody changed the password meanwhile and theirs stays."""
+        """Does nothing if the hash is no longer `old`, since the password was changed in between."""
         change = update(
             _login(email),
             "LOGIN",
@@ -83,7 +83,7 @@ class UserStore:
         return _user(item)
 
     def rename(self, user: User, name: str, now: datetime) -> User:
-        """The account as it is then. Raises AccountChanging."""
+        """Returns the changed account. Raises AccountChanging."""
         renamed = replace(user, name=name, version=user.version + 1)
         change = _change_user(user, "SET #name = :name, #version = :next", {":name": name}, names={"#name": "name"})
         self._commit([change, _announce_profile(renamed, now)])
@@ -105,7 +105,7 @@ class UserStore:
         return _user(item or {})
 
     def announce_repetition(self, email: str, user_id: str, now: datetime, *, is_contested: bool) -> None:
-        """The address was registered again; as heavy a write as `add`."""
+        """The address was registered again. Writes as much as `add`, so that it takes as long."""
         event = RegistrationRepeated(user_id=user_id)
         values = {":user": user_id}
         theirs = check(_login(email), "LOGIN", "user_id = :user", values=values)
@@ -113,18 +113,18 @@ class UserStore:
             contest = "SET is_contested = :yes"
             theirs = update(_login(email), "LOGIN", contest, "user_id = :user", values=values | {":yes": True})
         is_open = check(f"USER#{user_id}", "USER", "attribute_exists(pk) AND attribute_not_exists(closed_at)")
-        with contextlib.suppress(ConditionFailed):  # closed a moment ago: there is nobody to tell
+        with contextlib.suppress(ConditionFailed):  # closed in between: there is no owner to notify
             self._table.transact([theirs, is_open, _announce(event, new_id(now), 1, now)])
 
     def announce(self, event: EventModel, subject: str, now: datetime) -> None:
-        """An event that changes nothing here: its subject is its own."""
+        """Publishes an event that changes no account."""
         self._table.write(_announce(event, subject, 1, now))
 
     def verify_email(self, user: User, login: Login, proof: Write, now: datetime) -> None:
-        """`proof` uses the token. Raises InvalidToken where it cannot be used.
+        """`proof` uses the token. Raises InvalidToken if it cannot be used.
 
-        A contested account that is verified now keeps nothing of those who registered it: no password opens it until a
-        reset by mail sets one, its sessions are over, and its name is empty.
+        A contested account keeps nothing of its registrations when it is verified: its password is unusable until a
+        reset by mail, its sessions end, and its name is empty.
         """
         told: list[EventModel] = [EmailVerified(user_id=user.user_id)]
         if user.email_verified:
@@ -146,8 +146,8 @@ class UserStore:
     def set_password(
         self, user: User, password_hash: str, now: datetime, proof: Write | None = None, *, is_contested: bool = False
     ) -> None:
-        """Another password, and the end of every session, together. Raises InvalidToken where `proof` fails. Who has
-        the proof has read the mail, so that the address is verified too; a contested account's name is then emptied.
+        """Sets the password and ends every session in one transaction. Raises InvalidToken if `proof` fails. The proof
+        shows access to the mailbox, so it also verifies the address and empties the name of a contested account.
         """
         change = "SET session_epoch = :epoch, password_hash = :hash REMOVE is_contested"
         login = _change_login(user, change, {":hash": password_hash})
@@ -169,7 +169,7 @@ class UserStore:
         self._commit([_change_login(user, "SET session_epoch = :epoch", {}), _begin_epoch(user)])
 
     def close(self, user: User, now: datetime) -> None:
-        """Address, name, hash and tokens go; the id stays, since orders speak of it. The address is free again."""
+        """Erases address, name, hash and tokens. The id stays, since orders refer to it. The address is free again."""
         owned = delete(_login(user.email), "LOGIN", "user_id = :user", values={":user": user.user_id})
         left = {"pk": f"USER#{user.user_id}", "sk": "USER", "user_id": user.user_id, "closed_at": rfc3339(now)}
         tombstone = put(
@@ -183,7 +183,7 @@ class UserStore:
         self._commit([owned, tombstone, announced, *one_time_store.forget(user.user_id), *self._end_access(user, now)])
 
     def take_role(self, user: User, now: datetime) -> None:
-        """The account is a customer's again. Its sessions end, and so do the access tokens that hold the role."""
+        """Makes the account a customer's. Ends its sessions, and the access tokens with the role."""
         role = {":role": Role.CUSTOMER.value}
         changed = "SET session_epoch = :epoch, #role = :role, #version = :next"
         values = role | {":epoch": user.session_epoch + 1}

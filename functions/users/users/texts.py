@@ -1,4 +1,4 @@
-"""What the account's owner reads, in plain text."""
+"""The texts that account owners read, in plain text."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def account_exists(name: str, shop_url: str, token: OneTimeToken) -> Mail:
     return _mail(
         name,
         "You have an account with us",
-        "somebody, perhaps you, has just registered with your address, which has an account. Please log in. If you do "
+        "your address, which has an account, was used for another registration just now. Please log in. If you do "
         f"not know your password, choose another one by this link. It works once, for 30 minutes:\n\n"
         f"{_link(shop_url, 'password-reset', token)}\n\n"
-        "If it was not you, you need not do anything: nothing was changed, and who it was has not been told.",
+        "If it was not you, you need not do anything: nothing was changed, and the other person has learned nothing.",
     )
 
 
@@ -63,10 +63,10 @@ def password_changed(name: str, at: datetime) -> Mail:
 
 
 def _link(shop_url: str, page: str, token: OneTimeToken) -> str:
-    """The token stands behind the #: browsers send that part to no server, and no referrer holds it."""
+    """Puts the token after the #: browsers send that part to no server, and no referrer contains it."""
     return f"{shop_url.rstrip('/')}/{page}#token={token.text}"
 
 
 def _mail(name: str, subject: str, body: str) -> Mail:
-    """A name is its owner's own text: it stays on its line."""
+    """Puts the name, which is its owner's own text, on one line."""
     return Mail(subject, f"Hello {' '.join(name.split()) or 'there'},\n\n{body}{_SIGNATURE}")

@@ -1,4 +1,4 @@
-"""What the users service does, one function a verb; stores and the maker of tokens are passed in."""
+"""The use cases of users, one function per verb."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from users.domain import (
 )
 from users.events import UserRegistered
 from users.passwords import attempts as guessing
-from users.passwords import common, hashing
+from users.passwords import common_passwords, hashing
 from users.sessions.domain import (
     LIFETIME,
     Family,
@@ -75,10 +75,10 @@ class TokenPair:
 
 
 def register(email: str, password: str, name: str, now: datetime, *, users: Users) -> None:
-    """After the same work, whether or not there is an account with this address: only its owner is told, by mail.
+    """Does the same work whether or not the address has an account. Only the owner learns of it, by mail.
 
-    The same password again is the same person again, such as a client that repeats its request. Another one makes the
-    address contested: see `recovery.verify_email`.
+    A registration with the same password counts as a retry. One with another password makes the address contested: see
+    `recovery.verify_email`.
     """
     user = User(new_id(now), read_email(email), read_name(name), Role.CUSTOMER, version=1, created_at=now)
     event = UserRegistered(user_id=user.user_id, email=user.email, name=user.name)
@@ -94,7 +94,7 @@ def register(email: str, password: str, name: str, now: datetime, *, users: User
 
 
 def check_strength(password: str, user: User) -> None:
-    if common.is_common(password, user.name, user.email, user.email.partition("@")[0]):
+    if common_passwords.is_common(password, user.name, user.email, user.email.partition("@")[0]):
         raise WeakPassword
 
 
@@ -107,13 +107,13 @@ def log_in(
 ) -> TokenPair:
     """Raises InvalidCredentials, after the same work, for an unknown address and for a wrong password, and
     TooManyAttempts for both. With the setting `verified_addresses_only`, raises InvalidCredentials also for the right
-    password of an account whose address is not verified: else, registering and logging in would tell whether the
-    address was free.
+    password of an unverified account; otherwise registering and logging in would reveal whether the address was free.
     """
     users, attempts = ports.users, ports.attempts
     attempt = guessing.begin(login_name(email), network, now, attempts)
     login = _find_login(email, users)
-    # Read before the password is looked at: else the right password of an unverified account would cost a read more.
+    # Read before the password is checked; otherwise the right password of an unverified account would cost one more
+    # read.
     user = _find_owner(login, users)
     password_hash = login.password_hash if login else hashing.UNMATCHABLE
     if not hashing.password_matches(password, password_hash) or login is None or user is None:
@@ -129,7 +129,7 @@ def log_in(
 
 
 def _find_owner(login: Login | None, users: Users) -> User | None:
-    """None also where the account was closed a moment ago."""
+    """Returns None also for an account that was closed in between."""
     try:
         return users.get(login.user_id if login else "nobody")
     except UserNotFound:
@@ -137,7 +137,7 @@ def _find_owner(login: Login | None, users: Users) -> User | None:
 
 
 def _find_login(email: str, users: Users) -> Login | None:
-    """One read, also for what is no address."""
+    """Makes one read, also for a text that is no address."""
     try:
         return users.find_login(read_email(email))
     except InvalidEmail:
@@ -145,8 +145,8 @@ def _find_login(email: str, users: Users) -> Login | None:
 
 
 def refresh(text: str, ports: Ports, now: datetime) -> TokenPair:
-    """A new pair for a refresh token. A failure after the rotation loses nothing: within the grace the same token
-    is answered with the same successor.
+    """A new pair for a refresh token. After a failure past the rotation, a retry within the grace period gets the same
+    successor.
     """
     token, sessions = RefreshToken.read(text), ports.sessions
     ports.tokens.prepare()
@@ -176,7 +176,7 @@ def _repeat_or_revoke(family: Family, token: RefreshToken, now: datetime, sessio
 
 
 def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
-    """Ends the session that the token names. A token without a session is logged out already."""
+    """Ends the token's session. Idempotent, also for an unknown session."""
     try:
         token = RefreshToken.read(text)
     except InvalidRefreshToken:
@@ -185,7 +185,7 @@ def log_out(text: str, now: datetime, *, sessions: Sessions) -> None:
 
 
 def log_out_everywhere(user_id: str, *, users: Users) -> None:
-    """Again where the account was changed in between: the sessions end all the same."""
+    """Retries if the account changed in between."""
     retry_on_conflict(lambda: users.get(user_id), users.end_sessions, conflict=AccountChanging, attempts=_ATTEMPTS)
 
 
@@ -202,8 +202,8 @@ def close_account(user_id: str, password: str, network: str, ports: Ports, now: 
 
 
 def _check_owner(user_id: str, password: str, network: str, ports: Ports, now: datetime) -> User:
-    """Guesses with a stolen access token are counted like guesses at the log-in. The user is read before the hash, so
-    that what is written next fails where the password changes between the two.
+    """Counts guesses with a stolen access token like guesses at the log-in. Reads the user before the hash, so that the
+    following write fails if the password changes between the two.
     """
     user = ports.users.get(user_id)
     attempt = guessing.begin(user.email, network, now, ports.attempts)
@@ -215,7 +215,7 @@ def _check_owner(user_id: str, password: str, network: str, ports: Ports, now: d
 
 
 def rename(user_id: str, name: str, now: datetime, *, users: Users) -> User:
-    """Again where the account was changed in between. The name that it has already changes nothing."""
+    """Retries if the account changed in between. The same name changes nothing."""
     name = read_name(name)
 
     def write(user: User) -> User:
@@ -225,13 +225,13 @@ def rename(user_id: str, name: str, now: datetime, *, users: Users) -> User:
 
 
 def promote(users: Users, email: str) -> User:
-    """Makes the account with this address an admin, as an operator asks. Raises UserNotFound."""
+    """Makes the account with this address an admin, for an operator. Raises UserNotFound."""
     return users.set_role(_owner_of(email, users), Role.ADMIN)
 
 
 def demote(users: Users, email: str, now: datetime) -> User:
-    """Makes the account with this address a customer's, as an operator asks, and ends its sessions and access tokens.
-    Again, it ends those of since then. Raises UserNotFound.
+    """Makes the account with this address a customer's, for an operator, and ends its sessions and access tokens. A
+    repeated call ends those made since. Raises UserNotFound.
     """
 
     def take_role(user: User) -> User:

@@ -43,7 +43,7 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """Only the consumer sends e-mail."""
+    """For the consumer, which alone sends e-mail."""
 
     from_address: str
     shop_url: str

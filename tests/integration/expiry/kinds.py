@@ -26,7 +26,7 @@ from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from mercato.store.event_store import EventStore
 from mercato.store.snapshots import Codec, Snapshots
-from ops.health.probing import Probe
+from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from orders.domain import CartAlreadyOrdered, place
 from orders.order import Address, OrderedCart

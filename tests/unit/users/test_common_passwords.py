@@ -2,7 +2,7 @@
 
 import pytest
 
-from users.passwords.common import is_common
+from users.passwords.common_passwords import is_common
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The circuits as an operator sees and sets them. What is set holds for all sandboxes, at their next refresh."""
+"""Lists and sets circuits for operators. A change applies to all sandboxes at their next refresh."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mercato.clock import rfc3339
 from mercato.errors import NotFound, TransientError
 from mercato.store.attributes import Item
 
-# A transition of the circuit's own may come between the look and the write.
+# The circuit may change between the read and the write.
 _ATTEMPTS = 5
 
 
 class CircuitAction(StrEnum):
-    """`force_close` closes it now and lets it go on by itself, as `auto` does for one that an operator has set."""
+    """`force_close` closes the circuit now and lets it open by itself again; `auto` ends an operator's setting."""
 
     FORCE_OPEN = "force_open"
     FORCE_CLOSE = "force_close"
@@ -54,7 +54,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Circuit:
-    """`about` is how it is set; `audit` what operators did to it, the latest first."""
+    """`about` is the operator's setting; `audit` the operators' changes, newest first."""
 
     name: str
     about: str
@@ -94,8 +94,8 @@ def get_circuit(name: str, store: Store) -> Circuit:
 
 
 def set_circuit(command: Command, store: Store) -> Circuit:
-    """Writes the change and its audit record in one transaction. `auto` changes nothing unless an operator has set the
-    circuit.
+    """Writes the change and its audit record in one transaction. `auto` changes nothing without an operator's
+    setting.
     """
     name, action, now = command.name, command.action, int(command.at.timestamp() * 1000)
     state = get_circuit(name, store).state

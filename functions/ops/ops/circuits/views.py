@@ -1,4 +1,4 @@
-"""Circuits as HTTP takes and shows them."""
+"""The request and response bodies of circuits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CircuitAuditView(View):
 
 
 class CircuitView(View):
-    """`openings` are since it was last closed. `is_suspected`: the fleet is voting on it, with `votes` so far."""
+    """`openings` since it was last closed. `is_suspected`: the sandboxes are voting on it, with `votes` so far."""
 
     name: str
     state: str

@@ -1,4 +1,4 @@
-"""HTTP of the dead letters."""
+"""HTTP routes of the dead letters."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from ops.scans import cursor_of, scan_of
 from ops.wiring import ports
 
 _SAMPLE = 50
-_MOST_BYTES = 2_000_000  # of a page; Lambda answers with 6 MB at most
-_MOST_KNOWN = 500  # letters in a cursor, which is part of an address
+_MOST_BYTES = 2_000_000  # of a page; a Lambda response has 6 MB at most
+_MOST_KNOWN = 500  # letters in a cursor, which is part of a URL
 _AUDITS = 50
 
 
@@ -43,7 +43,7 @@ def register(app: App) -> None:
 def list_queues() -> QueuesPage:
     now, items = utc_now(), []
     for queue in list_dead_letter_queues(ports().api.queue_prefix):
-        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        # SQS reports no visible messages, so do not wait for one.
         letters, is_whole = reader.look(queue.url, _SAMPLE, None if queue.messages else 0)
         items.append(QueueView.of(queue, SampleView.of(letters, is_whole and not queue.in_flight, now)))
     return QueuesPage(items=items, total=sum(item.messages for item in items))

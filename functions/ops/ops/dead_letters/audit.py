@@ -1,5 +1,5 @@
-"""The audit of redrives: pk=DLQ#<queue>, sk=AUDIT#<id that sorts by time>. What was asked stands there before anything
-is sent; `outcome` is `started` until the end is known, and stays so where we died on the way.
+"""The audit of redrives: pk=DLQ#<queue>, sk=AUDIT#<id that sorts by time>. The instruction is stored before any letter
+is sent. `outcome` is `started` until the redrive ends, and stays so after a crash.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RedriveAudit:
             "redriven": 0,
             "left_behind": 0,
         }
-        with suppress(ConditionFailed):  # its own first writing, whose answer was lost
+        with suppress(ConditionFailed):  # a retry of this write after a lost response
             self._table.write(dynamo.put_new(started))
         return audit_id
 
@@ -55,7 +55,7 @@ class RedriveAudit:
         )
 
     def latest(self, queue: str, limit: int) -> list[Item]:
-        """The newest first."""
+        """Newest first."""
         return self._table.query(_pk(queue), KeyRange(prefix="AUDIT#", forward=False), limit=limit).items
 
 

@@ -1,8 +1,8 @@
-"""A dead letter: what a message in a dead-letter queue says of itself, whoever put it there.
+"""A dead letter: the reason and the event in a message of a dead-letter queue, whatever service moved it there.
 
-Our consumers and the relay say their reason in attributes. EventBridge, which could not deliver to the queue, says an
-ERROR_CODE. Lambda, which gave up on a part of a table's stream, says a condition in the body. SQS says nothing: a
-message that it moved after the last receive belongs to a function that died of it (time-out, memory, crash).
+Our consumers and the relay write their reason to attributes. EventBridge writes an ERROR_CODE when it could not deliver
+to the queue. Lambda writes a condition to the body when it gave up on a part of a table's stream. SQS writes nothing: a
+message that it moved after the last receive belongs to a function that crashed or ran out of time or memory.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ RETRIES_EXHAUSTED = "retries-exhausted"
 UNDELIVERED = "undelivered"
 STREAM_GIVEN_UP = "stream-given-up"
 
-_SILENT = "The queue moved it after its last delivery: the function ended without an answer. Its log says more."
+_SILENT = "SQS moved it after its last delivery: the function crashed or ran out of time or memory. See its log."
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """`receive_count` is how often the consumer had it, as far as it told; else how often SQS has handed it out, and
-    then every look at it counts. `first_failed_at` and `event_*` are None where nobody told.
+    """`receive_count` is the number of deliveries to the consumer if it is known, else the number of receives by SQS,
+    which includes every look at it. `first_failed_at` and `event_*` are None if unknown.
     """
 
     message_id: str
@@ -44,7 +44,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters are meant; what is empty takes all. An id is the message's or the event's."""
+    """The selected letters. An empty field selects all. An id is the message's or the event's."""
 
     event_type: str | None = None
     reason: str | None = None
@@ -58,7 +58,7 @@ class Selection:
         )
 
 
-# Who has the token of a parked saga can resume it unseen.
+# The token of a parked saga lets its holder resume the saga without an audit record.
 _SECRET = re.compile(r'("task_token"\s*:\s*")(?:[^"\\]|\\.)*')
 
 
@@ -67,7 +67,7 @@ def without_secrets(body: str) -> str:
 
 
 def read(message: Mapping[str, Any]) -> DeadLetter:
-    """From a message as SQS returns it, with all its attributes. Reads anything, however broken."""
+    """Reads a message as SQS returns it, with all its attributes. Never fails, however malformed it is."""
     told = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     document = _document(message["Body"])
     event = document.get("detail")
@@ -112,7 +112,7 @@ def _document(body: str) -> dict[str, Any]:
 
 
 def _saga(document: Mapping[str, Any]) -> str | None:
-    """A parking is no event, and about the saga that waits: by its name, as it would be listed."""
+    """The name of the parked saga, as it is listed, if the message is a parking, which is no event."""
     return _text((_text(document.get("execution_arn")) or "").rpartition(":")[2])
 
 

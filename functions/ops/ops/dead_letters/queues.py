@@ -1,4 +1,4 @@
-"""The dead-letter queues: which there are, how full, and whose failures they hold."""
+"""The dead-letter queues: their names, sizes and sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mercato import aws
 from mercato.errors import NotFound
 
 _ATTRIBUTES = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
-SUFFIX = "-dlq"  # by convention: what our permission to read is bound to
+SUFFIX = "-dlq"  # a convention that the IAM permission to read depends on
 
 
 class DeadLetterQueueNotFound(NotFound):
@@ -19,9 +19,9 @@ class DeadLetterQueueNotFound(NotFound):
 
 @dataclass(frozen=True)
 class DeadLetterQueue:
-    """`source` is the queue whose failed messages come here; None where they come from a stream or a rule.
+    """`source` is the queue whose failed messages come here; None if they come from a stream or a rule.
 
-    `messages` and `in_flight` are approximate, as SQS counts.
+    `messages` and `in_flight` are SQS's approximate counts.
     """
 
     name: str
@@ -33,7 +33,7 @@ class DeadLetterQueue:
 
 
 def list_dead_letter_queues(prefix: str) -> list[DeadLetterQueue]:
-    """The fullest first."""
+    """Fullest first."""
     found = {url: _attributes(url) for url in _urls(prefix)}
     sources = {
         json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"]: url
@@ -56,7 +56,7 @@ def list_dead_letter_queues(prefix: str) -> list[DeadLetterQueue]:
 
 
 def find_dead_letter_queue(prefix: str, name: str) -> DeadLetterQueue:
-    """By its name, with or without the prefix and the suffix: `orders` is `mercato-orders-dlq`."""
+    """Finds it by name, with or without the prefix and the suffix: `orders` is `mercato-orders-dlq`."""
     queues = list_dead_letter_queues(prefix)
     for queue in queues:
         if name in (queue.name, queue.name.removeprefix(prefix), queue.name.removeprefix(prefix).removesuffix(SUFFIX)):

@@ -1,6 +1,6 @@
-"""Looking into a dead-letter queue. SQS has no peek: to look is to receive, which hides a message from all others.
+"""Reads a dead-letter queue. SQS has no peek, and a receive hides the message from other receivers.
 
-So what is taken is held for a minute at most and given back as soon as it is read; if we die, SQS gives it back.
+So letters are held for a minute at most and released as soon as they are read. After a crash, SQS releases them.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from ops.dead_letters.message import DeadLetter, read
 
 HELD_FOR = 60  # seconds; longer than the function may run
 _AT_ONCE = 10
-_WAIT = 1  # second: a long poll asks all of SQS's servers, so that an empty answer means an empty queue
+_WAIT = 1  # second: a long poll asks all of SQS's servers, so an empty answer means an empty queue
 
 
 @dataclass(frozen=True)
 class Held:
-    """A letter in our hands."""
+    """A received letter, which is hidden from other receivers."""
 
     letter: DeadLetter
     receipt: str
 
 
 def is_time_left() -> bool:
-    """For another round of calls, and to give back what is held."""
+    """Whether there is time for another round of calls and for releasing the held letters."""
     return deadline.within(1.0, reserve=4.0) >= 1.0
 
 
 def take(url: str, wait: int | None = None) -> Iterator[list[Held]]:
-    """The queue's letters, at most ten at a time, until it seems empty. `wait` is how long to look for one."""
+    """The queue's letters, at most ten at a time, until it seems empty. `wait` is the long poll in seconds."""
     while True:
         try:
             answer = aws.client("sqs").receive_message(
@@ -58,12 +58,12 @@ def take(url: str, wait: int | None = None) -> Iterator[list[Held]]:
 
 
 def give_back(url: str, held: list[Held]) -> None:
-    """At best: what cannot be given back now comes back by itself when its minute is over."""
+    """Best effort: SQS releases the others when their minute is over."""
     hide(url, [one.receipt for one in held], 0)
 
 
 def hide(url: str, receipts: list[str], seconds: int) -> None:
-    """From others, for so long from now on; 0 gives back. At best: else the time for which it is hidden stays."""
+    """Hides the letters for `seconds` from now; 0 releases them. Best effort: a failure keeps the earlier time."""
     for start in range(0, len(receipts), _AT_ONCE):
         entries = [
             {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
@@ -72,19 +72,17 @@ def hide(url: str, receipts: list[str], seconds: int) -> None:
         try:
             answer = aws.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
-            log.warning("dead letters come back at another time", extra={"queue": url, "reason": str(error)})
+            log.warning("dead letters stay hidden for now", extra={"queue": url, "reason": str(error)})
             continue
         if answer.get("Failed"):
             reasons = sorted({failed["Code"] for failed in answer["Failed"]})
-            log.warning("dead letters come back at another time", extra={"queue": url, "reason": ", ".join(reasons)})
+            log.warning("dead letters stay hidden for now", extra={"queue": url, "reason": ", ".join(reasons)})
 
 
 def look(
     url: str, most: int, wait: int | None = None, known: Collection[str] = frozenset()
 ) -> tuple[list[DeadLetter], bool]:
-    """At most so many letters beyond those whose marks are known, and whether these were all that could be
-    seen.
-    """
+    """At most `most` letters besides those with known marks, and whether these were all that are visible."""
     held: list[Held] = []
     found: dict[str, DeadLetter] = {}
     is_whole = True

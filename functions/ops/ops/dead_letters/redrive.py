@@ -1,9 +1,9 @@
-"""Sending dead letters back to the queue they came from: receive, send, delete.
+"""Sends dead letters back to the queue they came from: receive, send, delete.
 
-Killed between send and delete, a letter is in both queues, and a later redrive sends it a second time: consumers take
-an event once, so that a redrive may be repeated at will. Nothing is ever deleted that was not sent.
+After a crash between send and delete a letter is in both queues, and a later redrive sends it again. Consumers are
+idempotent, so a redrive may be repeated. A letter is deleted only after it was sent.
 
-A message that fails again may be back before we are done: what a redrive has sent, it does not send a second time.
+A letter that fails again may come back during the redrive. A redrive sends no letter twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ops.dead_letters.reader import Held
 from ops.scans import Scan
 from ops.wiring import Ports
 
-_MOST_EXAMINED = 500  # letters, in one call: some seconds of it
+_MOST_EXAMINED = 500  # letters per call, which takes some seconds
 
 
 class NotRedrivable(Conflict):
@@ -40,7 +40,7 @@ class NoteMissing(Invalid):
 
 @dataclass(frozen=True)
 class Instruction:
-    """Who wants what redriven, and why: what the audit keeps. `most` is the cap over all queues."""
+    """A redrive's operator, selection and reason, as stored in the audit. `most` is the cap over all queues."""
 
     selection: Selection
     most: int
@@ -53,10 +53,10 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Redrive:
-    """What became of one queue. `left_behind` were sent, and could not be deleted: they may be sent again.
+    """The result for one queue. `left_behind` were sent but not deleted: they may be sent again.
 
-    `is_whole` is false where the cap, the time or a fault ended it before the queue did. `scan` is what another call
-    goes on with: to look at more letters, or to give back those that were looked at.
+    `is_whole` is false if the cap, the time or a fault ended it before the queue was empty. `scan` is the state for the
+    next call, which reads more letters or releases those that were read.
     """
 
     queue: str
@@ -72,23 +72,23 @@ class Redrive:
 def check(instruction: Instruction, queue: str | None) -> None:
     selection = instruction.selection
     if not (queue or selection.event_type or selection.reason or selection.ids):
-        raise NothingSelected("Name a queue, a type, a reason or ids: a redrive of everything is not meant by nothing.")
+        raise NothingSelected("A redrive needs at least one filter: queue, type, reason or ids.")
     if not instruction.is_dry_run and not instruction.note:
-        raise NoteMissing("A redrive needs a note that says why; a dry run does not.")
+        raise NoteMissing("A redrive needs a note with its reason; a dry run does not.")
 
 
 def redrive_all(
     queues: list[DeadLetterQueue], instruction: Instruction, ports: Ports, scan: Scan | None = None
 ) -> list[Redrive]:
-    """Queue by queue in the order of their names, until the cap or the first one that needs another call. A queue that
-    nothing can be sent back from is passed over.
+    """Redrives queue by queue in the order of their names, until the cap or the first queue that needs another call.
+    Skips queues without a source queue.
     """
     results: list[Redrive] = []
     left = instruction.most
     for queue in sorted(queues, key=lambda queue: queue.name):
         if queue.source_url is None or left == 0 or (scan and queue.name < scan.queue):
             continue
-        # SQS says that nothing can be seen there: no wait for it to be wrong.
+        # SQS reports no visible messages, so do not wait for one.
         wait = None if queue.messages else 0
         begun = scan if scan and scan.queue == queue.name else None
         result = redrive_queue(queue, replace(instruction, most=left), ports, begun, wait)
@@ -106,7 +106,7 @@ def redrive_queue(
     scan: Scan | None = None,
     wait: int | None = None,
 ) -> Redrive:
-    """Nothing is sent before the audit has the instruction. `scan` goes on where an earlier call ended."""
+    """Stores the instruction in the audit before it sends. `scan` continues an earlier call."""
     if queue.source_url is None:
         raise NotRedrivable(f"{queue.name} holds no messages of a queue: the relay's sweeper publishes what it can.")
     scan = scan or scans.begin(queue.name, about(instruction), instruction.at)
@@ -137,7 +137,7 @@ def _work(
     scan: Scan,
     wait: int | None,
 ) -> Redrive:
-    """`target` is None for a dry run. What is not sent is given back in the end, so that none is received twice."""
+    """`target` is None for a dry run. Letters that are not sent stay held until the end, so none is received twice."""
     result, kept, is_paused = Redrive(queue.name), list[Held](), False
     matched: dict[str, DeadLetter] = {}  # by body: a letter that came back has a new id
     examined: set[str] = set()
@@ -146,7 +146,7 @@ def _work(
             for held in batch:
                 examined.add(held.letter.message_id)
                 is_meant = instruction.selection.takes(held.letter) and held.letter.body not in matched
-                # What an earlier call of this scan has sent may be back, with a new id.
+                # A letter that an earlier call of this scan has sent may have come back with a new id.
                 is_meant = is_meant and not (scan.parts and held.letter.sent_at > scan.began_at)
                 if not is_meant or len(matched) == instruction.most or result.failure:
                     kept.append(held)
@@ -176,14 +176,14 @@ def _work(
 
 
 def _released(result: Redrive, queue: DeadLetterQueue, ports: Ports) -> Redrive:
-    """The scan is at its end: what its calls looked at is given back, as far as the time allows."""
+    """Ends the scan: releases the letters that its calls have read, as far as the time allows."""
     assert result.scan
     scan = ports.scans.release(result.scan, queue.url, reader.is_time_left)
     return replace(result, scan=scan if scan.released < scan.parts else None)
 
 
 def about(instruction: Instruction) -> str:
-    """What a cursor is good for."""
+    """The fingerprint of the instruction, to which a cursor is bound."""
     chosen = instruction.selection
     return json.dumps([chosen.event_type, chosen.reason, sorted(chosen.ids), instruction.is_dry_run])
 

@@ -1,4 +1,4 @@
-"""Dead letters as HTTP takes and shows them."""
+"""The request and response bodies of dead letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Name = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
 class SampleView(View):
-    """What was looked at. `is_whole` says that it was all that could be seen; else the counts are a sample's."""
+    """The letters that were read. `is_whole`: they were all that are visible; otherwise the counts are a sample's."""
 
     size: int
     is_whole: bool
@@ -42,7 +42,7 @@ class SampleView(View):
 
 
 class QueueView(View):
-    """`messages` and `in_flight` are SQS's own approximate counts, of the whole queue."""
+    """`messages` and `in_flight` are SQS's approximate counts of the whole queue."""
 
     queue: str
     source: str | None
@@ -67,9 +67,9 @@ class QueuesPage(View):
 
 
 class LettersQuery(Query):
-    """`with_body=true` shows the messages themselves, which may hold customers' data.
+    """`with_body=true` returns the messages themselves, which may contain customers' data.
 
-    `cursor` leaves out those that the pages before have shown.
+    `cursor` leaves out the letters of earlier pages.
     """
 
     type: Annotated[str, Exact(), Field(max_length=200)] | None = None
@@ -107,9 +107,9 @@ class LetterView(View):
 
 
 class LettersPage(View):
-    """Of the letters looked at, those that match, the oldest first, and no more than fit into 2 MB.
+    """The matching ones among the letters that were read, oldest first, in at most 2 MB.
 
-    `next_cursor` goes on with the others, up to 500 letters in all: choose by type or reason among more.
+    `next_cursor` continues with the others, up to 500 letters in all. If there are more, filter by type or reason.
     """
 
     queue: str
@@ -121,9 +121,10 @@ class LettersPage(View):
 
 
 class RedriveLetters(Body):
-    """A dry run unless it says otherwise. `max` caps the letters of this call over all queues; `note` is for the audit.
+    """A dry run unless `dry_run` is false. `max` caps the letters of this call over all queues; `note` is for the
+    audit.
 
-    `cursor` is the `next_cursor` of an answer to the same instruction: this call goes on where that one ended.
+    `cursor` is the `next_cursor` of the response to the same instruction, and continues where that call ended.
     """
 
     queue: _Name | None = None
@@ -160,7 +161,7 @@ class RedriveView(View):
 
 
 class RedrivesView(View):
-    """`next_cursor`, while letters are left to look at or to give back, is the `cursor` of the next call."""
+    """`next_cursor`, while letters are left to read or to release, is the `cursor` of the next call."""
 
     dry_run: bool
     matched: int
@@ -180,7 +181,7 @@ class RedrivesView(View):
 
 
 class RedriveAuditView(View):
-    """`outcome` is started, done or failed; started stays where the work died on its way."""
+    """`outcome` is started, done or failed. It stays started after a crash."""
 
     operator: str
     request_id: str

@@ -1,4 +1,6 @@
-"""Is every stream and queue read? An event source mapping that is off fails nothing, and so rings nowhere by itself."""
+"""Checks that every stream and queue is read. A disabled event source mapping causes no errors, hence no other
+alarm.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from mercato import aws
 from mercato.errors import TransientError
 from mercato.invocation import deadline
 
-# A page takes two attempts at most, of two seconds to connect and two to answer: the probes need most of half a minute.
+# A page takes at most two attempts of two seconds to connect and two to answer. The probes need most of half a minute.
 _ATTEMPTS, _PATIENCE, _ALL_PAGES = 2, 2.0, 4.0
-_TROUBLE = ("PROBLEM", "FAILED")  # what AWS says of the last batch begins so, and what the local cloud says
+_TROUBLE = ("PROBLEM", "FAILED")  # the beginning of the last batch's result on AWS, and in the local cloud
 
 
 def find_down(sources: Iterable[str]) -> dict[str, str]:
-    """What is wrong, by source, with those of these tables and queues that Lambda does not read as it should."""
+    """The problem of each of these tables and queues that Lambda does not read properly, by source."""
     complaints: dict[str, list[str]] = {}
     for mapping in _list_mappings():
         complaints.setdefault(_name_of(mapping.get("EventSourceArn", "")), []).append(_complaint(mapping))
@@ -26,7 +28,7 @@ def find_down(sources: Iterable[str]) -> dict[str, str]:
 
 
 def _list_mappings() -> list[dict[str, Any]]:
-    """Those of the whole account: a list for each function would be a dozen calls, and Lambda takes few a second."""
+    """The mappings of the whole account: a list per function would be a dozen calls, and Lambda allows few a second."""
     found: list[dict[str, Any]] = []
     client = aws.client("lambda", attempts=_ATTEMPTS, patience=_PATIENCE)
     try:
@@ -43,13 +45,13 @@ def _list_mappings() -> list[dict[str, Any]]:
 
 
 def _name_of(arn: str) -> str:
-    """Of `…:table/<name>/stream/<time>` and of `…:<queue>`."""
+    """The name in `…:table/<name>/stream/<time>` and in `…:<queue>`."""
     resource = arn.rpartition(":")[2] if ":sqs:" in arn else arn.partition(":table/")[2]
     return resource.partition("/")[0]
 
 
 def _complaint(mapping: Mapping[str, Any]) -> str:
-    """Nothing where all is well."""
+    """The mapping's problem, or ""."""
     if mapping["State"] != "Enabled":
         return f"{mapping['State']}: {mapping.get('StateTransitionReason', '')}".removesuffix(": ")
     last = mapping.get("LastProcessingResult") or ""

@@ -1,5 +1,5 @@
-"""Run every minute: asks each service for its health, and keeps callers away from what is not well; asks Lambda which
-streams and queues are read, and tells the alarm.
+"""Every minute: probes the health of each service, takes unhealthy instances out of discovery, and counts the streams
+and queues that are not read, for an alarm.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from mercato.invocation.schedule import scheduled
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from ops.health import mappings
-from ops.health.probing import HEALTHY, probe_all
+from ops.health.probe import HEALTHY, probe_all
 from ops.wiring import ports
 
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, int]:
-    watch_mappings()  # first: a service that hangs takes what time there is
+    watch_mappings()  # first, since a service that hangs takes the rest of the time
     cloud_map = ports().cloud_map
     found = probe_all(cloud_map.services(), ports().wire, cloud_map, ports().probes, utc_now())
     well = sum(probe.health == HEALTHY for probe in found)
@@ -27,11 +27,11 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
 
 
 def watch_mappings() -> None:
-    """Counts those that do not work. Where Lambda does not say, nothing is counted, and the alarm rings for that."""
+    """Counts the mappings that do not work. If Lambda does not answer, counts nothing, which raises the alarm too."""
     try:
         down = mappings.find_down(ports().prober.sources.split(","))
     except TransientError as error:
-        log.error("nobody knows whether streams and queues are read", extra={"reason": str(error)})
+        log.error("the state of streams and queues is unknown", extra={"reason": str(error)})
         return
     for source, reason in down.items():
         log.warning("a stream or queue is not read", extra={"event_source": source, "reason": reason})

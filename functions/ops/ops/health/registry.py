@@ -1,4 +1,4 @@
-"""The services as Cloud Map knows them, and what it is told of their health."""
+"""The services in Cloud Map, and their instances' health there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Service:
 
 
 class CloudMap:
-    """The registry of one namespace, for these services: their Cloud Map ids by name."""
+    """The registry of one namespace with these services: their Cloud Map ids by name."""
 
     def __init__(self, namespace: str, service_ids: Mapping[str, str]) -> None:
         self._namespace = namespace
@@ -40,7 +40,7 @@ class CloudMap:
         return [Service(name, _instances(self._namespace, name)) for name in sorted(self._service_ids)]
 
     def set_health(self, service: Service, instance: Instance, health: str) -> None:
-        """For new callers at once, for others within the half minute that they keep an answer."""
+        """Takes effect at once for new callers, for others within half a minute, while they cache the answer."""
         try:
             aws.client("servicediscovery").update_instance_custom_health_status(
                 ServiceId=self._service_ids[service.name], InstanceId=instance.instance_id, Status=health.upper()
@@ -52,7 +52,7 @@ class CloudMap:
 
 
 def list_services(namespace: str) -> list[Service]:
-    # A set, for where the filter is not honoured: another namespace may have services of the same names.
+    # Select by name, since the filter may be ignored: another namespace may have services of the same names.
     names = sorted({service["Name"] for service in _services(namespace)})
     return [Service(name, _instances(namespace, name)) for name in names]
 
@@ -91,5 +91,5 @@ def _instances(namespace: str, service: str) -> list[Instance]:
 
 
 def _weight(text: str) -> int:
-    """As callers read it: what is no number gets no calls."""
+    """As callers read it: an instance whose weight is no number gets no calls."""
     return int(text) if text.isdecimal() else 0

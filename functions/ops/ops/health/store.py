@@ -1,4 +1,6 @@
-"""The last probe of each instance. Nothing else knows the keys: pk=PROBES, sk=<service>#<instance>, ttl a day."""
+"""The last probe of each instance, and the only module that knows its keys: pk=PROBES, sk=<service>#<instance>, ttl
+one day.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from mercato.clock import epoch, rfc3339
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from mercato.store.expiry import is_live
-from ops.health.probing import Probe
+from ops.health.probe import Probe
 
 _KEPT = timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""A saga as a Mermaid state diagram: the whole machine, and the way that was taken through it."""
+"""A saga as a Mermaid state diagram: the whole machine, with the path that the execution took."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _STYLES = {
 
 
 def draw(definition: dict[str, Any], steps: Sequence[Step]) -> str:
-    """An edge that was taken carries the numbers of the steps it led to, counted from 1; a failed state is one from
-    which an error led on, or the end of the execution.
+    """An edge that was taken has the numbers of the steps it led to, counted from 1. A failed state is one that an
+    error left, or that ended the execution.
     """
     numbers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for number, (before, after) in enumerate(zip([None, *steps], steps, strict=False), start=1):

@@ -1,4 +1,4 @@
-"""A parked saga: one that could not undo itself and waits for an operator."""
+"""Parked sagas: their undo failed, and they wait for an operator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mercato.errors import Conflict, Invalid, NotFound, SagaEnd
 
 
 class Action(StrEnum):
-    """What the saga does next: the stuck step again, or the one after it. Redriven is what failed as a workflow."""
+    """What the saga does next: retry the stuck step, or skip it. `redriven` applies to a failed execution."""
 
     RETRY = "retry"
     SKIP = "skip"
@@ -18,15 +18,15 @@ class Action(StrEnum):
 
 
 class Kind(StrEnum):
-    """What an execution does: carry an order through, or undo one that its customer cancelled."""
+    """The purpose of an execution: to carry out an order, or to cancel one for its customer."""
 
     ORDER = "order"
     CANCELLATION = "cancellation"
 
 
 class Ending(StrEnum):
-    """How an execution ended. A saga that undid its order ends as failed for Step Functions, whatever the reason was:
-    the bank declined, the stock was out and the customer cancelled are ends of the business, and the others failures.
+    """How an execution ended. For Step Functions, a saga that undid its order has failed, whatever the reason. Declined
+    payments, missing stock and cancellations are business outcomes; the others are failures.
     """
 
     COMPLETED = "completed"
@@ -43,17 +43,17 @@ _BUSINESS_ENDS: dict[str, Ending] = {
     SagaEnd.UNKNOWN_PRODUCT: Ending.OUT_OF_STOCK,
     SagaEnd.CANCELLED_BY_CUSTOMER: Ending.CANCELLED,
 }
-_CANCELLATION = ".cancellation"  # after the order's id, in the name of the execution that undoes it
+_CANCELLATION = ".cancellation"  # follows the order's id in the name of the execution that cancels it
 
 
 def saga_of(name: str) -> tuple[str, Kind]:
-    """The order and the kind of an execution, by its name."""
+    """The order and the kind of an execution, from its name."""
     order_id = name.removesuffix(_CANCELLATION)
     return order_id, Kind.ORDER if order_id == name else Kind.CANCELLATION
 
 
 def ending_of(status: str, error: str | None) -> Ending | None:
-    """By Step Functions' status and the error of an execution that failed; None while it runs."""
+    """The ending, from Step Functions' status and the error of a failed execution; None while it runs."""
     if status in ("running", "pending_redrive"):
         return None
     if status == "succeeded":
@@ -82,16 +82,16 @@ class SagaNotRedrivable(Conflict):
 
 
 class WorkflowRefused(Exception):
-    """The workflow service says no and would say it again, for want of a permission or by a defect of ours."""
+    """The workflow service refuses permanently, for a missing permission or a defect of ours."""
 
 
 @dataclass(frozen=True)
 class Parked:
-    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone at all.
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order is undone.
 
     `saga` is the execution's name: a cancellation may be parked beside the saga of the same order. `task_tokens` are
-    those that the saga may wait for. There are several where Step Functions sent its message again, since the answer to
-    the first was lost: each message has a token of its own, and only the last one that was made is alive.
+    those that the saga may wait for. There are several if Step Functions retried its message after a lost response:
+    each message has its own token, and only the last one that was made is valid.
     """
 
     saga: str
@@ -123,7 +123,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Who resumed or redrove which saga, when and why: what the audit keeps. `step` is the state in which it stood."""
+    """Who resumed or redrove which saga, when and why, for the audit. `step` is the state in which it waited."""
 
     saga: str
     step: str

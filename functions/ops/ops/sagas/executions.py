@@ -1,4 +1,4 @@
-"""The saga's executions, as Step Functions tells of them."""
+"""The saga's executions in Step Functions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", 
 
 @dataclass(frozen=True)
 class Summary:
-    """`name` is the execution's: see `saga_of`. `error` is the one with which it failed, and `detail` its message."""
+    """`name` is the execution's: see `saga_of`. `error` is why it failed, and `detail` the error's message."""
 
     name: str
     arn: str
@@ -56,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Execution(Summary):
-    """`definition` is the machine's, as this execution runs it. `is_whole` is false where the history is longer."""
+    """`definition` is that of the machine's version that runs it. `is_whole` is false if the history is longer."""
 
     redrive_count: int
     definition: dict[str, Any]
@@ -65,7 +65,7 @@ class Execution(Summary):
 
     @property
     def failed_itself(self) -> bool:
-        """It was ended where no state of the saga ends it: the order may be half done."""
+        """It ended in a way that no state of the saga ends it, so the order may be half done."""
         if self.status in ("aborted", "timed_out"):
             return True
         return self.status == "failed" and not (self.steps and self.steps[-1].kind == "Fail")
@@ -77,7 +77,7 @@ class Execution(Summary):
 
 class Executions:
     def __init__(self, state_machine_arn: str) -> None:
-        """`state_machine_arn` may carry a version or an alias: an execution's ARN does not."""
+        """`state_machine_arn` may have a version or an alias; an execution's ARN does not."""
         parts = state_machine_arn.split(":")
         self._machine = ":".join(parts[:7])
         self._prefix = ":".join([*parts[:5], "execution", parts[6]])
@@ -109,10 +109,10 @@ class Executions:
         limit: int,
         cursor: str | None,
     ) -> tuple[list[Summary], str | None]:
-        """The newest first; None is every status. The cursor is Step Functions' own token, and good for a day.
+        """Newest first; None means every status. The cursor is Step Functions' own token, valid for a day.
 
-        Step Functions does not select by kind or ending: a page holds those of `limit` executions that match, which may
-        be none, and the cursor goes on.
+        Step Functions does not filter by kind or ending. So a page holds the matching ones of `limit` executions,
+        possibly none, and may still have a cursor.
         """
         call: dict[str, Any] = {"stateMachineArn": self._machine, "maxResults": limit}
         call |= {"statusFilter": status.upper()} if status else {}
@@ -129,17 +129,17 @@ class Executions:
 
     @staticmethod
     def resume(task_token: str, action: Action) -> None:
-        """Raises SagaNotParked where the saga does not wait on this token any more."""
+        """Raises SagaNotParked if the saga no longer waits on this token."""
         try:
             _call("send_task_success", taskToken=task_token, output=json.dumps({"action": action.value}))
         except ClientError as error:
             if error.response["Error"]["Code"] in _GONE:
-                raise SagaNotParked("The saga does not wait any more.") from None
+                raise SagaNotParked("The saga is not waiting any more.") from None
             raise WorkflowRefused(f"the saga was not resumed: {error}") from error
 
     @staticmethod
     def redrive(execution: Execution) -> None:
-        """Go on from the state in which it stopped. Two who redrive the same end at once redrive it once."""
+        """Continues from the state in which it stopped. Concurrent redrives of the same end redrive it once."""
         token = derived_id("redrive", execution.arn, str(execution.redrive_count))
         try:
             _call("redrive_execution", executionArn=execution.arn, clientToken=token)
@@ -151,7 +151,7 @@ class Executions:
 
 
 def _call(operation: str, **parameters: Any) -> dict[str, Any]:
-    """Raises TransientError where another try may do; what Step Functions will say again stays a ClientError."""
+    """Raises TransientError if a retry may succeed; a permanent error stays a ClientError."""
     try:
         answer: dict[str, Any] = getattr(aws.client("stepfunctions"), operation)(**parameters)
         return answer
@@ -175,7 +175,7 @@ def _token(cursor: str) -> str:
 
 
 def _history(arn: str) -> tuple[list[dict[str, Any]], bool]:
-    """Inputs and outputs hold the payment token and the customer's data: they are not asked for."""
+    """The events without inputs and outputs, which contain the payment token and the customer's data."""
     call: dict[str, Any] = {"executionArn": arn, "maxResults": _PAGE, "includeExecutionData": False}
     events: list[dict[str, Any]] = []
     for _ in range(_MOST_PAGES):
@@ -188,7 +188,7 @@ def _history(arn: str) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _with_errors(listed: list[dict[str, Any]]) -> list[Summary]:
-    """Step Functions lists no errors: each execution that failed is asked for its own, some at once."""
+    """Adds the errors, which the list lacks: reads each failed execution, several at once."""
     failed = [found["executionArn"] for found in listed if found["status"] == "FAILED"]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         told = dict(

@@ -1,4 +1,6 @@
-"""The parked queue's reader. Idempotent: a parking is known by its time and tokens; an older one changes nothing."""
+"""The parked queue's reader. Idempotent: a parking is identified by its time and tokens; a stale one changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ class Message(BaseModel):
     parked_at: AwareDatetime
 
     def as_parked(self) -> Parked:
-        """By the execution's name: an order's saga and its cancellation may be parked beside each other."""
+        """Identified by the execution's name, since an order's saga and its cancellation may both be parked."""
         return Parked(
             saga=self.execution_arn.rpartition(":")[2],
             step=self.step,
@@ -52,7 +54,7 @@ class Message(BaseModel):
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """What cannot be stored now comes back after a pause; what cannot be read is a dead letter at once."""
+    """A message that cannot be stored now is retried after a pause; an unreadable one becomes a dead letter at once."""
     with deadline.of_invocation(context):
         failed = [record["messageId"] for record in event["Records"] if not _keep(record)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
@@ -62,7 +64,7 @@ def _keep(record: dict[str, Any]) -> bool:
     try:
         message = Message.model_validate(json.loads(record["body"]))
     except (ValueError, ValidationError) as error:
-        # Its text would show the task token, and who has it can resume the saga unseen.
+        # The text would contain the task token, whose holder can resume the saga without an audit record.
         found = f"{error.error_count()} fields" if isinstance(error, ValidationError) else "not JSON"
         return dead_letters.move(record, dead_letters.MALFORMED, f"a parked message cannot be read: {found}")
     with correlation.bound(correlation.accept(message.correlation_id)):

@@ -1,4 +1,4 @@
-"""The way an execution took: its history, told state by state."""
+"""The path of an execution: its history, state by state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mercato.clock import rfc3339
 
 
 class Outcome(StrEnum):
-    """How a state ended: well, by an error that led on to another state, not yet, or as the end of the execution."""
+    """How a state ended: successfully, by an error that led to another state, not yet, or as the end of the
+    execution.
+    """
 
     DONE = "done"
     CAUGHT = "caught"
@@ -22,7 +24,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One try that failed. `detail` is the message, without a stack trace."""
+    """One failed try. `detail` is the message, without a stack trace."""
 
     at: str
     error: str
@@ -31,7 +33,7 @@ class Failure:
 
 @dataclass
 class Step:
-    """One visit to a state. `tries` is 0 where the state calls nothing. `redrives`: how often it was begun anew."""
+    """One visit to a state. `tries` is 0 if the state calls nothing. `redrives`: how often it was started again."""
 
     state: str
     kind: str
@@ -44,7 +46,7 @@ class Step:
 
 
 def steps_of(events: Iterable[dict[str, Any]]) -> list[Step]:
-    """Reads Step Functions' events, the oldest first. Each service integration has names of its own for a try."""
+    """Reads Step Functions' events, oldest first. Each service integration has its own names for a try."""
     steps: list[Step] = []
     last_try_failed = False
     for event in events:
@@ -62,7 +64,7 @@ def steps_of(events: Iterable[dict[str, Any]]) -> list[Step]:
         elif kind == "ExecutionSucceeded":
             step.left_at, step.outcome = step.left_at or at, Outcome.DONE
         elif kind.startswith("Execution") and kind != "ExecutionRedriven":
-            # ExecutionFailed, ExecutionAborted, ExecutionTimedOut. A Fail state has said why, and so has a task.
+            # ExecutionFailed, ExecutionAborted, ExecutionTimedOut. A Fail state or a task already has its error.
             step.left_at, step.outcome = at, Outcome.FAILED
             error = details.get("error") or kind.removeprefix("Execution")
             if not step.failures or step.failures[-1].error != error:
@@ -79,7 +81,7 @@ def steps_of(events: Iterable[dict[str, Any]]) -> list[Step]:
 
 
 def message_of(cause: str | None) -> str | None:
-    """The message of a Lambda's error document; a stack trace is for the logs."""
+    """The message of a Lambda's error document, without the stack trace."""
     try:
         found = json.loads(cause or "")
     except ValueError:

@@ -1,8 +1,8 @@
-"""Parked sagas and their audit. Nothing else knows the keys.
+"""Parked sagas and their audit, and the only module that knows the keys.
 
-The saga's last parking: pk=SAGA#<saga>, sk=PARKED, state parked, resuming or resumed, task_tokens and those of them
-that are dead_tokens. Listed while it may wait: gsi1pk=PARKED, gsi1sk=<parked at>#<saga>. It leaves the list when it was
-resumed, or when all its tokens are dead; a message with another token for the same parking brings it back.
+The saga's last parking: pk=SAGA#<saga>, sk=PARKED, state parked, resuming or resumed, task_tokens, and among them the
+dead_tokens. Listed while it may wait: gsi1pk=PARKED, gsi1sk=<parked at>#<saga>. It leaves the list when it is resumed,
+or when all its tokens are dead; a message with another token for the same parking lists it again.
 The audit, never changed: pk=SAGA#<saga>, sk=AUDIT#<time>#<request id>.
 """
 
@@ -19,7 +19,7 @@ from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from ops.sagas.domain import Action, Parked, Resumption, SagaNotParked
 
-# A resumption that took longer died on its way; another operator may take over.
+# A resumption that takes longer has crashed; another operator may take over.
 _CLAIM_LASTS = timedelta(seconds=60)
 
 
@@ -28,7 +28,7 @@ class SagaStore:
         self._table = table
 
     def park(self, parked: Parked) -> bool:
-        """False where it is known, or older than what is known: a message that comes late or twice changes nothing."""
+        """Returns False for a parking that is known or stale: a late or duplicate message changes nothing."""
         at = rfc3339(parked.parked_at)
         item: Item = asdict(parked) | {
             "pk": _pk(parked.saga),
@@ -47,7 +47,7 @@ class SagaStore:
         return True
 
     def _add_token(self, parked: Parked, item: Item) -> bool:
-        """The same parking was sent again with another token. Which of them is alive, only Step Functions knows."""
+        """Adds another token of the same parking. Only Step Functions knows which of its tokens is valid."""
         (token,) = parked.task_tokens
         try:
             self._table.write(
@@ -72,13 +72,13 @@ class SagaStore:
         return True
 
     def find(self, saga: str) -> Parked | None:
-        """What may wait, or is being resumed; what was resumed waits no more."""
+        """The parking if the saga may wait or is being resumed, else None."""
         item = self._table.get(_pk(saga), "PARKED")
         parked = _parked(item) if item and item["state"] != "resumed" else None
         return parked if parked and parked.task_tokens else None
 
     def list_parked(self, *, limit: int, cursor: str | None) -> tuple[list[Parked], str | None]:
-        """The longest waiting first."""
+        """Those that have waited longest come first."""
         start = decode_cursor(cursor, gsi1pk="PARKED")
         page = self._table.query("PARKED", index="gsi1", limit=limit, start=start)
         return [_parked(item) for item in page.items], encode_cursor(page.next_key)
@@ -87,7 +87,7 @@ class SagaStore:
         return [_resumption(item) for item in self._table.query_all(_pk(saga), KeyRange(prefix="AUDIT#"))]
 
     def claim(self, parked: Parked, resumption: Resumption) -> None:
-        """The right to resume, and its audit record. One operator gets it; raises SagaNotParked for the others."""
+        """Claims the right to resume and writes its audit record. Raises SagaNotParked for all operators but one."""
         at = rfc3339(resumption.at)
         claim = dynamo.update(
             _pk(parked.saga),
@@ -110,15 +110,15 @@ class SagaStore:
             raise SagaNotParked("This saga is being resumed, or was resumed already.") from None
 
     def record(self, resumption: Resumption) -> None:
-        """The audit record of what needs no claim: asked twice by one request, it stands there once."""
+        """Writes the audit record of an action that needs no claim. Idempotent by request."""
         with suppress(ConditionFailed):
             self._table.write(_audit(resumption))
 
     def drop_token(self, parked: Parked, token: str, resumption: Resumption) -> Parked | None:
-        """Step Functions says that the token is dead. Returns the parking with the tokens that are left, which may have
-        come meanwhile; None where the claim was lost.
+        """Marks a token as dead. Returns the parking with the remaining tokens, some of which may be new; None if the
+        claim was lost.
         """
-        with suppress(ConditionFailed):  # the claim was lost, or it is its own first writing, whose answer was lost
+        with suppress(ConditionFailed):  # the claim was lost, or this is a retry after a lost response
             self._change(
                 parked,
                 resumption,
@@ -130,7 +130,7 @@ class SagaStore:
         return _parked(item) if item and item.get("claimed_by") == resumption.request_id else None
 
     def unlist(self, parked: Parked, resumption: Resumption) -> bool:
-        """All tokens are dead: the saga leaves the list. False where a message has brought another token meanwhile."""
+        """Removes the saga from the list when all tokens are dead. Returns False if another token came in between."""
         expression = "SET #state = :next REMOVE claimed_at, claimed_by, gsi1pk, gsi1sk"
         all_are_dead = " AND size(dead_tokens) = size(task_tokens)"
         try:
@@ -141,13 +141,13 @@ class SagaStore:
         return True
 
     def give_back(self, parked: Parked, resumption: Resumption) -> None:
-        """The claim of a resumption that did not reach the saga."""
-        with suppress(ConditionFailed):  # the saga parked again, or was taken over: the stored state is newer
+        """Releases the claim of a resumption that did not reach the saga."""
+        with suppress(ConditionFailed):  # the saga parked again, or was taken over, so the stored state is newer
             expression = "SET #state = :next REMOVE claimed_at, claimed_by"
             self._change(parked, resumption, expression, "", {":next": "parked"})
 
     def close(self, parked: Parked, resumption: Resumption) -> None:
-        """The saga goes on: it leaves the list."""
+        """Removes a resumed saga from the list."""
         with suppress(ConditionFailed):  # as above
             expression = "SET #state = :next REMOVE gsi1pk, gsi1sk"
             self._change(parked, resumption, expression, "", {":next": "resumed"})
@@ -155,7 +155,7 @@ class SagaStore:
     def _change(
         self, parked: Parked, resumption: Resumption, expression: str, also: str, values: dict[str, object]
     ) -> None:
-        """Raises ConditionFailed where this resumption has lost its claim on this parking, or `also` does not hold."""
+        """Raises ConditionFailed if this resumption has lost its claim on this parking, or `also` is false."""
         self._table.write(
             dynamo.update(
                 _pk(parked.saga),

@@ -1,4 +1,4 @@
-"""What an operator does with a saga that is parked, or that failed as a workflow."""
+"""Resumes parked sagas and redrives failed executions, for operators."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ class Workflows(Protocol):
 
 
 def resume_saga(command: Command, step: str | None, sagas: Sagas, executions: Workflows) -> Resumption:
-    """Claims the saga and writes the audit, then sends: of two operators one succeeds, and each sending has a record.
+    """Claims the saga and writes the audit record before it sends, so one of two concurrent operators succeeds, and
+    each sending has a record.
 
-    `step` is the step that the operator means. A skip must name it, so that a retry of the request skips no other
-    step. Tries each token that the saga may wait for until one is alive, and drops each dead one.
+    `step` is the step that the operator means. A skip must name it, so that a retry of the request cannot skip another
+    step. Tries each token that the saga may wait for until one is valid, and drops the dead ones.
     """
     if step is None and command.action is Action.SKIP:
-        raise StepMissing("Name the step that is to be skipped, as the list of parked sagas has it.")
+        raise StepMissing("Name the step to skip, as the list of parked sagas shows it.")
     parked = sagas.find(command.saga)
     if parked is None:
         raise SagaNotParked("This saga is not parked.")
     if step not in (None, parked.step):
-        raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}: look again before resuming it.")
+        raise AnotherStepParked(f"This saga is parked in {parked.step}, not in {step}. Read it again before resuming.")
     resumption = command.in_step(parked.step)
     sagas.claim(parked, resumption)
     try:
@@ -79,11 +80,11 @@ def _send(parked: Parked, resumption: Resumption, sagas: Sagas, executions: Work
             return
     if left and not sagas.unlist(parked, resumption):
         raise TransientError("A newer message about this saga has arrived. Resume it again.")
-    raise SagaNotParked("The saga does not wait any more.")
+    raise SagaNotParked("The saga is not waiting any more.")
 
 
 def redrive_saga(command: Command, sagas: Sagas, executions: Workflows) -> Resumption:
-    """Redrives a saga that was stopped from outside or by a defect. One that undid its order has nothing left to do."""
+    """Redrives a saga that was stopped from outside or by a defect. One that undid its order is complete."""
     execution = executions.find(command.saga)
     if not execution.failed_itself:
         said = "still runs" if execution.status == "running" else f"has {execution.status} as a saga may end"

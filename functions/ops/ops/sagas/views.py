@@ -1,4 +1,4 @@
-"""Ops as HTTP takes and shows it. A task token is never shown: who has it can resume the saga unseen."""
+"""The request and response bodies of ops. They never contain a task token, whose holder can resume a saga unseen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Query, View
 from mercato.http.audit import AuditEntry
 from mercato.text import Reason, Reference
-from ops.health.probing import Probe
+from ops.health.probe import Probe
 from ops.health.registry import Service
 from ops.sagas.diagram import draw
 from ops.sagas.domain import Action, Ending, Kind, Parked, Resumption, saga_of
@@ -21,10 +21,10 @@ from ops.sagas.steps import Outcome, Step
 
 
 class SagasQuery(Query):
-    """Parked is what waits for an operator; the others are the executions' own states, or all of them.
+    """`parked` sagas wait for an operator; the other values are the executions' own states, or all of them.
 
-    `kind` and `ending` select among the executions of a page: it may hold fewer than `limit`, or none, and still have a
-    cursor. What is parked runs still, and has no ending.
+    `kind` and `ending` filter the executions of a page, so it may hold fewer than `limit`, or none, and still have a
+    cursor. A parked saga is still running and has no ending.
     """
 
     status: Literal["parked", "all", "running", "succeeded", "failed", "timed_out", "aborted"] = "parked"
@@ -40,7 +40,7 @@ class AuditQuery(Query):
 
 
 class AuditView(View):
-    """What an admin asked for. Listed again with the answer's `status` once there was one; `status` is null before."""
+    """A request of an admin. Listed again with the response's `status` once it is known; `status` is null before."""
 
     entry_id: str
     at: str
@@ -62,7 +62,7 @@ class AuditPage(View):
 
 
 class ResumeSaga(Body):
-    """`step` is the one that is meant, as the list of parked sagas has it: a skip names it, a retry may."""
+    """`step` is the step to resume, as the list of parked sagas shows it. Required for a skip."""
 
     action: Literal["retry", "skip"]
     step: Reference | None = None
@@ -74,7 +74,7 @@ class RedriveSaga(Body):
 
 
 class ParkedView(View):
-    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order was undone.
+    """`step` is the undo that fails with `error`; `failed_step` and `reason` say why the order is undone.
 
     `saga` is the execution's name, by which it is shown and resumed.
     """
@@ -181,10 +181,9 @@ class StepView(View):
 
 
 class SagaView(SummaryView):
-    """`steps` in the order of time; `is_whole` is false where the history is longer. `diagram` is Mermaid.
+    """`steps` in the order of time; `is_whole` is false if the history is longer. `diagram` is Mermaid.
 
-    `parked_step`: the undo that waits for an operator. `can_redrive`: the workflow itself failed, and may be told to go
-    on.
+    `parked_step`: the undo that waits for an operator. `can_redrive`: the execution itself failed and may be redriven.
     """
 
     detail: str | None
@@ -223,7 +222,7 @@ class ProbeView(View):
 
 
 class InstanceView(View):
-    """`health` is what callers go by; `last_probe` says why."""
+    """`health` is what callers see in discovery; `last_probe` is its reason."""
 
     instance_id: str
     url: str

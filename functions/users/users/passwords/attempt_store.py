@@ -1,9 +1,9 @@
-"""The counts of log-in attempts, in the users' table, and the only place that knows their keys.
+"""The counts of log-in attempts in the users' table, and the only module that knows their keys.
 
-ATTEMPTS#<digest of the address>  STRANGERS            failures from anywhere unknown
-ATTEMPTS#<digest of the address>  NETWORK#<digest>     failures from a network whence somebody has logged in
+ATTEMPTS#<digest of the address>  STRANGERS            failures from unknown networks
+ATTEMPTS#<digest of the address>  NETWORK#<digest>     failures from a network with an earlier log-in
 
-Digests, so that the addresses that were guessed are not lying in a table.
+The keys are digests, so that the table does not contain guessed addresses.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class AttemptStore:
         return Count(item["failures"], datetime.fromisoformat(blocked) if blocked else None, item["sk"] == own)
 
     def count(self, email: str, network: str, before: Count, blocked_until: datetime | None, now: datetime) -> None:
-        """One failure more. Raises Counted where it is no longer as it was `before`."""
+        """Adds one failure. Raises Counted if the count is no longer `before`."""
         kept = NETWORK_KNOWN_FOR if before.is_network else FORGOTTEN_AFTER
-        # A network that was forgotten meanwhile is not made known by a failure.
+        # A failure does not make a network known again that has expired in between.
         as_read = f"failures = :before AND {LIVE}"
         condition = as_read if before.is_network or before.failures else f"{ABSENT} OR failures = :before"
         change = update(
@@ -56,7 +56,7 @@ class AttemptStore:
             raise Counted from None
 
     def succeed(self, email: str, network: str, before: Count, now: datetime) -> None:
-        """The network is the owner's from now on, with no failures. A stranger's count stays, less this attempt."""
+        """Marks the network as the owner's, with no failures. The strangers' count stays, less this attempt."""
         known = {"pk": _account(email), "sk": _network(email, network), "failures": 0}
         writes = [put(known | {"ttl": epoch(now + NETWORK_KNOWN_FOR)})]
         if not before.is_network:
@@ -67,7 +67,7 @@ class AttemptStore:
         try:
             self._table.transact(writes)
         except ConditionFailed:
-            self._table.write(writes[0])  # a stranger's attempt came between, and its count is the newer one
+            self._table.write(writes[0])  # another stranger's attempt came in between, and its count is newer
 
 
 def _account(email: str) -> str:

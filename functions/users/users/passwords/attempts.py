@@ -1,9 +1,9 @@
-"""How often a password may be tried, and how a stranger is kept from shutting the owner out.
+"""Limits the attempts at a password, without letting a stranger lock out the owner.
 
-Failures are counted by account and, apart from that, by account and network once somebody has logged in from there.
-A stranger's guesses are all counted in one place, however many addresses they come from, and make strangers wait; the
-owner's usual networks have counts of their own. An owner in a new place waits with the strangers, for 15 minutes at
-most, or resets the password by e-mail. An address without an account is counted like any other.
+Failures are counted per account, and separately per account and network after a log-in from that network. All guesses
+of strangers share one count, whatever their addresses, and make strangers wait. The owner's usual networks have their
+own counts. An owner in a new place waits with the strangers, for at most 15 minutes, or resets the password by e-mail.
+An address without an account is counted in the same way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TooManyAttempts(TooManyRequests):
 
 @dataclass(frozen=True)
 class Count:
-    """Failures so far. `is_network` where it is the owner's usual network's own count."""
+    """Failures so far. `is_network`: the count of one of the owner's usual networks."""
 
     failures: int = 0
     blocked_until: datetime | None = None
@@ -45,7 +45,7 @@ class Count:
 
 
 class Counted(Exception):
-    """Another attempt was counted at the same moment."""
+    """Another attempt was counted concurrently."""
 
 
 class Attempts(Protocol):
@@ -55,15 +55,15 @@ class Attempts(Protocol):
 
 
 def wait_after(failures: int) -> timedelta:
-    """None for the first five; then a second, doubling up to a quarter of an hour."""
+    """None for the first five failures, then one second, doubling up to a quarter of an hour."""
     if failures < FREE:
         return timedelta(0)
     return min(FIRST_WAIT * (1 << min(failures - FREE, 20)), LONGEST_WAIT)
 
 
 def begin(email: str, network: str, now: datetime, attempts: Attempts) -> Count:
-    """Count the attempt as failed before the password is looked at: a thousand at once are counted like a thousand in
-    a row. Raises TooManyAttempts.
+    """Counts the attempt as failed before the password is checked, so that concurrent attempts are all counted. Raises
+    TooManyAttempts.
     """
 
     def count(before: Count) -> Count:

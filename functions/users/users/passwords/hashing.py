@@ -1,4 +1,4 @@
-"""Password hashes: argon2id, with its parameters in this one place."""
+"""Password hashes: argon2id, with its parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_le
 
 
 def _unmatchable() -> str:
-    """A well-formed hash that no password has: checking against it takes as long as against a real one."""
+    """A well-formed hash that matches no password. Checking against it takes as long as against a real one."""
     salt, digest = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in (_HASHER.salt_len, _HASHER.hash_len))
     costs = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
     return f"$argon2id$v=19${costs}${salt}${digest}"
@@ -33,12 +33,12 @@ def password_matches(password: str, password_hash: str) -> bool:
 
 
 def repeats_password(password: str, password_hash: str = UNMATCHABLE) -> bool:
-    """Whether a registration comes with an earlier one's password; the same work where there is no earlier one."""
+    """Whether a repeated registration has the same password. Takes the same time without an earlier one."""
     return _matches(password, password_hash)
 
 
 def is_outdated(password_hash: str) -> bool:
-    """The hash was made with other parameters than today's."""
+    """The hash was made with other parameters than the current ones."""
     return _HASHER.check_needs_rehash(password_hash)
 
 
@@ -50,5 +50,5 @@ def _matches(password: str, password_hash: str) -> bool:
 
 
 def _canonical(password: str) -> str:
-    """The same password typed on another keyboard may be other code points (NIST SP 800-63B, 3.1.1.2)."""
+    """The same password typed on another keyboard may have other code points (NIST SP 800-63B, 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

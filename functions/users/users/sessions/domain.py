@@ -1,8 +1,8 @@
-"""Sessions: one log-in is one family of refresh tokens, of which the newest alone is good.
+"""Sessions: a log-in starts a family of refresh tokens, of which only the newest is valid.
 
-A token is used once and answered with its successor. The token just before the newest is answered with that same
-successor for ten seconds, for a second tab or a lost answer; after that, and for any older token, its use means that
-two parties hold the session, and the session ends.
+A token is used once and exchanged for its successor. The token before the newest gets that same successor for ten
+seconds, for a second tab or a lost response. After that, and for any older token, its use means that two parties hold
+the session, and the session ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RefreshTokenReused(Unauthenticated):
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """`family_id` says which session, `secret` proves it. Neither may reach a log."""
+    """`family_id` identifies the session, `secret` proves it. Neither may reach a log."""
 
     family_id: str = field(repr=False)
     secret: str = field(repr=False)
@@ -62,20 +62,20 @@ class RefreshToken:
 
     @property
     def digest(self) -> str:
-        """What is stored. The secret has 256 random bits, so a plain hash is enough."""
+        """The stored form. The secret has 256 random bits, so a plain hash is enough."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def successor(self, salt: str) -> RefreshToken:
-        """The next token: it follows from this one and the salt, so it can be told again but not read from a store."""
+        """The next token, derived from this one and the salt: it can be returned again, but not read from a store."""
         mac = hmac.digest(self.secret.encode(), salt.encode(), "sha256")
         return RefreshToken(self.family_id, base64.urlsafe_b64encode(mac).decode().rstrip("="))
 
 
 @dataclass(frozen=True)
 class Family:
-    """One session as stored: the digests of the newest token and of the one before, and the salt between the two.
+    """A stored session: the digests of the newest token and of the one before, and the salt between the two.
 
-    `session_epoch` is the account's at the log-in: the session is over when the account's has moved on.
+    `session_epoch` is the account's at the log-in. The session is over when the account's has increased.
     """
 
     family_id: str = field(repr=False)
@@ -90,7 +90,7 @@ class Family:
 
 
 class NotNewest(Exception):
-    """The token is not the newest of its session; `family` is the session, or None where there is none."""
+    """The token is not the newest of its session. `family` is the session, or None if there is none."""
 
     def __init__(self, family: Family | None) -> None:
         super().__init__("not the newest refresh token")
@@ -98,7 +98,7 @@ class NotNewest(Exception):
 
 
 def repeat_successor(family: Family, token: RefreshToken, now: datetime) -> RefreshToken:
-    """The answer to a token that is not the newest. Raises RefreshTokenReused where the session must end."""
+    """The successor for the token before the newest. Raises RefreshTokenReused if the session must end."""
     if family.revoked_at is not None or family.expires_at <= now:
         raise InvalidRefreshToken
     if family.salt is None or family.rotated_at is None or family.previous_digest != token.digest:

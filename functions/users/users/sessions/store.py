@@ -1,4 +1,4 @@
-"""Sessions in the users' table, and the only place that knows their keys.
+"""Sessions in the users' table, and the only module that knows their keys.
 
 FAMILY#<id>  SESSION  a session, as digests of its refresh tokens
 """
@@ -28,12 +28,12 @@ class SessionStore:
             "expires_at": rfc3339(expires_at),
             "ttl": epoch(expires_at),
         }
-        # The client library may send it again after a lost answer: the same session may be there, another may not.
+        # The client library may retry after a lost response, so the same session may exist, but no other.
         is_ours = "attribute_not_exists(pk) OR digest = :digest"
         self._table.write(put(item, is_ours, values={":digest": token.digest}))
 
     def rotate(self, token: RefreshToken, salt: str, now: datetime) -> Family:
-        """Put the successor in the place of `token`. Raises NotNewest where it is not the newest of a live session."""
+        """Replaces `token` by its successor. Raises NotNewest if it is not the newest of a live session."""
         change = update(
             _family(token.family_id),
             "SESSION",
@@ -48,7 +48,7 @@ class SessionStore:
         return _session(token.family_id, item or {})
 
     def revoke(self, family_id: str, now: datetime) -> None:
-        """The session ends. Again, or for a session that is not there, it changes nothing."""
+        """Ends the session. Idempotent, also for an unknown session."""
         change = update(
             _family(family_id),
             "SESSION",

@@ -1,4 +1,4 @@
-"""A value from elsewhere, kept for a while; kept for longer where elsewhere is away."""
+"""A cached value. The stale value is used while its source is unavailable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mercato.telemetry.logs import log
 
 
 class Cached[T]:
-    """`fetch` is asked when the value is older than `fresh_for` seconds."""
+    """Calls `fetch` when the value is older than `fresh_for` seconds."""
 
     def __init__(self, fetch: Callable[[], T], fresh_for: float, now: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch

@@ -1,4 +1,6 @@
-"""The keys of the access tokens: `current` signs, `next` will, `previous` did. All three are published."""
+"""The keys of the access tokens: `current` signs, `next` signs after it, `previous` signed before. All are
+published.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from mercato.clock import rfc3339
 
 ALGORITHM = "ES256"
 
-# A token lives 15 minutes and a cached key a few: a key that has just retired must stay published for longer.
+# A token lives 15 minutes, and a cached key a few. So a retired key must stay published for longer.
 MIN_AGE = timedelta(hours=1)
 
 Jwk = dict[str, str]
@@ -43,7 +45,7 @@ class KeySet:
         return now - self.rotated_at >= MIN_AGE
 
     def public(self) -> dict[str, list[Jwk]]:
-        """The JWK set with which services check tokens."""
+        """The JWK set with which services verify tokens."""
         keys = [key for key in (self.next, self.current, self.previous) if key]
         return {"keys": [{name: key[name] for name in _PUBLIC} for key in keys]}
 
@@ -59,7 +61,7 @@ class KeySet:
 
     @classmethod
     def from_json(cls, text: str) -> KeySet | None:
-        """None for an empty text or document, as a secret may start out."""
+        """None for an empty text or document, as in a new secret."""
         found: dict[str, Any] = json.loads(text or "{}")
         if not found:
             return None
@@ -69,7 +71,7 @@ class KeySet:
 
 @dataclass(frozen=True)
 class StoredKeys:
-    """`version` names what is stored, for a replacement that must not overwrite another's."""
+    """`version` identifies the stored value, so that a replacement cannot overwrite a concurrent one."""
 
     keys: KeySet
     version: str

@@ -1,8 +1,8 @@
 """UsersKeys: makes the signing keys after the first deploy, and rotates them on a schedule. The next key becomes the
 current one, and the current one the previous. A key is published well before it signs.
 
-It may run twice, at once, or die between the two stores: a version of the secret is replaced once, what is published
-is read back from the secret, and a run that finds the two apart publishes and leaves the rotation to the next one.
+Safe when repeated, concurrent, or interrupted between the two stores: a version of the secret is replaced once, the
+public keys are read back from the secret, and a run that finds the two different only publishes and does not rotate.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Outcome(StrEnum):
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, str]:
-    """Event: {"if_missing": true} makes the first keys and nothing else; any other rotates, at most once an hour."""
+    """Event: {"if_missing": true} only makes the first keys; any other event rotates, at most once an hour."""
     outcome = maintain_keys(ports().keys, utc_now(), if_missing=event.get("if_missing") is True)
     log.info("signing keys", extra={"outcome": outcome})
     return {"outcome": outcome}
 
 
 def maintain_keys(store: Keys, now: datetime, *, if_missing: bool) -> Outcome:
-    """`if_missing` makes the first keys and rotates nothing."""
+    """`if_missing` only makes the first keys."""
     stored = store.load()
     if stored is None:
         made = store.replace(KeySet.make(now), None)
@@ -56,7 +56,7 @@ def maintain_keys(store: Keys, now: datetime, *, if_missing: bool) -> Outcome:
 
 
 def _publish_stored(store: Keys) -> None:
-    """Reads what is stored now."""
+    """Publishes the keys that are stored now."""
     stored = store.load()
     if stored is not None:
         store.publish(stored.keys)

@@ -1,4 +1,4 @@
-"""Where the keys are: the private set in Secrets Manager, the public one in an SSM parameter."""
+"""Stores the keys: the private set in Secrets Manager, the public one in an SSM parameter."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class KeyStore:
         self._parameter = parameter
 
     def load(self) -> StoredKeys | None:
-        """The private set, or None where none was made yet."""
+        """The private set, or None before the first one is made."""
         with _as_transient("reading the signing keys"):
             try:
                 answer = aws.client("secretsmanager").get_secret_value(SecretId=self._secret_id)
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceNotFoundException":
                     raise
-                return None  # the secret is there from the first deploy on; its value is not
+                return None  # the secret exists from the first deploy on, but has no value yet
         keys = KeySet.from_json(answer.get("SecretString", ""))
         return StoredKeys(keys, answer["VersionId"]) if keys else None
 
     def replace(self, keys: KeySet, version: str | None) -> bool:
-        """Put `keys` in the place of `version` (None: of nothing). False: somebody else was first.
+        """Replaces `version` (None: no value) by `keys`. Returns False if another run was first.
 
-        The new version's id follows from the one it replaces, and Secrets Manager refuses a second value for one id.
+        The new version's id is derived from the replaced one, and Secrets Manager refuses a second value for one id.
         """
         with _as_transient("writing the signing keys"):
             try:
@@ -51,7 +51,7 @@ class KeyStore:
         return True
 
     def published(self) -> dict[str, Any]:
-        """The JWK set as the authorizer sees it; without keys where none was published yet."""
+        """The JWK set as the authorizer reads it; without keys before the first publication."""
         with _as_transient("reading the public keys"):
             try:
                 answer = aws.client("ssm").get_parameter(Name=self._parameter)
@@ -63,7 +63,7 @@ class KeyStore:
         return found
 
     def publish(self, keys: KeySet) -> bool:
-        """True where this made a difference."""
+        """Returns True if the published set has changed."""
         if self.published() == keys.public():
             return False
         with _as_transient("publishing the keys"):

@@ -1,6 +1,6 @@
-"""Passwords that everybody tries first: a short list, and what people do to its words.
+"""Common passwords: a short list of words and their usual variations.
 
-No list of this size stops a guesser with a breach corpus; it stops the guesses that the log-in's limits let through.
+No list of this size stops an attacker with a breach corpus; it stops the few guesses that the log-in's limits allow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _LEET = str.maketrans(
     {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s", "!": "i"}
 )
 
-# Words that breach corpora show at their top, alone or with figures and signs around them.
+# The most frequent words in breach corpora, alone or with digits and signs around them.
 _WORDS = frozenset(
     """
     abc abcabc abcd abcdef abcdefgh access account admin administrator alexander amanda andrea andrew angel animal
@@ -37,19 +37,19 @@ _SHORTEST_OWN_WORD = 4
 
 
 def is_common(password: str, *own_words: str) -> bool:
-    """`own_words` are the person's own: the name, the address."""
+    """`own_words` are the user's own: the name, the address."""
     text = unicodedata.normalize("NFKC", password).casefold()
     plain = re.sub(r"\s+", "", text)
     return _repeats(plain) or _runs(plain) or _is_word(plain) or _is_own(plain, own_words)
 
 
 def _repeats(text: str) -> bool:
-    """One to four characters over and over: aaaaaaaaaa, 1212121212, abcabcabca."""
+    """One to four characters repeated: aaaaaaaaaa, 1212121212, abcabcabca."""
     return any(text == (text[:size] * len(text))[: len(text)] for size in range(1, 5))
 
 
 def _runs(text: str) -> bool:
-    """A walk along the alphabet, the figures or the keyboard, forwards or backwards."""
+    """A sequence of the alphabet, the digits or the keyboard, forwards or backwards."""
     lines = (*_RUNS, *_KEYS)
     return any(text in line or text in line[::-1] for line in lines)
 
@@ -66,7 +66,7 @@ def _is_own(text: str, own_words: tuple[str, ...]) -> bool:
 
 
 def _forms(text: str) -> set[str]:
-    """The words that may be inside: without figures and signs at its ends, with letters for figures, not doubled."""
+    """The words that the text may contain: without digits and signs at its ends, digits as letters, not doubled."""
     found = {text, re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)}
     found |= {re.sub(r"[\W\d_]+$", "", text).translate(_LEET), text.translate(_LEET)}
     found |= {re.sub(r"[\W_\d]+", "", form) for form in found}

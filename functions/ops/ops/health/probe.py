@@ -1,4 +1,4 @@
-"""Is an instance well? Asked at its own door, as a peer would, and told to the registry where that is news."""
+"""Probes the health of instances as a peer would call them, and reports changes to the registry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mercato.telemetry.logs import log
 from ops.health.registry import Instance, Service
 
 HEALTHY, UNHEALTHY = "healthy", "unhealthy"
-# A cold start takes its time, and is no illness: so long, and twice, before an instance is given up.
+# A cold start is no failure: an instance gets this time, twice, before it is unhealthy.
 _PATIENCE, _ATTEMPTS = 10.0, 2
-_AT_ONCE = 10  # an AWS client keeps so many connections
+_AT_ONCE = 10  # the number of connections of an AWS client
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What an instance said of itself at `at`. `detail` is empty where all is well."""
+    """An instance's health at `at`. `detail` is empty if it is healthy."""
 
     service: str
     instance_id: str
@@ -44,9 +44,9 @@ class Probes(Protocol):
 
 
 def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Probes, now: datetime) -> list[Probe]:
-    """All instances, ten at once. One that cannot be told of does not keep the others from being."""
+    """Probes all instances, ten at once. A failed report on one does not stop the others."""
 
-    def probe_and_tell(service: Service, instance: Instance) -> Probe:
+    def probe_and_report(service: Service, instance: Instance) -> Probe:
         found = probe(service, instance, wire, now)
         if found.health != instance.health:
             registry.set_health(service, instance, found.health)
@@ -58,7 +58,7 @@ def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Pro
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         futures = [
-            pool.submit(copy_context().run, probe_and_tell, service, instance)
+            pool.submit(copy_context().run, probe_and_report, service, instance)
             for service in services
             for instance in service.instances
         ]
@@ -79,7 +79,7 @@ def probe(
 
 
 def _ask(instance: Instance, wire: Wire) -> str:
-    """What is wrong, or nothing."""
+    """The problem, or ""."""
     work = correlation.current()
     headers = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
     url = instance.url.rstrip("/") + "/health"
