@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mercato import aws
-from ops.health import prober, probing
+from ops.health import prober, probe
 from tests.integration.layer.peers import Behaviour, Peer, answer, close, hang, running_peer
 from tests.integration.ops.conftest import Desk
 
@@ -120,7 +120,7 @@ def test_whatever_is_not_200_is_not_well(registry: Registry, orders: Peer, behav
 def test_an_instance_that_hangs_keeps_nobody_else(
     registry: Registry, orders: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_PATIENCE", 2.0)  # time enough for the other, also on a busy machine
+    monkeypatch.setattr(probe, "_PATIENCE", 2.0)  # time enough for the other, also on a busy machine
     orders.behaviours = [hang]
     assert run() == {"healthy": 1, "unhealthy": 1}
     assert registry.health() == {"orders": "UNHEALTHY", "users": "HEALTHY"}
