@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mercato import aws
-from ops.health import prober, probe
+from ops.health import probe, prober
 from tests.integration.layer.peers import Behaviour, Peer, answer, close, hang, running_peer
 from tests.integration.ops.conftest import Desk
 
