@@ -13,15 +13,21 @@ import copy
 import functools
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.hooks
 import botocore.loaders
 import botocore.session
+import botocore.useragent
+import moto.core.responses
 import pytest
+from botocore.hooks import EVENT_ALIASES, EventAliaser
+from moto.core.models import MockAWS, botocore_stubber, responses_mock
 from moto.core.serialize import ResponseSerializer
+from moto.core.utils import method_names_from_class
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -40,10 +46,51 @@ def patched() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        patch.setattr(botocore.hooks, "accepts_kwargs", once_per_function(botocore.hooks.accepts_kwargs))
+        patch.setattr(EventAliaser, "__init__", with_shared_names(EventAliaser.__init__))
+        sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
+        patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
+        patch.setattr(moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))
+        patch.setattr(MockAWS, "_enable_patching", with_kept_responses(MockAWS._enable_patching))
         patch.setattr(DynamoHandler, "call_action", in_turn)
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(ResponseSerializer, "get_value", plainly(ResponseSerializer.get_value))
         yield
+
+
+def once_per_function(accepts_kwargs: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    cached = functools.cache(accepts_kwargs)
+    return lambda handler: cached(getattr(handler, "__func__", handler))
+
+
+def with_shared_names(init: Any) -> Any:
+    """The names of botocore's events under which it knows them, for all emitters."""
+    names: dict[str, str] = {}
+
+    def make(aliaser: EventAliaser, emitter: Any, event_aliases: Any = None) -> None:
+        init(aliaser, emitter, event_aliases)
+        if aliaser._event_aliases == EVENT_ALIASES:
+            aliaser._alias_name_cache = names
+
+    return make
+
+
+def with_kept_responses(enable_patching: Any) -> Any:
+    """moto registers some 2,000 URLs with `responses` at each start, always the same."""
+    registered: list[Any] = []
+
+    def _enable_patching(mock: MockAWS, reset: bool = True) -> None:
+        if not registered:
+            enable_patching(mock, reset)
+            registered.extend(responses_mock.registered())
+            return
+        botocore_stubber.enabled = True
+        if reset:
+            mock.reset()
+        responses_mock.start()
+        responses_mock.get_registry().registered.extend(registered)
+
+    return _enable_patching
 
 
 def plainly(get_value: Any) -> Any:
