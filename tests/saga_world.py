@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec import execute_state
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
@@ -169,7 +171,12 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
     return world
 
 
+_parse = functools.cache(AmazonStateLanguageParser.parse)
+
+
 def run_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto executes the ASL, and a Lambda call needs no container."""
+    """moto executes the ASL, and a Lambda call needs no container. A definition is parsed once per process: parsing
+    takes longer than an execution, and moto parses again for each execution."""
+    monkeypatch.setattr(AmazonStateLanguageParser, "parse", _parse)
     monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
     monkeypatch.setitem(default_user_config, "lambda", {"use_docker": False})

@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from inventory import saga as inventory_saga
@@ -280,8 +279,6 @@ class Mall:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         run_state_machines(patch)
-        # Reading the definition takes longer than running it.
-        patch.setattr(AmazonStateLanguageParser, "parse", functools.cache(AmazonStateLanguageParser.parse))
         self._patch = patch
         self._world = deploy(patch, {})
         self._definitions = resources_of_type("AWS::DynamoDB::Table")
