@@ -1,7 +1,14 @@
 """moto and botocore, made fit for thousands of small tests and for threads. What they answer stays as it is.
 
-- botocore's models are read once, and not by each test's clients anew: that was half the time of most tests.
+botocore:
+- It reads the service models once, and not again for the clients of each test.
+- It inspects each event handler once, and translates each event name once: both took longer than a request.
+- Requests to DynamoDB are not signed, as moto checks no signature.
+
+moto:
 - A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
+- A request to DynamoDB goes straight to its handler, past the search through all URLs of all services and werkzeug.
+- An update expression is parsed once. moto parses it three times per request, and works on a copy of what it parsed.
 - Before a transaction moto copies the whole table, once for each write. Here it copies the items that are written:
   a transaction changes no others.
 - moto looks for each member of an answer under a dozen names. DynamoDB's answers are plain, and have one.
@@ -11,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,15 +32,22 @@ import botocore.session
 import botocore.useragent
 import moto.core.responses
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.hooks import EVENT_ALIASES, EventAliaser
+from botocore.signers import RequestSigner
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import MockAWS, botocore_stubber, responses_mock
 from moto.core.serialize import ResponseSerializer
-from moto.core.utils import method_names_from_class
+from moto.core.utils import method_names_from_class, utcnow
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.responses import DynamoHandler
+from werkzeug.http import http_date
 
 
 @contextmanager
@@ -48,11 +63,15 @@ def patched() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
         patch.setattr(botocore.hooks, "accepts_kwargs", once_per_function(botocore.hooks.accepts_kwargs))
         patch.setattr(EventAliaser, "__init__", with_shared_names(EventAliaser.__init__))
+        patch.setattr(RequestSigner, "sign", unsigned_for_dynamodb(RequestSigner.sign))
         sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
         patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
         patch.setattr(moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))
         patch.setattr(MockAWS, "_enable_patching", with_kept_responses(MockAWS._enable_patching))
+        patch.setattr(BotocoreStubber, "process_request", straight_to_dynamodb(BotocoreStubber.process_request))
         patch.setattr(DynamoHandler, "call_action", in_turn)
+        patch.setattr(UpdateExpressionParser, "make", functools.cache(UpdateExpressionParser.make))
+        patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", once_per_class())
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(ResponseSerializer, "get_value", plainly(ResponseSerializer.get_value))
         yield
@@ -91,6 +110,55 @@ def with_kept_responses(enable_patching: Any) -> Any:
         responses_mock.get_registry().registered.extend(registered)
 
     return _enable_patching
+
+
+def unsigned_for_dynamodb(sign: Any) -> Any:
+    def sign_others(signer: RequestSigner, *args: Any, **kwargs: Any) -> None:
+        if signer._service_id != "DynamoDB":
+            sign(signer, *args, **kwargs)
+
+    return sign_others
+
+
+def straight_to_dynamodb(process_request: Any) -> Any:
+    endpoint = re.compile(r"https://dynamodb\.([a-z0-9-]+)\.amazonaws\.com/")
+
+    def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+        found = endpoint.fullmatch(request.url)
+        if not found:
+            return process_request(stubber, request)
+        headers = {name: value if isinstance(value, str) else value.decode() for name, value in request.headers.items()}
+        handler = DynamoHandler()
+        handler.headers, handler.querystring = headers, {}
+        handler.region, handler.partition, handler.current_account = found[1], "aws", DEFAULT_ACCOUNT_ID
+        handler.response_headers = {"server": "amazon.com", "date": http_date(utcnow())}
+        body = request.body if isinstance(request.body, bytes) else request.body.encode()
+        handler.uri_match = {}
+        handler.parse_parameters(
+            SimpleNamespace(
+                method=request.method,
+                content_type=headers["Content-Type"],
+                values={},
+                headers=headers,
+                data=body,
+                path="/",
+            )
+        )
+        return handler.call_action()
+
+    return process
+
+
+def once_per_class() -> Any:
+    nodes: dict[type, tuple[type, ...]] = {}
+
+    def nodes_to_be_processed(traverser: DepthFirstTraverser) -> tuple[type, ...]:
+        kind = type(traverser)
+        if kind not in nodes:
+            nodes[kind] = tuple(traverser._processing_map())
+        return nodes[kind]
+
+    return nodes_to_be_processed
 
 
 def plainly(get_value: Any) -> Any:

@@ -17,7 +17,9 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec import execute_state
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
@@ -171,12 +173,18 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
     return world
 
 
-_parse = functools.cache(AmazonStateLanguageParser.parse)
+# Parsing takes longer than an execution, and moto parses the definition and each of its paths for each execution.
+_parse_definition = functools.cache(AmazonStateLanguageParser.parse)
+_parse_path = functools.cache(json_path.parse)
 
 
 def run_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto executes the ASL, and a Lambda call needs no container. A definition is parsed once per process: parsing
-    takes longer than an execution, and moto parses again for each execution."""
-    monkeypatch.setattr(AmazonStateLanguageParser, "parse", _parse)
+    """moto executes the ASL, and a Lambda call needs no container."""
+    monkeypatch.setattr(AmazonStateLanguageParser, "parse", _parse_definition)
+    monkeypatch.setattr(json_path, "parse", _parse_path)
+    client = functools.cache(lambda_eval_utils.boto_client_for)  # moto makes one for each task
+    monkeypatch.setattr(
+        lambda_eval_utils, "boto_client_for", lambda service, region, state_credentials: client(region, service)
+    )
     monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
     monkeypatch.setitem(default_user_config, "lambda", {"use_docker": False})
