@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
@@ -16,7 +15,7 @@ from mercato.breaker import shared
 from mercato.http import guard
 from mercato.store.dynamo import Table
 from tests import harness
-from tests.template import resources_of_type
+from tests.template import create_table
 
 # Every run has the same examples, so that only a change makes it red. `make explore` looks at others. The time that an
 # example takes says more of the machine than of the code.
@@ -69,13 +68,10 @@ def forget_the_sandbox() -> None:
 
 @pytest.fixture
 def make_table(cloud: None) -> Callable[[str], Table]:
-    """Makes a table as template.yaml defines it: `make_table("OrdersTable")`. Its name is the logical id."""
+    """Creates a table as template.yaml defines it: `make_table("OrdersTable")`. Its name is the logical id."""
 
     def make(logical_id: str) -> Table:
-        properties = resources_of_type("AWS::DynamoDB::Table")[logical_id]["Properties"]
-        taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        definition = {name: properties[name] for name in taken if name in properties}
-        boto3.client("dynamodb", "us-east-1").create_table(TableName=logical_id, **definition)
+        create_table(logical_id)
         return Table(logical_id, sleep=lambda _: None)
 
     return make

@@ -113,6 +113,7 @@ def with_kept_responses(enable_patching: Any) -> Any:
 
 
 def unsigned_for_dynamodb(sign: Any) -> Any:
+    @functools.wraps(sign)
     def sign_others(signer: RequestSigner, *args: Any, **kwargs: Any) -> None:
         if signer._service_id != "DynamoDB":
             sign(signer, *args, **kwargs)
@@ -123,6 +124,7 @@ def unsigned_for_dynamodb(sign: Any) -> Any:
 def straight_to_dynamodb(process_request: Any) -> Any:
     endpoint = re.compile(r"https://dynamodb\.([a-z0-9-]+)\.amazonaws\.com/")
 
+    @functools.wraps(process_request)
     def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
         found = endpoint.fullmatch(request.url)
         if not found:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from infra import templates
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +42,14 @@ def _with_arns(node: Any) -> Any:
 
 def resources_of_type(kind: str, path: str = MAIN) -> dict[str, dict[str, Any]]:
     return templates.resources_of_type(load_template(path), kind)
+
+
+def create_table(logical_id: str) -> None:
+    """Creates the table that template.yaml defines, under its logical id."""
+    properties = resources_of_type("AWS::DynamoDB::Table")[logical_id]["Properties"]
+    taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    definition = {name: properties[name] for name in taken if name in properties}
+    boto3.client("dynamodb", "us-east-1").create_table(TableName=logical_id, **definition)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
+from moto.backends import get_backend
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from inventory import saga as inventory_saga
@@ -52,7 +52,7 @@ from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.saga_world import World, deploy, forget_the_past, poll, run_state_machines
-from tests.template import resources_of_type
+from tests.template import create_table
 
 CUSTOMER = "customer-1"
 PRODUCT = "mug"
@@ -281,19 +281,13 @@ class Mall:
         run_state_machines(patch)
         self._patch = patch
         self._world = deploy(patch, {})
-        self._definitions = resources_of_type("AWS::DynamoDB::Table")
-        self._is_open = False
+        for service in SERVICES:
+            create_table(f"{service}Table")
 
     def open(self, stocked: int = STOCKED) -> Shop:
         forget_the_past()
-        client = boto3.client("dynamodb")
-        for name in (f"{service}Table" for service in SERVICES):
-            if self._is_open:
-                client.delete_table(TableName=name)
-            properties = self._definitions[name]["Properties"]
-            taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-            client.create_table(TableName=name, **{key: properties[key] for key in taken if key in properties})
-        self._is_open = True
+        for table in get_backend("dynamodb")["123456789012"]["us-east-1"].tables.values():
+            table.items.clear()
         shop = Shop(self._world)
         shop.wire(self._patch)
         shop.stock_up(stocked)

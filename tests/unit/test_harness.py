@@ -1,0 +1,70 @@
+"""What the harness leaves out of a request changes no answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.signers import RequestSigner
+from moto.core.botocore_stubber import BotocoreStubber
+
+KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
+ITEM = KEY | {"count": {"N": "1"}, "parts": {"L": [{"M": {"x": {"B": b"\x00\xff"}}}, {"NULL": True}, {"BOOL": False}]}}
+REQUESTS: list[tuple[str, dict[str, Any]]] = [
+    ("list_tables", {}),
+    ("describe_table", {"TableName": "unknown"}),
+    ("put_item", {"Item": ITEM}),
+    ("put_item", {"Item": ITEM, "ConditionExpression": "attribute_not_exists(pk)"}),
+    ("get_item", {"Key": KEY, "ConsistentRead": True}),
+    ("get_item", {"Key": {"pk": {"S": ""}, "sk": {"S": "1"}}}),
+    ("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}}),
+    ("query", {"KeyConditionExpression": "nonsense"}),
+    *[
+        (
+            "update_item",
+            {
+                "Key": KEY,
+                "UpdateExpression": "SET #c = #c + :one, parts[0].x = :b",
+                "ExpressionAttributeNames": {"#c": "count"},
+                "ExpressionAttributeValues": {":one": {"N": "1"}, ":b": {"B": b"\x01"}},
+                "ReturnValues": "ALL_NEW",
+            },
+        )
+    ]
+    * 2,
+    ("transact_write_items", {"TransactItems": [{"Put": {"TableName": "Things", "Item": ITEM}}]}),
+    ("scan", {}),
+]
+
+
+def answers() -> list[Any]:
+    client = boto3.client("dynamodb", "us-east-1")
+    client.create_table(
+        TableName="Things",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    found = []
+    for operation, parameters in REQUESTS:
+        table = {} if operation in ("list_tables", "transact_write_items") else {"TableName": "Things"}
+        try:
+            answer = getattr(client, operation)(**(table | parameters))
+        except ClientError as error:
+            answer = error.response
+        for name in ("x-amzn-requestid", "date"):
+            assert answer["ResponseMetadata"]["HTTPHeaders"].pop(name)
+        del answer["ResponseMetadata"]["RequestId"]
+        found.append(answer)
+    client.delete_table(TableName="Things")
+    return found
+
+
+def test_dynamodb_answers_as_it_does_past_all_of_motos_front(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = answers()
+    for owner, name in ((BotocoreStubber, "process_request"), (RequestSigner, "sign")):
+        monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
+    assert straight == answers()
+    assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in straight].count(400) == 4
