@@ -32,20 +32,18 @@ import botocore.session
 import botocore.useragent
 import moto.core.responses
 import pytest
-from botocore.awsrequest import AWSPreparedRequest
 from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.signers import RequestSigner
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber
-from moto.core.models import MockAWS, botocore_stubber, responses_mock
+from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS, botocore_stubber, responses_mock
 from moto.core.serialize import ResponseSerializer
 from moto.core.utils import method_names_from_class, utcnow
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.http import http_date
 
@@ -86,7 +84,7 @@ def with_shared_names(init: Any) -> Any:
     """The names of botocore's events under which it knows them, for all emitters."""
     names: dict[str, str] = {}
 
-    def make(aliaser: EventAliaser, emitter: Any, event_aliases: Any = None) -> None:
+    def make(aliaser: Any, emitter: Any, event_aliases: Any = None) -> None:
         init(aliaser, emitter, event_aliases)
         if aliaser._event_aliases == EVENT_ALIASES:
             aliaser._alias_name_cache = names
@@ -114,7 +112,7 @@ def with_kept_responses(enable_patching: Any) -> Any:
 
 def unsigned_for_dynamodb(sign: Any) -> Any:
     @functools.wraps(sign)
-    def sign_others(signer: RequestSigner, *args: Any, **kwargs: Any) -> None:
+    def sign_others(signer: Any, *args: Any, **kwargs: Any) -> None:
         if signer._service_id != "DynamoDB":
             sign(signer, *args, **kwargs)
 
@@ -125,24 +123,22 @@ def straight_to_dynamodb(process_request: Any) -> Any:
     endpoint = re.compile(r"https://dynamodb\.([a-z0-9-]+)\.amazonaws\.com/")
 
     @functools.wraps(process_request)
-    def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+    def process(stubber: BotocoreStubber, request: Any) -> Any:
         found = endpoint.fullmatch(request.url)
         if not found:
             return process_request(stubber, request)
         headers = {name: value if isinstance(value, str) else value.decode() for name, value in request.headers.items()}
-        handler = DynamoHandler()
-        handler.headers, handler.querystring = headers, {}
+        handler: Any = DynamoHandler()
+        handler.headers, handler.querystring, handler.uri_match = headers, {}, {}
         handler.region, handler.partition, handler.current_account = found[1], "aws", DEFAULT_ACCOUNT_ID
         handler.response_headers = {"server": "amazon.com", "date": http_date(utcnow())}
-        body = request.body if isinstance(request.body, bytes) else request.body.encode()
-        handler.uri_match = {}
         handler.parse_parameters(
             SimpleNamespace(
                 method=request.method,
                 content_type=headers["Content-Type"],
                 values={},
                 headers=headers,
-                data=body,
+                data=request.body if isinstance(request.body, bytes) else request.body.encode(),
                 path="/",
             )
         )

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import jsonpath_ng.ext.parser
 import pytest
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
@@ -20,6 +21,7 @@ from moto.stepfunctions.parser.asl.component.state.exec import execute_state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
@@ -175,14 +177,14 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
 
 # Parsing takes longer than an execution, and moto parses the definition and each of its paths for each execution.
 _parse_definition = functools.cache(AmazonStateLanguageParser.parse)
-_parse_path = functools.cache(json_path.parse)
+_parse_path = functools.cache(jsonpath_ng.ext.parser.parse)
 
 
 def run_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto executes the ASL, and a Lambda call needs no container."""
     monkeypatch.setattr(AmazonStateLanguageParser, "parse", _parse_definition)
     monkeypatch.setattr(json_path, "parse", _parse_path)
-    client = functools.cache(lambda_eval_utils.boto_client_for)  # moto makes one for each task
+    client = functools.cache(boto_client_for)  # moto makes one for each task
     monkeypatch.setattr(
         lambda_eval_utils, "boto_client_for", lambda service, region, state_credentials: client(region, service)
     )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from tests.chaos.shop import Mall
+if TYPE_CHECKING:
+    from tests.chaos.shop import Mall
 
 
 @pytest.fixture
 def mall(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mall]:
+    from tests.chaos.shop import Mall  # pytest reads this file before xdist's workers start; its imports take seconds
+
     logging.disable(logging.CRITICAL)
     yield Mall(monkeypatch)
     logging.disable(logging.NOTSET)
