@@ -1,7 +1,7 @@
-"""Builds the layer: for `sam build` once, linked to where each service's template declares it.
+"""Builds the layer: once per `sam build`, linked to each service's template.
 
-Installs what the layer needs, trims what no function uses, and compiles the modules by their content, since the zip
-changes time stamps and would make time-stamped ones stale.
+Installs the layer's packages, trims what no function uses, and compiles the modules by their content, since the zip
+changes time stamps, which would make time-stamped ones stale.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Makes the layer what a cold start wants: botocore's data for the services in use only, short and not packed, and no
-examples, tests or command-line tools.
+"""Trims the layer for a short cold start: keeps botocore's data for the used services only, unpacked and without prose,
+and removes examples, tests and command-line tools.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def trim(python: Path, services: set[str]) -> None:
 
 
 def _trim_service(service: Path) -> str:
-    """Only the newest version, un-gzipped, without its prose. Returns the name that endpoints.json knows it by."""
+    """Keeps only the newest version, unpacked, without prose. Returns the service's name in endpoints.json."""
     *older, version = sorted(service.iterdir())
     for one in older:
         shutil.rmtree(one)

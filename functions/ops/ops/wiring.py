@@ -12,7 +12,7 @@ from mercato.store.dynamo import Table
 if TYPE_CHECKING:
     from mercato.breaker.store import DynamoStore
     from mercato.http.audit import AuditTrail
-    from mercato.peers.transport import Wire
+    from mercato.peers.transport import Transport
     from ops.dead_letters.audit import RedriveAudit
     from ops.health.registry import CloudMap
     from ops.health.store import ProbeStore
@@ -109,10 +109,10 @@ class Ports:
         return CloudMap(self.prober.namespace, self.prober.service_ids())
 
     @functools.cached_property
-    def wire(self) -> Wire:
-        from mercato.peers.transport import Wire
+    def transport(self) -> Transport:
+        from mercato.peers.transport import Transport
 
-        return Wire(connections=10)
+        return Transport(connections=10)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Time as the edge of the system reads it. Below the edge, time is passed in."""
+"""Reads the clock at the edge of the system. Below the edge, time is passed in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """In milliseconds, as it is stored: what is decided on now is equal to what is read back later."""
+    """In milliseconds, as it is stored, so that a stored time equals the one that was decided on."""
     return in_milliseconds(datetime.now(UTC))
 
 

@@ -1,6 +1,4 @@
-"""Settings: one frozen dataclass per function, read once from the environment, with an error that names all that is
-wrong.
-"""
+"""Settings: one frozen dataclass per function, read once from the environment. The error names every problem."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import Any, get_type_hints
 
 
 class BadConfiguration(RuntimeError):
-    """The environment lacks a variable that the function needs, or holds one that cannot be read."""
+    """The environment lacks a variable that the function needs, or holds one with an unreadable value."""
 
 
 _READERS: dict[type, Callable[[str], Any]] = {
@@ -22,7 +20,7 @@ _READERS: dict[type, Callable[[str], Any]] = {
 
 
 def load[T](settings: type[T], env: Mapping[str, str] | None = None) -> T:
-    """Fill a frozen dataclass: field `table_name` comes from TABLE_NAME. Types: str, int, bool."""
+    """Fills a frozen dataclass: field `table_name` comes from TABLE_NAME. Types: str, int, bool."""
     env = os.environ if env is None else env
     hints, values, wrong = get_type_hints(settings), {}, []
     for field in fields(settings):  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""The kinds of error that a service may raise. A domain error subclasses the kind it is; HTTP, queues and the saga
-each have one table from kind to what they do with it.
+"""The kinds of error that a service may raise. A domain error subclasses its kind. HTTP, queues and the saga each have
+one table from kind to reaction.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 from typing import Any
 
-# `TransientError`, `States.Timeout`, `KeyError`: names that errors have in code, and reasons do not.
+# `TransientError`, `States.Timeout`, `KeyError`: the form of error names, which reasons in words never have.
 _NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
 
 
@@ -17,13 +17,13 @@ def slug_of(class_name: str) -> str:
 
 
 def is_error_name(text: str) -> bool:
-    """Whether a reason that came from the saga is the name of an error, which no customer should read."""
+    """Whether a reason from the saga is the name of an error, which no customer should read."""
     return _NAME_OF_AN_ERROR.fullmatch(text) is not None
 
 
 class SagaEnd(StrEnum):
-    """The business errors that end an order's saga, by the class names that Step Functions hands on. Each service has
-    its own words for them.
+    """The business errors that end an order's saga, by the class names that Step Functions passes on. Each service has
+    its own texts for them.
     """
 
     CANCELLED_BY_CUSTOMER = "CancelledByCustomer"
@@ -39,9 +39,9 @@ class SagaEnd(StrEnum):
 
 
 class DomainError(Exception):
-    """A business rule said no. `str(error)` is what the customer reads; `extra` goes into the problem document.
+    """A business rule refuses. `str(error)` is for the customer; `extra` goes into the problem document.
 
-    `log_detail` stands for it in logs, where what the customer reads may hold a secret of theirs.
+    `log_detail` replaces the text in logs if the text may contain a secret of the customer's.
     """
 
     log_detail: str | None = None
@@ -94,7 +94,7 @@ class UnsupportedMediaType(DomainError):
 
 
 class Invalid(DomainError):
-    """The request can be read and makes no sense."""
+    """The request can be read but makes no sense."""
 
 
 class IdempotencyKeyReused(Invalid):
@@ -109,9 +109,9 @@ class TooManyRequests(DomainError):
 
 
 class TransientError(Exception):
-    """It may work when tried again: throttled, timed out, a peer is away. The saga's ASL retries it by this name.
+    """A retry may succeed: throttled, timed out, a peer is unavailable. The saga's ASL retries it by this name.
 
-    `retry_after`: the seconds to wait before that, where something told us.
+    `retry_after`: the seconds to wait before the retry, if known.
     """
 
     retry_after: float | None = None

@@ -1,4 +1,4 @@
-"""Ids: opaque strings. Random ones sort by time; deterministic ones make the same act twice the same thing."""
+"""Ids: opaque strings. Random ids sort by time; derived ids make a repeated act idempotent."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ def new_id(now: datetime) -> str:
 
 
 def derived_id(*parts: str) -> str:
-    """The same parts always give the same id (UUID version 5). Length-prefixed, so that no part runs into the next."""
+    """The same parts always give the same id (UUID version 5). Parts are length-prefixed, so that their borders
+    count.
+    """
     return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
 
 
 def fingerprint(payload: Any) -> str:
-    """SHA-256 of the canonical JSON, in hex: tells whether two requests are the same."""
+    """SHA-256 of the canonical JSON, in hex. Equal for equal requests."""
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Money is an integer of minor units and an ISO 4217 code; floats never come near it."""
+"""Money is an integer of minor units and an ISO 4217 code, never a float."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["GBP"])]
 
 
 class CurrencyMismatch(ValueError):
-    """Two amounts of different currencies met in one sum."""
+    """A sum of amounts in different currencies."""
 
 
 class InvalidAmount(ValueError):
@@ -46,7 +46,7 @@ class Money(BaseModel):
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Self:
-        """From decimal text in major units: "2.55" GBP is 255. Exact: more decimals than it has are refused."""
+        """Reads decimal text in major units: "2.55" GBP is 255. Refuses more decimals than the currency has."""
         match = re.fullmatch(r"-?[0-9]{1,15}(?:\.([0-9]{1,15}))?", text)
         if not match:
             raise InvalidAmount(f"{text[:20]!r} is not an amount, such as 2.55")

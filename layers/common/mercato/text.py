@@ -1,9 +1,9 @@
 """Text that people write, by its purpose, and text that only machines compare.
 
-One rule holds for all that people write. What shows nothing and changes nothing is left out: blanks around the text,
-soft hyphens, marks of direction (LRM, RLM), zero-width spaces, joiners and variation selectors where they join or vary
-nothing. Joiners that a script or an emoji needs are kept. What hides or reorders text, or has no shape that all readers
-see, is refused by name. The rest is stored in NFC, the form that compares equal however it was typed.
+One rule holds for all text that people write. Characters without a visible effect are removed: blanks around the text,
+soft hyphens, marks of direction (LRM, RLM), zero-width spaces, joiners and variation selectors that join or vary
+nothing. Joiners that a script or an emoji needs are kept. Characters that hide or reorder text, or look different to
+each reader, are refused by name. The rest is stored in NFC, the form that compares equal however it was typed.
 
 The purposes differ in how long a text may be, and whether it may have several lines.
 """
@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic_core import PydanticKnownError, core_schema
 
-# Unicode's Default_Ignorable_Code_Point: what has no shape of its own.
+# Unicode's Default_Ignorable_Code_Point: characters without a shape.
 IGNORABLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -34,15 +34,15 @@ _UNUSABLE = r"\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff"
 _HIDES = re.compile(
     rf"[{_HIDING}\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
-# White space as ECMAScript's regular expressions have it, but for the byte order mark, which is left out anywhere.
+# White space as in ECMAScript's regular expressions, except the byte order mark, which is removed anywhere.
 _AROUND = "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 _AROUND_PATTERN = r"[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
-# Taken, but nothing to see where it stands alone.
+# Accepted characters that show nothing by themselves.
 _BLANK = r"\s\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u2065\u2800\ufe00-\ufe0f\ufeff"
 _SEEN = re.compile(f"[^{_BLANK}\U000e0100-\U000e01ef]")
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _VIRAMA = 9  # canonical combining class
-# Their letters change shape beside each other.
+# Scripts whose letters change shape beside each other.
 _JOINING = {"ARABIC", "SYRIAC", "MANDAIC", "NKO", "MONGOLIAN", "PHAGS-PA", "ADLAM", "HANIFI", "MANICHAEAN", "SOGDIAN"}
 _VARYING = {"CJK", "IDEOGRAPHIC", "FULLWIDTH", "HIRAGANA", "KATAKANA", "MYANMAR", "PHAGS-PA"}
 # The only use of tag characters: the flags of England, Scotland, Wales and other regions.
@@ -51,9 +51,9 @@ _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\
 _KEPT_FOR_LETTERS = re.compile("[\U00020000-\U0002fffd\U00030000-\U0003fffd\U0001f000-\U0001faff\U0001fc00-\U0001fffd]")
 _CONTROLS = {"\0": "a null", "\t": "a tab", "\n": "a line feed", "\r": "a carriage return", "\x1b": "an escape"}
 
-# What a machine made: visible ASCII.
+# Made by a machine: visible ASCII.
 TOKEN = r"^[!-~]*$"  # noqa: S105
-# An article's number: no spreadsheet takes it for a formula, for it begins with none of = + - @.
+# An article's number. It begins with none of = + - @, so that no spreadsheet reads it as a formula.
 SKU = r"^[A-Za-z0-9(][ -~]*$"
 
 WORDS = {
@@ -66,8 +66,8 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Text:
-    """The rule for one purpose, as an annotation of `str`: `at_least` and `at_most` characters of the text as stored,
-    blanks not counted for the least; `lines` where it may have several. Raises ValueError.
+    """The rule for one purpose, as an annotation of `str`: `at_least` and `at_most` characters of the stored text, the
+    former without blanks; `lines` allows several lines. Raises ValueError.
     """
 
     at_most: int
@@ -75,7 +75,7 @@ class Text:
     lines: bool = False
 
     def normalise(self, text: str) -> str:
-        """The text as it is stored. The error says what is wrong as a sentence about the field."""
+        """The text in its stored form. The error is a sentence about the field."""
         normalised = found = unicodedata.normalize("NFC", text)
         while (shorter := _without_what_shows_nothing(found)) != found:  # what is left out lets others meet
             found = shorter
@@ -86,7 +86,7 @@ class Text:
             raise ValueError(self._refusal(wrong))
         if seen < self.at_least:
             raise PydanticKnownError("string_too_short", {"min_length": self.at_least})
-        # With blanks and what is left out, which count for the maxLength of the contract, too.
+        # With blanks and removed characters, as the contract's maxLength counts.
         if len(normalised) > self.at_most:
             raise PydanticKnownError("string_too_long", {"max_length": self.at_most})
         return found
@@ -127,7 +127,9 @@ class Text:
         return core_schema.no_info_after_validator_function(self.normalise, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        """The pattern says what JSON Schema can: characters beyond U+FFFF and unassigned ones are refused, too."""
+        """The pattern covers what JSON Schema can express; characters beyond U+FFFF and unassigned ones are
+        refused too.
+        """
         refused = (_NOT_TEXT if self.lines else _NOT_ONE_LINE) + _HIDING + _UNUSABLE
         seen = f"[^{refused}]*[^{_BLANK}{refused}]"
         found: dict[str, Any] = handler(schema) | {"maxLength": self.at_most}
@@ -145,7 +147,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Exact:
-    """Marks text that is only compared or looked up, and is taken as it comes."""
+    """Marks text that is only compared or looked up, and is stored unchanged."""
 
 
 # By purpose.
@@ -158,7 +160,7 @@ Description = Annotated[str, Text(5000, at_least=0, lines=True)]
 Reason = Annotated[str, Text(500, at_least=3)]  # an operator's, for the audit
 ShortReason = Annotated[str, Text(200)]
 Reference = Annotated[str, Text(80)]  # of another company's: a parcel's number
-# Folded to words, never stored and never shown; a space at its end tells that the last word is whole.
+# Folded to words, never stored and never shown; a trailing space means that the last word is complete.
 SearchQuery = Annotated[
     str,
     Exact(),
@@ -167,7 +169,7 @@ SearchQuery = Annotated[
         description="Words of a name or sku, in any form. The last may be a beginning, unless a space follows it.",
     ),
 ]
-# users.domain.read_email judges it: at a log-in, what is no address must look like an address that is unknown.
+# users.domain.read_email checks it: at a log-in, an invalid address must be answered like an unknown one.
 EmailAddress = Annotated[
     str,
     Exact(),
@@ -185,7 +187,7 @@ def _without_what_shows_nothing(text: str) -> str:
 
 
 def _with_what_counts(text: str) -> Iterator[str]:
-    """The text without what shows nothing and changes nothing."""
+    """The text without characters that have no visible effect."""
     if text.isascii():
         yield text
         return
@@ -211,9 +213,9 @@ def _is_needed(text: str, place: int, before: str, letter: str) -> bool:
 
 
 def _joins(joiner: str, rest: str, before: str, letter: str) -> bool:
-    """As IDNA's CONTEXTJ (RFC 5892, A.1 and A.2), by script and not by joining type; and in emoji.
+    """IDNA's CONTEXTJ rules (RFC 5892, A.1 and A.2), by script instead of joining type; also within emoji.
 
-    Beyond it: before a virama, as Bengali has it, and the non-final form of an Arabic letter at the end of a word.
+    In addition: before a virama, as in Bengali, and for the non-final form of an Arabic letter at the end of a word.
     """
     if not before:
         return False
@@ -228,7 +230,9 @@ def _joins(joiner: str, rest: str, before: str, letter: str) -> bool:
 
 
 def _varies(base: str, selector: str) -> bool:
-    """Emoji, also those made of digits; ideographs, as names of people in Japan have them; and a few scripts."""
+    """Whether the selector varies the base: emoji, also those made of digits; ideographs in Japanese names; a
+    few scripts.
+    """
     if selector in "\ufe0e\ufe0f":
         return _is_emoji(base) or (base != "" and base in "#*0123456789‼⁉ℹ〰")
     if selector > "\uffff":
@@ -245,5 +249,5 @@ def _is_emoji(character: str) -> bool:
 
 
 def _script(character: str) -> str:
-    """By the first word of its name, as ARABIC; "" where there is none."""
+    """The first word of the character's Unicode name, such as ARABIC; "" if it has no name."""
     return unicodedata.name(character, "").partition(" ")[0] if character else ""

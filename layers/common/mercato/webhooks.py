@@ -1,7 +1,7 @@
-"""Tells a provider's webhook from anybody else's: HMAC-SHA256 over the timestamp, a dot and the raw body.
+"""Verifies that a webhook comes from its provider: HMAC-SHA256 over the timestamp, a dot and the raw body.
 
-Headers: X-Webhook-Timestamp (epoch seconds) and X-Webhook-Signature (hex). What is older than five minutes is refused;
-within them a replay is the receiver's to notice, by the id of the event.
+Headers: X-Webhook-Timestamp (epoch seconds) and X-Webhook-Signature (hex). A webhook older than five minutes is
+refused; within them the receiver must detect a replay, by the event's id.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-    """`headers` in lower case. Raises InvalidSignature, which does not say what is wrong."""
+    """`headers` in lower case. Raises InvalidSignature, which gives no reason."""
     verify_any(secret, headers.get(TIMESTAMP, ""), [headers.get(SIGNATURE, "")], body, now)
 
 
 def verify_any(secret: str, timestamp: str, signatures: Sequence[str], body: bytes, now: datetime) -> None:
-    """While a secret is rotated a provider signs with both: one that is right will do. Raises InvalidSignature."""
+    """Accepts one valid signature of several, since a provider signs with both secrets during a rotation. Raises
+    InvalidSignature.
+    """
     is_recent = (
         re.fullmatch(r"[0-9]{1,12}", timestamp) and abs(now.timestamp() - int(timestamp)) <= MAX_AGE.total_seconds()
     )
     if not (secret and is_recent):
         raise InvalidSignature("The webhook's signature is not valid.")
     expected = sign(secret, timestamp, body)
-    # Hexadecimal digits alone: compare_digest takes no other text, and a sender may write them in either case.
+    # Only hexadecimal digits: compare_digest accepts no other text, and a sender may write them in either case.
     hexadecimal = [signature.lower() for signature in signatures if re.fullmatch(r"[0-9A-Fa-f]{64}", signature)]
     if not any(hmac.compare_digest(expected, signature) for signature in hexadecimal):
         raise InvalidSignature("The webhook's signature is not valid.")

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.invocation import deadline
-from mercato.peers.transport import Answer, NoAnswer, Wire
+from mercato.peers.transport import Answer, NoAnswer, Transport
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 from ops.health.registry import Instance, Service
@@ -43,11 +43,13 @@ class Probes(Protocol):
     def save(self, probe: Probe) -> None: ...
 
 
-def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Probes, now: datetime) -> list[Probe]:
+def probe_all(
+    services: list[Service], transport: Transport, registry: Health, probes: Probes, now: datetime
+) -> list[Probe]:
     """Probes all instances, ten at once. A failed report on one does not stop the others."""
 
     def probe_and_report(service: Service, instance: Instance) -> Probe:
-        found = probe(service, instance, wire, now)
+        found = probe(service, instance, transport, now)
         if found.health != instance.health:
             registry.set_health(service, instance, found.health)
             level = log.info if found.health == HEALTHY else log.warning
@@ -66,25 +68,29 @@ def probe_all(services: list[Service], wire: Wire, registry: Health, probes: Pro
 
 
 def probe(
-    service: Service, instance: Instance, wire: Wire, now: datetime, clock: Callable[[], float] = time.monotonic
+    service: Service,
+    instance: Instance,
+    transport: Transport,
+    now: datetime,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Probe:
     """Healthy at the first good answer, unhealthy after the last bad one."""
     started, detail = clock(), ""
     for _ in range(_ATTEMPTS):
-        detail = _ask(instance, wire)
+        detail = _ask(instance, transport)
         if not detail:
             break
     took_ms = int((clock() - started) * 1000)
     return Probe(service.name, instance.instance_id, UNHEALTHY if detail else HEALTHY, detail, took_ms, now)
 
 
-def _ask(instance: Instance, wire: Wire) -> str:
+def _ask(instance: Instance, transport: Transport) -> str:
     """The problem, or ""."""
     work = correlation.current()
     headers = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
     url = instance.url.rstrip("/") + "/health"
     try:
-        answer = wire.send("GET", url, headers=headers, timeout=deadline.within(_PATIENCE, reserve=2.0))
+        answer = transport.send("GET", url, headers=headers, timeout=deadline.within(_PATIENCE, reserve=2.0))
     except NoAnswer as error:
         return str(error)[:200]
     return "" if answer.status == 200 else f"{answer.status} {_complaint(answer)}".rstrip()

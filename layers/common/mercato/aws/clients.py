@@ -10,8 +10,8 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-# Bounds for every AWS call: the Lambda's own time is scarcer than an answer that comes late. Where an endpoint is
-# given, it is the whole address: Cloud Map's `data-` in front of it would lead nowhere.
+# Bounds for every AWS call, since the Lambda's time is more valuable than a late answer. A given endpoint is the whole
+# address: Cloud Map's `data-` prefix would not resolve.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
@@ -19,11 +19,11 @@ _CONFIG = Config(
     inject_host_prefix=not os.environ.get("AWS_ENDPOINT_URL"),
 )
 
-_making = threading.RLock()  # a session may not make two clients at once
+_making = threading.RLock()  # a session must not make two clients concurrently
 
 
 class Session(botocore.session.Session):
-    """botocore's own: boto3 would add resources and transfers, which no function uses, to every cold start."""
+    """botocore's own session. boto3 would add resources and transfers, which no function uses, to every cold start."""
 
     @property
     def region_name(self) -> str:
@@ -39,9 +39,8 @@ def session() -> Session:
 def client(service: str, attempts: int = 3, patience: float | tuple[float, float] | None = None) -> Any:
     """The client of one AWS service, shared by all calls with the same bounds.
 
-    `attempts=1` is for a call that does harm when botocore repeats it, or whose caller can do without the answer.
-    `patience`: seconds to wait for a connection and for an answer, as one number or as a pair of both, where the usual
-    ones are too long.
+    Use `attempts=1` for a call that botocore must not repeat, or whose caller does not need the answer. `patience`: the
+    seconds to wait for a connection and for an answer, as one number or as a pair, if the defaults are too long.
     """
     with _making:
         return _client(service, attempts, patience)
@@ -57,6 +56,6 @@ def _client(service: str, attempts: int, patience: float | tuple[float, float] |
 
 
 def reset() -> None:
-    """Forget the session and its clients: for tests, and after a SnapStart restore."""
+    """Forgets the session and its clients: for tests, and after a SnapStart restore."""
     session.cache_clear()
     _client.cache_clear()

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 from mercato import aws
 from mercato.telemetry import correlation
 
-# SES says these of one message. What it says of the whole account (paused, over its quota, the sender's domain not
-# verified) is the operator's to mend, so the message waits in the queue and then in its DLQ.
+# SES's errors about a single message. An error about the whole account (paused, over its quota, the sender's domain not
+# verified) is the operator's to repair, so the message waits in the queue and then in its DLQ.
 _REFUSALS = frozenset({"MessageRejected", "BadRequestException", "InvalidParameterValue"})
 
 
@@ -19,16 +19,16 @@ class MailRefused(Exception):
 
 
 class MailNotSent(Exception):
-    """Surely not sent now; it may work later."""
+    """The message was certainly not sent; a retry may succeed."""
 
 
 class MailUncertain(Exception):
-    """No answer came: it may have been sent."""
+    """No answer came: the message may have been sent."""
 
 
 class Mailer(Protocol):
     def send(self, to: str, subject: str, body: str) -> None:
-        """Returns where the mail was handed over. Raises MailRefused, MailNotSent or MailUncertain."""
+        """Returns when SES has accepted the message. Raises MailRefused, MailNotSent or MailUncertain."""
 
 
 class SesMailer:
@@ -44,7 +44,7 @@ class SesMailer:
             }
         }
         try:
-            # One attempt: botocore's own retry after a lost answer would send a second mail.
+            # One attempt: botocore's retry after a lost answer would send a second mail.
             aws.client("sesv2", attempts=1).send_email(
                 FromEmailAddress=self._from, Destination={"ToAddresses": [to]}, Content=content
             )

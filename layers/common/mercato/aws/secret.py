@@ -1,4 +1,4 @@
-"""A secret in Secrets Manager, read when first needed and again every five minutes, so that rotation is seen."""
+"""A secret in Secrets Manager, read at its first use and again every five minutes, so that a rotation takes effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FRESH = timedelta(minutes=5)
 
 
 class StoredSecret:
-    """`what` names it in errors: the webhook secret."""
+    """`what` names the secret in errors, such as "the webhook secret"."""
 
     def __init__(self, secret_id: str, what: str = "the webhook secret") -> None:
         self._secret_id = secret_id
@@ -32,5 +32,5 @@ class StoredSecret:
         return self._value
 
     def forget(self) -> None:
-        """The value was refused: reads it again at the next use."""
+        """Drops the cached value after a refusal, so that the next use reads it again."""
         self._expires = None

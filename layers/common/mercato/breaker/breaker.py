@@ -6,47 +6,47 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 
-from mercato.breaker import alone, transitions
+from mercato.breaker import degraded, transitions
 from mercato.breaker.errors import CircuitOpen
-from mercato.breaker.evidence import Streak
-from mercato.breaker.fleet import Away, Finding, Fleet, Seen, Trip
+from mercato.breaker.guarded_store import GuardedStore
+from mercato.breaker.outcomes import Streak
 from mercato.breaker.policy import Outcome, Policy
-from mercato.breaker.reach import Reach
 from mercato.breaker.state import CLOSED, State, Status
 from mercato.breaker.timing import Timer
 from mercato.breaker.view import Kind, Ticket, View
+from mercato.breaker.voting import Finding, Seen, Trip, Unreachable, Voting
 from mercato.invocation import deadline
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 
-_MOST_DENIALS = 3  # a refused sandbox doubles its wait so often
+_MOST_DENIALS = 3  # how often a refused sandbox doubles its wait
 
 
 class Breaker:
     """One per dependency and sandbox, made by Circuits. `refresh` reads the states of all circuits at once."""
 
-    def __init__(self, name: str, policy: Policy, reach: Reach, refresh: Callable[[], object]) -> None:
+    def __init__(self, name: str, policy: Policy, store: GuardedStore, refresh: Callable[[], object]) -> None:
         self.name = name
         self.policy = policy
-        self._reach = reach
+        self._store = store
         self._refresh_all = refresh
-        self._clock = reach.clock
+        self._clock = store.clock
         self._monotonic = self._clock.monotonic
         self._lock = threading.Lock()
         self._refresh, self._stale, self._recheck = Timer(self._clock), Timer(self._clock), Timer(self._clock)
         self._denials = 0
-        self._slot = alone.Slot(policy, self._clock)
+        self._slot = degraded.Slot(policy, self._clock)
         self._streak = Streak(policy, self._clock)
-        self._fleet = Fleet(name, policy, reach)
+        self._voting = Voting(name, policy, store)
         self._examines = policy.slow_after is not None or policy.bad_result is not None
         self.view = View(CLOSED, is_read=False, must_read=policy.strict_first)
 
     def call[T](
         self, function: Callable[[], T], fallback: Callable[[CircuitOpen], T] | None = None, *, origin: str = ""
     ) -> T:
-        """The function's result or exception. Where the circuit is open: what `fallback` makes of it, or CircuitOpen.
+        """The function's result or exception. If the circuit is open: the result of `fallback`, or CircuitOpen.
 
-        `origin` tells whose call it is (a card, a tenant), where the policy wants failures of several.
+        `origin` identifies the caller (a card, a tenant), for a policy that demands failures of several.
         """
         view = self.view
         if not view.is_healthy:
@@ -64,11 +64,11 @@ class Breaker:
         return result
 
     def timeout(self, reserve: float = 0.5) -> float:
-        """Seconds to give the call: so that it fails, and is counted, before Lambda ends the function."""
+        """Seconds to give the call, so that it fails, and is counted, before Lambda ends the function."""
         return deadline.within(self.policy.call_timeout, reserve)
 
     def admit(self) -> Ticket:
-        """The right to one call, whose outcome is to be settled. Raises CircuitOpen."""
+        """Permission for one call, which must be settled with its outcome. Raises CircuitOpen."""
         view = self.view
         if view.state.st == Status.CLOSED and self.policy.strict_first and not view.is_read:
             self._refresh_all()
@@ -83,7 +83,7 @@ class Breaker:
         return self._ask_to_probe(view)
 
     def settle(self, ticket: Ticket, outcome: Outcome, error: BaseException | None = None, origin: str = "") -> None:
-        """Says how the call went. Never raises, and drops what belongs to a time that is over."""
+        """Records a call's outcome. Never raises. Drops outcomes of an earlier state."""
         is_bad = outcome in (Outcome.FAILURE, Outcome.SLOW)
         if is_bad and ticket.view.state.st != Status.DISABLED:
             self.count("CallsFailed" if outcome is Outcome.FAILURE else "CallsSlow")
@@ -93,14 +93,14 @@ class Breaker:
                 self._settle_probe(ticket, outcome, wait)
             case Kind.PROBE_ALONE:
                 if self._slot.give_back(ticket) and self.view.state.gen == ticket.view.state.gen:
-                    self._conclude_alone(ticket, outcome, wait)
+                    self._conclude_degraded(ticket, outcome, wait)
                 else:
                     self._drop()
             case Kind.COUNTED | Kind.VOTE if outcome is not Outcome.IGNORED:
                 self._count(ticket, outcome, wait, origin)
 
     def adopt(self, state: State, seen: View | None = None) -> None:
-        """Take over what the store says, unless this sandbox has learned more since it looked, at `seen`."""
+        """Takes over the store's state, unless this sandbox has a newer view than `seen`."""
         with self._lock:
             known = self.view
             if state.gen < known.state.gen and known is not seen:
@@ -110,7 +110,7 @@ class Breaker:
             self._stale.start(self.policy.max_stale)
             if state.gen != known.state.gen:
                 self._streak.clear()
-                self._fleet.forget()
+                self._voting.forget()
             if state.st != Status.HALF_OPEN:
                 self._denials = 0
                 self._recheck.stop()
@@ -119,9 +119,9 @@ class Breaker:
         return self._refresh.is_over()
 
     def flush(self) -> None:
-        """Reports to the fleet what was held back."""
+        """Reports buffered outcomes to the store."""
         view = self.view
-        self._act(self._fleet.report(view), view, None)
+        self._act(self._voting.report(view), view, None)
 
     def count(self, metric: str) -> None:
         metrics.count(metric, circuit=self.name)
@@ -152,16 +152,16 @@ class Breaker:
         return Outcome.SUCCESS
 
     def _is_asked(self, view: View) -> bool:
-        """A suspicion known from before a long sleep is over, whatever became of it."""
+        """A suspicion from before a long sleep has ended, whatever its result."""
         return view.state.sus > 0 and self._clock.now_ms() < view.state.sus_until and not self._stale.is_over()
 
     def _ask_to_probe(self, view: View) -> Ticket:
         now, state = self._clock.now_ms(), view.state
         if (state.st == Status.OPEN and now < state.retry_at) or not self._recheck.is_over():
             raise self._rejection(state)
-        result = self._reach.change(self.name, transitions.grant(uuid.uuid4().hex, self.policy, now))
+        result = self._store.change(self.name, transitions.grant(uuid.uuid4().hex, self.policy, now))
         if result is None:
-            return self._probe_alone(view, now)
+            return self._probe_degraded(view, now)
         self.adopt(result.state, view)
         if result.won:
             return Ticket(Kind.PROBE, View(result.state, is_read=True, must_read=False), self._monotonic())
@@ -183,9 +183,9 @@ class Breaker:
         else:
             jitter = 2 * self._clock.random() - 1
             change = transitions.fail_probe(granted, self.policy, now, jitter, wait)
-        result = self._reach.change(self.name, change)
+        result = self._store.change(self.name, change)
         if result is None:
-            self._conclude_alone(ticket, outcome, wait)
+            self._conclude_degraded(ticket, outcome, wait)
             return
         self.adopt(result.state, ticket.view)
         if not result.won:
@@ -211,7 +211,7 @@ class Breaker:
             with self._lock:
                 is_enough = self._streak.grow(origin)
         if self.policy.mode == "rate":
-            self._act(self._fleet.note(view, outcome, is_vote=ticket.kind is Kind.VOTE), view, wait)
+            self._act(self._voting.note(view, outcome, is_vote=ticket.kind is Kind.VOTE), view, wait)
         elif is_enough:
             self._trip(view, wait)
 
@@ -222,17 +222,17 @@ class Breaker:
                     self.adopt(state, since)
                 case Trip(state):
                     self._trip(View(state, is_read=True, must_read=False), wait)
-                case Away():
-                    # The fleet cannot decide: this sandbox's own failures in a row do.
+                case Unreachable():
+                    # The votes cannot decide without the store: this sandbox's own failures in a row do.
                     if self._streak.length >= self.policy.failures:
-                        self._open_alone(view, wait)
+                        self._open_degraded(view, wait)
 
     def _trip(self, view: View, wait: float | None) -> None:
         """Opens the circuit: for all sandboxes if the store answers, else for this one."""
         now = self._clock.now_ms()
-        result = self._reach.change(self.name, transitions.trip(self.name, view.state, self.policy, now, wait))
+        result = self._store.change(self.name, transitions.trip(self.name, view.state, self.policy, now, wait))
         if result is None:
-            self._open_alone(view, wait)
+            self._open_degraded(view, wait)
         else:
             self.adopt(result.state, view)
             if result.won:
@@ -243,25 +243,25 @@ class Breaker:
             if view.state.gen == self.view.state.gen:
                 self._streak.clear()
 
-    def _probe_alone(self, view: View, now: int) -> Ticket:
-        """The store is away: one call at a time, once it is due."""
+    def _probe_degraded(self, view: View, now: int) -> Ticket:
+        """Degraded mode: one call at a time, once a probe is due."""
         ticket = Ticket(Kind.PROBE_ALONE, view, self._monotonic())
         is_held_elsewhere = view.state.st == Status.HALF_OPEN and now < view.state.lease_until
         if is_held_elsewhere or not self._slot.take(ticket):
             raise self._rejection(view.state)
         return ticket
 
-    def _conclude_alone(self, ticket: Ticket, outcome: Outcome, wait: float | None) -> None:
+    def _conclude_degraded(self, ticket: Ticket, outcome: Outcome, wait: float | None) -> None:
         if outcome is Outcome.SUCCESS:
-            self._show_alone(alone.probed_well(self.view.state, self.policy))
+            self._show_degraded(degraded.probed_well(self.view.state, self.policy))
         elif outcome is not Outcome.IGNORED:
-            self._open_alone(ticket.view, wait)
+            self._open_degraded(ticket.view, wait)
 
-    def _open_alone(self, view: View, wait: float | None) -> None:
-        self._show_alone(alone.opened(view.state, self.policy, self._clock, wait))
+    def _open_degraded(self, view: View, wait: float | None) -> None:
+        self._show_degraded(degraded.opened(view.state, self.policy, self._clock, wait))
         self._tell("CircuitOpenedAlone", self.view.state)
 
-    def _show_alone(self, state: State) -> None:
+    def _show_degraded(self, state: State) -> None:
         with self._lock:
             self._streak.clear()
             self._show(state, is_read=self.view.is_read)

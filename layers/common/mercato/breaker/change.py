@@ -1,4 +1,4 @@
-"""A conditional write to one circuit, as data: the store in DynamoDB and the one in memory carry out the same."""
+"""A conditional write to one circuit, as data. The stores in DynamoDB and in memory execute the same changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Check:
     value: Value
 
     def holds(self, item: Mapping[str, Value]) -> bool:
-        """As DynamoDB does it: a comparison with what is missing is false."""
+        """Evaluates as DynamoDB does: a comparison with a missing attribute is false."""
         if self.attribute not in item:
             return self.operator == "?="
         found, value = item[self.attribute], self.value
@@ -35,8 +35,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Change:
-    """Done where one of the alternatives in `when` holds as a whole. `event` and `audit` are in the same transaction;
-    a change that has one of them sets the whole state, and the event's sequence is the generation that it sets.
+    """Executed if one of the alternatives in `when` holds as a whole. `event` and `audit` are in the same transaction.
+    A change with one of them sets the whole state, and the event's sequence is the generation that it sets.
     """
 
     when: tuple[tuple[Check, ...], ...]
@@ -51,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Result:
-    """Whether the change was made, and the circuit as it is now: after it, or as it stood in its way."""
+    """Whether the change was made, and the circuit's current state: after it, or the one that refused it."""
 
     won: bool
     state: State

@@ -1,4 +1,4 @@
-"""All breakers of one sandbox: they share a store, one read, and the knowledge that the store does not answer."""
+"""All breakers of one sandbox: they share a store, one read, and its availability."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 
 from mercato.breaker.breaker import Breaker
+from mercato.breaker.guarded_store import GuardedStore
 from mercato.breaker.policy import Policy
-from mercato.breaker.reach import Reach
 from mercato.breaker.state import State
 from mercato.breaker.store import Reading, Store
 from mercato.breaker.timing import Clock
@@ -17,21 +17,21 @@ class Circuits:
     """Makes the sandbox's breakers and keeps their views fresh."""
 
     def __init__(self, store: Store, clock: Clock | None = None) -> None:
-        self._reach = Reach(store, clock or Clock())
+        self._store = GuardedStore(store, clock or Clock())
         self._members: dict[str, Breaker] = {}
         self._enlisted: set[str] = set()
         self._lock = threading.Lock()
 
     def breaker(self, name: str, policy: Policy) -> Breaker:
-        """The one breaker of that name. Raises ValueError where it was made before: share that one."""
+        """Makes the breaker of that name. Raises ValueError if it exists: share that one."""
         with self._lock:
             if name in self._members:
                 raise ValueError(f"circuit {name} has a breaker in this sandbox already: share it")
-            made = self._members[name] = Breaker(name, policy, self._reach, refresh=self.refresh)
+            made = self._members[name] = Breaker(name, policy, self._store, refresh=self.refresh)
             return made
 
     def refresh_due(self) -> None:
-        """Call it when the response is computed: reports what is held back, and reads all states if any view is due."""
+        """Reports buffered outcomes, and reads all states if any view is due. Called when the response is computed."""
         members = list(self._members.values())
         for member in members:
             member.flush()
@@ -39,12 +39,12 @@ class Circuits:
             self.refresh()
 
     def refresh(self) -> bool:
-        """False where the store gave no answer: every breaker keeps the view that it has."""
+        """Returns False if the store gave no answer; then every breaker keeps its view."""
         members = dict(self._members)
         if not members:
             return False
         seen = {name: member.view for name, member in members.items()}
-        reading = self._reach.ask(lambda store: self._read(store, members))
+        reading = self._store.ask(lambda store: self._read(store, members))
         if reading is None:
             return False
         for name, state in reading.states.items():
@@ -52,7 +52,7 @@ class Circuits:
         return True
 
     def adopt(self, states: Mapping[str, State]) -> None:
-        """Takes over states that came with a read which the function made anyway; see store.py for the keys."""
+        """Takes over states from a read that the function made anyway; see store.py for the keys."""
         for name, state in states.items():
             self._members[name].adopt(state)
 

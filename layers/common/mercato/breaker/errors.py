@@ -1,4 +1,4 @@
-"""What a breaker raises, and what a store of circuits raises to it."""
+"""The errors of a breaker, and those of a circuit store to the breaker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mercato.errors import TransientError
 
 
 class CircuitOpen(TransientError):
-    """The call was not made: its dependency is known to be down. `retry_after`: seconds, `opened_at`: epoch ms."""
+    """The call was not made, since its dependency is down. `retry_after`: seconds, `opened_at`: epoch ms."""
 
     def __init__(self, name: str, retry_after: float, opened_at: int) -> None:
         super().__init__(f"circuit {name} is open; try again in {retry_after:.1f} s")
@@ -16,4 +16,4 @@ class CircuitOpen(TransientError):
 
 
 class StoreFault(Exception):
-    """The store of circuits gave no answer, or not in time. It never reaches who makes a call."""
+    """The store of circuits gave no answer in time. Callers of a breaker never see it."""

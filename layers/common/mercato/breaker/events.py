@@ -1,4 +1,4 @@
-"""What a circuit tells the world. Subject: the circuit; sequence: its generation."""
+"""The events of circuits. Subject: the circuit; sequence: its generation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mercato.events.model import EventModel
 
 
 class CircuitOpened(EventModel):
-    """Calls to a dependency are refused from now on, by its failures (`tripped`) or by an operator (`forced`)."""
+    """Calls to a dependency are refused, after failures (`tripped`) or by an operator (`forced`)."""
 
     TYPE: ClassVar[str] = "circuit.opened"
     EXAMPLE: ClassVar[dict[str, Any]] = {"circuit": "peer-products", "cause": "tripped", "retry_after_ms": 30000}
@@ -19,7 +19,7 @@ class CircuitOpened(EventModel):
 
 
 class CircuitClosed(EventModel):
-    """Calls go through again: probes succeeded (`recovered`), or an operator decided so (`forced`)."""
+    """Calls are allowed again, after successful probes (`recovered`) or by an operator (`forced`)."""
 
     TYPE: ClassVar[str] = "circuit.closed"
     EXAMPLE: ClassVar[dict[str, Any]] = {"circuit": "peer-products", "cause": "recovered", "open_for_ms": 30412}

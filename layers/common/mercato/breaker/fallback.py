@@ -1,4 +1,4 @@
-"""What to answer while a circuit is open: the last good answer, as long as it is not too old, or a default."""
+"""The answer while a circuit is open: the last good one, if it is not too old, or a default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mercato.breaker.timing import Clock
 
 
 class LastGood[T]:
-    """The last good answer per key, for `max_age` seconds; of more than `size` keys the oldest is dropped."""
+    """The last good answer per key, for `max_age` seconds. Drops the oldest beyond `size` keys."""
 
     def __init__(self, max_age: float, size: int = 1000, clock: Clock | None = None) -> None:
         self._max_age = max_age

@@ -1,4 +1,4 @@
-"""Circuits in this process alone: for tests and simulations, and for a function that shares nothing."""
+"""Circuits in this process only: for tests and simulations, and for a function that shares none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mercato.store.attributes import Item
 
 
 class MemoryStore:
-    """`told` and `audits` are what the changes brought with them; `calls` counts what a real store would be asked."""
+    """`told` and `audits` are the events and audit records of the changes; `calls` counts the calls of a real store."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Value]] = {}

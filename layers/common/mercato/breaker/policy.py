@@ -1,4 +1,4 @@
-"""When a circuit opens, and how it finds out that it may close. Times are in seconds."""
+"""When a circuit opens, and when it closes. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Judge = Callable[[BaseException], bool]
 
 
 class Outcome(StrEnum):
-    """What a call says of its dependency. `ignored` says nothing: the call failed before it got there."""
+    """The result of a call. `ignored` has no meaning: the call failed before it reached the dependency."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -20,34 +20,34 @@ class Outcome(StrEnum):
 
 
 def retry_after_of(error: BaseException) -> float | None:
-    """The wait that an error carries, as one made of a 429 does."""
+    """The wait that an error carries, such as one made from a 429."""
     found = getattr(error, "retry_after", None)
     return float(found) if isinstance(found, int | float) and found > 0 else None
 
 
 @dataclass(frozen=True)
 class Policy:
-    """`consecutive`: failures in a row in one sandbox open the circuit; right where few sandboxes call the dependency.
-    `rate`: a burst of failures anywhere makes the fleet suspicious, and the share that it then sees decides.
+    """`consecutive`: failures in a row in one sandbox open the circuit; for few sandboxes that call the dependency.
+    `rate`: a burst of failures in any sandboxes raises a suspicion, and the share of failures after it decides.
 
-    An exception that is no failure is an answer: the dependency is well. BaseException is never counted.
+    An exception outside of `failing` is an answer: the dependency works. BaseException is never counted.
     """
 
     mode: Literal["consecutive", "rate"] = "consecutive"
 
     # consecutive
     failures: int = 5
-    origins: int = 1  # the failures must come from so many different origins (cards, tenants), see Breaker.call
+    origins: int = 1  # the failures must come from this many origins (cards, tenants), see Breaker.call
 
     # rate
     min_failures: int = 10  # within `window`, by all sandboxes, to raise suspicion
     window: float = 10.0
-    votes: int = 30  # outcomes of the fleet, to decide on
+    votes: int = 30  # outcomes of all sandboxes that decide
     failure_rate: float = 0.5
     slow_rate: float = 0.8
-    voters: int = 1  # different sandboxes that must have voted; 2 or more where there are several
-    confirm: float = 30.0  # a suspicion that nobody decides ends
-    cooldown: float = 15.0  # after an acquittal nobody reports failures
+    voters: int = 1  # different sandboxes that must have voted; 2 or more if there are several
+    confirm: float = 30.0  # a suspicion without a decision ends
+    cooldown: float = 15.0  # after an acquittal failures are not reported
 
     # recovery
     reset: float = 30.0
@@ -55,7 +55,7 @@ class Policy:
     successes: int = 3
     call_timeout: float = 5.0
     lease: float = 30.0
-    recheck: float = 1.0  # who was refused a probe asks again no sooner
+    recheck: float = 1.0  # a sandbox that was refused a probe waits this long
 
     # the local view
     refresh: float = 5.0
@@ -85,11 +85,11 @@ class Policy:
         return Outcome.FAILURE if _matches(self.failing, error) else Outcome.SUCCESS
 
     def backoff_ms(self, openings: int) -> int:
-        """How long the n-th opening of one outage lasts, before jitter."""
+        """The duration of the n-th opening of one outage, before jitter."""
         return int(min(self.reset * 2 ** min(openings - 1, 20), self.max_reset) * 1000)
 
     def describe(self) -> str:
-        """The numbers that an operator wants to see beside the state."""
+        """The policy's numbers, for an operator."""
         if self.mode == "rate":
             opens = f"{self.failure_rate:.0%} of {self.votes} calls, asked after {self.min_failures} failures in "
             opens += f"{self.window:g} s"

@@ -1,4 +1,4 @@
-"""The circuits of the function that runs: kept in the table that CIRCUITS_TABLE names."""
+"""The circuits of the running function, stored in the table that CIRCUITS_TABLE names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mercato.breaker.store import DynamoStore
 from mercato.invocation import deadline, hooks
 from mercato.telemetry import metrics
 
-_NEEDED = 1.5  # seconds that a read and a report may take, at their worst
+_NEEDED = 1.5  # seconds for a read and a report in the worst case
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Settings:
 
 @functools.cache
 def circuits() -> Circuits:
-    """Read again, when due, at the end of each invocation, and its metrics written."""
+    """At the end of each invocation they are read if due, and their metrics written."""
     found = Circuits(DynamoStore(config.load(Settings).circuits_table))
     hooks.run_each_time(_finish)
     return found
@@ -31,12 +31,12 @@ def circuits() -> Circuits:
 
 @functools.cache
 def breaker_for(name: str, policy: Policy) -> Breaker:
-    """The sandbox's one breaker of that name. Made at first use: only used circuits are read."""
+    """The sandbox's one breaker of that name. Made at first use, since only used circuits are read."""
     return circuits().breaker(name, policy)
 
 
 def reset() -> None:
-    """Forget all circuits: for tests, and after a SnapStart restore."""
+    """Forgets all circuits: for tests, and after a SnapStart restore."""
     breaker_for.cache_clear()
     circuits.cache_clear()
     hooks.forget(_finish)

@@ -1,4 +1,4 @@
-"""A circuit as the store keeps it: one item. All times are epoch milliseconds; what is missing is 0, or closed."""
+"""A circuit as the store keeps it: one item. All times are epoch milliseconds; a missing attribute is 0, or closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """The first three are the circuit's own; an operator sets the others, and nothing but an operator ends them."""
+    """The first three are automatic. Only an operator sets or ends the others."""
 
     CLOSED = "C"
     OPEN = "O"
@@ -24,7 +24,7 @@ SET_BY_OPERATORS = frozenset({Status.FORCED_OPEN, Status.METRICS_ONLY, Status.DI
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`gen` grows with every transition and every probe that is granted: it is what fences them."""
+    """`gen` increases with every transition and every granted probe, and fences them."""
 
     st: str = Status.CLOSED
     gen: int = 0
@@ -34,10 +34,10 @@ class State:
     probe: str = ""
     lease_until: int = 0
     ok: int = 0
-    bucket: int = 0  # the window that f and s are of
+    bucket: int = 0  # the window in which f and s were counted
     f: int = 0
     s: int = 0
-    sus: int = 0  # the suspicion that votes are for; 0 is none
+    sus: int = 0  # the suspicion that votes are for; 0 without one
     sus_until: int = 0
     cc: int = 0
     cf: int = 0

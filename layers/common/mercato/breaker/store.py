@@ -1,11 +1,11 @@
-"""Where circuits are kept: one DynamoDB item each, and one list of all.
+"""Stores circuits: one DynamoDB item each, and one list of all.
 
     CB#<name>       STATE               the circuit, see state.py
-    CB#<name>       AUDIT#<time>#<id>   what an operator did to it
-    CIRCUITS        <name>              what there is, and how it is set: for operators, so that nobody scans
-    OUTBOX#<name>   <generation>#...    what the relay publishes
+    CB#<name>       AUDIT#<time>#<id>   an operator's change of it
+    CIRCUITS        <name>              the list with each circuit's setting, so that operators need no scan
+    OUTBOX#<name>   <generation>#...    events for the relay
 
-The bounds are far below those of other calls: a breaker must never wait longer than the call that it protects.
+The timeouts are far below those of other calls: a breaker must never wait longer than the call that it protects.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from mercato.store.dynamo import Write
 
 SERVICE = "ops"
 CONNECT, READ, ATTEMPTS = 0.2, 0.5, 1
-# The state must outlive every opening: a circuit that TTL deletes is closed. What an operator set has no ttl.
+# Longer than any opening, since a deleted circuit is closed. A state that an operator set has no ttl.
 _KEPT_SECONDS = 90 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Reading:
-    """`entries` are those of the list that were asked for and exist, with what they say."""
+    """`entries` are the requested entries of the list that exist, with their settings."""
 
     states: Mapping[str, State]
     entries: Mapping[str, str]
 
 
 class Store(Protocol):
-    """Each method raises StoreFault where there is no answer."""
+    """Each method raises StoreFault if there is no answer."""
 
     def read(self, names: Collection[str], entries: Collection[str] = ()) -> Reading: ...
 
@@ -51,8 +51,8 @@ class Store(Protocol):
 
 
 class DynamoStore:
-    """`attempts`: how often a call is sent until there is an answer. An operator has the time for more than one, and
-    what an operator does is a transaction, which DynamoDB does once however often botocore sends it.
+    """`attempts`: how often a call is tried. An operator's command has time for more than one, and is a transaction,
+    which DynamoDB does once however often botocore retries it.
     """
 
     def __init__(self, table_name: str, *, attempts: int = ATTEMPTS) -> None:
@@ -60,7 +60,7 @@ class DynamoStore:
         self._attempts = attempts
 
     def read(self, names: Collection[str], entries: Collection[str] = ()) -> Reading:
-        """One call for all. Consistent, so that a lower generation than one we know is no stale answer."""
+        """One call for all. Consistent, so that a lower generation than the known one is not a stale answer."""
         keys = [{"pk": _pk(name), "sk": "STATE"} for name in names]
         keys += [{"pk": "CIRCUITS", "sk": name} for name in entries]
         states, found = dict.fromkeys(names, CLOSED), {}
@@ -87,7 +87,7 @@ class DynamoStore:
         self._call("put_item", TableName=self._table, Item=entry)
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """Every circuit that there is, with how it is set."""
+        """Every circuit with its setting."""
         start: dict[str, Any] = {}
         while True:
             answer = self._call(
@@ -104,7 +104,7 @@ class DynamoStore:
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def audit_of(self, name: str, limit: int = 20) -> list[Item]:
-        """What operators did to a circuit, the latest first."""
+        """The operators' changes of a circuit, newest first."""
         answer = self._call(
             "query",
             TableName=self._table,
@@ -128,7 +128,7 @@ class DynamoStore:
             self._call("transact_write_items", TransactItems=actions)
         except _Refused as refused:
             if refused.index > 0:
-                # Told before, in a life of this circuit that was deleted: the state still counts.
+                # Published before, by an earlier circuit of this name that was deleted: the state still counts.
                 return self._write(name, writes[0])
             return Result(False, self._in_the_way(name, refused))
         return Result(True, State.of(change.set))
@@ -152,7 +152,7 @@ def _client(attempts: int) -> Any:
 
 
 class _Refused(Exception):
-    """A condition failed, or another transaction was faster: then `item`, what stood in the way, is not known."""
+    """A condition failed, or another transaction was first; then the stored `item` is not known."""
 
     def __init__(self, index: int, item: Any) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def _update(name: str, change: Change, now: int) -> Write:
     added = ", ".join(f"{named(key)} {valued(value)}" for key, value in change.add.items())
     alternatives = [" AND ".join(map(condition, alternative)) for alternative in change.when]
     if len(alternatives) > 1:
-        # One alone has none around it: DynamoDB refuses redundant parentheses.
+        # A single alternative has no parentheses: DynamoDB refuses redundant ones.
         alternatives = [f"({alternative})" for alternative in alternatives]
     return dynamo.update(
         _pk(name),

@@ -1,4 +1,4 @@
-"""Time as a frozen sandbox sees it: it may thaw after minutes, and its clocks need not agree on how long it slept."""
+"""Time in a sandbox that Lambda may freeze for minutes, during which its two clocks may differ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Clock:
 
 
 class Timer:
-    """Over as soon as either clock says so: the wall clock counts the sleep, the other does not go back."""
+    """Over when either clock says so: the wall clock counts a freeze, the monotonic one never goes back."""
 
     __slots__ = ("_clock", "_monotonic", "_wall")
 

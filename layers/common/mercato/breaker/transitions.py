@@ -1,4 +1,4 @@
-"""Every way in which a circuit may change. A transition is for the generation that was seen, and loses otherwise."""
+"""All transitions of a circuit. A transition is conditional on the generation that was seen, and fails otherwise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from mercato.breaker.events import CircuitClosed, CircuitOpened
 from mercato.breaker.policy import Policy
 from mercato.breaker.state import State, Status
 
-SKEW = 1000  # what the clocks of two sandboxes may differ by
+SKEW = 1000  # by which the clocks of two sandboxes may differ
 _NO_COUNTS: dict[str, Value] = dict.fromkeys(("bucket", "f", "s", "sus", "sus_until", "cc", "cf", "cs", "voters"), 0)
 
 
 def trip(name: str, seen: State, policy: Policy, now: int, wait: float | None = None) -> Change:
-    """Closed to open. `wait` is what the dependency asked for, as in Retry-After; it may only prolong."""
+    """Closed to open. `wait` is the dependency's own demand, as in Retry-After; it can only prolong."""
     delay = _prolonged(policy.backoff_ms(1), wait, policy)
     opened: dict[str, Value] = {"st": Status.OPEN, "opened_at": now, "retry_at": now + delay, "n_open": 1}
     return Change(
@@ -25,7 +25,9 @@ def trip(name: str, seen: State, policy: Policy, now: int, wait: float | None = 
 
 
 def grant(probe: str, policy: Policy, now: int) -> Change:
-    """The right to one call while the circuit is open, to whoever asks first once it is due or the last one is over."""
+    """Permission for one call while the circuit is open, for the first sandbox once it is due or the last probe
+    is over.
+    """
     lease = int(min(policy.call_timeout + 1, policy.lease) * 1000) + SKEW
     return Change(
         when=(
@@ -38,12 +40,12 @@ def grant(probe: str, policy: Policy, now: int) -> Change:
 
 
 def _still(probe: str, gen: int) -> tuple[tuple[Check, ...], ...]:
-    """The probe is the one under way: no operator, no later probe came between."""
+    """The probe is still running: no operator and no later probe came in between."""
     return ((Check("st", "=", Status.HALF_OPEN), Check("probe", "=", probe), Check("gen", "=", gen)),)
 
 
 def pass_probe(name: str, granted: State, policy: Policy, now: int) -> Change:
-    """One success more, and the slot is free for any sandbox; the last one that is needed closes the circuit."""
+    """Counts a success, and frees the slot for any sandbox. The last success that is needed closes the circuit."""
     if granted.ok + 1 < policy.successes:
         return Change(_still(granted.probe, granted.gen), {"ok": granted.ok + 1, "lease_until": 0, "changed_at": now})
     return Change(
@@ -71,12 +73,12 @@ def fail_probe(granted: State, policy: Policy, now: int, jitter: float, wait: fl
 
 
 def release_probe(granted: State) -> Change:
-    """The probe said nothing: it was cut off, or failed before it reached the dependency."""
+    """The probe had no outcome: it was cut off, or failed before it reached the dependency."""
     return Change(_still(granted.probe, granted.gen), {"lease_until": 0})
 
 
 def count_failures(failures: int, slow: int, bucket: int) -> Change:
-    """In the window that is current, which a sandbox whose clock is ahead may have begun."""
+    """Counts in the current window, which a sandbox with a fast clock may have begun."""
     return Change(((Check("st", "?=", Status.CLOSED), Check("bucket", ">=", bucket)),), add={"f": failures, "s": slow})
 
 
@@ -89,7 +91,7 @@ def begin_window(failures: int, slow: int, bucket: int) -> Change:
 
 
 def suspect(seen: State, policy: Policy, now: int) -> Change:
-    """Ask the fleet: from here on, who knows of it reports every outcome. One that nobody decided may be replaced."""
+    """Starts the voting: sandboxes that know of it report every outcome. Replaces a suspicion without a decision."""
     closed = (Check("gen", "?=", seen.gen), Check("st", "?=", Status.CLOSED))
     return Change(
         when=((*closed, Check("sus", "?=", 0)), (*closed, Check("sus_until", "<=", now))),
@@ -114,7 +116,7 @@ def vote(sus: int, calls: int, failures: int, slow: int, voters: int) -> Change:
 
 
 def acquit(seen: State, policy: Policy, now: int) -> Change:
-    """The share of failures is acceptable. For a while, failures are not counted."""
+    """The share of failures is acceptable. Failures are not counted during the cool-down."""
     return Change(
         ((Check("gen", "?=", seen.gen), Check("st", "?=", Status.CLOSED)),),
         _NO_COUNTS | {"gen": seen.gen + 1, "cool_until": now + int(policy.cooldown * 1000), "changed_at": now},
@@ -127,7 +129,7 @@ def _closed(gen: int, now: int) -> dict[str, Value]:
 
 
 def force(name: str, seen: State, status: Status, now: int, audit: Mapping[str, Value]) -> Change:
-    """An operator's word: whatever was under way loses its generation. Told where calls stop, or go again."""
+    """An operator's change. Running calls and probes lose their generation. Published if calls stop or start again."""
     was_open, is_open = (st in (Status.OPEN, Status.HALF_OPEN, Status.FORCED_OPEN) for st in (seen.st, status))
     told: CircuitOpened | CircuitClosed | None = None
     if is_open and not was_open:

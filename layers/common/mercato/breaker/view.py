@@ -1,4 +1,4 @@
-"""What a sandbox knows of a circuit, and the right to make a call that it gives out."""
+"""A sandbox's view of a circuit, and the permission for a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mercato.breaker.state import State, Status
 
 
 class View:
-    """Never changed, only replaced: who holds one knows what was known. `is_healthy` is all that a call looks at."""
+    """Immutable, so a holder knows what was known at its time. A call only reads `is_healthy`."""
 
     __slots__ = ("is_healthy", "is_read", "state")
 
@@ -20,7 +20,7 @@ class View:
 
 
 class Kind(Enum):
-    """Why a call was admitted, and so what its outcome is good for."""
+    """Why a call was admitted, which decides how its outcome is used."""
 
     COUNTED = auto()
     VOTE = auto()

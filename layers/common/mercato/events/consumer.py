@@ -1,10 +1,10 @@
-"""Queue consumers: one function per event type, partial batches, and a DLQ that says why.
+"""Queue consumers: one function per event type, partial batches, and a DLQ with reasons.
 
-What can never succeed (unreadable, a type or version we do not know, a business rule) goes to the DLQ at once, with its
-reason as a message attribute. Anything else is reported back as failed, and the queue delivers it again after a pause
-that grows; after the last try it goes to the DLQ with what stopped it. Tries are counted here, not by the queue, which
-counts what was given back untried, too. What has more to do than one run has time for keeps what is done and raises
-Unfinished: the message is sent to its queue anew, and its tries are counted anew.
+A message that can never succeed (unreadable, unknown type or version, a business rule) goes to the DLQ at once, with
+its reason as a message attribute. Any other failure is reported, and the queue redelivers the message after a growing
+pause; after the last try it goes to the DLQ with its last error. Tries are counted here, not by the queue, which also
+counts messages that were returned untried. A function with more work than one run has time for stores its progress and
+raises Unfinished: the message is sent to its queue again, and its tries start from zero.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from mercato.telemetry.logs import log
 
 Handle = Callable[[Event, Any], None]
 
-_ENOUGH = 2.0  # seconds, to begin with one more message
+_ENOUGH = 2.0  # seconds, to start with one more message
 
 
 class Unprocessable(Exception):
-    """This message can never succeed. `reason` is what the dead letters are grouped by."""
+    """This message can never succeed. The dead letters are grouped by `reason`."""
 
     def __init__(self, detail: str, reason: str = dead_letters.MALFORMED) -> None:
         super().__init__(detail)
@@ -40,7 +40,7 @@ class Unprocessable(Exception):
 
 
 class Unfinished(Exception):
-    """There is more to do than this run has time for. What is done is kept, and the next run goes on from there."""
+    """There is more to do than this run has time for. Progress is stored, and the next run continues from it."""
 
 
 class Consumer:
@@ -69,8 +69,8 @@ class Consumer:
         enough = _ENOUGH
         with deadline.of_invocation(context):
             for record in event["Records"]:
-                # What there is no time for is given back untried, and comes again after the queue's visibility timeout:
-                # a function that is killed gives back all.
+                # A message without time left is returned untried, and comes again after the queue's visibility timeout.
+                # If the function were killed, all would come again.
                 began = time.monotonic()
                 if deadline.within(enough, reserve=1.0) < enough or not self._consume(record):
                     failures.append({"itemIdentifier": record["messageId"]})
@@ -79,7 +79,7 @@ class Consumer:
         return {"batchItemFailures": failures}
 
     def _consume(self, record: dict[str, Any]) -> bool:
-        """True where the message is done with: handled, or moved to the DLQ."""
+        """True if the message is finished: handled, or moved to the DLQ."""
         try:
             received = _read(record)
         except Unprocessable as error:
@@ -103,7 +103,7 @@ class Consumer:
                 log.warning("event will be retried", extra={"event_type": received.type, "reason": str(error)})
                 return dead_letters.give_back(record, error, self._jitter, begun)
             except Exception as error:
-                # Unknown is not permanent: the next try may find the bug mended.
+                # Unknown errors may be transient, or fixed before the next try.
                 log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
                 return dead_letters.give_back(record, error, self._jitter, begun)
             log.info(
@@ -134,7 +134,7 @@ def _read(record: dict[str, Any]) -> Event:
 
 
 def _check_version(received: Event, model: type[Reads]) -> None:
-    """A new version breaks with the old by definition: what is only added does not need one. So nothing is guessed."""
+    """Refuses a newer version, which breaks its readers by definition; compatible additions keep the version."""
     try:
         version = received.version
     except ValueError:

@@ -1,7 +1,8 @@
-"""What becomes of a message that failed: back to its queue after a pause, or to the dead letters with its reason.
+"""Handles a message that failed: returns it to its queue after a pause, or moves it to the dead letters with its
+reason.
 
-A dead letter is the message as it came, with the attributes `reason`, `detail`, `correlation_id`, `message_id`,
-`receive_count`, `redrive_count` and `first_failed_at`. The last two stay with it when it is redriven and fails again.
+A dead letter is the original message with the attributes `reason`, `detail`, `correlation_id`, `message_id`,
+`receive_count`, `redrive_count` and `first_failed_at`. The last two are kept when it is redriven and fails again.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from mercato.store.dynamo import Table
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 
-# Reasons that the kit itself gives; a business rule's is its own slug.
+# The layer's own reasons; a business rule's reason is its slug.
 MALFORMED = "malformed"
 UNKNOWN_TYPE = "unknown-event-type"
 UNKNOWN_VERSION = "unknown-event-version"
 RETRIES_EXHAUSTED = "retries-exhausted"
 
 MAX_TRIES = 8  # pauses of 21 minutes in all
-# The maxReceiveCount of infra/subscription.yaml. A message that is given back untried was received, too: SQS's count is
-# only the backstop for what is never counted here.
+# The maxReceiveCount of infra/subscription.yaml. SQS also counts receives of messages that were returned untried, so
+# its count is only the backstop for messages that are never counted here.
 MAX_RECEIVES = 100
-_SILENT = "The function ended without an answer at each of its last tries. Its log says more."
+_SILENT = "The function ended without an answer at each of its last tries. See its log."
 _COUNTED_FOR = timedelta(days=15)  # longer than a message lives in its queue
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 900  # seconds
 
@@ -40,19 +41,19 @@ Jitter = Callable[[float, float], float]
 
 
 def begin(record: dict[str, Any]) -> int | None:
-    """Counts a try before it is made, where the message was received so often that a function may have died of it.
-    None where it is not counted yet: a try that fails is counted then, and one that succeeds never.
+    """Counts a try before it starts, if the message was received so often that a function may have crashed on it.
+    Returns None if it is not counted yet: then only a failed try is counted.
     """
     return _count(record) if _receives(record) > MAX_TRIES else None
 
 
 def is_spent(record: dict[str, Any], begun: int | None) -> bool:
-    """True where all tries have begun and none came to an end, and the message is a dead letter now."""
+    """Moves the message to the dead letters if all its tries have started and none has ended. Returns True then."""
     return begun is not None and begun > MAX_TRIES and move(record, RETRIES_EXHAUSTED, _SILENT)
 
 
 def give_back(record: dict[str, Any], error: Exception, jitter: Jitter, begun: int | None = None) -> bool:
-    """After a failure that may heal. True where this was the last try, and the message is a dead letter now."""
+    """Returns the message to its queue after a transient failure. True if this was the last try, and it was moved."""
     tries = _count(record) if begun is None else begun
     if (tries or 0) >= MAX_TRIES or _receives(record) >= MAX_RECEIVES:
         return move(record, RETRIES_EXHAUSTED, f"{type(error).__name__}: {error}")
@@ -61,8 +62,8 @@ def give_back(record: dict[str, Any], error: Exception, jitter: Jitter, begun: i
 
 
 def _count(record: dict[str, Any]) -> int | None:
-    """The tries of this message with this one, in the service's own table. None where they cannot be counted now: the
-    table may be what is away, and then the message waits for it.
+    """The number of tries of this message, counted with this one in the service's table. None if the table is
+    unavailable; then the message waits for it.
     """
     name = os.environ.get("TABLE_NAME")
     if name is None:
@@ -83,13 +84,13 @@ def _count(record: dict[str, Any]) -> int | None:
 
 
 def pause_after(tries: int, jitter: Jitter) -> int:
-    """Seconds: doubling from ten to a quarter of an hour. Half is random, so that a batch does not come back as one."""
+    """Seconds, doubling from ten to a quarter of an hour. Half is random, so that a batch is spread out."""
     longest = min(_FIRST_PAUSE << (tries - 1), _LONGEST_PAUSE)
     return round(longest / 2 + jitter(0, longest / 2))
 
 
 def move(record: dict[str, Any], reason: str, detail: str) -> bool:
-    """False where the DLQ cannot be reached: the record stays in its queue, and the rest of the batch goes on."""
+    """Returns False if the DLQ is unavailable: the record stays in its queue, and the rest of the batch continues."""
     log.error(
         "event moved to the dead-letter queue",
         extra={"reason": reason, "detail": detail, "message_id": record["messageId"]},
@@ -116,9 +117,10 @@ def move(record: dict[str, Any], reason: str, detail: str) -> bool:
 
 
 def send_anew(record: dict[str, Any]) -> bool:
-    """The same message to the end of its own queue. False where the queue takes none now: then this one comes again.
+    """Sends the same message to the end of its own queue. False if the queue is unavailable; then this one comes again.
 
-    Killed between sending and the end of this run, both are received: each goes on from what is kept.
+    After a crash between the sending and the end of this run, both are received: each continues from the stored
+    progress.
     """
     try:
         aws.client("sqs").send_message(QueueUrl=_queue_url(record), MessageBody=record["body"])
@@ -129,7 +131,7 @@ def send_anew(record: dict[str, Any]) -> bool:
 
 
 def _history(record: dict[str, Any]) -> dict[str, str]:
-    """From the last redrive where there was one, else from the queue's own count."""
+    """The history from the last redrive if there was one, else from the queue's count."""
     carried = {
         name: attribute["stringValue"]
         for name, attribute in record.get("messageAttributes", {}).items()
@@ -147,7 +149,7 @@ def _receives(record: dict[str, Any]) -> int:
 
 
 def _pause(record: dict[str, Any], seconds: int) -> None:
-    """A pause that cannot be set is the queue's own: its visibility timeout."""
+    """Sets the pause. If that fails, the queue's visibility timeout applies."""
     receipt = record.get("receiptHandle")
     if receipt is None:
         return
@@ -167,5 +169,5 @@ def _queue_url(record: dict[str, Any]) -> str:
 
 @functools.cache
 def _dlq_url(queue_arn: str) -> str:
-    """The dead-letter queue of `shop-orders` is `shop-orders-dlq`, by convention of infra/subscription.yaml."""
+    """The dead-letter queue of `shop-orders` is `shop-orders-dlq`, as infra/subscription.yaml names it."""
     return str(aws.client("sqs").get_queue_url(QueueName=f"{queue_arn.rpartition(':')[2]}-dlq")["QueueUrl"])

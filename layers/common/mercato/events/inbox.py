@@ -1,4 +1,4 @@
-"""The inbox: a marker written in the transaction of an event's effect, so that a second delivery finds it done."""
+"""The inbox: a marker written in the transaction of an event's effect, so that a duplicate event has none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mercato.clock import epoch
 from mercato.store.dynamo import ConditionFailed, Table, Write
 from mercato.store.expiry import live, put_new
 
-# Longer than a message can live in a queue and its DLQ (14 days) and be redriven.
+# Longer than a message can stay in a queue and its DLQ (14 days) and be redriven.
 _KEPT = timedelta(days=45)
 
 
@@ -18,20 +18,22 @@ def marker(event_id: str, now: datetime) -> Write:
 
 
 def is_done(table: Table, event_id: str, now: datetime) -> bool:
-    """For an effect outside the table, such as a mail: ask before it and mark it after it, at least once."""
+    """For an effect outside the table, such as a mail: check before it and mark after it, so it happens at
+    least once.
+    """
     return live(table.get(f"INBOX#{event_id}", "INBOX"), now) is not None
 
 
 def mark_done(table: Table, event_id: str, now: datetime) -> None:
-    """That it is marked already is fine: another delivery was as quick."""
+    """Idempotent: a concurrent delivery may have marked it."""
     with suppress(ConditionFailed):
         table.write(marker(event_id, now))
 
 
 def once(table: Table, event_id: str, writes: list[Write], now: datetime) -> bool:
-    """Write the effect unless this event's effect is written already. False: it was, and nothing was written now.
+    """Writes the effect unless the event was handled before. Returns False, and writes nothing, for a duplicate.
 
-    Raises ConditionFailed, with the index into `writes`, where one of the effect's own conditions failed.
+    Raises ConditionFailed, with the index into `writes`, if one of the effect's own conditions failed.
     """
     try:
         table.transact([*writes, marker(event_id, now)])

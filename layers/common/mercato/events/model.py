@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mercato.clock import rfc3339
 from mercato.telemetry import correlation
 
-MAX_BYTES = 250_000  # of one EventBridge entry (256 KiB), less its own fields
+MAX_BYTES = 250_000  # of one EventBridge entry (256 KiB), less its other fields
 
 
 class EventModel(BaseModel):
@@ -24,9 +24,9 @@ class EventModel(BaseModel):
 
 
 class Reads(BaseModel):
-    """What a consumer reads of an event: only the fields it needs, so that new ones never break it.
+    """The fields that a consumer reads of an event, so that new fields never break it.
 
-    VERSION is the newest version that it can read; the older ones it reads too.
+    VERSION is the newest version that it can read, besides all older ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -35,7 +35,7 @@ class Reads(BaseModel):
 
 
 class Event(BaseModel):
-    """The envelope as a consumer gets it."""
+    """The envelope as a consumer receives it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -55,17 +55,17 @@ class Event(BaseModel):
 
     @property
     def version(self) -> int:
-        """From the `dataschema`; an event without one is of the first version."""
+        """Taken from the `dataschema`; 1 for an event without one."""
         return int(self.dataschema.rpartition(":")[2]) if self.dataschema else 1
 
 
 def envelope(
     data: EventModel, *, service: str, subject: str, event_id: str, sequence: int, now: datetime
 ) -> dict[str, Any]:
-    """A CloudEvent in JSON form, with the correlation of the work under way.
+    """A CloudEvent in JSON form, with the current correlation.
 
-    `subject` is the entity's id, `sequence` the entity's version, so that a consumer can tell a late event from a new
-    one. It is sent as CloudEvents' sequence extension wants it: a string whose order as text is the order of events.
+    `subject` is the entity's id, `sequence` the entity's version, so that a consumer can detect a stale event. The
+    sequence is sent as CloudEvents' sequence extension demands: a string whose order as text is the order of events.
     """
     work = correlation.current()
     found = {

@@ -1,6 +1,6 @@
-"""The outbox: an event is written in the transaction that makes it true, and the relay publishes it from the stream.
+"""The outbox: an event is written in the transaction of its state change, and the relay publishes it from the stream.
 
-What the relay looks for is an inserted item with an `event` attribute: the envelope as one JSON string.
+The relay publishes each inserted item with an `event` attribute: the envelope as one JSON string.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mercato.events.model import MAX_BYTES, EventModel, envelope
 from mercato.ids import derived_id
 from mercato.store.dynamo import Write, put_new
 
-# Longer than the relay's failure queue keeps a pointer to it (14 days): until then the sweeper may publish it.
+# Longer than the relay's failure queue keeps a pointer to it (14 days), so the sweeper can publish it until then.
 _KEPT = timedelta(days=15)
 
 
@@ -34,9 +34,9 @@ def encode(data: EventModel, *, service: str, subject: str, event_id: str, seque
 
 
 def record(data: EventModel, *, service: str, subject: str, sequence: int, now: datetime) -> Write:
-    """A write for the same transaction as the state change. All records of one subject keep their order.
+    """A write for the transaction of the state change. All records of one subject keep their order.
 
-    The event's id follows from type, subject and sequence, so the same change can never be announced twice.
+    The event's id is derived from type, subject and sequence, so the same change is never published twice.
     """
     event_id = derived_id(service, data.TYPE, subject, str(sequence))
     return put_new(

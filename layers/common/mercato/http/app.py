@@ -1,14 +1,14 @@
-"""HTTP for Lambda: routes with typed parameters, one table of errors, both doors (REST proxy and function URL).
+"""HTTP for Lambda: routes with typed parameters and one table of errors, for REST proxy and function URL events.
 
-A route states who may call it, and the function's signature says what it takes:
+A route states its callers, and the function's signature states its input:
 
     @app.post("/api/orders", role=CUSTOMER)
     def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]: ...
 
-By annotation: a `Body` is the JSON body, a `SignedBody[Model]` or `Webhook[Model]` one that is signed, a `RawBody` one
-that is not JSON, a `Query` the query string, `Caller` who calls, `IdempotencyKey` the header, `SourceAddress` where the
-request comes from, `Request` everything; a name that stands in the path is that part of it.
-Every route counts against the client's default limit, unless it states another: `limit=Limit("log-in", one_in=5)`.
+By annotation: a `Body` is the JSON body, a `SignedBody[Model]` or `Webhook[Model]` a signed one, a `RawBody` one that
+is not JSON, a `Query` the query string, `Caller` the caller, `IdempotencyKey` the header, `SourceAddress` the address
+that the request comes from, `Request` everything. A parameter named in the path is that part of it. Every route counts
+against the client's default limit, unless it states another: `limit=Limit("log-in", one_in=5)`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
 from mercato.http import cors
 from mercato.http.auth import Caller, Role
-from mercato.http.guard import Guard, Visit, configured
+from mercato.http.guard import Guard, GuardState, configured
 from mercato.http.rate_limit import DEFAULT, UNLIMITED, Limit
 from mercato.http.request import (
     IdempotencyKey,
@@ -74,7 +74,7 @@ class Route:
     capability: str | None = None
 
     def named(self, path_parameters: Mapping[str, str]) -> dict[str, str]:
-        """The path parameters as a log or an audit entry may hold them: the capability as a digest."""
+        """The path parameters for logs and audit entries, with a digest in place of the capability."""
         return {
             name: f"~{hashlib.sha256(value.encode()).hexdigest()[:12]}" if name == self.capability else value
             for name, value in path_parameters.items()
@@ -86,9 +86,9 @@ class Route:
 
 
 class Rules(TypedDict):
-    """What a route states of itself: who may call it, how often, and which path parameter is all that a caller needs.
+    """A route's rules: its callers, its limit, and the path parameter that grants access by itself.
 
-    Who knows a `capability` needs no token, so no log, audit entry or metric holds it.
+    A caller who knows the `capability` needs no token, so no log, audit entry or metric contains it.
     """
 
     role: Role | tuple[Role, ...]
@@ -102,8 +102,8 @@ def _compile(path: str) -> re.Pattern[str]:
 
 
 class App:
-    """The routes of one service. `handler` is what Lambda calls; `health` is asked by GET /health, and says of each
-    thing that the service needs whether it is `ok`; `guarding` returns what limits and audits requests.
+    """The routes of one service. `handler` is the Lambda handler. `health` answers GET /health: for each dependency of
+    the service `ok` or its problem. `guarding` returns the guard that limits and audits requests.
     """
 
     def __init__(
@@ -163,44 +163,44 @@ class App:
             headers.get("x-request-id"), headers.get("traceparent"), tracestate=headers.get("tracestate")
         )
         with correlation.bound(work), deadline.of_invocation(context):
-            visit, about = Visit(), dict[str, Any]()
+            state, about = GuardState(), dict[str, Any]()
             try:
                 request = read_request(event, headers)
                 about = {"method": request.method, "path": _start_of(request.path), "user_id": request.caller.user_id}
-                response = self._respond(request, visit, about)
+                response = self._respond(request, state, about)
             except (DomainError, TransientError) as error:
                 response = problem_of(error)
             except Exception:
-                # The last line of defence: the caller gets a clean 500 and the request id, the log gets all.
+                # The last resort: the caller gets a 500 with the request id, and the log the exception.
                 log.exception("request failed")
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
-            self.guarding().close(visit, response.status)
+            self.guarding().close(state, response.status)
             noted = cors.headers_for(headers.get("origin"))
-            if is_public(response):  # a cache hands it to others, whom one client's limits do not concern
+            if is_public(response):  # caches share it with other clients, so it must not have one client's limits
                 response = negotiated(response, headers)
             else:
-                noted |= visit.headers
+                noted |= state.headers
             answer = write_response(response, work.correlation_id, noted)
             return answer | {"body": "", "isBase64Encoded": False} if about.get("method") == "HEAD" else answer
 
-    def _respond(self, request: Request, visit: Visit, about: dict[str, Any]) -> Response[Any]:
-        """Puts the path as logs may hold it into `about`."""
+    def _respond(self, request: Request, state: GuardState, about: dict[str, Any]) -> Response[Any]:
+        """Adds the path as it may be logged to `about`."""
         if request.method == "OPTIONS":
             return self._say_what_is_allowed(request.path)
         guard = self.guarding()
         try:
             route, path_parameters = self._match(request)
         except (NotFound, MethodNotAllowed):
-            guard.count(visit, request, DEFAULT)
+            guard.count(state, request, DEFAULT)
             raise
         about["path"] = route.path_for_logs(path_parameters)
-        guard.count(visit, request, route.limit)
+        guard.count(state, request, route.limit)
         _authorize(route, request.caller)
         if request.method == "HEAD" and PUBLIC not in route.roles:
             allowed = self._allowed_at(request.path)
             raise _without_path(MethodNotAllowed(f"{request.path} allows {', '.join(allowed)}.", allow=allowed))
-        guard.note(visit, request.caller, self.service, route.method, route.path, route.named(path_parameters))
+        guard.record(state, request.caller, self.service, route.method, route.path, route.named(path_parameters))
         arguments = _bind(route, request, path_parameters)
         tag = _bind_cursor(route, request, path_parameters, arguments)
         result = route.function(**arguments)
@@ -217,7 +217,7 @@ class App:
             if match and route.method == wanted:
                 found = {name: unquote(value) for name, value in match.groupdict().items()}
                 if any(len(value) > MAX_ID or not value.isprintable() for value in found.values()):
-                    # No id of ours is like that, and DynamoDB would refuse a longer one as a key.
+                    # No id is that long, and DynamoDB would refuse it as a key.
                     raise NotFound("There is nothing with such an id.")
                 return route, found
         if allowed := self._allowed_at(request.path):
@@ -231,15 +231,17 @@ class App:
         return [route for route in found if route.path.count("{") == fewest]
 
     def _allowed_at(self, path: str) -> list[str]:
-        """The methods of this path; none where there is nothing at it."""
+        """The methods of this path; none for an unknown path."""
         found = self._routes_at(path)
-        # A route that needs a token has no HEAD: its answer may not be cached, so its headers alone are of no use.
+        # A route with a token has no HEAD: its response cannot be cached, so its headers alone are useless.
         is_public = any(route.method == "GET" and PUBLIC in route.roles for route in found)
         more = ({"OPTIONS"} if found else set()) | ({"HEAD"} if is_public else set())
         return sorted({route.method for route in found} | more)
 
     def _say_what_is_allowed(self, path: str) -> Response[None]:
-        """Also a browser's preflight, which comes without a token, and is not counted: its request will be."""
+        """Answers OPTIONS, also a browser's preflight, which has no token and is not counted, since its request
+        will be.
+        """
         allowed = self._allowed_at(path)
         if not allowed:
             raise _without_path(NotFound(f"There is nothing at {path}."))
@@ -247,13 +249,13 @@ class App:
 
 
 def _without_path[E: DomainError](error: E) -> E:
-    """The caller reads their path in the detail; a log must not, since a capability may be in it."""
+    """Removes the path from the log's text, since it may contain a capability. The caller still reads it."""
     error.log_detail = "the path or method is none of this service's"
     return error
 
 
 def _start_of(path: str) -> str:
-    """Of a path that no route has: what follows the service's name may be a capability."""
+    """The start of an unknown path, since the part after the service's name may be a capability."""
     parts = path.split("/")
     return path if len(parts) <= 3 else "/".join([*parts[:3], "…"])
 
@@ -263,8 +265,8 @@ def _bind_cursor(
 ) -> str | None:
     """Binds the cursor of a list to its route, filters, sort and caller, by a tag in front of it.
 
-    Replaces the query in `arguments` by one whose cursor has no tag. Returns the tag for the next cursor; None where
-    the route is no list. Raises InvalidCursor where the cursor was given out by another list.
+    Replaces the query in `arguments` by one whose cursor has no tag. Returns the tag for the next cursor, or None for a
+    route without a cursor. Raises InvalidCursor for a cursor of another list.
     """
     for name, query in arguments.items():
         if isinstance(query, Query) and "cursor" in type(query).model_fields:

@@ -1,6 +1,6 @@
-"""The audit log: what admins do, in a table to which functions may only add.
+"""The audit log: the actions of admins, in a table that functions can only add to.
 
-An entry is written before the action, so that there is no action without one, and a second one with its outcome.
+An entry is written before the action, so that no action is without one, and a second one with its outcome.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mercato.store.dynamo import KeyRange, Table, put
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who asked for what, when, by which request. `status` is HTTP's, of the answer; None as long as there is none."""
+    """An action: its user, request and time. `status` is the response's HTTP status; None before the response."""
 
     entry_id: str
     at: str
@@ -45,7 +45,7 @@ class AuditTrail:
         self._add(replace(entry, status=status), "2-answered")
 
     def list_page(self, *, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
-        """Newest first. An action that was answered is listed by its outcome too, just before its asking."""
+        """Newest first. A finished action is listed by its outcome too, just before its request."""
         page = self._table.query("AUDIT", KeyRange(forward=False), limit=limit, start=decode_cursor(cursor, pk="AUDIT"))
         names = AuditEntry.__dataclass_fields__
         found = [AuditEntry(**{name: item.get(name) for name in names}) for item in page.items]  # type: ignore[arg-type]
@@ -53,6 +53,6 @@ class AuditTrail:
 
     def _add(self, entry: AuditEntry, phase: str) -> None:
         item = {"pk": "AUDIT", "sk": f"{entry.at}#{entry.entry_id}#{phase}"} | asdict(entry)
-        # The client library may send it again after a lost answer; nothing else may stand there.
+        # The client library may retry after a lost response, so this entry may exist, but no other.
         is_ours = "attribute_not_exists(pk) OR entry_id = :entry"
         self._table.write(put(item, is_ours, values={":entry": entry.entry_id}))

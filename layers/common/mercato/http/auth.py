@@ -1,6 +1,6 @@
-"""Who is calling: a user, as the gateway's authorizer says, or a peer service, as its IAM signature says.
+"""The caller: a user, as the gateway's authorizer states, or a peer service, as its IAM signature proves.
 
-No header counts unless a peer signed it.
+Headers count only if a peer has signed them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ NOBODY = Caller(Role.PUBLIC)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """From a REST proxy event (payload 1.0) or a function URL event (payload 2.0).
+    """Reads a REST proxy event (payload 1.0) or a function URL event (payload 2.0).
 
-    A function URL names the account whose signature it has checked, and `anonymous` where it checks none. The event of
-    an HTTP API has payload 2.0 too, and names the API's own account whoever calls: it never makes a peer.
+    A function URL names the account whose signature it has verified, and `anonymous` if it verifies none. The event of
+    an HTTP API has payload 2.0 too, and names the API's own account for any caller, so it never makes a peer.
     """
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}

@@ -1,5 +1,5 @@
-"""Text out of bytes: in the charset that the sender declares, else UTF-8. No byte is ever replaced: what is not text in
-its charset is refused, with the charset and the byte.
+"""Decodes text in the sender's declared charset, else UTF-8. Never replaces a byte: text that is invalid in its charset
+is refused, with the charset and the byte.
 
 Labels mean what the Encoding Standard (https://encoding.spec.whatwg.org) says: ISO-8859-1 is windows-1252 on the Web.
 """
@@ -13,7 +13,7 @@ from mercato.errors import Malformed, UnsupportedMediaType
 
 UTF_8 = "utf-8"
 
-# By the name that is taken: Python's codec of it.
+# Python's codec for each accepted name.
 _CODECS = {
     "utf-8": "utf-8",
     "utf-16": "utf-16",
@@ -53,7 +53,7 @@ class UnsupportedCharset(UnsupportedMediaType):
 
 
 def declared(content_type: str | None) -> str | None:
-    """The charset of a Content-Type header; None where it names none. Raises UnsupportedCharset."""
+    """The charset of a Content-Type header; None if it names none. Raises UnsupportedCharset."""
     found = _PARAMETER.search(content_type or "")
     if found is None:
         return None
@@ -65,7 +65,7 @@ def declared(content_type: str | None) -> str | None:
 
 
 def decode(body: bytes, charset: str) -> str:
-    """The whole body as text, a byte order mark included. `charset` is as `declared` gives it. Raises Malformed."""
+    """The whole body as text, with its byte order mark. `charset` is a result of `declared`. Raises Malformed."""
     try:
         return body.decode(_CODECS[charset])
     except UnicodeDecodeError as error:
@@ -77,7 +77,7 @@ def decode(body: bytes, charset: str) -> str:
 
 
 def decode_file(body: bytes, charset: str | None) -> str:
-    """A file as text, without its byte order mark: a mark says what the file is in, then `charset`, else it is UTF-8.
+    """A file as text, without its byte order mark. The mark decides its charset, then `charset`, else it is UTF-8.
 
     Raises Malformed.
     """

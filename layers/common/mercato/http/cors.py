@@ -1,6 +1,6 @@
-"""Which browsers' front ends may read our answers: those of the configured origins, or of any (`*`).
+"""Allows front ends in browsers to read responses: those of the configured origins, or of any (`*`).
 
-No answer depends on a cookie, so an origin that is let in can do no more than its user's own token allows.
+No response depends on a cookie, so an allowed origin can do no more than its user's token allows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from mercato import config
 
 _REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, traceparent, tracestate"
 _EXPOSED = "Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
-_MAX_AGE = "7200"  # seconds: the most that Chromium keeps a preflight
+_MAX_AGE = "7200"  # seconds: the longest that Chromium caches a preflight
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Origins with commas between them; without one, no browser's front end is let in."""
+    """Origins, separated by commas. Without one, no front end in a browser may read responses."""
 
     allowed_origins: str = ""
 
@@ -29,7 +29,7 @@ def _allowed() -> frozenset[str]:
 
 
 def headers_for(origin: str | None) -> dict[str, str]:
-    """For every answer. Where origins differ, so do answers: a cache must know."""
+    """For every response. If origins are configured, `Vary` tells caches that responses differ by origin."""
     allowed = _allowed()
     if "*" in allowed:
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
@@ -40,7 +40,7 @@ def headers_for(origin: str | None) -> dict[str, str]:
 
 
 def preflight(methods: Iterable[str]) -> dict[str, str]:
-    """What an OPTIONS request is told beside `headers_for`."""
+    """The headers of a preflight's response, besides `headers_for`."""
     return {
         "Access-Control-Allow-Methods": ", ".join(methods),
         "Access-Control-Allow-Headers": _REQUEST_HEADERS,

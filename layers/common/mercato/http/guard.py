@@ -1,6 +1,6 @@
-"""The guard of every API: the limiter counts a client's requests, the audit log records what admins do.
+"""The guard of every API: the limiter counts a client's requests, the audit log records the actions of admins.
 
-It applies to API Gateway's requests, and to those that a page makes for its visitor. Other calls of peers are neither
+Applies to API Gateway requests, and to the requests that a page makes for its visitor. Other peer calls are neither
 limited nor audited.
 """
 
@@ -26,7 +26,7 @@ from mercato.telemetry.logs import log
 
 @dataclass(frozen=True)
 class Settings:
-    """Set for every function by the template's Globals. Without a table there is no limit, or no audit log."""
+    """Set for every function by the template's Globals. Without its table, there is no limit or no audit log."""
 
     rate_limits_table: str = ""
     rate_limit_per_15_minutes: int = 100
@@ -34,8 +34,8 @@ class Settings:
 
 
 @dataclass
-class Visit:
-    """What the guard keeps for one request: headers for its answer, and the audit entry that waits for the outcome."""
+class GuardState:
+    """The guard's state for one request: headers of the response, and the audit entry that still needs its outcome."""
 
     headers: dict[str, str] = field(default_factory=dict)
     entry: AuditEntry | None = None
@@ -46,8 +46,8 @@ class Guard:
         self._limiter = limiter
         self._trail = trail
 
-    def count(self, visit: Visit, request: Request, limit: Limit | None) -> None:
-        """Raises RateLimited. The answer tells the client where it stands, refused or not.
+    def count(self, state: GuardState, request: Request, limit: Limit | None) -> None:
+        """Counts the request. The response has the client's remaining requests. Raises RateLimited.
 
         A peer's own calls are not counted; those that it makes for a visitor of a page count for that visitor.
         """
@@ -57,30 +57,30 @@ class Guard:
         try:
             standing = self._limiter.charge(client_of(caller, request.source_ip), limit)
         except RateLimited:
-            visit.headers |= self._limiter.standing_of_refused(limit).headers()
+            state.headers |= self._limiter.standing_of_refused(limit).headers()
             raise
         if standing is not None:
-            visit.headers |= standing.headers()
+            state.headers |= standing.headers()
 
-    def note(
-        self, visit: Visit, caller: Caller, service: str, method: str, path: str, names: Mapping[str, str]
+    def record(
+        self, state: GuardState, caller: Caller, service: str, method: str, path: str, names: Mapping[str, str]
     ) -> None:
-        """Where it cannot be noted, it is not done: the error goes to the admin."""
+        """Writes the audit entry. If that fails, the action is not done, and the admin gets the error."""
         if self._trail is None or not caller.is_admin or method == "GET":
             return
         target = " ".join(f"{name}={value}" for name, value in names.items())
         request_id = correlation.current().correlation_id
         entry = AuditEntry.make(caller.user_id, service, f"{method} {path}", target, request_id, utc_now())
         self._trail.ask(entry)
-        visit.entry = entry
+        state.entry = entry
 
-    def close(self, visit: Visit, status: int) -> None:
-        if self._trail is None or visit.entry is None:
+    def close(self, state: GuardState, status: int) -> None:
+        if self._trail is None or state.entry is None:
             return
         try:
-            self._trail.answer(visit.entry, status)
+            self._trail.answer(state.entry, status)
         except (TransientError, ClientError) as error:
-            # It is done and noted; the missing outcome is read from the log by the request id.
+            # The action is done and recorded; the log has its outcome under the request id.
             log.error("the outcome is not in the audit log", extra={"reason": str(error), "status": status})
 
 

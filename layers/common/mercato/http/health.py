@@ -1,4 +1,4 @@
-"""What `GET /health` looks at: whether the service reaches its table and its queue, and that within two seconds."""
+"""Checks for `GET /health` whether the service reaches its table and its queue, within two seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mercato.telemetry.logs import log
 
 OK = "ok"
 _PATIENCE = 2.0
-# Nothing has this key. Reading what is not there costs half a read unit, and needs all that a real read does.
+# A missing key. Reading it costs half a read unit and needs the same permissions as a real read.
 _NO_ITEM = {"pk": {"S": "HEALTH"}, "sk": {"S": "HEALTH"}}
 
 Check = Callable[[], object]
@@ -23,14 +23,14 @@ Check = Callable[[], object]
 
 @dataclass(frozen=True)
 class Settings:
-    """`queue_name`: that of the service's subscription, where it has one."""
+    """`queue_name` is the queue of the service's subscription, if it has one."""
 
     table_name: str
     queue_name: str = ""
 
 
 def table_and_queue() -> dict[str, str]:
-    """For `App(service, health=table_and_queue)`: by name, `ok` or what is wrong."""
+    """For `App(service, health=table_and_queue)`: by name, `ok` or the problem."""
     settings = config.load(Settings)
     checks: dict[str, Check] = {"table": lambda: _read(settings.table_name)}
     if settings.queue_name:
@@ -39,7 +39,9 @@ def table_and_queue() -> dict[str, str]:
 
 
 def examine(checks: Mapping[str, Check], patience: float = _PATIENCE) -> dict[str, str]:
-    """All at once, each in a thread, so that one that hangs keeps nobody: its thread ends by its own timeouts."""
+    """Runs all checks concurrently, each in a thread, so that a hanging one delays no other; its own timeouts
+    end it.
+    """
     ends_at = time.monotonic() + deadline.within(patience)
     pool = ThreadPoolExecutor(max_workers=len(checks))
     asked = {name: pool.submit(check) for name, check in checks.items()}

@@ -1,9 +1,9 @@
-"""The first answer again, to an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header).
+"""Repeats the first response for an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header).
 
-Where the key makes the thing's id and one transaction makes the thing (orders, cancellations, returns), nothing more is
-needed. Any other write goes through `answer_once`: a record in the service's own table, `pk=IDEMPOTENCY#<id>`,
-holds a lease while the request is under way, and then the answer. A process that dies leaves a lease that ends by
-itself; whoever comes then runs the write again, which therefore must make its ids from `Keyed.id`.
+If the key determines the entity's id and one transaction creates the entity (orders, cancellations, returns), nothing
+more is needed. Any other write uses `answer_once`: a record in the service's own table, `pk=IDEMPOTENCY#<id>`,
+holds a lease while the request runs, and then the response. After a crash the lease expires, and a retry runs the
+write again, which therefore must derive its ids from `Keyed.id`.
 """
 
 from __future__ import annotations
@@ -38,22 +38,23 @@ class RequestInFlight(Conflict):
 
 @dataclass(frozen=True)
 class Keyed:
-    """A request with its key. `id` follows from caller, route and key; `fingerprint` tells what was asked."""
+    """A request with its key. `id` is derived from caller, route and key; `fingerprint` from the request's content."""
 
     id: str
     fingerprint: str
 
     @classmethod
     def read(cls, route: str, caller: Caller, key: str, asked: BaseModel | bytes, *path: str) -> Keyed:
-        """`path` is what the request's path names: the same key for another thing is another request."""
+        """`path` is the entity in the request's path: the same key for another entity is another request."""
         content: Any = asked.model_dump(mode="json") if isinstance(asked, BaseModel) else asked.hex()
         return cls(derived_id("idempotency", caller.user_id, route, key), fingerprint([*path, content]))
 
 
 def answer_once[R: Response[Any]](asked: Keyed, table: Table, now: datetime, write: Callable[[], R]) -> R:
-    """What `write` answers, or what it answered before. A refusal is not kept: it changed nothing, and is judged anew.
+    """The response of `write`, or the stored one. A refusal is not stored: it changed nothing, and a retry is decided
+    again.
 
-    Raises IdempotencyKeyReused for another request with the same key, RequestInFlight while the first is under way.
+    Raises IdempotencyKeyReused for another request with the same key, RequestInFlight while the first is running.
     """
     token, is_over = new_id(now), False
     try:
@@ -62,16 +63,16 @@ def answer_once[R: Response[Any]](asked: Keyed, table: Table, now: datetime, wri
             answer = write()
             _keep(asked, table, token, answer, now)
         else:
-            answer = cast(R, before)  # a Response that goes out as the first did
+            answer = cast(R, before)  # a Response with the stored content
         is_over = True
         return answer
     finally:
-        if not is_over:  # also where our own claim's answer was lost: a retry need not wait for the lease
+        if not is_over:  # also if the claim's own response was lost: a retry need not wait for the lease
             _let_go(asked, table, token)
 
 
 def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[Any] | None:
-    """None where the request is ours to answer."""
+    """Returns None if this request has the lease and must be answered."""
     record = _record(asked, now) | {"state": _IN_FLIGHT, "token": token, "until": epoch(now + LEASE)}
     is_free = (
         "attribute_not_exists(pk) OR #ttl <= :now OR (#state = :in_flight AND #until <= :now AND fingerprint = :print)"
@@ -82,7 +83,7 @@ def _claim(asked: Keyed, table: Table, token: str, now: datetime) -> Response[An
         table.write(dynamo.put(record, is_free, names=names, values=values))
     except ConditionFailed as failed:
         found = failed.item or {}
-        if found.get("token") == token:  # our own write, whose answer was lost on the way
+        if found.get("token") == token:  # a retry of this write after a lost response
             return None
         if found.get("fingerprint", asked.fingerprint) != asked.fingerprint:
             raise IdempotencyKeyReused from None

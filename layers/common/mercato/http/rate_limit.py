@@ -1,11 +1,11 @@
-"""How often a client may ask: so many requests in a window of 15 minutes, counted in one table for all sandboxes.
+"""Limits a client's requests in a window of 15 minutes, counted in one table for all sandboxes.
 
-A request costs one conditional write at most. A sandbox that a client keeps busy leases several requests with one
-write, and one that knows a client to be out of requests writes nothing until the window ends. Whatever is leased is
-counted, so a client never gets more than its limit; what a sandbox leased and did not use is lost to the client when
-the window ends, which is why the first leases are of one request.
+A request costs one conditional write at most. A sandbox that serves a busy client leases several requests with one
+write; for a client without requests left it writes nothing until the window ends. Leased requests are counted, so a
+client never gets more than its limit. Requests that a sandbox leased and did not use are lost to the client at the end
+of the window, so the first leases are of one request.
 
-Where the table cannot be asked, requests pass: a shop without a limit sells, a shop behind a dead limiter does not.
+If the table is unavailable, requests pass: a shop without a limit can sell, a shop behind a failed limiter cannot.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from mercato.telemetry.logs import log
 
 WINDOW = 15 * 60
 _LARGEST_LEASE = 10
-_BUSY = 10.0  # a lease used up within so many seconds is followed by one twice as large
-_PAUSE = 5.0  # after a failure the table is left alone for so long
+_BUSY = 10.0  # seconds: a lease used up within them is followed by one twice as large
+_PAUSE = 5.0  # seconds without calls to the table after a failure
 _MOST_CLIENTS = 10_000
 
 
@@ -39,8 +39,8 @@ class RateLimited(TooManyRequests):
 
 @dataclass(frozen=True)
 class Limit:
-    """A bucket of requests per window and client: a fixed number, one part in so many of the default limit, or that
-    many times the default limit.
+    """A number of requests per window and client: fixed, one part in `one_in` of the default limit, or `times` the
+    default limit.
     """
 
     name: str
@@ -53,9 +53,9 @@ class Limit:
 
 
 DEFAULT = Limit("default")
-# What pages show, and ask for again every few seconds while someone looks: 450 requests in a window.
+# For pages that refresh every few seconds while they are open: 450 requests in a window.
 WATCH = Limit("watch", times=10)
-UNLIMITED = None  # for who proves by a signature who they are, and for what a cache asks for
+UNLIMITED = None  # for callers that are identified by a signature, and for responses that caches ask for
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Counts(Protocol):
 
 
 class StoreUnavailable(Exception):
-    """The table of counts cannot be asked now."""
+    """The table of counts is unavailable."""
 
 
 @dataclass
 class _Lease:
-    """`left` requests that are counted already; `unclaimed` is what the table had left beside them."""
+    """`left` requests that are counted already; `unclaimed` is what the table had left besides."""
 
     left: int
     unclaimed: int
@@ -109,7 +109,7 @@ class Limiter:
         self._silent_until = 0.0
 
     def charge(self, client: str, limit: Limit) -> Standing | None:
-        """Count one request. None where it could not be counted. Raises RateLimited."""
+        """Counts one request. None if it could not be counted. Raises RateLimited."""
         now, allowed = self._now(), limit.allowed(self._default)
         self._forget_the_past(int(now // WINDOW))
         key = (client, limit.name)
@@ -156,14 +156,14 @@ class Limiter:
 
 
 class CountTable:
-    """The counts, in a table of their own: pk is client and bucket, sk the window. Spent windows expire."""
+    """The counts in their own table: pk is client and bucket, sk the window. Old windows expire."""
 
     def __init__(self, table_name: str) -> None:
         self._table_name = table_name
 
     def take(self, client: str, window: int, requests: int, allowed: int) -> int | None:
         try:
-            # One attempt: a limiter that retries makes every request slow while its table is.
+            # One attempt: with retries the limiter would slow down every request while its table is slow.
             answer = aws.client("dynamodb", attempts=1).update_item(
                 TableName=self._table_name,
                 Key=to_item({"pk": client, "sk": str(window)}),
@@ -185,12 +185,12 @@ class CountTable:
 
 
 def client_of(caller: Caller, source_address: str) -> str:
-    """The user, else the address that API Gateway saw. No header has a say."""
+    """The user, else the address that API Gateway saw. Headers are ignored."""
     return f"user:{caller.user_id}" if caller.user_id else f"address:{network_of(source_address)}"
 
 
 def network_of(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 address: one subscriber has all of it."""
+    """An IPv4 address, or the /64 of an IPv6 address, all of which belongs to one subscriber."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -201,7 +201,7 @@ def network_of(address: str) -> str:
 
 
 def _report(error: StoreUnavailable, now: float) -> None:
-    """A log line that is a metric too (CloudWatch's embedded metric format)."""
+    """Writes a log line that is also a metric (CloudWatch's embedded metric format)."""
     metric = {
         "Namespace": metrics.namespace(),
         "Dimensions": [[]],

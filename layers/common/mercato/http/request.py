@@ -1,4 +1,4 @@
-"""What comes in over HTTP: the event as a request, its body and query as models. Whatever is wrong is named, by 4xx."""
+"""Reads HTTP input: the event as a request, its body and query as models. Every problem is a 4xx that names it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_HEADERS = 10_240  # as API Gateway: names and values together
 MAX_DEPTH = 32
 MAX_NUMBER = 64  # characters
 MAX_EXPONENT = 999
-_LONGEST = 18  # digits of a number that may be an integer of ours
+_LONGEST = 18  # digits of a number that may be an integer field
 _EXPONENT = re.compile(r"[eE][+-]?0*([0-9]*)$")
 
 
@@ -72,10 +72,10 @@ class IdempotencyKey(str):
 
 
 class SourceAddress(str):
-    """The network address that API Gateway saw; X-Forwarded-For and its like have no say."""
+    """The network address that API Gateway saw. X-Forwarded-For and similar headers are ignored."""
 
 
-# As encode_cursor of mercato.store.cursor makes them.
+# The form that encode_cursor of mercato.store.cursor returns.
 Cursor = Annotated[str, Field(max_length=2048, pattern=r"^[A-Za-z0-9_-]*$")]
 
 
@@ -84,9 +84,9 @@ class UnsupportedEncoding(UnsupportedMediaType):
 
 
 class RawBody(bytes):
-    """The body as it came, for what is not JSON. A subclass says as what it is read, and shows one.
+    """The unparsed body, for formats other than JSON. A subclass names its media type and has an example.
 
-    `charset` is the one that the request declares, as mercato.http.charsets names it; None where it declares none.
+    `charset` is the declared charset in the form of mercato.http.charsets; None if the request declares none.
     """
 
     media_type = "application/octet-stream"
@@ -101,7 +101,7 @@ class RawBody(bytes):
         return found
 
     def text(self) -> str:
-        """By its byte order mark, else in the declared charset, else UTF-8. Raises Malformed."""
+        """Decodes by the byte order mark, else the declared charset, else UTF-8. Raises Malformed."""
         return charsets.decode_file(self, self.charset)
 
 
@@ -112,13 +112,13 @@ class SignedBody[M: BaseModel]:
         self._model, self._headers, self._body = model, headers, body
 
     def verified_by(self, verify: Callable[[Mapping[str, str], bytes], None]) -> M:
-        """`verify` gets the headers, named in lower case, and the body, and raises where they do not fit."""
+        """`verify` gets the headers, by name in lower case, and the body, and raises if the signature is wrong."""
         verify(self._headers, self._body)
         return read_body(self._model, self._body)
 
 
 class Webhook[M: BaseModel](SignedBody[M]):
-    """One that is signed as mercato.webhooks says."""
+    """A body signed as in mercato.webhooks."""
 
     def verified(self, secret: str, now: datetime) -> M:
         """Raises InvalidSignature."""
@@ -138,10 +138,10 @@ class Request:
 
 
 def headers_of(event: dict[str, Any]) -> dict[str, str]:
-    """By name in lower case. The lines of a header that came several times are joined by commas (RFC 9110, 5.3).
+    """By name in lower case. Repeated lines of a header are joined by commas (RFC 9110, 5.3).
 
-    A REST API's event has the last line alone in `headers`, and all of them in `multiValueHeaders`; a function URL's
-    joins them itself.
+    A REST API's event has only the last line in `headers`, and all in `multiValueHeaders`; a function URL joins them
+    itself.
     """
     single = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     lines = (event.get("multiValueHeaders") or {}).items()
@@ -180,7 +180,7 @@ def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
 
 
 def _bytes_of(text: str, *, is_base64: bool) -> bytes:
-    """The bytes that were sent. Text was decoded on the way here, with U+FFFD in the place of what is not UTF-8."""
+    """The sent bytes. Text was decoded before, with U+FFFD in place of invalid UTF-8."""
     replaced = -1 if is_base64 else text.find("\ufffd")
     try:
         if replaced >= 0:
@@ -195,15 +195,15 @@ def read_query(model: type[Query], query: dict[str, str]) -> Query:
 
 
 def read_body[M: BaseModel](model: type[M], body: bytes, content_type: str | None = None) -> M:
-    """The JSON body as its model. For a route that must see the raw bytes first, such as a signed webhook."""
+    """Parses the JSON body. For routes that need the raw bytes first, such as signed webhooks."""
     readable = _check_json(charsets.decode(body, charsets.declared(content_type) or charsets.UTF_8))
     return _validate(lambda: model.model_validate_json(readable), "body")
 
 
 def _check_json(text: str) -> bytes:
-    """Syntax is 400, sense is 422: pydantic would mix them. Depth is bounded before anything recurses.
+    """Checks syntax (400) apart from content (422), which pydantic would mix. Checks depth before anything recurses.
 
-    The answer is the JSON with whole numbers as integers, however they were written: to JSON Schema 2.0 is one.
+    Returns the JSON with whole numbers as integers, however they were written: for JSON Schema, 2.0 is one.
     """
     body = text.encode()
     if not body:
@@ -247,7 +247,7 @@ def _check_json(text: str) -> bytes:
 
 
 def _check_number(text: str) -> None:
-    """Python refuses longer ones itself, and Decimal larger exponents, in words and errors of their own."""
+    """Refuses numbers that Python or Decimal would refuse with errors of their own."""
     exponent = _EXPONENT.search(text)
     if len(text) > MAX_NUMBER or (exponent and len(exponent[1]) > len(str(MAX_EXPONENT))):
         raise ValueError(f"a number has at most {MAX_NUMBER} characters, and an exponent of at most {MAX_EXPONENT}")

@@ -1,4 +1,4 @@
-"""What goes out over HTTP: views with a status, and every error as a problem document (RFC 9457)."""
+"""HTTP output: views with a status, and every error as a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from mercato.errors import (
 from mercato.http.request import HeadersTooLarge
 from mercato.telemetry.logs import log
 
-# Errors meet HTTP here, and nowhere else.
+# The only place that maps errors to HTTP.
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     Malformed: (400, "The request cannot be read"),
     Unauthenticated: (401, "Please log in"),
@@ -52,7 +52,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 }
 
 
-# On every answer. Most of them are for whoever asked, and none of them is a page that others may frame.
+# Headers of every response. Most responses are private to their client, and none may be framed by other pages.
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -63,11 +63,11 @@ _HEADERS = {
 
 
 _WORTH_COMPRESSING = 1024  # letters
-_GZIP = 31  # what zlib calls the form of gzip with the largest window
+_GZIP = 31  # zlib's value for gzip with the largest window
 
 
 class View(BaseModel):
-    """What a response shows."""
+    """The body of a response."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -75,7 +75,7 @@ class View(BaseModel):
 @dataclass(frozen=True)
 class Response[T]:
     """A body with headers, and the status 200. The subclasses are the other successes: the contract reads a route's
-    status, and whether it has a Location, from what the route's function returns.
+    status, and whether it has a Location, from the function's return type.
     """
 
     body: T | None = None
@@ -94,7 +94,7 @@ class Created[T](Response[T]):
 
 
 class CreatedMany[T](Response[T]):
-    """Several things, so there is no one Location."""
+    """Several new entities, so there is no single Location."""
 
     success = 201
 
@@ -103,7 +103,7 @@ class CreatedMany[T](Response[T]):
 
 
 class Accepted[T](Response[T]):
-    """`location` shows how far it is."""
+    """`location` shows the progress."""
 
     success, has_location = 202, True
 
@@ -128,14 +128,14 @@ class NoContent(Response[None]):
 
 
 def replayed[R: Response[Any]](response: R) -> R:
-    """The first answer to an Idempotency-Key, again."""
+    """The stored first response to an Idempotency-Key."""
     again = copy.copy(response)
     object.__setattr__(again, "headers", response.headers | {"Idempotent-Replayed": "true"})
     return again
 
 
 class Document(str):
-    """A body that goes out as it is. A subclass says as what."""
+    """A body that is sent unchanged. A subclass names its media type."""
 
     media_type = "text/plain; charset=utf-8"
 
@@ -163,7 +163,7 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
     if isinstance(error, TooManyRequests) and "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
     body = {"type": f"urn:mercato:problem:{slug}", "title": title, "status": status, "detail": detail}
-    # What the RFC names is not for a domain error to overwrite.
+    # A domain error must not overwrite the RFC's own fields.
     return Response(extra | body if extra.keys() & body.keys() else body | extra, status, headers)
 
 
@@ -185,9 +185,9 @@ def is_public(response: Response[Any]) -> bool:
 
 
 def negotiated(response: Response[Any], headers: Mapping[str, str]) -> Response[Any]:
-    """A public answer in the encoding that the client accepts, with its ETag; 304 where the client has it already.
+    """A public response in an encoding that the client accepts, with its ETag; 304 if the client has it already.
 
-    Each encoding has an ETag of its own, since its bytes differ (RFC 9110, 8.8.3.3). `headers` are the request's.
+    Each encoding has its own ETag, since its bytes differ (RFC 9110, 8.8.3.3). `headers` are the request's.
     """
     if response.status != 200:
         return response
@@ -195,7 +195,7 @@ def negotiated(response: Response[Any], headers: Mapping[str, str]) -> Response[
     tag = hashlib.sha256(_text_of(body).encode()).hexdigest()[:32]
     if isinstance(body, Document) and len(body) >= _WORTH_COMPRESSING:
         said["Vary"] = "Accept-Encoding"
-        # API Gateway decodes the base64 of an answer by the request's Accept; without one it hands on the base64.
+        # API Gateway decodes a base64 body only if the request has an Accept header.
         if headers.get("accept") and accepts_gzip(headers.get("accept-encoding", "")):
             said["Content-Encoding"] = "gzip"
             tag += "-gzip"
@@ -208,7 +208,7 @@ def negotiated(response: Response[Any], headers: Mapping[str, str]) -> Response[
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client accepts gzip and does not prefer the bytes as they are (RFC 9110, 12.5.3)."""
+    """Whether the client accepts gzip and does not prefer the unencoded bytes (RFC 9110, 12.5.3)."""
     weights: dict[str, float] = {}
     for member in accept_encoding.lower().split(","):
         coding, _, parameter = member.partition(";")
@@ -221,7 +221,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 @functools.lru_cache(maxsize=4)
 def _compressed(document: str) -> str:
-    """In base64, as API Gateway takes bytes. A document is the same for every client, so it is compressed once."""
+    """The gzipped document in base64, as API Gateway expects bytes. Cached, since it is the same for every client."""
     return base64.b64encode(zlib.compress(document.encode(), level=9, wbits=_GZIP)).decode()
 
 
@@ -234,7 +234,7 @@ def _text_of(body: Any) -> str:
 def write_response(
     response: Response[Any], request_id: str, noted: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """`noted` are headers that the guard adds to every answer."""
+    """`noted` are headers that the guard adds to every response."""
     body = response.body
     headers = {
         "Content-Type": body.media_type if isinstance(body, Document) else "application/json",

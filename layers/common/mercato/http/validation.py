@@ -1,4 +1,4 @@
-"""Says what is wrong with a field, in the words of the API's client and not of the model."""
+"""Describes what is wrong with a field, in terms of the API instead of the model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def describe(error: ErrorDetails) -> str:
 
 
 def _counted(kind: str, about: dict[str, Any]) -> str:
-    # A secret is counted like a list; its type alone tells that it is text.
+    # A secret's error looks like a list's; only its type shows that it is text.
     things = "characters" if about["field_type"] == "Value" else "items"
     if kind == "too_short":
         return f"needs at least {about['min_length']} {things}"

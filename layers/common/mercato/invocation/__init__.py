@@ -1,1 +1,1 @@
-"""One invocation of a function: saga tasks, schedules, the deadline, hooks that run after the answer."""
+"""One invocation of a function: saga tasks, schedules, the deadline, hooks after the response."""

@@ -1,4 +1,4 @@
-"""How long the work under way may still take, so that a call out ends before Lambda ends us."""
+"""The time left for the current work, so that calls end before Lambda ends the function."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 from mercato.invocation import hooks
 
-RESERVE = 0.5  # seconds: what our own answer takes after the last call out
+RESERVE = 0.5  # seconds for the function's own response after its last call
 
 _ends_at: ContextVar[float | None] = ContextVar("mercato_deadline", default=None)
 
 
 @contextmanager
 def of_invocation(context: Any) -> Iterator[None]:
-    """Binds the deadline of a Lambda context; a context without one (a test's) means no deadline. What was put off
-    until the answer is there runs at its end.
+    """Binds the deadline of a Lambda context; a context without one (a test's) means no deadline. At its end, runs the
+    hooks that were registered for the end of the invocation.
     """
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     token = _ends_at.set(time.monotonic() + remaining() / 1000 if remaining else None)
@@ -34,7 +34,7 @@ def of_invocation(context: Any) -> Iterator[None]:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Binds a deadline that is nearer than the invocation's own, for a part that may go without an answer."""
+    """Binds a deadline before the invocation's own, for a part of the work that may fail by timeout."""
     ends_at, ours = _ends_at.get(), time.monotonic() + seconds
     token = _ends_at.set(ours if ends_at is None else min(ends_at, ours))
     try:
@@ -44,11 +44,11 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def left() -> float:
-    """Seconds until the work must be over; infinite where there is no deadline."""
+    """Seconds until the deadline; infinite without one."""
     ends_at = _ends_at.get()
     return math.inf if ends_at is None else ends_at - time.monotonic()
 
 
 def within(at_most: float, reserve: float = RESERVE) -> float:
-    """Seconds that a call may take: `at_most`, or less where the invocation ends sooner. Never below 50 ms."""
+    """The seconds that a call may take: `at_most`, or less if the invocation ends sooner. At least 50 ms."""
     return max(0.05, min(at_most, left() - reserve))

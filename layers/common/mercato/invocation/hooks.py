@@ -1,4 +1,4 @@
-"""Work put off until the answer is computed: App, Consumer, Tasks and schedules run it at the end of the invocation."""
+"""Work for the end of an invocation, after the response is computed: App, Consumer, Tasks and schedules run it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _put_off: list[Callable[[], None]] = []
 
 
 def run_each_time(function: Callable[[], None]) -> None:
-    """From now on called at the end of every invocation. It must bound its own time, and not raise."""
+    """Registers a function for the end of every invocation. It must bound its own time and not raise."""
     if function not in _put_off:
         _put_off.append(function)
 

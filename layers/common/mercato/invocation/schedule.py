@@ -1,4 +1,4 @@
-"""Scheduled functions: what EventBridge invokes at fixed times, and an operator by hand."""
+"""Scheduled functions, which EventBridge invokes at fixed times, and an operator by hand."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mercato.telemetry.logs import log
 def scheduled[Outcome](run: Callable[[dict[str, Any]], Outcome]) -> Callable[[dict[str, Any], Any], Outcome]:
     """Makes `run` a Lambda handler.
 
-    `run` takes the event and returns the outcome, which Lambda answers as JSON. The event's id is the correlation id
-    of all that the run does; an event without one gets a new id. An exception is logged with that id and raised again,
-    so that Lambda counts the error and the schedule's retry policy applies.
+    `run` takes the event and returns the outcome, which is the response as JSON. The event's id is the correlation id
+    of the run; an event without one gets a new id. An exception is logged with that id and raised again, so that Lambda
+    counts the error and the schedule's retry policy applies.
     """
 
     @functools.wraps(run)

@@ -1,7 +1,7 @@
-"""Saga tasks: what the state machine calls. One function per task, chosen by the `task` field of the payload.
+"""Saga tasks: the functions that the state machine calls, chosen by the `task` field of the payload.
 
-Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …, "input": {…}}. The answer is the model that
-the task returns, as JSON. An exception keeps its class name: the ASL's Catch and Retry match on it.
+Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …, "input": {…}}. The response is the model
+that the task returns, as JSON. An exception keeps its class name, which the ASL's Catch and Retry match.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Task = Callable[[Any], BaseModel | None]
 
 
 class InvalidTaskInput(Exception):
-    """The state machine sent what the task cannot read. Names the fields only: the values may be secret."""
+    """The task cannot read the state machine's input. Names only the fields, since values may be secret."""
 
 
 class Tasks:
@@ -57,7 +57,7 @@ class Tasks:
                 raise
             except TransientError as error:
                 log.warning("saga step will be retried", extra=about | {"reason": f"{type(error).__name__}: {error}"})
-                # A subclass would go past the ASL's Retry, which knows TransientError alone.
+                # The ASL's Retry matches only the name TransientError, so a subclass is raised as that.
                 raise TransientError(f"{type(error).__name__}: {error}") from error
             except Exception as error:
                 log.warning("saga step failed", extra=about | {"reason": f"{type(error).__name__}: {error}"})

@@ -1,4 +1,4 @@
-"""Calls to peer services: found in Cloud Map, signed with SigV4, bounded in time, retried where that is safe."""
+"""Calls peer services: found in Cloud Map, signed with SigV4, bounded in time, and retried if that is safe."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mercato.invocation import deadline
 from mercato.peers import span
 from mercato.peers.discovery import Registry, UnknownPeer
 from mercato.peers.retries import RetryBudget, longest_pause, read_retry_after
-from mercato.peers.transport import Answer, NoAnswer, NotSent, Wire
+from mercato.peers.transport import Answer, NoAnswer, NotSent, Transport
 from mercato.telemetry.logs import log
 
 READ_TIMEOUT = 5.0
 _ATTEMPTS = 3
-_LEAST = 0.05  # seconds: a call with less than that is lost from the start
+_LEAST = 0.05  # seconds: a call with less time cannot succeed
 _LEAST_AGAIN = 0.25
 _LONGEST_WAIT = 5.0
 
@@ -32,7 +32,7 @@ Fallback = Callable[["PeerUnavailable"], Any]
 
 
 class PeerUnavailable(TransientError):
-    """The peer did not give a usable answer in time. `retry_after`: the seconds it asked to be left alone."""
+    """The peer gave no usable answer in time. `retry_after`: the seconds after which it accepts calls again."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class PeerUnavailable(TransientError):
 
 
 class PeerRefused(PeerUnavailable):
-    """The peer says 4xx: the same request gets the same answer, so it is not tried again."""
+    """The peer answered 4xx. A retry would get the same answer, so there is none."""
 
 
 class PeerNotCalled(PeerUnavailable):
@@ -48,15 +48,15 @@ class PeerNotCalled(PeerUnavailable):
 
 
 class PeerNotFound(NotFound):
-    """The peer says 404. The caller turns it into its own domain's word."""
+    """The peer answered 404. The caller turns it into its own domain's error."""
 
 
 class PeerConflict(Conflict):
-    """The peer says 409."""
+    """The peer answered 409."""
 
 
 def read_answer[M: BaseModel](model: type[M], answer: Any, about: str) -> M:
-    """What the peer said, as its caller reads it. Raises PeerUnavailable, which names fields and tells no values."""
+    """Parses the peer's answer. Raises PeerUnavailable, which names fields but no values."""
     try:
         return model.model_validate(answer)
     except ValidationError as error:
@@ -100,10 +100,10 @@ class ServiceClient:
         self._sleep = sleep
         self._uniform = uniform
         self._budget = budget or RetryBudget()
-        self._wire = Wire()
+        self._transport = Transport()
 
     def get(self, path: str, *, user_id: str = "", fallback: Fallback | None = None) -> Any:
-        """`fallback` gives the answer where the peer does not."""
+        """`fallback` returns the answer if the peer gives none."""
         return self._ask(_Call("GET", path, b"", _headers(user_id), repeatable=True), fallback)
 
     def post(
@@ -116,7 +116,7 @@ class ServiceClient:
         key: str = "",
         fallback: Fallback | None = None,
     ) -> Any:
-        """Tried again only with a `key` (the Idempotency-Key), or where `safe` says that twice does no harm."""
+        """Retried only with a `key` (the Idempotency-Key), or with `safe` for a call that is safe to repeat."""
         headers = _headers(user_id) | ({"Idempotency-Key": key} if key else {})
         payload = b"" if body is None else json.dumps(body).encode()
         return self._ask(_Call("POST", path, payload, headers, repeatable=safe or bool(key)), fallback)
@@ -157,12 +157,12 @@ class ServiceClient:
                 pause = self._pause(attempt, error)
                 if not self._may_repeat(call, attempt, pause, error):
                     raise
-                log.info("peer is asked again", extra={"peer": self.peer, "attempt": attempt, "reason": str(error)})
+                log.info("peer call retried", extra={"peer": self.peer, "attempt": attempt, "reason": str(error)})
                 self._sleep(pause)
         raise AssertionError("unreachable")
 
     def _pause(self, attempt: int, error: PeerUnavailable) -> float:
-        """Full jitter; on top of what the peer asked for, so that its callers do not all come back at once."""
+        """Full jitter, added to the peer's Retry-After, so that its callers do not return at the same moment."""
         return (error.retry_after or 0.0) + self._uniform(0.0, longest_pause(attempt))
 
     def _may_repeat(self, call: _Call, attempt: int, pause: float, error: PeerUnavailable) -> bool:
@@ -177,9 +177,7 @@ class ServiceClient:
             raise PeerNotCalled(f"{self.peer} {call}: {error}") from error
 
     def _guarded(self, call: _Call, tried: set[str]) -> Any:
-        """Each attempt is counted by itself, so that an open circuit ends the retries too. Who is left alone is not
-        looked up either.
-        """
+        """Counts each attempt, so that an open circuit ends the retries too. Looks up no address while it is open."""
         if deadline.left() - deadline.RESERVE < _LEAST:
             raise PeerNotCalled(f"{self.peer} {call}: no time is left for it")
         try:
@@ -194,7 +192,9 @@ class ServiceClient:
         with span.call(self.peer, call.method, call.path) as attempt:
             headers = call.headers | attempt.headers
             try:
-                answer = self._wire.send(call.method, url + call.path, body=call.body, headers=headers, timeout=timeout)
+                answer = self._transport.send(
+                    call.method, url + call.path, body=call.body, headers=headers, timeout=timeout
+                )
             except NoAnswer as error:
                 if isinstance(error, NotSent):
                     self._registry.doubt(self.peer)

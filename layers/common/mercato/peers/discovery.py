@@ -1,4 +1,6 @@
-"""Where a peer is: AWS Cloud Map, cached. An answer is kept for about 30 s, and for longer where Cloud Map is away."""
+"""Finds a peer's address in AWS Cloud Map. Answers are cached for about 30 s, and longer if Cloud Map is
+unavailable.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from mercato.errors import TransientError
 from mercato.telemetry.logs import log
 
 _FRESH = 30.0
-_PATIENCE = 1.0  # seconds: an address from the cache now beats a new one later
+_PATIENCE = 1.0  # seconds: a cached address now beats a new one later
 
 
 class UnknownPeer(TransientError):
@@ -35,7 +37,7 @@ class _Known:
 
 
 def _instance(attributes: Mapping[str, str]) -> Instance | None:
-    """None where no call may go there: without a URL, or drained by a weight of 0."""
+    """Returns None if it must not be called: without a URL, or drained by a weight of 0."""
     url, weight = attributes.get("url", ""), attributes.get("weight", "1")
     if not url or not weight.isdecimal() or int(weight) == 0:
         return None
@@ -43,10 +45,10 @@ def _instance(attributes: Mapping[str, str]) -> Instance | None:
 
 
 class Registry:
-    """The instances of a namespace's services, picked by weight among the healthy.
+    """The instances of a namespace's services, picked by weight among the healthy ones.
 
-    `now` is the wall clock: the monotonic one may stand still while a sandbox is frozen, and an old address would
-    pass for a fresh one.
+    `now` is the wall clock: the monotonic one may stand still while a sandbox is frozen, so that an old address would
+    look fresh.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Registry:
         self._known: dict[str, _Known] = {}
 
     def find(self, service: str, avoid: Collection[str] = ()) -> str:
-        """The URL of one instance, and one of `avoid` only where there is no other. Raises UnknownPeer."""
+        """The URL of one instance; one of `avoid` only if there is no other. Raises UnknownPeer."""
         known = self._known.get(service)
         if known is None or not 0 <= self._now() - known.asked_at < known.fresh_for:
             known = self._refresh(service, known)
@@ -69,7 +71,7 @@ class Registry:
         return random.choices(instances, [instance.weight for instance in instances])[0].url
 
     def doubt(self, service: str) -> None:
-        """The address does not answer: asks Cloud Map at the next call, and keeps the cached address until then."""
+        """The address does not answer: the next call asks Cloud Map. Keeps the cached address until then."""
         known = self._known.get(service)
         if known is not None:
             self._known[service] = _Known(known.instances, known.asked_at, 0.0)
@@ -82,7 +84,7 @@ class Registry:
         except (ClientError, BotoCoreError) as error:
             if last is None:
                 raise UnknownPeer(f"cannot look up {service} in {self.namespace}: {error}") from error
-            log.warning("discovery is away, using the last answer", extra={"peer": service, "reason": str(error)})
+            log.warning("discovery unavailable, using the last answer", extra={"peer": service, "reason": str(error)})
             instances = last.instances
         if not instances:
             self._known.pop(service, None)

@@ -1,4 +1,4 @@
-"""The peers of the function that runs, by name: found in its namespace, each behind a circuit that all callers share.
+"""The peers of the running function, by name: found in its namespace, each behind a circuit that all callers share.
 
 products = peer("products").post("/api/products/lookup", {"product_ids": [...]}, safe=True)
 """
@@ -20,7 +20,7 @@ class Settings:
 
 
 def _is_down(error: BaseException) -> bool:
-    """A peer that says no is well: 404, 409 and 4xx are answers."""
+    """A refusal shows that the peer works: 404, 409 and other 4xx are answers."""
     return isinstance(error, PeerUnavailable) and not isinstance(error, PeerRefused)
 
 
@@ -39,6 +39,6 @@ def peer(name: str) -> ServiceClient:
 
 
 def reset() -> None:
-    """Forget all: for tests, and after a SnapStart restore."""
+    """Forgets all clients: for tests, and after a SnapStart restore."""
     peer.cache_clear()
     _registry.cache_clear()

@@ -1,4 +1,4 @@
-"""When to try again: full jitter, what the other side asked for, and a budget that keeps a storm from growing."""
+"""When to retry: full jitter, the peer's Retry-After, and a budget that limits the additional load."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_PER_RETRY = 10  # calls that pay for one retry: 10 % more load is the most
+_PER_RETRY = 10  # calls per retry: at most 10 % more load
 _MOST = 10 * _PER_RETRY
 _FIRST, _LONGEST = 0.1, 2.0
 
 
 class RetryBudget:
-    """A token bucket. Each call pays in a tenth of a retry; ten at most are saved up.
+    """A token bucket. Each call adds a tenth of a retry; ten retries at most are saved.
 
-    A new one holds a random part of a retry, `tenths` of 0 to 9. A sandbox often lives for less than ten calls: had
-    each a whole retry to begin with, a thousand of them would double the load on a peer that is in trouble; had each
-    none, they would never retry. So a tenth of their first calls may, and over a fleet a tenth of all calls.
+    A new bucket holds a random part of a retry, `tenths` of 0 to 9. A sandbox often lives for less than ten calls: if
+    each began with a whole retry, a thousand of them would double the load on a failing peer; if each began with none,
+    they would never retry. So a tenth of their first calls may retry, and over all sandboxes a tenth of all calls.
     """
 
     def __init__(self, tenths: int | None = None) -> None:
@@ -29,7 +29,7 @@ class RetryBudget:
             self._saved = min(_MOST, self._saved + 1)
 
     def take(self) -> bool:
-        """False where the budget is spent, and the call must not be repeated."""
+        """Returns False if the budget is spent, so that the call must not be retried."""
         with self._lock:
             if self._saved < _PER_RETRY:
                 return False
@@ -38,12 +38,12 @@ class RetryBudget:
 
 
 def longest_pause(attempt: int) -> float:
-    """The upper end of full jitter (its lower one is 0) after the first, second, … attempt."""
+    """The upper bound of full jitter (the lower one is 0) after the first, second, … attempt."""
     return min(_FIRST * float(2**attempt), _LONGEST)
 
 
 def read_retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds from now, of `Retry-After: 3` or an HTTP date; None where it says nothing readable."""
+    """Seconds from now, from `Retry-After: 3` or an HTTP date; None if it is unreadable."""
     if header is None:
         return None
     text = header.strip()

@@ -1,4 +1,4 @@
-"""A call that goes out to a peer: a span of its own, the headers for it, and a log line of how it went."""
+"""An outgoing call to a peer: its span, its headers, and the log line of its outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mercato.telemetry.logs import log
 
 @dataclass
 class Call:
-    """One attempt. `headers` go along with it; `status` is set as soon as the peer has answered."""
+    """One attempt. Send it with `headers`, and set `status` when the peer has answered."""
 
     headers: dict[str, str]
     status: int | None = None
@@ -23,7 +23,7 @@ class Call:
 
 @contextmanager
 def call(peer: str, method: str, path: str) -> Iterator[Call]:
-    """The peer sees our correlation and, as its parent, this attempt."""
+    """The peer receives the current correlation, with this attempt as its parent."""
     work = correlation.current()
     traceparent = correlation.next_hop(work.traceparent)
     parent = trace_context.read_traceparent(traceparent)

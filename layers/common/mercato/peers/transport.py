@@ -1,4 +1,4 @@
-"""One HTTP request, signed for a function URL or with a token for the API. It is over within its time, in any case."""
+"""One HTTP request, signed for a function URL or with a token for the API. It ends within its time in any case."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from botocore.awsrequest import AWSRequest
 
 from mercato import aws
 
-MAX_ANSWER = 6 * 1024 * 1024  # Lambda gives no larger one
+MAX_ANSWER = 6 * 1024 * 1024  # bytes, Lambda's limit
 _CONNECT = 1.0
 
 _ends_at: ContextVar[float] = ContextVar("mercato_wire_ends_at")
 
 
 class NoAnswer(Exception):
-    """No whole answer came: refused, closed, late, too large, or not HTTP."""
+    """No complete answer came: refused, closed, late, too large, or not HTTP."""
 
 
 class NotSent(NoAnswer):
-    """There was no connection, so that the other side cannot have seen the request."""
+    """There was no connection, so the peer cannot have seen the request."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`headers` by lower-case names."""
+    """`headers` by names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,9 @@ class Answer:
 
 
 def _bound(waiting: socket.socket) -> None:
-    """A socket's timeout starts anew at every byte; what is left of the request's time does not."""
+    """Sets the socket's timeout to the request's remaining time, since a socket's own timeout restarts at every
+    byte.
+    """
     ends_at = _ends_at.get(None)
     if ends_at is not None:
         left = ends_at - time.monotonic()
@@ -74,8 +76,8 @@ class _PlainPool(urllib3.HTTPConnectionPool):
     ConnectionCls = _PlainConnection
 
 
-class Wire:
-    """Connections that are kept alive between requests, so many to each host. Safe to share between threads."""
+class Transport:
+    """Keeps connections alive between requests, a number per host. Thread-safe."""
 
     def __init__(self, connections: int = 4) -> None:
         self._connections = connections
@@ -89,9 +91,9 @@ class Wire:
         return pools
 
     def send(self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str], timeout: float) -> Answer:
-        """Signs the request, unless it brings an Authorization of its own.
+        """Signs the request, unless it has an Authorization header.
 
-        `timeout` is for all: connecting, sending, waiting, and the last byte of the answer. Raises NoAnswer.
+        `timeout` covers everything: connecting, sending, waiting, and the answer's last byte. Raises NoAnswer.
         """
         signed = headers if "Authorization" in headers else _sign(method, url, body, headers)
         limits = urllib3.Timeout(connect=min(_CONNECT, timeout), read=timeout)
@@ -111,8 +113,8 @@ class Wire:
 
 
 def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """An answer that does not say how long it is might be half of one: its end looks like a broken connection. One
-    in an encoding that nobody asked for may be found broken only when its connection is back in the pool.
+    """Refuses an answer without a length, since a broken connection would look like its end, and one in an encoding
+    that was not requested, since its errors would appear only after the connection is back in the pool.
     """
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding != "identity":

@@ -1,4 +1,4 @@
-"""DynamoDB's typed attributes from and to plain Python values.
+"""Converts between DynamoDB's typed attributes and plain Python values.
 
 Values: str, int, bool, None, bytes, list, dict. A float is a TypeError: money and counts are integers.
 """

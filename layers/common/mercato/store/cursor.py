@@ -1,4 +1,4 @@
-"""Opaque cursors: the key of the last item, bound to the list it belongs to."""
+"""Opaque cursors: the key of the last item, bound to its list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def encode_cursor(next_key: Item | None) -> str | None:
 
 
 def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
-    """The key in the cursor. `partition` names what must match, so that no cursor opens another's list."""
+    """The key in the cursor. `partition` must match, so that a cursor is valid only for its own list."""
     if cursor is None:
         return None
     try:
@@ -29,7 +29,7 @@ def decode_cursor(cursor: str | None, **partition: str) -> Item | None:
         json.dumps(key, ensure_ascii=False).encode()  # a lone surrogate would fail in the call to DynamoDB
     except (ValueError, binascii.Error, UnicodeError, RecursionError):
         raise InvalidCursor("The cursor cannot be read; start again without one.") from None
-    # DynamoDB refuses a start key with an attribute too many or too few: that would be a 500.
+    # DynamoDB refuses a start key with a missing or additional attribute, which would be a 500.
     expected = {"pk", "sk", *partition, *(name.removesuffix("pk") + "sk" for name in partition if name.endswith("pk"))}
     is_key = (
         isinstance(key, dict)

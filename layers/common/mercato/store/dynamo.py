@@ -1,4 +1,4 @@
-"""A DynamoDB table as the stores see it: plain values, conditions that fail by name, throttling as TransientError."""
+"""A DynamoDB table for the stores: plain values, failed conditions by index, throttling as TransientError."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONFLICT_ATTEMPTS = 6
 
 
 class ConditionFailed(Exception):
-    """A write's condition did not hold. `index` is its place in the transaction, `item` what was there instead."""
+    """A write's condition failed. `index` is its place in the transaction, `item` the item as it is stored."""
 
     def __init__(self, index: int, item: Item | None) -> None:
         super().__init__(f"the condition of write {index} did not hold")
@@ -41,7 +41,7 @@ class InvalidCursor(Malformed):
 
 
 class SeveralConditionsFailed(ConditionFailed):
-    """More than one write of a transaction was refused; `failures` has each, by its index."""
+    """Several conditions of a transaction failed; `failures` has each, by its index."""
 
     def __init__(self, failures: Mapping[int, Item | None]) -> None:
         first = min(failures)
@@ -51,7 +51,7 @@ class SeveralConditionsFailed(ConditionFailed):
 
 @dataclass(frozen=True)
 class Write:
-    """One write of a transaction, in the terms of the API. Make it with put, update, delete or check."""
+    """One write of a transaction, in the API's form. Made by put, update, delete or check."""
 
     kind: str
     parameters: dict[str, Any] = field(hash=False)
@@ -76,7 +76,7 @@ def put(
 
 
 def put_new(item: Item) -> Write:
-    """A put that refuses to replace."""
+    """A put that fails if the item exists."""
     return put(item, "attribute_not_exists(pk)")
 
 
@@ -105,8 +105,8 @@ def check(pk: str, sk: str, condition: str, *, names: Mapping[str, str] = {}, va
 
 @dataclass(frozen=True)
 class KeyRange:
-    """The sort keys that a query reads, and in which order. `prefix`, `after` (exclusive) or `between` (inclusive)
-    bounds them. Without any of these, all are read.
+    """The sort keys that a query reads, and their order. `prefix`, `after` (exclusive) or `between` (inclusive) bounds
+    them. Without any of these, all are read.
     """
 
     prefix: str | None = None
@@ -131,14 +131,14 @@ _WHOLE = KeyRange()
 
 @dataclass(frozen=True)
 class Page:
-    """`next_key` is the key to go on from, or None at the end."""
+    """`next_key` is the key after which the next page starts, or None at the end."""
 
     items: list[Item]
     next_key: Item | None
 
 
 def _is_done(write: Write, found: Item | None) -> bool:
-    """Whether the item in the way is what a put wrote, or is gone as a delete left it."""
+    """Whether the stored item equals the one of this put, or is missing after this delete: a retry of a done write."""
     if write.kind == "Put":
         return found == from_item(write.parameters["Item"])
     return write.kind == "Delete" and found is None
@@ -158,7 +158,7 @@ class Table:
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[tuple[str, str]]) -> list[Item]:
-        """Read by key, a hundred at a time. What does not exist is not in the answer; the order is not kept."""
+        """Reads by key, a hundred at a time. Omits missing items; the order is not kept."""
         pending = [to_item({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(keys)]
         found: list[Item] = []
         attempt = 0
@@ -206,7 +206,7 @@ class Table:
         try:
             answer = self._call("query", **call)
         except ClientError as error:
-            # The start key comes from a client's cursor; all else here is ours and well formed.
+            # The start key comes from a client's cursor; the rest of the request is our own.
             if start is None or error.response["Error"]["Code"] != "ValidationException":
                 raise
             raise InvalidCursor("The cursor belongs to another list; start again without one.") from None
@@ -232,11 +232,11 @@ class Table:
             start = page.next_key
 
     def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
-        """One write, tried again where a transaction is in its way. `return_values`: ALL_NEW, ALL_OLD of an update.
+        """Writes one item. Retries a conflict with a transaction. `return_values`: ALL_NEW, ALL_OLD of an update.
 
-        botocore sends a write again when its answer is lost, and the second then meets what the first has done. So a
-        conditional update goes as a transaction of one, which DynamoDB does once; a put or a delete is found done by
-        the item that is there. An update with `return_values` cannot be either: its caller knows its own write.
+        botocore retries a write after a lost response, and the retry then fails its condition. So a conditional update
+        is sent as a transaction of one, which DynamoDB does once; a retried put or delete is recognised by the stored
+        item. For an update with `return_values` neither is possible: its caller must recognise its own write.
 
         Raises ConditionFailed.
         """
@@ -263,12 +263,12 @@ class Table:
         raise AssertionError("unreachable")
 
     def transact(self, writes: list[Write], *, token: str | None = None) -> None:
-        """All or nothing, at most MAX_TRANSACTION writes. A conflict with another transaction is tried again.
+        """Writes all or nothing, at most MAX_TRANSACTION writes. Retries a conflict with another transaction.
 
-        Where no token is given, botocore makes one for each call, so that what it sends twice is done once.
+        Without a token, botocore makes one for each call, so that its own retries are idempotent.
 
-        Raises ConditionFailed where one condition failed, SeveralConditionsFailed for more, TransientError when it
-        could not be done now.
+        Raises ConditionFailed if one condition failed, SeveralConditionsFailed for more, TransientError if it could not
+        be done now.
         """
         if writes:
             self._transact(writes, token)
@@ -289,10 +289,10 @@ class Table:
 
     @staticmethod
     def _raise_for(error: ClientError) -> None:
-        """Returns where a reason is a conflict or a throttle, that is, where trying again may tell more.
+        """Returns if a reason is a conflict or a throttle, so that a retry may succeed.
 
-        Beside a conflict, a failed condition is not yet the answer: the other transaction may be this same change,
-        and only when it is over do all conditions, an inbox marker's too, tell so.
+        A failed condition beside a conflict is not final: the other transaction may be this same change, and only after
+        it has ended are all conditions, also an inbox marker's, evaluated.
         """
         reasons: Any = error.response.get("CancellationReasons", [])
         codes = {reason.get("Code", "None") for reason in reasons}

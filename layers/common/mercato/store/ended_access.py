@@ -1,8 +1,8 @@
-"""Access tokens that end before their time: those of a closed account, and those with a role that was taken away.
+"""Access tokens that end early: those of a closed account, and those with a revoked role.
 
-ENDED#<user>  ENDED  in the table of the rate limits, which every API reads: when the user's tokens
-ended. The users service writes it in the transaction that ends them, and the authorizer reads it, once for each token
-that it is asked about. The item is kept for longer than a token lives.
+ENDED#<user>  ENDED  in the table of the rate limits, which every API reads: the time at which the user's tokens ended.
+The users service writes it in the transaction that ends them, and the authorizer reads it once for each token that
+it checks. The item is kept for longer than a token lives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATIENCE = 2.0  # seconds
 
 
 def end(table_name: str, user_id: str, now: datetime) -> Write:
-    """For a transaction on any table: every token that was issued up to `now`, in whole seconds, is refused."""
+    """For a transaction on any table: ends every token issued up to `now`, in whole seconds."""
     return Write(
         "Update",
         {
@@ -36,15 +36,15 @@ def end(table_name: str, user_id: str, now: datetime) -> Write:
 
 
 def has_ended(table_name: str, user_id: str, issued_at: int) -> bool:
-    """Of a token that was issued then, in Unix seconds. False where the table cannot be asked: a dead table closes no
-    shop, and the token ends by itself.
+    """Whether a token issued then, in Unix seconds, was ended. False if the table is unavailable: the shop stays open,
+    and the token expires by itself.
     """
     try:
         answer = aws.client("dynamodb", attempts=2, patience=_PATIENCE).get_item(
             TableName=table_name, Key=to_item(_key(user_id)), ConsistentRead=True
         )
     except (ClientError, BotoCoreError) as error:
-        log.error("whether the token has ended is not known: it is let pass", extra={"reason": str(error)})
+        log.error("the table of ended tokens is unavailable: the token passes", extra={"reason": str(error)})
         return False
     return "Item" in answer and bool(from_item(answer["Item"])["ended_at"] >= issued_at)
 

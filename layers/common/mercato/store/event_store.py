@@ -1,10 +1,10 @@
-"""An event store on DynamoDB that knows nothing of what it stores.
+"""An event store on DynamoDB, independent of what it stores.
 
 Keys, in the service's own table: events `pk=<type>#<id>, sk=E#<version, 10 digits>`; head `pk=<type>#<id>, sk=HEAD`
 with the version. An append is one transaction: every event is new, and the head moves from the expected version, so
-that versions have no gaps and one of several writers wins. A payload is one JSON string, deflated where it is long.
-An append to wherever the stream is leaves a marker, `sk=C#<id of its first event>`, by which its repetition is known.
-Snapshots are beside it, in partitions of their own: mercato.store.snapshots.
+that versions have no gaps and one of several writers wins. A payload is one JSON string, deflated if it is long.
+An append without an expected version writes a marker, `sk=C#<id of its first event>`, which identifies a retry.
+Snapshots are in their own partitions: mercato.store.snapshots.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from mercato.store.item_size import check_limits
 from mercato.store.stored_event import ALL_VERSIONS, NewEvent, StoredEvent, Upcasts, read_event, sort_key, write_event
 
 NO_STREAM = 0  # the version of a stream without events
-_ATTEMPTS = 8  # to append wherever the stream is
+_ATTEMPTS = 8  # of an append without an expected version
 _ENTITY = re.compile(r"[a-z][a-z0-9_-]*")  # other partitions of a table begin with a capital: S#, OUTBOX#
 _LONGEST_ID = 1024  # bytes; DynamoDB takes 2048 for the whole of pk
 
 
 class Expected(Enum):
-    """What an append asks of its stream, where that is no version. `ANY`: nothing, it may be new."""
+    """What an append expects of its stream, if not a version. `ANY`: nothing, it may be new."""
 
     EXISTS = "exists"
     ANY = "any"
 
 
 class ConcurrencyError(TransientError):
-    """Another writer appended first: load again and decide again. `actual` is the version now."""
+    """Another writer appended first: load and decide again. `actual` is the version now."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
         super().__init__(f"{stream} was not at version {expected}, and is at {actual} now")
@@ -47,19 +47,21 @@ class ConcurrencyError(TransientError):
 
 
 class StreamNotFound(LookupError):
-    """The stream was to exist, and has no events."""
+    """The stream was expected to exist, but has no events."""
 
 
 class MixedAppends(ValueError):
-    """A stream is written by `append` or by `append_fast`, from its first event on: by both, it would lose its head."""
+    """A stream is written either by `append` or by `append_fast`, from its first event on, since the latter has
+    no head.
+    """
 
 
 class BrokenStream(RuntimeError):
-    """The stored versions are not contiguous. Nothing may be decided on such a stream."""
+    """The stored versions are not contiguous, so no decision may rest on the stream."""
 
 
 class EventStore:
-    """The streams of one entity type in one table. `upcasts` bring what older code has stored up to today's schema."""
+    """The streams of one entity type in one table. `upcasts` convert events of older schemas when they are read."""
 
     def __init__(
         self,
@@ -78,12 +80,12 @@ class EventStore:
     def append(
         self, stream_id: str, expected: int | Expected, events: Sequence[NewEvent], *, alongside: Sequence[Write] = ()
     ) -> int:
-        """Append after version `expected`, or wherever the stream is; `alongside` are writes of the same transaction.
+        """Appends after version `expected`, or at any version; `alongside` are writes of the same transaction.
 
-        Returns the new version. Raises ConcurrencyError where the stream has moved on (or, with Expected, moves too
-        fast), StreamNotFound, and ConditionFailed, with the index into `alongside`, where only a condition of those
-        failed. An append whose answer was lost and that comes again is found done by its event ids, and has the
-        version that it had; so these must belong to one command alone.
+        Returns the new version. Raises ConcurrencyError if the stream has moved on (or, with Expected, changes too
+        often), StreamNotFound, and ConditionFailed, with the index into `alongside`, if only a condition of those
+        failed. A retry after a lost response is recognised by its event ids and returns the original version, so event
+        ids must be unique to one command.
         """
         if not events:
             raise ValueError("there is nothing to append")
@@ -92,13 +94,13 @@ class EventStore:
         return self._append_after(stream_id, expected, events, alongside)
 
     def append_fast(self, stream_id: str, expected: int, event: NewEvent) -> int:
-        """Append one event by one put: for a stream with one writer, whose events stand alone.
+        """Appends one event by one put: for a stream with one writer and independent events.
 
-        An event of 1 KB costs 1 write and 1 read unit, where `append` costs 4 write units. What it gives up: several
-        events at once, writes alongside, Expected, and the stream's head, so that `append` to such a stream is refused
-        (MixedAppends), as is this on a stream of `append`. What holds all the same: versions have no gaps, since the
-        event before is looked at, and an event never goes away; should there be two writers, one wins each version,
-        and the other has a ConcurrencyError; what comes again is found done.
+        An event of 1 KB costs 1 write and 1 read unit, where `append` costs 4 write units. It gives up several events
+        at once, writes alongside, Expected, and the stream's head, so that `append` to such a stream is refused
+        (MixedAppends), as is this on a stream of `append`. It keeps the other guarantees: versions have no gaps, since
+        the previous event is checked; an event is never removed; of two writers one wins each version and the other
+        gets a ConcurrencyError; a retry is recognised.
         """
         pk = self._pk(stream_id)
         before = self._table.get(pk, sort_key(expected)) if expected != NO_STREAM else {"fast": True}
@@ -119,7 +121,7 @@ class EventStore:
         return expected + 1
 
     def silence(self, stream_id: str, version: int) -> Write:
-        """A write that takes the announcement off an event, which is published long since, and leaves the event."""
+        """A write that removes the `event` attribute of an event that was published long ago, and keeps the event."""
         return dynamo.update(
             self._pk(stream_id), sort_key(version), "REMOVE #event", "attribute_exists(pk)", names={"#event": "event"}
         )
@@ -141,7 +143,7 @@ class EventStore:
                 return
 
     def tail(self, stream_id: str, most: int) -> list[StoredEvent]:
-        """The newest events, at most so many, in order."""
+        """The newest `most` events, in order."""
         items: list[Item] = []
         newest_first = KeyRange(between=ALL_VERSIONS, forward=False)
         for item in self._table.query_all(self._pk(stream_id), newest_first, limit=most):
@@ -156,11 +158,11 @@ class EventStore:
         return [read_event(version, item, self._upcasts) for version, item in enumerate(items, first)]
 
     def version(self, stream_id: str) -> int:
-        """Of the last event; NO_STREAM where there is none."""
+        """The version of the last event; NO_STREAM if there is none."""
         return self._end(self._pk(stream_id))[0]
 
     def is_still_at(self, stream_id: str, version: int) -> Write:
-        """A condition for another transaction: no event was appended since this version was read."""
+        """A check for another transaction: no event was appended since this version was read."""
         return dynamo.check(self._pk(stream_id), sort_key(version + 1), "attribute_not_exists(pk)")
 
     def fold(
@@ -183,12 +185,12 @@ class EventStore:
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
-            if failed.index > len(events):  # the first that failed: neither an event nor the head
+            if failed.index > len(events):  # the first failure is neither an event's nor the head's
                 raise ConditionFailed(failed.index - len(events) - 1, failed.item) from None
             if not self._is_done(pk, expected, events):
                 raise self._refusal(stream_id, expected) from None
         except TransientError:
-            # A time-out tells nothing: the append may have been done.
+            # After a time-out the append may have succeeded.
             if not self._is_done(pk, expected, events):
                 raise
         return expected + len(events)
@@ -196,8 +198,8 @@ class EventStore:
     def _append_wherever(
         self, stream_id: str, expected: Expected, events: Sequence[NewEvent], alongside: Sequence[Write]
     ) -> int:
-        """The head is read, and read again where another writer was faster. Event ids at a version cannot tell whether
-        this was done before, at another version: the marker can.
+        """Reads the head, and again if another writer was first. On a retry the stream may have moved to another
+        version, so event ids cannot reveal a duplicate. The marker item does.
         """
         pk = self._pk(stream_id)
         for attempt in range(1, _ATTEMPTS + 1):
@@ -221,7 +223,9 @@ class EventStore:
         raise AssertionError("unreachable")
 
     def _refusal(self, stream_id: str, expected: int) -> ConcurrencyError | MixedAppends:
-        """Why a transaction was refused. A stream without a head refuses each, also at its last version."""
+        """The reason of a refused transaction. A stream without a head refuses every append, also at its last
+        version.
+        """
         actual, fast = self._end(self._pk(stream_id))
         if fast and actual == expected:
             return MixedAppends(f"{self._entity} {stream_id} is written by append_fast, and not by append")

@@ -1,4 +1,4 @@
-"""What one transaction takes, looked at before it is sent: DynamoDB would say no more than ValidationException."""
+"""Checks a transaction's limits before it is sent, since DynamoDB's error would only be ValidationException."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MAX_TOTAL = 4 * 1024 * 1024
 
 
 class AppendTooLarge(ValueError):
-    """The append would go past what one transaction takes: 100 writes, 4 MB, 400 KB an item."""
+    """The append exceeds the limits of a transaction: 100 writes, 4 MB, 400 KB per item."""
 
 
 def check_limits(writes: Sequence[Write]) -> None:
-    """`writes` are all of the transaction, events and others. Raises AppendTooLarge, and ValueError where two of them
-    are of one item.
+    """`writes` are all writes of the transaction. Raises AppendTooLarge, and ValueError if two of them write
+    one item.
     """
     if len(writes) > dynamo.MAX_TRANSACTION:
         raise AppendTooLarge(f"{len(writes)} writes; a transaction takes {dynamo.MAX_TRANSACTION}")
@@ -44,14 +44,16 @@ def _key(write: Write) -> tuple[str, str]:
 
 
 def _size_of_write(write: Write) -> int:
-    """Of the item as it will be; of an update what it brings, since only DynamoDB knows the rest."""
+    """The size of the item after the write. For an update the size of its values, since only DynamoDB knows the
+    rest.
+    """
     if write.kind == "Put":
         return size_of(write.parameters["Item"])
     return size_of(write.parameters["Key"]) + size_of(write.parameters.get("ExpressionAttributeValues", {}))
 
 
 def size_of(attributes: Mapping[str, Mapping[str, Any]]) -> int:
-    """Bytes of typed attributes as DynamoDB counts them, names included; never less."""
+    """The bytes of typed attributes as DynamoDB counts them, names included. Never too low."""
     return 3 + sum(1 + len(name.encode()) + _size_of_attribute(value) for name, value in attributes.items())
 
 
@@ -67,4 +69,4 @@ def _size_of_attribute(attribute: Mapping[str, Any]) -> int:
         case "L":
             return 3 + sum(1 + _size_of_attribute(one) for one in value)
         case _:
-            return 21  # a number at its longest
+            return 21  # the longest number

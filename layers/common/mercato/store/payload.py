@@ -1,4 +1,4 @@
-"""A payload as one attribute: one JSON string is four times cheaper to read than a map of typed attributes."""
+"""A payload as one attribute. One JSON string is four times cheaper to read than a map of typed attributes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import zlib
 from typing import Any
 
-_PLAIN = 4 * 1024  # bytes; a longer payload is deflated: a transaction is billed twice by the kilobyte
+_PLAIN = 4 * 1024  # bytes; a longer payload is deflated, since a transaction is billed twice by the kilobyte
 
 
 def pack(data: Any) -> str | bytes:
-    """JSON, deflated where it is long."""
+    """Returns JSON, deflated if it is long."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     encoded = text.encode()
     return text if len(encoded) <= _PLAIN else zlib.compress(encoded)

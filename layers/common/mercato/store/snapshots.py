@@ -1,9 +1,8 @@
-"""Snapshots: what a long stream has made so far, so that not all of it must be read. Each can be thrown away.
+"""Snapshots: the state of a long stream at a version, so that only later events must be read. Each can be deleted.
 
-Keys: `pk=S#<type>#<id>, sk=<version, 10 digits>`, a partition of their own, so that the events' range stays clean. A
-snapshot is written after the commit, never in its transaction, and a failure to write one is nobody's concern. One of
-another schema version is as if it were not there. A stream that is not longer than `every` is read whole, and nobody
-asks for its snapshot.
+Keys: `pk=S#<type>#<id>, sk=<version, 10 digits>`, a separate partition, so that the events' range has only events. A
+snapshot is written after the commit, never in its transaction, and a failed write is ignored. A snapshot of another
+schema version is ignored. A stream of at most `every` events is read whole, without a look for a snapshot.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from mercato.store.item_size import MAX_ITEM, size_of
 from mercato.store.payload import pack, unpack
 from mercato.store.stored_event import StoredEvent
 
-EVERY = 100  # events, 10 read units and some 3 ms of our own to fold
+EVERY = 100  # events: 10 read units and some 3 ms to fold
 _KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class Codec[S]:
-    """A state as JSON and back. `schema` is that of the state: raise it when the state's fields or its fold change."""
+    """A state as JSON and back. `schema` is the state's: increase it when the state's fields or its fold change."""
 
     schema: int
     dump: Callable[[S], Any]
@@ -72,12 +71,12 @@ class Snapshots[S]:
         return self._codec.restore(unpack(found["state"])), int(found["sk"])
 
     def keep(self, stream_id: str, before: int, version: int, state: S, now: datetime) -> bool:
-        """After an append that led from one version to another: whether a snapshot was due, and written."""
+        """Writes a snapshot if the append from one version to another made one due. Returns whether it was written."""
         return before // self._every != version // self._every and self.save(stream_id, version, state, now)
 
     def save(self, stream_id: str, version: int, state: S, now: datetime) -> bool:
-        """Best effort: one that is there, that is too large even when deflated (decision 0016), or that cannot be
-        written now, is not written.
+        """Best effort: skips a snapshot that exists, that is too large even when deflated (decision 0016), or that
+        cannot be written now.
         """
         key = {"pk": self._pk(stream_id), "sk": f"{version:010d}"}
         item = key | {
@@ -96,7 +95,7 @@ class Snapshots[S]:
         return False
 
     def drop(self, stream_id: str) -> int:
-        """All of a stream; how many there were."""
+        """Deletes all snapshots of a stream and returns their number."""
         dropped = 0
         for item in self._table.query_all(self._pk(stream_id)):
             self._table.write(dynamo.delete(item["pk"], item["sk"]))

@@ -1,7 +1,7 @@
-"""An event as an item of its stream: what is stored of it, under which sort key, and how it is read.
+"""An event as an item of its stream: its attributes, its sort key, and how it is read.
 
-Attributes: `id` of the event, `t` its type, `tv` the schema version of that, `ts` when it happened, `cid` correlation,
-`cau` causation, `tp` traceparent, `d` the payload, and `event`, what the relay publishes of it.
+Attributes: `id` of the event, `t` its type, `tv` the type's schema version, `ts` its time, `cid` correlation,
+`cau` causation, `tp` traceparent, `d` the payload, and `event`, the envelope that the relay publishes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mercato.telemetry import correlation
 
 @dataclass(frozen=True)
 class NewEvent:
-    """What is to be appended. `public` is the text of the outbox's `event` attribute, where the world is told of it."""
+    """An event to append. `public` is the text of the outbox's `event` attribute, if the event is published."""
 
     event_id: str
     type: str
@@ -41,7 +41,7 @@ class StoredEvent:
     causation_id: str | None
 
 
-# Makes the data of one event type at one schema version that of the next version.
+# Converts the data of one event type from one schema version to the next.
 Upcasts = Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]
 
 
@@ -53,7 +53,7 @@ ALL_VERSIONS = (sort_key(0), sort_key(10**10 - 1))
 
 
 def write_event(pk: str, version: int, event: NewEvent) -> Item:
-    """With the correlation of the work under way."""
+    """The item, with the current correlation."""
     work = correlation.current()
     item: Item = {
         "pk": pk,
@@ -74,7 +74,7 @@ def write_event(pk: str, version: int, event: NewEvent) -> Item:
 
 
 def read_event(version: int, item: Item, upcasts: Upcasts) -> StoredEvent:
-    """With its data brought up to today's schema."""
+    """The event, with its data converted to the current schema."""
     kind, schema_version, data = item["t"], item["tv"], unpack(item["d"])
     while (kind, schema_version) in upcasts:
         data, schema_version = upcasts[kind, schema_version](data), schema_version + 1

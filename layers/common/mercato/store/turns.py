@@ -1,9 +1,9 @@
-"""The turns of a sweeper: each run goes on behind the item that the last run began.
+"""Round robin for sweepers: each run starts after the item with which the last run began.
 
-    SWEEP#<name>   TURN   the place of the item that was begun last
+    SWEEP#<name>   TURN   the place of the item that was started last
 
-A run notes an item's place before it works on the item. So the next run begins behind an item that fails, takes all of
-the run's time, or kills it, and that item's turn comes again when all others have had theirs.
+A run stores an item's place before it works on the item. So the next run starts after an item that fails, takes all of
+the run's time, or kills it, and tries that item again after all others.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Turns:
         self._key = {"pk": f"SWEEP#{name}", "sk": "TURN"}
 
     def in_turn[Item](self, read: Callable[[str], Iterable[Item]], place_of: Callable[[Item], str]) -> Iterator[Item]:
-        """Each item once: those behind the last turn's place, and then from the first on to that place.
+        """Each item once: those after the stored place, and then from the first up to that place.
 
-        `read` returns the items behind a place in the order of their places; "" is before all.
+        `read` returns the items after a place in the order of their places; "" is before all.
         """
         noted = self._table.get(self._key["pk"], self._key["sk"])
         last = str(noted["place"]) if noted else ""
@@ -33,5 +33,5 @@ class Turns:
                 yield item
 
     def begin(self, place: str) -> None:
-        """Notes the place of the item that is worked on next. Of two runs at once the later one counts."""
+        """Stores the place of the item to work on next. Of two concurrent runs the later one wins."""
         self._table.write(put(self._key | {"place": place}))

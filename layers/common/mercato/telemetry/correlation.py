@@ -1,4 +1,4 @@
-"""One id from the HTTP request to the last e-mail: in context variables, set and cleared per piece of work."""
+"""One id from the HTTP request to the last e-mail, in context variables that are set and cleared per unit of work."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{7,63}")
 
 @dataclass(frozen=True)
 class Correlation:
-    """The work under way, and what it belongs to.
+    """The current unit of work and its origin.
 
-    `traceparent` is W3C Trace Context with our own span id, as it goes out; `parent_id` the span of who called us.
-    `causation_id` is the id of the event or command that made us act.
+    `traceparent` is W3C Trace Context with our own span id, for outgoing calls; `parent_id` is the caller's span.
+    `causation_id` is the id of the event or command that caused the work.
     """
 
     correlation_id: str
@@ -39,7 +39,7 @@ class Correlation:
         return self.traceparent[36:52]
 
     def as_dict(self) -> dict[str, str | int]:
-        """For a log line: the ids that make a tree of all lines, and how long the work has taken so far."""
+        """The fields of a log line: the ids that connect lines to a tree, and the elapsed time."""
         ids = {
             "correlation_id": self.correlation_id,
             "trace_id": self.trace_id,
@@ -55,7 +55,7 @@ _current: ContextVar[Correlation | None] = ContextVar("mercato_correlation", def
 
 
 def next_hop(traceparent: str) -> str:
-    """The same trace with a new parent id, for the call that goes out; a new trace where it is invalid."""
+    """The same trace with a new parent id, for an outgoing call; a new trace if it is invalid."""
     parent = trace_context.read_traceparent(traceparent)
     if parent is None:
         return trace_context.write_traceparent(trace_context.new_trace_id(), trace_context.new_span_id(), sampled=True)
@@ -69,7 +69,7 @@ def accept(
     causation_id: str | None = None,
     tracestate: str | None = None,
 ) -> Correlation:
-    """Validates the ids that a request brought. Missing or invalid ids are made."""
+    """Validates the ids of a request. Replaces missing or invalid ids."""
     valid = correlation_id is not None and _VALID_ID.fullmatch(correlation_id)
     parent = trace_context.read_traceparent(traceparent)
     return Correlation(
@@ -77,13 +77,13 @@ def accept(
         traceparent=next_hop(traceparent or ""),
         causation_id=causation_id,
         parent_id=parent.span_id if parent else None,
-        # Of a trace that is not continued the state is worth nothing.
+        # The state is only valid for a trace that is continued.
         tracestate=trace_context.read_tracestate(tracestate) if parent else "",
     )
 
 
 def current() -> Correlation:
-    """The correlation of the work under way. Outside any work it is a new one each time."""
+    """The correlation of the current work. Outside any work it is a new one each time."""
     return _current.get() or accept(None)
 
 

@@ -1,4 +1,4 @@
-"""One logger for all: JSON lines with the correlation id of the work under way."""
+"""One logger for all: JSON lines with the current correlation id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mercato.telemetry import correlation
 
 
 class _Formatter(LambdaPowertoolsFormatter):
-    """Asks for the correlation at each line, so that no handler can forget to set or clear it."""
+    """Reads the correlation at each line, so that handlers need not set or clear it."""
 
     def serialize(self, log: Any) -> str:
         found = correlation._current.get()

@@ -22,7 +22,7 @@ class Settings:
 
 
 def namespace() -> str:
-    """Each stack's own: of two in an account, neither may speak, or be silent, for the other."""
+    """One per stack, so that two stacks in one account do not mix their metrics."""
     return load(Settings).metrics_namespace
 
 
@@ -33,7 +33,7 @@ def count(metric: str, times: int = 1, **dimensions: str) -> None:
 
 
 def flush(write: Callable[[str], object] = sys.stdout.write, now: Callable[[], float] = time.time) -> None:
-    """Writes what was counted since the last time, if anything was."""
+    """Writes the counts since the last call, if there are any."""
     if not _counts:
         return
     with _counting:

@@ -1,6 +1,6 @@
 """W3C Trace Context: reading and writing `traceparent` and `tracestate`.
 
-https://www.w3.org/TR/trace-context-2/: what cannot be read is as good as not sent, and a new trace begins.
+https://www.w3.org/TR/trace-context-2/: an unreadable header counts as missing, and a new trace begins.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _KEY = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
 _VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 _MEMBER = re.compile(rf"{_KEY}={_VALUE}")
 _MAX_MEMBERS = 32
-_MAX_TRACESTATE = 512  # as many characters as must be passed on at the least
-_LONG_MEMBER = 128  # the first to go where the state is longer
+_MAX_TRACESTATE = 512  # characters that must be passed on at least
+_LONG_MEMBER = 128  # longer members are dropped first if the state is too long
 
 
 @dataclass(frozen=True)
 class Parent:
-    """Who called: the trace, and the caller's own span in it."""
+    """The caller: the trace, and the caller's span in it."""
 
     trace_id: str
     span_id: str
@@ -35,7 +35,7 @@ class Parent:
 
 
 def read_traceparent(text: str | None) -> Parent | None:
-    """None where nothing valid was sent."""
+    """None without a valid header."""
     match = _TRACEPARENT.fullmatch((text or "").strip(" \t"))
     if not match or (match["version"] == "00" and match["more"]):
         return None
@@ -44,15 +44,15 @@ def read_traceparent(text: str | None) -> Parent | None:
 
 
 def write_traceparent(trace_id: str, span_id: str, *, sampled: bool, random: bool = False) -> str:
-    """Version 00, whatever version came in: it is the one we know. `random` is passed on as it came."""
+    """Always version 00, whatever version was received. `random` is passed on unchanged."""
     return f"00-{trace_id}-{span_id}-{(_SAMPLED if sampled else 0) | (_RANDOM if random else 0):02x}"
 
 
 def read_tracestate(text: str | None) -> str:
-    """As it is to be passed on; empty where it is invalid. `text` is all lines of the header, joined by commas.
+    """The state to pass on; empty if it is invalid. `text` is all lines of the header, joined by commas.
 
-    Of members with the same key the first stays, which is the newest. Of a state longer than we carry, long members go
-    first, and then those at the end.
+    Of members with the same key the first, which is the newest, is kept. If the state is too long, long members are
+    dropped first, and then those at the end.
     """
     members = [member.strip(" \t") for member in (text or "").split(",")]
     members = [member for member in members if member]

@@ -186,7 +186,7 @@ def test_the_model_goes_through_every_state() -> None:
             seen.update(f"{before.st}{after.st}" for before, after in self.store.made)
 
     Seeing.TestCase.settings = settings(
-        max_examples=150, stateful_step_count=60, deadline=None, derandomize=True, database=None
+        max_examples=400, stateful_step_count=60, deadline=None, derandomize=True, database=None
     )
     Seeing.TestCase().runTest()
     forced = {f"{before}{after}" for before in Status for after in "FMDC"}

@@ -1,4 +1,4 @@
-"""What one sandbox has seen and not told yet."""
+"""The outcomes that one sandbox has counted and not reported yet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from mercato.breaker.policy import Outcome, Policy
 from mercato.breaker.timing import Clock, Timer
 
-# The most that a sandbox writes to a circuit; what comes in between is summed.
+# Seconds between a sandbox's writes to a circuit; outcomes in between are summed.
 REPORT_EVERY = 0.25
 
 
 class Streak:
-    """Failures in a row. An old one, from before a long sleep, is not in a row with a new one. Its breaker locks it."""
+    """A failure older than `max_stale` starts a new streak. Not thread-safe: callers hold the breaker's lock."""
 
     __slots__ = ("_last", "_origins", "_policy", "length")
 
@@ -24,7 +24,7 @@ class Streak:
         self.length = 0
 
     def grow(self, origin: str) -> bool:
-        """True where it is long enough, and of enough origins."""
+        """Returns True if the streak is long enough and has enough origins."""
         if self.length and self._last.is_over():
             self.clear()
         self._last.start(self._policy.max_stale)
@@ -40,7 +40,7 @@ class Streak:
 
 @dataclass(frozen=True)
 class Tally:
-    """`sus` is the suspicion that it is for; 0 means failures that nobody asked for."""
+    """`sus` is the suspicion that the votes are for; 0 for failures without a suspicion."""
 
     sus: int = 0
     calls: int = 0
@@ -49,8 +49,8 @@ class Tally:
     voters: int = 0
 
 
-class Ballot:
-    """Outcomes on their way to the store: summed, and given out no more often than the cap allows."""
+class OutcomeBuffer:
+    """Sums outcomes for the store, and releases them at most every REPORT_EVERY seconds."""
 
     __slots__ = ("_lock", "_tally", "_voted_for", "_wait")
 
@@ -67,7 +67,7 @@ class Ballot:
             self._tally = Tally(sus, kept.calls + 1, kept.failures + failures, kept.slow + slow)
 
     def take(self) -> Tally | None:
-        """What is to be reported now."""
+        """The outcomes to report now."""
         if not self._tally.calls:
             return None
         with self._lock:

@@ -1,4 +1,4 @@
-"""The store, guarded: after a fault it is not asked for a while, so that no call waits for it again."""
+"""The store behind a guard: after a fault it is not called for a while, so that no call waits for it again."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mercato.telemetry.logs import log
 _FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 30.0  # seconds
 
 
-class Reach:
-    """Shared by all breakers of a sandbox. Every method returns None where the store gave no answer."""
+class GuardedStore:
+    """Shared by all breakers of a sandbox. Every method returns None if the store gave no answer."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.clock = clock
         self._store = store
         self._faults = 0
-        self._leave_alone = Timer(clock)
+        self._backoff = Timer(clock)
         self._lock = threading.Lock()
 
     def change(self, name: str, change: Change) -> Result | None:
         return self.ask(lambda store: store.change(name, change, self.clock.now_ms()))
 
     def ask[T](self, question: Callable[[Store], T]) -> T | None:
-        if self._faults and not self._leave_alone.is_over():
+        if self._faults and not self._backoff.is_over():
             return None
         try:
             answer = question(self._store)
@@ -43,11 +43,11 @@ class Reach:
         with self._lock:
             self._faults += 1
             backoff = min(_FIRST_BACKOFF * 2 ** min(self._faults - 1, 10), _MAX_BACKOFF)
-            self._leave_alone.start(self.clock.jittered(backoff * 0.75, 1 / 3))
+            self._backoff.start(self.clock.jittered(backoff * 0.75, 1 / 3))
             is_first = self._faults == 1
         if is_first:
             metrics.count("StoreDegraded", service="breaker")
-            log.warning("the circuits' store does not answer; each sandbox decides alone", extra={"reason": str(fault)})
+            log.warning("the circuits' store is unavailable; each sandbox decides alone", extra={"reason": str(fault)})
 
     def _recover(self) -> None:
         if self._faults == 0:
@@ -55,4 +55,4 @@ class Reach:
         with self._lock:
             self._faults = 0
         metrics.count("StoreRecovered", service="breaker")
-        log.info("the circuits' store answers again")
+        log.info("the circuits' store is available again")

@@ -1,6 +1,6 @@
-"""What a sandbox does by itself while the store is away: it goes by its own failures, and probes one call at a time.
+"""Degraded mode, while the store is unavailable: a sandbox counts its own failures, and probes one call at a time.
 
-Nothing of it is written: once the store answers again, its word counts.
+None of it is stored. Once the store answers again, its state replaces this one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def probed_well(state: State, policy: Policy) -> State:
 
 
 class Slot:
-    """Room for one probe. One that never comes back loses it after its lease."""
+    """Permission for one probe. A probe that never ends loses it when its lease expires."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._lease = min(policy.call_timeout + 1, policy.lease)
@@ -52,7 +52,7 @@ class Slot:
             return True
 
     def give_back(self, ticket: Ticket) -> bool:
-        """Returns False if another sandbox holds it by now."""
+        """Returns False if the slot was granted again in between."""
         with self._lock:
             if self._held is not ticket:
                 return False

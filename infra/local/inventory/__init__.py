@@ -1,1 +1,0 @@
-"""`mercato inventory`: what the operator asks of the stock."""
