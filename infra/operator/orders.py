@@ -16,12 +16,63 @@ from infra.operator.accounts import use_cloud_of
 from mercato import aws
 from mercato.errors import TransientError
 from mercato.store.dynamo import Table
+from orders.day_sums import DaySums, Sums
 from orders.store import OrderStore, Rebuilt
+
+_LOOKS = 3
 
 
 @click.group()
 def orders() -> None:
     """The orders: rebuild what is made of their events."""
+
+
+@orders.command()
+@click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
+def rebuild_sums(table_name: str | None) -> None:
+    """Fold the sums by day from the events of all orders again, compare them with the live ones, and replace these.
+
+    Orders may go on meanwhile: events count in both until the new sums are live. Run it again if it is interrupted.
+    """
+    store, table_name = _sums(table_name)
+    console = Console(highlight=False)
+    generations = store.begin_rebuild()
+    assert generations.building is not None
+    ids = list(order_ids(table_name))
+    for order_id in ids:
+        for generation in generations.all:
+            store.catch_up(order_id, generation)
+    wrong = _differences(store, generations.live, generations.building)
+    store.end_rebuild(generations.building)
+    store.forget(generations.live, ids)
+    for (day, currency), difference in sorted(wrong.items()):
+        console.print(f"was wrong, is right now: {day} {currency}: folded again {difference}")
+    console.print(f"{len(ids)} orders are summed in generation {generations.building}")
+
+
+def _differences(store: DaySums, live: int, building: int) -> dict[tuple[str, str], str]:
+    """What differs between the generations, and by how much. Orders go on between the reading of one and of the other,
+    so only a difference that every look finds is one.
+    """
+    looks: list[dict[tuple[str, str], str]] = []
+    for _ in range(_LOOKS):
+        before, after = store.of_generation(live), store.of_generation(building)
+        pairs = {key: (before.get(key, Sums()), after.get(key, Sums())) for key in before.keys() | after.keys()}
+        looks.append({key: _difference(was, now) for key, (was, now) in pairs.items() if was != now})
+    return {key: told for key, told in looks[0].items() if all(look.get(key) == told for look in looks)}
+
+
+def _difference(was: Sums, now: Sums) -> str:
+    changes = {name: value - getattr(was, name) for name, value in vars(now).items()}
+    return ", ".join(f"{name} {change:+d}" for name, change in changes.items() if change)
+
+
+def _sums(table_name: str | None) -> tuple[DaySums, str]:
+    if not table_name:
+        found = target.chosen()
+        use_cloud_of(found)
+        table_name = found.tables["orders"]
+    return DaySums(Table(table_name)), table_name
 
 
 @orders.command()
@@ -56,7 +107,7 @@ def rebuild(table_name: str | None) -> None:
 
 
 def order_ids(table_name: str) -> Iterator[str]:
-    """Of all orders, and of all that looks like one: a summary row or a snapshot may have lost its order.
+    """Of all orders, and of all that looks like one: a row or a snapshot may have lost its order.
 
     The only scan there is: an operator's, of the whole table.
     """
@@ -65,19 +116,22 @@ def order_ids(table_name: str) -> Iterator[str]:
     while True:
         page = aws.client("dynamodb").scan(
             TableName=table_name,
-            FilterExpression="(begins_with(pk, :order) AND sk IN (:head, :first, :row)) OR begins_with(pk, :snapshots)",
+            FilterExpression="(begins_with(pk, :order) AND sk IN (:head, :first, :row)) OR begins_with(pk, :snapshots)"
+            " OR begins_with(pk, :entry)",
             ExpressionAttributeValues={
                 ":order": {"S": "order#"},
                 ":head": {"S": "HEAD"},
                 ":first": {"S": "E#0000000001"},
                 ":row": {"S": "SUMMARY"},
                 ":snapshots": {"S": "S#order#"},
+                ":entry": {"S": "ID#"},
             },
-            ProjectionExpression="pk",
+            ProjectionExpression="pk, sk",
             **start,
         )
         for item in page["Items"]:
-            order_id = item["pk"]["S"].removeprefix("S#").removeprefix("order#")
+            pk = item["pk"]["S"]
+            order_id = item["sk"]["S"] if pk.startswith("ID#") else pk.removeprefix("S#").removeprefix("order#")
             if order_id not in known:
                 known.add(order_id)
                 yield order_id

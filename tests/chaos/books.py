@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
+from infra.operator.orders import order_ids
 from inventory.reservation import State
 from mercato.clock import utc_now
 from mercato.ids import derived_id
 from mercato.money import Money
 from orders import facts
+from orders.day_sums import Days, DaySums, Sums, fold
 from orders.facts import Fact, apply
 from orders.order import Order, PaymentStatus, Status
 from orders.returns import OPERATORS
@@ -79,7 +82,7 @@ def disagreements(
     found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
     found += [*_refunds(order, payment, refunds, shop), *_stock(order, came_back, shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
-    found += [*_parcel(order, shop), *_events(order, payment, refunds, shop), *_mails(shop)]
+    found += [*_parcel(order, shop), *_events(order, payment, refunds, shop), *_mails(shop), *_sums(shop)]
     return [*found, *shop.bus.dead, *stuck]
 
 
@@ -99,6 +102,18 @@ def _order(order: Order, came_back: int, shop: Shop) -> Iterator[str]:
     rebuilt = shop.orders.rebuild(order.id, utc_now())
     if rebuilt is None or not (rebuilt.was_right and rebuilt.equal):
         yield f"the row in the list of orders is not what the facts make of it: {rebuilt}"
+
+
+def _sums(shop: Shop) -> Iterator[str]:
+    """The sums by day are what the facts of all orders make, each once."""
+    table = shop.orders._table
+    expected: Days = {}
+    for order_id in order_ids(table.name):
+        for key, sums in fold(shop.orders.history(order_id))[0].items():
+            expected[key] = expected.get(key, Sums()) + sums
+    told = DaySums(table).between(date.min, date.max)
+    if told != expected:
+        yield f"the sums by day are {told}, and the facts make {expected}"
 
 
 def _money(order: Order, payment: Payment | None, charge: Charge | None, given_back: int, shop: Shop) -> Iterator[str]:

@@ -57,7 +57,10 @@ HOSTILE = [
     '"' + "e\u0301" * 100 + '"',
 ]
 # A peer's route is not in the document.
-EXAMPLES = {"POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]}}
+EXAMPLES = {
+    "POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]},
+    "POST /api/users/lookup": {"email": "ada@example.com"},
+}
 BODIES = [served for served in all_routes() if served.body is not None]
 
 

@@ -20,6 +20,7 @@ from notifications.api import NotificationView
 from ops.dead_letters import api as dead_letters
 from ops.sagas.domain import Kind
 from ops.sagas.views import AuditView, ParkedView
+from orders.views import StaffOrderView
 from orders.views import SummaryView as OrderView
 from products.api import ProductView
 from tests.routes import Served, all_routes
@@ -39,6 +40,10 @@ def _product() -> View:
 def _order() -> View:
     about = dict.fromkeys(("order_id", "status", "payment_status", "reason", "placed_at", "updated_at"), "x" * 64)
     return OrderView(**about, total=COSTLY, line_count=500, version=10**6)
+
+
+def _staff_order() -> View:
+    return StaffOrderView(**dict(_order()), customer_id="x" * 64)
 
 
 def _notification() -> View:
@@ -65,6 +70,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/products": (_product, False),
     "GET /api/orders": (_order, False),
     "GET /api/notifications": (_notification, True),
+    "GET /api/ops/orders": (_staff_order, False),
     "GET /api/ops/audit": (_audit_entry, True),
     "GET /api/ops/sagas": (_saga, True),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mercato.clock import utc_now
 from mercato.errors import Forbidden
 from mercato.http import (
+    ADMIN,
     CUSTOMER,
     PEER,
     Accepted,
@@ -23,6 +24,8 @@ from orders.order import Request
 from orders.returns import OPERATORS
 from orders.views import (
     CancelOrder,
+    DaysQuery,
+    DaysView,
     HistoryQuery,
     HistoryView,
     OrderPage,
@@ -31,6 +34,9 @@ from orders.views import (
     PlaceOrder,
     ReturnGoods,
     ReturnView,
+    StaffOrderView,
+    StaffPage,
+    StaffQuery,
     SummaryView,
 )
 from orders.wiring import ports
@@ -76,6 +82,27 @@ def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
         raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
     items, cursor = ports().orders.list_of(caller.user_id, status=query.status, limit=query.limit, cursor=query.cursor)
     return OrderPage(items=[SummaryView.of(summary) for summary in items], next_cursor=cursor)
+
+
+@app.get("/api/ops/orders", role=ADMIN)
+def list_orders_for_staff(query: StaffQuery) -> StaffPage:
+    """Lists the orders of all customers. An e-mail address without an account finds none: orders keep no address."""
+    customer_id = query.customer_id
+    if query.email is not None:
+        found = ports().customers.find_id(query.email)
+        if found is None or customer_id not in (None, found):
+            return StaffPage(items=[], next_cursor=None)
+        customer_id = found
+    items, cursor = ports().orders.list_for_staff(query.wanted(customer_id), limit=query.limit, cursor=query.cursor)
+    return StaffPage(items=[StaffOrderView.of(summary) for summary in items], next_cursor=cursor)
+
+
+@app.get("/api/ops/orders/days", role=ADMIN)
+def list_days(query: DaysQuery) -> DaysView:
+    """Sums of all orders by day and currency. An order is counted once its saga has confirmed or cancelled it, or waits
+    for an operator.
+    """
+    return DaysView.of(ports().day_sums.between(query.first_day, query.last_day))
 
 
 @app.get("/api/orders/{order_id}", role=CUSTOMER)

@@ -82,6 +82,12 @@ def undo_order(_: Event, asked: AboutOrder) -> None:
     usecases.start_cancellation(asked.order_id, orders=ports().orders, workflows=ports().workflows)
 
 
+@consumer.on("order.confirmed", "order.cancelled", "order.refunded", "order.needs_attention")
+def sum_order(_: Event, moved: AboutOrder) -> None:
+    """Not at order.created, before which no saga starts: each order has one of these within its saga's first minute."""
+    ports().day_sums.sum_order(moved.order_id)
+
+
 @consumer.on("payment.completed")
 def record_capture(_: Event, payment: AboutPayment) -> None:
     _change(payment.order_id, lambda o: domain.record_payment(o, PaymentStatus.CAPTURED, payment.payment_id))

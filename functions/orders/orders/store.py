@@ -1,8 +1,8 @@
-"""Orders in DynamoDB, and the only module that knows their keys.
+"""Orders in DynamoDB. Only this module and the two that it names know the keys.
 
 Facts and head: mercato.store.event_store, entity `order`; a published fact carries the outbox's `event` itself.
 Summary, one row per order, written with its facts: pk=order#<id>, sk=SUMMARY, gsi1pk=CUSTOMER#<customer>,
-gsi1sk=<placed at>#<id>.
+gsi1sk=<placed at>#<id>. The entry beside it and the index gsi2: orders.staff_list. The sums by day: orders.day_sums.
 Snapshots of long orders: mercato.store.snapshots.
 Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
@@ -38,6 +38,7 @@ from orders.domain import CartAlreadyOrdered, OrderTooLarge
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
 from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
+from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, status_keys
 
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
@@ -57,6 +58,7 @@ class Summary:
     """An order in a list."""
 
     order_id: str
+    customer_id: str
     status: Status
     payment_status: PaymentStatus
     reason: str | None
@@ -171,7 +173,8 @@ class OrderStore:
             raise ValueError("an order begins with a fact")
         expected = before.version if before else NO_STREAM
         try:
-            self._streams.append(order_id, expected, events, alongside=[dynamo.put(_summary_item(order)), *alongside])
+            rows = [dynamo.put(_summary_item(order)), *([] if before else [dynamo.put(entry_item(order))])]
+            self._streams.append(order_id, expected, events, alongside=[*rows, *alongside])
         except AppendTooLarge as error:
             raise OrderTooLarge(f"{_TOO_LARGE} ({error})") from None
         self._snapshots.keep(order_id, expected, order.version, order, now)
@@ -188,11 +191,13 @@ class OrderStore:
         for _ in range(_ATTEMPTS):
             dropped += self._snapshots.drop(order_id)
             order = self._fold(order_id)
-            version, row = (order.version, _summary_item(order)) if order else (NO_STREAM, None)
-            was_right = self._row(order_id) == row
-            write = dynamo.put(row) if row else dynamo.delete(_pk(order_id), "SUMMARY")
+            version = order.version if order else NO_STREAM
+            was_right = self._rows(order_id) == _rows_of(order)
+            rows = [dynamo.delete(_pk(order_id), "SUMMARY"), dynamo.delete(*entry_key(order_id))]
+            if order:
+                rows = [dynamo.put(row) for row in _rows_of(order)]
             try:
-                self._table.transact([self._streams.is_still_at(order_id, version), write])
+                self._table.transact([self._streams.is_still_at(order_id, version), *rows])
             except ConditionFailed:
                 continue
             if order is None:
@@ -208,8 +213,7 @@ class OrderStore:
         during the check.
         """
         for _ in range(_ATTEMPTS):
-            row = self._row(order_id)
-            if row == (_summary_item(order) if order else None) and self.load(order_id) == order:
+            if self._rows(order_id) == _rows_of(order) and self.load(order_id) == order:
                 return True
             latest = self._fold(order_id)
             if latest == order:
@@ -217,8 +221,9 @@ class OrderStore:
             order = latest
         raise TransientError(f"order {order_id} changes too often")
 
-    def _row(self, order_id: str) -> Item | None:
-        return self._table.get(_pk(order_id), "SUMMARY")
+    def _rows(self, order_id: str) -> list[Item]:
+        keys = [(_pk(order_id), "SUMMARY"), entry_key(order_id)]
+        return [item for key in keys if (item := self._table.get(*key))]
 
     def _fold(self, order_id: str, up_to: int | None = None) -> Order | None:
         """The order as the fold of its events, without a snapshot."""
@@ -249,6 +254,11 @@ class OrderStore:
             if start is None:
                 break
         return [_summary(one) for one in found], encode_cursor(start)
+
+    def list_for_staff(self, wanted: Wanted, *, limit: int, cursor: str | None) -> tuple[list[Summary], str | None]:
+        """Orders of all customers: see StaffList.find_page."""
+        rows, following = StaffList(self._table).find_page(wanted, limit=limit, cursor=cursor)
+        return [_summary(row) for row in rows], following
 
 
 def _apply(order: Order | None, stored: StoredEvent) -> Order:
@@ -296,6 +306,10 @@ def _recorded(stored: StoredEvent) -> Recorded:
     return Recorded(stored.version, stored.at, read_fact(stored.type, stored.data), stored.correlation_id)
 
 
+def _rows_of(order: Order | None) -> list[Item]:
+    return [_summary_item(order), entry_item(order)] if order else []
+
+
 def _summary_item(order: Order) -> Item:
     placed_at = rfc3339(order.placed_at)
     return {
@@ -312,12 +326,13 @@ def _summary_item(order: Order) -> Item:
         "placed_at": placed_at,
         "updated_at": rfc3339(order.updated_at),
         "version": order.version,
-    }
+    } | status_keys(order)
 
 
 def _summary(item: dict[str, Any]) -> Summary:
     return Summary(
         order_id=item["order_id"],
+        customer_id=customer_of(item),
         status=Status(item["status"]),
         payment_status=PaymentStatus(item["payment_status"]),
         reason=item["reason"],

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from mercato.clock import rfc3339
 from mercato.countries import Country
 from mercato.http import Body, Cursor, Query, View
 from mercato.ids import fingerprint
-from mercato.money import Money
-from mercato.text import TOKEN, AddressLine, Exact, Postcode
+from mercato.money import MAX_AMOUNT, Money
+from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode
+from orders.day_sums import Days, Sums
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
 from orders.order import Address, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
+from orders.staff_list import Wanted as WantedOrders
 from orders.store import Summary
 from orders.usecases import Placement
+
+MOST_DAYS = 366
+_AMOUNTS = ("gross", "cancelled_amount", "refunded")
 
 
 class LineWanted(Body):
@@ -89,6 +95,50 @@ class OrdersQuery(Query):
     status: Status | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Cursor | None = None
+
+
+class StaffQuery(Query):
+    """An order must match all filters. `email` is a whole address. `order_id` is an order's id or its first part, at
+    least four characters: orders are then sorted by id, else the newest comes first. Days are in UTC, both
+    inclusive. Amounts are minor units of the order's currency.
+    """
+
+    state: Status | None = None
+    first_day: Annotated[date | None, Field(alias="from")] = None
+    last_day: Annotated[date | None, Field(alias="to")] = None
+    customer_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)] | None = None
+    email: EmailAddress | None = None
+    min_total: Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None = None
+    max_total: Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    order_id: Annotated[str, Exact(), Field(pattern="^[0-9a-f-]{4,36}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+    def wanted(self, customer_id: str | None) -> WantedOrders:
+        return WantedOrders(
+            status=self.state,
+            first_day=self.first_day,
+            last_day=self.last_day,
+            customer_id=customer_id,
+            least=self.min_total,
+            most=self.max_total,
+            currency=self.currency,
+            id_prefix=self.order_id,
+        )
+
+
+class DaysQuery(Query):
+    """The days are UTC's, both inclusive, and at most 366."""
+
+    first_day: Annotated[date, Field(alias="from")]
+    last_day: Annotated[date, Field(alias="to")]
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if not 0 <= (self.last_day - self.first_day).days < MOST_DAYS:
+            raise PydanticCustomError("days", "`to` is at `from` or after it, and at most 365 days later")
+        return self
 
 
 class HistoryQuery(Query):
@@ -199,8 +249,56 @@ class SummaryView(View):
 
     @classmethod
     def of(cls, summary: Summary) -> SummaryView:
-        times = {"placed_at": rfc3339(summary.placed_at), "updated_at": rfc3339(summary.updated_at)}
-        return cls(**(vars(summary) | times))
+        return cls(**_told(summary))
+
+
+def _told(summary: Summary) -> dict[str, Any]:
+    times = {"placed_at": rfc3339(summary.placed_at), "updated_at": rfc3339(summary.updated_at)}
+    return {name: value for name, value in vars(summary).items() if name != "customer_id"} | times
+
+
+class StaffOrderView(SummaryView):
+    customer_id: str
+
+    @classmethod
+    def of(cls, summary: Summary) -> StaffOrderView:
+        return cls(**_told(summary), customer_id=summary.customer_id)
+
+
+class StaffPage(View):
+    """A page may hold fewer than `limit`, or none, and still have a cursor: filters select among the orders read."""
+
+    items: list[StaffOrderView]
+    next_cursor: str | None
+
+
+class DayView(View):
+    """The orders placed on the day and their total, the orders cancelled and the money that went back on it.
+
+    What is cancelled or refunded counts on its own day, whenever the order was placed.
+    """
+
+    day: str
+    orders: int
+    gross: Money
+    cancelled: int
+    cancelled_amount: Money
+    refunded: Money
+
+    @classmethod
+    def of(cls, day: str, currency: str, sums: Sums) -> DayView:
+        amounts = {name: Money(amount=getattr(sums, name), currency=currency) for name in _AMOUNTS}
+        return cls(day=day, orders=sums.orders, cancelled=sums.cancelled, **amounts)
+
+
+class DaysView(View):
+    """One item for each day and currency in which something happened, the newest first."""
+
+    items: list[DayView]
+
+    @classmethod
+    def of(cls, days: Days) -> DaysView:
+        return cls(items=[DayView.of(*key, sums) for key, sums in sorted(days.items(), reverse=True)])
 
 
 class OrderPage(View):

@@ -12,6 +12,8 @@ from orders.store import OrderStore
 
 if TYPE_CHECKING:
     from orders.catalogue import Catalogue
+    from orders.customers import Customers
+    from orders.day_sums import DaySums
     from orders.workflow import OrderSaga
 
 
@@ -29,8 +31,18 @@ class SagaSettings:
 
 class Ports:
     @functools.cached_property
+    def table(self) -> Table:
+        return Table(load(Settings).table_name)
+
+    @functools.cached_property
     def orders(self) -> OrderStore:
-        return OrderStore(Table(load(Settings).table_name))
+        return OrderStore(self.table)
+
+    @functools.cached_property
+    def day_sums(self) -> DaySums:
+        from orders.day_sums import DaySums
+
+        return DaySums(self.table)
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -38,6 +50,13 @@ class Ports:
         from orders.catalogue import Catalogue
 
         return Catalogue(peer("products"))
+
+    @functools.cached_property
+    def customers(self) -> Customers:
+        from mercato.peers.peer import peer
+        from orders.customers import Customers
+
+        return Customers(peer("users"))
 
     @functools.cached_property
     def workflows(self) -> OrderSaga:

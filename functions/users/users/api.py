@@ -21,6 +21,7 @@ from mercato.http import (
     Body,
     Limit,
     NoContent,
+    Query,
     Response,
     SourceAddress,
     View,
@@ -30,7 +31,7 @@ from mercato.http.health import table_and_queue
 from mercato.http.rate_limit import network_of
 from mercato.text import EmailAddress, PersonName
 from users import recovery, usecases
-from users.domain import Role, User
+from users.domain import Role, User, UserNotFound
 from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
 from users.sessions.access_tokens import LIFETIME
 from users.wiring import PUBLIC_KEYS_FRESH, ports
@@ -82,6 +83,16 @@ class Reset(Body):
     new_password: NewPassword
 
 
+class UsersQuery(Query):
+    """The address must be whole: there is no search for a part of one."""
+
+    email: EmailAddress
+
+
+class Lookup(Body):
+    email: EmailAddress
+
+
 class Verification(Body):
     token: MailedToken
 
@@ -110,6 +121,12 @@ class UserView(View):
             role=user.role,
             email_verified=user.email_verified,
         )
+
+
+class UsersView(View):
+    """The account with the address, if there is one."""
+
+    items: list[UserView]
 
 
 class RegisteredView(View):
@@ -211,6 +228,22 @@ def show_me(caller: Caller) -> UserView:
 @app.patch("/api/users/me", role=CUSTOMER)
 def change_me(body: Profile, caller: Caller) -> UserView:
     return UserView.of(usecases.rename(caller.user_id, body.name, utc_now(), users=ports().users))
+
+
+@app.get("/api/users", role=ADMIN)
+def list_users(query: UsersQuery) -> UsersView:
+    """Finds the account of an e-mail address, which must be given whole. An address without an account finds none."""
+    try:
+        found = [usecases.find_by_email(query.email, users=ports().users)]
+    except UserNotFound:
+        found = []
+    return UsersView(items=[UserView.of(user) for user in found])
+
+
+@app.post("/api/users/lookup", role=PEER)
+def look_up_user(body: Lookup) -> UserView:
+    """Finds the account of an e-mail address, for a peer. The address is in the body, since paths are in logs."""
+    return UserView.of(usecases.find_by_email(body.email, users=ports().users))
 
 
 @app.get("/api/users/{user_id}", role=(PEER, ADMIN))

@@ -248,3 +248,11 @@ def _owner_of(email: str, users: Users) -> str:
     if login is None:
         raise UserNotFound(f"There is no account with the address {email}.")
     return login.user_id
+
+
+def find_by_email(email: str, *, users: Users) -> User:
+    """The account whose address this is, in any spelling of it. Raises UserNotFound, and InvalidEmail."""
+    login = users.find_login(read_email(email))
+    if login is None:
+        raise UserNotFound("There is no account with this e-mail address.")
+    return users.get(login.user_id)

@@ -66,6 +66,11 @@ def _account(path: str, body: Any = None, *, stranger: bool = False) -> Given:
     return account
 
 
+def _known_address(service: Any) -> Asked:
+    service.join()
+    return Asked("/api/users/lookup", _EMAIL, role="peer")
+
+
 def _session(path: str) -> Given:
     def session(service: Any) -> Asked:
         service.join()
@@ -261,6 +266,7 @@ _EACH = (
     Accepted("POST /api/users/verify-email", _registered),
     Accepted("POST /api/users/password-reset", _account("/api/users/password-reset", _EMAIL, stranger=True)),
     Accepted("POST /api/users/password-reset/confirm", _reset_asked),
+    Accepted("POST /api/users/lookup", _known_address),
     Accepted("PUT /api/users/me/password", _account("/api/users/me/password", _CHANGE)),
     Accepted("PUT /api/users/me/email-verification", _account("/api/users/me/email-verification")),
     Accepted("DELETE /api/users/me/sessions", _account("/api/users/me/sessions")),

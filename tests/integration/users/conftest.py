@@ -66,12 +66,14 @@ class Service:
         user_id: str = "",
         role: str = "customer",
         headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
     ) -> Answer:
         """Through API Gateway, as the authorizer's `user_id` and `role`, or as the public."""
         event = {
             "httpMethod": method,
             "path": path,
             "headers": headers or {},
+            "queryStringParameters": query,
             "body": body if isinstance(body, str) or body is None else json.dumps(body),
             "isBase64Encoded": False,
             "requestContext": {
@@ -81,7 +83,7 @@ class Service:
         }
         return _answer(api.handler(event, None))
 
-    def call_as_peer(self, method: str, path: str) -> Answer:
+    def call_as_peer(self, method: str, path: str, body: Any = None) -> Answer:
         """Through the function URL, signed by another service."""
         context = {
             "http": {"method": method, "path": path},
@@ -89,7 +91,8 @@ class Service:
             "domainName": "abc.lambda-url.eu-west-1.on.aws",
             "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
         }
-        return _answer(api.handler({"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}, None))
+        event = {"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}
+        return _answer(api.handler(event | ({"body": json.dumps(body)} if body else {}), None))
 
     def register(self, **changes: str) -> Answer:
         return self.call("POST", "/api/users", ADA | changes)

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.users.conftest import PASSWORD
 from users.domain import UserNotFound
 from users.store import UserStore
 from users.usecases import promote
 
 if TYPE_CHECKING:
-    from tests.integration.users.conftest import Service
+    from tests.integration.users.conftest import Answer, Service
 
 
 @pytest.fixture
@@ -97,6 +98,40 @@ def test_a_peer_and_an_admin_see_any_profile(service: "Service", ada: str) -> No
 def test_a_customer_sees_no_profile_by_id(service: "Service", ada: str) -> None:
     assert service.call("GET", f"/api/users/{ada}", user_id="mallory").status == 403
     assert service.call("GET", f"/api/users/{ada}").status == 401
+
+
+def listed(service: "Service", email: str, role: str = "admin") -> "Answer":
+    return service.call("GET", "/api/users", user_id="root", role=role, query={"email": email})
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", " ADA@Example.com "])
+def test_an_admin_and_a_peer_find_an_account_by_its_address_in_any_spelling(
+    service: "Service", ada: str, email: str
+) -> None:
+    profile = service.call_as_peer("GET", f"/api/users/{ada}").body
+    assert listed(service, email).body == {"items": [profile]}
+    assert service.call_as_peer("POST", "/api/users/lookup", {"email": email}).body == profile
+
+
+def test_an_address_is_found_whole_or_not_at_all(service: "Service", ada: str) -> None:
+    for email in ("ad@example.com", "eve@example.com"):
+        assert listed(service, email).body == {"items": []}
+        assert service.call_as_peer("POST", "/api/users/lookup", {"email": email}).status == 404
+    assert listed(service, "ada").status == 422
+    assert service.call("GET", "/api/users", user_id="root", role="admin").status == 422
+
+
+def test_a_closed_account_is_found_by_no_address(service: "Service", ada: str) -> None:
+    assert service.call("PUT", "/api/users/me/closure", {"password": PASSWORD}, user_id=ada).status == 204
+    assert listed(service, "ada@example.com").body == {"items": []}
+    assert service.call_as_peer("POST", "/api/users/lookup", {"email": "ada@example.com"}).status == 404
+
+
+def test_a_customer_finds_nobody_by_address(service: "Service", ada: str) -> None:
+    assert listed(service, "ada@example.com", role="customer").status == 403
+    for who in ({}, {"user_id": "mallory"}, {"user_id": "root", "role": "admin"}):
+        refused = service.call("POST", "/api/users/lookup", {"email": "ada@example.com"}, **who)
+        assert refused.status == (403 if who else 401)
 
 
 @pytest.mark.parametrize("user_id", ["nobody", "EMAIL%23ada@example.com", "%00", "x" * 3000])
