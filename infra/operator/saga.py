@@ -41,7 +41,7 @@ def saga() -> None:
 )
 @click.option(
     "--ending",
-    type=click.Choice(["completed", "declined", "out_of_stock", "cancelled", "failed"]),
+    type=click.Choice(["completed", "declined", "out_of_stock", "expired", "cancelled", "failed"]),
     help="Only those that ended so: `failed` leaves out what the bank, the stock or the customer ended.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Look at so many sagas.")

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from mercato.errors import SagaEnd
 from ops.sagas.diagram import draw
+from ops.sagas.domain import Ending, ending_of
+from ops.sagas.machine import Edge, EdgeKind, edges_of
 from ops.sagas.steps import Failure, Outcome, Step, steps_of
+from ops.sagas.views import MachineView
 from tests.conftest import NOON
 from tests.template import ROOT
 
@@ -128,3 +132,47 @@ def test_the_order_saga_can_be_drawn_with_all_its_states() -> None:
     drawn = draw(definition, [])
     assert all(f"  class {name} untaken\n" in drawn for name in definition["States"])
     assert "  CapturePayment --> CapturePaymentFailed\n" in drawn
+
+
+@pytest.mark.parametrize("end", SagaEnd)
+def test_each_end_of_the_business_is_told_from_a_failure(end: SagaEnd) -> None:
+    assert ending_of("failed", end.value) not in (None, Ending.FAILED, Ending.COMPLETED)
+    assert ending_of("aborted", end.value) is Ending.FAILED
+
+
+def test_an_end_that_is_none_of_the_business_is_a_failure() -> None:
+    assert ending_of("failed", "TransientError") is Ending.FAILED
+    assert ending_of("failed", SagaEnd.RESERVATION_EXPIRED.value) is Ending.EXPIRED
+
+
+def test_the_machine_is_told_as_data_with_why_each_edge_is_taken() -> None:
+    assert edges_of(MACHINE) == [
+        Edge("[*]", "Reserve", EdgeKind.NEXT),
+        Edge("Reserve", "Done", EdgeKind.NEXT),
+        Edge("Reserve", "Release", EdgeKind.CATCH, ("States.ALL",)),
+        Edge("Release", "Which", EdgeKind.NEXT),
+        Edge("Which", "Release", EdgeKind.CHOICE),
+        Edge("Which", "Gone", EdgeKind.DEFAULT),
+        Edge("Done", "[*]", EdgeKind.END),
+        Edge("Gone", "[*]", EdgeKind.END),
+    ]
+    steps = [Step("Reserve", "Task", iso(0), iso(1), 1), Step("Release", "Task", iso(1), None, 1)]
+    told = MachineView.of(MACHINE, steps)
+    assert [(edge.source, edge.target, edge.steps) for edge in told.edges if edge.steps] == [
+        ("[*]", "Reserve", [1]),
+        ("Reserve", "Release", [2]),
+    ]
+    assert [step.duration_ms for step in steps] == [1000, None]
+
+
+def test_the_order_saga_is_told_whole_by_its_own_definition() -> None:
+    definition = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())
+    told = MachineView.of(definition, [])
+    assert {state.name for state in told.states} == definition["States"].keys()
+    assert {state.name: state.tries for state in told.states}["ReserveInventory"] == 11
+    joined = {edge.source for edge in told.edges} | {edge.target for edge in told.edges}
+    assert joined == {"[*]", *definition["States"]}, "no state is apart"
+    assert {edge.target for edge in told.edges if edge.source == "AuthorizePayment" and edge.errors} == {
+        "PaymentWasDeclined",
+        "AuthorizePaymentFailed",
+    }

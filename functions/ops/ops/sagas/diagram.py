@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from ops.sagas.machine import START, edges_of
 from ops.sagas.steps import Outcome, Step
 
 _STYLES = {
@@ -16,18 +17,24 @@ _STYLES = {
 }
 
 
+def numbers_of(steps: Sequence[Step]) -> defaultdict[tuple[str, str], list[int]]:
+    """By edge, as its two states: the numbers of the steps that it led to, counted from 1."""
+    numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, (before, after) in enumerate(zip([None, *steps], steps, strict=False), start=1):
+        numbers[before.state if before else START, after.state].append(number)
+    return numbers
+
+
 def draw(definition: dict[str, Any], steps: Sequence[Step]) -> str:
     """An edge that was taken has the numbers of the steps it led to, counted from 1. A failed state is one that an
     error left, or that ended the execution.
     """
-    numbers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for number, (before, after) in enumerate(zip([None, *steps], steps, strict=False), start=1):
-        numbers[before.state if before else "[*]", after.state].append(str(number))
+    numbers = numbers_of(steps)
     lines = ["stateDiagram-v2"]
     lines += [f"  classDef {name} {style}" for name, style in _STYLES.items()]
-    edges = dict.fromkeys([("[*]", definition["StartAt"]), *_edges(definition["States"])])
+    edges = dict.fromkeys((edge.source, edge.target) for edge in edges_of(definition))
     for edge in [*edges, *(taken for taken in numbers if taken not in edges)]:
-        label = f": {', '.join(numbers[edge])}" if numbers[edge] else ""
+        label = f": {', '.join(map(str, numbers[edge]))}" if numbers[edge] else ""
         lines.append(f"  {edge[0]} --> {edge[1]}{label}")
     classes = {step.state: _class(step) for step in steps}
     lines += [f"  class {name} {classes.get(name, 'untaken')}" for name in definition["States"]]
@@ -38,14 +45,3 @@ def _class(step: Step) -> str:
     if step.outcome is Outcome.RUNNING:
         return "current"
     return "taken" if step.outcome is Outcome.DONE else "failed"
-
-
-def _edges(states: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    for name, state in states.items():
-        for place in (state, *state.get("Choices", ()), *state.get("Catch", ())):
-            if "Next" in place:
-                yield name, place["Next"]
-        if "Default" in state:
-            yield name, state["Default"]
-        if state.get("End") or state["Type"] in ("Succeed", "Fail"):
-            yield name, "[*]"

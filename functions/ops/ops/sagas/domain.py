@@ -32,6 +32,7 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     DECLINED = "declined"
     OUT_OF_STOCK = "out_of_stock"
+    EXPIRED = "expired"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
@@ -40,6 +41,7 @@ _BUSINESS_ENDS: dict[str, Ending] = {
     SagaEnd.PAYMENT_DECLINED: Ending.DECLINED,
     SagaEnd.CAPTURE_REFUSED: Ending.DECLINED,
     SagaEnd.OUT_OF_STOCK: Ending.OUT_OF_STOCK,
+    SagaEnd.RESERVATION_EXPIRED: Ending.EXPIRED,
     SagaEnd.UNKNOWN_PRODUCT: Ending.OUT_OF_STOCK,
     SagaEnd.CANCELLED_BY_CUSTOMER: Ending.CANCELLED,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -43,6 +44,14 @@ class Step:
     redrives: int = 0
     outcome: Outcome = Outcome.RUNNING
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def duration_ms(self) -> int | None:
+        """None while it lasts."""
+        if self.left_at is None:
+            return None
+        lasted = datetime.fromisoformat(self.left_at) - datetime.fromisoformat(self.entered_at)
+        return round(lasted.total_seconds() * 1000)
 
 
 def steps_of(events: Iterable[dict[str, Any]]) -> list[Step]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,9 +14,10 @@ from mercato.http.audit import AuditEntry
 from mercato.text import Reason, Reference
 from ops.health.probe import Probe
 from ops.health.registry import Service
-from ops.sagas.diagram import draw
+from ops.sagas.diagram import draw, numbers_of
 from ops.sagas.domain import Action, Ending, Kind, Parked, Resumption, saga_of
 from ops.sagas.executions import Execution, Summary
+from ops.sagas.machine import EdgeKind, edges_of, most_tries
 from ops.sagas.steps import Outcome, Step
 
 
@@ -163,13 +164,57 @@ class FailureView(View):
     detail: str | None
 
 
+class StateView(View):
+    """`kind` is Step Functions' type of the state, `tries` how often it is tried at most: 0 where it calls nothing."""
+
+    name: str
+    kind: str
+    tries: int
+
+
+class EdgeView(View):
+    """`source` is `[*]` for the edge into the first state, and `target` for those where the execution ends.
+
+    `errors` are the names that a catch takes. `steps` are the numbers of the steps that the edge led to, counted from
+    1; where several edges join the same two states, each has them.
+    """
+
+    source: str
+    target: str
+    kind: EdgeKind
+    errors: list[str]
+    steps: list[int]
+
+
+class MachineView(View):
+    """The state machine as this execution runs it, and the way that it took."""
+
+    states: list[StateView]
+    edges: list[EdgeView]
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any], steps: Sequence[Step]) -> MachineView:
+        numbers = numbers_of(steps)
+        return cls(
+            states=[
+                StateView(name=name, kind=state["Type"], tries=most_tries(state))
+                for name, state in definition["States"].items()
+            ],
+            edges=[
+                EdgeView(**asdict(edge) | {"errors": list(edge.errors)}, steps=numbers[edge.source, edge.target])
+                for edge in edges_of(definition)
+            ],
+        )
+
+
 class StepView(View):
-    """One visit to a state of the saga."""
+    """One visit to a state of the saga. `duration_ms` is null while it lasts."""
 
     state: str
     kind: str
     entered_at: str
     left_at: str | None
+    duration_ms: int | None
     tries: int
     redrives: int
     outcome: Outcome
@@ -177,7 +222,8 @@ class StepView(View):
 
     @classmethod
     def of(cls, step: Step) -> StepView:
-        return cls(**vars(step) | {"failures": [FailureView(**vars(failure)) for failure in step.failures]})
+        failures = [FailureView(**vars(failure)) for failure in step.failures]
+        return cls(**vars(step) | {"failures": failures}, duration_ms=step.duration_ms)
 
 
 class SagaView(SummaryView):
@@ -192,6 +238,7 @@ class SagaView(SummaryView):
     redrive_count: int
     steps: list[StepView]
     is_whole: bool
+    machine: MachineView
     diagram: str
     resumptions: list[ResumptionView]
 
@@ -205,6 +252,7 @@ class SagaView(SummaryView):
             redrive_count=execution.redrive_count,
             steps=[StepView.of(step) for step in execution.steps],
             is_whole=execution.is_whole,
+            machine=MachineView.of(execution.definition, execution.steps),
             diagram=draw(execution.definition, execution.steps),
             resumptions=[ResumptionView.of(resumption) for resumption in audit],
         )
