@@ -71,7 +71,7 @@ def _command(saga: str, action: Action, reason: str, caller: Caller) -> Command:
 @app.get("/api/ops/audit", role=ADMIN)
 def list_audit(query: AuditQuery) -> AuditPage:
     """Lists what operators and peers did. Read only: every service writes its own entries."""
-    entries, cursor = ports().audit_trail.list_page(limit=query.limit, cursor=query.cursor)
+    entries, cursor = ports().audit_trail.list_page(limit=query.limit, cursor=query.cursor, wanted=query.wanted())
     return AuditPage(items=[AuditView.of(entry) for entry in entries], next_cursor=cursor)
 
 

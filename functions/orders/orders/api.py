@@ -113,8 +113,11 @@ def get_order(order_id: str, caller: Caller) -> OrderView:
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER)
 def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
-    order, history = usecases.find_history(order_id, query.as_of, orders=ports().orders, customer_id=_whose(caller))
-    return HistoryView.of(order, ports().orders.find_address(order_id), history, query.as_of)
+    history = usecases.find_history(
+        order_id, query.as_of, query.version, orders=ports().orders, customer_id=_whose(caller)
+    )
+    address = ports().orders.find_address(order_id)
+    return HistoryView.of(history, address, query.as_of, tells_staff=caller.is_admin)
 
 
 def _command(action: str, order_id: str, wish: Body, caller: Caller, key: str) -> usecases.Command:

@@ -36,6 +36,10 @@ class OrderNotFound(NotFound):
     """The order does not exist, or belongs to another customer."""
 
 
+class VersionNotFound(NotFound):
+    """The order has fewer facts than the version that was asked for."""
+
+
 class UnknownProduct(Invalid):
     """Some products are not for sale."""
 

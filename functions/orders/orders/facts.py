@@ -40,6 +40,7 @@ class Recorded:
     at: datetime
     fact: Fact
     correlation_id: str
+    actor: str | None = None
 
 
 class OrderPlaced(Fact):

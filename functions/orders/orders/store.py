@@ -303,7 +303,7 @@ def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime)
 
 
 def _recorded(stored: StoredEvent) -> Recorded:
-    return Recorded(stored.version, stored.at, read_fact(stored.type, stored.data), stored.correlation_id)
+    return Recorded(stored.version, stored.at, read_fact(stored.type, stored.data), stored.correlation_id, stored.actor)
 
 
 def _rows_of(order: Order | None) -> list[Item]:

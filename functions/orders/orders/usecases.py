@@ -13,7 +13,7 @@ from mercato.ids import derived_id
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
 from orders import domain, returns
-from orders.domain import Listing, OrderNotFound, Wanted
+from orders.domain import Listing, OrderNotFound, VersionNotFound, Wanted
 from orders.facts import Fact, Recorded, apply
 from orders.order import Address, Order, OrderedCart, Request, ReturnedLine, Status
 
@@ -209,14 +209,29 @@ def start_cancellation(order_id: str, *, orders: Orders, workflows: Workflows) -
         workflows.start_cancellation(order)
 
 
+@dataclass(frozen=True)
+class History:
+    """The first facts of an order, the order after them, and the version of its last fact."""
+
+    order: Order
+    facts: list[Recorded]
+    last_version: int
+
+
 def find_history(
-    order_id: str, as_of: datetime | None, *, orders: Orders, customer_id: str | None
-) -> tuple[Order, list[Recorded]]:
-    """The facts up to a time, and the order after them."""
-    history = list(takewhile(lambda recorded: as_of is None or recorded.at <= as_of, orders.history(order_id)))
+    order_id: str, as_of: datetime | None, version: int | None, *, orders: Orders, customer_id: str | None
+) -> History:
+    """The facts up to a time and to a version: of two facts in one millisecond, only the version tells them apart.
+
+    Raises OrderNotFound, and VersionNotFound where the order has not that many facts.
+    """
+    whole = orders.history(order_id)
+    facts = list(takewhile(lambda recorded: as_of is None or recorded.at <= as_of, whole[:version]))
     order: Order | None = None
-    for recorded in history:
+    for recorded in facts:
         order = apply(order, recorded.fact, recorded.at)
     if order is None or customer_id not in (None, order.customer_id):
         raise OrderNotFound("There is no such order.")
-    return order, history
+    if version is not None and version > whole[-1].version:
+        raise VersionNotFound(f"The order has no version {version}: its last one is {whole[-1].version}.")
+    return History(order, facts, whole[-1].version)

@@ -20,7 +20,7 @@ from orders.facts import Fact, OrderPlaced, Recorded
 from orders.order import Address, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
 from orders.staff_list import Wanted as WantedOrders
 from orders.store import Summary
-from orders.usecases import Placement
+from orders.usecases import History, Placement
 
 MOST_DAYS = 366
 _AMOUNTS = ("gross", "cancelled_amount", "refunded")
@@ -142,7 +142,10 @@ class DaysQuery(Query):
 
 
 class HistoryQuery(Query):
+    """The history ends at the time `as_of` and at the fact number `version`, whichever comes first."""
+
     as_of: AwareDatetime | None = None
+    version: Annotated[int, Field(ge=1, le=2**53 - 1)] | None = None
 
 
 class LineView(View):
@@ -306,16 +309,36 @@ class OrderPage(View):
     next_cursor: str | None
 
 
+class ActorView(View):
+    """`kind` is customer, admin, peer, saga or event. `name` is the user's id, the saga's step or the event's type; the
+    id of an admin is for admins only.
+    """
+
+    kind: str
+    name: str | None
+
+    @classmethod
+    def of(cls, actor: str, *, tells_staff: bool) -> ActorView:
+        kind, _, name = actor.partition(":")
+        return cls(kind=kind, name=name if name and (kind != "admin" or tells_staff) else None)
+
+
 class FactView(View):
+    """`correlation_id` is the id of the request that the fact goes back to. `actor` is null for facts that are older
+    than the recording of actors.
+    """
+
     version: int
     at: str
     type: str
     data: dict[str, Any]
     correlation_id: str
+    actor: ActorView | None
 
     @classmethod
-    def of(cls, recorded: Recorded) -> FactView:
+    def of(cls, recorded: Recorded, *, tells_staff: bool) -> FactView:
         return cls(
+            actor=ActorView.of(recorded.actor, tells_staff=tells_staff) if recorded.actor else None,
             version=recorded.version,
             at=rfc3339(recorded.at),
             type=type(recorded.fact).__name__,
@@ -325,18 +348,20 @@ class FactView(View):
 
 
 class HistoryView(View):
-    """The facts up to `as_of`, and the order after them."""
+    """The facts up to `as_of` and `version`, and the order after them. `last_version` is the order's last of all."""
 
     order: OrderView
     facts: list[FactView]
     as_of: str | None
+    last_version: int
 
     @classmethod
-    def of(cls, order: Order, address: Address | None, history: list[Recorded], as_of: datetime | None) -> HistoryView:
+    def of(cls, history: History, address: Address | None, as_of: datetime | None, *, tells_staff: bool) -> HistoryView:
         return cls(
-            order=OrderView.of(order, address),
-            facts=[FactView.of(recorded) for recorded in history],
+            order=OrderView.of(history.order, address),
+            facts=[FactView.of(recorded, tells_staff=tells_staff) for recorded in history.facts],
             as_of=rfc3339(as_of) if as_of else None,
+            last_version=history.last_version,
         )
 
 

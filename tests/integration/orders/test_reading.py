@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from mercato.clock import rfc3339
+from mercato.store import dynamo
 from orders import api, saga
 from tests.integration.orders.conftest import Shop, body
 
@@ -176,3 +177,55 @@ def test_a_list_shows_what_a_command_has_just_written(shop: Shop) -> None:
     shop.task("CancelOrder", order_id=order_id, step="ReserveInventory", error={"Error": "OutOfStock"})
     (item,) = shop.call("GET", "/api/orders")[1]["items"]
     assert (item["status"], item["reason"], item["version"]) == ("cancelled", "out-of-stock", 2)
+
+
+def test_a_history_ends_at_a_version_also_where_facts_share_a_millisecond(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, noon: datetime
+) -> None:
+    monkeypatch.setattr(api, "utc_now", lambda: noon)
+    monkeypatch.setattr(saga, "utc_now", lambda: noon)
+    order_id = shop.place()["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    assert shop.call("POST", f"/api/orders/{order_id}/cancel", {}, key="key-2")[0] == 202
+    path = f"/api/orders/{order_id}/history"
+    for version, status in enumerate(["pending", "confirmed", "cancelling"], 1):
+        _, history, _ = shop.call("GET", path, query={"version": str(version)})
+        assert [fact["version"] for fact in history["facts"]] == list(range(1, version + 1))
+        assert (history["order"]["status"], history["order"]["version"]) == (status, version)
+        assert history["last_version"] == 3
+    _, history, _ = shop.call("GET", path, query={"version": "2", "as_of": rfc3339(noon)})
+    assert [fact["version"] for fact in history["facts"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("version", "refusal"), [("2", (404, "version-not-found")), ("0", (422, "invalid-request"))])
+def test_a_version_that_is_not_there_is_no_history(shop: Shop, version: str, refusal: tuple[int, str]) -> None:
+    order_id = shop.place()["order_id"]
+    status, problem, _ = shop.call("GET", f"/api/orders/{order_id}/history", query={"version": version})
+    assert (status, problem["type"].rpartition(":")[2]) == refusal
+    stranger = shop.call("GET", f"/api/orders/{order_id}/history", query={"version": "2"}, user="cust-2")
+    assert stranger[1]["type"] == "urn:mercato:problem:order-not-found"
+
+
+def test_each_fact_names_its_actor_and_its_request(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    paid = {"payment_id": "pay-1", "order_id": order_id, "customer_id": "cust-1"}
+    assert shop.hear("payment.completed", paid | {"amount": {"amount": 4500, "currency": "GBP"}}) == []
+    cancelled = shop.call("POST", f"/api/orders/{order_id}/cancel", {}, key="k", user="boss", role="admin")
+    assert cancelled[0] == 202
+    path = f"/api/orders/{order_id}/history"
+    told = [("customer", "cust-1"), ("saga", "ConfirmOrder"), ("event", "payment.completed")]
+    for user, role, admin in (("boss", "admin", "boss"), ("cust-1", "customer", None)):
+        facts = shop.call("GET", path, user=user, role=role)[1]["facts"]
+        assert [(fact["actor"]["kind"], fact["actor"]["name"]) for fact in facts] == [*told, ("admin", admin)]
+        assert {fact["correlation_id"] for fact in facts} == {"req-12345678"}
+
+
+def test_a_fact_of_before_actors_were_recorded_has_none(shop: Shop) -> None:
+    order_id = shop.place()["order_id"]
+    item = shop.table.get(f"order#{order_id}", "E#0000000001")
+    assert item
+    assert item.pop("by") == "customer:cust-1"
+    shop.table.write(dynamo.put(item))
+    [fact] = shop.call("GET", f"/api/orders/{order_id}/history")[1]["facts"]
+    assert fact["actor"] is None

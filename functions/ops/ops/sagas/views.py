@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Query, View
-from mercato.http.audit import AuditEntry
+from mercato.http.audit import AuditEntry, AuditFilter
 from mercato.text import Reason, Reference
 from ops.health.probe import Probe
 from ops.health.registry import Service
@@ -36,8 +37,19 @@ class SagasQuery(Query):
 
 
 class AuditQuery(Query):
+    """An entry must match all filters. `target` is an id, or a name and an id: `order_id=…`. Days are in UTC, both
+    inclusive. A page may hold fewer than `limit`, or none, and still have a cursor.
+    """
+
+    actor: Reference | None = None
+    target: Reference | None = None
+    first_day: Annotated[date | None, Field(alias="from")] = None
+    last_day: Annotated[date | None, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Cursor | None = None
+
+    def wanted(self) -> AuditFilter:
+        return AuditFilter(self.actor, self.target, self.first_day, self.last_day)
 
 
 class AuditView(View):

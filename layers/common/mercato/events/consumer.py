@@ -121,7 +121,8 @@ class Consumer:
             data = model.model_validate(received.data)
         except ValidationError as error:
             raise Unprocessable(f"{received.type}: {_first(error)}") from None
-        function(received, data)
+        with correlation.acting(f"event:{received.type}"):
+            function(received, data)
 
 
 def _read(record: dict[str, Any]) -> Event:

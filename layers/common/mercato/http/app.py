@@ -203,7 +203,8 @@ class App:
         guard.record(state, request.caller, self.service, route.method, route.path, route.named(path_parameters))
         arguments = _bind(route, request, path_parameters)
         tag = _bind_cursor(route, request, path_parameters, arguments)
-        result = route.function(**arguments)
+        with correlation.acting(f"{request.caller.role}:{request.caller.user_id}"):
+            result = route.function(**arguments)
         response = result if isinstance(result, Response) else Response(result)
         page: Any = response.body
         if tag and getattr(page, "next_cursor", None):

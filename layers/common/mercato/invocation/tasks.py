@@ -51,7 +51,8 @@ class Tasks:
             task_input = _read(name, model, event["input"])
             about = {"task": name, "order_id": event["input"].get("order_id")}
             try:
-                result = function(task_input)
+                with correlation.acting(f"saga:{name}"):
+                    result = function(task_input)
             except DomainError as error:
                 log.info("saga step refused", extra=about | {"reason": error.slug(), "detail": error.detail})
                 raise

@@ -1,7 +1,7 @@
 """An event as an item of its stream: its attributes, its sort key, and how it is read.
 
 Attributes: `id` of the event, `t` its type, `tv` the type's schema version, `ts` its time, `cid` correlation,
-`cau` causation, `tp` traceparent, `d` the payload, and `event`, the envelope that the relay publishes.
+`cau` causation, `by` the actor, `tp` traceparent, `d` the payload, and `event`, the envelope that the relay publishes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class StoredEvent:
     data: dict[str, Any]
     correlation_id: str
     causation_id: str | None
+    actor: str | None = None  # as mercato.telemetry.correlation names it; None for what is older than that
 
 
 # Converts the data of one event type from one schema version to the next.
@@ -68,6 +69,8 @@ def write_event(pk: str, version: int, event: NewEvent) -> Item:
     }
     if work.causation_id:
         item["cau"] = work.causation_id
+    if work.actor:
+        item["by"] = work.actor
     if event.public is not None:
         item["event"] = event.public
     return item
@@ -87,4 +90,5 @@ def read_event(version: int, item: Item, upcasts: Upcasts) -> StoredEvent:
         data=data,
         correlation_id=item["cid"],
         causation_id=item.get("cau"),
+        actor=item.get("by"),
     )

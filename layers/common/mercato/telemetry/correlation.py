@@ -20,7 +20,8 @@ class Correlation:
     """The current unit of work and its origin.
 
     `traceparent` is W3C Trace Context with our own span id, for outgoing calls; `parent_id` is the caller's span.
-    `causation_id` is the id of the event or command that caused the work.
+    `causation_id` is the id of the event or command that caused the work. `actor` is who acts, as `<kind>:<name>`:
+    `customer:<user id>`, `admin:<user id>`, `peer:<user id>`, `saga:<step>` or `event:<type>`; empty for other work.
     """
 
     correlation_id: str
@@ -28,6 +29,7 @@ class Correlation:
     causation_id: str | None = None
     parent_id: str | None = None
     tracestate: str = ""
+    actor: str = ""
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @property
@@ -94,6 +96,13 @@ def bound(correlation: Correlation) -> Iterator[Correlation]:
         yield correlation
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def acting(actor: str) -> Iterator[Correlation]:
+    """The work under way goes on in the name of this actor."""
+    with bound(replace(current(), actor=actor)) as work:
+        yield work
 
 
 def caused_by(event_id: str) -> Correlation:
