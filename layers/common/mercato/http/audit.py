@@ -94,7 +94,7 @@ class AuditTrail:
                     more = page.next_key is not None or item is not page.items[-1]
                     return found, encode_cursor(start) if more else None
             start = page.next_key
-            if start is None:
+            if start is None or found:  # what one query finds fits into an answer
                 break
         return found, encode_cursor(start)
 
