@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from console import overview, session
+from console import audit, catalogue, circuits, letters, orders, overview, payments, sagas, services, session
 from console.pages import pages
 
-__all__ = ["overview", "pages", "session"]
+__all__ = [
+    "audit",
+    "catalogue",
+    "circuits",
+    "letters",
+    "orders",
+    "overview",
+    "pages",
+    "payments",
+    "sagas",
+    "services",
+    "session",
+]
 
 handler = pages.handler

@@ -57,6 +57,11 @@ def money(value: Mapping[str, Any]) -> str:
     return f"-{symbol}{digits[1:]}" if digits.startswith("-") else f"{symbol}{digits}"
 
 
+def major(value: Mapping[str, Any]) -> str:
+    """{"amount": 4800, "currency": "GBP"} is 48.00, as a form takes it."""
+    return str(Money(amount=value["amount"], currency=value["currency"])).partition(" ")[0]
+
+
 def when(text: str) -> str:
     """2026-11-28T03:23:45.123Z is 28 Nov 2026, 03:23 UTC."""
     moment = datetime.fromisoformat(text)
@@ -91,6 +96,7 @@ def path_part(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
+    "major": major,
     "money": money,
     "path_part": path_part,
     "shape": shape,

@@ -97,10 +97,16 @@ class Visitor:
 
     def send(self, method: str, path: str, body: Any = None, key: str = "") -> Reply:
         """`key` is the Idempotency-Key. Raises Refused, LogInFirst, Unavailable."""
-        headers = {"Idempotency-Key": key} if key else {}
+        return self._send(method, path, body, {"Idempotency-Key": key} if key else {})
+
+    def send_text(self, path: str, text: str, media_type: str, key: str) -> Reply:
+        """A POST whose body is not JSON. Raises Refused, LogInFirst, Unavailable."""
+        return self._send("POST", path, text, {"Content-Type": media_type, "Idempotency-Key": key})
+
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
         if not self.is_logged_in:
             try:
-                return self.send_as_guest(method, path, body, key)
+                return self.send_as_guest(method, path, body)
             except Refused as error:
                 if error.reply.status in (401, 403):
                     raise LogInFirst("Please log in to see this page.") from None
@@ -115,13 +121,12 @@ class Visitor:
             self._end_session()
         return _granted(reply)
 
-    def send_as_guest(self, method: str, path: str, body: Any = None, key: str = "") -> Reply:
+    def send_as_guest(self, method: str, path: str, body: Any = None) -> Reply:
         """For what is public: it needs no token, and has none."""
         service = _SERVICES.get(path.split("?")[0].split("/")[2], "")
         if not service:
             raise LogInFirst("Please log in to see this page.")
-        headers = {SOURCE_ADDRESS: self._source} | ({"Idempotency-Key": key} if key else {})
-        return _granted(self._ask(service, method, path, body, headers))
+        return _granted(self._ask(service, method, path, body, {SOURCE_ADDRESS: self._source}))
 
     def log_in(self, email: str, password: str) -> None:
         """Raises Refused, Unavailable."""

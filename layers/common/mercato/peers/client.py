@@ -126,9 +126,10 @@ class ServiceClient:
     ) -> Answer:
         """The answer as it is, also a refusal (4xx). Raises PeerUnavailable where there is none, or a 5xx.
 
-        Tried again where the method is safe, or the headers have an Idempotency-Key.
+        A body that is a str goes as it is, and its Content-Type is in the headers; any other goes as JSON. Tried again
+        where the method is safe, or the headers have an Idempotency-Key.
         """
-        payload = b"" if body is None else json.dumps(body).encode()
+        payload = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
         repeatable = method == "GET" or "Idempotency-Key" in headers
         call = _Call(method, path, payload, {**_headers(""), **headers}, repeatable, is_whole=True)
         answer: Answer = self._retry(call)

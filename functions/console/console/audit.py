@@ -1,0 +1,15 @@
+"""The audit log: what operators did, the newest first."""
+
+from __future__ import annotations
+
+from console.pages import pages
+from pages import Page, Visit
+from pages.visitor import path
+
+
+@pages.get("/console/audit")
+def show_audit(visit: Visit) -> Page:
+    cursor = visit.request.query.get("cursor", "")
+    found = visit.visitor.get(path("ops", "audit", limit=50, cursor=cursor))
+    following = path("x", cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
+    return Page("audit.html", {"entries": found["items"], "next": f"/console/audit?{following}" if following else ""})

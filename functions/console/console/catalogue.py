@@ -1,0 +1,131 @@
+"""The catalogue and the stock of each product: search, edit, sell no longer, count, and import by file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from console.pages import pages
+from mercato.money import InvalidAmount, Money
+from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages.view import major
+from pages.visitor import part, path
+
+_FIELDS = ("name", "description", "category")
+
+
+class Product(Form):
+    """`price` is in major units, such as 12.50. `version` is what the form was made of; empty for a new product."""
+
+    sku: Annotated[str, Field(max_length=64)] = ""
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    description: Annotated[str, Field(max_length=4000)] = ""
+    category: Annotated[str, Field(max_length=100)] = ""
+    price: Annotated[str, Field(max_length=20)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    version: int = 0
+
+
+class Adjust(Form):
+    """`delta` is added to what is there, and taken from it where it is negative."""
+
+    delta: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+    reason: Annotated[str, Field(min_length=3, max_length=200)]
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+@pages.get("/console/catalogue")
+def show_catalogue(visit: Visit) -> Page:
+    asked = visit.request.query.get("q", "").strip()[:100]
+    cursor = visit.request.query.get("cursor", "")
+    found = visit.visitor.send_as_guest("GET", path("products", q=asked, limit=50, cursor=cursor)).body
+    following = path("x", q=asked, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
+    visit.visitor.get(path("users", "me"))  # the catalogue is public, this page of it is not
+    return Page(
+        "catalogue.html",
+        {"products": found["items"], "asked": asked, "next": f"/console/catalogue?{following}" if following else ""},
+    )
+
+
+@pages.get("/console/catalogue/new")
+def show_new(visit: Visit) -> Page:
+    visit.visitor.get(path("users", "me"))
+    return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}})
+
+
+@pages.post("/console/catalogue/new", form=Product, again=show_new)
+def create(visit: Visit, form: Product) -> Redirect:
+    body = {"sku": form.sku, **_said(form)}
+    made = visit.visitor.send("POST", path("products"), body).body
+    return Redirect(f"/console/catalogue/{made['product_id']}")
+
+
+@pages.get("/console/catalogue/{product_id}")
+def show_product(visit: Visit, product_id: str) -> Page:
+    """After an edit that came too late, what another operator made of the product stands beside what was typed."""
+    product = visit.visitor.get(path("products", product_id))
+    stock = part(lambda: visit.visitor.get(path("inventory", product_id)))
+    theirs = _differences(product, visit.values) if visit.values.get("version") else {}
+    return Page("product.html", {"product": product, "stock": stock, "theirs": theirs})
+
+
+def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:
+    """By field, what stands in the catalogue now, where it is not what was typed."""
+    now = {name: product[name] or "" for name in _FIELDS} | {"price": major(product["price"])}
+    return {name: value for name, value in now.items() if name in typed and typed[name] != value}
+
+
+def _said(form: Product) -> dict[str, Any]:
+    try:
+        price = Money.parse(form.price, form.currency)
+    except InvalidAmount as error:
+        raise InvalidForm({"price": f"{error}."}) from None
+    return {
+        "name": form.name,
+        "description": form.description,
+        "category": form.category or None,
+        "price": {"amount": price.amount, "currency": price.currency},
+    }
+
+
+@pages.post("/console/catalogue/{product_id}", form=Product, again=show_product)
+def change(visit: Visit, product_id: str, form: Product) -> Redirect:
+    said = {name: value for name, value in _said(form).items() if name != "category" or value is not None}
+    visit.visitor.send("PATCH", path("products", product_id), {"version": form.version, **said})
+    return Redirect(f"/console/catalogue/{product_id}")
+
+
+@pages.post("/console/catalogue/{product_id}/discontinue", again=show_product)
+def discontinue(visit: Visit, product_id: str) -> Redirect:
+    visit.visitor.send("DELETE", path("products", product_id))
+    return Redirect("/console/catalogue")
+
+
+@pages.post("/console/catalogue/{product_id}/stock", form=Adjust, again=show_product)
+def adjust(visit: Visit, product_id: str, form: Adjust) -> Redirect:
+    body = {"delta": form.delta, "reason": form.reason}
+    visit.visitor.send("POST", path("inventory", product_id, "adjustments"), body, key=form.key)
+    return Redirect(f"/console/catalogue/{product_id}")
+
+
+class Import(Form):
+    text: Annotated[str, Field(min_length=1, max_length=200_000)]
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+@pages.get("/console/imports")
+def show_imports(visit: Visit) -> Page:
+    visit.visitor.get(path("users", "me"))
+    return Page("imports.html", {"report": None})
+
+
+@pages.post("/console/imports", form=Import, again=show_imports)
+def import_file(visit: Visit, form: Import) -> Redirect:
+    report = visit.visitor.send_text(path("products", "imports"), form.text, "text/csv", form.key).body
+    return Redirect(f"/console/imports/{report['import_id']}")
+
+
+@pages.get("/console/imports/{import_id}")
+def show_import(visit: Visit, import_id: str) -> Page:
+    return Page("imports.html", {"report": visit.visitor.get(path("products", "imports", import_id))})

@@ -1,0 +1,151 @@
+"""An order's saga as a U-turn: its steps go down on the left, and what undoes them goes up on the right.
+
+The places are computed here, as numbers; the template draws them. Which states there are, and which follows which,
+comes from the state machine itself, so that a new step is drawn without a change here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_ROW, _TOP, _LEFT, _RIGHT, _WIDTH = 64, 16, 16, 396, 250
+_SHAPES = {"done": ("●", "ok"), "caught": ("▲", "bad"), "failed": ("▲", "bad"), "running": ("◌", "info")}
+_WAITS = ("■", "warn")
+_NOT_TAKEN = ("○", "idle")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A state, with its place. `number` says as which it was entered; 0 where it was not."""
+
+    name: str
+    x: int
+    y: int
+    width: int
+    shape: str
+    tone: str
+    number: int
+    tries: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """From one box to another; `is_taken` where this saga went that way."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+    is_taken: bool
+
+
+@dataclass(frozen=True)
+class Drawing:
+    width: int
+    height: int
+    boxes: list[Box]
+    lines: list[Line]
+
+
+def u_turn(saga: Mapping[str, Any]) -> Drawing:
+    """Draws the machine's tasks, and the way that the saga took among them."""
+    machine = saga.get("machine") or {"states": [], "edges": []}
+    kinds = {state["name"]: state["kind"] for state in machine["states"]}
+    follows: dict[str, list[str]] = {}
+    for edge in machine["edges"]:
+        follows.setdefault(edge["source"], []).append(edge["target"])
+    forward, undo = _columns(machine["states"], kinds, follows)
+    taken = [step["state"] for step in saga["steps"] if step["kind"] == "Task"]
+    steps = {step["state"]: step for step in saga["steps"]}
+    places = {name: (_LEFT, _TOP + _ROW * row) for row, name in enumerate(forward)}
+    last = _TOP + _ROW * (len(forward) - 1)
+    places |= {name: (_RIGHT, last - _ROW * row) for row, name in enumerate(undo)}
+    lowest = min((y for _, y in places.values()), default=_TOP)
+    if lowest < _TOP:  # more to undo than to do: the left column hangs lower
+        places = {name: (x, y + _TOP - lowest) for name, (x, y) in places.items()}
+    boxes = [_box(name, place, steps.get(name), taken, saga["parked_step"]) for name, place in places.items()]
+    lines = list(_lines(forward, undo, places, follows, kinds, taken))
+    height = max((y for _, y in places.values()), default=0) + 44 + _TOP
+    return Drawing(_RIGHT + _WIDTH + _LEFT, height, boxes, lines)
+
+
+def _columns(
+    states: Sequence[Mapping[str, str]], kinds: Mapping[str, str], follows: Mapping[str, list[str]]
+) -> tuple[list[str], list[str]]:
+    """The tasks of the way down, and those of the way up from its lowest."""
+    forward: list[str] = []
+    name = states[0]["name"] if states else ""
+    while name and name not in forward:
+        if kinds[name] == "Task":
+            forward.append(name)
+        ahead = [one for one in follows.get(name, []) if kinds[one] in ("Task", "Succeed")]
+        name = ahead[-1] if kinds[name] == "Choice" and ahead else ahead[0] if ahead else ""
+    undo: list[str] = []
+    for state in reversed(forward):
+        for first in _undoing(state, kinds, follows):
+            for found in _chain(first, kinds, follows):
+                if found not in undo and found not in forward:
+                    undo.append(found)
+    return forward, sorted(undo, key=lambda one: -_depth(one, undo, follows))
+
+
+def _undoing(state: str, kinds: Mapping[str, str], follows: Mapping[str, list[str]]) -> Iterable[str]:
+    """The tasks that a failure of `state` leads to: past the states that only note the failure."""
+    for caught in follows.get(state, []):
+        if kinds[caught] == "Pass":
+            yield from (one for one in follows.get(caught, []) if kinds[one] == "Task")
+
+
+def _chain(first: str, kinds: Mapping[str, str], follows: Mapping[str, list[str]]) -> list[str]:
+    found: list[str] = []
+    waiting = [first]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found.append(name)
+            waiting += [one for one in follows.get(name, []) if kinds[one] == "Task"]
+    return found
+
+
+def _depth(name: str, among: Sequence[str], follows: Mapping[str, list[str]]) -> int:
+    """How many steps of undoing follow this one at most."""
+    return max((1 + _depth(one, among, follows) for one in follows.get(name, []) if one in among), default=0)
+
+
+def _box(
+    name: str, place: tuple[int, int], step: Mapping[str, Any] | None, taken: Sequence[str], parked: str | None
+) -> Box:
+    shape, tone = _NOT_TAKEN
+    if step is not None:
+        shape, tone = _SHAPES.get(step["outcome"], _NOT_TAKEN)
+    if name == parked:
+        shape, tone = _WAITS
+    number = taken.index(name) + 1 if name in taken else 0
+    return Box(name, *place, _WIDTH, shape, tone, number, step["tries"] if step else 0)
+
+
+def _lines(
+    forward: Sequence[str],
+    undo: Sequence[str],
+    places: Mapping[str, tuple[int, int]],
+    follows: Mapping[str, list[str]],
+    kinds: Mapping[str, str],
+    taken: Sequence[str],
+) -> Iterable[Line]:
+    pairs = set(itertools.pairwise(taken))
+    for one, other in itertools.pairwise(forward):
+        (x, y), (_, below) = places[one], places[other]
+        yield Line(x + 24, y + 44, x + 24, below, (one, other) in pairs)
+    for one in undo:
+        for other in follows.get(one, []):
+            if other in undo:
+                (x, y), (_, above) = places[one], places[other]
+                yield Line(x + 24, y, x + 24, above + 44, (one, other) in pairs)
+    for one in forward:
+        for other in dict.fromkeys(_undoing(one, kinds, follows)):
+            if other in places:
+                (x, y), (right, there) = places[one], places[other]
+                yield Line(x + _WIDTH, y + 22, right, there + 22, (one, other) in pairs)

@@ -1,0 +1,59 @@
+"""Dead letters: by queue and reason, each as it is, a dry run, and the way back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from console.pages import pages
+from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages.visitor import part, path
+
+
+class Redrive(Form):
+    """`ids` are the letters that are chosen; without one, all that match `type` and `reason`. A dry run sends none."""
+
+    ids: list[str] = []
+    type: str = ""
+    reason: str = ""
+    max: Annotated[int, Field(ge=1, le=1000)] = 50
+    note: Annotated[str, Field(max_length=500)] = ""
+    step: Literal["dry", "send"] = "dry"
+
+
+@pages.get("/console/letters")
+def show_queues(visit: Visit) -> Page:
+    return Page("queues.html", {"queues": visit.visitor.get(path("ops", "dlq"))})
+
+
+@pages.get("/console/letters/{queue}")
+def show_letters(visit: Visit, queue: str) -> Page:
+    return _page(visit, queue)
+
+
+def _page(visit: Visit, queue: str, dry_run: Any = None) -> Page:
+    asked = {name: visit.request.query.get(name, visit.values.get(name, ""))[:100] for name in ("type", "reason")}
+    letters = visit.visitor.get(path("ops", "dlq", queue, "messages", **asked, limit=50, with_body="true"))
+    history = part(lambda: visit.visitor.get(path("ops", "dlq", queue, "redrives"))["items"])
+    return Page(
+        "letters.html",
+        {"queue": queue, "letters": letters, "asked": asked, "history": history, "dry_run": dry_run, "chosen": []},
+    )
+
+
+@pages.post("/console/letters/{queue}/redrive", form=Redrive, again=show_letters)
+def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
+    """First a dry run, which shows the letters; then the same choice is sent, with a note of why."""
+    wanted: dict[str, Any] = {"queue": queue, "max": form.max, "dry_run": form.step == "dry"}
+    wanted |= {"ids": form.ids} if form.ids else {}
+    wanted |= {name: value for name, value in (("type", form.type), ("reason", form.reason)) if value}
+    if form.step == "send":
+        if len(form.note) < 3:
+            raise InvalidForm({"note": "Please say why they can be handled now."})
+        wanted["note"] = form.note
+    done = visit.visitor.send("POST", path("ops", "dlq", "redrive"), wanted).body
+    if form.step == "send":
+        return Redirect(f"/console/letters/{queue}?said={done['redriven']}")
+    page = _page(visit, queue, done)
+    return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}, "chosen": form.ids})

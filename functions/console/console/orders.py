@@ -1,0 +1,148 @@
+"""Orders of all customers: the list with its filters, and one order with all that is known of it and can be done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from console.pages import pages
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
+from pages.visitor import part, path
+
+STATES = (
+    "pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "needs_attention", "refunded"
+)  # fmt: skip
+_FILTERS = ("state", "from", "to", "email", "order_id", "min_total", "max_total")
+_NOTICES = {
+    "cancelling": "The order is being cancelled.",
+    "returned": "The return is noted, and the money goes back.",
+    "refunded": "The refund is under way.",
+}
+
+
+class Key(Form):
+    """`key` makes a form that is sent twice one deed."""
+
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+class Return(Key):
+    product: list[str]
+    quantity: list[Annotated[int, Field(ge=0, le=999)]]
+
+
+class Refund(Key):
+    """`amount` is in minor units, such as pence."""
+
+    payment_id: str
+    amount: Annotated[int, Field(ge=1)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    reason: Annotated[str, Field(min_length=3, max_length=200)]
+
+
+@pages.get("/console/orders")
+def show_orders(visit: Visit) -> Page:
+    asked = {name: visit.request.query.get(name, "").strip()[:100] for name in _FILTERS}
+    cursor = visit.request.query.get("cursor", "")
+    try:
+        found = visit.visitor.get(path("ops", "orders", **asked, cursor=cursor, limit=50))
+    except Refused as refusal:
+        if refusal.reply.status != 422:
+            raise
+        visit.errors = {"": refusal.reply.detail}
+        found = {"items": [], "next_cursor": None}
+    kept = {name: value for name, value in asked.items() if value}
+    following = path("x", **kept, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
+    return Page(
+        "orders.html",
+        {
+            "orders": found["items"],
+            "asked": asked,
+            "states": list(STATES),
+            "next": f"/console/orders?{following}" if following else "",
+        },
+    )
+
+
+@pages.get("/console/orders/{order_id}")
+def show_order(visit: Visit, order_id: str) -> Page:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    ask = visit.visitor.get
+    history = ask(path("orders", order_id, "history"))
+    order, facts = history["order"], history["facts"]
+    wanted = visit.request.query.get("v", "")
+    version = min(max(int(wanted), 1), order["version"]) if wanted.isdecimal() else order["version"]
+    then = _state_at(visit, order_id, version, order)
+    before = _state_at(visit, order_id, version - 1, order) if version > 1 else {}
+    payment = part(lambda: ask(path("payments", order["payment_id"])) if order["payment_id"] else None)
+    shipment = part(lambda: ask(path("shipments", order["shipment"]["shipment_id"])) if order["shipment"] else None)
+    left = {line["product_id"]: line["quantity"] - line["returned"] for line in order["lines"]}
+    return Page(
+        "order.html",
+        {
+            "order": order,
+            "facts": facts,
+            "version": version,
+            "then": _told(then),
+            "differences": _differences(before, then) if before else {},
+            "payment": payment,
+            "shipment": shipment,
+            "left": left,
+            "can_cancel": order["status"] in ("pending", "confirmed"),
+            "can_return": order["status"] == "delivered" and any(left.values()),
+        },
+    )
+
+
+def _state_at(visit: Visit, order_id: str, version: int, order: Any) -> Any:
+    if version >= order["version"]:
+        return order
+    return visit.visitor.get(path("orders", order_id, "history", version=version))["order"]
+
+
+_TOLD = ("status", "payment_status", "payment_id", "reason", "detail")
+
+
+def _told(order: Any) -> dict[str, str]:
+    """What can change of an order, as texts, to be compared from one version to the next."""
+    found = {name: str(order[name] or "none") for name in _TOLD}
+    found["refunded"] = f"{order['refunded']['amount']} {order['refunded']['currency']}"
+    found["parcel"] = order["shipment"]["tracking_number"] if order["shipment"] else "none"
+    found["returns"] = str(len(order["returns"]))
+    return found
+
+
+def _differences(before: Any, after: Any) -> dict[str, str]:
+    """By name, what it was before, of all that has changed."""
+    was, now = _told(before), _told(after)
+    return {name: was[name] for name in now if was[name] != now[name]}
+
+
+@pages.post("/console/orders/{order_id}/cancel", form=Key, again=show_order)
+def cancel(visit: Visit, order_id: str, form: Key) -> Redirect:
+    visit.visitor.send("POST", path("orders", order_id, "cancel"), {"reason": "other"}, key=form.key)
+    return Redirect(f"/console/orders/{order_id}?said=cancelling")
+
+
+@pages.post("/console/orders/{order_id}/returns", form=Return, again=show_order)
+def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
+    if len(form.product) != len(form.quantity):
+        raise InvalidForm({"": "The form is not whole. Please fill it in again."})
+    lines = [
+        {"product_id": product, "quantity": quantity}
+        for product, quantity in zip(form.product, form.quantity, strict=True)
+        if quantity
+    ]
+    if not lines:
+        raise InvalidForm({"quantity": "Please say how many of which come back."})
+    body = {"lines": lines, "reason": "other"}
+    visit.visitor.send("POST", path("orders", order_id, "returns"), body, key=form.key)
+    return Redirect(f"/console/orders/{order_id}?said=returned")
+
+
+@pages.post("/console/orders/{order_id}/refunds", form=Refund, again=show_order)
+def refund(visit: Visit, order_id: str, form: Refund) -> Redirect:
+    body = {"amount": {"amount": form.amount, "currency": form.currency}, "reason": form.reason}
+    visit.visitor.send("POST", path("payments", form.payment_id, "refunds"), body, key=form.key)
+    return Redirect(f"/console/orders/{order_id}?said=refunded")

@@ -1,0 +1,61 @@
+"""Sagas: those that wait for an operator first, and each as it went, with the ways on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from console.diagram import u_turn
+from console.pages import pages
+from pages import Form, Page, Redirect, Visit
+from pages.visitor import path
+
+_STATUSES = ("parked", "running", "succeeded", "failed", "all")
+
+
+class Resume(Form):
+    action: Literal["retry", "skip"]
+    step: str = ""
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class Redrive(Form):
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+@pages.get("/console/sagas")
+def show_sagas(visit: Visit) -> Page:
+    status = visit.request.query.get("status", "parked")
+    status = status if status in _STATUSES else "parked"
+    cursor = visit.request.query.get("cursor", "")
+    found = visit.visitor.get(path("ops", "sagas", status=status, limit=50, cursor=cursor))
+    following = path("x", status=status, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
+    return Page(
+        "sagas.html",
+        {
+            "sagas": found["items"],
+            "status": status,
+            "statuses": list(_STATUSES),
+            "next": f"/console/sagas?{following}" if following else "",
+        },
+    )
+
+
+@pages.get("/console/sagas/{order_id}")
+def show_saga(visit: Visit, order_id: str) -> Page:
+    saga = visit.visitor.get(path("ops", "sagas", order_id))
+    return Page("saga.html", {"saga": saga, "drawing": u_turn(saga)})
+
+
+@pages.post("/console/sagas/{order_id}/resume", form=Resume, again=show_saga)
+def resume(visit: Visit, order_id: str, form: Resume) -> Redirect:
+    body = {"action": form.action, "reason": form.reason} | ({"step": form.step} if form.step else {})
+    visit.visitor.send("POST", path("ops", "sagas", order_id, "resume"), body)
+    return Redirect(f"/console/sagas/{order_id}")
+
+
+@pages.post("/console/sagas/{order_id}/redrive", form=Redrive, again=show_saga)
+def redrive(visit: Visit, order_id: str, form: Redrive) -> Redirect:
+    visit.visitor.send("POST", path("ops", "sagas", order_id, "redrive"), {"reason": form.reason})
+    return Redirect(f"/console/sagas/{order_id}")
