@@ -50,9 +50,10 @@ lint-cfn:
 lint-checkov:
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
 
-test: lint ## Everything that must hold, the local cloud included
+test: lint ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
 	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
-	pytest tests/e2e -q --durations=15
+	pytest tests/e2e -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
+	@$(if $(filter none,$(BROWSER)),echo "Nothing was tried in a browser (BROWSER=none).")
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs

@@ -42,20 +42,20 @@ def show_sagas(visit: Visit) -> Page:
     )
 
 
-@pages.get("/console/sagas/{order_id}")
-def show_saga(visit: Visit, order_id: str) -> Page:
-    saga = visit.visitor.get(path("ops", "sagas", order_id))
-    return Page("saga.html", {"saga": saga, "drawing": u_turn(saga)})
+@pages.get("/console/sagas/{saga}")
+def show_saga(visit: Visit, saga: str) -> Page:
+    found = visit.visitor.get(path("ops", "sagas", saga))
+    return Page("saga.html", {"saga": found, "drawing": u_turn(found)})
 
 
-@pages.post("/console/sagas/{order_id}/resume", form=Resume, again=show_saga)
-def resume(visit: Visit, order_id: str, form: Resume) -> Redirect:
+@pages.post("/console/sagas/{saga}/resume", form=Resume, again=show_saga)
+def resume(visit: Visit, saga: str, form: Resume) -> Redirect:
     body = {"action": form.action, "reason": form.reason} | ({"step": form.step} if form.step else {})
-    visit.visitor.send("POST", path("ops", "sagas", order_id, "resume"), body)
-    return Redirect(f"/console/sagas/{order_id}")
+    visit.visitor.send("POST", path("ops", "sagas", saga, "resume"), body)
+    return Redirect(f"/console/sagas/{saga}")
 
 
-@pages.post("/console/sagas/{order_id}/redrive", form=Redrive, again=show_saga)
-def redrive(visit: Visit, order_id: str, form: Redrive) -> Redirect:
-    visit.visitor.send("POST", path("ops", "sagas", order_id, "redrive"), {"reason": form.reason})
-    return Redirect(f"/console/sagas/{order_id}")
+@pages.post("/console/sagas/{saga}/redrive", form=Redrive, again=show_saga)
+def redrive(visit: Visit, saga: str, form: Redrive) -> Redirect:
+    visit.visitor.send("POST", path("ops", "sagas", saga, "redrive"), {"reason": form.reason})
+    return Redirect(f"/console/sagas/{saga}")

@@ -1,0 +1,193 @@
+"""The pages of the running shop without a browser: what they are made of, and what attacks them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from infra.operator.client import Session, Shop
+from infra.operator.target import Account, State
+
+OWN = {"Sec-Fetch-Site": "same-origin"}
+
+
+class Visitor(httpx.Client):
+    """A browser without a screen: it keeps cookies, and sends its forms from the site's own pages."""
+
+    def __init__(self, site: str) -> None:
+        super().__init__(base_url=site, timeout=60)
+
+    def send(self, request: httpx.Request, **how: object) -> httpx.Response:
+        # A Secure cookie goes to http://localhost as well: browsers trust it, httpx does not.
+        kept = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies.jar)
+        if kept:
+            request.headers["Cookie"] = kept
+        return super().send(request, **how)  # type: ignore[arg-type]
+
+    def submit(self, path: str, /, **fields: str) -> httpx.Response:
+        return self.post(path, data=fields, headers=OWN)
+
+    def log_in(self, account: Account, at: str = "/login") -> httpx.Response:
+        return self.submit(at, email=account.email, password=account.password)
+
+
+@pytest.fixture
+def visitor(shop_state: State) -> Iterator[Visitor]:
+    with Visitor(shop_state.base_url) as found:
+        yield found
+
+
+def first_product(visitor: Visitor) -> str:
+    found = re.search(r'href="/p/([^"]+)"', visitor.get("/").text)
+    assert found
+    return found[1]
+
+
+def test_a_guest_looks_around_and_fills_a_cart(visitor: Visitor) -> None:
+    product = first_product(visitor)
+    page = visitor.get(f"/p/{product}")
+    assert "Delivery to the United Kingdom: standard" in page.text
+
+    added = visitor.submit("/cart/lines", product_id=product, quantity="2")
+    assert (added.status_code, added.headers["Location"]) == (303, "/cart")
+    assert re.fullmatch(
+        r"__Host-cart=guest-\w+; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax", added.headers["Set-Cookie"]
+    )
+    assert 'value="2"' in visitor.get("/cart").text
+    assert ">2<" in visitor.get("/cart/count").text.replace("</span>", "<", 1)
+
+
+def test_every_page_has_a_strict_policy_and_its_files_are_kept(visitor: Visitor) -> None:
+    page = visitor.get("/")
+    assert page.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self';"
+    )
+    assert page.headers["Cache-Control"] == "no-store"
+    files = [found.replace("&#x2f;", "/") for found in re.findall(r'(?:href|src)="([^"]*static[^"]*)"', page.text)]
+    assert len(files) == 5
+    for file in files:
+        answer = visitor.get(file, headers={"Accept-Encoding": "br"})
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert ("Content-Encoding" in answer.headers) == file.endswith((".css", ".js"))
+
+
+def test_a_session_is_in_cookies_that_no_script_reads_and_in_no_page(visitor: Visitor, shop_state: State) -> None:
+    answer = visitor.log_in(shop_state.customer)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    written = answer.headers.get_list("Set-Cookie")
+    assert {cookie.partition("=")[0] for cookie in written} == {"__Host-a", "__Host-r"}
+    for cookie in written:
+        assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
+    tokens = [cookie.value or "" for cookie in visitor.cookies.jar]
+    for path in ("/", "/cart", "/orders", "/account", "/notices", "/checkout"):
+        page = visitor.get(path)
+        assert page.status_code == 200, path
+        assert not any(token in page.text or token in str(page.headers) for token in tokens)
+
+    assert visitor.post("/logout", headers=OWN).status_code == 303
+    assert visitor.get("/orders").headers["Location"] == "/login?back=%2Forders"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:9999"},
+        {"Origin": "http://localhost:9999"},
+        {"Origin": "https://evil.example"},
+    ],
+)
+def test_a_form_of_another_site_or_port_changes_nothing(
+    visitor: Visitor, shop_state: State, headers: dict[str, str]
+) -> None:
+    visitor.log_in(shop_state.customer)
+
+    assert visitor.post("/account/name", data={"name": "Mallory"}, headers=headers).status_code == 403
+    assert "Mallory" not in visitor.get("/account").text
+
+
+def test_a_browser_that_states_no_site_is_known_by_its_origin(visitor: Visitor, shop_state: State) -> None:
+    headers = {"Origin": shop_state.base_url}
+    answer = visitor.post("/cart/lines", data={"product_id": first_product(visitor)}, headers=headers)
+    assert answer.status_code == 303
+
+
+def test_another_customers_order_is_not_there(
+    visitor: Visitor, shop: Shop, shop_state: State, customer: Session
+) -> None:
+    product = customer.get("/products", limit=1)["items"][0]
+    order = {
+        "lines": [{"product_id": product["product_id"], "quantity": 1, "unit_price": product["price"]}],
+        "payment_token": "tok_ok",
+        "shipping_address": {"name": "X", "line1": "1", "city": "Y", "postcode": "EH6 6QQ", "country": "GB"},
+    }
+    order_id = customer.post("/orders", order, key="pages-another-order")["order_id"]
+    visitor.log_in(shop_state.customer)
+
+    assert visitor.get(f"/orders/{order_id}").status_code == 404
+    assert visitor.submit(f"/orders/{order_id}/cancel", key="0123456789", reason="other").status_code == 404
+
+
+def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state: State) -> None:
+    refused = visitor.log_in(shop_state.customer, at="/console/login")
+    assert refused.status_code == 422
+    assert "This account may not use the console." in refused.text
+    assert visitor.get("/console").headers["Location"].startswith("/console/login")
+
+    # Not with the shop's tokens under the console's names, either.
+    visitor.log_in(shop_state.customer)
+    for cookie in list(visitor.cookies.jar):
+        visitor.cookies.set(cookie.name.replace("__Host-", "__Host-console-"), cookie.value or "")
+    for path in ("/console/sagas", "/console/letters", "/console/circuits", "/console/audit", "/console/orders"):
+        assert visitor.get(path).status_code == 403, path
+
+
+def test_an_operator_reads_every_page_of_the_console(visitor: Visitor, shop_state: State) -> None:
+    assert visitor.log_in(shop_state.admin, at="/console/login").headers["Location"] == "/console"
+    home = visitor.get("/console")
+    links = set(re.findall(r'href="(/console/\w+)"', home.text.replace("&#x2f;", "/")))
+    assert len(links) >= 7
+    for link in sorted(links):
+        page = visitor.get(link)
+        assert page.status_code == 200, link
+        assert "<h1>" in page.text
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example/", "https://evil.example/", "/\\evil.example", "/%0d%0aSet-Cookie:a=b"]
+)
+def test_a_log_in_leads_to_no_other_site(visitor: Visitor, shop_state: State, back: str) -> None:
+    account = shop_state.customer
+    answer = visitor.submit("/login", email=account.email, password=account.password, back=back)
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/")
+    assert not answer.headers["Location"].startswith(("//", "/\\"))
+    assert {cookie.partition("=")[0] for cookie in answer.headers.get_list("Set-Cookie")} == {"__Host-a", "__Host-r"}
+
+
+def test_a_stranger_is_no_peer_behind_the_pages(visitor: Visitor, shop_state: State) -> None:
+    """The event of an HTTP API has the account's id, as a signed function URL's has."""
+    answer = visitor.get("/orders", headers={"X-User-Id": "victim", "X-Source-Address": "10.0.0.1"})
+    assert answer.headers["Location"] == "/login?back=%2Forders"
+
+
+def test_junk_is_answered_by_a_page_and_breaks_nothing(visitor: Visitor) -> None:
+    for path in (
+        "/p/%00",
+        "/p/" + "x" * 300,
+        "/?q=" + "%F0%9F" * 50,
+        "/?min=1e9&max=-1",
+        "/orders/..%2F..",
+        "/cart/lines",
+    ):
+        assert visitor.get(path).status_code < 500, path
+    assert visitor.post("/cart/lines", content=b"\xff\xfe", headers=OWN).status_code in (400, 415, 422)
+    assert visitor.post("/cart/lines", json={"product_id": "x"}, headers=OWN).status_code == 400
+    assert visitor.submit("/cart/lines", product_id="no-such-product").status_code in (404, 422)
+    assert visitor.submit("/cart/lines", product_id="x", quantity="many").status_code == 422
+    assert visitor.delete("/cart", headers=OWN).status_code == 405

@@ -1,0 +1,80 @@
+"""A real browser on the running shop: Debian's Chromium, or another of its kind on the PATH."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from infra.operator.target import Account, State
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "msedge")
+_QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+_INSTALL = "apt-get install --no-install-recommends chromium fonts-dejavu-core"
+PATIENCE = 60_000  # milliseconds: a machine that builds something else is slow
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("MERCATO_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        pytest.fail(f"There is no browser here. Install one: {_INSTALL}\nOr: make test BROWSER=none", pytrace=False)
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=_QUIET)
+        yield found
+        found.close()
+
+
+@dataclass
+class Desk:
+    """One visitor's browser. `said` is what the console and the page's scripts complained of."""
+
+    page: Page
+    site: str
+    said: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.site + path)
+        return self.page
+
+    def log_in(self, account: Account, at: str = "/login") -> None:
+        page = self.open(at)
+        page.get_by_label("E-mail").fill(account.email)
+        page.get_by_label("Password").fill(account.password)
+        page.locator("main").get_by_role("button", name="Log in").click()
+        page.wait_for_url(lambda url: "/login" not in url)
+
+    def violations(self) -> list[str]:
+        """What axe finds: its rule and the first element."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+OpenDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(browser: Browser, shop_state: State) -> Iterator[OpenDesk]:
+    """Opens a browser of its own, with options of Playwright's new_context. It ends silent, or the test fails."""
+    opened: list[tuple[BrowserContext, Desk]] = []
+
+    def open_one(**options: object) -> Desk:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE)
+        found = Desk(context.new_page(), shop_state.base_url)
+        found.page.on("pageerror", lambda error: found.said.append(str(error)))
+        found.page.on(
+            "console", lambda message: found.said.append(message.text) if message.type in ("error", "warning") else None
+        )
+        opened.append((context, found))
+        return found
+
+    yield open_one
+    for context, found in opened:
+        context.close()
+        assert found.said == []

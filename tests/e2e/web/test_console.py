@@ -1,0 +1,104 @@
+"""What operators do in the console, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from infra.demo.stage import Stage
+from infra.operator.client import Session, Shop
+from infra.operator.target import State
+from tests.e2e.web.conftest import PATIENCE, OpenDesk
+
+LONG = 3 * PATIENCE
+
+
+@pytest.fixture(scope="module")
+def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
+    return Stage(shop, admin, shop_state.endpoint, 120)
+
+
+def test_a_parked_saga_is_found_understood_and_brought_home(desk: OpenDesk, stage: Stage, shop_state: State) -> None:
+    vase, petra = stage.new_product("Console vase", 2500, stock=8), stage.new_customer("Petra")
+    order = stage.order(petra, vase, 1, token="tok_refund_declined")["order_id"]
+    petra.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=120)
+    petra.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
+    petra.wait_for_order(order, lambda seen: seen["status"] == "needs_attention", what="parked", within=120)
+
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.page
+    page.get_by_role("link", name="Sagas", exact=True).click()
+    page.get_by_role("link", name=order[:8]).click()
+    expect(page.get_by_role("heading", name="It waits for you in RefundPayment")).to_be_visible()
+    expect(page.locator(".box-warn")).to_contain_text("RefundPayment")
+    page.get_by_label("Why, for the audit log").fill("refunded by bank transfer, ref 4711")
+    page.get_by_role("button", name="Skip it").click()
+    expect(page.locator("main")).to_contain_text("skip RefundPayment by")
+    petra.wait_for_order(order, lambda seen: seen["status"] == "cancelled", what="cancelled", within=120)
+
+    page.goto(f"{console.site}/console/orders/{order}?v=1")
+    expect(page.get_by_label("As of fact 1 of")).to_have_value("1")
+    page.get_by_label("As of fact 1 of").press("ArrowRight")
+    page.wait_for_url("**v=2")
+    expect(page.locator(".changed").first).to_be_visible()
+
+
+def test_two_operators_set_one_circuit_and_both_are_in_its_history(desk: OpenDesk, shop_state: State) -> None:
+    first, second = desk(), desk()
+    for console in (first, second):
+        console.log_in(shop_state.admin, at="/console/login")
+        console.open("/console/circuits/peer-shipping")
+    for console, action, why in (
+        (first, "Open it", "the carrier is down"),
+        (second, "Release it", "the carrier is back"),
+    ):
+        console.page.get_by_label(action).check()
+        console.page.get_by_label("Why, for the audit log").fill(why)
+        console.page.get_by_role("button", name="Set it").click()
+        expect(console.page.locator(".story").first).to_contain_text(why)
+    expect(second.page.locator(".story").first).to_contain_text("the carrier is down")
+
+
+def test_an_edit_that_comes_too_late_shows_both_sides(desk: OpenDesk, stage: Stage, shop_state: State) -> None:
+    product = stage.new_product("Contested vase", 1000, stock=1).product_id
+    first, second = desk(), desk()
+    for console in (first, second):
+        console.log_in(shop_state.admin, at="/console/login")
+        console.open(f"/console/catalogue/{product}")
+    first.page.get_by_label("Price", exact=True).fill("12.00")
+    first.page.get_by_role("button", name="Change it").click()
+    expect(first.page.get_by_label("Price", exact=True)).to_have_value("12.00")
+
+    second.page.get_by_label("Description").fill("Blown by mouth")
+    second.page.get_by_role("button", name="Change it").click()
+    expect(second.page.locator("main")).to_contain_text("In the catalogue now: 12.00")
+    expect(second.page.get_by_label("Description")).to_have_value("Blown by mouth")
+    second.said.clear()  # Chromium notes the 409
+
+
+def test_an_import_names_the_rows_that_it_refuses(desk: OpenDesk, shop_state: State) -> None:
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open("/console/imports")
+    rows = [
+        "sku,name,price,currency,description,category",
+        "WEB-1,Good row,3.00,GBP,,desk",
+        "WEB-2,Bad row,free,GBP,,desk",
+    ]
+    page.get_by_label("Rows, as comma separated values").fill("\n".join(rows))
+    page.get_by_role("button", name="Import").click()
+    expect(page.locator("main")).to_contain_text("1 refused")
+    expect(page.locator("tbody tr")).to_contain_text(["WEB-2"])
+
+
+def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: State) -> None:
+    found: dict[str, list[str]] = {}
+    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}):
+        console = desk(**options)
+        console.log_in(shop_state.admin, at="/console/login")
+        links = console.page.locator("nav a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+        for path in ["/console", *links, "/console/circuits/peer-carts", "/console/catalogue/new", "/console/imports"]:
+            console.open(path)
+            found[f"{path} {options}"] = console.violations()
+    assert {name: one for name, one in found.items() if one} == {}

@@ -1,0 +1,180 @@
+"""What customers do in the shop, in a real browser."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+
+from infra.operator.client import Shop
+from infra.operator.target import Account, State
+from tests.e2e.web.conftest import PATIENCE, OpenDesk
+
+ADDRESS = {"Name": "Carla Customer", "Address": "1 Quay Road", "Town or city": "Leith", "Postcode": "EH6 6QQ"}
+LONG = 3 * PATIENCE
+
+
+@pytest.fixture
+def account(shop: Shop) -> Account:
+    found = Account(f"{uuid.uuid4()}@example.com", "correct horse battery staple")
+    shop.register(found.email, found.password, "Carla Customer")
+    return found
+
+
+def fill_address(page: object) -> None:
+    for label, text in ADDRESS.items():
+        page.get_by_label(label, exact=True).fill(text)  # type: ignore[attr-defined]
+
+
+def test_a_guest_fills_a_cart_logs_in_buys_watches_it_arrive_and_returns_half(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    page = shop.open("/")
+    page.get_by_role("link", name="Fisherman Mug").click()
+    page.get_by_label("How many").fill("2")
+    page.get_by_role("button", name="Add to cart", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your cart")
+    expect(page.locator(".count")).to_contain_text("2")
+
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("E-mail").fill(account.email)
+    page.get_by_label("Password").fill(account.password)
+    page.locator("main").get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check out")
+    expect(page.locator(".receipt")).to_contain_text("2 × Fisherman Mug")
+
+    fill_address(page)
+    page.get_by_role("button", name="Place the order").dblclick()
+    expect(page.get_by_role("status").or_(page.locator(".note-info"))).to_be_visible()
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+
+    page.reload()
+    page.get_by_text("Return some of it").click()
+    page.get_by_label("Fisherman Mug").fill("1")
+    page.get_by_role("button", name="Return these").click()
+    expect(page.get_by_role("heading", name="Returns")).to_be_visible()
+    expect(page.locator(".receipt")).to_contain_text("1 returned")
+
+    page.get_by_role("link", name="Orders").click()
+    expect(page.locator("tbody tr")).to_have_count(1)  # the button was pressed twice
+
+
+def test_both_carts_are_shown_before_they_are_put_together(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = shop.open("/")
+    page.get_by_role("button", name="Add Espresso Pair to cart").click()
+    page.wait_for_url("**/cart")
+    shop.open("/account").get_by_role("button", name="Log out here").click()
+    page.wait_for_url(f"{shop.site}/")
+    page.get_by_role("button", name="Add Bicycle Bell to cart").click()
+    page.wait_for_url("**/cart")
+
+    shop.log_in(account)
+    expect(page.get_by_role("heading", level=1)).to_have_text("You have two carts")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Put them together").click()
+    shop.open("/cart")
+    expect(page.locator(".line")).to_have_count(2)
+
+
+def test_a_declined_card_is_told_in_words(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = shop.open("/")
+    page.get_by_role("button", name="Add Folding Chart to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    fill_address(page)
+    page.get_by_label("A card that the bank declines").check()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#status .status").first).to_contain_text("cancelled", timeout=LONG)
+    expect(page.locator("#status")).to_contain_text("Your bank declined the card.")
+
+
+def test_what_is_wrong_with_an_address_is_told_at_its_field(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = shop.open("/")
+    page.get_by_role("button", name="Add Paring Knife to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    fill_address(page)
+    page.get_by_label("Town or city").fill("   ")
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#trouble")).to_be_focused()
+    expect(page.get_by_label("Address", exact=True)).to_have_value("1 Quay Road")
+    expect(page.get_by_label("Town or city")).to_have_attribute("aria-invalid", "true")
+    shop.said.clear()  # Chromium notes the 422
+
+
+def test_a_search_finds_as_it_is_typed_and_can_be_shared(desk: OpenDesk) -> None:
+    page = desk().open("/")
+    page.get_by_label("Search the shop").press_sequentially("lamp")
+    expect(page.locator(".good")).to_have_count(1)
+    expect(page.locator(".good h2")).to_have_text("Moon Desk Lamp")
+    assert page.url.endswith("?q=lamp")
+
+
+def test_without_script_one_can_look_search_and_fill_a_cart(desk: OpenDesk) -> None:
+    page = desk(java_script_enabled=False).open("/")
+    page.get_by_label("Search the shop").fill("mug")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".good")).to_have_count(1)
+    page.get_by_role("button", name="Add Fisherman Mug to cart").click()
+    page.get_by_label("Quantity of Fisherman Mug").fill("3")
+    page.get_by_role("button", name="Change Fisherman Mug").click()
+    expect(page.get_by_label("Quantity of Fisherman Mug")).to_have_value("3")
+    page.get_by_role("button", name="Remove Fisherman Mug").click()
+    expect(page.locator("main")).to_contain_text("There is nothing in it yet.")
+
+
+def test_the_keyboard_alone_leads_from_the_list_to_the_cart(desk: OpenDesk) -> None:
+    page = desk().open("/?category=pantry")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Add Heather Honey to cart").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your cart")
+
+
+def test_two_tabs_of_one_session_add_up(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    first, second = shop.page, shop.page.context.new_page()
+    for tab in (first, second):
+        tab.goto(f"{shop.site}/?category=desk")
+    for tab in (first, second):
+        tab.get_by_role("button", name="Add Brass Ballpoint to cart").click()
+        expect(tab.get_by_role("heading", level=1)).to_have_text("Your cart")
+    expect(second.get_by_label("Quantity of Brass Ballpoint")).to_have_value("2")
+
+
+def test_the_first_view_is_small(desk: OpenDesk) -> None:
+    shop = desk()
+    sizes: dict[str, int] = {}
+    shop.page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}))
+    page = shop.open("/")
+    page.wait_for_load_state("networkidle")
+    budget = page.evaluate("performance.getEntriesByType('resource').map((one) => one.transferSize)")
+    html = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
+    assert len(budget) + 1 <= 6
+    assert sum(budget) + html <= 100_000  # nothing compresses the HTML here, as CloudFront does
+
+
+def test_the_shop_has_no_barrier_that_axe_finds(desk: OpenDesk, account: Account, shop_state: State) -> None:
+    found: dict[str, list[str]] = {}
+    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 700}}):
+        shop = desk(**options)
+        name = str(options)
+        for path in ("/", "/?q=lamp", "/cart", "/login", "/register", "/password-reset", "/verify-email"):
+            page = shop.open(path)
+            found[f"{path} {name}"] = shop.violations()
+            assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], path  # type: ignore[index]
+        page.goto(shop.site + "/")
+        page.locator(".good h2 a").first.click()
+        found[f"product {name}"] = shop.violations()
+        shop.log_in(account)
+        for path in ("/orders", "/account", "/notices", "/checkout"):
+            shop.open(path)
+            found[f"{path} {name}"] = shop.violations()
+    assert {name: one for name, one in found.items() if one} == {}
