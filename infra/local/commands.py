@@ -98,6 +98,8 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
 def _welcome(console: Console, found: Any, product_id: str) -> None:
     url = f"{found.base_url}/api"
     table = Table.grid(padding=(0, 2))
+    for name, site in (("shop", f"{found.base_url}/"), ("console", f"{found.base_url}/console")):
+        table.add_row(f"[bold]{name}[/]", f"[link={site}]{site}[/link]")
     table.add_row("[bold]API[/]", f"[link={url}]{url}[/link]")
     table.add_row("[bold]customer[/]", f"{found.customer.email}  {found.customer.password}")
     table.add_row("[bold]admin[/]", f"{found.admin.email}  {found.admin.password}")
