@@ -59,6 +59,9 @@ chaos: setup ## The whole proof: every fault in every step, interleavings, the r
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
 	pytest tests/chaos -m e2e -q -s -rs
 
+screenshots: setup ## Take the README's pictures of a running shop
+	python -m infra.demo.screenshots
+
 explore: setup ## The properties, with examples that no run has had (long)
 	pytest tests/unit tests/integration tests/contract -m hypothesis -n 2 --dist worksteal -q --hypothesis-profile=explore
 
@@ -83,4 +86,4 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos explore lock deploy clean bench
+.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos explore lock deploy clean bench

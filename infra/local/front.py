@@ -1,4 +1,4 @@
-"""The shop's stable address, as CloudFront is on AWS: http://localhost:<port>/api/… goes to the API, /console… to the
+"""The shop's stable address, http://localhost:<port>/api/… goes to the API, /console… to the
 console, all else to the storefront, whatever ids they have today.
 """
 

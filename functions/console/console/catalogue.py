@@ -39,9 +39,8 @@ class Adjust(Form):
 def show_catalogue(visit: Visit) -> Page:
     asked = visit.request.query.get("q", "").strip()[:100]
     cursor = visit.request.query.get("cursor", "")
-    found = visit.visitor.send_as_guest("GET", path("products", q=asked, limit=50, cursor=cursor)).body
+    found = visit.visitor.get(path("products", q=asked, limit=50, cursor=cursor))
     following = path("x", q=asked, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
-    visit.visitor.get(path("users", "me"))  # the catalogue is public, this page of it is not
     return Page(
         "catalogue.html",
         {"products": found["items"], "asked": asked, "next": f"/console/catalogue?{following}" if following else ""},
@@ -50,7 +49,7 @@ def show_catalogue(visit: Visit) -> Page:
 
 @pages.get("/console/catalogue/new")
 def show_new(visit: Visit) -> Page:
-    visit.visitor.get(path("users", "me"))
+    visit.require_log_in()
     return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}})
 
 
@@ -116,7 +115,7 @@ class Import(Form):
 
 @pages.get("/console/imports")
 def show_imports(visit: Visit) -> Page:
-    visit.visitor.get(path("users", "me"))
+    visit.require_log_in()
     return Page("imports.html", {"report": None})
 
 

@@ -42,12 +42,9 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """`site_url` is the origin of the site's pages, such as https://shop.example. `edge_secret` is what CloudFront adds
-    to its requests; without it no header states the visitor's address.
-    """
+    """`site_url` is the origin of the site's pages, such as https://shop.example."""
 
     site_url: str
-    edge_secret: str = ""
 
 
 class Form(BaseModel):
@@ -114,6 +111,11 @@ class Visit:
         """The page's script asks for a part of it."""
         return self.request.headers.get("hx-request") == "true"
 
+    def require_log_in(self) -> None:
+        """For a page that asks nothing of the API. Raises LogInFirst."""
+        if not self.visitor.is_logged_in:
+            raise LogInFirst("Please log in to see this page.")
+
     @property
     def way_back(self) -> str:
         """Where to go after the log-in: this page, if it can be shown by its address alone."""
@@ -176,8 +178,8 @@ class Pages:
         work = correlation.accept(headers.get("x-request-id"), headers.get("traceparent"))
         with correlation.bound(work), deadline.of_invocation(context):
             settings = self._settings()
-            source = gate.source_address(event, headers, settings.edge_secret)
-            visitor = Visitor(self._names, cookies.read(event.get("cookies") or [headers.get("cookie", "")]), source)
+            held = cookies.read(event.get("cookies") or [headers.get("cookie", "")])
+            visitor = Visitor(self._names, held, gate.source_address(event))
             visit = None
             method, path = event["requestContext"]["http"]["method"], event.get("rawPath") or "/"
             try:

@@ -23,13 +23,13 @@ def test_a_parked_saga_is_found_understood_and_brought_home(desk: OpenDesk, stag
     order = stage.order(petra, vase, 1, token="tok_refund_declined")["order_id"]
     petra.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=120)
     petra.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
-    petra.wait_for_order(order, lambda seen: seen["status"] == "needs_attention", what="parked", within=120)
+    petra.wait_for_order(order, lambda seen: seen["status"] == "needs_attention", what="parked", within=240)
 
     console = desk()
     console.log_in(shop_state.admin, at="/console/login")
     page = console.page
     page.get_by_role("link", name="Sagas", exact=True).click()
-    page.get_by_role("link", name=order[:8]).click()
+    page.get_by_role("link", name=order[:8]).first.click()
     expect(page.get_by_role("heading", name="It waits for you in RefundPayment")).to_be_visible()
     expect(page.locator(".box-warn")).to_contain_text("RefundPayment")
     page.get_by_label("Why, for the audit log").fill("refunded by bank transfer, ref 4711")

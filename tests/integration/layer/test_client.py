@@ -288,3 +288,44 @@ def test_every_peer_error_is_one_that_a_queue_retries_or_a_domain_word() -> None
     assert issubclass(PeerRefused, PeerUnavailable)
     assert issubclass(PeerNotCalled, PeerUnavailable)
     assert not issubclass(PeerNotFound, TransientError)
+
+
+def test_a_whole_answer_is_handed_on_with_its_refusals(client: ServiceClient, peer: Peer) -> None:
+    peer.behaviours = [answer(409, '{"type": "urn:mercato:problem:out-of-stock"}', Retry_After="5")]
+
+    found = client.send("POST", "/api/orders", {"lines": []}, {"Idempotency-Key": "key-1"})
+
+    assert (found.status, found.headers["retry-after"]) == (409, "5")
+    assert json.loads(found.body) == {"type": "urn:mercato:problem:out-of-stock"}
+    assert peer.seen[0].headers["idempotency-key"] == "key-1"
+
+
+@pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {"Idempotency-Key": "k"})])
+def test_a_whole_answer_is_asked_for_again_where_that_is_safe(
+    client: ServiceClient, peer: Peer, method: str, headers: dict[str, str]
+) -> None:
+    peer.behaviours = [answer(503), answer(200)]
+
+    assert client.send(method, "/x", None if method == "GET" else {}, headers).status == 200
+
+
+def test_a_whole_answer_to_a_post_without_a_key_is_asked_for_once(client: ServiceClient, peer: Peer) -> None:
+    peer.behaviours = [answer(503), answer(200)]
+
+    with pytest.raises(PeerUnavailable):
+        client.send("POST", "/x", {})
+    assert len(peer.seen) == 1
+
+
+def test_a_call_that_brings_a_token_is_not_signed(client: ServiceClient, peer: Peer) -> None:
+    client.send("GET", "/api/orders", headers={"Authorization": "Bearer a.b.c"})
+
+    assert peer.seen[0].headers["authorization"] == "Bearer a.b.c"
+    assert "x-amz-date" not in peer.seen[0].headers
+
+
+def test_a_text_goes_as_it_is_under_its_own_type(client: ServiceClient, peer: Peer) -> None:
+    client.send("POST", "/x", "sku,name\nA,É\n", {"Content-Type": "text/csv"})
+
+    assert peer.seen[0].body == "sku,name\nA,É\n".encode()
+    assert peer.seen[0].headers["content-type"] == "text/csv"

@@ -76,13 +76,14 @@ def call(
     return app.handler(event, None)
 
 
-def call_as_peer(app: App, source: str = "203.0.113.9") -> dict[str, Any]:
+def call_as_peer(app: App, source: str = "203.0.113.9", headers: dict[str, str] | None = None) -> dict[str, Any]:
     context = {
         "http": {"method": "GET", "path": "/api/things", "sourceIp": source},
         "accountId": "123456789012",
         "domainName": "abc.lambda-url.eu-west-1.on.aws",
     }
-    return app.handler({"version": "2.0", "rawPath": "/api/things", "headers": {}, "requestContext": context}, None)
+    event = {"version": "2.0", "rawPath": "/api/things", "headers": headers or {}, "requestContext": context}
+    return app.handler(event, None)
 
 
 def test_each_answer_tells_what_is_left_and_the_last_when_to_come_back(app: App) -> None:
@@ -104,7 +105,16 @@ def test_each_answer_tells_what_is_left_and_the_last_when_to_come_back(app: App)
 
 @pytest.mark.parametrize(
     "header",
-    ["X-Forwarded-For", "x-forwarded-for", "X-Real-IP", "Forwarded", "X-Client-IP", "X-User-Id", "CF-Connecting-IP"],
+    [
+        "X-Forwarded-For",
+        "x-forwarded-for",
+        "X-Real-IP",
+        "Forwarded",
+        "X-Client-IP",
+        "X-User-Id",
+        "CF-Connecting-IP",
+        "X-Source-Address",
+    ],
 )
 def test_no_header_makes_a_client_another(app: App, header: str) -> None:
     answers = [call(app, headers={header: f"198.51.100.{n}"}) for n in range(6)]
@@ -188,3 +198,13 @@ def test_the_guard_is_made_from_the_functions_settings(cloud: None, monkeypatch:
         monkeypatch.setenv(name, value)
 
     assert all(vars(configured()).values())
+
+
+def test_a_visitor_for_whom_a_peer_calls_is_counted_by_the_visitors_own_address(app: App) -> None:
+    def visit(address: str) -> dict[str, Any]:
+        return call_as_peer(app, headers={"X-Source-Address": address})
+
+    assert [visit("198.51.100.1")["statusCode"] for _ in range(4)] == [200, 200, 200, 429]
+    assert visit("198.51.100.2")["body"] == "198.51.100.2"
+    assert call(app, source="198.51.100.1")["statusCode"] == 429  # the same client, whichever way it comes
+    assert [call_as_peer(app)["statusCode"] for _ in range(5)] == [200] * 5  # for itself a peer calls uncounted
