@@ -11,7 +11,7 @@ from carts import usecases
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.wiring import ports
 from mercato.clock import utc_now
-from mercato.http import CUSTOMER, PUBLIC, App, Body, Created, View
+from mercato.http import CUSTOMER, PUBLIC, WATCH, App, Body, Created, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
@@ -85,7 +85,7 @@ class CartView(View):
         )
 
 
-@app.get("/api/carts/mine", role=CUSTOMER)
+@app.get("/api/carts/mine", role=CUSTOMER, limit=WATCH)
 def show_cart(caller: Caller) -> CartView:
     return CartView.of(usecases.load_customers(caller.user_id, "mine", ports().carts, utc_now()))
 
@@ -117,7 +117,7 @@ def open_guest_cart() -> Created[CartView]:
     return Created(CartView.of(cart), f"/api/carts/guests/{cart.cart_id}")
 
 
-@app.get("/api/carts/guests/{cart_id}", role=PUBLIC, capability="cart_id")
+@app.get("/api/carts/guests/{cart_id}", role=PUBLIC, capability="cart_id", limit=WATCH)
 def show_guest_cart(cart_id: str) -> CartView:
     return CartView.of(usecases.load_guests(cart_id, ports().carts, utc_now()))
 

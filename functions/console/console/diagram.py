@@ -52,11 +52,12 @@ class Drawing:
 
 def u_turn(saga: Mapping[str, Any]) -> Drawing:
     """Draws the machine's tasks, and the way that the saga took among them."""
-    machine = saga.get("machine") or {"states": [], "edges": []}
+    machine = saga["machine"]
     kinds = {state["name"]: state["kind"] for state in machine["states"]}
     follows: dict[str, list[str]] = {}
     for edge in machine["edges"]:
-        follows.setdefault(edge["source"], []).append(edge["target"])
+        if edge["source"] in kinds and edge["target"] in kinds:  # `[*]` is no state: it begins and ends the machine
+            follows.setdefault(edge["source"], []).append(edge["target"])
     forward, undo = _columns(machine["states"], kinds, follows)
     taken = [step["state"] for step in saga["steps"] if step["kind"] == "Task"]
     steps = {step["state"]: step for step in saga["steps"]}

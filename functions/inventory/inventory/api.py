@@ -11,7 +11,7 @@ from inventory.domain import MAX_QUANTITY, MOST_AT_ONCE, Adjusted, Adjustment, A
 from inventory.resharding import MAX_SHARDS
 from inventory.wiring import ports
 from mercato import clock
-from mercato.http import ADMIN, CUSTOMER, PEER, App, Body, Created, CreatedMany, IdempotencyKey, View
+from mercato.http import ADMIN, CUSTOMER, PEER, WATCH, App, Body, Created, CreatedMany, IdempotencyKey, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -81,7 +81,7 @@ app = App("inventory", health=table_and_queue)
 handler = app.handler
 
 
-@app.get("/api/inventory/{product_id}", role=(CUSTOMER, ADMIN, PEER))
+@app.get("/api/inventory/{product_id}", role=(CUSTOMER, ADMIN, PEER), limit=WATCH)
 def show_stock(product_id: str) -> StockView:
     stock = usecases.find_stock(product_id, ports().store)
     return StockView(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mercato.clock import rfc3339
 from mercato.errors import Forbidden
-from mercato.http import CUSTOMER, PEER, App, Body, Cursor, NoContent, Query, View
+from mercato.http import CUSTOMER, PEER, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from notifications import usecases
@@ -74,7 +74,7 @@ class PreferencesView(View):
     email: bool
 
 
-@app.get("/api/notifications", role=(CUSTOMER, PEER))
+@app.get("/api/notifications", role=(CUSTOMER, PEER), limit=WATCH)
 def list_notifications(query: ListQuery, caller: Caller) -> NotificationPage:
     if not caller.user_id:
         raise PeerForNobody("A peer asks on behalf of a user: X-User-Id is missing.")
@@ -90,7 +90,7 @@ def mark_read(notification_id: str, caller: Caller) -> NoContent:
     return NoContent()
 
 
-@app.get("/api/notifications/preferences", role=CUSTOMER)
+@app.get("/api/notifications/preferences", role=CUSTOMER, limit=WATCH)
 def read_preferences(caller: Caller) -> PreferencesView:
     return PreferencesView(email=usecases.read_preferences(caller.user_id, store=ports().store).email)
 

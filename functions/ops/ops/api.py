@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mercato.clock import utc_now
-from mercato.http import ADMIN, App
+from mercato.http import ADMIN, WATCH, App
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.telemetry import correlation
@@ -33,7 +33,7 @@ from ops.wiring import ports
 app = App("ops", health=table_and_queue)
 
 
-@app.get("/api/ops/sagas", role=ADMIN)
+@app.get("/api/ops/sagas", role=ADMIN, limit=WATCH)
 def list_sagas(query: SagasQuery) -> ParkedPage | SummaryPage:
     if query.status != "parked":
         status = None if query.status == "all" else query.status
@@ -46,7 +46,7 @@ def list_sagas(query: SagasQuery) -> ParkedPage | SummaryPage:
     return ParkedPage(items=[view for view in shown if query.kind in (None, view.kind)], next_cursor=cursor)
 
 
-@app.get("/api/ops/sagas/{order_id}", role=ADMIN)
+@app.get("/api/ops/sagas/{order_id}", role=ADMIN, limit=WATCH)
 def get_saga(order_id: str) -> SagaView:
     sagas = ports().sagas
     return SagaView.whole(ports().executions.find(order_id), sagas.find(order_id), sagas.audit_of(order_id))
@@ -68,24 +68,24 @@ def _command(saga: str, action: Action, reason: str, caller: Caller) -> Command:
     return Command(saga, action, reason, caller.user_id, correlation.current().correlation_id, utc_now())
 
 
-@app.get("/api/ops/audit", role=ADMIN)
+@app.get("/api/ops/audit", role=ADMIN, limit=WATCH)
 def list_audit(query: AuditQuery) -> AuditPage:
     """Lists what operators and peers did. Read only: every service writes its own entries."""
     entries, cursor = ports().audit_trail.list_page(limit=query.limit, cursor=query.cursor, wanted=query.wanted())
     return AuditPage(items=[AuditView.of(entry) for entry in entries], next_cursor=cursor)
 
 
-@app.get("/api/ops/services", role=ADMIN)
+@app.get("/api/ops/services", role=ADMIN, limit=WATCH)
 def list_services() -> ServicesPage:
     return ServicesPage.of(registry.list_services(ports().api.namespace), ports().probes.last(utc_now()))
 
 
-@app.get("/api/ops/circuits", role=ADMIN)
+@app.get("/api/ops/circuits", role=ADMIN, limit=WATCH)
 def list_circuits() -> CircuitsPage:
     return CircuitsPage.of(circuits.list_circuits(ports().circuits))
 
 
-@app.get("/api/ops/circuits/{name}", role=ADMIN)
+@app.get("/api/ops/circuits/{name}", role=ADMIN, limit=WATCH)
 def get_circuit(name: str) -> CircuitView:
     return CircuitView.of(circuits.get_circuit(name, ports().circuits))
 

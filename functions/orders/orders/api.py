@@ -8,6 +8,7 @@ from mercato.http import (
     ADMIN,
     CUSTOMER,
     PEER,
+    WATCH,
     Accepted,
     App,
     Body,
@@ -76,7 +77,7 @@ def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: Idempote
     return replayed(answer) if done.replayed else answer
 
 
-@app.get("/api/orders", role=(CUSTOMER, PEER))
+@app.get("/api/orders", role=(CUSTOMER, PEER), limit=WATCH)
 def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
     if not caller.user_id:
         raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
@@ -84,7 +85,7 @@ def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
     return OrderPage(items=[SummaryView.of(summary) for summary in items], next_cursor=cursor)
 
 
-@app.get("/api/ops/orders", role=ADMIN)
+@app.get("/api/ops/orders", role=ADMIN, limit=WATCH)
 def list_orders_for_staff(query: StaffQuery) -> StaffPage:
     """Lists the orders of all customers. An e-mail address without an account finds none: orders keep no address."""
     customer_id = query.customer_id
@@ -97,7 +98,7 @@ def list_orders_for_staff(query: StaffQuery) -> StaffPage:
     return StaffPage(items=[StaffOrderView.of(summary) for summary in items], next_cursor=cursor)
 
 
-@app.get("/api/ops/orders/days", role=ADMIN)
+@app.get("/api/ops/orders/days", role=ADMIN, limit=WATCH)
 def list_days(query: DaysQuery) -> DaysView:
     """Sums of all orders by day and currency. An order is counted once its saga has confirmed or cancelled it, or waits
     for an operator.
@@ -105,13 +106,13 @@ def list_days(query: DaysQuery) -> DaysView:
     return DaysView.of(ports().day_sums.between(query.first_day, query.last_day))
 
 
-@app.get("/api/orders/{order_id}", role=CUSTOMER)
+@app.get("/api/orders/{order_id}", role=CUSTOMER, limit=WATCH)
 def get_order(order_id: str, caller: Caller) -> OrderView:
     order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
     return OrderView.of(order, ports().orders.find_address(order_id))
 
 
-@app.get("/api/orders/{order_id}/history", role=CUSTOMER)
+@app.get("/api/orders/{order_id}/history", role=CUSTOMER, limit=WATCH)
 def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryView:
     history = usecases.find_history(
         order_id, query.as_of, query.version, orders=ports().orders, customer_id=_whose(caller)

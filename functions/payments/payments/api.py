@@ -15,6 +15,7 @@ from mercato.http import (
     CUSTOMER,
     PUBLIC,
     UNLIMITED,
+    WATCH,
     App,
     Body,
     Created,
@@ -123,7 +124,7 @@ app = App("payments", health=table_and_queue)
 handler = app.handler
 
 
-@app.get("/api/payments/mismatches", role=ADMIN)
+@app.get("/api/payments/mismatches", role=ADMIN, limit=WATCH)
 def list_mismatches() -> MismatchList:
     """Lists payments that have long disagreed with their order or provider, and money without a payment."""
     found = reconciler.mismatches(ports().payments, clock.utc_now())
@@ -131,7 +132,7 @@ def list_mismatches() -> MismatchList:
     return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
 
 
-@app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN))
+@app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN), limit=WATCH)
 def show_payment(payment_id: str, caller: Caller) -> PaymentView:
     payment, made = usecases.find_payment(
         payment_id, lambda found: caller.is_admin or found.customer_id == caller.user_id, ports().payments

@@ -11,6 +11,7 @@ from mercato.http import (
     ADMIN,
     PEER,
     PUBLIC,
+    WATCH,
     App,
     Body,
     Created,
@@ -169,7 +170,7 @@ class Summaries(View):
     products: list[ProductSummary]
 
 
-@app.get("/api/products", role=(PUBLIC, PEER))
+@app.get("/api/products", role=(PUBLIC, PEER), limit=WATCH)
 def list_products(query: CatalogueQuery) -> CataloguePage:
     found = _find(query)
     facets = None
@@ -191,7 +192,7 @@ def _find(query: CatalogueQuery) -> Found:
     return ports().catalogue.search_sorted(readings, query.filters, query.sort, query.limit, query.cursor)
 
 
-@app.get("/api/products/{product_id}", role=(PUBLIC, PEER))
+@app.get("/api/products/{product_id}", role=(PUBLIC, PEER), limit=WATCH)
 def show_product(product_id: str) -> ProductView:
     return ProductView.of(ports().products.get(product_id))
 

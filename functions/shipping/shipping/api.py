@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
-from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, App, Body, View, Webhook
+from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, View, Webhook
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
@@ -112,7 +112,7 @@ def quote_shipping(wanted: QuoteRequest) -> Quotes:
     return Quotes(quotes=[QuoteView(**vars(one)) for one in found])
 
 
-@app.get("/api/shipments/{shipment_id}", role=CUSTOMER)
+@app.get("/api/shipments/{shipment_id}", role=CUSTOMER, limit=WATCH)
 def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
     return ShipmentView.of(
         usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=ports().shipments)

@@ -16,6 +16,7 @@ from mercato.http import (
     PEER,
     PUBLIC,
     UNLIMITED,
+    WATCH,
     AcceptedForMail,
     App,
     Body,
@@ -220,7 +221,7 @@ def close_account(body: Closure, caller: Caller, source: SourceAddress) -> NoCon
     return NoContent()
 
 
-@app.get("/api/users/me", role=CUSTOMER)
+@app.get("/api/users/me", role=CUSTOMER, limit=WATCH)
 def show_me(caller: Caller) -> UserView:
     return UserView.of(ports().users.get(caller.user_id))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mercato.clock import utc_now
-from mercato.http import ADMIN, App
+from mercato.http import ADMIN, WATCH, App
 from mercato.http.auth import Caller
 from mercato.store.dynamo import InvalidCursor
 from mercato.telemetry import correlation
@@ -34,10 +34,10 @@ _AUDITS = 50
 
 
 def register(app: App) -> None:
-    app.get("/api/ops/dlq", role=ADMIN)(list_queues)
+    app.get("/api/ops/dlq", role=ADMIN, limit=WATCH)(list_queues)
     app.post("/api/ops/dlq/redrive", role=ADMIN)(redrive_letters)
-    app.get("/api/ops/dlq/{queue}/messages", role=ADMIN)(list_letters)
-    app.get("/api/ops/dlq/{queue}/redrives", role=ADMIN)(list_redrives)
+    app.get("/api/ops/dlq/{queue}/messages", role=ADMIN, limit=WATCH)(list_letters)
+    app.get("/api/ops/dlq/{queue}/redrives", role=ADMIN, limit=WATCH)(list_redrives)
 
 
 def list_queues() -> QueuesPage:

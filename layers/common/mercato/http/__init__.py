@@ -1,7 +1,7 @@
 """HTTP for a service: routes with typed parameters, authorization, rate limits, audit, problem documents."""
 
 from mercato.http.app import ADMIN, CUSTOMER, MAX_ID, PEER, PUBLIC, App, Route
-from mercato.http.rate_limit import UNLIMITED, Limit
+from mercato.http.rate_limit import UNLIMITED, WATCH, Limit
 from mercato.http.request import (
     MAX_BODY,
     MAX_DEPTH,
@@ -39,6 +39,7 @@ __all__ = [
     "PEER",
     "PUBLIC",
     "UNLIMITED",
+    "WATCH",
     "Accepted",
     "AcceptedForMail",
     "App",
