@@ -19,16 +19,16 @@ setup: $(VENV)/.ready ## Install what the project needs into .venv
 up: setup ## Run the whole shop on this machine; Ctrl-C stops it
 	@mercato up
 
-demo: setup ## Tell the shop's stories, good and bad, against a running shop
+demo: setup ## Run the shop's stories, good and bad, against a running shop
 	@mercato demo
 
 replay: setup ## Place real orders: make replay FILE=<csv> LIMIT=<n> CONCURRENCY=<n>
 	@mercato replay $(FILE) --limit $(or $(LIMIT),300) --concurrency $(or $(CONCURRENCY),4)
 
-trace: setup ## Tell the whole story of a request: make trace ID=<request id>
+trace: setup ## Show a request as a tree: make trace ID=<request id>
 	@mercato trace $(or $(ID),$(error ID=<request id> is missing: the X-Request-Id of an answer))
 
-# It pins half of what we use to older versions, so it has an environment of its own.
+# It pins many of our packages to older versions, so it has a separate environment.
 $(CHECKOV)/.ready: infra/checkov.lock $(VENV)/.ready
 	@.mercato/uv/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(CHECKOV)
 	@.mercato/uv/bin/uv pip sync --quiet --require-hashes --python $(CHECKOV)/bin/python infra/checkov.lock

@@ -10,13 +10,13 @@ import click
 _COMMANDS = {
     "up": ("infra.local.commands", "up", "Run the whole shop on this machine until Ctrl-C."),
     "deploy": ("infra.local.commands", "deploy", "Build, and deploy to the running shop."),
-    "demo": ("infra.demo.command", "demo", "Tell the shop's stories, good and bad."),
+    "demo": ("infra.demo.command", "demo", "Run the shop's stories, good and bad."),
     "replay": ("infra.replay.command", "replay", "Place real orders and check the books."),
-    "trace": ("infra.operator.trace.command", "trace", "Tell the whole story of a request, from the logs."),
+    "trace": ("infra.operator.trace.command", "trace", "Show a request as a tree, from the logs."),
     "saga": ("infra.operator.saga", "saga", "Sagas: list, show, resume, redrive."),
-    "orders": ("infra.operator.orders", "orders", "The orders: rebuild what is made of their events."),
-    "products": ("infra.operator.products", "products", "The catalogue: reindex it after a change of the search."),
-    "inventory": ("infra.operator.inventory", "inventory", "The stock: prove its books."),
+    "orders": ("infra.operator.orders", "orders", "Orders: rebuild data derived from events."),
+    "products": ("infra.operator.products", "products", "Products: reindex the catalogue."),
+    "inventory": ("infra.operator.inventory", "inventory", "The stock: audit it."),
     "dlq": ("infra.operator.dlq", "dlq", "Dead letters: list, show, redrive."),
     "contract": (
         "infra.contract.command",
@@ -26,7 +26,7 @@ _COMMANDS = {
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
     "logout": ("infra.operator.login", "logout", "End that log-in."),
     "users": ("infra.operator.users", "users", "Accounts: make an admin. Signing keys: rotate them."),
-    "iam": ("infra.local.iam.command", "iam", "Permissions that are granted and not used."),
+    "iam": ("infra.local.iam.command", "iam", "Permissions that are granted but not used."),
 }
 
 
@@ -48,13 +48,13 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--stack", envvar="MERCATO_STACK", help="A shop on AWS, by the name of its root stack.")
-@click.option("--region", envvar="AWS_REGION", help="The region of that stack; else that of your AWS profile.")
-@click.option("--url", envvar="MERCATO_URL", help="Where that shop's API is, if not at the stack's own URL.")
+@click.option("--region", envvar="AWS_REGION", help="The region of that stack; default: that of your AWS profile.")
+@click.option("--url", envvar="MERCATO_URL", help="The URL of that shop's API, if not the stack's own.")
 def main(stack: str | None, region: str | None, url: str | None) -> None:
-    """Mercato on this machine and on AWS: a commerce back end, its cloud, and what its operator needs.
+    """Mercato on this machine and on AWS: a commerce back end, its local cloud, and the operator's commands.
 
     Start with `mercato up`, then try `mercato demo` in another terminal. The operator's commands work on that shop, or
-    with --stack on one on AWS, by your AWS credentials and the log-in of `mercato --stack … login`.
+    with --stack on one on AWS, with your AWS credentials and the log-in of `mercato --stack … login`.
     """
     if stack:
         from infra.operator import target

@@ -1,4 +1,4 @@
-"""Tells whether sources have changed since they were built or checked."""
+"""Detects whether sources have changed since they were built or checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.paths import ROOT
 
 
 def digest(*paths: Path) -> str:
-    """Of the content of the files and of those in the folders, and of the Python that runs."""
+    """The digest of the files, of the files in the folders, and of the running Python's version."""
     found = hashlib.sha256(sys.version.encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -30,7 +30,7 @@ def _filled(node: Any) -> Any:
 
 
 def _named(module: str) -> Iterator[str]:
-    """`SERVICES.domain` is the module of that name in each service that has one."""
+    """`SERVICES.domain` names the module `domain` of each service that has one."""
     first, _, rest = module.partition(".")
     if first != "SERVICES":
         yield module
@@ -41,7 +41,7 @@ def _named(module: str) -> Iterator[str]:
 
 
 def _toml(config: dict[str, Any]) -> str:
-    """JSON's strings, numbers, lists and booleans are TOML's."""
+    """Works because JSON's strings, numbers, lists and booleans are valid TOML."""
     several = {key: value for key, value in config.items() if key != "contracts"}
     lines = ["[tool.importlinter]", *(f"{key} = {json.dumps(value)}" for key, value in several.items())]
     for contract in config["contracts"]:

@@ -1,4 +1,4 @@
-"""Where things lie, under the root of the repository."""
+"""The folders of the repository."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Writes each service's release into a build, so that a deploy publishes the services that differ, and no others.
 
-SAM publishes a new version of a function, and moves its alias there, where the function's own code, settings or memory
-differ. With another layer, parameter or time-out alone, the alias would stay at the version before. The release of a
-service is a digest of all that its versions are made of, and is a setting of each of its functions.
+SAM publishes a new version of a function, and moves its alias to it, if the function's own code, settings or memory
+differ. If only a layer, a parameter or the time-out differs, the alias would stay at the old version. So each service
+has a release, a digest of everything that its versions consist of, which is a setting of each of its functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SETTING = "RELEASE"
 
 
 def stamp(build: Path, environment: str) -> dict[str, str]:
-    """Returns the releases by service. Stamping again changes nothing."""
+    """Returns the releases by service. Idempotent."""
     root = build / "template.yaml"
     whole = templates.read_whole(root)
     services = _services(whole)
@@ -48,7 +48,7 @@ def stamp(build: Path, environment: str) -> dict[str, str]:
 
 
 def _services(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The functions by service, whose name is that of the package that has their handlers."""
+    """The functions by service, which has the name of the package of their handlers."""
     found = defaultdict(list)
     for function in _functions(template):
         found[function["Properties"]["Handler"].partition(".")[0]].append(function)
@@ -68,7 +68,7 @@ def _release(
     functions: list[dict[str, Any]], template: dict[str, Any], parameters: list[str], content: Callable[[str], str]
 ) -> str:
     common = template["Globals"]["Function"]
-    # A version keeps the names that it was published with: of a table, say, that this deploy replaces by another.
+    # A version keeps the names with which it was published, such as of a table that this deploy replaces.
     resources = _named([common["Environment"], *map(_settings, functions)], template)
     layers = _named([common["Layers"], *(function["Properties"].get("Layers") for function in functions)], template)
     folders = {function["Properties"]["CodeUri"] for function in functions}
@@ -94,7 +94,7 @@ def _named(node: object, template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(folder: Path) -> str:
-    """Leaves out what modules are compiled to, which follows from the modules."""
+    """Ignores compiled modules, which are derived from the sources."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         digest.update(f"\n{path.relative_to(folder)}\n".encode())

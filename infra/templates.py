@@ -1,4 +1,4 @@
-"""Reads the templates: each by itself, and the whole shop as one, the root with the applications that it nests."""
+"""Reads the templates: each one, or the whole shop as one, the root with its nested applications."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def read(path: Path) -> Template:
-    """Raises Trouble where it is not YAML."""
+    """Raises Trouble if it is not YAML."""
     try:
         loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
     except yaml.YAMLError as error:
@@ -67,18 +67,18 @@ def resources_of_type(template: Template, kind: str) -> dict[str, Any]:
 
 
 def read_whole(root: Path) -> Template:
-    """The template of one stack that has all resources of the root and of its applications.
+    """The template of one stack with all resources of the root and its applications.
 
-    A parameter of an application stands as the value that the root hands in, an output of one as its value, and a path
-    is relative to the root. The layer, which each application declares, is there once. Raises Trouble where the globals
-    or conditions of two applications differ.
+    An application's parameter is replaced by the value that the root passes, an output by its value, and a path is
+    relative to the root. The layer, which each application declares, occurs once. Raises Trouble if the globals or
+    conditions of two applications differ.
     """
     return _Whole(root).template()
 
 
 def check() -> None:
-    """Raises Trouble where cfn-lint finds what AWS would refuse and the emulator would not: an unknown property, a
-    reference to nothing. Leaves out the templates that have passed and, like those that they nest, have not changed.
+    """Raises Trouble if cfn-lint finds an error that AWS would refuse and the emulator would not, such as an unknown
+    property or reference. Skips templates that have passed and are unchanged, with those that they nest.
     """
     paths = [
         ROOT / "template.yaml",
@@ -149,7 +149,7 @@ class _Whole:
 
 
 def _filled(node: Any, lookup: Lookup) -> Any:
-    """`node` with the values of the names that `lookup` knows."""
+    """`node` with the values of the known names."""
     if isinstance(node, list):
         return [_filled(value, lookup) for value in node]
     if not isinstance(node, dict):
@@ -170,7 +170,7 @@ def _filled(node: Any, lookup: Lookup) -> Any:
 
 
 def _as_text(value: Any, otherwise: str = "") -> str:
-    """As Fn::Sub writes it."""
+    """The text that Fn::Sub inserts."""
     match value:
         case None:
             return otherwise
@@ -182,7 +182,7 @@ def _as_text(value: Any, otherwise: str = "") -> str:
 
 
 def _moved(node: Any, folder: str) -> Any:
-    """`node` with paths that were relative to `folder`."""
+    """`node` with paths relative to the root instead of to `folder`."""
     if isinstance(node, list):
         return [_moved(value, folder) for value in node]
     if not isinstance(node, dict):

@@ -1,10 +1,10 @@
-"""What goes wrong on the way up, told so that it can be mended."""
+"""Problems of the local shop, with what to do."""
 
 from __future__ import annotations
 
 
 class Trouble(Exception):
-    """The shop cannot start or go on. `what` says what failed, `remedy` what to do."""
+    """The shop cannot start or continue. `what` says what failed, `remedy` what to do."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(f"{what}\n{remedy}".strip())

@@ -15,21 +15,21 @@ _NARROWER = {("number", "integer")}
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """Each as `field: what changed`; empty where whoever reads the old can read the new."""
+    """Each as `field: what changed`; empty if readers of the old schema can read the new one."""
     return list(_compare("", old, new, old.get("$defs", {}), new.get("$defs", {})))
 
 
-def _compare(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
-    was, now = _alternatives(old, olds), _alternatives(new, news)
+def _compare(path: str, old: Schema, new: Schema, old_schemas: Schema, new_schemas: Schema) -> Iterator[str]:
+    was, now = _alternatives(old, old_schemas), _alternatives(new, new_schemas)
     if len(was) == len(now) == 1:
-        yield from _compare_one(path, was[0], now[0], olds, news)
+        yield from _compare_one(path, was[0], now[0], old_schemas, new_schemas)
         return
     for kind in now:
-        if all(any(_compare_one(path, one, kind, olds, news)) for one in was):
+        if all(any(_compare_one(path, one, kind, old_schemas, new_schemas)) for one in was):
             yield f"{path or 'data'}: may now be {_describe(kind)}"
 
 
-def _compare_one(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
+def _compare_one(path: str, old: Schema, new: Schema, old_schemas: Schema, new_schemas: Schema) -> Iterator[str]:
     where = path or "data"
     if old.get("type") != new.get("type") and (old.get("type"), new.get("type")) not in _NARROWER:
         yield f"{where}: {_describe(old)} became {_describe(new)}"
@@ -43,11 +43,11 @@ def _compare_one(path: str, old: Schema, new: Schema, olds: Schema, news: Schema
         yield f"{where}: may now be {', '.join(sorted(sent - allowed))}"
     for inner in ("items", "additionalProperties"):
         if isinstance(old.get(inner), Mapping) and isinstance(new.get(inner), Mapping):
-            yield from _compare(f"{path}[]", old[inner], new[inner], olds, news)
-    yield from _compare_properties(path, old, new, olds, news)
+            yield from _compare(f"{path}[]", old[inner], new[inner], old_schemas, new_schemas)
+    yield from _compare_properties(path, old, new, old_schemas, new_schemas)
 
 
-def _compare_properties(path: str, old: Schema, new: Schema, olds: Schema, news: Schema) -> Iterator[str]:
+def _compare_properties(path: str, old: Schema, new: Schema, old_schemas: Schema, new_schemas: Schema) -> Iterator[str]:
     found = new.get("properties", {})
     for name, schema in old.get("properties", {}).items():
         inner = f"{path}.{name}" if path else name
@@ -56,7 +56,7 @@ def _compare_properties(path: str, old: Schema, new: Schema, olds: Schema, news:
             continue
         if name in old.get("required", ()) and name not in new.get("required", ()):
             yield f"{inner}: may now be missing"
-        yield from _compare(inner, schema, found[name], olds, news)
+        yield from _compare(inner, schema, found[name], old_schemas, new_schemas)
 
 
 def _alternatives(schema: Schema, definitions: Schema) -> list[Schema]:

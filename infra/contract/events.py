@@ -188,8 +188,8 @@ def _page() -> str:
     ]
     for publication in publications():
         kind = publication.model.TYPE
-        heard = ", ".join(listeners.get(kind, [])) or "–"
-        lines.append(f"| [{kind}](#{kind.replace('.', '')}) | {publication.service} | {heard} |")
+        consumers = ", ".join(listeners.get(kind, [])) or "–"
+        lines.append(f"| [{kind}](#{kind.replace('.', '')}) | {publication.service} | {consumers} |")
     for publication in publications():
         model = publication.model
         lines += [

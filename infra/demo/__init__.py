@@ -1,1 +1,1 @@
-"""`mercato demo`: the shop's stories, good and bad, told step by step against the running shop."""
+"""`mercato demo`: runs the shop's stories, good and bad, step by step against the running shop."""

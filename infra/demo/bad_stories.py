@@ -1,4 +1,4 @@
-"""Stories in which no order comes about. What matters is what is left behind: nothing reserved, nothing charged."""
+"""Stories that end without an order. Each checks that nothing stays reserved and nothing is charged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def _expect_cancelled(
 ) -> None:
     telling.expect(f"cancelled: {reason}", ("cancelled", reason), (order["status"], order["reason"]))
     notices = stage.notifications_of(customer, "order_cancelled", order["order_id"])
-    telling.expect("the customer is told why, once", [True], [order["detail"] in notice["body"] for notice in notices])
+    telling.expect(
+        "the customer is notified of the reason, once",
+        [True],
+        [order["detail"] in notice["body"] for notice in notices],
+    )
     stage.expect_stock(telling, product, on_hand=product.stock)
     stage.expect_uncharged(telling, order["order_id"])
     telling.end(f"{describe(order)}: “{order['detail']}”")
@@ -40,7 +44,7 @@ def tell_out_of_stock(stage: Stage, telling: Telling) -> None:
 
 def tell_provider_down(stage: Stage, telling: Telling) -> None:
     globe, gus = stage.new_product("Desk globe", 2600, stock=4), stage.new_customer("Gus")
-    telling.say("the payment provider does not answer, however often it is asked")
+    telling.say("the payment provider does not answer at any retry")
     order = stage.order(gus, globe, 1, token="tok_unavailable")
     order = stage.watch(telling, gus, order, is_paid, "cancelled")
     _expect_cancelled(stage, telling, gus, order, globe, "payment-unavailable")
@@ -48,7 +52,7 @@ def tell_provider_down(stage: Stage, telling: Telling) -> None:
 
 def tell_capture_refused(stage: Stage, telling: Telling) -> None:
     lamp, hana = stage.new_product("Reading lamp", 3400, stock=4), stage.new_customer("Hana")
-    telling.say("the card is good for it, but the money cannot be collected: all must be undone, last step first")
+    telling.say("the payment is authorized, but cannot be captured: all steps must be undone, the last one first")
     order = stage.order(hana, lamp, 1, token="tok_capture_declined")
     order = stage.watch(
         telling, hana, order, lambda seen: seen["status"] in ("cancelled", "needs_attention"), "cancelled"
@@ -65,7 +69,7 @@ def tell_unknown_product(stage: Stage, telling: Telling) -> None:
         telling.check("refused", False, "the order was taken")
     except Refused as refused:
         telling.expect("refused: 422 unknown-product", (422, "unknown-product"), (refused.status, refused.slug))
-        telling.expect("the answer names the product", [nothing], refused.problem.get("product_ids"))
+        telling.expect("the response names the product", [nothing], refused.problem.get("product_ids"))
     telling.expect("Ivo has no order", [], stage.orders_of(ivo))
     telling.end("422 unknown-product, no order")
 
@@ -84,7 +88,7 @@ def tell_price_changed(stage: Stage, telling: Telling) -> None:
     except Refused as refused:
         telling.expect("refused: 409 price-changed", (409, "price-changed"), (refused.status, refused.slug))
         change = [{"product_id": quilt.product_id, "seen": seen, "now": dearer}]
-        telling.expect("the answer tells both prices", change, refused.problem.get("changed"))
+        telling.expect("the response has both prices", change, refused.problem.get("changed"))
     telling.expect("June has no order", [], stage.orders_of(june))
     stage.expect_stock(telling, quilt, on_hand=4)
     priced = stage.wait_for(
@@ -100,8 +104,8 @@ def tell_cancelled(stage: Stage, telling: Telling) -> None:
     order = stage.order(lena, rug, 1)
     path, wish = f"/orders/{order['order_id']}/cancel", {"reason": "changed_mind"}
     asked = lena.post(path, wish, key=key)
-    telling.check("taken: it is being undone", asked["status"] == "cancelling", asked["status"])
-    telling.expect("asked twice with one key, the answer is the same", asked, lena.post(path, wish, key=key))
+    telling.check("accepted: the order is being cancelled", asked["status"] == "cancelling", asked["status"])
+    telling.expect("a retry with the same key gets the same response", asked, lena.post(path, wish, key=key))
     order = stage.watch(telling, lena, order, lambda seen: seen["status"] not in ("pending", "cancelling"), "cancelled")
     _expect_cancelled(stage, telling, lena, order, rug, "cancelled-by-customer")
 
@@ -109,9 +113,14 @@ def tell_cancelled(stage: Stage, telling: Telling) -> None:
 STORIES = (
     Story("declined", "A declined card", "cancelled, stock back, no charge", tell_declined_card),
     Story("out-of-stock", "Five of three", "cancelled, stock untouched, no charge", tell_out_of_stock),
-    Story("unknown-product", "A product that is not there", "refused at once (422)", tell_unknown_product),
-    Story("price-changed", "The price rises meanwhile", "refused at once (409), both prices told", tell_price_changed),
-    Story("provider-down", "The provider is down for good", "cancelled, stock back, no charge", tell_provider_down),
+    Story("unknown-product", "An unknown product", "refused at once (422)", tell_unknown_product),
+    Story(
+        "price-changed",
+        "The price rises before she orders",
+        "refused at once (409), with both prices",
+        tell_price_changed,
+    ),
+    Story("provider-down", "The provider stays down", "cancelled, stock back, no charge", tell_provider_down),
     Story("cancelled", "She changes her mind", "undone while the saga runs, no charge", tell_cancelled),
-    Story("capture-refused", "Authorized, but not collected", "undone in reverse, no charge", tell_capture_refused),
+    Story("capture-refused", "Authorized, but not captured", "undone in reverse, no charge", tell_capture_refused),
 )

@@ -1,4 +1,4 @@
-"""Stories that end with a customer who has the goods, some after a fright."""
+"""Stories that end with a customer who has the goods, some after a failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     telling.say("and orders what is in it")
     lines = [{name: line[name] for name in ("product_id", "quantity", "unit_price")} for line in cart["lines"]]
     order = ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key(), cart=cart)
-    telling.say("a second tab, with a key of its own, orders the same cart")
+    telling.say("a second tab orders the same cart with another key")
     try:
         ada.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key(), cart=cart)
         telling.check("refused", False, "it was taken")
@@ -39,7 +39,7 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
         telling.expect(
             "refused: 409 cart-already-ordered", (409, "cart-already-ordered"), (refused.status, refused.slug)
         )
-        telling.expect("the answer names the order", order["order_id"], refused.problem.get("order_id"))
+        telling.expect("the response names the order", order["order_id"], refused.problem.get("order_id"))
     order = stage.watch(telling, ada, order, is_paid, "captured")
     telling.expect("confirmed and captured", ("captured", None), (order["payment_status"], order["reason"]))
     stage.expect_charged(telling, order)
@@ -52,11 +52,11 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     emptied = stage.wait_for(lambda: ada.get("/carts/mine")["lines"], lambda left: not left)
     telling.expect("the cart is empty again", [], emptied)
     stage.expect_stock(telling, lantern, on_hand=8)
-    telling.end(f"{describe(order)}, two lanterns off the shelf")
+    telling.end(f"{describe(order)}, two lanterns left the stock")
 
 
 def _expect_receipt(stage: Stage, telling: Telling, customer: Session, order_id: str) -> None:
-    """The receipt is both in the app and in the mailbox, once."""
+    """Checks that the receipt is both in the app and in the mailbox, once."""
     receipts = stage.notifications_of(customer, "receipt", order_id)
     telling.expect("one receipt among the notifications", 1, len(receipts))
     subject = receipts[0]["subject"]
@@ -69,7 +69,7 @@ def _expect_receipt(stage: Stage, telling: Telling, customer: Session, order_id:
 
 def tell_timeout_once(stage: Stage, telling: Telling) -> None:
     kettle, bob = stage.new_product("Copper kettle", pence=4200, stock=5), stage.new_customer("Bob")
-    telling.say("Bob pays; the provider authorizes it, but its answer is lost on the way")
+    telling.say("Bob pays; the provider authorizes it, but its response is lost")
     order = stage.order(bob, kettle, 1, token="tok_timeout_once")
     order = stage.watch(telling, bob, order, is_paid, "captured")
     telling.expect("the retry finds the authorization: captured", "captured", order["payment_status"])
@@ -81,7 +81,7 @@ def tell_same_key_twice(stage: Stage, telling: Telling) -> None:
     mirror, cleo, key = stage.new_product("Brass mirror", 3000, stock=5), stage.new_customer("Cleo"), stage.new_key()
     telling.say("Cleo's app sends the same order twice at the same moment, with one Idempotency-Key")
     twins = each(lambda _: stage.order(cleo, mirror, 1, key=key), range(2), concurrency=2)
-    telling.expect("both answers are the same order", 1, len({twin["order_id"] for twin in twins}))
+    telling.expect("both responses are the same order", 1, len({twin["order_id"] for twin in twins}))
     order = stage.watch(telling, cleo, twins[0], is_paid, "captured")
     telling.expect("captured", "captured", order["payment_status"])
     telling.say("and once more, after it is paid")
@@ -105,7 +105,7 @@ def tell_same_key_other_body(stage: Stage, telling: Telling) -> None:
             "refused: 422 idempotency-key-reused", (422, "idempotency-key-reused"), (refused.status, refused.slug)
         )
     order = stage.watch(telling, dora, first, is_paid, "captured")
-    telling.expect("the first order is as it was: one vase", [1], [line["quantity"] for line in order["lines"]])
+    telling.expect("the first order is unchanged: one vase", [1], [line["quantity"] for line in order["lines"]])
     telling.expect("Dora has one order", 1, len(stage.orders_of(dora)))
     stage.expect_charged(telling, order)
     stage.expect_sold(telling, vase, 1)
@@ -117,19 +117,19 @@ def tell_return(stage: Stage, telling: Telling) -> None:
     telling.say("Kim orders three bowls, and one arrives with a crack")
     order = stage.watch(telling, kim, stage.order(kim, bowl, 3), is_delivered, "delivered")
     made = _send_back(stage, kim, order, bowl, 1)
-    telling.expect("£15.00 is to go back", "£15.00", pounds(made["amount"]["amount"]))
+    telling.expect("£15.00 will be refunded", "£15.00", pounds(made["amount"]["amount"]))
     order = stage.wait_for(lambda: kim.get(f"/orders/{order['order_id']}"), lambda seen: seen["refunded"]["amount"] > 0)
     telling.expect("refunded: £15.00, still delivered", ("delivered", 1500), _refunded(order))
     stage.expect_stock(telling, bowl, on_hand=3)
 
-    telling.say("she asks for three more back than she has")
+    telling.say("she asks to return three more than she has")
     try:
         _send_back(stage, kim, order, bowl, 3)
         telling.check("refused", False, "it was taken")
     except Refused as refused:
         telling.expect("refused: 409 return-too-large", (409, "return-too-large"), (refused.status, refused.slug))
 
-    telling.say("and then sends the other two back as well")
+    telling.say("and then returns the other two as well")
     _send_back(stage, kim, order, bowl, 2)
     order = stage.watch(telling, kim, order, lambda seen: seen["status"] == "refunded", "refunded")
     telling.expect("refunded, all of it", ("refunded", 4500), _refunded(order))
@@ -137,7 +137,7 @@ def tell_return(stage: Stage, telling: Telling) -> None:
     telling.expect("one notice for each refund", 2, len(notices))
     stage.expect_stock(telling, bowl, on_hand=5)
     stage.expect_uncharged(telling, order["order_id"])
-    telling.end(f"{describe(order)}, all bowls on the shelf, all money back")
+    telling.end(f"{describe(order)}, all bowls back in stock, all money refunded")
 
 
 def _send_back(stage: Stage, customer: Session, order: Json, product: Product, quantity: int) -> Json:
@@ -153,8 +153,8 @@ def _refunded(order: Json) -> tuple[str, int]:
 
 STORIES = (
     Story("happy", "A lantern for Ada", "search, cart, order, captured, receipt, delivered", tell_happy_order),
-    Story("timeout-once", "The provider's answer is lost", "a retry cures it, one charge", tell_timeout_once),
+    Story("timeout-once", "The provider's response is lost", "a retry succeeds, one charge", tell_timeout_once),
     Story("same-key", "The same order twice at once", "one order, one charge", tell_same_key_twice),
-    Story("return", "Three bowls, and all come back", "two refunds, stock back, order refunded", tell_return),
+    Story("return", "All three bowls come back", "two refunds, stock back, order refunded", tell_return),
     Story("same-key-other-body", "A key used for two orders", "the second is refused (422)", tell_same_key_other_body),
 )

@@ -1,4 +1,4 @@
-"""What every story needs: a product and a customer of its own, orders, and a look behind the counter."""
+"""What every story needs: its own product and customer, orders, and checks of stock, payments and mails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """`tag` makes the names of this demo its own, so that it can run again and again."""
+    """`tag` makes the names of this demo unique, so that it can be repeated."""
 
     shop: Shop
     admin: Session
@@ -51,7 +51,7 @@ class Stage:
         return f"demo-{self.tag}-{next(self._numbers)}"
 
     def new_product(self, name: str, pence: int, stock: int) -> Product:
-        """A product that nobody else buys, on the shelf."""
+        """A new product in stock, which no other story buys."""
         number = next(self._numbers)
         made = self.admin.post(
             "/products",
@@ -74,12 +74,12 @@ class Stage:
     def order(
         self, customer: Session, product: Product, quantity: int, *, token: str = TOKEN, key: str | None = None
     ) -> Json:
-        """Order at the price that the product had when it was put on the shelf."""
+        """Places an order at the product's first price."""
         lines = [{"product_id": product.product_id, "quantity": quantity, "unit_price": product.price}]
         return customer.place_order(lines, token=token, address=ADDRESS, key=key or self.new_key())
 
     def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
-        """Follow an order, telling its timeline as it grows. Where it never gets there, the last view of it."""
+        """Prints an order's timeline as it grows. Returns the last view if it never gets there."""
 
         def look() -> Json:
             seen: Json = customer.get(f"/orders/{order['order_id']}")
@@ -102,7 +102,7 @@ class Stage:
         return found
 
     def expect_stock(self, telling: Telling, product: Product, on_hand: int, *, reserved: int = 0) -> None:
-        """The stock comes to rest at these figures: nothing leaked, nothing lost."""
+        """Checks that the stock ends at these figures."""
         wanted = {"on_hand": on_hand, "reserved": reserved, "available": on_hand - reserved}
 
         def look() -> Json:
@@ -113,7 +113,7 @@ class Stage:
         telling.expect(what, wanted, self.wait_for(look, lambda found: found == wanted))
 
     def expect_uncharged(self, telling: Telling, order_id: str) -> None:
-        """No money is kept, and none is held."""
+        """Checks that no money is captured or held."""
 
         def look() -> str:
             payment = ledger.payment_of(self.admin, order_id)
@@ -130,14 +130,14 @@ class Stage:
         telling.expect(f"charged: {pounds(total)}, once", pounds(total), pounds(charged))
 
     def expect_sold(self, telling: Telling, product: Product, units: int) -> None:
-        """Available went down by so many, whether or not the parcel has left already."""
+        """Checks that the available count decreased by `units`, whether or not the parcel has left already."""
         available = self.wait_for(
             lambda: self.stock(product)["available"], lambda found: found == product.stock - units
         )
         telling.expect(f"sold: {units}", product.stock - units, available)
 
     def wait_for[T](self, fetch: Callable[[], T], until: Callable[[T], bool]) -> T:
-        """What is fetched, once it is as wanted; else what was there last."""
+        """Returns the result once it is as wanted, else the last one."""
         try:
             return poll(fetch, until, what="as expected", within=_SETTLED_WITHIN, clock=self.shop.clock)
         except TooLate as late:
@@ -145,7 +145,7 @@ class Stage:
             return last
 
     def notifications_of(self, customer: Session, kind: str, order_id: str, *, count: int = 1) -> list[Json]:
-        """What the customer is told of an order, so many times at least; it may come a moment later."""
+        """The customer's notifications about an order, at least `count`; they may come a moment later."""
 
         def look() -> list[Json]:
             items: list[Json] = customer.get("/notifications")["items"]
@@ -154,7 +154,7 @@ class Stage:
         return self.wait_for(look, lambda found: len(found) >= count)
 
     def mails_to(self, email: str, subject: str) -> list[Json]:
-        """The e-mails that the local cloud has taken for an address."""
+        """The e-mails that the local cloud has accepted for an address."""
         found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
             "messages"
         ]

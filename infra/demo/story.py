@@ -1,4 +1,4 @@
-"""A story of the demo: what it is called, how it should end, and how it is told."""
+"""A story of the demo: its name, its expected outcome, and its steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.demo.telling import Telling
 
 @dataclass(frozen=True)
 class Story:
-    """`should` says how it should end."""
+    """`should` is the expected outcome."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""How a story is told in the terminal, and what is remembered of it for the table at the end."""
+"""Prints a story in the terminal, and keeps its checks for the table at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Check:
 
 @dataclass
 class Telling:
-    """One story as it goes. It ends well where every check holds, and there is one."""
+    """One running story. It succeeds if it has checks and all hold."""
 
     console: Console
     checks: list[Check] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Telling:
         self.console.print(f"  [dim]·[/] {escape(text)}", highlight=False)
 
     def check(self, what: str, holds: bool, found: object = "") -> None:
-        """Note whether it is as it should be; `found` is told where it is not."""
+        """Records a check; prints `found` if it fails."""
         self.checks.append(Check(what, holds, str(found)))
         mark, tail = ("[green]✔[/]", "") if holds else ("[red]✘[/]", f" [red](found: {escape(str(found))})[/]")
         self.console.print(f"  {mark} {escape(what)}{tail}", highlight=False)
@@ -48,11 +48,11 @@ class Telling:
         self.check(what, expected == found, found)
 
     def end(self, text: str) -> None:
-        """What happened, in a few words, for the table."""
+        """The outcome in a few words, for the table."""
         self.ending = text
 
     def show_timeline(self, order: Json) -> None:
-        """The lines of the order's timeline that have not been told yet."""
+        """Prints the new entries of the order's timeline."""
         placed = datetime.fromisoformat(order["placed_at"])
         for entry in order["timeline"][self._told :]:
             after = (datetime.fromisoformat(entry["at"]) - placed).total_seconds()

@@ -47,7 +47,7 @@ class Cloud:
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_EC2_METADATA_DISABLED": "true",
             "SAM_CLI_TELEMETRY": "0",
-            # `sam build` takes the python that it finds first: the project's, also where nobody has activated it.
+            # `sam build` uses the first python on the PATH: the project's, even if it is not activated.
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         }
 

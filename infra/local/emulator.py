@@ -30,7 +30,7 @@ from infra.local.iam.recording import noting
 
 
 def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Without it the state machine hears of `Lambda.Unknown`."""
+    """Without it the state machine gets `Lambda.Unknown`."""
 
     def answer(*about: Any, **more: Any) -> dict[str, Any]:
         found = throttled(*about, **more)

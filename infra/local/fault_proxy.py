@@ -14,7 +14,7 @@ from microburst.forward import Upstream
 
 
 class Transparent(Upstream):  # type: ignore[misc]
-    """It has no types of its own."""
+    """microburst has no types."""
 
     def _outbound_headers(self, request: web.Request) -> dict[str, str]:
         headers: dict[str, str] = super()._outbound_headers(request)

@@ -72,7 +72,7 @@ class FaultProxy:
         self._ask("POST", "rules", rules(rate, slow))
 
     def cut(self) -> None:
-        """Reset every connection: whoever is behind this proxy is down, until `inject`."""
+        """Resets every connection, so that the service behind this proxy is down until `inject`."""
         self._ask("POST", "rules", [{"service": "*", "reset": True}])
 
     def counts(self) -> Counts:

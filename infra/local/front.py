@@ -63,7 +63,7 @@ class Served:
 
 
 class Front:
-    """A reverse proxy in a thread of its own. `find` has a function for `api`, `console` and `shop`, which returns the
+    """A reverse proxy in a separate thread. `find` has a function for `api`, `console` and `shop`, which returns the
     base URL of today.
     """
 

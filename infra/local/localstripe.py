@@ -1,6 +1,6 @@
-"""localstripe: a Stripe of one's own, as a process beside the local cloud. It forgets all at its end.
+"""localstripe: a stand-in for Stripe, as a process beside the local cloud. Its state ends with it.
 
-It has no idempotency keys, does not mind how much is refunded, and tells by webhook only of captures and declined
+It has no idempotency keys, does not limit refunds, and sends webhooks only for captures and declined
 cards, once each. Nothing here imports it: it is GPL.
 """
 

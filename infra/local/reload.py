@@ -5,7 +5,7 @@
 
 A saved file makes a copy of its service, or of its layer's package. When every entry point of it can be imported from
 the copy, a link points to the copy: from then on each sandbox starts with it, and the local cloud replaces a sandbox of
-older code before its next invocation (`replacing` in infra/local/emulator.py). A deploy brings the same code for good
+older code before its next invocation (`replacing` in infra/local/emulator.py). A deploy deploys the same code
 and removes the links.
 """
 
@@ -174,7 +174,7 @@ _sources = _Sources()
 
 
 def _import(path: list[str], modules: list[str], stderr: Connection) -> None:
-    """Runs in a process of its own, which ends with 0 if all `modules` can be imported. Errors go to `stderr`."""
+    """Runs in a separate process, which ends with 0 if all `modules` can be imported. Errors go to `stderr`."""
     os.dup2(stderr.fileno(), sys.stderr.fileno())
     sys.dont_write_bytecode = True
     sys.path[:0] = path

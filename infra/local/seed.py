@@ -24,7 +24,7 @@ def open_shelves(admin: Session) -> list[Goods]:
     report = admin.post("/products/imports", csv=_CATALOGUE.read_text(), key=f"opening-catalogue-{uuid.uuid4()}")
     goods = [Goods(product["sku"], product["product_id"]) for product in report["products"]]
     adjustments = [{"product_id": item.product_id, "delta": _STOCK, "reason": "opening stock"} for item in goods]
-    # The stock of a product opens when inventory has heard of it, a moment later.
+    # The stock of a product opens when inventory has consumed its event, a moment later.
     poll(lambda: _adjust(admin, adjustments), bool, what="opening stock", within=90)
     return goods
 

@@ -1,4 +1,4 @@
-"""The deployed stack: what it is made of, and what a local deploy has to set right afterwards."""
+"""The deployed stack: its parts, and the corrections after a local deploy."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 
 class Stream:
-    """Prints from three sources; each line tells the time, what it is, and the request id it belongs to."""
+    """Prints from three sources; each line has the time, the kind, and the request id."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -39,8 +39,8 @@ class Stream:
         if served.trouble:
             self._print("trouble", "red", Text(served.trouble[:2000]), served.request_id)
 
-    def reload(self, subject: str, told: str) -> None:
-        self._print("code", "green", Text.assemble((f"{subject:<24}", "bold"), told), "-")
+    def reload(self, subject: str, message: str) -> None:
+        self._print("code", "green", Text.assemble((f"{subject:<24}", "bold"), message), "-")
 
     def follow(self, stack: Stack) -> None:
         for follower in (self._follow_events, self._follow_saga):

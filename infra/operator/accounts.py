@@ -1,4 +1,6 @@
-"""What an operator does to accounts and keys without the API: the services' own use cases, on the chosen shop."""
+"""Operator actions on accounts and keys that the API does not offer: the services' own use cases, on the chosen
+shop.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from infra.trouble import Trouble
 
 
 def use_cloud_of(shop: Target) -> None:
-    """From here on, this process speaks to that shop's cloud and to no other, such as a shop's before it."""
+    """From now on this process calls that shop's cloud only."""
     from mercato import aws
 
     aws.reset()
@@ -32,7 +34,7 @@ def use_cloud_of(shop: Target) -> None:
 
 
 def rotate_keys(shop: Target) -> str:
-    """Through UsersKeys, as the schedule does it. Returns the outcome, a word of users.signing_keys.rotator."""
+    """Invokes UsersKeys, as the schedule does. Returns the outcome, a value of users.signing_keys.rotator."""
     answer = client(shop, "lambda").invoke(FunctionName=shop.outputs["KeysFunction"], Payload=b"{}")
     text = answer["Payload"].read().decode()
     if "FunctionError" in answer:
@@ -41,12 +43,12 @@ def rotate_keys(shop: Target) -> str:
 
 
 def promote(shop: Target, email: str) -> str:
-    """Make the account an admin, and note in the audit log who did. Returns its user id."""
+    """Makes the account an admin and records it in the audit log. Returns its user id."""
     return _change_role(shop, email, "promote")
 
 
 def demote(shop: Target, email: str) -> str:
-    """Make the account a customer's again, end its sessions, and note in the audit log who did. Returns its user id."""
+    """Makes the account a customer's, ends its sessions, and records it in the audit log. Returns its user id."""
     return _change_role(shop, email, "demote")
 
 

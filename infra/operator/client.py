@@ -1,4 +1,4 @@
-"""A client of the running shop: what a careful app does. Every retry is safe, every wait has an end."""
+"""A client of the running shop. Retries only safe requests, and bounds every wait."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import httpx
 
 Json = dict[str, Any]
 
-_ATTEMPTS = 8  # of a shop that does not answer
-_PATIENCE = 90.0  # seconds, with one that asks to come back: a request that died keeps its Idempotency-Key for 30
+_ATTEMPTS = 8  # at a shop that does not answer
+_PATIENCE = 90.0  # seconds of retries after Retry-After: a crashed request holds its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
 _LONGEST_INTERVAL = 2.0  # of a poll
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -24,7 +24,7 @@ _REFRESH_BEFORE = 60.0
 
 
 class ShopError(Exception):
-    """The shop did not do what was asked of it."""
+    """The shop did not do what was requested."""
 
 
 class Refused(ShopError):
@@ -39,11 +39,11 @@ class Refused(ShopError):
 
 
 class Unreachable(ShopError):
-    """The shop gave no usable answer, however often it was asked."""
+    """The shop gave no usable answer at any attempt."""
 
 
 class TooLate(ShopError):
-    """What was waited for did not come in time. `last` is what was there instead."""
+    """The awaited result did not come in time. `last` is the last result."""
 
     def __init__(self, what: str, within: float, last: Any) -> None:
         super().__init__(f"{what}: not after {within:.0f} s")
@@ -120,8 +120,8 @@ class Shop:
         key: str | None = None,
         safe: bool = False,
     ) -> Any:
-        """Sends one request and returns the JSON of its answer. `body` is sent as JSON, or as it is if it is a Csv.
-        Retries where that is safe: GET, PUT, DELETE, an Idempotency-Key, or `safe`.
+        """Sends one request and returns the JSON of its response. `body` is sent as JSON, or unchanged if it is a Csv.
+        Retries if that is safe: GET, PUT, DELETE, an Idempotency-Key, or `safe`.
         """
         headers: dict[str, str] = {}
         if token:
@@ -149,7 +149,7 @@ class Shop:
             if answer.is_success:
                 return _json(answer) if answer.content else None
             refused = Refused(name, answer.status_code, _problem(answer))
-            # The first attempt may still be under way; its answer is there a moment later.
+            # The first attempt may still be running; its response is available a moment later.
             is_for_now = answer.status_code in _TRY_AGAIN or refused.slug == "request-in-flight"
             if not repeatable or not is_for_now or self.clock.monotonic() >= ends:
                 raise refused
@@ -157,20 +157,20 @@ class Shop:
         raise AssertionError("unreachable")
 
     def _pause(self, attempt: int, retry_after: str | None) -> None:
-        """As long as the shop asks for, else doubling; with jitter, so that threads do not come back together."""
+        """Waits as long as the shop demands, else doubling; with jitter, so that threads spread out."""
         longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
         asked = int(retry_after) if retry_after and retry_after.isdecimal() else 0
         self.clock.sleep(asked + random.uniform(0, longest))
 
     def register(self, email: str, password: str, name: str) -> None:
-        """Make the account. The answer is the same where it exists already, so that it may be asked for again."""
+        """Creates the account. Idempotent: the response is the same for an existing account."""
         self.call("POST", "/users", {"email": email, "password": password, "name": name}, safe=True)
 
     def login(self, email: str, password: str) -> Session:
         return Session(self, email, password)
 
     def join(self, email: str, password: str, name: str) -> Session:
-        """Register and log in."""
+        """Registers and logs in."""
         self.register(email, password, name)
         return self.login(email, password)
 
@@ -191,7 +191,7 @@ def _problem(answer: httpx.Response) -> Json:
 
 
 class Session:
-    """A user who is logged in, and stays so: the token is refreshed before it ends. Safe to share between threads."""
+    """A logged-in user. The token is refreshed before it ends. Thread-safe."""
 
     def __init__(self, shop: Shop, email: str, password: str) -> None:
         self.shop = shop
@@ -217,8 +217,8 @@ class Session:
     def place_order(
         self, lines: Sequence[Json], *, token: str, address: Json, key: str, cart: Json | None = None
     ) -> Json:
-        """Place the order once, however often the request must be repeated: the key stays the same. `cart` is the one
-        that it is made of, as it was answered.
+        """Places the order. Idempotent by the key, so it may be retried. `cart` is the ordered cart, as the API
+        returned it.
         """
         body: Json = {"lines": list(lines), "payment_token": token, "shipping_address": address}
         if cart is not None:
@@ -240,7 +240,7 @@ class Session:
         try:
             return self.shop.call(method, path, body, token=token, **how)
         except Refused as refused:
-            # API Gateway caches what the authorizer said: a token that has just ended may be refused early.
+            # API Gateway caches the authorizer's answer, so a refused token may be refused again after it was renewed.
             if refused.status != 401:
                 raise
         return self.shop.call(method, path, body, token=self._renew(token), **how)
@@ -253,13 +253,13 @@ class Session:
         return self._renew(token)
 
     def _renew(self, used: str) -> str:
-        """A new token, unless another thread has got one since `used` was handed out."""
+        """Returns a new token, unless another thread has renewed it since `used` was handed out."""
         with self._lock:
             if self._access == used:
                 try:
                     self._take(self.shop.call("POST", "/users/token/refresh", {"refresh_token": self._refresh}))
                 except ShopError:
-                    # The old refresh token may be spent although its answer was lost: the password always works.
+                    # The refresh token may be spent although its response was lost. The password always works.
                     self._take(self._log_in())
             return self._access
 

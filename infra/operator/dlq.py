@@ -1,4 +1,4 @@
-"""`mercato dlq`: the dead letters of the running shop, over its own API and as its admin."""
+"""`mercato dlq`: the dead letters of the running shop, through its API as its admin."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from infra.operator import session
 from infra.operator.session import Admin, Json
 
 _ADDED = ("examined", "matched", "redriven", "left_behind")
-_SENDS_AND_DELETES = "Redriven letters go back to their queue; an event that took effect before takes none again."
+_SENDS_AND_DELETES = "Redriven letters go back to their queue. An event that took effect before has no second effect."
 
 
 @click.group()
 def dlq() -> None:
-    """Dead letters: what the services could not handle, why, and sending it back.
+    """Dead letters: the messages that consumers could not handle. List, show and redrive them.
 
     \b
-    mercato dlq list                                  what lies where, and why
+    mercato dlq list                                  the queues, with counts and reasons
     mercato dlq show orders                           the letters of one queue
-    mercato dlq redrive orders --reason malformed     what would go back: a dry run
-    mercato dlq redrive orders --reason malformed --send --note "bug 12 is mended"
+    mercato dlq redrive orders --reason malformed     a dry run: the letters that it would send
+    mercato dlq redrive orders --reason malformed --send --note "bug 12 is fixed"
 
     QUEUE is a queue's name, in full (mercato-orders-dlq) or in short (orders). See docs/dead-letters.md.
     """
@@ -35,10 +35,10 @@ def dlq() -> None:
 
 @dlq.command(name="list")
 def list_queues() -> None:
-    """Every dead-letter queue: how full, how old, why.
+    """List every dead-letter queue with its size, age and reasons.
 
-    Messages and in flight are SQS's own approximate counts. Oldest and reasons are of a sample: at most 50 letters
-    that could be seen now. `~` marks a sample that is not the whole queue.
+    Messages and in flight are SQS's approximate counts. Oldest and reasons are of a sample: at most 50 letters that are
+    visible now. `~` marks a sample that is not the whole queue.
     """
     page = session.get("/ops/dlq")
     table = Table(title=f"dead letters: {page['total']}", title_justify="left")
@@ -69,10 +69,10 @@ def list_queues() -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Look at so many letters.")
 @click.option("--body", is_flag=True, help="Show the messages too. They may hold customers' data.")
 def show(queue: str, event_type: str | None, reason: str | None, limit: int, body: bool) -> None:
-    """The letters of QUEUE: what each is, why it is there, what it went through.
+    """Show the letters of QUEUE: the event, the reason, and the history.
 
-    To look is to receive: each letter is hidden from others for a moment. Tries count the deliveries to the consumer;
-    where the queue itself gave up, they count every look too.
+    SQS has no peek, so each letter is hidden from others for a moment. Tries count the deliveries to the consumer. For
+    messages that the queue itself moved here, they count every look too.
     """
     chosen = {"type": event_type, "reason": reason, "with_body": "true" if body else None}
     page = session.get(f"/ops/dlq/{queue}/messages", limit=limit, **{k: v for k, v in chosen.items() if v})
@@ -89,7 +89,7 @@ def show(queue: str, event_type: str | None, reason: str | None, limit: int, bod
 
 @dataclass(frozen=True)
 class Choice:
-    """The letters that a redrive is about: all that fit, and at most `most`."""
+    """The letters to redrive: all matching ones, at most `most`."""
 
     queue: str | None
     event_type: str | None
@@ -99,7 +99,7 @@ class Choice:
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the arguments and options that make its first parameter, a Choice."""
+    """Gives a command the arguments and options that make up its first parameter, a Choice."""
 
     @click.argument("queue", required=False)
     @click.option("--type", "event_type", help="Only events of this type.")
@@ -119,15 +119,15 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 
 @dlq.command()
 @_choosing
-@click.option("--send", is_flag=True, help="Do it. Without this nothing is sent: you see what would be.")
-@click.option("--note", help="Why, for the audit. Needed to send.")
+@click.option("--send", is_flag=True, help="Send the letters. Without this, only show them.")
+@click.option("--note", help="The reason, for the audit. Required with --send.")
 def redrive(choice: Choice, send: bool, note: str | None) -> None:
-    """Send letters of QUEUE, or of all queues, back to where they failed. A dry run unless --send.
+    """Send letters of QUEUE, or of all queues, back to the queue they came from. A dry run unless --send.
 
-    Choose by QUEUE, --type, --reason or --id, or several of them. Each letter keeps count of its redrives. Consumers
-    take an event once, so that a redrive may be repeated without harm.
+    Choose by QUEUE, --type, --reason or --id, or several of them. Each letter counts its redrives. Consumers are
+    idempotent, so a redrive may be repeated.
 
-    Ends with status 1 if something could not be sent or deleted.
+    Exits with 1 if a letter could not be sent or deleted.
     """
     if send and not note:
         raise click.UsageError('--send needs --note "why": it goes into the audit')
@@ -151,7 +151,7 @@ def redrive(choice: Choice, send: bool, note: str | None) -> None:
 
 
 def _redriven(admin: Admin, body: Json, most: int, console: Console) -> Json:
-    """One answer of as many calls as it takes, each bounded; what was done so far is told after each."""
+    """Combines the results of as many calls as needed. Prints the progress after each."""
     items: dict[str, Json] = {}
     cursor: dict[str, str] = {}
     matched = 0
@@ -203,8 +203,8 @@ def _letters(letters: list[Json]) -> Table:
 
 
 def _reasons(sample: Json) -> str:
-    told = ", ".join(f"{count} × {reason}" for reason, count in sample["reasons"].items())
-    return told if sample["is_whole"] else f"~ {told}"
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in sample["reasons"].items())
+    return reasons if sample["is_whole"] else f"~ {reasons}"
 
 
 def _age(seconds: int | None) -> str:

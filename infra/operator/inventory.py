@@ -15,23 +15,23 @@ from infra.operator import target
 from infra.operator.inventory_audit import ProductBook, audit
 from mercato.store.attributes import Item, from_item
 
-# Orders move the stock while we read: what disagrees alike three times is no longer a matter of time.
+# Orders move the stock during the audit. A difference that is the same three times is a real one.
 _LOOKS = 3
 
 
 @click.group()
 def inventory() -> None:
-    """The stock: do its books agree?"""
+    """Audit the stock."""
 
 
 @inventory.command(name="audit")
 @click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
-@click.option("--all", "show_all", is_flag=True, help="Show the products that balance, too.")
+@click.option("--all", "show_all", is_flag=True, help="Show the products that balance too.")
 def audit_stock(table_name: str | None, show_all: bool) -> None:
-    """Prove the stock: ledger = on hand, reservations = reserved, nothing negative, product by product.
+    """Audit the stock per product: ledger = on hand, reservations = reserved, nothing negative.
 
-    Reads the whole table (a scan, which only an audit may do), and again where something disagrees: orders may have
-    moved it meanwhile. Ends with 1 where a product stays wrong.
+    Reads the whole table (a scan, which only an audit may do), and again if a product differs, since orders may have
+    moved it in between. Exits with 1 if a product does not balance.
     """
     if table_name:
         dynamodb: Any = boto3.client("dynamodb")
@@ -60,7 +60,7 @@ def read(dynamodb: Any, table_name: str) -> list[ProductBook]:
 
 
 def settled(look: Callable[[], list[ProductBook]]) -> list[ProductBook]:
-    """The books, where only what disagrees in the same way at every look counts as wrong."""
+    """The books. Only a difference that is the same at every look counts as wrong."""
     books = look()
     for _ in range(_LOOKS - 1):
         before = {book.product_id: book.problems for book in books if not book.balances}

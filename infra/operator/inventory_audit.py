@@ -1,7 +1,7 @@
-"""Does the inventory's table agree with itself? Pure: the items come in, what disagrees comes out.
+"""Checks that the inventory's table is consistent. Pure: takes the items, returns the differences.
 
-For each product: the ledger's sum is what is on hand, no entry is missing, what the reservations hold is what is
-reserved, and nothing is negative. A hot product's stock lies on several items, each with a ledger of its own.
+For each product: the ledger's sum is `on_hand`, no entry is missing, the reservations hold what is reserved, and
+nothing is negative. A hot product's stock is on several items, each with its own ledger.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HOLDING = {"reserving", "reserved", "releasing", "shipping"}
 
 @dataclass
 class ProductBook:
-    """One product's figures, added up over its stock items."""
+    """One product's figures, summed over its stock items."""
 
     product_id: str
     items: int = 0
@@ -35,7 +35,7 @@ class ProductBook:
 
 
 def audit(items: Iterable[Item]) -> list[ProductBook]:
-    """`items` is the whole table. Sorted by product, those that disagree first."""
+    """`items` is the whole table. Sorted by product, inconsistent ones first."""
     stocks: dict[str, Item] = {}
     sums: Counter[str] = Counter()
     entries: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def audit(items: Iterable[Item]) -> list[ProductBook]:
     for pk, item in stocks.items():
         _add(books[_product(item)], item, sums.pop(pk, 0), entries.pop(pk, 0))
     for pk, found in sums.items():
-        # A shard that was closed leaves its ledger behind: what came there went away again.
+        # A closed shard leaves its ledger behind, whose sum is 0.
         if found:
             product_id = pk.rpartition("#")[2]
             book = books.setdefault(product_id, ProductBook(product_id))
@@ -89,7 +89,7 @@ def _add(book: ProductBook, item: Item, ledger: int, entries: int) -> None:
 
 
 def _held(item: Item) -> Iterator[tuple[str, int]]:
-    """The lines that hold stock now: those held and not handed over yet."""
+    """The lines that hold stock now: held, and not shipped yet."""
     if item["state"] not in _HOLDING:
         return
     for line in item["lines"][item["handed_over"] : item["held"]]:

@@ -101,7 +101,7 @@ class StoredLogin:
         return found
 
     def _keep(self, tokens: dict[str, Any]) -> dict[str, Any]:
-        """Whole or not at all: a refresh token that is lost ends the log-in."""
+        """Writes atomically, since a lost refresh token ends the log-in."""
         kept = {
             "access_token": tokens["access_token"],
             "refresh_token": tokens["refresh_token"],

@@ -24,7 +24,7 @@ _LOOKS = 3
 
 @click.group()
 def orders() -> None:
-    """The orders: rebuild what is made of their events."""
+    """Rebuild the data that is derived from the orders' events."""
 
 
 @orders.command()
@@ -78,10 +78,10 @@ def _sums(table_name: str | None) -> tuple[DaySums, str]:
 @orders.command()
 @click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 def rebuild(table_name: str | None) -> None:
-    """Drop every order's snapshots and summary row, make them of the events again, and prove them equal.
+    """Delete every order's snapshots and summary row, make them again from the events, and verify them.
 
-    What belongs to no order is dropped. Nothing is lost if it is interrupted, and orders may go on meanwhile. Ends
-    with 1 where something is not equal, or could not be looked at.
+    Deletes rows and snapshots without an order. May be interrupted, and may run while orders change. Exits with 1 if
+    something is unequal or could not be checked.
     """
     if not table_name:
         found = target.chosen()
@@ -107,9 +107,9 @@ def rebuild(table_name: str | None) -> None:
 
 
 def order_ids(table_name: str) -> Iterator[str]:
-    """Of all orders, and of all that looks like one: a row or a snapshot may have lost its order.
+    """The ids of all orders, and of rows and snapshots without an order.
 
-    The only scan there is: an operator's, of the whole table.
+    The only scan of the table, for an operator.
     """
     known: set[str] = set()
     start: dict[str, Any] = {}

@@ -24,17 +24,17 @@ from products.words import RULES
 
 @click.group()
 def products() -> None:
-    """The catalogue: rebuild its entries in lists and searches."""
+    """Rebuild the catalogue's entries in lists and searches."""
 
 
 @products.command()
 @click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 def reindex(table_name: str | None) -> None:
-    """Make the entries of products that were written by older rules of search again, by those of today.
+    """Write the entries of products that have outdated search rules again.
 
-    Reads the whole table (a scan), and writes only products that need it: run it after a deployment that changes the
-    rules. Nothing is lost if it is interrupted, run again or run twice at once, and the shop may go on meanwhile. Ends
-    with 1 where a product could not be done; run it again then.
+    Reads the whole table (a scan), and writes only outdated products. Run it after a deployment that changes the rules.
+    May be interrupted, repeated, run concurrently, and run while the shop is open. Exits with 1 if a product failed;
+    run it again then.
     """
     if not table_name:
         found = target.chosen()
@@ -51,7 +51,7 @@ def reindex(table_name: str | None) -> None:
             except TransientError as error:
                 left |= {product.product_id: str(error) for product in page}
                 continue
-            left |= {product.product_id: "it was changed at each try" for product in unfinished}
+            left |= {product.product_id: "it changed at each try" for product in unfinished}
             done += len(page) - len(unfinished)
             progress.update(task, completed=done)
     grid = Grid(title=f"Products reindexed by rules {RULES}")
@@ -66,7 +66,7 @@ def reindex(table_name: str | None) -> None:
 
 
 def outdated(table_name: str) -> Iterator[list[Product]]:
-    """The active products that were last written by older rules, page by page."""
+    """The active products that were last written with older rules, page by page."""
     start: dict[str, Any] = {}
     while True:
         page = aws.client("dynamodb").scan(

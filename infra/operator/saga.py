@@ -1,4 +1,4 @@
-"""`mercato saga`: list, show, resume and redrive, over the shop's own API and as its admin."""
+"""`mercato saga`: list, show, resume and redrive, through the shop's API as its admin."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ _CANCELLATION = ".cancellation"
 
 @click.group()
 def saga() -> None:
-    """The sagas that carry the orders: what each did, and what waits for an operator.
+    """The sagas of orders: list, show, resume and redrive them.
 
     \b
-    mercato saga list --parked                              what waits, and why
+    mercato saga list --parked                              those that wait for an operator, with reasons
     mercato saga show ORDER                                 each step, as a timeline
-    mercato saga resume ORDER --retry --reason "it is back"
+    mercato saga resume ORDER --retry --reason "the provider is back"
     mercato saga resume ORDER --skip RefundPayment --reason "refunded by hand, ref 4711"
     mercato saga redrive ORDER --reason "stopped by mistake"
 
-    ORDER is the order's id, or as `list` shows it: ORDER.cancellation undoes a cancelled one. See docs/runbook.md.
+    ORDER is the order's id, or a name that `list` shows: ORDER.cancellation undoes a cancelled one. See
+    docs/runbook.md.
     """
 
 
 @saga.command(name="list")
-@click.option("--parked", is_flag=True, help="Only those that wait for an operator, the longest waiting first.")
+@click.option("--parked", is_flag=True, help="Only those that wait for an operator, longest wait first.")
 @click.option(
     "--status",
     type=click.Choice(["running", "succeeded", "failed", "timed_out", "aborted"]),
-    help="Only executions in this state. An order that was undone ends as failed, too.",
+    help="Only executions in this state. An undone order ends as failed too.",
 )
 @click.option(
-    "--kind", type=click.Choice(["order", "cancellation"]), help="Only the sagas of orders, or what undoes them."
+    "--kind", type=click.Choice(["order", "cancellation"]), help="Only sagas of orders, or only cancellations."
 )
 @click.option(
     "--ending",
     type=click.Choice(["completed", "declined", "out_of_stock", "expired", "cancelled", "failed"]),
-    help="Only those that ended so: `failed` leaves out what the bank, the stock or the customer ended.",
+    help="Only those with this ending: `failed` leaves out the ones that ended for a business reason.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Look at so many sagas.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="How many sagas to read.")
 def list_sagas(parked: bool, status: str | None, kind: str | None, ending: str | None, limit: int) -> None:
-    """The sagas, the newest first."""
+    """List the sagas, newest first."""
     if parked and status:
         raise click.UsageError("choose --parked or --status, not both")
     chosen = {name: value for name, value in {"kind": kind, "ending": ending}.items() if value}
@@ -56,12 +57,12 @@ def list_sagas(parked: bool, status: str | None, kind: str | None, ending: str |
 
 @saga.command()
 @click.argument("order")
-@click.option("--json", "as_json", is_flag=True, help="All that the API tells.")
-@click.option("--mermaid", is_flag=True, help="A Mermaid state diagram with the way taken, to paste into Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's response.")
+@click.option("--mermaid", is_flag=True, help="Print a Mermaid state diagram with the path taken, for Markdown.")
 def show(order: str, as_json: bool, mermaid: bool) -> None:
-    """The sagas of ORDER as a timeline: each step, its tries and errors, and the way it took.
+    """Show the sagas of ORDER as a timeline: each step with its tries and errors.
 
-    Where the customer cancelled, there are two: the order's own, and the one that undoes it beside the first.
+    A cancelled order has two: its own saga, and the cancellation that undoes it.
     """
     found = session.call(lambda admin: executions_of(admin, order))
     if as_json:
@@ -74,7 +75,7 @@ def show(order: str, as_json: bool, mermaid: bool) -> None:
 
 
 def executions_of(admin: Admin, order: str) -> list[Json]:
-    """At least one: an order whose cancellation came first has no saga of its own."""
+    """At least one: an order that was cancelled first has no saga of its own."""
     names = [order] if order.endswith(_CANCELLATION) else [order, order + _CANCELLATION]
     found: list[Json] = []
     for name in names:
@@ -88,16 +89,16 @@ def executions_of(admin: Admin, order: str) -> list[Json]:
 
 @saga.command()
 @click.argument("order")
-@click.option("--retry", is_flag=True, help="Try the stuck step again.")
-@click.option("--skip", metavar="STEP", help="Go on with what follows STEP, the stuck one: it is done by other means.")
-@click.option("--reason", required=True, help="Why, for the audit.")
+@click.option("--retry", is_flag=True, help="Retry the stuck step.")
+@click.option("--skip", metavar="STEP", help="Continue after STEP, the stuck step, which you complete by other means.")
+@click.option("--reason", required=True, help="The reason, for the audit.")
 def resume(order: str, retry: bool, skip: str | None, reason: str) -> None:
-    """Let the parked saga of ORDER go on. Of two operators one gets through.
+    """Resume the parked saga of ORDER. Of two concurrent operators one succeeds.
 
-    Where it is parked in another step than STEP by now, nothing is done: to say a skip again skips nothing else.
+    Does nothing if it is now parked in another step than STEP, so a repeated skip skips no other step.
     """
     if retry == (skip is not None):
-        raise click.UsageError("say --retry or --skip STEP")
+        raise click.UsageError("choose --retry or --skip STEP")
     chosen = {"action": "retry"} if retry else {"action": "skip", "step": skip}
     answer = session.post(f"/ops/sagas/{order}/resume", chosen | {"reason": reason})
     click.echo(f"{answer['action']} {answer['step']} of order {order}: sent. See mercato saga show {order}")
@@ -105,11 +106,11 @@ def resume(order: str, retry: bool, skip: str | None, reason: str) -> None:
 
 @saga.command()
 @click.argument("order")
-@click.option("--reason", required=True, help="Why, for the audit.")
+@click.option("--reason", required=True, help="The reason, for the audit.")
 def redrive(order: str, reason: str) -> None:
-    """Let a saga go on that failed as a workflow: stopped, timed out, or ended by a defect of its definition.
+    """Redrive a saga that failed as a workflow: stopped, timed out, or ended by a defect of its definition.
 
-    It goes on in the state in which it stopped. A saga that undid its order has ended as it should, and is refused.
+    It continues in the state in which it stopped. Refuses a saga that undid its order, since it is complete.
     """
     answer = session.post(f"/ops/sagas/{order}/redrive", {"reason": reason})
     click.echo(f"redriven from {answer['step']}: order {order}. See mercato saga show {order}")

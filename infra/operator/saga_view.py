@@ -1,4 +1,4 @@
-"""Sagas for people: a list of them, and one as a timeline. Lines are not folded: ids are there to be copied."""
+"""Prints sagas: a list, and one as a timeline. Lines are not wrapped, so that ids can be copied."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def show_list(console: Console, page: Json, *, parked: bool) -> None:
             why = f"{item['failed_step']}: {item['reason']}"
             rows.append((item["saga"], item["step"], item["parked_at"], item["error"], why))
         else:
-            told = (item["status"], item["kind"], item["ending"] or "–", item["started_at"], item["stopped_at"] or "–")
-            rows.append((item["saga"], *told))
+            cells = (item["status"], item["kind"], item["ending"] or "–", item["started_at"], item["stopped_at"] or "–")
+            rows.append((item["saga"], *cells))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         style = "bold" if number == 0 else "yellow" if parked else _ENDING.get(row[3], "dim")
@@ -59,7 +59,7 @@ def show(console: Console, saga: Json) -> None:
     if saga["parked_step"]:
         _show_ways_on(console, saga["saga"], saga["parked_step"])
     elif _waits_unlisted(saga):
-        hint = "it waits for an operator and is not listed (yet): look with mercato dlq show parked"
+        hint = "it waits for an operator and is not listed (yet): see mercato dlq show parked"
         console.print(Text(hint, "yellow"), soft_wrap=True)
     if saga["can_redrive"]:
         hint = f'the workflow itself failed: mercato saga redrive {saga["saga"]} --reason "…"'
@@ -67,13 +67,13 @@ def show(console: Console, saga: Json) -> None:
 
 
 def _show_ways_on(console: Console, order: str, step: str) -> None:
-    """To copy, once the cause is mended, or the step is done by other means."""
+    """The commands to copy, once the cause is repaired or the step is done by other means."""
     for choice in ("--retry", f"--skip {step}"):
         console.print(Text(f'mercato saga resume {order} {choice} --reason "…"', "yellow"), soft_wrap=True)
 
 
 def _waits_unlisted(saga: Json) -> bool:
-    """Its parking has not come through to the operators' list, or lies among the dead letters."""
+    """Its parking has not reached the operators' list, or is among the dead letters."""
     last = saga["steps"][-1] if saga["steps"] else None
     return saga["status"] == "running" and last is not None and last["state"] == "AwaitOperator"
 

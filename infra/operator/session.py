@@ -1,4 +1,4 @@
-"""The operator's commands call the shop that they work on over its own API, as an admin."""
+"""Calls the shop's API as an admin, for the operator's commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Admin(Protocol):
 
 
 def call(act: Callable[[Admin], Any]) -> Any:
-    """What the shop refuses ends the command with the shop's own words; no shop at all with status 2."""
+    """Prints the shop's refusal and ends the command; without a shop, ends it with status 2."""
     shop = target.chosen()
     try:
         return act(_admin_of(shop))
@@ -39,7 +39,7 @@ def _admin_of(shop: target.Target) -> Admin:
 
 
 def _told(refused: Refused) -> str:
-    """A fault of the shop's is looked up in its logs, by the request's id."""
+    """Adds the request id to a fault of the shop, to find it in the logs."""
     said = refused.detail or str(refused)
     request = refused.problem.get("request_id")
     return f"{said} Request id: {request}" if refused.status >= 500 and request else said

@@ -1,4 +1,4 @@
-"""The shop that the operator's commands work on: a stack on AWS, or the shop whose facts `mercato up` writes down."""
+"""The shop of the operator's commands: a stack on AWS, or the shop that `mercato up` has recorded in a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infra.paths import HOME
 
 
 def path() -> Path:
-    """Where the facts are: .mercato/state.json, or the file that MERCATO_STATE names."""
+    """The file with the local shop: .mercato/state.json, or the one that MERCATO_STATE names."""
     return Path(os.environ.get("MERCATO_STATE") or HOME / "state.json")
 
 
@@ -29,7 +29,7 @@ _CONFIG = Config(
 
 
 class NoShop(click.ClickException):
-    """There is no shop to work on. The command ends with status 2."""
+    """There is no shop to work on. The command exits with 2."""
 
     exit_code = 2
 
@@ -42,8 +42,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Target:
-    """A deployed shop. `base_url` is that of its API without /api; `outputs` are the root stack's; `tables` maps the
-    service's word (orders, payments, …) to the table's name. `endpoint` is the local cloud, or empty for AWS itself.
+    """A deployed shop. `base_url` is its API's without /api; `outputs` are the root stack's; `tables` maps the
+    service's name (orders, payments, …) to the table's name. `endpoint` is the local cloud, or empty for AWS.
     """
 
     base_url: str
@@ -56,8 +56,8 @@ class Target:
 
 @dataclass(frozen=True)
 class State(Target):
-    """The shop of `mercato up`. `functions_endpoint` is where the functions find AWS: the cloud, or a proxy of faults
-    in front of it. `stripe_api` is where they find Stripe; empty where the sandbox moves the money.
+    """The shop of `mercato up`. `functions_endpoint` is the AWS endpoint of the functions: the cloud, or a fault proxy
+    in front of it. `stripe_api` is their Stripe; empty with the sandbox provider.
     """
 
     functions_endpoint: str
@@ -69,8 +69,8 @@ class State(Target):
 
 @dataclass
 class Choice:
-    """What `mercato --stack` names: a stack in the caller's AWS account. An empty `stack` is the shop of `mercato up`.
-    `url` takes the place of the stack's own URL, such as that of a domain in front of it.
+    """The stack that `mercato --stack` names, in the caller's AWS account. An empty `stack` is the shop of `mercato
+    up`. `url` replaces the stack's URL, for a domain in front of it.
     """
 
     stack: str = ""
@@ -103,7 +103,7 @@ def load(file: Path | None = None) -> State:
 
 
 def chosen() -> Target:
-    """The shop that the operator's command works on. Raises NoShop."""
+    """The shop that the command works on. Raises NoShop."""
     return _deployed(choice) if choice.stack else load()
 
 
@@ -131,12 +131,12 @@ def _deployed(named: Choice) -> Target:
 
 
 def tables_of(outputs: Mapping[str, str]) -> dict[str, str]:
-    """By the service's word: orders, payments, …"""
+    """By the service's name: orders, payments, …"""
     return {name.removesuffix("Table").lower(): value for name, value in outputs.items() if name.endswith("Table")}
 
 
 def save(state: State, file: Path | None = None) -> None:
-    """Whole or not at all, and for this user's eyes only: it holds passwords."""
+    """Writes the file atomically and readable only for this user, since it contains passwords."""
     file = file or path()
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}.tmp")
@@ -153,5 +153,5 @@ def _client(service: str, endpoint: str, region: str) -> Any:
 
 
 def client(shop: Target, service: str) -> Any:
-    """An AWS client of the operator: with the caller's own credentials, or those of the local cloud."""
+    """An AWS client for the operator, with the caller's credentials or those of the local cloud."""
     return _client(service, shop.endpoint, shop.region)

@@ -9,22 +9,22 @@ from infra.trouble import Trouble
 from mercato.errors import DomainError
 
 _ROTATIONS = {
-    "rotated": "the next key signs now; the one before stays good for the tokens that it has signed",
-    "unchanged": "unchanged: the keys were made or rotated within the hour, and not all who check tokens know the next",
-    "published": "what was published was not what is stored and is now; run it again to rotate",
-    "created": "there were no keys; they are made",
+    "rotated": "the next key signs now; the previous one stays valid for the tokens that it has signed",
+    "unchanged": "unchanged: the keys were made or rotated within the hour, and caches may lack the next one",
+    "published": "the published keys differed from the stored ones and are updated; run it again to rotate",
+    "created": "the first keys were made",
 }
 
 
 @click.group()
 def users() -> None:
-    """Accounts and their keys: what only an operator may do."""
+    """Accounts and their keys: actions that only an operator may do."""
 
 
 @users.command()
 @click.argument("email")
 def promote(email: str) -> None:
-    """Make the account with this address an admin. It takes effect at the next log-in."""
+    """Make the account with this address an admin. Takes effect at the next log-in."""
     try:
         user_id = accounts.promote(target.chosen(), email)
     except DomainError as error:
@@ -35,7 +35,7 @@ def promote(email: str) -> None:
 @users.command()
 @click.argument("email")
 def demote(email: str) -> None:
-    """Make the account with this address a customer's again, and log it out everywhere, within a minute."""
+    """Make the account with this address a customer's, and log it out everywhere within a minute."""
     try:
         user_id = accounts.demote(target.chosen(), email)
     except DomainError as error:
@@ -45,7 +45,7 @@ def demote(email: str) -> None:
 
 @users.command("rotate-keys")
 def rotate_keys() -> None:
-    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. It logs no user out."""
+    """Rotate the keys that sign the access tokens, as the schedule does every 30 days. Ends no session."""
     try:
         outcome = accounts.rotate_keys(target.chosen())
     except Trouble as trouble:

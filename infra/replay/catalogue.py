@@ -36,7 +36,7 @@ def import_products(
             report = admin.post("/products/imports", csv=body, key=f"import-{uuid.uuid4()}")
             if not report["refused"]:
                 break
-            # An attempt whose answer was lost may still be writing the same rows.
+            # An attempt whose response was lost may still be writing the same rows.
             admin.shop.clock.sleep(_IMPORT_PAUSE)
         else:
             first = report["refused"][0]

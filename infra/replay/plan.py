@@ -1,9 +1,9 @@
-"""What a replay will do, worked out before the shop hears of it: the invoices, and the products that they need.
+"""Plans a replay before any request: the invoices, and the products that they need.
 
 Prices change from invoice to invoice, and the shop refuses an order whose price is not the catalogue's. So an article
 at another price is another product, sku `<code>@<pence>/<run>`: 85123A at £2.55 is `85123A@255/3F9A1C`. No invoice is
-altered, no price is averaged, and invoices can be placed side by side. The run's name is in the sku so that nobody
-else's order touches the stock that this run's audit counts.
+altered, no price is averaged, and invoices can be placed side by side. The run's name is in the sku so that no
+other order changes the stock that this run's audit counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a replay tells: tables for people, and a file that names every refused row."""
+"""The report of a replay: tables, and a file that names every refused row."""
 
 from __future__ import annotations
 

@@ -125,6 +125,6 @@ def found_given_back(payment: Payment, refund: Refund) -> Payment:
 def require_not_written_off(payment: Payment) -> None:
     if payment.written_off and payment.status in HELD:
         raise RefundWrittenOff(
-            "This undo was skipped: whoever skipped it gives the money back by other means.",
+            "This undo was skipped: an operator refunds the money by other means.",
             payment_id=payment.payment_id,
         )

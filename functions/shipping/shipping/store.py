@@ -48,13 +48,13 @@ class ShipmentStore:
             write = dynamo.put(item, "version = :version", values={":version": before.version})
         else:
             write = dynamo.put_new(item)
-        told = [
+        events = [
             outbox.record(event, service="shipping", subject=shipment.shipment_id, sequence=sequence, now=now)
             for sequence, stop in enumerate(shipment.history[seen:], seen + 1)
             if (event := announce(shipment, stop.status))
         ]
         try:
-            self._table.transact([write, *told])
+            self._table.transact([write, *events])
         except ConditionFailed:
             raise Moved(shipment.shipment_id) from None
 

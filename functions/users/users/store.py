@@ -126,21 +126,21 @@ class UserStore:
         A contested account keeps nothing of its registrations when it is verified: its password is unusable until a
         reset by mail, its sessions end, and its name is empty.
         """
-        told: list[EventModel] = [EmailVerified(user_id=user.user_id)]
+        events: list[EventModel] = [EmailVerified(user_id=user.user_id)]
         if user.email_verified:
             writes = [_change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True})]
         elif login.is_contested:
             void = {":hash": UNMATCHABLE}
             emptied = "SET session_epoch = :epoch, password_hash = :hash REMOVE is_contested"
             writes = [_begin_epoch(user, is_verified=True, is_nameless=True), _change_login(user, emptied, void)]
-            told.append(ProfileChanged(user_id=user.user_id, name=""))
+            events.append(ProfileChanged(user_id=user.user_id, name=""))
         else:
             uncontested = "user_id = :user AND attribute_not_exists(is_contested)"
             writes = [
                 _change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True}),
                 check(_login(user.email), "LOGIN", uncontested, values={":user": user.user_id}),
             ]
-        announced = [_announce(event, user.user_id, user.version + 1, now) for event in told]
+        announced = [_announce(event, user.user_id, user.version + 1, now) for event in events]
         self._commit([proof, *writes, *announced], has_proof=True)
 
     def set_password(
@@ -151,18 +151,18 @@ class UserStore:
         """
         change = "SET session_epoch = :epoch, password_hash = :hash REMOVE is_contested"
         login = _change_login(user, change, {":hash": password_hash})
-        told: list[EventModel] = [PasswordChanged(user_id=user.user_id)]
+        events: list[EventModel] = [PasswordChanged(user_id=user.user_id)]
         is_verifying = proof is not None and not user.email_verified
         if is_verifying:
-            told.append(EmailVerified(user_id=user.user_id))
+            events.append(EmailVerified(user_id=user.user_id))
         if is_verifying and is_contested:
-            told.append(ProfileChanged(user_id=user.user_id, name=""))
+            events.append(ProfileChanged(user_id=user.user_id, name=""))
         changed = _begin_epoch(
             user,
             is_verified=user.email_verified or proof is not None,
             is_nameless=is_verifying and is_contested,
         )
-        writes = [login, changed, *(_announce(event, user.user_id, user.version + 1, now) for event in told)]
+        writes = [login, changed, *(_announce(event, user.user_id, user.version + 1, now) for event in events)]
         self._commit([proof, *writes] if proof else writes, has_proof=proof is not None)
 
     def end_sessions(self, user: User) -> None:

@@ -1,7 +1,7 @@
 """Which changes of the document break a client that was written against an older one.
 
 A client may go on sending what it sent, and read what it read: nothing that it calls goes away, nothing new is asked of
-it, and no answer says less. New operations, optional fields and parameters, and more in an answer break nobody.
+it, and no answer says less. New operations, optional fields and parameters, and more in an answer break no client.
 """
 
 from __future__ import annotations
@@ -117,11 +117,9 @@ class _Compared:
         for kind in before:
             if any(not list(self._narrowed_one(where, kind, other)) for other in after):
                 continue
-            alike = [
-                other for other in after if len(before) == len(after) == 1 or other.get("type") == kind.get("type")
-            ]
-            if len(alike) == 1:
-                yield from self._narrowed_one(where, kind, alike[0])
+            same = [other for other in after if len(before) == len(after) == 1 or other.get("type") == kind.get("type")]
+            if len(same) == 1:
+                yield from self._narrowed_one(where, kind, same[0])
             else:
                 yield f"{where}: may no longer be {_describe(kind)}"
 

@@ -47,7 +47,7 @@ def info(version: str) -> dict[str, Any]:
 def schemas() -> dict[str, Any]:
     return {
         "Problem": {
-            "description": "An error, as RFC 9457 has it. A problem may say more, under names of its own.",
+            "description": "An error as in RFC 9457. A problem may have further fields.",
             "type": "object",
             "required": ["type", "title", "status", "detail", "request_id"],
             "properties": {

@@ -51,8 +51,8 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
     ("a return is smaller than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),
     ("only an undo meets it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
-    ("what a provider tells is taken, also what concerns no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
-    ("what a provider tells is taken, also what concerns no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
+    ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
+    ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
     (
         "a saga is looked for among the parked, and that there is none is saga-not-parked",
         "POST /api/ops/sagas/{order_id}/resume",

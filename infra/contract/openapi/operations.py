@@ -54,7 +54,7 @@ class Operation:
 
     @property
     def roles(self) -> list[str]:
-        """Whoever may be a customer may be an admin."""
+        """A route for customers is for admins too."""
         roles = {role for role in self.route.roles if role in (CUSTOMER, ADMIN)}
         return sorted(roles | {ADMIN}) if roles and not self.is_public else []
 
@@ -72,7 +72,7 @@ class Operation:
 
     @property
     def is_signed(self) -> bool:
-        """As mercato.webhooks says. Stripe signs in its own way, which its own documents tell."""
+        """As in mercato.webhooks. Stripe signs in another way, which its documents describe."""
         return any(typing.get_origin(kind) is Webhook for kind in self.route.parameters.values())
 
     @property
@@ -127,7 +127,7 @@ def operations() -> list[Operation]:
         if operation.name in names:
             raise Trouble(
                 f"{operation} and {names[operation.name]} are both {operation.name}",
-                "Name one of the functions anew: an operation's id is its function's name.",
+                "Rename one of the functions: an operation's id is its function's name.",
             )
         names[operation.name] = operation
     return found

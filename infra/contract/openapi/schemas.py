@@ -15,7 +15,7 @@ _PREFIX = "#/components/schemas/"
 
 
 class _Named(GenerateJsonSchema):
-    """A model is named by its service and class: the name stays when another service names one alike."""
+    """A model is named by its service and class: so models of different services may have the same class name."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
@@ -41,7 +41,7 @@ def schemas_of(models: list[tuple[Any, JsonSchemaMode]]) -> tuple[list[dict[str,
     components: dict[str, Any] = definitions.get("$defs", {})
     for name in components:
         if "__" in name:
-            raise Trouble(f"a service has two models called {name.split('__')[-2]}", "Name one of them anew.")
+            raise Trouble(f"a service has two models called {name.split('__')[-2]}", "Rename one of them.")
     return [_plain(found[(index, mode)]) for index, mode, _ in inputs], _plain(components)
 
 

@@ -1,1 +1,1 @@
-"""`mercato trace`: the whole story of one request, put together from the functions' logs."""
+"""`mercato trace`: the tree of one request, from the functions' logs."""

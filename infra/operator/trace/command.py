@@ -15,13 +15,13 @@ from infra.operator.trace.story import tell
 
 @click.command()
 @click.argument("request_id")
-@click.option("--json", "as_json", is_flag=True, help="The tree as JSON, with all ids.")
+@click.option("--json", "as_json", is_flag=True, help="Print the tree as JSON, with all ids.")
 def trace(request_id: str, as_json: bool) -> None:
-    """Tell the whole story of a request, from the functions' logs.
+    """Show a request as a tree, from the functions' logs.
 
-    REQUEST_ID is the X-Request-Id of the answer; `mercato up` shows it behind each line. The tree goes from the HTTP
-    request through peers, events, their consumers and the saga's steps to the last e-mail. Ends with 1 where no
-    function has logged the id.
+    REQUEST_ID is the X-Request-Id of the response; `mercato up` shows it at each line. The tree goes from the HTTP
+    request through peers, events, their consumers and the saga's steps to the last e-mail. Exits with 1 if no function
+    has logged the id.
     """
     found = target.chosen()
     lines = lines_of(target.client(found, "logs"), found.stack, request_id)

@@ -1,4 +1,4 @@
-"""The log lines of one request: asked of CloudWatch Logs, function by function."""
+"""Reads the log lines of one request from CloudWatch Logs, function by function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PREFIX = "/aws/lambda/"
 
 @dataclass(frozen=True)
 class Line:
-    """One log line of a function: `function` is its logical name, `fields` what it says."""
+    """One log line of a function: `function` is its logical name, `fields` the line's fields."""
 
     at: datetime
     function: str
@@ -24,13 +24,13 @@ class Line:
         return str(self.fields.get("message", ""))
 
     def text(self, name: str) -> str:
-        """A field as text; empty where the line has none."""
+        """A field as text; empty if the line lacks it."""
         value = self.fields.get(name)
         return "" if value is None else str(value)
 
 
 def lines_of(logs: Any, stack: str, correlation_id: str) -> list[Line]:
-    """Every line that carries the id, in the order of time."""
+    """All lines with the id, in the order of time."""
     groups = [
         group["logGroupName"]
         for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"{_PREFIX}{stack}-")
@@ -51,7 +51,7 @@ def _read(logs: Any, group: str, stack: str, correlation_id: str) -> Iterator[Li
 
 
 def read_line(message: str, function: str) -> Line | None:
-    """None for what is not a line of ours: the platform's START and REPORT, a crash's traceback."""
+    """None for lines of the platform, such as START and REPORT, and for a crash's traceback."""
     try:
         fields = json.loads(message)
         return Line(datetime.fromisoformat(fields["timestamp"]), function, fields)

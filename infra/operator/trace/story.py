@@ -1,8 +1,8 @@
-"""From log lines to a tree: who called whom, which event came of it, and who heard that.
+"""Makes a tree of log lines: calls, the events that they caused, and the consumers of these.
 
-Three kinds of links make the tree. A span's `parent_id` is the span that called it (HTTP, a saga step) or published the
-event that it handles. A `causation_id` names that event, so that its consumers stand below it. A peer call has a span
-of its own (`call_id`), which the peer's request names as its parent.
+Three kinds of links make the tree. A span's `parent_id` is the span that called it (HTTP, a saga step) or published
+the event that it handles. A `causation_id` names that event, so its consumers are below it. A peer call has its own
+span (`call_id`), which the peer's request names as its parent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass
 class Node:
-    """One thing that happened, and what came of it. `ok` is False where it failed, or has to be tried again."""
+    """One unit of work and its effects. `ok` is False if it failed or will be retried."""
 
     kind: Kind
     what: str
@@ -61,7 +61,7 @@ class Node:
             yield from child.walk()
 
 
-# What a span's line says of its outcome: message → (kind, whether it went well). A span has at most one of these.
+# The outcome in a span's log line: message → (kind, whether it succeeded). A span has at most one of these.
 _OUTCOMES = {
     "request": (Kind.REQUEST, True),
     "event consumed": (Kind.CONSUMER, True),
@@ -77,7 +77,7 @@ _PUBLISHED, _CALLED, _MAILED = "event published", "peer called", "e-mail sent"
 
 
 def tell(lines: Sequence[Line]) -> list[Node]:
-    """The trees of the story, in the order of time: usually one, where the first request is its root."""
+    """The trees in the order of time: usually one, whose root is the first request."""
     spans = _spans(lines)
     events = {line.text("event_id"): _event(line) for line in reversed(lines) if line.message == _PUBLISHED}
     calls = {line.text("call_id"): _call(line) for line in lines if line.message == _CALLED}
@@ -95,7 +95,7 @@ def tell(lines: Sequence[Line]) -> list[Node]:
     for node in nodes.values():
         parent_id, cause = node.ids.get("parent_id", ""), node.ids.get("causation_id", "")
         caller = calls.get(parent_id), nodes.get(parent_id)
-        # A step knows the event that began its saga; who runs it is closer.
+        # A step knows the event that started its saga, but the span that runs it is the closer parent.
         hang(node, *((*caller, events.get(cause)) if node.kind is Kind.STEP else (events.get(cause), *caller)))
     for node in [*nodes.values(), *events.values(), *calls.values()]:
         node.children.sort(key=lambda child: child.at)
@@ -103,7 +103,7 @@ def tell(lines: Sequence[Line]) -> list[Node]:
 
 
 def _spans(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """The lines of each piece of work. The relay speaks in the name of the span whose event it publishes."""
+    """The lines of each unit of work. The relay logs under the span whose event it publishes."""
     spans: dict[str, list[Line]] = {}
     for line in lines:
         if line.message != _PUBLISHED:
@@ -141,7 +141,7 @@ def _what(kind: Kind, line: Line) -> str:
         case Kind.REQUEST:
             return f"{line.text('method')} {line.text('path')}"
         case Kind.CONSUMER:
-            return f"{line.text('service')} hears {line.text('event_type') or 'an event'}"
+            return f"{line.text('service')} consumes {line.text('event_type') or 'an event'}"
         case Kind.STEP:
             return line.text("task")
         case _:

@@ -1,4 +1,4 @@
-"""A story for people: a tree with the time since its beginning, and what each part took."""
+"""Prints the tree with the time since its start and the duration of each part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def summary(story: Sequence[Node]) -> str:
     parts = [f"{sum(kinds[kind] for kind in _SPANS)} hops"]
     parts += [f"{kinds[kind]} {name}" for kind, name in _COUNTED.items()]
     failed = sum(not node.ok for node in nodes)
-    return f"{', '.join(parts)}, {failed} not well; {(ended - began).total_seconds():.3f} s from first to last"
+    return f"{', '.join(parts)}, {failed} failed; {(ended - began).total_seconds():.3f} s from first to last"
 
 
 def _add(tree: Tree, node: Node, began: datetime) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from mercato import aws
 from mercato.http import rate_limit
-from mercato.http.auth import NOBODY, Caller, Role
+from mercato.http.auth import ANONYMOUS, Caller, Role
 from mercato.http.rate_limit import DEFAULT, WINDOW, CountTable, Limit, Limiter, RateLimited, client_of
 from mercato.store.dynamo import Table
 
@@ -173,10 +173,10 @@ def test_spent_windows_expire(counts: Counting, clock: Clock) -> None:
     ("caller", "address", "client"),
     [
         (ADA, "203.0.113.9", "user:ada"),
-        (NOBODY, "203.0.113.9", "address:203.0.113.9"),
-        (NOBODY, "2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::"),
-        (NOBODY, "::ffff:203.0.113.9", "address:203.0.113.9"),
-        (NOBODY, "", "address:unknown"),
+        (ANONYMOUS, "203.0.113.9", "address:203.0.113.9"),
+        (ANONYMOUS, "2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::"),
+        (ANONYMOUS, "::ffff:203.0.113.9", "address:203.0.113.9"),
+        (ANONYMOUS, "", "address:unknown"),
     ],
 )
 def test_a_client_is_the_user_or_else_the_network_that_the_gateway_saw(

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from mercato.http.auth import NOBODY, Caller, Role, caller_of
+from mercato.http.auth import ANONYMOUS, Caller, Role, caller_of
 
 ARN = "arn:aws:sts::123456789012:assumed-role/gateway/session"
 
@@ -39,12 +39,12 @@ def test_the_authorizer_says_who_calls(role: str) -> None:
     ],
 )
 def test_anything_less_is_nobody(authorizer: Any) -> None:
-    assert through_gateway(authorizer) == NOBODY
+    assert through_gateway(authorizer) == ANONYMOUS
 
 
 def test_no_header_makes_a_client_somebody() -> None:
     headers = {"X-User-Id": "user-1", "X-Role": "admin", "version": "2.0"}
-    assert through_gateway(None, **headers) == NOBODY
+    assert through_gateway(None, **headers) == ANONYMOUS
     assert through_gateway({"user_id": "user-2", "role": "customer"}, **headers).user_id == "user-2"
 
 
@@ -57,7 +57,7 @@ def test_a_peer_is_known_by_its_signature_and_may_act_for_a_user() -> None:
 @pytest.mark.parametrize("account", [None, "anonymous"])
 @pytest.mark.parametrize("authorizer", [None, {}, {"iam": {"userArn": ARN}}, {"user_id": "user-1", "role": "admin"}])
 def test_where_no_signature_was_checked_the_function_url_knows_nobody(authorizer: Any, account: str | None) -> None:
-    assert through_function_url(authorizer, {"x-user-id": "user-1"}, account) == NOBODY
+    assert through_function_url(authorizer, {"x-user-id": "user-1"}, account) == ANONYMOUS
 
 
 def test_a_function_url_never_makes_an_admin() -> None:
@@ -65,7 +65,7 @@ def test_a_function_url_never_makes_an_admin() -> None:
 
 
 def test_an_event_without_a_context_is_nobodys() -> None:
-    assert caller_of({}) == NOBODY
+    assert caller_of({}) == ANONYMOUS
 
 
 @pytest.mark.parametrize("domain", ["abc123.execute-api.eu-west-1.amazonaws.com", "shop.mercato.example", "", None])
@@ -75,4 +75,4 @@ def test_an_http_api_makes_no_stranger_a_peer(authorizer: Any, domain: str | Non
     context = {"accountId": "123456789012", "authorizer": authorizer, "apiId": "abc123"}
     context |= {} if domain is None else {"domainName": domain}
     event = {"version": "2.0", "headers": {"x-user-id": "victim"}, "requestContext": context}
-    assert caller_of(event) == NOBODY
+    assert caller_of(event) == ANONYMOUS

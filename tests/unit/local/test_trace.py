@@ -51,9 +51,9 @@ def test_a_story_is_one_tree_from_the_request_to_the_last_mail() -> None:
             (
                 "event order.created o1",
                 [
-                    ("consumer carts hears order.created", []),
+                    ("consumer carts consumes order.created", []),
                     (
-                        "consumer orders hears order.created",
+                        "consumer orders consumes order.created",
                         [
                             (
                                 "step AuthorizePayment",
@@ -62,7 +62,7 @@ def test_a_story_is_one_tree_from_the_request_to_the_last_mail() -> None:
                                         "event payment.failed p1",
                                         [
                                             (
-                                                "consumer notifications hears payment.failed",
+                                                "consumer notifications consumes payment.failed",
                                                 [("e-mail payment_failed to user u1", [])],
                                             )
                                         ],
@@ -120,7 +120,7 @@ def test_a_peer_that_does_not_answer_is_a_call_that_is_not_well() -> None:
 def test_what_has_lost_its_parent_is_told_all_the_same() -> None:
     roots = tell([line(10, "Carts", "event consumed", "x", "unknown", causation_id="gone", event_type="order.created")])
 
-    assert [outline(root) for root in roots] == [("consumer carts hears order.created", [])]
+    assert [outline(root) for root in roots] == [("consumer carts consumes order.created", [])]
 
 
 def test_other_lines_are_notes_of_the_work_they_belong_to() -> None:
@@ -146,7 +146,7 @@ def test_the_told_tree_names_everything_in_order(capsys: pytest.CaptureFixture[s
     wanted = ["POST /api/orders", "products: POST", "order.created", "AuthorizePayment", "payment_failed to user u1"]
     places = [told.index(text) for text in wanted]
     assert places == sorted(places)
-    assert "6 hops, 2 requests, 1 saga steps, 2 events, 1 e-mails, 1 not well; 0.270 s from first to last" in told
+    assert "6 hops, 2 requests, 1 saga steps, 2 events, 1 e-mails, 1 failed; 0.270 s from first to last" in told
 
 
 def test_the_json_holds_every_id() -> None:

@@ -68,11 +68,11 @@ def without_secrets(body: str) -> str:
 
 def read(message: Mapping[str, Any]) -> DeadLetter:
     """Reads a message as SQS returns it, with all its attributes. Never fails, however malformed it is."""
-    told = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
+    given = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     document = _document(message["Body"])
     event = document.get("detail")
     event = event if isinstance(event, dict) else {}
-    reason, detail = _reason(told, document)
+    reason, detail = _reason(given, document)
     return DeadLetter(
         message_id=message["MessageId"],
         reason=reason,
@@ -81,22 +81,22 @@ def read(message: Mapping[str, Any]) -> DeadLetter:
         event_id=_text(event.get("id")),
         subject=_text(event.get("subject")) or _saga(document),
         correlation_id=(
-            _text(event.get("correlationid")) or told.get("correlation_id") or _text(document.get("correlation_id"))
+            _text(event.get("correlationid")) or given.get("correlation_id") or _text(document.get("correlation_id"))
         ),
-        receive_count=_count(told.get("receive_count"), int(message["Attributes"]["ApproximateReceiveCount"])),
-        redrive_count=_count(told.get("redrive_count"), 0),
-        first_failed_at=_moment(told.get("first_failed_at")),
+        receive_count=_count(given.get("receive_count"), int(message["Attributes"]["ApproximateReceiveCount"])),
+        redrive_count=_count(given.get("redrive_count"), 0),
+        first_failed_at=_moment(given.get("first_failed_at")),
         sent_at=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
-        attributes=told,
+        attributes=given,
         body=message["Body"],
     )
 
 
-def _reason(told: Mapping[str, str], document: Mapping[str, Any]) -> tuple[str, str]:
-    if told.get("reason"):
-        return told["reason"], told.get("detail", "")
-    if told.get("ERROR_CODE"):
-        return UNDELIVERED, f"{told['ERROR_CODE']}: {told.get('ERROR_MESSAGE', '')}"
+def _reason(given: Mapping[str, str], document: Mapping[str, Any]) -> tuple[str, str]:
+    if given.get("reason"):
+        return given["reason"], given.get("detail", "")
+    if given.get("ERROR_CODE"):
+        return UNDELIVERED, f"{given['ERROR_CODE']}: {given.get('ERROR_MESSAGE', '')}"
     context = document.get("requestContext")
     if "DDBStreamBatchInfo" in document and isinstance(context, dict):
         return STREAM_GIVEN_UP, f"{context.get('condition')} of {context.get('functionArn')}"

@@ -191,10 +191,10 @@ def _with_errors(listed: list[dict[str, Any]]) -> list[Summary]:
     """Adds the errors, which the list lacks: reads each failed execution, several at once."""
     failed = [found["executionArn"] for found in listed if found["status"] == "FAILED"]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        told = dict(
+        errors = dict(
             zip(failed, pool.map(lambda arn: _call("describe_execution", executionArn=arn), failed), strict=True)
         )
-    return [_summary(found | told.get(found["executionArn"], {})) for found in listed]
+    return [_summary(found | errors.get(found["executionArn"], {})) for found in listed]
 
 
 def _summary(found: dict[str, Any]) -> Summary:

@@ -13,12 +13,12 @@ from mercato.store.attributes import Item
 
 
 class MemoryStore:
-    """`told` and `audits` are the events and audit records of the changes; `calls` counts the calls of a real store."""
+    """`published` and `audits` are the events and audit records of the changes; `calls` counts the calls."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Value]] = {}
         self.entries: dict[str, str] = {}
-        self.told: list[tuple[str, int, EventModel]] = []
+        self.published: list[tuple[str, int, EventModel]] = []
         self.audits: dict[str, list[Item]] = {}
         self.calls = 0
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class MemoryStore:
                 item[key] = int(item.get(key, 0)) + amount
             self.items[name] = item
             if change.event is not None:
-                self.told.append((name, int(change.set["gen"]), change.event))
+                self.published.append((name, int(change.set["gen"]), change.event))
             if change.audit is not None:
                 self.audits.setdefault(name, []).insert(0, change.audit)
             return Result(True, State.of(item))

@@ -131,16 +131,16 @@ def _closed(gen: int, now: int) -> dict[str, Value]:
 def force(name: str, seen: State, status: Status, now: int, audit: Mapping[str, Value]) -> Change:
     """An operator's change. Running calls and probes lose their generation. Published if calls stop or start again."""
     was_open, is_open = (st in (Status.OPEN, Status.HALF_OPEN, Status.FORCED_OPEN) for st in (seen.st, status))
-    told: CircuitOpened | CircuitClosed | None = None
+    event: CircuitOpened | CircuitClosed | None = None
     if is_open and not was_open:
-        told = CircuitOpened(circuit=name, cause="forced", retry_after_ms=None)
+        event = CircuitOpened(circuit=name, cause="forced", retry_after_ms=None)
     elif was_open and not is_open:
-        told = CircuitClosed(circuit=name, cause="forced", open_for_ms=max(0, now - seen.opened_at))
+        event = CircuitClosed(circuit=name, cause="forced", open_for_ms=max(0, now - seen.opened_at))
     opened_at = seen.opened_at if was_open else now
     return Change(
         ((Check("gen", "?=", seen.gen),),),
         _closed(seen.gen + 1, now) | {"st": status, "opened_at": opened_at if is_open else 0},
-        event=told,
+        event=event,
         audit=dict(audit),
     )
 

@@ -35,7 +35,7 @@ class Caller:
         return self.role is Role.PEER
 
 
-NOBODY = Caller(Role.PUBLIC)
+ANONYMOUS = Caller(Role.PUBLIC)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
@@ -49,11 +49,11 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
     if event.get("version") == "2.0":
         is_function_url = ".lambda-url." in context.get("domainName", "")
         if not is_function_url or context.get("accountId", "anonymous") == "anonymous":
-            return NOBODY
+            return ANONYMOUS
         arn = (authorizer.get("iam") or {}).get("userArn", "")
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         return Caller(Role.PEER, user_id=headers.get("x-user-id", ""), peer_arn=arn)
     user_id, role = authorizer.get("user_id"), authorizer.get("role")
     if not user_id or role not in (Role.CUSTOMER, Role.ADMIN):
-        return NOBODY
+        return ANONYMOUS
     return Caller(Role(role), user_id=user_id)

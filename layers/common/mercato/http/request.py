@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mercato import webhooks
 from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from mercato.http import charsets
-from mercato.http.auth import NOBODY, Caller, caller_of
+from mercato.http.auth import ANONYMOUS, Caller, caller_of
 from mercato.http.validation import describe
 
 SOURCE_ADDRESS = "x-source-address"  # of the visitor for whom a peer calls; from anyone else it does not count
@@ -132,7 +132,7 @@ class Request:
     headers: dict[str, str]
     query: dict[str, str]
     body: bytes
-    caller: Caller = NOBODY
+    caller: Caller = ANONYMOUS
     source_ip: str = ""
     path_parameters: dict[str, str] = field(default_factory=dict)
 

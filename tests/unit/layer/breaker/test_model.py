@@ -87,12 +87,12 @@ class Circuit(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from(sorted(Outcome)))
     def settle(self, data: st.DataObject, outcome: Outcome) -> None:
         breaker, ticket = self.tickets.pop(data.draw(st.integers(0, len(self.tickets) - 1)))
-        before, told = self.state, len(self.store.told)
+        before, told = self.state, len(self.store.published)
         breaker.settle(ticket, outcome)
         if ticket.kind is Kind.PROBE:
             mine = before.st == Status.HALF_OPEN and ticket.view.state.gen == before.gen
             if not mine:
-                assert (self.state, len(self.store.told)) == (before, told), "a stale result was written"
+                assert (self.state, len(self.store.published)) == (before, told), "a stale result was written"
 
     @rule(sandbox=SANDBOX)
     def call_healthy(self, sandbox: int) -> None:
@@ -162,10 +162,10 @@ class Circuit(RuleBasedStateMachine):
 
     @invariant()
     def the_world_is_told_in_order_and_in_turns(self) -> None:
-        kinds = [event.TYPE for _, _, event in self.store.told]
+        kinds = [event.TYPE for _, _, event in self.store.published]
         assert all(one != two for one, two in itertools.pairwise(kinds))
         assert kinds[:1] in ([], ["circuit.opened"])
-        sequences = [sequence for _, sequence, _ in self.store.told]
+        sequences = [sequence for _, sequence, _ in self.store.published]
         assert sequences == sorted(set(sequences))
 
     @invariant()

@@ -113,4 +113,4 @@ class World:
         assert self.item()["st"] == "O"
 
     def told(self) -> list[str]:
-        return [f"{event.TYPE}:{getattr(event, 'cause', '')}" for _, _, event in self.store.told]
+        return [f"{event.TYPE}:{getattr(event, 'cause', '')}" for _, _, event in self.store.published]
