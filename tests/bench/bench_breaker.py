@@ -1,4 +1,4 @@
-"""What a breaker costs a healthy call, and how long a fleet takes to recover: ours, and those that there are."""
+"""The cost of a breaker for a healthy call, and the recovery time of many sandboxes: ours and other breakers."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Checkout:
         ]
 
     def hear(self, body: str, header: str) -> int:
-        """A webhook, at the shop's own door."""
+        """Sends a webhook to the shop."""
         url = f"{self.running.base_url}/api/payments/webhooks/stripe"
         return httpx.post(url, content=body, headers={"Stripe-Signature": header}, timeout=30).status_code
 

@@ -1,4 +1,4 @@
-"""An account's life over HTTP, with its mails; and what the door does to those who ask too often."""
+"""An account's life over HTTP, with its mails; and the limits of clients that send too many requests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The idle carts: read by the day of their last change, and removed from the index when they are published.
 
-SWEEP#CARTS   TURN   the cart with which the last run began (mercato.store.turns)
+SWEEP#CARTS   TURN   the cart with which the last run began (mercato.store.round_robin)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mercato.clock import rfc3339
 from mercato.events import outbox
 from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
-from mercato.store.turns import Turns
+from mercato.store.round_robin import RoundRobin
 
 # A sweeper that did not run for a week still finds all idle carts.
 _DAYS = 8
@@ -35,7 +35,7 @@ class IdleCart:
 class IdleCarts:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._turns = Turns(table, "CARTS")
+        self._turns = RoundRobin(table, "CARTS")
 
     def untouched_since(self, moment: datetime) -> Iterator[IdleCart]:
         """The carts that are not published yet, starting after the cart with which the last run began."""

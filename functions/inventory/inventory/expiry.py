@@ -2,7 +2,7 @@
 
 gsi1pk=EXPIRES#<hour>  gsi1sk=<time>#<order>   on a reservation's record, until it is kept or ended
 SWEEP#RESERVATIONS     SWEEP                   the hour before which no reservation is left
-SWEEP#RESERVATIONS     TURN                    the reservation with which the last run began (mercato.store.turns)
+SWEEP#RESERVATIONS     TURN                    the reservation with which the last run began (mercato.store.round_robin)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inventory.reservation import Reservation
 from mercato.clock import rfc3339
 from mercato.store.attributes import Item
 from mercato.store.dynamo import KeyRange, Table, put
-from mercato.store.turns import Turns
+from mercato.store.round_robin import RoundRobin
 
 _HOUR = timedelta(hours=1)
 _FIRST_LOOK_BACK = timedelta(days=2)
@@ -42,7 +42,7 @@ class Due:
 class Expiries:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._turns = Turns(table, "RESERVATIONS")
+        self._turns = RoundRobin(table, "RESERVATIONS")
 
     def due(self, now: datetime) -> Iterator[Due]:
         """The expired reservations: first those after the one with which the last run began, then the oldest first. The

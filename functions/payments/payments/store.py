@@ -23,7 +23,7 @@ from mercato.money import Money
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, delete, put, put_new
 from mercato.store.expiry import live
-from mercato.store.turns import Turns
+from mercato.store.round_robin import RoundRobin
 from payments.agreement import Unsettled, is_settled
 from payments.domain import (
     Announcement,
@@ -48,7 +48,7 @@ class PaymentMoved(Exception):
 class PaymentStore:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._turns = Turns(table, "UNSETTLED")
+        self._turns = RoundRobin(table, "UNSETTLED")
 
     def open(self, payment: Payment) -> Payment:
         """Stores it unless the order has a payment. Returns the stored one."""

@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 
 from infra.operator import target
-from infra.operator.trace import telling
+from infra.operator.trace import printing
 from infra.operator.trace.lines import lines_of
-from infra.operator.trace.story import tell
+from infra.operator.trace.tree import trees_of
 
 
 @click.command()
@@ -31,8 +31,8 @@ def trace(request_id: str, as_json: bool) -> None:
             "invalid id that was sent is replaced. Ask again in a moment if it is new. What the gateway itself "
             "answered (no token, no such route, too fast) has reached no function."
         )
-    story = tell(lines)
+    story = trees_of(lines)
     if as_json:
         click.echo(json.dumps({"request_id": request_id, "story": [node.as_dict() for node in story]}, indent=2))
     else:
-        telling.show(Console(), request_id, story)
+        printing.show(Console(), request_id, story)

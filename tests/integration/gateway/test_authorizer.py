@@ -134,15 +134,15 @@ def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publis
 
 
 @pytest.fixture
-def doors(mint: Mint, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
+def rate_limits(mint: Mint, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
     table = make_table("RateLimitsTable")
     monkeypatch.setenv("RATE_LIMITS_TABLE", table.name)
     return table
 
 
-def test_a_token_of_before_the_end_is_refused_and_a_later_one_is_allowed(doors: Table, mint: Mint) -> None:
+def test_a_token_of_before_the_end_is_refused_and_a_later_one_is_allowed(rate_limits: Table, mint: Mint) -> None:
     now = datetime.now(UTC)
-    doors.transact([ended_access.end(doors.name, "ada", now)])
+    rate_limits.transact([ended_access.end(rate_limits.name, "ada", now)])
 
     for issued_at in (now - timedelta(minutes=5), now):
         token = mint.token(iat=int(issued_at.timestamp()))

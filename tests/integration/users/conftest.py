@@ -1,4 +1,4 @@
-"""The users service in an empty AWS account: its table, its keys, a clock that the test moves, and both doors."""
+"""The users service in an empty AWS account: its table, its keys, a clock that the test moves, and both of its APIs."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.operator.trace import telling
+from infra.operator.trace import printing
 from infra.operator.trace.lines import Line, function_of, lines_of, read_line
-from infra.operator.trace.story import Kind, Node, tell
+from infra.operator.trace.tree import Kind, Node, trees_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -42,7 +42,7 @@ def outline(node: Node) -> Any:
 
 
 def test_a_story_is_one_tree_from_the_request_to_the_last_mail() -> None:
-    (root,) = tell(STORY)
+    (root,) = trees_of(STORY)
 
     assert outline(root) == (
         "request POST /api/orders",
@@ -78,7 +78,7 @@ def test_a_story_is_one_tree_from_the_request_to_the_last_mail() -> None:
 
 
 def test_each_part_says_when_it_began_how_long_it_took_and_how_it_ended() -> None:
-    (root,) = tell(STORY)
+    (root,) = trees_of(STORY)
     parts = {node.what: node for node in root.walk()}
 
     assert (root.at, root.duration_ms, root.result, root.ok) == (NOON, 60, "202", True)
@@ -89,7 +89,7 @@ def test_each_part_says_when_it_began_how_long_it_took_and_how_it_ended() -> Non
 
 
 def test_the_order_of_the_lines_does_not_matter() -> None:
-    assert [outline(root) for root in tell(STORY[::-1])] == [outline(root) for root in tell(STORY)]
+    assert [outline(root) for root in trees_of(STORY[::-1])] == [outline(root) for root in trees_of(STORY)]
 
 
 def test_each_attempt_on_an_event_stands_below_it() -> None:
@@ -97,7 +97,7 @@ def test_each_attempt_on_an_event_stands_below_it() -> None:
     failed = line(
         110, "Carts", "event will be retried", "c1", "a", causation_id="e1", event_type="order.created", reason="away"
     )
-    (root,) = tell([*STORY[2:4], failed, again])
+    (root,) = trees_of([*STORY[2:4], failed, again])
 
     (event,) = root.children
     assert [(child.ok, child.result) for child in event.children] == [
@@ -110,7 +110,7 @@ def test_a_peer_that_does_not_answer_is_a_call_that_is_not_well() -> None:
     down = line(
         50, "Orders", "peer called", "a", peer="products", method="GET", path="/x", call_id="k", reason="refused"
     )
-    (root,) = tell([down, line(60, "Orders", "request", "a", method="POST", path="/api/orders", status=503)])
+    (root,) = trees_of([down, line(60, "Orders", "request", "a", method="POST", path="/api/orders", status=503)])
 
     (call,) = root.children
     assert (call.ok, call.result) == (False, "refused")
@@ -118,21 +118,23 @@ def test_a_peer_that_does_not_answer_is_a_call_that_is_not_well() -> None:
 
 
 def test_what_has_lost_its_parent_is_told_all_the_same() -> None:
-    roots = tell([line(10, "Carts", "event consumed", "x", "unknown", causation_id="gone", event_type="order.created")])
+    roots = trees_of(
+        [line(10, "Carts", "event consumed", "x", "unknown", causation_id="gone", event_type="order.created")]
+    )
 
     assert [outline(root) for root in roots] == [("consumer carts consumes order.created", [])]
 
 
 def test_other_lines_are_notes_of_the_work_they_belong_to() -> None:
     warning = line(55, "Orders", "no instance is healthy, using all", "a", peer="products")
-    (root,) = tell([warning, STORY[2]])
+    (root,) = trees_of([warning, STORY[2]])
 
     assert root.notes == ["info: no instance is healthy, using all · products"]
 
 
 def test_an_event_that_was_published_twice_is_told_once_at_its_first_time() -> None:
     twice = line(400, "Relay", "event published", "a", event_id="e1", event_type="order.created", subject="o1")
-    (root,) = tell([STORY[2], STORY[3], twice])
+    (root,) = trees_of([STORY[2], STORY[3], twice])
 
     assert [(child.what, child.at) for child in root.children] == [
         ("order.created o1", NOON + timedelta(milliseconds=90))
@@ -140,7 +142,7 @@ def test_an_event_that_was_published_twice_is_told_once_at_its_first_time() -> N
 
 
 def test_the_told_tree_names_everything_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    telling.show(Console(width=200), "request-0001", tell(STORY))
+    printing.show(Console(width=200), "request-0001", trees_of(STORY))
 
     told = capsys.readouterr().out
     wanted = ["POST /api/orders", "products: POST", "order.created", "AuthorizePayment", "payment_failed to user u1"]
@@ -150,7 +152,7 @@ def test_the_told_tree_names_everything_in_order(capsys: pytest.CaptureFixture[s
 
 
 def test_the_json_holds_every_id() -> None:
-    (root,) = tell(STORY)
+    (root,) = trees_of(STORY)
 
     found = root.as_dict()
     assert found["span_id"] == "a"

@@ -1,4 +1,4 @@
-"""Counting together: a burst makes the fleet look, and what it then sees decides."""
+"""Voting: a burst of failures raises a suspicion, and the outcomes after it decide."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mercato.store.dynamo import Table, put
 
 
-class Turns:
+class RoundRobin:
     def __init__(self, table: Table, name: str) -> None:
         self._table = table
         self._key = {"pk": f"SWEEP#{name}", "sk": "TURN"}

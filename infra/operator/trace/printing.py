@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from infra.operator.trace.story import Kind, Node
+from infra.operator.trace.tree import Kind, Node
 
 _STYLES = {
     Kind.REQUEST: "blue",

@@ -76,7 +76,7 @@ _OUTCOMES = {
 _PUBLISHED, _CALLED, _MAILED = "event published", "peer called", "e-mail sent"
 
 
-def tell(lines: Sequence[Line]) -> list[Node]:
+def trees_of(lines: Sequence[Line]) -> list[Node]:
     """The trees in the order of time: usually one, whose root is the first request."""
     spans = _spans(lines)
     events = {line.text("event_id"): _event(line) for line in reversed(lines) if line.message == _PUBLISHED}
