@@ -24,7 +24,7 @@ class ChargeChanged:
     payment_id: str = ""
 
 
-class SandboxCharge(BaseModel):
+class ChargeNews(BaseModel):  # the name is part of the API's contract
     model_config = _LENIENT
 
     reference: _Id
@@ -35,7 +35,7 @@ class WebhookEvent(BaseModel):
 
     id: _Id
     type: str = "charge"
-    data: SandboxCharge
+    data: ChargeNews
 
 
 class StripeObject(BaseModel):
