@@ -14,8 +14,8 @@ from mercato import aws
 from mercato.breaker import shared
 from mercato.http import guard
 from mercato.store.dynamo import Table
-from tests import harness
-from tests.template import create_table
+from tests.kit import fast_moto
+from tests.kit.template import create_table
 
 # Every run has the same examples, so that only a change makes it red. `make explore` looks at others. The time that an
 # example takes says more of the machine than of the code.
@@ -28,7 +28,7 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="session", autouse=True)
 def fit_for_many_tests() -> Iterator[None]:
-    with harness.patched():
+    with fast_moto.patched():
         yield
 
 

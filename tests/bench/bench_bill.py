@@ -55,7 +55,7 @@ from tests.bench.observed import (
 from tests.bench.own_shop import own_shop
 from tests.bench.standing import count_standing
 from tests.bench.usage import Usage
-from tests.real_orders import FILE
+from tests.kit.real_orders import FILE
 
 _WARM_UP = 6  # orders that fill the caches of the functions, as in a shop that is open for a while
 _PATIENCE = 300.0

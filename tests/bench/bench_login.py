@@ -20,7 +20,7 @@ import boto3
 from moto import mock_aws
 
 from mercato.store.dynamo import Table
-from tests.template import resources_of_type
+from tests.kit.template import resources_of_type
 from users import usecases
 from users.domain import InvalidCredentials, User
 from users.store import UserStore

@@ -18,6 +18,7 @@ from shipping import carrier as shipping_carrier
 from shipping import consumers as shipping_consumers
 from tests.chaos.faults import Died, Injector
 from tests.chaos.tables import Watch
+from tests.kit import aws_events
 
 CONSUMERS = {
     "orders": order_consumers.consumer,
@@ -29,7 +30,6 @@ CONSUMERS = {
 CARRIER = "shop-carrier"
 MAX_RECEIVES = 6
 _TOO_OFTEN = f"after {MAX_RECEIVES} receives"
-_QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:shop-{}"
 
 
 def hearing(service: str, event_type: str) -> str:
@@ -117,11 +117,10 @@ class Bus:
             return False
         first, self._relayed = self._relayed, self._relayed + len(fresh)
         records = [
-            {"eventName": "INSERT", "dynamodb": {"SequenceNumber": str(first + offset), "NewImage": to_item(item)}}
-            for offset, item in enumerate(fresh)
+            aws_events.stream_record(to_item(item), number=str(first + offset)) for offset, item in enumerate(fresh)
         ]
         taken = len(self._events.taken)
-        assert publish.handler({"Records": records}, None) == {"batchItemFailures": []}
+        assert publish.handler(aws_events.records(*records), None) == {"batchItemFailures": []}
         for detail in self._events.taken[taken:]:
             self.published.append(detail)
             self._hand_out(detail)
@@ -148,7 +147,7 @@ class Bus:
 
     def _is_received(self, consumer: Any, record: dict[str, Any], step: str) -> bool:
         try:
-            answer = self.injector.call(lambda _: consumer.handler({"Records": [record]}, None), {"task": step})
+            answer = self.injector.call(lambda _: consumer.handler(aws_events.records(record), None), {"task": step})
         except (Exception, Died):  # noqa: BLE001 - whatever ended the function, the message stays in its queue
             return False
         return not answer["batchItemFailures"]
@@ -156,13 +155,9 @@ class Bus:
     def _carry(self) -> bool:
         messages = self._queues.take(CARRIER)
         for number, message in enumerate(messages):
-            record = {
-                "messageId": f"m-{number}",
-                "body": message["body"],
-                "eventSourceARN": _QUEUE_ARN.format("carrier"),
-            }
+            record = aws_events.sqs_record(message["body"], "shop-carrier", message_id=f"m-{number}")
             for _ in range(2):
-                assert not shipping_carrier.handler({"Records": [record]}, None)["batchItemFailures"]
+                assert not shipping_carrier.handler(aws_events.records(record), None)["batchItemFailures"]
         return bool(messages)
 
     def _collect_dead(self) -> None:
@@ -175,8 +170,4 @@ class Bus:
 
     @staticmethod
     def _record(service: str, detail: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "messageId": f"m-{detail['id']}",
-            "body": json.dumps({"detail": detail}),
-            "eventSourceARN": _QUEUE_ARN.format(service),
-        }
+        return aws_events.bus_record(detail, f"shop-{service}", message_id=f"m-{detail['id']}")

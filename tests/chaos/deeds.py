@@ -29,6 +29,7 @@ from shipping.domain import AlreadyDispatched, Progress
 from shipping.domain import Status as Parcel
 from shipping.usecases import booking_key_of, shipment_id_of
 from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
+from tests.kit import aws_events
 
 PRICE = TOTAL.amount // QUANTITY
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
@@ -186,7 +187,7 @@ def cancel_and_undo(scene: Scene) -> None:
         (inventory_saga, "ReleaseInventory"),
         (orders_saga, "CancelOrder"),
     ):
-        module.handler({"task": task, "input": about | undone}, None)
+        module.handler(aws_events.task(task, about | undone), None)
 
 
 def carrier_loses_it(scene: Scene) -> None:
@@ -226,26 +227,26 @@ def end_what_is_given_up(scene: Scene) -> None:
 
 def reserve_again(scene: Scene) -> None:
     lines = [{"product_id": PRODUCT, "quantity": QUANTITY}]
-    inventory_saga.handler({"task": "ReserveInventory", "input": {"order_id": scene.order_id, "lines": lines}}, None)
+    inventory_saga.handler(aws_events.task("ReserveInventory", {"order_id": scene.order_id, "lines": lines}), None)
 
 
 def authorize_again(scene: Scene) -> None:
     order = scene.shop.orders.load(scene.order_id)
     assert order
     asked = {"customer_id": order.customer_id, "amount": TOTAL.model_dump(), "payment_token": order.payment_token}
-    payments_saga.handler({"task": "AuthorizePayment", "input": {"order_id": scene.order_id} | asked}, None)
+    payments_saga.handler(aws_events.task("AuthorizePayment", {"order_id": scene.order_id} | asked), None)
 
 
 def capture_again(scene: Scene) -> None:
     """Only where the saga has come to it: nobody captures what is not confirmed."""
     if "CapturePayment" in scene.shop.world.calls:
-        payments_saga.handler({"task": "CapturePayment", "input": {"order_id": scene.order_id}}, None)
+        payments_saga.handler(aws_events.task("CapturePayment", {"order_id": scene.order_id}), None)
 
 
 def confirm_again(scene: Scene) -> None:
     if "ConfirmOrder" in scene.shop.world.calls:
         asked = {"order_id": scene.order_id, "payment_id": scene.payment_id}
-        orders_saga.handler({"task": "ConfirmOrder", "input": asked}, None)
+        orders_saga.handler(aws_events.task("ConfirmOrder", asked), None)
 
 
 def _charge_of(scene: Scene) -> str:

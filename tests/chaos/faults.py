@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.saga_world import Invoke, failing
+from tests.kit.state_machine import Invoke, failing
 
 FORWARD = ("ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment")
 UNDO = ("VoidPayment", "StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder", "MarkNeedsAttention")

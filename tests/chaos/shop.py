@@ -51,8 +51,10 @@ from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
-from tests.saga_world import World, deploy, forget_the_past, poll, run_state_machines
-from tests.template import create_table
+from tests.kit import aws_events
+from tests.kit.given import published
+from tests.kit.state_machine import World, deploy, forget_the_past, poll, run_state_machines
+from tests.kit.template import create_table
 
 CUSTOMER = "customer-1"
 PRODUCT = "mug"
@@ -151,21 +153,9 @@ class Shop:
 
     def register_customer(self) -> None:
         data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
-        detail = {
-            "specversion": "1.0",
-            "id": "registered-1",
-            "source": "mercato.users",
-            "type": "user.registered",
-            "time": rfc3339(utc_now() - timedelta(hours=1)),
-            "subject": CUSTOMER,
-            "data": data,
-        }
-        record = {
-            "messageId": "m-1",
-            "body": json.dumps({"detail": detail}),
-            "eventSourceARN": "arn:shop-notifications",
-        }
-        assert notification_consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+        event = published("user.registered", CUSTOMER, data, time=rfc3339(utc_now() - timedelta(hours=1)))
+        batch = aws_events.records(aws_events.bus_record(event, "shop-notifications"))
+        assert notification_consumers.handler(batch, None) == {"batchItemFailures": []}
         self.mailbox.sent.clear()
 
     def place(self, token: str, quantity: int = QUANTITY) -> str:

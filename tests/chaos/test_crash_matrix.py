@@ -17,7 +17,7 @@ from tests.chaos.books import disagreements
 from tests.chaos.cases import Case, Outcome, Record, Story, Tally, play_all
 from tests.chaos.faults import ALL, FORWARD, SKIP, SKIPPED, Fault, Kind, faults_of
 from tests.chaos.shop import Mall
-from tests.saga_world import NothingCame
+from tests.kit.state_machine import NothingCame
 
 SEED = 20261122
 SHARDS = 8

@@ -21,7 +21,7 @@ from tests.chaos.deeds import ACTS, Deed, Scene
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.shop import AT_REST, SAGA_OVER, Mall
 from tests.chaos.tables import Stretch
-from tests.saga_world import NothingCame
+from tests.kit.state_machine import NothingCame
 
 SEED = 20261122
 SAMPLED = 2

@@ -22,6 +22,7 @@ from tests.chaos.cases import Outcome, Record, Story, play_all
 from tests.chaos.deeds import PRICE, Scene
 from tests.chaos.faults import SKIP, Fault, Kind, faults_of
 from tests.chaos.shop import CUSTOMER, QUANTITY, TOTAL, Mall, Shop
+from tests.kit import aws_events
 
 FOR_GOOD = 1000
 SHARDS = 2
@@ -65,8 +66,8 @@ class Refused:
 def cancel_before_the_parcel_leaves(shop: Shop, order_id: str) -> None:
     """The money is taken all the same, and the cancellation has it given back."""
     shop.cancel(order_id)
-    stop = {"task": "StopShipment", "input": {"order_id": order_id, "customer_id": CUSTOMER}}
-    shipping_saga.handler(stop, None)
+    stop = {"order_id": order_id, "customer_id": CUSTOMER}
+    shipping_saga.handler(aws_events.task("StopShipment", stop), None)
 
 
 def play(mall: Mall, case: Refused) -> Outcome:

@@ -32,6 +32,7 @@ from orders.order import Address, Line, Status
 from payments import saga as payments_saga
 from tests.chaos.cases import Record
 from tests.chaos.shop import CUSTOMER, Mall, Shop
+from tests.kit import aws_events
 
 PRICE = Money(amount=500, currency="GBP")
 BUYERS_AT_ONCE = 16
@@ -88,10 +89,10 @@ class Buyer:
     def _step(self, module: Any, task: str, **task_input: Any) -> Any:
         for _ in range(TRIES - 1):
             try:
-                return module.handler({"task": task, "input": {"order_id": self.order_id} | task_input}, None)
+                return module.handler(aws_events.task(task, {"order_id": self.order_id} | task_input), None)
             except TransientError:
                 continue
-        return module.handler({"task": task, "input": {"order_id": self.order_id} | task_input}, None)
+        return module.handler(aws_events.task(task, {"order_id": self.order_id} | task_input), None)
 
 
 def stock_up(shop: Shop, products: list[str], units: int) -> None:

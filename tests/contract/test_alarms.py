@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.template import MAIN, ROOT, load_template, resources_of_type
+from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()

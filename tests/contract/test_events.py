@@ -12,7 +12,7 @@ import pytest
 from infra.contract import events
 from infra.contract.events import Publication, Subscription
 from mercato.events import Event, envelope
-from tests.template import resources_of_type
+from tests.kit.template import resources_of_type
 
 PUBLICATIONS = events.publications()
 SUBSCRIPTIONS = events.subscriptions()

@@ -19,8 +19,9 @@ from mercato.errors import DomainError
 from mercato.http import App, NoContent, Response, Route, View, cors, response
 from mercato.http.guard import Guard
 from mercato.http.rate_limit import Limiter
-from tests.promises import CACHEABLE, Answer, broken
-from tests.template import load_template
+from tests.kit import aws_events
+from tests.kit.promises import CACHEABLE, Answer, broken
+from tests.kit.template import load_template
 
 SERVICES = sorted(path.parent.name for path in ROOT.glob("functions/*/*/api.py"))
 SHOP, STRANGER = "https://shop.example", "https://evil.example"
@@ -88,22 +89,12 @@ def path_of(route: Route) -> str:
 
 
 def by_gateway(method: str, path: str, role: str = "", **headers: str) -> dict[str, Any]:
-    context: dict[str, Any] = {"identity": {"sourceIp": "192.0.2.1"}}
-    if role:
-        context["authorizer"] = {"user_id": "ada", "role": role}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return {"httpMethod": method, "path": path, "headers": named, "requestContext": context}
+    return aws_events.rest_request(method, path, user="ada" if role else None, role=role, headers=named)
 
 
 def by_peer(method: str, path: str) -> dict[str, Any]:
-    iam = {"userArn": "arn:aws:sts::123456789012:assumed-role/carts/carts"}
-    context = {
-        "accountId": "123456789012",
-        "domainName": "abc.lambda-url.eu-west-1.on.aws",
-        "http": {"method": method, "path": path},
-        "authorizer": {"iam": iam},
-    }
-    return {"version": "2.0", "rawPath": path, "rawQueryString": "", "headers": {}, "requestContext": context}
+    return aws_events.url_request(method, path, peer="carts")
 
 
 def answer_of(app: App, event: dict[str, Any], route: str = "") -> Answer:

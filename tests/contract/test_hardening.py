@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.test_template import as_list, statements
-from tests.template import MAIN, ROOT, load_template, resources_of_type
+from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 TEMPLATES = [MAIN, *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
 LOADED = [path for path in TEMPLATES if "Resources" in (load_template(path) or {})]

@@ -22,7 +22,8 @@ from mercato.errors import Malformed
 from mercato.http import App, Query, RawBody, SignedBody
 from mercato.http.auth import Role
 from mercato.http.request import Body, InvalidRequest, read_body
-from tests.routes import Served, all_routes
+from tests.kit import aws_events
+from tests.kit.routes import Served, all_routes
 
 DOCUMENT = json.loads(events.OPENAPI.read_text())
 # As JSON text, since no Python value is written as most of these.
@@ -94,7 +95,7 @@ def with_hostile(example: Any, path: tuple[str | int, ...], hostile: str) -> str
 
 def caller_for(served: Served) -> dict[str, str]:
     role = "admin" if "admin" in {role.value for role in served.route.roles} else "customer"
-    return {"user_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "role": role}
+    return {"user": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "role": role}
 
 
 def app_that_only_reads(served: Served) -> App:
@@ -104,14 +105,9 @@ def app_that_only_reads(served: Served) -> App:
 
 
 def event_of(served: Served, body: str | None, query: dict[str, str] | None = None) -> dict[str, Any]:
-    return {
-        "httpMethod": served.route.method,
-        "path": served.path(dict.fromkeys(served.parameters, "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11")),
-        "headers": {"idempotency-key": "a-key", "content-type": "application/json"},
-        "queryStringParameters": query,
-        "body": body,
-        "requestContext": {"authorizer": caller_for(served)},
-    }
+    path = served.path(dict.fromkeys(served.parameters, "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"))
+    headers = {"idempotency-key": "a-key", "content-type": "application/json"}
+    return aws_events.rest_request(served.route.method, path, body, **caller_for(served), headers=headers, query=query)
 
 
 @pytest.mark.parametrize("served", BODIES, ids=lambda served: served.name)

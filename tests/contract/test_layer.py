@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 
 def test_the_layer_ships_the_data_of_every_aws_service_that_a_function_calls() -> None:

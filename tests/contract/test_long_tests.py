@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 
 def test_every_long_test_finds_its_fixtures() -> None:

@@ -17,7 +17,7 @@ from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
 from mercato.http import PEER
-from tests.template import routes
+from tests.kit.template import routes
 
 DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
 OPERATIONS = [

@@ -23,7 +23,7 @@ from ops.sagas.views import AuditView, ParkedView
 from orders.views import StaffOrderView
 from orders.views import SummaryView as OrderView
 from products.api import ProductView
-from tests.routes import Served, all_routes
+from tests.kit.routes import Served, all_routes
 
 MOST = 6 * 1024 * 1024  # bytes that Lambda may answer; API Gateway takes 10 MB
 QUERY = 1024 * 1024  # bytes of items, at most, that one Query of DynamoDB returns

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.test_alarms import ALARMS, TEMPLATES, dead_letter_queues, queue_of
-from tests.template import MAIN, load_template, resources_of_type
+from tests.kit.template import MAIN, load_template, resources_of_type
 
 FOURTEEN_DAYS = 14 * 24 * 3600
 QUEUES = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::SQS::Queue", path)]

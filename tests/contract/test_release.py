@@ -18,7 +18,7 @@ with warnings.catch_warnings(action="ignore"):
     from samtranslator.translator.translator import Translator
 
 from infra import release, templates
-from tests.template import ROOT, load_template, resources_of_type
+from tests.kit.template import ROOT, load_template, resources_of_type
 
 PACKAGED = {
     "AWS::Serverless::Function": "CodeUri",

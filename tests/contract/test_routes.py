@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, App, Body, Query, Request
 from mercato.http.auth import Role
-from tests.routes import Served, all_routes
+from tests.kit.routes import Served, all_routes
 
 ROUTES = all_routes()
 

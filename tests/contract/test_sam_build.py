@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.local import build
 from infra.paths import ROOT, UV
-from tests.template import load_template
+from tests.kit.template import load_template
 
 # Each installer writes about itself; uv installs the commands of packages, too.
 _ABOUT_THE_INSTALLER = {".lock", "INSTALLER", "RECORD", "REQUESTED"}

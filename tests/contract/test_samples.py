@@ -16,7 +16,7 @@ from mercato.events.consumer import Consumer
 from mercato.http import App
 from mercato.invocation.tasks import Tasks
 from mercato.store.attributes import from_item
-from tests.template import resources_of_type
+from tests.kit.template import resources_of_type
 
 FUNCTIONS = resources_of_type("AWS::Serverless::Function")
 SCHEMAS = {publication.model.TYPE: events.schema_of(publication.model) for publication in events.publications()}

@@ -19,7 +19,7 @@ with warnings.catch_warnings(action="ignore"):
     from samtranslator.translator.translator import Translator
 
 from infra import templates
-from tests.template import MAIN, ROOT, load_template, resources_of_type, routes
+from tests.kit.template import MAIN, ROOT, load_template, resources_of_type, routes
 
 SERVICES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "functions").glob("*/template.yaml"))
 STACKS = [MAIN, *SERVICES, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]

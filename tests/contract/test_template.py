@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.routes import all_routes
-from tests.template import MAIN, ROOT, load_template, resources_of_type, routes
+from tests.kit.routes import all_routes
+from tests.kit.template import MAIN, ROOT, load_template, resources_of_type, routes
 
 FUNCTIONS = resources_of_type("AWS::Serverless::Function")
 SUBSCRIPTIONS = {

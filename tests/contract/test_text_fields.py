@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from mercato.http import Body, Query
 from mercato.text import SKU, TOKEN, Exact, Text
 from products.domain import Draft
-from tests.routes import all_routes
+from tests.kit.routes import all_routes
 
 # They admit ASCII alone.
 PATTERNS = {TOKEN, SKU, r"^[A-Za-z0-9_-]*$", r"^([A-Za-z0-9_-]{8})*$", r"^[A-Z]{3}$"}

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from inventory.reservation import RESERVED_FOR
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 MACHINE = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = MACHINE["States"]

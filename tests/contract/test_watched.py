@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mercato.events.dead_letters import MAX_TRIES, pause_after
-from tests.template import MAIN, load_template, resources_of_type
+from tests.kit.template import MAIN, load_template, resources_of_type
 
 TEMPLATE = load_template()
 STACKS = {name: found["Properties"] for name, found in resources_of_type("AWS::CloudFormation::Stack").items()}

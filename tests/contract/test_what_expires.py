@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from mercato.events import inbox, outbox
-from tests.template import ROOT, resources_of_type
+from tests.kit.template import ROOT, resources_of_type
 
 # Each module that writes a ttl, and why what it writes may go.
 MAY_GO = {

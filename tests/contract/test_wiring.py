@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 SERVICES = sorted(path.parent.name for path in (ROOT / "functions").glob("*/template.yaml"))
 

@@ -16,7 +16,7 @@ from infra.operator import target
 from infra.operator.client import Session, Shop
 from infra.operator.target import State
 from tests.e2e.canaries import Canaries, collected
-from tests.real_orders import ABSENT, FILE
+from tests.kit.real_orders import ABSENT, FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

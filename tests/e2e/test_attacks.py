@@ -14,7 +14,7 @@ from infra.demo.stage import ADDRESS, Stage
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import State
 from mercato.http import CUSTOMER, PEER, PUBLIC
-from tests.routes import Served, all_routes
+from tests.kit.routes import Served, all_routes
 
 PASSWORD = "correct horse battery"
 ROUTES = [served for served in all_routes() if served.route.path.startswith("/api/")]

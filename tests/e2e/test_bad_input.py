@@ -12,6 +12,7 @@ import pytest
 
 from infra.operator.client import Session, poll
 from infra.operator.target import State, client
+from tests.kit.given import published
 
 ADDRESS = {"name": "T", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
 
@@ -180,15 +181,8 @@ def test_my_request_id_comes_back(api: httpx.Client) -> None:
 
 def test_a_malformed_event_goes_to_the_dlq_with_its_reason_and_its_neighbours_are_done(shop_state: State) -> None:
     user_id = str(uuid.uuid4())
-    good = {
-        "specversion": "1.0",
-        "id": str(uuid.uuid4()),
-        "source": "mercato.users",
-        "type": "user.registered",
-        "time": "2026-11-22T12:00:00.000Z",
-        "subject": user_id,
-        "data": {"user_id": user_id, "email": "neighbour@example.com", "name": "Neighbour"},
-    }
+    data = {"user_id": user_id, "email": "neighbour@example.com", "name": "Neighbour"}
+    good = published("user.registered", user_id, data, id=str(uuid.uuid4()), source="mercato.users")
     bad = good | {"id": str(uuid.uuid4()), "data": {"user_id": user_id}}
     sqs = client(shop_state, "sqs")
     entries = [

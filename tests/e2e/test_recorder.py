@@ -11,7 +11,7 @@ from eventsourcing.tests import persistence
 from infra.operator.target import State
 from mercato import aws
 from mercato.store.dynamo import Table
-from tests.recorder import StreamRecorder
+from tests.kit.recorder import StreamRecorder
 
 
 class TestRecorder(persistence.AggregateRecorderTestCase):

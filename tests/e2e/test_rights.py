@@ -14,8 +14,8 @@ from infra.local.stack import STACK
 from infra.operator.client import Json, Session, Shop
 from infra.operator.target import State, client
 from mercato.http import ADMIN, CUSTOMER, PUBLIC
-from tests.routes import Served, all_routes
-from tests.template import resources_of_type
+from tests.kit.routes import Served, all_routes
+from tests.kit.template import resources_of_type
 
 READS = [served for served in all_routes() if served.route.method == "GET" and served.route.path.startswith("/api/")]
 FOR_ADMINS = [served for served in READS if served.route.roles & {ADMIN, CUSTOMER, PUBLIC}]

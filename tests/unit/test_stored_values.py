@@ -31,7 +31,7 @@ from payments.refund import Refund
 from shipping import store as shipping_store
 from shipping.domain import Address, Shipment, Stop
 from shipping.domain import Line as ParcelLine
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 MANY = settings(deadline=None, max_examples=50)
 # As the clock reads them.

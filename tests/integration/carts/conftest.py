@@ -17,6 +17,8 @@ from mercato import aws
 from mercato.clock import rfc3339
 from mercato.store.attributes import Item, from_item
 from mercato.store.dynamo import Table
+from tests.kit import aws_events
+from tests.kit.given import published
 
 ADA = "ada"
 
@@ -66,14 +68,7 @@ class CartsService:
         }
 
     def call(self, method: str, path: str, body: Any = None, *, user: str | None = ADA) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": f"/api/carts{path}",
-            "headers": {},
-            "body": None if body is None else json.dumps(body),
-            "requestContext": {"authorizer": {"user_id": user, "role": "customer"} if user else {}},
-        }
-        answer = api.handler(event, None)
+        answer = api.handler(aws_events.rest_request(method, f"/api/carts{path}", body, user=user), None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def put(self, product_id: str, quantity: int, *, user: str = ADA) -> Any:
@@ -96,22 +91,16 @@ class CartsService:
     def deliver(
         self, event_type: str, subject: str, data: dict[str, Any], *, sequence: int = 1, at: datetime | None = None
     ) -> None:
-        event = {
-            "specversion": "1.0",
-            "id": f"{event_type}-{subject}-{sequence}",
-            "source": "mercato.elsewhere",
-            "type": event_type,
-            "time": rfc3339(at or self.now),
-            "subject": subject,
-            "sequence": str(sequence),
-            "data": data,
-        }
-        record = {
-            "messageId": "message-1",
-            "body": json.dumps({"detail": event}),
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:carts",
-        }
-        assert consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+        event = published(
+            event_type,
+            subject,
+            data,
+            id=f"{event_type}-{subject}-{sequence}",
+            time=rfc3339(at or self.now),
+            sequence=str(sequence),
+        )
+        batch = aws_events.records(aws_events.bus_record(event, "carts"))
+        assert consumers.handler(batch, None) == {"batchItemFailures": []}
 
     def price_changes(self, product_id: str, price: int, version: int) -> None:
         old, new = {"amount": 1, "currency": "GBP"}, {"amount": price, "currency": "GBP"}
@@ -143,7 +132,7 @@ class CartsService:
         return sorted(json.dumps(item, sort_keys=True) for item in self.items())
 
     def sweep(self) -> int:
-        return int(sweeper.handler({}, None)["announced"])
+        return int(sweeper.handler(aws_events.scheduled_event(), None)["announced"])
 
     def wait(self, **duration: int) -> None:
         self.now += timedelta(**duration)

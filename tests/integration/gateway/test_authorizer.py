@@ -14,7 +14,8 @@ from mercato import aws
 from mercato.errors import TransientError
 from mercato.store import ended_access
 from mercato.store.dynamo import Table
-from tests.template import resources_of_type
+from tests.kit import aws_events
+from tests.kit.template import resources_of_type
 from tests.unit.gateway.mint import AUDIENCE, ISSUER, Mint
 from users.domain import Role, User
 from users.sessions.access_tokens import AccessTokens
@@ -26,7 +27,7 @@ METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/dev/GET/api/orde
 
 
 def event(header: Any) -> dict[str, Any]:
-    return {"type": "TOKEN", "authorizationToken": header, "methodArn": METHOD_ARN}
+    return aws_events.token_request(header, METHOD_ARN)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from mercato.breaker import shared
 from mercato.peers import peer as clients
 from mercato.peers.client import ServiceClient
 from mercato.store.dynamo import Table
+from tests.kit import aws_events
 
 PROFILE = {"user_id": "ada", "email": "ada@example.com", "name": "Ada", "role": "customer"}
 DOWN = {"unavailable": True}
@@ -87,15 +88,7 @@ def peers(environment: None) -> Iterator[Peers]:
 
 
 def call(method: str, path: str, *, user_id: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
-    authorizer = {"user_id": user_id, "role": "customer"} if user_id else None
-    event = {
-        "httpMethod": method,
-        "path": path,
-        "headers": headers or {},
-        "body": None,
-        "requestContext": {"authorizer": authorizer},
-    }
-    answer = api.handler(event, None)
+    answer = api.handler(aws_events.rest_request(method, path, user=user_id, headers=headers), None)
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -167,9 +160,7 @@ def test_health_is_public_and_needs_no_peer() -> None:
     ],
 )
 def test_every_other_path_is_404_as_a_problem(method: str, path: str) -> None:
-    event = {"httpMethod": method, "path": path, "headers": {"X-Request-Id": "request-0001"}, "requestContext": {}}
-
-    answer = api.handler(event, None)
+    answer = api.handler(aws_events.rest_request(method, path, headers={"X-Request-Id": "request-0001"}), None)
 
     assert answer["statusCode"] == 404
     assert answer["headers"]["Content-Type"] == "application/problem+json"

@@ -17,6 +17,7 @@ from mercato.http import cors
 from mercato.http.guard import Guard
 from mercato.http.rate_limit import Limiter
 from mercato.http.response import accepts_gzip
+from tests.kit import aws_events
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +28,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def get(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
     headers = {"accept": "*/*"} | headers
-    event = {
-        "httpMethod": method,
-        "path": path,
-        "headers": {name.replace("_", "-"): value for name, value in headers.items() if value},
-        "requestContext": {"identity": {"sourceIp": "192.0.2.1"}},
-    }
-    return api.handler(event, None)
+    sent = {name.replace("_", "-"): value for name, value in headers.items() if value}
+    return api.handler(aws_events.rest_request(method, path, headers=sent), None)
 
 
 def test_the_contract_is_the_generated_document() -> None:

@@ -26,13 +26,15 @@ from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
 from tests.integration.redelivery.accepted import ACCEPTED, Accepted
 from tests.integration.redelivery.givens import GIVEN, moment_of
-from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance, send  # noqa: F401
+from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance  # noqa: F401
 from tests.integration.redelivery.test_redelivery import SUBSCRIPTIONS, by_listener, event_of, machine  # noqa: F401
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
-from tests.routes import Served
-from tests.template import resources_of_type, routes
+from tests.kit import aws_events
+from tests.kit.asked import send
+from tests.kit.routes import Served
+from tests.kit.template import resources_of_type, routes
 
 _OF_A_TRANSACTION = {
     "Put": "PutItem",
@@ -132,7 +134,7 @@ def test_what_a_writing_route_does_is_granted_to_its_function(
     served = WRITING[accepted.route]
     asked = accepted.given(request.getfixturevalue(accepted.fixture or served.service))
     observed.needs.clear()
-    assert send(served, asked)[0] < 300
+    assert send(served.service, served.route.method, asked)[0] < 300
     assert not_granted(observed.needs, policies_of(function_of(served))) == set()
 
 
@@ -144,13 +146,9 @@ def test_what_a_consumer_does_is_granted_to_its_function(
     service = request.getfixturevalue(subscription.service)
     data = GIVEN[subscription.service, subscription.event_type](service)
     event = event_of(subscription, data, moment_of(service, noon))
-    record = {
-        "messageId": "m-1",
-        "body": json.dumps({"detail": event}),
-        "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:mercato-{subscription.service}",
-    }
+    batch = aws_events.records(aws_events.bus_record(event, f"mercato-{subscription.service}"))
     observed.needs.clear()
-    answer = importlib.import_module(f"{subscription.service}.consumers").handler({"Records": [record]}, None)
+    answer = importlib.import_module(f"{subscription.service}.consumers").handler(batch, None)
     assert answer == {"batchItemFailures": []}
     assert observed.needs
     assert not_granted(observed.needs, policies_of(consumer_of(subscription.service))) == set()

@@ -17,7 +17,8 @@ from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
-from tests.routes import Served, all_routes
+from tests.kit import aws_events
+from tests.kit.routes import Served, all_routes
 
 KEYED = [served for served in all_routes() if IdempotencyKey in served.route.parameters.values()]
 CASES = [pytest.param(one, given, id=f"{one.name}{given.__name__}") for one in KEYED for given in GIVEN[one.name]]
@@ -38,13 +39,8 @@ class Desk:
 
     def send(self, path: str, body: Any, *, role: Role, user: str = "cust-1", key: str = "k-1") -> Any:
         """Status, body and headers of the answer."""
-        event = {
-            "httpMethod": "POST",
-            "path": path,
-            "headers": {"X-Request-Id": "req-12345678", "Idempotency-Key": key},
-            "body": body if isinstance(body, str) else json.dumps(body),
-            "requestContext": {"authorizer": {"user_id": user, "role": role}},
-        }
+        headers = {"X-Request-Id": "req-12345678", "Idempotency-Key": key}
+        event = aws_events.rest_request("POST", path, body, user=user, role=role, headers=headers)
         answer = self.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
 

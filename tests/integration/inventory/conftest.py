@@ -16,6 +16,8 @@ from mercato import aws
 from mercato.errors import TransientError
 from mercato.store.dynamo import Table, Write
 from tests.conftest import NOON
+from tests.kit import aws_events
+from tests.kit.given import published
 
 
 @dataclass
@@ -35,13 +37,14 @@ class Shop:
         user: str = "u-admin",
         key: str | None = None,
     ) -> tuple[int, Any]:
-        event: dict[str, Any] = {
-            "httpMethod": method,
-            "path": f"/api{path}",
-            "headers": {"Idempotency-Key": key} if key else {},
-            "body": body if isinstance(body, str) else json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": role}} if role else {},
-        }
+        event = aws_events.rest_request(
+            method,
+            f"/api{path}",
+            body,
+            user=user if role else None,
+            role=role,
+            headers={"Idempotency-Key": key} if key else {},
+        )
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
@@ -62,18 +65,13 @@ class Shop:
         assert status == 201
 
     def publish(self, event_type: str, subject: str, data: dict[str, Any]) -> list[dict[str, str]]:
-        detail: dict[str, Any] = {"specversion": "1.0", "id": f"e-{subject}", "source": "mercato.x", "type": event_type}
-        detail |= {"time": "2026-11-22T12:00:00Z", "subject": subject, "data": data}
-        record = {
-            "messageId": "m-1",
-            "body": json.dumps({"detail": detail}),
-            "eventSourceARN": "arn:aws:sqs:::shop-inventory",
-        }
-        failures: list[dict[str, str]] = consumers.handler({"Records": [record]}, None)["batchItemFailures"]
+        event = published(event_type, subject, data, id=f"e-{subject}")
+        batch = aws_events.records(aws_events.bus_record(event, "shop-inventory"))
+        failures: list[dict[str, str]] = consumers.handler(batch, None)["batchItemFailures"]
         return failures
 
     def task(self, name: str, **task_input: Any) -> dict[str, Any]:
-        return saga.handler({"task": name, "correlation_id": "c-12345678", "input": task_input}, None)
+        return saga.handler(aws_events.task(name, task_input), None)
 
     def reserve(self, order_id: str, **quantities: int) -> dict[str, Any]:
         lines = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in quantities.items()]

@@ -8,6 +8,7 @@ import pytest
 
 from inventory import api, wiring
 from mercato.store.dynamo import KeyRange, put
+from tests.kit import aws_events
 
 ONE = {"delta": 5, "reason": "delivery"}
 
@@ -21,18 +22,7 @@ def test_a_product_shows_what_is_there_and_what_of_it_is_free(shop: Any) -> None
 
 def test_a_peer_may_look(shop: Any) -> None:
     shop.stocked(a=20)
-    event = {
-        "version": "2.0",
-        "rawPath": "/api/inventory/a",
-        "headers": {},
-        "requestContext": {
-            "http": {"method": "GET"},
-            "accountId": "123456789012",
-            "domainName": "abc.lambda-url.eu-west-1.on.aws",
-            "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/orders/x"}},
-        },
-    }
-    assert api.handler(event, None)["statusCode"] == 200
+    assert api.handler(aws_events.url_request("GET", "/api/inventory/a", peer="orders"), None)["statusCode"] == 200
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), ("customer", 403)])

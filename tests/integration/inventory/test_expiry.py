@@ -14,6 +14,7 @@ from inventory.wiring import ports
 from mercato import clock
 from mercato.errors import TransientError
 from mercato.invocation import deadline
+from tests.kit import aws_events
 
 
 class Clock:
@@ -40,7 +41,7 @@ def reserved(shop: Any, time: Clock) -> Any:
 
 
 def sweep() -> tuple[int, int]:
-    answer = handler({}, None)
+    answer = handler(aws_events.scheduled_event(), None)
     return answer["released"], answer["left"]
 
 

@@ -23,6 +23,7 @@ from mercato.peers.discovery import Registry
 from mercato.telemetry import correlation
 from tests.integration.layer.conftest import At, client_of
 from tests.integration.layer.peers import Peer, answer, close, running_peer
+from tests.kit import aws_events
 
 
 def test_a_call_is_signed_and_carries_who_asks_and_why(client: ServiceClient, peer: Peer) -> None:
@@ -228,7 +229,7 @@ def test_our_own_caller_is_told_how_long_to_wait(client: ServiceClient, peer: Pe
     peer.behaviours = [answer(429, Retry_After="17")]
     app = App("shop")
     app.get("/api/things", role=PUBLIC)(lambda: client.get("/x"))
-    said = app.handler({"httpMethod": "GET", "path": "/api/things", "requestContext": {}}, None)
+    said = app.handler(aws_events.rest_request("GET", "/api/things"), None)
     assert (said["statusCode"], said["headers"]["Retry-After"]) == (503, "17")
 
 

@@ -9,8 +9,10 @@ from mercato.errors import Conflict, TransientError
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from mercato.telemetry import correlation
+from tests.kit import aws_events
+from tests.kit.given import published
 
-ARN = "arn:aws:sqs:us-east-1:123456789012:shop-tea"
+QUEUE = "shop-tea"
 
 
 class Brewed(Reads):
@@ -36,7 +38,7 @@ class Kitchen:
                 raise self.errors[data.cups]
 
     def receive(self, *records: dict[str, Any]) -> list[str]:
-        answer = self.consumer.handler({"Records": list(records)}, None)
+        answer = self.consumer.handler(aws_events.records(*records), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def dead_letters(self) -> list[dict[str, Any]]:
@@ -56,17 +58,9 @@ def kitchen(cloud: None) -> Kitchen:
 
 
 def message(cups: Any, event_type: str = "tea.brewed", **changes: Any) -> dict[str, Any]:
-    detail = {
-        "specversion": "1.0",
-        "id": f"event-{cups}",
-        "source": "mercato.kitchen",
-        "type": event_type,
-        "time": "2026-11-22T12:00:00Z",
-        "subject": "pot-1",
-        "correlationid": f"request-{cups}-id",
-        "data": {"cups": cups, "later_field": "ignored"},
-    } | changes
-    return {"messageId": f"m{cups}", "body": json.dumps({"detail": detail}), "eventSourceARN": ARN}
+    data = {"cups": cups, "later_field": "ignored"}
+    fields = {"id": f"event-{cups}", "correlationid": f"request-{cups}-id"} | changes
+    return aws_events.bus_record(published(event_type, "pot-1", data, **fields), QUEUE, message_id=f"m{cups}")
 
 
 def test_each_event_reaches_its_function_with_its_own_correlation(kitchen: Kitchen) -> None:
@@ -129,7 +123,7 @@ def test_any_detail_can_be_an_attribute(kitchen: Kitchen, detail: str) -> None:
     ],
 )
 def test_what_can_never_be_read_goes_to_the_dead_letters_at_once(kitchen: Kitchen, body: str) -> None:
-    record = {"messageId": "bad", "body": body or " ", "eventSourceARN": ARN}
+    record = aws_events.sqs_record(body or " ", QUEUE, message_id="bad")
     assert kitchen.receive(record, message(2)) == []
     (found,) = kitchen.dead_letters()
     assert (found["reason"], found["message_id"], found["body"]) == ("malformed", "bad", body or " ")
@@ -152,7 +146,7 @@ def test_what_there_is_no_time_for_is_given_back_untried(kitchen: Kitchen) -> No
         def get_remaining_time_in_millis(self) -> int:
             return 2900
 
-    answer = kitchen.consumer.handler({"Records": [message(1), message(2)]}, NearlyOver())
+    answer = kitchen.consumer.handler(aws_events.records(message(1), message(2)), NearlyOver())
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
     assert (kitchen.seen, kitchen.dead_letters()) == ([], [])
 

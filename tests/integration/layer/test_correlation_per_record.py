@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import boto3
@@ -14,6 +13,8 @@ from mercato.http import PUBLIC, App
 from mercato.invocation.tasks import Tasks
 from mercato.telemetry import correlation
 from mercato.telemetry.correlation import Correlation
+from tests.kit import aws_events
+from tests.kit.given import published
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -30,17 +31,8 @@ def works() -> list[Correlation]:
 
 
 def record(number: int, **fields: Any) -> dict[str, Any]:
-    detail = {
-        "specversion": "1.0",
-        "id": f"event-{number}",
-        "source": "mercato.kitchen",
-        "type": "tea.brewed",
-        "time": "2026-11-22T12:00:00Z",
-        "subject": "pot-1",
-        "data": {},
-    }
-    arn = "arn:aws:sqs:us-east-1:123456789012:shop-tea"
-    return {"messageId": f"m{number}", "body": json.dumps({"detail": detail | fields}), "eventSourceARN": arn}
+    event = published("tea.brewed", "pot-1", {}, id=f"event-{number}", **fields)
+    return aws_events.bus_record(event, "shop-tea", message_id=f"m{number}")
 
 
 def consume(works: list[Correlation], *records: dict[str, Any]) -> None:
@@ -50,7 +42,7 @@ def consume(works: list[Correlation], *records: dict[str, Any]) -> None:
     def take(_: Event, __: Anything) -> None:
         works.append(correlation.current())
 
-    consumer.handler({"Records": list(records)}, None)
+    consumer.handler(aws_events.records(*records), None)
 
 
 def test_a_record_without_a_trace_gets_nothing_of_the_one_before(cloud: None, works: list[Correlation]) -> None:
@@ -97,7 +89,7 @@ def test_a_warm_request_gets_nothing_of_the_one_before(works: list[Correlation])
         return {}
 
     def ask(headers: dict[str, str]) -> str:
-        answer = app.handler({"httpMethod": "GET", "path": "/tea", "headers": headers, "requestContext": {}}, None)
+        answer = app.handler(aws_events.rest_request("GET", "/tea", headers=headers), None)
         assert answer["statusCode"] == 200
         return str(answer["headers"]["X-Request-Id"])
 
@@ -121,7 +113,7 @@ def test_a_failed_saga_step_leaves_nothing_behind(works: list[Correlation]) -> N
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tasks.handler({"task": "Brew", "correlation_id": "request-0001", "traceparent": TRACEPARENT, "input": {}}, None)
+        tasks.handler(aws_events.task("Brew", {}, correlation_id="request-0001", traceparent=TRACEPARENT), None)
 
     assert (works[0].correlation_id, works[0].parent_id) == ("request-0001", PARENT)
     assert correlation._current.get() is None

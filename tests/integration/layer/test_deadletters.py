@@ -14,7 +14,9 @@ from mercato.errors import Conflict, TransientError
 from mercato.events import Event, Reads, dead_letters
 from mercato.events.consumer import Consumer
 from mercato.store.dynamo import Table
-from tests.template import load_template, resources_of_type
+from tests.kit import aws_events
+from tests.kit.given import published
+from tests.kit.template import load_template, resources_of_type
 
 
 class Brewed(Reads):
@@ -45,33 +47,18 @@ class Kitchen:
             self.taken.append(data.cups)
 
     def send(self, **changes: Any) -> None:
-        detail = {
-            "specversion": "1.0",
-            "id": "event-1",
-            "source": "mercato.kitchen",
-            "type": "tea.brewed",
-            "time": "2026-11-22T12:00:00Z",
-            "subject": "pot-1",
-            "correlationid": "request-1-id",
-            "data": {"cups": 1},
-        } | changes
-        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps({"detail": detail}))
+        fields = {"id": "event-1", "correlationid": "request-1-id"} | changes
+        event = aws_events.bus_event(published("tea.brewed", "pot-1", {"cups": 1}, **fields))
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(event))
 
     def record(self, **attributes: str) -> dict[str, Any]:
         """The message as Lambda hands it over."""
         (message,) = self.sqs.receive_message(QueueUrl=self.queue, MessageSystemAttributeNames=["All"])["Messages"]
-        return {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": message["Attributes"] | attributes,
-            "messageAttributes": {},
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-tea",
-        }
+        return aws_events.received(message, "shop-tea", **attributes)
 
     def handle(self, record: dict[str, Any]) -> bool:
         """True where the message is done with."""
-        return self.consumer.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+        return self.consumer.handler(aws_events.records(record), None) == {"batchItemFailures": []}
 
     def dead_letters(self) -> list[dict[str, str]]:
         answer = self.sqs.receive_message(QueueUrl=self.dlq, MaxNumberOfMessages=10, MessageAttributeNames=["All"])

@@ -14,6 +14,7 @@ from mercato.http.audit import AuditTrail
 from mercato.http.guard import Guard, configured
 from mercato.http.rate_limit import CountTable, Limiter, StoreUnavailable
 from mercato.store.dynamo import Table
+from tests.kit import aws_events
 
 WINDOW_START = 900_000.0
 
@@ -68,22 +69,12 @@ def call(
     role: str = "customer",
     headers: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    context = {
-        "identity": {"sourceIp": source},
-        "authorizer": {"user_id": user, "role": role} if user else None,
-    }
-    event = {"httpMethod": method, "path": path, "headers": headers or {}, "requestContext": context}
+    event = aws_events.rest_request(method, path, user=user, role=role, headers=headers, source=source)
     return app.handler(event, None)
 
 
 def call_as_peer(app: App, source: str = "203.0.113.9", headers: dict[str, str] | None = None) -> dict[str, Any]:
-    context = {
-        "http": {"method": "GET", "path": "/api/things", "sourceIp": source},
-        "accountId": "123456789012",
-        "domainName": "abc.lambda-url.eu-west-1.on.aws",
-    }
-    event = {"version": "2.0", "rawPath": "/api/things", "headers": headers or {}, "requestContext": context}
-    return app.handler(event, None)
+    return app.handler(aws_events.url_request("GET", "/api/things", headers=headers, source=source), None)
 
 
 def test_each_answer_tells_what_is_left_and_the_last_when_to_come_back(app: App) -> None:

@@ -15,7 +15,7 @@ from eventsourcing.tests import persistence
 
 from mercato.store.dynamo import Table
 from tests.integration.layer.streams import count_calls
-from tests.recorder import StreamRecorder
+from tests.kit.recorder import StreamRecorder
 
 
 class TestRecorder(persistence.AggregateRecorderTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,8 @@ from mercato.events import Event, Reads, dead_letters
 from mercato.events import consumer as consumers
 from mercato.events.consumer import Consumer
 from mercato.invocation import deadline
+from tests.kit import aws_events
+from tests.kit.given import published
 
 MESSAGES, BATCH, AT_ONCE, TIMEOUT, VISIBILITY, SLOW = 1000, 10, 5, 20.0, 120.0, 6.0
 
@@ -56,21 +57,8 @@ class Queue:
 
 
 def record(name: str, receives: int) -> dict[str, Any]:
-    detail = {
-        "specversion": "1.0",
-        "id": name,
-        "source": "mercato.kitchen",
-        "type": "tea.brewed",
-        "time": "2026-11-22T12:00:00Z",
-        "subject": "pot-1",
-        "data": {"cups": 1},
-    }
-    return {
-        "messageId": name,
-        "body": json.dumps({"detail": detail}),
-        "attributes": {"ApproximateReceiveCount": str(receives)},
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-tea",
-    }
+    event = published("tea.brewed", "pot-1", {"cups": 1}, id=name)
+    return aws_events.bus_record(event, "shop-tea", message_id=name, receives=receives)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -97,7 +85,7 @@ def test_with_a_slow_dependency_every_message_is_handled_and_none_is_dead_untrie
             free_at[worker] = max(began, min(queue.visible_at.values())) + 0.001
             continue
         context = Context(clock, began + TIMEOUT)
-        answer = kitchen.handler({"Records": [record(name, queue.receives[name]) for name in taken]}, context)
+        answer = kitchen.handler(aws_events.records(*(record(name, queue.receives[name]) for name in taken)), context)
         assert clock.now <= began + TIMEOUT, "a function that is killed gives back all, and none of it is counted"
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for name in taken:

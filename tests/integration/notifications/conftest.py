@@ -14,8 +14,8 @@ from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
 from notifications.store import NotificationStore
-
-QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:shop-notifications"
+from tests.kit import aws_events
+from tests.kit.given import published
 
 
 class FakeMailer:
@@ -45,21 +45,13 @@ class Service:
         self.now += timedelta(seconds=seconds)
 
     def event(self, event_type: str, event_id: str, data: dict[str, Any], at: datetime | None = None) -> dict[str, Any]:
-        detail = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": "mercato.test",
-            "type": event_type,
-            "time": rfc3339(at or self.now),
-            "subject": "subject-1",
-            "correlationid": "request-0001",
-            "data": data,
-        }
-        return {"messageId": f"m-{event_id}", "body": json.dumps({"detail": detail}), "eventSourceARN": QUEUE_ARN}
+        time = rfc3339(at or self.now)
+        event = published(event_type, "subject-1", data, id=event_id, time=time, correlationid="request-0001")
+        return aws_events.bus_record(event, "shop-notifications", message_id=f"m-{event_id}")
 
     def receive(self, *records: dict[str, Any]) -> list[str]:
         """The ids of the messages that the queue must deliver again."""
-        answer = consumers.handler({"Records": list(records)}, None)
+        answer = consumers.handler(aws_events.records(*records), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def register(self, user_id: str = "user-1", email: str = "anna@example.com", name: str = "Anna") -> None:
@@ -81,15 +73,7 @@ class Service:
     def call(
         self, method: str, path: str, *, user: str = "user-1", body: Any = None, query: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": path,
-            "headers": {},
-            "queryStringParameters": query,
-            "body": json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": "customer"} if user else {}},
-        }
-        answer = api.handler(event, None)
+        answer = api.handler(aws_events.rest_request(method, path, body, user=user, query=query), None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def listed(self, user: str = "user-1", **query: str) -> Any:

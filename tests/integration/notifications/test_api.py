@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from notifications import api
+from tests.kit import aws_events
 
 
 def receive_receipts(service: Any, count: int, user: str = "user-1") -> None:
@@ -103,18 +104,9 @@ def test_a_query_that_makes_no_sense_is_422(service: Any, query: dict[str, str])
 
 def test_a_peer_reads_the_count_on_behalf_of_a_user(service: Any) -> None:
     service.register()
-    event = {
-        "version": "2.0",
-        "rawPath": "/api/notifications",
-        "rawQueryString": "unread=true&limit=1",
-        "headers": {"x-user-id": "user-1"},
-        "requestContext": {
-            "http": {"method": "GET"},
-            "accountId": "123456789012",
-            "domainName": "abc.lambda-url.eu-west-1.on.aws",
-            "authorizer": {"iam": {"userArn": "arn:aws:sts::1:assumed-role/gateway/x"}},
-        },
-    }
+    event = aws_events.url_request(
+        "GET", "/api/notifications", headers={"X-User-Id": "user-1"}, query="unread=true&limit=1"
+    )
     answer = api.handler(event, None)
     assert answer["statusCode"] == 200
     assert '"unread_count":1' in answer["body"]

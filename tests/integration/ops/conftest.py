@@ -16,6 +16,7 @@ from mercato.store.dynamo import KeyRange, Table
 from ops import api
 from ops.dead_letters import reader
 from ops.sagas import parked
+from tests.kit import aws_events
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 
@@ -69,28 +70,19 @@ class Desk:
     def park(self, *bodies: dict[str, Any] | str, receives: int = 1) -> list[str]:
         """The ids of the messages that failed. `receives` is how often the queue has delivered them."""
         records = [
-            {
-                "messageId": f"m-{n}",
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-parked",
-                "attributes": {"ApproximateReceiveCount": str(receives)},
-            }
+            aws_events.sqs_record(body, "mercato-parked", message_id=f"m-{n}", receives=receives)
             for n, body in enumerate(bodies)
         ]
-        answer = parked.handler({"Records": records}, None)
+        answer = parked.handler(aws_events.records(*records), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def call(
         self, method: str, path: str, body: Any = None, *, user: str = "boss", role: str = "admin", **query: str
     ) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": f"/api/ops{path}",
-            "headers": {"X-Request-Id": "req-operator-1"},
-            "queryStringParameters": query or None,
-            "body": json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": role} if user else None},
-        }
+        headers = {"X-Request-Id": "req-operator-1"}
+        event = aws_events.rest_request(
+            method, f"/api/ops{path}", body, user=user, role=role, headers=headers, query=query
+        )
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"])
 

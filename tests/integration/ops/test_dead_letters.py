@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.post_office import PostOffice
+from tests.kit import aws_events
 
 
 @pytest.fixture
@@ -153,15 +154,10 @@ Drop = Callable[[PostOffice], Any]
         (
             lambda office: office.put(
                 "orders-dlq",
-                json.dumps(
-                    {
-                        "requestContext": {"condition": "RetryAttemptsExhausted", "functionArn": "arn:relay"},
-                        "DDBStreamBatchInfo": {"shardId": "s"},
-                    }
-                ),
+                json.dumps(aws_events.stream_failure("arn:stream", "s", "1", "2", 2)),
             ),
             "stream-given-up",
-            "RetryAttemptsExhausted of arn:relay",
+            "RetryAttemptsExhausted of arn:aws:lambda:us-east-1:123456789012:function:shop-relay",
         ),
         (lambda office: office.put("orders-dlq", "{}"), "retries-exhausted", "The queue moved it after its last"),
         (lambda office: office.put("orders-dlq", "not json"), "retries-exhausted", "The queue moved it"),

@@ -17,7 +17,7 @@ from mercato.errors import TransientError
 from mercato.telemetry import metrics
 from ops.health import mappings, prober
 from tests.integration.ops.conftest import Desk
-from tests.template import load_template
+from tests.kit.template import load_template
 
 TABLE, QUEUE = "mercato-OrdersTable-1ABC", "mercato-orders"
 STREAM_ARN = f"arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}/stream/2026-11-22T12:00:00.000"

@@ -14,6 +14,7 @@ from mercato import aws
 from ops.health import probe, prober
 from tests.integration.layer.peers import Behaviour, Peer, answer, close, hang, running_peer
 from tests.integration.ops.conftest import Desk
+from tests.kit import aws_events
 
 SICK = '{"service": "orders", "status": "failing", "checks": {"table": "AccessDeniedException", "queue": "ok"}}'
 
@@ -66,7 +67,7 @@ def registry(desk: Desk, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPa
 
 
 def run() -> dict[str, int]:
-    return prober.handler({}, None)
+    return prober.handler(aws_events.scheduled_event(), None)
 
 
 def last_probes(desk: Desk) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,8 @@ from ops.sagas.executions import Executions
 from ops.sagas.store import SagaStore
 from tests.conftest import NOON
 from tests.integration.ops.conftest import MACHINE
-from tests.saga_world import FUNCTIONS, ORDER, World, deploy, failing, run_state_machines
+from tests.kit import aws_events
+from tests.kit.state_machine import FUNCTIONS, ORDER, World, deploy, failing, run_state_machines
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:mercato-order:{ORDER}"
 INPUT = {
@@ -48,14 +49,10 @@ def call(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
 
     def ask(method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": f"/api/ops/sagas{path}",
-            "headers": {"X-Request-Id": "req-operator-1"},
-            "queryStringParameters": query or None,
-            "body": json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": "boss", "role": "admin"}},
-        }
+        headers = {"X-Request-Id": "req-operator-1"}
+        event = aws_events.rest_request(
+            method, f"/api/ops/sagas{path}", body, user="boss", role="admin", headers=headers, query=query
+        )
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"])
 

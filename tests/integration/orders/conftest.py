@@ -17,6 +17,8 @@ from orders import api, consumers, saga, wiring
 from orders.domain import Listing
 from orders.order import Order
 from orders.store import OrderStore
+from tests.kit import aws_events
+from tests.kit.given import published
 
 ADDRESS = {
     "name": "Ada Lovelace",
@@ -78,30 +80,13 @@ class Shop:
         key: str | None = None,
         query: dict[str, str] | None = None,
     ) -> tuple[int, Any, dict[str, str]]:
-        event = {
-            "httpMethod": method,
-            "path": path,
-            "headers": {"X-Request-Id": "req-12345678"} | ({"Idempotency-Key": key} if key else {}),
-            "queryStringParameters": query,
-            "body": payload if isinstance(payload, str) else json.dumps(payload) if payload is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": role} if user else None},
-        }
+        headers = {"X-Request-Id": "req-12345678"} | ({"Idempotency-Key": key} if key else {})
+        event = aws_events.rest_request(method, path, payload, user=user, role=role, headers=headers, query=query)
         return _answer(api.handler(event, None))
 
     def call_as_peer(self, path: str, query: str, user: str = "") -> tuple[int, Any, dict[str, str]]:
-        event = {
-            "version": "2.0",
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": {"x-user-id": user} if user else {},
-            "requestContext": {
-                "http": {"method": "GET"},
-                "accountId": "123456789012",
-                "domainName": "abc.lambda-url.eu-west-1.on.aws",
-                "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
-            },
-        }
-        return _answer(api.handler(event, None))
+        headers = {"X-User-Id": user} if user else {}
+        return _answer(api.handler(aws_events.url_request("GET", path, headers=headers, query=query), None))
 
     def place(self, payload: dict[str, Any] | None = None, key: str = "key-1", user: str = "cust-1") -> Any:
         status, answer, _ = self.call("POST", "/api/orders", payload or body(), key=key, user=user)
@@ -109,27 +94,20 @@ class Shop:
         return answer
 
     def task(self, name: str, **task_input: Any) -> Any:
-        return saga.handler({"task": name, "correlation_id": "req-12345678", "input": task_input}, None)
+        return saga.handler(aws_events.task(name, task_input), None)
 
     def hear(self, event_type: str, data: dict[str, Any], event_id: str = "") -> list[Any]:
         """The failures that the queue is told of."""
-        detail = {
-            "specversion": "1.0",
-            "id": event_id or str(uuid.uuid4()),
-            "source": "mercato.other",
-            "type": event_type,
-            "time": "2026-11-22T12:00:00.000Z",
-            "subject": str(data.get("order_id")),
-            "sequence": "1",
-            "correlationid": "req-12345678",
-            "data": data,
-        }
-        record = {
-            "messageId": "m-1",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-orders",
-            "body": json.dumps({"detail-type": event_type, "detail": detail}),
-        }
-        answer: list[Any] = consumers.handler({"Records": [record]}, None)["batchItemFailures"]
+        event = published(
+            event_type,
+            str(data.get("order_id")),
+            data,
+            id=event_id or str(uuid.uuid4()),
+            sequence="1",
+            correlationid="req-12345678",
+        )
+        batch = aws_events.records(aws_events.bus_record(event, "mercato-orders"))
+        answer: list[Any] = consumers.handler(batch, None)["batchItemFailures"]
         return answer
 
     def order(self, order_id: str) -> Order:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -19,22 +18,16 @@ from payments.domain import Intent, PaymentVoided
 from payments.providers.sandbox import charge_id_of
 from payments.refund import RefundRefused
 from tests.integration.payments.till import Till
+from tests.kit import aws_events
+from tests.kit.given import published
 
 PAYMENT = derived_id("payment", "o-1")
 EVERY_HALF = pytest.mark.parametrize("after_effect", [False, True])
 
 
 def hear(kind: str, order_id: str = "o-1") -> None:
-    detail: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": f"{kind}-{order_id}",
-        "source": "mercato.orders",
-        "type": kind,
-    }
-    detail |= {"time": "2026-11-22T12:00:00Z", "subject": order_id, "data": {"order_id": order_id}}
-    body = json.dumps({"detail": detail})
-    record = {"messageId": "m-1", "body": body, "eventSourceARN": "arn:aws:sqs:::shop-payments"}
-    assert consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+    record = aws_events.bus_record(published(kind, order_id, {"order_id": order_id}), "shop-payments")
+    assert consumers.handler(aws_events.records(record), None) == {"batchItemFailures": []}
 
 
 def run(minutes: int = 10, has_time: bool = True) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import boto3
@@ -11,19 +10,16 @@ import pytest
 from payments import consumers
 from payments.providers.port import ProviderDeclined, ProviderTimeout
 from payments.providers.sandbox import Sandbox
+from tests.kit import aws_events
+from tests.kit.given import published
 
 
 def hear(amount: int, refund_id: str = "ref-1", **more: str) -> list[Any]:
     money = {"amount": amount, "currency": "GBP"}
     data = {"order_id": "o-1", "refund_id": refund_id, "amount": money} | more
-    detail = {"specversion": "1.0", "id": f"e-{refund_id}", "source": "mercato.orders", "type": "order.return_accepted"}
-    detail |= {"time": "2026-11-22T12:00:00Z", "subject": "o-1"}
-    record = {
-        "messageId": "m-1",
-        "body": json.dumps({"detail": detail | {"data": data}}),
-        "eventSourceARN": "arn:aws:sqs:::shop-payments",
-    }
-    failures: list[Any] = consumers.handler({"Records": [record]}, None)["batchItemFailures"]
+    event = published("order.return_accepted", "o-1", data, id=f"e-{refund_id}")
+    batch = aws_events.records(aws_events.bus_record(event, "shop-payments"))
+    failures: list[Any] = consumers.handler(batch, None)["batchItemFailures"]
     return failures
 
 

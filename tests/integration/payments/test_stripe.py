@@ -15,7 +15,7 @@ from payments import usecases, wiring
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
 from tests.integration.payments.localstripe import KEY, Trouble
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
-from tests.saga_world import poll
+from tests.kit.state_machine import poll
 
 DECLINED, UNKNOWN = "pm_card_chargeCustomerFail", "pm_nobodys"
 NEEDS_THE_CUSTOMER = "4000002500003155"

@@ -11,6 +11,7 @@ from mercato.store.dynamo import Table
 from payments import api, saga
 from payments.domain import Charge
 from payments.providers.sandbox import Sandbox, charge_id_of
+from tests.kit import aws_events
 
 OK = "tok_ok"
 PAYMENT = derived_id("payment", "o-1")
@@ -34,20 +35,15 @@ class Till:
         key: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        event: dict[str, Any] = {
-            "httpMethod": method,
-            "path": f"/api{path}",
-            "headers": ({"Idempotency-Key": key} if key else {}) | (headers or {}),
-            "body": body if isinstance(body, str) else json.dumps(body) if body is not None else None,
-            "requestContext": {"authorizer": {"user_id": user, "role": role}} if role else {},
-        }
+        sent = ({"Idempotency-Key": key} if key else {}) | (headers or {})
+        event = aws_events.rest_request(
+            method, f"/api{path}", body, user=user if role else None, role=role, headers=sent
+        )
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def task(self, name: str, **task_input: Any) -> dict[str, Any]:
-        return saga.handler(
-            {"task": name, "correlation_id": "c-12345678", "input": {"order_id": "o-1"} | task_input}, None
-        )
+        return saga.handler(aws_events.task(name, {"order_id": "o-1"} | task_input), None)
 
     def authorize(self, token: str = OK, amount: int = 1000) -> dict[str, Any]:
         money = {"amount": amount, "currency": "GBP"}

@@ -12,6 +12,8 @@ import pytest
 
 from mercato.store.dynamo import Table
 from products import api, consumers
+from tests.kit import aws_events
+from tests.kit.given import published
 
 
 class ProductsService:
@@ -31,36 +33,17 @@ class ProductsService:
     ) -> tuple[int, Any]:
         """Through the gateway, as a user with this role; None is the public. Each request has a key of its own."""
         key = str(uuid.uuid4()) if key == "" else key
-        authorizer = {"user_id": "user-1", "role": role} if role else {}
+        headers = {"X-Request-Id": "request-12345"} | ({"Idempotency-Key": key} if key else {})
+        user = "user-1" if role else None
         return self._answer(
-            {
-                "httpMethod": method,
-                "path": f"/api/products{path}",
-                "headers": {"X-Request-Id": "request-12345"} | ({"Idempotency-Key": key} if key else {}),
-                "queryStringParameters": query,
-                "body": body if isinstance(body, str) or body is None else json.dumps(body),
-                "requestContext": {"authorizer": authorizer, "identity": {"sourceIp": "192.0.2.1"}},
-            }
+            aws_events.rest_request(
+                method, f"/api/products{path}", body, user=user, role=role, headers=headers, query=query
+            )
         )
 
     def call_as_peer(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Through the function URL, signed by a peer."""
-        arn = "arn:aws:sts::123456789012:assumed-role/carts-role/carts"
-        return self._answer(
-            {
-                "version": "2.0",
-                "rawPath": f"/api/products{path}",
-                "rawQueryString": "",
-                "headers": {},
-                "body": json.dumps(body),
-                "requestContext": {
-                    "accountId": "123456789012",
-                    "domainName": "abc.lambda-url.eu-west-1.on.aws",
-                    "http": {"method": method},
-                    "authorizer": {"iam": {"userArn": arn}},
-                },
-            }
-        )
+        return self._answer(aws_events.url_request(method, f"/api/products{path}", body, peer="carts"))
 
     def add(self, sku: str = "85123A", name: str = "White hanging heart", price: int = 255, **fields: Any) -> Any:
         body = {"sku": sku, "name": name, "price": {"amount": price, "currency": "GBP"}} | fields
@@ -88,22 +71,8 @@ class ProductsService:
 
     def deliver(self, event_type: str, subject: str, data: dict[str, Any], sequence: int) -> Any:
         """One event through the queue."""
-        event = {
-            "specversion": "1.0",
-            "id": f"{event_type}-{subject}-{sequence}",
-            "source": "mercato.inventory",
-            "type": event_type,
-            "time": "2026-11-22T12:00:00.000Z",
-            "subject": subject,
-            "sequence": str(sequence),
-            "data": data,
-        }
-        record = {
-            "messageId": "message-1",
-            "body": json.dumps({"detail": event}),
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:products",
-        }
-        return consumers.handler({"Records": [record]}, None)
+        event = published(event_type, subject, data, id=f"{event_type}-{subject}-{sequence}", sequence=str(sequence))
+        return consumers.handler(aws_events.records(aws_events.bus_record(event, "products")), None)
 
     def dead_letters(self) -> list[str]:
         """The reasons of what was moved to the dead-letter queue."""

@@ -27,9 +27,9 @@ from tests.integration.ops.conftest import MACHINE, message
 from tests.integration.ops.post_office import PostOffice
 from tests.integration.payments.stripe_till import VISA
 from tests.integration.payments.till import PAYMENT
-from tests.integration.refusals.cases import Asked
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.users.conftest import ADA, PASSWORD
+from tests.kit.asked import Asked
 
 Given = Callable[[Any], Asked]
 _GUEST = {"lantern": 2}

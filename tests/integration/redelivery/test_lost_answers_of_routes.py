@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import json
 import random
 from datetime import datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 from moto.backends import get_backend
@@ -26,11 +23,11 @@ from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
 from tests.integration.redelivery.accepted import ACCEPTED, Accepted
 from tests.integration.redelivery.lossy import Wire
-from tests.integration.refusals.cases import Asked
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
-from tests.routes import Served, all_routes
+from tests.kit.asked import send, stored
+from tests.kit.routes import all_routes
 
 WRITING = {one.name: one for one in all_routes() if one.route.method != "GET"}
 # The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
@@ -57,36 +54,6 @@ def chance(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     return source
 
 
-def send(served: Served, asked: Asked) -> tuple[int, Any]:
-    """Status and kind of body of the answer."""
-    event: dict[str, Any] = {
-        "httpMethod": served.route.method,
-        "path": asked.path,
-        "headers": {"X-Request-Id": "req-12345678", "Idempotency-Key": asked.key} | dict(asked.headers),
-        "body": asked.body if isinstance(asked.body, str) or asked.body is None else json.dumps(asked.body),
-        "requestContext": {
-            "authorizer": {"user_id": asked.user, "role": asked.role} if asked.user else None,
-            "identity": {"sourceIp": "203.0.113.9"},
-        },
-    }
-    if asked.role == "peer":
-        arn = "arn:aws:sts::123456789012:assumed-role/carts/x"
-        event = {
-            "version": "2.0",
-            "rawPath": asked.path,
-            "headers": {},
-            "body": json.dumps(asked.body),
-            "requestContext": {
-                "http": {"method": served.route.method},
-                "accountId": "123456789012",
-                "domainName": "abc.lambda-url.eu-west-1.on.aws",
-                "authorizer": {"iam": {"userArn": arn}},
-            },
-        }
-    answer = importlib.import_module(f"{served.service}.api").handler(event, None)
-    return answer["statusCode"], kind_of(json.loads(answer["body"] or "null"))
-
-
 def kind_of(value: Any) -> Any:
     """Which members there are, without what they say."""
     if isinstance(value, dict):
@@ -95,7 +62,7 @@ def kind_of(value: Any) -> Any:
 
 
 class Cloud:
-    """What moto keeps, so that it can be as before. `stored` is what a write changes for good."""
+    """What moto keeps, so that it can be as before."""
 
     def __init__(self) -> None:
         self._tables = get_backend("dynamodb")["123456789012"]["us-east-1"].tables
@@ -114,17 +81,6 @@ class Cloud:
         for name, queue in self._queues.items():
             queue._messages, queue._pending_messages = messages[name]
 
-    @staticmethod
-    def stored() -> list[str]:
-        client = boto3.client("dynamodb", "us-east-1")
-        return sorted(
-            f"{table} {json.dumps(item, sort_keys=True, default=bytes.hex)}"
-            for table in client.list_tables()["TableNames"]
-            if table not in _APART
-            for page in client.get_paginator("scan").paginate(TableName=table)
-            for item in page["Items"]
-        )
-
 
 @pytest.mark.parametrize("accepted", ACCEPTED, ids=str)
 def test_a_write_whose_answer_is_lost_is_done_once_and_the_route_answers_as_ever(
@@ -140,14 +96,15 @@ def test_a_write_whose_answer_is_lost_is_done_once_and_the_route_answers_as_ever
             service.machine.sent.clear()
         chance.seed(7)
         lossy.lose(lost)
-        return send(served, asked), cloud.stored()
+        status, body = send(served.service, served.route.method, asked)
+        return (status, kind_of(body)), stored(_APART)
 
     outcome(-1)  # so that what a sandbox reads once is read
     expected = outcome(-1)
     writes = list(lossy.arrived)
     assert expected[0][0] < 300, expected
     for number, operation in enumerate(writes):
-        answer, stored = outcome(number)
+        answer, items = outcome(number)
         assert lossy.has_lost, f"the answer to {operation} was not lost"
         assert answer == expected[0], f"write {number}: {writes}"
-        assert stored == expected[1], f"write {number}: {writes}"
+        assert items == expected[1], f"write {number}: {writes}"

@@ -38,6 +38,7 @@ from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
+from tests.kit import aws_events
 
 SUBSCRIPTIONS = events.subscriptions()
 
@@ -86,21 +87,8 @@ class Post:
         messages = sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"]
         ).get("Messages", [])
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "messageAttributes": {
-                    name: {"stringValue": value["StringValue"], "dataType": "String"}
-                    for name, value in message.get("MessageAttributes", {}).items()
-                },
-                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:mercato-{self.name}",
-            }
-            for message in messages
-        ]
-        assert self.consume({"Records": records}, None) == {"batchItemFailures": []}
+        records = [aws_events.received(message, f"mercato-{self.name}") for message in messages]
+        assert self.consume(aws_events.records(*records), None) == {"batchItemFailures": []}
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return len(messages)

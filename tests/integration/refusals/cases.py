@@ -25,6 +25,7 @@ from tests.integration.orders.conftest import listing
 from tests.integration.payments.till import PAYMENT
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.users.conftest import ADA, PASSWORD
+from tests.kit.asked import Asked
 
 _COUNTED = {
     "ATTEMPTS#": "a password is counted as wrong before it is looked at, and a right one makes the network known"
@@ -35,18 +36,6 @@ _REFUSED = {
     "SANDBOX#": "the sandbox's own table of what it answered",
 }
 _STALE = {"SAGA#": "what an operator tried is in the audit, and a saga whose token is dead is not listed any more"}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """`user` is empty for a stranger."""
-
-    path: str
-    body: Any = None
-    user: str = "ada"
-    role: str = "customer"
-    key: str = "key-of-the-refused"
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-from typing import Any
-
-import boto3
 import pytest
 
 from infra.contract.openapi.never import NEVER
@@ -25,40 +20,13 @@ from tests.integration.refusals.elsewhere import ELSEWHERE
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
+from tests.kit.asked import send, stored
 
 WRITING = {f"{one.route.method} {one.route.path}": one for one in operations() if one.route.method != "GET"}
 
 
-def send(service: str, route: str, asked: Any) -> tuple[int, Any]:
-    event = {
-        "httpMethod": route.partition(" ")[0],
-        "path": asked.path,
-        "headers": {"X-Request-Id": "req-12345678", "Idempotency-Key": asked.key} | dict(asked.headers),
-        "body": asked.body if isinstance(asked.body, str) or asked.body is None else json.dumps(asked.body),
-        "requestContext": {
-            "authorizer": {"user_id": asked.user, "role": asked.role} if asked.user else None,
-            "identity": {"sourceIp": "203.0.113.9"},
-        },
-    }
-    answer = importlib.import_module(f"{service}.api").handler(event, None)
-    return answer["statusCode"], json.loads(answer["body"])
-
-
 # Not of the request's effect: the audit of who asked for what, the count of how often, and the list of circuits.
 _APART = ("AuditTable", "RateLimitsTable", "CircuitsTable")
-
-
-def stored(but: Any) -> list[str]:
-    """Every item of every service's table, but those of the partitions that begin so."""
-    client = boto3.client("dynamodb", "us-east-1")
-    return sorted(
-        f"{table} {json.dumps(item, sort_keys=True, default=bytes.hex)}"
-        for table in client.list_tables()["TableNames"]
-        if table not in _APART
-        for page in client.get_paginator("scan").paginate(TableName=table)
-        for item in page["Items"]
-        if not item["pk"]["S"].startswith(tuple(but))
-    )
 
 
 def events(items: list[str]) -> list[str]:
@@ -69,13 +37,13 @@ def events(items: list[str]) -> list[str]:
 def test_a_refusal_changes_nothing_and_tells_nobody(case: Case, request: pytest.FixtureRequest, cloud: None) -> None:
     service = WRITING[case.route].service
     asked = case.given(request.getfixturevalue(service))
-    before, told = stored(case.kept), events(stored(()))
+    before, told = stored(_APART, case.kept), events(stored(_APART))
 
-    status, problem = send(service, case.route, asked)
+    status, problem = send(service, case.route.partition(" ")[0], asked)
 
     assert (problem.get("type"), 400 <= status < 500) == (f"urn:mercato:problem:{case.problem}", True), problem
-    assert stored(case.kept) == before
-    assert events(stored(())) == told
+    assert stored(_APART, case.kept) == before
+    assert events(stored(_APART)) == told
 
 
 def test_every_error_of_every_writing_route_is_among_them() -> None:

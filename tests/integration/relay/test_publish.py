@@ -12,6 +12,7 @@ from mercato.telemetry.logs import log
 from relay import lag, publish, wiring
 from relay.bus import EventBus
 from tests.integration.relay.conftest import Bus
+from tests.kit import aws_events
 
 
 def record(number: int, entity: str | None = None, name: str = "INSERT", event: str | None = None) -> dict[str, Any]:
@@ -26,20 +27,14 @@ def record(number: int, entity: str | None = None, name: str = "INSERT", event: 
         "data": {},
     }
     keys = {"pk": {"S": entity or f"ORDER#{number}"}, "sk": {"S": "E#0000000001"}}
-    return {
-        "eventName": name,
-        "eventSourceARN": "arn:aws:dynamodb:us-east-1:1:table/orders/stream/1",
-        "dynamodb": {
-            "Keys": keys,
-            "NewImage": keys | {"event": {"S": event if event is not None else json.dumps(envelope)}},
-            "SequenceNumber": str(number),
-        },
-    }
+    image = keys | {"event": {"S": event if event is not None else json.dumps(envelope)}}
+    stream = "arn:aws:dynamodb:us-east-1:1:table/orders/stream/1"
+    return aws_events.stream_record(image, number=str(number), name=name) | {"eventSourceARN": stream}
 
 
 def relay(*records: dict[str, Any]) -> list[str]:
     """The sequence numbers that the stream must go on from."""
-    answer = publish.handler({"Records": list(records)}, None)
+    answer = publish.handler(aws_events.records(*records), None)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 

@@ -16,6 +16,7 @@ from mercato.invocation import deadline
 from mercato.store.dynamo import Table, put_new
 from relay import publish, sweep, wiring
 from tests.integration.relay.conftest import Bus, Failures
+from tests.kit import aws_events
 
 
 class Brewed(EventModel):
@@ -71,18 +72,7 @@ class Outbox:
     def give_up(self, first: int, last: int) -> None:
         """Lambda's message about the records from one to the other, counted from 0."""
         numbers = [record["dynamodb"]["SequenceNumber"] for record in self.stream()]
-        tell(
-            {
-                "requestContext": {"condition": "RetryAttemptsExhausted", "functionArn": "arn:relay"},
-                "DDBStreamBatchInfo": {
-                    "shardId": self.shard,
-                    "startSequenceNumber": numbers[first],
-                    "endSequenceNumber": numbers[last],
-                    "batchSize": last - first + 1,
-                    "streamArn": self.arn,
-                },
-            }
-        )
+        tell(aws_events.stream_failure(self.arn, self.shard, numbers[first], numbers[last], last - first + 1))
 
 
 def tell(message: Any) -> None:
@@ -93,7 +83,7 @@ def tell(message: Any) -> None:
 
 def run() -> tuple[int, int]:
     """Recovered, left."""
-    answer = sweep.handler({}, None)
+    answer = sweep.handler(aws_events.scheduled_event(), None)
     return answer["recovered"], answer["left"]
 
 
@@ -138,7 +128,7 @@ def test_a_poison_record_in_a_lost_range_is_set_aside_and_the_rest_published(
 
 def test_a_poison_record_stays_visible_until_its_item_is_mended(tea: Outbox, bus: Bus, failures: Failures) -> None:
     tea.put("poison", event="not json")
-    assert publish.handler({"Records": tea.stream()}, None) == {"batchItemFailures": []}
+    assert publish.handler(aws_events.records(*tea.stream()), None) == {"batchItemFailures": []}
 
     assert run() == run() == (0, 1)
     assert bus.taken == []
@@ -163,7 +153,7 @@ def test_what_the_bus_does_not_take_stays_for_the_next_sweep(
     tea: Outbox, bus: Bus, failures: Failures, error: str
 ) -> None:
     tea.put("poison", event="not json")
-    publish.handler({"Records": tea.stream()}, None)
+    publish.handler(aws_events.records(*tea.stream()), None)
     (event_id,) = tea.brew(1)
     key = {"pk": {"S": "OUTBOX#pot-1"}, "sk": {"S": "0000000001#tea.brewed"}}
     tell({"reason": "x", "stream": tea.arn, "keys": key, "sequence_number": "9"})
@@ -210,7 +200,7 @@ def test_killed_between_publish_and_delete_the_next_sweep_publishes_the_same_eve
 def test_a_stream_that_delivers_twice_publishes_the_same_event_twice(tea: Outbox, bus: Bus) -> None:
     (event_id,) = tea.brew(1)
     for _ in range(2):
-        assert publish.handler({"Records": tea.stream()}, None) == {"batchItemFailures": []}
+        assert publish.handler(aws_events.records(*tea.stream()), None) == {"batchItemFailures": []}
     assert bus.taken == [event_id, event_id]
     assert bus.calls[0] == bus.calls[1]
 

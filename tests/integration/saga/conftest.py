@@ -25,7 +25,7 @@ from payments import saga as payments_saga
 from payments import wiring as payments_wiring
 from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
-from tests.saga_world import FUNCTIONS, ORDER, World, deploy, run_state_machines
+from tests.kit.state_machine import FUNCTIONS, ORDER, World, deploy, run_state_machines
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.saga.conftest import Double
 from tests.integration.saga.steps import FORWARD, TRANSIENT, UNDONE, script, up_to
-from tests.saga_world import ORDER, World, failing
+from tests.kit.state_machine import ORDER, World, failing
 
 
 def test_a_good_order_takes_four_steps_and_undoes_nothing(world: World, saga_input: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from orders.order import Order, Status
 from orders.store import OrderStore
 from orders.workflow import saga_input
 from payments.store import PaymentStore
-from tests.saga_world import ORDER, World
+from tests.kit.state_machine import ORDER, World
 
 LATE = timedelta(minutes=31)
 

@@ -14,7 +14,7 @@ from orders.order import Order, Status
 from orders.store import OrderStore
 from orders.workflow import saga_input
 from tests.integration.saga.conftest import Double
-from tests.saga_world import ORDER, World, failing
+from tests.kit.state_machine import ORDER, World, failing
 
 
 def on_hand_and_available(inventory: InventoryStore) -> tuple[int, int]:

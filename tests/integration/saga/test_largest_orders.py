@@ -33,6 +33,7 @@ from shipping.usecases import shipment_id_of
 from tests.chaos.bus import CONSUMERS
 from tests.chaos.shop import CUSTOMER, Mall, Shop
 from tests.integration.orders.conftest import _answer
+from tests.kit import aws_events
 
 EVENT = 256 * 1024  # of an entry at EventBridge and of a message at SQS, where a region has the smaller of its limits
 INPUT = 256 * 1024  # of an execution at Step Functions
@@ -91,13 +92,8 @@ class Counter:
             "payment_token": "tok_ok",
             "shipping_address": address | {"postcode": (letter * 16)[:16], "country": "GB"},
         }
-        event = {
-            "httpMethod": "POST",
-            "path": "/api/orders",
-            "headers": {"X-Request-Id": "r" * 128, "Idempotency-Key": f"key-{count}"},
-            "body": json.dumps(asked),
-            "requestContext": {"authorizer": {"user_id": CUSTOMER, "role": "customer"}},
-        }
+        headers = {"X-Request-Id": "r" * 128, "Idempotency-Key": f"key-{count}"}
+        event = aws_events.rest_request("POST", "/api/orders", asked, user=CUSTOMER, headers=headers)
         status, answer, _ = _answer(api.handler(event, None))
         return status, answer
 
@@ -168,13 +164,11 @@ def check_that_all_goes_well(
     told = {"order.created", "order.confirmed", "order.shipped"} | ({"inventory.reserved"} if with_stock else set())
     assert told <= {event["type"] for event in shop.bus.published}
     for event in shop.bus.published:
-        wrapped = {"version": "0", "id": "i" * 36, "detail-type": event["type"], "source": event["source"]}
-        wrapped |= {"account": "1" * 12, "time": event["time"], "region": "eu-central-1", "resources": []}
-        message = json.dumps(wrapped | {"detail": event}, ensure_ascii=False)
+        message = json.dumps(aws_events.bus_event(event) | {"region": "eu-central-1"}, ensure_ascii=False)
         assert len(message.encode()) < EVENT, event["type"]
-        record = {"messageId": "m-1", "eventSourceARN": "arn:shop-carts", "body": message}
+        batch = aws_events.records(aws_events.sqs_record(message, "shop-carts"))
         if event["type"] in cart_consumers.consumer.subscriptions:
-            assert cart_consumers.handler({"Records": [record]}, None) == {"batchItemFailures": []}
+            assert cart_consumers.handler(batch, None) == {"batchItemFailures": []}
     for table in ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Carts"):
         assert max((size_of(item) for item in items(f"{table}Table")), default=0) < MAX_ITEM, table
 

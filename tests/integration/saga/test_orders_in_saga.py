@@ -22,7 +22,8 @@ from orders.order import Order, PaymentStatus, Shipment, Status
 from orders.store import OrderStore
 from orders.workflow import OrderSaga, saga_input
 from tests.integration.saga.conftest import Double
-from tests.saga_world import ORDER, World, failing
+from tests.kit import aws_events
+from tests.kit.state_machine import ORDER, World, failing
 
 
 def run(world: World, order: Order) -> dict[str, Any]:
@@ -129,14 +130,9 @@ def desk(world: World, make_table: Callable[[str], Table]) -> Callable[..., Any]
     vars(ops_wiring.ports()).update(sagas=store, executions=Executions(world.arn + ":live"))
 
     def call(method: str, path: str, body: dict[str, str] | None = None) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": f"/api/ops{path}",
-            "headers": {},
-            "body": json.dumps(body) if body else None,
-            "requestContext": {"authorizer": {"user_id": "boss", "role": "admin"}},
-        }
-        answer = ops_api.handler(event, None)
+        answer = ops_api.handler(
+            aws_events.rest_request(method, f"/api/ops{path}", body, user="boss", role="admin"), None
+        )
         return answer["statusCode"], json.loads(answer["body"])
 
     return call
@@ -148,8 +144,8 @@ def test_an_operator_finds_a_stuck_saga_reads_its_story_and_brings_it_home(
     doubles["InventorySaga"].script("ReserveInventory", failing("OutOfStock", "Only 2 mugs are left."))
     doubles["InventorySaga"].script("ReleaseInventory", failing("ValueError", "broken"))
     execution = world.start(saga_input(order))
-    record = {"messageId": "m-1", "body": json.dumps(world.parked())}
-    assert ops_parked.handler({"Records": [record, record]}, None) == {"batchItemFailures": []}
+    record = aws_events.sqs_record(world.parked(), "mercato-parked")
+    assert ops_parked.handler(aws_events.records(record, record), None) == {"batchItemFailures": []}
     assert now(orders).status is Status.NEEDS_ATTENTION
 
     (item,) = desk("GET", "/sagas")[1]["items"]

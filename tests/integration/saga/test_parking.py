@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.saga.conftest import Double
 from tests.integration.saga.steps import UNDONE, script, up_to
-from tests.saga_world import ORDER, World, failing
+from tests.kit.state_machine import ORDER, World, failing
 
 STUCK = [
     ("ConfirmOrder", "VoidPayment"),

@@ -13,7 +13,7 @@ from orders.order import Order, Status
 from orders.store import OrderStore
 from orders.workflow import saga_input
 from payments.store import PaymentStore
-from tests.saga_world import FUNCTIONS, ORDER, World, failing
+from tests.kit.state_machine import FUNCTIONS, ORDER, World, failing
 
 PAYMENT = derived_id("payment", ORDER)
 FORWARD = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]

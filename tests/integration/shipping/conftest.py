@@ -17,6 +17,8 @@ from mercato.webhooks import sign
 from shipping import api, carrier, consumers, saga, wiring
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
+from tests.kit import aws_events
+from tests.kit.given import published
 
 SECRET = "the-carriers-secret"
 ADDRESS = {
@@ -45,22 +47,12 @@ class Service:
 
     def receive(self, event_type: str, event_id: str, data: dict[str, Any]) -> list[str]:
         """One delivery of an event; the ids of the messages that the queue must deliver again."""
-        detail = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": "mercato.orders",
-            "type": event_type,
-            "time": rfc3339(self.now),
-            "subject": "order-1",
-            "correlationid": "request-0001",
-            "data": {"order_id": "order-1", "customer_id": "user-1"} | data,
-        }
-        record = {
-            "messageId": f"m-{event_id}",
-            "body": json.dumps({"detail": detail}),
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-shipping",
-        }
-        return self._failed(consumers.handler({"Records": [record]}, None))
+        whole = {"order_id": "order-1", "customer_id": "user-1"} | data
+        event = published(
+            event_type, "order-1", whole, id=event_id, time=rfc3339(self.now), correlationid="request-0001"
+        )
+        record = aws_events.bus_record(event, "shop-shipping", message_id=f"m-{event_id}")
+        return self._failed(consumers.handler(aws_events.records(record), None))
 
     def confirm(self) -> list[str]:
         line = {"product_id": "product-1", "sku": "MUG", "name": "Mug", "quantity": 2}
@@ -72,7 +64,7 @@ class Service:
 
     def stop(self) -> Any:
         """The saga's step."""
-        return saga.handler({"task": "StopShipment", "input": {"order_id": "order-1", "customer_id": "user-1"}}, None)
+        return saga.handler(aws_events.task("StopShipment", {"order_id": "order-1", "customer_id": "user-1"}), None)
 
     def cancel(self) -> list[str]:
         return self.receive("order.cancelled", "cancelled-1", {"reason": "x", "detail": "y"})
@@ -83,17 +75,11 @@ class Service:
         while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-                found.append(
-                    {
-                        "messageId": message["MessageId"],
-                        "body": message["Body"],
-                        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:shop-carrier",
-                    }
-                )
+                found.append(aws_events.received(message, "shop-carrier"))
         return found
 
     def carry(self, *records: dict[str, Any]) -> list[str]:
-        return self._failed(carrier.handler({"Records": list(records)}, None))
+        return self._failed(carrier.handler(aws_events.records(*records), None))
 
     def carry_to_the_end(self) -> int:
         """Lets the carrier work off its queue; how many messages it took."""
@@ -114,14 +100,7 @@ class Service:
         role: str = "customer",
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        event = {
-            "httpMethod": method,
-            "path": path,
-            "headers": headers or {},
-            "body": body,
-            "requestContext": {"authorizer": {"user_id": user, "role": role} if user else {}},
-        }
-        answer = api.handler(event, None)
+        answer = api.handler(aws_events.rest_request(method, path, body, user=user, role=role, headers=headers), None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def webhook(self, status: str, *, age: int = 0, secret: str = SECRET, **changes: Any) -> tuple[int, Any]:

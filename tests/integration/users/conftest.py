@@ -13,6 +13,7 @@ import pytest
 from mercato import aws
 from mercato.store.attributes import Item
 from mercato.store.dynamo import Table
+from tests.kit import aws_events
 from users import api, consumers, wiring
 from users.signing_keys import rotator
 
@@ -69,30 +70,14 @@ class Service:
         query: dict[str, str] | None = None,
     ) -> Answer:
         """Through API Gateway, as the authorizer's `user_id` and `role`, or as the public."""
-        event = {
-            "httpMethod": method,
-            "path": path,
-            "headers": headers or {},
-            "queryStringParameters": query,
-            "body": body if isinstance(body, str) or body is None else json.dumps(body),
-            "isBase64Encoded": False,
-            "requestContext": {
-                "authorizer": {"user_id": user_id, "role": role} if user_id else None,
-                "identity": {"sourceIp": self.source},
-            },
-        }
+        event = aws_events.rest_request(
+            method, path, body, user=user_id, role=role, headers=headers, query=query, source=self.source
+        )
         return _answer(api.handler(event, None))
 
     def call_as_peer(self, method: str, path: str, body: Any = None) -> Answer:
         """Through the function URL, signed by another service."""
-        context = {
-            "http": {"method": method, "path": path},
-            "accountId": "123456789012",
-            "domainName": "abc.lambda-url.eu-west-1.on.aws",
-            "authorizer": {"iam": {"userArn": "arn:aws:sts::123456789012:assumed-role/gateway/x"}},
-        }
-        event = {"version": "2.0", "rawPath": path, "headers": {}, "requestContext": context}
-        return _answer(api.handler(event | ({"body": json.dumps(body)} if body else {}), None))
+        return _answer(api.handler(aws_events.url_request(method, path, body), None))
 
     def register(self, **changes: str) -> Answer:
         return self.call("POST", "/api/users", ADA | changes)
@@ -121,11 +106,8 @@ class Service:
         envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
         mine = [found for found in envelopes if found["type"] in consumers.consumer.subscriptions]
         found = [one for one in mine if again or one["id"] not in self._delivered]
-        records = [
-            {"messageId": one["id"], "body": json.dumps({"detail": one}), "eventSourceARN": "arn:aws:sqs:::users"}
-            for one in found
-        ]
-        answer = consumers.handler({"Records": records}, None)
+        records = [aws_events.bus_record(one, "shop-users", message_id=one["id"]) for one in found]
+        answer = consumers.handler(aws_events.records(*records), None)
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self._delivered |= {one["id"] for one in found} - set(failed)
         return failed

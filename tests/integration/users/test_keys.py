@@ -9,6 +9,7 @@ import pytest
 
 from mercato import aws
 from mercato.errors import TransientError
+from tests.kit import aws_events
 from users import wiring
 from users.signing_keys import rotator
 from users.signing_keys.domain import KeySet
@@ -55,7 +56,7 @@ def test_a_rotation_moves_each_key_on_and_publishes_all_three(service: "Service"
     before = secret()
     service.wait(days=30)
 
-    assert rotator.handler({}, None) == {"outcome": "rotated"}
+    assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "rotated"}
 
     after = secret()
     assert after["current"] == before["next"]
@@ -65,10 +66,10 @@ def test_a_rotation_moves_each_key_on_and_publishes_all_three(service: "Service"
 
 def test_a_rotation_delivered_twice_happens_once(service: "Service") -> None:
     service.wait(days=30)
-    rotator.handler({}, None)
+    rotator.handler(aws_events.scheduled_event(), None)
     before = secret()
 
-    assert rotator.handler({}, None) == {"outcome": "unchanged"}
+    assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "unchanged"}
     assert secret() == before
 
 
@@ -76,7 +77,7 @@ def test_a_token_of_before_the_rotation_stays_good(service: "Service") -> None:
     service.register()
     token = service.log_in().body["access_token"]
     service.wait(days=30)
-    rotator.handler({}, None)
+    rotator.handler(aws_events.scheduled_event(), None)
 
     assert jwt.get_unverified_header(token)["kid"] in published_ids()
 
@@ -84,7 +85,7 @@ def test_a_token_of_before_the_rotation_stays_good(service: "Service") -> None:
 def test_after_a_rotation_the_key_that_signs_was_published_before_it(service: "Service") -> None:
     published_before = published_ids()
     service.wait(days=30)
-    rotator.handler({}, None)
+    rotator.handler(aws_events.scheduled_event(), None)
     wiring.ports.cache_clear()  # a new sandbox
     service.register()
 
@@ -118,7 +119,7 @@ def test_a_first_set_is_made_once(service_without_keys: "Service", noon: datetim
 def test_a_parameter_that_was_never_written_is_made(service_without_keys: "Service") -> None:
     aws.client("ssm").delete_parameter(Name="jwks")
 
-    assert rotator.handler({}, None) == {"outcome": "created"}
+    assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "created"}
     assert len(published_ids()) == 2
 
 
@@ -127,7 +128,7 @@ def test_what_was_overwritten_is_published_again_without_a_rotation(service: "Se
     aws.client("ssm").put_parameter(Name="jwks", Value='{"keys": []}', Type="String", Overwrite=True)
     service.wait(days=30)
 
-    assert rotator.handler({}, None) == {"outcome": "published"}
+    assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "published"}
     assert secret() == before
     assert published_ids() == [before["next"]["kid"], before["current"]["kid"]]
 
@@ -135,7 +136,7 @@ def test_what_was_overwritten_is_published_again_without_a_rotation(service: "Se
 def test_the_private_keys_reach_neither_the_log_nor_the_answer(
     service_without_keys: "Service", caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = rotator.handler({}, None)
+    answer = rotator.handler(aws_events.scheduled_event(), None)
 
     shown = str(answer) + str([vars(record) for record in caplog.records])
     assert "signing keys" in shown

@@ -3,20 +3,25 @@ from typing import Any
 import pytest
 
 from mercato.http.auth import ANONYMOUS, Caller, Role, caller_of
+from tests.kit import aws_events
 
 ARN = "arn:aws:sts::123456789012:assumed-role/gateway/session"
 
 
 def through_gateway(authorizer: Any, **headers: str) -> Caller:
-    return caller_of({"headers": headers, "requestContext": {"authorizer": authorizer}})
+    event = aws_events.rest_request("GET", "/api/teas", headers=headers)
+    event["requestContext"]["authorizer"] = authorizer
+    return caller_of(event)
 
 
 def through_function_url(
     authorizer: Any, headers: dict[str, str] | None = None, account: str | None = "123456789012"
 ) -> Caller:
-    context = {"authorizer": authorizer, "domainName": "abc123.lambda-url.eu-west-1.on.aws"}
-    context |= {"accountId": account} if account else {}
-    return caller_of({"version": "2.0", "headers": headers, "requestContext": context})
+    event = aws_events.url_request("GET", "/api/teas") | {"headers": headers}
+    event["requestContext"] |= {"authorizer": authorizer, "accountId": account}
+    if account is None:
+        del event["requestContext"]["accountId"]
+    return caller_of(event)
 
 
 @pytest.mark.parametrize("role", ["customer", "admin"])
@@ -72,7 +77,8 @@ def test_an_event_without_a_context_is_nobodys() -> None:
 @pytest.mark.parametrize("authorizer", [None, {"iam": {"userArn": ARN}}])
 def test_an_http_api_makes_no_stranger_a_peer(authorizer: Any, domain: str | None) -> None:
     """Its event has payload 2.0 and the account of the API, whoever calls."""
-    context = {"accountId": "123456789012", "authorizer": authorizer, "apiId": "abc123"}
-    context |= {} if domain is None else {"domainName": domain}
-    event = {"version": "2.0", "headers": {"x-user-id": "victim"}, "requestContext": context}
+    event = aws_events.url_request("GET", "/api/teas", headers={"X-User-Id": "victim"})
+    event["requestContext"] |= {"authorizer": authorizer, "domainName": domain}
+    if domain is None:
+        del event["requestContext"]["domainName"]
     assert caller_of(event) == ANONYMOUS

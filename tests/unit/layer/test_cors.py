@@ -10,6 +10,7 @@ import pytest
 
 from mercato.http import ADMIN, CUSTOMER, MAX_BODY, PUBLIC, App, Body, View, cors
 from mercato.http.guard import Guard
+from tests.kit import aws_events
 
 SHOP, BACK_OFFICE = "https://shop.example", "https://office.shop.example"
 SAFE = {
@@ -54,7 +55,7 @@ def show_secret() -> Tea:
 
 def ask(method: str, path: str, body: str = "", **headers: str) -> dict[str, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return app.handler({"httpMethod": method, "path": path, "headers": named, "body": body, "requestContext": {}}, None)
+    return app.handler(aws_events.rest_request(method, path, body, headers=named), None)
 
 
 @pytest.fixture(autouse=True)
@@ -148,8 +149,7 @@ def test_a_preflight_is_not_counted_and_not_noted() -> None:
     quiet = App("teas", guarding=Counting)
     quiet.get("/api/teas", role=PUBLIC)(list_teas)
 
-    event = {"httpMethod": "OPTIONS", "path": "/api/teas", "headers": {}, "requestContext": {}}
-    assert quiet.handler(event, None)["statusCode"] == 204
+    assert quiet.handler(aws_events.rest_request("OPTIONS", "/api/teas"), None)["statusCode"] == 204
 
 
 def test_head_is_get_without_its_body() -> None:
@@ -166,8 +166,7 @@ def test_head_asks_for_the_same_role() -> None:
 
 
 def test_head_of_what_needs_a_token_is_405_to_who_has_one() -> None:
-    context = {"authorizer": {"user_id": "ada", "role": "admin"}}
-    answer = app.handler({"httpMethod": "HEAD", "path": "/api/teas/secret", "requestContext": context}, None)
+    answer = app.handler(aws_events.rest_request("HEAD", "/api/teas/secret", user="ada", role="admin"), None)
 
     assert (answer["statusCode"], answer["headers"]["Allow"], answer["body"]) == (405, "GET, OPTIONS", "")
 

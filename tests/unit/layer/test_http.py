@@ -12,6 +12,7 @@ from mercato.http import (
     App,
 )
 from mercato.invocation import deadline
+from tests.kit import aws_events
 from tests.unit.layer.things import app, call
 
 
@@ -71,20 +72,8 @@ def test_an_admin_may_do_a_customers_but_not_a_peers() -> None:
     assert call("GET", "/api/peers", role="admin")[0] == 403
 
 
-def function_url(path: str, query: str = "", iam: str | None = None, **headers: str) -> tuple[int, Any]:
-    event = {
-        "version": "2.0",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": headers,
-        "requestContext": {"http": {"method": "GET"}}
-        | (
-            {"accountId": "1", "domainName": "abc.lambda-url.eu-west-1.on.aws", "authorizer": {"iam": {"userArn": iam}}}
-            if iam
-            else {}
-        ),
-    }
-    found = app.handler(event, None)
+def function_url(path: str, query: str = "", peer: str | None = None, **headers: str) -> tuple[int, Any]:
+    found = app.handler(aws_events.url_request("GET", path, peer=peer, query=query, headers=headers), None)
     return found["statusCode"], json.loads(found["body"])
 
 
@@ -94,8 +83,11 @@ def test_the_same_routes_answer_on_the_function_url() -> None:
 
 
 def test_a_peer_calls_on_behalf_of_a_user() -> None:
-    arn = "arn:aws:sts::1:assumed-role/orders/x"
-    assert function_url("/api/peers", iam=arn, **{"x-user-id": "user-9"}) == (200, {"user_id": "user-9", "arn": arn})
+    arn = "arn:aws:sts::123456789012:assumed-role/orders/orders"
+    assert function_url("/api/peers", peer="orders", **{"x-user-id": "user-9"}) == (
+        200,
+        {"user_id": "user-9", "arn": arn},
+    )
     assert function_url("/api/peers", **{"x-user-id": "user-9"})[0] == 401
 
 
@@ -154,7 +146,7 @@ def test_answers_may_be_lists_of_views_and_hold_times() -> None:
 
 
 def test_text_is_written_as_it_is() -> None:
-    found = app.handler({"httpMethod": "GET", "path": "/api/values/text"}, None)
+    found = app.handler(aws_events.rest_request("GET", "/api/values/text"), None)
     assert (found["body"], found["headers"]["Content-Type"]) == ("a,b\n", "text/csv")
 
 
@@ -185,7 +177,7 @@ def test_health_is_answered_to_anyone() -> None:
 
 def test_a_service_is_as_well_as_what_it_needs() -> None:
     sick = App("sick", health=lambda: {"table": "ok", "queue": "AccessDenied"})
-    answer = sick.handler({"httpMethod": "GET", "path": "/health"}, None)
+    answer = sick.handler(aws_events.rest_request("GET", "/health"), None)
     checks = {"table": "ok", "queue": "AccessDenied"}
     assert (answer["statusCode"], json.loads(answer["body"])) == (
         503,

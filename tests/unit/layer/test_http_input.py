@@ -17,6 +17,7 @@ from mercato.http import (
     View,
 )
 from mercato.http.request import headers_of
+from tests.kit import aws_events
 from tests.unit.layer.things import call
 
 
@@ -202,13 +203,7 @@ def list_them(owner: str, query: Listed) -> ListedPage:
 
 
 def page(path: str = "/api/listed/a", user: str = "ada", **query: str) -> tuple[int, Any]:
-    event = {
-        "httpMethod": "GET",
-        "path": path,
-        "queryStringParameters": query,
-        "requestContext": {"authorizer": {"user_id": user, "role": "customer"}},
-    }
-    answer = paged.handler(event, None)
+    answer = paged.handler(aws_events.rest_request("GET", path, user=user, query=query), None)
     return answer["statusCode"], json.loads(answer["body"])
 
 

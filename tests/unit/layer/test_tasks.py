@@ -8,6 +8,7 @@ from mercato.errors import Conflict, TransientError
 from mercato.invocation.tasks import InvalidTaskInput, Tasks
 from mercato.money import Money
 from mercato.telemetry import correlation
+from tests.kit import aws_events
 
 
 class Charge(BaseModel):
@@ -51,7 +52,7 @@ def forget(wanted: Charge) -> None:
 
 def run(task: str = "Charge", card: str = "ok", **changes: Any) -> dict[str, Any]:
     task_input = {"order_id": "order-1", "amount": {"amount": 5, "currency": "GBP"}, "payment_token": card} | changes
-    return tasks.handler({"task": task, "correlation_id": "request-0001", "traceparent": "", "input": task_input}, None)
+    return tasks.handler(aws_events.task(task, task_input, correlation_id="request-0001"), None)
 
 
 def test_a_task_answers_with_json_and_knows_the_correlation() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 
 def load_trim() -> Any:

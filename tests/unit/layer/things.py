@@ -30,6 +30,7 @@ from mercato.http.auth import Caller
 from mercato.invocation import deadline
 from mercato.money import Money
 from mercato.telemetry import correlation
+from tests.kit import aws_events
 
 
 class Thing(Body):
@@ -139,13 +140,8 @@ def call(
     context: Any = None,
     **event: Any,
 ) -> tuple[int, Any, dict[str, str]]:
-    text = body if body is None or isinstance(body, str) else json.dumps(body)
-    given = {
-        "httpMethod": method,
-        "path": path,
-        "headers": {"Idempotency-Key": "key-1"},
-        "body": text,
-        "requestContext": {"authorizer": {"user_id": "user-1", "role": role} if role else None},
-    }
+    headers = event.pop("headers", {"Idempotency-Key": "key-1"})
+    user = "user-1" if role else None
+    given = aws_events.rest_request(method, path, body, user=user, role=role, headers=headers)
     found = app.handler(given | event, context)
     return found["statusCode"], json.loads(found["body"]) if found["body"] else None, found["headers"]

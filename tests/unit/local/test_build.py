@@ -15,7 +15,7 @@ from infra import templates
 from infra.local import build, deploy
 from infra.trouble import Trouble
 from tests.contract.test_template import statements
-from tests.template import load_template
+from tests.kit.template import load_template
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from infra.local.front import Front, Served
-from tests.promises import Answer, broken
-from tests.template import load_template
+from tests.kit.promises import Answer, broken
+from tests.kit.template import load_template
 
 
 class Api(BaseHTTPRequestHandler):

@@ -8,7 +8,7 @@ import pytest
 
 from infra.replay.plan import make_plan
 from infra.replay.rows import Reading, read_file
-from tests.real_orders import ABSENT, FILE
+from tests.kit.real_orders import ABSENT, FILE
 
 
 @pytest.fixture(scope="module")

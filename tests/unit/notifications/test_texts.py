@@ -6,7 +6,7 @@ import pytest
 from mercato.errors import DomainError, SagaEnd, TransientError
 from mercato.money import Money
 from notifications import texts
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 
 def test_a_receipt_names_the_exact_amount_and_the_payment() -> None:

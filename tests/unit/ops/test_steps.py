@@ -15,7 +15,7 @@ from ops.sagas.machine import Edge, EdgeKind, edges_of
 from ops.sagas.steps import Failure, Outcome, Step, steps_of
 from ops.sagas.views import MachineView
 from tests.conftest import NOON
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 MACHINE: dict[str, Any] = {
     "StartAt": "Reserve",

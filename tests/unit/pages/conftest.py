@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import console.wiring
 import storefront.site
 import storefront.wiring
 from pages import visitor
+from tests.kit import aws_events
 from tests.unit.pages.shop_api import ShopApi
 
 SITE = "http://localhost:3000"
@@ -39,19 +39,9 @@ Ask = Callable[..., Answered]
 def event_of(
     method: str, path: str, query: str, body: str, headers: dict[str, str], cookies: list[str]
 ) -> dict[str, Any]:
-    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.7", "userAgent": "test"}
-    domain = "abc123.execute-api.eu-west-1.amazonaws.com"
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": query,
-        "cookies": cookies,
-        "headers": headers,
-        "requestContext": {"accountId": "123456789012", "apiId": "abc123", "domainName": domain, "http": http},
-        "body": base64.b64encode(body.encode()).decode(),
-        "isBase64Encoded": True,
-    }
+    return aws_events.http_api_request(
+        method, path, body.encode(), headers=headers, cookies=cookies, query=query, source="198.51.100.7"
+    )
 
 
 def asker(handler: Callable[[dict[str, Any], Any], dict[str, Any]], access: str) -> Ask:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mercato.peers.transport import Answer
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 CONTRACT = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 CSS = (ROOT / "layers/pages/pages/static/mercato.css").read_text(encoding="utf-8")
 LIGHT, DARK = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pages import cookies, gate
+from tests.kit import aws_events
 
 OURS = "https://shop.example"
 
@@ -64,7 +65,7 @@ def test_a_page_may_add_a_source_to_its_policy() -> None:
 
 
 def test_the_visitor_has_the_address_that_api_gateway_saw() -> None:
-    assert gate.source_address({"requestContext": {"http": {"sourceIp": "1.2.3.4"}}}) == "1.2.3.4"
+    assert gate.source_address(aws_events.http_api_request("GET", "/", source="1.2.3.4")) == "1.2.3.4"
 
 
 def test_no_script_and_no_other_host_has_a_session_cookie() -> None:

@@ -15,7 +15,7 @@ import console.site
 import storefront.site
 from pages import view
 from storefront.art import still_life
-from tests.template import ROOT
+from tests.kit.template import ROOT
 from tests.unit.pages.conftest import Ask
 from tests.unit.pages.shop_api import ShopApi
 

@@ -5,34 +5,26 @@ from typing import Any
 import pytest
 
 from relay.records import MAX_BYTES, Unreadable, batches, is_outbox_record, read
+from tests.kit import aws_events
+from tests.kit.given import published
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
+    fields = {
         "id": "event-1",
         "source": "mercato.orders",
-        "type": "order.created",
-        "time": "2026-11-22T12:00:00.000Z",
-        "subject": "order-1",
         "correlationid": "request-0001",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        "data": {"order_id": "order-1"},
     } | changes
+    return published("order.created", "order-1", {"order_id": "order-1"}, **fields)
 
 
 def record(
     number: str = "100", entity: str = "ORDER#1", event: Any = None, name: str = "INSERT", **changes: Any
 ) -> dict[str, Any]:
     text = event if isinstance(event, str) else json.dumps(envelope(**changes))
-    return {
-        "eventName": name,
-        "dynamodb": {
-            "Keys": {"pk": {"S": entity}, "sk": {"S": "E#1"}},
-            "NewImage": {"pk": {"S": entity}, "sk": {"S": "E#1"}, "event": {"S": text}},
-            "SequenceNumber": number,
-        },
-    }
+    image = {"pk": {"S": entity}, "sk": {"S": "E#1"}, "event": {"S": text}}
+    return aws_events.stream_record(image, number=number, name=name)
 
 
 def sizes(*records: dict[str, Any]) -> list[list[str]]:
@@ -69,7 +61,8 @@ def test_items_without_an_event_are_no_outbox_records() -> None:
     found = record()
     del found["dynamodb"]["NewImage"]["event"]
     assert not is_outbox_record(found)
-    assert not is_outbox_record({"eventName": "INSERT", "dynamodb": {"Keys": {}}})
+    del found["dynamodb"]["NewImage"]
+    assert not is_outbox_record(found)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 botocore:
 - It reads the service models once, and not again for the clients of each test.
 - It inspects each event handler once, and translates each event name once: both took longer than a request.
-- Requests to DynamoDB are not signed, as moto checks no signature.
+- While moto answers, requests to DynamoDB are not signed: moto checks no signature.
 
 moto:
 - A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
@@ -113,7 +113,7 @@ def with_kept_responses(enable_patching: Any) -> Any:
 def unsigned_for_dynamodb(sign: Any) -> Any:
     @functools.wraps(sign)
     def sign_others(signer: Any, *args: Any, **kwargs: Any) -> None:
-        if signer._service_id != "DynamoDB":
+        if signer._service_id != "DynamoDB" or not botocore_stubber.enabled:
             sign(signer, *args, **kwargs)
 
     return sign_others

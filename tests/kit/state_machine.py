@@ -25,7 +25,7 @@ from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
 ORDER = "5d6aa9d2-0000-5000-8000-000000000001"

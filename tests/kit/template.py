@@ -12,7 +12,7 @@ import boto3
 
 from infra import templates
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MAIN = "template.yaml"
 ANY = "x-amazon-apigateway-any-method"
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}

@@ -6,9 +6,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
-from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 ITEM = KEY | {"count": {"N": "1"}, "parts": {"L": [{"M": {"x": {"B": b"\x00\xff"}}}, {"NULL": True}, {"BOOL": False}]}}
@@ -68,3 +69,18 @@ def test_dynamodb_answers_as_it_does_past_all_of_motos_front(cloud: None, monkey
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert straight == answers()
     assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in straight].count(400) == 4
+
+
+def test_where_moto_does_not_answer_a_request_is_signed() -> None:
+    signed = []
+    client = boto3.client(
+        "dynamodb", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b", endpoint_url="http://127.0.0.1:9"
+    )
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        signed.append(request.headers["Authorization"])
+        return AWSResponse(request.url, 200, {}, MockRawResponse(b'{"TableNames": []}'))
+
+    client.meta.events.register_first("before-send.dynamodb.ListTables", answer)
+    assert client.list_tables()["TableNames"] == []
+    assert "AWS4-HMAC-SHA256 Credential=a/" in str(signed[0])

@@ -1,0 +1,51 @@
+"""Requests as data: a case says what is asked of a route, and this sends it to the service's handler."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+
+from tests.kit import aws_events
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`user` is empty for a stranger. With the role `peer` the request comes through the function URL."""
+
+    path: str
+    body: Any = None
+    user: str = "ada"
+    role: str = "customer"
+    key: str = "key-of-the-refused"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def send(service: str, method: str, asked: Asked) -> tuple[int, Any]:
+    """The status and the body of the response."""
+    if asked.role == "peer":
+        event = aws_events.url_request(method, asked.path, asked.body, peer="carts")
+    else:
+        headers = {"X-Request-Id": "req-12345678", "Idempotency-Key": asked.key} | dict(asked.headers)
+        event = aws_events.rest_request(
+            method, asked.path, asked.body, user=asked.user, role=asked.role, headers=headers
+        )
+    response = importlib.import_module(f"{service}.api").handler(event, None)
+    return response["statusCode"], json.loads(response["body"] or "null")
+
+
+def stored(apart: Collection[str], but: Collection[str] = ()) -> list[str]:
+    """Every item of every table that is not `apart`, without the partitions whose keys begin as `but` says."""
+    client = boto3.client("dynamodb", "us-east-1")
+    return sorted(
+        f"{table} {json.dumps(item, sort_keys=True, default=bytes.hex)}"
+        for table in client.list_tables()["TableNames"]
+        if table not in apart
+        for page in client.get_paginator("scan").paginate(TableName=table)
+        for item in page["Items"]
+        if not item["pk"]["S"].startswith(tuple(but))
+    )

@@ -1,0 +1,282 @@
+"""Events in the form in which AWS hands them to a function. tests/contract/test_aws_events.py compares the forms with
+AWS's own samples. A test of a malformed event takes one of these and breaks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+Event = dict[str, Any]
+
+
+def _text(body: Any) -> str | None:
+    return body if body is None or isinstance(body, str) else json.dumps(body)
+
+
+def rest_request(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    user: str | None = None,
+    role: str | None = "customer",
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    source: str = "203.0.113.9",
+) -> Event:
+    """The proxy event of a REST API. Its authorizer found `user` with `role`; without a user it was not asked.
+
+    A `body` that is neither text nor None is sent as JSON.
+    """
+    context: Event = {
+        "accountId": ACCOUNT,
+        "apiId": "1234567890",
+        "domainName": f"1234567890.execute-api.{REGION}.amazonaws.com",
+        "httpMethod": method,
+        "identity": {"sourceIp": source, "userAgent": "tests"},
+        "path": f"/live{path}",
+        "protocol": "HTTP/1.1",
+        "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "requestTime": f"{NOON:%d/%b/%Y:%H:%M:%S} +0000",
+        "requestTimeEpoch": int(NOON.timestamp() * 1000),
+        "resourceId": "123456",
+        "resourcePath": path,
+        "stage": "live",
+    }
+    if user:
+        context["authorizer"] = {"principalId": user, "user_id": user, "role": role}
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": dict(headers or {}),
+        "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},
+        "queryStringParameters": dict(query) if query else None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": context,
+        "body": _text(body),
+        "isBase64Encoded": False,
+    }
+
+
+def url_request(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    peer: str | None = "gateway",
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
+    source: str = "203.0.113.9",
+) -> Event:
+    """A function URL's event (payload 2.0), signed by the role of the service `peer`; unsigned where it is None."""
+    event = _payload_2(method, path, query, headers, source, domain=f"abc123.lambda-url.{REGION}.on.aws")
+    if body is not None:
+        event["body"] = _text(body)
+    if not peer:
+        event["requestContext"]["accountId"] = "anonymous"
+        return event
+    event["requestContext"]["authorizer"] = {
+        "iam": {
+            "accessKey": "ASIAIOSFODNN7EXAMPLE",
+            "accountId": ACCOUNT,
+            "callerId": f"AROAIOSFODNN7EXAMPLE:{peer}",
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{peer}/{peer}",
+            "userId": f"AROAIOSFODNN7EXAMPLE:{peer}",
+        }
+    }
+    return event
+
+
+def http_api_request(
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    headers: Mapping[str, str] | None = None,
+    cookies: Sequence[str] = (),
+    query: str = "",
+    source: str = "203.0.113.9",
+) -> Event:
+    """The event of an HTTP API (payload 2.0). The body comes in base64, as one of a form does."""
+    event = _payload_2(method, path, query, headers, source, domain=f"abc123.execute-api.{REGION}.amazonaws.com")
+    if cookies:
+        event["cookies"] = list(cookies)
+    return event | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def _payload_2(
+    method: str, path: str, query: str, headers: Mapping[str, str] | None, source: str, domain: str
+) -> Event:
+    event: Event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {name.lower(): value for name, value in (headers or {}).items()},
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": domain.partition(".")[0],
+            "domainName": domain,
+            "domainPrefix": domain.partition(".")[0],
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": source, "userAgent": "tests"},
+            "requestId": "e1506fd5-9e7b-434f-bd42-4f8fa224b599",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": f"{NOON:%d/%b/%Y:%H:%M:%S} +0000",
+            "timeEpoch": int(NOON.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = dict(parse_qsl(query, keep_blank_values=True))
+    return event
+
+
+def token_request(token: Any, method_arn: str) -> Event:
+    """What a REST API asks its TOKEN authorizer."""
+    return {"type": "TOKEN", "authorizationToken": token, "methodArn": method_arn}
+
+
+def records(*found: Mapping[str, Any]) -> Event:
+    """A batch of SQS messages or of stream records."""
+    return {"Records": list(found)}
+
+
+def sqs_record(body: Any, queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1) -> Event:
+    """One message of the queue that Lambda hands over at its `receives`th receive."""
+    text = _text(body) or ""
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"handle-of-{message_id}",
+        "body": text,
+        "attributes": {
+            "ApproximateReceiveCount": str(receives),
+            "SentTimestamp": str(int(NOON.timestamp() * 1000)),
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": str(int(NOON.timestamp() * 1000) + 1),
+        },
+        "messageAttributes": {},
+        "md5OfBody": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+        "awsRegion": REGION,
+    }
+
+
+def received(message: Mapping[str, Any], queue: str, **attributes: str) -> Event:
+    """The message, as SQS's ReceiveMessage returned it, in the form in which Lambda hands it over."""
+    return sqs_record(message["Body"], queue, message_id=message["MessageId"]) | {
+        "receiptHandle": message["ReceiptHandle"],
+        "md5OfBody": message["MD5OfBody"],
+        "attributes": message.get("Attributes", {}) | attributes,
+        "messageAttributes": {
+            name: {"dataType": value["DataType"], "stringValue": value["StringValue"]}
+            for name, value in message.get("MessageAttributes", {}).items()
+        },
+    }
+
+
+def bus_event(detail: Mapping[str, Any]) -> Event:
+    """What EventBridge makes of a published event, as a rule sends it to a queue."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(detail.get("id")))),
+        "detail-type": detail.get("type"),
+        "source": detail.get("source"),
+        "account": ACCOUNT,
+        "time": f"{NOON:%Y-%m-%dT%H:%M:%SZ}",
+        "region": REGION,
+        "resources": [],
+        "detail": dict(detail),
+    }
+
+
+def bus_record(
+    detail: Mapping[str, Any], queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1
+) -> Event:
+    """The message of the queue to which a rule of the bus sent the published event."""
+    return sqs_record(bus_event(detail), queue, message_id=message_id, receives=receives)
+
+
+def stream_record(
+    image: Mapping[str, Any], *, number: str = "1", name: str = "INSERT", keys: tuple[str, ...] = ("pk", "sk")
+) -> Event:
+    """One record of a table's stream with the view NEW_IMAGE. `image` has DynamoDB's types: `{"pk": {"S": "a"}}`."""
+    return {
+        "eventID": hashlib.md5(number.encode(), usedforsecurity=False).hexdigest(),
+        "eventName": name,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": REGION,
+        "dynamodb": {
+            "ApproximateCreationDateTime": int(NOON.timestamp()),
+            "Keys": {key: image[key] for key in keys if key in image},
+            "NewImage": dict(image),
+            "SequenceNumber": number,
+            "SizeBytes": len(json.dumps(image, default=repr)),
+            "StreamViewType": "NEW_IMAGE",
+        },
+        "eventSourceARN": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ShopTable/stream/2026-11-22T12:00:00.000",
+    }
+
+
+def stream_failure(stream_arn: str, shard: str, first: str, last: str, size: int) -> Event:
+    """What Lambda sends to the failure queue about the records of a stream that it gave up."""
+    return {
+        "requestContext": {
+            "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
+            "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:shop-relay",
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 1,
+        },
+        "responseContext": {"statusCode": 200, "executedVersion": "1", "functionError": "Unhandled"},
+        "version": "1.0",
+        "timestamp": f"{NOON:%Y-%m-%dT%H:%M:%S.000Z}",
+        "DDBStreamBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": first,
+            "endSequenceNumber": last,
+            "approximateArrivalOfFirstRecord": f"{NOON:%Y-%m-%dT%H:%M:%SZ}",
+            "approximateArrivalOfLastRecord": f"{NOON:%Y-%m-%dT%H:%M:%SZ}",
+            "batchSize": size,
+            "streamArn": stream_arn,
+        },
+    }
+
+
+def scheduled_event(rule: str = "shop-rule") -> Event:
+    """What EventBridge sends to the target of a rule with a schedule."""
+    return {
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": f"{NOON:%Y-%m-%dT%H:%M:%SZ}",
+        "region": REGION,
+        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"],
+        "detail": {},
+    }
+
+
+def task(
+    name: str, task_input: Mapping[str, Any], *, correlation_id: str = "req-12345678", traceparent: str = ""
+) -> Event:
+    """The payload with which the order's state machine calls the function of a task."""
+    return {"task": name, "correlation_id": correlation_id, "traceparent": traceparent, "input": dict(task_input)}
