@@ -7,7 +7,7 @@ from typing import Any
 
 from console.diagram import Drawing, u_turn
 from ops.sagas.views import MachineView
-from tests.template import ROOT
+from tests.kit.template import ROOT
 
 DEFINITION = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text(encoding="utf-8"))
 
