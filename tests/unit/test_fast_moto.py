@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
@@ -79,7 +80,7 @@ def test_where_moto_does_not_answer_a_request_is_signed() -> None:
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         signed.append(request.headers["Authorization"])
-        return AWSResponse(request.url, 200, {}, MockRawResponse(b'{"TableNames": []}'))
+        return AWSResponse(request.url, 200, HTTPHeaders(), MockRawResponse(b'{"TableNames": []}'))
 
     client.meta.events.register_first("before-send.dynamodb.ListTables", answer)
     assert client.list_tables()["TableNames"] == []
