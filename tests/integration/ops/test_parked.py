@@ -132,7 +132,7 @@ def test_a_parking_that_the_queue_itself_gave_up_on_names_its_saga_too(desk: Des
     office.put("parked-dlq", json.dumps(message()))
     (letter,) = desk.call("GET", "/dlq/parked/messages")[1]["items"]
     assert (letter["subject"], letter["correlation_id"]) == ("ord-1", "req-12345678")
-    assert "without an answer" in letter["detail"]
+    assert "SQS moved it after its last delivery" in letter["detail"]
 
 
 def unreachable() -> SagaStore:
