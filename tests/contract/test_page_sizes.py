@@ -18,6 +18,7 @@ from mercato.store.dynamo import Table
 from notifications import texts
 from notifications.api import NotificationView
 from ops.dead_letters import api as dead_letters
+from ops.journal.views import EventView
 from ops.sagas.domain import Kind
 from ops.sagas.views import AuditView, ParkedView
 from orders.views import StaffOrderView
@@ -46,6 +47,12 @@ def _staff_order() -> View:
     return StaffOrderView(**dict(_order()), customer_id="x" * 64)
 
 
+def _event() -> View:
+    """An event's data has six ids at most."""
+    about = dict.fromkeys(set(EventView.model_fields) - {"sequence", "ids"}, "x" * 256)
+    return EventView(**about, sequence=10**9, ids={f"a_long_name_{number}_id": "x" * 256 for number in range(6)})
+
+
 def _notification() -> View:
     """An order of the most lines that a mail names; a name of a product is the longest text in any of them."""
     text = texts.order_confirmed(WIDE * 200, "x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
@@ -71,6 +78,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/orders": (_order, False),
     "GET /api/notifications": (_notification, True),
     "GET /api/ops/orders": (_staff_order, False),
+    "GET /api/ops/events": (_event, False),
     "GET /api/ops/audit": (_audit_entry, True),
     "GET /api/ops/sagas": (_saga, True),
 }

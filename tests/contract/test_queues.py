@@ -35,7 +35,10 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
         "read by key alone",
         {"RateLimitsTable", "AuditTable", "CircuitsTable"},
     ),
-    ("AWS::DynamoDB::Table", "StreamSpecification"): ("they publish no events", {"RateLimitsTable", "AuditTable"}),
+    ("AWS::DynamoDB::Table", "StreamSpecification"): (
+        "they publish no events",
+        {"RateLimitsTable", "AuditTable", "JournalTable"},
+    ),
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): ("the audit is kept", {"AuditTable"}),
     ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),
     ("AWS::Events::Rule", "EventBusName"): ("Step Functions tells the default bus", {"SagaFailed"}),

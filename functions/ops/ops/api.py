@@ -11,8 +11,12 @@ from ops.circuits import usecases as circuits
 from ops.circuits.views import CircuitsPage, CircuitView, SetCircuit
 from ops.dead_letters import api
 from ops.health import registry
+from ops.journal.store import MOST_OF_REQUEST, Position
+from ops.journal.story import RequestNotFound, tell
+from ops.journal.views import EventsQuery, EventsView, EventView, NodeView, RequestView
 from ops.sagas import usecases
-from ops.sagas.domain import Action, Command
+from ops.sagas.domain import Action, Command, SagaNotFound
+from ops.sagas.executions import Execution
 from ops.sagas.views import (
     AuditPage,
     AuditQuery,
@@ -73,6 +77,36 @@ def list_audit(query: AuditQuery) -> AuditPage:
     """Lists what operators and peers did. Read only: every service writes its own entries."""
     entries, cursor = ports().audit_trail.list_page(limit=query.limit, cursor=query.cursor, wanted=query.wanted())
     return AuditPage(items=[AuditView.of(entry) for entry in entries], next_cursor=cursor)
+
+
+@app.get("/api/ops/events", role=ADMIN, limit=WATCH)
+def list_events(query: EventsQuery) -> EventsView:
+    """Lists the events of the last 14 days, the oldest first after `after`."""
+    journal, now = ports().journal, utc_now()
+    if query.after is None:
+        found, position = journal.read_newest(limit=query.limit, event_type=query.type, now=now)
+    else:
+        start = Position.decode(query.after)
+        found, position = journal.read_after(start, limit=query.limit, event_type=query.type, now=now)
+    return EventsView(items=[EventView.of(entry) for entry in found], next_cursor=position.encode())
+
+
+@app.get("/api/ops/requests/{request_id}", role=ADMIN, limit=WATCH)
+def get_request(request_id: str) -> RequestView:
+    """Shows what came of a request: its events, each below its cause, with the steps of the sagas that they started."""
+    entries = ports().journal.of_request(request_id, utc_now())
+    if not entries:
+        raise RequestNotFound("No event of the last 14 days goes back to this request.")
+    nodes = tell(entries, _find_saga)
+    is_whole = len(entries) < MOST_OF_REQUEST
+    return RequestView(request_id=request_id, is_whole=is_whole, items=[NodeView.of(node) for node in nodes])
+
+
+def _find_saga(name: str) -> Execution | None:
+    try:
+        return ports().executions.find(name)
+    except SagaNotFound:
+        return None
 
 
 @app.get("/api/ops/services", role=ADMIN, limit=WATCH)

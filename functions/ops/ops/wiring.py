@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ops.dead_letters.audit import RedriveAudit
     from ops.health.registry import CloudMap
     from ops.health.store import ProbeStore
+    from ops.journal.store import Journal
     from ops.sagas.executions import Executions
     from ops.sagas.store import SagaStore
     from ops.scans import Scans
@@ -33,6 +34,11 @@ class ApiSettings:
     namespace: str
     audit_table: str
     queue_prefix: str
+
+
+@dataclass(frozen=True)
+class JournalSettings:
+    journal_table: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,12 @@ class Ports:
         from mercato.http.audit import AuditTrail
 
         return AuditTrail(Table(self.api.audit_table))
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        from ops.journal.store import Journal
+
+        return Journal(Table(load(JournalSettings).journal_table))
 
     @functools.cached_property
     def redrive_audit(self) -> RedriveAudit:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from infra.contract import events
 from mercato import aws
+from mercato.events import envelope
 from mercato.http.audit import AuditTrail
 from mercato.store.dynamo import KeyRange, Table
-from ops import api
+from ops import api, consumers
 from ops.dead_letters import reader
+from ops.journal.store import Entry, Journal
 from ops.sagas import parked
 from tests.kit import aws_events
 
@@ -41,12 +45,15 @@ def message(order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Machine:
-    """Step Functions' SendTaskSuccess: takes a token once."""
+    """Step Functions' SendTaskSuccess: takes a token once. It has no executions."""
 
     sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     dead: set[str] = field(default_factory=set)
     fail_with: str = ""
     before_answer: Callable[[], None] | None = None
+
+    def describe_execution(self, *, executionArn: str) -> None:  # noqa: N803 - as boto3 names it
+        raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": executionArn}}, "DescribeExecution")
 
     def send_task_success(self, *, taskToken: str, output: str) -> None:  # noqa: N803 - as boto3 names it
         if self.before_answer:
@@ -97,6 +104,46 @@ class Desk:
 
     def audit(self, order_id: str = "ord-1") -> list[dict[str, Any]]:
         return list(self.table.query_all(f"SAGA#{order_id}", KeyRange(prefix="AUDIT#")))
+
+
+@dataclass
+class Scribe:
+    """The journal's consumer, with the events that its queue would deliver."""
+
+    table: Table
+    now: datetime
+
+    def hear(self, *envelopes: dict[str, Any]) -> list[str]:
+        """The ids of the messages that failed."""
+        records = [
+            {
+                "messageId": f"m-{n}",
+                "body": json.dumps({"detail": told}),
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-ops",
+            }
+            for n, told in enumerate(envelopes)
+        ]
+        answer = consumers.handler({"Records": records}, None)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def example(self, event_type: str, **changes: Any) -> dict[str, Any]:
+        """The publisher's own example of an event."""
+        found = next(one for one in events.publications() if event_type == one.model.TYPE)
+        data = found.model.model_validate(found.model.EXAMPLE)
+        told = envelope(data, service=found.service, subject="ord-1", event_id=event_type, sequence=1, now=self.now)
+        return told | {"correlationid": "req-12345678"} | changes
+
+    def newest(self) -> list[Entry]:
+        return Journal(self.table).read_newest(limit=100, now=self.now)[0]
+
+
+@pytest.fixture
+def scribe(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Scribe:
+    table = make_table("JournalTable")
+    monkeypatch.setenv("JOURNAL_TABLE", "JournalTable")
+    monkeypatch.setattr(consumers, "utc_now", lambda: noon)
+    monkeypatch.setattr(api, "utc_now", lambda: noon)
+    return Scribe(table, noon)
 
 
 @pytest.fixture

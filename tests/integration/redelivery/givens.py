@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from ops.consumers import consumer as journal
+
 Data = dict[str, Any]
 Given = Callable[[Any], Data]
 
@@ -137,6 +139,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "payment.completed"): _user,
     ("notifications", "payment.failed"): _user,
     ("notifications", "payment.refunded"): _user,
+    **{("ops", event_type): _nothing for event_type in journal.subscriptions},
     ("orders", "order.created"): _placed,
     ("orders", "order.cancellation_requested"): _cancelling,
     ("orders", "order.confirmed"): _placed,

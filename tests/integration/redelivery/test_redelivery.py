@@ -30,6 +30,7 @@ from ops.wiring import Ports
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
+from tests.integration.ops.conftest import scribe as ops  # noqa: F401
 from tests.integration.ops.post_office import PostOffice
 from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401

@@ -1,0 +1,67 @@
+"""What ops hears: every event of the bus, for the journal. Idempotent by event id."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mercato.clock import utc_now
+from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
+from ops.wiring import ports
+
+consumer = Consumer("ops")
+
+
+class Anything(Reads):
+    """Of the data the journal needs no field in particular, so that any version will do."""
+
+    VERSION: ClassVar[int] = 10**6
+
+
+@consumer.on(
+    "cart.abandoned",
+    "circuit.closed",
+    "circuit.opened",
+    "inventory.low_stock",
+    "inventory.released",
+    "inventory.reserved",
+    "inventory.restocked",
+    "notification.failed",
+    "notification.sent",
+    "order.anonymised",
+    "order.cancellation_requested",
+    "order.cancelled",
+    "order.confirmed",
+    "order.created",
+    "order.delivered",
+    "order.needs_attention",
+    "order.refunded",
+    "order.return_accepted",
+    "order.shipped",
+    "payment.authorized",
+    "payment.completed",
+    "payment.failed",
+    "payment.refunded",
+    "product.created",
+    "product.discontinued",
+    "product.price_changed",
+    "product.updated",
+    "shipment.created",
+    "shipment.delivered",
+    "shipment.dispatched",
+    "shipment.failed",
+    "shipment.in_transit",
+    "user.closed",
+    "user.email_verified",
+    "user.password_changed",
+    "user.password_reset_requested",
+    "user.profile_changed",
+    "user.registered",
+    "user.registration_repeated",
+    "user.verification_requested",
+)
+def record(event: Event, _: Anything) -> None:
+    ports().journal.record(event, utc_now())
+
+
+handler = consumer.handler
