@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carts import usecases as carts
 from carts.domain import Cart, CartNotFound, Offer
 from carts.store import Carts
 from mercato.errors import AccountClosed, IdempotencyKeyReused
-from mercato.events import inbox
+from mercato.events import Event, inbox
 from mercato.http import Created, Response, View
 from mercato.http.auth import Caller, Role
 from mercato.http.idempotency import Keyed, answer_once
@@ -28,6 +28,7 @@ from mercato.store.event_store import EventStore
 from mercato.store.snapshots import Codec, Snapshots
 from ops.health.probe import Probe
 from ops.health.store import ProbeStore
+from ops.journal.store import Journal, Position
 from orders.domain import CartAlreadyOrdered, place
 from orders.order import Address, OrderedCart
 from orders.order import Line as OrderLine
@@ -86,6 +87,27 @@ def _ask_again(table: Table, now: datetime) -> object:
 
 def _count(table: Table, now: datetime) -> object:
     return CountTable(table.name).take("user:ada", int(now.timestamp()) // WINDOW, 1, allowed=1)
+
+
+_HEARD = Event(
+    specversion="1.0",
+    id="event-1",
+    source="mercato.orders",
+    type="order.created",
+    time=datetime(2026, 11, 22, 12, tzinfo=UTC),
+    subject="order-1",
+    data={},
+    correlationid="req-12345678",
+)
+
+
+def _read_journal(table: Table, now: datetime) -> object:
+    journal = Journal(table)
+    told = [entry.recorded_at for entry in journal.of_request("req-12345678", now)]
+    told += [entry.recorded_at for entry in journal.read_newest(limit=9, now=now)[0]]
+    told += [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
+    journal.record(_HEARD, now)
+    return told, [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
 
 
 def _snapshots(table: Table) -> Snapshots[list[int]]:
@@ -243,6 +265,13 @@ KINDS = (
         ("ops.health.store:ProbeStore.save",),
         _probe,
         lambda table, now: ProbeStore(table).last(now),
+    ),
+    Kind(
+        "event in the journal",
+        "JournalTable",
+        ("ops.journal.store:Journal.record", "ops.journal.store:_item"),
+        lambda table, now: Journal(table).record(_HEARD, now),
+        _read_journal,
     ),
     Kind(
         "failed log-ins",

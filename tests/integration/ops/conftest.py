@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -137,19 +139,27 @@ class Scribe:
         return Journal(self.table).read_newest(limit=100, now=self.now)[0]
 
 
+def open_journal(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
+    """Makes the journal's table, once for a test that has both the desk and the scribe."""
+    monkeypatch.setenv("JOURNAL_TABLE", "JournalTable")
+    with suppress(boto3.client("dynamodb", "us-east-1").exceptions.ResourceInUseException):
+        make_table("JournalTable")
+    return Table("JournalTable", sleep=lambda _: None)
+
+
 @pytest.fixture
 def scribe(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Scribe:
-    table = make_table("JournalTable")
-    monkeypatch.setenv("JOURNAL_TABLE", "JournalTable")
+    """Its consumer and the API see the time of the tests."""
     monkeypatch.setattr(consumers, "utc_now", lambda: noon)
     monkeypatch.setattr(api, "utc_now", lambda: noon)
-    return Scribe(table, noon)
+    return Scribe(open_journal(make_table, monkeypatch), noon)
 
 
 @pytest.fixture
 def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Desk:
     table, trail = make_table("OpsTable"), AuditTrail(make_table("AuditTable"))
     make_table("CircuitsTable")
+    open_journal(make_table, monkeypatch)
     for name, value in {
         "TABLE_NAME": "OpsTable",
         "CIRCUITS_TABLE": "CircuitsTable",
