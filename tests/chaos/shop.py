@@ -108,7 +108,8 @@ class Shop:
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
-        vars(order_wiring.ports()).update(orders=self.orders, workflows=OrderSaga(self.world.arn))
+        orders = {"table": self.tables["Orders"], "orders": self.orders}
+        vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn))
         vars(inventory_wiring.ports()).update(store=self.stock)
         vars(payment_wiring.ports()).update(payments=self.payments, provider=self._asked)
         vars(shipping_wiring.ports()).update(
