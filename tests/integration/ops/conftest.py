@@ -117,15 +117,8 @@ class Scribe:
 
     def hear(self, *envelopes: dict[str, Any]) -> list[str]:
         """The ids of the messages that failed."""
-        records = [
-            {
-                "messageId": f"m-{n}",
-                "body": json.dumps({"detail": told}),
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:mercato-ops",
-            }
-            for n, told in enumerate(envelopes)
-        ]
-        answer = consumers.handler({"Records": records}, None)
+        found = [aws_events.bus_record(told, "mercato-ops", message_id=f"m-{n}") for n, told in enumerate(envelopes)]
+        answer = consumers.handler(aws_events.records(*found), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def example(self, event_type: str, **changes: Any) -> dict[str, Any]:
