@@ -34,7 +34,10 @@ STORIES: tuple[Story, ...] = (good_stories.STORIES[0], *bad_stories.STORIES, *go
     type=click.IntRange(1),
     help="Seconds to wait for an order to end.",
 )
-def demo(only: Sequence[str], patience: int) -> None:
+@click.option(
+    "--park", is_flag=True, help="Leave a saga that waits for an operator, and print where it is; run no story."
+)
+def demo(only: Sequence[str], patience: int, park: bool) -> None:
     """Run the shop's stories, good and bad, against the running shop.
 
     Each story has its own product and customers, so the demo can be repeated. For each you read the expected and the
@@ -51,10 +54,27 @@ def demo(only: Sequence[str], patience: int) -> None:
     except ShopError as error:
         raise target.NoShop(f"the shop at {shop_state.base_url} does not answer as it should ({error})") from error
     stage = Stage(shop, admin, shop_state.endpoint, patience)
+    if park:
+        console.print(f"It waits for you: {shop_state.base_url}/console/sagas/{park_a_saga(stage)}", soft_wrap=True)
+        return
     results = [(story, tell(console, stage, story)) for story in STORIES if not only or story.name in only]
     show_endings(console, results)
     if not all(telling.ended_well for _, telling in results):
         raise SystemExit(1)
+
+
+def park_a_saga(stage: Stage) -> str:
+    """A customer cancels a paid order whose refund the bank refuses. Returns the saga that waits for an operator."""
+    vase, petra = stage.new_product("Parked vase", 2500, stock=3), stage.new_customer("Petra")
+    order_id: str = stage.order(petra, vase, 1, token="tok_refund_declined")["order_id"]
+
+    def wait_until(status: str) -> None:
+        petra.wait_for_order(order_id, lambda seen: seen["status"] == status, what=status, within=stage.patience)
+
+    wait_until("confirmed")
+    petra.post(f"/orders/{order_id}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
+    wait_until("needs_attention")
+    return f"{order_id}.cancellation"
 
 
 def tell(console: Console, stage: Stage, story: Story) -> Telling:

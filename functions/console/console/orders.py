@@ -90,9 +90,14 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "shipment": shipment,
             "left": left,
             "can_cancel": order["status"] in ("pending", "confirmed"),
+            "can_refund": _can_refund(payment.value),
             "can_return": order["status"] == "delivered" and any(left.values()),
         },
     )
+
+
+def _can_refund(payment: Any) -> bool:
+    return bool(payment) and payment["captured"]["amount"] > payment["refunded"]["amount"]
 
 
 def _state_at(visit: Visit, order_id: str, version: int, order: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console import audit, catalogue, circuits, letters, orders, overview, payments, sagas, services, session
+from console import audit, catalogue, circuits, letters, orders, overview, payments, sagas, services, session, stream
 from console.pages import pages
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "sagas",
     "services",
     "session",
+    "stream",
 ]
 
 handler = pages.handler
