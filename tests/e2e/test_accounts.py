@@ -19,6 +19,7 @@ OLD, NEW = "correct horse battery", "an umbrella for ducks"
 @dataclass(frozen=True)
 class Mailbox:
     endpoint: str
+    shop_url: str
     address: str
 
     def mails(self) -> list[str]:
@@ -28,7 +29,7 @@ class Mailbox:
 
     def token(self, page: str) -> str:
         """What the newest link to that page holds."""
-        link = f"https://mercato.example/{page}#token="
+        link = f"{self.shop_url}/{page}#token="
         mails = poll(
             lambda: [mail for mail in self.mails() if link in mail],
             bool,
@@ -40,7 +41,7 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox(shop_state: State) -> Mailbox:
-    return Mailbox(shop_state.endpoint, f"{uuid.uuid4()}@example.com")
+    return Mailbox(shop_state.endpoint, shop_state.base_url, f"{uuid.uuid4()}@example.com")
 
 
 @pytest.fixture
