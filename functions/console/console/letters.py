@@ -54,6 +54,6 @@ def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
         wanted["note"] = form.note
     done = visit.visitor.send("POST", path("ops", "dlq", "redrive"), wanted).body
     if form.step == "send":
-        return Redirect(f"/console/letters/{queue}?said={done['redriven']}")
+        return Redirect(f"/console/letters/{queue}")
     page = _page(visit, queue, done)
     return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}, "chosen": form.ids})

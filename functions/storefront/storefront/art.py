@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
@@ -10,6 +11,7 @@ _INKS = ("#b4321f", "#1e6b42", "#1c5a8a", "#7a4e00", "#6a3d7c", "#3d5a2a", "#8f2
 _WHITE = "#fffaf0"
 
 
+@functools.lru_cache(maxsize=1024)
 def still_life(product_id: str) -> dict[str, Any]:
     """Three things on a table, in a frame of 400 by 300: `ground` is a colour, the others are a path and its colour."""
     seed = hashlib.sha256(product_id.encode()).digest()

@@ -13,6 +13,7 @@ each field. A form whose session has ended is kept through the log-in. A GET cha
 from __future__ import annotations
 
 import base64
+import gzip
 import re
 import typing
 import uuid
@@ -27,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mercato.errors import DomainError, Malformed, MethodNotAllowed, NotFound, TransientError
 from mercato.http.request import Request, headers_of, read_request
-from mercato.http.response import problem_of
+from mercato.http.response import accepts_gzip, problem_of
 from mercato.http.validation import describe
 from mercato.invocation import deadline
 from mercato.telemetry import correlation
@@ -300,7 +301,13 @@ class Pages:
             "new_key": str(uuid.uuid4()),
         }
         text = self._templates.render(answer.template, {**about, **answer.values})
-        return {"statusCode": answer.status, "headers": headers, "cookies": set_cookies, "body": text}
+        written = {"statusCode": answer.status, "headers": headers, "cookies": set_cookies, "body": text}
+        # What a visitor's own page holds is not compressed: its length would tell of it (BREACH).
+        if visit is None or visitor.is_logged_in or not accepts_gzip(visit.request.headers.get("accept-encoding", "")):
+            return written
+        headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        body = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+        return written | {"body": body, "isBase64Encoded": True}
 
 
 def read_form[F: Form](form: type[F], fields: Mapping[str, str | list[str]]) -> F:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import pytest
 from playwright.sync_api import expect
 
 from infra.demo.stage import Stage
 from infra.operator.client import Session, Shop
-from infra.operator.target import State
+from infra.operator.target import State, client
 from tests.e2e.web.conftest import PATIENCE, OpenDesk
+from tests.kit.given import published
 
 LONG = 3 * PATIENCE
 
@@ -42,6 +46,37 @@ def test_a_parked_saga_is_found_understood_and_brought_home(desk: OpenDesk, stag
     page.get_by_label("As of fact 1 of").press("ArrowRight")
     page.wait_for_url("**v=2")
     expect(page.locator(".changed").first).to_be_visible()
+
+
+def test_a_dead_letter_is_looked_at_tried_dry_and_sent_back(desk: OpenDesk, shop_state: State) -> None:
+    user_id = str(uuid.uuid4())
+    closed = published("user.closed", user_id, {"user_id": user_id}, id=str(uuid.uuid4()), source="mercato.users")
+    sqs = client(shop_state, "sqs")
+    queue = f"{shop_state.queues_prefix}carts-dlq"
+    attributes = {"reason": "exhausted", "detail": "the table <b>was away</b>", "message_id": user_id}
+    sqs.send_message(
+        QueueUrl=sqs.get_queue_url(QueueName=queue)["QueueUrl"],
+        MessageBody=json.dumps({"detail": closed}),
+        MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()},
+    )
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open("/console/letters")
+    page.get_by_role("link", name=queue).click()
+    letter = page.locator("main li.card")
+    expect(letter).to_contain_text("the table <b>was away</b>")
+    letter.get_by_text("The letter").click()
+    expect(letter.locator("pre")).to_contain_text(user_id)
+
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.get_by_role("status")).to_contain_text("1 would go back.")
+    page.get_by_role("button", name="Send 1 back").click()
+    expect(page.locator("#trouble")).to_contain_text("Please say why they can be handled now.")
+    page.get_by_label("Why they can be handled now").fill("the table is back")
+    page.get_by_role("button", name="back").last.click()
+    expect(page.locator("main")).to_contain_text("1 letters: the table is back")
+    expect(page.locator("main")).to_contain_text("Nothing waits here.")
+    console.said.clear()  # Chromium notes the 422
 
 
 def test_two_operators_set_one_circuit_and_both_are_in_its_history(desk: OpenDesk, shop_state: State) -> None:

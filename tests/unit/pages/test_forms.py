@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from typing import Any
 
 import pytest
@@ -256,3 +258,15 @@ def test_static_files_are_kept_for_good_and_compressed_ones_only_where_they_are_
     other = address.replace(address.split("/")[2], "0123456789ab")
     assert shop("GET", other).headers["Cache-Control"] == "no-store"
     assert shop("GET", "/static/x/..%2Fview.py").status == 404
+
+
+def test_a_page_is_compressed_for_who_has_no_session(api: ShopApi, shop: Ask) -> None:
+    """The length of a compressed page would tell what a visitor's own page holds."""
+    accepts = {"accept-encoding": "gzip, deflate, br"}
+
+    for_guests = shop("GET", "/", headers=accepts)
+    assert (for_guests.headers["Content-Encoding"], for_guests.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(base64.b64decode(for_guests.text)).decode() == shop("GET", "/").text
+
+    assert "Content-Encoding" not in shop("GET", "/", headers=accepts, as_user=True).headers
+    assert "Content-Encoding" not in shop("GET", "/", headers={"accept-encoding": "gzip;q=0"}).headers
