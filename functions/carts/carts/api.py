@@ -38,6 +38,7 @@ class LineView(View):
     name: str
     quantity: int
     unit_price: Money
+    was_price: Money | None
     line_total: Money
     available: int | None
     shortfall: int
@@ -49,6 +50,7 @@ class LineView(View):
             name=line.name,
             quantity=line.quantity,
             unit_price=line.unit_price,
+            was_price=line.was_price,
             line_total=line.total,
             available=latest.available,
             shortfall=max(0, line.quantity - latest.available) if latest.available is not None else 0,

@@ -73,7 +73,8 @@ UNKNOWN = Latest()
 @dataclass(frozen=True)
 class Line:
     """`price_version` is the product's version at this price, `cart_version` the cart's version when the line was put
-    in; None for lines stored before carts had versions. `expires_at` is in epoch seconds.
+    in; None for lines stored before carts had versions. `was_price` is the price when the line was put in, if it has
+    changed since. `expires_at` is in epoch seconds.
     """
 
     product_id: str
@@ -84,6 +85,7 @@ class Line:
     changed_at: datetime
     cart_version: int | None = None
     expires_at: int = 0
+    was_price: Money | None = None
 
     @property
     def amount(self) -> int:
@@ -151,7 +153,8 @@ def at_latest(line: Line, latest: Latest) -> Line | None:
         return None
     if latest.price is None or latest.version <= line.price_version:
         return line
-    return replace(line, unit_price=latest.price, price_version=latest.version)
+    was = line.unit_price if line.unit_price != latest.price else line.was_price
+    return replace(line, unit_price=latest.price, price_version=latest.version, was_price=was)
 
 
 def notices(cart: Cart) -> Iterator[Notice]:

@@ -44,6 +44,8 @@ def show_overview(visit: Visit) -> Page:
                 lambda: [one for one in ask(path("ops", "circuits"))["items"] if one["state"] != "closed"]
             ),
             "mismatches": part(lambda: ask(path("payments", "mismatches"))["items"]),
+            "given_up": part(lambda: ask(path("ops", "events", type="shipment.failed", limit=50))["items"]),
+            "low": part(lambda: ask(path("ops", "events", type="inventory.low_stock", limit=50))["items"]),
             "sales_missing": days.missing,
             "bars": _bars(days.value or [], first),
             "width": _DAYS * (_BAR + _GAP),

@@ -26,6 +26,7 @@ def test_the_server_says_the_price_and_computes_the_totals(service: Any) -> None
                 "name": "The lantern",
                 "quantity": 2,
                 "unit_price": {"amount": 1250, "currency": "GBP"},
+                "was_price": None,
                 "line_total": {"amount": 2500, "currency": "GBP"},
                 "available": None,
                 "shortfall": 0,
@@ -35,6 +36,7 @@ def test_the_server_says_the_price_and_computes_the_totals(service: Any) -> None
                 "name": "The mug",
                 "quantity": 3,
                 "unit_price": {"amount": 475, "currency": "GBP"},
+                "was_price": None,
                 "line_total": {"amount": 1425, "currency": "GBP"},
                 "available": None,
                 "shortfall": 0,
@@ -208,3 +210,15 @@ def test_the_id_of_a_guests_cart_is_in_no_log(service: Any, caplog: pytest.LogCa
     lines = [vars(record) for record in caplog.records]
     assert len([line for line in lines if line["message"] == "request"]) == 3
     assert not [line for line in lines if guest in str(line)]
+
+
+def test_a_price_that_has_changed_since_the_line_was_put_in_is_told(service: Any) -> None:
+    service.put("lantern", 1)
+    service.price_changes("lantern", 1400, version=2)
+
+    (line,) = service.call("GET", "/mine")[1]["lines"]
+    assert (line["unit_price"]["amount"], line["was_price"]) == (1400, {"amount": 1250, "currency": "GBP"})
+
+    service.price_changes("lantern", 1250, version=3)
+    (line,) = service.call("GET", "/mine")[1]["lines"]
+    assert (line["unit_price"]["amount"], line["was_price"]) == (1250, None)
