@@ -93,6 +93,7 @@ def test_a_business_rule_sends_the_message_to_the_dead_letters_with_its_reason(k
             "message_id": "m1",
             "receive_count": "1",
             "redrive_count": "0",
+            "first_failed_at": "2026-11-22T12:00:00.001Z",  # when the queue first handed the message out
         }
     ]
 
