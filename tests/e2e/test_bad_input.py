@@ -129,7 +129,13 @@ def test_another_customers_key_is_no_business_of_mine(
     assert_problem(api.get(f"/orders/{theirs['order_id']}", headers=bearer), 404)
 
 
-@pytest.mark.parametrize("path", ["/nonsense", "/orders/x/y/z", "/../../etc/passwd"])
+def test_a_path_out_of_the_api_is_a_page_that_is_not_there(api: httpx.Client, bearer: dict[str, str]) -> None:
+    answer = api.get("/../../etc/passwd", headers=bearer)  # the client sends /etc/passwd
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in answer.text
+
+
+@pytest.mark.parametrize("path", ["/nonsense", "/orders/x/y/z", "/%2e%2e/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_404(api: httpx.Client, bearer: dict[str, str], path: str) -> None:
     assert_problem(api.get(path, headers=bearer), 404)
 
