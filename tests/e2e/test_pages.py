@@ -140,6 +140,18 @@ def test_another_customers_order_is_not_there(
     assert visitor.get(f"/orders/{order_id}").status_code == 404
     assert visitor.submit(f"/orders/{order_id}/cancel", key="0123456789", reason="other").status_code == 404
 
+    # Staff find it by the customer's address, and by no other.
+    visitor.log_in(shop_state.admin, at="/console/login")
+    email = customer.get("/users/me")["email"]
+    found = poll(
+        lambda: visitor.read(f"/console/orders?email={email}").text,
+        lambda page: order_id[:8] in page,
+        what="the order in the console",
+        within=60,
+    )
+    assert found.count("<tr><td>") == 1
+    assert order_id[:8] not in visitor.read(f"/console/orders?email=x{email}").text
+
 
 def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state: State) -> None:
     refused = visitor.log_in(shop_state.customer, at="/console/login")

@@ -21,6 +21,7 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.ids import derived_id, fingerprint
 from orders import usecases
+from orders.day_sums import MOST_DAYS, DaysOutOfRange
 from orders.order import Request
 from orders.returns import OPERATORS
 from orders.views import (
@@ -103,6 +104,8 @@ def list_days(query: DaysQuery) -> DaysView:
     """Sums of all orders by day and currency. An order is counted once its saga has confirmed or cancelled it, or waits
     for an operator.
     """
+    if not 0 <= (query.last_day - query.first_day).days < MOST_DAYS:
+        raise DaysOutOfRange("`to` is at `from` or after it, and at most 365 days later.")
     return DaysView.of(ports().day_sums.between(query.first_day, query.last_day))
 
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, date
 
-from mercato.errors import TransientError
+from mercato.errors import Invalid, TransientError
 from mercato.money import Money
 from mercato.store import dynamo
 from mercato.store.attributes import Item
@@ -32,6 +32,13 @@ SHARDS = 8
 _ATTEMPTS = 5
 _MOST_DAYS = 90  # days of one order in one transaction, which takes 100 writes
 _GENERATIONS = ("DAYS", "GENERATIONS")
+
+
+MOST_DAYS = 366
+
+
+class DaysOutOfRange(Invalid):
+    """The first day is after the last, or the days are more than a year."""
 
 
 @dataclass(frozen=True)

@@ -191,17 +191,19 @@ def test_the_days_are_told_newest_first_within_what_is_asked(ledger: Ledger, sum
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "slug"),
     [
-        {"from": "2026-11-22"},
-        {"from": "2026-11-22", "to": "2026-11-21"},
-        {"from": "2025-11-22", "to": "2026-11-23"},
-        {"from": "2026-02-30", "to": "2026-11-23"},
+        ({"from": "2026-11-22"}, "invalid-request"),
+        ({"from": "2026-11-22", "to": "2026-11-21"}, "days-out-of-range"),
+        ({"from": "2025-11-22", "to": "2026-11-23"}, "days-out-of-range"),
+        ({"from": "2026-02-30", "to": "2026-11-23"}, "invalid-request"),
+        ({"from": "0", "to": "2026-11-23"}, "invalid-request"),
+        ({"from": "2026-11-22T00:00:00", "to": "2026-11-23"}, "invalid-request"),
     ],
 )
-def test_days_that_are_no_range_of_a_year_at_most_are_refused(shop: Shop, query: dict[str, str]) -> None:
+def test_days_that_are_no_range_of_a_year_at_most_are_refused(shop: Shop, query: dict[str, str], slug: str) -> None:
     status, problem, _ = shop.call("GET", "/api/ops/orders/days", role="admin", user="boss", query=query)
-    assert (status, problem["type"]) == (422, "urn:mercato:problem:invalid-request")
+    assert (status, problem["type"]) == (422, f"urn:mercato:problem:{slug}")
 
 
 # ---- the rebuild

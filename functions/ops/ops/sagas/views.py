@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mercato.clock import rfc3339
-from mercato.http import Body, Cursor, Query, View
+from mercato.http import Body, Cursor, Day, Query, View
 from mercato.http.audit import AuditEntry, AuditFilter
 from mercato.text import Reason, Reference
 from ops.health.probe import Probe
@@ -43,8 +42,8 @@ class AuditQuery(Query):
 
     actor: Reference | None = None
     target: Reference | None = None
-    first_day: Annotated[date | None, Field(alias="from")] = None
-    last_day: Annotated[date | None, Field(alias="to")] = None
+    first_day: Annotated[Day | None, Field(alias="from")] = None
+    last_day: Annotated[Day | None, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Cursor | None = None
 

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from mercato import webhooks
 from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
@@ -77,6 +78,17 @@ class SourceAddress(str):
 
 # The form that encode_cursor of mercato.store.cursor returns.
 Cursor = Annotated[str, Field(max_length=2048, pattern=r"^[A-Za-z0-9_-]*$")]
+
+
+def _as_day(given: Any) -> Any:
+    """pydantic would read digits alone as seconds since 1970."""
+    if isinstance(given, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):
+        raise PydanticCustomError("day", "is not a day such as 2026-11-28")
+    return given
+
+
+# A day in a query, in RFC 3339's form.
+Day = Annotated[date, BeforeValidator(_as_day)]
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
