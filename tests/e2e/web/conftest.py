@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from infra.operator.target import Account, State
 
@@ -24,6 +24,7 @@ def browser() -> Iterator[Browser]:
     path = os.environ.get("MERCATO_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.fail(f"There is no browser here. Install one: {_INSTALL}\nOr: make test BROWSER=none", pytrace=False)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=_QUIET)
         yield found
