@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from console.pages import pages
 from pages import Page, Visit
-from pages.visitor import path
+from pages.visitor import next_page, path
 
 
 @pages.get("/console/audit")
 def show_audit(visit: Visit) -> Page:
     cursor = visit.request.query.get("cursor", "")
     found = visit.visitor.get(path("ops", "audit", limit=50, cursor=cursor))
-    following = path("x", cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
-    return Page("audit.html", {"entries": found["items"], "next": f"/console/audit?{following}" if following else ""})
+    return Page("audit.html", {"entries": found["items"], "next": next_page("/console/audit", found["next_cursor"])})

@@ -10,13 +10,15 @@ from console.pages import pages
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
-from pages.visitor import part, path
+from pages.visitor import next_page, part, path
 
 _FIELDS = ("name", "description", "category")
 
 
 class Product(Form):
-    """`price` is in major units, such as 12.50. `version` is what the form was made of; empty for a new product."""
+    """`price` is in major units, such as 12.50. A change has the `version` that the form was made of. A new product has
+    a `key`, with which a form that is sent twice makes one product.
+    """
 
     sku: Annotated[str, Field(max_length=64)] = ""
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -25,10 +27,11 @@ class Product(Form):
     price: Annotated[str, Field(max_length=20)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
     version: int = 0
+    key: Annotated[str, Field(max_length=64)] = ""
 
 
 class Adjust(Form):
-    """`delta` is added to what is there, and taken from it where it is negative."""
+    """`delta` changes the stock by that many units; a negative one takes units away."""
 
     delta: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
     reason: Annotated[str, Field(min_length=3, max_length=200)]
@@ -40,11 +43,8 @@ def show_catalogue(visit: Visit) -> Page:
     asked = visit.request.query.get("q", "").strip()[:100]
     cursor = visit.request.query.get("cursor", "")
     found = visit.visitor.get(path("products", q=asked, limit=50, cursor=cursor))
-    following = path("x", q=asked, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
-    return Page(
-        "catalogue.html",
-        {"products": found["items"], "asked": asked, "next": f"/console/catalogue?{following}" if following else ""},
-    )
+    following = next_page("/console/catalogue", found["next_cursor"], q=asked)
+    return Page("catalogue.html", {"products": found["items"], "asked": asked, "next": following})
 
 
 @pages.get("/console/catalogue/new")
@@ -56,7 +56,7 @@ def show_new(visit: Visit) -> Page:
 @pages.post("/console/catalogue/new", form=Product, again=show_new)
 def create(visit: Visit, form: Product) -> Redirect:
     body = {"sku": form.sku, **_said(form)}
-    made = visit.visitor.send("POST", path("products"), body).body
+    made = visit.visitor.send("POST", path("products"), body, key=form.key).body
     return Redirect(f"/console/catalogue/{made['product_id']}")
 
 
@@ -90,8 +90,7 @@ def _said(form: Product) -> dict[str, Any]:
 
 @pages.post("/console/catalogue/{product_id}", form=Product, again=show_product)
 def change(visit: Visit, product_id: str, form: Product) -> Redirect:
-    said = {name: value for name, value in _said(form).items() if name != "category" or value is not None}
-    visit.visitor.send("PATCH", path("products", product_id), {"version": form.version, **said})
+    visit.visitor.send("PATCH", path("products", product_id), {"version": form.version, **_said(form)})
     return Redirect(f"/console/catalogue/{product_id}")
 
 

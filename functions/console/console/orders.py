@@ -8,7 +8,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
-from pages.visitor import part, path
+from pages.visitor import next_page, part, path
 
 STATES = (
     "pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "needs_attention", "refunded"
@@ -52,15 +52,13 @@ def show_orders(visit: Visit) -> Page:
             raise
         visit.errors = {"": refusal.reply.detail}
         found = {"items": [], "next_cursor": None}
-    kept = {name: value for name, value in asked.items() if value}
-    following = path("x", **kept, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
     return Page(
         "orders.html",
         {
             "orders": found["items"],
             "asked": asked,
             "states": list(STATES),
-            "next": f"/console/orders?{following}" if following else "",
+            "next": next_page("/console/orders", found["next_cursor"], **asked),
         },
     )
 

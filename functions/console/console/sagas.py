@@ -9,7 +9,7 @@ from pydantic import Field
 from console.diagram import u_turn
 from console.pages import pages
 from pages import Form, Page, Redirect, Visit
-from pages.visitor import path
+from pages.visitor import next_page, path
 
 _STATUSES = ("parked", "running", "succeeded", "failed", "all")
 
@@ -30,14 +30,13 @@ def show_sagas(visit: Visit) -> Page:
     status = status if status in _STATUSES else "parked"
     cursor = visit.request.query.get("cursor", "")
     found = visit.visitor.get(path("ops", "sagas", status=status, limit=50, cursor=cursor))
-    following = path("x", status=status, cursor=found["next_cursor"]).partition("?")[2] if found["next_cursor"] else ""
     return Page(
         "sagas.html",
         {
             "sagas": found["items"],
             "status": status,
             "statuses": list(_STATUSES),
-            "next": f"/console/sagas?{following}" if following else "",
+            "next": next_page("/console/sagas", found["next_cursor"], status=status),
         },
     )
 

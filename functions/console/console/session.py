@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 from pydantic import Field, SecretStr
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Visit
-from pages.app import own_path
+from pages.app import kept_fields, own_path
 from pages.visitor import path
-
-_KEPT = "kept."
 
 
 class LogIn(Form):
@@ -27,7 +24,7 @@ class LogIn(Form):
 @pages.get("/console/login")
 def show_log_in(visit: Visit) -> Page:
     back = own_path(visit.values.get("back", visit.request.query.get("back", "")), "/console")
-    return Page("login.html", {"back": back, "resume": visit.values.get("resume", ""), "kept": _kept(visit)})
+    return Page("login.html", {"back": back, "resume": visit.values.get("resume", ""), "kept": kept_fields(visit)})
 
 
 @pages.post("/console/login", form=LogIn, again=show_log_in)
@@ -36,7 +33,7 @@ def log_in(visit: Visit, form: LogIn) -> Page | Redirect:
     if visit.visitor.get(path("users", "me"))["role"] != "admin":
         visit.visitor.log_out()
         raise InvalidForm({"": "This account may not use the console."})
-    if form.resume and (page := pages.continue_form(visit, form.resume, _kept(visit))):
+    if form.resume and (page := pages.continue_form(visit, form.resume, kept_fields(visit))):
         return page
     return Redirect(own_path(form.back, "/console"))
 
@@ -45,9 +42,3 @@ def log_in(visit: Visit, form: LogIn) -> Page | Redirect:
 def log_out(visit: Visit) -> Redirect:
     visit.visitor.log_out()
     return Redirect("/console/login")
-
-
-def _kept(visit: Visit) -> dict[str, str]:
-    """The fields of the form that the end of the session interrupted."""
-    fields = parse_qsl(visit.request.body.decode(errors="replace"), keep_blank_values=True)
-    return {name.removeprefix(_KEPT): value for name, value in fields if name.startswith(_KEPT)}

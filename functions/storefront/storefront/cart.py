@@ -108,11 +108,12 @@ def after_log_in(visit: Visit, back: str) -> Redirect:
     if not guests["lines"]:
         visit.visitor.forget_cart()
         return Redirect(back)
-    mine = visit.visitor.get(path("carts", "mine"))
-    if mine["lines"]:
-        return Redirect(f"/cart/merge?{urlencode({'back': back})}")
-    _merge(visit)
-    return Redirect("/cart?said=came" if back == "/" else back)
+    mine = part(lambda: visit.visitor.get(path("carts", "mine")))
+    if mine.missing or mine.value["lines"]:
+        return Redirect(back if mine.missing else f"/cart/merge?{urlencode({'back': back})}")
+    # The log-in is done whatever becomes of the carts: a merge that fails leaves the guest's cart for the next log-in.
+    merged = part(lambda: _merge(visit))
+    return Redirect("/cart?said=came" if back == "/" and not merged.missing else back)
 
 
 def _merge(visit: Visit) -> None:

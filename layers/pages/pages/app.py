@@ -107,11 +107,6 @@ class Visit:
     errors: dict[str, str] = field(default_factory=dict)
     notice: str = ""
 
-    @property
-    def is_fragment(self) -> bool:
-        """The page's script asks for a part of it."""
-        return self.request.headers.get("hx-request") == "true"
-
     def require_log_in(self) -> None:
         """For a page that asks nothing of the API. Raises LogInFirst."""
         if not self.visitor.is_logged_in:
@@ -218,8 +213,8 @@ class Pages:
         error: InvalidForm | Refused | Unavailable,
     ) -> Page:
         visit.values = _shown_again(fields)
-        if isinstance(error, Refused):
-            visit.values.pop("key", None)  # it stands for what was refused: the next try is another
+        if isinstance(error, Refused) and error.reply.status == 422:
+            visit.values.pop("key", None)  # what was refused is to be changed: the next try is another request
         status, visit.errors = _errors_of(error)
         page = again(visit, **names)
         headers = _retry_after(error)
@@ -291,7 +286,6 @@ class Pages:
         about = {
             "is_logged_in": visitor.is_logged_in,
             "has_cart": visitor.is_logged_in or bool(visitor.cart_id),
-            "is_fragment": visit is not None and visit.is_fragment,
             "path": visit.request.path if visit else "/",
             "address": _address(visit.request) if visit else "/",
             "values": visit.values if visit else {},
@@ -378,6 +372,12 @@ def _retry_after(error: Exception) -> dict[str, str]:
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, round(error.retry_after or 1)))}
     return {}
+
+
+def kept_fields(visit: Visit) -> dict[str, str]:
+    """The fields of a form that the end of the session interrupted. The log-in's form has them as `kept.<name>`."""
+    fields = _shown_again(_fields_of(visit.request))
+    return {name.removeprefix("kept."): value for name, value in fields.items() if name.startswith("kept.")}
 
 
 def own_path(text: str, otherwise: str = "/") -> str:

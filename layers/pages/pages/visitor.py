@@ -29,7 +29,8 @@ class Unavailable(TransientError):
     """A service did not answer in time. `retry_after` is in seconds, and None where it is not known."""
 
     def __init__(self, service: str, retry_after: float | None) -> None:
-        super().__init__(f"{service} does not answer just now.")
+        name = "The shop" if service == _API else f"The shop's part for {service}"
+        super().__init__(f"{name} does not answer just now.")
         self.service = service
         self.retry_after = retry_after
 
@@ -73,6 +74,12 @@ def path(*parts: str, **query: Any) -> str:
     """/api/… with each part quoted, and the query's values that are not empty."""
     asked = {name: value for name, value in query.items() if value not in (None, "")}
     return "/api/" + "/".join(quote(part, safe="") for part in parts) + (f"?{urlencode(asked)}" if asked else "")
+
+
+def next_page(address: str, cursor: str | None, **filters: str) -> str:
+    """The address of a list's next page, with the same filters; empty where there is none."""
+    asked = {name: value for name, value in filters.items() if value} | {"cursor": cursor}
+    return f"{address}?{urlencode(asked)}" if cursor else ""
 
 
 class Visitor:

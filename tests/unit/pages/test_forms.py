@@ -270,3 +270,47 @@ def test_a_page_is_compressed_for_who_has_no_session(api: ShopApi, shop: Ask) ->
 
     assert "Content-Encoding" not in shop("GET", "/", headers=accepts, as_user=True).headers
     assert "Content-Encoding" not in shop("GET", "/", headers={"accept-encoding": "gzip;q=0"}).headers
+
+
+def test_a_refusal_that_may_pass_keeps_the_key_so_that_a_second_try_is_no_second_deed(api: ShopApi, desk: Ask) -> None:
+    api.refuse("POST /api/inventory/p1/adjustments", 409, "request-in-flight", "The same request is being handled.")
+    form = {"key": "key-of-the-page", "delta": "-2", "reason": "broken"}
+
+    answer = desk("POST", "/console/catalogue/p1/stock", form, as_user=True)
+
+    assert answer.status == 409
+    assert 'value="key-of-the-page"' in answer.text
+
+
+def test_a_new_product_is_made_once_however_often_its_form_is_sent(api: ShopApi, desk: Ask) -> None:
+    form = {"key": "key-of-the-page", "sku": "A1", "name": "Vase", "price": "12.50", "currency": "GBP"}
+
+    answer = desk("POST", "/console/catalogue/new", form, as_user=True)
+
+    assert answer.status == 303
+    [(_, _, _, body, headers)] = api.of("POST /api/products")
+    assert headers["Idempotency-Key"] == "key-of-the-page"
+    assert body["price"] == {"amount": 1250, "currency": "GBP"}
+
+
+def test_a_category_that_is_cleared_is_removed(api: ShopApi, desk: Ask) -> None:
+    form = {"version": "3", "name": "Vase", "category": "", "price": "12.50", "currency": "GBP"}
+
+    assert desk("POST", "/console/catalogue/p1", form, as_user=True).status == 303
+    [(_, _, _, body, _)] = api.of("PATCH /api/products/p1")
+    assert (body["version"], body["category"]) == (3, None)
+
+
+def test_a_log_in_is_done_although_the_carts_cannot_be_put_together(api: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer")
+
+    api.answers["POST /api/users/login"] = (200, {"access_token": "a.b.c", "refresh_token": "r"})
+    api.answers["GET /api/carts/mine"] = (200, cart() | {"lines": []})
+    api.answers["POST /api/carts/merge"] = lost
+    form = {"email": "a@b.example", "password": "secret", "back": "/orders"}
+
+    answer = shop("POST", "/login", form, cookies=["__Host-cart=guest-1"])
+
+    assert (answer.status, answer.location) == (303, "/orders")
+    assert [cookie.partition("=")[0] for cookie in answer.cookies] == ["__Host-a", "__Host-r"]  # the guest's cart stays
