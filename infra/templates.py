@@ -143,7 +143,7 @@ class _Whole:
 
     def _output(self, name: str) -> Any:
         application, is_output, output = name.partition(".Outputs.")
-        if not is_output:
+        if not is_output or application not in self._templates:
             return None
         return _filled(self._templates[application]["Outputs"][output]["Value"], self._parameter(application))
 

@@ -36,6 +36,8 @@ NAMES = {
     "AWS::ApiGatewayV2::Route": None,
     "AWS::ApiGatewayV2::Stage": None,
     "AWS::CloudFormation::Stack": "StackName",
+    "AWS::CloudFront::Distribution": None,
+    "AWS::CloudFront::Function": "Name",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",

@@ -13,6 +13,7 @@ each field. A form whose session has ended is kept through the log-in. A GET cha
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import re
 import typing
@@ -43,9 +44,12 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """`site_url` is the origin of the site's pages, such as https://shop.example."""
+    """`site_url` is the origin of the site's pages, such as https://shop.example. `edge_key_id` names the secret of the
+    edge in front of them, if there is one.
+    """
 
     site_url: str
+    edge_key_id: str = ""
 
 
 class Form(BaseModel):
@@ -148,6 +152,10 @@ class Pages:
         self._routes: list[_Route] = []
         self.get("/static/{digest}/{name}")(_serve_static)
 
+    @functools.cached_property
+    def _visitors(self) -> gate.Visitors:
+        return gate.Visitors(self._settings().edge_key_id)
+
     def get[F: Callable[..., Answer]](self, path: str) -> Callable[[F], F]:
         return self._register("GET", path, None, None)
 
@@ -175,7 +183,7 @@ class Pages:
         with correlation.bound(work), deadline.of_invocation(context):
             settings = self._settings()
             held = cookies.read(event.get("cookies") or [headers.get("cookie", "")])
-            visitor = Visitor(self._names, held, gate.source_address(event))
+            visitor = Visitor(self._names, held, self._visitors.address(event, headers))
             visit = None
             method, path = event["requestContext"]["http"]["method"], event.get("rawPath") or "/"
             try:

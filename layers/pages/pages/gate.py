@@ -7,10 +7,13 @@ cookies alone do not help: another port of the same host is the same site.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from mercato.errors import Forbidden
+from mercato.clock import utc_now
+from mercato.errors import Forbidden, TransientError
+from mercato.telemetry.logs import log
 
 _SAFE = frozenset({"GET", "HEAD"})
 _POLICY = {
@@ -61,7 +64,30 @@ def headers() -> dict[str, str]:
     }
 
 
-def source_address(event: Mapping[str, Any]) -> str:
-    """The visitor's address as API Gateway saw it. No header has a say."""
-    address: str = event["requestContext"]["http"].get("sourceIp", "")
-    return address
+class Visitors:
+    """Whose request it is: the network address that limits count by.
+
+    API Gateway states the address of its client. Behind CloudFront that is an edge's; CloudFront states the visitor's
+    in a header, and proves with a key that it is CloudFront. `key_id` names the secret that holds the key, and is empty
+    where no edge is in front: then no header has a say.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        self._key = None
+        if key_id:
+            from mercato.aws.secret import StoredSecret  # without an edge no page imports it
+
+            self._key = StoredSecret(key_id, "the edge's key")
+
+    def address(self, event: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+        """Of the edge, where its key cannot be read: a limit is then shared by its visitors, and the page comes."""
+        stated, shown = headers.get("x-viewer-address", ""), headers.get("x-edge-key", "")
+        client: str = event["requestContext"]["http"].get("sourceIp", "")
+        if self._key is None or not stated or not shown:
+            return client
+        try:
+            key = self._key.read(utc_now())
+        except TransientError:
+            log.exception("visitors are counted by the address of their edge")
+            return client
+        return stated if hmac.compare_digest(shown.encode(), key.encode()) else client

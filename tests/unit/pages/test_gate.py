@@ -65,7 +65,8 @@ def test_a_page_may_add_a_source_to_its_policy() -> None:
 
 
 def test_the_visitor_has_the_address_that_api_gateway_saw() -> None:
-    assert gate.source_address(aws_events.http_api_request("GET", "/", source="1.2.3.4")) == "1.2.3.4"
+    event = aws_events.http_api_request("GET", "/", source="1.2.3.4")
+    assert gate.Visitors("").address(event, {"x-forwarded-for": "5.6.7.8"}) == "1.2.3.4"
 
 
 def test_no_script_and_no_other_host_has_a_session_cookie() -> None:
