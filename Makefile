@@ -78,7 +78,9 @@ lock: setup ## Resolve all requirements, and write the lock files of the project
 	  .mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.13 --constraint requirements.lock $$part/requirements.in -o $$part/requirements.txt || exit 1; done
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
+	python -m infra.preflight parameters $(or $(ENV),dev)
 	sam build
+	python -m infra.preflight build
 	python -m compileall -q --invalidation-mode unchecked-hash -x /CommonLayer/ .aws-sam/build
 	python -m infra.release $(or $(ENV),dev)
 	sam deploy --config-env $(or $(ENV),dev)

@@ -32,10 +32,10 @@ def stamp(build: Path, environment: str) -> dict[str, str]:
     services = _services(whole)
     for function in _functions(whole):
         _settings(function).pop(_SETTING, None)
-    parameters = _parameters(environment)
+    given = parameters(environment)
     content = functools.cache(_digest)  # services share their layer's folder
     releases = {
-        name: _release(functions, whole, parameters, lambda path: content((build / path).resolve()))
+        name: _release(functions, whole, given, lambda path: content((build / path).resolve()))
         for name, functions in services.items()
     }
     for path in templates.applications(root):
@@ -65,7 +65,7 @@ def _settings(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def _release(
-    functions: list[dict[str, Any]], template: dict[str, Any], parameters: list[str], content: Callable[[str], str]
+    functions: list[dict[str, Any]], template: dict[str, Any], given: list[str], content: Callable[[str], str]
 ) -> str:
     common = template["Globals"]["Function"]
     # A version keeps the names with which it was published, such as of a table that this deploy replaces.
@@ -81,7 +81,7 @@ def _release(
         common,
         template["Parameters"],
         template["Conditions"],
-        parameters,
+        given,
         contents,
     ]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
@@ -102,7 +102,8 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _parameters(environment: str) -> list[str]:
+def parameters(environment: str) -> list[str]:
+    """The environment's parameters in samconfig.toml, as NAME=VALUE. Raises BadParameter for an unknown environment."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     if "deploy" not in config.get(environment, {}):
         raise click.BadParameter(f"samconfig.toml has no environment {environment!r} to deploy to")

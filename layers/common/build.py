@@ -15,12 +15,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+# The machine that Lambda runs the functions on (Architectures in the services' templates). The one that deploys may be
+# another: `sam build` builds the services' own packages for Lambda's, but leaves a layer to its Makefile.
+_LAMBDA = ["--python-version", "3.13", "--only-binary", ":all:"]
+_UV_PLATFORM = ["--python-platform", "x86_64-manylinux_2_34"]
+_PIP_PLATFORMS = ["--implementation", "cp", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
 
 
 def main(artifacts: Path, services: list[str]) -> None:
     sam = next((path for path in artifacts.parents if path.name == ".aws-sam"), None)
-    if sam is None:
-        build(artifacts, services)
+    if sam is None:  # the local cloud runs the functions on this machine
+        build(artifacts, services, for_lambda=False)
         return
     store = sam / "layers"
     store.mkdir(parents=True, exist_ok=True)
@@ -30,17 +35,21 @@ def main(artifacts: Path, services: list[str]) -> None:
         if not built.exists():
             for old in store.glob("common-*"):
                 shutil.rmtree(old)
-            build(store / "common-unfinished", services)
+            build(store / "common-unfinished", services, for_lambda=True)
             (store / "common-unfinished").rename(built)
         shutil.copytree(built, artifacts, copy_function=os.link, dirs_exist_ok=True)
 
 
-def build(target: Path, services: list[str]) -> None:
+def build(target: Path, services: list[str], *, for_lambda: bool) -> None:
     python = target / "python"
     # uv copies, since trim.py writes into what a link would share with uv's cache.
     install = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"]
+    platform = _UV_PLATFORM
     if not shutil.which("uv"):
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        platform = _PIP_PLATFORMS
+    if for_lambda:
+        install += [*_LAMBDA, *platform]
     run(*install, "--no-deps", "--requirement", "requirements.txt", "--target", str(python))
     shutil.copytree(HERE / "mercato", python / "mercato", ignore=shutil.ignore_patterns("__pycache__"))
     run(sys.executable, "trim.py", str(python), *services)

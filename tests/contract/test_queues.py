@@ -20,6 +20,10 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
         {
             "MappingsDown",
             "RateLimiterDown",
+            "AuthorizerDown",
+            "MailsRefused",
+            "Bounces",
+            "Complaints",
             "ParcelGivenUp",
             "CancelledParcelLeft",
             "PaymentMismatch",

@@ -236,4 +236,4 @@ def test_prod_takes_no_cards_of_the_sandbox() -> None:
     [rule] = [rule for name, rule in load_template()["Rules"].items() if name == "ProdTakesMoney"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Environment"}, "prod"]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "PaymentProvider"}, "stripe"]}
-    assert "PaymentProvider=stripe" in release._parameters("prod")
+    assert "PaymentProvider=stripe" in release.parameters("prod")

@@ -27,6 +27,7 @@ PACKAGED = {"CodeUri", "ContentUri", "DefinitionUri", "TemplateURL", "Location"}
 FUNCTIONS = resources_of_type("AWS::Serverless::Function")
 # The property that is the name of a resource in its account and region, by type; None where a name has no such reach.
 NAMES = {
+    "AWS::ApiGateway::Account": None,
     "AWS::ApiGateway::Deployment": None,
     "AWS::ApiGateway::GatewayResponse": None,
     "AWS::ApiGateway::RestApi": "Name",
@@ -53,13 +54,13 @@ NAMES = {
     "AWS::Lambda::Url": None,
     "AWS::Lambda::Version": None,
     "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::SES::EmailIdentity": "EmailIdentity",
+    "AWS::Logs::MetricFilter": "FilterName",
+    "AWS::SES::ConfigurationSet": "Name",
     "AWS::SNS::Subscription": None,
     "AWS::SNS::Topic": "TopicName",
     "AWS::SNS::TopicPolicy": None,
     "AWS::SQS::Queue": "QueueName",
     "AWS::SQS::QueuePolicy": None,
-    "AWS::SSM::Parameter": "Name",
     "AWS::Scheduler::Schedule": "Name",
     "AWS::SecretsManager::Secret": "Name",
     "AWS::ServiceDiscovery::HttpNamespace": "Name",
@@ -107,6 +108,64 @@ def test_no_name_of_an_account_is_written_out(path: str) -> None:
     for logical, resource in expanded(path).items():
         name = resource.get("Properties", {}).get(NAMES[resource["Type"]] or "")
         assert not isinstance(name, str), f"{logical} in {path} is called {name}"
+
+
+def test_the_api_has_one_stage() -> None:
+    """A deployment that names a stage makes a second one, which is public and has neither throttle nor logs."""
+    resources = expanded("infra/api.yaml").values()
+    deployments = [found["Properties"] for found in resources if found["Type"] == "AWS::ApiGateway::Deployment"]
+    assert ["StageName" in properties for properties in deployments] == [False]
+    [stage] = [found["Properties"] for found in resources if found["Type"] == "AWS::ApiGateway::Stage"]
+    [settings] = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["MetricsEnabled"]) == (500, False)
+    [api] = [found["Properties"] for found in resources if found["Type"] == "AWS::ApiGateway::RestApi"]
+    assert api["Body"]["swagger"] == "2.0"
+
+
+def test_the_access_log_has_who_what_and_how_and_no_path_that_may_hold_a_capability() -> None:
+    [stage] = [found for found in expanded("infra/api.yaml").values() if found["Type"] == "AWS::ApiGateway::Stage"]
+    log = stage["Properties"]["AccessLogSetting"]
+    assert log["DestinationArn"] == {"Fn::GetAtt": "ApiLogs.Arn"}
+    values = json.loads(log["Format"])
+    assert {"request_id", "address", "method", "resource", "status", "error", "latency_ms"} <= values.keys()
+    assert set(values.values()) & {"$context.path", "$context.requestOverride.path.proxy"} == set()
+
+
+def test_a_failing_authorizer_rings_although_its_status_is_changed() -> None:
+    """API Gateway counts an answer whose status was changed among the 4xx."""
+    template = load_template("infra/api.yaml")["Resources"]
+    changed = {
+        kind
+        for kind, answer in template["Api"]["Properties"]["GatewayResponses"].items()
+        if kind.startswith("AUTHORIZER_") and answer["StatusCode"] != 500
+    }
+    assert changed == {"AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"}
+    counted = template["AuthorizerFailures"]["Properties"]
+    assert counted["FilterPattern"] == '{ $.error = "AUTHORIZER_*" }'
+    assert '"error":"$context.error.responseType"' in template["Api"]["Properties"]["AccessLogSetting"]["Format"]
+    [metric] = counted["MetricTransformations"]
+    alarm = template["AuthorizerDown"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
+
+
+@pytest.mark.parametrize("name", ["UsersConsumer", "NotificationsConsumer"])
+def test_mails_go_to_any_recipient_and_come_from_the_shops_sender_alone(name: str) -> None:
+    """SES's sandbox checks the recipient's identity against the role, too; a domain's identity is no address."""
+    [grant] = [
+        statement
+        for policy in [*FUNCTIONS[name]["Properties"]["Policies"]]
+        for statement in policy["Statement"]
+        if statement["Action"] == ["ses:SendEmail"]
+    ]
+    _, local, on_aws = grant["Resource"]["Fn::If"]
+    assert local == "*"
+    assert [one["Fn::Sub"].rpartition(":")[2] for one in on_aws] == ["identity/*", "configuration-set/${MailRules}"]
+    assert grant["Condition"]["Fn::If"][2] == {"StringEquals": {"ses:FromAddress": {"Ref": "FromAddress"}}}
+
+
+def test_the_senders_identity_is_no_resource_of_a_shop() -> None:
+    """Two shops of an account share it, and it is verified before the first deploy."""
+    assert resources_of_type("AWS::SES::EmailIdentity") == {}
 
 
 def stacks_named() -> list[str]:

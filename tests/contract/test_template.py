@@ -97,7 +97,8 @@ def test_every_function_has_a_log_group_that_forgets() -> None:
         for found in resources_of_type("AWS::Logs::LogGroup").values()
     }
 
-    assert kept == {f"/aws/lambda/${{{name}}}": {"Ref": "LogRetentionDays"} for name in FUNCTIONS}
+    groups = [*(f"/aws/lambda/${{{name}}}" for name in FUNCTIONS), "/aws/apigateway/${AWS::StackName}"]
+    assert kept == {group: {"Ref": "LogRetentionDays"} for group in groups}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -24,6 +24,7 @@ class MailSettings:
     """For the consumer, which alone sends e-mail."""
 
     from_address: str
+    mail_configuration_set: str
 
 
 class Ports:

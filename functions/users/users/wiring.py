@@ -46,6 +46,7 @@ class MailSettings:
     """For the consumer, which alone sends e-mail."""
 
     from_address: str
+    mail_configuration_set: str
     shop_url: str
 
 
@@ -115,7 +116,7 @@ class Ports:
     def mailer(self) -> Mailer:
         from mercato.aws.mail import SesMailer
 
-        return SesMailer(self.mail.from_address)
+        return SesMailer(self.mail.from_address, self.mail.mail_configuration_set)
 
 
 @functools.cache

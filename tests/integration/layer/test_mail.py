@@ -8,7 +8,12 @@ from moto.ses.models import ses_backends
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain, SesMailer
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, metrics
+
+# What SES answers before the sender's identity is verified, and in its sandbox for any other recipient.
+NOT_VERIFIED = (
+    "Email address is not verified. The following identities failed the check in region EU-WEST-1: shop@mercato.example"
+)
 
 
 class FakeSes:
@@ -23,33 +28,66 @@ class FakeSes:
         return {"MessageId": "m"}
 
 
-def answered(code: str, status: int = 400) -> ClientError:
+def mailer(sender: str = "shop@mercato.example") -> SesMailer:
+    return SesMailer(sender, "mercato-mails")
+
+
+def answered(code: str, status: int = 400, message: str = "no") -> ClientError:
     return ClientError(
-        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
         "SendEmail",
     )
 
 
 def test_ses_gets_the_mail(cloud: None) -> None:
     boto3.client("ses", "us-east-1").verify_email_identity(EmailAddress="shop@mercato.example")
-    SesMailer("shop@mercato.example").send("anna@example.com", "Hello – £5", "Anna ♥")
+    mailer().send("anna@example.com", "Hello – £5", "Anna ♥")
     (message,) = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert (message.source, message.destinations) == ("shop@mercato.example", {"ToAddresses": ["anna@example.com"]})
     assert (message.subject, message.body) == ("Hello – £5", "Anna ♥")
 
 
-def test_ses_rejects_an_unverified_sender_for_good(cloud: None) -> None:
-    with pytest.raises(MailRefused):
-        SesMailer("stranger@mercato.example").send("anna@example.com", "s", "b")
+def test_a_mail_of_an_unverified_sender_waits(cloud: None) -> None:
+    with pytest.raises(MailNotSent):
+        mailer("stranger@mercato.example").send("anna@example.com", "s", "b")
 
 
 def test_the_mail_carries_the_correlation_id(monkeypatch: pytest.MonkeyPatch) -> None:
     ses = FakeSes()
     monkeypatch.setattr(aws, "client", lambda _, attempts=3: ses)
     with correlation.bound(correlation.accept("request-0001")):
-        SesMailer("shop@mercato.example").send("anna@example.com", "s", "b")
+        mailer().send("anna@example.com", "s", "b")
     headers = ses.calls[0]["Content"]["Simple"]["Headers"]
     assert headers == [{"Name": "X-Correlation-Id", "Value": "request-0001"}]
+
+
+def test_the_mail_is_sent_by_the_shops_configuration_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    ses = FakeSes()
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: ses)
+    mailer().send("anna@example.com", "s", "b")
+    assert ses.calls[0]["ConfigurationSetName"] == "mercato-mails"
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (answered("MessageRejected", message=NOT_VERIFIED), 1),
+        (answered("AccessDeniedException", 403), 1),
+        (answered("SendingPausedException"), 1),
+        (answered("MessageRejected", message="Illegal address"), 0),
+        (answered("TooManyRequestsException", 429), 0),
+        (answered("InternalFailure", 500), 0),
+    ],
+)
+def test_what_an_operator_has_to_repair_is_counted(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, counted: int
+) -> None:
+    counts: list[str] = []
+    monkeypatch.setattr(metrics, "count", counts.append)
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: FakeSes(error))
+    with pytest.raises((MailNotSent, MailRefused, MailUncertain)):
+        mailer().send("anna@example.com", "s", "b")
+    assert counts == ["MailsRefused"] * counted
 
 
 def test_botocore_does_not_send_again_by_itself(cloud: None) -> None:
@@ -61,7 +99,11 @@ def test_botocore_does_not_send_again_by_itself(cloud: None) -> None:
     ("error", "kind"),
     [
         (answered("MessageRejected"), MailRefused),
+        (answered("MessageRejected", message=NOT_VERIFIED), MailNotSent),
         (answered("BadRequestException"), MailRefused),
+        (answered("MailFromDomainNotVerifiedException"), MailNotSent),
+        (answered("AccountSuspendedException"), MailNotSent),
+        (answered("NotFoundException", 404), MailNotSent),
         (answered("TooManyRequestsException", 429), MailNotSent),
         (answered("LimitExceededException"), MailNotSent),
         (answered("SendingPausedException"), MailNotSent),
@@ -76,4 +118,4 @@ def test_each_answer_says_whether_it_may_be_tried_again(
 ) -> None:
     monkeypatch.setattr(aws, "client", lambda _, attempts=3: FakeSes(error))
     with pytest.raises(kind):
-        SesMailer("shop@mercato.example").send("anna@example.com", "s", "b")
+        mailer().send("anna@example.com", "s", "b")

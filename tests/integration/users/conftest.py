@@ -126,9 +126,8 @@ def _answer(result: dict[str, Any]) -> Answer:
 
 @pytest.fixture
 def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the template gives the functions; the secret has no value yet, the parameter no keys."""
+    """What the template gives the functions; the secret has no value yet, and there is no parameter."""
     aws.client("secretsmanager").create_secret(Name="keys")
-    aws.client("ssm").put_parameter(Name="jwks", Value='{"keys": []}', Type="String")
     for name, value in {
         "TABLE_NAME": "UsersTable",
         "KEYS_SECRET_ID": "keys",
@@ -137,6 +136,7 @@ def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "AUDIENCE": "mercato-api",
         "VERIFIED_ADDRESSES_ONLY": "false",
         "FROM_ADDRESS": "shop@example.com",
+        "MAIL_CONFIGURATION_SET": "mercato-mails",
         "SHOP_URL": "https://shop.example/",
     }.items():
         monkeypatch.setenv(name, value)

@@ -10,6 +10,7 @@ import pytest
 from mercato import aws
 from mercato.errors import TransientError
 from tests.kit import aws_events
+from tests.kit.template import resources_of_type
 from users import wiring
 from users.signing_keys import rotator
 from users.signing_keys.domain import KeySet
@@ -117,8 +118,6 @@ def test_a_first_set_is_made_once(service_without_keys: "Service", noon: datetim
 
 
 def test_a_parameter_that_was_never_written_is_made(service_without_keys: "Service") -> None:
-    aws.client("ssm").delete_parameter(Name="jwks")
-
     assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "created"}
     assert len(published_ids()) == 2
 
@@ -131,6 +130,37 @@ def test_what_was_overwritten_is_published_again_without_a_rotation(service: "Se
     assert rotator.handler(aws_events.scheduled_event(), None) == {"outcome": "published"}
     assert secret() == before
     assert published_ids() == [before["next"]["kid"], before["current"]["kid"]]
+
+
+UPKEEP = json.loads(
+    resources_of_type("AWS::Serverless::Function")["UsersKeys"]["Properties"]["Events"]["Upkeep"]["Properties"]["Input"]
+)
+
+
+@pytest.mark.parametrize("written", ['{"keys": []}', None])
+def test_the_upkeep_publishes_again_what_another_hand_has_overwritten_or_deleted(
+    service: "Service", written: str | None
+) -> None:
+    before = published_ids()
+    if written is None:
+        aws.client("ssm").delete_parameter(Name="jwks")
+    else:
+        aws.client("ssm").put_parameter(Name="jwks", Value=written, Type="String", Overwrite=True)
+    service.wait(days=365)
+
+    assert rotator.handler(UPKEEP, None) == {"outcome": "published"}
+    assert published_ids() == before
+    assert rotator.handler(UPKEEP, None) == {"outcome": "unchanged"}
+
+
+def test_the_upkeep_makes_the_first_keys(service_without_keys: "Service") -> None:
+    assert rotator.handler(UPKEEP, None) == {"outcome": "created"}
+    assert len(published_ids()) == 2
+
+
+def test_an_update_of_the_stack_touches_no_public_key() -> None:
+    """CloudFormation writes a parameter's value of the template again with each change, also of a tag of the stack."""
+    assert resources_of_type("AWS::SSM::Parameter") == {}
 
 
 def test_the_private_keys_reach_neither_the_log_nor_the_answer(

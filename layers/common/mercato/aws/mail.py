@@ -7,11 +7,15 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from mercato import aws
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, metrics
 
-# SES's errors about a single message. An error about the whole account (paused, over its quota, the sender's domain not
-# verified) is the operator's to repair, so the message waits in the queue and then in its DLQ.
+# SES's errors about a single message. Every other error concerns the whole shop.
 _REFUSALS = frozenset({"MessageRejected", "BadRequestException", "InvalidParameterValue"})
+# MessageRejected also means that an identity is not verified: the sender's, or in SES's sandbox the recipient's. Its text:
+# "Email address is not verified. The following identities failed the check in region EU-WEST-1: shop@example.com"
+_NOT_VERIFIED = "not verified"
+# SES takes this mail later without an operator's help.
+_BUSY = frozenset({"TooManyRequestsException", "Throttling", "ThrottlingException"})
 
 
 class MailRefused(Exception):
@@ -19,7 +23,11 @@ class MailRefused(Exception):
 
 
 class MailNotSent(Exception):
-    """The message was certainly not sent; a retry may succeed."""
+    """The message was certainly not sent; a retry may succeed.
+
+    If an operator has to repair something first (an identity that is not verified, paused sending, a quota, a missing
+    permission), the metric `MailsRefused` counts it, and the message waits in the queue and then in its DLQ.
+    """
 
 
 class MailUncertain(Exception):
@@ -32,8 +40,11 @@ class Mailer(Protocol):
 
 
 class SesMailer:
-    def __init__(self, from_address: str) -> None:
+    """`configuration_set` is the name of SES's set of rules for the shop's mails (infra/mail.yaml)."""
+
+    def __init__(self, from_address: str, configuration_set: str) -> None:
         self._from = from_address
+        self._configuration_set = configuration_set
 
     def send(self, to: str, subject: str, body: str) -> None:
         content = {
@@ -46,7 +57,10 @@ class SesMailer:
         try:
             # One attempt: botocore's retry after a lost answer would send a second mail.
             aws.client("sesv2", attempts=1).send_email(
-                FromEmailAddress=self._from, Destination={"ToAddresses": [to]}, Content=content
+                FromEmailAddress=self._from,
+                Destination={"ToAddresses": [to]},
+                Content=content,
+                ConfigurationSetName=self._configuration_set,
             )
         except ClientError as error:
             self._raise_for(error)
@@ -58,8 +72,10 @@ class SesMailer:
     @staticmethod
     def _raise_for(error: ClientError) -> None:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-        if code in _REFUSALS:
+        if code in _REFUSALS and _NOT_VERIFIED not in message:
             raise MailRefused(f"{code}: {message}") from error
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
             raise MailUncertain(f"{code}: {message}") from error
+        if code not in _BUSY:
+            metrics.count("MailsRefused")
         raise MailNotSent(f"{code}: {message}") from error
