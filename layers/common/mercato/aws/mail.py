@@ -11,8 +11,8 @@ from mercato.telemetry import correlation, metrics
 
 # SES's errors about a single message. Every other error concerns the whole shop.
 _REFUSALS = frozenset({"MessageRejected", "BadRequestException", "InvalidParameterValue"})
-# MessageRejected also means that an identity is not verified: the sender's, or in SES's sandbox the recipient's. Its text:
-# "Email address is not verified. The following identities failed the check in region EU-WEST-1: shop@example.com"
+# MessageRejected also means that an identity is not verified, the sender's or in SES's sandbox the recipient's: "Email
+# address is not verified. The following identities failed the check in region EU-WEST-1: shop@example.com".
 _NOT_VERIFIED = "not verified"
 # SES takes this mail later without an operator's help.
 _BUSY = frozenset({"TooManyRequestsException", "Throttling", "ThrottlingException"})
