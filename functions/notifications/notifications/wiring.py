@@ -36,7 +36,8 @@ class Ports:
     def mailer(self) -> Mailer:
         from mercato.aws.mail import SesMailer
 
-        return SesMailer(load(MailSettings).from_address)
+        settings = load(MailSettings)
+        return SesMailer(settings.from_address, settings.mail_configuration_set)
 
 
 @functools.cache
