@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args, get_type_hints
 
 import pytest
 from annotated_types import Le
 
+from inventory.api import LedgerEntryView, ListedStockView
+from inventory.domain import Level
 from mercato.http import Query, Response, View
 from mercato.http.audit import AuditEntry, AuditTrail
 from mercato.http.response import write_response
@@ -66,6 +68,18 @@ def _audit_entry() -> View:
     return AuditView(**about, action="x" * 300, target=WIDE * 700, status=200)
 
 
+def _stock() -> View:
+    counts = dict.fromkeys(set(ListedStockView.model_fields) - {"product_id", "level", "is_default"}, 10**9)
+    return ListedStockView(product_id="x" * 64, level=Level.LOW, is_default=False, **counts)
+
+
+def _ledger_entry() -> View:
+    """A reason is the longest text that people write in it."""
+    about = dict.fromkeys(("kind", "actor", "order_id", "request_id"), "x" * 64)
+    counts = dict.fromkeys(("delta", "balance", "shard"), 10**9)
+    return LedgerEntryView(at=datetime(2026, 11, 28, tzinfo=UTC), reason=WIDE * 500, **about, **counts)
+
+
 def _saga() -> View:
     """Step Functions keeps 32,768 letters of a cause, of which each may be one that JSON escapes twice."""
     names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
@@ -77,6 +91,8 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/products": (_product, False),
     "GET /api/orders": (_order, False),
     "GET /api/notifications": (_notification, True),
+    "GET /api/inventory": (_stock, False),
+    "GET /api/inventory/{product_id}/ledger": (_ledger_entry, False),
     "GET /api/ops/orders": (_staff_order, False),
     "GET /api/ops/events": (_event, False),
     "GET /api/ops/audit": (_audit_entry, True),

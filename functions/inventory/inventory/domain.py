@@ -73,6 +73,18 @@ class BelowZero(Conflict):
     """The adjustment would remove more stock than is on hand and not reserved."""
 
 
+class StaleThreshold(Conflict):
+    """The product's threshold was changed after the caller had read it."""
+
+
+class TooManyProducts(Invalid):
+    """The request names more products than one answer may have, or an id that is too long."""
+
+
+class LedgerTooLong(Conflict):
+    """The ledger has too many entries to be summed up in one request."""
+
+
 class DuplicateProduct(Invalid):
     """A bulk adjustment names the same product twice."""
 
@@ -83,6 +95,9 @@ class Stock:
 
     A hot product has a root and shards (see product_stock.py). The root stores its `shards`, which of them are
     `closing`, and the number of the last `transfer` between them. A shard stores the last transfer that changed it.
+
+    `low_at` is the product's own threshold, None where the shop's holds. Root and shards store the same.
+    `threshold_version`, of the root only, counts its changes.
     """
 
     product_id: str
@@ -96,6 +111,8 @@ class Stock:
     shards: tuple[int, ...] = ()
     closing: frozenset[int] = frozenset()
     next_shard: int = 1
+    low_at: int | None = None
+    threshold_version: int = 0
 
     @property
     def available(self) -> int:
@@ -151,6 +168,18 @@ class Counted(Protocol):
     def available(self) -> int: ...
     @property
     def level(self) -> Level: ...
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The count at or below which stock is low. `own` is the product's own, None where the shop's `default` holds."""
+
+    default: int
+    own: int | None = None
+
+    @property
+    def low_at(self) -> int:
+        return self.default if self.own is None else self.own
 
 
 def crossing(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
@@ -230,6 +259,23 @@ def adjust_all(stocks: Mapping[str, Counted], parts: Sequence[Adjustment]) -> li
     if unknown:
         raise UnknownProduct(unknown)
     return [adjust(stocks[part.product_id], part) for part in parts]
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One change of `on_hand`. `balance` is the product's count after it, None where that is not proven. A transfer
+    between shards leaves it as it is. `request_id` is None for an entry that is older than this field.
+    """
+
+    at: datetime
+    kind: str
+    delta: int
+    balance: int | None
+    cause: str
+    actor: str
+    reason: str
+    request_id: str | None
+    shard: int
 
 
 @dataclass(frozen=True)

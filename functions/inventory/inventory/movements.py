@@ -6,6 +6,11 @@ orders may take from a well-stocked product without conflicts. A write that chan
 refused condition returns the current item, and the next attempt uses it. For a hot product see product_stock.py: a
 shard that stays above the threshold is a well-stocked item, and every other movement is conditional on the root's
 version.
+
+A product may have its own threshold. A write that knows only the threshold, and not the version, has a condition on it.
+
+The root of a product whose level is not `ok` is in the index of listing.py: the write that changes the level changes
+its keys there too.
 """
 
 from __future__ import annotations
@@ -13,14 +18,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from inventory.domain import ROOT, Level, Movement, Stock, bounds, crossing, level_of
+from inventory.domain import ROOT, Level, Movement, Stock, Threshold, bounds, crossing, level_of
 from inventory.events import LowStock, Restocked
+from inventory.listing import INDEX, level_keys
 from inventory.product_stock import ProductStock
 from mercato.clock import rfc3339
 from mercato.events import EventModel, outbox
 from mercato.ids import derived_id
 from mercato.store.attributes import Item
 from mercato.store.dynamo import Write, update
+from mercato.telemetry import correlation
 
 SERVICE = "inventory"
 
@@ -45,11 +52,15 @@ def stock_of(item: Item) -> Stock:
         shards=tuple(item.get("shards", ())),
         closing=frozenset(item.get("closing", ())),
         next_shard=item.get("next_shard", 1),
+        low_at=item.get("low_at"),
+        threshold_version=item.get("threshold_version", 0),
         **counts,
     )
 
 
-def move(movements: Sequence[Movement], product: ProductStock | None, low_at: int, now: datetime) -> list[Write]:
+def move(
+    movements: Sequence[Movement], product: ProductStock | None, threshold: Threshold, now: datetime
+) -> list[Write]:
     """The writes of one product's movements, each on another item. Without a known `product`, assumes plenty of stock.
 
     The items' writes come first in their order, then the root's version check, then the event.
@@ -57,11 +68,11 @@ def move(movements: Sequence[Movement], product: ProductStock | None, low_at: in
     if not any(movement.available for movement in movements):
         return [_move_within(one, _HELD, {":gone": -one.reserved}) for one in movements]
     if product is None:
-        return [_take_plenty(movement, low_at) for movement in movements]
+        return [_take_plenty(movement, threshold) for movement in movements]
     if not product.shards:
         (movement,) = movements
-        return _move_root(movement, product.root, low_at, now)
-    return _move_together(movements, product, low_at, now)
+        return _move_root(movement, product.root, threshold, now)
+    return _move_together(movements, product, threshold, now)
 
 
 def move_exactly(movement: Movement, stock: Stock, level: Level | None) -> Write:
@@ -69,12 +80,56 @@ def move_exactly(movement: Movement, stock: Stock, level: Level | None) -> Write
     expression, names = _MOVE, {"#version": "version", "#entries": "entries"}
     values = _moved(movement) | {":seen": stock.version, ":least": max(0, -movement.available)}
     if level:
-        expression += ", #level = :level"
+        keys = level_keys(stock.product_id, level)
+        expression += ", #level = :level" + "".join(f", {name} = :{name}" for name in keys)
+        expression += _remove([name for name in INDEX if name not in keys])
         names, values = names | {"#level": "level"}, values | {":level": level}
+        values |= {f":{name}": key for name, key in keys.items()}
     condition = "#version = :seen AND available >= :least"
     return update(
         stock_pk(movement.product_id, movement.shard), "STOCK", expression, condition, names=names, values=values
     )
+
+
+def set_threshold(product: ProductStock, own: int | None, default: int, now: datetime) -> list[Write]:
+    """Sets the threshold of all items of the product, on condition of the root's version, and publishes the crossing if
+    the level differs by it. A shard that stays above the threshold may give units to orders concurrently. Any other is
+    pinned to its count, so that the level follows from exact counts.
+    """
+    root, low_at = product.root, Threshold(default, own).low_at
+    level = level_of(product.available, low_at)
+    values: dict[str, int | str] = {":one": 1}
+    own_set, removed = "", ["low_at"]
+    if own is not None:
+        own_set, removed, values = ", low_at = :own", [], values | {":own": own}
+    names = {"#level": "level", "#version": "version"}
+    writes = []
+    for stock in product.shards:
+        level_then = shard_level(stock.available, low_at, is_closing=stock.shard in root.closing)
+        if level_then is Level.OK:
+            condition, seen = "available >= :least", {":least": low_at + 1}
+        else:
+            condition, seen = "available = :count", {":count": stock.available}
+        expression = f"SET #level = :level, #version = #version + :one{own_set}{_remove(removed)}"
+        pk = stock_pk(stock.product_id, stock.shard)
+        bound = values | seen | {":level": level_then}
+        writes.append(update(pk, "STOCK", expression, condition, names=names, values=bound))
+    keys = level_keys(root.product_id, level)
+    expression = (
+        "SET threshold_version = :next, #level = :level, #version = #version + :one"
+        + own_set
+        + "".join(f", {name} = :{name}" for name in keys)
+        + _remove(removed + [name for name in INDEX if name not in keys])
+    )
+    values |= {":level": level, ":next": root.threshold_version + 1, ":seen": root.version}
+    values |= {f":{name}": key for name, key in keys.items()}
+    pk = stock_pk(root.product_id)
+    writes.insert(0, update(pk, "STOCK", expression, "#version = :seen", names=names, values=values))
+    return writes if level is root.level else [*writes, level_record(product, [], level, now)]
+
+
+def _remove(names: Sequence[str]) -> str:
+    return f" REMOVE {', '.join(names)}" if names else ""
 
 
 def shard_level(available: int, low_at: int, *, is_closing: bool) -> Level:
@@ -85,40 +140,52 @@ def shard_level(available: int, low_at: int, *, is_closing: bool) -> Level:
 _HELD = "reserved >= :gone AND on_hand >= :gone"
 
 
-def _take_plenty(movement: Movement, low_at: int) -> Write:
+def _take_plenty(movement: Movement, threshold: Threshold) -> Write:
     """Takes from the root or a shard, on condition that it stays above the threshold; a shard must be above it
     before.
     """
-    least = low_at + 1 - movement.available
+    least = threshold.low_at + 1 - movement.available
     if movement.shard:
-        least = max(least, low_at + 1)
-    return _move_within(movement, "#level = :stays AND available >= :least", {":stays": Level.OK, ":least": least})
+        least = max(least, threshold.low_at + 1)
+    known, own = _same(threshold)
+    condition = f"#level = :stays AND available >= :least AND {known}"
+    return _move_within(movement, condition, own | {":stays": Level.OK, ":least": least})
 
 
-def _move_root(movement: Movement, stock: Stock, low_at: int, now: datetime) -> list[Write]:
+def _same(threshold: Threshold) -> tuple[str, dict[str, int | str]]:
+    """The condition that the item's threshold is this one."""
+    if threshold.own is None:
+        return "attribute_not_exists(low_at)", {}
+    return "low_at = :low_at", {":low_at": threshold.own}
+
+
+def _move_root(movement: Movement, stock: Stock, threshold: Threshold, now: datetime) -> list[Write]:
     """Moves the only item of a product that is not hot."""
-    level = crossing(stock, movement, low_at=low_at)
+    level = crossing(stock, movement, low_at=threshold.low_at)
     if level:
         return [move_exactly(movement, stock, level), level_record(ProductStock(stock), [movement], level, now)]
     if stock.level is Level.OK:
-        return [_take_plenty(movement, low_at)]
-    least, most = bounds(stock.level, low_at)
+        return [_take_plenty(movement, threshold)]
+    least, most = bounds(stock.level, threshold.low_at)
+    known, own = _same(threshold)
     # If the product becomes hot in between, the root's count alone does not give the level.
-    condition = "#level = :stays AND available BETWEEN :least AND :most AND attribute_not_exists(shards)"
-    between = {":least": least - movement.available, ":most": (most or 0) - movement.available}
+    condition = f"#level = :stays AND available BETWEEN :least AND :most AND attribute_not_exists(shards) AND {known}"
+    between = own | {":least": least - movement.available, ":most": (most or 0) - movement.available}
     return [_move_within(movement, condition, between | {":stays": stock.level})]
 
 
-def _move_together(movements: Sequence[Movement], product: ProductStock, low_at: int, now: datetime) -> list[Write]:
+def _move_together(
+    movements: Sequence[Movement], product: ProductStock, threshold: Threshold, now: datetime
+) -> list[Write]:
     """Moves the items of a hot product. Writes the root only if a shard is at or below the threshold."""
-    writes, needs_root = [], False
+    writes, needs_root, low_at = [], False, threshold.low_at
     for movement in movements:
         if movement.shard == ROOT:
             continue
         stock = product.at(movement.shard)
         left = stock.available + movement.available
         if stock.level is Level.OK and min(stock.available, left) > low_at:
-            writes.append(_take_plenty(movement, low_at))
+            writes.append(_take_plenty(movement, threshold))
         else:
             is_closing = stock.shard in product.root.closing
             writes.append(_move_low_shard(movement, stock, shard_level(left, low_at, is_closing=is_closing)))
@@ -147,7 +214,7 @@ def _move_low_shard(movement: Movement, stock: Stock, level: Level) -> Write:
 
 
 def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, actor: str, reason: str) -> Item:
-    """`cause` is the id of the adjustment or the order, `actor` the user or service that made it."""
+    """`cause` is the id of the adjustment, the order or the transfer, `actor` the user or the event that made it."""
     return {
         "pk": stock_pk(movement.product_id, movement.shard),
         "sk": f"LEDGER#{rfc3339(now)}#{cause}",
@@ -157,6 +224,7 @@ def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, ac
         "actor": actor,
         "reason": reason,
         "at": rfc3339(now),
+        "request_id": correlation.current().correlation_id,
     }
 
 

@@ -1,7 +1,8 @@
 """Stock, reservations and adjustments in DynamoDB.
 
 STOCK#<product>      STOCK                     on_hand, reserved, available, level, version, entries; for a hot product
-                                               also its shards
+                                               also its shards; its threshold, where it has its own
+STOCK#<product>      LISTED                    its place in the list of all products (listing.py)
 STOCK#<product>      LEDGER#<time>#<cause>     one change of on_hand; may carry its event
 SHARD#<n>#<product>  STOCK, LEDGER#…           the same for one shard of a hot product
 RESERVATION#<order>  RESERVATION               the record of reservation.py; while it can expire, in expiry.py's index
@@ -10,19 +11,36 @@ ADJUSTMENT#<id>      ADJUSTMENT                the outcome of a request, which a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 
-from inventory.domain import Adjusted, Adjustments, Audit, Level, Line, Movement, Shortage, crossing
+from inventory.domain import (
+    ROOT,
+    Adjusted,
+    Adjustments,
+    Audit,
+    LedgerEntry,
+    Level,
+    Line,
+    Movement,
+    Shortage,
+    Threshold,
+    crossing,
+)
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
 from inventory.expiry import index_attributes
+from inventory.listing import Sort, StockList, StockPage, level_keys, listed_item
 from inventory.movements import (
     SERVICE,
     ledger_entry,
     level_announcement,
     move,
     move_exactly,
+    set_threshold,
     stock_of,
     stock_pk,
 )
@@ -34,6 +52,7 @@ from mercato.clock import rfc3339
 from mercato.errors import TransientError
 from mercato.events import EventModel, outbox
 from mercato.store.attributes import Item
+from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
 from mercato.store.dynamo import (
     MAX_TRANSACTION,
     ConditionFailed,
@@ -41,6 +60,7 @@ from mercato.store.dynamo import (
     SeveralConditionsFailed,
     Table,
     Write,
+    put,
     put_new,
     update,
 )
@@ -66,6 +86,7 @@ class InventoryStore:
         self._table = table
         self._low_at = low_at
         self._hot: dict[str, tuple[int, ...]] = {}
+        self._own_thresholds: dict[str, int] = {}
 
     @property
     def hot(self) -> Mapping[str, Sequence[int]]:
@@ -101,13 +122,27 @@ class InventoryStore:
             self._hot[product.product_id] = shards
         else:
             self._hot.pop(product.product_id, None)
+        if product.root.low_at is None:
+            self._own_thresholds.pop(product.product_id, None)
+        else:
+            self._own_thresholds[product.product_id] = product.root.low_at
         return product
 
+    def threshold(self, product_id: str, product: ProductStock | None) -> Threshold:
+        """The threshold of `product`, or for an unknown one a hint: what this process has seen of it."""
+        return Threshold(self._low_at, product.root.low_at if product else self._own_thresholds.get(product_id))
+
+    def find_page(self, sort: Sort, *, low_only: bool, limit: int, cursor: str | None) -> StockPage:
+        """Products in the order of listing.py."""
+        return StockList(self._table, self.stocks).find_page(sort, low_only=low_only, limit=limit, cursor=cursor)
+
     def open_stock(self, product_id: str) -> None:
-        """Creates an empty stock item. An existing one stays unchanged."""
+        """Creates an empty stock item and lists it. An existing one stays unchanged."""
         item = {"on_hand": 0, "reserved": 0, "available": 0, "version": 0, "entries": 0, "level": Level.OUT}
+        item |= {"pk": stock_pk(product_id), "sk": "STOCK", "product_id": product_id}
         try:
-            self._table.write(put_new({"pk": stock_pk(product_id), "sk": "STOCK", "product_id": product_id} | item))
+            self._table.write(put(listed_item(product_id)))
+            self._table.write(put_new(item | level_keys(product_id, Level.OUT)))
         except ConditionFailed:
             return
 
@@ -124,7 +159,8 @@ class InventoryStore:
         stock_at: dict[int, str] = {}
         for product_id, group in groupby(step.movements, key=lambda movement: movement.product_id):
             movements, first = list(group), len(writes)
-            writes += move(movements, seen.get(product_id), self._low_at, now)
+            product = seen.get(product_id)
+            writes += move(movements, product, self.threshold(product_id, product), now)
             stock_at |= dict.fromkeys(range(first, len(writes)), product_id)
             cause, why = step.after.order_id, {"kind": "order", "actor": "order.shipped", "reason": "shipped"}
             writes += [put_new(ledger_entry(one, now, cause=cause, **why)) for one in movements if one.on_hand]
@@ -141,7 +177,7 @@ class InventoryStore:
             failures = _failures(failed)
             if 0 in failures:
                 raise ReservationMoved from None
-            raise _stock_moved(failures, stock_at) from None
+            raise self._stock_moved(failures, stock_at) from None
 
     def adjustment(self, adjustment_id: str) -> tuple[str, list[Adjusted]] | None:
         """The fingerprint and the outcome of a stored adjustment."""
@@ -161,7 +197,7 @@ class InventoryStore:
         stock_at: dict[int, str] = {}
         for part in request.parts:
             product, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
-            level = crossing(product, movement, low_at=self._low_at)
+            level = crossing(product, movement, low_at=self.threshold(part.product_id, product).low_at)
             entry = ledger_entry(
                 movement,
                 request.at,
@@ -180,16 +216,88 @@ class InventoryStore:
             failures = _failures(failed)
             if 0 in failures:
                 raise AdjustmentExists from None
-            raise _stock_moved(failures, stock_at) from None
+            raise self._stock_moved(failures, stock_at) from None
 
     def apply(self, change: Change, product: ProductStock, actor: str, now: datetime) -> None:
         """Moves a hot product's stock between its items. Raises StockMoved if they have changed since they were
         read.
         """
         try:
-            self._table.transact(transfer(change, product, self._low_at, actor, now))
+            low_at = self.threshold(product.product_id, product).low_at
+            self._table.transact(transfer(change, product, low_at, actor, now))
         except ConditionFailed:
             raise StockMoved({}, [product.product_id]) from None
+
+    def set_threshold(self, product: ProductStock, own: int | None, now: datetime) -> None:
+        """Sets the product's own threshold; None removes it. Raises StockMoved if the stock has changed since it was
+        read.
+        """
+        try:
+            self._table.transact(set_threshold(product, own, self._low_at, now))
+        except ConditionFailed:
+            raise StockMoved({}, [product.product_id]) from None
+
+    def _stock_moved(self, failures: Mapping[int, Item | None], stock_at: Mapping[int, str]) -> StockMoved:
+        """For an unsharded product the refused condition returns the whole item. A sharded product must be read
+        again.
+        """
+        found: dict[str, ProductStock | None] = {}
+        unread: set[str] = set()
+        for index, item in failures.items():
+            if index not in stock_at:
+                continue
+            product_id = stock_at[index]
+            is_root = item is not None and item["pk"] == stock_pk(product_id)
+            if is_root and item is not None and not item.get("shards"):
+                found[product_id] = self._remember(ProductStock(stock_of(item)))
+            else:
+                unread.add(product_id)
+        return StockMoved(found, unread)
+
+    def ledger(self, product_id: str, limit: int, cursor: str | None) -> tuple[list[LedgerEntry], str | None]:
+        """One page of the product's ledger, the newest entry first. Merges the ledgers of all shards that there were.
+
+        The balances follow from `on_hand`, backwards. They are proven while the ledger has no entry more than at the
+        first page; after that they are None. An unknown product has no entries.
+        """
+        start = decode_cursor(cursor, pk=f"LEDGER#{product_id}")
+        place = _Place.read(start["sk"]) if start else None
+        stock = self.stock(product_id)
+        for _ in range(_AUDIT_ATTEMPTS):
+            if stock is None:
+                return [], None
+            before, rows = stock, list(islice(self._ledger_rows(stock, place, limit + 1), limit + 1))
+            stock = self.stock(product_id)
+            if stock is not None and _entries(stock) == _entries(before):
+                break
+        is_exact = stock is not None and _entries(stock) == _entries(before)
+        counted = sum(_entries(before).values())
+        balance = before.on_hand if is_exact else None
+        if place is not None:
+            balance = place.balance if is_exact and counted == place.counted else None
+        found = []
+        for row, shard in rows[:limit]:
+            found.append(_ledger_entry(row, shard, balance))
+            if balance is not None and row["kind"] != "transfer":
+                balance -= row["delta"]
+        if len(rows) <= limit:
+            return found, None
+        row, shard = rows[limit - 1]
+        following = _Place(row["sk"], shard, balance, counted)
+        return found, encode_cursor({"pk": f"LEDGER#{product_id}", "sk": following.written()})
+
+    def _ledger_rows(self, product: ProductStock, after: _Place | None, at_once: int) -> Iterator[tuple[Item, int]]:
+        """Entries with their shard. By time, the newest first; at one time, those of the higher shard first."""
+        shards = (self._shard_rows(product.product_id, shard, after, at_once) for shard in _all_shards(product))
+        return heapq.merge(*shards, key=lambda found: (found[0]["sk"], found[1]), reverse=True)
+
+    def _shard_rows(
+        self, product_id: str, shard: int, after: _Place | None, at_once: int
+    ) -> Iterator[tuple[Item, int]]:
+        keys = KeyRange(between=("LEDGER#", after.sk if after else "LEDGER#~"), forward=False)
+        for row in self._table.query_all(stock_pk(product_id, shard), keys, limit=at_once):
+            if after is None or (row["sk"], shard) < (after.sk, after.shard):
+                yield row, shard
 
     def audit(self, product_id: str) -> Audit | None:
         """Sums up the ledgers at one version of the stock. Raises TransientError if it changes at every attempt."""
@@ -205,6 +313,37 @@ class InventoryStore:
                 return Audit(product_id, after.on_hand, entries, sum(deltas), len(deltas))
             before = after
         raise TransientError(f"the stock of {product_id} changes too often to be audited")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The last entry of a ledger's page. `balance` is the count before it, `counted` how many entries there were."""
+
+    sk: str
+    shard: int
+    balance: int | None
+    counted: int
+
+    def written(self) -> str:
+        return f"{self.shard} {'' if self.balance is None else self.balance} {self.counted} {self.sk}"
+
+    @classmethod
+    def read(cls, text: str) -> _Place:
+        found = re.fullmatch(r"(\d{1,6}) (-?\d{1,12}|) (-?\d{1,12}) (LEDGER#[!-~]{1,200})", text, re.ASCII)
+        if found is None:
+            raise InvalidCursor("The cursor cannot be read; start again without one.")
+        return cls(found[4], int(found[1]), int(found[2]) if found[2] else None, int(found[3]))
+
+
+def _all_shards(product: ProductStock) -> range:
+    """The root and all shards that there ever were: a closed one keeps its ledger."""
+    return range(ROOT, product.root.next_shard)
+
+
+def _ledger_entry(row: Item, shard: int, balance: int | None) -> LedgerEntry:
+    about = {name: row[name] for name in ("kind", "delta", "cause", "actor", "reason")}
+    at = datetime.fromisoformat(row["at"])
+    return LedgerEntry(at=at, balance=balance, request_id=row.get("request_id"), shard=shard, **about)
 
 
 def _entries(product: ProductStock) -> dict[int, int]:
@@ -270,19 +409,3 @@ def _reservation(item: Item) -> Reservation:
 
 def _failures(failed: ConditionFailed) -> Mapping[int, Item | None]:
     return failed.failures if isinstance(failed, SeveralConditionsFailed) else {failed.index: failed.item}
-
-
-def _stock_moved(failures: Mapping[int, Item | None], stock_at: Mapping[int, str]) -> StockMoved:
-    """For an unsharded product the refused condition returns the whole item. A sharded product must be read again."""
-    found: dict[str, ProductStock | None] = {}
-    unread: set[str] = set()
-    for index, item in failures.items():
-        if index not in stock_at:
-            continue
-        product_id = stock_at[index]
-        is_root = item is not None and item["pk"] == stock_pk(product_id)
-        if is_root and item is not None and not item.get("shards"):
-            found[product_id] = ProductStock(stock_of(item))
-        else:
-            unread.add(product_id)
-    return StockMoved(found, unread)

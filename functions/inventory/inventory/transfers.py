@@ -67,6 +67,8 @@ def _open(product: ProductStock, count: int) -> list[Write]:
     new = range(root.next_shard, root.next_shard + count)
     zeroes = dict.fromkeys(("on_hand", "reserved", "available", "version", "entries"), 0)
     empty = zeroes | {"product_id": root.product_id, "level": Level.OUT, "transfer": 0}
+    if root.low_at is not None:
+        empty |= {"low_at": root.low_at}
     opened = [put_new({"pk": stock_pk(root.product_id, shard), "sk": "STOCK", "shard": shard} | empty) for shard in new]
     wanted = "SET shards = :shards, next_shard = :next, #version = #version + :one"
     values = {":shards": [*root.shards, *new], ":next": new.stop}

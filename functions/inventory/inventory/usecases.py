@@ -11,7 +11,19 @@ from datetime import datetime
 from typing import Protocol
 
 from inventory import domain, reservation
-from inventory.domain import MOST_AT_ONCE, Adjusted, Adjustment, Adjustments, Audit, Line, Shortage, UnknownProduct
+from inventory.domain import (
+    MOST_AT_ONCE,
+    Adjusted,
+    Adjustment,
+    Adjustments,
+    Audit,
+    LedgerEntry,
+    LedgerTooLong,
+    Line,
+    Shortage,
+    StaleThreshold,
+    UnknownProduct,
+)
 from inventory.product_stock import Choose, ProductStock, StockMoved, place
 from inventory.reservation import NotReserved, Reservation, State, Step
 from inventory.resharding import Change, gather, spread
@@ -21,6 +33,7 @@ from mercato.ids import derived_id, fingerprint
 
 # Each attempt uses the stock as of the last refusal, so it fails this often only for a product in very high demand.
 _ATTEMPTS = 12
+MOST_AUDITED = 2000  # entries: less than 1 MB, which one query reads
 
 
 class Stocks(Protocol):
@@ -36,6 +49,8 @@ class Stocks(Protocol):
     def adjustment(self, adjustment_id: str) -> tuple[str, list[Adjusted]] | None: ...
     def adjust(self, request: Adjustments, seen: Mapping[str, ProductStock], results: list[Adjusted]) -> None: ...
     def apply(self, change: Change, product: ProductStock, actor: str, now: datetime) -> None: ...
+    def set_threshold(self, product: ProductStock, own: int | None, now: datetime) -> None: ...
+    def ledger(self, product_id: str, limit: int, cursor: str | None) -> tuple[list[LedgerEntry], str | None]: ...
     def audit(self, product_id: str) -> Audit | None: ...
 
 
@@ -166,8 +181,42 @@ def _spread_deliveries(request: Adjustments, seen: Mapping[str, ProductStock], s
                 spread(part.product_id, request.actor, request.at, stocks)
 
 
+def set_threshold(product_id: str, own: int | None, version: int, stocks: Stocks, now: datetime) -> ProductStock:
+    """Sets the product's own threshold; None has it follow the shop's again. `version` is the threshold's version that
+    the caller has read. Idempotent: the same change again finds itself done.
+    """
+    for _ in range(_ATTEMPTS):
+        product = find_stock(product_id, stocks)
+        root = product.root
+        if root.threshold_version == version + 1 and root.low_at == own:
+            return product
+        if root.threshold_version != version:
+            raise StaleThreshold(
+                f"The threshold of {product_id} is at version {root.threshold_version}, not {version}; "
+                "read it again and repeat your change.",
+                version=root.threshold_version,
+            )
+        with suppress(StockMoved):
+            stocks.set_threshold(product, own, now)
+    raise TransientError(f"the stock of {product_id} changes too often")
+
+
+def list_ledger(
+    product_id: str, limit: int, cursor: str | None, stocks: Stocks
+) -> tuple[list[LedgerEntry], str | None]:
+    find_stock(product_id, stocks)
+    return stocks.ledger(product_id, limit, cursor)
+
+
 def audit(product_id: str, stocks: Stocks) -> Audit:
-    """Compares the ledger with `on_hand`."""
+    """Compares the ledger with `on_hand`. Raises LedgerTooLong for more entries than one request may read."""
+    entries = sum(stock.entries for stock in find_stock(product_id, stocks).places)
+    if entries > MOST_AUDITED:
+        raise LedgerTooLong(
+            f"The ledger of {product_id} has {entries} entries, and one request sums up {MOST_AUDITED}; "
+            "`mercato inventory audit` proves it.",
+            entries=entries,
+        )
     found = stocks.audit(product_id)
     if found is None:
         raise UnknownProduct([product_id])

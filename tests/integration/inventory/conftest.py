@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -37,10 +38,12 @@ class Shop:
         user: str = "u-admin",
         key: str | None = None,
     ) -> tuple[int, Any]:
+        path, _, query = path.partition("?")
         event = aws_events.rest_request(
             method,
             f"/api{path}",
             body,
+            query=dict(parse_qsl(query)),
             user=user if role else None,
             role=role,
             headers={"Idempotency-Key": key} if key else {},

@@ -186,6 +186,12 @@ def _stocked(shop: Any) -> Asked:
     return Asked("/api/inventory/a/shards", {"shards": 4}, role="admin")
 
 
+def _threshold(shop: Any) -> Asked:
+    """It makes the product's stock low, so that the crossing is published, too."""
+    shop.stocked(a=20)
+    return Asked("/api/inventory/a/threshold", {"low_at": 30, "version": 0}, role="admin")
+
+
 def _notified(service: Any) -> Asked:
     service.register("ada")
     service.receive(service.receipt(user_id="ada"))
@@ -285,6 +291,7 @@ _EACH = (
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
     Accepted("PUT /api/inventory/{product_id}/shards", _stocked),
+    Accepted("PUT /api/inventory/{product_id}/threshold", _threshold),
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),

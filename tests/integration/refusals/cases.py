@@ -442,6 +442,11 @@ def _adjusting(*parts: tuple[str, int]) -> Callable[[Any], Asked]:
     return given
 
 
+def _stale_threshold(shop: Any) -> Asked:
+    shop.stocked(a=5)
+    return Asked("/api/inventory/a/threshold", {"low_at": 3, "version": 7}, role="admin")
+
+
 _ADJUST, _ADJUST_ONE = "POST /api/inventory/adjustments", "POST /api/inventory/{product_id}/adjustments"
 _INVENTORY = (
     Case(_ADJUST, "unknown-product", _adjusting(("a", 1), ("nothing", 1))),
@@ -454,6 +459,12 @@ _INVENTORY = (
         "unknown-product",
         _asking("/api/inventory/nothing/shards", {"shards": 4}, role="admin"),
     ),
+    Case(
+        "PUT /api/inventory/{product_id}/threshold",
+        "unknown-product",
+        _asking("/api/inventory/nothing/threshold", {"low_at": 4, "version": 0}, role="admin"),
+    ),
+    Case("PUT /api/inventory/{product_id}/threshold", "stale-threshold", _stale_threshold),
 )
 
 # ---- notifications and shipping
