@@ -1,0 +1,482 @@
+"""`mercato doctor`: what a shop on AWS still lacks before its first order, and the command that mends it.
+
+It reads, with the operator's own AWS credentials, and changes nothing. docs/going-live.md has the same points, in the
+order in which they are done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import click
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from infra.operator import target
+
+CONCURRENCY = 1000  # Lambda's default quota; a new account has less
+MAILS_AN_ORDER = 3
+_PLACEHOLDER = "mercato.example"  # the default of addresses and hosts; no mail and no browser comes there
+_STRIPE = "https://api.stripe.com"
+_STRIPE_EVENTS = ("payment_intent.", "charge.", "refund.")
+_PAGES = 50  # of accounts, in which an admin is looked for
+_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+class Mark(StrEnum):
+    GOOD = "good"
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # it could not be looked at, such as for want of a permission
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One point of the list. `remedy` is a command or a place to look at; empty where nothing is to be done."""
+
+    what: str
+    mark: Mark
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """The stack to look at. `client` makes AWS's clients; `stack` is CloudFormation's description of the root stack,
+    None where there is no such stack; `url` replaces the API's own URL.
+    """
+
+    name: str
+    region: str
+    client: Callable[[str], Any]
+    http: httpx.Client
+    stack: Mapping[str, Any] | None
+    url: str = ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in (self.stack or {}).get("Parameters", [])}
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return {one["OutputKey"]: one["OutputValue"] for one in (self.stack or {}).get("Outputs", [])}
+
+    @property
+    def environment(self) -> str:
+        return self.parameters.get("Environment", "")
+
+    @property
+    def api(self) -> str:
+        """The API's URL, with /api."""
+        return self.url.rstrip("/").removesuffix("/api") + "/api" if self.url else self.outputs["ApiUrl"]
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def look_at_concurrency(patient: Patient) -> Iterator[Finding]:
+    what = "Lambda's concurrency"
+    allowed = patient.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    if allowed >= CONCURRENCY:
+        yield Finding(what, Mark.GOOD, f"{allowed} at once")
+    else:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"the account runs {allowed} functions at once, and the shop is made for {CONCURRENCY}",
+            "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
+            f"--desired-value {CONCURRENCY} --region {patient.region}",
+        )
+
+
+def look_at_mail_account(patient: Patient) -> Iterator[Finding]:
+    what = "SES mails to anyone"
+    account = patient.client("sesv2").get_account()
+    rate = account["SendQuota"]["MaxSendRate"]
+    if not account["ProductionAccessEnabled"]:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            "the account is in SES's sandbox: it mails to verified addresses alone, so that no customer can log in",
+            f"aws sesv2 put-account-details --production-access-enabled --mail-type TRANSACTIONAL --region "
+            f"{patient.region} --website-url <your shop> --use-case-description <what you mail, and to whom>",
+        )
+    elif not account["SendingEnabled"] or account["EnforcementStatus"] != "HEALTHY":
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"SES sends nothing for this account, or will soon stop: its status is {account['EnforcementStatus']}",
+            "look at the account's page in the SES console, which says why",
+        )
+    else:
+        detail = f"{rate:g} mails a second: enough for {rate / MAILS_AN_ORDER:.1f} orders a second"
+        yield Finding(what, Mark.GOOD, detail)
+
+
+def look_at_stack(patient: Patient) -> Iterator[Finding]:
+    what = "the stack"
+    if patient.stack is None:
+        where = f"there is no stack {patient.name} in {patient.region}"
+        yield Finding(what, Mark.MISSING, where, "make deploy ENV=<dev or prod>, as samconfig.toml names it")
+        return
+    status = patient.stack["StackStatus"]
+    if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        yield Finding(what, Mark.GOOD, status)
+    elif status.endswith("_IN_PROGRESS"):
+        yield Finding(what, Mark.UNKNOWN, f"{status}: a deploy is under way", "wait for its end, then ask again")
+    else:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"{status}: the last deploy failed",
+            f"aws cloudformation describe-stack-events --stack-name {patient.name} --region {patient.region}; "
+            "docs/runbook.md says how to go on",
+        )
+
+
+def look_at_parameters(patient: Patient) -> Iterator[Finding]:
+    for name in ("FromAddress", "ShopUrl", "ConsoleUrl", "AllowedOrigins"):
+        value = patient.parameters.get(name, "")
+        if _PLACEHOLDER in value or not value:
+            yield Finding(
+                name,
+                Mark.MISSING,
+                f"it is the placeholder {value!r}",
+                f'put "{name}=<yours>" into samconfig.toml, and make deploy ENV={patient.environment}',
+            )
+        else:
+            yield Finding(name, Mark.GOOD, value)
+
+
+def look_at_sender(patient: Patient) -> Iterator[Finding]:
+    """The address itself is verified, or its domain is, which is better: then SES signs the mails (DKIM)."""
+    what, address = "the sender of mails", patient.parameters.get("FromAddress", "")
+    if _PLACEHOLDER in address or not address:
+        return  # it is told as a placeholder
+    domain = address.rpartition("@")[2]
+    found = {name: _identity(patient.client("sesv2"), name) for name in (domain, address)}
+    verified = [name for name, identity in found.items() if identity and identity["VerifiedForSendingStatus"]]
+    if not verified:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"SES has verified neither {address} nor {domain}, and refuses every mail",
+            f"aws sesv2 create-email-identity --email-identity {domain} --region {patient.region}; then publish the "
+            "DKIM records that it answers in the domain's DNS",
+        )
+        return
+    signed = (found[domain] or {}).get("DkimAttributes", {}).get("Status") == "SUCCESS"
+    if signed:
+        yield Finding(what, Mark.GOOD, f"{verified[0]} is verified, and its mails are signed (DKIM)")
+    else:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"{verified[0]} is verified, but mails are not signed for {domain} (DKIM): large providers hide them",
+            f"aws sesv2 get-email-identity --email-identity {domain} --region {patient.region} shows the DNS records",
+        )
+
+
+def _identity(ses: Any, name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = ses.get_email_identity(EmailIdentity=name)
+    except ses.exceptions.NotFoundException:
+        return None
+    return found
+
+
+def look_at_alarms(patient: Patient) -> Iterator[Finding]:
+    what, topic = "who hears the alarms", patient.outputs["AlarmTopicArn"]
+    pages = patient.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    subscriptions = [one for page in pages for one in page["Subscriptions"]]
+    waiting = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"] == "PendingConfirmation"]
+    confirmed = [one["Endpoint"] for one in subscriptions if one["Endpoint"] not in waiting]
+    if waiting:
+        detail = f"{', '.join(waiting)} has not followed the link in AWS's mail, and hears nothing"
+        remedy = f"follow it, or have it sent again: aws sns subscribe --topic-arn {topic} --protocol email"
+        yield Finding(what, Mark.MISSING, detail, f"{remedy} --notification-endpoint {waiting[0]}")
+    elif confirmed:
+        yield Finding(what, Mark.GOOD, ", ".join(confirmed))
+    else:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            "nobody: the topic has no subscription",
+            f'put "AlarmEmail=<yours>" into samconfig.toml, and make deploy ENV={patient.environment}',
+        )
+    ringing = patient.client("cloudwatch").get_paginator("describe_alarms")
+    names = [
+        alarm["AlarmName"]
+        for page in ringing.paginate(StateValue="ALARM", AlarmNamePrefix=f"{patient.name}-")
+        for alarm in page["MetricAlarms"]
+    ]
+    if names:
+        yield Finding("alarms", Mark.MISSING, f"ringing now: {', '.join(sorted(names))}", "docs/runbook.md has each")
+    else:
+        yield Finding("alarms", Mark.GOOD, "none rings")
+
+
+def look_at_functions(patient: Patient) -> Iterator[Finding]:
+    """A function that cannot start, and one whose layer is made for another processor."""
+    what, aws_lambda = "the functions", patient.client("lambda")
+    pages = aws_lambda.get_paginator("list_functions").paginate()
+    functions = [one for page in pages for one in page["Functions"] if one["FunctionName"].startswith(patient.name)]
+    layers = {layer["Arn"] for one in functions for layer in one.get("Layers", [])}
+    made_for = {arn: aws_lambda.get_layer_version_by_arn(Arn=arn).get("CompatibleArchitectures") for arn in layers}
+    wrong = sorted(
+        one["FunctionName"]
+        for one in functions
+        for layer in one.get("Layers", [])
+        if made_for[layer["Arn"]] and one["Architectures"][0] not in made_for[layer["Arn"]]
+    )
+    if not functions:
+        yield Finding(what, Mark.MISSING, f"none begins with {patient.name}", "look at the stack's events")
+    elif wrong:
+        detail = f"the layer of {', '.join(wrong)} is for another processor: they cannot start"
+        yield Finding(what, Mark.MISSING, detail, f"make deploy ENV={patient.environment}")
+    else:
+        yield Finding(what, Mark.GOOD, f"{len(functions)}, each with a layer for its processor")
+
+
+def look_at_api(patient: Patient) -> Iterator[Finding]:
+    what = "the API"
+    answer = _get(patient, patient.api + "/products?limit=1")
+    if isinstance(answer, str) or answer.status_code != 200:
+        yield Finding(what, Mark.MISSING, _told(patient.api, answer), f"the logs of {patient.name}-products-api")
+        return
+    yield Finding(what, Mark.GOOD, patient.api)
+    keys = _get(patient, patient.api + "/.well-known/jwks.json")
+    if isinstance(keys, str) or keys.status_code != 200:
+        detail = _told("the address of the public keys", keys)
+        yield Finding("signing keys", Mark.MISSING, detail, f"the logs of {patient.name}-users-api")
+    elif not keys.json().get("keys"):
+        remedy = f"mercato --stack {patient.name} users rotate-keys"
+        yield Finding("signing keys", Mark.MISSING, "there are none: nobody can log in", remedy)
+    else:
+        yield Finding("signing keys", Mark.GOOD, f"{len(keys.json()['keys'])} published")
+
+
+def look_at_sites(patient: Patient) -> Iterator[Finding]:
+    for name, parameter, path in (("the storefront", "ShopUrl", "/"), ("the console", "ConsoleUrl", "/console/login")):
+        address = patient.parameters.get(parameter, "").rstrip("/")
+        if _PLACEHOLDER in address or not address:
+            continue  # it is told as a placeholder
+        answer = _get(patient, address + path)
+        if not isinstance(answer, str) and answer.status_code == 200 and "x-request-id" in answer.headers:
+            yield Finding(name, Mark.GOOD, address)
+        else:
+            host = urlsplit(address).hostname
+            yield Finding(
+                name,
+                Mark.MISSING,
+                _told(address + path, answer),
+                f"{parameter} must lead to the site: docs/pages.md (On AWS) says of what {host} is an alias",
+            )
+
+
+def look_at_stripe(patient: Patient) -> Iterator[Finding]:
+    if patient.parameters.get("PaymentProvider") != "stripe":
+        if patient.environment == "prod":
+            detail, remedy = "the sandbox's cards give goods away", "PaymentProvider=stripe in samconfig.toml"
+            yield Finding("payments", Mark.MISSING, detail, remedy)
+        return
+    secrets = _secrets_of(patient)
+    values = {}
+    for name, holds in (("StripeKey", "Stripe's secret key"), ("StripeWebhookSecret", "the webhook's signing secret")):
+        value = _value(patient.client("secretsmanager"), secrets.get(name, ""))
+        if value:
+            values[name] = value
+            yield Finding(name, Mark.GOOD, "it has a value")
+        else:
+            put = f"aws secretsmanager put-secret-value --secret-id {secrets.get(name, name)} --secret-string <it>"
+            yield Finding(name, Mark.MISSING, f"{holds} is not there", f"{put} --region {patient.region}")
+    if not patient.parameters.get("StripePublishableKey"):
+        remedy = '"StripePublishableKey=pk_…" in samconfig.toml, and make deploy'
+        yield Finding("StripePublishableKey", Mark.MISSING, "the checkout page cannot show Stripe's card field", remedy)
+    if "StripeKey" in values:
+        yield _webhook(patient, values["StripeKey"])
+
+
+def _secrets_of(patient: Patient) -> dict[str, str]:
+    """The ARNs of the stack's secrets, by logical id: CloudFormation makes their names of it, a dash and a suffix."""
+    pages = patient.client("secretsmanager").get_paginator("list_secrets")
+    found = {}
+    for page in pages.paginate(Filters=[{"Key": "tag-key", "Values": ["shop"]}]):
+        for secret in page["SecretList"]:
+            if {"Key": "shop", "Value": patient.name} in secret.get("Tags", []):
+                found[secret["Name"].rpartition("-")[0]] = secret["ARN"]
+    return found
+
+
+def _value(secrets: Any, arn: str) -> str:
+    """Empty where the secret, or its value, is not there."""
+    if not arn:
+        return ""
+    try:
+        value: str = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    except secrets.exceptions.ResourceNotFoundException:
+        return ""
+    return value
+
+
+def _webhook(patient: Patient, key: str) -> Finding:
+    what, address = "Stripe's webhook", patient.api + "/payments/webhooks/stripe"
+    answer = _get(patient, f"{_STRIPE}/v1/webhook_endpoints?limit=100", headers={"Authorization": f"Bearer {key}"})
+    if isinstance(answer, str):
+        return Finding(what, Mark.UNKNOWN, answer, "ask again, or look at Stripe's dashboard")
+    if answer.status_code == 401:
+        return Finding(what, Mark.MISSING, "Stripe does not know the key in StripeKey", "put the right one into it")
+    if answer.status_code != 200:  # such as a restricted key, which may not read endpoints
+        return Finding(what, Mark.UNKNOWN, _told("Stripe", answer), f"see that it has a webhook for {address}")
+    endpoints = [one for one in answer.json()["data"] if one["url"] == address and one["status"] == "enabled"]
+    events = {event for one in endpoints for event in one["enabled_events"]}
+    lacking = [
+        kind for kind in _STRIPE_EVENTS if "*" not in events and not any(event.startswith(kind) for event in events)
+    ]
+    if not endpoints:
+        return Finding(what, Mark.MISSING, f"Stripe has no enabled webhook for {address}", "make one: docs/payments.md")
+    if lacking:
+        said = f"it does not get {', '.join(kind + '*' for kind in lacking)}"
+        return Finding(what, Mark.MISSING, said, "choose these events for it in Stripe's dashboard")
+    return Finding(what, Mark.GOOD, address)
+
+
+def look_at_admin(patient: Patient) -> Iterator[Finding]:
+    what, table = "an admin", patient.outputs["UsersTable"]
+    pages = (
+        patient.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=table,
+            FilterExpression="sk = :user AND #role = :admin",
+            ExpressionAttributeNames={"#role": "role"},
+            ExpressionAttributeValues={":user": {"S": "USER"}, ":admin": {"S": "admin"}},
+            ProjectionExpression="pk",
+        )
+    )
+    remedy = f"register at the shop, verify the address, and mercato --stack {patient.name} users promote <address>"
+    for number, page in enumerate(pages):
+        if page["Items"]:
+            yield Finding(what, Mark.GOOD, "there is one")
+            return
+        if number + 1 == _PAGES:
+            yield Finding(what, Mark.UNKNOWN, f"none is among the first {_PAGES} pages of accounts", remedy)
+            return
+    yield Finding(what, Mark.MISSING, "no account is an admin's: nobody can sell anything", remedy)
+
+
+def _get(patient: Patient, address: str, headers: Mapping[str, str] | None = None) -> httpx.Response | str:
+    """The answer, or why there is none."""
+    try:
+        return patient.http.get(address, headers=dict(headers or {}))
+    except httpx.HTTPError as error:
+        return f"{urlsplit(address).hostname} does not answer: {error or type(error).__name__}"
+
+
+def _told(what: str, answer: httpx.Response | str) -> str:
+    return answer if isinstance(answer, str) else f"{what} answers {answer.status_code}: {answer.text[:120]!r}"
+
+
+# In the order in which they are mended: docs/going-live.md.
+OF_ACCOUNT: tuple[Check, ...] = (look_at_concurrency, look_at_mail_account, look_at_stack)
+OF_STACK: tuple[Check, ...] = (
+    look_at_parameters,
+    look_at_sender,
+    look_at_alarms,
+    look_at_functions,
+    look_at_api,
+    look_at_sites,
+    look_at_stripe,
+    look_at_admin,
+)
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """All findings. A check that AWS refuses is a finding too. A stack that was never whole has no outputs, and is not
+    looked into.
+    """
+    for check in (*OF_ACCOUNT, *(OF_STACK if patient.outputs else ())):
+        try:
+            yield from check(patient)
+        except (ClientError, BotoCoreError) as error:
+            what = check.__name__.removeprefix("look_at_").replace("_", " ")
+            yield Finding(what, Mark.UNKNOWN, str(error), "ask with credentials that may read it")
+
+
+def describe(cloudformation: Any, name: str) -> Mapping[str, Any] | None:
+    """The stack; None where there is none. Raises ClientError, BotoCoreError."""
+    try:
+        stack: Mapping[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        said = error.response["Error"]
+        if said["Code"] == "ValidationError" and "does not exist" in said["Message"]:
+            return None
+        raise
+    return stack
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Check what a shop on AWS still lacks, and print the command that mends it.
+
+    Name the shop: mercato --stack ‹stack› doctor. Reads with your AWS credentials and changes nothing. Exits with 1 if
+    anything is missing, or could not be looked at.
+    """
+    named = target.choice
+    if not named.stack:
+        raise click.UsageError("name the shop: mercato --stack ‹stack› doctor. It looks at a shop on AWS.")
+    session = boto3.session.Session(region_name=named.region)
+    if not session.region_name:
+        raise click.UsageError("name the region: mercato --region ‹region› --stack ‹stack› doctor")
+    make: Any = session.client
+
+    def client(service: str) -> Any:
+        return make(service, config=_CONFIG)
+
+    try:
+        stack = describe(client("cloudformation"), named.stack)
+    except (ClientError, BotoCoreError) as error:
+        raise target.NoShop(f"AWS does not say whether there is a stack {named.stack}: {error}") from None
+    with httpx.Client(timeout=10, follow_redirects=False) as http:
+        patient = Patient(named.stack, session.region_name, client, http, stack, named.url)
+        if as_json:
+            findings = list(examine(patient))
+            click.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+        else:
+            findings = list(_shown_as_found(examine(patient)))
+    bad = [finding for finding in findings if finding.mark is not Mark.GOOD]
+    if bad:
+        raise click.exceptions.Exit(1)
+
+
+_SIGNS = {Mark.GOOD: "[green]●[/]", Mark.MISSING: "[bold red]▲[/]", Mark.UNKNOWN: "[yellow]◌[/]"}
+
+
+def _shown_as_found(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Prints each finding when it is made, since some take seconds; then what is to be done, in order."""
+    console = Console()
+    to_do = []
+    for finding in findings:
+        console.print(f"{_SIGNS[finding.mark]} [bold]{escape(finding.what)}[/]  {escape(finding.detail)}")
+        if finding.mark is not Mark.GOOD:
+            to_do.append(finding)
+        yield finding
+    if not to_do:
+        console.print("\nNothing is missing.")
+        return
+    table = Table(title=f"to do: {len(to_do)}", title_justify="left")
+    table.add_column("what", overflow="fold")
+    table.add_column("how", overflow="fold")
+    for finding in to_do:
+        table.add_row(escape(finding.what), escape(finding.remedy))
+    console.print(table)

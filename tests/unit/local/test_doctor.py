@@ -1,0 +1,354 @@
+"""What a shop on AWS lacks: each point in its good state, lacking, and where AWS does not tell.
+
+AWS's answers are botocore's Stubber's, which holds them to AWS's own models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.stub import Stubber
+from click.testing import CliRunner
+from moto import mock_aws
+
+from infra import cli
+from infra.operator import doctor, target
+from infra.operator.doctor import Finding, Mark, Patient
+
+STACK, REGION = "mercato-prod", "eu-west-1"
+API = "https://abc.execute-api.eu-west-1.amazonaws.com/prod/api"
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:mercato-prod-alarms"
+PARAMETERS = {
+    "Environment": "prod",
+    "FromAddress": "shop@flowers.example",
+    "ShopUrl": "https://flowers.example",
+    "ConsoleUrl": "https://console.flowers.example",
+    "AllowedOrigins": "https://flowers.example",
+    "PaymentProvider": "stripe",
+    "StripePublishableKey": "pk_live_1",
+}
+OUTPUTS = {"ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users"}
+Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its answer, or the code of its error
+
+
+def described(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, Any]:
+    return {
+        "StackStatus": status,
+        "Parameters": [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in (PARAMETERS | parameters).items()
+        ],
+        "Outputs": [{"OutputKey": name, "OutputValue": value} for name, value in OUTPUTS.items()],
+    }
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Patient]]:
+    """Makes a patient whose AWS answers are given by service, in the order of the calls. All of them must be asked."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    stubs: list[Stubber] = []
+
+    def make(
+        answers: dict[str, Answers] | None = None,
+        web: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(500),
+        stack: dict[str, Any] | None = None,
+    ) -> Patient:
+        clients: dict[str, Any] = {}
+        for service, given in (answers or {}).items():
+            clients[service] = boto3.client(service, REGION)  # type: ignore[call-overload]
+            stub = Stubber(clients[service])
+            for operation, answer in given:
+                if isinstance(answer, str):
+                    stub.add_client_error(operation, answer, f"{answer}: no")
+                else:
+                    stub.add_response(operation, answer)
+            stub.activate()
+            stubs.append(stub)
+        http = httpx.Client(transport=httpx.MockTransport(web))
+        return Patient(STACK, REGION, clients.__getitem__, http, described() if stack is None else stack)
+
+    yield make
+    for stub in stubs:
+        stub.assert_no_pending_responses()
+
+
+def only(findings: Iterator[Finding]) -> Finding:
+    [finding] = findings
+    return finding
+
+
+@pytest.mark.parametrize(("allowed", "mark"), [(10, Mark.MISSING), (999, Mark.MISSING), (1000, Mark.GOOD)])
+def test_a_new_account_s_concurrency_is_too_low(patient: Callable[..., Patient], allowed: int, mark: Mark) -> None:
+    answer = {"AccountLimit": {"ConcurrentExecutions": allowed}, "AccountUsage": {}}
+    finding = only(doctor.look_at_concurrency(patient({"lambda": [("get_account_settings", answer)]})))
+    assert finding.mark is mark
+    assert ("--desired-value 1000 --region eu-west-1" in finding.remedy) is (mark is Mark.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("changed", "mark", "said"),
+    [
+        ({}, Mark.GOOD, "4.7 orders a second"),
+        ({"ProductionAccessEnabled": False}, Mark.MISSING, "sandbox"),
+        ({"SendingEnabled": False}, Mark.MISSING, "sends nothing"),
+        ({"EnforcementStatus": "PROBATION"}, Mark.MISSING, "PROBATION"),
+    ],
+)
+def test_ses_must_mail_to_anyone(
+    patient: Callable[..., Patient], changed: dict[str, Any], mark: Mark, said: str
+) -> None:
+    account = {
+        "ProductionAccessEnabled": True,
+        "SendingEnabled": True,
+        "EnforcementStatus": "HEALTHY",
+        "SendQuota": {"MaxSendRate": 14.0, "Max24HourSend": 50000.0, "SentLast24Hours": 0.0},
+    } | changed
+    finding = only(doctor.look_at_mail_account(patient({"sesv2": [("get_account", account)]})))
+    assert finding.mark is mark
+    assert said in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "mark"),
+    [
+        ("CREATE_COMPLETE", Mark.GOOD),
+        ("UPDATE_COMPLETE", Mark.GOOD),
+        ("UPDATE_IN_PROGRESS", Mark.UNKNOWN),
+        ("ROLLBACK_FAILED", Mark.MISSING),
+        ("UPDATE_ROLLBACK_COMPLETE", Mark.MISSING),
+    ],
+)
+def test_a_deploy_that_failed_is_told(patient: Callable[..., Patient], status: str, mark: Mark) -> None:
+    assert only(doctor.look_at_stack(patient(stack=described(status)))).mark is mark
+
+
+@pytest.mark.parametrize("name", ["FromAddress", "ShopUrl", "ConsoleUrl", "AllowedOrigins"])
+def test_a_placeholder_is_told_with_its_parameter(patient: Callable[..., Patient], name: str) -> None:
+    found = doctor.look_at_parameters(patient(stack=described(**{name: "https://mercato.example"})))
+    [finding] = [one for one in found if one.mark is not Mark.GOOD]
+    assert finding.what == name
+    assert "make deploy ENV=prod" in finding.remedy
+
+
+GOOD_IDENTITY = {"VerifiedForSendingStatus": True, "DkimAttributes": {"Status": "SUCCESS"}}
+UNSIGNED = {"VerifiedForSendingStatus": True, "DkimAttributes": {"Status": "NOT_STARTED"}}
+PENDING = {"VerifiedForSendingStatus": False, "DkimAttributes": {"Status": "PENDING"}}
+
+
+@pytest.mark.parametrize(
+    ("domain", "address", "mark", "said"),
+    [
+        (GOOD_IDENTITY, "NotFoundException", Mark.GOOD, "flowers.example is verified"),
+        ("NotFoundException", "NotFoundException", Mark.MISSING, "refuses every mail"),
+        (PENDING, "NotFoundException", Mark.MISSING, "refuses every mail"),
+        ("NotFoundException", UNSIGNED, Mark.MISSING, "not signed"),
+        (UNSIGNED, "NotFoundException", Mark.MISSING, "not signed"),
+    ],
+)
+def test_the_sender_must_be_verified_and_sign(
+    patient: Callable[..., Patient], domain: Any, address: Any, mark: Mark, said: str
+) -> None:
+    answers = {"sesv2": [("get_email_identity", domain), ("get_email_identity", address)]}
+    finding = only(doctor.look_at_sender(patient(answers)))
+    assert finding.mark is mark
+    assert said in finding.detail
+
+
+def alarm_answers(*subscriptions: tuple[str, str], ringing: tuple[str, ...] = ()) -> dict[str, Answers]:
+    listed = [{"Endpoint": endpoint, "SubscriptionArn": arn} for endpoint, arn in subscriptions]
+    return {
+        "sns": [("list_subscriptions_by_topic", {"Subscriptions": listed})],
+        "cloudwatch": [("describe_alarms", {"MetricAlarms": [{"AlarmName": name} for name in ringing]})],
+    }
+
+
+def test_alarms_must_be_heard(patient: Callable[..., Patient]) -> None:
+    heard = alarm_answers(("ops@flowers.example", f"{TOPIC}:1"))
+    assert [one.mark for one in doctor.look_at_alarms(patient(heard))] == [Mark.GOOD, Mark.GOOD]
+
+    waiting, _ = doctor.look_at_alarms(patient(alarm_answers(("ops@flowers.example", "PendingConfirmation"))))
+    assert waiting.mark is Mark.MISSING
+    assert "--notification-endpoint ops@flowers.example" in waiting.remedy
+
+    unheard, ringing = doctor.look_at_alarms(patient(alarm_answers(ringing=("mercato-prod-stuck",))))
+    assert "AlarmEmail" in unheard.remedy
+    assert ringing.mark is Mark.MISSING
+    assert "mercato-prod-stuck" in ringing.detail
+
+
+def functions(architecture: str, made_for: list[str]) -> dict[str, Answers]:
+    layer = "arn:aws:lambda:eu-west-1:123456789012:layer:mercato-prod-common:1"
+    listed = [
+        {"FunctionName": f"{STACK}-orders-api", "Architectures": [architecture], "Layers": [{"Arn": layer}]},
+        {"FunctionName": "another-shop", "Architectures": [architecture]},
+    ]
+    return {
+        "lambda": [
+            ("list_functions", {"Functions": listed}),
+            ("get_layer_version_by_arn", {"CompatibleArchitectures": made_for}),
+        ]
+    }
+
+
+def test_a_layer_for_another_processor_is_told_with_its_functions(patient: Callable[..., Patient]) -> None:
+    assert only(doctor.look_at_functions(patient(functions("x86_64", ["x86_64"])))).detail.startswith("1, each")
+    finding = only(doctor.look_at_functions(patient(functions("x86_64", ["arm64"]))))
+    assert finding.mark is Mark.MISSING
+    assert "mercato-prod-orders-api" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("products", "keys", "marks"),
+    [
+        (200, ["a", "b"], {"the API": Mark.GOOD, "signing keys": Mark.GOOD}),
+        (200, [], {"the API": Mark.GOOD, "signing keys": Mark.MISSING}),
+        (502, ["a"], {"the API": Mark.MISSING}),
+    ],
+)
+def test_the_api_must_answer_and_have_keys(
+    patient: Callable[..., Patient], products: int, keys: list[str], marks: dict[str, Mark]
+) -> None:
+    def web(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/prod/api/.well-known/jwks.json":
+            return httpx.Response(200, json={"keys": keys})
+        assert str(request.url) == f"{API}/products?limit=1"
+        return httpx.Response(products, json={})
+
+    assert {one.what: one.mark for one in doctor.look_at_api(patient(web=web))} == marks
+
+
+def test_an_api_that_cannot_be_reached_is_told_with_its_host(patient: Callable[..., Patient]) -> None:
+    def web(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Name or service not known")
+
+    finding = only(doctor.look_at_api(patient(web=web)))
+    assert finding.mark is Mark.MISSING
+    assert "abc.execute-api.eu-west-1.amazonaws.com does not answer: Name or service not known" in finding.detail
+
+
+def test_a_host_that_leads_to_another_site_is_told(patient: Callable[..., Patient]) -> None:
+    def web(request: httpx.Request) -> httpx.Response:
+        is_ours = request.url.host == "flowers.example"
+        return httpx.Response(200, headers={"X-Request-Id": "1"} if is_ours else {}, text="For sale!")
+
+    shop, console = doctor.look_at_sites(patient(web=web))
+    assert (shop.what, shop.mark) == ("the storefront", Mark.GOOD)
+    assert (console.what, console.mark) == ("the console", Mark.MISSING)
+    assert "For sale!" in console.detail
+
+
+def stripe_answers(*values: dict[str, Any] | str) -> dict[str, Answers]:
+    tags = [{"Key": "shop", "Value": STACK}]
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+    listed = [
+        {"Name": "StripeKey-AbCd", "ARN": f"{arn}key", "Tags": tags},
+        {"Name": "StripeWebhookSecret-EfGh", "ARN": f"{arn}hook", "Tags": tags},
+        {"Name": "StripeKey-Ijkl", "ARN": f"{arn}other", "Tags": [{"Key": "shop", "Value": "mercato-dev"}]},
+    ]
+    reads: Answers = [("get_secret_value", value) for value in values]
+    return {"secretsmanager": [("list_secrets", {"SecretList": listed}), *reads]}
+
+
+@pytest.mark.parametrize(
+    ("status", "endpoints", "mark", "said"),
+    [
+        (200, [(f"{API}/payments/webhooks/stripe", "enabled", ["*"])], Mark.GOOD, API),
+        (
+            200,
+            [
+                (
+                    f"{API}/payments/webhooks/stripe",
+                    "enabled",
+                    ["charge.captured", "refund.failed", "payment_intent.succeeded"],
+                )
+            ],
+            Mark.GOOD,
+            API,
+        ),
+        (200, [(f"{API}/payments/webhooks/stripe", "enabled", ["charge.captured"])], Mark.MISSING, "payment_intent.*"),
+        (200, [(f"{API}/payments/webhooks/stripe", "disabled", ["*"])], Mark.MISSING, "no enabled webhook"),
+        (200, [(API.replace("/prod", "") + "/payments/webhooks/stripe", "enabled", ["*"])], Mark.MISSING, "/prod/api"),
+        (401, [], Mark.MISSING, "does not know the key"),
+        (403, [], Mark.UNKNOWN, "403"),
+    ],
+)
+def test_stripe_must_have_the_shop_s_webhook(
+    patient: Callable[..., Patient], status: int, endpoints: list[tuple[str, str, list[str]]], mark: Mark, said: str
+) -> None:
+    def web(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Authorization"] == "Bearer sk_live_1"
+        data = [{"url": url, "status": state, "enabled_events": events} for url, state, events in endpoints]
+        return httpx.Response(status, json={"data": data})
+
+    answers = stripe_answers({"SecretString": "sk_live_1"}, {"SecretString": "whsec_1"})
+    *_, webhook = doctor.look_at_stripe(patient(answers, web))
+    assert webhook.mark is mark
+    assert said in webhook.detail
+    assert "sk_live_1" not in repr(webhook)
+
+
+def test_a_secret_without_a_value_is_told_with_the_command(patient: Callable[..., Patient]) -> None:
+    answers = stripe_answers("ResourceNotFoundException", {"SecretString": "whsec_1"})
+    key, hook = doctor.look_at_stripe(patient(answers))
+    assert key.mark is Mark.MISSING
+    assert "put-secret-value --secret-id arn:aws:secretsmanager:eu-west-1:123456789012:secret:key " in key.remedy
+    assert hook.mark is Mark.GOOD
+
+
+def test_prod_must_take_money(patient: Callable[..., Patient]) -> None:
+    assert only(doctor.look_at_stripe(patient(stack=described(PaymentProvider="sandbox")))).mark is Mark.MISSING
+    dev = patient(stack=described(PaymentProvider="sandbox", Environment="dev"))
+    assert list(doctor.look_at_stripe(dev)) == []
+
+
+def test_an_admin_is_looked_for_in_all_pages(patient: Callable[..., Patient]) -> None:
+    key = {"pk": {"S": "USER#1"}}
+    first: dict[str, Any] = {"Items": [], "LastEvaluatedKey": key}
+    found = patient({"dynamodb": [("scan", first), ("scan", {"Items": [key]})]})
+    assert only(doctor.look_at_admin(found)).mark is Mark.GOOD
+    missing = only(doctor.look_at_admin(patient({"dynamodb": [("scan", {"Items": []})]})))
+    assert "mercato --stack mercato-prod users promote" in missing.remedy
+
+
+def test_what_aws_refuses_to_show_is_unknown_and_the_rest_is_looked_at(patient: Callable[..., Patient]) -> None:
+    refused = patient(
+        {
+            "lambda": [("get_account_settings", "AccessDeniedException")],
+            "sesv2": [("get_account", "AccessDeniedException")],
+        },
+        stack={},
+    )
+    nowhere = Patient(refused.name, refused.region, refused.client, refused.http, None)
+    concurrency, mails, stack = doctor.examine(nowhere)
+    assert (concurrency.mark, mails.mark) == (Mark.UNKNOWN, Mark.UNKNOWN)
+    assert "AccessDeniedException" in concurrency.detail
+    assert stack.mark is Mark.MISSING
+
+
+def test_no_stack_is_told_from_a_refusal(patient: Callable[..., Patient]) -> None:
+    with mock_aws():
+        assert doctor.describe(boto3.client("cloudformation", REGION), STACK) is None
+
+
+@pytest.mark.parametrize("mark", Mark)
+def test_the_command_ends_with_1_if_anything_is_not_good(monkeypatch: pytest.MonkeyPatch, mark: Mark) -> None:
+    findings = [Finding("the API", Mark.GOOD, "yes"), Finding("an admin", mark, "[none]", "promote one")]
+    monkeypatch.setattr(doctor, "examine", lambda _: iter(findings))
+    monkeypatch.setattr(target, "choice", target.Choice())
+    with mock_aws():
+        told = CliRunner().invoke(cli.main, ["--stack", STACK, "--region", REGION, "doctor"])
+        as_json = CliRunner().invoke(cli.main, ["--stack", STACK, "--region", REGION, "doctor", "--json"])
+    assert told.exit_code == as_json.exit_code == (0 if mark is Mark.GOOD else 1)
+    assert "[none]" in told.output
+    assert ("promote one" in told.output) is (mark is not Mark.GOOD)
+    assert [one["mark"] for one in json.loads(as_json.output)] == ["good", mark.value]
+
+
+def test_a_shop_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "choice", target.Choice())
+    assert CliRunner().invoke(cli.main, ["doctor"]).exit_code == 2
