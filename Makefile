@@ -85,7 +85,10 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	python -m infra.release $(or $(ENV),dev)
 	sam deploy --config-env $(or $(ENV),dev)
 
+rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=orders (without it, all services)
+	mercato --stack mercato-$(or $(ENV),$(error ENV=<dev or prod> is missing)) release rollback $(or $(SERVICE),all)
+
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos explore lock deploy clean bench
+.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos explore lock deploy rollback clean bench

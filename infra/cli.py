@@ -24,6 +24,7 @@ _COMMANDS = {
         "Generate the event schemas, docs/events.md and docs/openapi.json.",
     ),
     "doctor": ("infra.operator.doctor", "doctor", "What a shop on AWS lacks, and how to mend it."),
+    "release": ("infra.operator.releases", "release", "Versions: which are live, roll back, share the calls."),
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
     "logout": ("infra.operator.login", "logout", "End that log-in."),
     "users": ("infra.operator.users", "users", "Accounts: make an admin. Signing keys: rotate them."),

@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in nine places.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in ten places.
 
 - It records the permissions that are used.
 - A batch of SQS needs the permission of its single action, as on AWS.
@@ -7,6 +7,7 @@
 - The definition of an API may have the method ANY.
 - SAM is expanded in nested stacks too.
 - A resource of a nested stack keeps its attributes through an update that does not change it.
+- An alias that gives other versions a share of its calls does so.
 - A sandbox that started before its code was saved is replaced.
 - The functions' Runtime API answers at once. That server writes headers and body apart, and with Nagle's algorithm the
   body of each event waits 40 ms for a delayed acknowledgement of the headers.
@@ -15,6 +16,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socketserver
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +81,39 @@ def replacing(acquire: Callable[..., tuple[Any, str]], folder: Path) -> Callable
     return answer
 
 
+def by_share(function: dict[str, Any] | None, qualifier: str | None) -> str | None:
+    """The version that an alias with shares leads to this time; else `qualifier` as it is."""
+    alias = (function or {}).get("aliases", {}).get(qualifier, {})
+    shares: dict[str, float] = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    if not shares:
+        return qualifier
+    versions = [alias["FunctionVersion"], *shares]
+    [version] = random.choices(versions, [1 - sum(shares.values()), *shares.values()])
+    return str(version)
+
+
+def sharing(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """For the API's, the queues' and the streams' calls."""
+
+    def answer(function: dict[str, Any] | None, qualifier: str | None) -> Any:
+        return resolve(function, by_share(function, qualifier))
+
+    return answer
+
+
+def sharing_invocations(invoke: Callable[..., Any]) -> Callable[..., Any]:
+    """For calls of Lambda's own API, and the state machine's."""
+
+    def answer(
+        name: str, event: Any, headers: Any, path_qualifier: str | None = None, query_params: Any = None, *more: Any
+    ) -> Any:
+        asked = lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params)
+        chosen = by_share(lambda_svc._functions.get(name), asked)
+        return invoke(name, event, headers, chosen, query_params, *more)
+
+    return answer
+
+
 def expanded(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
     """MiniStack expands the template that is deployed, and parses alone those that it nests."""
 
@@ -117,6 +152,8 @@ if __name__ == "__main__":
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
+    lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
+    lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)
     apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
     apigateway_v1._import_path_item = reading_any(apigateway_v1._import_path_item)
     # They have looked it up by now, and expand what they parse; a nested stack looks it up when it is deployed.

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from infra import templates
+from infra.demo.stage import Stage, is_paid
 from infra.local import build
 from infra.local.stack import STACK, Stack
 from infra.local.up import LocalShop
-from infra.operator.client import Session
+from infra.operator.client import Refused, Session, Shop
+from infra.operator.target import State
+from infra.replay.parallel import each
+from tests.e2e.test_stories import mercato
 
 pytestmark = pytest.mark.spoiling
 
@@ -77,3 +81,72 @@ def test_a_deploy_of_carts_publishes_its_functions_and_touches_no_other_stack(
     changed = {name for name, count in events(running).items() if count != stacks[name]}
     assert changed == {"Carts"}
     assert customer.get("/carts/mine")["lines"] == []
+
+
+@pytest.fixture
+def broken_products(running: LocalShop) -> Iterator[None]:
+    """A newer version of each of the service's functions, which looks for a table that is not there."""
+    functions = running.cloud.client("lambda")
+    names = [f"{STACK}-products-api", f"{STACK}-products-admin", f"{STACK}-products-consumer"]
+    before = {}
+    for name in names:
+        settings = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        before[name] = {"Variables": settings}
+        changed = {"Variables": settings | {"TABLE_NAME": "no-such-table", "RELEASE": "broken"}}
+        functions.update_function_configuration(FunctionName=name, Environment=changed)
+        functions.publish_version(FunctionName=name)
+    yield
+    for name in names:
+        functions.update_function_configuration(FunctionName=name, Environment=before[name])
+
+
+@pytest.mark.usefixtures("broken_products")
+def test_a_broken_version_with_a_tenth_of_the_calls_is_seen_and_rolled_back_and_no_order_is_lost(
+    shop: Shop, admin: Session, shop_state: State
+) -> None:
+    stage = Stage(shop, admin, shop_state.endpoint, 120.0)
+    vase, buyer = stage.new_product("Vase of two versions", 900, stock=100), stage.new_customer("Vera")
+
+    def fails(_: int) -> bool:
+        try:
+            shop.call("GET", f"/products/{vase.product_id}")
+        except Refused as refused:
+            return refused.status >= 500
+        return False
+
+    assert not any(each(fails, range(20), 4))
+    assert mercato("release", "share", "products", "10").returncode == 0
+    assert mercato("release", "status", "products").stdout.count("10% to") == 3
+
+    errors = sum(each(fails, range(160), 4))
+    placed = each(lambda _: stage.order(buyer, vase, 1)["order_id"], range(12), 4)
+    back = mercato("release", "rollback", "products")
+
+    assert 1 <= errors <= 50
+    assert back.returncode == 0, back.stderr
+    assert back.stdout.count("+ 10% to") == 3
+    assert "10% to" not in mercato("release", "status", "products").stdout
+    assert not any(each(fails, range(40), 4))
+    for order_id in placed:
+        buyer.wait_for_order(order_id, is_paid, what="paid", within=120.0)
+    assert len(set(placed)) == len(stage.orders_of(buyer)) == 12
+    assert stage.wait_for(lambda: stage.stock(vase)["available"], lambda left: left == 88) == 88
+
+
+@pytest.mark.usefixtures("broken_products")
+def test_a_broken_version_that_went_live_is_taken_back_with_its_service_alone(running: LocalShop, shop: Shop) -> None:
+    before = versions(running)
+    assert mercato("release", "share", "products", "100").returncode == 0
+    with pytest.raises(Refused, match="50"):
+        shop.call("GET", "/products")
+    assert {name for name, now in versions(running).items() if now != before[name]} == {
+        "ProductsApi",
+        "ProductsAdmin",
+        "ProductsConsumer",
+    }
+
+    back = mercato("release", "rollback", "products")
+
+    assert back.returncode == 0, back.stderr
+    assert versions(running) == before
+    assert shop.call("GET", "/products")["items"]

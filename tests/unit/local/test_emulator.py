@@ -9,7 +9,7 @@ import pytest
 from ministack.core import iam_actions, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc
 
-from infra.local.emulator import covering, named, of_the_single_action, replacing
+from infra.local.emulator import by_share, covering, named, of_the_single_action, replacing
 
 
 def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> None:
@@ -97,3 +97,17 @@ def test_a_function_without_a_free_sandbox_is_throttled_as_before(tmp_path: Path
         None,
         "func_cap",
     )
+
+
+def test_an_alias_leads_to_the_versions_beside_by_their_shares() -> None:
+    alias = {"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.25}}}
+    function = {"aliases": {"live": alias, "plain": {"FunctionVersion": "1"}}}
+
+    led_to = [by_share(function, "live") for _ in range(2000)]
+
+    assert set(led_to) == {"1", "2"}
+    assert 350 <= led_to.count("2") <= 650  # more than seven standard deviations
+    assert by_share(function, "plain") == "plain"
+    assert by_share(function, "3") == "3"
+    assert by_share(function, None) is None
+    assert by_share(None, "live") == "live"

@@ -1,0 +1,203 @@
+"""Which version is live, and to which one a rollback or a share leads."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from moto import mock_aws
+
+from infra import cli
+from infra.operator import releases, target
+from infra.operator.releases import Function, Version
+from infra.operator.target import Target
+from infra.trouble import Trouble
+
+STACK, REGION = "mercato-prod", "eu-west-1"
+
+
+def function(name: str, published: str, live: int, beside: dict[int, float] | None = None) -> Function:
+    """`published` has the release of each version, a letter each, in the order of their publication."""
+    versions = tuple(Version(n + 1, text, f"2026-01-01T00:00:{ord(text):03}") for n, text in enumerate(published))
+    return Function(name, name.partition("-")[0], versions, versions[live - 1], beside or {}, "revision")
+
+
+def moved(moves: list[releases.Move]) -> dict[str, tuple[int, int | None, float]]:
+    return {
+        move.function.name: (move.live.number, move.beside.number if move.beside else None, move.share)
+        for move in moves
+    }
+
+
+def test_a_service_goes_back_to_the_release_before_the_live_one() -> None:
+    functions = [function("orders-api", "abc", 3), function("orders-saga", "abc", 3), function("carts-api", "xy", 2)]
+    assert moved(releases.to_the_version_before(functions)) == {
+        "orders-api": (2, None, 0),
+        "orders-saga": (2, None, 0),
+        "carts-api": (1, None, 0),
+    }
+
+
+def test_a_second_rollback_goes_back_one_release_more() -> None:
+    assert moved(releases.to_the_version_before([function("orders-api", "abc", 2)])) == {"orders-api": (1, None, 0)}
+
+
+def test_a_function_that_is_new_in_the_live_release_stays() -> None:
+    functions = [function("orders-api", "ab", 2), function("orders-new", "b", 1)]
+    assert moved(releases.to_the_version_before(functions)) == {"orders-api": (1, None, 0)}
+
+
+def test_a_function_that_has_not_been_moved_with_the_others_goes_to_the_same_release_as_they() -> None:
+    """A rollback that died in the middle is ended by the next one."""
+    functions = [function("orders-api", "abc", 3), function("orders-saga", "abc", 2)]
+    assert moved(releases.to_the_version_before(functions)) == {"orders-api": (2, None, 0)}
+
+
+def test_where_a_new_version_has_a_share_that_share_ends_and_no_more() -> None:
+    functions = [function("orders-api", "abc", 2, {3: 0.1}), function("orders-saga", "abc", 2)]
+    assert moved(releases.to_the_version_before(functions)) == {"orders-api": (2, None, 0)}
+
+
+def test_a_first_release_has_none_before_it() -> None:
+    with pytest.raises(Trouble, match="orders has no release before"):
+        releases.to_the_version_before([function("orders-api", "a", 1)])
+
+
+@pytest.mark.parametrize(
+    ("live", "beside", "percent", "wanted"),
+    [
+        (1, {}, 10, (1, 2, 0.1)),
+        (1, {2: 0.1}, 50, (1, 2, 0.5)),
+        (1, {2: 0.5}, 100, (2, None, 0)),
+        (1, {2: 0.1}, 0, (1, None, 0)),
+        (1, {}, 100, (2, None, 0)),
+    ],
+)
+def test_the_newest_version_gets_the_share(
+    live: int, beside: dict[int, float], percent: int, wanted: tuple[int, int | None, float]
+) -> None:
+    assert moved(releases.to_share([function("orders-api", "ab", live, beside)], percent)) == {"orders-api": wanted}
+
+
+def test_a_version_that_is_live_already_gets_no_share() -> None:
+    with pytest.raises(Trouble, match="orders are live already"):
+        releases.to_share([function("orders-api", "ab", 2)], 10)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """Two services with two releases each, of which the newer one is live."""
+    with mock_aws():
+        role = boto3.client("iam", REGION).create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        boto3.client("cloudformation", REGION).create_stack(
+            StackName=STACK,
+            TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"ApiUrl": {"Value": "x/api"}}}',
+        )
+        for service in ("orders", "carts"):
+            _publish(f"{STACK}-{service}-api", service, role)
+        _publish("another-shop-api", "orders", role)
+        target._client.cache_clear()
+        monkeypatch.setattr(target, "choice", target.Choice(STACK, REGION))
+        yield target.chosen()
+    target._client.cache_clear()
+
+
+def _publish(name: str, service: str, role: str) -> None:
+    functions = boto3.client("lambda", REGION)
+    for release in ("one", "two"):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("app.py", release)
+        settings: Any = {"Variables": {"POWERTOOLS_SERVICE_NAME": service, "RELEASE": release}}
+        if release == "one":
+            functions.create_function(
+                FunctionName=name,
+                Runtime="python3.13",
+                Role=role,
+                Handler="app.handler",
+                Code={"ZipFile": packed.getvalue()},
+                Environment=settings,
+            )
+        else:
+            functions.update_function_configuration(FunctionName=name, Environment=settings)
+            functions.update_function_code(FunctionName=name, ZipFile=packed.getvalue())
+        functions.publish_version(FunctionName=name)
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion="2")
+
+
+def alias(name: str) -> Any:
+    return boto3.client("lambda", REGION).get_alias(FunctionName=f"{STACK}-{name}", Name="live")
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli.main, ["--stack", STACK, "--region", REGION, "release", *arguments])
+
+
+def test_a_rollback_moves_the_named_service_and_no_other(shop: Target) -> None:
+    told = run("rollback", "orders")
+    assert told.exit_code == 0, told.output
+    assert told.output == "orders-api: 2 → 1\n"
+    assert alias("orders-api")["FunctionVersion"] == "1"
+    assert alias("carts-api")["FunctionVersion"] == "2"
+
+
+def test_all_services_go_back_at_once_by_a_word(shop: Target) -> None:
+    assert run("rollback", "all").exit_code == 0
+    assert (alias("orders-api")["FunctionVersion"], alias("carts-api")["FunctionVersion"]) == ("1", "1")
+    again = run("rollback", "all")
+    assert again.exit_code == 1
+    assert "no release before the live one" in again.output
+
+
+def test_a_rollback_names_what_it_takes_back(shop: Target) -> None:
+    assert run("rollback").exit_code == 2
+
+
+def test_an_unknown_service_is_told_with_those_that_there_are(shop: Target) -> None:
+    told = run("rollback", "order")
+    assert told.exit_code == 1
+    assert "no service order. It has carts, orders." in told.output
+
+
+def test_the_status_shows_the_live_release_of_each_function(shop: Target) -> None:
+    told = run("status")
+    assert told.exit_code == 0, told.output
+    assert told.output.count("two") == 2
+    assert "another-shop" not in told.output
+
+
+def test_an_alias_that_was_changed_in_between_is_left_alone(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = _refusing("PreconditionFailedException")
+    monkeypatch.setattr(target, "client", lambda _, service: refused if service == "lambda" else None)
+    with pytest.raises(Trouble, match="changed by someone else"):
+        list(releases.make(shop, [releases.Move(function("orders-api", "ab", 2), Version(1, "a", ""))]))
+
+
+def _refusing(code: str) -> Any:
+    from botocore.stub import Stubber
+
+    functions = boto3.client("lambda", REGION, aws_access_key_id="test", aws_secret_access_key="test")
+    stub = Stubber(functions)
+    stub.add_client_error("update_alias", code)
+    stub.activate()
+    return functions
+
+
+def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    class UnderWay:
+        def describe_stacks(self, StackName: str) -> Any:  # noqa: N803
+            return {"Stacks": [{"StackName": StackName, "StackStatus": "UPDATE_IN_PROGRESS"}]}
+
+    real = target.client
+    monkeypatch.setattr(
+        target, "client", lambda shop, name: UnderWay() if name == "cloudformation" else real(shop, name)
+    )
+    told = run("rollback", "orders")
+    assert told.exit_code == 1
+    assert "cancel-update-stack --stack-name mercato-prod" in told.output
+    assert alias("orders-api")["FunctionVersion"] == "2"
