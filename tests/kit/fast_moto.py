@@ -3,11 +3,14 @@
 botocore:
 - It reads the service models once, and not again for the clients of each test.
 - It inspects each event handler once, and translates each event name once: both took longer than a request.
+- While moto answers, boto3 makes one client for each service and setting, and not one for each call of boto3.client.
+  A test that changes a client makes its own: `boto3.session.Session().client`.
 - While moto answers, requests to DynamoDB are not signed: moto checks no signature.
 
 moto:
 - A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
 - A request to DynamoDB goes straight to its handler, past the search through all URLs of all services and werkzeug.
+- A condition is read into its words once, and not for each request.
 - An update expression is parsed once. moto parses it three times per request, and works on a copy of what it parsed.
 - Before a transaction moto copies the whole table, once for each write. Here it copies the items that are written:
   a transaction changes no others.
@@ -18,14 +21,16 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import re
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import botocore.hooks
 import botocore.loaders
 import botocore.session
@@ -39,6 +44,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS, botocore_stubber, resp
 from moto.core.serialize import ResponseSerializer
 from moto.core.utils import method_names_from_class, utcnow
 from moto.dynamodb import models
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
@@ -61,6 +67,7 @@ def patched() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
         patch.setattr(botocore.hooks, "accepts_kwargs", once_per_function(botocore.hooks.accepts_kwargs))
         patch.setattr(EventAliaser, "__init__", with_shared_names(EventAliaser.__init__))
+        patch.setattr(boto3, "client", made_once(boto3.client))
         patch.setattr(RequestSigner, "sign", unsigned_for_dynamodb(RequestSigner.sign))
         sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
         patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
@@ -68,6 +75,8 @@ def patched() -> Iterator[None]:
         patch.setattr(MockAWS, "_enable_patching", with_kept_responses(MockAWS._enable_patching))
         patch.setattr(BotocoreStubber, "process_request", straight_to_dynamodb(BotocoreStubber.process_request))
         patch.setattr(DynamoHandler, "call_action", in_turn)
+        lex = ConditionExpressionParser._lex_condition_expression
+        patch.setattr(ConditionExpressionParser, "_lex_condition_expression", once_per_expression(lex))
         patch.setattr(UpdateExpressionParser, "make", functools.cache(UpdateExpressionParser.make))
         patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", once_per_class())
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
@@ -78,6 +87,23 @@ def patched() -> Iterator[None]:
 def once_per_function(accepts_kwargs: Callable[[Any], Any]) -> Callable[[Any], Any]:
     cached = functools.cache(accepts_kwargs)
     return lambda handler: cached(getattr(handler, "__func__", handler))
+
+
+def made_once(make: Any) -> Any:
+    """A client takes ten milliseconds to make, as long as a small test."""
+    made: dict[Any, Any] = {}
+
+    @functools.wraps(make)
+    def client(*args: Any, **kwargs: Any) -> Any:
+        if not botocore_stubber.enabled:
+            return make(*args, **kwargs)
+        settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        key = (args, *(tuple(sorted(found.items())) for found in (kwargs, settings)))
+        if key not in made:
+            made[key] = make(*args, **kwargs)
+        return made[key]
+
+    return client
 
 
 def with_shared_names(init: Any) -> Any:
@@ -145,6 +171,18 @@ def straight_to_dynamodb(process_request: Any) -> Any:
         return handler.call_action()
 
     return process
+
+
+def once_per_expression(lex: Any) -> Any:
+    words: dict[str, tuple[Any, ...]] = {}
+
+    def lex_condition_expression(parser: Any) -> deque[Any]:
+        expression = parser.condition_expression
+        if expression not in words:
+            words[expression] = tuple(lex(parser))
+        return deque(words[expression])
+
+    return lex_condition_expression
 
 
 def once_per_class() -> Any:

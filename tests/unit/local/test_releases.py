@@ -181,7 +181,7 @@ def test_an_alias_that_was_changed_in_between_is_left_alone(shop: Target, monkey
 def _refusing(code: str) -> Any:
     from botocore.stub import Stubber
 
-    functions = boto3.client("lambda", REGION, aws_access_key_id="test", aws_secret_access_key="test")
+    functions = boto3.session.Session().client("lambda", REGION)
     stub = Stubber(functions)
     stub.add_client_error("update_alias", code)
     stub.activate()
