@@ -25,7 +25,8 @@ from ops.sagas.domain import Kind
 from ops.sagas.views import AuditView, ParkedView
 from orders.views import StaffOrderView
 from orders.views import SummaryView as OrderView
-from products.api import ProductView
+from products.api import ImportRow, ProductView
+from shipping.api import ShipmentRow
 from tests.kit.routes import Served, all_routes
 
 MOST = 6 * 1024 * 1024  # bytes that Lambda may answer; API Gateway takes 10 MB
@@ -80,6 +81,18 @@ def _ledger_entry() -> View:
     return LedgerEntryView(at=datetime(2026, 11, 28, tzinfo=UTC), reason=WIDE * 500, **about, **counts)
 
 
+def _shipment() -> View:
+    about = dict.fromkeys(("shipment_id", "order_id", "status", "carrier", "tracking_number"), WIDE * 64)
+    since = datetime(2026, 11, 28, tzinfo=UTC)
+    return ShipmentRow(awaits=["confirmation", "payment"], failure=WIDE * 500, since=since, has_left=True, **about)
+
+
+def _import() -> View:
+    about = dict.fromkeys(("import_id", "actor", "state"), "x" * 64)
+    counts = dict.fromkeys(("created", "updated", "unchanged", "refused"), 1000)
+    return ImportRow(at=datetime(2026, 11, 28, tzinfo=UTC), **about, **counts)
+
+
 def _saga() -> View:
     """Step Functions keeps 32,768 letters of a cause, of which each may be one that JSON escapes twice."""
     names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
@@ -91,6 +104,8 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/products": (_product, False),
     "GET /api/orders": (_order, False),
     "GET /api/notifications": (_notification, True),
+    "GET /api/products/imports": (_import, False),
+    "GET /api/shipments": (_shipment, False),
     "GET /api/inventory": (_stock, False),
     "GET /api/inventory/{product_id}/ledger": (_ledger_entry, False),
     "GET /api/ops/orders": (_staff_order, False),

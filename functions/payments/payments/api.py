@@ -21,6 +21,7 @@ from mercato.http import (
     Created,
     IdempotencyKey,
     NoContent,
+    Query,
     SignedBody,
     View,
     Webhook,
@@ -29,10 +30,10 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.money import MAX_AMOUNT, Currency, Money
-from mercato.text import ShortReason
+from mercato.text import Exact, ShortReason
 from payments import reconciler, refunds, usecases
 from payments.agreement import Mismatch
-from payments.domain import Payment
+from payments.domain import Payment, UnknownPayment
 from payments.providers import webhooks
 from payments.providers.webhooks import ChargeChanged, StripeEvent, WebhookEvent
 from payments.refund import Refund
@@ -98,6 +99,14 @@ class PaymentView(View):
         )
 
 
+class PaymentsQuery(Query):
+    order_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+
+
+class PaymentList(View):
+    items: list[PaymentView]
+
+
 class MismatchView(View):
     kind: str
     payment_id: str
@@ -130,6 +139,16 @@ def list_mismatches() -> MismatchList:
     found = reconciler.mismatches(ports().payments, clock.utc_now())
     shown = [MismatchView.of(one) for one in itertools.islice(found, _MOST_MISMATCHES + 1)]
     return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
+
+
+@app.get("/api/payments", role=ADMIN, limit=WATCH)
+def list_payments(query: PaymentsQuery) -> PaymentList:
+    """Lists the payment of an order: none before its saga has begun one."""
+    try:
+        payment, made = usecases.find_payment(usecases.payment_id_of(query.order_id), lambda _: True, ports().payments)
+    except UnknownPayment:
+        return PaymentList(items=[])
+    return PaymentList(items=[PaymentView.of(payment, made)])
 
 
 @app.get("/api/payments/{payment_id}", role=(CUSTOMER, ADMIN), limit=WATCH)

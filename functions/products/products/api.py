@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -30,7 +32,8 @@ from mercato.money import MAX_AMOUNT, Money
 from mercato.text import Description, Exact, ProductName, SearchQuery
 from products import usecases
 from products.catalogue import Filters, Found, Sort
-from products.domain import Draft, InvalidPriceRange, Product
+from products.domain import Draft, InvalidPriceRange, Product, TooManyProducts
+from products.importing import Refusal
 from products.usecases import Report
 from products.wiring import ports
 from products.words import Asked
@@ -39,6 +42,8 @@ app = App("products", health=table_and_queue)
 handler = app.handler
 
 Price = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
+_MOST_LOOKED_UP = 100
+_LONGEST_IMPORT = timedelta(minutes=1)  # the function's timeout is shorter
 ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
 
 
@@ -128,9 +133,17 @@ class CataloguePage(View):
 
 
 class RefusalView(View):
+    """`column` and the beginning of its `value` are empty where the reason is of the whole row."""
+
     line: int
     sku: str
     reason: str
+    column: str
+    value: str
+
+    @classmethod
+    def of(cls, found: Refusal) -> RefusalView:
+        return cls(**{name: getattr(found, name) for name in cls.model_fields})
 
 
 class ImportedView(View):
@@ -148,9 +161,56 @@ class ReportView(View):
 
     @classmethod
     def of(cls, report: Report) -> ReportView:
-        refused = [RefusalView(line=found.line, sku=found.sku, reason=found.reason) for found in report.refused]
+        refused = [RefusalView.of(found) for found in report.refused]
         imported = [ImportedView(sku=product.sku, product_id=product.product_id) for product in report.products]
-        return cls(**vars(report) | {"products": imported, "refused": refused})
+        counts = {name: getattr(report, name) for name in ("import_id", "created", "updated", "unchanged")}
+        return cls(**counts, products=imported, refused=refused)
+
+
+class RefusedRowView(View):
+    """`fields` is the row, in the order of the columns; empty for a row that is no CSV."""
+
+    line: int
+    fields: list[str]
+
+
+class RefusedRowsView(View):
+    """`separator` and `columns` are those of the imported file, so the rows can be mended and sent again."""
+
+    separator: str
+    columns: list[str]
+    rows: list[RefusedRowView]
+
+
+class ImportsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+
+class ImportRow(View):
+    """`state` is `running` or `done`; `interrupted` where an import has run for longer than any may. The same file sent
+    again then reports what was written as unchanged. `actor` is the user who sent it, `at` when it began.
+    """
+
+    import_id: str
+    at: datetime
+    actor: str
+    state: str
+    created: int
+    updated: int
+    unchanged: int
+    refused: int
+
+
+class ImportsPage(View):
+    items: list[ImportRow]
+    next_cursor: str | None
+
+
+class LookupQuery(Query):
+    """`product_ids` are up to 100 ids, separated by commas."""
+
+    product_ids: Annotated[str, Exact(), Field(min_length=1, max_length=6500)]
 
 
 class ProductSummary(View):
@@ -225,11 +285,40 @@ def discontinue_product(product_id: str) -> NoContent:
 
 @app.post("/api/products/lookup", role=PEER)
 def look_up(asked: Lookup) -> Summaries:
-    found = ports().products.get_many(asked.product_ids)
+    return _summaries(asked.product_ids)
+
+
+def _summaries(product_ids: list[str]) -> Summaries:
+    found = ports().products.get_many(product_ids)
     names = ProductSummary.model_fields
     return Summaries(
         products=[ProductSummary(**{name: getattr(one, name) for name in names}) for one in found.values()]
     )
+
+
+@app.get("/api/products/lookup", role=ADMIN, limit=WATCH)
+def look_up_for_staff(query: LookupQuery) -> Summaries:
+    """Names the products with these ids, also those that are no longer sold."""
+    asked = [one for one in dict.fromkeys(query.product_ids.split(",")) if one]
+    if len(asked) > _MOST_LOOKED_UP or any(len(one) > 200 for one in asked):
+        raise TooManyProducts(f"product_ids takes up to {_MOST_LOOKED_UP} ids of 200 characters each.")
+    return _summaries(asked)
+
+
+@app.get("/api/products/imports", role=ADMIN, limit=WATCH)
+def list_imports(query: ImportsQuery) -> ImportsPage:
+    """Lists the imports of the last 90 days, the newest first."""
+    now = utc_now()
+    items, next_cursor = ports().products.list_reports(query.limit, query.cursor, now)
+    return ImportsPage(items=[_import_row(item, now) for item in items], next_cursor=next_cursor)
+
+
+def _import_row(item: Mapping[str, Any], now: datetime) -> ImportRow:
+    about = {name: item[name] for name in ImportRow.model_fields}
+    at = datetime.fromisoformat(item["at"])
+    if item["state"] == "running" and now - at > _LONGEST_IMPORT:
+        about["state"] = "interrupted"
+    return ImportRow(**about | {"at": at})
 
 
 @app.post("/api/products/imports", role=ADMIN)
@@ -238,12 +327,19 @@ def import_products(file: CsvFile, caller: Caller, key: IdempotencyKey) -> Creat
     now, asked = utc_now(), Keyed.read("POST /api/products/imports", caller, key, bytes(file))
 
     def load() -> Created[ReportView]:
-        report = usecases.import_products(
-            file, ports().settings.currency, ports().products, new_id(now), now, file.charset
-        )
+        upload = usecases.Upload(file, file.charset, caller.user_id)
+        report = usecases.import_products(upload, ports().settings.currency, ports().products, new_id(now), now)
         return Created(ReportView.of(report), f"/api/products/imports/{report.import_id}")
 
     return answer_once(asked, ports().table, now, load)
+
+
+@app.get("/api/products/imports/{import_id}/rows", role=ADMIN, limit=WATCH)
+def show_refused_rows(import_id: str) -> RefusedRowsView:
+    """Shows the refused rows of an import as they were read."""
+    report = usecases.read_report(import_id, ports().products, utc_now())
+    rows = [RefusedRowView(line=found.line, fields=list(found.fields)) for found in report.refused]
+    return RefusedRowsView(separator=report.separator, columns=report.columns, rows=rows)
 
 
 @app.get("/api/products/imports/{import_id}", role=ADMIN)

@@ -51,6 +51,10 @@ class InvalidPrice(Invalid):
     """A price must be above zero and in the shop's currency."""
 
 
+class TooManyProducts(Invalid):
+    """The request names more products than one answer may have, or an id that is too long."""
+
+
 class InvalidPriceRange(Invalid):
     """The lowest price of the range is above the highest."""
 

@@ -3,7 +3,8 @@
 Columns: sku, name, price, currency, and optionally description and category, in any order, named by the first line.
 They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the separator. The price is
 decimal text in major units, such as 2.55. In a file with semicolons or tabs it may have a decimal comma. An empty or
-missing description or category does not change the one of an existing product.
+missing description or category does not change the one of an existing product. An apostrophe before = + - @ marks text
+for spreadsheets and is left out, so a file that was made safe for them can be sent again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ OPTIONAL = ("description", "category")
 # A Lambda with a timeout of 29 s writes this many with room to spare.
 MAX_ROWS = 1000
 _SHOWN = 64
+_FORMULA = tuple("=+-@")  # with which a cell begins that spreadsheets take for a formula
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -45,17 +47,33 @@ class ImportTooLong(Invalid):
 
 @dataclass(frozen=True)
 class Refusal:
-    """`line` is the line on which the row begins, counted from 1 with the header."""
+    """`line` is the line on which the row begins, counted from 1 with the header. `column` and the beginning of its
+    `value` are empty where the reason is of the whole row. `fields` is the row as it was read, in the header's order.
+    """
 
     line: int
     sku: str
     reason: str
+    column: str = ""
+    value: str = ""
+    fields: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
 class Row:
     line: int
     draft: Draft
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file as it was read: how its rows are written, those that are products, and the refused ones."""
+
+    separator: str
+    columns: tuple[str, ...]
+    valid: list[Row]
+    refused: list[Refusal]
 
 
 @dataclass
@@ -68,10 +86,14 @@ class Plan:
 
 
 class _Unreadable(Exception):
-    """This row cannot be imported; the others can."""
+    """This row cannot be imported; the others can. `column` is the one that is wrong, empty for the whole row."""
+
+    def __init__(self, reason: str, column: str = "") -> None:
+        super().__init__(reason)
+        self.column = column
 
 
-def read_rows(body: bytes, currency: str, charset: str | None = None) -> tuple[list[Row], list[Refusal]]:
+def read_rows(body: bytes, currency: str, charset: str | None = None) -> Rows:
     """Raises only for errors of the whole file. `charset` is the declared charset."""
     try:
         text = charsets.decode_file(body, charset)
@@ -92,17 +114,24 @@ def read_rows(body: bytes, currency: str, charset: str | None = None) -> tuple[l
         if count > MAX_ROWS:
             raise ImportTooLong(f"One import takes {MAX_ROWS} rows; send the file in parts, each with the header.")
         values: dict[str, str] = {}
+        read = () if isinstance(fields, str) else tuple(_unmarked(text) for text in fields)
         try:
-            values = _values(columns, fields)
+            values = _values(columns, fields if isinstance(fields, str) else read)
             draft = _draft(values, currency, separator)
             if draft.sku in first_lines:
-                raise _Unreadable(f"this sku is on line {first_lines[draft.sku]} already")
+                raise _Unreadable(f"this sku is on line {first_lines[draft.sku]} already", "sku")
         except _Unreadable as error:
-            refused.append(Refusal(line, values.get("sku", "")[:_SHOWN], str(error)))
+            sku, value = values.get("sku", "")[:_SHOWN], values.get(error.column, "")[:_SHOWN]
+            refused.append(Refusal(line, sku, str(error), error.column, value, read))
             continue
         first_lines[draft.sku] = line
-        rows.append(Row(line, draft))
-    return rows, refused
+        rows.append(Row(line, draft, read))
+    return Rows(separator, tuple(columns), rows, refused)
+
+
+def _unmarked(text: str) -> str:
+    text = text.strip()
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA else text
 
 
 def plan(
@@ -125,7 +154,7 @@ def plan(
                 price=draft.price,
             )
         except DomainError as error:
-            found.refused.append(Refusal(row.line, draft.sku, error.detail))
+            found.refused.append(Refusal(row.line, draft.sku, error.detail, fields=row.fields))
             continue
         if after is product:
             found.unchanged.append(product)
@@ -176,12 +205,12 @@ def _columns(header: list[str]) -> list[str]:
     return columns
 
 
-def _values(columns: list[str], fields: list[str] | str) -> dict[str, str]:
+def _values(columns: list[str], fields: tuple[str, ...] | str) -> dict[str, str]:
     if isinstance(fields, str):
         raise _Unreadable(fields)
     if len(fields) != len(columns):
         raise _Unreadable(f"{len(fields)} fields, where the header has {len(columns)}")
-    return dict(zip(columns, (text.strip() for text in fields), strict=True))
+    return dict(zip(columns, fields, strict=True))
 
 
 def _price(text: str, currency: str, separator: str) -> Money:
@@ -207,6 +236,12 @@ def _draft(values: Mapping[str, str], currency: str, separator: str) -> Draft:
     try:
         price = _price(values["price"], values["currency"], separator)
         check_price(price, currency)
+    except DomainError as error:
+        column = "currency" if price.currency != currency else "price"
+        raise _Unreadable(str(error), column) from None
+    except InvalidAmount as error:
+        raise _Unreadable(str(error), "price") from None
+    try:
         return Draft(
             sku=values["sku"],
             name=values["name"],
@@ -216,6 +251,5 @@ def _draft(values: Mapping[str, str], currency: str, separator: str) -> Draft:
         )
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)[0]
-        raise _Unreadable(f"{'.'.join(str(part) for part in found['loc'])} {describe(found)}") from None
-    except (InvalidAmount, DomainError) as error:
-        raise _Unreadable(str(error)) from None
+        column = str(found["loc"][0])
+        raise _Unreadable(f"{'.'.join(str(part) for part in found['loc'])} {describe(found)}", column) from None

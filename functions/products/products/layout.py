@@ -11,6 +11,8 @@
     FACETS           CATEGORY#<category>#<0-7>  how many active products the category has: the sum of eight counts, so
                                       that imports of one category at once seldom wait for each other
     IMPORT#<id>      IMPORT           the report of an import
+    IMPORT#<id>      ROWS#<number>    its refused rows, some of them
+    IMPORTS          <time>#<id>      an import in the list: begun or done, by whom, its counts. Admins alone write here
 
 CATALOGUE is one partition of each index. That bounds the shop at about 1,000 changed products a second, and some 2,000
 pages of 20 products a second (3,000 read units, 1.5 for a page); the imports, one after the other, write fewer than a
@@ -21,6 +23,7 @@ partition by a hash of the id and merges the pages: their order is total, for ev
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
@@ -46,6 +49,10 @@ def sku_key(sku: str) -> tuple[str, str]:
 
 def import_key(import_id: str) -> tuple[str, str]:
     return f"IMPORT#{import_id}", "IMPORT"
+
+
+def import_list_key(import_id: str, begun_at: datetime) -> tuple[str, str]:
+    return "IMPORTS", f"{rfc3339(begun_at)}#{import_id}"
 
 
 def category_key(category: str, rules: int = RULES) -> str:

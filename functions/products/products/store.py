@@ -7,6 +7,7 @@ of the same change fails the condition. Availability is outside of it: only the 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,12 +15,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mercato.clock import epoch
+from mercato.clock import epoch, rfc3339
 from mercato.events import outbox
 from mercato.money import Money
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
+from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, KeyRange, Table, Write
+from mercato.store.payload import pack, unpack
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
 from products.events import announcements
@@ -27,6 +30,15 @@ from products.words import RULES
 
 _REPORT_KEPT = timedelta(days=90)
 _TRIES = 3
+_ROWS_BYTES = 300_000  # of JSON in one item, which may have 400 KB; a whole file has 256 KB at most
+_COUNTS = ("created", "updated", "unchanged", "refused")
+
+
+def _listed(report_id: str, report: dict[str, Any], state: str, actor: str, begun_at: datetime) -> Item:
+    pk, sk = layout.import_list_key(report_id, begun_at)
+    about = {"import_id": report_id, "state": state, "actor": actor, "at": rfc3339(begun_at)}
+    counts = {name: report.get(name, 0) for name in _COUNTS}
+    return {"pk": pk, "sk": sk, "ttl": epoch(begun_at + _REPORT_KEPT)} | about | counts
 
 
 def to_product(item: Item) -> Product:
@@ -133,11 +145,43 @@ class Products:
             found[labels[category]] += count
         return {label: count for label, count in found.items() if count > 0}
 
-    def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None:
+    def begin_report(self, report_id: str, actor: str, now: datetime) -> None:
+        self._table.write(dynamo.put(_listed(report_id, {}, "running", actor, now)))
+
+    def save_report(self, report_id: str, report: dict[str, Any], now: datetime, actor: str = "") -> None:
+        """Writes the report and its place in the list. `now` is when the import began."""
         pk, sk = layout.import_key(report_id)
         with suppress(ConditionFailed):  # a retry of this write after a lost response
             kept = {"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}
             self._table.write(expiry.put_new(kept, now))
+        self._table.write(dynamo.put(_listed(report_id, report, "done", actor, now)))
+
+    def save_rows(self, report_id: str, rows: list[dict[str, Any]], now: datetime) -> None:
+        """Writes the refused rows, some to an item."""
+        parts, size = list[list[dict[str, Any]]](), _ROWS_BYTES
+        for row in rows:
+            about = len(json.dumps(row, ensure_ascii=False).encode())
+            if size + about > _ROWS_BYTES:
+                parts.append([])
+                size = 0
+            parts[-1].append(row)
+            size += about
+        pk, _ = layout.import_key(report_id)
+        for number, part in enumerate(parts):
+            item = {"pk": pk, "sk": f"ROWS#{number:03}", "rows": pack(part), "ttl": epoch(now + _REPORT_KEPT)}
+            self._table.write(dynamo.put(item))
+
+    def get_rows(self, report_id: str, now: datetime) -> list[dict[str, Any]]:
+        pk, _ = layout.import_key(report_id)
+        items = self._table.query_all(pk, KeyRange(prefix="ROWS#"))
+        return [row for item in items if expiry.live(item, now) for row in unpack(item["rows"])]
+
+    def list_reports(self, limit: int, cursor: str | None, now: datetime) -> tuple[list[Item], str | None]:
+        """The imports of the last 90 days, the newest first."""
+        page = self._table.query(
+            "IMPORTS", KeyRange(forward=False), limit=limit, start=decode_cursor(cursor, pk="IMPORTS")
+        )
+        return [item for item in page.items if expiry.live(item, now)], encode_cursor(page.next_key)
 
     def get_report(self, report_id: str, now: datetime) -> dict[str, Any] | None:
         item = expiry.live(self._table.get(*layout.import_key(report_id)), now)

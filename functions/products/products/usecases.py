@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -23,9 +23,15 @@ class Store(Protocol):
 
     def save_all(self, changes: Sequence[Changed], now: datetime) -> list[Changed]: ...
 
-    def save_report(self, report_id: str, report: dict[str, Any], now: datetime) -> None: ...
+    def begin_report(self, report_id: str, actor: str, now: datetime) -> None: ...
+
+    def save_report(self, report_id: str, report: dict[str, Any], now: datetime, actor: str = "") -> None: ...
 
     def get_report(self, report_id: str, now: datetime) -> dict[str, Any] | None: ...
+
+    def save_rows(self, report_id: str, rows: list[dict[str, Any]], now: datetime) -> None: ...
+
+    def get_rows(self, report_id: str, now: datetime) -> list[dict[str, Any]]: ...
 
 
 class ImportNotFound(NotFound):
@@ -48,6 +54,8 @@ class Report:
     unchanged: int
     products: list[Imported]
     refused: list[Refusal]
+    separator: str = ","
+    columns: list[str] = field(default_factory=list)
 
 
 def add_product(draft: Draft, currency: str, store: Store, product_id: str, now: datetime) -> Product:
@@ -86,23 +94,32 @@ def discontinue_product(product_id: str, store: Store, now: datetime) -> None:
         store.save(Changed(before, after), now)
 
 
-def import_products(
-    body: bytes,
-    currency: str,
-    store: Store,
-    report_id: str,
-    now: datetime,
-    charset: str | None = None,
-) -> Report:
+@dataclass(frozen=True)
+class Upload:
+    """A file to import. `charset` is the declared one, `actor` the user who sent it."""
+
+    body: bytes
+    charset: str | None
+    actor: str
+
+
+def import_products(file: Upload, currency: str, store: Store, report_id: str, now: datetime) -> Report:
     """Saves the valid rows and reports the others. A retry of an interrupted import reports the rows that it had saved
     as unchanged.
     """
-    rows, unreadable = importing.read_rows(body, currency, charset)
-    known = store.get_by_skus(row.draft.sku for row in rows)
-    plan = importing.plan(rows, known, currency, lambda: new_id(now), now)
+    rows = importing.read_rows(file.body, currency, file.charset)
+    store.begin_report(report_id, file.actor, now)
+    known = store.get_by_skus(row.draft.sku for row in rows.valid)
+    plan = importing.plan(rows.valid, known, currency, lambda: new_id(now), now)
+    fields = {row.line: row.fields for row in rows.valid}
     lost = {id(changed) for changed in store.save_all([changed for _, changed in plan.changes], now)}
     overtaken = [
-        Refusal(line, changed.after.sku, "changed by another request during the import; import it again")
+        Refusal(
+            line,
+            changed.after.sku,
+            "changed by another request during the import; import it again",
+            fields=fields[line],
+        )
         for line, changed in plan.changes
         if id(changed) in lost
     ]
@@ -116,9 +133,12 @@ def import_products(
             Imported(product.sku, product.product_id)
             for product in [changed.after for changed in saved] + plan.unchanged
         ],
-        refused=sorted(unreadable + plan.refused + overtaken, key=lambda refusal: refusal.line),
+        refused=sorted(rows.refused + plan.refused + overtaken, key=lambda refusal: refusal.line),
+        separator=rows.separator,
+        columns=list(rows.columns),
     )
-    store.save_report(report_id, asdict(report), now)
+    store.save_rows(report_id, [asdict(refusal) for refusal in report.refused], now)
+    store.save_report(report_id, asdict(report) | {"refused": len(report.refused)}, now, file.actor)
     return report
 
 
@@ -127,4 +147,6 @@ def read_report(report_id: str, store: Store, now: datetime) -> Report:
     if found is None:
         raise ImportNotFound(f"There is no import {report_id}.")
     imported = [Imported(**product) for product in found["products"]]
-    return Report(**found | {"products": imported, "refused": [Refusal(**refusal) for refusal in found["refused"]]})
+    # Reports of earlier releases hold the refused rows themselves.
+    rows = found["refused"] if isinstance(found["refused"], list) else store.get_rows(report_id, now)
+    return Report(**found | {"products": imported, "refused": [Refusal(**row) for row in rows]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
 from mercato.countries import Country
-from mercato.http import CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, View, Webhook
+from mercato.http import ADMIN, CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, Cursor, Query, View, Webhook
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
@@ -75,6 +76,40 @@ class AddressView(View):
     country: str
 
 
+class ShipmentsQuery(Query):
+    order_id: Annotated[str, Exact(), Field(max_length=64)] = ""
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+
+class ShipmentRow(View):
+    """`awaits` is what the parcel waits for before the carrier takes it: the order's confirmation, its payment, the
+    carrier. `since` is when it got its status; null before the confirmation. `has_left`: the carrier had it, so its
+    goods can only come back undelivered or be lost; otherwise the order can be cancelled.
+    """
+
+    shipment_id: str
+    order_id: str
+    status: str
+    awaits: list[str]
+    carrier: str | None
+    tracking_number: str | None
+    failure: str | None
+    since: datetime | None
+    has_left: bool
+
+    @classmethod
+    def of(cls, found: Shipment) -> ShipmentRow:
+        names = cls.model_fields.keys() - {"awaits", "since"}
+        since = found.history[-1].at if found.history else None
+        return cls(**{name: getattr(found, name) for name in names}, awaits=list(found.awaits), since=since)
+
+
+class ShipmentPage(View):
+    items: list[ShipmentRow]
+    next_cursor: str | None
+
+
 class StopView(View):
     at: str
     status: str
@@ -110,6 +145,18 @@ class ShipmentView(View):
 def quote_shipping(wanted: QuoteRequest) -> Quotes:
     found = quote(wanted.country, wanted.items, sandbox.NAME)
     return Quotes(quotes=[QuoteView(**vars(one)) for one in found])
+
+
+@app.get("/api/shipments", role=ADMIN, limit=WATCH)
+def list_shipments(query: ShipmentsQuery) -> ShipmentPage:
+    """Lists the parcels that the carrier has given up and that need staff, the longest first; or the order's parcel,
+    also before it is booked. Of an order that is neither confirmed nor paid, there is none.
+    """
+    if query.order_id:
+        found = ports().shipments.load(usecases.shipment_id_of(query.order_id)).shipment
+        return ShipmentPage(items=[ShipmentRow.of(found)] if found else [], next_cursor=None)
+    shipments, next_cursor = ports().shipments.given_up(query.limit, query.cursor)
+    return ShipmentPage(items=[ShipmentRow.of(shipment) for shipment in shipments], next_cursor=next_cursor)
 
 
 @app.get("/api/shipments/{shipment_id}", role=CUSTOMER, limit=WATCH)

@@ -50,6 +50,17 @@ class OrderAnonymised(Reads):
     customer_id: str
 
 
+class ReturnedLine(Reads):
+    quantity: int
+
+
+class ReturnAccepted(Reads):
+    order_id: str
+    customer_id: str
+    return_id: str
+    lines: list[ReturnedLine]
+
+
 @consumer.on("order.confirmed")
 def create_shipment(_: Event, data: OrderConfirmed) -> None:
     lines = tuple(Line(**line.model_dump()) for line in data.lines)
@@ -60,6 +71,14 @@ def create_shipment(_: Event, data: OrderConfirmed) -> None:
 @consumer.on("payment.completed")
 def note_payment(_: Event, data: PaymentCompleted) -> None:
     usecases.mark_paid(data.order_id, data.customer_id, ports(), utc_now())
+
+
+@consumer.on("order.return_accepted")
+def note_return(_: Event, data: ReturnAccepted) -> None:
+    units = sum(line.quantity for line in data.lines)
+    usecases.record_return(
+        data.order_id, data.customer_id, data.return_id, units, shipments=ports().shipments, now=utc_now()
+    )
 
 
 @consumer.on("order.cancelled")

@@ -6,6 +6,7 @@ nothing changes it returns the same object, so that a duplicate writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -69,7 +70,8 @@ class Stop:
 @dataclass(frozen=True)
 class Shipment:
     """`address` is None until order.confirmed has come, and once it is erased. `handed`: the carrier has the booking.
-    `collected`: the carrier refused to cancel, because it has the parcel.
+    `collected`: the carrier refused to cancel, because it has the parcel. `returned`: by return, how many units of the
+    order it took back or wrote off.
     """
 
     shipment_id: str
@@ -86,10 +88,25 @@ class Shipment:
     tracking_number: str | None = None
     failure: str | None = None
     history: tuple[Stop, ...] = field(default=())
+    returned: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_confirmed(self) -> bool:
         return self.address is not None or self.is_anonymous
+
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        """What the parcel waits for before the carrier takes it."""
+        if self.status is Status.PENDING:
+            wanted = (("confirmation", self.is_confirmed), ("payment", self.paid))
+            return tuple(name for name, is_here in wanted if not is_here)
+        return ("carrier",) if self.status is Status.BOOKED else ()
+
+    @property
+    def needs_staff(self) -> bool:
+        """The carrier has given the parcel up, and not all of its goods are returned or written off."""
+        units = sum(line.quantity for line in self.lines)
+        return self.status is Status.FAILED and sum(self.returned.values()) < units
 
     @property
     def awaits_carrier(self) -> bool:
@@ -153,6 +170,12 @@ def note_collected(shipment: Shipment, now: datetime) -> Shipment:
     if shipment.status is Status.FAILED and not shipment.has_left:
         return _move(_move(shipment, Status.DISPATCHED, now), Status.FAILED, now)
     return shipment
+
+
+def record_return(shipment: Shipment, return_id: str, units: int) -> Shipment:
+    if return_id in shipment.returned:
+        return shipment
+    return replace(shipment, returned={**shipment.returned, return_id: units})
 
 
 def anonymise(shipment: Shipment) -> Shipment:

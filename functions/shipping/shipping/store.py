@@ -1,12 +1,16 @@
 """The shipping table, and the only module that knows its keys.
 
-pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking
+pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking. While it is given up
+                                      and needs staff: gsi1pk=GIVEN_UP#<shard>, gsi1sk=<since>#<shipment>
 pk=OUTBOX#<shipment>                  its events, numbered by their place in the history
 pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's: shipping.sandbox
 """
 
 from __future__ import annotations
 
+import heapq
+import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -14,10 +18,15 @@ from mercato.clock import rfc3339
 from mercato.events import outbox
 from mercato.store import dynamo
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.payload import pack, unpack
 from shipping.domain import Address, Line, Shipment, Status, Stop
 from shipping.events import announce
+
+_SHARDS = 8
+_LIST = "GIVEN_UP"
+_MAX_PLACE = 200
 
 
 class Moved(Exception):
@@ -58,6 +67,25 @@ class ShipmentStore:
         except ConditionFailed:
             raise Moved(shipment.shipment_id) from None
 
+    def given_up(self, limit: int, cursor: str | None) -> tuple[list[Shipment], str | None]:
+        """Parcels that the carrier has given up and that need staff, the longest first. The index lags behind."""
+        start = decode_cursor(cursor, pk=_LIST)
+        after = start["sk"] if start else ""
+        if len(after) > _MAX_PLACE:
+            raise InvalidCursor("The cursor cannot be read; start again without one.")
+        places = heapq.merge(*(self._given_up_in(shard, after, limit + 1) for shard in range(_SHARDS)))
+        found = [place for place, _ in zip(places, range(limit + 1), strict=False)]
+        items = self._table.get_many((place.partition("#")[2], "SHIPMENT") for place in found[:limit])
+        by_key = {item["pk"]: _shipment(item) for item in items}
+        shipments = [by_key[key] for place in found[:limit] if (key := place.partition("#")[2]) in by_key]
+        following = encode_cursor({"pk": _LIST, "sk": found[limit - 1]}) if len(found) > limit else None
+        return [shipment for shipment in shipments if shipment.needs_staff], following
+
+    def _given_up_in(self, shard: int, after: str, at_once: int) -> Iterator[str]:
+        keys = KeyRange(after=after) if after else KeyRange()
+        for item in self._table.query_all(f"GIVEN_UP#{shard}", keys, index="gsi1", limit=at_once):
+            yield item["gsi1sk"]
+
 
 def _key(shipment_id: str) -> str:
     return f"SHIPMENT#{shipment_id}"
@@ -82,7 +110,16 @@ def _item(shipment: Shipment, version: int) -> Item:
         "tracking_number": shipment.tracking_number,
         "failure": shipment.failure,
         "history": [{"at": rfc3339(stop.at), "status": stop.status} for stop in shipment.history],
-    }
+        "returned": shipment.returned,
+    } | _index_keys(shipment)
+
+
+def _index_keys(shipment: Shipment) -> Item:
+    if not shipment.needs_staff:
+        return {}
+    key = _key(shipment.shipment_id)
+    shard = zlib.crc32(key.encode()) % _SHARDS
+    return {"gsi1pk": f"GIVEN_UP#{shard}", "gsi1sk": f"{rfc3339(shipment.history[-1].at)}#{key}"}
 
 
 def _shipment(item: Item) -> Shipment:
@@ -100,5 +137,6 @@ def _shipment(item: Item) -> Shipment:
         carrier=item["carrier"],
         tracking_number=item["tracking_number"],
         failure=item["failure"],
+        returned=item.get("returned", {}),
         history=tuple(Stop(datetime.fromisoformat(stop["at"]), Status(stop["status"])) for stop in item["history"]),
     )

@@ -77,6 +77,17 @@ def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentSt
     _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)
 
 
+def record_return(
+    order_id: str, customer_id: str, return_id: str, units: int, *, shipments: ShipmentStore, now: datetime
+) -> None:
+    """Notes the units that a return takes back or writes off, so that a parcel given up needs no staff any more."""
+
+    def decide(found: Shipment) -> Shipment:
+        return domain.record_return(found, return_id, units)
+
+    _change_or_create(order_id, customer_id, decide, shipments, now)
+
+
 def stop_shipment(order_id: str, customer_id: str, ports: Ports, now: datetime) -> Shipment:
     """Decides between the cancellation of an order and its parcel. Raises AlreadyDispatched.
 
@@ -126,9 +137,11 @@ def alert_cancelled_parcel_left(shipment_id: str, order_id: str, reason: str) ->
 
 
 def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: ShipmentStore) -> Shipment:
-    """Raises ShipmentNotFound for an unconfirmed shipment, even if its payment or cancellation is stored."""
+    """Raises ShipmentNotFound to a customer for an unconfirmed shipment, even if its payment or cancellation is stored.
+    Staff sees it.
+    """
     shipment = shipments.load(shipment_id).shipment
-    if shipment is None or not shipment.is_confirmed or not (is_admin or shipment.customer_id == user_id):
+    if shipment is None or not (is_admin or (shipment.is_confirmed and shipment.customer_id == user_id)):
         raise ShipmentNotFound("There is no such shipment.")
     return shipment
 

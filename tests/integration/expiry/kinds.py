@@ -126,6 +126,24 @@ def _report(table: Table, now: datetime) -> object:
     return before, products.get_report("report-1", now)
 
 
+def _rows(table: Table, now: datetime) -> object:
+    Products(table).save_rows("report-1", [{"line": 2, "fields": ["A"]}], now)
+    return Products(table).get_rows("report-1", now)
+
+
+def _rows_again(table: Table, now: datetime) -> object:
+    return Products(table).get_rows("report-1", now)
+
+
+def _list_import(table: Table, now: datetime) -> object:
+    Products(table).begin_report("report-1", "u-1", now)
+    return None
+
+
+def _imports(table: Table, now: datetime) -> object:
+    return Products(table).list_reports(10, None, now)
+
+
 def _webhook(table: Table, now: datetime) -> object:
     return PaymentStore(table).is_webhook_done("event-1", now)
 
@@ -252,6 +270,8 @@ KINDS = (
     Kind("count of requests", "RateLimitsTable", ("mercato.http.rate_limit:CountTable.take",), _count, _count),
     Kind("snapshot", "OrdersTable", ("mercato.store.snapshots:Snapshots.save",), _snapshot, _snapshot),
     Kind("report of an import", "ProductsTable", ("products.store:Products.save_report",), _report, _report),
+    Kind("refused rows", "ProductsTable", ("products.store:Products.save_rows",), _rows, _rows_again),
+    Kind("import in the list", "ProductsTable", ("products.store:_listed",), _list_import, _imports),
     Kind(
         "webhook's mark",
         "PaymentsTable",

@@ -52,6 +52,15 @@ def test_anybody_elses_payment_does_not_exist(till: Any) -> None:
     assert till.call("GET", f"/payments/{PAYMENT}", role=None)[0] == 401
 
 
+def test_staff_finds_the_payment_of_an_order(till: Any) -> None:
+    assert till.call("GET", "/payments?order_id=o-1") == (200, {"items": []})
+    till.paid()
+    status, found = till.call("GET", "/payments?order_id=o-1")
+    assert (status, found["items"]) == (200, [till.call("GET", f"/payments/{PAYMENT}")[1]])
+    assert till.call("GET", "/payments?order_id=o-1", role="customer", user="u-1")[0] == 403
+    assert till.call("GET", "/payments")[0] == 422
+
+
 @pytest.fixture
 def webhook(till: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="hook", SecretString=SECRET)

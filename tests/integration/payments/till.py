@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from mercato.ids import derived_id
 from mercato.store.dynamo import Table
@@ -36,8 +37,15 @@ class Till:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         sent = ({"Idempotency-Key": key} if key else {}) | (headers or {})
+        path, _, query = path.partition("?")
         event = aws_events.rest_request(
-            method, f"/api{path}", body, user=user if role else None, role=role, headers=sent
+            method,
+            f"/api{path}",
+            body,
+            user=user if role else None,
+            role=role,
+            headers=sent,
+            query=dict(parse_qsl(query)),
         )
         answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None

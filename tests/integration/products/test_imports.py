@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mercato.store.dynamo import ConditionFailed, Table, Write
-from products import wiring
+from mercato.clock import utc_now
+from mercato.errors import TransientError
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
+from products import api, wiring
+from products.store import Products
 
 HEADER = "sku,name,price,currency,description,category"
 
-OF_REQUESTS = ("IMPORT#", "IDEMPOTENCY#")
+OF_REQUESTS = ("IMPORT", "IDEMPOTENCY#")
 
 
 def post(service: Any, *lines: str, header: str = HEADER) -> Any:
@@ -49,20 +53,133 @@ def test_good_rows_become_products_and_bad_ones_are_named(service: Any) -> None:
         "unchanged": 0,
         "products": [{"sku": sku, "product_id": ids[sku]} for sku in ("85123A", "22245")],
         "refused": [
-            {"line": 5, "sku": "22734", "reason": "A price must be above zero, not 0.00 GBP."},
-            {"line": 7, "sku": "21275", "reason": "name may not be empty"},
-            {"line": 8, "sku": "22139", "reason": "0.001 has more than the 2 decimals of GBP"},
-            {"line": 9, "sku": "85123a", "reason": "this sku is on line 2 already"},
-            {"line": 10, "sku": "", "reason": "3 fields, where the header has 6"},
-            {"line": 11, "sku": "", "reason": "sku may not be empty"},
-            {"line": 12, "sku": "2", "reason": "This shop sells in GBP, not in EUR."},
-            {"line": 13, "sku": "3", "reason": "'one pound' is not an amount, such as 2.55"},
-            {"line": 14, "sku": "4", "reason": "A price must be above zero, not -1.50 GBP."},
-            {"line": 15, "sku": "5", "reason": "99999999999999 GBP is too large"},
+            {
+                "line": 5,
+                "sku": "22734",
+                "reason": "A price must be above zero, not 0.00 GBP.",
+                "column": "price",
+                "value": "0.0",
+            },
+            {"line": 7, "sku": "21275", "reason": "name may not be empty", "column": "name", "value": ""},
+            {
+                "line": 8,
+                "sku": "22139",
+                "reason": "0.001 has more than the 2 decimals of GBP",
+                "column": "price",
+                "value": "0.001",
+            },
+            {"line": 9, "sku": "85123a", "reason": "this sku is on line 2 already", "column": "sku", "value": "85123a"},
+            {"line": 10, "sku": "", "reason": "3 fields, where the header has 6", "column": "", "value": ""},
+            {"line": 11, "sku": "", "reason": "sku may not be empty", "column": "sku", "value": ""},
+            {
+                "line": 12,
+                "sku": "2",
+                "reason": "This shop sells in GBP, not in EUR.",
+                "column": "currency",
+                "value": "EUR",
+            },
+            {
+                "line": 13,
+                "sku": "3",
+                "reason": "'one pound' is not an amount, such as 2.55",
+                "column": "price",
+                "value": "one pound",
+            },
+            {
+                "line": 14,
+                "sku": "4",
+                "reason": "A price must be above zero, not -1.50 GBP.",
+                "column": "price",
+                "value": "-1.50",
+            },
+            {
+                "line": 15,
+                "sku": "5",
+                "reason": "99999999999999 GBP is too large",
+                "column": "price",
+                "value": "99999999999999",
+            },
         ],
     }
     assert service.skus(sort="price") == ["22245", "85123A"]
     assert service.call("GET", "", query={"q": "heart"})[1]["items"][0]["price"] == {"amount": 255, "currency": "GBP"}
+
+
+def test_imports_are_listed_the_newest_first_with_who_and_how_many(service: Any) -> None:
+    first = post(service, "A1,One,2.5,GBP,,", "A2,Two,0,GBP,,")
+    second = post(service, "A1,Another,2.5,GBP,,", "A3,Three,3,GBP,,")
+    status, page = service.call("GET", "/imports", query={"limit": "1"})
+    assert status == 200
+    (newest,) = page["items"]
+    about = {"import_id": second["import_id"], "actor": "user-1", "state": "done"}
+    assert newest | about | {"created": 1, "updated": 1, "unchanged": 0, "refused": 0} == newest
+    _, page = service.call("GET", "/imports", query={"cursor": page["next_cursor"]})
+    assert [(one["import_id"], one["created"], one["refused"]) for one in page["items"]] == [(first["import_id"], 1, 1)]
+    assert page["next_cursor"] is None
+    assert service.call("GET", "/imports", role="customer")[0] == 403
+
+
+def test_a_file_that_cannot_be_read_is_no_import(service: Any) -> None:
+    assert service.call("POST", "/imports", "one,two\n1,2")[0] == 422
+    assert service.call("GET", "/imports")[1]["items"] == []
+
+
+def test_an_import_that_died_is_listed_as_interrupted(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise TransientError("died before the report")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Products, "save_report", die)
+        assert service.call("POST", "/imports", f"{HEADER}\nA1,One,2.5,GBP,,", key="k-1")[0] == 503
+    assert [one["state"] for one in service.call("GET", "/imports")[1]["items"]] == ["running"]
+    monkeypatch.setattr(api, "utc_now", lambda: utc_now() + timedelta(minutes=2))
+    assert [one["state"] for one in service.call("GET", "/imports")[1]["items"]] == ["interrupted"]
+    status, report = service.call("POST", "/imports", f"{HEADER}\nA1,One,2.5,GBP,,", key="k-1")
+    assert (status, counts(report)) == (201, (0, 0, 1, 0))
+
+
+def test_refused_rows_are_kept_as_they_were_read(service: Any) -> None:
+    lines = ("A1;One;2,5;GBP", "A2;'=Two;0;GBP", "A3;too few", 'A4;"broken')
+    report = post(service, *lines, header="sku;name;price;currency")
+    rows = {
+        "separator": ";",
+        "columns": ["sku", "name", "price", "currency"],
+        "rows": [
+            {"line": 3, "fields": ["A2", "=Two", "0", "GBP"]},
+            {"line": 4, "fields": ["A3", "too few"]},
+            {"line": 5, "fields": []},
+        ],
+    }
+    assert service.call("GET", f"/imports/{report['import_id']}/rows") == (200, rows)
+    assert service.call("GET", "/imports/nothing/rows")[0] == 404
+    assert service.call("GET", f"/imports/{report['import_id']}/rows", role="customer")[0] == 403
+
+
+def test_a_name_that_was_made_safe_for_spreadsheets_is_the_name_again(service: Any) -> None:
+    assert counts(post(service, "A1,'=One,2.5,GBP,,", "A2,'Tis,2.5,GBP,,")) == (2, 0, 0, 0)
+    assert sorted(one["name"] for one in service.call("GET", "")[1]["items"]) == ["'Tis", "=One"]
+
+
+def test_a_whole_file_of_refused_rows_is_kept_on_several_items(service: Any) -> None:
+    lines = [f"A{number},One,0,GBP,{'x' * 210}," for number in range(1000)]
+    report = post(service, *lines)
+    assert len(report["refused"]) == 1000
+    status, found = service.call("GET", f"/imports/{report['import_id']}/rows")
+    assert (status, [row["fields"][0] for row in found["rows"]]) == (200, [f"A{number}" for number in range(1000)])
+    items = list(service.table.query_all(f"IMPORT#{report['import_id']}", KeyRange(prefix="ROWS#")))
+    assert [len(item["rows"]) < 400_000 for item in items] == [True, True]
+
+
+def test_staff_looks_products_up_by_their_ids(service: Any) -> None:
+    one, two = service.add(), service.add("2", "Two")
+    service.call("DELETE", f"/{two['product_id']}")
+    asked = {"product_ids": f"{one['product_id']},{two['product_id']},unknown"}
+    status, found = service.call("GET", "/lookup", query=asked)
+    assert status == 200
+    assert {summary["name"] for summary in found["products"]} == {"White hanging heart", "Two"}
+    assert service.call("GET", "/lookup", query=asked, role="customer")[0] == 403
+    many = {"product_ids": ",".join(str(number) for number in range(101))}
+    assert service.call("GET", "/lookup", query=many)[1]["type"] == "urn:mercato:problem:too-many-products"
 
 
 def test_the_report_can_be_read_later(service: Any) -> None:
@@ -149,6 +266,7 @@ def test_a_product_made_by_somebody_else_meanwhile_spoils_no_other_row(
     assert counts(report) == (2, 0, 0, 1)
     assert report["refused"] == [
         {"line": 3, "sku": "A2", "reason": "changed by another request during the import; import it again"}
+        | {"column": "", "value": ""}
     ]
     assert service.skus(q="theirs") == ["A2"]
     assert service.skus(q="ours") == []

@@ -161,6 +161,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("shipping", "order.confirmed"): _nothing,
     ("shipping", "payment.completed"): _shipment,
     ("shipping", "order.cancelled"): _shipment,
+    ("shipping", "order.return_accepted"): _shipment,
     ("shipping", "order.anonymised"): _shipment,
     ("users", "user.registered"): _account,
     ("users", "user.registration_repeated"): _account,

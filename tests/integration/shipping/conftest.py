@@ -99,8 +99,10 @@ class Service:
         user: str = "",
         role: str = "customer",
         headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        answer = api.handler(aws_events.rest_request(method, path, body, user=user, role=role, headers=headers), None)
+        event = aws_events.rest_request(method, path, body, user=user, role=role, headers=headers, query=query)
+        answer = api.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def webhook(self, status: str, *, age: int = 0, secret: str = SECRET, **changes: Any) -> tuple[int, Any]:

@@ -1,11 +1,14 @@
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 
+from mercato.store.cursor import encode_cursor
 from mercato.webhooks import sign
+from shipping.domain import Line, Shipment, Status, Stop
+from shipping.store import Loaded
 from shipping.usecases import shipment_id_of
 
 SHIPMENT = shipment_id_of("order-1")
@@ -187,3 +190,82 @@ def test_a_secret_that_cannot_be_read_is_a_503_and_not_an_open_door(booked: Any)
     status, problem = booked.webhook("delivered", secret="")
     assert (status, problem["type"]) == (503, "urn:mercato:problem:temporarily-unavailable")
     assert json.dumps(problem).find("secret") == -1
+
+
+# ---- what staff sees
+
+
+def listed(service: Any, query: dict[str, str] | None = None) -> Any:
+    status, page = service.call("GET", "/api/shipments", role="admin", user="u-admin", query=query)
+    assert status == 200, page
+    return page
+
+
+def give_back(service: Any, return_id: str, units: int) -> None:
+    data = {"return_id": return_id, "lines": [{"product_id": "product-1", "quantity": units}], "reason": "lost"}
+    assert service.receive("order.return_accepted", f"e-{return_id}", data) == []
+
+
+def test_a_parcel_given_up_is_listed_until_all_of_its_goods_are_returned_or_written_off(booked: Any) -> None:
+    assert listed(booked)["items"] == []
+    booked.webhook("dispatched")
+    booked.webhook("failed", reason="nobody home")
+    (row,) = listed(booked)["items"]
+    about = {"shipment_id": SHIPMENT, "order_id": "order-1", "status": "failed", "awaits": [], "has_left": True}
+    assert row | about | {"failure": "nobody home", "carrier": "sandbox", "tracking_number": "TRACK-1"} == row
+    give_back(booked, "r-1", 1)
+    give_back(booked, "r-1", 1)
+    assert len(listed(booked)["items"]) == 1
+    give_back(booked, "r-2", 1)
+    assert listed(booked) == {"items": [], "next_cursor": None}
+
+
+def test_a_parcel_that_arrives_after_all_or_is_cancelled_is_listed_no_more(booked: Any) -> None:
+    booked.webhook("failed")
+    assert len(listed(booked)["items"]) == 1
+    booked.webhook("delivered")
+    assert listed(booked)["items"] == []
+
+
+def test_a_parcel_that_never_left_is_settled_by_cancelling_its_order(booked: Any) -> None:
+    booked.webhook("failed")
+    assert [row["has_left"] for row in listed(booked)["items"]] == [False]
+    assert booked.cancel() == []
+    assert listed(booked)["items"] == []
+
+
+def test_parcels_given_up_are_listed_page_by_page_the_longest_first(service: Any) -> None:
+    for number in range(5):
+        shipment = Shipment(
+            f"s-{number}", f"o-{number}", "user-1", Status.FAILED, lines=(Line("p", "s", "n", 1),),
+            history=(Stop(service.now - timedelta(days=number), Status.FAILED),),
+        )  # fmt: skip
+        service.store.save(shipment, Loaded(None, 0), service.now)
+    found, cursor = [], ""
+    while True:
+        page = listed(service, {"limit": "2"} | ({"cursor": cursor} if cursor else {}))
+        found += [row["shipment_id"] for row in page["items"]]
+        if not (cursor := page["next_cursor"]):
+            break
+    assert found == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+    forged = encode_cursor({"pk": "GIVEN_UP", "sk": "x" * 1100})
+    assert service.call("GET", "/api/shipments", role="admin", user="u", query={"cursor": forged})[0] == 400
+
+
+def test_the_parcel_of_an_order_says_what_it_waits_for(service: Any) -> None:
+    def awaits() -> Any:
+        return [(row["status"], row["awaits"]) for row in listed(service, {"order_id": "order-1"})["items"]]
+
+    assert awaits() == []
+    service.pay()
+    assert awaits() == [("pending", ["confirmation"])]
+    assert service.call("GET", PATH, user="user-1")[0] == 404
+    assert service.call("GET", PATH, user="u-admin", role="admin")[0] == 200
+    service.confirm()
+    assert awaits() == [("booked", ["carrier"])]
+    service.webhook("dispatched")
+    assert awaits() == [("dispatched", [])]
+
+
+def test_customers_do_not_list_parcels(service: Any) -> None:
+    assert service.call("GET", "/api/shipments", user="user-1")[0] == 403

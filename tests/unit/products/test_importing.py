@@ -6,7 +6,8 @@ from products.importing import Refusal, UnreadableCsv, WrongColumns, read_rows
 
 
 def read(text: str) -> tuple[list[tuple[int, str]], list[Refusal]]:
-    rows, refused = read_rows(text.encode(), "GBP")
+    found = read_rows(text.encode(), "GBP")
+    rows, refused = found.valid, found.refused
     return [(row.line, row.draft.sku) for row in rows], refused
 
 
@@ -20,7 +21,7 @@ def test_a_refused_row_names_the_line_on_which_it_begins() -> None:
     )
 
     assert rows == [(2, "A"), (7, "C")]
-    assert refused == [Refusal(6, "B", "'free' is not an amount, such as 2.55")]
+    assert refused == [Refusal(6, "B", "'free' is not an amount, such as 2.55", "price", "free")]
 
 
 def test_a_broken_quote_refuses_its_row_and_no_other() -> None:
@@ -67,7 +68,7 @@ def test_a_price_that_is_no_plain_decimal_is_refused(price: str) -> None:
     ],
 )
 def test_a_price_is_exact(price: str, amount: int) -> None:
-    rows, _ = read_rows(f"sku,name,price,currency\nA,One,{price},GBP\n".encode(), "GBP")
+    rows = read_rows(f"sku,name,price,currency\nA,One,{price},GBP\n".encode(), "GBP").valid
 
     assert [row.draft.price.amount for row in rows] == [amount]
 
@@ -95,7 +96,8 @@ def test_an_empty_file_is_refused_whole() -> None:
     ],
 )
 def test_a_file_is_read_as_offices_write_it(body: bytes) -> None:
-    rows, refused = read_rows(body, "GBP")
+    found = read_rows(body, "GBP")
+    rows, refused = found.valid, found.refused
 
     assert refused == []
     assert [(row.draft.sku, row.draft.name, row.draft.price.amount) for row in rows] == [("A", "Lampe", 255)]
@@ -110,7 +112,7 @@ def test_a_line_that_names_the_separator_counts_as_a_line() -> None:
 def test_a_declared_charset_is_the_one_that_is_read() -> None:
     body = b"sku,name,price,currency\r\nA,K\xe4se am St\xfcck \x96 2,2.55,GBP\r\n"
 
-    rows, _ = read_rows(body, "GBP", "windows-1252")
+    rows = read_rows(body, "GBP", "windows-1252").valid
 
     assert [row.draft.name for row in rows] == ["Käse am Stück \u2013 2"]
 
@@ -132,7 +134,8 @@ def test_a_price_that_may_be_thousands_is_refused_by_name(price: str) -> None:
     ("price", "amount"), [("18,50", 1850), ("18,5", 1850), (",99", 99), ("18,", 1800), ("18.50", 1850)]
 )
 def test_a_decimal_comma_is_taken_where_commas_separate_nothing(price: str, amount: int) -> None:
-    rows, refused = read_rows(f"sku;name;price;currency\nA;One;{price};GBP\n".encode(), "GBP")
+    found = read_rows(f"sku;name;price;currency\nA;One;{price};GBP\n".encode(), "GBP")
+    rows, refused = found.valid, found.refused
 
     assert ([row.draft.price.amount for row in rows], refused) == ([amount], [])
 
