@@ -45,7 +45,12 @@ class StoredLogin:
     def log_in(self, email: str, password: str) -> None:
         """Raises Refused, also where the account is not an admin's."""
         tokens = self._shop.call("POST", "/users/login", {"email": email, "password": password}, safe=True)
-        self._shop.call("GET", "/ops/services", token=tokens["access_token"])  # as any admin may
+        try:
+            self._shop.call("GET", "/ops/services", token=tokens["access_token"])  # as any admin may
+        except Refused:
+            with contextlib.suppress(ShopError):  # the refusal is what the operator must read
+                self._shop.call("POST", "/users/logout", {"refresh_token": tokens["refresh_token"]}, safe=True)
+            raise
         with self._locked():
             self._keep(tokens)
 

@@ -1,4 +1,4 @@
-"""The catalogue and the stock of each product: search, edit, sell no longer, count, and import by file."""
+"""The catalogue and the stock of each product: search, edit, sell no longer, and count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from console.pages import pages
+from console.stock import Adjust, send_adjustment
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
@@ -28,14 +29,6 @@ class Product(Form):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
     version: int = 0
     key: Annotated[str, Field(max_length=64)] = ""
-
-
-class Adjust(Form):
-    """`delta` changes the stock by that many units; a negative one takes units away."""
-
-    delta: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
-    reason: Annotated[str, Field(min_length=3, max_length=200)]
-    key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
 @pages.get("/console/catalogue")
@@ -102,28 +95,5 @@ def discontinue(visit: Visit, product_id: str) -> Redirect:
 
 @pages.post("/console/catalogue/{product_id}/stock", form=Adjust, again=show_product)
 def adjust(visit: Visit, product_id: str, form: Adjust) -> Redirect:
-    body = {"delta": form.delta, "reason": form.reason}
-    visit.visitor.send("POST", path("inventory", product_id, "adjustments"), body, key=form.key)
+    send_adjustment(visit, product_id, form)
     return Redirect(f"/console/catalogue/{product_id}")
-
-
-class Import(Form):
-    text: Annotated[str, Field(min_length=1, max_length=200_000)]
-    key: Annotated[str, Field(min_length=8, max_length=64)]
-
-
-@pages.get("/console/imports")
-def show_imports(visit: Visit) -> Page:
-    visit.require_log_in()
-    return Page("imports.html", {"report": None})
-
-
-@pages.post("/console/imports", form=Import, again=show_imports)
-def import_file(visit: Visit, form: Import) -> Redirect:
-    report = visit.visitor.send_text(path("products", "imports"), form.text, "text/csv", form.key).body
-    return Redirect(f"/console/imports/{report['import_id']}")
-
-
-@pages.get("/console/imports/{import_id}")
-def show_import(visit: Visit, import_id: str) -> Page:
-    return Page("imports.html", {"report": visit.visitor.get(path("products", "imports", import_id))})

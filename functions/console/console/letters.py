@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
@@ -29,16 +30,28 @@ def show_queues(visit: Visit) -> Page:
 
 @pages.get("/console/letters/{queue}")
 def show_letters(visit: Visit, queue: str) -> Page:
+    sent = visit.request.query.get("sent", "")
+    if sent.isascii() and sent.isdecimal():
+        rest = " More of them wait: send again to go on." if visit.request.query.get("more") else ""
+        visit.notice = f"{int(sent[:9])} were sent back.{rest}"
     return _page(visit, queue)
 
 
-def _page(visit: Visit, queue: str, dry_run: Any = None) -> Page:
+def _page(visit: Visit, queue: str, dry_run: Any = None, max_sent: int = 50) -> Page:
     asked = {name: visit.request.query.get(name, visit.values.get(name, ""))[:100] for name in ("type", "reason")}
     letters = visit.visitor.get(path("ops", "dlq", queue, "messages", **asked, limit=50, with_body="true"))
     history = part(lambda: visit.visitor.get(path("ops", "dlq", queue, "redrives"))["items"])
     return Page(
         "letters.html",
-        {"queue": queue, "letters": letters, "asked": asked, "history": history, "dry_run": dry_run, "chosen": []},
+        {
+            "queue": queue,
+            "letters": letters,
+            "asked": asked,
+            "history": history,
+            "dry_run": dry_run,
+            "chosen": [],
+            "max": max_sent,
+        },
     )
 
 
@@ -54,6 +67,9 @@ def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
         wanted["note"] = form.note
     done = visit.visitor.send("POST", path("ops", "dlq", "redrive"), wanted).body
     if form.step == "send":
-        return Redirect(f"/console/letters/{queue}")
-    page = _page(visit, queue, done)
+        asked = {"type": form.type, "reason": form.reason} if not form.ids else {}
+        told = {"sent": done["redriven"], "more": "true" if done["next_cursor"] else "", **asked}
+        query = urlencode({name: value for name, value in told.items() if value != ""})
+        return Redirect(f"/console/letters/{quote(queue, safe='')}?{query}")
+    page = _page(visit, queue, done, form.max)
     return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}, "chosen": form.ids})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from console.pages import pages
-from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
+from pages import Form, Page, Redirect, Refused, Visit
+from pages.returns import ReturnForm, units_left
 from pages.visitor import next_page, part, path
 
 STATES = (
@@ -27,9 +28,10 @@ class Key(Form):
     key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
-class Return(Key):
-    product: list[str]
-    quantity: list[Annotated[int, Field(ge=0, le=999)]]
+class Return(ReturnForm):
+    """`undelivered` and `lost` are for the goods of a parcel that was given up."""
+
+    reason: Literal["undelivered", "lost", "other"] = "other"
 
 
 class Refund(Key):
@@ -73,9 +75,11 @@ def show_order(visit: Visit, order_id: str) -> Page:
     version = min(max(int(wanted), 1), order["version"]) if wanted.isdecimal() else order["version"]
     then = _state_at(visit, order_id, version, order)
     before = _state_at(visit, order_id, version - 1, order) if version > 1 else {}
-    payment = part(lambda: ask(path("payments", order["payment_id"])) if order["payment_id"] else None)
-    shipment = part(lambda: ask(path("shipments", order["shipment"]["shipment_id"])) if order["shipment"] else None)
-    left = {line["product_id"]: line["quantity"] - line["returned"] for line in order["lines"]}
+    payment = part(lambda: next(iter(ask(path("payments", order_id=order_id))["items"]), None))
+    shipment = part(lambda: next(iter(ask(path("shipments", order_id=order_id))["items"]), None))
+    is_given_up = bool(shipment.value) and shipment.value["status"] == "failed"
+    has_left = is_given_up and shipment.value["has_left"]
+    left = units_left(order)
     return Page(
         "order.html",
         {
@@ -87,9 +91,11 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "payment": payment,
             "shipment": shipment,
             "left": left,
-            "can_cancel": order["status"] in ("pending", "confirmed"),
+            "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),
+            "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
             "can_refund": _can_refund(payment.value),
-            "can_return": order["status"] == "delivered" and any(left.values()),
+            "can_return": (order["status"] == "delivered" or has_left) and any(left.values()),
+            "return_reasons": [("undelivered", "They are back here"), ("lost", "They are lost")] if has_left else [],
         },
     )
 
@@ -130,16 +136,7 @@ def cancel(visit: Visit, order_id: str, form: Key) -> Redirect:
 
 @pages.post("/console/orders/{order_id}/returns", form=Return, again=show_order)
 def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
-    if len(form.product) != len(form.quantity):
-        raise InvalidForm({"": "The form is not whole. Please fill it in again."})
-    lines = [
-        {"product_id": product, "quantity": quantity}
-        for product, quantity in zip(form.product, form.quantity, strict=True)
-        if quantity
-    ]
-    if not lines:
-        raise InvalidForm({"quantity": "Please say how many of which come back."})
-    body = {"lines": lines, "reason": "other"}
+    body = {"lines": form.lines(), "reason": form.reason}
     visit.visitor.send("POST", path("orders", order_id, "returns"), body, key=form.key)
     return Redirect(f"/console/orders/{order_id}?said=returned")
 

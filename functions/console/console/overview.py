@@ -13,6 +13,7 @@ from pages import Page, Visit
 from pages.visitor import part, path
 
 _DAYS = 14
+_MOST = 50  # of each list; a tile that has as many says that there may be more
 _HEIGHT, _BAR, _GAP = 120, 32, 8
 
 
@@ -38,14 +39,15 @@ def show_overview(visit: Visit) -> Page:
     return Page(
         "overview.html",
         {
-            "parked": part(lambda: ask(path("ops", "sagas", status="parked", limit=50))["items"]),
+            "parked": part(lambda: ask(path("ops", "sagas", status="parked", limit=_MOST))["items"]),
             "queues": part(lambda: [one for one in ask(path("ops", "dlq"))["items"] if one["messages"]]),
             "circuits": part(
                 lambda: [one for one in ask(path("ops", "circuits"))["items"] if one["state"] != "closed"]
             ),
             "mismatches": part(lambda: ask(path("payments", "mismatches"))["items"]),
-            "given_up": part(lambda: ask(path("ops", "events", type="shipment.failed", limit=50))["items"]),
-            "low": part(lambda: ask(path("ops", "events", type="inventory.low_stock", limit=50))["items"]),
+            "given_up": part(lambda: ask(path("shipments", limit=_MOST))["items"]),
+            "low": part(lambda: ask(path("inventory", low="true", limit=_MOST))["items"]),
+            "most": _MOST,
             "sales_missing": days.missing,
             "bars": _bars(days.value or [], first),
             "width": _DAYS * (_BAR + _GAP),

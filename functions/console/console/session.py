@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, SecretStr
-
 from console.pages import pages
-from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages import InvalidForm, Page, Redirect, Visit
 from pages.app import kept_fields, own_path
+from pages.log_in import LogIn, form_values
 from pages.visitor import path
-
-
-class LogIn(Form):
-    """`resume` is the path of a form that the end of a session interrupted; its fields are named `kept.<name>`."""
-
-    email: Annotated[str, Field(min_length=3, max_length=254)]
-    password: Annotated[SecretStr, Field(min_length=1, max_length=1000)]
-    back: str = "/console"
-    resume: str = ""
 
 
 @pages.get("/console/login")
 def show_log_in(visit: Visit) -> Page:
-    back = own_path(visit.values.get("back", visit.request.query.get("back", "")), "/console")
-    return Page("login.html", {"back": back, "resume": visit.values.get("resume", ""), "kept": kept_fields(visit)})
+    return Page("login.html", form_values(visit, "/console"))
 
 
 @pages.post("/console/login", form=LogIn, again=show_log_in)

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from console import audit, catalogue, circuits, letters, orders, overview, payments, sagas, services, session, stream
+from console import (
+    audit,
+    catalogue,
+    circuits,
+    imports,
+    letters,
+    orders,
+    overview,
+    parcels,
+    payments,
+    sagas,
+    services,
+    session,
+    stock,
+    stream,
+)
 from console.pages import pages
 
 __all__ = [
     "audit",
     "catalogue",
     "circuits",
+    "imports",
     "letters",
     "orders",
     "overview",
     "pages",
+    "parcels",
     "payments",
     "sagas",
     "services",
     "session",
+    "stock",
     "stream",
 ]
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mercato.clock import utc_now
-from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages import Form, Page, Redirect, Visit
+from pages.returns import ReturnForm, units_left
 from pages.visitor import part, path
 from storefront.pages import pages
 
@@ -50,13 +51,8 @@ class Cancel(Form):
     key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
-class Return(Form):
-    """`product` and `quantity` are parallel: one of each for every line."""
-
-    product: list[str]
-    quantity: list[Annotated[int, Field(ge=0, le=999)]]
+class Return(ReturnForm):
     reason: str = "other"
-    key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
 @pages.get("/orders")
@@ -80,7 +76,7 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
     order = visit.visitor.get(path("orders", order_id))
     shipment = order["shipment"]
     parcel = part(lambda: visit.visitor.get(path("shipments", shipment["shipment_id"])) if shipment else None)
-    left = {line["product_id"]: line["quantity"] - line["returned"] for line in order["lines"]}
+    left = units_left(order)
     return {
         "order": order,
         "parcel": parcel,
@@ -111,15 +107,8 @@ def cancel(visit: Visit, order_id: str, form: Cancel) -> Redirect:
 
 @pages.post("/orders/{order_id}/returns", form=Return, again=show_order)
 def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
-    if len(form.product) != len(form.quantity):
-        raise InvalidForm({"": "The form is not whole. Please fill it in again."})
-    lines = [
-        {"product_id": product, "quantity": quantity}
-        for product, quantity in zip(form.product, form.quantity, strict=True)
-        if quantity
-    ]
-    if not lines:
-        raise InvalidForm({"quantity": "Please say how many of which you return."})
     reason = form.reason if form.reason in RETURN_REASONS else "other"
-    visit.visitor.send("POST", path("orders", order_id, "returns"), {"lines": lines, "reason": reason}, key=form.key)
+    visit.visitor.send(
+        "POST", path("orders", order_id, "returns"), {"lines": form.lines(), "reason": reason}, key=form.key
+    )
     return Redirect(f"/orders/{order_id}?said=returned")

@@ -1,9 +1,10 @@
 """Web pages from Lambda: routes that answer with HTML, forms, sessions in cookies, and what keeps them safe."""
 
-from pages.app import Form, InvalidForm, NoSuchPage, Page, Pages, Redirect, SiteSettings, Visit
+from pages.app import File, Form, InvalidForm, NoSuchPage, Page, Pages, Redirect, SiteSettings, Visit
 from pages.visitor import Refused, Reply, Unavailable
 
 __all__ = [
+    "File",
     "Form",
     "InvalidForm",
     "NoSuchPage",

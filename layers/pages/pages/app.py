@@ -90,12 +90,15 @@ class Redirect:
 
 @dataclass(frozen=True)
 class File:
-    """Bytes that are no page. A file whose address changes with its content is kept for good."""
+    """Bytes that are no page. A file whose address changes with its content is kept for good. `download` is the name
+    under which a browser stores it.
+    """
 
     content: bytes
     media_type: str
     is_immutable: bool = False
     encoding: str = ""
+    download: str = ""
 
 
 Answer = Page | Redirect | File
@@ -284,10 +287,21 @@ class Pages:
             headers["Content-Type"] = answer.media_type
             if answer.is_immutable:
                 headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            if answer.download:
+                headers |= {
+                    "Content-Disposition": f'attachment; filename="{answer.download}"',
+                    "Cache-Control": "no-store",
+                }
             if answer.encoding:
                 headers |= {"Content-Encoding": answer.encoding, "Vary": "Accept-Encoding"}
             body = base64.b64encode(answer.content).decode()
-            return {"statusCode": 200, "headers": headers, "cookies": [], "body": body, "isBase64Encoded": True}
+            return {
+                "statusCode": 200,
+                "headers": headers,
+                "cookies": set_cookies if answer.download else [],
+                "body": body,
+                "isBase64Encoded": True,
+            }
         if answer.policy:
             headers["Content-Security-Policy"] = gate.policy(*answer.policy)
         headers |= {"Content-Type": "text/html; charset=utf-8"} | dict(answer.headers)

@@ -196,6 +196,7 @@ def test_an_account_that_is_no_admin_s_is_not_kept(stored: StoredLogin, fake: Fa
     stored._shop = Shop("https://shop.example/prod", transport=httpx.MockTransport(forbids))
     with pytest.raises(Refused, match="forbidden"):
         stored.log_in("customer@example.com", "right")
+    assert fake.requests == ["POST /users/login", "POST /users/logout"]
     with pytest.raises(LoginNeeded):
         stored.access_token()
 

@@ -26,7 +26,11 @@ FOLDERS = {
 }
 PAGES = [
     *(("shop", path) for method, path in storefront.site.pages.paths if method == "GET" and "{digest}" not in path),
-    *(("desk", path) for method, path in console.site.pages.paths if method == "GET" and "{digest}" not in path),
+    *(
+        ("desk", path)
+        for method, path in console.site.pages.paths
+        if method == "GET" and "{digest}" not in path and not path.endswith(".csv")
+    ),
 ]
 FRAGMENTS = ("count.html", "status.html", "rows.html")
 TEMPLATES = [path for folder in FOLDERS.values() for path in sorted(folder.glob("*.html"))]

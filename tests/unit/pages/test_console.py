@@ -1,0 +1,239 @@
+"""What the console's pages ask of the API, and what they offer of it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from console.imports import write_rows
+from products.importing import read_rows
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
+
+STOCK = {
+    "product_id": "p1",
+    "on_hand": 3,
+    "reserved": 1,
+    "available": 2,
+    "shards": 1,
+    "level": "low",
+    "low_at": 5,
+    "is_default": True,
+    "threshold_version": 0,
+}
+PAGE = {"items": [STOCK], "next_cursor": "more"}
+KEY = "0123456789"
+
+
+def stocked(api: ShopApi, **changes: Any) -> None:
+    api.answers["GET /api/inventory"] = (200, {"items": [STOCK | changes], "next_cursor": "more"})
+    names = {"products": [{"product_id": "p1", "sku": "MUG", "name": "A mug"}]}
+    api.answers["GET /api/products/lookup"] = (200, names)
+
+
+def test_low_stock_is_listed_with_names_of_one_lookup_and_leads_on(api: ShopApi, desk: Ask) -> None:
+    stocked(api)
+    page = desk("GET", "/console/stock?low=true", as_user=True).text
+    assert [one[2] for one in api.asked] == [
+        "/api/inventory?low=true&limit=50",
+        "/api/products/lookup?product_ids=p1",
+    ]
+    assert "A mug" in page
+    assert "low=true&amp;cursor=more" in page
+
+
+def test_stock_is_listed_by_id_where_the_catalogue_is_away(api: ShopApi, desk: Ask) -> None:
+    stocked(api)
+    api.refuse("GET /api/products/lookup", 503, "unavailable", "Not just now.")
+    page = desk("GET", "/console/stock", as_user=True)
+    assert page.status == 200
+    assert "Not just now." in page.text
+    assert "<code>p1</code>" in page.text
+
+
+def test_stock_is_found_by_name_item_number_and_id(api: ShopApi, desk: Ask) -> None:
+    stocked(api)
+    api.answers["GET /api/products"] = (200, {"items": [{"product_id": "p2"}], "next_cursor": None, "facets": None})
+    assert desk("GET", "/console/stock?q=mug", as_user=True).status == 200
+    assert api.of("GET /api/inventory")[0][2] == "/api/inventory?product_ids=p2%2Cmug"
+    assert desk("GET", "/console/stock?q=two+words", as_user=True).status == 200
+    assert api.of("GET /api/inventory")[1][2] == "/api/inventory?product_ids=p2"
+    api.answers["GET /api/products"] = (200, {"items": [], "next_cursor": None, "facets": None})
+    assert "No product is like that." in desk("GET", "/console/stock?q=no+such", as_user=True).text
+    assert len(api.of("GET /api/inventory")) == 2
+
+
+def test_the_ledger_says_whether_it_proves_the_stock(api: ShopApi, desk: Ask) -> None:
+    stocked(api)
+    audit = {"product_id": "p1", "on_hand": 3, "entries": 2, "ledger_sum": 3, "ledger_entries": 2, "balanced": True}
+    api.answers["GET /api/inventory/p1/ledger/audit"] = (200, audit)
+    assert "2 entries sum to 3." in desk("GET", "/console/stock/p1", as_user=True).text
+    wrong = audit | {"ledger_sum": 5, "ledger_entries": 1, "balanced": False}
+    api.answers["GET /api/inventory/p1/ledger/audit"] = (200, wrong)
+    assert "1 of 2 entries sum to 5, and 3 are on hand" in desk("GET", "/console/stock/p1", as_user=True).text
+    api.refuse("GET /api/inventory/p1/ledger/audit", 409, "ledger-too-long", "It has 5000 entries.")
+    page = desk("GET", "/console/stock/p1", as_user=True)
+    assert (page.status, "It has 5000 entries." in page.text) == (200, True)
+
+
+def test_a_product_without_stock_is_a_page_that_says_so(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/inventory"] = (200, {"items": [], "next_cursor": None})
+    assert desk("GET", "/console/stock/p1", as_user=True).status == 404
+    assert desk("GET", "/console/stock/a%20b", as_user=True).status == 404
+
+
+@pytest.mark.parametrize(("typed", "low_at"), [("12", 12), ("", None), (" 0 ", 0)])
+def test_a_threshold_is_set_at_the_version_that_was_shown(
+    api: ShopApi, desk: Ask, typed: str, low_at: int | None
+) -> None:
+    form = {"low_at": typed, "version": "4"}
+    answer = desk("POST", "/console/stock/p1/threshold", form, as_user=True)
+    assert answer.location == "/console/stock/p1?said=threshold"
+    ((_, _, _, body, _),) = api.of("PUT /api/inventory/p1/threshold")
+    assert body == {"low_at": low_at, "version": 4}
+
+
+def test_a_threshold_that_another_has_set_is_shown_with_what_was_typed(api: ShopApi, desk: Ask) -> None:
+    stocked(api, low_at=9, is_default=False, threshold_version=5)
+    api.refuse("PUT /api/inventory/p1/threshold", 409, "stale-threshold", "It is at version 5, not 4.")
+    page = desk("POST", "/console/stock/p1/threshold", {"low_at": "12", "version": "4"}, as_user=True)
+    assert (page.status, "It is at version 5, not 4." in page.text) == (409, True)
+    assert 'value="12"' in page.text
+    assert 'name="version" value="5"' in page.text
+    assert desk("POST", "/console/stock/p1/threshold", {"low_at": "-1", "version": "4"}, as_user=True).status == 422
+
+
+def test_an_adjustment_is_sent_once_with_its_key(api: ShopApi, desk: Ask) -> None:
+    form = {"delta": "-2", "reason": "broken in the store", "key": KEY}
+    assert desk("POST", "/console/stock/p1/adjust", form, as_user=True).status == 303
+    ((_, _, _, body, headers),) = api.of("POST /api/inventory/p1/adjustments")
+    assert (body, headers["Idempotency-Key"]) == ({"delta": -2, "reason": "broken in the store"}, KEY)
+    stocked(api)
+    api.refuse("POST /api/inventory/p1/adjustments", 409, "below-zero", "Only 2 are available.")
+    page = desk("POST", "/console/stock/p1/adjust", form, as_user=True)
+    assert (page.status, "Only 2 are available." in page.text) == (409, True)
+
+
+@pytest.mark.parametrize("address", ["/console/stock", "/console/parcels", "/console/stock/p1"])
+def test_what_a_role_may_not_see_is_refused(api: ShopApi, desk: Ask, address: str) -> None:
+    for route in ("GET /api/inventory", "GET /api/shipments"):
+        api.refuse(route, 403, "forbidden", "Only staff may.")
+    assert desk("GET", address, as_user=True).status == 403
+
+
+def test_the_first_page_counts_what_is_now_and_not_what_was(api: ShopApi, desk: Ask) -> None:
+    stocked(api)
+    row = {"order_id": "o-1", "since": None}
+    api.answers["GET /api/shipments"] = (200, {"items": [row] * 50, "next_cursor": "more"})
+    page = desk("GET", "/console", as_user=True).text
+    assert "<strong>50+</strong> parcels given up" in page
+    assert "<strong>1</strong> products low" in page
+    assert not api.of("GET /api/ops/events")
+
+
+# ---- the files of imports
+
+
+def test_refused_rows_come_as_a_file_that_runs_nothing_and_can_be_imported(api: ShopApi, desk: Ask) -> None:
+    rows = [
+        ["A1", "=HYPERLINK(1)", "0", "GBP"],
+        ["A2", 'semi;colon "quoted"\nline', "+1", "GBP"],
+        ["@A3", "too few"],
+    ]
+    rows_view = [{"line": number, "fields": fields} for number, fields in enumerate([*rows, []], 2)]
+    columns = ["sku", "name", "price", "currency"]
+    api.answers["GET /api/products/imports/i-1/rows"] = (200, {"separator": ";", "columns": columns, "rows": rows_view})
+    answer = desk("GET", "/console/imports/i-1/refused.csv", as_user=True)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="refused.csv"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    content = base64.b64decode(answer.text)
+    cells = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"))
+    assert cells[0] == columns
+    assert [cell for row in cells[1:] for cell in row if cell.startswith(("=", "+", "-", "@"))] == []
+    again = read_rows(content, "GBP")
+    assert [list(refusal.fields) for refusal in again.refused] == rows
+    assert again.valid == []
+
+
+def test_a_price_with_a_decimal_comma_stays_between_semicolons() -> None:
+    text = write_rows(["sku", "name", "price", "currency"], [["A", "One", "2,55", "GBP"]], ";")
+    (row,) = read_rows(text.encode(), "GBP").valid
+    assert row.draft.price.amount == 255
+
+
+def test_an_import_that_died_is_listed_and_leads_nowhere(api: ShopApi, desk: Ask) -> None:
+    row = {"import_id": "i-1", "at": "2026-11-28T12:00:00.000Z", "actor": "u-1", "state": "interrupted"}
+    row |= dict.fromkeys(("created", "updated", "unchanged", "refused"), 0)
+    api.answers["GET /api/products/imports"] = (200, {"items": [row], "next_cursor": None})
+    page = desk("GET", "/console/imports", as_user=True).text
+    assert "interrupted" in page
+    assert "/console/imports/i-1" not in page
+
+
+# ---- an order whose parcel was given up
+
+
+def order(api: ShopApi, desk: Ask, *, has_left: bool, status: str = "failed") -> str:
+    """The page of an order of which nothing has come back, by the state of its parcel."""
+    _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
+    history["order"]["status"] = "needs_attention"
+    history["order"]["lines"][0]["returned"] = 0
+    api.answers["GET /api/orders/o-1/history"] = (200, history)
+    row = {
+        "shipment_id": "s-1", "order_id": "o-1", "status": status, "awaits": [], "carrier": "sandbox",
+        "tracking_number": "T1", "failure": "nobody home", "since": None, "has_left": has_left,
+    }  # fmt: skip
+    api.answers["GET /api/shipments"] = (200, {"items": [row], "next_cursor": None})
+    return desk("GET", "/console/orders/o-1", as_user=True).text
+
+
+def test_a_parcel_that_left_is_settled_by_what_came_back_or_is_lost(api: ShopApi, desk: Ask) -> None:
+    page = order(api, desk, has_left=True)
+    assert "The carrier has given the parcel up: nobody home." in page
+    assert '<option value="lost">' in page
+    form = {"product": ["p1"], "quantity": ["1"], "reason": "lost", "key": KEY}
+    assert desk("POST", "/console/orders/o-1/returns", form, as_user=True).status == 303
+    ((_, _, _, body, _),) = api.of("POST /api/orders/o-1/returns")
+    assert body == {"lines": [{"product_id": "p1", "quantity": 1}], "reason": "lost"}
+
+
+def test_a_parcel_that_never_left_is_settled_by_cancelling(api: ShopApi, desk: Ask) -> None:
+    page = order(api, desk, has_left=False)
+    assert "It never left. Cancel the order below" in page
+    assert "Cancel the order</button>" in page
+    assert '<option value="lost">' not in page
+
+
+def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/shipments"] = (200, {"items": [], "next_cursor": None})
+    api.answers["GET /api/payments"] = (200, {"items": []})
+    text = desk("GET", "/console/orders/o-1", as_user=True).text
+    assert ("It is booked when the order is confirmed and paid." in text) or ("There is none." in text)
+    assert api.of("GET /api/payments")[0][2] == "/api/payments?order_id=o-1"
+
+
+# ---- dead letters
+
+
+def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -> None:
+    done = {"dry_run": False, "matched": 50, "redriven": 50, "next_cursor": "more", "items": []}
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    form = {"reason": "malformed", "note": "it is mended", "step": "send", "max": "50"}
+    answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    assert answer.location == "/console/letters/orders-dlq?sent=50&more=true&reason=malformed"
+    page = desk("GET", answer.location, as_user=True).text
+    assert "50 were sent back. More of them wait: send again to go on." in page
+    assert "were sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
+
+
+def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk: Ask) -> None:
+    done = {"dry_run": True, "matched": 7, "redriven": 0, "next_cursor": "more", "items": []}
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    page = desk("POST", "/console/letters/orders-dlq/redrive", {"max": "7"}, as_user=True).text
+    assert "and more of them wait" in page
+    assert 'name="max" type="number" min="1" max="1000" required value="7"' in page
+    assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
