@@ -163,7 +163,15 @@ def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state:
     visitor.log_in(shop_state.customer)
     for cookie in list(visitor.cookies.jar):
         visitor.cookies.set(cookie.name.replace("__Host-", "__Host-console-"), cookie.value or "")
-    for path in ("/console/sagas", "/console/letters", "/console/circuits", "/console/audit", "/console/orders"):
+    for path in (
+        "/console/sagas",
+        "/console/letters",
+        "/console/circuits",
+        "/console/audit",
+        "/console/orders",
+        "/console/stock",
+        "/console/parcels",
+    ):
         assert visitor.read(path).status_code == 403, path
 
 

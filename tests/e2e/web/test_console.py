@@ -125,6 +125,36 @@ def test_an_import_names_the_rows_that_it_refuses(desk: OpenDesk, shop_state: St
     page.get_by_role("button", name="Import").click()
     expect(page.locator("main")).to_contain_text("1 refused")
     expect(page.locator("tbody tr")).to_contain_text(["WEB-2"])
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="These rows as a file").click()
+    lines = downloaded.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert lines == [rows[0], rows[2]]
+
+
+def test_low_stock_is_found_its_threshold_set_and_its_ledger_proven(
+    desk: OpenDesk, stage: Stage, shop_state: State
+) -> None:
+    product = stage.new_product("Scarce vase", 1000, stock=4).product_id
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open("/console/stock")
+    page.get_by_label("Name, item number or id").fill(product)
+    page.get_by_role("button", name="Find").click()
+    row = page.locator("tbody tr")
+    expect(row).to_contain_text("low")
+    row.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Scarce vase")).to_contain_text("low")
+    page.get_by_label("Low at or below").fill("3")
+    page.get_by_role("button", name="Set").click()
+    expect(page.get_by_role("heading", name="Scarce vase")).to_contain_text("enough")
+    page.get_by_label("More, or fewer with a minus").fill("-2")
+    page.get_by_label("Why, for the ledger").fill("two were broken")
+    page.get_by_role("button", name="Adjust").click()
+    newest = page.locator("tbody tr").first
+    expect(newest).to_contain_text("two were broken")
+    expect(newest.locator("td.number")).to_have_text(["-2", "2"])
+    expect(page.locator("main")).to_contain_text("2 entries sum to 2.")
+    assert console.violations() == []
 
 
 def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: State) -> None:
@@ -133,7 +163,14 @@ def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: S
         console = desk(**options)
         console.log_in(shop_state.admin, at="/console/login")
         links = console.page.locator("nav a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
-        for path in ["/console", *links, "/console/circuits/peer-carts", "/console/catalogue/new", "/console/imports"]:
+        for path in [
+            "/console",
+            *links,
+            "/console/circuits/peer-carts",
+            "/console/catalogue/new",
+            "/console/imports",
+            "/console/parcels",
+        ]:
             console.open(path)
             found[f"{path} {options}"] = console.violations()
     assert {name: one for name, one in found.items() if one} == {}

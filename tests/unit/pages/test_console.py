@@ -127,7 +127,7 @@ def test_what_a_role_may_not_see_is_refused(api: ShopApi, desk: Ask, address: st
 
 def test_the_first_page_counts_what_is_now_and_not_what_was(api: ShopApi, desk: Ask) -> None:
     stocked(api)
-    row = {"order_id": "o-1", "since": None}
+    row: dict[str, Any] = {"order_id": "o-1", "since": None}
     api.answers["GET /api/shipments"] = (200, {"items": [row] * 50, "next_cursor": "more"})
     page = desk("GET", "/console", as_user=True).text
     assert "<strong>50+</strong> parcels given up" in page
@@ -166,7 +166,7 @@ def test_a_price_with_a_decimal_comma_stays_between_semicolons() -> None:
 
 
 def test_an_import_that_died_is_listed_and_leads_nowhere(api: ShopApi, desk: Ask) -> None:
-    row = {"import_id": "i-1", "at": "2026-11-28T12:00:00.000Z", "actor": "u-1", "state": "interrupted"}
+    row: dict[str, Any] = {"import_id": "i-1", "at": "2026-11-28T12:00:00.000Z", "actor": "u-1", "state": "interrupted"}
     row |= dict.fromkeys(("created", "updated", "unchanged", "refused"), 0)
     api.answers["GET /api/products/imports"] = (200, {"items": [row], "next_cursor": None})
     page = desk("GET", "/console/imports", as_user=True).text
@@ -183,7 +183,7 @@ def order(api: ShopApi, desk: Ask, *, has_left: bool, status: str = "failed") ->
     history["order"]["status"] = "needs_attention"
     history["order"]["lines"][0]["returned"] = 0
     api.answers["GET /api/orders/o-1/history"] = (200, history)
-    row = {
+    row: dict[str, Any] = {
         "shipment_id": "s-1", "order_id": "o-1", "status": status, "awaits": [], "carrier": "sandbox",
         "tracking_number": "T1", "failure": "nobody home", "since": None, "has_left": has_left,
     }  # fmt: skip
