@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import boto3
@@ -14,7 +15,16 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 RULES = resources_of_type("AWS::Events::Rule")
 TEMPLATES = [MAIN, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
-ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
+COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
+COMPOSITES = [(path, name) for path in TEMPLATES for name in resources_of_type(COMPOSITE, path)]
+# An alarm that a composite one is made of does not ring itself.
+PARTS = {
+    (path, part)
+    for path, name in COMPOSITES
+    for part in re.findall(r"\$\{(\w+)\}", load_template(path)["Resources"][name]["Properties"]["AlarmRule"]["Fn::Sub"])
+}
+METRIC_ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
+ALARMS = [one for one in METRIC_ALARMS if one not in PARTS]
 # Where a nested stack is made once for each of several consumers, the runbook speaks of them all.
 EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": "", "${Stack}-": ""}
 
@@ -45,7 +55,15 @@ def rings_as(path: str, name: str) -> str:
     return told
 
 
-NAMES = {rings_as(path, name) for path, name in ALARMS} | RULES.keys()
+NAMES = {rings_as(path, name) for path, name in ALARMS} | {name for _, name in COMPOSITES} | RULES.keys()
+
+
+FUNCTIONS_AND_QUEUES = {
+    name["Fn::Sub"].partition("-")[2]
+    for kind, key in (("AWS::Serverless::Function", "FunctionName"), ("AWS::SQS::Queue", "QueueName"))
+    for found in resources_of_type(kind).values()
+    if isinstance(name := found["Properties"].get(key), dict) and "Fn::Sub" in name
+}
 
 
 def names_in(text: str) -> set[str]:
@@ -108,7 +126,7 @@ def test_there_are_dead_letters_of_the_consumers_the_carrier_the_parked_queue_an
 
 
 def test_all_that_rings_rings_at_the_same_topic() -> None:
-    for path, name in ALARMS:
+    for path, name in ALARMS + COMPOSITES:
         alarm = load_template(path)["Resources"][name]
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
     for stack in resources_of_type("AWS::CloudFormation::Stack", MAIN).values():
@@ -183,3 +201,33 @@ def test_a_saga_that_runs_or_has_ended_as_sagas_may_does_not_ring(cloud: None) -
 
 def test_another_machine_does_not_ring(cloud: None) -> None:
     assert ringing(change("ABORTED", machine=f"{MACHINE}-of-others")) == []
+
+
+@pytest.mark.parametrize(("path", "name"), COMPOSITES)
+def test_an_objective_rings_by_a_long_and_a_short_time_of_each_speed(path: str, name: str) -> None:
+    """Google's SRE workbook, chapter 5: 2 % of the budget in an hour, 5 % in six hours."""
+    resources = load_template(path)["Resources"]
+    rule = resources[name]["Properties"]["AlarmRule"]["Fn::Sub"]
+    for speed, burn, periods in (("Fast", 14.4, (3600, 300)), ("Slow", 6, (21600, 1800))):
+        assert f'(ALARM("${{{name}{speed}Long}}") AND ALARM("${{{name}{speed}Short}}"))' in rule
+        for time, period in zip(("Long", "Short"), periods, strict=True):
+            part = resources[f"{name}{speed}{time}"]["Properties"]
+            assert "AlarmActions" not in part
+            assert [one["MetricStat"]["Period"] for one in part["Metrics"] if "MetricStat" in one] == [period] * 2
+            budget = float(re.search(r"([\d.]+) % of", part["AlarmDescription"])[1])  # type: ignore[index]
+            assert part["Threshold"] == pytest.approx(burn * (100 - budget))
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    body = load_template("infra/watch.yaml")["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(body)["widgets"]
+    assert len(widgets) >= 10
+    sources = "".join(path.read_text() for folder in ("functions", "layers") for path in (ROOT / folder).rglob("*.py"))
+    ours = set(re.findall(r'"Mercato/\$\{Shop\}", "(\w+)"', body))
+    assert {"OrdersConfirmed", "OrderDecisionSeconds", "ParcelsGivenUp", "MailsRefused"} <= ours
+    assert [name for name in ours if f'"{name}"' not in sources] == []
+    named = {name.lower() for name in FUNCTIONS_AND_QUEUES}
+    for name in re.findall(r'"(?:FunctionName|QueueName)", "\$\{Shop\}-([\w-]+)"', body):
+        assert name in named, name
+    spots = {(one["x"], one["y"]) for one in widgets}
+    assert len(spots) == len(widgets)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_alarms import ALARMS, TEMPLATES, dead_letter_queues, queue_of
+from tests.contract.test_alarms import ALARMS, PARTS, TEMPLATES, dead_letter_queues, queue_of
 from tests.kit.template import MAIN, load_template, resources_of_type
 
 FOURTEEN_DAYS = 14 * 24 * 3600
@@ -15,6 +15,10 @@ DEAD = dead_letter_queues()
 # A property that some resources of a type set and others do not: why, and which may lack it (None: any of them).
 EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::CloudWatch::Alarm", "AlarmName"): ("the others are named by CloudFormation, after their resource", None),
+    **{
+        ("AWS::CloudWatch::CompositeAlarm", name): ("no other alarm rings of the same cause", {"OrdersLate"})
+        for name in ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
+    },
     ("AWS::CloudWatch::Alarm", "Dimensions"): (
         "a metric that the whole shop writes to has none",
         {
@@ -134,13 +138,16 @@ def test_a_queue_that_a_function_reads_has_dead_letters_an_alarm_by_age_and_room
 
 
 def kinds() -> dict[str, dict[str, set[str]]]:
-    """What each resource sets, by type. Dead letters and mappings of streams are types of their own."""
+    """What each resource sets, by type. Dead letters, mappings of streams and parts of composite alarms are types of
+    their own.
+    """
     found: dict[str, dict[str, set[str]]] = {}
     for path in TEMPLATES:
         for name, resource in (load_template(path) or {}).get("Resources", {}).items():
             given = set(resource.get("Properties", {}))
             kind = resource["Type"] + ("/dead letters" if (path, name) in DEAD else "")
             kind += "/stream" if "StartingPosition" in given else ""
+            kind += "/part" if (path, name) in PARTS else ""
             found.setdefault(kind, {})[name] = given
     return found
 

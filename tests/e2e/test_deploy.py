@@ -129,7 +129,9 @@ def test_a_broken_version_with_a_tenth_of_the_calls_is_seen_and_rolled_back_and_
     assert not any(each(fails, range(40), 4))
     ends = [buyer.wait_for_order(order_id, is_paid, what="paid", within=120.0) for order_id in placed]
     assert len(set(placed)) == len(stage.orders_of(buyer)) == 12
-    sold = sum(not has_failed(end) for end in ends)  # a machine that is too slow undoes an order, and gives its goods back
+    sold = sum(
+        not has_failed(end) for end in ends
+    )  # a machine that is too slow undoes an order, and gives its goods back
     assert sold
     assert stage.wait_for(lambda: stage.stock(vase)["available"], lambda left: left == 100 - sold) == 100 - sold
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from mercato.errors import TransientError
 from mercato.store.event_store import ConcurrencyError
+from mercato.telemetry import metrics
+from orders import saga
 from orders.domain import OrderNotCancellable, OrderNotConfirmable, OrderNotFound
 from orders.order import Status
 from orders.store import OrderStore
@@ -44,6 +48,44 @@ def test_cancelling_twice_is_cancelling_once_and_tells_why(shop: Shop) -> None:
         "detail": "Only 1 of them is left.",
     }
     assert len(shop.announced(order_id)) == 2
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The metrics that were written, without what describes them."""
+    lines: list[dict[str, Any]] = []
+    flush = metrics.flush
+    metrics.flush(lambda _: None)
+    monkeypatch.setattr(metrics, "flush", lambda: flush(lambda line: lines.append(json.loads(line))))
+    return lines
+
+
+@pytest.mark.parametrize(("after", "late"), [(30, 0), (31, 1)])
+def test_a_confirmed_order_is_counted_once_with_its_time(
+    shop: Shop, counted: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, after: int, late: int
+) -> None:
+    order_id = shop.place()["order_id"]
+    decided = shop.order(order_id).placed_at + timedelta(seconds=after)
+    monkeypatch.setattr(saga, "utc_now", lambda: decided)
+    for _ in range(2):
+        shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    (line,) = counted
+    assert line["OrderDecisionSeconds"] == [after]
+    assert (line["OrdersDecided"], line["OrdersDecidedLate"], line["OrdersConfirmed"]) == (1, late, 1)
+
+
+def test_a_cancelled_order_is_counted_by_its_reason_and_not_again_when_it_was_decided_before(
+    shop: Shop, counted: list[dict[str, Any]]
+) -> None:
+    undone, confirmed = shop.place(key="a")["order_id"], shop.place(key="b")["order_id"]
+    cancel = {"step": "ReserveInventory", "error": {"Error": "OutOfStock", "Cause": CAUSE}}
+    shop.task("ConfirmOrder", order_id=confirmed, payment_id="pay-1")
+    counted.clear()
+    for order_id in (undone, undone, confirmed):
+        shop.task("CancelOrder", order_id=order_id, **cancel)
+    by_reason = [line for line in counted if "reason" in line]
+    assert [(line["OrdersCancelled"], line["reason"]) for line in by_reason] == [(1, "out-of-stock")]
+    assert [line["OrdersDecided"] for line in counted if "OrdersDecided" in line] == [1]
 
 
 @pytest.mark.parametrize("cause", ["", "Task timed out after 20.00 seconds", "[1]", '{"errorMessage": "KeyError: 1"}'])
