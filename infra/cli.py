@@ -23,6 +23,7 @@ _COMMANDS = {
         "contract",
         "Generate the event schemas, docs/events.md and docs/openapi.json.",
     ),
+    "status": ("infra.operator.status", "status", "How the shop is, on one screen."),
     "doctor": ("infra.operator.doctor", "doctor", "What a shop on AWS lacks, and how to mend it."),
     "release": ("infra.operator.releases", "release", "Versions: which are live, roll back, share the calls."),
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
