@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,11 +55,64 @@ class Stretch:
         return self._before.pop(number, None), self._after.pop(number, None)
 
 
+class Contention:
+    """What DynamoDB answers to writes of one table that overlap in time, which moto does not know: a transaction that
+    meets another on one item is cancelled at once, and so is a single write that meets one. `lasts` is a transaction's
+    time in seconds.
+    """
+
+    def __init__(self, table: str, lasts: float) -> None:
+        self.table = table
+        self.cancelled = self.done = 0
+        self._lasts = lasts
+        self._in_transaction: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def around(self, operation: str, parameters: dict[str, Any]) -> Iterator[None]:
+        actions = [parameters]
+        if operation == "transact_write_items":
+            actions = [next(iter(action.values())) for action in parameters["TransactItems"]]
+        keys = [_key_of(action) for action in actions]
+        with self._lock:
+            met = [key in self._in_transaction for key in keys]
+            if any(met):
+                self.cancelled += 1
+                raise _conflict(operation, met)
+            if operation == "transact_write_items":
+                self._in_transaction.update(keys)
+        try:
+            if operation == "transact_write_items":
+                time.sleep(self._lasts)  # it is what the transaction takes, not a wait for anything
+            yield
+            self.done += 1
+        finally:
+            if operation == "transact_write_items":
+                with self._lock:
+                    self._in_transaction.difference_update(keys)
+
+
+def _key_of(action: dict[str, Any]) -> str:
+    key = action.get("Item") or action["Key"]
+    return f"{action['TableName']} {key['pk']['S']} {key['sk']['S']}"
+
+
+def _conflict(operation: str, met: list[bool]) -> ClientError:
+    if operation != "transact_write_items":
+        return ClientError({"Error": {"Code": "TransactionConflictException", "Message": "ongoing"}}, operation)
+    reasons: Any = [{"Code": "TransactionConflict" if one else "None"} for one in met]
+    error: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "cancelled"}}
+    return ClientError(error | {"CancellationReasons": reasons}, operation)
+
+
 class Watch:
-    """All writes of one case. `outbox` has each item that the relay would see, in order."""
+    """All writes of one case. `outbox` has each item that the relay would see, in order. Without `contention` a
+    transaction takes no time, so that none overlap.
+    """
 
     def __init__(self) -> None:
         self.outbox: list[Item] = []
+        self.contention: Contention | None = None
         self._stretch: Stretch | None = Stretch()
 
     @contextmanager
@@ -95,8 +149,12 @@ class Watch:
 
 class WatchedTable(Table):
     def __init__(self, name: str, watch: Watch) -> None:
-        super().__init__(name, sleep=lambda _: None)
+        super().__init__(name, sleep=self._pause)
         self._watch = watch
+
+    def _pause(self, seconds: float) -> None:
+        if self._watch.contention:
+            time.sleep(seconds)
 
     def write(self, write: Write, *, return_values: str | None = None) -> Item | None:
         found: Item | None = self._watch.around(
@@ -104,13 +162,22 @@ class WatchedTable(Table):
         )
         return found
 
-    def transact(self, writes: list[Write], *, token: str | None = None) -> None:
-        self._watch.around(self.name, writes, lambda: super(WatchedTable, self).transact(writes, token=token))
+    def transact(self, writes: list[Write], *, token: str | None = None, patience: float = 0.0) -> None:
+        self._watch.around(
+            self.name, writes, lambda: super(WatchedTable, self).transact(writes, token=token, patience=patience)
+        )
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """moto's DynamoDB without the way there and back through botocore, which takes five times as long."""
         if operation in _READS:
             self._watch.look()
+        elif self._watch.contention and self._watch.contention.table == self.name:
+            with self._watch.contention.around(operation, parameters):
+                return self._ask(operation, parameters)
+        return self._ask(operation, parameters)
+
+    @staticmethod
+    def _ask(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         handler = DynamoHandler()
         handler.region, handler.current_account, handler.headers = "us-east-1", "123456789012", {}
         handler.body = handler.params = copy.deepcopy(parameters)

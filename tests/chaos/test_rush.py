@@ -32,6 +32,7 @@ from orders.order import Address, Line, Status
 from payments import saga as payments_saga
 from tests.chaos.cases import Record
 from tests.chaos.shop import CUSTOMER, Mall, Shop
+from tests.chaos.tables import Contention
 from tests.kit import aws_events
 
 PRICE = Money(amount=500, currency="GBP")
@@ -39,6 +40,7 @@ BUYERS_AT_ONCE = 16
 LOW_AT = 1  # as the shop of tests/chaos/shop.py has it
 _LEVELS = ("inventory.low_stock", "inventory.restocked")
 TRIES = 12  # of a step that says to try again; the saga has its own, with waits between them
+TRANSACTION = 0.02  # seconds that a transaction of DynamoDB takes
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +105,14 @@ def stock_up(shop: Shop, products: list[str], units: int) -> None:
 
 
 def rush(
-    mall: Mall, buyers: int, products: list[str], units: int, *, shards: int = 1
+    mall: Mall,
+    buyers: int,
+    products: list[str],
+    units: int,
+    *,
+    shards: int = 1,
+    contention: Contention | None = None,
+    at_once: int = BUYERS_AT_ONCE,
 ) -> tuple[Counter[str], list[float]]:
     """What the buyers heard, and how long each took; the books are checked on the way. `shards` of each product."""
     shop = mall.open()
@@ -111,8 +120,10 @@ def rush(
     for product in products:
         resharding.set_shards(product, shards, "boss", utc_now(), shop.stock)
     crowd = [Buyer(shop, products) for _ in range(buyers)]
-    with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
+    shop.watch.contention = contention
+    with ThreadPoolExecutor(at_once) as pool:
         heard = Counter(pool.map(Buyer.buy, crowd))
+    shop.watch.contention = None
     for product in products:
         stock, audit = shop.stock.stock(product), shop.stock.audit(product)
         assert stock
@@ -158,6 +169,20 @@ def test_a_hundred_buyers_on_ten_units_of_a_hot_product(mall: Mall, record_prope
     heard, seconds = rush(mall, 100, ["rare"], 10, shards=4)
     record_property("figures", figures("the rush, 100 buyers on 10 units over 4 shards", heard, seconds))
     assert heard == {"confirmed": 10, "OutOfStock": 90}
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_hundred_buyers_whose_transactions_overlap(
+    mall: Mall, shards: int, record_property: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB cancels one of two transactions that meet on the stock item. No order is undone for that."""
+    monkeypatch.setattr(sys.modules[__name__], "TRIES", 4)  # the saga's, without its waits
+    contention = Contention("InventoryTable", TRANSACTION)  # in the others, these orders meet as one customer's
+    heard, seconds = rush(mall, 100, ["rare"], 30, shards=shards, contention=contention, at_once=50)
+    title = f"the rush, 50 at once over {shards} items, {contention.done} writes, {contention.cancelled} conflicts"
+    record_property("figures", figures(title, heard, seconds))
+    assert heard == {"confirmed": 30, "OutOfStock": 70}
+    assert contention.cancelled > 100
 
 
 @pytest.mark.long

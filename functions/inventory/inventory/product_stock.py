@@ -1,7 +1,7 @@
 """The stock of one product: the root item, and the shards of a hot product.
 
-One item takes a thousand write units a second, and a write in a transaction costs two: 500 reservations. A hot
-product's stock is spread over shards, each an item with its own counts and ledger. The root lists the shards and stores
+DynamoDB cancels a transaction that meets another on one item, so an item takes one reservation in the time of a
+transaction: some 20 to 50 a second. A hot product's stock is spread over shards, each an item with its own counts and ledger. The root lists the shards and stores
 the product's level. Two rules keep the level exact:
 
 - A shard that is above the threshold before and after a movement moves alone: the product's total is above the

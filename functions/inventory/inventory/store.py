@@ -67,6 +67,8 @@ from mercato.store.dynamo import (
 
 _AUDIT_ATTEMPTS = 5
 _READ_ATTEMPTS = 8
+# Seconds. A stock item is in a transaction of every order of its product, and DynamoDB cancels those that overlap.
+_PATIENCE = 8.0
 
 
 class TooManyWrites(Exception):
@@ -172,7 +174,7 @@ class InventoryStore:
         if len(writes) > MAX_TRANSACTION:
             raise TooManyWrites(f"{len(writes)} writes")
         try:
-            self._table.transact(writes)
+            self._table.transact(writes, patience=_PATIENCE)
         except ConditionFailed as failed:
             failures = _failures(failed)
             if 0 in failures:
@@ -211,7 +213,7 @@ class InventoryStore:
             stock_at[len(writes)] = part.product_id
             writes += [move_exactly(movement, product.root, level), put_new(entry)]
         try:
-            self._table.transact(writes)
+            self._table.transact(writes, patience=_PATIENCE)
         except ConditionFailed as failed:
             failures = _failures(failed)
             if 0 in failures:
@@ -224,7 +226,7 @@ class InventoryStore:
         """
         try:
             low_at = self.threshold(product.product_id, product).low_at
-            self._table.transact(transfer(change, product, low_at, actor, now))
+            self._table.transact(transfer(change, product, low_at, actor, now), patience=_PATIENCE)
         except ConditionFailed:
             raise StockMoved({}, [product.product_id]) from None
 
@@ -233,7 +235,7 @@ class InventoryStore:
         read.
         """
         try:
-            self._table.transact(set_threshold(product, own, self._low_at, now))
+            self._table.transact(set_threshold(product, own, self._low_at, now), patience=_PATIENCE)
         except ConditionFailed:
             raise StockMoved({}, [product.product_id]) from None
 

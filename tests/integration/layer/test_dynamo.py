@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -5,9 +7,11 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnec
 
 from mercato import aws
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 from mercato.store import dynamo
 from mercato.store.attributes import to_item
 from mercato.store.dynamo import ConditionFailed, InvalidCursor, KeyRange, SeveralConditionsFailed, Table
+from mercato.telemetry import metrics
 
 
 def refused(code: str, reasons: list[str] | None = None) -> ClientError:
@@ -143,6 +147,49 @@ def test_a_conflict_without_end_is_transient(scripted: Any) -> None:
     with pytest.raises(TransientError):
         Table("things", sleep=lambda _: None).transact([dynamo.put({"pk": "A", "sk": "B"})])
     assert len(client.calls) == 6
+
+
+def test_a_patient_transaction_is_tried_for_its_seconds_with_pauses_that_grow(scripted: Any) -> None:
+    client = scripted(refused("TransactionCanceledException", ["TransactionConflict"]))
+    waits: list[float] = []
+    with pytest.raises(TransientError):
+        Table("things", sleep=waits.append).transact([dynamo.put({"pk": "A", "sk": "B"})], patience=8.0)
+    assert len(client.calls) == len(waits) + 1 > 10
+    assert 8.0 <= sum(waits) < 9.0
+    assert all(0.02 <= wait <= min(1.0, 3 * before) for before, wait in pairwise([0.02, *waits]))
+
+
+def test_a_patient_transaction_ends_before_the_invocation_does(scripted: Any) -> None:
+    scripted(refused("TransactionCanceledException", ["TransactionConflict"]))
+    waits: list[float] = []
+    with deadline.at_most(2.3), pytest.raises(TransientError):
+        Table("things", sleep=waits.append).transact([dynamo.put({"pk": "A", "sk": "B"})], patience=8.0)
+    assert all(wait <= 0.3 for wait in waits)
+
+    waits.clear()
+    with deadline.at_most(1.9), pytest.raises(TransientError):
+        Table("things", sleep=waits.append).transact([dynamo.put({"pk": "A", "sk": "B"})], patience=8.0)
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "act"),
+    [
+        (
+            refused("TransactionCanceledException", ["None", "TransactionConflict"]),
+            lambda table: table.transact([dynamo.put({"pk": "A", "sk": "B"})]),
+        ),
+        (refused("TransactionConflictException"), lambda table: table.write(dynamo.put({"pk": "A", "sk": "B"}))),
+    ],
+)
+def test_conflicts_are_counted(
+    scripted: Any, monkeypatch: pytest.MonkeyPatch, refusal: Exception, act: Callable[[Table], None]
+) -> None:
+    counted: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(metrics, "count", lambda name, **about: counted.append((name, about)))
+    scripted(refusal, refusal, {})
+    act(Table("things", sleep=lambda _: None))
+    assert counted == [("TransactionConflicts", {"table": "things"})] * 2
 
 
 def test_a_failed_condition_beside_a_conflict_is_not_believed_until_the_conflict_is_over(scripted: Any) -> None:

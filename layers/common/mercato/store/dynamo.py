@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
 from mercato.errors import Malformed, TransientError
+from mercato.invocation import deadline
 from mercato.store.attributes import Item, from_item, to_item
+from mercato.telemetry import metrics
 
 MAX_TRANSACTION = 100
 _THROTTLED = {
@@ -25,6 +27,8 @@ _THROTTLED = {
 }
 _RETRYABLE_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CONFLICT_ATTEMPTS = 6
+# Seconds: the pauses of a patient transaction, and what its last try and the response need of the invocation's time.
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _LAST_TRY = 0.02, 1.0, 2.0
 
 
 class ConditionFailed(Exception):
@@ -135,6 +139,24 @@ class Page:
 
     items: list[Item]
     next_key: Item | None
+
+
+def _pauses(patience: float) -> Iterator[float]:
+    """The pauses between the tries of a transaction that conflicts with others.
+
+    Without `patience` five, which double up to half a second. With it, decorrelated jitter for about that many seconds,
+    but no longer than the invocation lasts.
+    """
+    if not patience:
+        yield from (random.uniform(0, min(0.02 * 2**attempt, 0.5)) for attempt in range(1, _CONFLICT_ATTEMPTS))
+        return
+    pause = waited = 0.0
+    while waited < patience:
+        pause = min(_LONGEST_PAUSE, random.uniform(_SHORTEST_PAUSE, 3 * max(pause, _SHORTEST_PAUSE)))
+        if deadline.left() < pause + _LAST_TRY:
+            return
+        waited += pause
+        yield pause
 
 
 def _is_done(write: Write, found: Item | None) -> bool:
@@ -259,11 +281,15 @@ class Table:
                     raise ConditionFailed(0, found) from None
                 if code != "TransactionConflictException":
                     raise
+                metrics.count("TransactionConflicts", table=self.name)
             self._back_off(attempt, f"the write to {self.name} conflicts with a transaction")
         raise AssertionError("unreachable")
 
-    def transact(self, writes: list[Write], *, token: str | None = None) -> None:
+    def transact(self, writes: list[Write], *, token: str | None = None, patience: float = 0.0) -> None:
         """Writes all or nothing, at most MAX_TRANSACTION writes. Retries a conflict with another transaction.
+
+        DynamoDB cancels a transaction that meets another on one item, at once and without a queue. `patience` is the
+        seconds for which a transaction on items that many others write at the same time is tried again.
 
         Without a token, botocore makes one for each call, so that its own retries are idempotent.
 
@@ -271,12 +297,13 @@ class Table:
         be done now.
         """
         if writes:
-            self._transact(writes, token)
+            self._transact(writes, token, patience)
 
-    def _transact(self, writes: list[Write], token: str | None) -> None:
+    def _transact(self, writes: list[Write], token: str | None, patience: float = 0.0) -> None:
         actions = [{write.kind: {"TableName": self.name} | write.parameters} for write in writes]
         call: dict[str, Any] = {"TransactItems": actions} | ({"ClientRequestToken": token} if token else {})
-        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+        pauses = _pauses(patience)
+        while True:
             try:
                 self._call("transact_write_items", **call)
                 return
@@ -284,11 +311,12 @@ class Table:
                 if error.response["Error"]["Code"] != "TransactionCanceledException":
                     raise
                 self._raise_for(error)
-            self._back_off(attempt, f"the transaction on {self.name} conflicts with others")
-        raise TransientError(f"the transaction on {self.name} conflicted {_CONFLICT_ATTEMPTS} times")
+            pause = next(pauses, None)
+            if pause is None:
+                raise TransientError(f"the transaction on {self.name} conflicts with others")
+            self._sleep(pause)
 
-    @staticmethod
-    def _raise_for(error: ClientError) -> None:
+    def _raise_for(self, error: ClientError) -> None:
         """Returns if a reason is a conflict or a throttle, so that a retry may succeed.
 
         A failed condition beside a conflict is not final: the other transaction may be this same change, and only after
@@ -298,6 +326,8 @@ class Table:
         codes = {reason.get("Code", "None") for reason in reasons}
         if codes - _RETRYABLE_REASONS - {"None", "ConditionalCheckFailed"}:  # ValidationError: our bug, no conflict
             raise error
+        if "TransactionConflict" in codes:
+            metrics.count("TransactionConflicts", table=self.name)
         if codes & _RETRYABLE_REASONS:
             return
         failed = {
