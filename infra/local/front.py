@@ -152,6 +152,9 @@ class Front:
                 kept = CIMultiDict(
                     (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
                 )
+                if name == "api" and "Location" in kept:  # under this address there is no stage
+                    stage = self._urls[name].rpartition("/")[2]
+                    kept["Location"] = kept["Location"].removeprefix(f"/{stage}")
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             return web.Response(status=503, text=f"{type(error).__name__}: {error}")

@@ -20,11 +20,12 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
         for name in ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
     },
     ("AWS::CloudWatch::Alarm", "Dimensions"): (
-        "a metric that the whole shop writes to has none",
+        "a metric that the whole shop, or the account, writes to has none",
         {
             "MappingsDown",
             "RateLimiterDown",
             "AuthorizerDown",
+            "FunctionsThrottled",
             "MailsRefused",
             "Bounces",
             "Complaints",
@@ -57,6 +58,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::Serverless::Function", "Timeout"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "MemorySize"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "Events"): ("a mapping, a state machine or a nested stack invokes the others", None),
+    ("AWS::Serverless::Function", "EventInvokeConfig"): ("schedules alone invoke asynchronously", None),
     ("AWS::Serverless::Function", "FunctionUrlConfig"): ("peers call the services' own APIs alone", None),
     ("AWS::Serverless::Function", "Layers"): ("the others take those of Globals", None),
 }

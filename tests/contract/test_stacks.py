@@ -49,6 +49,7 @@ NAMES = {
     "AWS::IAM::Policy": None,
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Alias": None,
+    "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::EventSourceMapping": None,
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::LayerVersion": "LayerName",

@@ -284,3 +284,18 @@ def test_nobody_else_calls_peers() -> None:
         if "lambda:InvokeFunctionUrl" in as_list(statement["Action"])
     }
     assert callers == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
+
+
+def test_a_peer_is_invoked_through_its_url_alone() -> None:
+    """An event of the caller's own making could claim any user and role."""
+    direct = {
+        name: statement
+        for name, function in FUNCTIONS.items()
+        for statement in statements(function)
+        if "lambda:InvokeFunction" in as_list(statement["Action"])
+    }
+    assert direct.keys() == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
+    for name, statement in direct.items():
+        # AWS denies lambda:InvokeFunctionUrl where it is granted on this condition.
+        assert statement["Action"] == ["lambda:InvokeFunction"], name
+        assert statement["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": True}}, name

@@ -15,6 +15,13 @@ MACHINE = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text()
 STATES: dict[str, dict[str, Any]] = MACHINE["States"]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 THROTTLED = "Lambda.TooManyRequestsException"
+# The errors of Lambda itself that AWS says to retry ("Handle transient Lambda service exceptions").
+OF_LAMBDA = {
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+}
 
 
 def pauses(retry: dict[str, Any]) -> int:
@@ -169,3 +176,15 @@ def test_the_document_says_what_a_parked_queue_that_takes_no_message_costs_besid
     assert STATES[away]["Seconds"] == 3600
     said = f"is tried for {minutes(pauses(retry))} minutes and then again every hour"
     assert said in " ".join(ARCHITECTURE.split())
+
+
+def test_every_step_is_tried_again_after_each_error_of_lambda_itself() -> None:
+    tasks = [name for name, state in STATES.items() if state["Type"] == "Task" and name != "AwaitOperator"]
+    assert len(tasks) == 12
+    for name in tasks:
+        retried = {error for retry in STATES[name]["Retry"] for error in retry["ErrorEquals"]}
+        assert retried >= OF_LAMBDA, name
+
+
+def test_no_partition_of_aws_is_written_out() -> None:
+    assert "arn:aws:" not in json.dumps(MACHINE)

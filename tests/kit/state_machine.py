@@ -148,6 +148,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
     """The state machine of infra/, with these handlers behind its functions. Its retries wait for nothing."""
     queue_url = boto3.client("sqs").create_queue(QueueName="parked")["QueueUrl"]
     text = (ROOT / "functions/orders/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
+    text = text.replace("${AwaitOperator}", "arn:aws:states:::sqs:sendMessage.waitForTaskToken")
     for name in FUNCTIONS:
         text = text.replace(f"${{{name}}}", f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live")
     assert "${" not in text

@@ -1,8 +1,8 @@
 """The stock of one product: the root item, and the shards of a hot product.
 
 DynamoDB cancels a transaction that meets another on one item, so an item takes one reservation in the time of a
-transaction: some 20 to 50 a second. A hot product's stock is spread over shards, each an item with its own counts and ledger. The root lists the shards and stores
-the product's level. Two rules keep the level exact:
+transaction: some 20 to 50 a second. A hot product's stock is spread over shards, each an item with its own counts and
+ledger. The root lists the shards and stores the product's level. Two rules keep the level exact:
 
 - A shard that is above the threshold before and after a movement moves alone: the product's total is above the
   threshold whatever the other shards do. The write's condition on the shard's own level, `ok`, guarantees this.

@@ -66,6 +66,7 @@ def _receive(url: str) -> list[dict[str, Any]]:
             QueueUrl=url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=_HELD_FOR,
+            WaitTimeSeconds=1,  # a short poll asks some of SQS's servers, and may find nothing where there is something
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         if not answer.get("Messages"):

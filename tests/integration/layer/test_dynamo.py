@@ -1,3 +1,5 @@
+import functools
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -7,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnec
 
 from mercato import aws
 from mercato.errors import TransientError
-from mercato.invocation import deadline
+from mercato.invocation import deadline, hooks
 from mercato.store import dynamo
 from mercato.store.attributes import to_item
 from mercato.store.dynamo import ConditionFailed, InvalidCursor, KeyRange, SeveralConditionsFailed, Table
@@ -182,14 +184,22 @@ def test_a_patient_transaction_ends_before_the_invocation_does(scripted: Any) ->
         (refused("TransactionConflictException"), lambda table: table.write(dynamo.put({"pk": "A", "sk": "B"}))),
     ],
 )
-def test_conflicts_are_counted(
+def test_conflicts_are_counted_and_told_at_the_end_of_the_invocation(
     scripted: Any, monkeypatch: pytest.MonkeyPatch, refusal: Exception, act: Callable[[Table], None]
 ) -> None:
-    counted: list[tuple[str, dict[str, str]]] = []
-    monkeypatch.setattr(metrics, "count", lambda name, **about: counted.append((name, about)))
+    lines: list[str] = []
+    metrics.flush(lambda _: None)  # what other tests have counted
+    tell = functools.partial(metrics.flush, lines.append)
+    monkeypatch.setattr(metrics, "flush", tell)
     scripted(refusal, refusal, {})
-    act(Table("things", sleep=lambda _: None))
-    assert counted == [("TransactionConflicts", {"table": "things"})] * 2
+    try:
+        with deadline.of_invocation(None):
+            act(Table("things", sleep=lambda _: None))
+            assert lines == []
+    finally:
+        hooks.forget(tell)
+    [told] = [json.loads(line) for line in lines]
+    assert (told["TransactionConflicts"], told["table"]) == (2, "things")
 
 
 def test_a_failed_condition_beside_a_conflict_is_not_believed_until_the_conflict_is_over(scripted: Any) -> None:

@@ -30,7 +30,7 @@ def test_a_customer_cancels_an_order_and_the_world_hears_of_the_wish(shop: Shop)
     order_id = shop.place()["order_id"]
     status, answer, headers = cancel(shop, order_id)
     assert (status, answer["status"], answer["version"]) == (202, "cancelling", 2)
-    assert headers["Location"] == f"/api/orders/{order_id}"
+    assert headers["Location"] == f"/live/api/orders/{order_id}"
     assert "Idempotent-Replayed" not in headers
     assert shop.announced(order_id)[-1]["data"] == {"order_id": order_id, "customer_id": "cust-1"}
     assert types(shop, order_id) == ["order.created", "order.cancellation_requested"]

@@ -16,7 +16,7 @@ ORDER = derived_id("cust-1", "key-1")
 def test_an_order_is_accepted_and_its_total_is_computed_here(shop: Shop) -> None:
     status, answer, headers = shop.call("POST", "/api/orders", body(), key="key-1")
     assert status == 202
-    assert headers["Location"] == f"/api/orders/{ORDER}"
+    assert headers["Location"] == f"/live/api/orders/{ORDER}"
     assert "Idempotent-Replayed" not in headers
     assert (answer["order_id"], answer["customer_id"], answer["version"]) == (ORDER, "cust-1", 1)
     assert (answer["status"], answer["payment_status"]) == ("pending", "none")
@@ -56,7 +56,7 @@ def test_the_same_request_again_is_the_same_answer_and_writes_nothing(shop: Shop
     status, again, headers = shop.call("POST", "/api/orders", body(), key="key-1")
     assert (status, again) == (202, first)
     assert headers["Idempotent-Replayed"] == "true"
-    assert headers["Location"] == f"/api/orders/{ORDER}"
+    assert headers["Location"] == f"/live/api/orders/{ORDER}"
     assert len(shop.announced(ORDER)) == 1
 
 

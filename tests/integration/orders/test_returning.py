@@ -41,7 +41,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
     order_id = delivered(shop)
     status, answer, headers = send_back(shop, order_id, {"mug": 1})
     return_id = derived_id("cust-1", "return", order_id, "k-1")
-    assert (status, headers["Location"]) == (201, f"/api/orders/{order_id}")
+    assert (status, headers["Location"]) == (201, f"/live/api/orders/{order_id}")
     assert answer | {"at": ""} == {
         "return_id": return_id,
         "lines": [{"product_id": "mug", "quantity": 1}],

@@ -304,3 +304,18 @@ def test_what_a_run_has_no_time_for_is_visible_at_once(tea: Outbox, bus: Bus, fa
         tea.give_up(number, number)
     _, left = run()
     assert left == len(failures()) >= 1
+
+
+def test_a_short_poll_that_asks_few_of_sqs_servers_hides_no_message(
+    tea: Outbox, bus: Bus, failures: Failures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a wait, SQS asks some of its servers, and may answer that a queue with few messages is empty."""
+    ids = tea.brew(1)
+    tea.give_up(0, 0)
+    sqs = aws.client("sqs")
+    receive = sqs.receive_message
+    with monkeypatch.context() as patch:
+        patch.setattr(sqs, "receive_message", lambda **call: receive(**call) if call.get("WaitTimeSeconds") else {})
+        assert run() == (1, 0)
+    assert bus.taken == ids
+    assert failures() == []

@@ -11,6 +11,7 @@ import pytest
 from mercato.http import (
     App,
 )
+from mercato.http.request import base_of
 from mercato.invocation import deadline
 from tests.kit import aws_events
 from tests.unit.layer.things import app, call
@@ -19,7 +20,7 @@ from tests.unit.layer.things import app, call
 def test_a_route_gets_what_its_signature_names() -> None:
     status, body, headers = call("POST", "/api/things", body={"name": "Mug", "count": 2})
     assert (status, body) == (201, {"name": "user-1/key-1/Mug", "count": 2})
-    assert headers["Location"] == "/api/things/1"
+    assert headers["Location"] == "/live/api/things/1"
     assert headers["Content-Type"] == "application/json"
 
 
@@ -183,3 +184,17 @@ def test_a_service_is_as_well_as_what_it_needs() -> None:
         503,
         {"service": "sick", "status": "failing", "checks": checks},
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "base"),
+    [
+        ({"path": "/api/orders", "requestContext": {"path": "/prod/api/orders"}}, "/prod"),
+        ({"path": "/api/orders", "requestContext": {"path": "/api/orders"}}, ""),
+        ({"path": "/api/orders", "requestContext": {}}, ""),
+        ({"version": "2.0", "rawPath": "/api/orders", "requestContext": {"http": {"path": "/api/orders"}}}, ""),
+    ],
+)
+def test_a_location_begins_with_what_the_client_has_in_front_of_the_path(event: dict[str, Any], base: str) -> None:
+    """At execute-api the stage is part of every URL, and a path without it is answered 403."""
+    assert base_of(event) == base

@@ -34,6 +34,7 @@ class Api(BaseHTTPRequestHandler):
         self.send_response(202 if known else 404)
         if known:
             self.send_header("X-Request-Id", "request-1")
+            self.send_header("Location", "/new/api/orders/1")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -76,6 +77,7 @@ def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
         front.stop()
 
     assert answer.status_code == 202
+    assert answer.headers["Location"] == "/api/orders/1"  # the API's stage is not part of the front's URLs
     assert answer.json() == {"path": "/new/api/orders?a=%2F1", "body": "{}", "key": "k", "sources": ["127.0.0.1"]}
     assert [(one.method, one.path, one.status, one.request_id) for one in served] == [
         ("POST", "/api/orders?a=%2F1", 202, "request-1")

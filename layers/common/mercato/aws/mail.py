@@ -78,4 +78,5 @@ class SesMailer:
             raise MailUncertain(f"{code}: {message}") from error
         if code not in _BUSY:
             metrics.count("MailsRefused")
+            metrics.flush()
         raise MailNotSent(f"{code}: {message}") from error

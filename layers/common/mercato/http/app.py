@@ -39,6 +39,7 @@ from mercato.http.request import (
     Request,
     SignedBody,
     SourceAddress,
+    base_of,
     headers_of,
     read_body,
     read_query,
@@ -181,6 +182,9 @@ class App:
                 response = negotiated(response, headers)
             else:
                 noted |= state.headers
+            if location := response.headers.get("Location"):  # of this API, as a path
+                whole = {"Location": base_of(event) + location}
+                response = Response(response.body, response.status, response.headers | whole)
             answer = write_response(response, work.correlation_id, noted)
             return answer | {"body": "", "isBase64Encoded": False} if about.get("method") == "HEAD" else answer
 

@@ -160,6 +160,14 @@ def headers_of(event: dict[str, Any]) -> dict[str, str]:
     return single | {name.lower(): ", ".join(values) for name, values in lines}
 
 
+def base_of(event: dict[str, Any]) -> str:
+    """The part of the client's URL in front of the path: a REST API's stage, such as /prod. Empty under a custom domain and
+    at a function URL.
+    """
+    whole, path = (event.get("requestContext") or {}).get("path") or "", event.get("path") or ""
+    return whole.removesuffix(path) if path and whole.endswith(path) else ""
+
+
 def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
     size = sum(len(name) + len(value) for name, value in headers.items())
     if size > MAX_HEADERS:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
 from mercato.errors import Malformed, TransientError
-from mercato.invocation import deadline
+from mercato.invocation import deadline, hooks
 from mercato.store.attributes import Item, from_item, to_item
 from mercato.telemetry import metrics
 
@@ -281,7 +281,7 @@ class Table:
                     raise ConditionFailed(0, found) from None
                 if code != "TransactionConflictException":
                     raise
-                metrics.count("TransactionConflicts", table=self.name)
+                self._count_conflict()
             self._back_off(attempt, f"the write to {self.name} conflicts with a transaction")
         raise AssertionError("unreachable")
 
@@ -327,7 +327,7 @@ class Table:
         if codes - _RETRYABLE_REASONS - {"None", "ConditionalCheckFailed"}:  # ValidationError: our bug, no conflict
             raise error
         if "TransactionConflict" in codes:
-            metrics.count("TransactionConflicts", table=self.name)
+            self._count_conflict()
         if codes & _RETRYABLE_REASONS:
             return
         failed = {
@@ -340,6 +340,10 @@ class Table:
         if failed:
             raise SeveralConditionsFailed(failed) from None
         raise error
+
+    def _count_conflict(self) -> None:
+        metrics.count("TransactionConflicts", table=self.name)
+        hooks.run_each_time(metrics.flush)
 
     def _back_off(self, attempt: int, what: str) -> None:
         if attempt >= _CONFLICT_ATTEMPTS:
