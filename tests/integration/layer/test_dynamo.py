@@ -189,6 +189,7 @@ def test_conflicts_are_counted_and_told_at_the_end_of_the_invocation(
 ) -> None:
     lines: list[str] = []
     metrics.flush(lambda _: None)  # what other tests have counted
+    hooks.forget(metrics.flush)
     tell = functools.partial(metrics.flush, lines.append)
     monkeypatch.setattr(metrics, "flush", tell)
     scripted(refusal, refusal, {})

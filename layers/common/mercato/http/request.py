@@ -161,8 +161,9 @@ def headers_of(event: dict[str, Any]) -> dict[str, str]:
 
 
 def base_of(event: dict[str, Any]) -> str:
-    """The part of the client's URL in front of the path: a REST API's stage, such as /prod. Empty under a custom domain and
-    at a function URL.
+    """The part of the client's URL in front of the path: a REST API's stage, such as /prod.
+
+    Empty under a custom domain and at a function URL.
     """
     whole, path = (event.get("requestContext") or {}).get("path") or "", event.get("path") or ""
     return whole.removesuffix(path) if path and whole.endswith(path) else ""
