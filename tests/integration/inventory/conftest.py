@@ -145,7 +145,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """Lets a process die before or after its n-th transaction, or somebody else act just before it."""
     found, transact = Faults(), Table.transact
 
-    def faulty(self: Table, writes: list[Write], *, token: str | None = None) -> None:
+    def faulty(self: Table, writes: list[Write], **more: Any) -> None:
         found.count += 1
         dies = found.count - 1 == found.die_at
         if dies and found.meanwhile:
@@ -154,7 +154,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
             dies = False
         if dies and not found.after_effect:
             raise TransientError("died before the effect")
-        transact(self, writes, token=token)
+        transact(self, writes, **more)
         if dies:
             raise TransientError("died after the effect")
 

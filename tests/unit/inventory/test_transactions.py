@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def transact(self, writes: list[Write]) -> None:
+    def transact(self, writes: list[Write], **_: Any) -> None:
         keys = [(write.parameters.get("Key") or write.parameters["Item"]) for write in writes]
         assert len({(key["pk"]["S"], key["sk"]["S"]) for key in keys}) == len(writes)
         self.sizes.append(len(writes))
