@@ -105,6 +105,16 @@ class Stack:
             for name, function in self.functions.items()
         }
 
+    def verify_sender(self) -> None:
+        """As an operator does on AWS before the first deploy: a shop's stack has no identity of SES. Idempotent."""
+        [stack] = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        [sender] = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "FromAddress"]
+        ses = self.cloud.client("sesv2")
+        try:
+            ses.create_email_identity(EmailIdentity=sender)
+        except ses.exceptions.AlreadyExistsException:
+            return
+
     def make_signing_keys(self) -> None:
         self.invoke("UsersKeys", {"if_missing": True})
 

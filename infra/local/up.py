@@ -119,10 +119,13 @@ class LocalShop:
         return reload.folder(self.cloud_port)
 
     def settle(self) -> Stack:
-        """What AWS would not need: the registry gets the local addresses, the gateway its own answers."""
+        """What AWS would not need: the registry gets the local addresses, the gateway its own answers. And what an operator
+        does there: the sender's identity and the keys.
+        """
         stack = Stack.read(self.cloud)
         stack.answer_as_the_template_says(ROOT / "template.yaml")
         stack.register_local_urls(self.functions_endpoint)
+        stack.verify_sender()
         stack.make_signing_keys()
         register_peers(stack)
         write_environment(stack)

@@ -187,14 +187,14 @@ def test_a_service_is_as_well_as_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "base"),
-    [
-        ({"path": "/api/orders", "requestContext": {"path": "/prod/api/orders"}}, "/prod"),
-        ({"path": "/api/orders", "requestContext": {"path": "/api/orders"}}, ""),
-        ({"path": "/api/orders", "requestContext": {}}, ""),
-        ({"version": "2.0", "rawPath": "/api/orders", "requestContext": {"http": {"path": "/api/orders"}}}, ""),
-    ],
+    ("base", "whole"), [("/prod", "/prod/api/orders"), ("", "/api/orders"), ("", "/else"), ("", "")]
 )
-def test_a_location_begins_with_what_the_client_has_in_front_of_the_path(event: dict[str, Any], base: str) -> None:
+def test_a_location_begins_with_what_the_client_has_in_front_of_the_path(base: str, whole: str) -> None:
     """At execute-api the stage is part of every URL, and a path without it is answered 403."""
+    event = aws_events.rest_request("POST", "/api/orders")
+    event["requestContext"]["path"] = whole
     assert base_of(event) == base
+
+
+def test_a_function_url_has_nothing_in_front_of_the_path() -> None:
+    assert base_of(aws_events.url_request("POST", "/api/orders")) == ""
