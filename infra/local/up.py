@@ -119,8 +119,9 @@ class LocalShop:
         return reload.folder(self.cloud_port)
 
     def settle(self) -> Stack:
-        """What AWS would not need: the registry gets the local addresses, the gateway its own answers. And what an operator
-        does there: the sender's identity and the keys.
+        """What AWS would not need: the registry gets the local addresses, the gateway its own answers.
+
+        And what an operator does on AWS: the sender's identity, the keys.
         """
         stack = Stack.read(self.cloud)
         stack.answer_as_the_template_says(ROOT / "template.yaml")
