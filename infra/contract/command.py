@@ -5,18 +5,19 @@ from __future__ import annotations
 import click
 
 from infra.contract import events as generated
+from infra.contract import stateful
 from infra.paths import ROOT
 from infra.trouble import Trouble
 
 
 @click.command()
-@click.option("--release", is_flag=True, help="Keep the OpenAPI document as what this version promises its clients.")
+@click.option("--release", is_flag=True, help="Keep what this version promises and deploys.")
 def contract(release: bool) -> None:
     """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions, and
     docs/openapi.json from the routes and their models.
     """
     try:
-        changed = generated.write() + ([generated.release()] if release else [])
+        changed = generated.write() + ([generated.release(), stateful.release()] if release else [])
     except Trouble as trouble:
         raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
     for path in changed:
