@@ -83,7 +83,7 @@ deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	python -m infra.preflight build
 	python -m compileall -q --invalidation-mode unchecked-hash -x /CommonLayer/ .aws-sam/build
 	python -m infra.release $(or $(ENV),dev)
-	sam deploy --config-env $(or $(ENV),dev)
+	sam deploy --config-env $(or $(ENV),dev) $(FLAGS)
 
 rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=orders (without it, all services)
 	mercato --stack mercato-$(or $(ENV),$(error ENV=<dev or prod> is missing)) release rollback $(or $(SERVICE),all)
