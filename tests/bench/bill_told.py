@@ -21,9 +21,9 @@ _SMALLEST_SLICE = Decimal("0.01")
 _DEAREST = 3
 _HEADS = ("service", "what", "an order", "a million", "$ each", "$")
 NOT_IN_IT = (
-    "Not in it: data that is kept, data sent to the internet, the API's access log (0.4 kB a request), taxes, and what the "
-    "payment provider takes. Free tiers and discounts are not taken off. In eu-west-1, where samconfig.toml deploys, all "
-    "of it is some 3 % dearer (DynamoDB 13 %, logs 14 %)."
+    "Not in it: data that is kept, data sent to the internet, the API's access log (0.4 kB a request), taxes, and what "
+    "the payment provider takes. Free tiers and discounts are not taken off. In eu-west-1, where samconfig.toml "
+    "deploys, all of it is some 3 % dearer (DynamoDB 13 %, logs 14 %)."
 )
 HOW = (
     "An order is everything from `POST /api/orders` to the delivered parcel, its mails included. Looks at it, log-ins "
@@ -34,8 +34,8 @@ HOW = (
     "- Invocations, time and log bytes: from the log lines of the functions.\n"
     "- SQS: messages from the bus by its rules; a receive and a delete for each invocation of a queue's consumer.\n"
     "- Transitions: states entered, and retries, from the executions' histories.\n"
-    "- Traces: one of twenty of all requests and batches. X-Ray's default rule first takes one a second, so that a shop "
-    "with little to do pays for nearly all of its traces: up to $44 for a million orders.\n"
+    "- Traces: one of twenty of all requests and batches. X-Ray's default rule first takes one a second, so that a "
+    "shop with little to do pays for nearly all of its traces: up to $44 for a million orders.\n"
     "- Before the bill is written, the books of all its orders must balance."
 )
 
