@@ -24,6 +24,7 @@ FOR_STRANGERS = {
     "GET /api/products",
     "GET /api/products/{product_id}",
     "POST /api/carts/guests",
+    "POST /api/carts/guests/{cart_id}/items/{product_id}",
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
     "POST /api/shipments/quotes",

@@ -10,7 +10,7 @@ from tests.kit.template import ROOT, resources_of_type
 
 # Each module that writes a ttl, and why what it writes may go.
 MAY_GO = {
-    "functions/carts/carts/store.py": "a cart not touched for 90 days; the latest price of a product, for a day",
+    "functions/carts/carts/store.py": "a cart not touched for 90 days; an addition's mark, longer than its key",
     "functions/ops/ops/health/store.py": "the last probe, for a day: the prober writes the next one within a minute",
     "functions/ops/ops/journal/store.py": "an event in the journal, after 14 days: facts and tables stay",
     "functions/ops/ops/scans.py": "the receipts of a walk over dead letters, which are good for ten minutes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -11,9 +12,10 @@ from carts import usecases
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.wiring import ports
 from mercato.clock import utc_now
-from mercato.http import CUSTOMER, PUBLIC, WATCH, App, Body, Created, View
+from mercato.http import CUSTOMER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
+from mercato.http.idempotency import Keyed, answer_once
 from mercato.money import Money
 from mercato.text import Exact
 
@@ -99,6 +101,25 @@ def put_item(cart_id: str, product_id: str, wanted: Quantity, caller: Caller) ->
     return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, ports().carts, ports().catalogue, now))
 
 
+@app.post("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
+def add_item(cart_id: str, product_id: str, more: Quantity, caller: Caller, key: IdempotencyKey) -> Created[CartView]:
+    """Adds units to what the cart holds, so that two additions at once are both counted. At most 10,000 in all."""
+    now = utc_now()
+    asked = Keyed.read("POST /api/carts/{cart_id}/items/{product_id}", caller, key, more, cart_id, product_id)
+    cart = usecases.load_customers(caller.user_id, cart_id, ports().carts, now)
+    return _add(cart, product_id, more, asked, now)
+
+
+def _add(cart: Cart, product_id: str, more: Quantity, asked: Keyed, now: datetime) -> Created[CartView]:
+    def add() -> Created[CartView]:
+        addition = usecases.Addition(more.quantity, asked.id)
+        after = usecases.add_item(cart, product_id, addition, ports().carts, ports().catalogue, now)
+        address = "mine" if cart.customer_id else f"guests/{cart.cart_id}"
+        return Created(CartView.of(after), f"/api/carts/{address}")
+
+    return answer_once(asked, ports().table, now, add)
+
+
 @app.delete("/api/carts/{cart_id}/items/{product_id}", role=CUSTOMER)
 def remove_item(cart_id: str, product_id: str, caller: Caller) -> CartView:
     now = utc_now()
@@ -129,6 +150,17 @@ def put_guest_item(cart_id: str, product_id: str, wanted: Quantity) -> CartView:
     now = utc_now()
     cart = usecases.load_guests(cart_id, ports().carts, now)
     return CartView.of(usecases.put_item(cart, product_id, wanted.quantity, ports().carts, ports().catalogue, now))
+
+
+@app.post("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")
+def add_guest_item(
+    cart_id: str, product_id: str, more: Quantity, caller: Caller, key: IdempotencyKey
+) -> Created[CartView]:
+    """Adds units to what the cart holds. A key belongs to its cart."""
+    now = utc_now()
+    route = f"POST /api/carts/guests/{cart_id}/items/{{product_id}}"
+    asked = Keyed.read(route, caller, key, more, product_id)
+    return _add(usecases.load_guests(cart_id, ports().carts, now), product_id, more, asked, now)
 
 
 @app.delete("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")

@@ -5,6 +5,7 @@
                                   sweeper, by the time of the change, until it is published. Four shards, since every
                                   change writes there
     CART#<id>      LINE#<product> a line, with the price at which it was put in
+    ADDED#<request> ADDED         the mark of a request that has added units, for longer than its key is good for
     PRODUCT#<id>   LATEST         the product's price and stock as of the last event. Reads show a line at this
                                   price, so a new price is one write and reaches every line wherever it moves.
                                   Never removed: there are as many as there are products. (One of an earlier
@@ -38,6 +39,7 @@ SHARDS = 4
 # Moving a line takes two writes, and the head one.
 MOVED_AT_ONCE = (MAX_TRANSACTION - 1) // 2
 _RENEWED_AFTER = timedelta(days=7)
+_MARK_KEPT = timedelta(days=3)  # an Idempotency-Key is good for two
 _CLOSED_FOR = timedelta(hours=1)  # an access token lives for 15 minutes
 _HEAD, _LATEST = "CART", "LATEST"
 
@@ -46,12 +48,21 @@ class CartMoved(Exception):
     """Another request changed the cart since it was read; nothing was written."""
 
 
+class AlreadyAdded(Exception):
+    """This request has added its units before. Nothing was written."""
+
+
 class ProductMoved(Exception):
     """The catalogue has a newer entry of the product: `latest`. Nothing was written."""
 
     def __init__(self, latest: Latest) -> None:
         super().__init__("the product is at a later version")
         self.latest = latest
+
+
+def _added_mark(request_id: str, now: datetime) -> Write:
+    mark = {"pk": f"ADDED#{request_id}", "sk": "ADDED", "ttl": epoch(now + _MARK_KEPT)}
+    return expiry.put_new(mark, now)
 
 
 def cart_key(cart_id: str) -> str:
@@ -100,8 +111,10 @@ class Carts:
             return self.load_customers(cart.cart_id, cart.customer_id, now)
         return self.load_guests(cart.cart_id, now)
 
-    def put_line(self, cart: Cart, line: Line, now: datetime) -> Cart:
-        """The cart with the line. Raises CartNotFound, CartMoved and ProductMoved."""
+    def put_line(self, cart: Cart, line: Line, now: datetime, request_id: str = "") -> Cart:
+        """The cart with the line. With a `request_id`, only once for this request. Raises CartNotFound, CartMoved,
+        ProductMoved and AlreadyAdded.
+        """
         latest = dynamo.check(
             _product_key(line.product_id),
             _LATEST,
@@ -110,11 +123,14 @@ class Carts:
         )
         after, touch = _touch(cart, now)
         put = dynamo.put(_line_item(after, line, now))
+        mark = [_added_mark(request_id, now)] if request_id else []
         try:
-            self._table.transact([touch, latest, put])
+            self._table.transact([touch, latest, put, *mark])
         except ConditionFailed as failed:
             if failed.index == 0:
                 raise _why_not_touched(cart, failed, now) from None
+            if failed.index == 3:
+                raise AlreadyAdded from None
             raise ProductMoved(_to_latest(failed.item or {})) from None
         self._renew(cart.without_line(line.product_id), now)
         return after.with_line(line)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from carts import domain
-from carts.domain import Cart, CartNotFound, Offer
-from carts.store import MOVED_AT_ONCE, CartMoved, Carts, ProductMoved
+from carts.domain import Cart, CartNotFound, Line, Offer
+from carts.store import MOVED_AT_ONCE, AlreadyAdded, CartMoved, Carts, ProductMoved
 from mercato.errors import AccountClosed, TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
@@ -17,6 +17,14 @@ from mercato.store.retry import retry_on_conflict
 
 _GUEST = "guest-"
 _ATTEMPTS = 8
+
+
+@dataclass(frozen=True)
+class Addition:
+    """So many more units. `request_id` identifies the request, which adds them once."""
+
+    quantity: int
+    request_id: str
 
 
 class Catalogue(Protocol):
@@ -47,11 +55,27 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
 
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
     """Sets the quantity. Idempotent. Retries if the cart or the price changes in between."""
+    return _put(cart, product_id, quantity, carts, catalogue, now)
+
+
+def add_item(cart: Cart, product_id: str, more: Addition, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
+    """Adds units to what the cart holds, at most up to MAX_QUANTITY. Idempotent by the request's id. A concurrent
+    addition is counted too: the write depends on the cart's version.
+    """
+    try:
+        return _put(cart, product_id, more, carts, catalogue, now)
+    except AlreadyAdded:
+        return carts.load_again(cart, now)
+
+
+def _put(
+    cart: Cart, product_id: str, wanted: int | Addition, carts: Carts, catalogue: Catalogue, now: datetime
+) -> Cart:
     offer = catalogue.find(product_id)
     for _ in range(_ATTEMPTS):
-        line = domain.put_line(cart, offer, quantity, now)
+        line = domain.put_line(cart, offer, _quantity(cart.line(product_id), wanted), now)
         try:
-            after = carts.put_line(cart, line, now)
+            after = carts.put_line(cart, line, now, wanted.request_id if isinstance(wanted, Addition) else "")
         except ProductMoved as moved:
             price = moved.latest.price
             offer = replace(offer, version=moved.latest.version, price=price or offer.price, is_sold=price is not None)
@@ -60,6 +84,12 @@ def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue
         else:
             return _with_stock(after, offer, carts)
     raise TransientError(f"the cart {cart.cart_id}, or the price of {product_id}, changes too often")
+
+
+def _quantity(held: Line | None, wanted: int | Addition) -> int:
+    if isinstance(wanted, int):
+        return wanted
+    return min((held.quantity if held else 0) + wanted.quantity, domain.MAX_QUANTITY)
 
 
 def _with_stock(cart: Cart, offer: Offer, carts: Carts) -> Cart:

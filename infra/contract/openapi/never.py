@@ -47,6 +47,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("the kit refuses bytes that are no text before", "POST /api/products/imports", ("unreadable-csv",)),
     ("one product has no other beside it", "POST /api/inventory/{product_id}/adjustments", ("duplicate-product",)),
     (_GUESTS, "PUT /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
+    (_GUESTS, "POST /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_GUESTS, "DELETE /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
     ("a return is smaller than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),

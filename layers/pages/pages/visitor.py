@@ -113,7 +113,7 @@ class Visitor:
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
         if not self.is_logged_in:
             try:
-                return self.send_as_guest(method, path, body)
+                return self.send_as_guest(method, path, body, headers)
             except Refused as error:
                 if error.reply.status in (401, 403):
                     raise LogInFirst("Please log in to see this page.") from None
@@ -128,12 +128,12 @@ class Visitor:
             self._end_session()
         return _granted(reply)
 
-    def send_as_guest(self, method: str, path: str, body: Any = None) -> Reply:
+    def send_as_guest(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Reply:
         """For what is public: it needs no token, and has none."""
         service = _SERVICES.get(path.split("?")[0].split("/")[2], "")
         if not service:
             raise LogInFirst("Please log in to see this page.")
-        return _granted(self._ask(service, method, path, body, {SOURCE_ADDRESS: self._source}))
+        return _granted(self._ask(service, method, path, body, {**headers, SOURCE_ADDRESS: self._source}))
 
     def log_in(self, email: str, password: str) -> None:
         """Raises Refused, Unavailable."""

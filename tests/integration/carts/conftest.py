@@ -67,8 +67,13 @@ class CartsService:
             "stock_sequence": stock_sequence,
         }
 
-    def call(self, method: str, path: str, body: Any = None, *, user: str | None = ADA) -> tuple[int, Any]:
-        answer = api.handler(aws_events.rest_request(method, f"/api/carts{path}", body, user=user), None)
+    def call(
+        self, method: str, path: str, body: Any = None, *, user: str | None = ADA, key: str | None = None
+    ) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = api.handler(
+            aws_events.rest_request(method, f"/api/carts{path}", body, user=user, headers=headers), None
+        )
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def put(self, product_id: str, quantity: int, *, user: str = ADA) -> Any:

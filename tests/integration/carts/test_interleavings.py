@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from carts.usecases import cart_of
+from mercato.errors import TransientError
+from mercato.http import idempotency
 from tests.integration.interrupter import Interrupter
 
 NEWS: dict[str, Callable[[Any], None]] = {
@@ -117,3 +119,47 @@ def test_a_cart_may_be_opened_again_when_no_token_of_the_closed_account_is_left(
     assert service.lines() == {}
     service.put("mug", 1)
     assert service.lines() == {"mug": (1, 475)}
+
+
+@pytest.mark.parametrize("call", range(MOST))
+def test_two_additions_at_once_are_both_counted(service: Any, call: int) -> None:
+    """Two tabs: at every call of the one, the whole of the other is done."""
+    service.put("lantern", 1)
+
+    def add(key: str, quantity: int) -> None:
+        assert service.call("POST", "/mine/items/lantern", {"quantity": quantity}, key=key)[0] == 201
+
+    interrupter = Interrupter()
+    interrupter.at(call, lambda: add("key-2", 4))
+    add("key-1", 2)
+    if interrupter.act:  # the first is over
+        interrupter.at(0, lambda: None)
+        add("key-2", 4)
+    assert service.lines()["lantern"][0] == 7
+
+
+def test_an_addition_that_died_after_its_effect_counts_once(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer was not kept, so the retry runs the write again, and finds its mark."""
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "_keep", _die)
+        assert service.call("POST", "/mine/items/lantern", {"quantity": 2}, key="key-1")[0] == 503
+    status, cart = service.call("POST", "/mine/items/lantern", {"quantity": 2}, key="key-1")
+    assert (status, [line["quantity"] for line in cart["lines"]]) == (201, [2])
+    assert service.lines()["lantern"][0] == 2
+
+
+def _die(*_: object) -> None:
+    raise TransientError("died before the answer was kept")
+
+
+def test_an_addition_ends_at_the_most_that_a_line_takes(service: Any) -> None:
+    guest = service.open_guest_cart(lantern=9_999)
+    status, cart = service.call("POST", f"/guests/{guest}/items/lantern", {"quantity": 2}, user=None, key="key-1")
+    assert (status, [line["quantity"] for line in cart["lines"]]) == (201, [10_000])
+
+
+def test_two_guests_may_have_the_same_key(service: Any) -> None:
+    for _ in range(2):
+        guest = service.open_guest_cart()
+        status, cart = service.call("POST", f"/guests/{guest}/items/lantern", {"quantity": 2}, user=None, key="key-1")
+        assert (status, [line["quantity"] for line in cart["lines"]]) == (201, [2])

@@ -216,6 +216,16 @@ def _put(table: Table, now: datetime, cart: Cart | None = None, *, product: str 
     return carts.put_item(found, product, 2, store, _Sells(), now)
 
 
+def _add(table: Table, now: datetime, quantity: int = 2) -> object:
+    store = Carts(table)
+    mine = carts.load_customers("ada", "mine", store, now)
+    return _seen(carts.add_item(mine, "mug", carts.Addition(quantity, "request-1"), store, _Sells(), now))
+
+
+def _add_again(table: Table, now: datetime) -> object:
+    return _add(table, now, 3)
+
+
 def _guest(table: Table, now: datetime, name: str = "guest-1") -> Cart:
     return Carts(table).open_guest_cart(name, now)
 
@@ -313,6 +323,7 @@ KINDS = (
         _guest,
         _open_again,
     ),
+    Kind("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add, _add_again),
     Kind("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
     Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),
 )

@@ -80,11 +80,22 @@ def _adding(_: Any) -> Asked:
     return Asked("/api/products", _PRODUCT, _PRODUCT | {"name": "Other"})
 
 
+def _adding_to_cart(_: Any) -> Asked:
+    return Asked("/api/carts/mine/items/lantern", {"quantity": 2}, {"quantity": 3})
+
+
+def _adding_to_guests_cart(service: Any) -> Asked:
+    guest = service.open_guest_cart(mug=1)
+    return Asked(f"/api/carts/guests/{guest}/items/mug", {"quantity": 2}, {"quantity": 3})
+
+
 def _importing(_: Any) -> Asked:
     return Asked("/api/products/imports", _CSV, _CSV.replace("8.50", "9.50"))
 
 
 GIVEN: dict[str, tuple[Given, ...]] = {
+    "POST /api/carts/guests/{cart_id}/items/{product_id}": (_adding_to_guests_cart,),
+    "POST /api/carts/{cart_id}/items/{product_id}": (_adding_to_cart,),
     "POST /api/inventory/adjustments": (_adjusting_many,),
     "POST /api/inventory/{product_id}/adjustments": (_adjusting,),
     "POST /api/orders": (_placing,),

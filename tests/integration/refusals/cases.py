@@ -295,6 +295,7 @@ def _of_a_closed_account(path: str, body: Any = None) -> Callable[[Any], Asked]:
 
 
 _PUT, _GUESTS_PUT = "PUT /api/carts/{cart_id}/items/{product_id}", "PUT /api/carts/guests/{cart_id}/items/{product_id}"
+_ADD, _GUESTS_ADD = _PUT.replace("PUT", "POST"), _GUESTS_PUT.replace("PUT", "POST")
 _REMOVE, _GUESTS_REMOVE = _PUT.replace("PUT", "DELETE"), _GUESTS_PUT.replace("PUT", "DELETE")
 _AGAINST_A_LINE: dict[str, Callable[[Any], object]] = {
     "amount-too-large": _dear,
@@ -304,10 +305,21 @@ _AGAINST_A_LINE: dict[str, Callable[[Any], object]] = {
     "unknown-product": _absent,
 }
 _CARTS = (
-    *(Case(_PUT, problem, _carts_mug(prepare)) for problem, prepare in _AGAINST_A_LINE.items()),
-    *(Case(_GUESTS_PUT, problem, _guests_mug(prepare)) for problem, prepare in _AGAINST_A_LINE.items()),
-    Case(_PUT, "cart-not-found", _carts_mug(lambda _: None, f"/api/carts/{cart_of('eve')}/items/yacht")),
-    Case(_GUESTS_PUT, "cart-not-found", _merged("/api/carts/guests/*/items/yacht", {"quantity": 2})),
+    *(Case(put, problem, _carts_mug(how)) for put in (_PUT, _ADD) for problem, how in _AGAINST_A_LINE.items()),
+    *(
+        Case(put, problem, _guests_mug(how))
+        for put in (_GUESTS_PUT, _GUESTS_ADD)
+        for problem, how in _AGAINST_A_LINE.items()
+    ),
+    *(
+        Case(put, "cart-not-found", _carts_mug(lambda _: None, f"/api/carts/{cart_of('eve')}/items/yacht"))
+        for put in (_PUT, _ADD)
+    ),
+    *(
+        Case(put, "cart-not-found", _merged("/api/carts/guests/*/items/yacht", {"quantity": 2}))
+        for put in (_GUESTS_PUT, _GUESTS_ADD)
+    ),
+    Case(_ADD, "account-closed", _of_a_closed_account("/api/carts/mine/items/mug", {"quantity": 2})),
     Case(_REMOVE, "cart-not-found", _asking(f"/api/carts/{cart_of('eve')}/items/mug")),
     Case(_GUESTS_REMOVE, "cart-not-found", _merged("/api/carts/guests/*/items/mug")),
     Case("POST /api/carts/merge", "cart-not-found", _merging_again),

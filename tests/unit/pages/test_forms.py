@@ -301,6 +301,21 @@ def test_a_category_that_is_cleared_is_removed(api: ShopApi, desk: Ask) -> None:
     assert (body["version"], body["category"]) == (3, None)
 
 
+def test_the_api_adds_to_a_cart_so_that_two_tabs_lose_nothing(api: ShopApi, shop: Ask) -> None:
+    for _ in range(2):
+        assert shop("POST", "/cart/lines", {"product_id": "p1", "quantity": "2"}, as_user=True).status == 303
+    added = api.of("POST /api/carts/mine/items/p1")
+    assert [body for _, _, _, body, _ in added] == [{"quantity": 2}] * 2
+    assert len({headers["Idempotency-Key"] for *_, headers in added}) == 2
+
+    cookies = ["__Host-cart=guest-1"]
+    assert shop("POST", "/cart/lines", {"product_id": "p1"}, cookies=cookies).status == 303
+    ((peer, _, _, body, headers),) = api.of("POST /api/carts/guests/guest-1/items/p1")
+    assert (peer, body) == ("carts", {"quantity": 1})
+    assert headers["x-source-address"] == "198.51.100.7"
+    assert headers["Idempotency-Key"]
+
+
 def test_a_log_in_is_done_although_the_carts_cannot_be_put_together(api: ShopApi, shop: Ask) -> None:
     def lost() -> Any:
         raise PeerUnavailable("no answer")
