@@ -48,6 +48,7 @@ def show_list(visit: Visit) -> Page:
             "next": f"/?{urlencode({**kept, 'cursor': following})}" if following else "",
             "is_first": not cursor,
         },
+        is_personal=False,
     )
 
 
@@ -84,7 +85,7 @@ def show_product(visit: Visit, product_id: str) -> Page:
         ]
     )
     related = part(lambda: _related(visit, product))
-    return Page("product.html", {"product": product, "quotes": quotes, "related": related})
+    return Page("product.html", {"product": product, "quotes": quotes, "related": related}, is_personal=False)
 
 
 def _related(visit: Visit, product: Any) -> list[Any]:

@@ -72,13 +72,16 @@ class NoSuchPage(NotFound):
 
 @dataclass(frozen=True)
 class Page:
-    """A template with its values. `policy` adds sources to the Content-Security-Policy, by directive."""
+    """A template with its values. `policy` adds sources to the Content-Security-Policy, by directive. `is_personal`:
+    it holds something of its visitor's, beside whether the visitor has logged in.
+    """
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     policy: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_personal: bool = True
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,8 @@ class Pages:
         text = self._templates.render(answer.template, {**about, **answer.values})
         written = {"statusCode": answer.status, "headers": headers, "cookies": set_cookies, "body": text}
         # What a visitor's own page holds is not compressed: its length would tell of it (BREACH).
-        if visit is None or visitor.is_logged_in or not accepts_gzip(visit.request.headers.get("accept-encoding", "")):
+        is_own = answer.is_personal and visitor.is_logged_in
+        if visit is None or is_own or not accepts_gzip(visit.request.headers.get("accept-encoding", "")):
             return written
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         body = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
