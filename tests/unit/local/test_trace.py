@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from rich.console import Console
 
 from infra.operator.trace import printing
-from infra.operator.trace.lines import Line, function_of, lines_of, read_line
+from infra.operator.trace.lines import Line, function_of, lines_of, query_lines, read_line
 from infra.operator.trace.tree import Kind, Node, trees_of
+from infra.trouble import Trouble
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -166,8 +170,8 @@ def test_what_is_not_a_line_of_ours_is_passed_over(text: str) -> None:
     assert read_line(text, "OrdersApi") is None
 
 
-def test_a_function_has_its_logical_name() -> None:
-    assert function_of("/aws/lambda/mercato-OrdersApi-1F2E3D", "mercato") == "OrdersApi"
+def test_a_function_has_its_name_without_the_stack_s() -> None:
+    assert function_of("/aws/lambda/mercato-prod-orders-api", "mercato-prod") == "orders-api"
 
 
 class Pages:
@@ -183,7 +187,7 @@ class Logs:
 
     def get_paginator(self, operation: str) -> Pages:
         if operation == "describe_log_groups":
-            return Pages(*({"logGroups": [{"logGroupName": f"/aws/lambda/shop-{name}-1"}]} for name in ("A", "B")))
+            return Pages(*({"logGroups": [{"logGroupName": f"/aws/lambda/shop-{name}"}]} for name in ("A", "B")))
         told = '{"timestamp": "2026-11-22T12:00:00.000+00:00", "correlation_id": "%s", "reason": "request-0001"}'
         return Pages({"events": [{"message": told % "request-0001"}]}, {"events": [{"message": told % "request-0002"}]})
 
@@ -195,3 +199,68 @@ def test_only_the_lines_of_this_request_are_taken_from_every_group_and_page() ->
         ("A", "request-0001"),
         ("B", "request-0001"),
     ]
+
+
+SINCE, UNTIL = datetime(2026, 11, 22, 11, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def insights(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Stubber]]:
+    """CloudWatch Logs with the answers of a test, held to AWS's model. All of them must be asked."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    logs = boto3.session.Session().client("logs", "eu-west-1")
+    with Stubber(logs) as stub:
+        yield logs, stub
+        stub.assert_no_pending_responses()
+
+
+def asks(stub: Stubber, groups: int, *answers: dict[str, Any]) -> None:
+    names = [f"/aws/lambda/shop-f{number}" for number in range(groups)]
+    stub.add_response("describe_log_groups", {"logGroups": [{"logGroupName": name} for name in names]})
+    for start in range(0, groups, 50):
+        wanted = {
+            "logGroupNames": names[start : start + 50],
+            "startTime": int(SINCE.timestamp()),
+            "endTime": int(UNTIL.timestamp()) + 1,
+            "queryString": 'fields @message, @log | filter correlation_id = "request-0001" | sort @timestamp asc '
+            "| limit 10000",
+        }
+        stub.add_response("start_query", {"queryId": "q-1"}, wanted)
+        for answer in answers:
+            stub.add_response("get_query_results", answer)
+
+
+def row(message: str) -> list[dict[str, str]]:
+    return [
+        {"field": "@message", "value": message},
+        {"field": "@log", "value": "123456789012:/aws/lambda/shop-orders-api"},
+    ]
+
+
+def test_on_aws_a_query_reads_all_groups_and_is_waited_for(insights: tuple[Any, Stubber]) -> None:
+    logs, stub = insights
+    told = '{"timestamp": "2026-11-22T11:30:00.000+00:00", "correlation_id": "request-0001", "message": "request"}'
+    running = {"status": "Running", "results": []}
+    asks(stub, 60, running, {"status": "Complete", "results": [row(told), row("START RequestId: 1")]})
+    slept: list[float] = []
+
+    found = query_lines(logs, "shop", "request-0001", SINCE, UNTIL, slept.append)
+
+    assert [(one.function, one.message) for one in found] == [("orders-api", "request")] * 2  # one of each query
+    assert len(slept) == 2
+
+
+@pytest.mark.parametrize("status", ["Failed", "Cancelled", "Timeout", "Unknown"])
+def test_a_query_that_fails_is_told(insights: tuple[Any, Stubber], status: str) -> None:
+    logs, stub = insights
+    asks(stub, 1, {"status": status, "results": []})
+    with pytest.raises(Trouble, match=f"answers {status}"):
+        query_lines(logs, "shop", "request-0001", SINCE, UNTIL)
+
+
+def test_a_story_that_is_not_whole_is_not_shown(insights: tuple[Any, Stubber]) -> None:
+    logs, stub = insights
+    asks(stub, 1, {"status": "Complete", "results": [row("x")] * 10_000})
+    with pytest.raises(Trouble, match="more than 10,000 lines"):
+        query_lines(logs, "shop", "request-0001", SINCE, UNTIL)
