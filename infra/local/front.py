@@ -1,5 +1,5 @@
 """The shop's stable address, http://localhost:<port>/api/… goes to the API, /console… to the
-console, all else to the storefront, whatever ids they have today.
+console, all else to the storefront, whatever ids they have today. /media/… comes from the bucket, as from a CDN.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _SOURCE = "X-Forwarded-For"
 _MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
 _MAX_HEAD = 10_240  # as API Gateway's: the request line and the headers' values together
 
+_OF_A_FILE = ("Content-Type", "Cache-Control", "ETag", "Last-Modified")
 
 # On what the cloud itself says, as template.yaml's GatewayResponses have them.
 _HEADERS = {
@@ -64,12 +65,19 @@ class Served:
 
 class Front:
     """A reverse proxy in a separate thread. `find` has a function for `api`, `console` and `shop`, which returns the
-    base URL of today.
+    base URL of today. `sign` returns a URL at which the bucket gives the file of a key.
     """
 
-    def __init__(self, port: int, find: Mapping[str, Callable[[], str]], on_request: Callable[[Served], None]) -> None:
+    def __init__(
+        self,
+        port: int,
+        find: Mapping[str, Callable[[], str]],
+        sign: Callable[[str], str],
+        on_request: Callable[[Served], None],
+    ) -> None:
         self.port = port
         self._find = find
+        self._sign = sign
         self._on_request = on_request
         self._urls = {name: ask() for name, ask in find.items()}
         self._loop = asyncio.new_event_loop()
@@ -123,6 +131,8 @@ class Front:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413)
+        if request.path.startswith("/media/") and request.method in ("GET", "HEAD"):
+            return await self._serve_media(request.path)
         name = _target_of(request.path)
         answer = await self._forward(name, request, body)
         if answer.status in (403, 404) and "X-Request-Id" not in answer.headers:
@@ -156,6 +166,15 @@ class Front:
                     stage = self._urls[name].rpartition("/")[2]
                     kept["Location"] = kept["Location"].removeprefix(f"/{stage}")
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return web.Response(status=503, text=f"{type(error).__name__}: {error}")
+
+    async def _serve_media(self, path: str) -> web.Response:
+        try:
+            async with self._client.get(URL(self._sign(path.removeprefix("/")), encoded=True)) as answer:
+                kept = {name: answer.headers[name] for name in _OF_A_FILE if name in answer.headers}
+                headers = kept | {"X-Content-Type-Options": "nosniff"}
+                return web.Response(status=answer.status, headers=headers, body=await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             return web.Response(status=503, text=f"{type(error).__name__}: {error}")
 

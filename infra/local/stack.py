@@ -49,6 +49,12 @@ class Stack:
         """The base URL of a site's HTTP API, by the output that has its id."""
         return f"{self.cloud.endpoint}/_aws/execute-api/{self.outputs[output]}/$default"
 
+    def signed_media_url(self, key: str) -> str:
+        """Where the bucket of the pictures, which is private, gives the file of the key."""
+        s3 = self.cloud.client("s3")
+        url: str = s3.generate_presigned_url("get_object", Params={"Bucket": self.outputs["MediaBucket"], "Key": key})
+        return url
+
     def function_url_paths(self) -> dict[str, str]:
         """By registered service: where the emulator serves the function URL of its API, or the API of all."""
         functions = self.cloud.client("lambda")

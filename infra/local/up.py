@@ -74,7 +74,7 @@ class LocalShop:
             self._introduce_stripe(stack)
         find = {"api": stack.api_url, "console": lambda: stack.site_url("ConsoleSite")}
         find["shop"] = lambda: stack.site_url("StorefrontSite")
-        self._front = Front(self.port, find, lambda served: self.on_request(served))
+        self._front = Front(self.port, find, stack.signed_media_url, lambda served: self.on_request(served))
         with self._step(f"opening {self.base_url}"):
             self._front.start()
             self._require_health()

@@ -32,7 +32,10 @@ def _trim_service(service: Path) -> str:
     for one in older:
         shutil.rmtree(one)
     for packed in version.glob("*.json.gz"):
-        _write(packed.with_suffix(""), _without_documentation(json.loads(gzip.decompress(packed.read_bytes()))))
+        content = _without_documentation(json.loads(gzip.decompress(packed.read_bytes())))
+        for parameter in content.get("clientContextParams", {}).values():
+            parameter["documentation"] = ""  # the one that botocore reads
+        _write(packed.with_suffix(""), content)
         packed.unlink()
     (version / "examples-1.json").unlink(missing_ok=True)
     return str(json.loads((version / "service-2.json").read_text())["metadata"]["endpointPrefix"])

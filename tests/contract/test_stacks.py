@@ -59,6 +59,8 @@ NAMES = {
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::Logs::QueryDefinition": "Name",
     "AWS::Logs::MetricFilter": "FilterName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::S3::BucketPolicy": None,
     "AWS::SES::ConfigurationSet": "Name",
     "AWS::SNS::Subscription": None,
     "AWS::SNS::Topic": "TopicName",

@@ -207,6 +207,26 @@ def bus_event(detail: Mapping[str, Any]) -> Event:
     }
 
 
+def object_created(bucket: str, key: str, size: int = 1024) -> Event:
+    """S3's event of an upload, as a rule of the default bus sends it to a queue."""
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket},
+        "object": {
+            "key": key,
+            "size": size,
+            "etag": "b1946ac92492d2347c6235b4d2611184",
+            "sequencer": "00617F08299329D1",
+        },
+        "request-id": "N4N7GDK58NMKJ12R",
+        "requester": ACCOUNT,
+        "source-ip-address": "203.0.113.9",
+        "reason": "POST Object",
+    }
+    event = bus_event({"id": key, "type": "Object Created", "source": "aws.s3"})
+    return event | {"resources": [f"arn:aws:s3:::{bucket}"], "detail": detail}
+
+
 def bus_record(
     detail: Mapping[str, Any], queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1
 ) -> Event:

@@ -1,8 +1,9 @@
-"""The catalogue and the stock of each product: search, edit, sell no longer, and count."""
+"""The catalogue of each product, its stock and its pictures: search, edit, sell no longer, and count."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
@@ -97,3 +98,65 @@ def discontinue(visit: Visit, product_id: str) -> Redirect:
 def adjust(visit: Visit, product_id: str, form: Adjust) -> Redirect:
     send_adjustment(visit, product_id, form)
     return Redirect(f"/console/catalogue/{product_id}")
+
+
+class NewPicture(Form):
+    """`alt` says what the picture shows. A picture that only decorates has none, and says so."""
+
+    alt: Annotated[str, Field(max_length=250)] = ""
+    decorative: str = ""
+    key: Annotated[str, Field(max_length=64)] = ""
+
+    def described(self) -> str:
+        if not self.alt and not self.decorative:
+            raise InvalidForm({"alt": "Say what it shows, or that it only decorates."})
+        return "" if self.decorative else self.alt
+
+
+class Described(NewPicture):
+    """`place` counts from 1."""
+
+    place: Annotated[int, Field(ge=1, le=8)]
+
+
+def _pictures(product_id: str) -> str:
+    return f"/console/catalogue/{quote(product_id, safe='')}/pictures"
+
+
+@pages.get("/console/catalogue/{product_id}/pictures")
+def show_pictures(visit: Visit, product_id: str) -> Page:
+    """Each picture whose file is awaited has a form that sends the file to S3, which sends the browser back here."""
+    product = visit.visitor.get(path("products", product_id))
+    found = visit.visitor.get(path("products", "images", product_id, return_to=_pictures(product_id)))["items"]
+    forms = sorted({urlsplit(one["upload"]["url"])._replace(path="").geturl() for one in found if one["upload"]})
+    if "key" in visit.request.query:  # S3 adds it to the way back
+        visit.notice = visit.notice or "The file has arrived. It is shown here in a moment: look again."
+    return Page(
+        "pictures.html",
+        {"product": product, "pictures": found},
+        policy=tuple(("form-action", origin) for origin in forms),
+    )
+
+
+@pages.post("/console/catalogue/{product_id}/pictures", form=NewPicture, again=show_pictures)
+def add_picture(visit: Visit, product_id: str, form: NewPicture) -> Redirect:
+    visit.visitor.send("POST", path("products", "images", product_id), {"alt": form.described()}, key=form.key)
+    return Redirect(_pictures(product_id))
+
+
+def _show_pictures_again(visit: Visit, product_id: str, image_id: str) -> Page:
+    visit.values["image_id"] = image_id
+    return show_pictures(visit, product_id)
+
+
+@pages.post("/console/catalogue/{product_id}/pictures/{image_id}", form=Described, again=_show_pictures_again)
+def describe_picture(visit: Visit, product_id: str, image_id: str, form: Described) -> Redirect:
+    body = {"alt": form.described(), "place": form.place - 1}
+    visit.visitor.send("PATCH", path("products", "images", product_id, image_id), body)
+    return Redirect(_pictures(product_id))
+
+
+@pages.post("/console/catalogue/{product_id}/pictures/{image_id}/delete", again=_show_pictures_again)
+def delete_picture(visit: Visit, product_id: str, image_id: str) -> Redirect:
+    visit.visitor.send("DELETE", path("products", "images", product_id, image_id))
+    return Redirect(_pictures(product_id))

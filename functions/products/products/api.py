@@ -29,10 +29,12 @@ from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
-from mercato.text import Description, Exact, ProductName, SearchQuery
-from products import usecases
+from mercato.text import AltText, Description, Exact, ProductName, SearchQuery
+from products import images, usecases
+from products.bucket import path_of
 from products.catalogue import Filters, Found, Sort
 from products.domain import Draft, InvalidPriceRange, Product, TooManyProducts
+from products.images import Image, State
 from products.importing import Refusal
 from products.usecases import Report
 from products.wiring import ports
@@ -45,6 +47,10 @@ Price = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
 _MOST_LOOKED_UP = 100
 _LONGEST_IMPORT = timedelta(minutes=1)  # the function's timeout is shorter
 ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=200)]
+
+
+# A path of the console's site, which is the only one that an upload may lead to.
+ConsolePath = Annotated[str, Exact(), Field(max_length=500, pattern=r"^(/console/[A-Za-z0-9/._~?&=%-]*)?$")]
 
 
 class NewProduct(Body, Draft):
@@ -97,7 +103,92 @@ class CatalogueQuery(Query):
         return Filters(self.category, self.min_price, self.max_price)
 
 
+class NewImage(Body):
+    """`alt` says what the picture shows; "" for one that only decorates. Without it, the picture is not shown yet."""
+
+    alt: AltText | None = None
+    return_to: ConsolePath = ""
+
+
+class ImageChanges(Body):
+    """A null `alt` takes the picture out of the shop until it is described. `place` counts from 0."""
+
+    alt: AltText | None = None
+    place: Annotated[int, Field(ge=0, lt=images.MOST)] = 0
+
+
+class ImageQuery(Query):
+    return_to: ConsolePath = ""
+
+
+class VariantView(View):
+    url: str
+    width: int
+    height: int
+
+
+class ImageView(View):
+    """`url`, `width` and `height` are those of the largest of `variants`, which are the same picture in several widths,
+    from small to large. They are paths on the shop's site, and what is at a path never changes. A picture that is
+    `awaited` or `refused` has none. The shop shows pictures that are `ready` and have an `alt`.
+    """
+
+    id: str
+    state: State
+    alt: str | None
+    url: str | None
+    width: int | None
+    height: int | None
+    variants: list[VariantView]
+
+    @classmethod
+    def of(cls, image: Image) -> ImageView:
+        return cls(**_image_fields(image))
+
+
+def _image_fields(image: Image) -> dict[str, Any]:
+    variants = [
+        VariantView(url=path_of(image.image_id, image.digest, size), width=size.width, height=size.height)
+        for size in image.sizes
+    ]
+    largest = vars(variants[-1]) if variants else dict.fromkeys(("url", "width", "height"))
+    return {"id": image.image_id, "state": image.state, "alt": image.alt, "variants": variants} | largest
+
+
+class UploadView(View):
+    """A form for the file: a multipart POST to `url` with `fields`, and after them the file in the field `file`."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+    max_bytes: int
+
+
+class StaffImageView(ImageView):
+    """`upload` is there while the file is awaited, and `reason` says why it was refused."""
+
+    reason: str | None
+    upload: UploadView | None
+
+    @classmethod
+    def with_upload(cls, product_id: str, image: Image, return_to: str, now: datetime) -> StaffImageView:
+        upload = None
+        if image.state is State.AWAITED:
+            back = f"{ports().settings.console_url}{return_to}" if return_to else ""
+            form = ports().bucket.form(product_id, image.image_id, back, now)
+            upload = UploadView(
+                url=form.url, fields=form.fields, expires_at=form.expires_at, max_bytes=images.MAX_BYTES
+            )
+        return cls(**_image_fields(image), reason=image.reason or None, upload=upload)
+
+
+class StaffImages(View):
+    items: list[StaffImageView]
+
+
 class ProductView(View):
+    """`images` are the pictures that the shop shows, in their order."""
+
     product_id: str
     sku: str
     name: str
@@ -107,10 +198,15 @@ class ProductView(View):
     availability: str
     status: str
     version: int
+    images: list[ImageView] = []
 
     @classmethod
     def of(cls, product: Product) -> ProductView:
-        return cls(**{name: getattr(product, name) for name in cls.model_fields})
+        return cls(**{name: getattr(product, name) for name in cls.model_fields} | {"images": _shown(product)})
+
+
+def _shown(product: Product) -> list[ImageView]:
+    return [ImageView.of(image) for image in product.images if image.is_shown]
 
 
 class Count(View):
@@ -224,6 +320,7 @@ class ProductSummary(View):
     version: int
     available: int | None
     stock_sequence: int
+    images: list[ImageView] = []
 
 
 class Summaries(View):
@@ -292,7 +389,10 @@ def _summaries(product_ids: list[str]) -> Summaries:
     found = ports().products.get_many(product_ids)
     names = ProductSummary.model_fields
     return Summaries(
-        products=[ProductSummary(**{name: getattr(one, name) for name in names}) for one in found.values()]
+        products=[
+            ProductSummary(**{name: getattr(one, name) for name in names} | {"images": _shown(one)})
+            for one in found.values()
+        ]
     )
 
 
@@ -345,3 +445,50 @@ def show_refused_rows(import_id: str) -> RefusedRowsView:
 @app.get("/api/products/imports/{import_id}", role=ADMIN)
 def show_import(import_id: str) -> ReportView:
     return ReportView.of(usecases.read_report(import_id, ports().products, utc_now()))
+
+
+# The gateway sends every GET below /api/products/{product_id} to the function that the public may call, so the staff's
+# view of the pictures has a path of its own.
+@app.get("/api/products/images/{product_id}", role=ADMIN)
+def list_images(product_id: str, query: ImageQuery) -> StaffImages:
+    """All pictures of a product, in their order, also those that the shop does not show."""
+    now = utc_now()
+    found = images.present(ports().products.get(product_id).images, now)
+    return StaffImages(items=[StaffImageView.with_upload(product_id, image, query.return_to, now) for image in found])
+
+
+@app.post("/api/products/images/{product_id}", role=ADMIN)
+def add_image(product_id: str, new: NewImage, caller: Caller, key: IdempotencyKey) -> Created[StaffImageView]:
+    """Makes room for a picture, and answers with a form to upload its file. The file is awaited for a day; the form is
+    good for a quarter of an hour, and reading the picture again gives a new one.
+    """
+    now = utc_now()
+    asked = Keyed.read("POST /api/products/images/{product_id}", caller, key, new, product_id)
+
+    def add() -> Created[StaffImageView]:
+        image = usecases.expect_image(product_id, asked.id, new.alt, ports().products, now)
+        view = StaffImageView.with_upload(product_id, image, new.return_to, now)
+        return Created(view, f"/api/products/images/{product_id}/{image.image_id}")
+
+    return answer_once(asked, ports().table, now, add)
+
+
+@app.get("/api/products/images/{product_id}/{image_id}", role=ADMIN)
+def show_image(product_id: str, image_id: str, query: ImageQuery) -> StaffImageView:
+    now = utc_now()
+    image = images.get(images.present(ports().products.get(product_id).images, now), image_id)
+    return StaffImageView.with_upload(product_id, image, query.return_to, now)
+
+
+@app.patch("/api/products/images/{product_id}/{image_id}", role=ADMIN)
+def change_image(product_id: str, image_id: str, changes: ImageChanges) -> StaffImageView:
+    now = utc_now()
+    product = usecases.change_image(product_id, image_id, changes.model_dump(exclude_unset=True), ports().products, now)
+    return StaffImageView.with_upload(product_id, images.get(product.images, image_id), "", now)
+
+
+@app.delete("/api/products/images/{product_id}/{image_id}", role=ADMIN)
+def remove_image(product_id: str, image_id: str) -> NoContent:
+    """Removes the picture from the shop at once, and its files a moment later. A cache may keep a file that it has."""
+    usecases.remove_image(product_id, image_id, ports().products, utc_now())
+    return NoContent()

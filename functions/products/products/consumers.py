@@ -1,4 +1,6 @@
-"""Consumes the stock's events. Naturally idempotent: only an event newer than the last one changes a product."""
+"""Consumes the stock's events, and those of deleted pictures. Naturally idempotent: only an event newer than the last
+one changes a product, and a file that is gone is deleted again without effect.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,19 @@ class LowStock(Reads):
 
 class Restocked(Reads):
     product_id: str
+
+
+class ImageRemoved(Reads):
+    product_id: str
+    image_id: str
+
+
+@consumer.on("product.image_removed")
+def delete_files(event: Event, image: ImageRemoved) -> None:
+    """The picture is gone from the product already, so that a crash in between leaves files that this event's next
+    delivery finds, and never a product with a picture whose files are missing.
+    """
+    ports().bucket.keep_only(image.product_id, image.image_id, ())
 
 
 @consumer.on("inventory.low_stock")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 from mercato.text import SKU, Description, ProductName
+from products.images import Images
 
 # Suppliers write the same article as 85123A and 85123a. The shop stores upper case.
 Sku = Annotated[
@@ -74,8 +75,10 @@ class Draft(BaseModel):
 @dataclass(frozen=True)
 class Product:
     """`version` counts the changes of the catalogue. The stock's events set `availability`, `available` (None above the
-    low-stock threshold) and `stock_sequence`, and do not change the version. `index_rules` is the number of the rules
-    that made the product's entries in lists and searches (words.py), 0 for products from before there were numbers.
+    low-stock threshold) and `stock_sequence`, and do not change the version. Nor do the pictures, whose changes
+    `images_version` counts: an operator's edit need not be repeated because a picture has become ready. `index_rules`
+    is the number of the rules that made the product's entries in lists and searches (words.py), 0 for products from
+    before there were numbers.
     """
 
     product_id: str
@@ -91,6 +94,8 @@ class Product:
     stock_sequence: int = 0
     version: int = 1
     index_rules: int = 0
+    images: Images = ()
+    images_version: int = 0
 
     @property
     def is_active(self) -> bool:

@@ -1,4 +1,6 @@
-"""The events that products publishes. The sequence of each event is the product's version."""
+"""The events that products publishes. The sequence of each event is the product's version; that of a picture's event is
+the number of changes of the product's pictures, and its subject is the picture.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,10 @@ from typing import Any, ClassVar
 from mercato.events import EventModel
 from mercato.money import Money
 from products.domain import Changed
+from products.images import Images, State, find
 
 _ID = "0198d6a4-7c1e-7b52-9f10-3f6d1c2b4a58"
+_IMAGE_ID = "0198d6a4-9b20-7d41-8a6c-52f0e7c1d934"
 
 
 class ProductCreated(EventModel):
@@ -56,7 +60,47 @@ class ProductDiscontinued(EventModel):
     product_id: str
 
 
-PUBLISHES: tuple[type[EventModel], ...] = (ProductCreated, ProductUpdated, ProductPriceChanged, ProductDiscontinued)
+class ImageEvent(EventModel):
+    product_id: str
+    image_id: str
+
+
+class ProductImageReady(ImageEvent):
+    """A picture was uploaded and scaled. The shop shows it once it has been described."""
+
+    TYPE: ClassVar[str] = "product.image_ready"
+    EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": _ID, "image_id": _IMAGE_ID}
+
+
+class ProductImageRefused(ImageEvent):
+    """The file that was uploaded cannot be shown. `reason` is for the person who uploaded it."""
+
+    TYPE: ClassVar[str] = "product.image_refused"
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "product_id": _ID,
+        "image_id": _IMAGE_ID,
+        "reason": "The picture is animated. Upload a still one.",
+    }
+
+    reason: str
+
+
+class ProductImageRemoved(ImageEvent):
+    """A picture was deleted. Its files are deleted on this event."""
+
+    TYPE: ClassVar[str] = "product.image_removed"
+    EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": _ID, "image_id": _IMAGE_ID}
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (
+    ProductCreated,
+    ProductUpdated,
+    ProductPriceChanged,
+    ProductDiscontinued,
+    ProductImageReady,
+    ProductImageRefused,
+    ProductImageRemoved,
+)
 
 
 def announcements(changed: Changed) -> list[EventModel]:
@@ -72,3 +116,19 @@ def announcements(changed: Changed) -> list[EventModel]:
     if before.price != after.price:
         events.append(ProductPriceChanged(product_id=after.product_id, old_price=before.price, new_price=after.price))
     return events
+
+
+def image_announcements(product_id: str, before: Images, after: Images) -> list[ImageEvent]:
+    """The events of a change of pictures. A new place or description is none: it is seen at the next reading."""
+    events: list[ImageEvent] = []
+    for image in after:
+        old = find(before, image.image_id)
+        if old is None or old.state is image.state:
+            continue
+        about = {"product_id": product_id, "image_id": image.image_id}
+        if image.state is State.READY:
+            events.append(ProductImageReady(**about))
+        elif image.state is State.REFUSED:
+            events.append(ProductImageRefused(**about, reason=image.reason))
+    gone = [image for image in before if find(after, image.image_id) is None]
+    return events + [ProductImageRemoved(product_id=product_id, image_id=image.image_id) for image in gone]

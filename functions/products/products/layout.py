@@ -1,7 +1,7 @@
 """The key layout of the products table: the items of a product. Only the store and the catalogue use it.
 
-    PRODUCT#<id>     PRODUCT          the product. While it is active, gsi1 to gsi3 hold it under CATALOGUE,
-                                      by name, by price and by creation
+    PRODUCT#<id>     PRODUCT          the product with its pictures. While it is active, gsi1 to gsi3 hold it under
+                                      CATALOGUE, by name, by price and by creation
     PRODUCT#<id>     CATEGORY         while it is active and has a category: the same index keys under
                                       CATEGORY#<category>, so that a category is listed without reading the others
     SKU#<sku>        SKU              the id of the active product with this sku; makes it unique
@@ -23,13 +23,14 @@ partition by a hash of the id and merges the pages: their order is total, for ev
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from mercato.clock import rfc3339
+from mercato.clock import epoch, rfc3339
 from mercato.store.attributes import Item
 from products.domain import Product
+from products.images import Image, Images, Size, State
 from products.words import MAX_LENGTH, RULES, fold, index_terms, index_words, is_sign_script
 
 CATALOGUE = "CATALOGUE"
@@ -132,6 +133,36 @@ def catalogue_attributes(product: Product) -> dict[str, Any]:
         "version": product.version,
         "index_rules": product.index_rules,
     }
+
+
+def images_attribute(images: Images) -> list[dict[str, Any]]:
+    return [_image_map(image) for image in images]
+
+
+def _image_map(image: Image) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": image.image_id, "state": image.state, "alt": image.alt}
+    if image.expires_at:
+        found["expires_at"] = epoch(image.expires_at)
+    if image.reason:
+        found["reason"] = image.reason
+    if image.sizes:
+        found |= {"digest": image.digest, "sizes": [[size.width, size.height] for size in image.sizes]}
+    return found
+
+
+def to_images(attribute: list[dict[str, Any]]) -> Images:
+    return tuple(
+        Image(
+            image_id=found["id"],
+            state=State(found["state"]),
+            alt=found["alt"],
+            expires_at=datetime.fromtimestamp(found["expires_at"], UTC) if "expires_at" in found else None,
+            reason=found.get("reason", ""),
+            digest=found.get("digest", ""),
+            sizes=tuple(Size(*size) for size in found.get("sizes", [])),
+        )
+        for found in attribute
+    )
 
 
 def category_item(product: Product) -> Item | None:

@@ -2,7 +2,8 @@
 
 The transaction holds the product, its sku, its place in the lists, its words (see layout.py), its category's count
 and its events. So lists, searches and counts agree with the product, apart from the delay of the indexes, and a retry
-of the same change fails the condition. Availability is outside of it: only the stock's events write it.
+of the same change fails the condition. Availability is outside of it: only the stock's events write it. So are the
+pictures, whose changes have a number of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, KeyRange, Tab
 from mercato.store.payload import pack, unpack
 from products import layout
 from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
-from products.events import announcements
+from products.events import ImageEvent, announcements
+from products.images import Images, ImagesMoved
 from products.words import RULES
 
 _REPORT_KEPT = timedelta(days=90)
@@ -56,6 +58,8 @@ def to_product(item: Item) -> Product:
         stock_sequence=item["stock_sequence"],
         version=item["version"],
         index_rules=item.get("index_rules", 1),
+        images=layout.to_images(item.get("images", [])),
+        images_version=item.get("images_version", 0),
     )
 
 
@@ -130,6 +134,30 @@ class Products:
                 raise ProductNotFound(f"There is no product {product_id}.") from None
             return False
         return True
+
+    def save_images(self, product: Product, images: Images, events: Sequence[ImageEvent], now: datetime) -> Product:
+        """Writes the pictures with their events, each of which is about one picture. Raises ImagesMoved if another
+        request has changed them since `product` was read.
+        """
+        read, version = product.images_version, product.images_version + 1
+        is_unchanged, values = "attribute_exists(pk) AND attribute_not_exists(images_version)", {}
+        if read:
+            is_unchanged, values = "images_version = :read", {":read": read}
+        write = dynamo.update(
+            *layout.product_key(product.product_id),
+            "SET images = :images, images_version = :version",
+            is_unchanged,
+            values={":images": layout.images_attribute(images), ":version": version} | values,
+        )
+        announced = [
+            outbox.record(event, service="products", subject=event.image_id, sequence=version, now=now)
+            for event in events
+        ]
+        try:
+            self._table.transact([write, *announced])
+        except ConditionFailed:
+            raise ImagesMoved(f"The pictures of {product.product_id} have changed.") from None
+        return replace(product, images=images, images_version=version)
 
     def count_by_category(self) -> dict[str, int]:
         """The number of active products per category, as last written."""

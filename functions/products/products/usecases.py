@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from mercato.errors import NotFound
 from mercato.ids import new_id
-from products import domain, importing
-from products.domain import Changed, Draft, Product, SkuTaken, StaleVersion
+from mercato.store.retry import retry_on_conflict
+from products import domain, images, importing
+from products.domain import Changed, Draft, Product, ProductDiscontinued, SkuTaken, StaleVersion
+from products.events import ImageEvent, image_announcements
+from products.images import Image, Images, ImagesMoved, Size
 from products.importing import Refusal
+
+_ATTEMPTS = 8  # as many uploads as a product may have pictures may be scaled at once
 
 
 class Store(Protocol):
@@ -24,6 +29,8 @@ class Store(Protocol):
     def save_all(self, changes: Sequence[Changed], now: datetime) -> list[Changed]: ...
 
     def begin_report(self, report_id: str, actor: str, now: datetime) -> None: ...
+
+    def save_images(self, product: Product, images: Images, events: Sequence[ImageEvent], now: datetime) -> Product: ...
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime, actor: str = "") -> None: ...
 
@@ -92,6 +99,65 @@ def discontinue_product(product_id: str, store: Store, now: datetime) -> None:
     after = domain.discontinue(before)
     if after is not before:
         store.save(Changed(before, after), now)
+
+
+def expect_image(product_id: str, image_id: str, alt: str | None, store: Store, now: datetime) -> Image:
+    """`image_id` is derived from the request, so that a retry after a crash finds the picture that it added."""
+
+    def change(product: Product) -> Images:
+        if not product.is_active:
+            raise ProductDiscontinued(f"{product.sku} is discontinued.")
+        return images.expect(images.present(product.images, now), image_id, alt, now)
+
+    product = change_images(product_id, change, store, now)
+    return next(image for image in product.images if image.image_id == image_id)
+
+
+def change_image(product_id: str, image_id: str, changes: Mapping[str, Any], store: Store, now: datetime) -> Product:
+    """`changes` may have `alt` and `place`."""
+
+    def change(product: Product) -> Images:
+        found = images.present(product.images, now)
+        images.get(found, image_id)
+        if "alt" in changes:
+            found = images.describe(found, image_id, changes["alt"])
+        return images.move(found, image_id, changes["place"]) if "place" in changes else found
+
+    return change_images(product_id, change, store, now)
+
+
+def remove_image(product_id: str, image_id: str, store: Store, now: datetime) -> Product:
+    return change_images(product_id, lambda product: images.remove(product.images, image_id), store, now)
+
+
+def accept_image(
+    product_id: str, image_id: str, digest: str, sizes: Sequence[Size], store: Store, now: datetime
+) -> None:
+    change_images(product_id, lambda product: images.accept(product.images, image_id, digest, sizes), store, now)
+
+
+def refuse_image(product_id: str, image_id: str, reason: str, store: Store, now: datetime) -> None:
+    change_images(product_id, lambda product: images.refuse(product.images, image_id, reason, now), store, now)
+
+
+def change_images(product_id: str, change: Callable[[Product], Images], store: Store, now: datetime) -> Product:
+    """Writes what `change` makes of the product's pictures, and returns the product with them. `change` decides again
+    if another request has changed them in between.
+    """
+
+    def write(product: Product) -> Product:
+        after = change(product)
+        if after == product.images:
+            return product
+        return store.save_images(product, after, image_announcements(product_id, product.images, after), now)
+
+    return retry_on_conflict(
+        lambda: store.get(product_id),
+        write,
+        conflict=ImagesMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"the pictures of {product_id} keep changing",
+    )
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,18 @@ from mercato.store.dynamo import Table
 from products.store import Products
 
 if TYPE_CHECKING:
+    from products.bucket import Bucket
     from products.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`currency` is the currency in which the shop sells."""
+    """`currency` is the currency in which the shop sells. `console_url` is the origin to which an upload may return."""
 
     table_name: str
     currency: str = "GBP"
+    media_bucket: str = ""
+    console_url: str = ""
 
 
 class Ports:
@@ -34,6 +37,12 @@ class Ports:
     @functools.cached_property
     def products(self) -> Products:
         return Products(self.table)
+
+    @functools.cached_property
+    def bucket(self) -> Bucket:
+        from products.bucket import Bucket
+
+        return Bucket(self.settings.media_bucket)
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:

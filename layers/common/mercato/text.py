@@ -157,6 +157,7 @@ AddressLine = Annotated[str, Text(120)]
 Postcode = Annotated[str, Text(16)]
 ProductName = Annotated[str, Text(200)]
 Description = Annotated[str, Text(5000, at_least=0, lines=True)]
+AltText = Annotated[str, Text(250, at_least=0)]  # empty for a picture that only decorates
 Reason = Annotated[str, Text(500, at_least=3)]  # an operator's, for the audit
 ShortReason = Annotated[str, Text(200)]
 Reference = Annotated[str, Text(80)]  # of another company's: a parcel's number

@@ -45,11 +45,12 @@ _FORM = "application/x-www-form-urlencoded"
 @dataclass(frozen=True)
 class SiteSettings:
     """`site_url` is the origin of the site's pages, such as https://shop.example. `edge_key_id` names the secret of the
-    edge in front of them, if there is one.
+    edge in front of them, if there is one, and `media_bucket` the bucket of the products' pictures.
     """
 
     site_url: str
     edge_key_id: str = ""
+    media_bucket: str = ""
 
 
 class Form(BaseModel):
@@ -157,6 +158,7 @@ class Pages:
         self._templates = Templates(templates, {"home": home, "log_in": log_in}, filters)
         self._routes: list[_Route] = []
         self.get("/static/{digest}/{name}")(_serve_static)
+        self.get("/media/{image_id}/{name}")(self._serve_media)
 
     @functools.cached_property
     def _visitors(self) -> gate.Visitors:
@@ -233,6 +235,14 @@ class Pages:
         page = again(visit, **names)
         headers = _retry_after(error)
         return Page(page.template, page.values, status, page.policy, {**page.headers, **headers})
+
+    def _serve_media(self, visit: Visit, image_id: str, name: str) -> File:
+        from pages import media
+
+        content = media.read_rendition(self._settings().media_bucket, image_id, name)
+        if content is None:
+            raise NoSuchPage("There is no such picture.")
+        return File(content, "image/webp", is_immutable=True)
 
     def continue_form(self, visit: Visit, path: str, fields: Mapping[str, str | list[str]]) -> Page | None:
         """The page of a form that a log-in interrupted, with what was typed. None where `path` has no such form."""

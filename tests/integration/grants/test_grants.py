@@ -46,7 +46,9 @@ _OF_A_TRANSACTION = {
 
 @dataclass(frozen=True)
 class Need:
-    """An action of DynamoDB's on a table, or on one of its indexes. A table of the tests has its logical id as name."""
+    """An action of DynamoDB's on a table, or on one of its indexes; or of S3's on a bucket, or on one of its folders. A
+    table of the tests has its logical id as name.
+    """
 
     action: str
     table: str
@@ -70,9 +72,16 @@ class Observed:
     def __init__(self) -> None:
         self.needs: set[Need] = set()
         aws.session().register("provide-client-params.dynamodb", self._note)
+        aws.session().register("provide-client-params.s3", self._note_of_s3)
 
     def _note(self, **call: Any) -> None:
         self.needs.update(needs_of(call["model"].name, call["params"]))
+
+    def _note_of_s3(self, **call: Any) -> None:
+        folder, name = call["params"].get("Key", "").partition("/")[0], call["model"].name
+        if name == "CreateBucket":  # botocore's word for the form that it signs
+            folder, name = "uploads", "PutObject"
+        self.needs.add(Need(f"s3:{'ListBucket' if name == 'ListObjectsV2' else name}", "MediaBucket", folder))
 
 
 @pytest.fixture
@@ -123,6 +132,8 @@ def _grants(statement: dict[str, Any], need: Need) -> bool:
     actions = statement["Action"]
     resource = json.dumps(statement["Resource"])
     names = f"{{{need.table}.Arn}}/index/{need.index}" if need.index else f'"{need.table}.Arn"'
+    if need.action.startswith("s3:") and need.index:
+        names = f"{{{need.table}.Arn}}/{need.index}/*"
     return need.action in ([actions] if isinstance(actions, str) else actions) and names in resource
 
 

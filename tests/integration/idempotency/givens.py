@@ -89,6 +89,11 @@ def _adding_to_guests_cart(service: Any) -> Asked:
     return Asked(f"/api/carts/guests/{guest}/items/mug", {"quantity": 2}, {"quantity": 3})
 
 
+def _picturing(service: Any) -> Asked:
+    product_id = service.add(sku="PICTURED")["product_id"]
+    return Asked(f"/api/products/images/{product_id}", {"alt": "A heart"}, {"alt": "Another heart"})
+
+
 def _importing(_: Any) -> Asked:
     return Asked("/api/products/imports", _CSV, _CSV.replace("8.50", "9.50"))
 
@@ -104,4 +109,5 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/payments/{payment_id}/refunds": (_refunding,),
     "POST /api/products": (_adding,),
     "POST /api/products/imports": (_importing,),
+    "POST /api/products/images/{product_id}": (_picturing,),
 }

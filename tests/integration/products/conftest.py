@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import boto3
 import pytest
 
 from mercato.store.dynamo import Table
-from products import api, consumers
+from products import api, consumers, scaler
 from tests.kit import aws_events
 from tests.kit.given import published
+from tests.kit.picture_files import photograph
+
+BUCKET = "media-bucket"
 
 
 class ProductsService:
@@ -69,6 +73,48 @@ class ProductsService:
             query["cursor"] = page["next_cursor"]
         raise AssertionError("the list never ends")
 
+    def await_image(self, product_id: str, alt: str | None = "A white heart") -> str:
+        """The id of a new picture of the product, whose file has not come yet."""
+        assert self.s3  # the bucket
+        status, image = self.call("POST", f"/images/{product_id}", {"alt": alt})
+        assert status == 201, image
+        return str(image["id"])
+
+    def add_image(self, content: bytes | None = None, product_id: str = "", **about: Any) -> tuple[str, str]:
+        """The ids of a product and of its new picture, which is ready, or refused if its file is so."""
+        product_id = product_id or str(self.add()["product_id"])
+        image_id = self.await_image(product_id, **about)
+        self.upload(product_id, image_id, content or photograph())
+        assert self.scale(product_id, image_id) == {"batchItemFailures": []}
+        return product_id, image_id
+
+    def upload(self, product_id: str, image_id: str, content: bytes) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=f"uploads/{product_id}/{image_id}", Body=content)
+
+    def scale(self, product_id: str, image_id: str) -> Any:
+        """S3's event of the upload, through its queue."""
+        event = aws_events.object_created(BUCKET, f"uploads/{product_id}/{image_id}")
+        return self.handle_upload(aws_events.records(aws_events.sqs_record(event, "shop-products-uploads")))
+
+    @staticmethod
+    def handle_upload(batch: dict[str, Any]) -> Any:
+        return scaler.handler(batch, None)
+
+    @functools.cached_property
+    def s3(self) -> Any:
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        return client
+
+    def files(self) -> list[str]:
+        """The keys of the bucket."""
+        return [found["Key"] for found in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+    def image(self, product_id: str, image_id: str) -> Any:
+        """As staff see it, or None."""
+        status, found = self.call("GET", f"/images/{product_id}/{image_id}")
+        return found if status == 200 else None
+
     def deliver(self, event_type: str, subject: str, data: dict[str, Any], sequence: int) -> Any:
         """One event through the queue."""
         event = published(event_type, subject, data, id=f"{event_type}-{subject}-{sequence}", sequence=str(sequence))
@@ -107,4 +153,6 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch)
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="products-dlq")["QueueUrl"]
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("DLQ_URL", dlq_url)
+    monkeypatch.setenv("MEDIA_BUCKET", BUCKET)
+    monkeypatch.setenv("CONSOLE_URL", "https://console.example")
     return ProductsService(table, dlq_url)

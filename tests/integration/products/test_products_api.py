@@ -21,6 +21,7 @@ def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> Non
         "availability": "out",
         "status": "active",
         "version": 1,
+        "images": [],
     }
     assert service.call("GET", f"/{made['product_id']}", role=None) == (200, made)
 
@@ -214,7 +215,7 @@ def test_a_peer_looks_up_what_exists(service: Any) -> None:
     ids = [one["product_id"], two["product_id"], "nothing", one["product_id"]]
     status, found = service.call_as_peer("POST", "/lookup", {"product_ids": ids})
 
-    untold = {"available": 0, "stock_sequence": 0}
+    untold = {"available": 0, "stock_sequence": 0, "images": []}
     gone = {"status": "discontinued", "version": 2}
     expected = [
         {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")} | untold,

@@ -114,6 +114,14 @@ def _product(body: Any) -> Given:
     return product
 
 
+def _picture(body: Any = None) -> Given:
+    def picture(service: Any) -> Asked:
+        product_id = str(service.add()["product_id"])
+        return Asked(f"/api/products/images/{product_id}/{service.await_image(product_id)}", body, role="admin")
+
+    return picture
+
+
 # ---- carts
 
 
@@ -280,6 +288,8 @@ _EACH = (
     Accepted("PATCH /api/users/me", _account("/api/users/me", {"name": "Ada King"})),
     Accepted("PATCH /api/products/{product_id}", _product({"version": 1, "name": "Red heart"})),
     Accepted("DELETE /api/products/{product_id}", _product(None)),
+    Accepted("PATCH /api/products/images/{product_id}/{image_id}", _picture({"alt": "A red heart", "place": 0})),
+    Accepted("DELETE /api/products/images/{product_id}/{image_id}", _picture()),
     Accepted("POST /api/products/lookup", _nothing("/api/products/lookup", {"product_ids": ["x"]}, role="peer")),
     Accepted("PUT /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/mug", {"quantity": 2})),
     Accepted("PUT /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/lantern", {"quantity": 3})),

@@ -115,6 +115,12 @@ def _in_stock(service: Any) -> Data:
     return data
 
 
+def _removed_picture(service: Any) -> Data:
+    product_id, image_id = service.add_image()
+    assert service.call("DELETE", f"/images/{product_id}/{image_id}")[0] == 204
+    return {"product_id": product_id, "image_id": image_id}
+
+
 def _shipment(service: Any) -> Data:
     service.confirm()
     return {"order_id": "order-1", "customer_id": "user-1"}
@@ -156,6 +162,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("payments", "order.confirmed"): _captured,
     ("payments", "order.cancelled"): _captured,
     ("payments", "order.return_accepted"): _captured,
+    ("products", "product.image_removed"): _removed_picture,
     ("products", "inventory.low_stock"): _in_stock,
     ("products", "inventory.restocked"): _product,
     ("shipping", "order.confirmed"): _nothing,

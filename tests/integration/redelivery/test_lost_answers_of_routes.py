@@ -50,6 +50,8 @@ def chance(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     source = random.Random(7)
     monkeypatch.setattr("os.urandom", source.randbytes)
     monkeypatch.setattr("random._urandom", source.randbytes)
+    for module in ("auth", "signers"):
+        monkeypatch.setattr(f"botocore.{module}.get_current_datetime", lambda **_: NOON.replace(tzinfo=None))
     monkeypatch.setattr(clock, "datetime", type("Noon", (datetime,), {"now": staticmethod(lambda _: NOON)}))
     return source
 

@@ -102,6 +102,7 @@ class Post:
         waiting = ["ApproximateNumberOfMessages"]
         return {
             "items": sorted(json.dumps(item, sort_keys=True, default=bytes.hex) for item in items),
+            "files": self.service.files() if hasattr(self.service, "files") else [],
             "mail": list(mailer.sent) if mailer else [],
             "sagas": list(self.machine.started),
             "carrier": carrier

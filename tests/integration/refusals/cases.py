@@ -192,10 +192,19 @@ def _added(path: str, body: Any = None, *, discontinued: bool = False, **more: A
     return given
 
 
+def _with_eight_pictures(service: Any) -> Asked:
+    product_id = service.add()["product_id"]
+    for _ in range(8):
+        service.await_image(product_id)
+    return Asked(f"/api/products/images/{product_id}", {}, role="admin")
+
+
 def _csv(text: str) -> Callable[[Any], Asked]:
     return _asking("/api/products/imports", text, role="admin")
 
 
+_PICTURE = "/api/products/images/{product_id}/{image_id}"
+_NEW_PICTURE = "POST /api/products/images/{product_id}"
 _ONE, _IMPORTS = "PATCH /api/products/{product_id}", "POST /api/products/imports"
 _PRODUCTS = (
     Case("POST /api/products", "sku-taken", _added("/api/products", _DRAFT | {"sku": "85123A"})),
@@ -209,6 +218,12 @@ _PRODUCTS = (
         "product-not-found",
         _asking("/api/products/nothing", role="admin"),
     ),
+    Case(_NEW_PICTURE, "product-not-found", _asking("/api/products/images/nothing", {}, role="admin")),
+    Case(_NEW_PICTURE, "product-discontinued", _added("/api/products/images/*", {}, discontinued=True)),
+    Case(_NEW_PICTURE, "too-many-images", _with_eight_pictures),
+    Case(f"PATCH {_PICTURE}", "product-not-found", _asking("/api/products/images/nothing/i", {}, role="admin")),
+    Case(f"PATCH {_PICTURE}", "image-not-found", _added("/api/products/images/*/nothing", {"alt": ""})),
+    Case(f"DELETE {_PICTURE}", "product-not-found", _asking("/api/products/images/nothing/i", role="admin")),
     Case(_IMPORTS, "wrong-columns", _csv("sku,name\n1,A\n")),
     Case(_IMPORTS, "import-too-long", _csv("sku,name,price,currency\n" + "1,A,1.00,GBP\n" * 20_000)),
 )

@@ -39,6 +39,17 @@ class Api(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
+    def do_GET(self) -> None:
+        """A bucket, whose files have what it was asked with."""
+        is_there = "missing" not in self.path
+        text = f"{self.path} {self.headers['Cookie']} {self.headers['Authorization']}".encode()
+        self.send_response(200 if is_there else 404)
+        for name, value in {"Content-Type": "image/webp", "Cache-Control": "immutable", "x-amz-meta-a": "b"}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
@@ -60,6 +71,7 @@ def open_front(apis: list[str], served: list[Served]) -> Front:
     front = Front(
         port,
         dict.fromkeys(("api", "console", "shop"), lambda: apis.pop(0) if len(apis) > 1 else apis[0]),
+        lambda key: f"{apis[0]}/bucket/{key}?signed",
         served.append,
     )
     front.start()
@@ -82,6 +94,21 @@ def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
     assert [(one.method, one.path, one.status, one.request_id) for one in served] == [
         ("POST", "/api/orders?a=%2F1", 202, "request-1")
     ]
+
+
+def test_a_picture_comes_from_the_bucket_and_nothing_of_the_visitor_goes_there(upstream: str) -> None:
+    front = open_front([upstream], [])
+    try:
+        site = f"http://127.0.0.1:{front.port}"
+        found = httpx.get(f"{site}/media/i/d-320.webp?q=1", headers={"Cookie": "a=b", "Authorization": "Bearer t"})
+        missing = httpx.get(f"{site}/media/i/missing.webp")
+    finally:
+        front.stop()
+
+    assert (found.status_code, found.text) == (200, "/bucket/media/i/d-320.webp?signed None None")
+    assert (found.headers["Content-Type"], found.headers["Cache-Control"]) == ("image/webp", "immutable")
+    assert "x-amz-meta-a" not in found.headers
+    assert (missing.status_code, "There is nothing at this address." in missing.text) == (404, True)
 
 
 def test_no_client_says_where_it_comes_from(upstream: str) -> None:

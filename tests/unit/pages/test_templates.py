@@ -25,13 +25,14 @@ FOLDERS = {
     "": ROOT / "layers/pages/pages/templates",
 }
 PAGES = [
-    *(("shop", path) for method, path in storefront.site.pages.paths if method == "GET" and "{digest}" not in path),
+    *(("shop", path) for method, path in storefront.site.pages.paths if method == "GET" and "{name}" not in path),
     *(
         ("desk", path)
         for method, path in console.site.pages.paths
-        if method == "GET" and "{digest}" not in path and not path.endswith(".csv")
+        if method == "GET" and "{name}" not in path and not path.endswith(".csv")
     ),
 ]
+PICTURE = {"id": "i", "state": "ready", "alt": "", "url": "/media/i/d-640.webp", "width": 640, "height": 480}
 FRAGMENTS = ("count.html", "status.html", "rows.html")
 TEMPLATES = [path for folder in FOLDERS.values() for path in sorted(folder.glob("*.html"))]
 
@@ -119,6 +120,7 @@ def test_a_script_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
         "availability": name,
         "status": "active",
         "version": 1,
+        "images": [PICTURE | {"alt": name, "variants": [PICTURE | {"url": '/media/x"><script>alert(1)</script>'}]}],
     }
     api.answers["GET /api/products/p1"] = (200, product)
     api.answers["GET /api/products"] = (

@@ -19,6 +19,16 @@ _CONFIG = Config(
     inject_host_prefix=not os.environ.get("AWS_ENDPOINT_URL"),
 )
 
+# A form that S3 takes from a browser needs the address of the region: the global one redirects to it, and the browser
+# does not send the file again. A given endpoint has no names below it.
+_S3 = Config(
+    signature_version="s3v4",
+    s3={
+        "addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual",
+        "us_east_1_regional_endpoint": "regional",
+    },
+)
+
 _making = threading.RLock()  # a session must not make two clients concurrently
 
 
@@ -49,6 +59,8 @@ def client(service: str, attempts: int = 3, patience: float | tuple[float, float
 @functools.cache
 def _client(service: str, attempts: int, patience: float | tuple[float, float] | None) -> Any:
     config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
+    if service == "s3":
+        config = config.merge(_S3)
     if patience is not None:
         connect, read = patience if isinstance(patience, tuple) else (patience, patience)
         config = config.merge(Config(connect_timeout=connect, read_timeout=read))

@@ -127,11 +127,26 @@ class Consumer:
 
 def _read(record: dict[str, Any]) -> Event:
     try:
-        return Event.model_validate(json.loads(record["body"])["detail"])
+        message = json.loads(record["body"])
+        detail = message["detail"]
+        return Event.model_validate(_enveloped(message) if str(message.get("source")).startswith("aws.") else detail)
     except ValidationError as error:
         raise Unprocessable(f"not a CloudEvent: {_first(error)}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unprocessable(f"not an EventBridge message: {error!r}") from None
+
+
+def _enveloped(message: dict[str, Any]) -> dict[str, Any]:
+    """An event of an AWS service, which EventBridge delivers at least once, with the same id each time."""
+    return {
+        "specversion": "1.0",
+        "id": message["id"],
+        "source": message["source"],
+        "type": message["detail-type"],
+        "time": message["time"],
+        "subject": next(iter(message["resources"]), ""),
+        "data": message["detail"],
+    }
 
 
 def _check_version(received: Event, model: type[Reads]) -> None:
