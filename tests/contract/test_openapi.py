@@ -16,7 +16,7 @@ from infra.contract import events
 from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
-from mercato.http import PEER
+from mercato.http import PEER, PUBLIC
 from tests.kit.template import routes
 
 DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
@@ -148,3 +148,18 @@ def test_every_operation_has_a_way_through_the_gateway() -> None:
         parts = path.split("/")
         prefixes = {"/".join(parts[:count]) + "/{proxy+}" for count in range(2, len(parts))} - {"/{proxy+}"}
         assert any((method, one) in served for one in {path, *prefixes}), f"{method} {path} is not in infra/api.yaml"
+
+
+def test_the_gateway_asks_for_a_token_where_a_route_needs_one() -> None:
+    """Of the paths that take a request, API Gateway takes the most exact one. Without its authorizer a service knows no
+    caller, and answers 401 to the holder of a token, too.
+    """
+    served = {(route.method, route.path): route for route in routes()}
+    for found in operations():
+        roles, method, path = found.route.roles, found.route.method.lower(), found.route.path
+        if PUBLIC in roles or roles == {PEER}:
+            continue
+        parts = path.split("/")
+        prefixes = ["/".join(parts[:count]) + "/{proxy+}" for count in range(len(parts) - 1, 1, -1)]
+        route = next(route for one in (path, *prefixes) if (route := served.get((method, one))))
+        assert not route.is_public, f"{method} {path} is behind {route.path}, which asks for no token"
