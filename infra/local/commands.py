@@ -71,6 +71,7 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     try:
         found = shop.start()
         _welcome(console, found, shop.goods[0].product_id)
+        threading.Thread(target=shop.hang_pictures, args=(found,), name="pictures", daemon=True).start()
         stack = Stack.read(shop.cloud)
         reloader = Reloader(reload.folder(cloud_port), stack.handlers(), stream.reload)
         reloader.start()

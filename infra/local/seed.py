@@ -1,12 +1,17 @@
-"""A shop that opens with something on its shelves: a small catalogue of made-up goods, and stock of each."""
+"""A shop that opens with something on its shelves: a small catalogue of made-up goods, stock and a picture of each."""
 
 from __future__ import annotations
 
+import csv
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from infra.local import pictures
 from infra.operator.client import Refused, Session, poll
 
 _CATALOGUE = Path(__file__).with_name("catalogue.csv")
@@ -27,6 +32,20 @@ def open_shelves(admin: Session) -> list[Goods]:
     # The stock of a product opens when inventory has consumed its event, a moment later.
     poll(lambda: _adjust(admin, adjustments), bool, what="opening stock", within=90)
     return goods
+
+
+def hang_pictures(admin: Session, goods: Sequence[Goods]) -> None:
+    """Draws and uploads a picture of each product, as staff do. The shop scales them a moment later. Raises ShopError
+    and httpx.HTTPError.
+    """
+    rows = {row["sku"]: row for row in csv.DictReader(_CATALOGUE.read_text().splitlines())}
+    for item in goods:
+        row = rows[item.sku]
+        body = {"alt": f"A drawing of the {row['name']}"}
+        image = admin.post(f"/products/images/{item.product_id}", body, key=f"opening-picture-{item.product_id}")
+        files = {"file": (item.sku, pictures.draw(item.sku, row["category"]))}
+        form = image["upload"]
+        httpx.post(form["url"], data=form["fields"], files=files, timeout=30).raise_for_status()
 
 
 def _adjust(admin: Session, adjustments: list[dict[str, Any]]) -> bool:

@@ -22,11 +22,11 @@ from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
 from infra.local.sam_local import register_peers, write_environment
-from infra.local.seed import Goods, open_shelves
+from infra.local.seed import Goods, hang_pictures, open_shelves
 from infra.local.stack import STACK, Stack
 from infra.operator import target
 from infra.operator.accounts import promote
-from infra.operator.client import Shop
+from infra.operator.client import Shop, ShopError
 from infra.operator.target import Account, State
 from infra.paths import HOME, ROOT
 from infra.trouble import Trouble
@@ -174,6 +174,16 @@ class LocalShop:
         if not processes.wait_until(healthy, 60, every=0.5):
             last = f"{answers[-1].status_code} {answers[-1].text[:500]}" if answers else "no answer"
             raise Trouble(f"GET {self.base_url}/api/health says: {last}", self.cloud.child.last_words())
+
+    def hang_pictures(self, found: State) -> None:
+        """The pictures of the goods come while the shop is open already."""
+        shop = Shop(self.base_url)
+        try:
+            hang_pictures(shop.login(found.admin.email, found.admin.password), self.goods)
+        except (ShopError, httpx.HTTPError) as error:
+            self.console.print(f"[yellow]![/] not all goods have a picture: {error}")
+        finally:
+            shop.close()
 
     def _seed(self, stack: Stack) -> State:
         shop = Shop(self.base_url)

@@ -214,6 +214,9 @@ class Session:
     def patch(self, path: str, body: Any) -> Any:
         return self._call("PATCH", path, body)
 
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
     def place_order(
         self, lines: Sequence[Json], *, token: str, address: Json, key: str, cart: Json | None = None
     ) -> Json:
