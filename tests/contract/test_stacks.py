@@ -39,6 +39,7 @@ NAMES = {
     "AWS::CloudFormation::Stack": "StackName",
     "AWS::CloudFront::Distribution": None,
     "AWS::CloudFront::Function": "Name",
+    "AWS::CloudFront::OriginAccessControl": None,
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
