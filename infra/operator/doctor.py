@@ -122,6 +122,21 @@ def look_at_mail_account(patient: Patient) -> Iterator[Finding]:
         yield Finding(what, Mark.GOOD, detail)
 
 
+def look_at_access_logs(patient: Patient) -> Iterator[Finding]:
+    what = "the API's access log"
+    role = patient.client("apigateway").get_account().get("cloudwatchRoleArn")
+    if role:
+        yield Finding(what, Mark.GOOD, f"API Gateway writes as {role.rpartition('/')[2]}")
+    else:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            "API Gateway has no role in this region with which it writes logs: the deploy fails at ApiStage",
+            "aws cloudformation deploy --template-file infra/account.yaml --stack-name mercato-account "
+            f"--capabilities CAPABILITY_IAM --region {patient.region}",
+        )
+
+
 def look_at_stack(patient: Patient) -> Iterator[Finding]:
     what = "the stack"
     if patient.stack is None:
@@ -387,7 +402,7 @@ def _told(what: str, answer: httpx.Response | str) -> str:
 
 
 # In the order in which they are mended: docs/going-live.md.
-OF_ACCOUNT: tuple[Check, ...] = (look_at_concurrency, look_at_mail_account, look_at_stack)
+OF_ACCOUNT: tuple[Check, ...] = (look_at_concurrency, look_at_access_logs, look_at_mail_account, look_at_stack)
 OF_STACK: tuple[Check, ...] = (
     look_at_parameters,
     look_at_sender,

@@ -23,6 +23,7 @@ FOR_ADMINS = [served for served in READS if served.route.roles & {ADMIN, CUSTOME
 NEEDED = {
     "/api/ops/orders/days": {"from": "2026-11-01", "to": "2026-11-30"},
     "/api/users": {"email": "nobody@example.com"},
+    "/api/payments": {"order_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11"},
 }
 SCHEDULED = sorted(
     name

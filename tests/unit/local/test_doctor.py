@@ -91,6 +91,18 @@ def test_a_new_account_s_concurrency_is_too_low(patient: Callable[..., Patient],
 
 
 @pytest.mark.parametrize(
+    ("account", "mark"),
+    [({}, Mark.MISSING), ({"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/api-logs"}, Mark.GOOD)],
+)
+def test_api_gateway_needs_a_role_for_its_logs(
+    patient: Callable[..., Patient], account: dict[str, str], mark: Mark
+) -> None:
+    finding = only(doctor.look_at_access_logs(patient({"apigateway": [("get_account", account)]})))
+    assert finding.mark is mark
+    assert ("infra/account.yaml" in finding.remedy) is (mark is Mark.MISSING)
+
+
+@pytest.mark.parametrize(
     ("changed", "mark", "said"),
     [
         ({}, Mark.GOOD, "4.7 orders a second"),
@@ -319,13 +331,14 @@ def test_what_aws_refuses_to_show_is_unknown_and_the_rest_is_looked_at(patient: 
     refused = patient(
         {
             "lambda": [("get_account_settings", "AccessDeniedException")],
+            "apigateway": [("get_account", "AccessDeniedException")],
             "sesv2": [("get_account", "AccessDeniedException")],
         },
         stack={},
     )
     nowhere = Patient(refused.name, refused.region, refused.client, refused.http, None)
-    concurrency, mails, stack = doctor.examine(nowhere)
-    assert (concurrency.mark, mails.mark) == (Mark.UNKNOWN, Mark.UNKNOWN)
+    concurrency, logs, mails, stack = doctor.examine(nowhere)
+    assert (concurrency.mark, logs.mark, mails.mark) == (Mark.UNKNOWN,) * 3
     assert "AccessDeniedException" in concurrency.detail
     assert stack.mark is Mark.MISSING
 
