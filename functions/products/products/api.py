@@ -33,7 +33,7 @@ from mercato.text import AltText, Description, Exact, ProductName, SearchQuery
 from products import images, usecases
 from products.bucket import path_of
 from products.catalogue import Filters, Found, Sort
-from products.domain import Draft, InvalidPriceRange, Product, TooManyProducts
+from products.domain import Availability, Draft, InvalidPriceRange, Product, TooManyProducts
 from products.images import Image, State
 from products.importing import Refusal
 from products.usecases import Report
@@ -195,7 +195,7 @@ class ProductView(View):
     description: str
     category: str | None
     price: Money
-    availability: str
+    availability: Availability
     status: str
     version: int
     images: list[ImageView] = []

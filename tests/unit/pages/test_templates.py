@@ -17,7 +17,7 @@ from pages import view
 from storefront.art import still_life
 from tests.kit.template import ROOT
 from tests.unit.pages.conftest import Ask
-from tests.unit.pages.shop_api import ShopApi
+from tests.unit.pages.shop_api import CONTRACT, ShopApi, answer_of_the_contract
 
 FOLDERS = {
     "shop": ROOT / "functions/storefront/storefront/templates",
@@ -106,6 +106,27 @@ def test_no_template_lets_a_value_through_unescaped(path: Path) -> None:
     assert not re.search(r"\|\s*safe\b|autoescape", text)
     assert not re.search(r"<script(?! src=)", text)
     assert not re.search(r"javascript:|\bon[a-z]+=\"", text)
+
+
+def availabilities() -> list[str]:
+    view = CONTRACT["components"]["schemas"]["products.ProductView"]["properties"]["availability"]
+    names: list[str] = CONTRACT["components"]["schemas"][view["$ref"].rpartition("/")[2]]["enum"]
+    return names
+
+
+@pytest.mark.parametrize("availability", availabilities())
+def test_stock_is_told_in_words_and_what_is_sold_out_cannot_be_added(
+    api: ShopApi, shop: Ask, desk: Ask, availability: str
+) -> None:
+    words = {"in_stock": "in stock", "low": "few left", "out": "sold out"}[availability]
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"availability": availability}
+    api.answers["GET /api/products/p1"] = (200, product)
+    api.answers["GET /api/products"] = (200, {"items": [product], "next_cursor": None, "facets": {"category": []}})
+    for address in ("/", "/p/p1"):
+        text = shop("GET", address).text
+        assert words in text
+        assert ('action="/cart/lines"' in text) is (availability != "out")
+    assert "unknown" not in desk("GET", "/console/catalogue", as_user=True).text
 
 
 def test_a_script_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
