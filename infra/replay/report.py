@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from infra.replay import spreadsheet
 from infra.replay.books import Entry, pounds
 from infra.replay.placing import Outcome
 from infra.replay.plan import Plan
 from infra.replay.rows import Reading, Refusal
+from mercato import spreadsheet
 
 SHOWN = 20
 

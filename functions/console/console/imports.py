@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated
@@ -10,10 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from console.pages import pages
+from mercato import spreadsheet
 from pages import File, Form, Page, Redirect, Visit
 from pages.visitor import next_page, part, path
-
-_FORMULA = tuple("=+-@\t\r")  # with which a cell begins that spreadsheets take for a formula
 
 
 class Import(Form):
@@ -53,7 +51,5 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], separator:
     leaves out.
     """
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=separator, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in rows)
+    spreadsheet.write(text, columns, rows, separator=separator, line_end="\r\n")
     return text.getvalue()

@@ -3,8 +3,8 @@
 Columns: sku, name, price, currency, and optionally description and category, in any order, named by the first line.
 They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the separator. The price is
 decimal text in major units, such as 2.55. In a file with semicolons or tabs it may have a decimal comma. An empty or
-missing description or category does not change the one of an existing product. An apostrophe before = + - @ marks text
-for spreadsheets and is left out, so a file that was made safe for them can be sent again.
+missing description or category does not change the one of an existing product. An apostrophe that keeps a
+spreadsheet from reading a cell as a formula is left out, so a file that was made safe for them can be sent again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mercato.errors import DomainError, Invalid, Malformed
 from mercato.http import charsets
 from mercato.http.validation import describe
 from mercato.money import InvalidAmount, Money
+from mercato.spreadsheet import text_of
 from products.domain import Changed, Draft, Product, change, check_price, create
 
 REQUIRED = ("sku", "name", "price", "currency")
@@ -29,7 +30,6 @@ OPTIONAL = ("description", "category")
 # A Lambda with a timeout of 29 s writes this many with room to spare.
 MAX_ROWS = 1000
 _SHOWN = 64
-_FORMULA = tuple("=+-@")  # with which a cell begins that spreadsheets take for a formula
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -114,7 +114,7 @@ def read_rows(body: bytes, currency: str, charset: str | None = None) -> Rows:
         if count > MAX_ROWS:
             raise ImportTooLong(f"One import takes {MAX_ROWS} rows; send the file in parts, each with the header.")
         values: dict[str, str] = {}
-        read = () if isinstance(fields, str) else tuple(_unmarked(text) for text in fields)
+        read = () if isinstance(fields, str) else tuple(text_of(text.strip()) for text in fields)
         try:
             values = _values(columns, fields if isinstance(fields, str) else read)
             draft = _draft(values, currency, separator)
@@ -127,11 +127,6 @@ def read_rows(body: bytes, currency: str, charset: str | None = None) -> Rows:
         first_lines[draft.sku] = line
         rows.append(Row(line, draft, read))
     return Rows(separator, tuple(columns), rows, refused)
-
-
-def _unmarked(text: str) -> str:
-    text = text.strip()
-    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA else text
 
 
 def plan(

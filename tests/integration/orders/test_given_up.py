@@ -18,8 +18,14 @@ ALL = [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1
 
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was counted of parcels."""
     counted: list[str] = []
-    monkeypatch.setattr(metrics, "count", counted.append)
+
+    def count(metric: str, *_: int, **__: str) -> None:
+        if metric.startswith("Parcels"):
+            counted.append(metric)
+
+    monkeypatch.setattr(metrics, "count", count)
     return counted
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.paths import ROOT
-from infra.replay import spreadsheet
+from mercato import spreadsheet
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "＠x"])
@@ -35,7 +35,7 @@ def test_every_cell_of_a_row_is_guarded() -> None:
 
 
 def test_no_other_module_writes_csv_for_people() -> None:
-    """The body of an import is read by the shop, which would take an apostrophe for a part of the name."""
+    """`catalogue.py` writes the body of an import, which the shop reads."""
     writers = {
         str(path.relative_to(ROOT))
         for folder in ("functions", "infra", "layers")
@@ -43,4 +43,4 @@ def test_no_other_module_writes_csv_for_people() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in {"writer", "DictWriter"}
     }
-    assert writers == {"infra/replay/spreadsheet.py", "infra/replay/catalogue.py"}
+    assert writers == {"layers/common/mercato/spreadsheet.py", "infra/replay/catalogue.py"}

@@ -25,7 +25,14 @@ def text_of(cell: str) -> str:
     return cell[1:] if cell.startswith(_MARK) and cell_of(cell[1:]) == cell else cell
 
 
-def write(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+def write(
+    file: IO[str],
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | int]],
+    *,
+    separator: str = ",",
+    line_end: str = "\n",
+) -> None:
+    writer = csv.writer(file, delimiter=separator, lineterminator=line_end)
     writer.writerow(header)
     writer.writerows([cell_of(value) if isinstance(value, str) else value for value in row] for row in rows)
