@@ -26,6 +26,7 @@ from ops.sagas.views import AuditView, ParkedView
 from orders.views import StaffOrderView
 from orders.views import SummaryView as OrderView
 from products.api import ImportRow, ProductView
+from products.domain import Availability
 from shipping.api import ShipmentRow
 from tests.kit.routes import Served, all_routes
 
@@ -36,7 +37,7 @@ COSTLY = Money(amount=MAX_AMOUNT, currency="GBP")
 
 
 def _product() -> View:
-    about = dict.fromkeys(("product_id", "availability", "status"), "x" * 36)
+    about = dict.fromkeys(("product_id", "status"), "x" * 36) | {"availability": Availability.IN_STOCK}
     text = {"sku": "X" * 64, "name": WIDE * 200, "description": WIDE * 5000, "category": WIDE * 200}
     return ProductView(**about, **text, price=COSTLY, version=10**6)
 
