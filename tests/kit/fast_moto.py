@@ -14,6 +14,7 @@ moto:
 - An update expression is parsed once. moto parses it three times per request, and works on a copy of what it parsed.
 - Before a transaction moto copies the whole table, once for each write. Here it copies the items that are written:
   a transaction changes no others.
+- A long poll of an empty queue ends at once: in a test, what will come has come.
 - moto looks for each member of an answer under a dozen names. DynamoDB's answers are plain, and have one.
 """
 
@@ -51,6 +52,7 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
+from moto.sqs.models import SQSBackend
 from werkzeug.http import http_date
 
 
@@ -79,6 +81,7 @@ def patched() -> Iterator[None]:
         patch.setattr(ConditionExpressionParser, "_lex_condition_expression", once_per_expression(lex))
         patch.setattr(UpdateExpressionParser, "make", functools.cache(UpdateExpressionParser.make))
         patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", once_per_class())
+        patch.setattr(SQSBackend, "receive_message", without_waiting(SQSBackend.receive_message))
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(ResponseSerializer, "get_value", plainly(ResponseSerializer.get_value))
         yield
@@ -183,6 +186,15 @@ def once_per_expression(lex: Any) -> Any:
         return deque(words[expression])
 
     return lex_condition_expression
+
+
+def without_waiting(receive: Any) -> Any:
+    def receive_message(
+        backend: SQSBackend, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any, **others: Any
+    ) -> Any:
+        return receive(backend, queue_name, count, 0, *more, **others)
+
+    return receive_message
 
 
 def once_per_class() -> Any:
