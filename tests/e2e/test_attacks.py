@@ -30,6 +30,7 @@ WITH_BODY = [served for served in ROUTES if served.route.method in ("POST", "PUT
 # Good bodies, so that a refusal is for whose thing it is and not for what was said of it.
 BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
+    "POST /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
 }
 # API Gateway asks for no token at a POST under /api/users, where people log in: a route there knows no caller.
@@ -95,6 +96,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
         "cart_id": victim.get("/carts/mine")["cart_id"],
         "user_id": victim.get("/users/me")["user_id"],
         "product_id": product.product_id,
+        "image_id": str(uuid.uuid4()),
         "import_id": "some-import",
         "return_id": "some-return",
         "queue": "orders",

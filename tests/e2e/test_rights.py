@@ -22,6 +22,7 @@ FOR_ADMINS = [served for served in READS if served.route.roles & {ADMIN, CUSTOME
 # What a route cannot be read without.
 NEEDED = {
     "/api/ops/orders/days": {"from": "2026-11-01", "to": "2026-11-30"},
+    "/api/products/lookup": {"product_ids": "no-product"},
     "/api/users": {"email": "nobody@example.com"},
     "/api/payments": {"order_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11"},
 }
@@ -65,6 +66,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "product_id": delivered["lines"][0]["product_id"],
         "user_id": regular.get("/users/me")["user_id"],
         "cart_id": "guest-of-nobody",
+        "image_id": str(uuid.uuid4()),
         "import_id": str(uuid.uuid4()),
         "return_id": str(uuid.uuid4()),
         "queue": "orders",

@@ -32,7 +32,7 @@ from mercato.http.health import table_and_queue
 from mercato.http.rate_limit import network_of
 from mercato.text import EmailAddress, PersonName
 from users import recovery, usecases
-from users.domain import Role, User, UserNotFound
+from users.domain import InvalidEmail, Role, User, UserNotFound
 from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
 from users.sessions.access_tokens import LIFETIME
 from users.wiring import PUBLIC_KEYS_FRESH, ports
@@ -243,8 +243,13 @@ def list_users(query: UsersQuery) -> UsersView:
 
 @app.post("/api/users/lookup", role=PEER)
 def look_up_user(body: Lookup) -> UserView:
-    """Finds the account of an e-mail address, for a peer. The address is in the body, since paths are in logs."""
-    return UserView.of(usecases.find_by_email(body.email, users=ports().users))
+    """Finds the account of an e-mail address, for a peer. The address is in the body, since paths are in logs. What is
+    no address has no account.
+    """
+    try:
+        return UserView.of(usecases.find_by_email(body.email, users=ports().users))
+    except InvalidEmail as error:
+        raise UserNotFound(error.detail) from error
 
 
 @app.get("/api/users/{user_id}", role=(PEER, ADMIN))

@@ -57,6 +57,11 @@ def test_a_known_path_with_another_method_is_405_and_says_which_it_takes() -> No
     )
 
 
+@pytest.mark.parametrize(("path", "allowed"), [("/api/accepted/peers", "GET, OPTIONS"), ("/api/peers", "GET, OPTIONS")])
+def test_a_method_for_peers_alone_is_told_only_where_there_is_no_other(path: str, allowed: str) -> None:
+    assert call("OPTIONS", path)[2]["Allow"] == allowed
+
+
 def test_without_a_token_a_customers_route_is_401() -> None:
     status, problem, headers = call("POST", "/api/things", body={"name": "x"}, role=None)
     assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")

@@ -94,6 +94,16 @@ def drop_thing(thing_id: str) -> Response[None]:
     return NoContent()
 
 
+@app.post("/api/accepted/peers", role=PEER)
+def ask_as_a_peer(body: Thing) -> dict[str, str]:
+    return {"name": body.name}
+
+
+@app.get("/api/accepted/peers", role=CUSTOMER)
+def ask_as_a_customer() -> dict[str, str]:
+    return {}
+
+
 @app.get("/api/peers", role=PEER)
 def for_peers(caller: Caller) -> dict[str, str]:
     return {"user_id": caller.user_id, "arn": caller.peer_arn}

@@ -236,8 +236,11 @@ class App:
         return [route for route in found if route.path.count("{") == fewest]
 
     def _allowed_at(self, path: str) -> list[str]:
-        """The methods of this path; none for an unknown path."""
+        """The methods of this path; none for an unknown path. Those that serve peers alone are told only where a path
+        has no others: peers know them.
+        """
         found = self._routes_at(path)
+        found = [route for route in found if route.roles - {PEER}] or found
         # A route with a token has no HEAD: its response cannot be cached, so its headers alone are useless.
         is_public = any(route.method == "GET" and PUBLIC in route.roles for route in found)
         more = ({"OPTIONS"} if found else set()) | ({"HEAD"} if is_public else set())
