@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from console.pages import pages
+from console.wiring import ports
 from mercato.clock import utc_now
 from pages import Page, Visit
 from pages.visitor import part, path
@@ -48,6 +49,7 @@ def show_overview(visit: Visit) -> Page:
             "given_up": part(lambda: ask(path("shipments", limit=_MOST))["items"]),
             "low": part(lambda: ask(path("inventory", low="true", limit=_MOST))["items"]),
             "most": _MOST,
+            "dashboard": ports().settings.dashboard_url,
             "sales_missing": days.missing,
             "bars": _bars(days.value or [], first),
             "width": _DAYS * (_BAR + _GAP),

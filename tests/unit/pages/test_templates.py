@@ -108,6 +108,19 @@ def test_no_template_lets_a_value_through_unescaped(path: Path) -> None:
     assert not re.search(r"javascript:|\bon[a-z]+=\"", text)
 
 
+@pytest.mark.parametrize(("endpoint", "is_linked"), [("", True), ("http://localhost:4566", False)])
+def test_the_overview_leads_to_the_dashboard_where_there_is_one(
+    api: ShopApi, desk: Ask, monkeypatch: pytest.MonkeyPatch, endpoint: str, is_linked: bool
+) -> None:
+    for name, value in {"NAMESPACE": "mercato-prod", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    address = (
+        "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/mercato-prod"
+    )
+    text = desk("GET", "/console", as_user=True).text
+    assert (f'href="{address}"'.replace("/", "&#x2f;") in text or f'href="{address}"' in text) is is_linked
+
+
 def availabilities() -> list[str]:
     view = CONTRACT["components"]["schemas"]["products.ProductView"]["properties"]["availability"]
     names: list[str] = CONTRACT["components"]["schemas"][view["$ref"].rpartition("/")[2]]["enum"]
