@@ -210,7 +210,7 @@ def _identity(ses: Any, name: str) -> dict[str, Any] | None:
 
 
 def look_at_alarms(patient: Patient) -> Iterator[Finding]:
-    what, topic = "who hears the alarms", patient.outputs["AlarmTopicArn"]
+    what, topic = "receivers of the alarms", patient.outputs["AlarmTopicArn"]
     pages = patient.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     subscriptions = [one for page in pages for one in page["Subscriptions"]]
     waiting = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"] == "PendingConfirmation"]
@@ -225,7 +225,7 @@ def look_at_alarms(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             what,
             Mark.MISSING,
-            "nobody: the topic has no subscription",
+            "the topic has no subscription, so an alarm reaches no mailbox",
             f'put "AlarmEmail=<yours>" into samconfig.toml, and make deploy ENV={patient.environment}',
         )
     ringing = patient.client("cloudwatch").get_paginator("describe_alarms")
@@ -244,7 +244,7 @@ def look_at_functions(patient: Patient) -> Iterator[Finding]:
     """A function that cannot start, and one whose layer is made for another processor."""
     what, aws_lambda = "the functions", patient.client("lambda")
     pages = aws_lambda.get_paginator("list_functions").paginate()
-    functions = [one for page in pages for one in page["Functions"] if one["FunctionName"].startswith(patient.name)]
+    functions = [one for page in pages for one in page["Functions"] if target.is_of(patient.name, one)]
     layers = {layer["Arn"] for one in functions for layer in one.get("Layers", [])}
     made_for = {arn: aws_lambda.get_layer_version_by_arn(Arn=arn).get("CompatibleArchitectures") for arn in layers}
     wrong = sorted(
@@ -254,7 +254,7 @@ def look_at_functions(patient: Patient) -> Iterator[Finding]:
         if made_for[layer["Arn"]] and one["Architectures"][0] not in made_for[layer["Arn"]]
     )
     if not functions:
-        yield Finding(what, Mark.MISSING, f"none begins with {patient.name}", "look at the stack's events")
+        yield Finding(what, Mark.MISSING, f"no function is of {patient.name}", "look at the stack's events")
     elif wrong:
         detail = f"the layer of {', '.join(wrong)} is for another processor: they cannot start"
         yield Finding(what, Mark.MISSING, detail, f"make deploy ENV={patient.environment}")
@@ -275,7 +275,7 @@ def look_at_api(patient: Patient) -> Iterator[Finding]:
         yield Finding("signing keys", Mark.MISSING, detail, f"the logs of {patient.name}-users-api")
     elif not keys.json().get("keys"):
         remedy = f"mercato --stack {patient.name} users rotate-keys"
-        yield Finding("signing keys", Mark.MISSING, "there are none: nobody can log in", remedy)
+        yield Finding("signing keys", Mark.MISSING, "there are none, so no log-in succeeds", remedy)
     else:
         yield Finding("signing keys", Mark.GOOD, f"{len(keys.json()['keys'])} published")
 
@@ -386,7 +386,7 @@ def look_at_admin(patient: Patient) -> Iterator[Finding]:
         if number + 1 == _PAGES:
             yield Finding(what, Mark.UNKNOWN, f"none is among the first {_PAGES} pages of accounts", remedy)
             return
-    yield Finding(what, Mark.MISSING, "no account is an admin's: nobody can sell anything", remedy)
+    yield Finding(what, Mark.MISSING, "no account is an admin's, so no product can be made", remedy)
 
 
 def _get(patient: Patient, address: str, headers: Mapping[str, str] | None = None) -> httpx.Response | str:

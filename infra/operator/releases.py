@@ -75,7 +75,7 @@ def read(shop: Target, services: Sequence[str]) -> list[Function]:
         one["FunctionName"]: _settings(one).get("POWERTOOLS_SERVICE_NAME", "")
         for page in pages
         for one in page["Functions"]
-        if one["FunctionName"].startswith(f"{shop.stack}-")
+        if target.is_of(shop.stack, one)
     }
     known = sorted(set(ours.values()) - {""})
     if unknown := sorted(set(services) - set(known)):

@@ -135,6 +135,12 @@ def tables_of(outputs: Mapping[str, str]) -> dict[str, str]:
     return {name.removesuffix("Table").lower(): value for name, value in outputs.items() if name.endswith("Table")}
 
 
+def is_of(stack: str, function: Mapping[str, Any]) -> bool:
+    """Whether Lambda's description of a function is of this shop, and not of one whose name begins with the same."""
+    variables = function.get("Environment", {}).get("Variables", {})
+    return bool(variables.get("METRICS_NAMESPACE") == f"Mercato/{stack}")
+
+
 def save(state: State, file: Path | None = None) -> None:
     """Writes the file atomically and readable only for this user, since it contains passwords."""
     file = file or path()

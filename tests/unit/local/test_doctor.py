@@ -195,9 +195,11 @@ def test_alarms_must_be_heard(patient: Callable[..., Patient]) -> None:
 
 def functions(architecture: str, made_for: list[str]) -> dict[str, Answers]:
     layer = "arn:aws:lambda:eu-west-1:123456789012:layer:mercato-prod-common:1"
+    ours, other = ({"Variables": {"METRICS_NAMESPACE": f"Mercato/{shop}"}} for shop in (STACK, f"{STACK}-eu"))
+    about = {"Architectures": [architecture], "Layers": [{"Arn": layer}]}
     listed = [
-        {"FunctionName": f"{STACK}-orders-api", "Architectures": [architecture], "Layers": [{"Arn": layer}]},
-        {"FunctionName": "another-shop", "Architectures": [architecture]},
+        {"FunctionName": f"{STACK}-orders-api", "Environment": ours, **about},
+        {"FunctionName": f"{STACK}-eu-orders-api", "Environment": other, **about},
     ]
     return {
         "lambda": [

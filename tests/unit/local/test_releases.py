@@ -100,7 +100,8 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
         )
         for service in ("orders", "carts"):
             _publish(f"{STACK}-{service}-api", service, role)
-        _publish("another-shop-api", "orders", role)
+        _publish("another-shop-orders-api", "orders", role)
+        _publish(f"{STACK}-eu-orders-api", "orders", role)  # of the shop mercato-prod-eu
         target._client.cache_clear()
         monkeypatch.setattr(target, "choice", target.Choice(STACK, REGION))
         yield target.chosen()
@@ -113,7 +114,13 @@ def _publish(name: str, service: str, role: str) -> None:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("app.py", release)
-        settings: Any = {"Variables": {"POWERTOOLS_SERVICE_NAME": service, "RELEASE": release}}
+        settings: Any = {
+            "Variables": {
+                "POWERTOOLS_SERVICE_NAME": service,
+                "RELEASE": release,
+                "METRICS_NAMESPACE": f"Mercato/{name.removesuffix(f'-{service}-api')}",
+            }
+        }
         if release == "one":
             functions.create_function(
                 FunctionName=name,
@@ -149,6 +156,7 @@ def test_a_rollback_moves_the_named_service_and_no_other(shop: Target) -> None:
 def test_all_services_go_back_at_once_by_a_word(shop: Target) -> None:
     assert run("rollback", "all").exit_code == 0
     assert (alias("orders-api")["FunctionVersion"], alias("carts-api")["FunctionVersion"]) == ("1", "1")
+    assert alias("eu-orders-api")["FunctionVersion"] == "2"
     again = run("rollback", "all")
     assert again.exit_code == 1
     assert "no release before the live one" in again.output
