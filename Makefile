@@ -51,9 +51,14 @@ lint-checkov:
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
 
 test: lint ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
-	pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
-	pytest tests/e2e -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
+	@$(MAKE) --no-print-directory --jobs=2 test-code test-shop
 	@$(if $(filter none,$(BROWSER)),echo "Nothing was tried in a browser (BROWSER=none).")
+
+# The shop's tests wait for it half of their time. The others fill that time, and give way to the shop.
+test-code:
+	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
+test-shop:
+	pytest tests/e2e -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
@@ -91,4 +96,4 @@ rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test iam-report chaos explore lock deploy rollback clean bench
+.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test test-code test-shop iam-report chaos explore lock deploy rollback clean bench

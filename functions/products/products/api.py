@@ -33,7 +33,7 @@ from mercato.text import AltText, Description, Exact, ProductName, SearchQuery
 from products import images, usecases
 from products.bucket import path_of
 from products.catalogue import Filters, Found, Sort
-from products.domain import Availability, Draft, InvalidPriceRange, Product, TooManyProducts
+from products.domain import Availability, Draft, InvalidFilters, InvalidPriceRange, Product, TooManyProducts
 from products.images import Image, State
 from products.importing import Refusal
 from products.usecases import Report
@@ -85,9 +85,16 @@ class Lookup(Body):
     product_ids: Annotated[list[ProductId], Field(max_length=500)]
 
 
-class CatalogueQuery(Query):
-    """Prices are in minor units, inclusive. A search without a sort returns the order of the search index."""
+ProductIds = Annotated[str, Exact(), Field(max_length=6500)]
 
+
+class CatalogueQuery(Query):
+    """Prices are in minor units, inclusive. A search without a sort returns the order of the search index. `ids` are up
+    to 100 product ids, separated by commas: the answer has those products in that order, also those that are no longer
+    sold, on one page. No other filter may stand beside it.
+    """
+
+    ids: ProductIds = ""
     q: SearchQuery = ""
     category: ProductName | None = None
     min_price: Price | None = None
@@ -95,6 +102,12 @@ class CatalogueQuery(Query):
     sort: Sort | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Cursor | None = None
+
+    def asked_ids(self) -> list[str]:
+        """Raises InvalidFilters, TooManyProducts."""
+        if beside := sorted(self.model_fields_set - {"ids"}):
+            raise InvalidFilters(f"ids takes no other filter beside it, and there is {beside[0]}.")
+        return _ids_of("ids", self.ids)
 
     @property
     def filters(self) -> Filters:
@@ -306,7 +319,7 @@ class ImportsPage(View):
 class LookupQuery(Query):
     """`product_ids` are up to 100 ids, separated by commas."""
 
-    product_ids: Annotated[str, Exact(), Field(min_length=1, max_length=6500)]
+    product_ids: Annotated[ProductIds, Field(min_length=1)]
 
 
 class ProductSummary(View):
@@ -327,8 +340,20 @@ class Summaries(View):
     products: list[ProductSummary]
 
 
+def _ids_of(name: str, text: str) -> list[str]:
+    """Each id once, in its order."""
+    ids = [one for one in dict.fromkeys(text.split(",")) if one]
+    if len(ids) > _MOST_LOOKED_UP or any(len(one) > 200 for one in ids):
+        raise TooManyProducts(f"{name} takes up to {_MOST_LOOKED_UP} ids of 200 characters each.")
+    return ids
+
+
 @app.get("/api/products", role=(PUBLIC, PEER), limit=WATCH)
 def list_products(query: CatalogueQuery) -> CataloguePage:
+    if query.ids:
+        ids = query.asked_ids()
+        known = ports().products.get_many(ids)
+        return CataloguePage(items=[ProductView.of(known[one]) for one in ids if one in known], next_cursor=None)
     found = _find(query)
     facets = None
     if not query.q and query.cursor is None:
@@ -399,10 +424,7 @@ def _summaries(product_ids: list[str]) -> Summaries:
 @app.get("/api/products/lookup", role=ADMIN, limit=WATCH)
 def look_up_for_staff(query: LookupQuery) -> Summaries:
     """Names the products with these ids, also those that are no longer sold."""
-    asked = [one for one in dict.fromkeys(query.product_ids.split(",")) if one]
-    if len(asked) > _MOST_LOOKED_UP or any(len(one) > 200 for one in asked):
-        raise TooManyProducts(f"product_ids takes up to {_MOST_LOOKED_UP} ids of 200 characters each.")
-    return _summaries(asked)
+    return _summaries(_ids_of("product_ids", query.product_ids))
 
 
 @app.get("/api/products/imports", role=ADMIN, limit=WATCH)

@@ -56,6 +56,10 @@ class TooManyProducts(Invalid):
     """The request names more products than one answer may have, or an id that is too long."""
 
 
+class InvalidFilters(Invalid):
+    """These filters cannot stand beside each other."""
+
+
 class InvalidPriceRange(Invalid):
     """The lowest price of the range is above the highest."""
 

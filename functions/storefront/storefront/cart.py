@@ -61,7 +61,9 @@ def _items(visit: Visit, product_id: str) -> str:
 @pages.get("/cart")
 def show_cart(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    return Page("cart.html", {"cart": part(lambda: load(visit))})
+    cart = part(lambda: load(visit))
+    pictures = catalogue.pictures_of(visit, cart.value["lines"]) if cart.value else {}
+    return Page("cart.html", {"cart": cart, "pictures": pictures})
 
 
 @pages.get("/cart/count")

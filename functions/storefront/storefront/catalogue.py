@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from storefront.wiring import ports
 _SORTS = {"": "By name", "price": "Cheapest first", "-price": "Dearest first", "newest": "Newest first"}
 _FILTERS = ("q", "category", "sort", "min", "max")
 _A_PAGE = 24
+_A_LOOK_UP = 100
 
 
 @pages.get("/")
@@ -74,6 +76,15 @@ def _public(visit: Visit, address: str) -> Reply:
 def find_product(visit: Visit, product_id: str) -> Any:
     """Raises Refused (404) where it is not, or no longer, for sale."""
     return _public(visit, path("products", product_id)).body
+
+
+def pictures_of(visit: Visit, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The products of these lines that have a picture, by id. Empty where the catalogue does not answer."""
+    ids = list(dict.fromkeys(line["product_id"] for line in lines))[:_A_LOOK_UP]
+    if not ids:
+        return {}
+    found = part(lambda: _public(visit, path("products", ids=",".join(ids))).body["items"])
+    return {one["product_id"]: one["images"][0] for one in found.value or [] if one.get("images")}
 
 
 @pages.get("/p/{product_id}")

@@ -11,6 +11,7 @@ from mercato.clock import utc_now
 from pages import Form, Page, Redirect, Visit
 from pages.returns import ReturnForm, units_left
 from pages.visitor import part, path
+from storefront import catalogue
 from storefront.pages import pages
 
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
@@ -64,7 +65,8 @@ def show_orders(visit: Visit) -> Page:
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    return Page("order.html", _values(visit, order_id))
+    values = _values(visit, order_id)
+    return Page("order.html", values | {"pictures": catalogue.pictures_of(visit, values["order"]["lines"])})
 
 
 @pages.get("/orders/{order_id}/status")

@@ -173,6 +173,32 @@ def test_a_query_that_makes_no_sense_is_refused(service: Any, query: dict[str, s
     assert (status, problem["type"]) == (422, "urn:mercato:problem:invalid-request")
 
 
+def test_products_are_found_by_their_ids_in_the_order_asked_also_those_no_longer_sold(shelf: Any) -> None:
+    by_sku = {one["sku"]: one["product_id"] for one in shelf.call("GET", "", query={"limit": "100"})[1]["items"]}
+    gone, first = by_sku["L1"], by_sku["H1"]
+    assert shelf.call("DELETE", f"/{gone}")[0] == 204
+
+    _, page = shelf.call("GET", "", query={"ids": f"{gone},unknown,{first},{gone}"})
+
+    assert [(one["sku"], one["status"]) for one in page["items"]] == [("L1", "discontinued"), ("H1", "active")]
+    assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "slug"),
+    [
+        ({"ids": "a", "category": "Lights"}, "invalid-filters"),
+        ({"ids": "a", "q": "mug"}, "invalid-filters"),
+        ({"ids": ",".join(map(str, range(101)))}, "too-many-products"),
+        ({"ids": "x" * 201}, "too-many-products"),
+    ],
+)
+def test_ids_stand_alone_and_are_a_hundred_at_most(service: Any, query: dict[str, str], slug: str) -> None:
+    status, problem = service.call("GET", "", query=query)
+
+    assert (status, problem["type"]) == (422, f"urn:mercato:problem:{slug}")
+
+
 def test_a_price_range_upside_down_is_refused(service: Any) -> None:
     status, problem = service.call("GET", "", query={"min_price": "5", "max_price": "4"})
 

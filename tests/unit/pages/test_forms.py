@@ -10,7 +10,7 @@ import pytest
 
 from mercato.peers.client import PeerUnavailable
 from tests.unit.pages.conftest import Ask
-from tests.unit.pages.shop_api import ShopApi
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 
 ADDRESS = {"name": "Ada", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
 
@@ -22,7 +22,9 @@ def cart(version: int = 4, total: int = 1650) -> dict[str, Any]:
         "name": "Notebook",
         "quantity": 2,
         "unit_price": price,
+        "was_price": None,
         "available": None,
+        "was_price": None,
         "shortfall": 0,
     }
     line["line_total"] = {"amount": 1650, "currency": "GBP"}
@@ -336,3 +338,26 @@ def test_a_log_in_is_done_although_the_carts_cannot_be_put_together(api: ShopApi
 
     assert (answer.status, answer.location) == (303, "/orders")
     assert [cookie.partition("=")[0] for cookie in answer.cookies] == ["__Host-a", "__Host-r"]  # the guest's cart stays
+
+
+PICTURE = {"variants": [{"url": "/media/i1/small.webp", "width": 240, "height": 180}], "width": 240, "height": 180}
+
+
+def test_the_lines_of_a_cart_and_of_an_order_show_their_products(full_cart: ShopApi, shop: Ask) -> None:
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"product_id": "p1", "images": [PICTURE]}
+    full_cart.answers["GET /api/products"] = (200, {"items": [product], "next_cursor": None})
+
+    assert '<img class="thumb" src="/media/i1/small.webp"' in shop("GET", "/cart", as_user=True).text
+    ((peer, _, address, _, _),) = full_cart.of("GET /api/products")
+    assert (peer, address) == ("products", "/api/products?ids=p1")
+    shown = shop("GET", "/orders/o1", as_user=True).text
+    assert 'class="row thumbs"' in shown
+
+
+def test_a_cart_is_shown_without_pictures_while_the_catalogue_is_away(full_cart: ShopApi, shop: Ask) -> None:
+    full_cart.refuse("GET /api/products", 503, "unavailable")
+
+    answer = shop("GET", "/cart", as_user=True)
+
+    assert answer.status == 200
+    assert "thumb" not in answer.text and '<svg class="drawn"' in answer.text
