@@ -89,6 +89,7 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
         "left": left,
         "reasons": list(REASONS.items()),
         "return_reasons": list(RETURN_REASONS.items()),
+        "return_reason_texts": RETURN_REASONS,
     }
 
 

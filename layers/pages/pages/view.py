@@ -57,6 +57,11 @@ def money(value: Mapping[str, Any]) -> str:
     return f"-{symbol}{digits[1:]}" if digits.startswith("-") else f"{symbol}{digits}"
 
 
+def times(value: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The price of `count` units at this price."""
+    return {"amount": value["amount"] * count, "currency": value["currency"]}
+
+
 def major(value: Mapping[str, Any]) -> str:
     """{"amount": 4800, "currency": "GBP"} is 48.00, as a form takes it."""
     return str(Money(amount=value["amount"], currency=value["currency"])).partition(" ")[0]
@@ -97,6 +102,7 @@ def path_part(text: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "major": major,
+    "times": times,
     "money": money,
     "path_part": path_part,
     "shape": shape,

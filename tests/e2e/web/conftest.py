@@ -19,9 +19,14 @@ _INSTALL = "apt-get install --no-install-recommends chromium fonts-dejavu-core"
 PATIENCE = 60_000  # milliseconds: a machine that builds something else is slow
 
 
+def find_browser() -> str | None:
+    """The path of MERCATO_BROWSER, or of a browser on the PATH."""
+    return os.environ.get("MERCATO_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("MERCATO_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
+    path = find_browser()
     if path is None:
         pytest.fail(f"There is no browser here. Install one: {_INSTALL}\nOr: make test BROWSER=none", pytrace=False)
     expect.set_options(timeout=PATIENCE)
