@@ -9,6 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages.view import counted
 from pages.visitor import part, path
 
 
@@ -33,7 +34,7 @@ def show_letters(visit: Visit, queue: str) -> Page:
     sent = visit.request.query.get("sent", "")
     if sent.isascii() and sent.isdecimal():
         rest = " More of them wait: send again to go on." if visit.request.query.get("more") else ""
-        visit.notice = f"{int(sent[:9])} were sent back.{rest}"
+        visit.notice = f"Sent back: {counted(int(sent[:9]), 'letter')}.{rest}"
     return _page(visit, queue)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from console.pages import pages
-from pages import Form, Page, Redirect, Refused, Visit
+from mercato.money import InvalidAmount, Money
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.returns import ReturnForm, units_left
 from pages.visitor import next_page, part, path
 
@@ -35,10 +36,10 @@ class Return(ReturnForm):
 
 
 class Refund(Key):
-    """`amount` is in minor units, such as pence."""
+    """`amount` is as people write it, such as 12.50."""
 
     payment_id: str
-    amount: Annotated[int, Field(ge=1)]
+    amount: Annotated[str, Field(min_length=1, max_length=20)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     reason: Annotated[str, Field(min_length=3, max_length=200)]
 
@@ -93,15 +94,17 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "left": left,
             "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),
             "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
-            "can_refund": _can_refund(payment.value),
+            "refundable": _refundable(payment.value),
             "can_return": (order["status"] == "delivered" or has_left) and any(left.values()),
             "return_reasons": [("undelivered", "They are back here"), ("lost", "They are lost")] if has_left else [],
         },
     )
 
 
-def _can_refund(payment: Any) -> bool:
-    return bool(payment) and payment["captured"]["amount"] > payment["refunded"]["amount"]
+def _refundable(payment: Any) -> Any:
+    """How much of the payment can be given back. None where there is nothing."""
+    left = payment["captured"]["amount"] - payment["refunded"]["amount"] if payment else 0
+    return {"amount": left, "currency": payment["captured"]["currency"]} if left > 0 else None
 
 
 def _state_at(visit: Visit, order_id: str, version: int, order: Any) -> Any:
@@ -143,6 +146,10 @@ def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
 
 @pages.post("/console/orders/{order_id}/refunds", form=Refund, again=show_order)
 def refund(visit: Visit, order_id: str, form: Refund) -> Redirect:
-    body = {"amount": {"amount": form.amount, "currency": form.currency}, "reason": form.reason}
+    try:
+        amount = Money.parse(form.amount, form.currency)
+    except InvalidAmount as error:
+        raise InvalidForm({"amount": f"{error}."}) from None
+    body = {"amount": amount.model_dump(), "reason": form.reason}
     visit.visitor.send("POST", path("payments", form.payment_id, "refunds"), body, key=form.key)
     return Redirect(f"/console/orders/{order_id}?said=refunded")

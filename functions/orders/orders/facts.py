@@ -217,7 +217,10 @@ def _return_accepted(order: Order, fact: ReturnAccepted, at: datetime) -> Order:
         order,
         returns=(*order.returns, made),
         answered=_answered(order, fact.request),
-        timeline=(*order.timeline, Step(at, "return_accepted", f"{pieces} {'piece' if pieces == 1 else 'pieces'}, {fact.amount}")),
+        timeline=(
+            *order.timeline,
+            Step(at, "return_accepted", f"{pieces} {'piece' if pieces == 1 else 'pieces'}, {fact.amount}"),
+        ),
     )
     return replace(changed, status=_status_after_return(changed))
 

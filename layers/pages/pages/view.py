@@ -82,6 +82,11 @@ def words(code: str) -> str:
     return code.replace("_", " ").replace("-", " ").lower()
 
 
+def counted(count: int, noun: str) -> str:
+    """1 letter, 2 letters."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def tone(code: str) -> str:
     return _STATUSES.get(code.lower(), IDLE)[0]
 
@@ -101,6 +106,7 @@ def path_part(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
+    "counted": counted,
     "major": major,
     "times": times,
     "money": money,

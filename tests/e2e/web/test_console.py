@@ -74,7 +74,7 @@ def test_a_dead_letter_is_looked_at_tried_dry_and_sent_back(desk: OpenDesk, shop
     expect(page.locator("#trouble")).to_contain_text("Please say why they can be handled now.")
     page.get_by_label("Why they can be handled now").fill("the table is back")
     page.get_by_role("button", name="back").last.click()
-    expect(page.locator("main")).to_contain_text("1 letters: the table is back")
+    expect(page.locator("main")).to_contain_text("1 letter: the table is back")
     expect(page.locator("main")).to_contain_text("Nothing waits here.")
     console.said.clear()  # Chromium notes the 422
 

@@ -226,8 +226,8 @@ def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -
     answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
     assert answer.location == "/console/letters/orders-dlq?sent=50&more=true&reason=malformed"
     page = desk("GET", answer.location, as_user=True).text
-    assert "50 were sent back. More of them wait: send again to go on." in page
-    assert "were sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
+    assert "Sent back: 50 letters. More of them wait: send again to go on." in page
+    assert "Sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
 
 
 def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk: Ask) -> None:
@@ -237,3 +237,27 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
     assert "and more of them wait" in page
     assert 'name="max" type="number" min="1" max="1000" required value="7"' in page
     assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
+
+
+REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
+
+
+def test_a_refund_is_typed_as_people_write_money(api: ShopApi, desk: Ask) -> None:
+    assert desk("POST", "/console/orders/o-1/refunds", REFUND, as_user=True).status == 303
+
+    [(_, _, _, body, headers)] = api.of("POST /api/payments/p-1/refunds")
+    assert body == {"amount": {"amount": 1250, "currency": "GBP"}, "reason": "a broken vase"}
+    assert headers["Idempotency-Key"] == KEY
+
+
+@pytest.mark.parametrize("typed", ["12.505", "a lot", "£12", "1e3"])
+def test_an_amount_that_is_none_is_told_at_its_field_and_refunds_nothing(api: ShopApi, desk: Ask, typed: str) -> None:
+    _, payments = answer_of_the_contract("GET", "/api/payments")
+    payments["items"][0]["captured"] = {"amount": 2500, "currency": "GBP"}
+    api.answers["GET /api/payments"] = (200, payments)
+
+    answer = desk("POST", "/console/orders/o-1/refunds", REFUND | {"amount": typed}, as_user=True)
+
+    assert answer.status == 422
+    assert 'id="amount-error"' in answer.text
+    assert api.of("POST /api/payments/p-1/refunds") == []
