@@ -33,7 +33,9 @@ def show_list(visit: Visit) -> Page:
             limits[name] = ""
     cursor = visit.request.query.get("cursor", "")
     goods = part(lambda: _goods(visit, asked, limits, cursor))
-    whole = part(lambda: _public(visit, path("products", limit=1)).body["facets"]["category"])
+    # The list without a search comes with the counts. A search, or a later page, has none: they are asked for.
+    known = goods.value["facets"] if goods.value else None
+    whole = part(lambda: (known or _public(visit, path("products", limit=1)).body["facets"])["category"])
     visit.errors |= errors
     kept = {name: value for name, value in asked.items() if value}
     following = goods.value["next_cursor"] if goods.value else None

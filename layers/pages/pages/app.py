@@ -305,8 +305,10 @@ class Pages:
                     "Content-Disposition": f'attachment; filename="{answer.download}"',
                     "Cache-Control": "no-store",
                 }
+            if answer.media_type.startswith("text/"):
+                headers["Vary"] = "Accept-Encoding"
             if answer.encoding:
-                headers |= {"Content-Encoding": answer.encoding, "Vary": "Accept-Encoding"}
+                headers["Content-Encoding"] = answer.encoding
             body = base64.b64encode(answer.content).decode()
             return {
                 "statusCode": 200,

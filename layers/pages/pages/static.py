@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from mercato.http.response import accepts_gzip
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -18,7 +21,9 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class StaticFile:
-    """`compressed` is its Brotli form, which the layer's build makes; empty where there is none."""
+    """`compressed` is its Brotli form, which the layer's build makes; empty where there is none. A font is compressed
+    already.
+    """
 
     name: str
     media_type: str
@@ -28,7 +33,16 @@ class StaticFile:
     def encoded(self, accept_encoding: str) -> tuple[bytes, str]:
         """The bytes to send, and their Content-Encoding."""
         accepted = {one.split(";")[0].strip() for one in accept_encoding.lower().split(",") if ";q=0" not in one}
-        return (self.compressed, "br") if self.compressed and "br" in accepted else (self.content, "")
+        if self.compressed and "br" in accepted:
+            return self.compressed, "br"
+        # A browser takes Brotli over HTTPS only, which the local shop does not speak.
+        if self.media_type.startswith("text/") and accepts_gzip(accept_encoding):
+            return self._gzipped, "gzip"
+        return self.content, ""
+
+    @functools.cached_property
+    def _gzipped(self) -> bytes:
+        return gzip.compress(self.content, mtime=0)
 
 
 @functools.cache

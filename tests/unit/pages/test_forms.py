@@ -257,6 +257,13 @@ def test_static_files_are_kept_for_good_and_compressed_ones_only_where_they_are_
     assert answer.is_base64
     assert answer.cookies == []
 
+    small = shop("GET", address, headers={"accept-encoding": "gzip, deflate"})
+    assert (small.headers["Content-Encoding"], small.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(base64.b64decode(small.text)) == base64.b64decode(answer.text)
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    font = shop("GET", page.split('rel="preload" href="')[1].split('"')[0].replace("&#x2f;", "/"))
+    assert "Vary" not in font.headers
+
     other = address.replace(address.split("/")[2], "0123456789ab")
     assert shop("GET", other).headers["Cache-Control"] == "no-store"
     assert shop("GET", "/static/x/..%2Fview.py").status == 404
@@ -362,3 +369,15 @@ def test_a_cart_is_shown_without_pictures_while_the_catalogue_is_away(full_cart:
     assert answer.status == 200
     assert "thumb" not in answer.text
     assert '<svg class="drawn"' in answer.text
+
+
+def test_the_list_without_a_search_is_one_call_of_the_catalogue(api: ShopApi, shop: Ask) -> None:
+    assert shop("GET", "/").status == 200
+    assert [one[2] for one in api.asked] == ["/api/products?limit=24"]
+
+    page = answer_of_the_contract("GET", "/api/products")[1]
+    answers = iter([page | {"facets": None}, page])
+    api.answers["GET /api/products"] = lambda: (200, next(answers))
+    api.asked.clear()
+    assert shop("GET", "/?q=mug").status == 200
+    assert [one[2] for one in api.asked] == ["/api/products?q=mug&limit=24", "/api/products?limit=1"]
