@@ -2,6 +2,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 CHECKOV := .mercato/checkov
+WORKFLOWS := .mercato/workflows
+LOCK = .mercato/uv/bin/uv pip compile --quiet --generate-hashes --python-version=3.13
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export MYPYPATH := layers/common:layers/pages:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
@@ -28,14 +30,17 @@ replay: setup ## Place real orders: make replay FILE=<csv> LIMIT=<n> CONCURRENCY
 trace: setup ## Show a request as a tree: make trace ID=<request id>
 	@mercato trace $(or $(ID),$(error ID=<request id> is missing: the X-Request-Id of an answer))
 
-# It pins many of our packages to older versions, so it has a separate environment.
-$(CHECKOV)/.ready: infra/checkov.lock $(VENV)/.ready
-	@.mercato/uv/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(CHECKOV)
-	@.mercato/uv/bin/uv pip sync --quiet --require-hashes --python $(CHECKOV)/bin/python infra/checkov.lock
+# Tools that pin some of our packages to other versions have a separate environment.
+.mercato/%/.ready: infra/%.lock $(VENV)/.ready
+	@.mercato/uv/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(@D)
+	@.mercato/uv/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 
-lint: setup $(CHECKOV)/.ready ## Style, types, architecture, templates
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn
+hooks: setup $(WORKFLOWS)/.ready ## Let git check each commit before it is made (.pre-commit-config.yaml)
+	@$(WORKFLOWS)/bin/pre-commit install
+
+lint: setup $(CHECKOV)/.ready $(WORKFLOWS)/.ready ## Style, types, architecture, templates, workflows
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows
 
 lint-style:
 	ruff check . && ruff format --check .
@@ -47,8 +52,14 @@ lint-sam:
 	sam validate --lint --template template.yaml --region us-east-1
 lint-cfn:
 	python -m infra.templates
-lint-checkov:
+lint-checkov: $(CHECKOV)/.ready
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
+lint-workflows: $(WORKFLOWS)/.ready
+	$(WORKFLOWS)/bin/zizmor --offline --quiet --strict-collection .github .pre-commit-config.yaml
+	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yaml,$(wildcard .github/ISSUE_TEMPLATE/*.yaml))
+	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yaml
+	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
 
 test: lint ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
 	@$(MAKE) --no-print-directory --jobs=2 test-code test-shop
@@ -76,11 +87,13 @@ iam-report: setup ## Permissions that the end-to-end tests did not use, by funct
 bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
-lock: setup ## Resolve all requirements, and write the lock files of the project, its functions and layers
-	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 pyproject.toml -o requirements.lock
-	.mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 infra/checkov.in -o infra/checkov.lock
-	@for part in $(dir $(wildcard layers/*/requirements.in functions/*/requirements.in)); do \
-	  .mercato/uv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.13 --constraint requirements.lock $$part/requirements.in -o $$part/requirements.txt || exit 1; done
+# Renovate repeats the command that a lock file's header shows, so it has only options that Renovate knows.
+lock: setup ## Resolve all requirements, and write the lock files of the project, its tools, functions and layers
+	$(LOCK) --output-file=requirements.lock pyproject.toml
+	$(LOCK) --output-file=infra/checkov.lock infra/checkov.in
+	$(LOCK) --output-file=infra/workflows.lock infra/workflows.in
+	@for part in $(patsubst %/,%,$(dir $(wildcard layers/*/requirements.in functions/*/requirements.in))); do \
+	  $(LOCK) --constraint=requirements.lock --output-file=$$part/requirements.txt $$part/requirements.in || exit 1; done
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	python -m infra.preflight parameters $(or $(ENV),dev)
@@ -96,4 +109,4 @@ rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn test test-code test-shop iam-report chaos explore lock deploy rollback clean bench
+.PHONY: help setup hooks up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows test test-code test-shop iam-report chaos explore lock deploy rollback clean bench

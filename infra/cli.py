@@ -24,6 +24,7 @@ _COMMANDS = {
         "Generate the event schemas, docs/events.md and docs/openapi.json.",
     ),
     "status": ("infra.operator.status", "status", "How the shop is, on one screen."),
+    "smoke": ("infra.operator.smoke", "smoke", "Check after a deploy that the shop serves requests."),
     "doctor": ("infra.operator.doctor", "doctor", "What a shop on AWS lacks, and how to mend it."),
     "release": ("infra.operator.releases", "release", "Versions: which are live, roll back, share the calls."),
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),

@@ -7,6 +7,7 @@ foreign one deploys, and fails at its first call.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import tomlkit
 
 from infra import release, templates
 from infra.paths import BUILD, ROOT
@@ -89,6 +91,25 @@ def foreign_libraries(build: Path, architecture: str) -> Iterator[str]:
             yield f"{path.relative_to(build)} is for {machine}, the functions run on {architecture}"
 
 
+def filled_in(samconfig: str, environment: str, lines: str) -> str:
+    """samconfig.toml's text with the environment's parameters replaced, or extended, by NAME=VALUE lines.
+
+    Empty lines are ignored. Raises Trouble for a line of another form.
+    """
+    config: Any = tomlkit.parse(samconfig)
+    overrides = config[environment]["deploy"]["parameters"]["parameter_overrides"]
+    places = {text.partition("=")[0]: place for place, text in enumerate(overrides)}
+    for line in filter(None, map(str.strip, lines.splitlines())):
+        name, has_value, _ = line.partition("=")
+        if not has_value or not re.fullmatch(r"[A-Za-z0-9]+", name):
+            raise Trouble("a line of PARAMETERS is not NAME=VALUE", f"It begins with {line[:20]!r}.")
+        if name in places:
+            overrides[places[name]] = line
+        else:
+            overrides.append(line)
+    return tomlkit.dumps(config)
+
+
 def architecture_of(template: templates.Template) -> str:
     [architecture] = template["Globals"]["Function"]["Architectures"]
     return str(architecture)
@@ -110,6 +131,18 @@ def check_parameters(environment: str) -> None:
             "\n".join(f"- {problem}" for problem in problems)
             + f"\nChange them under [{environment}.deploy.parameters]; docs/going-live.md says where each comes from.",
         )
+
+
+@main.command("fill")
+@click.argument("environment")
+def fill_in(environment: str) -> None:
+    """Write the NAME=VALUE lines of the variable PARAMETERS into samconfig.toml, for ENVIRONMENT (dev).
+
+    A pipeline has no samconfig.toml of its own, and keeps its parameters in such a variable.
+    """
+    release.parameters(environment)  # refuses an unknown environment
+    path = ROOT / "samconfig.toml"
+    path.write_text(filled_in(path.read_text(), environment, os.environ.get("PARAMETERS", "")))
 
 
 @main.command("build")

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import click
@@ -150,6 +151,16 @@ def _place_of(release: str, function: Function) -> int:
     return places[0] if places else function.versions.index(function.live) + 1
 
 
+def published_since(functions: Iterable[Function], moment: datetime) -> list[Function]:
+    """The functions of the services whose live release was published at `moment` or later: those of one deploy."""
+    return [
+        function
+        for ours in _by_service(functions).values()
+        if any(datetime.fromisoformat(one.live.published) >= moment for one in ours)
+        for function in ours
+    ]
+
+
 def to_share(functions: Iterable[Function], percent: int) -> list[Move]:
     """The moves by which the newest version of each function gets that part of the calls. With 100 it is the live one;
     with 0 it gets none. Functions whose newest version is live already stay. Raises Trouble where no move is left.
@@ -267,13 +278,24 @@ def status(services: tuple[str, ...]) -> None:
 
 @release.command()
 @click.argument("services", nargs=-1, required=True)
-def rollback(services: tuple[str, ...]) -> None:
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="Only services whose live release was published then or later (UTC).",
+)
+def rollback(services: tuple[str, ...], since: datetime | None) -> None:
     """Return the SERVICES to the release before the live one; `all` names every service.
 
     Where a new version has a share of the calls, that share ends, and the live version stays. Data is not touched. The
     next deploy with a change publishes and goes on from there.
+
+    `all` takes back services that the last deploy left as they were, too. With --since and the time at which that
+    deploy began, they stay.
     """
     shop, functions = _read_or_end(() if services == ("all",) else services)
+    if since and not (functions := published_since(functions, since.replace(tzinfo=UTC))):
+        click.echo(f"unchanged: no live release was published since {since:%Y-%m-%dT%H:%M:%SZ}")
+        return
     _carry_out(shop, functions, to_the_version_before)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.kit.template import ROOT
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)\s]*)?\)")
 PATH = re.compile(r"(?<![\w./‹<-])((?:docs|events|functions|infra|layers|tests)/[\w./-]*\w)(?![\w/*<‹{-])")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,43 @@ def test_the_command_names_what_is_missing_and_where_to_change_it() -> None:
     assert isinstance(result.exception, Trouble)
     assert "AlarmEmail is not filled in" in str(result.exception)
     assert "[prod.deploy.parameters]" in str(result.exception)
+
+
+def test_a_pipeline_fills_in_the_parameters_of_one_environment() -> None:
+    before = (ROOT / "samconfig.toml").read_text()
+    lines = "\n".join(f"{name}={value}" for name, value in PROD.items()) + "\n\nEdgeCertificateArn=arn:aws:acm:x=y\n"
+
+    after = preflight.filled_in(before, "prod", lines)
+
+    config = tomllib.loads(after)
+    given = config["prod"]["deploy"]["parameters"]["parameter_overrides"]
+    assert given == [
+        *(f"{name}={PROD[name]}" for name in configured("prod")),
+        "EdgeCertificateArn=arn:aws:acm:x=y",
+    ]
+    unchanged = tomllib.loads(before)
+    for environment in ("default", "dev"):
+        assert config[environment] == unchanged[environment]
+
+
+def test_a_parameter_that_the_pipeline_does_not_have_stays_unfilled_and_is_named() -> None:
+    before = (ROOT / "samconfig.toml").read_text()
+    after = tomllib.loads(preflight.filled_in(before, "dev", "FromAddress=shop@shop.test"))
+    given = after["dev"]["deploy"]["parameters"]["parameter_overrides"]
+    missing = [problem.partition(" ")[0] for problem in problems(dict(text.split("=", 1) for text in given))]
+    assert missing == ["ShopUrl", "ConsoleUrl", "AllowedOrigins"]
+
+
+@pytest.mark.parametrize("line", ["FromAddress", "From Address=x", "=x", "'Environment=prod", "a:b"])
+def test_a_line_that_is_no_parameter_is_refused(line: str) -> None:
+    with pytest.raises(Trouble, match="not NAME=VALUE"):
+        preflight.filled_in((ROOT / "samconfig.toml").read_text(), "dev", f"ShopUrl=https://shop.test\n{line}")
+
+
+def test_an_unknown_environment_is_not_filled_in() -> None:
+    result = CliRunner().invoke(preflight.main, ["fill", "staging"], env={"PARAMETERS": ""})
+    assert result.exit_code == 2
+    assert "no environment 'staging'" in result.output
 
 
 def test_a_deploy_checks_the_parameters_before_the_build_and_the_build_before_the_upload() -> None:

@@ -24,6 +24,13 @@ def mercato(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_shop_that_serves_passes_the_smoke_test(running: LocalShop) -> None:
+    told = mercato("smoke")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert (told.stdout.count("●"), told.stdout.count("▲")) == (7, 0)
+
+
 def test_every_story_of_the_demo_ends_as_it_should(running: LocalShop) -> None:
     told = mercato("demo")
 

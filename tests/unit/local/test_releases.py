@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -208,4 +209,33 @@ def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.Monk
     told = run("rollback", "orders")
     assert told.exit_code == 1
     assert "cancel-update-stack --stack-name mercato-prod" in told.output
+    assert alias("orders-api")["FunctionVersion"] == "2"
+
+
+def test_the_services_of_one_deploy_are_those_with_a_live_release_since_it_began() -> None:
+    def at(name: str, *published: str) -> Function:
+        versions = tuple(
+            Version(n + 1, "r", f"2026-01-01T{time}.000+0000") for n, time in enumerate(published)
+        )  # as Lambda writes it
+        return Function(name, name.partition("-")[0], versions, versions[-1], {}, "revision")
+
+    functions = [
+        at("orders-api", "08:00:00", "12:00:05"),
+        at("orders-saga", "08:00:00"),  # the deploy left it as it was, and its service goes back whole
+        at("carts-api", "08:00:00", "11:59:59"),
+    ]
+    found = releases.published_since(functions, datetime(2026, 1, 1, 12, 0, 5, tzinfo=UTC))
+    assert [one.name for one in found] == ["orders-api", "orders-saga"]
+
+
+def test_a_rollback_since_a_deploy_that_published_nothing_moves_nothing(shop: Target) -> None:
+    told = run("rollback", "all", "--since", "2999-01-01T00:00:00Z")
+    assert (told.exit_code, told.output) == (0, "unchanged: no live release was published since 2999-01-01T00:00:00Z\n")
+    assert alias("orders-api")["FunctionVersion"] == "2"
+    assert run("rollback", "all", "--since", "2020-01-01T00:00:00Z").exit_code == 0
+    assert alias("orders-api")["FunctionVersion"] == "1"
+
+
+def test_a_moment_of_another_form_is_refused(shop: Target) -> None:
+    assert run("rollback", "all", "--since", "yesterday").exit_code == 2
     assert alias("orders-api")["FunctionVersion"] == "2"
