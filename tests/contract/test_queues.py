@@ -35,6 +35,9 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
             "PaymentsUnreconciled",
         },
     ),
+    ("AWS::IAM::Role", "ManagedPolicyArns"): ("what the pipeline's job may do is written out", {"Deployer"}),
+    ("AWS::IAM::Role", "MaxSessionDuration"): ("only a deploy may take longer than an hour", {"Role", "Executor"}),
+    ("AWS::IAM::Role", "Policies"): ("API Gateway's role has AWS's own policy", {"Role"}),
     ("AWS::DynamoDB::Table", "DeletionProtectionEnabled"): ("counts of a quarter of an hour", {"RateLimitsTable"}),
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): (
         "counts of a quarter of an hour",

@@ -46,6 +46,7 @@ NAMES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
+    "AWS::IAM::OIDCProvider": None,
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Policy": None,
     "AWS::IAM::Role": "RoleName",

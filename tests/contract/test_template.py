@@ -29,6 +29,7 @@ UNNAMEABLE = {
     "sqs:ListQueues",
     "dynamodb:ListStreams",
     "lambda:ListEventSourceMappings",
+    "lambda:ListFunctions",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
