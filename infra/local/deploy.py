@@ -35,23 +35,26 @@ from infra.trouble import Trouble
 _BUCKET = "mercato-deployed"
 _NESTED = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+_NOT_EMULATED = ("AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition")
 _UNCHANGED = "No updates are to be performed"
 # What awslambdaric needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
-# The emulator does not know which machine a task's token belongs to, and looks for a permission on everything.
-_BY_TOKEN = ["states:SendTaskSuccess"]
+# The emulator does not know which machine a task's token belongs to, nor which identity a mail is from, and looks for a
+# permission on everything. It has no condition on a mail's sender.
+_ON_EVERYTHING = (["states:SendTaskSuccess"], ["ses:SendEmail"])
 
 
 @dataclass(frozen=True)
 class Deployment:
     """`endpoint` is where the functions find AWS: the cloud that runs them, or a proxy in front of it. `live` has the
-    code that was saved since the deploy (infra.local.reload).
+    code that was saved since the deploy (infra.local.reload). `environment` is one of samconfig.toml's.
     """
 
     cloud: Cloud
     stack: str
     endpoint: str
     live: Path
+    environment: str = "default"
     _uploaded: dict[object, str] = field(default_factory=dict)  # by what it was made of
 
     def deploy(self, template: Path, chosen: Mapping[str, str]) -> None:
@@ -61,7 +64,7 @@ class Deployment:
         wanted = {
             "StackName": self.stack,
             "TemplateURL": self._upload_template(template),
-            "Parameters": parameters(chosen),
+            "Parameters": parameters(chosen, self.environment),
             "Capabilities": _CAPABILITIES,
         }
         try:
@@ -97,6 +100,8 @@ class Deployment:
         }
         for name in layers:
             del template["Resources"][name]  # the processes find it where it was built
+        for name in [name for name, resource in template["Resources"].items() if not _is_emulated(resource)]:
+            del template["Resources"][name]
         for resource in template["Resources"].values():
             properties = resource.get("Properties", {})
             match resource["Type"]:
@@ -137,17 +142,25 @@ class Deployment:
         return self._uploaded[key]
 
 
-def parameters(chosen: Mapping[str, str]) -> list[dict[str, str]]:
+def _is_emulated(resource: Mapping[str, Any]) -> bool:
+    """MiniStack refuses alarms on calculations with metrics, and some types that only people look at."""
+    if resource["Type"] == "AWS::CloudWatch::Alarm":
+        return "Metrics" not in resource["Properties"]
+    return resource["Type"] not in _NOT_EMULATED
+
+
+def parameters(chosen: Mapping[str, str], environment: str = "default") -> list[dict[str, str]]:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    ours = dict(text.split("=", 1) for text in config["default"]["deploy"]["parameters"]["parameter_overrides"])
+    ours = dict(text.split("=", 1) for text in config[environment]["deploy"]["parameters"]["parameter_overrides"])
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in (ours | dict(chosen)).items()]
 
 
 def widen_permissions(node: Any) -> None:
     """In place, wherever in `node` a policy's statement is."""
     if isinstance(node, dict):
-        if node.get("Action") == _BY_TOKEN:
+        if node.get("Action") in _ON_EVERYTHING:
             node["Resource"] = "*"
+            node.pop("Condition", None)
         node = list(node.values())
     if isinstance(node, list):
         for value in node:

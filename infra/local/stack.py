@@ -14,25 +14,29 @@ from infra.operator.target import Account, State, tables_of
 from infra.trouble import Trouble
 
 STACK = "mercato"
-_STAGE = "local"
 
 
 @dataclass(frozen=True)
 class Stack:
+    """`environment` is the template's parameter, after which the stage of its API is named."""
+
     cloud: Cloud
+    name: str
+    environment: str
     outputs: dict[str, str]
     functions: dict[str, str]
     secrets: dict[str, str]
 
     @classmethod
-    def read(cls, cloud: Cloud) -> Stack:
+    def read(cls, cloud: Cloud, name: str = STACK, environment: str = "local") -> Stack:
         cloudformation = cloud.client("cloudformation")
-        found = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
         resources: dict[str, dict[str, str]] = {"AWS::Lambda::Function": {}, "AWS::SecretsManager::Secret": {}}
-        for resource in _resources(cloudformation, STACK):
+        for resource in _resources(cloudformation, name):
             if resource["ResourceType"] in resources:
                 resources[resource["ResourceType"]][resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
-        return cls(cloud, {output["OutputKey"]: output["OutputValue"] for output in found}, *resources.values())
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in found}
+        return cls(cloud, name, environment, outputs, *resources.values())
 
     @property
     def tables(self) -> dict[str, str]:
@@ -41,9 +45,9 @@ class Stack:
 
     def api_url(self) -> str:
         """The stage's base URL, with the id that the API has now."""
-        found = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        found = self.cloud.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]["Outputs"]
         api_id = next(output["OutputValue"] for output in found if output["OutputKey"] == "ApiId")
-        return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{_STAGE}"
+        return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{self.environment}"
 
     def site_url(self, output: str) -> str:
         """The base URL of a site's HTTP API, by the output that has its id."""
@@ -61,7 +65,7 @@ class Stack:
         found = {}
         for service in self._services():
             if service["Name"] == "api":
-                found["api"] = f"/_aws/execute-api/{self.outputs['ApiId']}/{_STAGE}"
+                found["api"] = f"/_aws/execute-api/{self.outputs['ApiId']}/{self.environment}"
                 continue
             function = self.functions[f"{service['Name'].capitalize()}Api"]
             url = functions.get_function_url_config(FunctionName=function, Qualifier="live")["FunctionUrl"]
@@ -83,10 +87,10 @@ class Stack:
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
 
     def _services(self) -> list[dict[str, Any]]:
-        """The services of the stack's own namespace."""
-        ours = {"Name": "NAMESPACE_ID", "Values": [self.outputs["NamespaceId"]], "Condition": "EQ"}
-        found: list[dict[str, Any]] = self.cloud.client("servicediscovery").list_services(Filters=[ours])["Services"]
-        return found
+        """The services of the stack's own namespace. The emulator's list takes no filter, and names no namespace."""
+        registry = self.cloud.client("servicediscovery")
+        described = [registry.get_service(Id=one["Id"])["Service"] for one in registry.list_services()["Services"]]
+        return [one for one in described if one["NamespaceId"] == self.outputs["NamespaceId"]]
 
     def answer_as_the_template_says(self, template: Path) -> None:
         """The emulator does not read the gateway's own answers (401, 404, 413, …) out of the API's definition."""
@@ -101,7 +105,7 @@ class Stack:
                 responseTemplates=answer.get("ResponseTemplates", {}),
                 **({"statusCode": str(answer["StatusCode"])} if "StatusCode" in answer else {}),
             )
-        gateway.create_deployment(restApiId=api, stageName=_STAGE)
+        gateway.create_deployment(restApiId=api, stageName=self.environment)
 
     def handlers(self) -> dict[str, str]:
         """The handler of each function, by its logical id."""
@@ -113,7 +117,7 @@ class Stack:
 
     def verify_sender(self) -> None:
         """As an operator does on AWS before the first deploy: a shop's stack has no identity of SES. Idempotent."""
-        [stack] = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        [stack] = self.cloud.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         [sender] = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "FromAddress"]
         ses = self.cloud.client("sesv2")
         try:
@@ -145,10 +149,10 @@ class Stack:
             endpoint=self.cloud.endpoint,
             functions_endpoint=functions_endpoint,
             region=REGION,
-            stack=STACK,
+            stack=self.name,
             outputs=self.outputs,
             tables=self.tables,
-            queues_prefix=f"{STACK}-",
+            queues_prefix=f"{self.name}-",
             admin=admin,
             customer=customer,
             stripe_api=stripe_api,

@@ -99,15 +99,15 @@ class LocalShop:
 
     def build(self, only: Collection[str] = ()) -> Path:
         """`only` names services; the others stay as they are."""
-        self._saved = reload.saved(self._live)
+        self._saved = reload.saved(self.code)
         return build.prepare(self._target, only)
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
-        Deployment(self.cloud, STACK, self.functions_endpoint, self._live).deploy(
+        Deployment(self.cloud, STACK, self.functions_endpoint, self.code).deploy(
             template, {"ShopUrl": self.base_url, "ConsoleUrl": self.base_url, **self.parameters, **chosen}
         )
-        reload.clear(self._live, self._saved)
+        reload.clear(self.code, self._saved)
         build.remove_unused()
 
     @property
@@ -115,7 +115,8 @@ class LocalShop:
         return HOME / f"deploy-{self.cloud_port}"
 
     @property
-    def _live(self) -> Path:
+    def code(self) -> Path:
+        """The folder with the code that was saved since the deploy."""
         return reload.folder(self.cloud_port)
 
     def settle(self) -> Stack:
