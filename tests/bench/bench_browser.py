@@ -176,7 +176,8 @@ def ask_lighthouse(console: Console, state: State, path: str) -> dict[str, dict[
                 console.print(f"Lighthouse is left out: {told.stderr.strip()[-300:]}")
                 return {}
             categories = json.loads(report.read_text())["categories"]
-            scores[name] = {one["title"]: round(one["score"] * 100) for one in categories.values()}
+            # A figure that could not be taken, as on a machine too busy to paint, leaves its category without a score.
+            scores[name] = {one["title"]: round((one["score"] or 0) * 100) for one in categories.values()}
     table = Table("Lighthouse", *next(iter(scores.values())), title="Of 100")
     for name, found in scores.items():
         table.add_row(name, *map(str, found.values()))
