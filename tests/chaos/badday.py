@@ -1,4 +1,4 @@
-"""A shop of a test's own whose functions may have a bad day: a share of all their AWS calls fails."""
+"""A shop for one test module, in which a share of the functions' AWS calls fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.local.up import LocalShop
 
 
 def faulty_shop(rate: float, home: pytest.TempPathFactory) -> Iterator[LocalShop]:
-    """The body of a fixture: it runs until the fixture ends. Its state goes to a file of its own."""
+    """Runs the shop until the fixture that yields from it ends. The shop's state is in a separate file."""
     os.environ["MERCATO_STATE"] = str(home.mktemp("shop") / "state.json")
     shop = LocalShop(Console(stderr=True), free_port(), free_port(), faults=rate)
     try:

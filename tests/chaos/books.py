@@ -1,4 +1,4 @@
-"""Do order, money, stock, parcel, mails and events tell the same story?"""
+"""Compares the books after a case: order, payment, provider, stock, parcel, mails and events must agree."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
     "payment.failed": lambda _: "Your payment did not go through",
     "payment.refunded": lambda data: f"We have refunded {Money(**data['amount'])}",
 }
-# What may be true of an order when a fact is added to it: no late or doubled event moves an order backwards.
+# The statuses in which each fact may be appended: no late or duplicate event moves an order backwards.
 _UNDONE_FROM = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION)
 _FROM: dict[type[Fact], tuple[Status, ...]] = {
     facts.OrderConfirmed: (Status.PENDING,),
@@ -68,10 +68,10 @@ _UNPAID = (PaymentState.DECLINED, PaymentState.FAILED)
 def disagreements(
     shop: Shop, order_id: str, *, given_back: int = 0, came_back: int = 0, stocked: int = STOCKED
 ) -> list[str]:
-    """Empty where all books agree and nothing was done twice. All must be at rest.
+    """Returns what the books disagree on; empty if they agree and nothing happened twice. No event may be pending.
 
-    Of an order that was sold, `given_back` is the money that went back for returns and by an admin, `came_back` are
-    the units that were returned.
+    For a sold order, `given_back` is the money refunded for returns and by an admin, in minor units. `came_back` is the
+    number of returned units.
     """
     order = shop.orders.load(order_id)
     if order is None:
@@ -105,7 +105,7 @@ def _order(order: Order, came_back: int, shop: Shop) -> Iterator[str]:
 
 
 def _sums(shop: Shop) -> Iterator[str]:
-    """The sums by day are what the facts of all orders make, each once."""
+    """The stored sums by day must equal the sums computed from the facts of all orders, each counted once."""
     table = shop.orders._table
     expected: Days = {}
     for order_id in order_ids(table.name):
@@ -137,14 +137,14 @@ def _money(order: Order, payment: Payment | None, charge: Charge | None, given_b
     if shop.by_hand:
         expected = {PaymentStatus.NONE, PaymentStatus.CAPTURED}
     if captured and refunded == captured:
-        # Money taken only to be given back is not announced as paid, and the order need not have heard of it.
+        # A capture that was only made to be refunded publishes no payment.completed, so the order may not know of it.
         expected = {PaymentStatus.REFUNDED}
     if order.payment_status not in expected:
         yield f"the order says {order.payment_status}, not {' or '.join(sorted(expected))}"
 
 
 def _refunds(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
-    """Each is done once, and all who know of it know the same."""
+    """Each refund was made once, and payment, order, events and returns state the same amounts."""
     refunded = payment.refunded if payment else 0
     if payment and payment.claimed != refunded:
         yield f"{payment.claimed - refunded} is set aside for a refund that never came"
@@ -171,7 +171,7 @@ def _status_of(captured: int, refunded: int) -> PaymentState:
 
 
 def _left(shop: Shop, charge: Charge | None) -> int:
-    """What the provider took and has not given back, by its own book."""
+    """The money that the provider captured and has not refunded, as its own records state."""
     if charge is None:
         return 0
     item = shop.tables["Payments"].get(f"SANDBOX#CHARGE#{charge.charge_id}", "CHARGE")
@@ -209,7 +209,7 @@ def _parcel(order: Order, shop: Shop) -> Iterator[str]:
 
 
 def _is_lost(order: Order) -> bool:
-    """Nothing of it arrived: all was given back because the carrier had given it up."""
+    """Whether the carrier gave the parcel up, so that the whole order was refunded without a delivery."""
     return any(made.reason in OPERATORS for made in order.returns)
 
 
@@ -233,7 +233,7 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
         "notification.sent": len(shop.mailbox.sent) + 1,  # the welcome
     }
     if order.status in _SOLD:
-        # payment.authorized is not among them: what is captured at the provider before we know of it goes past that.
+        # payment.authorized may be missing: a capture that the provider reports first skips that state.
         done = ("order.confirmed", "payment.completed", "inventory.reserved", "order.shipped")
         parcel = ("shipment.created", "shipment.dispatched")
         must |= dict.fromkeys((*done, *parcel), 1) | {"order.cancelled": 0, "inventory.released": 0}
@@ -246,7 +246,7 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
 
 
 def _mails(shop: Shop) -> Iterator[str]:
-    """One mail for each event that the customer hears of, and no other."""
+    """The customer gets exactly one mail for each event that sends mails."""
     told = [(event["type"], event["data"]) for event in shop.bus.published if event["type"] in _SUBJECTS]
     due = Counter(_SUBJECTS[event_type](data) for event_type, data in told)
     sent = Counter(subject for subject, _ in shop.mailbox.sent)

@@ -1,5 +1,6 @@
-"""The bus of one case: outbox records go through the real relay to the queues of the real consumers, each at least
-twice, and what a consumer reports as failed is delivered again.
+"""The bus of one case. The real relay publishes the outbox records to the queues of the real consumers.
+
+Each event is delivered at least twice. A message that a consumer reports as failed is delivered again.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ _TOO_OFTEN = f"after {MAX_RECEIVES} receives"
 
 
 def hearing(service: str, event_type: str) -> str:
-    """The step's name, as a fault has it."""
+    """The name of a consumer's step, to which a Fault refers as its task."""
     return f"{service} hears {event_type}"
 
 
 class Events:
-    """Stands for EventBridge's client: takes everything."""
+    """A fake EventBridge client that accepts every event."""
 
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
@@ -49,7 +50,7 @@ class Events:
 
 
 class Queues:
-    """Stands for SQS's client: what was sent, by the queue's name."""
+    """A fake SQS client that keeps the sent messages by the queue's name."""
 
     def __init__(self) -> None:
         self.sent: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -66,7 +67,7 @@ class Queues:
 
 
 class Bus:
-    """`published` has every event that was taken, once; `dead` what came to a dead-letter queue."""
+    """`published` has every published event once. `dead` describes every dead letter."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -79,11 +80,11 @@ class Bus:
         self.dead: list[str] = []
 
     def client(self, service: str, attempts: int = 3) -> Any:
-        """In the place of mercato.aws.client, where modules reach for the bus and the queues."""
+        """Replaces mercato.aws.client in the modules that publish events or send messages."""
         return {"events": self._events, "sqs": self._queues}[service]
 
     def deliver(self) -> None:
-        """Until nothing moves any more. Called from within a delivery it does nothing: the outer one goes on."""
+        """Delivers until no event or message is left. A nested call returns at once, since the outer call continues."""
         if self._delivering:
             return
         self._delivering = True
@@ -95,13 +96,13 @@ class Bus:
         self._collect_dead()
 
     def deliver_again(self) -> None:
-        """Every event once more, long after."""
+        """Delivers every event again, as late duplicates."""
         for detail in list(self.published):
             self._hand_out(detail)
         self.deliver()
 
     def redrive(self) -> list[str]:
-        """What the operator does after mending: every dead letter is received again. The steps they died at."""
+        """Redrives every dead letter, as an operator does after a repair. Returns the steps that had failed."""
         letters, self._dead_letters, self.dead = self._dead_letters, [], []
         for service, detail in letters:
             self._deliver_to(service, CONSUMERS[service], detail)
@@ -140,7 +141,7 @@ class Bus:
             record = waiting.popleft()
             if not self._is_received(consumer, record, hearing(service, detail["type"])):
                 waiting.append(record)
-                self._relay()  # what it waits for may be on its way
+                self._relay()  # the event that it waits for may be in the outbox
         if waiting:
             self.dead.append(f"{service}: {detail['type']} {_TOO_OFTEN}")
             self._dead_letters.append((service, detail))
@@ -148,7 +149,7 @@ class Bus:
     def _is_received(self, consumer: Any, record: dict[str, Any], step: str) -> bool:
         try:
             answer = self.injector.call(lambda _: consumer.handler(aws_events.records(record), None), {"task": step})
-        except (Exception, Died):  # noqa: BLE001 - whatever ended the function, the message stays in its queue
+        except (Exception, Died):  # noqa: BLE001 - the message stays in its queue, whatever the exception
             return False
         return not answer["batchItemFailures"]
 

@@ -1,4 +1,4 @@
-"""Cases, played one after the other and counted: those of the crash matrix, and what all kinds of cases share."""
+"""Plays cases one after the other and counts them. Has the cases of the crash matrix, and what all cases share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.chaos.shop import QUANTITY, STOCKED
 _NAMED = 5
 
 Record = Callable[[str, object], None]
-Outcome = tuple[bool, list[str]]  # whether all that should befall the case did, and what the books disagree on
+Outcome = tuple[bool, list[str]]  # whether every fault of the case was injected, and what the books disagree on
 
 
 class Story(Enum):
-    """The customer's token and the quantity asked for."""
+    """How an order ends without faults, as the payment token and the ordered quantity."""
 
     GOOD = ("tok_ok", QUANTITY)
     DECLINED = ("tok_declined", QUANTITY)
@@ -26,7 +26,7 @@ class Story(Enum):
 
 @dataclass(frozen=True)
 class Case:
-    """Of the crash matrix: how the order would end by itself, and what befalls its saga on the way."""
+    """A case of the crash matrix: how the order would end without faults, and the faults that its saga meets."""
 
     story: Story
     faults: tuple[Fault, ...]
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass
 class Tally:
-    """`reached`: the cases whose every fault was met; a fault that a saga never comes to proves nothing."""
+    """`reached` counts the cases whose faults were all injected. A fault that is never reached proves nothing."""
 
     name: str
     cases: int = 0
@@ -48,7 +48,7 @@ class Tally:
 
 
 def play_all[C](name: str, cases: Iterable[C], play: Callable[[C], Outcome], record: Record) -> Tally:
-    """Every case; the first that fail are named by their str, so that each can be played alone."""
+    """Plays every case. The message of a failure names the first failed cases, so that each can be played alone."""
     tally, failed = Tally(name), []
     for case in cases:
         reached, wrong = play(case)

@@ -1,4 +1,4 @@
-"""The mall in which each case opens a shop of its own, and the count of the cases at the end of the run."""
+"""The fixture in which each case opens a shop of its own, and the summary of all cases at the end of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mall(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mall]:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Each tally that a test recorded, added up by name; also over the workers of xdist."""
+    """Prints the sums of the recorded tallies by name, over all workers of xdist."""
     sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
         for name, tally in getattr(report, "user_properties", []):

@@ -1,4 +1,4 @@
-"""What customers, admins, clocks, providers and impatient machines do to an order while something else is under way."""
+"""Actions of customers, admins, schedules, providers and retries that run concurrently with an order's saga."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from tests.kit import aws_events
 
 PRICE = TOTAL.amount // QUANTITY
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
-MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # too much beside anything else
+MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # so much that no other refund fits beside it
 
 
 @dataclass
 class Scene:
-    """An order, and what was granted of it: the money of refunds and the units of returns, each by its key."""
+    """An order, and what the shop accepted: the money of refunds and the units of returns, each by its key."""
 
     shop: Shop
     order_id: str
@@ -56,11 +56,11 @@ class Scene:
 
     @property
     def given_back(self) -> int:
-        """Never more than was paid: a return gives back what is left."""
+        """The refunded money. It is capped at the order's total, since a return refunds at most what is left."""
         return min(TOTAL.amount, sum(self.refunded.values()) + self.came_back * PRICE)
 
     def do(self, deed: Deed) -> None:
-        """What a rule refuses is an answer, too; what is to be tried again is tried again by `ask_again`."""
+        """Runs the deed. A domain error ends it; a transient error leaves it to `ask_again`."""
         try:
             deed(self)
         except DomainError:
@@ -110,7 +110,7 @@ def return_two(scene: Scene) -> None:
 
 
 class _Deaf:
-    """The provider, but its answer to a refund is lost."""
+    """The provider, whose response to a refund is lost."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -124,20 +124,20 @@ class _Deaf:
 
 
 def refund_unheard(scene: Scene) -> None:
-    """The money went back, and nobody has written it down. The admin asks again some time."""
+    """The provider refunds, but its response is lost, so the shop records nothing. The admin retries later."""
     scene.unanswered.append(refund_some)
     with suppress(TransientError):
         refund(scene, "refund-1", SOME, _Deaf(scene.shop.provider))  # type: ignore[arg-type]
 
 
 def capture_unheard(scene: Scene) -> None:
-    """Captured at the provider, by an operator there or by a process of ours that died."""
+    """The provider captures and the shop does not know: an operator did it there, or our process ended after the call."""
     with suppress(ProviderDeclined):
         scene.shop.provider.capture(_charge_of(scene), derived_id(scene.order_id, "capture"))
 
 
 def void_unheard(scene: Scene) -> None:
-    """The bank lets go of what it held."""
+    """The authorization expires at the provider, and the shop does not know."""
     with suppress(ProviderDeclined):
         scene.shop.provider.void(_charge_of(scene), "the authorization has expired")
 
@@ -163,7 +163,7 @@ def hear_of_refund(scene: Scene) -> None:
 
 
 def reconcile_all(scene: Scene) -> None:
-    """An hour later, when every payment that is not settled is looked after."""
+    """Runs the reconciler one hour later, when it examines every payment that is not settled."""
     reconciler.reconcile(scene.shop.payment_ports(), utc_now() + timedelta(hours=1), lambda: True)
 
 
@@ -172,12 +172,12 @@ def expire(scene: Scene) -> None:
 
 
 def cancel(scene: Scene) -> None:
-    """The wish alone: what follows of it comes later."""
+    """Requests the cancellation. Its undo runs later."""
     scene.shop.cancel(scene.order_id)
 
 
 def cancel_and_undo(scene: Scene) -> None:
-    """The wish and all the undoing, before anybody else does anything."""
+    """Requests the cancellation and runs its whole undo before any other step."""
     scene.shop.cancel(scene.order_id)
     about = {"order_id": scene.order_id, "customer_id": CUSTOMER, "reason": "cancelled", "step": "Cancellation"}
     undone = {"error": {"Error": "CancelledByCustomer", "Cause": ""}}
@@ -191,13 +191,13 @@ def cancel_and_undo(scene: Scene) -> None:
 
 
 def carrier_loses_it(scene: Scene) -> None:
-    """And says so, wherever the parcel is; what its machines have still in hand they do."""
+    """The carrier reports the parcel as lost in any state. Its queued messages are still processed."""
     lost = Progress(shipment_id_of(scene.order_id), Parcel.FAILED, "SBX1", "lost")
     shipping_usecases.record_progress(lost, sandbox_carrier.NAME, shipments=scene.shop.shipments, now=utc_now())
 
 
 def carrier_gives_up(scene: Scene) -> None:
-    """It does not collect the parcel, unless it has, and says so."""
+    """The carrier cancels the collection if the parcel is not collected yet, and reports the parcel as lost."""
     shipment_id = shipment_id_of(scene.order_id)
     shipment = scene.shop.shipments.load(shipment_id).shipment
     if shipment and shipment.status is Parcel.BOOKED:
@@ -207,13 +207,13 @@ def carrier_gives_up(scene: Scene) -> None:
 
 
 def cancel_what_is_lost(scene: Scene) -> None:
-    """The carrier and the customer give it up at once."""
+    """The carrier gives the parcel up, and the customer cancels right after."""
     scene.do(carrier_gives_up)
     cancel(scene)
 
 
 def end_what_is_given_up(scene: Scene) -> None:
-    """What the operator does when it rings: nobody else can say what became of the parcel."""
+    """Does what the operator does at the alarm: only a person can find out what became of the parcel."""
     order = scene.shop.orders.load(scene.order_id)
     if order is None or not order.is_given_up:
         return
@@ -238,7 +238,7 @@ def authorize_again(scene: Scene) -> None:
 
 
 def capture_again(scene: Scene) -> None:
-    """Only where the saga has come to it: nobody captures what is not confirmed."""
+    """Repeats the capture if the saga has reached it. A payment is only captured for a confirmed order."""
     if "CapturePayment" in scene.shop.world.calls:
         payments_saga.handler(aws_events.task("CapturePayment", {"order_id": scene.order_id}), None)
 

@@ -1,4 +1,4 @@
-"""What can befall a call of a task."""
+"""Faults of a task's call, and the injector that makes them happen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.state_machine import Invoke, failing
 
 FORWARD = ("ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment")
 UNDO = ("VoidPayment", "StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder", "MarkNeedsAttention")
-# Only where an operator skips an undo of the payment: where a fault befalls it, one does.
+# This task only runs if an operator skips the payment's undo. A fault at it makes the test's operator skip.
 SKIP = "WriteOffRefund"
 SKIPPED = ("VoidPayment", "RefundPayment")
 
@@ -20,15 +20,15 @@ SKIPPED = ("VoidPayment", "RefundPayment")
 class Kind(StrEnum):
     FAILS_BEFORE = "fails before its effect"
     DIES_AFTER = "dies after its effect"
-    TIMES_OUT = "times out"  # and its effect comes late
+    TIMES_OUT = "times out"  # and its effect happens later
     THROTTLED = "is throttled"
     TWICE = "is delivered twice"
-    UNKNOWN = "unknown error"  # after its effect: the worst of the two
+    UNKNOWN = "unknown error"  # after its effect, which is worse than before it
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`lasting`: at every try until an operator has mended it; else at the first only."""
+    """A `lasting` fault happens at every attempt until an operator repairs it; another one only at the first."""
 
     task: str
     kind: Kind
@@ -39,7 +39,7 @@ class Fault:
 
     @property
     def is_final(self) -> bool:
-        """The step fails for good, so that the saga undoes or parks."""
+        """Whether the step fails permanently, so that the saga undoes or parks."""
         return self.lasting or self.kind is Kind.UNKNOWN
 
 
@@ -49,16 +49,16 @@ def faults_of(task: str) -> list[Fault]:
 
 
 class Died(BaseException):
-    """The process is gone, in the middle of whatever it did: nobody in it can catch this."""
+    """The process ended at this point. A BaseException, so that no code of the process can catch it."""
 
 
 ALL = [fault for task in (*FORWARD, *UNDO, SKIP) for fault in faults_of(task)]
 
 
 class Injector:
-    """Stands between the state machine and the handlers.
+    """Injects faults into the state machine's calls of the handlers.
 
-    A call that times out goes on by itself: a passing one ends during the next call, a lasting one after the saga.
+    A call that times out still has its effect: after the next call if the fault passes, after the saga if it lasts.
     """
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
@@ -68,7 +68,7 @@ class Injector:
         self.met: set[Fault] = set()
 
     def mend(self, task: str) -> None:
-        """What the operator does before resuming."""
+        """Removes the task's faults, as an operator does before a resume."""
         self._pending = [fault for fault in self._pending if fault.task != task]
 
     def call(self, handler: Invoke, payload: dict[str, Any]) -> Any:
@@ -111,6 +111,6 @@ class Injector:
 
 
 def _quietly(call: Callable[[], Any]) -> None:
-    """A call whose answer nobody hears."""
+    """Makes the call and drops its result and its error."""
     with contextlib.suppress(Exception):
         call()

@@ -1,4 +1,4 @@
-"""A peer that is down for a while."""
+"""An outage of a peer that is bounded by the orders that it affects, not by time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.local.front import Served
 
 
 class Outage:
-    """Begins when `after` orders were accepted, ends when `enough` were refused for it: no sleeping, no guessing."""
+    """Begins after `after` accepted orders and ends after `enough` refused ones, so that it needs no sleep."""
 
     def __init__(self, peer: FaultProxy, rate: float, *, after: int, enough: int) -> None:
         self._peer, self._rate = peer, rate
@@ -21,7 +21,7 @@ class Outage:
         self.state = "ahead"
 
     def see(self, served: Served) -> None:
-        """One answer of the shop to a customer who places an order."""
+        """Counts a response to an order, and begins or ends the outage. Ignores other requests."""
         if (served.method, served.path) != ("POST", "/api/orders"):
             return
         with self._lock:

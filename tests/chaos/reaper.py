@@ -1,4 +1,4 @@
-"""Kills function processes at random, as a host that fails does: no warning, no last word."""
+"""Kills function processes at random with SIGKILL, as a failing host does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARK = "awslambdaric"
 
 
 class Reaper:
-    """From `start` to `stop` it kills one process of the functions under `home` every `every` seconds."""
+    """Kills one function process of the cloud at `home` every `every` seconds, from `start` to `stop`."""
 
     def __init__(self, home: Path, every: float, seed: int) -> None:
         self._home, self._every, self._draw = home, every, random.Random(seed)
@@ -37,7 +37,7 @@ class Reaper:
                     self.killed += 1
 
     def _victims(self) -> list[int]:
-        """Those of this shop alone: the cloud names its home in their environment."""
+        """The process ids of this shop's functions. The cloud puts its home into their environment."""
         listed = subprocess.run(["ps", "-ww", "-A", "-o", "pid=,command="], capture_output=True, text=True, check=True)
         pids = [int(line.split(None, 1)[0]) for line in listed.stdout.splitlines() if _MARK in line]
         return sorted(pid for pid in pids if self._is_ours(pid))
@@ -45,6 +45,6 @@ class Reaper:
     def _is_ours(self, pid: int) -> bool:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:  # it has ended by itself
+        except OSError:  # the process has ended by itself
             return False
         return str(self._home).encode() in environment

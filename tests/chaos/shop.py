@@ -1,4 +1,4 @@
-"""A shop for one case: the real handlers and consumers on tables of their own, behind the real state machine."""
+"""A shop for one case: the real handlers and consumers, separate tables, and the real state machine."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from tests.kit.template import create_table
 CUSTOMER = "customer-1"
 PRODUCT = "mug"
 STOCKED = 5
-PATIENT = 3  # the operator, with one step of a saga
+PATIENT = 3  # how often the operator sees one parked step before skipping it
 QUANTITY = 3
 NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
@@ -79,10 +79,10 @@ class Mailbox:
 
 
 class Shop:
-    """`eager`: events are delivered, and a parcel moves to the door, as soon as can be; else when the saga is over.
+    """With `eager`, events are delivered and the parcel moves at once; otherwise after the saga's end.
 
-    `moments`: what is to be done before the first call of a task, or at SAGA_OVER or AT_REST. `by_hand`: what an
-    operator who has skipped the refund gave back past the shop.
+    `moments` maps a task to the act before its first call, and SAGA_OVER and AT_REST to acts at these moments.
+    `by_hand` is the money that an operator refunded outside the shop after skipping the refund, in minor units.
     """
 
     def __init__(self, world: World) -> None:
@@ -104,10 +104,10 @@ class Shop:
         self.parked: list[str] = []
         self.skips = False
         self.by_hand = 0
-        self._one_at_a_time = threading.RLock()  # moto is not made for threads: the steps of two executions take turns
+        self._one_at_a_time = threading.RLock()  # moto is not thread-safe, so the steps of two executions take turns
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
-        """Puts this shop's tables, provider, mailbox and bus where the handlers look for theirs."""
+        """Injects this shop's tables, provider, mailbox and bus into the services' wiring."""
         orders = {"table": self.tables["Orders"], "orders": self.orders}
         vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn))
         vars(inventory_wiring.ports()).update(store=self.stock)
@@ -132,25 +132,27 @@ class Shop:
             self.world.handlers[name] = functools.partial(self._invoke, handler)
 
     def unreliable(self, provider: Any) -> None:
-        """What payments asks from here on in the provider's place; `provider` still tells the truth."""
+        """Makes payments call this provider from now on. `self.provider` stays reliable."""
         self._asked = provider
         vars(payment_wiring.ports()).update(provider=provider)
 
     def payment_ports(self, provider: Any = None) -> payment_wiring.Ports:
-        """What payments works with: this provider, or the one that tells the truth."""
+        """The ports of payments with this provider, or with the reliable one."""
         ports = payment_wiring.Ports()
         vars(ports).update(payments=self.payments, provider=provider or self.provider)
         return ports
 
     def stock_up(self, quantity: int = STOCKED) -> None:
-        """So many that anybody can have, and what a neighbour's order holds: a release too many would take that."""
+        """Stocks `quantity` units for sale, and units that a neighbour's order holds, which a second release would
+        free.
+        """
         inventory_usecases.open_stock(PRODUCT, self.stock)
         parts = (Adjustment(PRODUCT, quantity + NEIGHBOUR, "delivery"),)
         inventory_usecases.adjust(Adjustments("adj-1", "print-1", "boss", parts, utc_now()), self.stock)
         told = len(self.watch.outbox)
         inventory_usecases.reserve("neighbour", [StockLine(PRODUCT, NEIGHBOUR)], self.stock, utc_now())
         inventory_usecases.keep("neighbour", self.stock, utc_now())
-        del self.watch.outbox[told:]  # another order's story
+        del self.watch.outbox[told:]  # the events of the neighbour's order are not compared
 
     def register_customer(self) -> None:
         data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
@@ -160,7 +162,7 @@ class Shop:
         self.mailbox.sent.clear()
 
     def place(self, token: str, quantity: int = QUANTITY) -> str:
-        """An order, written but not yet heard of."""
+        """Places an order whose event is not delivered yet. Returns the order's id."""
         order_id = str(uuid.uuid4())
         price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
         lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
@@ -170,7 +172,9 @@ class Shop:
         return order_id
 
     def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
-        """From order.created until nothing moves; an operator mends and retries what is parked. The saga's status."""
+        """Runs the order until no event is left. An operator repairs and resumes parked steps. Returns the saga's
+        status.
+        """
         self.injector, self.eager = Injector(faults), eager
         self.skips = self.skips or any(fault.task == SKIP for fault in faults)
         self._deliver()
@@ -188,13 +192,13 @@ class Shop:
         return status
 
     def cancel(self, order_id: str) -> None:
-        """As the customer does."""
+        """Requests the order's cancellation, as the customer does."""
         request = Request(id=f"cancel-{order_id}", fingerprint="print")
         command = orders_usecases.Command(order_id, CUSTOMER, request)
         orders_usecases.cancel_order(command, "other", self.orders, utc_now())
 
     def finish_cancellation(self, order_id: str) -> None:
-        """What was not heard yet is heard, and where the customer has cancelled, that is undone."""
+        """Delivers what is left, and if the customer has cancelled, runs that cancellation to its end."""
         self._deliver()
         order = self.orders.load(order_id)
         if order and order.cancellation is not None:
@@ -202,14 +206,16 @@ class Shop:
             self._deliver()
 
     def _give_back_by_hand(self, order_id: str) -> None:
-        """As the runbook has it: after the skip, what the provider has kept. What the shop gives later is too much."""
+        """Refunds the rest outside the shop after a skip, as the runbook says. A later refund by the shop would be too
+        much.
+        """
         payment = self.payments.get(derived_id("payment", order_id))
         charge = self.provider.find(payment.charge_id) if payment and payment.written_off else None
         if charge and charge.status is ChargeStatus.CAPTURED:
             self.by_hand = charge.amount.amount - charge.refunded
 
     def reconcile(self) -> reconciler.Outcome:
-        """An hour later, when every payment that is not settled is looked after."""
+        """Runs the reconciler one hour later, when it examines every payment that is not settled."""
         with self._one_at_a_time:
             later = utc_now() + timedelta(hours=1)
             outcome = reconciler.reconcile(self.payment_ports(self._asked), later, lambda: True)
@@ -217,7 +223,7 @@ class Shop:
         return outcome
 
     def _meet(self, moment: str) -> None:
-        """Whoever waits for this moment acts, once."""
+        """Runs the act of this moment, if there is one, and removes it."""
         with self._one_at_a_time:
             self.moments.pop(moment, lambda: None)()
 
@@ -237,7 +243,7 @@ class Shop:
             status = str(executions.describe_execution(arn).status)
             if status != "RUNNING":
                 return status
-            if "MarkNeedsAttention" not in self.world.calls[-4:]:  # another execution may be at work beside this one
+            if "MarkNeedsAttention" not in self.world.calls[-4:]:  # another execution may run beside this one
                 return None
             for message in queue.receive_message(QueueUrl=self.world.queue_url).get("Messages", []):
                 queue.delete_message(QueueUrl=self.world.queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -246,7 +252,7 @@ class Shop:
                 self.injector.mend(body["step"])
                 if any(fault.task == SKIP for fault in self.injector.met):
                     self.injector.mend(SKIP)
-                # One retry after the mending must do; a step that no retry finishes is skipped, for the books to tell.
+                # One retry after the repair must succeed. A step that stays parked is skipped, and the books report it.
                 is_patient = self.parked.count(body["step"]) < PATIENT
                 is_skipped = self.skips and body["step"] in SKIPPED
                 action = "retry" if is_patient and not is_skipped else "skip"
@@ -266,7 +272,7 @@ class Shop:
 
 
 class Mall:
-    """Opens one shop after another on one deployed state machine: deploying it takes longer than a case."""
+    """Opens a shop per case on one deployed state machine, whose deployment takes longer than a case."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         run_state_machines(patch)

@@ -1,4 +1,4 @@
-"""A table whose writes can be watched and interleaved: what is to run before or after the n-th runs exactly there."""
+"""A table whose writes are counted, so that a test can run an act just before or after the n-th write."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mercato.store.dynamo import Table, Write
 Act = Callable[[], object]
 
 _READS = ("get_item", "batch_get_item", "query")
-_one_at_a_time = threading.RLock()  # moto's tables are not made for threads
+_one_at_a_time = threading.RLock()  # moto's tables are not thread-safe
 
 
 class Stretch:
-    """Writes one after the other, counted from 0, and what is to happen just before or after which of them.
+    """A sequence of writes, counted from 0, and the acts that run just before or after one of them.
 
-    After a write is before what is read next, before the next write is after it: `looked` has the writes after which
-    something is read. `tables` says where each write went.
+    An act after a write runs before the next read; an act before the next write runs after that read. `looked` has the
+    writes that a read follows. `tables` has the table of each write.
     """
 
     def __init__(self) -> None:
@@ -41,24 +41,25 @@ class Stretch:
         return len(self.tables)
 
     def run_before(self, write: int, act: Act) -> None:
-        """Once."""
+        """Runs the act once, just before this write."""
         self._before[write] = act
 
     def run_after(self, write: int, act: Act) -> None:
-        """Once, also where the write was refused."""
+        """Runs the act once, just after this write, also if the write is refused."""
         self._after[write] = act
 
     def begin(self, table: str) -> tuple[Act | None, Act | None]:
-        """One more write. What is to run before it, and what after."""
+        """Counts a write and returns the acts before and after it."""
         number = len(self.tables)
         self.tables.append(table)
         return self._before.pop(number, None), self._after.pop(number, None)
 
 
 class Contention:
-    """What DynamoDB answers to writes of one table that overlap in time, which moto does not know: a transaction that
-    meets another on one item is cancelled at once, and so is a single write that meets one. `lasts` is a transaction's
-    time in seconds.
+    """DynamoDB's conflicts of writes that overlap in time, which moto lacks.
+
+    A transaction or a write of an item that is in another transaction is cancelled at once. `lasts` is a
+    transaction's duration in seconds.
     """
 
     def __init__(self, table: str, lasts: float) -> None:
@@ -83,7 +84,7 @@ class Contention:
                 self._in_transaction.update(keys)
         try:
             if operation == "transact_write_items":
-                time.sleep(self._lasts)  # it is what the transaction takes, not a wait for anything
+                time.sleep(self._lasts)  # the transaction's duration, not a synchronisation
             yield
             self.done += 1
         finally:
@@ -106,8 +107,8 @@ def _conflict(operation: str, met: list[bool]) -> ClientError:
 
 
 class Watch:
-    """All writes of one case. `outbox` has each item that the relay would see, in order. Without `contention` a
-    transaction takes no time, so that none overlap.
+    """Observes all writes of one case. `outbox` has the items that the relay would receive, in order. Without
+    `contention` a transaction takes no time, so that none overlap.
     """
 
     def __init__(self) -> None:
@@ -117,7 +118,7 @@ class Watch:
 
     @contextmanager
     def counting(self, stretch: Stretch | None) -> Iterator[None]:
-        """The writes of the block belong to this stretch, and not to the one around it; to none where it is None."""
+        """Counts the writes of the block in this stretch instead of the enclosing one. None counts them nowhere."""
         around, self._stretch = self._stretch, stretch
         try:
             yield
@@ -129,7 +130,9 @@ class Watch:
             self._stretch.looked.add(self._stretch.writes - 1)
 
     def around(self, table: str, writes: list[Write], do: Act) -> Any:
-        """What an act writes itself is not counted, so that every act meets the same write."""
+        """Makes the writes, with the acts before and after. An act's own writes are not counted, so numbers stay
+        stable.
+        """
         before, after = self._stretch.begin(table) if self._stretch else (None, None)
         self._act(before)
         try:
@@ -168,7 +171,7 @@ class WatchedTable(Table):
         )
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """moto's DynamoDB without the way there and back through botocore, which takes five times as long."""
+        """Calls moto's DynamoDB without botocore's serialization, which takes five times as long."""
         if operation in _READS:
             self._watch.look()
         elif self._watch.contention and self._watch.contention.table == self.name:

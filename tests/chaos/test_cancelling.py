@@ -1,4 +1,4 @@
-"""A customer cancels at any moment of an order's way, and everything that can befall the undoing befalls it."""
+"""A customer cancels before each write of an order, and every fault is injected into the undo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.chaos.tables import Stretch
 
 SHARDS = 4
 FAULTS = [fault for task in UNDO for fault in faults_of(task)]
-AT_CAPTURE = 7  # the write of a good order at which the saga is capturing
+AT_CAPTURE = 7  # the write of a good order during which the saga captures the payment
 
 
 def play(mall: Mall, write: int, faults: tuple[Fault, ...], *, eager: bool) -> tuple[Shop, str, int]:
@@ -40,7 +40,7 @@ def play(mall: Mall, write: int, faults: tuple[Fault, ...], *, eager: bool) -> t
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Before which write of the order's way, and what befalls the undoing."""
+    """A cancellation before a write of the order, with the faults of its undo."""
 
     write: int
     faults: tuple[Fault, ...] = ()
@@ -50,7 +50,7 @@ class Cancelled:
 
 
 def play_cancelled(mall: Mall, name: str, cases: Iterable[Cancelled], record: Record) -> None:
-    """Events at once: the cancellation runs beside the saga."""
+    """Plays the cases with eager events, so that the cancellation runs concurrently with the saga."""
     ends = set()
 
     def play_one(case: Cancelled) -> Outcome:

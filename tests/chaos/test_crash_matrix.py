@@ -1,6 +1,6 @@
-"""Every task and every compensation, each hit by everything that can befall a call, alone, in pairs and in threes.
+"""Every task and every compensation with every fault of a call: one fault, pairs, and three at random.
 
-After each run all books must agree, and nothing may have been charged, reserved, refunded, sent or told twice.
+After each run all books must agree, and nothing may have been charged, reserved, refunded, mailed or published twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.kit.state_machine import NothingCame
 SEED = 20261122
 SHARDS = 8
 SAMPLED_PAIRS = 20
-# A forward step that fails for good, so that the saga comes to each undo of a good order.
+# For each undo, a forward step that fails permanently, so that the saga of a good order reaches that undo.
 OPENERS = {
     "VoidPayment": Fault("ConfirmOrder", Kind.UNKNOWN),
     "StopShipment": Fault("CapturePayment", Kind.UNKNOWN),
@@ -39,7 +39,7 @@ UNDONE = {
     "ConfirmOrder": ("VoidPayment", "ReleaseInventory", "CancelOrder"),
     "CapturePayment": ("StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder"),
 }
-# The operator mends it, and then skips it all the same.
+# The operator repairs the refund, and skips it nevertheless.
 STUCK_REFUND = Fault("RefundPayment", Kind.FAILS_BEFORE, lasting=True)
 WAYS_TO_UNDO = (
     (Story.GOOD, (OPENERS["VoidPayment"],), UNDONE["ConfirmOrder"]),
@@ -55,7 +55,7 @@ def play(mall: Mall, case: Case) -> Outcome:
         shop.run(order_id, case.faults, eager=case.eager)
     except NothingCame:
         return True, [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
-    if shop.skips:  # nobody else gives back what the operator gave back, and what is held is let go of
+    if shop.skips:  # the reconciler must not repeat the operator's refund, and must void what is still authorized
         shop.reconcile()
         shop.reconcile()
     return shop.injector.met == set(case.faults), disagreements(shop, order_id)
@@ -70,7 +70,7 @@ def singles() -> list[Case]:
         if fault.task == SKIP and eager:
             found.append(Case(Story.NOT_COLLECTED, (STUCK_REFUND, fault), eager))
             continue
-        if fault.task == "RefundPayment" and eager:  # at once the parcel is gone, and nothing is refunded any more
+        if fault.task == "RefundPayment" and eager:  # then the parcel leaves first, and nothing is refunded
             found.append(Case(Story.NOT_COLLECTED, (fault,), eager))
             continue
         way: tuple[Fault, ...] = (OPENERS[fault.task],)
@@ -87,8 +87,9 @@ def plain() -> list[Case]:
 
 
 def pairs() -> list[Case]:
-    """All that a saga can come to: two forward steps; one that fails for good, or is done in the end and a later one
-    fails, and an undo; two undos.
+    """Every pair that one saga can reach: two forward steps, a forward step and an undo, or two undos.
+
+    For a forward step and an undo, either the step fails permanently, or it succeeds and a later one fails.
     """
     found = []
     for number, (one, other) in enumerate(itertools.combinations(ALL, 2)):
@@ -96,7 +97,7 @@ def pairs() -> list[Case]:
         if other.task in FORWARD:
             found.append(Case(Story.GOOD, (one, other), eager))
         elif SKIP in (one.task, other.task):
-            continue  # below
+            continue  # skipped() has these
         elif one.task in FORWARD:
             if one.is_final and other.task in UNDONE[one.task]:
                 found.append(Case(Story.GOOD, (one, other), eager))
@@ -117,7 +118,7 @@ def pairs() -> list[Case]:
 
 
 def skipped() -> list[Case]:
-    """However the undo of the payment got stuck, and whatever befalls the write-off; and what befalls another undo."""
+    """Every way to park the payment's undo, with every fault of the write-off, and with faults of another undo."""
     found = []
     for (story, opener, undone), write_off in itertools.product(WAYS_TO_UNDO, faults_of(SKIP)):
         stuck_at = next(task for task in undone if task in SKIPPED)
@@ -138,7 +139,7 @@ def test_each_story_without_faults_ends_with_books_that_agree(mall: Mall, record
 
 @pytest.mark.parametrize("shard", range(2))
 def test_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    """Every fault, with the events at once or late by turns."""
+    """Every fault, alternately with eager and late events."""
     by_turns = [case for number, case in enumerate(singles()) if (number // 2 + number) % 2 == 0]
     tally = play_all("one fault", by_turns[shard::2], functools.partial(play, mall), record_property)
     assert tally.reached == tally.cases

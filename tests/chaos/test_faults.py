@@ -1,5 +1,7 @@
-"""The shop on a bad day: a tenth of all AWS calls fail, a peer is down, and in the end every penny and unit is where it
-belongs. Run with `make chaos`; it takes some minutes, and prints what was done to the shop and what became of it."""
+"""A shop in which a tenth of all AWS calls fail and a peer is down. In the end the books balance.
+
+Run it with `make chaos`. It takes some minutes, and prints the injected faults and the result.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ PATIENCE = 400  # seconds: a message that failed twice comes back after four min
 
 @pytest.fixture(scope="module")
 def invoices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty invoices of one to four lines, of twelve articles and eight customers: the same in every run."""
+    """Writes forty invoices with one to four lines of twelve articles for eight customers, the same in every run."""
     draw = random.Random(20261122)
     path = tmp_path_factory.mktemp("invoices") / "invoices.csv"
     with path.open("w", newline="") as file:
@@ -60,7 +62,7 @@ def proxy(running: LocalShop) -> FaultProxy:
 
 @pytest.fixture(scope="module")
 def peers(running: LocalShop) -> Iterator[FaultProxy]:
-    """Products and notifications are behind a proxy of their own, so that they can be cut off alone."""
+    """A separate proxy in front of products and notifications, so that a test can cut off these two alone."""
     peers = FaultProxy(running.cloud, "peers")
     try:
         peers.start()
@@ -118,7 +120,7 @@ def test_the_dashboard_does_without_the_peer_that_is_down(
 
 
 def is_whole_again(customer: Session) -> bool:
-    """Once the peer is back, its part comes back."""
+    """Waits until the dashboard has the recovered peer's part again."""
     found = poll(
         lambda: customer.get("/dashboard"),
         lambda dashboard: isinstance(dashboard["unread_notifications"], int),

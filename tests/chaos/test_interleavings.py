@@ -1,7 +1,7 @@
-"""Somebody else acts just before or just after each write: of an order's whole way, and of whatever may befall it.
+"""Another process acts just before or just after each write, of an order's whole course and of each other action.
 
-The whole way is checkout, undo, parcel and mail. What may befall it is each done at its own moment of that way, and
-interrupted at each of its own writes.
+The whole course is checkout, undo, parcel and mail. Each other action (a cancellation, a webhook, a refund) runs at
+one moment of that course, and is interrupted at each of its own writes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ SHARDS = 8
 
 @dataclass(frozen=True)
 class Way:
-    """An order's way, and what is interrupted: `call` at its moment, else all of it. `before` goes before the call."""
+    """An order's course, and what is interrupted: `call` at its `moment`, or else all of it. `before` precedes the
+    call.
+    """
 
     moment: str = ""
     call: Deed | None = None
@@ -41,7 +43,7 @@ class Way:
 
 
 WAYS: dict[str, Way] = {
-    # A good order, its parcel on the way at once; one whose money is refused; one whose money was taken and goes back.
+    # An order whose parcel leaves at once; one whose capture is declined; one whose captured money is refunded.
     "sold": Way(),
     "not collected": Way(story=Story.NOT_COLLECTED),
     "given back": Way(faults=(Fault("CapturePayment", Kind.UNKNOWN),), eager=False),
@@ -72,7 +74,7 @@ class Meeting:
 
 
 def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch, bool, list[str]]:
-    """The writes of what is interrupted, whether the two met, and what the books disagree on."""
+    """Returns the interrupted writes, whether the act ran, and what the books disagree on."""
     token, quantity = way.story.value
     shop, stretch = mall.open(), Stretch()
     scene = Scene(shop, shop.place(token, quantity))
@@ -109,9 +111,10 @@ def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch,
 
 
 def moments_of(stretch: Stretch) -> Iterator[tuple[int, bool]]:
-    """Before each write; after it, too, where something is read or nothing is written before the next one.
+    """Yields each write with False for before it, and with True for after it.
 
-    No act looks at a mail, so that of the writes of a mail the first stands for all.
+    After a write differs from before the next one only if a read follows, or if it is the last. No act reads a mail, so
+    the first write of a mail stands for all of them.
     """
     mails = [table == "NotificationsTable" for table in stretch.tables]
     for write, is_mail in enumerate(mails):
@@ -137,14 +140,14 @@ def play_meetings(mall: Mall, name: str, chosen: list[Meeting], record: Record) 
 
 
 def test_meetings_a_sample(mall: Mall, record_property: Record) -> None:
-    """Some of each way."""
+    """A sample of each course."""
     draw, found = random.Random(SEED), meetings(mall)
     chosen = [one for way in WAYS for one in draw.sample([meeting for meeting in found if meeting.way == way], SAMPLED)]
     play_meetings(mall, "interleavings, a sample", chosen, record_property)
 
 
 def test_the_carrier_gives_up_a_good_orders_parcel_at_any_moment(mall: Mall, record_property: Record) -> None:
-    """Before it is collected, on its way, and when it has arrived; the customer cancels or does not."""
+    """Before the collection, on the way and after the arrival, with and without a cancellation by the customer."""
     stretch, *_ = play(mall, WAYS["sold"])
     first = stretch.tables.index("ShippingTable")
     acts = ("carrier_loses_it", "carrier_gives_up", "cancel_what_is_lost")

@@ -1,7 +1,7 @@
-"""A shop that is deployed with Stripe: each way an order goes, and the same books here and at localstripe.
+"""A shop that is deployed with Stripe: every end of an order, with equal books in the shop and at localstripe.
 
-Between the functions and localstripe is a wire that keeps Stripe's idempotency keys, and loses answers when told to.
-Run with `make chaos`.
+A proxy between the functions and localstripe records Stripe's idempotency keys, and drops responses on request.
+Run it with `make chaos`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CONFIRM, CAPTURE, REFUND = "/confirm", "/capture", "/refunds"
 
 @dataclass(frozen=True)
 class Checkout:
-    """Customers before it, the shop's own books behind it, and Stripe's beside it."""
+    """The shop as its customers, its own tables and Stripe see it."""
 
     running: LocalShop
     stage: Stage
@@ -53,7 +53,7 @@ class Checkout:
     wire: Wire
 
     def sell(self, token: str = VISA, quantity: int = 2) -> tuple[Session, Product, Json]:
-        """A customer and a product of its own, and an order."""
+        """Makes a product and a customer, and places an order."""
         product, customer = self.stage.new_product("Stool", PENCE, stock=10), self.stage.new_customer("Sue")
         return customer, product, self.stage.order(customer, product, quantity, token=token)
 
@@ -73,7 +73,7 @@ class Checkout:
         return [intent for intent in self.intents() if intent["metadata"] == ours]
 
     def at_stripe(self, order: Json) -> tuple[str, int, int]:
-        """Of its one intent: the status, what was captured, and what was given back."""
+        """The status, the captured and the refunded amount of the order's only intent, in minor units."""
         (intent,) = self.intents_of(order)
         return intent["status"], *money_of(intent)
 
@@ -90,7 +90,7 @@ class Checkout:
         return found
 
     def refund(self, order: Json, amount: int) -> int:
-        """As an admin who does not try again. The status of the answer."""
+        """Requests a refund as an admin, without a retry. Returns the response's status."""
         found = target.load()
         who = {"email": found.admin.email, "password": found.admin.password}
         token = self.stage.shop.call("POST", "/users/login", who, safe=True)["access_token"]
@@ -103,7 +103,7 @@ class Checkout:
         return answer.status_code
 
     def items(self, sort_key: str) -> list[Item]:
-        """All of a kind in the payments' table. A scan, which only an audit may do."""
+        """All items with this sort key in the payments table. A scan, which only an audit may do."""
         found = target.load()
         pages = target.client(found, "dynamodb").get_paginator("scan")
         return [
@@ -133,7 +133,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     os.environ["MERCATO_STATE"] = str(tmp_path_factory.mktemp("shop") / "state.json")
     localstripe = LocalStripe(free_port())
     with in_front_of(localstripe.url) as wire:
-        # A parcel leaves after eight seconds: until then a customer can cancel.
+        # A parcel leaves after eight seconds. Until then a customer can cancel.
         shop = LocalShop(
             Console(stderr=True),
             free_port(),
@@ -216,7 +216,7 @@ def test_goods_that_come_back_are_refunded_at_stripe_to_the_penny(checkout: Chec
 
 
 def test_no_more_is_refunded_than_was_captured_though_localstripe_would(checkout: Checkout) -> None:
-    """Five refunds at once of two fifths each: two go through."""
+    """Of five concurrent refunds of two fifths each, two succeed."""
     _, _, order = checkout.sold()
     answers = each(lambda _: checkout.refund(order, PENCE * 4 // 5), range(5), concurrency=5)
     assert sorted(answers) == [201, 201, 409, 409, 409]
@@ -226,7 +226,7 @@ def test_no_more_is_refunded_than_was_captured_though_localstripe_would(checkout
 
 
 def test_what_localstripe_tells_by_signed_webhook_is_heard(checkout: Checkout) -> None:
-    """Of all captures and declined cards so far; each once, however often it may have been sent."""
+    """The webhooks of all captures and declined cards so far are recorded once, also if Stripe sent them twice."""
     checkout.sold()
     told = {event["id"] for event in checkout.wire.get("/v1/events?limit=1000")["data"] if "payment" in event["type"]}
     assert told
@@ -256,7 +256,7 @@ def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: 
     _, _, order = checkout.sold()
     checkout.wire.fail(REFUND, Trouble.LOST)
     assert checkout.refund(order, 100) == 503
-    # Given back there, and not known here.
+    # Stripe has refunded, and the shop does not know.
     assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)
     assert checkout.payment(order)["refunded"]["amount"] == 0
 
@@ -277,7 +277,7 @@ def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: 
 
 
 def test_our_books_are_localstripes(checkout: Checkout) -> None:
-    """After all of the above: charge by charge, and nothing is left for the reconciler or the operator."""
+    """After all tests above the books agree for each charge, and nothing is left for the reconciler or the operator."""
     unsettled = poll(
         lambda: [item["order_id"] for item in checkout.items("PAYMENT") if "gsi1pk" in item],
         lambda found: not found,
@@ -286,7 +286,7 @@ def test_our_books_are_localstripes(checkout: Checkout) -> None:
     )
     assert unsettled == []
     ours = {item["charge_id"]: (item["captured"], item["refunded"]) for item in checkout.items("PAYMENT")}
-    ours.pop("", None)  # a card that Stripe does not know begins nothing there
+    ours.pop("", None)  # Stripe makes no intent for a card that it does not know
     theirs = {intent["id"]: money_of(intent) for intent in checkout.intents()}
     assert ours == theirs
     kept = sum(captured - refunded for captured, refunded in ours.values())

@@ -1,6 +1,6 @@
-"""A provider that refuses refunds: for a while, after which somebody asks again; or for good, and an operator skips.
+"""A provider that refuses refunds: temporarily, and an operator retries; or permanently, and an operator skips.
 
-The reconciler runs meanwhile. However it goes, the money goes back once: by the shop, or by hand.
+The reconciler runs at the same time. In every case the money is refunded once, by the shop or by hand.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARDS = 2
 
 
 class RefusingProvider:
-    """Refuses so many keys, and each of these for good."""
+    """Refuses the refunds of the first `times` idempotency keys permanently, and accepts all others."""
 
     def __init__(self, provider: Provider, times: int) -> None:
         self._provider = provider
@@ -49,7 +49,7 @@ class RefusingProvider:
 
 @dataclass(frozen=True)
 class Refused:
-    """`cancelled`: by the customer, when it is paid; else the saga undoes what it has captured."""
+    """With `cancelled`, the customer cancels the paid order; otherwise the saga undoes its capture."""
 
     times: int
     cancelled: bool
@@ -64,7 +64,7 @@ class Refused:
 
 
 def cancel_before_the_parcel_leaves(shop: Shop, order_id: str) -> None:
-    """The money is taken all the same, and the cancellation has it given back."""
+    """Cancels during the capture. The capture succeeds nevertheless, and the cancellation refunds it."""
     shop.cancel(order_id)
     stop = {"order_id": order_id, "customer_id": CUSTOMER}
     shipping_saga.handler(aws_events.task("StopShipment", stop), None)
@@ -84,7 +84,7 @@ def play(mall: Mall, case: Refused) -> Outcome:
     rung: list[int] = []
     shop.moments["MarkNeedsAttention"] = lambda: rung.append(shop.reconcile().left)
     shop.run(order_id, faults, eager=False)
-    provider.times = 0  # well at last, whoever may still want something of it
+    provider.times = 0  # from now on the provider accepts every refund
     rung += [shop.reconcile().left, shop.reconcile().left]
     wrong = disagreements(shop, order_id)
     if any(rung):
@@ -95,7 +95,7 @@ def play(mall: Mall, case: Refused) -> Outcome:
 
 
 def cases() -> list[Refused]:
-    """A lasting fault parks the refund once by itself, so that the operator has patience for one refusal more."""
+    """All cases. A lasting fault parks the refund once by itself, so it is combined with one refusal at most."""
     retried = [
         Refused(times, cancelled, skips=False, fault=fault)
         for times, cancelled in itertools.product((1, 2), (True, False))
@@ -129,7 +129,7 @@ def delivered(mall: Mall, times: int) -> tuple[Shop, Scene]:
 
 
 def redrive_until_paid(shop: Shop) -> int:
-    """How often an operator had to."""
+    """Redrives until no dead letter is left. Returns the number of redrives."""
     for redrives in itertools.count():
         if not shop.bus.dead:
             return redrives
@@ -167,7 +167,7 @@ def test_a_return_whose_refund_was_refused_is_paid_by_a_redrive_and_then_the_res
 
 
 def test_what_an_admin_gave_back_by_hand_for_a_refused_return_is_set_aside_once_more(mall: Mall) -> None:
-    """As the runbook warns: the shop does not know that the refund was meant for the return."""
+    """The runbook warns of this: the shop does not know that an admin's refund was meant for the return."""
     shop, scene = delivered(mall, FOR_GOOD)
     deeds.send_back(scene, "return-1", 1)
     shop.bus.deliver()

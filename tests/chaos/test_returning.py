@@ -1,7 +1,7 @@
-"""Goods come back, and everything that can befall the return and its refund befalls it.
+"""A customer returns goods, and every fault is injected into the return and its refund.
 
-The steps: the customer's request, what payments and inventory hear of it, the provider, what orders and notifications
-hear of the refund. Beside the faults of each step, the process dies just before and just after each single write.
+The steps are the customer's request, its event in payments and inventory, the provider's refund, and that refund's
+event in orders and notifications. Besides the faults of each step, the process ends just before and after each write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.chaos.tables import Stretch
 SEED = 20261122
 SHARDS = 4
 SAMPLED_PAIRS = 6
-TRIES = 5  # of the customer's app, with the same key
+TRIES = 5  # attempts of the customer's app, with the same idempotency key
 REQUEST, GIVE_BACK = "the customer asks", "the provider gives back"
 STEPS = (
     REQUEST,
@@ -56,7 +56,7 @@ def return_two(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for, one after the other, and what an admin gave back before that the order has not heard of."""
+    """The customer's returns in order, and a refund by an admin before them whose event the order has not consumed."""
 
     deeds: tuple[Deed, ...]
     refund: Deed | None = None
@@ -71,7 +71,7 @@ WISHES: dict[str, Wish] = {
 
 
 class UnreliableProvider:
-    """The provider behind an injector: what befalls a call is what a provider's client would say of it."""
+    """The provider with injected faults, raised as the errors that a provider's client raises."""
 
     def __init__(self, provider: Provider, injector: Injector) -> None:
         self._provider, self._injector = provider, injector
@@ -92,7 +92,7 @@ class UnreliableProvider:
 
 
 def deliver_one(mall: Mall) -> Scene:
-    """An order that is delivered, and nothing moves any more."""
+    """Places an order and runs it until it is delivered and no event is left."""
     shop = mall.open()
     scene = Scene(shop, shop.place(*Story.GOOD.value))
     shop.run(scene.order_id)
@@ -100,17 +100,17 @@ def deliver_one(mall: Mall) -> Scene:
 
 
 def ask(scene: Scene, wish: Deed, injector: Injector) -> None:
-    """As an app does: again with the same key, until there is an answer."""
+    """Requests the return as an app does: with the same key again until there is a response."""
     for attempt in range(TRIES + 1):
         if attempt == TRIES:
             injector.mend(REQUEST)
-        with contextlib.suppress(Exception, Died):  # whatever it is, there was no answer
+        with contextlib.suppress(Exception, Died):  # whatever the error is, there was no response
             injector.call(lambda _: wish(scene), {"task": REQUEST})
             return
 
 
 def settle(shop: Shop, injector: Injector) -> None:
-    """Until nothing moves; an operator mends what is received in vain, and has it received again."""
+    """Delivers until no event is left. An operator repairs the failing steps and redrives their dead letters."""
     shop.bus.deliver()
     injector.finish_late_calls()
     for step in STEPS if shop.bus.dead else ():
@@ -138,8 +138,8 @@ def play(mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch 
 
 
 @dataclass(frozen=True)
-class Befallen:
-    """A wish, and the faults that befall it."""
+class FaultyReturn:
+    """A wish with its faults."""
 
     wish: str
     faults: tuple[Fault, ...]
@@ -148,41 +148,41 @@ class Befallen:
         return f"{self.wish}; {'; '.join(map(str, self.faults))}"
 
 
-def singles() -> list[Befallen]:
-    return [Befallen(wish, (fault,)) for wish, fault in itertools.product(WISHES, FAULTS)]
+def singles() -> list[FaultyReturn]:
+    return [FaultyReturn(wish, (fault,)) for wish, fault in itertools.product(WISHES, FAULTS)]
 
 
-def pairs() -> list[Befallen]:
+def pairs() -> list[FaultyReturn]:
     wishes = itertools.cycle(WISHES)
-    return [Befallen(next(wishes), both) for both in itertools.combinations(FAULTS, 2)]
+    return [FaultyReturn(next(wishes), both) for both in itertools.combinations(FAULTS, 2)]
 
 
-def play_befallen(mall: Mall, name: str, cases: Sequence[Befallen], record: Record) -> Tally:
+def play_faulty(mall: Mall, name: str, cases: Sequence[FaultyReturn], record: Record) -> Tally:
     return play_all(name, cases, lambda case: play(mall, WISHES[case.wish], case.faults), record)
 
 
 def test_returns_with_one_fault_a_sample(mall: Mall, record_property: Record) -> None:
-    """Each kind of fault and each step, and each wish, though not each with each."""
-    tally = play_befallen(mall, "returns, one fault, a sample", singles()[::17], record_property)
+    """A sample that has each kind of fault, each step and each wish, but not all combinations."""
+    tally = play_faulty(mall, "returns, one fault, a sample", singles()[::17], record_property)
     assert tally.reached == tally.cases
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("shard", range(2))
 def test_returns_with_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    tally = play_befallen(mall, "returns, one fault", singles()[shard::2], record_property)
+    tally = play_faulty(mall, "returns, one fault", singles()[shard::2], record_property)
     assert tally.reached == tally.cases
 
 
 def test_returns_with_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
     sample = random.Random(SEED).sample(pairs(), SAMPLED_PAIRS)
-    play_befallen(mall, "returns, two faults, a sample", sample, record_property)
+    play_faulty(mall, "returns, two faults, a sample", sample, record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_returns_with_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    play_befallen(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
+    play_faulty(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
 
 
 def die() -> None:
@@ -195,7 +195,7 @@ def lose() -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """A wish whose service ends just before or just after one of its writes."""
+    """A wish whose process ends just before or just after one of its writes."""
 
     wish: str
     write: int
@@ -206,8 +206,9 @@ class Ended:
 
 
 def ends_of(mall: Mall, wish: str) -> Iterator[Ended]:
-    """What befalls the writes of a mail is told elsewhere: nobody can ask SES whether it has a mail, so that one whose
-    sending was interrupted waits for its claim to end.
+    """Yields an end before and after each write, except the writes of mails, which have tests of their own.
+
+    SES cannot be asked whether it has sent a mail, so an interrupted mail waits until its claim expires.
     """
     way = Stretch()
     assert play(mall, WISHES[wish], stretch=way) == (True, [])
@@ -219,7 +220,7 @@ def ends_of(mall: Mall, wish: str) -> Iterator[Ended]:
 @pytest.mark.long
 @pytest.mark.parametrize("end", [die, lose])
 def test_returns_that_end_at_each_write(mall: Mall, record_property: Record, end: Callable[[], None]) -> None:
-    """The process dies there, or the table does not answer."""
+    """The process ends there, or the table's response is lost."""
 
     def play_ended(case: Ended) -> Outcome:
         stretch = Stretch()

@@ -1,6 +1,6 @@
-"""Many buyers at once on few goods: exactly as many get them as there are, and the books agree.
+"""Many concurrent buyers of few units: exactly as many orders are confirmed as there are units, and the books agree.
 
-The buyers are threads; each operation on a table is atomic, as DynamoDB's are, and the threads meet between them.
+The buyers are threads. Each operation on a table is atomic, as in DynamoDB, and the threads interleave between them.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from tests.kit import aws_events
 
 PRICE = Money(amount=500, currency="GBP")
 BUYERS_AT_ONCE = 16
-LOW_AT = 1  # as the shop of tests/chaos/shop.py has it
+LOW_AT = 1  # the low-stock threshold of the shop in tests/chaos/shop.py
 _LEVELS = ("inventory.low_stock", "inventory.restocked")
-TRIES = 12  # of a step that says to try again; the saga has its own, with waits between them
+TRIES = 12  # attempts of a step after transient errors; the saga's own retries wait in between
 TRANSACTION = 0.02  # seconds that a transaction of DynamoDB takes
 
 
 @pytest.fixture(autouse=True)
 def restless_threads() -> Iterator[None]:
-    """Threads change places often, so that they meet in the middle of each other's work."""
+    """Makes Python switch threads often, so that they interleave within each other's steps."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     yield
@@ -53,7 +53,7 @@ def restless_threads() -> Iterator[None]:
 
 
 class Buyer:
-    """Goes the saga's way by hand: the steps, and what undoes them."""
+    """Calls the saga's steps and their undo directly, without a state machine."""
 
     def __init__(self, shop: Shop, products: list[str]) -> None:
         self.shop = shop
@@ -114,7 +114,10 @@ def rush(
     contention: Contention | None = None,
     at_once: int = BUYERS_AT_ONCE,
 ) -> tuple[Counter[str], list[float]]:
-    """What the buyers heard, and how long each took; the books are checked on the way. `shards` of each product."""
+    """Runs the buyers and checks the books. Returns the results, and each buyer's time in seconds, sorted.
+
+    Each product's stock is split into `shards`.
+    """
     shop = mall.open()
     stock_up(shop, products, units)
     for product in products:
@@ -147,7 +150,7 @@ def rush(
 
 
 def levels_told(shop: Shop, product: str) -> list[Level]:
-    """What the world hears of the product's level, in the order of the sequence."""
+    """The product's stock levels as its events state them, ordered by `sequence`."""
     events = [json.loads(item["event"]) for item in shop.watch.outbox]
     told = [event for event in events if event["subject"] == product and event["type"] in _LEVELS]
     told.sort(key=lambda event: int(event["sequence"]))
@@ -175,9 +178,9 @@ def test_a_hundred_buyers_on_ten_units_of_a_hot_product(mall: Mall, record_prope
 def test_a_hundred_buyers_whose_transactions_overlap(
     mall: Mall, shards: int, record_property: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DynamoDB cancels one of two transactions that meet on the stock item. No order is undone for that."""
-    monkeypatch.setattr(sys.modules[__name__], "TRIES", 4)  # the saga's, without its waits
-    contention = Contention("InventoryTable", TRANSACTION)  # in the others, these orders meet as one customer's
+    """DynamoDB cancels one of two transactions that overlap on the stock item. No order is undone because of that."""
+    monkeypatch.setattr(sys.modules[__name__], "TRIES", 4)  # as many as the saga has, without its waits
+    contention = Contention("InventoryTable", TRANSACTION)  # elsewhere all orders are of one customer
     heard, seconds = rush(mall, 100, ["rare"], 30, shards=shards, contention=contention, at_once=50)
     title = f"the rush, 50 at once over {shards} items, {contention.done} writes, {contention.cancelled} conflicts"
     record_property("figures", figures(title, heard, seconds))
@@ -213,7 +216,7 @@ def test_a_thousand_buyers_of_an_order_of_ten_lines(mall: Mall, record_property:
 @pytest.mark.long
 @pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Record) -> None:
-    """110 lines take three transactions: whoever is refused gives back what the first of them held."""
+    """110 lines take three transactions. A buyer who is refused in a later one releases what the first ones took."""
     products = [f"line-{number:03}" for number in range(110)]
     heard, seconds = rush(mall, 40, products, 8)
     record_property("figures", figures("the rush, 40 buyers of 110 lines, 8 of each", heard, seconds))
@@ -223,7 +226,7 @@ def test_forty_buyers_of_an_order_of_many_lines(mall: Mall, record_property: Rec
 @pytest.mark.long
 @pytest.mark.timeout(3600)  # it is quick only where nothing else runs
 def test_twelve_buyers_of_an_order_of_many_hot_lines(mall: Mall, record_property: Record) -> None:
-    """Each line may be split over shards, so that fewer of them fit into a transaction."""
+    """A line may be split over several shards, so fewer lines fit into a transaction."""
     products = [f"line-{number:03}" for number in range(30)]
     heard, seconds = rush(mall, 12, products, 6, shards=3)
     record_property("figures", figures("the rush, 12 buyers of 30 hot lines, 6 of each over 3 shards", heard, seconds))

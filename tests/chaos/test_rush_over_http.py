@@ -1,4 +1,4 @@
-"""Two hundred buyers at once over HTTP on twenty units, on the deployed local cloud."""
+"""Two hundred concurrent buyers of twenty units, over HTTP on the deployed local cloud."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.chaos.badday import faulty_shop
 from tests.chaos.cases import Record
 
 BUYERS, UNITS = 200, 20
-SIGNING_UP = 8  # at once: hashing their passwords takes all there is
+SIGNING_UP = 8  # concurrent registrations: hashing their passwords takes all processors
 PRICE = 700
 WITHIN = 600.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`seconds` is from the order to its end, as the buyer sees it."""
+    """`seconds` is the time from placing the order until the buyer sees it settled."""
 
     sold: bool
     reason: str | None
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def rush_over_http(stage: Stage) -> tuple[Counter[str], list[float]]:
-    """What became of each order, and how long each took. The books are checked on the way."""
+    """Runs the buyers and checks the books. Returns how the orders ended, and their times in seconds, sorted."""
     product = stage.new_product("Rare mug", PRICE, UNITS)
     customers = each(lambda number: stage.new_customer(f"Buyer{number}"), range(BUYERS), SIGNING_UP)
 

@@ -1,7 +1,7 @@
-"""The storm: three hundred real invoices while AWS calls fail, wait and vanish, and function processes are killed.
+"""Three hundred real invoices, while AWS calls fail, are slow or lose responses and function processes are killed.
 
-An operator stands by, who does what the runbook says and no more: resumes what is parked, redrives what is dead. In the
-end every penny and unit is where it belongs. Run with `make chaos`.
+An operator does only what the runbook says: resumes parked sagas and redrives dead letters. In the end the books
+balance. Run it with `make chaos`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATIENCE = 600  # seconds: a message that failed twice comes back after four min
 
 
 class Operator:
-    """Looks every few seconds for what waits for a person."""
+    """Every few seconds resumes the parked sagas and redrives the dead letters. `did` counts these actions."""
 
     def __init__(self, admin: Session, every: float = 5.0) -> None:
         self._admin, self._every = admin, every

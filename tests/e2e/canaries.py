@@ -1,4 +1,4 @@
-"""What must be in no log: planted by the tests themselves, and collected from everything that they do."""
+"""Canaries: secrets and personal data that must be in no log, planted by the tests or collected from their requests."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LINK = re.compile(r"#token=(\S+)")
 
 @dataclass
 class Canaries:
-    """By the text that must not be found: what it is."""
+    """The texts that must not be found in a log, each with a description."""
 
     texts: dict[str, str] = field(default_factory=dict)
 
     def plant(self, what: str, text: str) -> str:
-        if len(text) >= 8:  # less is found by chance
+        if len(text) >= 8:  # a shorter text is found by chance
             self.texts[text] = what
         return text
 
     def take_tokens(self, tokens: dict[str, Any]) -> None:
-        """Of an access token the signature: without it, it opens nothing. Of a refresh token its secret half."""
+        """Adds an access token's signature, without which the token is worthless, and a refresh token's secret half."""
         self.plant("access token", str(tokens["access_token"]).rpartition(".")[2])
         self.plant("refresh token", str(tokens["refresh_token"]).rpartition(".")[2])
 
@@ -40,7 +40,7 @@ class Canaries:
 
 @contextmanager
 def collected(canaries: Canaries) -> Iterator[None]:
-    """Every password and every token of every session while it is open."""
+    """Collects every password and token of every session within the block."""
     take, log_in, register = Session._take, Shop.login, Shop.register
 
     def taken(session: Session, tokens: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def collected(canaries: Canaries) -> Iterator[None]:
 
 
 def secrets_of(shop_state: State) -> Iterator[tuple[str, str]]:
-    """Every private key and every other secret that the shop keeps."""
+    """Every private key and every other secret of the shop."""
     manager = client(shop_state, "secretsmanager")
     for secret in manager.list_secrets()["SecretList"]:
         text = manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
@@ -77,14 +77,14 @@ def secrets_of(shop_state: State) -> Iterator[tuple[str, str]]:
 
 
 def mailed_tokens(shop_state: State) -> list[str]:
-    """The links' tokens of every mail of this run: of each the secret half."""
+    """The secret half of each token that was mailed as a link in this run."""
     found = httpx.get(f"{shop_state.endpoint}/_ministack/ses/messages", timeout=60).json()["messages"]
     bodies = [mail["BodyText"] for mails in found.values() for mail in mails]
     return [match[1].rpartition(".")[2] for body in bodies for match in _LINK.finditer(body)]
 
 
 def logs_of(shop_state: State) -> Iterator[tuple[str, str]]:
-    """Each log group of the local cloud with all that is in it."""
+    """The content of each log group of the local cloud."""
     logs = client(shop_state, "logs")
     for page in logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:

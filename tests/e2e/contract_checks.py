@@ -1,4 +1,4 @@
-"""What schemathesis holds of every answer beside its own checks."""
+"""The checks that schemathesis makes of every response, besides its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _MISTAKES = {"urn:mercato:problem:invalid-request", "urn:mercato:problem:malform
 
 
 def is_refused_for_what_no_pattern_can_name(problem: Mapping[str, Any], sent: Sequence[Any]) -> bool:
-    """Whether each error of a 422 is about a character that is unassigned, private or beyond U+FFFF, and the field that
-    it names really has that character. `sent`: the body and the query, each as it was sent.
+    """Whether each error of a 422 is about a character that is unassigned, private or beyond U+FFFF, and that character
+    is in the field that the error names.
+
+    `sent` has the body and the query as they were sent.
     """
     errors = problem.get("errors") or []
     return bool(errors) and all(
@@ -26,7 +28,7 @@ def is_refused_for_what_no_pattern_can_name(problem: Mapping[str, Any], sent: Se
 
 
 def _character_of(message: str) -> str:
-    """Which the message says may not be; empty where it says something else."""
+    """The character that the message says is not allowed; empty for other messages."""
     found = re.match(r"may not have U\+([0-9A-F]{4,6}) ", message)
     return chr(int(found[1], 16)) if found else ""
 
@@ -36,7 +38,7 @@ def _is_such_a_character(character: str) -> bool:
 
 
 def _texts_at(part: Any, field: str) -> Iterator[str]:
-    """The text there, if it is one: lines.3.name is the name of the fourth line."""
+    """The texts at that path. `lines.3.name` is the name of the fourth line."""
     for step in field.split("."):
         if isinstance(part, Mapping):
             part = part.get(step)
@@ -56,8 +58,8 @@ def _problem_type(response: Response) -> str:
 
 @schemathesis.check
 def what_the_schema_allows_is_not_called_invalid(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """It may be refused for a reason of the domain, by that reason's own type, and for a character that no pattern of
-    JSON Schema can name: one that is unassigned or private, or beyond U+FFFF.
+    """A request that the schema allows may only be refused by an error of the domain, which has its own type, or for a
+    character that is unassigned, private or beyond U+FFFF, since no pattern of JSON Schema can name these.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive or _problem_type(response) not in _MISTAKES:
         return

@@ -1,4 +1,4 @@
-"""An account's life over HTTP, with its mails; and the limits of clients that send too many requests."""
+"""An account from its registration to its closing, over HTTP and with its mails, and the rate limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mailbox:
         return [f"{mail['Subject']}\n{mail['BodyText']}" for mail in taken]
 
     def token(self, page: str) -> str:
-        """What the newest link to that page holds."""
+        """The token of the newest mailed link to that page."""
         link = f"{self.shop_url}/{page}#token="
         mails = poll(
             lambda: [mail for mail in self.mails() if link in mail],
@@ -116,7 +116,7 @@ def test_a_closed_account_is_forgotten_and_its_address_free(shop: Shop, ada: Ses
 def test_what_a_closed_account_has_ordered_is_kept_without_its_address(
     shop: Shop, shop_state: State, admin: Session, ada: Session
 ) -> None:
-    """The order's address and the parcel's; one order is finished, the other's parcel is still to come."""
+    """Neither order nor shipment keeps the address. One order is finished, the other's parcel is still to come."""
     kettle = Stage(shop, admin, shop_state.endpoint, patience=90).new_product("Kettle", pence=1900, stock=2)
     line = {"product_id": kettle.product_id, "quantity": 1, "unit_price": kettle.price}
 
@@ -182,7 +182,7 @@ def test_an_admins_action_is_in_the_audit_log_by_its_request_id(shop: Shop, admi
 
 
 def test_who_asks_for_too_many_resets_is_told_when_to_come_back(shop: Shop) -> None:
-    """This one, being about the address that all tests come from, is the last of its file."""
+    """The last test of this file, since all tests share the source address that it blocks."""
 
     def ask(number: int) -> httpx.Response:
         headers = {"X-Forwarded-For": f"198.51.100.{number}"}

@@ -1,4 +1,4 @@
-"""What an attacker with an account and a proxy tries, against the running shop. The routes are walked, not listed."""
+"""Attempts of an attacker with an account and a proxy against the running shop. The routes come from the contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.routes import Served, all_routes
 
 PASSWORD = "correct horse battery"
 ROUTES = [served for served in all_routes() if served.route.path.startswith("/api/")]
-# A customer's things by id; stock belongs to nobody.
+# The ids in paths that belong to a customer. Stock belongs to no customer.
 OWNED = [
     served
     for served in ROUTES
@@ -27,13 +27,13 @@ OWNED = [
 GUARDED = [served for served in ROUTES if PUBLIC not in served.route.roles]
 NOT_FOR_CUSTOMERS = [served for served in GUARDED if CUSTOMER not in served.route.roles]
 WITH_BODY = [served for served in ROUTES if served.route.method in ("POST", "PUT", "PATCH")]
-# Good bodies, so that a refusal is for whose thing it is and not for what was said of it.
+# Valid bodies, so that a request is refused because of the resource's owner and not because of its body.
 BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
 }
-# API Gateway asks for no token at a POST under /api/users, where people log in: a route there knows no caller.
+# API Gateway requires no token for a POST under /api/users, where customers log in, so these routes know no caller.
 NO_CALLER = {"POST /api/users/lookup"}
 SPOOFED = ("X-User-Id", "X-Mercato-User-Id", "X-Principal-Id", "X-Amzn-RequestContext-Authorizer-user_id", "X-Role")
 
@@ -43,7 +43,7 @@ def by_name(served: Served) -> str:
 
 
 def refusal(served: Served) -> int:
-    """What the holder of a token is told at a route that is not for them."""
+    """The expected status for a token whose holder may not call the route."""
     return 401 if served.name in NO_CALLER else 403
 
 
@@ -77,7 +77,7 @@ def attacker(shop: Shop) -> Session:
 
 @pytest.fixture(scope="module")
 def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
-    """One of everything that the victim has."""
+    """The id of one resource of each kind that belongs to the victim."""
     product = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Safe", pence=100, stock=1)
     line = {"product_id": product.product_id, "quantity": 1, "unit_price": product.price}
     placed = victim.place_order([line], token="tok_ok", address=ADDRESS, key=str(uuid.uuid4()))
@@ -118,7 +118,7 @@ def test_another_customer_s_thing_is_not_there(
 
 
 def test_the_victim_sees_them_all(shop_state: State, victim: Session, ids: dict[str, str]) -> None:
-    """So that a 404 above is about whose they are."""
+    """Proves that the 404s above are due to the owner, and not to a wrong id."""
     seen = [served for served in OWNED if served.route.method == "GET"]
     assert len(seen) >= 4
     for served in seen:
@@ -144,7 +144,7 @@ def test_a_customer_s_token_does_not_open_what_is_for_admins_and_peers(
 
 
 def test_an_admin_s_token_does_not_open_what_is_for_peers(shop_state: State, admin: Session) -> None:
-    """A peer comes through the function URL with a signature, and the gateway never makes one."""
+    """A peer calls the function URL with a signature, which the gateway never adds."""
     for served in ROUTES:
         if served.route.roles == {PEER}:
             assert_problem(send(shop_state, served, {}, admin._fresh_token()), refusal(served))
@@ -178,7 +178,7 @@ def test_nobody_makes_himself_more_than_he_is(shop_state: State, attacker: Sessi
 
 
 class Elsewhere:
-    """Requests from other networks, as API Gateway's edge would tell of them: past the front, to the cloud itself."""
+    """Sends requests from other source addresses directly to the local cloud, as API Gateway would report them."""
 
     def __init__(self, shop_state: State) -> None:
         api = f"{shop_state.endpoint}/_aws/execute-api/{shop_state.outputs['ApiId']}/local/api"
@@ -188,7 +188,7 @@ class Elsewhere:
         content = {"content": body} if isinstance(body, str) else {"json": body}
         answer = self._http.post(path, headers={"X-Forwarded-For": address}, **content)
         for _ in range(50):
-            # All sandboxes are busy: the cloud's word, not the shop's.
+            # The local cloud has no free sandbox. The shop did not answer this.
             if answer.status_code != 429 or "urn:mercato" in answer.text:
                 break
             answer = self._http.post(path, headers={"X-Forwarded-For": address}, **content)
@@ -221,7 +221,9 @@ def test_no_answer_tells_whether_there_is_an_account(victim: Session, elsewhere:
 def test_a_thousand_attempts_open_nothing_and_do_not_keep_the_owner_out(
     shop: Shop, victim: Session, elsewhere: Elsewhere
 ) -> None:
-    """From a thousand networks, so that the limit per address does not help; the owner's own is not among them."""
+    """The attempts come from a thousand networks, so the limit per address does not apply. The owner's network is
+    another.
+    """
 
     def guess(number: int) -> int:
         body = {"email": victim.email, "password": f"a guess, number {number}"}
@@ -256,5 +258,5 @@ def test_a_body_that_is_too_large_or_too_deep_is_refused_whoever_sends_it(
     elif served.body is not None:
         assert_problem(deep, 400)
     else:
-        # It reads no JSON: there is no body, a signature comes first, or it takes CSV.
+        # These routes read no JSON: they have no body, check a signature first, or take CSV.
         assert deep.status_code < 500, deep.text

@@ -1,4 +1,4 @@
-"""Whatever comes in over HTTP, the answer is a problem document with the right status and the request id; never 5xx."""
+"""Every invalid request gets a problem document with the right status and the request id, and never a 5xx."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_key_of_another_form_is_refused(
 def test_another_customers_key_is_no_business_of_mine(
     api: httpx.Client, bearer: dict[str, str], product: dict[str, Any], admin: Session
 ) -> None:
-    """The same key of two customers makes two orders."""
+    """Two customers with the same idempotency key make two orders."""
     key = {"Idempotency-Key": str(uuid.uuid4())}
     mine = api.post("/orders", json=order(product), headers=bearer | key).json()
     theirs = admin.post("/orders", order(product), key=key["Idempotency-Key"])

@@ -1,4 +1,6 @@
-"""What a browser's front end of another origin may do, and the headers that guard every answer, through the gateway."""
+"""The rights of a front end of another origin in a browser, and the security headers of every response, through the
+gateway.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deploy of one service to the shop that runs: what it changes, and what it leaves alone."""
+"""A deploy of one service to the running shop changes that service and no other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.spoiling
 
 @pytest.fixture
 def carts_changed(running: LocalShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if a line of its template had been changed: its sweeper may take a second less."""
+    """The build with one changed line in the carts template: its sweeper's timeout is a second shorter."""
 
     def built(path: Any) -> templates.Template:
         template = unchanged(path)
@@ -48,7 +48,7 @@ def versions(running: LocalShop) -> dict[str, str]:
 
 
 def events(running: LocalShop) -> dict[str, int]:
-    """How many each nested stack has had of its own resources. The root always looks at all, as on AWS."""
+    """The number of stack events per nested stack. The root stack always updates all, as on AWS."""
     cloudformation = running.cloud.client("cloudformation")
     return {
         resource["LogicalResourceId"]: sum(
@@ -85,7 +85,7 @@ def test_a_deploy_of_carts_publishes_its_functions_and_touches_no_other_stack(
 
 @pytest.fixture
 def broken_products(running: LocalShop) -> Iterator[None]:
-    """A newer version of each of the service's functions, which looks for a table that is not there."""
+    """Publishes a newer version of each function of products, which uses a table that does not exist."""
     functions = running.cloud.client("lambda")
     names = [f"{STACK}-products-api", f"{STACK}-products-admin", f"{STACK}-products-consumer"]
     before = {}
@@ -129,9 +129,7 @@ def test_a_broken_version_with_a_tenth_of_the_calls_is_seen_and_rolled_back_and_
     assert not any(each(fails, range(40), 4))
     ends = [buyer.wait_for_order(order_id, is_paid, what="paid", within=120.0) for order_id in placed]
     assert len(set(placed)) == len(stage.orders_of(buyer)) == 12
-    sold = sum(
-        not has_failed(end) for end in ends
-    )  # a machine that is too slow undoes an order, and gives its goods back
+    sold = sum(not has_failed(end) for end in ends)  # a slow machine undoes an order
     assert sold
     assert stage.wait_for(lambda: stage.stock(vase)["available"], lambda left: left == 100 - sold) == 100 - sold
 

@@ -1,4 +1,4 @@
-"""Tokens that somebody made, changed or stole, against the running shop."""
+"""Forged, altered and stolen tokens against the running shop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def part(value: Any) -> str:
 
 
 def forgeries(shop_state: State, good: str) -> Iterator[tuple[str, str]]:
-    """Each kind by name. The operator lends the key that signs, for the tokens that only the shop could have made."""
+    """Yields the name and the token of each forgery. Tokens that only the shop could have made are signed with its own
+    key, which the test reads with the operator's credentials.
+    """
     header, payload, signature = good.split(".")
     claims: dict[str, Any] = jwt.decode(good, options={"verify_signature": False})
     jwks = httpx.get(f"{shop_state.base_url}/api/.well-known/jwks.json", timeout=60).json()
@@ -97,7 +99,9 @@ def _our_key(shop_state: State) -> jwt.PyJWK:
 
 
 def _spare_bits(signature: str) -> str:
-    """64 bytes leave four bits of the last letter unused: other letters mean the same bytes."""
+    """Changes the unused bits of a signature: 64 bytes leave four bits of the last letter unused, so several letters
+    decode to the same bytes.
+    """
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return signature[:-1] + alphabet[alphabet.index(signature[-1]) ^ 1]
 

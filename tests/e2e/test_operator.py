@@ -1,4 +1,4 @@
-"""What the runbook tells the operator to do, done with its commands on the deployed shop."""
+"""The operator's commands, used on the deployed shop as the runbook says."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Unrefunded:
 
 @pytest.fixture(scope="session")
 def unrefunded(stage: Stage) -> Unrefunded:
-    """A refund whose provider is away. It parks after about a minute, while other tests run."""
+    """A cancelled order whose refund fails because the provider is down. It parks after about a minute, while other
+    tests run.
+    """
     vase, petra = stage.new_product("Lost vase", 2500, stock=8), stage.new_customer("Petra")
     order = stage.order(petra, vase, 2, token="tok_refund_unavailable")["order_id"]
     petra.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=WITHIN)
@@ -51,7 +53,7 @@ def unrefunded(stage: Stage) -> Unrefunded:
 
 @pytest.mark.first
 def test_an_order_whose_refund_finds_no_provider_is_not_cancelled_yet(unrefunded: Unrefunded) -> None:
-    """Begins what the last test of this file looks at."""
+    """Starts the refund that the last test of this file checks."""
     assert unrefunded.customer.get(f"/orders/{unrefunded.order_id}")["status"] in ("cancelling", "needs_attention")
 
 
@@ -85,7 +87,7 @@ def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> N
 
 @pytest.fixture
 def phone(shop_state: State) -> Iterator[Callable[[], list[str]]]:
-    """What the alarms' topic says, each time what has come since."""
+    """Returns the messages of the alarms' topic since the last call."""
     sns, sqs = (target.client(shop_state, name) for name in ("sns", "sqs"))
     (topic,) = [found["TopicArn"] for found in sns.list_topics()["Topics"] if found["TopicArn"].endswith("-alarms")]
     queue = sqs.create_queue(QueueName="operators-phone")["QueueUrl"]
@@ -180,7 +182,7 @@ def test_a_parking_that_no_list_shows_is_found_among_the_dead_letters_and_redriv
 
 
 def parked_sagas(stage: Stage) -> dict[str, str]:
-    """The listed sagas, each with the step that is stuck."""
+    """The listed sagas, each with its parked step."""
     found = stage.admin.get("/ops/sagas", status="parked", limit=100)["items"]
     return {saga["saga"]: saga["step"] for saga in found}
 
@@ -235,14 +237,14 @@ def test_a_refund_whose_provider_was_away_is_brought_home_as_the_runbook_says(
 def test_the_commands_work_on_a_stack_that_is_named_by_a_log_in_of_their_own(
     shop_state: State, stage: Stage, tmp_path: Path
 ) -> None:
-    """As on AWS: by the stack's outputs, the caller's credentials and an admin's log-in alone."""
+    """Works as on AWS: only with the stack's outputs, the caller's credentials and an admin's log-in."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path),
         "MERCATO_STATE": str(tmp_path / "nothing.json"),
         "MERCATO_STACK": shop_state.stack,
-        "MERCATO_URL": shop_state.base_url,  # the emulator's own URL leads to AWS
+        "MERCATO_URL": shop_state.base_url,  # the output ApiUrl points to AWS, also in the emulator
         "MERCATO_PASSWORD": shop_state.admin.password,
         "AWS_ENDPOINT_URL": shop_state.endpoint,
         "AWS_ACCESS_KEY_ID": "test",

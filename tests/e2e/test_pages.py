@@ -1,4 +1,4 @@
-"""The pages of the running shop without a browser: what they are made of, and what attacks them."""
+"""The pages of the running shop without a browser: their content, and attacks on them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ OWN = {"Sec-Fetch-Site": "same-origin"}
 
 
 class Visitor(httpx.Client):
-    """A browser without a screen: it keeps cookies, and sends its forms from the site's own pages."""
+    """An HTTP client that behaves as a browser: it keeps cookies, and sends forms with the site's own origin."""
 
     def __init__(self, site: str) -> None:
         super().__init__(base_url=site, timeout=60)
 
     def send(self, request: httpx.Request, **how: object) -> httpx.Response:
-        # A Secure cookie goes to http://localhost as well: browsers trust it, httpx does not.
+        # Browsers send a Secure cookie to http://localhost, too; httpx does not.
         kept = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies.jar)
         if kept:
             request.headers["Cookie"] = kept
         return super().send(request, **how)  # type: ignore[arg-type]
 
     def read(self, path: str) -> httpx.Response:
-        """A page that is busy is asked for again, as it says."""
+        """Requests the page, and again while it reports that it is busy."""
         return poll(lambda: self.get(path), lambda answer: answer.status_code != 503, what=path, within=60)
 
     def submit(self, path: str, /, **fields: str) -> httpx.Response:
@@ -140,7 +140,7 @@ def test_another_customers_order_is_not_there(
     assert visitor.get(f"/orders/{order_id}").status_code == 404
     assert visitor.submit(f"/orders/{order_id}/cancel", key="0123456789", reason="other").status_code == 404
 
-    # Staff find it by the customer's address, and by no other.
+    # Staff find the order by its customer's address, and by no other address.
     visitor.log_in(shop_state.admin, at="/console/login")
     email = customer.get("/users/me")["email"]
     found = poll(
@@ -159,7 +159,7 @@ def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state:
     assert "This account may not use the console." in refused.text
     assert visitor.get("/console").headers["Location"].startswith("/console/login")
 
-    # Not with the shop's tokens under the console's names, either.
+    # The shop's tokens in the console's cookies do not work, either.
     visitor.log_in(shop_state.customer)
     for cookie in list(visitor.cookies.jar):
         visitor.cookies.set(cookie.name.replace("__Host-", "__Host-console-"), cookie.value or "")
@@ -199,7 +199,7 @@ def test_a_log_in_leads_to_no_other_site(visitor: Visitor, shop_state: State, ba
 
 
 def test_a_stranger_is_no_peer_behind_the_pages(visitor: Visitor, shop_state: State) -> None:
-    """The event of an HTTP API has the account's id, as a signed function URL's has."""
+    """The event of an HTTP API has the account's id, as the event of a signed function URL has."""
     answer = visitor.get("/orders", headers={"X-User-Id": "victim", "X-Source-Address": "10.0.0.1"})
     assert answer.headers["Location"] == "/login?back=%2Forders"
 

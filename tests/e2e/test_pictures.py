@@ -1,4 +1,4 @@
-"""A picture on its whole way: the form, S3, its event, the scaler, the list, the bucket."""
+"""A picture from its upload form through S3, the event and the scaler to the product and the bucket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.picture_files import photograph, png_bomb
 
 
 def uploaded(admin: Session, product_id: str, content: bytes) -> Any:
-    """The picture, once it is awaited no longer."""
+    """Uploads the picture, waits until it is ready or refused, and returns it."""
     image = admin.post(f"/products/images/{product_id}", {"alt": "A lantern"}, key=str(uuid.uuid4()))
     form = image["upload"]
     answer = httpx.post(form["url"], data=form["fields"], files={"file": ("a.jpg", content)}, timeout=30)

@@ -1,4 +1,6 @@
-"""IAM is enforced here as on AWS: every route answers, and every schedule runs, by the rights that its function has."""
+"""IAM is enforced in the local cloud as on AWS: every route answers and every schedule runs with its function's
+permissions.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.kit.template import resources_of_type
 
 READS = [served for served in all_routes() if served.route.method == "GET" and served.route.path.startswith("/api/")]
 FOR_ADMINS = [served for served in READS if served.route.roles & {ADMIN, CUSTOMER, PUBLIC}]
-# What a route cannot be read without.
+# The query parameters without which a route answers 4xx.
 NEEDED = {
     "/api/ops/orders/days": {"from": "2026-11-01", "to": "2026-11-30"},
     "/api/products/lookup": {"product_ids": "no-product"},

@@ -1,4 +1,4 @@
-"""The signing keys are rotated while the shop is busy, and nobody notices."""
+"""The signing keys are rotated under load, and every request succeeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mercato.clock import rfc3339, utc_now
 MERCATO = str(Path(sys.executable).parent / "mercato")
 PASSWORD = "correct horse battery"
 SHOPPERS = 8
-WITHIN = 120  # the signer keeps its key for one minute
+WITHIN = 120  # the signer caches its key for one minute
 
 
 def key_of(token: str) -> str:
@@ -33,7 +33,7 @@ def key_of(token: str) -> str:
 
 @dataclass
 class Shopper:
-    """Logs in, refreshes and reads, over and over; notes every answer that is not what it should be."""
+    """Logs in, refreshes and reads in a loop, and records every unexpected response."""
 
     base_url: str
     email: str
@@ -60,7 +60,7 @@ class Shopper:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         for _ in range(20):
             answer = api.request(method, path, json=body, headers=headers)
-            # The local cloud has as many sandboxes as a laptop bears, and says so when all are busy.
+            # The local cloud has few sandboxes, and answers with an error of its own when all are busy.
             if answer.status_code != 429 or "rate-limited" in answer.text:
                 break
         self.asked += 1
@@ -76,7 +76,7 @@ def held(tokens: dict[str, Any]) -> dict[str, Any]:
 
 
 def published(shop_state: State) -> list[str]:
-    """What the authorizer reads."""
+    """The public keys that the authorizer reads."""
     value = client(shop_state, "ssm").get_parameter(Name=f"/{shop_state.stack}/jwks")["Parameter"]["Value"]
     return [key["kid"] for key in json.loads(value)["keys"]]
 
@@ -93,7 +93,7 @@ def stored_keys(shop_state: State) -> dict[str, Any]:
 
 
 def make_keys_old_enough(shop_state: State) -> None:
-    """As if they had been made two hours ago: a rotation an hour is the most."""
+    """Sets the keys' age to two hours, since keys are rotated at most once an hour."""
     keys = stored_keys(shop_state) | {"rotated_at": rfc3339(utc_now() - timedelta(hours=2))}
     secrets = client(shop_state, "secretsmanager")
     secrets.put_secret_value(SecretId=secret_name(shop_state), SecretString=json.dumps(keys))
@@ -157,7 +157,7 @@ def test_nobody_is_refused_while_the_keys_rotate(shop_state: State, shoppers: li
 
 
 def test_a_second_rotation_within_the_hour_changes_nothing(shop_state: State) -> None:
-    """It would drop those whose tokens the key before the last has signed."""
+    """It would invalidate the tokens that the key before the previous one has signed."""
     before = stored_keys(shop_state)
 
     assert "unchanged" in rotate()

@@ -1,4 +1,4 @@
-"""The shop's own commands, run against the deployed shop as a user runs them."""
+"""The `mercato` commands for a running shop, run as a user runs them."""
 
 from __future__ import annotations
 

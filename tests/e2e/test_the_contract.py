@@ -1,8 +1,8 @@
-"""The running shop keeps its contract: schemathesis makes requests of it, valid and not, alone and in chains, as
-nobody, as a customer and as an admin, each of whom tries what they may; and finds nothing.
+"""The running shop keeps its contract: schemathesis sends valid and invalid requests, alone and in chains, without a
+token, as a customer and as an admin, and finds no violation.
 
-The limits that do not follow RateLimitPer15Minutes (password resets and their like) stay as they are: 429 is among the
-documented answers.
+The limits that do not follow RateLimitPer15Minutes (such as that of password resets) stay as they are: 429 is a
+documented response.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def names(roles: list[str] | None) -> list[str]:
-    """The operations for exactly these roles; None for those that need no token."""
+    """The operations for exactly these roles. None stands for operations without a token."""
     return [operation["operationId"] for _, _, operation in operations() if operation.get("x-roles") == roles]
 
 
@@ -45,11 +45,11 @@ Tried = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def tried(shop: Shop, admin: Session, shop_state: State, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
-    """All three at once, as they come in a shop. Told is what each found."""
-    # A password that the document's examples do not have: they would close the account.
+    """Runs schemathesis for all three roles concurrently. Returns the findings of each."""
+    # Not the password of the document's examples, which would close the account.
     customer = shop.join(f"{uuid.uuid4()}@example.com", "a teapot of seven cups", "Test Customer")
     runs = {
-        # Where another method needs a token, the gateway asks for it before anyone looks at the method: 401, not 405.
+        # Where another method needs a token, the gateway checks the token before the method: 401, not 405.
         "nobody": (PUBLIC, ("--exclude-checks", "unsupported_method")),
         "customer": (CUSTOMERS, bearer(customer)),
         "admin": (ADMINS, bearer(admin)),
@@ -101,7 +101,9 @@ def test_what_they_may_do_keeps_its_contract(tried: Tried, who: str) -> None:
 
 
 def test_what_is_for_others_is_refused_at_every_operation(shop_state: State, customer: Session) -> None:
-    """Without a token 401, whatever else is wrong; with a customer's 403 where an admin is asked for."""
+    """Every operation answers 401 without a token, whatever else is wrong, and 403 to a customer where it needs an
+    admin.
+    """
     own = {"Authorization": f"Bearer {customer._fresh_token()}"}
     with httpx.Client(base_url=shop_state.base_url, timeout=30) as client:
         for method, path, operation in operations():

@@ -1,4 +1,4 @@
-"""`mercato trace` on the running shop: from one request id to the whole story."""
+"""`mercato trace` on the running shop shows everything that one request caused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def walk(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def is_told(story: list[dict[str, Any]]) -> bool:
-    """The last that happens to an order by itself."""
+    """Whether the trace has the last event of an order."""
     return any(node["what"].startswith("order.delivered") for node in walk(story))
 
 

@@ -1,4 +1,4 @@
-"""After all other tests of this folder: what the run has left in the logs, and what it has not used of its rights."""
+"""Runs after all other tests of this folder: checks the logs for secrets, and the permissions that were not used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def has_status(status: str, order: dict[str, Any]) -> bool:
 
 
 def plant_everything(shop: Shop, admin: Session, shop_state: State, canaries: Canaries) -> Session:
-    """A shopper whose every secret and every word is a canary, and whose client makes mistakes with them."""
+    """Makes a customer whose secrets and texts are all canaries, and sends mistaken requests with them."""
     password = canaries.plant("password", f"pw-canary-{uuid.uuid4()}")
     name = canaries.plant("e-mail body", f"Nightingale {uuid.uuid4()}")
     email = f"{uuid.uuid4()}@example.com"
@@ -83,7 +83,7 @@ def test_no_log_of_this_run_holds_a_secret(
     }
 
     assert {name: found for name, log in logs.items() if (found := canaries.found_in(log))} == {}
-    # That nothing is found must not be for want of logs, or of something to find.
+    # The test would prove nothing without logs, or without canaries.
     assert sum(user_id in log for log in logs.values()) >= 3
     assert len([name for name, log in logs.items() if name.startswith("/aws/lambda/") and log]) >= 20
     assert len(canaries.texts) > 40

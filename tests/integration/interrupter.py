@@ -1,4 +1,4 @@
-"""Another request in the middle of one: at a call to DynamoDB that the test names."""
+"""Runs another request in the middle of one, at a call to DynamoDB that the test chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mercato import aws
 
 
 class Interrupter:
-    """`act` is run once, just before the call of that number from now on; then it is None."""
+    """Runs `act` once, just before the call of that number. `act` is None afterwards."""
 
     def __init__(self) -> None:
         self.act: Callable[[], object] | None = None

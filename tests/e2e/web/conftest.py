@@ -1,4 +1,4 @@
-"""A real browser on the running shop: Debian's Chromium, or another of its kind on the PATH."""
+"""A real browser on the running shop: Debian's Chromium, or another Chromium on the PATH."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.operator.target import Account, State
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "msedge")
 _QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 _INSTALL = "apt-get install --no-install-recommends chromium fonts-dejavu-core"
-PATIENCE = 60_000  # milliseconds: a machine that builds something else is slow
+PATIENCE = 60_000  # milliseconds; long, for a machine that is busy
 
 
 def find_browser() -> str | None:
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Desk:
-    """One visitor's browser. `said` is what the console and the page's scripts complained of."""
+    """The browser of one visitor. `said` has the errors of the console and of the page's scripts."""
 
     page: Page
     site: str
@@ -56,7 +56,7 @@ class Desk:
         page.wait_for_url(lambda url: "/login" not in url)
 
     def violations(self) -> list[str]:
-        """What axe finds: its rule and the first element."""
+        """The violations that axe finds: the rule and the first element of each."""
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
@@ -66,7 +66,7 @@ OpenDesk = Callable[..., Desk]
 
 @pytest.fixture
 def desk(browser: Browser, shop_state: State) -> Iterator[OpenDesk]:
-    """Opens a browser of its own, with options of Playwright's new_context. It ends silent, or the test fails."""
+    """Opens separate browsers, with options of Playwright's new_context. The test fails if a console shows an error."""
     opened: list[tuple[BrowserContext, Desk]] = []
 
     def open_one(**options: object) -> Desk:

@@ -1,4 +1,4 @@
-"""What operators do in the console, in a real browser."""
+"""An operator uses the console in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in a real browser: uploaded in the console without a script, and shown in the shop."""
+"""Pictures in a real browser: uploaded in the console without JavaScript, and shown in the shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What customers do in the shop, in a real browser."""
+"""A customer uses the shop in a real browser."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_the_first_view_is_small(desk: OpenDesk) -> None:
     budget = page.evaluate("performance.getEntriesByType('resource').map((one) => one.transferSize)")
     html = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
     assert len(budget) + 1 <= 6
-    assert sum(budget) + html <= 100_000  # nothing compresses the HTML here, as CloudFront does
+    assert sum(budget) + html <= 100_000  # CloudFront compresses the HTML; here it is uncompressed
 
 
 def test_the_shop_has_no_barrier_that_axe_finds(desk: OpenDesk, account: Account, shop_state: State) -> None:

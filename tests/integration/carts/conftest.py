@@ -1,4 +1,4 @@
-"""The carts service in a cloud of its own, beside a catalogue that the test dictates and a clock that it sets."""
+"""The carts service in a separate cloud, with a catalogue and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADA = "ada"
 
 
 class Peer:
-    """What ServiceClient is to the catalogue: answers the look-up from `products`, and may be interrupted by a test."""
+    """A fake client of the catalogue: answers look-ups from `products`. A test can act in the middle of a look-up."""
 
     def __init__(self) -> None:
         self.products: dict[str, dict[str, Any]] = {}
@@ -82,7 +82,7 @@ class CartsService:
         return cart
 
     def lines(self, *, user: str = ADA) -> dict[str, tuple[int, int]]:
-        """Quantity and unit price by product."""
+        """Quantity and unit price of each line, by product."""
         return in_short(self.call("GET", "/mine", user=user)[1])
 
     def open_guest_cart(self, **quantities: int) -> str:
@@ -129,7 +129,7 @@ class CartsService:
         self.deliver("order.created", "order-1", data, at=at)
 
     def items(self) -> list[Item]:
-        """All that the service has stored."""
+        """All items in the service's table."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
         return [from_item(item) for item in items]
 
@@ -176,7 +176,7 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
 
 @pytest.fixture
 def dynamo_calls(service: CartsService) -> list[str]:
-    """The calls to DynamoDB, by operation."""
+    """Records the calls to DynamoDB, by operation."""
     found: list[str] = []
 
     def note(model: Any, **_: Any) -> None:

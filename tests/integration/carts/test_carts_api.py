@@ -112,7 +112,7 @@ def test_a_catalogue_that_is_away_is_said_so_and_nothing_is_put(service: Any) ->
 
 
 def test_lines_put_at_the_same_time_are_all_kept(service: Any) -> None:
-    """Each is put while the one before it is between reading the cart and writing its line."""
+    """Each put runs between another put's read of the cart and its write."""
 
     def put_another() -> None:
         service.peer.after_answer = lambda: service.put("quilt", 3)
@@ -195,7 +195,7 @@ def test_touching_a_cart_keeps_all_of_it(service: Any, noon: datetime) -> None:
 
 
 def test_the_id_of_a_guests_cart_is_in_no_log(service: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It is all that opens the cart. An unknown path below it is not logged either."""
+    """The id alone gives access to the cart. An unknown path below it is not logged, either."""
     caplog.set_level("INFO")
     guest = service.open_guest_cart(lantern=1)
     caplog.clear()

@@ -1,4 +1,6 @@
-"""A product's news and a merge, or a put, at once: at every call of the one, the whole of the other is done."""
+"""A product's event and a merge, a put or an addition run concurrently: at each call of the one, the whole other one
+runs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ NEWS: dict[str, Callable[[Any], None]] = {
     "discontinued": lambda service: service.discontinues("lantern", version=2),
 }
 LEFT = {"price": {"lantern": (3, 1400), "mug": (1, 475)}, "discontinued": {"mug": (1, 475)}}
-MOST = 12  # more than the calls of any of them
+MOST = 12  # more than any of them makes
 
 
 @pytest.mark.parametrize("news", NEWS)
@@ -67,7 +69,7 @@ def test_a_line_that_is_put_while_its_product_changes(service: Any, news: str, c
 
 @pytest.mark.parametrize("call", range(MOST))
 def test_an_order_that_is_heard_of_while_the_cart_is_merged(service: Any, call: int) -> None:
-    """What was ordered is not brought back by a merge that had read it before."""
+    """A merge that read the cart before the order does not restore the ordered lines."""
     seen = service.put("lantern", 2)
     guest = service.open_guest_cart(lantern=3)
     named = {"id": seen["cart_id"], "version": seen["version"]}
@@ -102,7 +104,7 @@ def test_an_account_that_is_closed_while_its_cart_changes_keeps_no_line(service:
     interrupter.at(call, lambda: service.deliver("user.closed", "ada", {"user_id": "ada"}))
 
     status, answer = service.call(method, path, body)
-    if interrupter.act:  # the request was over before
+    if interrupter.act:  # the request had ended before that call
         interrupter.at(0, lambda: None)
         service.deliver("user.closed", "ada", {"user_id": "ada"})
 
@@ -123,7 +125,7 @@ def test_a_cart_may_be_opened_again_when_no_token_of_the_closed_account_is_left(
 
 @pytest.mark.parametrize("call", range(MOST))
 def test_two_additions_at_once_are_both_counted(service: Any, call: int) -> None:
-    """Two tabs: at every call of the one, the whole of the other is done."""
+    """Two tabs add concurrently: at each call of the one, the whole other one runs."""
     service.put("lantern", 1)
 
     def add(key: str, quantity: int) -> None:
@@ -139,7 +141,7 @@ def test_two_additions_at_once_are_both_counted(service: Any, call: int) -> None
 
 
 def test_an_addition_that_died_after_its_effect_counts_once(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer was not kept, so the retry runs the write again, and finds its mark."""
+    """The response was not stored, so the retry repeats the write and finds its marker."""
     with monkeypatch.context() as patched:
         patched.setattr(idempotency, "_keep", _die)
         assert service.call("POST", "/mine/items/lantern", {"quantity": 2}, key="key-1")[0] == 503

@@ -1,4 +1,4 @@
-"""What is refused changes nothing, and a cart can be opened and changed whatever became of its prices and goods."""
+"""A refused request changes nothing. A cart can be opened and changed whatever happened to its prices and products."""
 
 from __future__ import annotations
 

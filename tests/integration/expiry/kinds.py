@@ -1,6 +1,6 @@
-"""Every kind of item with a time to live: how one is made, and what is then read and written of it.
+"""Every kind of item with a time to live: how a test makes one, and which reads and writes of it follow.
 
-`make` writes the items at a moment; `use` reads and writes them at a later one, and tells all that came of it.
+`make` writes the items at a moment. `use` reads and writes them at a later one, and returns every result.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Thing(View):
     name: str
 
 
-# Of these, expired is not to be told from absent, or comes to the same; and why.
+# For these, expired and absent items have the same effect, for the reason that is given.
 EXEMPT = {
     "mercato.events.dead_letters:_count": "it outlives the message whose tries it counts, whose id never comes again",
     "ops.scans:Scans.keep": "the scan that reads it is over, by its own clock, a day before",
@@ -153,7 +153,7 @@ def _probe(table: Table, now: datetime) -> None:
 
 
 def _fail_to_log_in(table: Table, now: datetime) -> object:
-    """What was counted before, and how long is to be waited in the end."""
+    """Fails to log in. Returns the counted attempts and the delay after them."""
     attempts = AttemptStore(table)
     before = attempts.read("ada@example.com", "203.0.113.0", now)
     for _ in range(6):

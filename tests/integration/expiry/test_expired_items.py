@@ -1,4 +1,4 @@
-"""DynamoDB removes an expired item days later. Until then all that is read and written goes as if it were gone."""
+"""DynamoDB removes an expired item up to days later. Until then every read and write treats it as absent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def writers_of_ttl() -> Iterator[str]:
 
 
 def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    """Those of the module and of its classes; one inside another belongs to it. What stands outside is `<module>`."""
+    """The functions of the module and its classes, with nested ones as part of them. Other code is `<module>`."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             yield from ((f"{node.name}.{getattr(part, 'name', '<class>')}", part) for part in node.body)

@@ -1,4 +1,4 @@
-"""The authorizer: API Gateway's event in, an IAM policy or "Unauthorized" out."""
+"""The authorizer, from API Gateway's event to an IAM policy or "Unauthorized"."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def event(header: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def publish(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the published keys, as a new sandbox will see them."""
+    """Writes the published keys. Only a new sandbox reads them."""
     for name, value in {"JWKS_PARAMETER": "jwks", "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
         monkeypatch.setenv(name, value)
 
@@ -127,7 +127,7 @@ def test_what_users_sign_the_authorizer_takes_before_and_after_a_rotation(publis
     assert maintain_keys(store, now, if_missing=False) is Outcome.ROTATED
     after = AccessTokens(store, ISSUER, AUDIENCE).issue(ada, now)
 
-    # With the keys of before in its cache, and in a new sandbox.
+    # With the previous keys in its cache, and in a new sandbox.
     for _ in range(2):
         assert authorizer.handler(event(f"Bearer {before}"), None)["principalId"] == "ada"
         assert authorizer.handler(event(f"Bearer {after}"), None)["principalId"] == "ada"

@@ -1,4 +1,4 @@
-"""The gateway's routes, with peers behind real HTTP that are found in Cloud Map."""
+"""The gateway's routes. Their peers are real HTTP servers that are found in Cloud Map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOWN = {"unavailable": True}
 
 
 class Peers(ThreadingHTTPServer):
-    """All three peers at one address, told apart by their paths."""
+    """All three peers at one address, distinguished by their paths."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""The contract and its page, as the gateway hands them out."""
+"""The contract and its page, as the gateway serves them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def test_a_document_is_compressed_where_the_client_accepts_it(path: str) -> None
 
 
 def test_a_client_without_accept_has_the_document_as_it_is() -> None:
-    """API Gateway decodes the bytes of an answer by the request's Accept, and would hand on their base64."""
+    """API Gateway only decodes a base64 body if the request's Accept matches; otherwise it would return the base64
+    text.
+    """
     answer = get("/api/openapi.json", accept="", accept_encoding="gzip")
 
     assert not answer["isBase64Encoded"]

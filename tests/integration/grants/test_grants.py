@@ -1,4 +1,4 @@
-"""What a function does with DynamoDB while it answers a request or takes an event is granted to it by its template."""
+"""Each call that a function makes to DynamoDB and S3 for a request or an event is granted by its template."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ _OF_A_TRANSACTION = {
 
 @dataclass(frozen=True)
 class Need:
-    """An action of DynamoDB's on a table, or on one of its indexes; or of S3's on a bucket, or on one of its folders. A
-    table of the tests has its logical id as name.
+    """An action of DynamoDB on a table or an index, or of S3 on a bucket or a prefix.
+
+    A table of the tests has its logical id as its name.
     """
 
     action: str
@@ -67,7 +68,7 @@ def needs_of(operation: str, parameters: dict[str, Any]) -> Iterator[Need]:
 
 
 class Observed:
-    """What the clients of `mercato.aws` that are made from now on ask of DynamoDB."""
+    """Records the calls to AWS of all clients of `mercato.aws` that are made from now on."""
 
     def __init__(self) -> None:
         self.needs: set[Need] = set()
@@ -79,7 +80,7 @@ class Observed:
 
     def _note_of_s3(self, **call: Any) -> None:
         folder, name = call["params"].get("Key", "").partition("/")[0], call["model"].name
-        if name == "CreateBucket":  # botocore's word for the form that it signs
+        if name == "CreateBucket":  # botocore's name for a presigned form
             folder, name = "uploads", "PutObject"
         self.needs.add(Need(f"s3:{'ListBucket' if name == 'ListObjectsV2' else name}", "MediaBucket", folder))
 
@@ -90,7 +91,7 @@ def observed(cloud: None) -> Observed:
 
 
 def function_of(served: Served) -> str:
-    """Which function the API calls for a route. A peer calls the one of the service's function URL."""
+    """The function that API Gateway invokes for a route. A peer's route belongs to the service's function URL."""
     if PEER in served.route.roles:
         return f"{served.service.capitalize()}Api"
     fitting = [
@@ -120,7 +121,7 @@ def not_granted(needs: set[Need], policies: Any) -> set[Need]:
 
 
 def _statements(node: Any) -> Iterator[dict[str, Any]]:
-    """Those under a condition, too."""
+    """All statements, also those under a condition."""
     if isinstance(node, dict) and "Effect" in node:
         yield node
     elif isinstance(node, (dict, list)):

@@ -1,6 +1,6 @@
-"""For each route that takes an Idempotency-Key: what must be true for its request to be granted, and that request.
+"""For each route that takes an Idempotency-Key: the state that its request needs, and that request.
 
-A new route with a key is a KeyError here. `other` is another request of the route, with another body.
+A new route with a key raises KeyError here. `other` is a request of the same route with another body.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _adjusting(shop: Any) -> Asked:
 
 
 def _adjusting_many(shop: Any) -> Asked:
-    """The very same adjustment, by the other route."""
+    """The same adjustment through the other route."""
     single = _adjusting(shop)
     one, other = ({"adjustments": [{"product_id": "a"} | part]} for part in (single.body, single.other))
     return Asked("/api/inventory/adjustments", one, other)

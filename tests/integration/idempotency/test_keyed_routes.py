@@ -1,4 +1,4 @@
-"""Every route that takes an Idempotency-Key: once is once, and a key is its caller's and its route's."""
+"""Every route with an Idempotency-Key takes effect once per key. A key belongs to one caller and one route."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Desk:
         self.handler: Any = importlib.import_module(f"{served.service}.api").handler
 
     def send(self, path: str, body: Any, *, role: Role, user: str = "cust-1", key: str = "k-1") -> Any:
-        """Status, body and headers of the answer."""
+        """Sends the request. Returns status, body and headers."""
         headers = {"X-Request-Id": "req-12345678", "Idempotency-Key": key}
         event = aws_events.rest_request("POST", path, body, user=user, role=role, headers=headers)
         answer = self.handler(event, None)
         return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
 
     def kept(self) -> list[str]:
-        """All that the service has stored."""
+        """All items in the service's table."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.service.table.name)["Items"]
         return sorted(json.dumps(item, sort_keys=True, default=repr) for item in items)
 
@@ -56,7 +56,7 @@ def role_of(served: Served) -> Role:
 
 
 def granted(desk: Desk, served: Served, asked: Asked, **who: Any) -> Any:
-    """The first answer, which is a yes and says that it is no repetition."""
+    """The first response, which succeeds and does not report a repetition."""
     answer = desk.send(asked.path, asked.body, role=role_of(served), **who)
     assert answer[0] in (201, 202), answer
     assert "Idempotent-Replayed" not in answer[2]

@@ -1,4 +1,4 @@
-"""An inventory in an empty account, and the ways into it."""
+"""An inventory in an empty account, and its entry points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kit.given import published
 
 @dataclass
 class Shop:
-    """Real handlers in, effects out."""
+    """Calls the real handlers and reads the effects."""
 
     table: Table
     counter: list[int] = field(default_factory=lambda: [0])
@@ -87,7 +87,7 @@ class Shop:
         return self.publish("order.shipped", order_id, {"order_id": order_id, "lines": []})
 
     def counts(self, product_id: str) -> tuple[int, int, int]:
-        """on_hand, reserved, available; and the ledger proves them."""
+        """on_hand, reserved and available, after a check that the ledger adds up to them."""
         stock, audit = wiring.ports().store.stock(product_id), wiring.ports().store.audit(product_id)
         assert stock is not None
         assert audit is not None
@@ -105,7 +105,7 @@ class Shop:
         return {0: root} | {shard: item for shard, item in shards.items() if item}
 
     def available(self, product_id: str) -> list[int]:
-        """Of each item, the root first."""
+        """The available units of each item, the root first."""
         return [item["available"] for item in self.items(product_id).values()]
 
     def set_shards(self, product_id: str, count: int) -> tuple[int, Any]:
@@ -116,7 +116,7 @@ class Shop:
         return item["state"] if item else None
 
     def events(self, subject: str) -> list[tuple[str, dict[str, Any]]]:
-        """What the relay will publish about a subject, in the order of the sequence."""
+        """The subject's events in the outbox, ordered by sequence."""
         items = list(self.table.query_all(f"OUTBOX#{subject}")) + list(self.table.query_all(f"STOCK#{subject}"))
         found = [json.loads(item["event"]) for item in items if "event" in item]
         assert len({event["id"] for event in found}) == len(found)
@@ -125,7 +125,9 @@ class Shop:
 
 @dataclass
 class Faults:
-    """What goes wrong in the transactions of the inventory: `die_at` counts them, `after_effect` says which half."""
+    """Faults in the inventory's transactions. `die_at` is the number of the transaction; `after_effect` chooses after
+    or before it.
+    """
 
     die_at: int = -1
     after_effect: bool = False
@@ -142,7 +144,7 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Lets a process die before or after its n-th transaction, or somebody else act just before it."""
+    """Makes a process end before or after its n-th transaction, or runs another act just before it."""
     found, transact = Faults(), Table.transact
 
     def faulty(self: Table, writes: list[Write], **more: Any) -> None:
@@ -171,7 +173,7 @@ def hot(shop: Any) -> Any:
 
 
 def take(order_id: str, quantity: int, shard: int) -> None:
-    """An order whose chance falls on this shard, where it may choose."""
+    """Reserves for an order that prefers this shard, if the choice is free."""
     usecases.reserve(
         order_id,
         [Line("a", quantity)],

@@ -1,4 +1,4 @@
-"""`mercato inventory audit`: the books of a shop that works balance, and whatever is tampered with is found."""
+"""`mercato inventory audit`: the books of a working shop balance, and every manipulation is found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def run(*words: str) -> Result:
 
 @pytest.fixture
 def busy(shop: Any, faults: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Every kind of reservation: whole, released, shipped, refused, and two that died half way."""
+    """A stock with every kind of reservation: complete, released, shipped, refused, and two whose process ended
+    half-way.
+    """
     monkeypatch.setattr(reservation, "LINES_PER_CHUNK", 1)
     shop.stocked(a=20, b=20)
     for order_id in ("o-1", "o-2", "o-3"):
@@ -78,7 +80,7 @@ def test_a_stock_item_that_vanished_is_missed(busy: Any) -> None:
 
 
 def test_what_is_only_under_way_is_not_wrong() -> None:
-    """The first look met an order between two reads; the next ones find other figures."""
+    """The first audit reads an order half-way. The next ones find other figures."""
     looks = [["reserved 3, but reservations hold 2 (o-1)"], ["reserved 4, but reservations hold 3 (o-2)"], []]
 
     def look() -> list[ProductBook]:

@@ -1,4 +1,4 @@
-"""Whatever happens to the stock, in whatever order, the books balance."""
+"""The books balance after any sequence of changes to the stock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PRODUCTS = ("a", "b", "c")
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_day_in_the_shop_balances(shop: Any, faults: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders, retries, releases, parcels and deliveries at random, every sixth transaction dying on either side."""
+    """Random orders, retries, releases, shipments and deliveries. In every sixth transaction the process ends before or
+    after it.
+    """
     monkeypatch.setattr(reservation, "LINES_PER_CHUNK", 2)
     chance = random.Random(seed)
     shop.stocked(**dict.fromkeys(PRODUCTS, 12))

@@ -1,4 +1,4 @@
-"""What inventory does on others' events."""
+"""What inventory does on the events of other services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mercato.store.dynamo import KeyRange
 
 @pytest.fixture
 def dlq(shop: Any) -> Any:
-    """Reads what was put aside, with its reason."""
+    """Reads the dead letters, with their reasons."""
     queue = boto3.resource("sqs", "us-east-1").create_queue(QueueName="shop-inventory-dlq")
 
     def reasons() -> list[str]:

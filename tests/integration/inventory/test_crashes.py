@@ -1,4 +1,4 @@
-"""Death in the middle, at every place, and others acting at the same time."""
+"""The process ends at every possible point, and other processes act concurrently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST = "p4"
 
 @pytest.fixture
 def stocked(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Five products and chunks of two lines: three transactions for an order of all."""
+    """Five products in chunks of two lines, so an order of all of them takes three transactions."""
     monkeypatch.setattr(reservation, "LINES_PER_CHUNK", 2)
     shop.stocked(**dict.fromkeys(MANY, 20))
     return shop
@@ -95,7 +95,7 @@ def test_shipping_that_dies_anywhere_takes_the_goods_once(
 def test_a_refusal_in_the_last_chunk_undoes_the_others_wherever_it_dies(
     stocked: Any, faults: Any, at: int, after_effect: bool
 ) -> None:
-    """Transactions: two chunks are held, the third is refused, two are undone."""
+    """The transactions: two chunks are reserved, the third is refused, two are undone."""
     dies(faults, at, after_effect, lambda: stocked.reserve("o-1", **(MANY | {LAST: 21})))
     with pytest.raises(OutOfStock) as refused:
         stocked.reserve("o-1", **(MANY | {LAST: 21}))
@@ -138,7 +138,9 @@ def test_the_last_goods_go_to_whoever_comes_first(stocked: Any, faults: Any) -> 
 
 
 def test_a_refusal_that_another_attempt_has_overtaken_is_forgotten(shop: Any, faults: Any) -> None:
-    """The first is about to write its refusal; stock arrives, and a second attempt of the same order has it all."""
+    """The first attempt is about to write its refusal. Stock arrives, and a second attempt of the same order reserves
+    everything.
+    """
     shop.stocked(a=1)
 
     def second_attempt() -> None:
@@ -151,7 +153,7 @@ def test_a_refusal_that_another_attempt_has_overtaken_is_forgotten(shop: Any, fa
 
 
 def test_an_order_over_two_transactions_is_reserved_shipped_and_proven(shop: Any) -> None:
-    """Every line crosses a threshold, so that the first transaction is as large as one can be."""
+    """Every line crosses a threshold, so the first transaction has the largest possible size."""
     products = [f"q{number:02}" for number in range(60)]
     for product_id in products:
         shop.publish("product.created", product_id, {"product_id": product_id})

@@ -1,4 +1,4 @@
-"""Reservations that nobody keeps expire after half an hour; one that is kept never does."""
+"""Unconfirmed reservations expire after half an hour. A confirmed one never does."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Killed(BaseException):
 
 
 def runs_of(orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run has time for so many reservations from here on."""
+    """Gives each run from now on time for this many reservations."""
     left = iter([60.0] * orders)
     monkeypatch.setattr(deadline, "left", lambda: next(left, 0.0))
 
@@ -138,12 +138,12 @@ def runs_of(orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_goes_on_behind_the_reservation_that_the_last_one_began(
     shop: Any, time: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The two oldest fail for ever, and each run has time for three."""
+    """The two oldest always fail, and each run has time for three."""
     shop.stocked(mug=50)
     orders = [f"o-{number}" for number in range(8)]
     for order in orders:
         shop.reserve(order, mug=1)
-        time.pass_time(minutes=20)  # so that they expire in several hours
+        time.pass_time(minutes=20)  # so that they expire in different hours
     time.pass_time(minutes=30)
     expire = usecases.expire
     tried: list[str] = []
@@ -160,7 +160,7 @@ def test_a_run_goes_on_behind_the_reservation_that_the_last_one_began(
         sweep()
 
     assert shop.counts("mug") == (50, 2, 48)
-    assert tried == [*orders, "o-0", "o-1", "o-0"]  # the last run has time left: each once
+    assert tried == [*orders, "o-0", "o-1", "o-0"]  # the last run has time left, so it expires each once
 
 
 def test_a_reservation_that_kills_each_run_does_not_keep_the_others_from_ending(

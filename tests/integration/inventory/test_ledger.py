@@ -1,4 +1,4 @@
-"""The ledger as staff reads it: each change of a product's stock, with the count after it where that is proven."""
+"""The ledger for staff: each change of a product's stock, with the count after it if that is proven."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import NOON
 
 
 def deliver(count: int, minutes: int) -> None:
-    """So many minutes after noon."""
+    """Delivers units at so many minutes after noon."""
     part, at = Adjustment("a", count, f"delivery {minutes}"), NOON + timedelta(minutes=minutes)
     request = Adjustments(f"adj-{minutes}", f"print-{minutes}", "u-admin", (part,), at)
     usecases.adjust(request, wiring.ports().store)

@@ -1,4 +1,4 @@
-"""low_stock and restocked: once per crossing, in order, with the count that made it so."""
+"""low_stock and restocked are published once per crossing, in order, with the count at that crossing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hot product's shards change while orders go on, and processes die in the middle."""
+"""A hot product's shards change during orders, and processes end half-way."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_an_order_that_meets_a_change_of_shards_goes_on(hot: Any, faults: Any) -
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_day_with_a_hot_product_balances(shop: Any, faults: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders, parcels, deliveries, hotter and cooler at random, every sixth transaction dying or met by another act."""
+    """Random orders, shipments, deliveries and changes of the shards. In every sixth transaction the process ends or
+    another act runs.
+    """
     monkeypatch.setattr(reservation, "LINES_PER_CHUNK", 1)
     chance = random.Random(seed)
     shop.stocked(a=30, b=12)

@@ -1,4 +1,4 @@
-"""Hot products: stock on several items, and yet one stock."""
+"""Hot products: several items that together are one stock."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_delivery_is_spread_and_a_loss_is_gathered(hot: Any) -> None:
 
 
 def test_levels_are_crossed_by_the_sum_and_told_once(shop: Any) -> None:
-    """The same events as of one item, whichever shards the orders meet."""
+    """The events equal those of a stock with one item, whichever shards the orders use."""
     shop.stocked(a=32)
     shop.set_shards("a", 4)
     chance = random.Random(3)

@@ -1,4 +1,4 @@
-"""The list of all products' stock, what is low of it, and the threshold that says so."""
+"""The list of all products' stock, the filter for low stock, and the threshold that defines it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.inventory.test_levels import low, restocked
 
 
 def listed(shop: Any, query: str = "") -> list[str]:
-    """The ids of all pages."""
+    """The ids on all pages."""
     found: list[str] = []
     cursor = ""
     while True:
@@ -90,7 +90,7 @@ def test_only_staff_lists(shop: Any, path: str, role: str | None, status: int) -
 
 
 def test_a_page_ends_after_so_many_entries_that_are_stale(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the list by level the others are read past, so a page may be short and still lead on."""
+    """The list by level skips stale entries, so a page may be short and have a next page."""
     monkeypatch.setattr(listing, "_MOST_READ", 3)
     shop.stocked(**dict.fromkeys("abcde", 0))
     status, page = shop.call("GET", "/inventory?sort=level&limit=100")
@@ -150,7 +150,7 @@ def test_an_order_that_comes_between_the_read_and_the_write_of_a_threshold_count
 
 
 def test_a_threshold_that_comes_between_an_orders_read_and_its_write_counts(shop: Any, faults: Any) -> None:
-    """The order assumes the shop's threshold and plenty of stock; the condition on the threshold refuses it."""
+    """The order assumes the shop's threshold and plenty of stock. The condition on the threshold refuses it."""
     shop.stocked(a=20)
     faults.count, faults.die_at, faults.meanwhile = 0, 0, lambda: set_threshold(shop, 15, 0)
     shop.reserve("o-1", a=8)
@@ -158,7 +158,7 @@ def test_a_threshold_that_comes_between_an_orders_read_and_its_write_counts(shop
 
 
 def test_a_few_units_move_below_a_threshold_that_changes(shop: Any, faults: Any) -> None:
-    """The second order knows the stock as low; in between, the threshold falls below it."""
+    """The second order has read a low stock. Then the threshold falls below that stock."""
     shop.stocked(a=5)
     shop.reserve("o-1", a=1)
     faults.count, faults.die_at, faults.meanwhile = 0, 1, lambda: set_threshold(shop, 3, 0)
@@ -183,7 +183,7 @@ def test_all_shards_of_a_hot_product_take_its_threshold_and_new_ones_too(hot: An
 
 
 def test_an_order_on_a_shard_between_the_read_and_the_write_of_a_threshold_counts(hot: Any, faults: Any) -> None:
-    """The shards hold 25 each. With 24, each shard stays above alone, until the order leaves one below it."""
+    """The shards hold 25 each. Under a threshold of 24 every shard stays above it until the order takes one below."""
     faults.count, faults.die_at, faults.meanwhile = 0, 0, lambda: take("o-1", 10, shard=1)
     assert set_threshold(hot, 24, 0)[1]["level"] == "ok"
     assert {shard: item["level"] for shard, item in hot.items("a").items() if shard} == {

@@ -1,4 +1,4 @@
-"""A table with the keys that every service's table has; the layer itself knows no template."""
+"""A table with the keys that every service's table has, since the layer knows no template."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def peer() -> Iterator[Peer]:
 
 
 class At(Registry):
-    """A registry that knows these addresses, and hands out the first that is not to be avoided."""
+    """A registry that knows these addresses and returns the first that is not to be avoided."""
 
     def __init__(self, *urls: str) -> None:
         super().__init__("shop")
@@ -46,7 +46,7 @@ def waits() -> list[float]:
 
 
 def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
-    """With a circuit that nothing opens: those that open are tested in test_client_circuit.py."""
+    """A client with a circuit that never opens. test_client_circuit.py tests those that open."""
     patient = Circuits(MemoryStore()).breaker("peer-products", replace(POLICY, failures=10**6))
     how.setdefault("budget", RetryBudget(10))  # enough for one retry
     return ServiceClient("products", registry, patient, sleep=waits.append, **how)
@@ -54,7 +54,7 @@ def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClie
 
 @pytest.fixture
 def client(cloud: None, peer: Peer, waits: list[float]) -> ServiceClient:
-    """Its jitter is always the longest, and it waits for nothing."""
+    """A client with the longest jitter, which never sleeps."""
     return client_of(At(peer.url), waits, uniform=lambda _, longest: longest)
 
 

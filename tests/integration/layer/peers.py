@@ -1,4 +1,4 @@
-"""A peer that misbehaves as told: a real HTTP server in a thread, below http.server so that it may break HTTP."""
+"""A real HTTP server in a thread that fails as the test says. It uses sockets, so that it can violate HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Seen:
 
 @dataclass
 class Connection:
-    """One connection. A behaviour sends what it likes, and returns whether to keep the connection."""
+    """One connection. A behaviour sends bytes, and returns whether to keep the connection."""
 
     socket: socket.socket
     closing: threading.Event
@@ -32,7 +32,7 @@ class Connection:
 
 
 def answer(status: int = 200, body: str = "{}", **headers: str) -> Behaviour:
-    """A proper answer. A header `Retry_After` is sent as Retry-After."""
+    """A valid response. A header `Retry_After` is sent as Retry-After."""
 
     def behave(connection: Connection) -> bool:
         content = body.encode()
@@ -67,7 +67,7 @@ def raw(text: bytes) -> Behaviour:
 
 
 def drip(head: bytes, endless: bytes) -> Behaviour:
-    """Says `head` at once, and then a byte of `endless` every 20 ms, on and on: no single wait is long."""
+    """Sends `head` at once and then a byte of `endless` every 20 ms, so that no single read waits for long."""
 
     def behave(connection: Connection) -> bool:
         connection.send(head)
@@ -80,7 +80,7 @@ def drip(head: bytes, endless: bytes) -> Behaviour:
 
 @dataclass
 class Peer:
-    """Behaves as the next of its behaviours, the last one again and again."""
+    """Applies its behaviours one after the other, and repeats the last one."""
 
     port: int
     behaviours: list[Behaviour] = field(default_factory=lambda: [answer()])

@@ -1,4 +1,4 @@
-"""Streams of an event store, as tests write and read them."""
+"""Writes and reads streams of an event store for tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ids(store: EventStore, stream_id: str = "a", **bounds: int) -> list[tuple[in
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The operations that any table is asked for from now on."""
+    """Counts the calls of all tables by operation, from now on."""
     asked, call = [], Table._call
 
     def counted(self: Table, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch, writers: Sequence[Callable[[], None]]) -> None:
-    """Runs them side by side, each in a thread. DynamoDB does each call as a whole; moto needs a lock for that."""
+    """Runs them concurrently, each in a thread. DynamoDB's calls are atomic; moto needs a lock for that."""
     lock, call = threading.Lock(), Table._call
 
     def whole(self: Table, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch, writers: Sequence[Callable[[], None
 
 
 def interpose(monkeypatch: pytest.MonkeyPatch, table: Table, moment: int, act: Callable[[EventStore], object]) -> None:
-    """Before the call of this number to `table`, counted from 0, another writer acts, once, where it still can."""
+    """Runs another writer once, before the call of this number to `table`, counted from 0, if it still can write."""
     call, calls = table._call, iter(range(1000))
     other = EventStore(Table(table.name), "thing")
 

@@ -1,4 +1,4 @@
-"""What an append may ask of its stream: to be new, to be there, or nothing."""
+"""An append may expect its stream to be new, to exist, or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def store(table: Table, waits: list[float]) -> EventStore:
 
 
 def overtake(store: EventStore, monkeypatch: pytest.MonkeyPatch, now: datetime, times: int) -> None:
-    """As many times, another writer appends between the look at the head and the append."""
+    """Lets another writer append between the read of the head and the append, this many times."""
     version, left = EventStore.version, list(range(times))
 
     def looked(self: EventStore, stream_id: str) -> int:
@@ -183,7 +183,7 @@ def test_a_writer_that_comes_between_any_two_calls_makes_a_conflict_of_versions_
     arrives: bool,
     moment: int,
 ) -> None:
-    """Also where the answer of the append is lost: `arrives` says whether it was done."""
+    """Also if the append's response is lost: `arrives` says whether DynamoDB did it."""
     store.append("a", NO_STREAM, [event(noon, "e1")])
     transact = table.transact
 

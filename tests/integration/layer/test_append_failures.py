@@ -1,4 +1,4 @@
-"""What DynamoDB answers to an append that it does not do, reason by reason, and what becomes of it."""
+"""DynamoDB's reasons for refusing an append, and the result of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFLICTS = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExc
 
 
 class Refusing:
-    """DynamoDB, whose transactions fail with the next of `errors`, until there is none left."""
+    """A DynamoDB whose transactions fail with the next of `errors` until none is left."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *errors: ClientError) -> None:
         self.sent = 0
@@ -153,7 +153,7 @@ def test_a_single_put_in_the_way_of_a_transaction_is_tried_again(
 def test_the_client_s_second_try_carries_the_first_one_s_token_and_another_append_its_own(
     store: EventStore, noon: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DynamoDB knows a transaction for ten minutes by its ClientRequestToken, and does it once."""
+    """DynamoDB recognises a transaction by its ClientRequestToken for ten minutes, and executes it once."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     tokens: list[str] = []
 
@@ -170,7 +170,7 @@ def test_the_client_s_second_try_carries_the_first_one_s_token_and_another_appen
 
 
 class _Empty:
-    """The body of an answer that says nothing."""
+    """An empty response body."""
 
     def stream(self, **_: Any) -> list[bytes]:
         return [b"{}"]

@@ -1,4 +1,4 @@
-"""A stream of one writer, written by single puts: cheap, without gaps, and never mixed with transactions."""
+"""A stream of one writer that appends by single puts: cheap, without gaps, and never mixed with transactions."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_an_event_over_the_item_limit_is_refused_before_it_is_sent(store: EventS
 def test_a_writer_that_comes_between_any_two_calls_makes_a_conflict_of_versions_and_nothing_else(
     store: EventStore, table: Table, noon: datetime, monkeypatch: pytest.MonkeyPatch, expected: int, moment: int
 ) -> None:
-    """`moment` is the call before which the other writer appends; a conflict of versions is what callers try again."""
+    """`moment` is the call before which the other writer appends. Callers retry after a conflict of versions."""
     write_fast(store, noon, 2)
     interpose(monkeypatch, table, moment, lambda other: other.append_fast("a", 2, event(noon, "other")))
     with suppress(ConcurrencyError):

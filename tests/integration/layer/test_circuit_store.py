@@ -1,4 +1,4 @@
-"""The store in DynamoDB does what the one in memory does, on which the model was tried; and it is never waited for."""
+"""The store in DynamoDB behaves as the one in memory, with which the model was tested, and it never blocks a call."""
 
 from __future__ import annotations
 

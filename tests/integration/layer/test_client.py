@@ -1,4 +1,4 @@
-"""A call to a peer: what goes out, what comes back, and what is tried again."""
+"""A call to a peer: the request, the response, and which failures are retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peer calls behind a circuit: what opens it, what does not, and what a caller sees meanwhile."""
+"""Peer calls behind a circuit: which failures open it, and what a caller gets while it is open."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_sandbox_has_one_client_of_each_peer(environment: None) -> None:
 
 
 class Moving(At):
-    """A registry whose one service moves, and that counts who asks."""
+    """A registry whose only service moves. It counts the look-ups."""
 
     asked = 0
 

@@ -1,4 +1,4 @@
-"""A peer at its worst, on a real socket: however it fails, one kind of error comes out, and in time."""
+"""Every failure of a peer on a real socket ends in one kind of error, in time."""
 
 from __future__ import annotations
 

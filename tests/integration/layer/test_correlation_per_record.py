@@ -1,4 +1,4 @@
-"""What a sandbox must not carry over: from one record of a batch to the next, from one warm invocation to the next."""
+"""A sandbox must not carry ids over from one record to the next, or from one invocation to the next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 
 class Anything(Reads):
-    """Reads nothing of it."""
+    """A model that ignores all data."""
 
 
 @pytest.fixture

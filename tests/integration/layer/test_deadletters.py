@@ -1,4 +1,4 @@
-"""What becomes of a message that fails: when it comes back, and what a dead letter says of itself."""
+"""A message that fails: when it is received again, and what its dead letter says."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Kitchen:
         self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(event))
 
     def record(self, **attributes: str) -> dict[str, Any]:
-        """The message as Lambda hands it over."""
+        """The message as Lambda passes it."""
         (message,) = self.sqs.receive_message(QueueUrl=self.queue, MessageSystemAttributeNames=["All"])["Messages"]
         return aws_events.received(message, "shop-tea", **attributes)
 
     def handle(self, record: dict[str, Any]) -> bool:
-        """True where the message is done with."""
+        """Returns True if the message is done."""
         return self.consumer.handler(aws_events.records(record), None) == {"batchItemFailures": []}
 
     def dead_letters(self) -> list[dict[str, str]]:
@@ -208,7 +208,7 @@ def test_the_kit_knows_how_often_each_of_its_queues_delivers() -> None:
 def test_a_message_that_kills_its_function_is_a_dead_letter_after_as_many_tries(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No try that ends so is counted: from the ninth receive on they are counted before they begin."""
+    """The consumer cannot count such an attempt at its end. From the ninth receive on it counts before the attempt."""
 
     class Killed(BaseException):
         pass
