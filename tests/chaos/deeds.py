@@ -131,7 +131,7 @@ def refund_unheard(scene: Scene) -> None:
 
 
 def capture_unheard(scene: Scene) -> None:
-    """The provider captures and the shop does not know: an operator did it there, or our process ended after the call."""
+    """The provider captures and the shop does not know: an operator did it there, or our process ended after it."""
     with suppress(ProviderDeclined):
         scene.shop.provider.capture(_charge_of(scene), derived_id(scene.order_id, "capture"))
 

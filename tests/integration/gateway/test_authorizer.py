@@ -32,7 +32,7 @@ def event(header: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def publish(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the published keys. Only a new sandbox reads them."""
+    """Writes the published keys and clears the caches, as a new sandbox reads them."""
     for name, value in {"JWKS_PARAMETER": "jwks", "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
         monkeypatch.setenv(name, value)
 

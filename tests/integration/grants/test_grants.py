@@ -68,7 +68,7 @@ def needs_of(operation: str, parameters: dict[str, Any]) -> Iterator[Need]:
 
 
 class Observed:
-    """Records the calls to AWS of all clients of `mercato.aws` that are made from now on."""
+    """Records the calls to DynamoDB and S3 of all clients of `mercato.aws` that are made from now on."""
 
     def __init__(self) -> None:
         self.needs: set[Need] = set()

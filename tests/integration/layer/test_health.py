@@ -1,4 +1,4 @@
-"""What a service says of itself: as its table and queue answer, and in time."""
+"""A service's health follows from its table and queue, and is answered in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Idempotency-Key: the first answer again, whatever repeats, races or dies."""
+"""An Idempotency-Key: a repeated, concurrent or interrupted request gets the first response."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Thing(View):
 
 
 class Refused(Conflict):
-    """Some rule said no."""
+    """A domain error."""
 
 
 class Desk:
-    """A write that can be counted, interrupted, and met by others in the middle."""
+    """A write that a test can count and interrupt, and in whose middle another one can run."""
 
     def __init__(self, table: Table, now: datetime) -> None:
         self.table, self.now = table, now
@@ -102,12 +102,12 @@ def test_while_the_first_is_under_way_the_second_is_told_so_and_writes_nothing(d
 
 
 def replace_now(desk: Desk) -> Desk:
-    """The same desk a second later, as another process sees it."""
+    """The same desk one second later, in another process."""
     return Desk(desk.table, desk.now + timedelta(seconds=1))
 
 
 def test_a_process_that_dies_leaves_nothing_stuck_and_the_same_id(desk: Desk) -> None:
-    """It dies where no `finally` runs: the record stays in flight until its lease is over."""
+    """It ends where no `finally` runs, so the record stays in flight until its lease expires."""
     asked = Keyed.read("POST /x", ADA, "k-1", Thing(name="lamp"))
     key = {"pk": f"IDEMPOTENCY#{asked.id}", "sk": "IDEMPOTENCY", "fingerprint": asked.fingerprint, "token": "dead"}
     until = int((desk.now + LEASE).timestamp())
@@ -148,7 +148,7 @@ def test_after_two_days_a_key_is_new(desk: Desk) -> None:
 
 
 def test_a_claim_whose_answer_was_lost_is_ours(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore sends the put again, and its condition fails on what the first one wrote."""
+    """botocore repeats the put, whose condition then fails on the first one's item."""
     write = Table.write
 
     def twice(self: Table, one: Write, **options: Any) -> Any:

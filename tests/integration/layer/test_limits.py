@@ -1,4 +1,4 @@
-"""The limiter: exact over all sandboxes, cheap where a client is busy, out of the way where its table is away."""
+"""The limiter is exact over all sandboxes, cheap for a busy client, and lets requests pass if its table is down."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Counting:
-    """A table that tells how often it was asked."""
+    """A table that counts its calls."""
 
     def __init__(self, table: CountTable) -> None:
         self.table = table
@@ -81,7 +81,7 @@ def test_a_busy_client_costs_fewer_writes_than_requests_and_a_refused_one_none(c
     limiter = Limiter(counts, 100, clock)
 
     passes(limiter, "user:ada", 100)
-    assert counts.writes == 13  # leases of 1, 2, 4, 8, then of ten
+    assert counts.writes == 13  # leases of 1, 2, 4, 8, then 10
 
     passes(limiter, "user:ada", 1000)
     assert counts.writes == 13
@@ -139,7 +139,7 @@ def test_requests_pass_while_the_table_is_away_and_a_metric_tells(
     with caplog.at_level(logging.WARNING):
         assert [limiter.charge("user:ada", DEFAULT) for _ in range(50)] == [None] * 50
 
-    assert counts.writes == 1  # it is left alone for a while
+    assert counts.writes == 1  # the limiter does not call the table for a while
     [line] = caplog.records
     found: dict[str, Any] = vars(line)
     assert found["RateLimiterDown"] == 1

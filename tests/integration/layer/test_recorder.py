@@ -31,7 +31,7 @@ STREAM = uuid.UUID(int=1)
 
 
 def recorded(table: Table, versions: range, state: bytes = b"") -> tuple[StreamRecorder, POPOAggregateRecorder]:
-    """The same events in our store and in the library's own recorder."""
+    """Records the same events in our store and in the library's own recorder."""
     ours, theirs = StreamRecorder(table), POPOAggregateRecorder()
     for version in versions:
         for recorder in (ours, theirs):
@@ -52,7 +52,9 @@ def test_every_bounded_read_in_both_directions_is_the_library_s(make_table: Call
 def test_a_bounded_read_asks_for_no_more_than_one_page(
     make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a stream of three pages; the other query is the adapter's, for the library's number of our first event."""
+    """The stream has three pages. The second query is the adapter's, which looks up the library's number of our first
+    event.
+    """
     ours, _ = recorded(make_table("OrdersTable"), range(1, 10), b"".join(uuid.uuid4().bytes for _ in range(18_000)))
     asked = count_calls(monkeypatch)
     cases: list[tuple[dict[str, Any], list[int]]] = [

@@ -1,4 +1,6 @@
-"""A dependency that takes seconds: what was never tried is no dead letter. The real consumer on a model of SQS."""
+"""A dependency that takes seconds: a message that was never attempted is no dead letter. The real consumer on a model
+of SQS.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ class Context:
 
 @dataclass
 class Queue:
-    """Hands out a random part of what is visible, counts receives, and hides what was handed out."""
+    """Delivers a random part of the visible messages, counts receives, and hides delivered messages."""
 
     chance: random.Random
     visible_at: dict[str, float] = field(default_factory=lambda: {f"m-{n}": 0.0 for n in range(MESSAGES)})

@@ -1,4 +1,4 @@
-"""Snapshots: a long stream is not read whole, and nothing but time depends on them."""
+"""With a snapshot, a long stream is not read whole. Snapshots change only the time that a read takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notifications service with a real table, a mailer that tests can break, and a clock that they can move."""
+"""The notifications service with a real table, and with a mailer and a clock that tests control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.given import published
 
 
 class FakeMailer:
-    """`failures` are raised one by one; a failure of kind MailUncertain may have sent, as `and_sends` says."""
+    """Raises `failures` one by one. After a failure of kind MailUncertain the mail may be sent: `and_sends` decides."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
@@ -50,12 +50,12 @@ class Service:
         return aws_events.bus_record(event, "shop-notifications", message_id=f"m-{event_id}")
 
     def receive(self, *records: dict[str, Any]) -> list[str]:
-        """The ids of the messages that the queue must deliver again."""
+        """Returns the ids of the messages that the queue must deliver again."""
         answer = consumers.handler(aws_events.records(*records), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def register(self, user_id: str = "user-1", email: str = "anna@example.com", name: str = "Anna") -> None:
-        """A user whose welcome is sent; the mailer forgets it."""
+        """Registers a user and clears the welcome mail."""
         data = {"user_id": user_id, "email": email, "name": name}
         earlier = self.now - timedelta(hours=1)
         assert self.receive(self.event("user.registered", f"registered-{user_id}", data, earlier)) == []
@@ -82,7 +82,7 @@ class Service:
         return body
 
     def announced(self) -> list[dict[str, Any]]:
-        """The outbox, as (type, data)."""
+        """The events of the outbox, as (type, data)."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
         envelopes = [json.loads(item["event"]["S"]) for item in items if "event" in item]
         return [{"type": found["type"]} | found["data"] for found in sorted(envelopes, key=lambda one: one["time"])]

@@ -1,4 +1,4 @@
-"""A closed account: everything about its user is erased, and nothing comes back."""
+"""A closed account: all data of its user is deleted and does not reappear."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def close(service: Any, event_id: str = "closed-1") -> list[str]:
 
 @pytest.fixture
 def told(service: Any) -> Any:
-    """Two users who were told things."""
+    """Two users with notifications."""
     service.register()
     service.register("user-2", "bob@example.com", "Bob")
     assert service.receive(service.receipt("paid-1"), service.receipt("paid-2", "user-2")) == []

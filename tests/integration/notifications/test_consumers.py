@@ -13,7 +13,7 @@ REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
 
 
 class Killed(BaseException):
-    """The sandbox dies here."""
+    """The process ends here."""
 
 
 def of_kind(announced: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -224,7 +224,9 @@ def test_a_welcome_that_is_given_up_is_a_dead_letter_so_that_an_alarm_rings(serv
 
 
 def lose_answers(losses: int, expression: str) -> list[str]:
-    """DynamoDB does each transaction that has the expression, and the first answers are lost. What arrives."""
+    """DynamoDB executes each transaction with that expression, and the first responses are lost. Returns the received
+    transactions.
+    """
     arrived: list[str] = []
 
     def lose(request: Any, event_name: str, **_: Any) -> None:

@@ -28,7 +28,7 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
 
 
 def message(order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
-    """What the saga's AwaitOperator sends."""
+    """The message that the saga's AwaitOperator sends."""
     return {
         "order_id": order_id,
         "step": "ReleaseInventory",
@@ -47,7 +47,7 @@ def message(order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Machine:
-    """Step Functions' SendTaskSuccess: takes a token once. It has no executions."""
+    """A fake of Step Functions that accepts each task token once. It has no executions."""
 
     sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     dead: set[str] = field(default_factory=set)
@@ -77,7 +77,7 @@ class Desk:
     trail: AuditTrail
 
     def park(self, *bodies: dict[str, Any] | str, receives: int = 1) -> list[str]:
-        """The ids of the messages that failed. `receives` is how often the queue has delivered them."""
+        """Returns the ids of the failed messages. `receives` is how often the queue has delivered them."""
         records = [
             aws_events.sqs_record(body, "mercato-parked", message_id=f"m-{n}", receives=receives)
             for n, body in enumerate(bodies)
@@ -116,7 +116,7 @@ class Scribe:
     now: datetime
 
     def hear(self, *envelopes: dict[str, Any]) -> list[str]:
-        """The ids of the messages that failed."""
+        """Returns the ids of the failed messages."""
         found = [aws_events.bus_record(told, "mercato-ops", message_id=f"m-{n}") for n, told in enumerate(envelopes)]
         answer = consumers.handler(aws_events.records(*found), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -133,7 +133,7 @@ class Scribe:
 
 
 def open_journal(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> Table:
-    """Makes the journal's table, once for a test that has both the desk and the scribe."""
+    """Makes the journal's table once, for a test that has both the desk and the scribe."""
     monkeypatch.setenv("JOURNAL_TABLE", "JournalTable")
     with suppress(boto3.client("dynamodb", "us-east-1").exceptions.ResourceInUseException):
         make_table("JournalTable")
@@ -142,7 +142,7 @@ def open_journal(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def scribe(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Scribe:
-    """Its consumer and the API see the time of the tests."""
+    """The scribe, whose consumer and API use the test's clock."""
     monkeypatch.setattr(consumers, "utc_now", lambda: noon)
     monkeypatch.setattr(api, "utc_now", lambda: noon)
     return Scribe(open_journal(make_table, monkeypatch), noon)

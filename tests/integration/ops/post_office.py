@@ -1,4 +1,4 @@
-"""Queues with their dead-letter queues, and ways to fill them."""
+"""Makes queues with dead-letter queues, and fills them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PostOffice:
         self.dropped = 0
 
     def open(self, *names: str) -> None:
-        """A queue and its dead letters, as infra/subscription.yaml makes them."""
+        """Makes a queue and its dead-letter queue, as infra/subscription.yaml makes them."""
         for name in names:
             dlq = self.open_dead_end(f"{name}-dlq")
             arn = self.sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -30,7 +30,7 @@ class PostOffice:
         return str(self.sqs.get_queue_url(QueueName=PREFIX + name)["QueueUrl"])
 
     def drop(self, queue: str, *, event: str, reason: str = "malformed", **attributes: str) -> str:
-        """A dead letter as our consumers leave it; its message id. The events' ids count up."""
+        """Sends a dead letter as our consumers do. Returns its message id. The events' ids count up."""
         self.dropped += 1
         detail = {
             "id": f"event-{self.dropped}",
@@ -51,17 +51,17 @@ class PostOffice:
         return str(answer["MessageId"])
 
     def count(self, name: str) -> int:
-        """What can be seen in the queue now."""
+        """The number of visible messages in the queue."""
         names = ["ApproximateNumberOfMessages"]
         found = self.sqs.get_queue_attributes(QueueUrl=self.url(name), AttributeNames=names)["Attributes"]
         return int(found[names[0]])
 
     def hold(self, name: str) -> None:
-        """As another who looks at the same time."""
+        """Receives messages, as a concurrent reader does."""
         self.sqs.receive_message(QueueUrl=self.url(name), MaxNumberOfMessages=10, VisibilityTimeout=600)
 
     def delivered(self, name: str) -> list[tuple[str, dict[str, str]]]:
-        """Takes what came back to a queue: event ids, each with the message's attributes."""
+        """Receives what was redriven to a queue: event ids, each with the message's attributes."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url(name), MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=600
         )

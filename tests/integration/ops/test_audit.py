@@ -1,4 +1,4 @@
-"""The audit log: every admin's action, before it is done and after, and nothing that was written changes."""
+"""The audit log has every admin's action before and after it, and no entry ever changes."""
 
 from __future__ import annotations
 

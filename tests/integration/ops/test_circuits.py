@@ -1,4 +1,4 @@
-"""Operators see every circuit and set it for all sandboxes; what they did is kept."""
+"""Operators see every circuit and set it for all sandboxes. Their actions are recorded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mercato.store.dynamo import KeyRange, Table
 
 @pytest.fixture
 def circuits(desk: Any) -> Circuits:
-    """Those of some function's sandbox."""
+    """The circuits of one function's sandbox."""
     return Circuits(DynamoStore("CircuitsTable"))
 
 
 @pytest.fixture
 def breaker(circuits: Circuits) -> Breaker:
-    """One that has been used."""
+    """A breaker that was used."""
     found = circuits.breaker("payment-provider", Policy(failures=1, refresh=0.000001))
     found.call(lambda: "ok")
     circuits.refresh_due()
@@ -126,7 +126,7 @@ def test_only_an_admin_sees_and_sets_circuits(desk: Any, breaker: Breaker) -> No
 
 @pytest.mark.parametrize("action", ["force_open", "disable", "metrics_only"])
 def test_what_an_operator_set_has_no_end_until_an_operator_ends_it(desk: Any, breaker: Breaker, action: str) -> None:
-    """An item with a ttl would be deleted 90 days later, and the circuit closed again by itself."""
+    """An item with a ttl would be deleted 90 days later, and the circuit would close by itself."""
     table = Table("CircuitsTable")
     fail(breaker)
     assert (table.get("CB#payment-provider", "STATE") or {})["ttl"]

@@ -1,4 +1,4 @@
-"""Looking at dead letters: how many, why, and without taking any."""
+"""Listing dead letters: their number and reasons, without removing any."""
 
 from __future__ import annotations
 

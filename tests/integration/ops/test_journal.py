@@ -1,4 +1,4 @@
-"""The journal of events: each once, in the order of recording, and a reader that goes on misses none."""
+"""The journal has each event once, in the order of recording, and a reader that continues misses none."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def journal(scribe: Scribe) -> Journal:
 
 
 def read_on(journal: Journal, position: Position, now: datetime, *, limit: int = 3) -> tuple[list[str], Position]:
-    """All that is there after the position."""
+    """All events after the position."""
     found: list[str] = []
     while True:
         entries, following = journal.read_after(position, limit=limit, now=now)
@@ -101,7 +101,7 @@ def test_a_reader_that_goes_on_sees_each_event_once_in_whatever_order_they_come(
     chance.shuffle(told)
     position, seen = Position(), list[str]()
     for one in told:
-        journal.record(one, noon + timedelta(seconds=chance.randint(-5, 5)))  # clocks of writers differ
+        journal.record(one, noon + timedelta(seconds=chance.randint(-5, 5)))  # the writers' clocks differ
         if chance.random() < 0.3:
             found, position = read_on(journal, position, noon, limit=chance.randint(1, 40))
             seen += found
@@ -114,7 +114,7 @@ def test_a_reader_that_goes_on_sees_each_event_once_in_whatever_order_they_come(
 def test_between_any_two_calls_of_a_writer_another_writes_and_a_reader_reads(
     journal: Journal, scribe: Scribe, noon: datetime, monkeypatch: pytest.MonkeyPatch, call: int, same_event: bool
 ) -> None:
-    """Both write to one shard, so that each is in the other's way."""
+    """Both write to one shard, so that they conflict."""
     monkeypatch.setattr(store, "SHARDS", 1)
     state: dict[str, Any] = {"position": Position((0,)), "seen": []}
 
@@ -131,7 +131,7 @@ def test_between_any_two_calls_of_a_writer_another_writes_and_a_reader_reads(
     interrupter = Interrupter()
     interrupter.at(call, interrupt)
     journal.record(event(1), noon)
-    if interrupter.act:  # it has fewer calls: after the last
+    if interrupter.act:  # the writer makes fewer calls: act after the last
         interrupt()
     read()
     assert sorted(state["seen"]) == ["event-0", "event-1"] + ([] if same_event else ["event-2"])

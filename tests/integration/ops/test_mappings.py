@@ -1,4 +1,4 @@
-"""The prober asks Lambda which streams and queues are read, on the wire of a real client, and tells the alarm."""
+"""The prober asks Lambda which streams and queues are polled, through a real client, and emits the alarm's metric."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mapping(arn: str, **changes: str) -> dict[str, str]:
 
 
 class Lambda:
-    """Its side of the wire."""
+    """A fake of Lambda's HTTP API."""
 
     def __init__(self, wire: Stubber) -> None:
         self.wire = wire
@@ -107,9 +107,9 @@ def settings(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines of metrics, as CloudWatch reads them from the log."""
+    """The metric lines, as CloudWatch reads them from the log."""
     lines: list[str] = []
-    metrics.flush(lambda _: None)  # what other tests have counted
+    metrics.flush(lambda _: None)  # metrics of other tests
     monkeypatch.setattr(metrics, "flush", functools.partial(metrics.flush, lines.append))
     return lines
 

@@ -1,4 +1,4 @@
-"""The services, as the operator sees them."""
+"""The services in the operator's overview."""
 
 from __future__ import annotations
 

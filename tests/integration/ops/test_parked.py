@@ -1,4 +1,4 @@
-"""The parked queue's reader, and the list of parked sagas."""
+"""The consumer of the parked queue, and the list of parked sagas."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_sa
 
 
 def test_a_parking_that_the_queue_itself_gave_up_on_names_its_saga_too(desk: Desk) -> None:
-    """No attribute says anything: the function died of it."""
+    """The message has no reason attribute, because the function ended without writing one."""
     office = PostOffice()
     office.open("parked")
     office.put("parked-dlq", json.dumps(message()))
@@ -180,7 +180,9 @@ def test_a_parked_cancellation_stands_beside_the_parked_saga_of_its_order(desk: 
 def test_of_two_messages_for_one_parking_the_live_token_is_found_in_whatever_order_they_come(
     desk: Desk, live: str, order: tuple[str, ...]
 ) -> None:
-    """The answer to the first message was lost, and Step Functions sent another with a new token; both come twice."""
+    """The response to the first message was lost, so Step Functions sent another with a new token. Both are delivered
+    twice.
+    """
     desk.machine.dead = {"token-1", "token-2"} - {live}
     for token in order:
         assert desk.park(message(task_token=token)) == []

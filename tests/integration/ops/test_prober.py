@@ -1,4 +1,4 @@
-"""The prober: real instances on real sockets, and what Cloud Map and the operator learn of them."""
+"""The prober: it calls real servers, and reports their health to Cloud Map and to the operator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SICK = '{"service": "orders", "status": "failing", "checks": {"table": "AccessDe
 
 
 class Registry:
-    """Two services in moto's Cloud Map: orders with one instance, users with one."""
+    """Two services in moto's Cloud Map, orders and users, with one instance each."""
 
     def __init__(self, instances: dict[str, Peer]) -> None:
         self.cloud_map: Any = boto3.client("servicediscovery")
@@ -121,7 +121,7 @@ def test_whatever_is_not_200_is_not_well(registry: Registry, orders: Peer, behav
 def test_an_instance_that_hangs_keeps_nobody_else(
     registry: Registry, orders: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "_PATIENCE", 2.0)  # time enough for the other, also on a busy machine
+    monkeypatch.setattr(probe, "_PATIENCE", 2.0)  # long enough for the other one, also on a busy machine
     orders.behaviours = [hang]
     assert run() == {"healthy": 1, "unhealthy": 1}
     assert registry.health() == {"orders": "UNHEALTHY", "users": "HEALTHY"}

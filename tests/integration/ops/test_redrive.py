@@ -1,4 +1,4 @@
-"""Redriving dead letters: chosen, capped, recorded, and nothing deleted that was not sent."""
+"""Redriving dead letters: selected, limited and recorded. No message is deleted before it was sent."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_nothing_is_sent_that_cannot_be_recorded(
 
 
 class Killed(BaseException):
-    """The sandbox dies here."""
+    """The process ends here."""
 
 
 def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says_started(
@@ -303,7 +303,7 @@ def test_only_admins_may(desk: Desk, office: PostOffice, method: str, path: str)
 
 
 def walk(desk: Desk, **body: Any) -> list[dict[str, Any]]:
-    """Calls until there is no cursor."""
+    """Repeats the call until there is no cursor."""
     answers = [redrive(desk, **body)[1]]
     while answers[-1]["next_cursor"]:
         answers.append(redrive(desk, cursor=answers[-1]["next_cursor"], **body)[1])

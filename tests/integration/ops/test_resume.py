@@ -1,4 +1,4 @@
-"""Resuming a parked saga: once, by one operator, with a record."""
+"""A parked saga is resumed once, by one operator, with a record."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_saga_that_is_not_parked_cannot_be_resumed(desk: Desk) -> None:
 
 
 def test_a_skip_said_again_does_not_skip_the_step_that_has_parked_since(desk: Desk) -> None:
-    """The first takes effect and its answer is lost; the saga goes on and parks in the next undo."""
+    """The first skip takes effect and its response is lost. The saga continues and parks in the next undo."""
     desk.park(message(step="RefundPayment"))
     desk.resume("skip", step="RefundPayment")
     desk.park(message(step="ReleaseInventory", task_token="token-2", parked_at="2026-11-22T12:05:00.000Z"))

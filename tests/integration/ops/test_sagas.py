@@ -1,4 +1,4 @@
-"""What the operator sees of the real state machine's executions; the redrive, on the wire of a real client."""
+"""The operator's view of the real state machine's executions, and the redrive through a real client."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def call(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def world(cloud: None, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The real state machine; every function answers well until a test says otherwise."""
+    """The real state machine. Every function succeeds until a test scripts it."""
     run_state_machines(monkeypatch)
     return deploy(monkeypatch, {name: lambda _: {"payment_id": "pay-1"} for name in FUNCTIONS})
 
@@ -198,7 +198,9 @@ def test_a_saga_that_still_runs_is_not_redriven(call: Call, world: World) -> Non
 
 @pytest.fixture
 def wire(call: Call, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    """Step Functions' side of a saga that somebody stopped in CapturePayment. The emulators have no redrive."""
+    """A fake of Step Functions' HTTP API with a saga that was stopped in CapturePayment, since the emulators have no
+    redrive.
+    """
     client = boto3.client("stepfunctions")
     real = aws.client
     monkeypatch.setattr(aws, "client", lambda service, *more: client if service == "stepfunctions" else real(service))
@@ -225,7 +227,7 @@ def wire(call: Call, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 
 
 def test_a_saga_that_somebody_stopped_is_redriven_with_a_record_of_who_and_why(call: Call, wire: Stubber) -> None:
-    """The token is the same for whoever redrives the same end, so that two operators redrive once."""
+    """The token depends on the execution's end, not on the caller, so two operators redrive once."""
     wire.add_response("redrive_execution", {"redriveDate": NOON}, {"executionArn": ARN, "clientToken": ANY})
     status, answer = call("POST", f"/{ORDER}/redrive", {"reason": "stopped by mistake"})
     assert status == 200

@@ -37,7 +37,7 @@ def listing(product_id: str, price: int = 1250, *, name: str = "", for_sale: boo
 
 @dataclass
 class Shelf:
-    """The catalogue's stand-in. `asked` has what was asked of it."""
+    """A fake catalogue. `asked` has the requests for prices."""
 
     listings: dict[str, Listing] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Shop:
         return saga.handler(aws_events.task(name, task_input), None)
 
     def hear(self, event_type: str, data: dict[str, Any], event_id: str = "") -> list[Any]:
-        """The failures that the queue is told of."""
+        """Returns the failures that are reported to the queue."""
         event = published(
             event_type,
             str(data.get("order_id")),
@@ -116,7 +116,7 @@ class Shop:
         return found
 
     def announced(self, order_id: str) -> list[dict[str, Any]]:
-        """The outbox's events of an order, in order."""
+        """An order's events in the outbox, in order."""
         items = self.table.query_all(f"order#{order_id}", KeyRange(prefix="E#"))
         return [json.loads(item["event"]) for item in items if "event" in item]
 

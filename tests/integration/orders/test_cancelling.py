@@ -1,4 +1,4 @@
-"""POST /api/orders/{order_id}/cancel, and what the saga makes of it."""
+"""POST /api/orders/{order_id}/cancel, and its effect in the saga."""
 
 from __future__ import annotations
 

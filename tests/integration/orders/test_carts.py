@@ -11,7 +11,7 @@ from tests.integration.interrupter import Interrupter
 from tests.integration.orders.conftest import Shop, body, listing
 
 CART: dict[str, Any] = {"id": "cart-1", "version": 1795348803}
-MOST = 6  # more than the calls of one placement
+MOST = 6  # more than one placement makes
 
 
 def naming(cart: Any = CART) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def test_a_cart_that_is_named_wrongly_is_refused(shop: Shop, cart: Any) -> None:
 @pytest.mark.parametrize("key", ["key-1", "key-2"], ids=["same key", "another key"])
 @pytest.mark.parametrize("call", range(MOST))
 def test_of_two_placements_at_once_one_is_an_order(shop: Shop, call: int, key: str) -> None:
-    """At each call of the one, the whole of the other is done."""
+    """At each call of the one, the whole other one runs."""
     interrupter, statuses = Interrupter(), list[int]()
 
     def place(its: str) -> None:

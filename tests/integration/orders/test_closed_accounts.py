@@ -1,4 +1,4 @@
-"""What the orders service keeps of a customer whose account is closed: the order, and nothing of the person."""
+"""The orders service keeps the orders of a closed account, without personal data."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def next_message(queue: str) -> dict[str, Any] | None:
 
 
 def with_time_for(monkeypatch: pytest.MonkeyPatch, orders: int) -> None:
-    """A run has time for so many orders from here on."""
+    """Gives each run from now on time for this many orders."""
     left = iter([True] * orders)
     monkeypatch.setattr(consumers, "_has_time", lambda: next(left, False))
 

@@ -1,4 +1,4 @@
-"""What the orders service does with what it hears."""
+"""What the orders service does with the events that it consumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUND = PAYMENT | {"refund_id": "ref-1", "reason": "chip"}
 
 
 class Machine:
-    """Step Functions' StartExecution: takes a name once."""
+    """A fake of Step Functions that starts each execution name once."""
 
     def __init__(self, code: str = "") -> None:
         self.started: dict[str, dict[str, Any]] = {}
@@ -76,7 +76,7 @@ def test_a_placed_order_starts_its_saga_with_all_that_its_steps_need(shop: Shop,
     assert call["stateMachineArn"] == "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order"
     started = json.loads(call["input"])
     assert started.pop("traceparent").startswith("00-")
-    assert uuid.UUID(started.pop("causation_id"))  # the event that was heard
+    assert uuid.UUID(started.pop("causation_id"))  # the consumed event
     assert started == {
         "tracestate": "",
         "order_id": order_id,

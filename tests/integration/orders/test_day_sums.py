@@ -1,4 +1,4 @@
-"""The sums by day are what the facts make, whatever the order, the number and the company of the events."""
+"""The sums by day equal the sums of the facts, whatever the order, the duplicates and the batches of the events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pounds(amount: int, currency: str = "GBP") -> Money:
 
 
 class Ledger:
-    """Orders and what became of them, each fact at its own time."""
+    """Orders with their facts, each at its own time."""
 
     def __init__(self, store: OrderStore, noon: datetime) -> None:
         self.store = store
@@ -104,7 +104,7 @@ def test_each_fact_counts_on_its_own_day_and_in_its_own_currency(ledger: Ledger)
 def test_events_in_any_order_and_more_than_once_sum_each_fact_once(
     ledger: Ledger, sums: DaySums, shop: Shop, seed: int
 ) -> None:
-    """Also where they come while their orders go on: an event of an earlier fact finds the later ones."""
+    """Also while their orders continue: the event of an earlier fact finds the later ones."""
     chance = random.Random(seed)
     acts: list[Callable[[], object]] = []
     for number in range(6):
@@ -241,7 +241,7 @@ def test_orders_of_before_there_were_sums_are_summed_by_a_rebuild(ledger: Ledger
 
 @pytest.mark.parametrize("call", [0, 1, 2, 4, 7, 10, 14, 18, 21, 24, 28, 32, 36])
 def test_a_rebuild_and_orders_that_go_on_meanwhile_agree(ledger: Ledger, sums: DaySums, shop: Shop, call: int) -> None:
-    """At each of the rebuild's calls to DynamoDB, one order is placed, another is refunded, and both are summed."""
+    """At each of the rebuild's calls to DynamoDB, one order is placed and another refunded, and both are summed."""
     some_days(ledger)
     for order_id in ledger.orders:
         sums.sum_order(order_id)
@@ -283,7 +283,7 @@ def test_a_rebuild_that_died_is_ended_by_the_next_run(ledger: Ledger, sums: DayS
         sums.sum_order(order_id)
     begun = sums.begin_rebuild()
     assert begun.building == 2
-    sums.catch_up(derived_id("kept"), 2)  # and here it died
+    sums.catch_up(derived_id("kept"), 2)  # and here the process ended
     ledger.refund(derived_id("kept"), 10, 5)
     sums.sum_order(derived_id("kept"))
     assert sums.between(*ALL) == ledger.books(), "the live sums go on"

@@ -1,4 +1,4 @@
-"""The carrier gives a parcel up: the operator hears of it, and brings order and money to an end over the API."""
+"""The carrier gives a parcel up: the operator is alarmed, and settles order and money over the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL = [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1
 
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was counted of parcels."""
+    """The counted metrics of parcels."""
     counted: list[str] = []
 
     def count(metric: str, *_: int, **__: str) -> None:
@@ -75,7 +75,7 @@ def test_what_was_written_but_not_told_is_told_by_the_next_delivery(
 ) -> None:
     order_id = confirmed(shop)
     with monkeypatch.context() as patch:
-        patch.setattr(metrics, "count", None)  # ends the function there
+        patch.setattr(metrics, "count", None)  # the process ends there
         assert shop.hear("shipment.failed", NOT_COLLECTED | {"order_id": order_id}) != []
     assert (shop.order(order_id).version, rung) == (3, [])
     assert shop.hear("shipment.failed", NOT_COLLECTED | {"order_id": order_id}) == []

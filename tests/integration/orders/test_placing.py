@@ -1,4 +1,4 @@
-"""POST /api/orders: real handler, real table, effects out."""
+"""POST /api/orders: the real handler, a real table, and the effects."""
 
 from __future__ import annotations
 

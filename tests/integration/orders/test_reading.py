@@ -1,4 +1,4 @@
-"""GET of orders, lists and histories."""
+"""Reading orders, lists and histories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOON = "2999-01-01T00:00:00Z"
 
 
 def place_five(shop: Shop, monkeypatch: pytest.MonkeyPatch, noon: datetime) -> list[str]:
-    """The ids, the newest first."""
+    """Places five orders. Returns their ids, the newest first."""
     found = []
     for n in range(5):
         monkeypatch.setattr(api, "utc_now", lambda n=n: noon + timedelta(minutes=n))

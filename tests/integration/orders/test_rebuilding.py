@@ -1,4 +1,4 @@
-"""Snapshots and summary rows are made of the events, and can be made again."""
+"""Snapshots and summary rows are derived from the events, and can be rebuilt."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def snapshots(shop: Shop, order_id: str) -> list[int]:
 
 
 def long_order(shop: Shop, noon: datetime) -> Order:
-    """One that was refunded, penny by penny, more often than a snapshot is made."""
+    """An order with so many refunds of a penny that several snapshots were due."""
     order = shop.order(shop.place()["order_id"])
     for number in range(LONG):
         penny = OrderRefunded(refund_id=f"ref-{number}", amount=order.total.zero("GBP"), reason="x")
@@ -137,7 +137,7 @@ def test_an_order_that_goes_on_while_it_is_proven_is_equal(
 def test_an_order_whose_snapshot_is_due_while_it_is_proven_is_equal(
     shop: Shop, noon: datetime, monkeypatch: pytest.MonkeyPatch, at: Callable[..., None]
 ) -> None:
-    """Whatever the caller's clock reads: here, microseconds."""
+    """Also if the caller's clock has microseconds, as here."""
     store, order_id = OrderStore(shop.table, snapshot_every=2), shop.place()["order_id"]
     order = shop.order(order_id)
     now = order.placed_at + timedelta(days=1, microseconds=456)
@@ -228,7 +228,7 @@ def test_the_command_rebuilds_a_named_table_without_a_running_shop(
 def test_the_command_ends_with_1_where_it_could_not_prove_an_order(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, end: Rebuilt | TransientError, told: str
 ) -> None:
-    """And goes on with the others."""
+    """The command continues with the other orders."""
     first, second = sorted(shop.place(key=f"key-{number}")["order_id"] for number in range(2))
     rebuild = OrderStore.rebuild
 

@@ -124,7 +124,7 @@ def test_an_order_that_is_not_delivered_is_409_with_the_current_state(shop: Shop
 
 
 def test_two_returns_at_once_cannot_take_the_same_piece(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other one comes between our look and our write: our write is refused, and we look again."""
+    """The other return is written between our read and our write, so our write is refused and reads again."""
     order_id, append = delivered(shop), OrderStore.append
     refusals = []
 

@@ -52,7 +52,7 @@ def test_cancelling_twice_is_cancelling_once_and_tells_why(shop: Shop) -> None:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The metrics that were written, without what describes them."""
+    """The written metrics without their metadata."""
     lines: list[dict[str, Any]] = []
     flush = metrics.flush
     metrics.flush(lambda _: None)

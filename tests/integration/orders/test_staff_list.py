@@ -1,4 +1,4 @@
-"""The list of all orders, for staff: newest first over all shards, by each filter, and by part of an id."""
+"""The list of all orders for staff: newest first over all shards, by each filter, and by part of an id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/api/ops/orders"
 
 @dataclass
 class Accounts:
-    """The users service's stand-in: addresses and ids."""
+    """A fake users service: addresses and ids."""
 
     ids: dict[str, str] = field(default_factory=dict)
 
@@ -222,7 +222,7 @@ def test_after_an_account_is_closed_no_address_leads_to_its_orders(
     shop.call("POST", f"/api/orders/{order_id}/cancel", {}, key="key-x")
     shop.task("CancelOrder", order_id=order_id, error={"Error": "OutOfStock", "Cause": ""})
     assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
-    accounts.ids.clear()  # as the users service forgets it
+    accounts.ids.clear()  # as the users service deletes it
     assert ids(shop, email="ada@example.com") == []
     assert ids(shop) == [order_id], "the order stays, as one of nobody's"
     rows = [item for key in (f"order#{order_id}", f"ID#{order_id[:4]}") for item in shop.table.query_all(key)]

@@ -1,4 +1,4 @@
-"""Payments in an empty account, with the sandbox or with Stripe, and what goes wrong there."""
+"""Payments in an empty account, with the sandbox or with Stripe, and injected faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.payments.till import Till
 
 @dataclass
 class Faults:
-    """What goes wrong at the n-th write of any kind: it dies before or after it, or somebody else acts just before."""
+    """A fault at the n-th write of any kind: the process ends before or after it, or another act runs before it."""
 
     die_at: int = -1
     after_effect: bool = False

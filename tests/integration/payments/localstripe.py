@@ -1,4 +1,4 @@
-"""localstripe behind a wire that does what localstripe does not: Stripe's idempotency keys, and its bad days."""
+"""localstripe behind a proxy that adds Stripe's idempotency keys, which localstripe lacks, and faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Trouble(StrEnum):
 
 @dataclass
 class Wire:
-    """`calls`: each request that came, as (method, path, key). `fail`: the next POST to that path ends so."""
+    """`calls` has each request as (method, path, key). `fail` makes the next POST to a path fail."""
 
     upstream: str
     calls: list[tuple[str, str, str]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Wire:
         return sum(method == "POST" and path.endswith(path_ends) for method, path, _ in self.calls)
 
     def get(self, path: str) -> Any:
-        """What the books of localstripe say, past the wire."""
+        """Reads from localstripe directly."""
         answer = self.pool.request("GET", self.upstream + path, headers={"Authorization": f"Bearer {KEY}"})
         return answer.json()
 
@@ -75,7 +75,7 @@ class Wire:
         return None
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes] | None:
-        """One at a time, as Stripe does for one key. None: hang up."""
+        """One at a time, as Stripe does per key. None closes the connection."""
         key = headers.get("idempotency-key", "")
         with self.lock:
             self.calls.append((method, path, key))
@@ -100,7 +100,7 @@ class Wire:
             status, said = upstream.status, upstream.data
             if trouble is Trouble.BROKEN:
                 status, said = 500, _error("", "Something broke.", "api_error")
-            if key and status in (200, 402, 500):  # what Stripe remembers: an endpoint that was begun
+            if key and status in (200, 402, 500):  # Stripe remembers the result once an endpoint has begun
                 self.answered[key] = (question, status, said)
             return None if trouble is Trouble.LOST else (status, said)
 
@@ -111,7 +111,7 @@ def _error(code: str, message: str, kind: str = "invalid_request_error") -> byte
 
 @contextmanager
 def running(folder: Path) -> Iterator[Wire]:
-    """localstripe as a process of its own, and the wire in front of it."""
+    """localstripe as a separate process, and the proxy in front of it."""
     port = free_port()
     url = f"http://localhost:{port}"
     stripe = Child("localstripe", "localstripe", folder / "localstripe.pid", folder / "localstripe.log")
@@ -126,7 +126,7 @@ def running(folder: Path) -> Iterator[Wire]:
 
 @contextmanager
 def in_front_of(upstream: str) -> Iterator[Wire]:
-    """The wire alone, to a localstripe that runs, or will."""
+    """The proxy alone, in front of a localstripe that runs now or later."""
     wire = Wire(upstream)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(wire))
     wire.url = f"http://127.0.0.1:{server.server_address[1]}"

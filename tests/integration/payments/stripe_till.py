@@ -1,4 +1,4 @@
-"""Payments with Stripe as the provider, whose books are localstripe's."""
+"""Payments with Stripe as the provider, whose books are in localstripe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VISA = "pm_card_visa"
 
 
 class StripeTill(Till):
-    """Where the money is, Stripe's own books say."""
+    """A till that reads the provider's money from Stripe's books."""
 
     wire: Wire
 
@@ -35,7 +35,7 @@ class StripeTill(Till):
         return item["captured"], item["refunded"]
 
     def everything(self) -> list[str]:
-        """The state of every intent that Stripe has."""
+        """The state of every intent at Stripe."""
         return [intent["status"] for intent in self.wire.get("/v1/payment_intents?limit=1000")["data"]]
 
     def given_back(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who sees a payment, and the provider's webhooks."""
+"""Access to payments, and the provider's webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Death at every write, and others acting at the same time."""
+"""The process ends at every write, and other processes act concurrently."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_capture_that_dies_anywhere_can_be_undone(till: Any, faults: Any, at: 
     ("at", "after_effect"), [(0, False), (1, False), (1, True), (2, False), (2, True), (3, False), (3, True)]
 )
 def test_a_void_that_dies_anywhere_is_finished_by_the_next(till: Any, faults: Any, at: int, after_effect: bool) -> None:
-    """Its writes: is there a payment, that it is closing, the provider's void, the end."""
+    """Its writes: whether there is a payment, the closing, the provider's void, the end."""
     with pytest.raises(TransientError):
         till.authorize("tok_timeout_once")
     dies(faults, at, after_effect, lambda: till.task("VoidPayment"))
@@ -104,7 +104,7 @@ def test_a_void_that_dies_anywhere_is_finished_by_the_next(till: Any, faults: An
 @EVERY_HALF
 @pytest.mark.parametrize("at", range(1, 5))
 def test_a_refund_that_dies_anywhere_gives_back_once(till: Any, faults: Any, at: int, after_effect: bool) -> None:
-    """Its writes after the look: that it is closing, the claim, the provider's refund, the end."""
+    """Its writes after the read: the closing, the claim, the provider's refund, the end."""
     till.paid()
     dies(faults, at, after_effect, lambda: till.task("RefundPayment"))
     till.task("RefundPayment")
@@ -125,7 +125,7 @@ def test_a_void_in_the_middle_of_an_authorize_wins(till: Any, faults: Any, at: i
 def test_an_authorize_that_dies_with_an_orphan_is_healed_by_its_retry(
     till: Any, faults: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The void dies before it stops the charge; the charge comes after it, and its author dies before letting go."""
+    """The void ends before it stops the charge. The charge is made after it, and its process ends before voiding it."""
 
     def void_and_die() -> None:
         with contextlib.suppress(TransientError):
@@ -182,7 +182,7 @@ def test_a_capture_in_the_middle_of_a_void_is_refunded_or_refused(till: Any, fau
 
 
 def test_a_capture_whose_payment_was_undone_a_moment_ago_is_refused(till: Any, faults: Any) -> None:
-    """The capture has seen an authorized payment; the undo is done before the provider is asked."""
+    """The capture has read an authorized payment. The undo is done before the capture calls the provider."""
     till.authorize()
     faults.arm(0, meanwhile=lambda: till.task("VoidPayment"))
     with pytest.raises(CaptureRefused):
@@ -201,7 +201,7 @@ def test_two_undos_at_once_give_back_once(till: Any, faults: Any, at: int) -> No
 
 @pytest.mark.parametrize("at", range(6))
 def test_an_admins_refund_in_the_middle_of_an_undo_and_all_is_given_back_once(till: Any, faults: Any, at: int) -> None:
-    """The undo's writes: that it is closing, the claim of the rest, the provider's refund, the end."""
+    """The undo's writes: the closing, the claim of the rest, the provider's refund, the end."""
     till.paid()
     others: list[int] = []
     faults.arm(at, meanwhile=lambda: others.append(till.refund(300)[0]))

@@ -1,4 +1,4 @@
-"""The provider's circuit: an outage opens it for all, one customer's card for nobody."""
+"""The provider's circuit: an outage opens it for all customers, one customer's card does not open it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reconciler: what nobody finished is finished, and what does not agree is told."""
+"""The reconciler finishes unfinished payments and reports mismatches."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def hear(kind: str, order_id: str = "o-1") -> None:
 
 
 def run(minutes: int = 10, has_time: bool = True) -> dict[str, int]:
-    """A run that is so much later."""
+    """Runs the reconciler this much later."""
     now = utc_now() + timedelta(minutes=minutes)
     return vars(reconciler.reconcile(wiring.ports(), now, lambda: has_time))
 
 
 def told() -> list[str]:
-    """What an operator would be shown in an hour."""
+    """What an operator would see in an hour."""
     return [found.kind for found in reconciler.mismatches(wiring.ports().payments, utc_now() + timedelta(hours=1))]
 
 
@@ -82,7 +82,7 @@ def test_a_capture_that_nobody_heard_of_is_found_and_announced_once(till: Till) 
 @EVERY_HALF
 @pytest.mark.parametrize("at", range(5))
 def test_a_refund_that_died_is_finished_once(till: Till, faults: Any, at: int, after_effect: bool) -> None:
-    """Its writes: the key's lease, the claim, the provider's refund, the end, the key's answer."""
+    """Its writes: the key's lease, the claim, the provider's refund, the end, the key's response."""
     sold(till)
     faults.arm(at, after_effect=after_effect)
     till.refund(300)
@@ -99,7 +99,7 @@ def test_a_refund_that_died_is_finished_once(till: Till, faults: Any, at: int, a
 @EVERY_HALF
 @pytest.mark.parametrize("at", range(1, 4))
 def test_a_void_that_died_is_finished(till: Till, faults: Any, at: int, after_effect: bool) -> None:
-    """Its writes after the look: that it is closing, the provider's void, the end."""
+    """Its writes after the read: the closing, the provider's void, the end."""
     till.authorize()
     faults.arm(at, after_effect=after_effect)
     with pytest.raises(TransientError):
@@ -158,7 +158,7 @@ def test_one_refund_that_the_provider_refuses_stops_no_other_payment(till: Till)
     with pytest.raises(RefundRefused):
         till.task("RefundPayment")
     money = {"amount": 1000, "currency": "GBP"}
-    for number in range(9):  # before and after it, whichever shard they are in
+    for number in range(9):  # payments before and after it, in any shard
         order = {"order_id": f"other-{number}", "customer_id": "u-1", "amount": money}
         with pytest.raises(TransientError):
             till.task("AuthorizePayment", payment_token="tok_timeout_once", **order)
@@ -267,7 +267,7 @@ def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeyp
 
 
 def test_a_run_counts_what_it_found_also_where_that_is_nothing(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The alarm for a reconciler that does not run any more is the metric that is missing."""
+    """The alarm for a reconciler that does not run is the missing metric."""
     counted: dict[str, int] = {}
     monkeypatch.setattr(metrics, "count", lambda metric, times: counted.update({metric: times}))
     till.paid()
@@ -293,7 +293,7 @@ class Killed(BaseException):
 
 
 def opened(till: Till, count: int) -> list[str]:
-    """So many payments that the provider must be asked about, in the order in which a run finds them."""
+    """Opens this many payments about which the provider must be asked, in the order in which a run finds them."""
     for number in range(count):
         about = {"order_id": f"o-{number}", "customer_id": "u-1", "payment_token": "tok_ok"}
         till.task("AuthorizePayment", amount={"amount": 1000, "currency": "GBP"}, **about)
@@ -306,7 +306,7 @@ def payment_id(found: Any) -> str:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The payments that runs have asked about. None of them is settled by it."""
+    """The payments about which runs have asked the provider. None of them is settled."""
     found: list[str] = []
 
     def bring_on(one: Any, *_: Any) -> Any:
@@ -318,7 +318,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_run_goes_on_behind_the_payment_that_the_last_one_began(till: Till, asked: list[str]) -> None:
-    """Each has time for three of eight, and none of them leaves the list."""
+    """Each run has time for three of eight, and none of them leaves the list."""
     payments = opened(till, 8)
     for _ in range(3):
         has_time = functools.partial(next, iter([True] * 3), False)

@@ -83,7 +83,7 @@ def test_the_same_refund_twice_at_once_is_made_once(till: Any, faults: Any, at: 
     till.paid()
     others: list[int] = []
     faults.arm(at, meanwhile=lambda: others.append(till.refund(400)[0]))
-    # Once ours has begun, the other is told that it is under way.
+    # Once ours has begun, the other one gets the response that it is in flight.
     assert [till.refund(400)[0], *others] == [201, 409 if at else 201]
     assert till.refund(400)[0] == 201
     assert till.money() == (1000, 400)

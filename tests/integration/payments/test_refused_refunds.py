@@ -1,4 +1,4 @@
-"""Refunds that the provider refuses, and that are asked for again once it is well."""
+"""Refunds that the provider refuses, and their retries after it has recovered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUND = derived_id("o-1", "refund")
 
 @dataclass
 class Moody:
-    """A provider that refuses each new key while it has no money; a key gets the same answer for good."""
+    """A provider that refuses each new key while it has no money. A key gets the same response permanently."""
 
     keys: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
@@ -120,7 +120,7 @@ def test_one_call_makes_one_attempt_also_where_it_finds_one_under_way(
 def test_a_new_attempt_that_dies_anywhere_gives_back_once(
     till: Till, moody: Moody, faults: Any, at: int, after_effect: bool
 ) -> None:
-    """Its writes after the look: the claim, the provider's refund, the end."""
+    """Its writes after the read: the claim, the provider's refund, the end."""
     till.paid()
     undo_refused(till)
     moody.is_well = True
@@ -147,7 +147,7 @@ def test_two_who_ask_again_at_once_give_back_once(till: Till, moody: Moody, faul
 
 
 def test_a_late_answer_to_an_earlier_attempt_does_not_end_the_one_that_is_under_way(till: Till, moody: Moody) -> None:
-    """While the first is refused slowly, another hears of the refusal, and its retry is at attempt two."""
+    """While the first refusal is slow, another request gets the refusal, and its retry is at attempt two."""
     till.paid()
     seen: list[Any] = []
 
@@ -177,7 +177,7 @@ def test_what_was_given_back_meanwhile_is_not_in_the_new_attempt(till: Till, moo
 
 
 def test_the_reconciler_leaves_a_refused_refund_to_the_operator_and_keeps_it_in_sight(till: Till, moody: Moody) -> None:
-    """It has its answer: the alarm for a reconciler that does not get through must not ring for it."""
+    """The provider has answered, so the alarm for unreconciled payments must not count it."""
     till.paid()
     undo_refused(till)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What payments does when goods come back."""
+"""What payments does when goods are returned."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_several_returns_add_up(till: Any) -> None:
 
 
 def test_never_more_than_was_captured_goes_back(till: Any) -> None:
-    """An admin was faster: what is left is given back, and at the second delivery nothing more."""
+    """An admin's refund came first: the rest is refunded, and a second delivery refunds nothing."""
     till.paid()
     till.refund(700)
     assert [hear(400), hear(400)] == [[], []]
@@ -76,7 +76,7 @@ def test_never_more_than_was_captured_goes_back(till: Any) -> None:
 def test_a_refund_that_is_under_way_takes_nothing_from_a_return_where_it_is_refused(
     till: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An admin's refund of everything has set the money aside, and the provider does not take it in the end."""
+    """An admin's refund of everything has claimed the money, and the provider refuses it in the end."""
     till.paid()
     give_back, asked = Sandbox.refund, []
 

@@ -1,4 +1,4 @@
-"""The sandbox as a provider: it remembers, and the same key gets the same answer."""
+"""The sandbox as a provider: the same key gets the same response."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_a_void_after_an_authorization_nobody_heard_of_leaves_nothing_held(
 
 
 def test_an_authorization_that_comes_after_its_void_is_refused_by_stripe(stripe_till: StripeTill) -> None:
-    """It was on its way when the payment was undone."""
+    """It was in flight when the payment was undone."""
     stripe_till.wire.fail(CONFIRM, Trouble.AWAY)
     with pytest.raises(TransientError):
         authorize(stripe_till)
@@ -237,7 +237,7 @@ def test_an_amount_that_stripe_cannot_count_is_declined_before_it_is_asked(strip
 
 
 def test_what_was_given_back_at_stripes_is_not_given_back_again(stripe_till: StripeTill) -> None:
-    """localstripe would give back more than was taken; Stripe would refuse, and the undo would never end."""
+    """localstripe would refund more than was captured. Stripe would refuse, and the undo would never end."""
     paid(stripe_till)
     intent = stripe_till.charge()["id"]
     stripe_till.wire.post("/v1/refunds", payment_intent=intent, amount="200")
@@ -248,7 +248,7 @@ def test_what_was_given_back_at_stripes_is_not_given_back_again(stripe_till: Str
 
 
 def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe_till: StripeTill) -> None:
-    """The bank asked for the customer, the order was cancelled, and then somebody confirmed."""
+    """The bank asked for a confirmation, the order was cancelled, and then the customer confirmed."""
     card = {"number": NEEDS_THE_CUSTOMER, "exp_month": "12", "exp_year": "2030", "cvc": "123"}
     fields = {f"card[{name}]": value for name, value in card.items()}
     token = stripe_till.wire.post("/v1/payment_methods", type="card", **fields)["id"]
@@ -267,7 +267,7 @@ def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe
 def test_a_charge_that_stripe_still_thinks_about_is_asked_for_again_and_not_taken_for_undone(
     stripe_till: StripeTill,
 ) -> None:
-    """Stripe gives the same key the same answer, also when it has made up its mind since."""
+    """Stripe gives the same key the same response, also after the intent has changed."""
     fields = {"type": "sepa_debit", "sepa_debit[iban]": "DE62370400440532013001"}
     fields |= {"billing_details[name]": "Ada", "billing_details[email]": "ada@example.com"}
     token = stripe_till.wire.post("/v1/payment_methods", **fields)["id"]

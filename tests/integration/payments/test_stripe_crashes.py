@@ -1,4 +1,6 @@
-"""Death at every write of ours with Stripe as the provider; webhook and reconciler in the middle of each command."""
+"""The process ends at every write with Stripe as the provider. Webhook and reconciler run in the middle of each
+command.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ def test_a_capture_that_dies_takes_the_money_once(stripe_till: StripeTill, fault
 def test_a_void_that_dies_anywhere_is_finished_by_the_next(
     stripe_till: StripeTill, faults: Any, at: int, after_effect: bool
 ) -> None:
-    """Its writes after the look: that it is closing, the end."""
+    """Its writes after the read: the closing, the end."""
     stripe_till.authorize(VISA)
     dies(faults, at, after_effect, lambda: stripe_till.task("VoidPayment"))
     stripe_till.task("VoidPayment")
@@ -146,7 +148,7 @@ def test_another_in_the_middle_of_a_refund(
 def test_a_refund_that_stripe_refuses_is_made_once_by_the_next_attempt_with_a_key_of_its_own(
     stripe_till: StripeTill,
 ) -> None:
-    """As with too little balance: Stripe says so to the same key for a day."""
+    """For example with too little balance: Stripe repeats the refusal to the same key for a day."""
     paid(stripe_till)
     stripe_till.wire.fail("/refunds", Trouble.REFUSED)
     with pytest.raises(RefundRefused):

@@ -1,4 +1,4 @@
-"""Stripe's webhooks: signed as Stripe's own library signs, heard before or after our own answer, never twice."""
+"""Stripe's webhooks: signed by Stripe's own library, received before or after our own response, processed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operator skips the undo of a payment and gives the money back by other means: the shop must not do so, too."""
+"""An operator skips the undo of a payment and refunds by other means: the shop must not refund again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def skip(till: Till) -> None:
 
 
 def given_back(till: Till) -> int:
-    """By the provider's own book."""
+    """The refunded money in the provider's books."""
     charge = till.provider.find(charge_id_of(PAYMENT))
     return charge.refunded if charge else 0
 
@@ -52,7 +52,7 @@ def refunds(till: Till) -> list[tuple[str, int, str]]:
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Within it the provider does not answer when it is asked for a refund; `done`: though it does it."""
+    """Within the block the provider does not answer a refund. With `done` it still makes the refund."""
     give_back = Sandbox.refund
 
     @contextmanager
@@ -88,7 +88,7 @@ def test_a_refund_that_was_skipped_is_made_by_nobody_later(till: Till, away: Any
         {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0},
     ]
     usecases.observe(ChargeChanged("evt-1", payment_id=PAYMENT), wiring.ports(), utc_now())
-    for _ in range(2):  # a late duplicate, a cancellation beside it, an operator who changes his mind
+    for _ in range(2):  # a late duplicate, a concurrent cancellation, an operator who retries after all
         with pytest.raises(RefundWrittenOff):
             till.task("RefundPayment", reason="CancelledByCustomer")
     assert (given_back(till), till.money(), told()) == (0, (1000, 0), [])
@@ -135,7 +135,7 @@ def test_an_admin_may_still_refund_by_the_route_with_a_key_of_its_own(till: Till
 
 @pytest.mark.parametrize("hears", ["webhook", "reconciler"])
 def test_a_refund_that_was_made_after_all_is_told_as_it_is(till: Till, away: Any, hears: str) -> None:
-    """Its answer was lost, and the operator skipped without looking."""
+    """Its response was lost, and the operator skipped without looking."""
     parked(till, away, done=True)
     skip(till)
     hear("order.cancelled")
@@ -168,7 +168,7 @@ def test_what_the_operator_gives_back_at_the_provider_in_two_parts_is_told_part_
 
 
 def test_a_void_that_was_skipped_lets_go_of_what_is_held_and_gives_nothing_back(till: Till) -> None:
-    """Nobody knows whether it was captured: the provider is away. It was not, and letting go of a hold costs nobody."""
+    """The provider is down, so it is unknown whether the payment was captured. It was not, and a void costs nothing."""
     till.authorize()
     skip(till)
     hear("order.cancelled")
@@ -211,7 +211,7 @@ def test_skipping_what_is_done_already_changes_nothing(till: Till) -> None:
 def test_a_write_off_that_dies_is_finished_by_its_retry(
     till: Till, away: Any, faults: Any, at: int, after_effect: bool
 ) -> None:
-    """Its writes: the look whether there is a payment, the write-off."""
+    """Its writes: whether there is a payment, the write-off."""
     parked(till, away)
     faults.arm(at, after_effect=after_effect)
     with suppress(TransientError):
@@ -227,8 +227,8 @@ def test_a_write_off_that_dies_is_finished_by_its_retry(
 def test_a_write_off_in_the_middle_of_an_undo_and_the_books_tell_what_went_back(
     till: Till, faults: Any, at: int
 ) -> None:
-    """The undo's writes: the look, that it is closing, the claim, the provider's refund, the end. Who has asked the
-    provider already cannot be stopped: what it did is found and told, once.
+    """The undo's writes: the read, the closing, the claim, the provider's refund, the end. A process that has already
+    called the provider cannot be stopped: its refund is found and published once.
     """
     till.paid()
     faults.arm(at, meanwhile=lambda: skip(till))

@@ -1,4 +1,4 @@
-"""Payments in an empty account, and the ways into them."""
+"""Payments in an empty account, and its entry points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAYMENT = derived_id("payment", "o-1")
 
 @dataclass
 class Till:
-    """Real handlers in, effects out."""
+    """Calls the real handlers and reads the effects."""
 
     table: Table
     provider: Sandbox
@@ -73,7 +73,7 @@ class Till:
         return item["status"] if item else None
 
     def money(self) -> tuple[int, int]:
-        """Captured and refunded, in our books; the provider's agree."""
+        """The captured and refunded money in our books, after a check that the provider's agree."""
         item = self.table.get(f"PAYMENT#{PAYMENT}", "PAYMENT")
         assert item is not None
         if item["captured"]:
@@ -83,7 +83,7 @@ class Till:
         return item["captured"], item["refunded"]
 
     def held(self) -> str | None:
-        """What the provider says of our charge."""
+        """The provider's status of our charge."""
         charge: Charge | None = self.provider.find(charge_id_of(PAYMENT))
         return charge.status if charge else None
 
