@@ -60,14 +60,14 @@ from tests.kit.real_orders import FILE
 _WARM_UP = 6  # orders that fill the caches of the functions, as in a shop that is open for a while
 _PATIENCE = 300.0
 _QUIET = 8.0  # seconds without a call: longer than a parcel's step and a queue's poll
-_SAMPLED = Decimal("0.05")  # X-Ray's default rule; its one trace a second more does not grow with the orders
+_SAMPLED = Decimal("0.05")  # X-Ray's default rule; its additional trace per second does not grow with the orders
 _TAP = "bench-tap"
 _WRITES = ("write units, tables", "write units, indexes", "write units, refused")
 
 
 @dataclass
 class Bench:
-    """A metered shop with its shelves filled and its customers registered."""
+    """A metered shop with stock and registered customers."""
 
     shop: MeteredShop
     found: State
@@ -79,7 +79,7 @@ class Bench:
         return state.client(self.found, service)
 
     def place(self, invoices: Sequence[Invoice]) -> list[Json]:
-        """Place them, and wait until every parcel is delivered and nothing moves any more."""
+        """Places the orders, and waits until every parcel is delivered and no event is left."""
         before = self._delivered()
         placed = each(self.placer.send, invoices, self.concurrency)
         poll(
@@ -106,7 +106,7 @@ class Bench:
 
     @contextmanager
     def counted(self, orders: int) -> Iterator[Counted]:
-        """Counts what happens in the block; the bill is there at its end."""
+        """Counts the calls in the block. The bill is complete at its end."""
         served: list[Served] = []
         self.shop.on_request = served.append
         self.shop.meter.reset()
@@ -163,7 +163,7 @@ class Bench:
 
 
 class Counted:
-    """What one phase came to. `executions` are named before it ends."""
+    """The counts of one phase. `executions` are named before its end."""
 
     bill: Bill
     usage: Usage
@@ -175,7 +175,7 @@ class Counted:
 
 
 def stop_schedules(scheduler: Any) -> None:
-    """Sweepers and the prober run by the clock: what they do is no order's cost."""
+    """Stops the sweepers and the prober: they run by the clock, so they are no order's cost."""
     for page in scheduler.get_paginator("list_schedules").paginate():
         for one in page["Schedules"]:
             found = scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])

@@ -36,7 +36,7 @@ def answer() -> int:
 
 
 def subjects() -> dict[str, Callable[[], Any]]:
-    """Each makes one healthy call through a closed circuit."""
+    """For each breaker, a function that makes one successful call through a closed circuit."""
     plain = Circuits(MemoryStore()).breaker("plain", Policy())
     rate = Circuits(MemoryStore()).breaker("rate", Policy(mode="rate", slow_after=1.0))
     pybreaker_one = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
@@ -60,7 +60,9 @@ def subjects() -> dict[str, Callable[[], Any]]:
 
 
 def measure_overhead(rounds: int, calls: int) -> dict[str, float]:
-    """Microseconds of CPU a call, the median of the rounds. All take turns: a busy machine is unfair to none."""
+    """Microseconds of CPU per call, as the median of the rounds. The breakers alternate, so that a busy machine affects
+    all of them.
+    """
     made = subjects()
     found: dict[str, list[float]] = {name: [] for name in made}
     for _ in track(range(rounds), "a healthy call", transient=True):
@@ -70,7 +72,7 @@ def measure_overhead(rounds: int, calls: int) -> dict[str, float]:
 
 
 def measure_recovery(seeds: int) -> list[dict[str, Any]]:
-    """Seconds from the trip to the closed circuit; LIMIT where it did not close by then."""
+    """Seconds from the trip to the closed circuit, or LIMIT if it did not close by then."""
     rows = []
     for busy in (True, False):
         for sandboxes in track(FLEETS, "recovery", transient=True):
@@ -115,7 +117,7 @@ def main() -> None:
     arguments.add_argument("--calls", type=int, default=20_000)
     arguments.add_argument("--seeds", type=int, default=3)
     chosen = arguments.parse_args()
-    log.setLevel(logging.CRITICAL)  # the fleets' openings are nobody's news
+    log.setLevel(logging.CRITICAL)  # the simulated circuits log every opening
     overhead = measure_overhead(chosen.rounds, chosen.calls)
     recovery = measure_recovery(chosen.seeds)
     console = Console()

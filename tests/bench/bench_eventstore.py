@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 
 class Counter(Aggregate):
-    """The library's aggregate: a sum of numbers."""
+    """An aggregate of the library, a sum of numbers."""
 
     total = 0
 
@@ -62,7 +62,7 @@ def fold(state: dict[str, int] | None, found: StoredEvent) -> dict[str, int]:
 
 
 def timed(act: Callable[[], Any], rounds: int) -> float:
-    """Seconds of CPU of the best round: what else the machine does is not ours."""
+    """Seconds of CPU of the best round, so that other load on the machine does not count."""
     best = float("inf")
     for _ in range(rounds):
         began = time.process_time()
@@ -91,7 +91,7 @@ def measure_ours(size: int, rounds: int) -> Row:
 
 
 def measure_append(name: str, append: Callable[[EventStore, int, NewEvent], int], size: int) -> Row:
-    """What one more event costs, of a stream that has some."""
+    """The cost of one more event in a stream that has some."""
 
     def counted(number: int) -> NewEvent:
         return NewEvent(f"e{number}", "Counted", 1, NOON, {"number": 1, "text": TEXT})
@@ -166,7 +166,7 @@ def place(store: OrderStore, number: int) -> Any:
 
 
 def measure_order(size: int, rounds: int) -> Row:
-    """An order of so many facts: far more than an order has, to see where it leads."""
+    """The cost of an order with this many facts, which is far more than an order has."""
     table = MemoryTable(counts=True)
     store = OrderStore(table)
     order = place(store, 1)

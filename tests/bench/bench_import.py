@@ -1,11 +1,11 @@
-"""What every function costs at its cold start, beside a bare boto3.client("dynamodb") and a usual Powertools function.
+"""The cost of every function's cold start, beside a bare boto3.client("dynamodb") and a usual Powertools function.
 
-Each measurement is a fresh process of the base Python in the built layout: the function's folder and the built layer
-on the path, compiled, nothing writable. The yardsticks run in the same way on the packages as pip installs them.
-`import` ends when the handler's module is there. `init` goes on through the first invocation, with the function's
-sample event, until its first AWS client is made: settings, the request's models and the client are in it. Where the
-sample needs no AWS, the client that the function's permissions name is made after it. `call` ends when the first AWS
-request would go out.
+Each measurement is a fresh process of the base Python in the built layout: the function's folder and the built layer on
+the path, compiled and read-only. The yardsticks run in the same way on the packages as pip installs them. `import` ends
+when the handler's module is imported. `init` continues through the first invocation, with the function's sample event,
+until its first AWS client is made, so it includes the settings, the request's models and the client. Where the sample
+needs no AWS, the client that the function's permissions name is made after it. `call` ends when the first AWS request
+would be sent.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from infra.paths import HOME, ROOT
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 PACKAGES = Path(sysconfig.get_path("purelib"))
-# As pip installs them; and our own way to the same client, on the layer.
+# As pip installs them, and our own client of the same service, on the layer.
 BASELINE, TYPICAL, OURS = "bare boto3 client", "usual Powertools function", "client of mercato.aws"
-# The names that IAM and botocore give the same service.
+# Services whose names differ between IAM and botocore.
 _CLIENTS = {"states": "stepfunctions", "ses": "sesv2"}
 
 _START = """
@@ -126,14 +126,14 @@ def _function(
 
 
 def _setting(value: Any, parameters: dict[str, Any]) -> str:
-    """What the function reads instead of a name that only a deployed stack has."""
+    """The value of a setting that only a deployed stack has."""
     if isinstance(value, dict) and value.get("Ref") in parameters:
         return str(parameters[value["Ref"]]["Default"])
     return "sample" if isinstance(value, dict) else str(value)
 
 
 def _first_client(properties: dict[str, Any]) -> str:
-    """DynamoDB where the function may use it, else the first service that it may."""
+    """DynamoDB if the function may use it, else the first service that it may use."""
     actions = [
         action
         for policy in properties.get("Policies", [])
@@ -167,7 +167,9 @@ def measure(subject: Subject, *, writable: bool = False) -> dict[str, tuple[floa
 
 
 def run(subjects: list[Subject], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians by subject and mark. In rounds, so that what else the machine does meets all alike."""
+    """Medians by subject and mark. The subjects alternate in rounds, so that other load on the machine affects all of
+    them.
+    """
     for subject in subjects:
         measure(subject, writable=subject.path.startswith(str(PACKAGES)))  # the yardsticks' packages get compiled
     found: dict[str, list[dict[str, tuple[float, float]]]] = {subject.name: [] for subject in subjects}

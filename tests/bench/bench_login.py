@@ -31,7 +31,7 @@ _ROUNDS = 100
 
 
 class NoTokens:
-    """Nobody is let in, so none is issued."""
+    """No attempt succeeds, so no token is issued."""
 
     def prepare(self) -> None:
         raise AssertionError
@@ -92,7 +92,7 @@ def _measure(rounds: int) -> tuple[float, float]:
     found: tuple[list[float], list[float]] = ([], [])
     for one in range(rounds + 5):
         at = now + timedelta(hours=one)  # no attempt has to wait
-        # Each kind comes first every other time: whoever is second finds warmer caches.
+        # The kinds alternate in being first, since the second one finds warmer caches.
         for kind in (0, 1) if one % 2 else (1, 0):
             found[kind].append(log_in(("ada@example.com", "nobody@example.com")[kind], at))
     return median(found[0][5:]), median(found[1][5:])

@@ -33,7 +33,7 @@ _GOODS = 24
 
 
 def first_view() -> tuple[str, dict[str, int]]:
-    """The page's HTML, and the bytes of all that a browser fetches for it, by name."""
+    """The page's HTML, and the bytes of every file that a browser fetches for it, by name."""
     headers = {"sec-fetch-site": "none", "accept-encoding": "gzip, br"}
     sent = base64.b64decode(storefront.site.handler(http_api_request("GET", "/", headers=headers), None)["body"])
     html, sizes = gzip.decompress(sent).decode(), {"HTML": len(sent)}
@@ -52,7 +52,7 @@ def first_view() -> tuple[str, dict[str, int]]:
 
 
 def render_milliseconds(patch: pytest.MonkeyPatch) -> float:
-    """The median CPU time of the template alone, warm."""
+    """The median CPU time of rendering the template, warm."""
     times: list[float] = []
     render = Templates.render
 

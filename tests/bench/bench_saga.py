@@ -1,9 +1,9 @@
-"""How long an order's saga takes, beside the same state machine whose tasks do nothing.
+"""The duration of an order's saga, beside the same state machine with tasks that do nothing.
 
     .venv/bin/python -m tests.bench.bench_saga [orders]
 
-On the shop that runs, else on one of its own. An order and an empty run alternate, so that both see the same machine;
-the time is Step Functions' own, from start to stop. The difference is what the tasks themselves cost.
+It uses the running shop, or else a separate one. An order and an empty run alternate, so that both see the same
+machine. The time is Step Functions' own, from start to stop. The difference is the cost of the tasks.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def measure(found: state.State, orders: int) -> tuple[list[float], list[float]]:
 
 
 def wait_until_delivered(customer: Session, order_id: str) -> Json:
-    """So that the mails and the parcel of this order do not slow the empty run that comes next."""
+    """Waits, so that the order's mails and parcel do not slow down the next empty run."""
     return poll(lambda: customer.get(f"/orders/{order_id}"), is_delivered, what="the parcel is there", within=120)
 
 

@@ -10,7 +10,7 @@ from tests.bench.prices import PRICES, Price
 
 MILLION = 1_000_000
 TIME = "lambda time"
-# By the word of the price: what could be done where this dominates.
+# By the price's name: what could be done if this item dominates.
 REMEDIES = {
     "transitions": "every state is paid for, a Choice or Succeed as much as a task: fewer of them, or tasks that do "
     "two things. An Express workflow costs a fraction, but runs at most five minutes and may run twice.",
@@ -31,7 +31,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Line:
-    """`word` names the price; `used` is for all orders that were counted."""
+    """`word` names the price; `used` is the amount for all counted orders."""
 
     word: str
     what: str
@@ -59,24 +59,24 @@ class Bill:
         return sum((self.dollars(line) for line in self.lines), Decimal(0))
 
     def more_for_single_messages(self, invocations: Decimal, polls: Decimal) -> Decimal:
-        """Dollars for a million orders, where so many more invocations and receives with their deletes were needed."""
+        """Additional dollars for a million orders, if there were so many more invocations and receives with deletes."""
         dollars = invocations * PRICES["lambda requests"].of_one + 2 * polls * PRICES["queue requests"].of_one
         return dollars / self.orders * MILLION
 
     @property
     def total_without_time(self) -> Decimal:
-        """Without Lambda's duration, which is the measuring machine's and not AWS's."""
+        """The total without Lambda's duration, which depends on the measuring machine and not on AWS."""
         return sum((self.dollars(line) for line in self.lines if line.word != TIME), Decimal(0))
 
     def by_service(self) -> dict[str, Decimal]:
-        """Dollars, the dearest first."""
+        """Dollars by service, the highest first."""
         found: dict[str, Decimal] = {}
         for line in self.lines:
             found[line.price.service] = found.get(line.price.service, Decimal(0)) + self.dollars(line)
         return dict(sorted(found.items(), key=lambda one: -one[1]))
 
     def dearest(self, count: int) -> list[tuple[str, Decimal]]:
-        """Prices by their words and the dollars at them, the dearest first."""
+        """The names of the prices and their dollars, the highest first."""
         found: dict[str, Decimal] = {}
         for line in self.lines:
             found[line.word] = found.get(line.word, Decimal(0)) + self.dollars(line)

@@ -1,4 +1,4 @@
-"""The bill told: in the terminal, as a page of the documentation, and as JSON."""
+"""Prints the bill in the terminal, and writes it as a page of the documentation and as JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class Batches:
-    """How full the batches were: messages in receives, and events in what the relay read from the streams."""
+    """How full the batches were: messages per receive, and events per read of the streams."""
 
     messages: int
     receives: int
@@ -51,18 +51,18 @@ class Batches:
 
     @property
     def fewer_receives(self) -> int:
-        """What was saved where a batch held more than one message."""
+        """The number of receives that batches saved."""
         return max(self.messages - self.receives, 0)
 
     @property
     def fewer_reads(self) -> int:
-        """The same of the relay's invocations."""
+        """The number of the relay's invocations that batches saved."""
         return max(self.records - self.stream_batches, 0)
 
 
 @dataclass(frozen=True)
 class Told:
-    """All that was found: the order's bill, that of one look at an order, the calls, and the month without orders."""
+    """All results: the bill of an order, the bill of one look at an order, the calls, and the month without orders."""
 
     order: Bill
     look: Bill
@@ -149,7 +149,7 @@ class Told:
         return sorted(self.usage.written.items(), key=lambda one: -one[1])
 
     def page(self) -> str:
-        """docs/cost.md."""
+        """The text of docs/cost.md."""
         bill = self.order
         rows = "\n".join("| " + " | ".join(_cells(bill, line)) + " |" for line in bill.lines)
         calls = "\n".join(f"| {s} | {a} | {Decimal(n) / bill.orders:.2f} |" for (s, a), n in self.actions())
@@ -213,7 +213,7 @@ One look at an order (`GET /api/orders/…`): ${self.look.total:,.2f} a million.
 """
 
     def as_json(self) -> dict[str, Any]:
-        """Money and counts as text: they are exact."""
+        """Money and counts as text, since they are exact."""
         functions: dict[str, dict[str, int]] = {}
         for (function, service, action), count in sorted(self.usage.calls.items()):
             functions.setdefault(function, {})[f"{service}:{action}"] = count

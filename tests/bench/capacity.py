@@ -1,8 +1,8 @@
-"""What DynamoDB charges for a call: item sizes and request units, as its developer guide says.
+"""DynamoDB's charge for a call: item sizes and request units, by its developer guide.
 
-Writes come from the local cloud's own ConsumedCapacity, which knows the item before and after and each index. Its reads
-are one unit whatever their size, so those are computed here, from the items of the answer. That is exact as long as no
-read filters or projects; `units_of_read` refuses one that does.
+The units of writes come from the local cloud's own ConsumedCapacity, which knows the item before and after and each
+index. Its reads are one unit whatever their size, so those are computed here from the items of the response. That is
+exact as long as no read filters or projects; `units_of_read` refuses one that does.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def size_of_value(value: Json) -> int:
 
 
 def blocks(size: int, block: int) -> int:
-    """Started blocks; also nothing at all counts as one."""
+    """The number of started blocks. Nothing counts as one."""
     return max(-(-size // block), 1)
 
 
 def units_of_read(action: str, request: Json, answer: Json) -> Decimal:
-    """Read request units of a GetItem, BatchGetItem or Query that was answered."""
+    """Read request units of an answered GetItem, BatchGetItem or Query."""
     if action == "BatchGetItem":
         return sum((_units_of_batch(answer, table, asked) for table, asked in request["RequestItems"].items()), _NONE)
     _require_whole_items(request)
@@ -65,7 +65,7 @@ _NONE = Decimal(0)
 
 
 def _units_of_batch(answer: Json, table: str, asked: Json) -> Decimal:
-    """Each item is rounded up for itself, and each key that was not found is one block too."""
+    """Each item is rounded up separately, and each missing key is one block."""
     _require_whole_items(asked)
     items = answer["Responses"].get(table, [])
     left = len(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
@@ -84,7 +84,7 @@ def _require_whole_items(request: Json) -> None:
 
 
 def units_of_write(answer: Json) -> tuple[Decimal, Decimal]:
-    """Write request units of the tables and of their indexes, as the answer says."""
+    """Write request units of the tables and their indexes, as the response states them."""
     consumed = answer["ConsumedCapacity"]
     each: list[Json] = consumed if isinstance(consumed, list) else [consumed]
     whole = sum((Decimal(str(one["CapacityUnits"])) for one in each), _NONE)
@@ -94,10 +94,10 @@ def units_of_write(answer: Json) -> tuple[Decimal, Decimal]:
 
 
 def units_of_refused_write(action: str, request: Json, answer: Json) -> Decimal:
-    """A write whose condition did not hold is paid for too: by the item that was there, at least one unit.
+    """A write whose condition failed is charged, too: by the size of the existing item, at least one unit.
 
-    Every action of a refused transaction is, twice; what it would have written is in the request, save for updates,
-    which count as one block.
+    Every action of a refused transaction is charged twice. The size of what it would have written is in the request,
+    except for updates, which count as one block.
     """
     if action != "TransactWriteItems":
         return Decimal(blocks(size_of_item(answer.get("Item", {})), WRITE_BLOCK))

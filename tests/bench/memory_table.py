@@ -1,4 +1,6 @@
-"""DynamoDB as a dictionary, for our own CPU and the read units: it knows what the event store and the lists ask."""
+"""A dictionary that implements the part of DynamoDB that the event store and the lists use, to measure our own CPU and
+read units.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _WRITE_UNIT = 1024
 
 
 def size_of(item: dict[str, dict[str, Any]]) -> int:
-    """Bytes as DynamoDB counts them, near enough: names and values."""
+    """An approximation of the bytes that DynamoDB counts: names and values."""
     total = 0
     for name, attribute in item.items():
         ((kind, value),) = attribute.items()
@@ -30,7 +32,7 @@ def size_of(item: dict[str, dict[str, Any]]) -> int:
 
 
 class MemoryTable(Table):
-    """`calls`, `units` of reading and `write_units` count since `restart`; counting costs time and can be left out."""
+    """`calls`, read `units` and `write_units` count since `restart`. Counting costs time and can be switched off."""
 
     def __init__(self, *, counts: bool = False) -> None:
         super().__init__("memory")
@@ -52,7 +54,7 @@ class MemoryTable(Table):
             ((kind, write),) = action.items()
             if kind == "Put":
                 self._put(write["Item"])
-            elif kind == "Update":  # the head's, and its condition is that of the only writer
+            elif kind == "Update":  # the head's update, whose condition always holds with one writer
                 version = write["ExpressionAttributeValues"][":ver"]
                 self._put(write["Key"] | {"ver": version})
         self._count_written(*(write for action in TransactItems for write in action.values()), twice=True)
@@ -80,7 +82,9 @@ class MemoryTable(Table):
     ) -> dict[str, Any]:
         values = {name: value["S"] for name, value in ExpressionAttributeValues.items()}
         if IndexName:
-            places = [(pk, sk) for _, pk, sk in self._index[values[":pk"]][-Limit - 1 :]]  # the newest are asked for
+            places = [
+                (pk, sk) for _, pk, sk in self._index[values[":pk"]][-Limit - 1 :]
+            ]  # the query reads the newest first
         else:
             keys = self._keys[values[":pk"]]
             first = bisect.bisect_right(keys, values[":sk"]) if " > :sk" in KeyConditionExpression else 0
@@ -107,7 +111,7 @@ class MemoryTable(Table):
         self._items[pk, sk] = item
 
     def _count_written(self, *writes: dict[str, Any], twice: bool) -> None:
-        """`twice`: a transaction is billed so."""
+        """`twice`: a transaction is charged double."""
         if self._counts:
             self.calls += 1
             for write in writes:

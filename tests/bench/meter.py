@@ -37,7 +37,7 @@ _SIGNED_ANEW = frozenset({"authorization", "x-amz-security-token", "x-amz-date",
 
 
 class Meter:
-    """In a thread of its own, on 127.0.0.1. `usage` counts from the last `reset` on."""
+    """Runs in a thread, on 127.0.0.1. `usage` counts from the last `reset` on."""
 
     def __init__(self, cloud_port: int, port: int) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
@@ -64,7 +64,7 @@ class Meter:
 
     @property
     def quiet_for(self) -> float:
-        """Seconds since the last call ended; none while one is under way."""
+        """Seconds since the last call ended, or zero during a call."""
         return 0.0 if self._under_way else time.monotonic() - self._last
 
     async def _open(self) -> None:
@@ -108,10 +108,10 @@ class Meter:
         return web.Response(status=answer.status, headers=kept, body=told)
 
     def _count(self, agent: str, service: str, action: str, body: bytes, status: int, told: bytes) -> None:
-        """What cannot be counted is kept for the end: a bill with a hole in it is no bill."""
+        """Keeps an error until the end, since an incomplete bill must fail."""
         app = _APP.search(agent)
         try:
-            plain = service == "lambda"  # the body of a call to a peer is the peer's affair
+            plain = service == "lambda"  # the body of a call to a peer is not counted
             call = Call(
                 app[1] if app else "unnamed", service, action, {} if plain else _json(body), status,
                 {} if plain else _json(told),
@@ -127,7 +127,7 @@ def _json(text: bytes) -> dict[str, Any]:
 
 
 def sign(headers: CIMultiDict[str], path: str, body: bytes) -> CIMultiDict[str]:
-    """The headers with the operator's signature in place of the function's. The Host stays."""
+    """The headers with the operator's signature instead of the function's. The Host stays."""
     kept = {name: one for name, one in headers.items() if name.lower() not in _SIGNED_ANEW}
     request = AWSRequest("POST", f"http://{headers['Host']}{path}", headers=kept, data=body)
     SigV4Auth(_OPERATOR, "dynamodb", REGION).add_auth(request)
@@ -135,7 +135,7 @@ def sign(headers: CIMultiDict[str], path: str, body: bytes) -> CIMultiDict[str]:
 
 
 class MeteredShop(LocalShop):
-    """A shop whose functions reach AWS through a meter."""
+    """A shop whose functions call AWS through a meter."""
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.cloud_port, free_port())

@@ -1,7 +1,7 @@
-"""What AWS does by itself and no function asks for, read from the local cloud after the fact.
+"""What AWS does by itself, without a call of a function, read from the local cloud afterwards.
 
-That is: invocations and log lines from CloudWatch Logs, the saga's transitions from its histories, messages that the
-bus puts into queues from its rules, and what Lambda's pollers ask of SQS from the invocations of the consumers.
+These are invocations and log lines from CloudWatch Logs, the saga's transitions from its histories, the messages that
+the bus puts into queues from its rules, and the calls of SQS by Lambda's pollers from the invocations of the consumers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from infra.operator.trace.lines import function_of
 
 _REPORT = re.compile(r"^REPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: (\d+) ms\tMemory Size: (\d+) MB")
-_LINE_OVERHEAD = 26  # bytes that CloudWatch Logs counts for each line beside its text
+_LINE_OVERHEAD = 26  # bytes that CloudWatch Logs adds to each line's text
 _PATTERN_KEYS = {"source", "detail-type"}
 
 
 @dataclass(frozen=True)
 class Window:
-    """From and to, in milliseconds of the epoch, both inclusive."""
+    """The begin and the end, in milliseconds of the epoch, both inclusive."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Logs:
-    """`invocations` by function, `gb_seconds` in all, `size` in bytes as CloudWatch Logs counts them."""
+    """`invocations` by function, `gb_seconds` in total, `size` in bytes as CloudWatch Logs counts them."""
 
     invocations: Counter[str]
     gb_seconds: Decimal
@@ -62,7 +62,7 @@ def _messages(client: Any, stack: str, window: Window) -> Iterator[tuple[str, st
 
 
 def count_transitions(client: Any, machine: str, names: Collection[str]) -> tuple[int, int]:
-    """All steps of the executions with these names: tasks with their retries, and other states."""
+    """All transitions of the executions with these names: tasks with their retries, and other states."""
     arn = machine.replace(":stateMachine:", ":execution:")
     found = [transitions_in(_history(client, f"{arn}:{name}")) for name in names]
     return sum(tasks for tasks, _ in found), sum(others for _, others in found)
@@ -74,7 +74,7 @@ def _history(client: Any, execution: str) -> Iterator[str]:
 
 
 def transitions_in(events: Iterable[str]) -> tuple[int, int]:
-    """A state that is entered is a transition, and so is each retry: a task scheduled again without being entered."""
+    """Entering a state is a transition, and so is each retry: a task that is scheduled again without being entered."""
     found = Counter(events)
     tasks = max(found["LambdaFunctionScheduled"] + found["TaskScheduled"], found["TaskStateEntered"])
     entered = sum(count for kind, count in found.items() if kind.endswith("StateEntered"))
@@ -82,7 +82,7 @@ def transitions_in(events: Iterable[str]) -> tuple[int, int]:
 
 
 def patterns_of(client: Any, bus: str, ours: Callable[[str], bool]) -> list[Mapping[str, Any]]:
-    """The patterns of the bus's rules. A rule that is not `ours` by its name is left out."""
+    """The patterns of the bus's rules. A rule whose name is not `ours` is left out."""
     found = []
     for page in client.get_paginator("list_rules").paginate(EventBusName=bus):
         found += [json.loads(rule["EventPattern"]) for rule in page["Rules"] if ours(rule["Name"])]
@@ -90,7 +90,7 @@ def patterns_of(client: Any, bus: str, ours: Callable[[str], bool]) -> list[Mapp
 
 
 def messages_to_queues(events: Mapping[str, int], patterns: Collection[Mapping[str, Any]]) -> int:
-    """How many messages the bus made of these events, by detail-type. Every rule has one queue."""
+    """The number of messages that the bus sent for these events, by detail-type. Every rule has one queue."""
     for pattern in patterns:
         if set(pattern) != _PATTERN_KEYS:
             raise ValueError(f"a rule that is not by source and detail-type alone: {pattern}")
@@ -98,7 +98,7 @@ def messages_to_queues(events: Mapping[str, int], patterns: Collection[Mapping[s
 
 
 def consumers_of(client: Any, stack: str, source: str) -> set[str]:
-    """The functions that Lambda feeds from sources of this service (sqs, dynamodb)."""
+    """The functions that Lambda invokes for sources of this service (sqs, dynamodb)."""
     found = set()
     for page in client.get_paginator("list_event_source_mappings").paginate():
         for mapping in page["EventSourceMappings"]:

@@ -1,4 +1,4 @@
-"""A shop for a bench: the one that runs, or one of its own, on PORT and CLOUD_PORT or where there is room."""
+"""A shop for a benchmark: the running one, or a separate one on PORT and CLOUD_PORT or on free ports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATE = "MERCATO_STATE"
 
 @contextmanager
 def running_shop(console: Console) -> Iterator[State]:
-    """The shop that `make up` has opened, where there is one; else one that is there until the block ends."""
+    """The shop of `make up` if it runs, else a separate one that runs until the block ends."""
     found = find_running()
     if found is not None:
         console.print(f"on the shop that runs at {found.base_url}")
@@ -32,7 +32,7 @@ def running_shop(console: Console) -> Iterator[State]:
 
 
 def find_running() -> State | None:
-    """A shop that was killed may have left its state behind: only one that answers counts."""
+    """The running shop. A killed shop may have left its state file, so only a shop that answers counts."""
     try:
         found = target.load()
         healthy = httpx.get(f"{found.base_url}/api/health", timeout=30).is_success
@@ -43,7 +43,7 @@ def find_running() -> State | None:
 
 @contextmanager
 def own_shop[S: LocalShop](console: Console, make: Callable[[Console, int, int], S] = LocalShop) -> Iterator[S]:  # type: ignore[assignment]
-    """Its state goes to a file of its own, so that a shop which runs beside it keeps its."""
+    """Its state is in a separate file, so that a running shop keeps its own."""
     console.print("opening a shop of its own: a minute or two")
     shop = make(console, _port("PORT"), _port("CLOUD_PORT"))
     before = os.environ.get(_STATE)

@@ -1,7 +1,8 @@
-"""Powertools' own breaker in virtual sandboxes: its module state is swapped with the sandbox, its clock is ours.
+"""Powertools' own breaker in virtual sandboxes. Its module state is swapped with the sandbox, and its clock is
+replaced.
 
-What one sandbox has is one thread's probe owner, the counters of its module, and a persistence layer with its cache;
-the table behind all of them is one dictionary, with the conditions that its DynamoDB layer writes.
+One sandbox has one thread's probe owner, the counters of its module, and a persistence layer with its cache. The table
+behind all of them is one dictionary, with the conditions that its DynamoDB layer writes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.bench.simulation import LATENCY, START, Down, arrivals, fails
 
 
 class MemoryPersistence(CircuitBreakerPersistenceLayer):
-    """As CircuitBreakerDynamoDBPersistence, on a dictionary that several may share."""
+    """Behaves as CircuitBreakerDynamoDBPersistence, on a dictionary that several may share."""
 
     def __init__(self, table: dict[str, CircuitStateRecord], now: Any = None) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class _Sandbox:
 
 
 def recovery_of_powertools(sandboxes: int, calls_per_second: float, seed: int = 7, limit: float = 4000.0) -> float:
-    """Seconds from the trip until the circuit is closed, as simulation.recovery_of_ours; a call ends when it began."""
+    """Seconds from the trip until the circuit is closed, as simulation.recovery_of_ours. A call takes no time."""
     rng = random.Random(seed)
     world = _World()
     clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: SimpleNamespace(timestamp=lambda: START + world.now)))

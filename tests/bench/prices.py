@@ -1,6 +1,6 @@
-"""What AWS asks for, at list price: us-east-1, no free tier, no discounts, the first step of every scale.
+"""AWS's list prices: us-east-1, no free tier, no discounts, the first step of every scale.
 
-As of PRICES_OF. Look each up at its page and set the date anew when you change one.
+As of PRICES_OF. Look each up on its page, and update the date when you change one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Price:
 
     @property
     def short(self) -> str:
-        """As a price list says it: 0.625/M is for a million."""
+        """As a price list states it: 0.625/M is for a million."""
         return f"{self.dollars.normalize():f}{_SHORT[self.per]}"
 
     @property
@@ -57,7 +57,7 @@ PRICES = {
     "parameter calls": _price("Systems Manager", "calls, standard parameters", "0", 1, "systems-manager"),
 }
 
-# What a shop costs a month although nobody buys: for each, how many the template makes is counted.
+# The monthly cost of a shop without orders. The number of each is counted in the template.
 STANDING = {
     "secrets": _price("Secrets Manager", "secrets", "0.40", 1, "secrets-manager"),
     "alarms": _price("CloudWatch", "alarms", "0.10", 1, "cloudwatch"),

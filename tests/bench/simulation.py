@@ -1,4 +1,4 @@
-"""Sandboxes on a virtual clock: how long after a trip a circuit is closed again, its dependency being well."""
+"""Sandboxes on a virtual clock: the time from a trip until the circuit is closed, with a recovered dependency."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sandboxes:
 
 
 def recovery_of_ours(sandboxes: int, calls_per_second: float, seed: int = 7, limit: float = 4000.0) -> float:
-    """Seconds from the trip until the circuit is closed. Calls take 50 ms, and are settled when they are over."""
+    """Seconds from the trip until the circuit is closed. Calls take 50 ms and are settled at their end."""
     rng = random.Random(seed)
     world = Sandboxes(sandboxes, Policy(), rng)
     for _ in range(5):
@@ -93,7 +93,7 @@ def _swallow(call: Callable[[], object]) -> None:
 def calls_of_a_fleet(
     world: Sandboxes, total_rate: float, failing: float, seconds: float, rng: random.Random
 ) -> float | None:
-    """The moment when the circuit opens, if it does, where so large a share of the calls fails."""
+    """The moment at which the circuit opens, if it does, at so large a share of failing calls."""
     while world.now < seconds:
         world.now += rng.expovariate(total_rate)
         index = rng.randrange(len(world.breakers))

@@ -1,4 +1,4 @@
-"""What an open shop costs a month although nobody buys, counted on the deployed stack."""
+"""The monthly cost of a shop without orders, counted on the deployed stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.operator.target import State
 from tests.bench.prices import PRICES, STANDING, Price
 
 MINUTES = 30 * 24 * 60
-# Lambda keeps five long polls of 20 seconds open at a queue in which there is nothing.
+# Lambda keeps five long polls of 20 seconds open at an empty queue.
 _EMPTY_RECEIVES = 5 * 3 * MINUTES
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _IN_MINUTES = {"minute": 1, "hour": 60, "day": 24 * 60}
@@ -55,7 +55,7 @@ def count_standing(found: State) -> list[Standing]:
 
 
 def runs_of(expressions: Iterable[str]) -> int:
-    """How often schedules run in a month of thirty days."""
+    """The number of runs of a schedule in a month of thirty days."""
     total = 0
     for expression in expressions:
         rate = _RATE.fullmatch(expression)

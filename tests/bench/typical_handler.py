@@ -1,4 +1,4 @@
-"""What a function usually looks like with Powertools: the yardstick of bench_import.py, not a part of the shop."""
+"""A usual function with Powertools: the yardstick of bench_import.py, not a part of the shop."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What was used of AWS: every call by function, service and action, and what of it AWS counts for the bill."""
+"""The use of AWS: every call by function, service and action, and what of it AWS charges."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import parse_qs
 
 from tests.bench import capacity
 
-CHUNK = 64 * 1024  # EventBridge and SQS charge by it
+CHUNK = 64 * 1024  # bytes by which EventBridge and SQS charge
 _REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One AWS call of a function, as it went over the wire."""
+    """One AWS call of a function, as it was sent."""
 
     function: str
     service: str
@@ -29,8 +29,8 @@ class Call:
 
 @dataclass
 class Usage:
-    """`calls` by function, service and action; `units` by a word for what is charged; `events` by detail-type;
-    `written`: write units by function.
+    """`calls` by function, service and action; `units` by the name of what is charged; `events` by detail-type;
+    `written` has write units by function.
     """
 
     calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -42,11 +42,11 @@ class Usage:
         self.units[word] = self.units.get(word, Decimal(0)) + units
 
     def count_of(self, service: str, action: str) -> int:
-        """Calls of all functions."""
+        """The calls of all functions."""
         return sum(count for (_, *called), count in self.calls.items() if called == [service, action])
 
     def count(self, call: Call) -> None:
-        """A call that was throttled or broke is a call, and costs nothing but at SQS."""
+        """A throttled or failed call counts as a call, and only SQS charges for it."""
         self.calls[call.function, call.service, call.action] += 1
         match call.service:
             case "dynamodb":
@@ -87,7 +87,7 @@ def chunks(size: int) -> int:
 
 
 def size_of_event(entry: dict[str, Any]) -> int:
-    """As EventBridge counts it: 14 bytes for a time, and the text of source, detail-type, detail and resources."""
+    """The size that EventBridge counts: 14 bytes for a time, and the texts of source, detail-type, detail, resources."""
     texts = [entry["Source"], entry["DetailType"], entry.get("Detail", ""), *entry.get("Resources", [])]
     return 14 * ("Time" in entry) + sum(len(text.encode()) for text in texts)
 
@@ -98,7 +98,7 @@ def recipients(request: dict[str, Any]) -> list[str]:
 
 
 def action_of(service: str, method: str, path: str, target: str, body: bytes) -> str:
-    """The API's word for a request in any of AWS's protocols."""
+    """The API's name of the request, in any of AWS's protocols."""
     if target:
         return target.rpartition(".")[2]
     if service == "ses" and method == "POST" and path == "/v2/email/outbound-emails":

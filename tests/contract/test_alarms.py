@@ -1,4 +1,4 @@
-"""What wakes the operator, that every dead-letter queue does, and that the runbook says what to do then."""
+"""Every alarm notifies the operator, every dead-letter queue has one, and the runbook has a section for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = resources_of_type("AWS::Events::Rule")
 TEMPLATES = [MAIN, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("*.yaml"))]
 COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
 COMPOSITES = [(path, name) for path in TEMPLATES for name in resources_of_type(COMPOSITE, path)]
-# An alarm that a composite one is made of does not ring itself.
+# An alarm that is part of a composite alarm does not notify by itself.
 PARTS = {
     (path, part)
     for path, name in COMPOSITES
@@ -25,12 +25,12 @@ PARTS = {
 }
 METRIC_ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
 ALARMS = [one for one in METRIC_ALARMS if one not in PARTS]
-# Where a nested stack is made once for each of several consumers, the runbook speaks of them all.
+# A nested stack is made once per consumer, and the runbook has one section for all of them.
 EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": "", "${Stack}-": ""}
 
 
 def queue_of(path: str, value: dict[str, str]) -> tuple[str, str]:
-    """The template and the queue that a value means: its own, or what the main template hands in."""
+    """The template and the queue that a value names: its own queue, or one that the main template passes."""
     if "Fn::GetAtt" in value:
         return path, value["Fn::GetAtt"].partition(".")[0]
     (stack,) = [
@@ -42,7 +42,7 @@ def queue_of(path: str, value: dict[str, str]) -> tuple[str, str]:
 
 
 def rings_as(path: str, name: str) -> str:
-    """What CloudWatch calls it: by the name that it was given, else by that of the resource."""
+    """The alarm's name in CloudWatch: its given name, or else that of the resource."""
     given = load_template(path)["Resources"][name]["Properties"].get("AlarmName")
     if given is None:
         return name
@@ -67,7 +67,7 @@ FUNCTIONS_AND_QUEUES = {
 
 
 def names_in(text: str) -> set[str]:
-    """The alarms that a piece of the runbook names: comma-separated words."""
+    """The alarms that a part of the runbook names, as comma-separated words."""
     return {word.strip(" `") for word in text.split(",")}
 
 
@@ -104,7 +104,7 @@ def test_every_dead_letter_queue_rings_at_its_first_letter() -> None:
 
 
 def dead_letter_queues() -> list[tuple[str, str]]:
-    """By what a queue is for, and by what it is called."""
+    """The dead-letter queues by their purpose and their name."""
     found = set()
     for path in TEMPLATES:
         for name, queue in resources_of_type("AWS::SQS::Queue", path).items():
@@ -136,7 +136,7 @@ def test_all_that_rings_rings_at_the_same_topic() -> None:
 
 
 def test_alarms_and_rules_may_publish_to_the_topic() -> None:
-    """A policy of our own takes the place of the one by which CloudWatch could."""
+    """Our own topic policy replaces the default one, by which CloudWatch could publish."""
     (policy,) = resources_of_type("AWS::SNS::TopicPolicy", "infra/observability.yaml").values()
     allowed = policy["Properties"]["PolicyDocument"]["Statement"]
     assert [one["Principal"]["Service"] for one in allowed] == ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
@@ -144,7 +144,7 @@ def test_alarms_and_rules_may_publish_to_the_topic() -> None:
 
 
 def test_every_task_catches_all_so_that_only_step_functions_itself_ends_a_saga_half_done() -> None:
-    """SagaFailed rests on it: a failure under a task's error name comes from OrderFailed, where all is undone."""
+    """SagaFailed relies on it: a failure with a task's error name comes from OrderFailed, after the whole undo."""
     states = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())["States"]
     caught = {
         name: any("States.ALL" in catch["ErrorEquals"] for catch in state.get("Catch", []))
@@ -162,7 +162,7 @@ def change(status: str, error: str | None = None, machine: str = MACHINE) -> dic
 
 
 def ringing(*changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those of the changes that the rule lets through."""
+    """The changes that the rule's pattern matches."""
     events, sqs = boto3.client("events"), boto3.client("sqs")
     queue = sqs.create_queue(QueueName="rung")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

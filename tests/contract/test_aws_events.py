@@ -1,4 +1,4 @@
-"""tests/kit makes events in AWS's form, and is the one place of the tests that does."""
+"""All events of AWS in the tests are made by tests/kit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVENT_KEYS = {
 
 
 def shape(value: Any, ignored: frozenset[str] = frozenset()) -> Any:
-    """The members and the types, without the values. Of `ignored` members only that they are there."""
+    """The members and their types, without values. `ignored` members only have to exist."""
     if isinstance(value, dict):
         return {name: None if name in ignored else shape(member, ignored) for name, member in value.items()}
     return shape(value[0], ignored) if isinstance(value, list) and value else type(value)
@@ -122,9 +122,9 @@ def test_powertools_reads_what_the_kit_makes() -> None:
 
 
 def made_by_hand(source: str) -> Iterator[int]:
-    """The lines with an event that is written out.
+    """The lines that contain an event as a literal.
 
-    Neither is a change of an event that the kit made (`event | {"messageId": "bad"}`), nor an expected value.
+    A change of an event that the kit made (`event | {"messageId": "bad"}`) is none, nor is an expected value.
     """
     tree = ast.parse(source)
     exempt = {

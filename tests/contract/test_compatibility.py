@@ -1,4 +1,4 @@
-"""A published event may say more, and never less: against the schemas in docs/schemas, as they were last agreed."""
+"""A published event's schema may grow and never loses anything, compared with docs/schemas."""
 
 from __future__ import annotations
 

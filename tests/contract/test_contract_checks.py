@@ -1,4 +1,4 @@
-"""The contract's run lets a text be refused for a character that no pattern can name, where the text has it."""
+"""The contract check accepts that a text is refused for a character that no pattern can name, if the text has it."""
 
 from __future__ import annotations
 

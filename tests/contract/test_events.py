@@ -1,4 +1,4 @@
-"""What services promise each other: every event has a schema, every subscription a publisher it can read."""
+"""Every event has a schema, and every subscription has a publisher whose event it can read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_listener(subscription: Subscription) -> str:
 
 
 def subscribed_in_template() -> dict[str, set[str]]:
-    """By service: the event types of its nested subscription."""
+    """The event types of each service's nested subscription."""
     found = {}
     for name, resource in resources_of_type("AWS::CloudFormation::Stack").items():
         if name.endswith("Subscription"):

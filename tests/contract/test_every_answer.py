@@ -1,5 +1,7 @@
-"""Every kind of answer keeps the promises of docs/security.md: each route's success and its errors of each kind, by API
-Gateway and by a function URL, what no route answers, and API Gateway's own answers.
+"""Every kind of response keeps the promises of docs/security.md.
+
+These are each route's success and its errors of each kind, through API Gateway and through a function URL, the
+responses to unknown paths, and API Gateway's own.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Shown(View):
 
 
 class Counts:
-    """Each client has so many requests left."""
+    """A limiter that grants each client this many requests."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -49,13 +51,13 @@ def fail(error: Exception) -> Callable[[], Any]:
 
 
 def made(kind: type[Exception]) -> Exception:
-    """An error of the kind, with what its answer needs to know."""
+    """An error of the kind, with the details that its response needs."""
     if issubclass(kind, DomainError):
         return kind("The reason.", allow=["GET"], retry_after=3)
     return kind("the reason")
 
 
-# What a route may do, by the name of the case. The errors are all that have a status of their own.
+# The outcomes of a route, by the name of the case. The errors are all those with a separate status.
 DONE: dict[str, Callable[[], Any]] = {
     "view": lambda: Shown(name="x"),
     "created": lambda: Response(Shown(name="x"), 201, {"Location": "/api/x"}),
@@ -76,7 +78,7 @@ def front_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def app_of(service: str, monkeypatch: pytest.MonkeyPatch, done: Callable[[], Any] | None, left: int = 9) -> App:
-    """The service's own app. With `done`, each route does that in place of its work."""
+    """The service's own app. With `done`, each route calls that instead of its function."""
     app: App = importlib.import_module(f"{service}.api").app
     monkeypatch.setattr(app, "guarding", lambda: Guard(Limiter(Counts(left), 100)))
     if done:
@@ -148,7 +150,7 @@ def test_every_route_keeps_the_promises_whoever_asks_and_by_whatever_method(
 
 
 def test_the_cases_have_every_status_that_a_route_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walk above would be empty of meaning where a case did not do what its name says."""
+    """The tests above would prove nothing if a case had another status than its name says."""
     seen = {
         case: answer_of(
             app_of("gateway", monkeypatch, done), by_gateway("GET", "/api/health"), "GET /api/health"

@@ -1,4 +1,4 @@
-"""What the checks on the templates are told to pass over rests on these."""
+"""The facts on which the skipped checks of the templates rely."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ def variables() -> dict[str, Any]:
 
 
 def test_no_environment_variable_holds_a_secret() -> None:
-    """Where a secret is kept is its id: Ref of a Secret, never a dynamic reference that puts its value there."""
+    """A variable has a secret's id (Ref of a Secret), never a dynamic reference that inserts its value."""
     for name, value in variables().items():
         assert "resolve:secretsmanager" not in str(value), name
         assert "resolve:ssm-secure" not in str(value), name
         if re.search("SECRET|PASSWORD|TOKEN|KEY", name):
             assert isinstance(value, dict), f"{name} is written out"
-            assert name.endswith("_ID") or name == "STRIPE_PUBLISHABLE_KEY", name  # that one is in every page
+            assert name.endswith("_ID") or name == "STRIPE_PUBLISHABLE_KEY", (
+                name
+            )  # the publishable key is in every page
 
 
 def test_stripes_key_is_sent_to_stripe_alone_unless_on_the_local_cloud() -> None:

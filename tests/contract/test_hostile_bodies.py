@@ -1,7 +1,8 @@
-"""No JSON that a client can write makes a route fail: each scalar of each route's body and query, hostile in each way.
+"""No JSON that a client can write makes a route fail: each scalar of each route's body and query gets each hostile
+value.
 
-The requests go through the services' own routers, up to the call of the route's function, which is replaced: what is
-tested is all that stands in front of it. Webhooks are read behind their signature, by the same `read_body`.
+The requests pass the services' own routers up to the route's function, which is replaced, since the test is about the
+code in front of it. Webhooks are read by the same `read_body` after their signature is checked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.kit import aws_events
 from tests.kit.routes import Served, all_routes
 
 DOCUMENT = json.loads(events.OPENAPI.read_text())
-# As JSON text, since no Python value is written as most of these.
+# As JSON text, since Python's encoder does not write most of these.
 HOSTILE = [
     "1e1000000000000000000",
     "-1E+1000000000000000000",
@@ -73,7 +74,7 @@ def example_of(served: Served) -> Any:
 
 
 def spots_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The place of every scalar, and of every object and list."""
+    """The path of every scalar, object and list."""
     yield path
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
@@ -81,7 +82,7 @@ def spots_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
 
 
 def with_hostile(example: Any, path: tuple[str | int, ...], hostile: str) -> str:
-    """The example as JSON text with the hostile text in one place."""
+    """The example as JSON text, with the hostile text in one place."""
     mark = "the place of the hostile text"
     if not path:
         return hostile
@@ -119,7 +120,7 @@ def test_no_json_makes_a_route_fail(served: Served) -> None:
             body = with_hostile(example, path, hostile)
             answer = app.handler(event_of(served, body), None)
             assert answer["statusCode"] in (200, 400, 422), (path, hostile[:40], answer["body"][:300])
-            # What is refused is refused in words of ours, which are JSON that any client can read.
+            # A refusal is a problem document of ours, in JSON that any client can read.
             if answer["statusCode"] != 200:
                 json.loads(answer["body"].encode())
 
@@ -142,7 +143,7 @@ def test_no_query_makes_a_route_fail(served: Served) -> None:
 
 
 def test_every_route_that_takes_a_body_is_among_them() -> None:
-    """The others read theirs after they have looked at the signature, or as a file."""
+    """The other routes read theirs after the signature is checked, or as a file."""
     raw = {
         served.name
         for served in all_routes()
@@ -162,14 +163,14 @@ def test_every_route_that_takes_a_body_is_among_them() -> None:
 
 
 class Anything(Body):
-    """A webhook of which all is read."""
+    """A webhook whose whole body is read."""
 
     model_config = ConfigDict(extra="allow")
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: text[:24])
 def test_no_json_makes_the_reading_of_a_webhook_fail(hostile: str) -> None:
-    """A webhook is read by `read_body` behind its signature, into a model that ignores what it does not know."""
+    """`read_body` reads a webhook after its signature is checked, into a model that ignores unknown fields."""
     for body in (hostile, f'{{"id": {hostile}}}', f'{{"id": "1", "data": {{"object": [{hostile}]}}}}'):
         with contextlib.suppress(Malformed, InvalidRequest):
             read_body(Anything, body.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""What the layer's build must keep: it takes out all that it does not know to be in use."""
+"""What the layer's build must keep. It removes everything that is not known to be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make test` leaves to `make chaos` and to the deployed cloud can at least be set up."""
+"""The long tests, which only `make chaos` and a deployed cloud run, can at least be set up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document says what the code does: made anew it is the same, it is whole, and it breaks no released client."""
+"""The document equals a newly generated one, is complete, and breaks no released client."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_what_is_not_json_says_what_it_is() -> None:
 
 
 def test_every_operation_has_a_way_through_the_gateway() -> None:
-    """A path of the document is one of the template's, or below one of its {proxy+}."""
+    """A path of the document is a path of the template, or below one of its {proxy+}."""
     served = {(route.method, route.path) for route in routes()}
     for method, path, _ in OPERATIONS:
         parts = path.split("/")
@@ -151,8 +151,8 @@ def test_every_operation_has_a_way_through_the_gateway() -> None:
 
 
 def test_the_gateway_asks_for_a_token_where_a_route_needs_one() -> None:
-    """Of the paths that take a request, API Gateway takes the most exact one. Without its authorizer a service knows no
-    caller, and answers 401 to the holder of a token, too.
+    """API Gateway uses the most specific path that matches a request. Without its authorizer a service knows no caller,
+    and answers 401 also to a request with a token.
     """
     served = {(route.method, route.path): route for route in routes()}
     for found in operations():

@@ -1,4 +1,4 @@
-"""What breaks a client of an older document is found, each way in which one can be broken; what does not is let be."""
+"""Every change that breaks a client of an older document is found. Other changes are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each page of a list fits into an answer of Lambda, however large its items are, and leads on to the next page."""
+"""Each page of a list fits into Lambda's response, however large its items are, and has a cursor for the next page."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from products.domain import Availability
 from shipping.api import ShipmentRow
 from tests.kit.routes import Served, all_routes
 
-MOST = 6 * 1024 * 1024  # bytes that Lambda may answer; API Gateway takes 10 MB
+MOST = 6 * 1024 * 1024  # bytes of a response that Lambda accepts; API Gateway accepts 10 MB
 QUERY = 1024 * 1024  # bytes of items, at most, that one Query of DynamoDB returns
-WIDE = "\U0001f600"  # four bytes of UTF-8; as many as a quotation mark has that JSON escapes twice
+WIDE = "\U0001f600"  # four bytes in UTF-8, as a quotation mark has that JSON escapes twice
 COSTLY = Money(amount=MAX_AMOUNT, currency="GBP")
 
 
@@ -58,7 +58,7 @@ def _event() -> View:
 
 
 def _notification() -> View:
-    """An order of the most lines that a mail names; a name of a product is the longest text in any of them."""
+    """An order with as many lines as a mail names. A product's name is the longest text in a mail."""
     text = texts.order_confirmed(WIDE * 200, "x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
     about = dict.fromkeys(("notification_id", "kind", "order_id", "created_at", "channel", "status"), "x" * 36)
     return NotificationView(**about, subject=text.subject, body=text.body, read=False)
@@ -76,7 +76,7 @@ def _stock() -> View:
 
 
 def _ledger_entry() -> View:
-    """A reason is the longest text that people write in it."""
+    """A reason is the longest text in it that people write."""
     about = dict.fromkeys(("kind", "actor", "order_id", "request_id"), "x" * 64)
     counts = dict.fromkeys(("delta", "balance", "shard"), 10**9)
     return LedgerEntryView(at=datetime(2026, 11, 28, tzinfo=UTC), reason=WIDE * 500, **about, **counts)
@@ -95,12 +95,12 @@ def _import() -> View:
 
 
 def _saga() -> View:
-    """Step Functions keeps 32,768 letters of a cause, of which each may be one that JSON escapes twice."""
+    """Step Functions keeps 32,768 letters of a cause, each of which JSON may escape twice."""
     names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
     return ParkedView(**dict.fromkeys(names, "x" * 200), kind=next(iter(Kind)), cause='"' * 32_768, error="x" * 256)
 
 
-# By route: its largest item, and whether one Query of DynamoDB makes the whole page, which then holds 1 MB of items.
+# By route: its largest item, and whether one Query of DynamoDB makes the whole page, which then has at most 1 MB.
 LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/products": (_product, False),
     "GET /api/orders": (_order, False),
@@ -114,7 +114,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/ops/audit": (_audit_entry, True),
     "GET /api/ops/sagas": (_saga, True),
 }
-# It measures what it shows.
+# It measures its items.
 MEASURED = {"GET /api/ops/dlq/{queue}/messages": dead_letters._MOST_BYTES}
 
 
@@ -164,7 +164,7 @@ def test_a_page_of_the_largest_items_fits_into_an_answer(name: str) -> None:
 
 
 def test_a_page_that_measures_its_items_stays_below_an_answer() -> None:
-    """A message of 256 KB may pass the mark, and JSON in JSON is twice as long at most."""
+    """A message of 256 KB may exceed the limit, and JSON within JSON is at most twice as long."""
     message = 256 * 1024
     assert 2 * (max(MEASURED.values()) + 2 * message) < MOST
 
@@ -172,7 +172,7 @@ def test_a_page_that_measures_its_items_stays_below_an_answer() -> None:
 def test_a_list_of_items_too_large_for_one_page_is_read_whole_page_by_page(
     make_table: Callable[[str], Table], noon: datetime
 ) -> None:
-    """A Query ends at 1 MB, and its page has a cursor there, however many items were asked for."""
+    """A Query ends at 1 MB, so its page has a cursor there, whatever limit was requested."""
     table = make_table("AuditTable")
     trail = AuditTrail(table)
     for number in range(6):

@@ -1,4 +1,4 @@
-"""What `make deploy` refuses before SAM is called: parameters of no shop on AWS, and libraries of another machine."""
+"""Before it calls SAM, `make deploy` refuses invalid parameters and libraries that were built for another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every queue of every template is set and watched as the others are; so is every other resource of one type."""
+"""Every queue of every template has the same settings and alarms as the others, and so has every other type of
+resource.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from tests.kit.template import MAIN, load_template, resources_of_type
 FOURTEEN_DAYS = 14 * 24 * 3600
 QUEUES = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::SQS::Queue", path)]
 DEAD = dead_letter_queues()
-# A property that some resources of a type set and others do not: why, and which may lack it (None: any of them).
+# Properties that some resources of a type lack: the reason, and which resources may lack it (None: any of them).
 EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::CloudWatch::Alarm", "AlarmName"): ("the others are named by CloudFormation, after their resource", None),
     **{
@@ -83,7 +85,7 @@ def alarms_by_age() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def readers() -> dict[tuple[str, str], list[str]]:
-    """The functions that read each queue: those of a subscription from the stacks that are made of it."""
+    """The functions that read each queue. A subscription's functions are those of the stacks that use it."""
     found: dict[tuple[str, str], list[str]] = {}
     for mapping in resources_of_type("AWS::Lambda::EventSourceMapping").values():
         queue = mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"].removesuffix(".Arn")
@@ -143,8 +145,8 @@ def test_a_queue_that_a_function_reads_has_dead_letters_an_alarm_by_age_and_room
 
 
 def kinds() -> dict[str, dict[str, set[str]]]:
-    """What each resource sets, by type. Dead letters, mappings of streams and parts of composite alarms are types of
-    their own.
+    """The properties of each resource, by type. Dead-letter queues, mappings of streams and parts of composite alarms
+    count as separate types.
     """
     found: dict[str, dict[str, set[str]]] = {}
     for path in TEMPLATES:
@@ -158,7 +160,7 @@ def kinds() -> dict[str, dict[str, set[str]]]:
 
 
 def test_resources_of_one_type_set_the_same_properties() -> None:
-    """A default where the others set a value is a mistake until it is explained above."""
+    """A missing property that the others set is a mistake unless it is explained above."""
     found = {
         (kind, name): {one for one, given in resources.items() if name not in given}
         for kind, resources in kinds().items()

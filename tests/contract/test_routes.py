@@ -1,4 +1,4 @@
-"""Every route of every service: who may call it is stated, and no request model lets a client say what it must not."""
+"""Every route states who may call it, and no request model has a field that only the server may set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.routes import Served, all_routes
 
 ROUTES = all_routes()
 
-# Whoever adds a route to one of these lists says that a stranger, or any customer, may call it.
+# To add a route to one of these lists is to state that a stranger, or any customer, may call it.
 FOR_STRANGERS = {
     "GET /api/.well-known/jwks.json",
     "GET /api/carts/guests/{cart_id}",
@@ -38,9 +38,9 @@ FOR_STRANGERS = {
     "POST /api/users/verify-email",
     "PUT /api/carts/guests/{cart_id}/items/{product_id}",
 }
-# What a client must never say of itself or of its things: the server knows it.
+# Fields that a client must never send, since the server knows their values.
 NEVER_ASKED = {"role", "is_admin", "owner", "owner_id", "user_id", "customer_id", "status", "total", "payment_status"}
-# Who reports on a parcel or a payment, signed, says what has become of it.
+# A signed report of a carrier or a provider states the status.
 SIGNED = {
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
@@ -69,7 +69,7 @@ def test_the_routes_for_strangers_are_the_ones_meant_to_be() -> None:
 
 
 def test_no_route_is_for_a_peer_and_a_stranger_where_it_tells_of_a_person() -> None:
-    """A peer may ask on behalf of anybody; what strangers share with peers is the catalogue."""
+    """A peer may ask for any customer. Only the catalogue is for strangers and peers."""
     shared = {served.name for served in ROUTES if {PUBLIC, PEER} <= served.route.roles}
     assert shared == {"GET /api/products", "GET /api/products/{product_id}"}
 
@@ -81,7 +81,7 @@ def test_what_begins_with_ops_is_for_admins_alone() -> None:
 
 
 def test_a_customer_s_route_that_names_a_thing_knows_who_asks() -> None:
-    """Ownership cannot be checked by a function that is not told who the caller is. Stock belongs to nobody."""
+    """A function without the caller as a parameter cannot check ownership. Stock has no owner."""
     for served in ROUTES:
         if CUSTOMER in served.route.roles and served.parameters and "inventory" not in served.route.path:
             names = {kind.__name__ for kind in served.route.parameters.values()}
@@ -115,13 +115,13 @@ def test_what_reads_its_body_itself_is_known() -> None:
     }
 
 
-# Path parameters of public routes that open nothing: everybody may see what they name.
+# Path parameters of public routes whose resource is public, too.
 PUBLIC_IDS = {"product_id"}
 
 
 @pytest.mark.parametrize("served", [one for one in all_routes() if Role.PUBLIC in one.route.roles], ids=by_name)
 def test_an_id_that_opens_what_it_names_is_in_no_log(served: Served) -> None:
-    """On a public route the id is all that a caller needs, so it is a capability, or it is of no use to a thief."""
+    """On a public route the id is all that a caller needs, so it is a capability or the id of something public."""
     assert {served.route.capability, *PUBLIC_IDS} >= set(served.parameters)
     if served.route.capability:
         shown = served.route.path_for_logs(dict.fromkeys(served.parameters, "the-secret"))

@@ -1,4 +1,4 @@
-"""`sam build`, for AWS, and the build for the local cloud make the same of a service's packages and of the layer."""
+"""`sam build` for AWS and the build for the local cloud make equal packages of the services and the layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.local import build
 from infra.paths import ROOT, UV
 from tests.kit.template import load_template
 
-# Each installer writes about itself; uv installs the commands of packages, too.
+# Each installer adds files about itself, and uv also installs the packages' commands.
 _ABOUT_THE_INSTALLER = {".lock", "INSTALLER", "RECORD", "REQUESTED"}
 
 

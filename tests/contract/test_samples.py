@@ -1,4 +1,4 @@
-"""The sample events of events/: each is what AWS sends to its function, and what the function's contract allows."""
+"""Each sample event in events/ has AWS's form, and is valid by its function's contract."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_sample_of_a_consumer_is_a_published_event_that_it_reads(function: s
             assert (message["detail-type"], message["source"]) == (event.type, event.source)
             assert message["detail"]["sequence"] == f"{event.sequence:010d}"
         else:
-            # The sandbox carrier writes to its own queue; nothing of it is on the bus.
+            # The sandbox carrier uses its own queue, and not the bus.
             assert function == "ShippingCarrier"
 
 

@@ -1,4 +1,4 @@
-"""What each stack becomes when SAM has expanded it: how much it holds, how large, and by which names."""
+"""Each stack as SAM expands it: the number of resources, the size, and their names."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ ROLE_POLICIES, MANAGED_POLICY, ENVIRONMENT, FUNCTION_NAME, TEMPLATE = 10_240, 6_
 
 @functools.cache
 def expanded(path: str) -> dict[str, Any]:
-    """The resources that CloudFormation is given for the template."""
+    """The resources that CloudFormation gets for the template."""
     template = json.loads(json.dumps(templates.read(ROOT / path)))
     for resource in template["Resources"].values():
         packaged = PACKAGED & resource.get("Properties", {}).keys()
@@ -106,13 +106,13 @@ def test_the_root_is_a_map() -> None:
     print(f"{MAIN}: {lines} lines")
     assert lines <= MOST_LINES
     assert resources_of_type("AWS::Serverless::Function").keys() & templates.read(ROOT / MAIN)["Resources"].keys() <= {
-        "Relay"  # the service, and its first function
+        "Relay"  # the service and its first function have this name
     }
 
 
 @pytest.mark.parametrize("path", STACKS)
 def test_no_name_of_an_account_is_written_out(path: str) -> None:
-    """Two shops in one account, such as dev and prod, would be one another's in the way."""
+    """Two shops in one account, such as dev and prod, would conflict."""
     for logical, resource in expanded(path).items():
         name = resource.get("Properties", {}).get(NAMES[resource["Type"]] or "")
         assert not isinstance(name, str), f"{logical} in {path} is called {name}"
@@ -140,7 +140,7 @@ def test_the_access_log_has_who_what_and_how_and_no_path_that_may_hold_a_capabil
 
 
 def test_a_failing_authorizer_rings_although_its_status_is_changed() -> None:
-    """API Gateway counts an answer whose status was changed among the 4xx."""
+    """API Gateway counts a response whose status was changed as a 4xx."""
     template = load_template("infra/api.yaml")["Resources"]
     changed = {
         kind
@@ -158,7 +158,7 @@ def test_a_failing_authorizer_rings_although_its_status_is_changed() -> None:
 
 @pytest.mark.parametrize("name", ["UsersConsumer", "NotificationsConsumer"])
 def test_mails_go_to_any_recipient_and_come_from_the_shops_sender_alone(name: str) -> None:
-    """SES's sandbox checks the recipient's identity against the role, too; a domain's identity is no address."""
+    """SES's sandbox also checks the recipient's identity against the role. A domain's identity is no address."""
     [grant] = [
         statement
         for policy in [*FUNCTIONS[name]["Properties"]["Policies"]]
@@ -189,7 +189,7 @@ def test_a_function_has_the_name_of_its_stack_and_of_its_resource_in_what_lambda
 
 
 def long(node: Any) -> Any:
-    """`node` with values as long as those that AWS puts in: names of 64 characters, ARNs of 130."""
+    """`node` with values as long as AWS's: names of 64 characters, ARNs of 130."""
     if isinstance(node, list):
         return [long(value) for value in node]
     if not isinstance(node, dict):
@@ -252,7 +252,7 @@ def test_a_function_of_the_api_has_one_permission_for_all_of_its_routes() -> Non
 
 @pytest.mark.parametrize("path", SERVICES)
 def test_a_service_is_handed_the_parameters_that_it_declares_and_no_others(path: str) -> None:
-    """CloudFormation refuses an unknown one; and a value that is forgotten would be asked for at the deploy."""
+    """CloudFormation refuses an unknown parameter, and asks at the deploy for a missing one."""
     [entry] = [
         found["Properties"]
         for found in templates.resources_of_type(templates.read(ROOT / MAIN), templates.APPLICATION).values()

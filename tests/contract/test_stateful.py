@@ -1,4 +1,4 @@
-"""No update of a deployed shop replaces a resource that holds what cannot be made again."""
+"""No update of a deployed shop replaces a resource with data that cannot be restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.contract import stateful
 from infra.contract.stateful import HOLD, held, replaced
 from tests.kit.template import resources_of_type
 
-# A replacement that is meant: its sentence, and what the operator does before the deploy.
+# Intended replacements: the finding, and what the operator does before the deploy.
 MEANT: dict[str, str] = {}
 
 

@@ -1,4 +1,4 @@
-"""What the template must keep: exact permissions, a route for every service, a dead-letter queue for every queue."""
+"""The templates keep exact permissions, a route for every service, and a dead-letter queue for every queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBSCRIPTIONS = {
 PEERS = [name for name, function in FUNCTIONS.items() if "FunctionUrlConfig" in function["Properties"]]
 METHODS = {"get", "post", "put", "patch", "delete"}
 READS = {"get", "head", "options"}
-# Actions for which AWS has no resource to name.
+# Actions for which AWS defines no resource.
 UNNAMEABLE = {
     "servicediscovery:DiscoverInstances",
     "servicediscovery:ListServices",
@@ -123,7 +123,7 @@ def test_every_service_prefix_takes_all_methods_so_that_its_router_answers_404_a
 
     shared = {"gateway", "relay"}
     prefixes = {served.route.path.split("/")[2] for served in all_routes() if served.service not in shared}
-    prefixes -= {".well-known"}  # one file, not what a service has
+    prefixes -= {".well-known"}  # the actions of one file, and not of one service
     assert prefixes >= {"carts", "shipments"}
     for prefix in prefixes:
         assert methods[f"/api/{prefix}"] - {"head"} == METHODS | {"options"}
@@ -154,7 +154,7 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
 
 
 def test_every_path_with_a_get_takes_head_too_with_the_same_authorizer() -> None:
-    """The function says 405 where it offers none; API Gateway would call the method 404."""
+    """The function answers 405 where it has no HEAD; API Gateway would answer 404."""
     by_method = {
         method: {route.path: route.is_public for route in routes() if route.method == method}
         for method in ("get", "head")
@@ -164,7 +164,7 @@ def test_every_path_with_a_get_takes_head_too_with_the_same_authorizer() -> None
 
 
 def test_every_body_comes_as_bytes() -> None:
-    """As text, API Gateway would put U+FFFD in the place of what is not UTF-8."""
+    """In a text, API Gateway would replace what is not UTF-8 by U+FFFD."""
     api = load_template("template.yaml")["Resources"]["Api"]["Properties"]
     assert api["BinaryMediaTypes"] == ["*~1*"]
 
@@ -205,7 +205,7 @@ def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobod
 
 
 def test_every_api_keeps_the_door() -> None:
-    """Counts its clients' requests, and notes what admins do wherever an admin's request can come in."""
+    """Every API counts its clients' requests, and records what admins do where an admin's request can arrive."""
     shared = load_template("template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
     assert {"RATE_LIMITS_TABLE", "RATE_LIMIT_PER_15_MINUTES", "AUDIT_TABLE", "ALLOWED_ORIGINS"} <= shared.keys()
     for name, function in FUNCTIONS.items():
@@ -233,7 +233,7 @@ def allowed_on(function: dict[str, Any], table: str) -> set[str]:
 def test_the_prober_knows_and_may_ask_and_mark_every_registered_service() -> None:
     prober = FUNCTIONS["OpsProber"]["Properties"]
     registered = resources_of_type("AWS::ServiceDiscovery::Service")
-    del registered["ApiRegistration"]  # the way to all of them, which has no function of its own
+    del registered["ApiRegistration"]  # the path to all of them, which has no function
     expected = {f"{found['Properties']['Name']}=${{{name}}}" for name, found in registered.items()}
     allowed = {
         action: as_list(statement["Resource"])
@@ -279,7 +279,7 @@ def test_who_calls_peers_has_circuits_for_them(name: str) -> None:
 
 
 def test_nobody_else_calls_peers() -> None:
-    """Save the prober, which asks above all those that are down."""
+    """Except the prober, which calls also those that are down."""
     callers = {
         name
         for name, function in FUNCTIONS.items()
@@ -290,7 +290,7 @@ def test_nobody_else_calls_peers() -> None:
 
 
 def test_a_peer_is_invoked_through_its_url_alone() -> None:
-    """An event of the caller's own making could claim any user and role."""
+    """In a direct invocation the caller could claim any user and role."""
     direct = {
         name: statement
         for name, function in FUNCTIONS.items()
@@ -299,6 +299,6 @@ def test_a_peer_is_invoked_through_its_url_alone() -> None:
     }
     assert direct.keys() == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
     for name, statement in direct.items():
-        # AWS denies lambda:InvokeFunctionUrl where it is granted on this condition.
+        # AWS denies lambda:InvokeFunctionUrl under this condition.
         assert statement["Action"] == ["lambda:InvokeFunction"], name
         assert statement["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": True}}, name

@@ -1,4 +1,6 @@
-"""Each text of each body and query has a purpose: people write it by its rule, or a machine made it."""
+"""Each text of each body and query has a stated purpose: people write it, by the rule for such texts, or a machine made
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from mercato.text import SKU, TOKEN, Exact, Text
 from products.domain import Draft
 from tests.kit.routes import all_routes
 
-# They admit ASCII alone.
+# These patterns admit only ASCII.
 PATTERNS = {TOKEN, SKU, r"^[A-Za-z0-9_-]*$", r"^([A-Za-z0-9_-]{8})*$", r"^[A-Z]{3}$"}
 
 
 def texts_in(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Each `str` of the model and of the models in it, with its annotations."""
+    """Each `str` of the model and its nested models, with its annotations."""
     for name, field in model.model_fields.items():
         yield from _texts(field.annotation, list(field.metadata), f"{path}{model.__module__}.{model.__name__}.{name}")
 

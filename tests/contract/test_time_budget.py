@@ -1,4 +1,4 @@
-"""The saga's worst case, computed from the state machine itself, is what is written of it."""
+"""The saga's worst-case duration, computed from the state machine, is the documented one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MACHINE = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text()
 STATES: dict[str, dict[str, Any]] = MACHINE["States"]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 THROTTLED = "Lambda.TooManyRequestsException"
-# The errors of Lambda itself that AWS says to retry ("Handle transient Lambda service exceptions").
+# The errors of Lambda itself that AWS recommends to retry ("Handle transient Lambda service exceptions").
 OF_LAMBDA = {
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
@@ -25,13 +25,15 @@ OF_LAMBDA = {
 
 
 def pauses(retry: dict[str, Any]) -> int:
-    """The longest that all its waits can be: full jitter only shortens them."""
+    """The longest sum of all waits. Full jitter only shortens them."""
     waits = (retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"]))
     return sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits)
 
 
 def shape(name: str) -> tuple[int, int, int, int]:
-    """A task's tries, the seconds of one, its pauses, and those after throttled calls, which are refused at once."""
+    """A task's attempts, the seconds of one, its pauses, and the pauses after throttled calls, which are refused at
+    once.
+    """
     state = STATES[name]
     by_throttling = {THROTTLED in retry["ErrorEquals"]: retry for retry in state["Retry"]}
     assert by_throttling.keys() == {True, False}, f"{name} is retried for throttling and for what is transient"
@@ -50,7 +52,7 @@ def worst(name: str) -> int:
 
 
 def following(name: str) -> Iterator[str]:
-    """Where a state may lead; to wait for an operator ends the way."""
+    """The possible next states. A wait for an operator ends the path."""
     state = STATES[name]
     if name == "AwaitOperator":
         return
@@ -62,7 +64,7 @@ def following(name: str) -> Iterator[str]:
 
 
 def longest(start: str, end: str) -> int | None:
-    """The worst of all ways that lead from one state to another, in seconds; None where none does."""
+    """The longest path from one state to another, in seconds, or None without a path."""
     if start == end:
         return 0
     ways = [rest for after in following(start) if (rest := longest(after, end)) is not None]
@@ -76,7 +78,7 @@ def budget(start: str, end: str) -> int:
 
 
 def steps() -> list[str]:
-    """The tasks on the way that goes well."""
+    """The tasks on the path of a successful order."""
     found, name = [], "ReserveInventory"
     while STATES[name]["Type"] == "Task":
         found.append(name)
@@ -86,7 +88,7 @@ def steps() -> list[str]:
 
 
 def undos() -> list[str]:
-    """The other tasks that may be run before an operator is asked."""
+    """The other tasks that may run before an operator is asked."""
     reached, left = set[str](), [MACHINE["StartAt"]]
     while left:
         name = left.pop()

@@ -1,4 +1,4 @@
-"""What does nothing also fails nothing: that a part is off, late or stopped must ring, and somebody must hear it."""
+"""A stopped part raises no error, so an alarm must ring when a part is off, late or stopped."""
 
 from __future__ import annotations
 

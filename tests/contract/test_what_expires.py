@@ -1,4 +1,4 @@
-"""Every item with a ttl, and why DynamoDB may delete it. What an operator did, or still has to do, never has one."""
+"""Every item with a ttl, and why DynamoDB may delete it. Records and tasks of operators never have one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from mercato.events import inbox, outbox
 from tests.kit.template import ROOT, resources_of_type
 
-# Each module that writes a ttl, and why what it writes may go.
+# Each module that writes a ttl, and why its items may be deleted.
 MAY_GO = {
     "functions/carts/carts/store.py": "a cart not touched for 90 days; an addition's mark, longer than its key",
     "functions/ops/ops/health/store.py": "the last probe, for a day: the prober writes the next one within a minute",

@@ -1,4 +1,4 @@
-"""Each service makes its parts in one place: wiring.py."""
+"""Each service makes its parts in one place, wiring.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def imported(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_wiring_alone_reads_settings(service: str) -> None:
-    """So that tests which drop the ports of a service drop all that it has made of an earlier environment."""
+    """So a test that resets a service's ports also resets everything that was made from an earlier environment."""
     readers = {
         path.name
         for path in (ROOT / "functions" / service).rglob("*.py")

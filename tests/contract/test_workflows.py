@@ -1,4 +1,4 @@
-"""What the files for GitHub repeat from elsewhere: regions, roles, lock files and the packages of the functions."""
+"""The files for GitHub agree with samconfig.toml, the pipeline's roles, the lock files and the functions' packages."""
 
 from __future__ import annotations
 

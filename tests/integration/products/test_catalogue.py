@@ -10,7 +10,7 @@ from mercato.store.dynamo import Table
 
 @pytest.fixture
 def shelf(service: Any) -> Any:
-    """Five products; made in this order."""
+    """Five products, made in this order."""
     service.add(sku="L1", name="White metal lantern", price=339, category="Lights")
     service.add(sku="H1", name="White hanging heart T-light holder", price=255, category="Lights")
     service.add(sku="H2", name="Red heart cushion", price=595, category="Home & Garden")

@@ -1,4 +1,4 @@
-"""A product or a catalogue that is sent again."""
+"""A product or a catalogue that is sent twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pictures of products: awaited, scaled or refused, described, moved and deleted; twice, at once, half-way."""
+"""Pictures of products: awaited, scaled or refused, described, moved and deleted; also twice, concurrently and
+interrupted.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ PHOTOGRAPH = photograph(400, 300)
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, **later: float) -> None:
-    """The time is later from now on."""
+    """Sets a later time from now on."""
     now = datetime.now(UTC) + timedelta(**later)
     monkeypatch.setattr(clock, "datetime", type("Later", (datetime,), {"now": staticmethod(lambda _: now)}))
 
@@ -184,7 +186,7 @@ def test_an_edit_of_the_product_and_one_of_its_pictures_do_not_disturb_each_othe
     assert (product["name"], product["version"], len(product["images"])) == ("Red heart", 2, 1)
 
 
-# ---- twice, out of order, at once
+# ---- duplicates, wrong order, concurrency
 
 
 def remove(service: Any, product_id: str, image_id: str) -> None:
@@ -264,7 +266,7 @@ def test_a_message_that_is_no_upload_is_a_dead_letter(service: Any) -> None:
 def test_another_request_in_the_middle_of_scaling_leaves_what_one_after_the_other_would(
     service: Any, monkeypatch: pytest.MonkeyPatch, other: str, call: int
 ) -> None:
-    """Before each call to DynamoDB of the scaling, the other runs as a whole."""
+    """Before each call to DynamoDB of the scaling, the whole other request runs."""
     product_id = service.add()["product_id"]
     image_id = service.await_image(product_id)
     service.upload(product_id, image_id, PHOTOGRAPH)
@@ -284,7 +286,7 @@ def test_another_request_in_the_middle_of_scaling_leaves_what_one_after_the_othe
     interrupter = Interrupter()
     interrupter.at(call, act)
     assert service.scale(product_id, image_id) == {"batchItemFailures": []}
-    if interrupter.act:  # it has fewer calls: after the last
+    if interrupter.act:  # the scaling makes fewer calls: act after the last
         act()
     images = shown(service, product_id)
     urls = sorted(one["url"].removeprefix("/") for image in images for one in image["variants"])
@@ -296,11 +298,11 @@ def test_another_request_in_the_middle_of_scaling_leaves_what_one_after_the_othe
 
 
 class Killed(BaseException):
-    """The sandbox ends here."""
+    """The process ends here."""
 
 
 def killing(number: int, *, before: bool) -> list[str]:
-    """The sandbox ends before or after its call of this number to AWS. The calls, as they are made."""
+    """The process ends before or after its call of this number to AWS. Returns the calls as they are made."""
     made: list[str] = []
 
     def count(event_name: str, **_: Any) -> None:
@@ -369,7 +371,7 @@ def test_a_deletion_that_dies_at_any_call_is_completed_by_the_next_delivery(serv
 
 
 def test_as_many_uploads_at_once_as_a_product_may_have_are_all_ready(service: Any) -> None:
-    """The worst order: each finds that the one before has just written."""
+    """The worst order: each upload finds that the one before has just written."""
     product_id = service.add()["product_id"]
     ids = [service.await_image(product_id) for _ in range(MOST)]
     for image_id in ids:

@@ -203,7 +203,7 @@ def test_a_discontinued_product_is_not_changed_and_its_sku_is_free(service: Any)
 
     assert (status, problem["type"]) == (409, "urn:mercato:problem:product-discontinued")
     assert (again, other["sku"], other["product_id"] != made["product_id"]) == (201, made["sku"], True)
-    assert service.call("DELETE", f"/{made['product_id']}")[0] == 204  # frees nothing of the other's
+    assert service.call("DELETE", f"/{made['product_id']}")[0] == 204  # does not free the other product's sku
     assert (third, taken["type"]) == (409, "urn:mercato:problem:sku-taken")
     assert service.call("POST", "", new)[1]["type"] == "urn:mercato:problem:sku-taken"
 

@@ -1,4 +1,4 @@
-"""`mercato products reindex`: a catalogue that was written by the first rules of search gets the rules of today."""
+"""`mercato products reindex`: a catalogue that was indexed by the first search rules is indexed by today's rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CATEGORIES = {"A1": "バス", "A2": "ハス", "T1": "clothes"}
 
 @pytest.fixture
 def old(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Products as the first rules wrote them, which kept no number of their own."""
+    """Products as the first rules wrote them, without the number of those rules."""
     with monkeypatch.context() as before:
         before.setattr("products.store.RULES", 1)
         for sku, name in NAMES.items():
@@ -34,7 +34,7 @@ def old(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def run() -> tuple[int, list[str], str]:
-    """The status, the figures (reindexed, not done) and all that was printed."""
+    """Returns the exit status, the figures (reindexed, failed) and the output."""
     done = CliRunner().invoke(products, ["reindex", "--table", "ProductsTable"], env={"COLUMNS": "200"})
     figures = next(line for line in done.output.splitlines() if line.startswith("│"))
     return done.exit_code, [cell.strip() for cell in figures.strip("│").split("│")], done.output
@@ -45,7 +45,7 @@ def product_ids(service: Any) -> list[str]:
 
 
 def check_index(service: Any) -> None:
-    """Each entry is one that its product's rules make, and none is missing."""
+    """Each index entry follows from its product by the rules, and none is missing."""
     found = list(Products(service.table).get_many(product_ids(service)).values())
     entries = {(item["pk"], item["sk"]) for product in found for item in layout.word_items(product)}
     assert service.keys("WORD#") == entries

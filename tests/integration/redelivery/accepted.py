@@ -1,6 +1,6 @@
-"""For each writing route: what must be true for its request to be granted, and that request.
+"""For each writing route: the state that its request needs to succeed, and that request.
 
-A new route is a KeyError here. `fixture` is the world of a route that needs another than its service's.
+A new route raises KeyError here. `fixture` names the fixture of a route that needs another one than its service's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _nothing(path: str, body: Any = None, **more: Any) -> Given:
 
 
 def _account(path: str, body: Any = None, *, stranger: bool = False) -> Given:
-    """About an account that is verified, and whose mails have all been sent."""
+    """A request about a verified account whose mails have all been sent."""
 
     def account(service: Any) -> Asked:
         user_id = service.join()
@@ -165,7 +165,7 @@ def _signed(path: str, body: Any) -> Asked:
 
 
 def _trust() -> None:
-    """Payments' webhooks are signed with SECRET."""
+    """Makes payments accept webhooks signed with SECRET."""
     secret = boto3.client("secretsmanager", "us-east-1").create_secret(Name="hook", SecretString=SECRET)
     vars(wiring.ports()).update(webhook_secret=StoredSecret(secret["ARN"]))
 
@@ -195,7 +195,7 @@ def _stocked(shop: Any) -> Asked:
 
 
 def _threshold(shop: Any) -> Asked:
-    """It makes the product's stock low, so that the crossing is published, too."""
+    """Makes the product's stock low, so that the crossing is published, too."""
     shop.stocked(a=20)
     return Asked("/api/inventory/a/threshold", {"low_at": 30, "version": 0}, role="admin")
 
@@ -227,7 +227,7 @@ def _parked(desk: Any) -> Asked:
 
 
 def _stopped(desk: Any) -> Asked:
-    """An operator stopped the execution in CapturePayment."""
+    """A saga that an operator stopped in CapturePayment."""
     arn = f"{MACHINE.replace('stateMachine', 'execution')}:ord-1"
     definition = {"StartAt": "CapturePayment", "States": {"CapturePayment": {"Type": "Task", "End": True}}}
     entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "CapturePayment"}}

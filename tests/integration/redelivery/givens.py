@@ -1,6 +1,6 @@
-"""What must be true before each event for it to have an effect, by service and type, and the data that then counts.
+"""The state before each event in which the event has an effect, by service and type, and the data that then counts.
 
-Of the data, an event takes the fields that it has.
+An event takes those fields of the data that it has.
 """
 
 from __future__ import annotations
@@ -176,10 +176,10 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("users", "user.password_reset_requested"): _account,
     ("users", "user.password_changed"): _account,
 }
-SEQUENCE = 7  # later than all that happened before
+SEQUENCE = 7  # later than everything before
 
 
 def moment_of(service: Any, noon: datetime) -> datetime:
-    """When the event happens: at the service's own time, where a test sets it."""
+    """The event's time: the service's own, where a test sets it."""
     found: datetime = getattr(service, "now", noon)
     return found

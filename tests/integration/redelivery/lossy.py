@@ -1,4 +1,4 @@
-"""A wire that loses an answer: AWS does the call, its answer never comes, and botocore sends the call again."""
+"""A connection that loses responses: AWS executes the call, its response is lost, and botocore repeats the call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moto.core.models import botocore_stubber
 
 from mercato import aws
 
-# The operations with which handlers change anything, by service. Repeating a read is harmless.
+# The writing operations of the handlers, by service. Repeating a read is harmless.
 WRITES = {
     "dynamodb": ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"),
     "sqs": ("SendMessage", "SendMessageBatch", "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"),
@@ -23,16 +23,16 @@ WRITES = {
 
 
 class RawResponse(io.BytesIO):
-    """The body of an answer as botocore reads it."""
+    """A response's body, as botocore reads it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
 
 
 class Wire:
-    """Between the clients of `mercato.aws` that are made from now on, and moto.
+    """Between moto and all clients of `mercato.aws` that are made from now on.
 
-    As on AWS, and unlike moto, a transaction that comes again with its ClientRequestToken is not done again.
+    As on AWS, and unlike moto, a transaction that is repeated with its ClientRequestToken is not executed again.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Wire:
                 emitter.register_first(f"before-send.{service}.{operation}", self._meet)
 
     def lose(self, number: int) -> None:
-        """The answer of the write of this number, counted from now on from 0; of none where it is negative."""
+        """Loses the response of the write of this number, counted from 0 from now on. A negative number loses none."""
         self.arrived, self.has_lost, self._lost = [], False, number
         self._tokens.clear()
 

@@ -1,4 +1,4 @@
-"""The client library sends a write again when its answer was lost: the second finds the first, and that is no error."""
+"""botocore repeats a write whose response was lost. The second one finds the first one, and that is no error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.redelivery.lossy import RawResponse
 
 @pytest.fixture
 def lossy(cloud: None) -> list[str]:
-    """DynamoDB does the first put and its answer never comes. The puts, each time that they arrive."""
+    """DynamoDB executes the first put and its response is lost. Returns the received puts."""
     arrived: list[str] = []
 
     def lose(request: Any, event_name: str, **_: Any) -> None:
@@ -44,7 +44,7 @@ def test_the_report_of_an_import_is_kept(lossy: list[str], make_table: Callable[
     products = Products(make_table("ProductsTable"))
     products.save_report("report-1", {"created": 3}, noon)
     assert products.get_report("report-1", noon) == {"created": 3}
-    assert len(lossy) == 3  # the report twice, and its place in the list
+    assert len(lossy) == 3  # the report twice, and its entry in the list
 
 
 def test_a_guest_has_a_cart(lossy: list[str], make_table: Callable[[str], Table], noon: datetime) -> None:
@@ -65,9 +65,9 @@ def test_a_redrive_is_noted(lossy: list[str], make_table: Callable[[str], Table]
 
 @pytest.fixture
 def losing(cloud: None) -> Callable[[str], list[str]]:
-    """DynamoDB does the first call of an operation and its answer is lost. Returns the calls as they arrive.
+    """DynamoDB executes the first call of an operation and its response is lost. Returns the received calls.
 
-    As on AWS, and unlike moto, a transaction that comes again with its ClientRequestToken is not done again.
+    As on AWS, and unlike moto, a transaction that is repeated with its ClientRequestToken is not executed again.
     """
 
     def lose(operation: str) -> list[str]:
@@ -136,7 +136,7 @@ def test_a_put_whose_answer_is_lost_finds_its_own_item(
         table.write(dynamo.put_new({"pk": "A", "sk": "B", "owner": "me"}))
 
 
-# An update that returns the item cannot be recognised as a retry: each of these knows what its own write left behind.
+# An update that returns the item cannot be recognised as a retry. Each of these recognises its own write's result.
 RETURNING = {
     "mercato.events.dead_letters": "a failed try is counted twice, and the message is a dead letter one try early",
     "orders.store": "the time of the departure is set once, and its place is only read",
@@ -161,5 +161,5 @@ def test_no_write_goes_past_the_table_but_those_that_are_known() -> None:
             ):
                 direct.add(module)
     assert returning == set(RETURNING)
-    # The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
+    # The limiter counts a repeated request twice: it may refuse too early, and never lets too many pass.
     assert direct == {"mercato.http.rate_limit"}

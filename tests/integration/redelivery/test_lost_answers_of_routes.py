@@ -1,4 +1,6 @@
-"""For every writing route: whichever write's answer is lost, the route answers as ever, and each write is done once."""
+"""Every writing route: whichever write's response is lost, the route's response is unchanged and each write is done
+once.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ from tests.kit.asked import send, stored
 from tests.kit.routes import all_routes
 
 WRITING = {one.name: one for one in all_routes() if one.route.method != "GET"}
-# The limiter counts a lost request once more, which refuses a request too early and never lets one more pass.
+# The limiter counts a repeated request twice, which may refuse a request too early and never lets one too many pass.
 _APART = ("RateLimitsTable",)
 
 
@@ -46,7 +48,7 @@ def lossy(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 @pytest.fixture
 def chance(monkeypatch: pytest.MonkeyPatch) -> random.Random:
-    """What all random values come from: seeded again, it gives the same ones again. The time stands still."""
+    """The source of all random values. Seeded again, it gives the same values again. The time stands still."""
     source = random.Random(7)
     monkeypatch.setattr("os.urandom", source.randbytes)
     monkeypatch.setattr("random._urandom", source.randbytes)
@@ -57,14 +59,14 @@ def chance(monkeypatch: pytest.MonkeyPatch) -> random.Random:
 
 
 def kind_of(value: Any) -> Any:
-    """Which members there are, without what they say."""
+    """The names of the members, without their values."""
     if isinstance(value, dict):
         return {name: kind_of(member) for name, member in value.items()}
     return [kind_of(member) for member in value] if isinstance(value, list) else type(value)
 
 
 class Cloud:
-    """What moto keeps, so that it can be as before."""
+    """moto's state, which can be saved and restored."""
 
     def __init__(self) -> None:
         self._tables = get_backend("dynamodb")["123456789012"]["us-east-1"].tables
@@ -101,7 +103,7 @@ def test_a_write_whose_answer_is_lost_is_done_once_and_the_route_answers_as_ever
         status, body = send(served.service, served.route.method, asked)
         return (status, kind_of(body)), stored(_APART)
 
-    outcome(-1)  # so that what a sandbox reads once is read
+    outcome(-1)  # so that the values that a sandbox caches are read
     expected = outcome(-1)
     writes = list(lossy.arrived)
     assert expected[0][0] < 300, expected

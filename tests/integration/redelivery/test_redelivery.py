@@ -1,7 +1,7 @@
-"""A redriven message never takes effect twice: every event of every consumer, through the dead letters and back.
+"""A redriven message never takes effect twice: every event of every consumer, through the dead-letter queue and back.
 
-The redrive dies between send and delete, so that the letter is in both queues, and is repeated: the consumer gets the
-same event twice. After the second time its table, its mail, its sagas and its queues are as after the first.
+The redrive ends between send and delete, so that the message is in both queues, and is repeated: the consumer gets the
+same event twice. After the second delivery its table, mails, sagas and queues are as after the first.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NoAudit:
 
 
 class Machine:
-    """Step Functions' StartExecution: takes a name once."""
+    """A fake of Step Functions that starts each execution name once."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -65,7 +65,7 @@ class Machine:
 
 
 class Post:
-    """One service's queue, its dead letters, and all that its consumer can change."""
+    """One service's queue and dead letters, and everything that its consumer can change."""
 
     def __init__(self, subscription: Subscription, service: Any, machine: Machine) -> None:
         self.name = subscription.service
@@ -83,7 +83,7 @@ class Post:
         return redrive_queue(queue, instruction, ports)
 
     def deliver(self) -> int:
-        """Hands the consumer what is in its queue, as Lambda does; how much that was."""
+        """Passes the queue's messages to the consumer, as Lambda does. Returns their number."""
         url, sqs = self.office.url(self.name), self.office.sqs
         messages = sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"]
@@ -95,7 +95,7 @@ class Post:
         return len(messages)
 
     def effects(self) -> dict[str, Any]:
-        """All that can be seen from outside."""
+        """All effects that are visible from outside."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.service.table.name)["Items"]
         mailer = getattr(self.service, "mailer", None)
         carrier = getattr(self.service, "queue_url", None)
@@ -162,7 +162,7 @@ def away(*_: object) -> None:
 
 
 def event_of(subscription: Subscription, data: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """The publisher's own example, about what the test knows."""
+    """The publisher's own example, with the test's data."""
     publication = next(one for one in events.publications() if subscription.event_type == one.model.TYPE)
     known = {name: value for name, value in data.items() if name in publication.model.model_fields}
     model = publication.model.model_validate(publication.model.EXAMPLE | known)

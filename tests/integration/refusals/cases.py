@@ -1,7 +1,7 @@
-"""For each error that a writing route can answer of its own: what must be true, and the request that is then refused.
+"""For each error of its own that a writing route can answer: the state, and the request that is then refused.
 
-The request is refused as late as can be: all else of it is good. `kept` are the partitions that a refusal changes on
-purpose, and why.
+The request is valid otherwise, so it is refused as late as possible. `kept` has the partitions that a refusal changes
+on purpose, with the reason.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _registering(**changes: str) -> Callable[[Any], Asked]:
 
 
 def _own(path: str, body: Any = None, *, failures: int = 0) -> Callable[[Any], Asked]:
-    """A request about the account of who asks, after so many wrong passwords."""
+    """A request about the caller's account, after this many wrong passwords."""
 
     def given(service: Any) -> Asked:
         user_id = service.join()
@@ -181,7 +181,7 @@ _DRAFT = {"sku": "22752", "name": "Nesting boxes", "price": _pounds(850)}
 
 
 def _added(path: str, body: Any = None, *, discontinued: bool = False, **more: Any) -> Callable[[Any], Asked]:
-    """About a product, whose id takes the place of `*` in the path."""
+    """A request about a product, whose id replaces `*` in the path."""
 
     def given(service: Any) -> Asked:
         product_id = service.add()["product_id"]
@@ -232,7 +232,7 @@ _PRODUCTS = (
 
 
 def _carts_mug(prepare: Callable[[Any], object], path: str = "/api/carts/mine/items/yacht") -> Callable[[Any], Asked]:
-    """Another product is put beside a mug."""
+    """A request to put another product beside a mug."""
 
     def given(service: Any) -> Asked:
         service.put("mug", 1)
@@ -266,12 +266,12 @@ def _absent(service: Any) -> None:
 
 
 def _discontinued(service: Any) -> None:
-    """Carts have heard of it, and the catalogue's answer is from before."""
+    """Carts have consumed the event, and the catalogue's response is older."""
     service.discontinues("yacht", version=2)
 
 
 def _filled(service: Any) -> None:
-    """With all the lines that a cart takes."""
+    """A cart with the maximum number of lines."""
     mugs = [item for item in service.items() if item["sk"] == "LINE#mug"]
     for mug in mugs:
         lines = [mug | {"sk": f"LINE#{number}", "product_id": str(number)} for number in range(499)]
@@ -280,7 +280,7 @@ def _filled(service: Any) -> None:
 
 
 def _merged(path: str, body: Any = None) -> Callable[[Any], Asked]:
-    """About a guest's cart, `*`, that was merged."""
+    """A request about a guest's cart, `*`, that was merged."""
 
     def given(service: Any) -> Asked:
         service.sells("yacht", 5)
@@ -551,7 +551,7 @@ def _redriving(queue: str | None = None, *, note: str = "mended") -> Callable[[A
 
 
 def _redriving_saga(status: str) -> Callable[[Any], Asked]:
-    """Of an execution that stands so; there is none where it is empty."""
+    """A request to redrive an execution with this status. Without a status there is none."""
 
     def given(desk: Any) -> Asked:
         def describe_execution(**_: Any) -> Any:

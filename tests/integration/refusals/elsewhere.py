@@ -1,4 +1,4 @@
-"""Errors of a route that no case of this folder meets, and where else they are held."""
+"""Errors of routes that no case of this folder has, and the tests that have them."""
 
 from __future__ import annotations
 

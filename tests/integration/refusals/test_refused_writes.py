@@ -1,4 +1,4 @@
-"""Refused means that nothing was done: each error that a writing route can answer leaves every table as it was."""
+"""A refused request changes nothing: each error of a writing route leaves every table unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.kit.asked import send, stored
 WRITING = {f"{one.route.method} {one.route.path}": one for one in operations() if one.route.method != "GET"}
 
 
-# Not of the request's effect: the audit of who asked for what, the count of how often, and the list of circuits.
+# Not effects of the request: the audit log, the counts of requests, and the list of circuits.
 _APART = ("AuditTable", "RateLimitsTable", "CircuitsTable")
 
 
@@ -47,8 +47,8 @@ def test_a_refusal_changes_nothing_and_tells_nobody(case: Case, request: pytest.
 
 
 def test_every_error_of_every_writing_route_is_among_them() -> None:
-    """Those of the kit itself (a body that cannot be read, no token, no right, a limit) come before the service, but
-    AccountClosed, which only a service knows.
+    """Errors of the HTTP kit itself (an unreadable body, no token, no right, a limit) come before the service. Only
+    AccountClosed needs the service.
     """
     answered = {
         (name, kind.slug())

@@ -1,4 +1,4 @@
-"""A bus that tests can break, and the failure queue."""
+"""A bus that tests can make fail, and the failure queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Failures = Callable[[], list[dict[str, Any]]]
 
 
 class Bus:
-    """Stands for EventBridge: takes what no test tells it to refuse, and remembers the calls."""
+    """A fake EventBridge that accepts every event that no test tells it to refuse. It records the calls."""
 
     def __init__(self) -> None:
         self.calls: list[list[dict[str, Any]]] = []
@@ -44,14 +44,14 @@ class Bus:
 
     @property
     def taken(self) -> list[str]:
-        """The ids of the events, in the order in which the bus took them."""
+        """The ids of the accepted events, in order."""
         found = [json.loads(entry["Detail"])["id"] for call in self.calls for entry in call]
         return [one for one in found if one not in self.refuse]
 
 
 @pytest.fixture
 def failures(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Failures:
-    """Reads what the failure queue got, and leaves it there."""
+    """Reads the messages in the failure queue, and leaves them there."""
     sqs = boto3.client("sqs", "us-east-1")
     url = sqs.create_queue(QueueName="relay-dlq")["QueueUrl"]
     monkeypatch.setenv("EVENT_BUS_NAME", "the-bus")

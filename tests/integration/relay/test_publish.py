@@ -33,7 +33,7 @@ def record(number: int, entity: str | None = None, name: str = "INSERT", event: 
 
 
 def relay(*records: dict[str, Any]) -> list[str]:
-    """The sequence numbers that the stream must go on from."""
+    """Returns the sequence numbers from which the stream must continue."""
     answer = publish.handler(aws_events.records(*records), None)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 

@@ -1,4 +1,4 @@
-"""What the stream lost comes to the bus all the same."""
+"""Events that the stream's consumer has lost are still published."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Brewed(EventModel):
 
 
 class Killed(BaseException):
-    """The sandbox dies here."""
+    """The process ends here."""
 
 
 class Outbox:
-    """A table with a stream. `stream` is what Lambda would read from it."""
+    """A table with a stream. `stream` has the records that Lambda would read from it."""
 
     def __init__(self, noon: datetime) -> None:
         description = boto3.client("dynamodb", "us-east-1").create_table(
@@ -47,7 +47,7 @@ class Outbox:
         self.streams = boto3.client("dynamodbstreams", "us-east-1")
 
     def brew(self, *cups: int) -> list[str]:
-        """One event for each; their ids."""
+        """Writes one event for each. Returns their ids."""
         for one in cups:
             event = Brewed(cups=one)
             self.table.write(outbox.record(event, service="tea", subject=f"pot-{one}", sequence=1, now=self.noon))
@@ -70,7 +70,7 @@ class Outbox:
         return [record | {"eventSourceARN": self.arn} for record in found]
 
     def give_up(self, first: int, last: int) -> None:
-        """Lambda's message about the records from one to the other, counted from 0."""
+        """Sends Lambda's failure message about the records from one to the other, counted from 0."""
         numbers = [record["dynamodb"]["SequenceNumber"] for record in self.stream()]
         tell(aws_events.stream_failure(self.arn, self.shard, numbers[first], numbers[last], last - first + 1))
 
@@ -82,7 +82,7 @@ def tell(message: Any) -> None:
 
 
 def run() -> tuple[int, int]:
-    """Recovered, left."""
+    """Runs the sweeper. Returns the numbers of recovered and remaining events."""
     answer = sweep.handler(aws_events.scheduled_event(), None)
     return answer["recovered"], answer["left"]
 
@@ -250,7 +250,7 @@ def test_an_empty_queue_costs_one_call(tea: Outbox, bus: Bus) -> None:
 
 @pytest.fixture
 def hog(tea: Outbox, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An event that the bus refuses, and whose refusal takes all of a run's time. Its message is in the queue."""
+    """An event that the bus refuses after the whole time of a run. Its message is in the queue."""
     (event_id,) = tea.brew(0)
     key = {"pk": {"S": "OUTBOX#pot-0"}, "sk": {"S": "0000000001#tea.brewed"}}
     tell({"reason": "x", "stream": tea.arn, "keys": key, "sequence_number": "9"})
@@ -309,7 +309,7 @@ def test_what_a_run_has_no_time_for_is_visible_at_once(tea: Outbox, bus: Bus, fa
 def test_a_short_poll_that_asks_few_of_sqs_servers_hides_no_message(
     tea: Outbox, bus: Bus, failures: Failures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a wait, SQS asks some of its servers, and may answer that a queue with few messages is empty."""
+    """Without a wait, SQS asks a part of its servers, and may report a queue with few messages as empty."""
     ids = tea.brew(1)
     tea.give_up(0, 0)
     sqs = aws.client("sqs")

@@ -30,7 +30,7 @@ from tests.kit.state_machine import FUNCTIONS, ORDER, World, deploy, run_state_m
 
 @dataclass
 class Double:
-    """Answers each task with the next of its scripted outcomes, an exception among them; then with `{}` for ever."""
+    """Answers each task with the next of its scripted outcomes, which may be exceptions, and then with `{}`."""
 
     scripts: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -61,13 +61,13 @@ def doubles() -> dict[str, Double]:
 
 @pytest.fixture
 def world(saga_cloud: None, doubles: dict[str, Double], monkeypatch: pytest.MonkeyPatch) -> World:
-    """The deployed saga: every function is a double until a test puts a real handler in its place."""
+    """The deployed saga. Every function is a double until a test puts a real handler in its place."""
     return deploy(monkeypatch, dict(doubles))
 
 
 @pytest.fixture
 def orders(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> OrderStore:
-    """The real orders handler behind the saga, and its store."""
+    """Puts the real orders handler behind the saga. Returns its store."""
     store = OrderStore(make_table("OrdersTable"))
     vars(orders_wiring.ports()).update(orders=store)
     world.handlers["OrdersSaga"] = lambda payload: orders_saga.handler(payload, None)
@@ -84,7 +84,7 @@ def order(orders: OrderStore, noon: datetime) -> Order:
 
 @pytest.fixture
 def inventory(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> InventoryStore:
-    """The real inventory handler behind the saga, and its store."""
+    """Puts the real inventory handler behind the saga. Returns its store."""
     store = InventoryStore(make_table("InventoryTable"), low_at=1)
     vars(inventory_wiring.ports()).update(store=store)
     world.handlers["InventorySaga"] = lambda payload: inventory_saga.handler(payload, None)
@@ -93,7 +93,7 @@ def inventory(world: World, make_table: Callable[[str], Table], monkeypatch: pyt
 
 @pytest.fixture
 def mugs(inventory: InventoryStore, noon: datetime) -> InventoryStore:
-    """Five mugs on the shelf; the order wants three."""
+    """Five mugs in stock. The order wants three."""
     inventory_usecases.open_stock("mug", inventory)
     delivery = Adjustments("adj-1", "print-1", "boss", (Adjustment("mug", 5, "delivery"),), noon)
     inventory_usecases.adjust(delivery, inventory)
@@ -102,7 +102,7 @@ def mugs(inventory: InventoryStore, noon: datetime) -> InventoryStore:
 
 @pytest.fixture
 def payments(world: World, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) -> PaymentStore:
-    """The real payments handler behind the saga, with its sandbox provider, and its store."""
+    """Puts the real payments handler with its sandbox provider behind the saga. Returns its store."""
     table = make_table("PaymentsTable")
     store, sandbox = PaymentStore(table), Sandbox(table)
     vars(payments_wiring.ports()).update(payments=store, provider=sandbox)

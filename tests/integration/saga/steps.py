@@ -1,4 +1,4 @@
-"""The machine's steps: their order, what undoes them, and how a test scripts them."""
+"""The saga's steps in order, their undo, and how a test scripts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state machine's steps and their undoing, with doubles for the functions behind it."""
+"""The state machine's steps and their undo, with doubles for the functions."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_undo_is_tried_seven_times_before_it_gives_up(
 
 
 def cancelled(order_id: str = ORDER) -> dict[str, Any]:
-    """As the orders service starts it for a customer who cancels."""
+    """Starts it as the orders service does for a customer who cancels."""
     about = {
         "order_id": order_id,
         "customer_id": "cust-1",

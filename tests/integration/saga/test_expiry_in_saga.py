@@ -1,4 +1,4 @@
-"""A reservation that expires under a running saga: the saga ends by undoing, and nothing unreserved is sold."""
+"""A reservation that expires during a saga: the saga ends with an undo, and nothing unreserved is sold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATE = timedelta(minutes=31)
 
 
 def expiring_after(task: str, world: World, inventory: InventoryStore) -> None:
-    """Half an hour passes, and the sweeper comes, right after this task."""
+    """Half an hour passes, and the sweeper runs, right after this task."""
     for name, handler in list(world.handlers.items()):
 
         def call(payload: dict[str, Any], handler: Any = handler) -> Any:

@@ -1,5 +1,7 @@
-"""What is accepted can be stored, sent and told by everything that hears of it, in whatever script: or it is refused
-before anything is charged. The real handlers run from the request to the door, on tables that say how large they are.
+"""Every accepted order can be stored, sent and consumed by all services, in every script; a larger one is refused
+before a charge.
+
+The real handlers run from the request to the delivery, on tables that report their item sizes.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from tests.chaos.shop import CUSTOMER, Mall, Shop
 from tests.integration.orders.conftest import _answer
 from tests.kit import aws_events
 
-EVENT = 256 * 1024  # of an entry at EventBridge and of a message at SQS, where a region has the smaller of its limits
-INPUT = 256 * 1024  # of an execution at Step Functions
-LETTERS = 200  # in a product's name
+EVENT = 256 * 1024  # bytes of an entry at EventBridge and of a message at SQS, in regions with the smaller limit
+INPUT = 256 * 1024  # bytes of an execution's input at Step Functions
+LETTERS = 200  # letters of a product's name
 FAMILY = "\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
 ALPHABETS = {
     "ASCII": "a",
@@ -54,7 +56,7 @@ ALPHABETS = {
 
 
 class Counter:
-    """A shop with a catalogue of these names, where one customer orders all of it."""
+    """A shop with a catalogue of these names, in which one customer orders everything."""
 
     def __init__(self, shop: Shop, patch: pytest.MonkeyPatch) -> None:
         self.shop = shop
@@ -80,7 +82,7 @@ class Counter:
             inventory_usecases.adjust(delivery, stock)
 
     def ask(self, count: int, letter: str) -> tuple[int, Any]:
-        """For so many of the products, to the longest address of that letter."""
+        """Orders this many of the products, to the longest address with that letter."""
         line = (letter * 120)[:120]
         address = dict.fromkeys(("name", "line1", "line2", "city"), line)
         unit_price = {"amount": 1_999_999_999, "currency": "GBP"}
@@ -98,7 +100,7 @@ class Counter:
         return status, answer
 
     def ask_most(self, letter: str) -> str:
-        """The largest order of these products that is taken. One line more is refused, and leaves nothing behind."""
+        """Places the largest accepted order of these products. One line more is refused and leaves nothing behind."""
         taken, refused = 1, len(self.listings) + 1
         order_id = self._accepted(*self.ask(taken, letter))
         while refused - taken > 1:
@@ -133,7 +135,7 @@ def mall(cloud: None, make_table: Any, monkeypatch: pytest.MonkeyPatch) -> Mall:
 def check_that_all_goes_well(
     mall: Mall, patch: pytest.MonkeyPatch, names: Sequence[str], letter: str, *, with_stock: bool = False
 ) -> None:
-    """Inventory hears of ids and quantities alone, whatever the names, and takes most of the time: once is enough."""
+    """Inventory gets only ids and quantities, whatever the names, and takes most of the time, so it runs once."""
     shop = mall.open()
     counter = Counter(shop, patch)
     counter.list_products(names)

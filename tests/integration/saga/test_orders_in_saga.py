@@ -1,4 +1,4 @@
-"""The saga with the real orders handler: what the customer sees in the end. And with the operator's desk beside it."""
+"""The saga with the real orders handler: what the customer sees in the end, and what the operator's API shows."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_confirmation_that_ran_twice_confirmed_once(world: World, orders: Orde
 def test_a_parcel_that_left_stops_the_cancellation_and_calls_the_operator(
     world: World, doubles: dict[str, Double], orders: OrderStore, order: Order, noon: datetime
 ) -> None:
-    """The capture took effect though its answer was lost, and the parcel was quick."""
+    """The capture took effect though its response was lost, and the parcel left before the undo."""
 
     def capture(payload: dict[str, Any]) -> Any:
         if payload["task"] == "CapturePayment":
@@ -125,7 +125,7 @@ def test_the_same_order_starts_one_execution(world: World, orders: OrderStore, o
 
 @pytest.fixture
 def desk(world: World, make_table: Callable[[str], Table]) -> Callable[..., Any]:
-    """Calls the operators' API as an admin; gives the status and the answer."""
+    """Calls the operators' API as an admin. Returns status and response."""
     store = SagaStore(make_table("OpsTable"))
     vars(ops_wiring.ports()).update(sagas=store, executions=Executions(world.arn + ":live"))
 

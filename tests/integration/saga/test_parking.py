@@ -1,4 +1,4 @@
-"""What the state machine does with an undo that is stuck, with doubles for the functions behind it."""
+"""How the state machine parks an undo that fails, with doubles for the functions."""
 
 from __future__ import annotations
 

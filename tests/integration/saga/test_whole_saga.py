@@ -1,4 +1,4 @@
-"""The saga with all the real handlers, tables and the sandbox provider: order, stock and money agree in the end."""
+"""The saga with all real handlers, tables and the sandbox provider: order, stock and money agree in the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORWARD = ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOr
 def outcome(
     orders: OrderStore, mugs: InventoryStore, payments: PaymentStore
 ) -> Callable[[], tuple[Status, str | None, int, str]]:
-    """The order's status and reason, the mugs available of five, and the payment's status."""
+    """The order's status and reason, the available mugs of five, and the payment's status."""
 
     def look() -> tuple[Status, str | None, int, str]:
         order, stock, payment = orders.load(ORDER), mugs.stock("mug"), payments.get(PAYMENT)
@@ -91,7 +91,7 @@ def test_a_payment_that_fails_leaves_no_trace_on_the_stock_and_no_money_held(
 def test_a_step_whose_answer_never_comes_though_it_took_effect_is_undone_for_real(
     world: World, order: Order, outcome: Callable[[], Any], step: str
 ) -> None:
-    """The function dies after its effect at each of its four tries."""
+    """The function ends after its effect at each of its four attempts."""
     for name in FUNCTIONS:
         world.handlers[name] = dying_after(step, world.handlers[name])
     assert run(world, order, "tok_ok")["error"] == "Runtime.ExitError"
@@ -125,7 +125,7 @@ def dying_after(step: str, handler: Callable[[dict[str, Any]], Any]) -> Callable
 
 
 def twice(handler: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """As Lambda may do: the second run's answer counts."""
+    """Runs the handler twice, as Lambda may do. The second response counts."""
 
     def call(payload: dict[str, Any]) -> Any:
         try:

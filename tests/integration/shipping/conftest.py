@@ -1,4 +1,4 @@
-"""The shipping service with a real table and carrier queue, and a clock that tests can move."""
+"""The shipping service with a real table and carrier queue, and a clock that tests control."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Service:
         self.now += timedelta(seconds=seconds)
 
     def receive(self, event_type: str, event_id: str, data: dict[str, Any]) -> list[str]:
-        """One delivery of an event; the ids of the messages that the queue must deliver again."""
+        """Delivers an event once. Returns the ids of the messages that the queue must deliver again."""
         whole = {"order_id": "order-1", "customer_id": "user-1"} | data
         event = published(
             event_type, "order-1", whole, id=event_id, time=rfc3339(self.now), correlationid="request-0001"
@@ -63,14 +63,14 @@ class Service:
         return self.receive("payment.completed", "paid-1", {"payment_id": "payment-1"})
 
     def stop(self) -> Any:
-        """The saga's step."""
+        """Runs the saga's step."""
         return saga.handler(aws_events.task("StopShipment", {"order_id": "order-1", "customer_id": "user-1"}), None)
 
     def cancel(self) -> list[str]:
         return self.receive("order.cancelled", "cancelled-1", {"reason": "x", "detail": "y"})
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Takes all messages off the carrier queue, as Lambda would get them."""
+        """Receives all messages of the carrier queue, as Lambda would get them."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -82,7 +82,7 @@ class Service:
         return self._failed(carrier.handler(aws_events.records(*records), None))
 
     def carry_to_the_end(self) -> int:
-        """Lets the carrier work off its queue; how many messages it took."""
+        """Lets the carrier process its queue. Returns the number of messages."""
         taken = 0
         while records := self.waiting():
             assert self.carry(*records) == []
@@ -112,7 +112,7 @@ class Service:
         return self.call("POST", "/api/shipments/webhooks/sandbox", body=body, headers=signed)
 
     def announced(self) -> list[tuple[str, dict[str, Any]]]:
-        """The outbox of the shipment, in its order."""
+        """The shipment's events in the outbox, in order."""
         items = self.table.query(f"OUTBOX#{SHIPMENT}").items
         envelopes = [json.loads(item["event"]) for item in items]
         return [(found["type"], found["data"]) for found in envelopes]

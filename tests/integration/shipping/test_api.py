@@ -192,7 +192,7 @@ def test_a_secret_that_cannot_be_read_is_a_503_and_not_an_open_door(booked: Any)
     assert json.dumps(problem).find("secret") == -1
 
 
-# ---- what staff sees
+# ---- the list for staff
 
 
 def listed(service: Any, query: dict[str, str] | None = None) -> Any:

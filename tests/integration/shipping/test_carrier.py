@@ -12,7 +12,7 @@ WHOLE_WAY = ["shipment.created", "shipment.dispatched", "shipment.in_transit", "
 
 
 class Killed(BaseException):
-    """The sandbox dies here."""
+    """The process ends here."""
 
 
 @pytest.fixture

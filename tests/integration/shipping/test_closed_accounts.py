@@ -1,4 +1,4 @@
-"""What shipping keeps of a customer whose account is closed: the parcel's way, and nothing of the person."""
+"""Shipping keeps the shipments of a closed account, without personal data."""
 
 from __future__ import annotations
 

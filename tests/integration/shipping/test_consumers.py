@@ -12,7 +12,7 @@ SHIPMENT = shipment_id_of("order-1")
 
 
 class Killed(BaseException):
-    """The sandbox dies here."""
+    """The process ends here."""
 
 
 def test_a_confirmed_order_becomes_a_shipment_that_waits_for_its_payment(service: Any) -> None:

@@ -1,4 +1,4 @@
-"""The saga's step on the shipment: after it, the parcel has left or never will."""
+"""The saga's step on the shipment: after it, the parcel has left, or it never will."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order is undone while its parcel is with the carrier, or after the carrier has given it up."""
+"""An order is undone while its parcel is with the carrier, or after the carrier has given the parcel up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CREATED = ["shipment.created"]
 
 
 class Killed(BaseException):
-    """The process dies here."""
+    """The process ends here."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def booked(service: Service) -> Service:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the carrier is told, in order, each with the booking's key."""
+    """The calls of the carrier in order, each with the booking's key."""
     calls: list[str] = []
     for name in ("book", "cancel"):
         real = getattr(SandboxCarrier, name)
@@ -48,7 +48,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def rings(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What the alarm is told, and why, by the log."""
+    """The alarm's metrics and their reasons in the log."""
     counted: list[str] = []
     monkeypatch.setattr(metrics, "count", counted.append)
 

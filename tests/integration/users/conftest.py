@@ -1,4 +1,4 @@
-"""The users service in an empty AWS account: its table, its keys, a clock that the test moves, and both of its APIs."""
+"""The users service in an empty AWS account: its table, its keys, a clock that the test sets, and both of its APIs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer:
 
 
 class FakeMailer:
-    """`failures` are raised one by one, before anything is sent."""
+    """Raises `failures` one by one before it sends."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
@@ -41,7 +41,7 @@ class FakeMailer:
         self.sent.append((to, subject, body))
 
     def token(self) -> str:
-        """What the newest mail's link holds."""
+        """The token of the newest mail's link."""
         return self.sent[-1][2].partition("#token=")[2].split()[0]
 
 
@@ -69,21 +69,21 @@ class Service:
         headers: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
     ) -> Answer:
-        """Through API Gateway, as the authorizer's `user_id` and `role`, or as the public."""
+        """Calls through API Gateway, with the authorizer's `user_id` and `role`, or as the public."""
         event = aws_events.rest_request(
             method, path, body, user=user_id, role=role, headers=headers, query=query, source=self.source
         )
         return _answer(api.handler(event, None))
 
     def call_as_peer(self, method: str, path: str, body: Any = None) -> Answer:
-        """Through the function URL, signed by another service."""
+        """Calls through the function URL, as another service's signature identifies it."""
         return _answer(api.handler(aws_events.url_request(method, path, body), None))
 
     def register(self, **changes: str) -> Answer:
         return self.call("POST", "/api/users", ADA | changes)
 
     def join(self, **changes: str) -> str:
-        """Registers, and gives the new account's id, which no answer does."""
+        """Registers a user. Returns the new account's id, which no response has."""
         assert self.register(**changes).status == 202
         [login] = self.items(f"EMAIL#{(ADA | changes)['email']}")
         return str(login["user_id"])
@@ -102,7 +102,9 @@ class Service:
         return [found for found in envelopes if found["type"] == event_type]
 
     def deliver(self, *, again: bool = False) -> list[str]:
-        """The outbox's events, new or all `again`, to the service's own consumer. The ids of what failed."""
+        """Delivers the outbox's events, the new ones or all `again`, to the service's own consumer. Returns the failed
+        ids.
+        """
         envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
         mine = [found for found in envelopes if found["type"] in consumers.consumer.subscriptions]
         found = [one for one in mine if again or one["id"] not in self._delivered]
@@ -113,7 +115,7 @@ class Service:
         return failed
 
     def items(self, prefix: str) -> list[Item]:
-        """All items whose key begins so. A test may scan."""
+        """All items whose key begins like this. A test may scan."""
         found = aws.client("dynamodb").scan(TableName=self.table.name)["Items"]
         rotator = [(item["pk"]["S"], item["sk"]["S"]) for item in found if item["pk"]["S"].startswith(prefix)]
         return self.table.get_many(rotator)
@@ -126,7 +128,7 @@ def _answer(result: dict[str, Any]) -> Answer:
 
 @pytest.fixture
 def settings(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the template gives the functions; the secret has no value yet, and there is no parameter."""
+    """The settings that the template gives. The secret has no value yet, and the parameter does not exist."""
     aws.client("secretsmanager").create_secret(Name="keys")
     for name, value in {
         "TABLE_NAME": "UsersTable",

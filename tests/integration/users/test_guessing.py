@@ -1,4 +1,4 @@
-"""Guessing passwords: slow for the guesser, and no way to shut the owner out."""
+"""Guessing passwords is slow for the attacker, and never locks the owner out."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ HOME, ELSEWHERE = "203.0.113.9", "198.51.100.7"
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every password that was compared with a hash; the comparison costs nothing here."""
+    """Records every password that was compared with a hash. The comparison takes no time here."""
     found: list[str] = []
 
     def compare(password: str, password_hash: str) -> bool:
@@ -111,7 +111,7 @@ def test_attempts_at_the_same_moment_are_counted_like_attempts_in_a_row(
     read, statuses = AttemptStore.read, []
 
     def overtaken(store: AttemptStore, email: str, network: str, now: datetime) -> Count:
-        """Between this attempt's reading and its counting there is another whole attempt, seven deep."""
+        """Between this attempt's read and its count another whole attempt runs, seven deep."""
         found = read(store, email, network, now)
         if len(started) < 7:
             started.append(1)

@@ -1,4 +1,4 @@
-"""UsersKeys, against Secrets Manager and SSM."""
+"""UsersKeys, with Secrets Manager and SSM."""
 
 import json
 from datetime import datetime, timedelta
@@ -159,7 +159,9 @@ def test_the_upkeep_makes_the_first_keys(service_without_keys: "Service") -> Non
 
 
 def test_an_update_of_the_stack_touches_no_public_key() -> None:
-    """CloudFormation writes a parameter's value of the template again with each change, also of a tag of the stack."""
+    """CloudFormation would write a parameter's value of the template again with each change, also of a tag of the
+    stack.
+    """
     assert resources_of_type("AWS::SSM::Parameter") == {}
 
 

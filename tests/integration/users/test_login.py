@@ -1,4 +1,4 @@
-"""Logging in: the tokens, and what a stranger may learn."""
+"""Logging in: the tokens, and what a stranger can find out."""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def decode(service: "Service", token: str) -> dict[str, Any]:
-    """Checked with the published key that the header names; time is the test's, not the library's."""
+    """Checks the token with the published key that its header names, at the test's time."""
     published = service.call("GET", "/api/.well-known/jwks.json").body
     key = jwt.PyJWKSet.from_dict(published)[jwt.get_unverified_header(token)["kid"]]
     options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}

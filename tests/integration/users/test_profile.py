@@ -1,4 +1,4 @@
-"""Profiles: one's own, another's, and what an operator may change."""
+"""Profiles: one's own, another customer's, and what an operator may change."""
 
 from typing import TYPE_CHECKING
 
@@ -118,7 +118,7 @@ def test_an_address_is_found_whole_or_not_at_all(service: "Service", ada: str) -
         assert listed(service, email).body == {"items": []}
         assert service.call_as_peer("POST", "/api/users/lookup", {"email": email}).status == 404
     assert listed(service, "ada").status == 422
-    for email in ("ada", "Ï", "ada@"):  # what is no address has no account, for a peer that asks with what staff typed
+    for email in ("ada", "Ï", "ada@"):  # a text that is no address has no account; peers send what staff typed
         assert service.call_as_peer("POST", "/api/users/lookup", {"email": email}).status == 404
     assert service.call("GET", "/api/users", user_id="root", role="admin").status == 422
 

@@ -1,4 +1,4 @@
-"""Links by e-mail: one use, one purpose, for a while; and what a stranger may learn by asking."""
+"""Links by e-mail: for one use, one purpose and a limited time; and what a stranger can find out by requesting one."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ def test_another_link_may_be_asked_for_and_replaces_the_first(service: "Service"
     assert verify(service, second).status == 204
     assert service.call("PUT", "/api/users/me/email-verification", user_id=ada).status == 202
     service.deliver()
-    assert len(service.mailer.sent) == 2  # it is verified: there is nothing to send
+    assert len(service.mailer.sent) == 2  # the address is verified, so nothing is sent
 
 
 def test_a_reset_sets_the_password_and_ends_every_session(service: "Service", ada: str) -> None:

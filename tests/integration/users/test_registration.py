@@ -1,4 +1,4 @@
-"""Making an account."""
+"""Registering an account."""
 
 import json
 import re
@@ -96,7 +96,7 @@ def test_nobody_s_mailbox_is_filled_by_registering_again_and_again(service: "Ser
 
 
 def test_two_registrations_at_once_make_one_account(service: "Service", monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other one comes between the look and the write."""
+    """The other registration is written between the read and the write."""
     monkeypatch.setattr(UserStore, "find_login", lambda *_: None)
     service.register()
 
@@ -109,7 +109,7 @@ def test_two_registrations_at_once_make_one_account(service: "Service", monkeypa
 
 @pytest.fixture
 def strict_service(monkeypatch: pytest.MonkeyPatch, service: "Service") -> "Service":
-    """As deployed on AWS."""
+    """The service with the settings of AWS."""
     monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", "true")
     wiring.ports.cache_clear()
     return service
@@ -138,7 +138,7 @@ def test_a_verified_address_opens_the_account(strict_service: "Service") -> None
 
 
 def test_who_resets_the_password_has_read_the_mail_and_is_verified(strict_service: "Service") -> None:
-    """So an address that a stranger has registered first is still its owner's."""
+    """So an address that a stranger has registered first still belongs to its owner."""
     user_id = strict_service.join(password="a stranger's own one")
     strict_service.deliver()
     strict_service.register()
@@ -162,7 +162,7 @@ STRANGER, OWNER = "a stranger's own one", "the owner's own one"
 def test_whoever_registers_an_address_too_its_mails_open_it_for_its_owner_alone(
     service: "Service", monkeypatch: pytest.MonkeyPatch, first: str, mails: tuple[int, ...], strict: bool
 ) -> None:
-    """Mail 0 is the first registration's link, which verifies; mail 1 the second one's, which sets a password."""
+    """Mail 0 has the first registration's link, which verifies. Mail 1 has the second one's, which sets a password."""
     monkeypatch.setenv("VERIFIED_ADDRESSES_ONLY", str(strict).lower())
     wiring.ports.cache_clear()
     names = {STRANGER: "Mallory", OWNER: "Ada"}
@@ -195,7 +195,7 @@ def test_whoever_registers_an_address_too_its_mails_open_it_for_its_owner_alone(
 
 
 def test_the_same_registration_again_is_no_other_s(strict_service: "Service") -> None:
-    """A client repeats its request when the answer was lost."""
+    """A client repeats its request when the response was lost."""
     for _ in range(2):
         strict_service.register()
     strict_service.deliver()

@@ -1,4 +1,4 @@
-"""Sessions: renewing, replaying, logging out."""
+"""Sessions: renewal, replay and logout."""
 
 from typing import TYPE_CHECKING
 
