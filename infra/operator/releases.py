@@ -152,11 +152,14 @@ def _place_of(release: str, function: Function) -> int:
 
 
 def published_since(functions: Iterable[Function], moment: datetime) -> list[Function]:
-    """The functions of the services whose live release was published at `moment` or later: those of one deploy."""
+    """The functions of the services whose live release was published at `moment` or later: those of one deploy. A
+    service without another release is left out, since it can only go back to nothing.
+    """
     return [
         function
         for ours in _by_service(functions).values()
         if any(datetime.fromisoformat(one.live.published) >= moment for one in ours)
+        if len({version.release for one in ours for version in one.versions}) > 1
         for function in ours
     ]
 
@@ -290,11 +293,11 @@ def rollback(services: tuple[str, ...], since: datetime | None) -> None:
     next deploy with a change publishes and goes on from there.
 
     `all` takes back services that the last deploy left as they were, too. With --since and the time at which that
-    deploy began, they stay.
+    deploy began, they stay, and so do services that are new.
     """
     shop, functions = _read_or_end(() if services == ("all",) else services)
     if since and not (functions := published_since(functions, since.replace(tzinfo=UTC))):
-        click.echo(f"unchanged: no live release was published since {since:%Y-%m-%dT%H:%M:%SZ}")
+        click.echo(f"unchanged: no service has a live release since {since:%Y-%m-%dT%H:%M:%SZ} and one before it")
         return
     _carry_out(shop, functions, to_the_version_before)
 

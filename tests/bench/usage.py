@@ -87,7 +87,7 @@ def chunks(size: int) -> int:
 
 
 def size_of_event(entry: dict[str, Any]) -> int:
-    """The size that EventBridge counts: 14 bytes for a time, and the texts of source, detail-type, detail, resources."""
+    """The size that EventBridge counts: 14 bytes for a time, and source, detail-type, detail and resources."""
     texts = [entry["Source"], entry["DetailType"], entry.get("Detail", ""), *entry.get("Resources", [])]
     return 14 * ("Time" in entry) + sum(len(text.encode()) for text in texts)
 

@@ -215,7 +215,7 @@ def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.Monk
 def test_the_services_of_one_deploy_are_those_with_a_live_release_since_it_began() -> None:
     def at(name: str, *published: str) -> Function:
         versions = tuple(
-            Version(n + 1, "r", f"2026-01-01T{time}.000+0000") for n, time in enumerate(published)
+            Version(n + 1, f"release {time}", f"2026-01-01T{time}.000+0000") for n, time in enumerate(published)
         )  # as Lambda writes it
         return Function(name, name.partition("-")[0], versions, versions[-1], {}, "revision")
 
@@ -223,14 +223,16 @@ def test_the_services_of_one_deploy_are_those_with_a_live_release_since_it_began
         at("orders-api", "08:00:00", "12:00:05"),
         at("orders-saga", "08:00:00"),  # the deploy left it as it was, and its service goes back whole
         at("carts-api", "08:00:00", "11:59:59"),
+        at("gifts-api", "12:00:06"),  # a new service has no release to go back to
     ]
     found = releases.published_since(functions, datetime(2026, 1, 1, 12, 0, 5, tzinfo=UTC))
     assert [one.name for one in found] == ["orders-api", "orders-saga"]
 
 
 def test_a_rollback_since_a_deploy_that_published_nothing_moves_nothing(shop: Target) -> None:
+    nothing = "unchanged: no service has a live release since 2999-01-01T00:00:00Z and one before it\n"
     told = run("rollback", "all", "--since", "2999-01-01T00:00:00Z")
-    assert (told.exit_code, told.output) == (0, "unchanged: no live release was published since 2999-01-01T00:00:00Z\n")
+    assert (told.exit_code, told.output) == (0, nothing)
     assert alias("orders-api")["FunctionVersion"] == "2"
     assert run("rollback", "all", "--since", "2020-01-01T00:00:00Z").exit_code == 0
     assert alias("orders-api")["FunctionVersion"] == "1"
