@@ -18,6 +18,9 @@ _COMMANDS = {
     "products": ("infra.operator.products", "products", "Products: reindex the catalogue."),
     "inventory": ("infra.operator.inventory", "inventory", "The stock: audit it."),
     "dlq": ("infra.operator.dlq", "dlq", "Dead letters: list, show, redrive."),
+    "events": ("infra.operator.events", "events", "Events of the past: deliver them to a consumer again."),
+    "backup": ("infra.operator.backup.command", "backup", "Copy all tables of the shop into a directory."),
+    "restore": ("infra.operator.backup.command", "restore", "Restore such a copy into an unused shop."),
     "contract": (
         "infra.contract.command",
         "contract",

@@ -19,10 +19,11 @@ from infra.contract.openapi import document
 from infra.paths import ROOT
 from infra.trouble import Trouble
 
-# What is in them would be lost: data, keys, undelivered messages, the confirmed sender.
+# What is in them would be lost: data, keys, past events, undelivered messages, the confirmed sender.
 HOLD = frozenset(
     {
         "AWS::DynamoDB::Table",
+        "AWS::Events::Archive",
         "AWS::Events::EventBus",
         "AWS::S3::Bucket",
         "AWS::SES::EmailIdentity",

@@ -45,7 +45,13 @@ from infra.trouble import Trouble
     help="Who moves the money: the sandbox, or localstripe, a Stripe on this machine.",
 )
 @click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
-def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int) -> None:
+@click.option("--empty", is_flag=True, help="Open without accounts and goods, for `mercato restore`.")
+@click.option(
+    "--password", envvar="MERCATO_PASSWORD", default="", help="Of both log-ins. Default: one for each, made up."
+)
+def up(  # noqa: PLR0913  click passes each option as a parameter
+    port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int, empty: bool, password: str
+) -> None:
     """Run the whole shop on this machine until Ctrl-C.
 
     Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
@@ -55,7 +61,7 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     console = Console(highlight=False)
     stream = Stream(console)
     stripe = LocalStripe(stripe_port) if payments == "stripe" else None
-    shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe)
+    shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe, is_empty=empty, password=password)
     ended = threading.Event()
     reloader: Reloader | None = None
 
@@ -70,7 +76,7 @@ def up(port: int, cloud_port: int, quiet: bool, faults: float, payments: str, st
     status = 0
     try:
         found = shop.start()
-        _welcome(console, found, shop.goods[0].product_id)
+        _welcome(console, found, shop.goods[0].product_id if shop.goods else "")
         threading.Thread(target=shop.hang_pictures, args=(found,), name="pictures", daemon=True).start()
         stack = Stack.read(shop.cloud)
         reloader = Reloader(reload.folder(cloud_port), stack.handlers(), stream.reload)
@@ -119,6 +125,9 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
         '"postcode":"EH6 6QQ","country":"GB"}}'
     )
     json_header = "-H 'Content-Type: application/json'"
+    if not product_id:
+        console.print("It has no accounts and no goods yet: mercato restore ‹backup›. Ctrl-C closes the shop.\n")
+        return
     console.print("Try:", style="bold")
     for line in (
         f"curl -s '{url}/products?q=lamp'",

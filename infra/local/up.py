@@ -44,6 +44,8 @@ class LocalShop:
     faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
     functions_endpoint: str = ""  # where the functions find AWS, if not at the cloud itself
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the template, on top of those in samconfig.toml
+    is_empty: bool = False  # no accounts and no goods, as after a deploy to AWS
+    password: str = ""  # of the two accounts, if not one for each that is made up
     stripe: LocalStripe | None = None  # who moves the money, if not the sandbox
     stripe_api: str = ""  # where the functions find Stripe, if not at that process itself
 
@@ -78,7 +80,7 @@ class LocalShop:
         with self._step(f"opening {self.base_url}"):
             self._front.start()
             self._require_health()
-        with self._step("stocking the shelves"):
+        with self._step("noting the log-ins" if self.is_empty else "stocking the shelves"):
             found = self._seed(stack)
         if self.proxy:
             self.proxy.inject(self.faults)
@@ -178,6 +180,8 @@ class LocalShop:
 
     def hang_pictures(self, found: State) -> None:
         """The pictures of the goods come while the shop is open already."""
+        if not self.goods:
+            return
         shop = Shop(self.base_url)
         try:
             hang_pictures(shop.login(found.admin.email, found.admin.password), self.goods)
@@ -187,10 +191,13 @@ class LocalShop:
             shop.close()
 
     def _seed(self, stack: Stack) -> State:
-        shop = Shop(self.base_url)
-        admin = Account("admin@mercato.example", secrets.token_urlsafe(12))
-        customer = Account("customer@mercato.example", secrets.token_urlsafe(12))
+        admin = Account("admin@mercato.example", self.password or secrets.token_urlsafe(12))
+        customer = Account("customer@mercato.example", self.password or secrets.token_urlsafe(12))
         found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api)
+        if self.is_empty:
+            target.save(found)
+            return found
+        shop = Shop(self.base_url)
         shop.register(admin.email, admin.password, "Ada Admin")
         shop.register(customer.email, customer.password, "Carl Customer")
         promote(found, admin.email)

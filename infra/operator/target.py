@@ -15,6 +15,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.operator.refusals import explain
 from infra.paths import HOME
 
 
@@ -113,7 +114,7 @@ def _deployed(named: Choice) -> Target:
         make: Any = session.client
         stacks = make("cloudformation", config=_CONFIG).describe_stacks(StackName=named.stack)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise NoShop(f"the stack {named.stack} cannot be read: {error}") from None
+        raise NoShop(f"the stack {named.stack} cannot be read: {explain(error)}") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
     if "ApiUrl" not in outputs:
         raise NoShop(

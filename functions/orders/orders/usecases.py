@@ -15,7 +15,7 @@ from mercato.store.retry import retry_on_conflict
 from orders import domain, returns
 from orders.domain import Listing, OrderNotFound, VersionNotFound, Wanted
 from orders.facts import Fact, Recorded, apply
-from orders.order import Address, Order, OrderedCart, Request, ReturnedLine, Status
+from orders.order import Address, Order, OrderedCart, PaymentStatus, Request, ReturnedLine, Status
 
 _ATTEMPTS = 5
 _ORDERS_PER_MARK = 25  # orders between two writes of the progress
@@ -47,6 +47,8 @@ class Workflows(Protocol):
     def start(self, order: Order) -> None: ...
 
     def start_cancellation(self, order: Order) -> None: ...
+
+    def start_undo(self, order: Order) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,26 @@ def start_cancellation(order_id: str, *, orders: Orders, workflows: Workflows) -
     order = find_order(order_id, orders=orders, customer_id=None)
     if order.status is Status.CANCELLING:
         workflows.start_cancellation(order)
+
+
+def resume_workflow(order: Order, workflows: Workflows) -> bool:
+    """Starts the saga of an order whose saga is lost, as after a restore into another account. Returns False where
+    nothing is left to do. Idempotent by the execution's name, and each step repeats none of its effects.
+
+    A parked order is in no operator's queue any more. Its undo begins again, and parks it if it fails again.
+    """
+    is_unpaid = order.payment_status in (PaymentStatus.NONE, PaymentStatus.AUTHORIZED)
+    if order.status is Status.PENDING or (order.status is Status.CONFIRMED and is_unpaid):
+        workflows.start(order)
+    elif order.status is Status.CANCELLING:
+        workflows.start_cancellation(order)
+    elif (order.status is Status.CONFIRMED and order.payment_status is PaymentStatus.FAILED) or (
+        order.status is Status.NEEDS_ATTENTION and not order.is_given_up
+    ):
+        workflows.start_undo(order)
+    else:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from orders.order import Order
 _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}
 
 
+_INTERRUPTED = "SagaInterrupted"  # no business reason: orders.failures explains it as an error of ours
 CANCELLATION = ".cancellation"  # after the order's id, in the name of the execution that undoes it
 
 
@@ -30,6 +31,10 @@ class OrderSaga:
     def start_cancellation(self, order: Order) -> None:
         """Starts the same workflow at its cancellation: an input with an error is that of a failed order."""
         self._start(order, f"{order.id}{CANCELLATION}", cancellation_input(order))
+
+    def start_undo(self, order: Order) -> None:
+        """Starts the same undo for an order that its customer did not cancel."""
+        self._start(order, f"{order.id}{CANCELLATION}", undo_input(order, _INTERRUPTED))
 
     def _start(self, order: Order, name: str, content: dict[str, Any]) -> None:
         try:
@@ -57,10 +62,11 @@ def saga_input(order: Order) -> dict[str, Any]:
 
 def cancellation_input(order: Order) -> dict[str, Any]:
     """The input that the cancellation needs."""
-    return _about(order) | {
-        "failed_step": "Cancellation",
-        "error": {"Error": SagaEnd.CANCELLED_BY_CUSTOMER, "Cause": ""},
-    }
+    return undo_input(order, SagaEnd.CANCELLED_BY_CUSTOMER)
+
+
+def undo_input(order: Order, error: str) -> dict[str, Any]:
+    return _about(order) | {"failed_step": "Cancellation", "error": {"Error": error, "Cause": ""}}
 
 
 def _about(order: Order) -> dict[str, Any]:

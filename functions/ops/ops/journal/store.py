@@ -18,7 +18,7 @@ import json
 import random
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,6 +141,16 @@ class Journal:
             numbers.append(_number(items[-1]) if items else 0)
         merged = [item for item in heapq.merge(*shards, key=_recorded) if event_type in (None, item["type"])]
         return [_entry(item) for item in merged[-limit:]], Position(tuple(numbers))
+
+    def count(self, begin: datetime, end: datetime, types: Collection[str], now: datetime) -> int:
+        """How many events of these types happened from `begin` until before `end`."""
+        first, last, found = rfc3339(begin), rfc3339(end), 0
+        for shard in range(SHARDS):
+            for item in self._table.query_all(f"LOG#{shard}", KeyRange(prefix="N#", forward=False)):
+                if item["recorded_at"] < first:  # an event is recorded after it happened
+                    break
+                found += item["type"] in types and first <= item["at"] < last and expiry.is_live(item, now)
+        return found
 
     def of_request(self, correlation_id: str, now: datetime) -> list[Entry]:
         """The events of one request by their own times, at most so many."""

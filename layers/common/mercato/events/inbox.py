@@ -10,11 +10,11 @@ from mercato.store.dynamo import ConditionFailed, Table, Write
 from mercato.store.expiry import live, put_new
 
 # Longer than a message can stay in a queue and its DLQ (14 days) and be redriven.
-_KEPT = timedelta(days=45)
+KEPT = timedelta(days=45)
 
 
 def marker(event_id: str, now: datetime) -> Write:
-    return put_new({"pk": f"INBOX#{event_id}", "sk": "INBOX", "ttl": epoch(now + _KEPT)}, now)
+    return put_new({"pk": f"INBOX#{event_id}", "sk": "INBOX", "ttl": epoch(now + KEPT)}, now)
 
 
 def is_done(table: Table, event_id: str, now: datetime) -> bool:

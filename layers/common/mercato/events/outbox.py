@@ -14,7 +14,7 @@ from mercato.ids import derived_id
 from mercato.store.dynamo import Write, put_new
 
 # Longer than the relay's failure queue keeps a pointer to it (14 days), so the sweeper can publish it until then.
-_KEPT = timedelta(days=15)
+KEPT = timedelta(days=15)
 
 
 class EventTooLarge(ValueError):
@@ -44,6 +44,6 @@ def record(data: EventModel, *, service: str, subject: str, sequence: int, now: 
             "pk": f"OUTBOX#{subject}",
             "sk": f"{sequence:010d}#{data.TYPE}",
             "event": encode(data, service=service, subject=subject, event_id=event_id, sequence=sequence, now=now),
-            "ttl": epoch(now + _KEPT),
+            "ttl": epoch(now + KEPT),
         }
     )

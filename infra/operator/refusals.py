@@ -1,0 +1,57 @@
+"""What AWS's errors mean for the operator, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.trouble import Trouble
+
+_EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+_NO_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.SSOError,
+    exceptions.TokenRetrievalError,
+)
+_ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
+
+
+def explain(error: ClientError | BotoCoreError) -> str:
+    """What AWS refused and what to do about it, as one line or two."""
+    if isinstance(error, _NO_CREDENTIALS):
+        return f"there are no valid AWS credentials ({error}). Log in to AWS, such as with `aws sso login`."
+    if not isinstance(error, ClientError):
+        return str(error)
+    code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code in _EXPIRED:
+        return f"AWS does not take your credentials any more ({code}). Log in to AWS, such as with `aws sso login`."
+    if code in _DENIED:
+        found = _ACTION.search(said)
+        action = found[1] if found else error.operation_name
+        return (
+            f"your AWS credentials lack the permission {action}. docs/runbook.md lists what each command needs. {said}"
+        )
+    return str(error)
+
+
+@contextmanager
+def as_trouble(remedy: str) -> Iterator[None]:
+    """Turns AWS's errors into Trouble. `remedy` says how to go on once the cause is gone."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise Trouble(f"AWS refused: {explain(error)}", remedy) from error
