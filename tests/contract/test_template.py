@@ -54,6 +54,24 @@ def all_templates() -> list[str]:
     return [MAIN, *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
 
 
+def test_each_table_of_prod_can_be_restored_to_any_second() -> None:
+    tables = resources_of_type("AWS::DynamoDB::Table")
+    found = {
+        name
+        for name, table in tables.items()
+        if table["Properties"].get("PointInTimeRecoverySpecification")
+        == {"PointInTimeRecoveryEnabled": {"Fn::If": ["IsProd", True, False]}}
+    }
+    assert found == tables.keys() - {"RateLimitsTable"}, "its counts are of a quarter of an hour"
+
+
+def test_the_bus_has_an_archive_on_aws_alone() -> None:
+    [(name, archive)] = resources_of_type("AWS::Events::Archive").items()
+    assert (name, archive["Condition"]) == ("EventArchive", "OnAws"), "the emulator does not know the resource"
+    assert archive["Properties"]["SourceArn"] == {"Fn::GetAtt": "Bus.Arn"}
+    assert "EventPattern" not in archive["Properties"], "it has all events"
+
+
 @pytest.mark.parametrize("path", all_templates())
 def test_no_statement_allows_every_action(path: str) -> None:
     for statement in statements(load_template(path)):

@@ -17,6 +17,8 @@ from mercato.clock import rfc3339, utc_now
 from mercato.events import inbox
 from mercato.store import dynamo
 from tests.integration.backup.conftest import OLD, REGION, Deployed
+from tests.kit.given import published
+from tests.kit.template import load_template
 
 HOUR = timedelta(hours=1)
 
@@ -30,8 +32,8 @@ def now() -> datetime:
 def shop(old: Deployed, now: datetime) -> Deployed:
     """Two orders of today, one of them cancelled by a record of the outbox."""
     old.place_order("today", now - 2 * HOUR)
-    about = {"specversion": "1.0", "id": "c1", "source": "mercato.orders", "type": "order.cancelled"}
-    envelope = about | {"time": rfc3339(now - HOUR), "subject": "today", "sequence": 2, "data": {"order_id": "today"}}
+    about = {"source": "mercato.orders", "time": rfc3339(now - HOUR), "sequence": 2}
+    envelope = published("order.cancelled", "today", {"order_id": "today"}, **about)
     record = {"pk": "OUTBOX#today", "sk": "0000000002#order.cancelled", "event": json.dumps(envelope)}
     old.table("CartsTable").write(dynamo.put(record))
     return old
@@ -97,8 +99,6 @@ def test_an_archive_that_is_asked_for_and_not_there_is_named(shop: Deployed, now
 
 
 def test_no_archive_keeps_events_longer_than_a_consumer_remembers_them() -> None:
-    from tests.kit.template import load_template
-
     most = load_template("template.yaml")["Parameters"]["EventArchiveDays"]["MaxValue"]
     assert timedelta(days=most) <= events.OLDEST
 
