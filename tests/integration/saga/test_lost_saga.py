@@ -14,6 +14,7 @@ from orders.order import Order, PaymentStatus, Status
 from orders.store import OrderStore
 from orders.workflow import saga_input, undo_input
 from payments.store import PaymentStore
+from tests.kit import aws_events
 from tests.kit.state_machine import ORDER, World
 
 PAYMENT = derived_id("payment", ORDER)
@@ -22,7 +23,7 @@ PAYMENT = derived_id("payment", ORDER)
 def steps(order: Order) -> list[tuple[str, dict[str, Any]]]:
     whole = saga_input(order) | {"amount": order.total.model_dump(), "payment_id": PAYMENT}
     return [
-        (function, {"task": task, "input": whole})
+        (function, aws_events.task(task, whole))
         for function, task in (
             ("InventorySaga", "ReserveInventory"),
             ("PaymentsSaga", "AuthorizePayment"),
@@ -56,10 +57,10 @@ def test_a_parked_undo_begins_again_and_gives_everything_back(
     for function, payload in steps(order)[:done]:
         world.handlers[function](payload)
     world.handlers["OrdersSaga"](
-        {
-            "task": "MarkNeedsAttention",
-            "input": {"order_id": ORDER, "step": "RefundPayment", "error": {"Error": "TransientError", "Cause": ""}},
-        }
+        aws_events.task(
+            "MarkNeedsAttention",
+            {"order_id": ORDER, "step": "RefundPayment", "error": {"Error": "TransientError", "Cause": ""}},
+        )
     )
     stuck = orders.load(ORDER)
     assert stuck is not None
