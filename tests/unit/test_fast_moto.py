@@ -1,4 +1,4 @@
-"""What the harness leaves out of a request changes no answer."""
+"""The parts of a request that the harness skips change no response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a service stores comes back equal: a value that its table rounds would make a good record look damaged."""
+"""Every stored value is read back equal: a value that its table rounds would make a valid record look damaged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from shipping.domain import Line as ParcelLine
 from tests.kit.template import ROOT
 
 MANY = settings(deadline=None, max_examples=50)
-# As the clock reads them.
+# Times as the clock reads them.
 TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
     lambda found: found.replace(microsecond=found.microsecond // 1000 * 1000)
 )
@@ -138,7 +138,7 @@ def test_a_refund(kept: Refund) -> None:
 @given(kept=built(Charge, status=st.sampled_from(ChargeStatus), amount=MONEY), now=TIMES)
 @MANY
 def test_a_stray_charge(kept: Charge, now: datetime) -> None:
-    """What is asked of the provider each time is not kept."""
+    """Values that the provider is asked for each time are not stored."""
     found = payment_store._stray(stored(payment_store._stray_item(kept, now)))
     assert found == Charge(kept.charge_id, kept.reference, kept.status, kept.amount)
 
@@ -146,7 +146,7 @@ def test_a_stray_charge(kept: Charge, now: datetime) -> None:
 @given(begun=RESERVATIONS, moved=RESERVATIONS, now=TIMES)
 @MANY
 def test_a_reservation(begun: Reservation, moved: Reservation, now: datetime) -> None:
-    """Its first record, and what a later step makes of it: the order and its lines stay as they were."""
+    """Its first record and the record of a later step: the order and its lines do not change."""
     new = Reservation(begun.order_id, begun.lines, state=State.NEW)
     item = inventory_store._reservation_write(Step(new, begun), now).parameters["Item"]
     assert inventory_store._reservation(from_item(item)) == begun
@@ -172,7 +172,7 @@ def test_the_clock_reads_no_more_than_is_stored() -> None:
 
 
 def test_time_is_read_by_the_clock_alone() -> None:
-    """Another reading would have microseconds, which no table keeps."""
+    """Another source would have microseconds, which no table keeps."""
     readers = {
         str(path.relative_to(ROOT))
         for folder in ("functions", "layers/common/mercato")

@@ -13,7 +13,7 @@ KEY = {"pk": {"S": "o"}, "sk": {"S": "o"}}  # six bytes
 
 
 def item_of(size: int) -> dict[str, Any]:
-    """An item of so many bytes."""
+    """An item of this many bytes."""
     return KEY | {"a": {"S": "x" * (size - capacity.size_of_item(KEY) - 1)}}
 
 

@@ -1,4 +1,4 @@
-"""How the meter signs what it changed."""
+"""How the meter signs the requests that it changed."""
 
 from __future__ import annotations
 

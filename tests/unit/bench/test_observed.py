@@ -1,4 +1,4 @@
-"""What AWS does by itself, read from logs, histories and rules."""
+"""What AWS does without a call of a function, read from logs, histories and rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.bench.observed import Window, messages_to_queues, read_logs, transiti
 
 
 class FakeLogs:
-    """CloudWatch Logs with one page of everything."""
+    """A fake CloudWatch Logs with one page of everything."""
 
     def __init__(self, messages: dict[str, list[str]]) -> None:
         self._messages = messages

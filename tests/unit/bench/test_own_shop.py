@@ -1,4 +1,4 @@
-"""Which shop a bench takes."""
+"""Which shop a benchmark uses."""
 
 from __future__ import annotations
 

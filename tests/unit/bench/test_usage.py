@@ -1,4 +1,4 @@
-"""What of a call AWS counts."""
+"""What AWS counts of a call."""
 
 from __future__ import annotations
 

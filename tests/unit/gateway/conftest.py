@@ -1,4 +1,4 @@
-"""Who makes the tokens."""
+"""Issuers of valid and of forged tokens."""
 
 import pytest
 
@@ -12,5 +12,5 @@ def mint() -> Mint:
 
 @pytest.fixture
 def thief() -> Mint:
-    """Has another key, and calls it by our key's name."""
+    """Has another key pair under our key's id."""
     return Mint()

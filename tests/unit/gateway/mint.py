@@ -1,4 +1,4 @@
-"""A mint: keys and tokens, good and forged, as an attacker would make them."""
+"""Makes keys and tokens, valid and forged, as an attacker would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ISSUER, AUDIENCE = "https://mercato.example", "mercato-api"
 
 
 class Mint:
-    """One key pair, and tokens signed with it. `claims` and `header` are what the good token has."""
+    """One key pair, and tokens signed with it. `claims` and `header` are those of the valid token."""
 
     def __init__(self, key_id: str = "key-1") -> None:
         self.key_id = key_id
@@ -46,7 +46,7 @@ class Mint:
         return self.sign({"alg": "ES256", "typ": "JWT", "kid": self.key_id} | (header or {}), payload)
 
     def sign(self, header: dict[str, Any], payload: Any) -> str:
-        """With the private key, whatever the header and the payload say."""
+        """Signs with the private key, whatever the header and the payload are."""
         signed = f"{encode(header)}.{encode(payload)}"
         signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256).sign(signed.encode(), self.private)
         return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"

@@ -1,4 +1,4 @@
-"""Access tokens under attack: what is not wholly ours is refused."""
+"""Access tokens under attack: every altered or foreign token is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def verifier(mint: Mint) -> Verifier:
 
 
 def refuse(verifier: Verifier, token: str) -> str:
-    """The reason. It must give away nothing of the token."""
+    """The reason of the refusal, after a check that it reveals nothing of the token."""
     with pytest.raises(Refused) as refused:
         verifier.verify(token)
     assert all(part not in str(refused.value) for part in token.split(".") if len(part) > 8)
@@ -128,7 +128,7 @@ def test_a_tampered_header_or_signature_is_refused(verifier: Verifier, mint: Min
 
 
 def test_one_token_is_one_text(verifier: Verifier, mint: Mint) -> None:
-    """64 bytes leave spare bits in the last letter of the signature: other letters mean the same bytes."""
+    """64 bytes leave spare bits in the last letter of the signature, so several letters decode to the same bytes."""
     token = mint.token()
     header, payload, signature = token.split(".")
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

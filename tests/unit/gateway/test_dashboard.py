@@ -1,4 +1,4 @@
-"""The dashboard: its parts, fetched in parallel, and what is shown where a peer is down."""
+"""The dashboard fetches its parts in parallel, and marks the part of a peer that is down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOWN = {"unavailable": True}
 
 
 class Peer:
-    """Answers with what it was given, or raises it; remembers who asked for what."""
+    """Answers with the given value, or raises it. Records the callers and their requests."""
 
     def __init__(self, answer: Any, meet: threading.Barrier | None = None) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""The public keys: how long they are kept, and what an unknown key may cost."""
+"""The public keys: how long they are cached, and how many reads an unknown key may cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.gateway.mint import Mint
 
 
 class Parameter:
-    """The published set, and a clock."""
+    """The published keys, and a clock."""
 
     def __init__(self, text: str) -> None:
         self.text, self.fetched, self.time, self.away = text, 0, 1000.0, False

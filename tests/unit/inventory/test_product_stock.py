@@ -1,4 +1,4 @@
-"""A hot product's items: where an order takes from, and what moves between them."""
+"""A hot product's items: from which ones an order takes, and what moves between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inventory.resharding import Close, Merge, Open, Shift, gather, next_change
 
 
 def product(*counts: int, root: int = 0, closing: tuple[int, ...] = ()) -> ProductStock:
-    """One with these counts available, on the root and on shards 1, 2, …"""
+    """A product with these available counts, on the root and on shards 1, 2, …"""
     shards = tuple(
         Stock("p-1", on_hand=count, level=level_of(count, 5), shard=shard)
         for shard, count in enumerate(counts, start=1)

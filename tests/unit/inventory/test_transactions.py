@@ -1,4 +1,4 @@
-"""Every transaction fits, whatever its lines do."""
+"""Every transaction stays within DynamoDB's limits, whatever its lines are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mercato.store.dynamo import MAX_TRANSACTION, Table, Write
 
 
 class Recorder:
-    """A table that only remembers how large each transaction was, and that no item stood in it twice."""
+    """A table that only records each transaction's size, and that no item is in it twice."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

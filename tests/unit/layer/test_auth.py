@@ -76,7 +76,7 @@ def test_an_event_without_a_context_is_nobodys() -> None:
 @pytest.mark.parametrize("domain", ["abc123.execute-api.eu-west-1.amazonaws.com", "shop.mercato.example", "", None])
 @pytest.mark.parametrize("authorizer", [None, {"iam": {"userArn": ARN}}])
 def test_an_http_api_makes_no_stranger_a_peer(authorizer: Any, domain: str | None) -> None:
-    """Its event has payload 2.0 and the account of the API, whoever calls."""
+    """An HTTP API's event has payload 2.0 and the account of the API, for every caller."""
     event = aws_events.url_request("GET", "/api/teas", headers={"X-User-Id": "victim"})
     event["requestContext"] |= {"authorizer": authorizer, "domainName": domain}
     if domain is None:

@@ -1,4 +1,4 @@
-"""A body is text in the charset that its sender declares, else UTF-8; a byte that is not text in it is refused."""
+"""A body is text in the charset that its sender declares, else UTF-8. A byte that is no text in it is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "Jörgs Käse"
 
 
 def post(name: str, codec: str, content_type: str | None) -> tuple[int, Any]:
-    """As API Gateway hands on a body of bytes."""
+    """A POST whose body API Gateway passes as bytes."""
     body = base64.b64encode(json.dumps({"value": name}, ensure_ascii=False).encode(codec)).decode()
     headers = {"Content-Type": content_type} if content_type else {}
     status, answer, _ = call("POST", "/api/anything", body=body, isBase64Encoded=True, headers=headers)
@@ -84,7 +84,7 @@ def test_a_body_in_no_encoding_is_taken_as_it_is() -> None:
 
 
 def test_bytes_that_were_replaced_before_they_came_here_are_refused() -> None:
-    """A body of text was decoded on the way; what was not UTF-8 in it is U+FFFD now, and nobody knows what was sent."""
+    """A body that was decoded as text on the way has U+FFFD where it was not UTF-8. The sent bytes are lost."""
     body = json.dumps({"value": NAME}, ensure_ascii=False).encode("latin-1").decode(errors="replace")
     status, problem, _ = call("POST", "/api/anything", body=body)
 

@@ -1,4 +1,4 @@
-"""Browsers: whose front ends may read an answer, what a preflight says, and the headers that guard every answer."""
+"""Browsers: which origins may read a response, what a preflight answers, and the security headers of every response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes, callers, answers and errors."""
+"""Routes, callers, responses and errors."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_service_is_as_well_as_what_it_needs() -> None:
     ("base", "whole"), [("/prod", "/prod/api/orders"), ("", "/api/orders"), ("", "/else"), ("", "")]
 )
 def test_a_location_begins_with_what_the_client_has_in_front_of_the_path(base: str, whole: str) -> None:
-    """At execute-api the stage is part of every URL, and a path without it is answered 403."""
+    """At execute-api the stage is part of every URL. A path without it gets 403."""
     event = aws_events.rest_request("POST", "/api/orders")
     event["requestContext"]["path"] = whole
     assert base_of(event) == base

@@ -1,4 +1,4 @@
-"""What comes in: bodies, queries, keys."""
+"""Input: bodies, queries and keys."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def page(path: str = "/api/listed/a", user: str = "ada", **query: str) -> tuple[
 def test_a_cursor_goes_on_in_its_own_list_with_another_limit() -> None:
     cursor = page(sort="up")[1]["next_cursor"]
     assert page(sort="up", cursor=cursor, limit="5") == (200, {"next_cursor": cursor, "start": "abc"})
-    assert page(cursor=cursor)[0] == 200  # the default said in words or not is the same list
+    assert page(cursor=cursor)[0] == 200  # an explicit default and no parameter give the same list
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""When to try again, and how often at most."""
+"""When a call is retried, and how often at most."""
 
 from __future__ import annotations
 

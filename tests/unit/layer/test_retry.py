@@ -17,7 +17,7 @@ class Stale(Exception):
 
 @dataclass
 class Counter:
-    """`rivals`: how many writes of others come between a load and the write that follows it."""
+    """`rivals` is the number of other writes between a load and the write that follows it."""
 
     value: int = 0
     rivals: int = 0

@@ -1,4 +1,4 @@
-"""What people write: what is taken, in which form it is stored, and what is refused by name."""
+"""Texts that people write: what is accepted, in which form it is stored, and what is refused by name."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.kit.template import ROOT
 
 
 def load_trim() -> Any:
-    """It is a script of the layer's build, beside the package and not in it."""
+    """Loads the script of the layer's build, which is beside the package and not in it."""
     spec = importlib.util.spec_from_file_location("trim", ROOT / "layers/common/trim.py")
     assert spec is not None
     assert spec.loader is not None

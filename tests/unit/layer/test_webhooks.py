@@ -1,4 +1,4 @@
-"""Whose webhook it is, and of when."""
+"""A webhook's signature and its age."""
 
 from __future__ import annotations
 

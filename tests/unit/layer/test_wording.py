@@ -1,4 +1,4 @@
-"""A refused field is named with words for whoever filled it in."""
+"""A refused field is described in words for the person who filled it in."""
 
 from __future__ import annotations
 

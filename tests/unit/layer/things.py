@@ -1,4 +1,4 @@
-"""An API of things, whose routes do one of each: what test_http.py and test_http_input.py call."""
+"""An API of things with one route of each kind, for test_http.py and test_http_input.py."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class OutOfTea(Conflict):
 
 
 class Odd(DomainError):
-    """Of no kind that the table knows."""
+    """An error of an unknown kind."""
 
 
 app = App("things")

@@ -1,4 +1,4 @@
-"""A shop that answers what the test says, for the operator's commands."""
+"""A fake shop for the operator's commands, with the test's answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOTHING_THERE = 404, {"detail": "There is nothing here."}
 
 
 class FakeOps:
-    """Answers by method and path below /api/ops; remembers what came."""
+    """Answers by method and path below /api/ops, and records the requests."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}

@@ -1,4 +1,4 @@
-"""A shop in memory, behind httpx's mock transport: enough of the real one to try its clients on, faults included."""
+"""A shop in memory behind httpx's mock transport, with enough of the real one to test its clients, faults included."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AT = "2026-11-22T12:00:00.000Z"
 
 
 class FakeTime:
-    """A clock that a sleep moves, at once."""
+    """A clock that a sleep advances at once."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +38,7 @@ class FakeTime:
 
 @dataclass
 class FakeShop:
-    """An order is captured and shipped when it is first looked at. `faults` may answer instead."""
+    """An order is captured and shipped at its first read. `faults` may answer instead."""
 
     users: dict[str, str] = field(default_factory=dict)
     products: dict[str, Json] = field(default_factory=dict)
@@ -184,7 +184,7 @@ def problem(status: int, slug: str, **extra: Any) -> httpx.Response:
 def once(
     answer: Callable[[], httpx.Response], method: str, path: str
 ) -> Callable[[httpx.Request], httpx.Response | None]:
-    """A fault that strikes one request and then never again."""
+    """A fault of one request."""
     left = [answer]
 
     def strike(request: httpx.Request) -> httpx.Response | None:

@@ -1,4 +1,4 @@
-"""The operator's hand, on one shop after another."""
+"""The operator's commands on the accounts of several shops."""
 
 from __future__ import annotations
 

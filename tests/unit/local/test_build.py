@@ -1,4 +1,4 @@
-"""What is built for the local cloud, what is left as it is, and what is made of it on the way to the cloud."""
+"""What the build makes for the local cloud, what it leaves as it is, and what the deploy changes."""
 
 from __future__ import annotations
 

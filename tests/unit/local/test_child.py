@@ -1,4 +1,4 @@
-"""A program beside the shop: it answers, or its last words are told; and it ends with the shop."""
+"""A program beside the shop: it answers, or its last output is printed, and it ends with the shop."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_one_that_was_never_started_leaves_the_pid_file_of_another_alone(server:
 def test_a_cloud_that_was_never_started_leaves_the_files_of_the_one_on_its_port_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second shop on a port that is taken ends; the first one's functions run from these files."""
+    """A second shop on a used port ends. The first one's functions run from these files."""
     monkeypatch.setattr(cloud, "HOME", tmp_path)
     running = tmp_path / "cloud-4566" / "tmp" / "function"
     running.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`mercato dlq`, against a shop that answers what the test says."""
+"""`mercato dlq`, against a fake shop."""
 
 from __future__ import annotations
 

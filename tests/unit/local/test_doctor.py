@@ -1,6 +1,6 @@
-"""What a shop on AWS lacks: each point in its good state, lacking, and where AWS does not tell.
+"""What a shop on AWS lacks: each point in its good state, missing, and not readable.
 
-AWS's answers are botocore's Stubber's, which holds them to AWS's own models.
+AWS's responses come from botocore's Stubber, which checks them against AWS's own models.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARAMETERS = {
     "StripePublishableKey": "pk_live_1",
 }
 OUTPUTS = {"ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users"}
-Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its answer, or the code of its error
+Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its response, or the code of its error
 
 
 def described(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def described(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, A
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Patient]]:
-    """Makes a patient whose AWS answers are given by service, in the order of the calls. All of them must be asked."""
+    """Makes a patient with AWS's responses by service, in the order of the calls. All of them must be made."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     stubs: list[Stubber] = []

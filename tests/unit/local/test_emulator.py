@@ -1,4 +1,4 @@
-"""What the local cloud says otherwise than MiniStack."""
+"""Where the local cloud differs from MiniStack."""
 
 from __future__ import annotations
 

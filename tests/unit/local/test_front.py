@@ -1,4 +1,4 @@
-"""The stable address, in front of an API whose id may change."""
+"""The stable address in front of an API whose id may change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kit.template import load_template
 
 
 class Api(BaseHTTPRequestHandler):
-    """An emulator's data plane that knows the API `new` and no other."""
+    """An emulator's data plane that only knows the API `new`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -40,7 +40,7 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def do_GET(self) -> None:
-        """A bucket, whose files have what it was asked with."""
+        """A bucket, whose files contain the request."""
         is_there = "missing" not in self.path
         text = f"{self.path} {self.headers['Cookie']} {self.headers['Authorization']}".encode()
         self.send_response(200 if is_there else 404)
@@ -64,7 +64,7 @@ def upstream() -> Iterator[str]:
 
 
 def open_front(apis: list[str], served: list[Served]) -> Front:
-    """Each look-up of the API answers the next of `apis`, and the last for ever."""
+    """Each look-up of the API returns the next of `apis`, and then the last one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

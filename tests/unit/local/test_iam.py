@@ -1,4 +1,4 @@
-"""`mercato iam`: granted, used, explained."""
+"""`mercato iam`: permissions that are granted, used and explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""localstripe as a process of the shop: it starts, answers, and is gone; a port that is taken is said so."""
+"""localstripe as a process of the shop: it starts, answers and ends. A used port is an error with its remedy."""
 
 from __future__ import annotations
 

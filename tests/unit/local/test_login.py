@@ -1,4 +1,4 @@
-"""The operator's commands on a shop on AWS: which stack, which log-in, and what becomes of the tokens."""
+"""The operator's commands on a shop on AWS: the stack, the log-in, and the stored tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEMPLATE = {
 
 
 class FakeShop:
-    """Log-in, refresh with tokens that can be used once, and one route of an admin."""
+    """A fake shop with log-in, refresh tokens that can be used once, and one route of an admin."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []

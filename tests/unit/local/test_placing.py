@@ -14,7 +14,7 @@ from infra.replay.report import percentile
 from infra.replay.rows import Invoice, Line
 from tests.unit.local.fake_shop import FakeShop, FakeTime
 
-# The shop in memory dates everything at noon.
+# Every time in the fake shop is noon.
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 INVOICE = Invoice("536365", "17850", "IE", [Line(2, "85123A", "HEART", 6, 255), Line(3, "71053", "LANTERN", 2, 339)])
 

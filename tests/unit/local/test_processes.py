@@ -1,4 +1,4 @@
-"""Children that never outlive us, and ports that are somebody else's."""
+"""Children never outlive their parent. Ports may belong to other programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [sys.executable, "-c", f"print('up', flush=True); {SLEEPER}"], start_new_session=True, stdout=subprocess.PIPE
     ) as process:
-        # Only once it speaks is its command line surely its own: between fork and exec it is still ours, or empty.
+        # Only after its first output its command line is its own: between fork and exec it is still ours, or empty.
         assert process.stdout is not None
         process.stdout.readline()
         yield process

@@ -1,4 +1,4 @@
-"""The counts of the real file: 4,792 rows, none of which may be dropped quietly."""
+"""The counts of the real file: 4,792 rows, none of which may be dropped silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version is live, and to which one a rollback or a share leads."""
+"""Which version is live, and where a rollback or a share leads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STACK, REGION = "mercato-prod", "eu-west-1"
 
 
 def function(name: str, published: str, live: int, beside: dict[int, float] | None = None) -> Function:
-    """`published` has the release of each version, a letter each, in the order of their publication."""
+    """`published` has a letter for the release of each version, in the order of publication."""
     versions = tuple(Version(n + 1, text, f"2026-01-01T00:00:{ord(text):03}") for n, text in enumerate(published))
     return Function(name, name.partition("-")[0], versions, versions[live - 1], beside or {}, "revision")
 
@@ -54,7 +54,7 @@ def test_a_function_that_is_new_in_the_live_release_stays() -> None:
 
 
 def test_a_function_that_has_not_been_moved_with_the_others_goes_to_the_same_release_as_they() -> None:
-    """A rollback that died in the middle is ended by the next one."""
+    """The next rollback completes one whose process ended half-way."""
     functions = [function("orders-api", "abc", 3), function("orders-saga", "abc", 2)]
     assert moved(releases.to_the_version_before(functions)) == {"orders-api": (2, None, 0)}
 
@@ -216,12 +216,12 @@ def test_the_services_of_one_deploy_are_those_with_a_live_release_since_it_began
     def at(name: str, *published: str) -> Function:
         versions = tuple(
             Version(n + 1, f"release {time}", f"2026-01-01T{time}.000+0000") for n, time in enumerate(published)
-        )  # as Lambda writes it
+        )  # in Lambda's format
         return Function(name, name.partition("-")[0], versions, versions[-1], {}, "revision")
 
     functions = [
         at("orders-api", "08:00:00", "12:00:05"),
-        at("orders-saga", "08:00:00"),  # the deploy left it as it was, and its service goes back whole
+        at("orders-saga", "08:00:00"),  # the deploy did not publish it, and its service goes back as a whole
         at("carts-api", "08:00:00", "11:59:59"),
         at("gifts-api", "12:00:06"),  # a new service has no release to go back to
     ]

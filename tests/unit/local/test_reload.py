@@ -1,4 +1,4 @@
-"""Saved code goes live: whole or not at all, and only where it can be imported."""
+"""Saved code goes live completely or not at all, and only if it can be imported."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def save(root: Path, reloader: Reloader) -> Callable[[str, str], None]:
 
 
 def answer(root: Path, live: Path, handler: str) -> str:
-    """What a sandbox that starts now would say, with the links that its bootstrap follows."""
+    """The response of a sandbox that starts now, with the links that its bootstrap follows."""
     service = handler.partition(".")[0]
     path = [live / service, live / "mercato", root / "functions" / service, root / "layers/common"]
     code = f"from {handler.rpartition('.')[0]} import handler; print(handler())"

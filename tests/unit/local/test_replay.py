@@ -1,4 +1,4 @@
-"""A whole replay against a shop in memory: the books balance where it is sound, and name what is wrong elsewhere."""
+"""A whole replay against a fake shop: the books balance for a correct shop, and name each defect of another one."""
 
 from __future__ import annotations
 

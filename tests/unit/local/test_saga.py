@@ -1,4 +1,4 @@
-"""`mercato saga`, against a shop that answers what the test says."""
+"""`mercato saga`, against a fake shop."""
 
 from __future__ import annotations
 

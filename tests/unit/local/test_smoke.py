@@ -1,4 +1,4 @@
-"""`mercato smoke`, against a shop that answers what the test says."""
+"""`mercato smoke`, against a fake shop."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ CIRCUIT = {"name": "peer.products", "state": "closed"}
 
 @pytest.fixture
 def shop(ops: FakeOps) -> FakeOps:
-    """One that lacks nothing."""
+    """A shop without any problem."""
     for path, body in {
         "/orders/days": {"items": [DAY]},
         "/sagas": NOTHING,

@@ -35,7 +35,7 @@ def publish(source: str, event_id: str) -> None:
 
 
 def open_without_thread(tap: Tap) -> None:
-    """As `with` does, but the test reads the queue itself."""
+    """Opens the tap as `with` does, but the test reads the queue itself."""
     tap._thread.start = lambda: None  # type: ignore[method-assign]
     tap._thread.join = lambda timeout=None: None  # type: ignore[method-assign]
     tap.__enter__()

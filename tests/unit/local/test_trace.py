@@ -1,4 +1,4 @@
-"""The story of a request, from made-up log lines."""
+"""The tree of a request, from invented log lines."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Pages:
 
 
 class Logs:
-    """Two groups; the pattern finds the id anywhere in a line, as CloudWatch does."""
+    """Two log groups. The pattern matches the id anywhere in a line, as CloudWatch does."""
 
     def get_paginator(self, operation: str) -> Pages:
         if operation == "describe_log_groups":
@@ -206,7 +206,7 @@ SINCE, UNTIL = datetime(2026, 11, 22, 11, tzinfo=UTC), datetime(2026, 11, 22, 12
 
 @pytest.fixture
 def insights(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Stubber]]:
-    """CloudWatch Logs with the answers of a test, held to AWS's model. All of them must be asked."""
+    """CloudWatch Logs with the test's responses, checked against AWS's model. All of them must be requested."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     logs = boto3.session.Session().client("logs", "eu-west-1")

@@ -39,7 +39,9 @@ def test_a_failed_payment_says_why_and_that_nothing_was_charged() -> None:
 
 
 def errors_of_the_saga() -> set[str]:
-    """Every name of an error that can end an order: what the state machine catches, and what its tasks raise."""
+    """The name of every error that can end an order: those that the state machine catches, and those that its tasks
+    raise.
+    """
     machine = (ROOT / "functions/orders/order_saga.asl.json").read_text(encoding="utf-8")
     caught = {
         name for names in re.findall(r'"ErrorEquals":\s*\[(.*?)\]', machine) for name in re.findall(r'"(.*?)"', names)

@@ -1,4 +1,4 @@
-"""From Step Functions' history to the way an execution took, and its picture."""
+"""From Step Functions' history to the path of an execution, and its picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MACHINE: dict[str, Any] = {
 
 
 def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One second apart. The name of the details is what AWS makes of the type."""
+    """Events one second apart. AWS derives the name of the details from the type."""
     found: list[dict[str, Any]] = []
     for number, (kind, details) in enumerate(events):
         name = "state" + kind[kind.index("State") + 5 :] if "State" in kind else kind[0].lower() + kind[1:]

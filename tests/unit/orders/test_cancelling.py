@@ -1,4 +1,4 @@
-"""A customer's wish to cancel: when it is granted, and what it keeps from happening."""
+"""A customer's cancellation: when it is accepted, and what it prevents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the orders service makes of the products service's answer."""
+"""How the orders service reads the products service's response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orders.domain import Listing
 
 
 class Products:
-    """The products service's stand-in. `calls` has what was asked, and whether it may be asked again."""
+    """A fake products service. `calls` has the requests, and whether each may be repeated."""
 
     def __init__(self, *products: dict[str, Any]) -> None:
         self.products = list(products)

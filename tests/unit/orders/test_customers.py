@@ -1,4 +1,4 @@
-"""The customer of an e-mail address is asked of the users service, in a body and never in a path."""
+"""The orders service asks the users service for an address's customer in a body, and never in a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of an order: decisions and what the facts make of it."""
+"""The life of an order: decisions, and the state that follows from the facts."""
 
 from __future__ import annotations
 

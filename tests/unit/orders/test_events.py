@@ -1,4 +1,4 @@
-"""What the world hears of an order."""
+"""The events that an order publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the customer reads of a failed saga."""
+"""What a customer reads about a failed saga."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A parcel that its carrier gives up: what the order is then, and how it ends."""
+"""A parcel that its carrier gives up: the order's state, and how it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer may order, at which price."""
+"""What a customer may order, and at which price."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Returns: what may come back, and what money goes back for it."""
+"""Returns: what may be returned, and how much is refunded."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_goods_whose_money_is_all_back_come_back_for_nothing_and_nothing_is_wait
 
 
 def test_a_refund_smaller_than_asked_ends_the_order_too() -> None:
-    """An admin gave money back in the same moment, so that the payment had less left."""
+    """An admin refunded at the same moment, so less was left of the payment."""
     found = after(delivered(), accept(delivered(), mug=2, pot=3))
     found = refunded(refunded(found, "goodwill", 1000), "1", 3000)
     assert (found.status, found.refunded) == (Status.REFUNDED, pounds(TOTAL))

@@ -1,4 +1,4 @@
-"""Whatever becomes of an order, it is the same from its snapshot and the facts after it as from all its facts."""
+"""An order from its snapshot and the facts after it equals the one from all its facts."""
 
 from __future__ import annotations
 

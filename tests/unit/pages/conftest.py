@@ -1,4 +1,4 @@
-"""Requests to a site's handler, as an HTTP API sends them, with the shop's API in this process."""
+"""Requests to a site's handler in the form of an HTTP API, with the shop's API in this process."""
 
 from __future__ import annotations
 

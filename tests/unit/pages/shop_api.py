@@ -1,4 +1,4 @@
-"""The shop's API as pages see it, in this process: answers by the contract of docs/openapi.json, or as a test says."""
+"""The shop's API as pages see it, in this process: answers by docs/openapi.json, or as a test says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTRACT = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
 
 
 def sample(schema: Mapping[str, Any], name: str = "") -> Any:
-    """A value that the schema allows: an example where there is one, and one element of each list."""
+    """A value that the schema allows: its example if it has one, and one element of each list."""
     if name == "day":
         return "2026-11-28"
     if "$ref" in schema:
@@ -56,7 +56,7 @@ def answer_of_the_contract(method: str, path: str) -> tuple[int, Any]:
 
 @dataclass
 class ShopApi:
-    """`answers` come before those of the contract, by method and path. `asked` has every request, in order."""
+    """`answers`, by method and path, precede those of the contract. `asked` has every request, in order."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, str, str, Any, dict[str, str]]] = field(default_factory=list)

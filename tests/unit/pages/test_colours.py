@@ -1,4 +1,4 @@
-"""Every pair of text and ground of the pages can be read: WCAG 2.2 asks for 4.5 to 1, and 3 to 1 for a field's edge."""
+"""Every pair of text and background is readable: WCAG 2.2 requires 4.5 to 1, and 3 to 1 for a field's border."""
 
 from __future__ import annotations
 

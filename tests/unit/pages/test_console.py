@@ -1,4 +1,4 @@
-"""What the console's pages ask of the API, and what they offer of it."""
+"""The console's pages: their requests to the API, and what they show of the responses."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_an_import_that_died_is_listed_and_leads_nowhere(api: ShopApi, desk: Ask
 
 
 def order(api: ShopApi, desk: Ask, *, has_left: bool, status: str = "failed") -> str:
-    """The page of an order of which nothing has come back, by the state of its parcel."""
+    """The page of an order without returns, by the state of its parcel."""
     _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
     history["order"]["status"] = "needs_attention"
     history["order"]["lines"][0]["returned"] = 0

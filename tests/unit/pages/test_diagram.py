@@ -19,7 +19,7 @@ def drawn(*taken: str, parked: str | None = None, **outcomes: str) -> Drawing:
 
 
 def columns(drawing: Drawing) -> tuple[list[str], list[str]]:
-    """From the top down: what is done, and what undoes it."""
+    """From top to bottom: the steps, and their undo."""
     left = min(box.x for box in drawing.boxes)
     boxes = sorted(drawing.boxes, key=lambda box: box.y)
     return [box.name for box in boxes if box.x == left], [box.name for box in boxes if box.x != left]

@@ -1,4 +1,4 @@
-"""Forms: taken once, shown again with what was typed, kept through a log-in; and errors, which are pages."""
+"""Forms: accepted once, shown again with the input, kept through a log-in; and errors, which are pages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def test_an_order_is_placed_as_the_shopper_saw_it(full_cart: ShopApi, shop: Ask)
 
 def test_a_form_that_is_sent_twice_is_one_order_and_says_so(full_cart: ShopApi, shop: Ask) -> None:
     full_cart.answers["POST /api/orders"] = (202, {"order_id": "o1"}, {"idempotent-replayed": "true"})
-    full_cart.answers["GET /api/carts/mine"] = (200, cart() | {"lines": [], "version": 5})  # the order took them
+    full_cart.answers["GET /api/carts/mine"] = (
+        200,
+        cart() | {"lines": [], "version": 5},
+    )  # the order has taken the cart's lines
 
     assert shop("POST", "/checkout", checkout(), as_user=True).location == "/orders/o1?said=once"
 
@@ -270,7 +273,7 @@ def test_static_files_are_kept_for_good_and_compressed_ones_only_where_they_are_
 
 
 def test_a_page_is_compressed_for_who_has_no_session(api: ShopApi, shop: Ask) -> None:
-    """The length of a compressed page would tell what a visitor's own page holds."""
+    """The length of a compressed page would reveal parts of a visitor's own page."""
     accepts = {"accept-encoding": "gzip, deflate, br"}
 
     for_guests = shop("GET", "/", headers=accepts)

@@ -1,4 +1,4 @@
-"""Which requests a page takes, what it tells the browser, and whose address counts."""
+"""Which requests a page accepts, its headers for the browser, and which address counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of products, where no CDN serves them."""
+"""The pictures of products, served without a CDN."""
 
 from __future__ import annotations
 

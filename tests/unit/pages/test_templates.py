@@ -1,4 +1,4 @@
-"""Every page of both sites, rendered with the values that the contract promises, by MiniJinja and by Jinja2."""
+"""Every page of both sites, rendered by MiniJinja and by Jinja2 with values of the contract."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEMPLATES = [path for folder in FOLDERS.values() for path in sorted(folder.glob(
 
 
 class Outline(HTMLParser):
-    """What a page is made of: its tags, and the texts of its headings and title."""
+    """A page's structure: its tags, and the texts of its headings and title."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def by_jinja2(folder: Path, name: str, values: Mapping[str, Any], constants: Map
 
 
 def squeezed(text: str) -> str:
-    """The two engines write `/` and quotes in attributes in different, equal ways."""
+    """The two engines escape `/` and quotes in attributes in different, equivalent ways."""
     for one, other in (("&#x2f;", "/"), ("&#39;", "&#x27;"), ("&#34;", "&quot;")):
         text = text.replace(one, other)
     return re.sub(r"\s+", " ", text)

@@ -1,4 +1,4 @@
-"""Whether a payment, its order and the provider agree."""
+"""Whether a payment agrees with its order and with the provider."""
 
 from __future__ import annotations
 

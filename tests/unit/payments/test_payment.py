@@ -1,4 +1,4 @@
-"""The states of a payment, which never go backwards."""
+"""The states of a payment, which never move backwards."""
 
 from __future__ import annotations
 

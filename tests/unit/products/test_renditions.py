@@ -1,4 +1,4 @@
-"""What becomes of an uploaded file: its renditions, or the reason why it is refused."""
+"""The renditions of an uploaded file, or the reason why it is refused."""
 
 from __future__ import annotations
 

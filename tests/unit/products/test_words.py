@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from products.words import MAX_LENGTH, MAX_TERMS, Asked, fold, index_terms, index_words, words_of
 
-# What is asked, the name of the product, and whether it is found.
+# The query, the product's name, and whether the query finds it.
 SEARCHES = [
     # Latin
     ("creme brulee", "Crème brûlée", True),
@@ -115,7 +115,7 @@ SEARCHES = [
 
 
 def finds(asked: str, name: str) -> bool:
-    """By the index as it is read: an entry of the driver is there, once, and the words match."""
+    """Whether the index finds it: an entry of the driving word exists once, and the words match."""
     words = index_words(name)
     found = 0
     for number, reading in enumerate(readings := Asked.readings(asked)):
@@ -138,7 +138,7 @@ LETTERS = st.sampled_from(
     "aàbßéıİIiøﬁŁ żaA1½²ⅣªαάΆςΣϊᾳаёйїіѓЯ" + "दनदािी\u0941\u094d\u093cहสีแด\u0e48\u0e33กハバス゛々茶碗ー用がケ한글값"
     "אבש\u05c1\u05b8ם\u064f\u0651حمدأإآیکـ٣३" + "™№㏀Ω+#-_' ’.&\u0301\u3099\u200d\ufe0f😀"
 )
-# In the form that names are stored in.
+# In the form in which names are stored.
 NAMES = (st.text(LETTERS, max_size=30) | st.text(max_size=30)).map(partial(unicodedata.normalize, "NFC"))
 
 
@@ -162,7 +162,7 @@ def test_a_product_is_found_by_each_of_its_words_in_every_form(name: str, form: 
     assert all(finds(f"{word} ", name) for word in words_of(written)) or len(index_terms(words)) >= MAX_TERMS
 
 
-# Each line is one word, in all the ways to write it; the words look alike.
+# Each line has all spellings of one word. The words resemble each other.
 WORDS = [
     ["Café", "CAFE", "cafe\u0301", "ｃａｆé"],
     ["kırık", "KIRIK", "kirik"],

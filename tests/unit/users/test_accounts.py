@@ -1,4 +1,4 @@
-"""Addresses and names: one form each, and nothing that could harm who reads them."""
+"""Addresses and names: one form each, and nothing that could harm a reader."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How long a guesser waits."""
+"""How long a client must wait after wrong passwords."""
 
 from datetime import timedelta
 

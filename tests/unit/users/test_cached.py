@@ -1,4 +1,4 @@
-"""A value kept for a while."""
+"""A value that is cached for a limited time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Passwords that everybody tries first are refused, with the usual decorations; other people's are not."""
+"""Common passwords are refused, also with the usual variations. Other passwords are accepted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The keys: their set, their rotation, and what happens when a rotation runs twice, at once, or dies."""
+"""The keys: their set, their rotation, and a rotation that runs twice, concurrently, or ends half-way."""
 
 import json
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ LATER = timedelta(days=30)
 
 
 class Stores:
-    """Secrets Manager and SSM in memory. The sandbox is killed at publication number `dies_at`."""
+    """Secrets Manager and SSM in memory. The process ends at publication number `dies_at`."""
 
     def __init__(self) -> None:
         self.stored: StoredKeys | None = None
@@ -153,7 +153,7 @@ def test_of_two_first_runs_one_wins_and_its_keys_are_published(noon: datetime) -
 def test_a_run_that_died_before_publishing_is_made_good_without_another_rotation(
     stores: Stores, noon: datetime
 ) -> None:
-    stores.dies_at = stores.publications + 2  # the first is the look before the rotation
+    stores.dies_at = stores.publications + 2  # the first one belongs to the check before the rotation
     with pytest.raises(TimeoutError):
         maintain_keys(stores, noon + LATER, if_missing=False)
     died_with = stores.keys

@@ -1,4 +1,4 @@
-"""Refresh tokens: what follows from a token, and when a used one still gets an answer."""
+"""Refresh tokens: what is derived from a token, and when a used one still gets a response."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Thousands of virtual sandboxes open and close their circuits here: their logs are nobody's news."""
+"""Thousands of virtual sandboxes open and close their circuits here, so their logs are switched off."""
 
 from __future__ import annotations
 

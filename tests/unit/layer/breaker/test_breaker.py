@@ -1,4 +1,4 @@
-"""A breaker as its caller meets it: failures in a row, rejection, probing, fallback, an operator's word."""
+"""A breaker from its caller's view: consecutive failures, rejection, probing, fallback, an operator's override."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_healthy_calls_ask_the_store_nothing_and_refreshing_is_one_read_for_all_
         assert [breaker.call(works) for breaker in breakers] == ["ok"] * 3
     assert world.store.asked == 0
     circuits.refresh_due()
-    assert world.store.asked == 4  # one read, and each circuit enlisted, once in its life
+    assert world.store.asked == 4  # one read, and each circuit registers itself once
     world.time.passed += 10
     circuits.refresh_due()
     circuits.refresh_due()
@@ -116,7 +116,7 @@ def test_a_probe_that_never_comes_back_loses_its_lease_to_another_sandbox() -> N
     world.circuits[1].refresh_due()
     world.time.passed += 30
     world.one.admit()
-    world.time.passed += 5 + 1 + 1  # the call's timeout, a second, and the skew of two clocks
+    world.time.passed += 5 + 1 + 1  # the call's timeout, one second, and the skew of two clocks
     assert world.attempt(works, 1) == "ok"
 
 

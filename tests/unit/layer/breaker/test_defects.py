@@ -1,4 +1,4 @@
-"""What was found wrong in the breakers that there are. Each is a test here, named after the defect."""
+"""Defects of other breakers. Each is a test here, named after the defect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.layer.breaker.virtual import NAME, World, fails, works
 
 
 def test_pybreaker_holds_its_lock_while_it_calls_so_that_threads_queue() -> None:
-    """Eight calls must be under way at once: each waits inside for the other seven."""
+    """Eight calls must run concurrently: each waits inside for the other seven."""
     breaker = Circuits(MemoryStore()).breaker(NAME, Policy())
     inside = threading.Barrier(8, timeout=10)
     threads = [threading.Thread(target=lambda: breaker.call(inside.wait)) for _ in range(8)]

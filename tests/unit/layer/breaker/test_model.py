@@ -1,4 +1,4 @@
-"""Whatever sandboxes, clocks and the store do, in whatever order: what must hold of a circuit holds."""
+"""The invariants of a circuit hold for every sequence of actions by sandboxes, clocks and the store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLICIES = {
 
 @dataclass
 class Watched(FaultyStore):
-    """Sees every change that is made."""
+    """Observes every change."""
 
     made: list[tuple[State, State]] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Watched(FaultyStore):
 
 
 class Circuit(RuleBasedStateMachine):
-    """Calls are admitted and settled apart, so that results come eras late."""
+    """Calls are admitted and settled separately, so results may come eras late."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Circuit(RuleBasedStateMachine):
             assert before.ok + 1 == self.world.policy.successes
 
     def is_forced(self, after: State) -> bool:
-        """What an operator does is audited."""
+        """Whether an operator made the change, which is audited."""
         return any(int(audit["at"]) == after.changed_at for audit in self.store.audits.get(NAME, []))
 
     @invariant()
@@ -178,7 +178,7 @@ TestCircuit = Circuit.TestCase
 
 
 def test_the_model_goes_through_every_state() -> None:
-    """A model that never opens anything would hold too."""
+    """A model that never opens a circuit would hold, too."""
     seen: set[str] = set()
 
     class Seeing(Circuit):

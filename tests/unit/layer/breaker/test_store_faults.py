@@ -1,4 +1,4 @@
-"""The store refuses, is silent, or throttles: the caller never waits for it twice, and never hears of it."""
+"""The store refuses, does not answer, or throttles: the caller waits for it at most once, and never gets its error."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def works() -> str:
 
 @dataclass
 class Time:
-    """`asleep` is wall time that the monotonic clocks did not see."""
+    """`asleep` is wall time that the monotonic clocks did not count."""
 
     passed: float = 0.0
     asleep: float = 0.0
@@ -52,7 +52,7 @@ class Time:
 
 
 class FaultyStore(MemoryStore):
-    """`fault` is what every call of the store meets: None, or the reason it gives no answer."""
+    """`fault` applies to every call of the store: None, or the reason why it does not answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class World:
         return self.store.items.get(NAME, {})
 
     def attempt(self, function: Callable[[], str], sandbox: int = 0) -> str:
-        """What became of a call, in a word."""
+        """The outcome of a call, as a word."""
         try:
             return self.breakers[sandbox].call(function)
         except (Down, PermissionError, TransientError, DomainError) as error:
