@@ -115,7 +115,7 @@ class Shop:
         vars(shipping_wiring.ports()).update(
             table=self.tables["Shipping"],
             shipments=self.shipments,
-            carrier_settings=shipping_wiring.CarrierSettings(CARRIER, 0),
+            carrier_settings=shipping_wiring.CarrierSettings("sandbox", CARRIER, 0),
         )
         vars(notification_wiring.ports()).update(store=self.notifications, mailer=self.mailbox)
         vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))

@@ -27,7 +27,7 @@ PROD = DEV | {
     "PaymentProvider": "stripe",
     "StripePublishableKey": "pk_live_x",
     "AlarmEmail": "ops@shop.test",
-    "SandboxCarrierInProd": "accepted",
+    "Carrier": "manual",
 }
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00"
 
@@ -70,7 +70,7 @@ def test_a_value_of_the_local_cloud_is_refused_on_aws(given: dict[str, str], nam
         ("PaymentProvider", "sandbox", "gives goods away"),
         ("StripePublishableKey", "", "takes no card"),
         ("AlarmEmail", "", "AlarmEmail is an address"),
-        ("SandboxCarrierInProd", "refused", "the sandbox carrier"),
+        ("Carrier", "sandbox", "The sandbox delivers nothing"),
     ],
 )
 def test_what_prod_cannot_do_without_may_be_missing_in_dev(name: str, value: str, why: str) -> None:

@@ -30,7 +30,7 @@ FILLED_IN = {
     "ConsoleUrl": "https://{environment}-console.shop.test",
     "AllowedOrigins": "https://{environment}.shop.test",
 }
-PROD = {"AlarmEmail": "elsewhere", "StripePublishableKey": "pk_live_1", "SandboxCarrierInProd": "accepted"}
+PROD = {"AlarmEmail": "elsewhere", "StripePublishableKey": "pk_live_1"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Shipments over HTTP: quotes for anyone, a shipment for its owner, webhooks for the carrier."""
+"""Shipments over HTTP: quotes for anyone, a shipment for its owner, lists and reports for staff, webhooks for the
+carrier.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.money import Money
 from mercato.text import Exact, Text
-from shipping import sandbox, usecases
-from shipping.domain import Progress, Shipment, Status
+from shipping import manual, sandbox, usecases
+from shipping.domain import NoCarrier, Progress, Shipment, Status
 from shipping.quotes import quote
+from shipping.store import ToDo
 from shipping.wiring import ports
 
 app = App("shipping", health=table_and_queue)
@@ -55,6 +58,15 @@ class CarrierReport(Body):
     reason: Annotated[str, Text(500)] | None = None
 
 
+class StaffReport(Body):
+    """`carrier` is who took the parcel; a dispatch needs it. `reason` is why it was given up."""
+
+    status: Reported
+    carrier: Annotated[str, Text(60)] = ""
+    tracking_number: Annotated[str, Text(64)] = ""
+    reason: Annotated[str, Text(500)] | None = None
+
+
 class ReportTaken(View):
     shipment_id: str
     status: str
@@ -77,6 +89,9 @@ class AddressView(View):
 
 
 class ShipmentsQuery(Query):
+    """`list` is what is to be done with the parcels; `order_id` finds the parcel of one order instead."""
+
+    list: ToDo = ToDo.GIVEN_UP
     order_id: Annotated[str, Exact(), Field(max_length=64)] = ""
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Cursor | None = None
@@ -143,19 +158,20 @@ class ShipmentView(View):
 
 @app.post("/api/shipments/quotes", role=PUBLIC)
 def quote_shipping(wanted: QuoteRequest) -> Quotes:
-    found = quote(wanted.country, wanted.items, sandbox.NAME)
+    found = quote(wanted.country, wanted.items, ports().api_settings.carrier)
     return Quotes(quotes=[QuoteView(**vars(one)) for one in found])
 
 
 @app.get("/api/shipments", role=ADMIN, limit=WATCH)
 def list_shipments(query: ShipmentsQuery) -> ShipmentPage:
-    """Lists the parcels that the carrier has given up and that need staff, the longest first; or the order's parcel,
-    also before it is booked. Of an order that is neither confirmed nor paid, there is none.
+    """Lists the parcels that the carrier has given up and that need staff, or those that staff is to send, the longest
+    wait first; or the order's parcel, also before it is booked. Of an order that is neither confirmed nor paid, there
+    is none.
     """
     if query.order_id:
         found = ports().shipments.load(usecases.shipment_id_of(query.order_id)).shipment
         return ShipmentPage(items=[ShipmentRow.of(found)] if found else [], next_cursor=None)
-    shipments, next_cursor = ports().shipments.given_up(query.limit, query.cursor)
+    shipments, next_cursor = ports().shipments.list_for_staff(query.list, query.limit, query.cursor)
     return ShipmentPage(items=[ShipmentRow.of(shipment) for shipment in shipments], next_cursor=next_cursor)
 
 
@@ -164,6 +180,18 @@ def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
     return ShipmentView.of(
         usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=ports().shipments)
     )
+
+
+@app.post("/api/shipments/{shipment_id}/reports", role=ADMIN)
+def report(shipment_id: str, told: StaffReport) -> ShipmentView:
+    """Reports on a parcel that staff sends: it is dispatched, in transit, delivered, or failed. Idempotent: a report of
+    a stop that the parcel has passed changes nothing.
+    """
+    if told.status is Reported.DISPATCHED and not told.carrier:
+        raise NoCarrier("A dispatch names the carrier that took the parcel.")
+    progress = Progress(shipment_id, Status(told.status), told.tracking_number, told.reason)
+    carrier = told.carrier or manual.NAME
+    return ShipmentView.of(usecases.report_by_hand(progress, carrier, shipments=ports().shipments, now=utc_now()))
 
 
 @app.post("/api/shipments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed

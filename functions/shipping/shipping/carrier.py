@@ -27,7 +27,7 @@ class Due(Reads):
 @consumer.on(ParcelDue.TYPE)
 def move_parcel(_: Event, due: Due) -> None:
     now = utc_now()
-    carrier = ports().carrier(now)
+    carrier = ports().sandbox(now)
     if due.stop is Status.DISPATCHED and not carrier.collect(due.booking_key):
         return
     progress = Progress(due.shipment_id, due.stop, tracking_number_of(due.booking_key))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from mercato.errors import Conflict, NotFound
+from mercato.errors import Conflict, Invalid, NotFound
 
 
 class ShipmentNotFound(NotFound):
@@ -24,6 +24,22 @@ class NotWithCarrier(Conflict):
 
 class AlreadyDispatched(Conflict):
     """The carrier has the parcel, so it cannot be stopped any more."""
+
+
+class NoCarrier(Invalid):
+    """A dispatch does not name the carrier that took the parcel."""
+
+
+class NotByHand(Conflict):
+    """A carrier's system moves this parcel, so staff cannot report on it."""
+
+
+class ParcelCancelled(Conflict):
+    """The order of this parcel is cancelled, so the parcel must not leave."""
+
+
+class ParcelLeft(Conflict):
+    """The parcel has left already, with another tracking number."""
 
 
 class Status(StrEnum):
@@ -71,7 +87,7 @@ class Stop:
 class Shipment:
     """`address` is None until order.confirmed has come, and once it is erased. `handed`: the carrier has the booking.
     `collected`: the carrier refused to cancel, because it has the parcel. `returned`: by return, how many units of the
-    order it took back or wrote off.
+    order it took back or wrote off. `by_hand`: the shop's own staff dispatches it and reports on it.
     """
 
     shipment_id: str
@@ -81,6 +97,7 @@ class Shipment:
     paid: bool = False
     handed: bool = False
     collected: bool = False
+    by_hand: bool = False
     is_anonymous: bool = False
     lines: tuple[Line, ...] = ()
     address: Address | None = None
@@ -96,17 +113,24 @@ class Shipment:
 
     @property
     def awaits(self) -> tuple[str, ...]:
-        """What the parcel waits for before the carrier takes it."""
+        """What the parcel waits for before it leaves."""
         if self.status is Status.PENDING:
             wanted = (("confirmation", self.is_confirmed), ("payment", self.paid))
             return tuple(name for name, is_here in wanted if not is_here)
-        return ("carrier",) if self.status is Status.BOOKED else ()
+        if self.status is Status.BOOKED:
+            return ("dispatch" if self.by_hand else "carrier",)
+        return ()
 
     @property
     def needs_staff(self) -> bool:
         """The carrier has given the parcel up, and not all of its goods are returned or written off."""
         units = sum(line.quantity for line in self.lines)
         return self.status is Status.FAILED and sum(self.returned.values()) < units
+
+    @property
+    def awaits_dispatch(self) -> bool:
+        """Staff can pack the parcel and send it."""
+        return self.status is Status.BOOKED and self.by_hand
 
     @property
     def awaits_carrier(self) -> bool:
@@ -183,9 +207,9 @@ def anonymise(shipment: Shipment) -> Shipment:
     return shipment if shipment.is_anonymous else replace(shipment, address=None, is_anonymous=True)
 
 
-def hand_over(shipment: Shipment) -> Shipment:
-    """The carrier has the booking."""
-    return replace(shipment, handed=True) if shipment.awaits_carrier else shipment
+def hand_over(shipment: Shipment, *, by_hand: bool) -> Shipment:
+    """The carrier has the booking; with `by_hand` the shop's staff has it."""
+    return replace(shipment, handed=True, by_hand=by_hand) if shipment.awaits_carrier else shipment
 
 
 def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
@@ -213,6 +237,29 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
     if shipment.has_left:
         return shipment
     return _move(_go_on(known, here, there, now), Status.FAILED, now)
+
+
+def report_by_hand(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
+    """Records what a member of staff reports. Unlike a carrier's, such a report is refused where it cannot be true: a
+    dispatch is an intention until it is recorded. Raises NotWithCarrier, NotByHand, ParcelCancelled, and ParcelLeft for a second dispatch
+    with another number.
+    """
+    if shipment.status is Status.CANCELLED:
+        raise ParcelCancelled(f"Order {shipment.order_id} is cancelled: do not send its parcel.")
+    if not shipment.handed:
+        raise NotWithCarrier(
+            f"Shipment {shipment.shipment_id} cannot be sent yet: its order is not confirmed and paid."
+        )
+    if not shipment.by_hand:
+        raise NotByHand(f"The carrier itself reports on shipment {shipment.shipment_id}.")
+    is_other = progress.tracking_number != shipment.tracking_number or carrier != shipment.carrier
+    if progress.status is Status.DISPATCHED and shipment.has_left and is_other:
+        raise ParcelLeft(
+            f"The parcel has left with {shipment.carrier}, number {shipment.tracking_number or 'none'}.",
+            carrier=shipment.carrier,
+            tracking_number=shipment.tracking_number,
+        )
+    return record_progress(shipment, progress, carrier, now)
 
 
 def next_stop(status: Status) -> Status | None:

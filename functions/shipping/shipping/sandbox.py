@@ -42,6 +42,7 @@ def tracking_number_of(booking_key: str) -> str:
 
 class SandboxCarrier:
     name = NAME
+    is_by_hand = False
 
     def __init__(self, queue_url: str, step_seconds: int, table: Table, now: datetime) -> None:
         self._queue_url = queue_url

@@ -1,7 +1,8 @@
 """The shipping table, and the only module that knows its keys.
 
-pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking. While it is given up
-                                      and needs staff: gsi1pk=GIVEN_UP#<shard>, gsi1sk=<since>#<shipment>
+pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking. While it needs staff:
+                                      gsi1pk=<list>#<shard>, gsi1sk=<since>#<shipment>, where the list is GIVEN_UP or
+                                      TO_SEND
 pk=OUTBOX#<shipment>                  its events, numbered by their place in the history
 pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's: shipping.sandbox
 """
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from mercato.clock import rfc3339
 from mercato.events import outbox
@@ -25,8 +27,14 @@ from shipping.domain import Address, Line, Shipment, Status, Stop
 from shipping.events import announce
 
 _SHARDS = 8
-_LIST = "GIVEN_UP"
 _MAX_PLACE = 200
+
+
+class ToDo(StrEnum):
+    """A list of the parcels that need staff."""
+
+    GIVEN_UP = "given_up"  # by the carrier, and not all of the goods are returned or written off
+    TO_SEND = "to_send"  # by hand
 
 
 class Moved(Exception):
@@ -67,23 +75,24 @@ class ShipmentStore:
         except ConditionFailed:
             raise Moved(shipment.shipment_id) from None
 
-    def given_up(self, limit: int, cursor: str | None) -> tuple[list[Shipment], str | None]:
-        """Parcels that the carrier has given up and that need staff, the longest first. The index lags behind."""
-        start = decode_cursor(cursor, pk=_LIST)
+    def list_for_staff(self, todo: ToDo, limit: int, cursor: str | None) -> tuple[list[Shipment], str | None]:
+        """The list's parcels, those that have waited the longest first. The index lags behind."""
+        name = todo.name
+        start = decode_cursor(cursor, pk=name)
         after = start["sk"] if start else ""
         if len(after) > _MAX_PLACE:
             raise InvalidCursor("The cursor cannot be read; start again without one.")
-        places = heapq.merge(*(self._given_up_in(shard, after, limit + 1) for shard in range(_SHARDS)))
+        places = heapq.merge(*(self._places(f"{name}#{shard}", after, limit + 1) for shard in range(_SHARDS)))
         found = [place for place, _ in zip(places, range(limit + 1), strict=False)]
         items = self._table.get_many((place.partition("#")[2], "SHIPMENT") for place in found[:limit])
         by_key = {item["pk"]: _shipment(item) for item in items}
         shipments = [by_key[key] for place in found[:limit] if (key := place.partition("#")[2]) in by_key]
-        following = encode_cursor({"pk": _LIST, "sk": found[limit - 1]}) if len(found) > limit else None
-        return [shipment for shipment in shipments if shipment.needs_staff], following
+        following = encode_cursor({"pk": name, "sk": found[limit - 1]}) if len(found) > limit else None
+        return [shipment for shipment in shipments if _list_of(shipment) is todo], following
 
-    def _given_up_in(self, shard: int, after: str, at_once: int) -> Iterator[str]:
+    def _places(self, part: str, after: str, at_once: int) -> Iterator[str]:
         keys = KeyRange(after=after) if after else KeyRange()
-        for item in self._table.query_all(f"GIVEN_UP#{shard}", keys, index="gsi1", limit=at_once):
+        for item in self._table.query_all(part, keys, index="gsi1", limit=at_once):
             yield item["gsi1sk"]
 
 
@@ -102,6 +111,7 @@ def _item(shipment: Shipment, version: int) -> Item:
         "paid": shipment.paid,
         "handed": shipment.handed,
         "collected": shipment.collected,
+        "by_hand": shipment.by_hand,
         "is_anonymous": shipment.is_anonymous,
         # Packed like an event's payload, so it never takes more bytes than its order.confirmed.
         "lines": pack([asdict(line) for line in shipment.lines]),
@@ -114,12 +124,19 @@ def _item(shipment: Shipment, version: int) -> Item:
     } | _index_keys(shipment)
 
 
+def _list_of(shipment: Shipment) -> ToDo | None:
+    if shipment.needs_staff:
+        return ToDo.GIVEN_UP
+    return ToDo.TO_SEND if shipment.awaits_dispatch else None
+
+
 def _index_keys(shipment: Shipment) -> Item:
-    if not shipment.needs_staff:
+    todo = _list_of(shipment)
+    if todo is None:
         return {}
     key = _key(shipment.shipment_id)
     shard = zlib.crc32(key.encode()) % _SHARDS
-    return {"gsi1pk": f"GIVEN_UP#{shard}", "gsi1sk": f"{rfc3339(shipment.history[-1].at)}#{key}"}
+    return {"gsi1pk": f"{todo.name}#{shard}", "gsi1sk": f"{rfc3339(shipment.history[-1].at)}#{key}"}
 
 
 def _shipment(item: Item) -> Shipment:
@@ -131,6 +148,7 @@ def _shipment(item: Item) -> Shipment:
         paid=item["paid"],
         handed=item["handed"],
         collected=item.get("collected", False),
+        by_hand=item.get("by_hand", False),
         is_anonymous=item.get("is_anonymous", False),
         lines=tuple(Line(**line) for line in unpack(item["lines"])),
         address=Address(**item["address"]) if item["address"] else None,

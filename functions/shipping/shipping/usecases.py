@@ -21,7 +21,8 @@ _ATTEMPTS = 5
 
 
 class Carrier(Protocol):
-    """A carrier. `name` is in the webhook's path and in shipment.dispatched.
+    """A carrier. `name` is in the webhook's path and in shipment.dispatched. `is_by_hand`: staff sends its parcels and
+    reports on them, and no system does.
 
     Every call may be repeated, also concurrently or much later, and may be interrupted. `booking_key` identifies the
     booking. An unavailable carrier or a lost response is a TransientError: the caller retries, and the saga finally
@@ -30,6 +31,7 @@ class Carrier(Protocol):
     """
 
     name: str
+    is_by_hand: bool
 
     def book(self, shipment: Shipment, booking_key: str) -> None:
         """Has the parcel collected, once. After a cancel with the same key nothing is collected. Most carriers answer a
@@ -126,6 +128,19 @@ def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStor
     return shipment
 
 
+def report_by_hand(progress: Progress, carrier: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:
+    """Moves a parcel that the shop's own staff sends. Of a dispatch and a cancellation at the same time one is refused,
+    since both write the shipment's record. Raises ShipmentNotFound, and what domain.report_by_hand raises.
+    """
+
+    def decide(found: Shipment | None) -> Shipment:
+        if found is None:
+            raise ShipmentNotFound("There is no such shipment.")
+        return domain.report_by_hand(found, progress, carrier, now)
+
+    return _change(progress.shipment_id, decide, shipments, now)
+
+
 def alert_cancelled_parcel_left(shipment_id: str, order_id: str, reason: str) -> None:
     """Raises the alarm CancelledParcelLeft: the parcel of a cancelled order has left, and its money is refunded."""
     log.error(
@@ -156,7 +171,10 @@ def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:
     if shipment.awaits_carrier:
         carrier.book(shipment, key)
         shipment = _change(
-            shipment.shipment_id, lambda found: domain.hand_over(found or shipment), ports.shipments, now
+            shipment.shipment_id,
+            lambda found: domain.hand_over(found or shipment, by_hand=carrier.is_by_hand),
+            ports.shipments,
+            now,
         )
     if shipment.was_cancelled_while_booking:
         try:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mercato.config import load
+from mercato.config import BadConfiguration, load
 from mercato.store.dynamo import Table
+from shipping import manual, sandbox
 from shipping.sandbox import SandboxCarrier
 from shipping.store import ShipmentStore
 
 if TYPE_CHECKING:
     from mercato.aws.secret import StoredSecret
+    from shipping.usecases import Carrier
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class CarrierSettings:
-    """For the functions that call a carrier; the API does not."""
+    """For the functions that call a carrier; the API does not. `carrier` is sandbox or manual."""
 
+    carrier: str
     carrier_queue_url: str
     carrier_step_seconds: int
 
 
 @dataclass(frozen=True)
-class WebhookSettings:
-    """Only the API verifies webhooks."""
+class ApiSettings:
+    """Only the API verifies webhooks, and names the carrier of a quote."""
 
+    carrier: str
     webhook_secret_id: str
 
 
@@ -49,15 +53,28 @@ class Ports:
     def carrier_settings(self) -> CarrierSettings:
         return load(CarrierSettings)
 
-    def carrier(self, now: datetime) -> SandboxCarrier:
+    def carrier(self, now: datetime) -> Carrier:
+        """Raises BadConfiguration where CARRIER names none."""
+        settings = self.carrier_settings
+        if settings.carrier == manual.NAME:
+            return manual.ManualCarrier()
+        if settings.carrier != sandbox.NAME:
+            raise BadConfiguration(f"CARRIER={settings.carrier!r} is neither sandbox nor manual")
+        return self.sandbox(now)
+
+    def sandbox(self, now: datetime) -> SandboxCarrier:
         settings = self.carrier_settings
         return SandboxCarrier(settings.carrier_queue_url, settings.carrier_step_seconds, self.table, now)
+
+    @functools.cached_property
+    def api_settings(self) -> ApiSettings:
+        return load(ApiSettings)
 
     @functools.cached_property
     def webhook_secret(self) -> StoredSecret:
         from mercato.aws.secret import StoredSecret
 
-        return StoredSecret(load(WebhookSettings).webhook_secret_id)
+        return StoredSecret(self.api_settings.webhook_secret_id)
 
 
 @functools.cache

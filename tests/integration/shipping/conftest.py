@@ -140,7 +140,8 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
     vars(wiring.ports()).update(
         table=found.table,
         shipments=found.store,
-        carrier_settings=wiring.CarrierSettings(found.queue_url, 0),
+        carrier_settings=wiring.CarrierSettings("sandbox", found.queue_url, 0),
+        api_settings=wiring.ApiSettings("sandbox", "carrier-secret"),
         webhook_secret=StoredSecret("carrier-secret"),
     )
     return found

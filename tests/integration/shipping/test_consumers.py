@@ -56,7 +56,7 @@ def test_doubled_events_change_nothing_and_book_nothing_twice(service: Any) -> N
 def test_killed_before_the_carrier_is_told_the_next_delivery_tells_it(
     service: Any, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     service.confirm()
@@ -72,7 +72,7 @@ def test_killed_before_the_carrier_is_told_the_next_delivery_tells_it(
 def test_killed_after_the_carrier_was_told_it_is_told_again_and_the_parcel_moves_once(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     service.confirm()

@@ -67,9 +67,9 @@ def test_a_fact_that_comes_again_changes_nothing(noon: datetime) -> None:
     found = booked(noon)
     assert confirm(found, (), HOME, noon) is found
     assert mark_paid(found, noon) is found
-    handed = hand_over(found)
+    handed = hand_over(found, by_hand=False)
     assert not handed.awaits_carrier
-    assert hand_over(handed) is handed
+    assert hand_over(handed, by_hand=False) is handed
 
 
 @pytest.mark.parametrize("order", list(permutations(["confirm", "pay", "cancel"])))
@@ -94,7 +94,7 @@ def test_what_the_carrier_has_cannot_be_cancelled(noon: datetime) -> None:
 
 
 def test_a_booked_shipment_can_still_be_cancelled(noon: datetime) -> None:
-    found = cancel(hand_over(booked(noon)), noon)
+    found = cancel(hand_over(booked(noon), by_hand=False), noon)
     assert found.status is Status.CANCELLED
     assert moved(found, noon, Status.DISPATCHED) is found, "the carrier's report comes too late"
 
