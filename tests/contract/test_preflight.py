@@ -172,9 +172,8 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
     assert TEMPLATE["Rules"].keys() == {
         "LocalIsTheEmulator",
         "AwsHasValuesOfItsOwn",
-        "ProdTakesMoney",
+        "ProdHasNoSandbox",
         "ProdHearsItsAlarms",
-        "ProdHasACarrier",
     }
     assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 13
 

@@ -233,7 +233,7 @@ def test_an_environment_that_nobody_knows_is_refused(build: Path) -> None:
 
 
 def test_prod_takes_no_cards_of_the_sandbox() -> None:
-    [rule] = [rule for name, rule in load_template()["Rules"].items() if name == "ProdTakesMoney"]
+    [rule] = [rule for name, rule in load_template()["Rules"].items() if name == "ProdHasNoSandbox"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Environment"}, "prod"]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "PaymentProvider"}, "stripe"]}
     assert "PaymentProvider=stripe" in release.parameters("prod")

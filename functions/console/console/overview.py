@@ -46,6 +46,7 @@ def show_overview(visit: Visit) -> Page:
                 lambda: [one for one in ask(path("ops", "circuits"))["items"] if one["state"] != "closed"]
             ),
             "mismatches": part(lambda: ask(path("payments", "mismatches"))["items"]),
+            "to_send": part(lambda: ask(path("shipments", list="to_send", limit=_MOST))["items"]),
             "given_up": part(lambda: ask(path("shipments", limit=_MOST))["items"]),
             "low": part(lambda: ask(path("inventory", low="true", limit=_MOST))["items"]),
             "most": _MOST,

@@ -1,14 +1,50 @@
-"""Parcels that the carrier has given up, until their goods are settled; it is done on the page of the order."""
+"""Parcels that need staff: those to send by hand, each with a page of its own, and those that were given up."""
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
 from console.pages import pages
-from pages import Page, Visit
-from pages.visitor import next_page, path
+from pages import Form, Page, Redirect, Visit
+from pages.visitor import next_page, part, path
+
+_NOTICES = {
+    "dispatched": "It is on its way, and the customer is told.",
+    "in_transit": "Noted.",
+    "delivered": "It has arrived.",
+    "failed": "It is given up. Settle its goods on the page of its order.",
+}
+
+
+class Report(Form):
+    """`carrier` and `tracking_number` are of a dispatch, `reason` is of a parcel that is given up."""
+
+    stop: Literal["dispatched", "in_transit", "delivered", "failed"]
+    carrier: Annotated[str, Field(max_length=60)] = ""
+    tracking_number: Annotated[str, Field(max_length=64)] = ""
+    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 @pages.get("/console/parcels")
 def show_parcels(visit: Visit) -> Page:
-    found = visit.visitor.get(path("shipments", limit=50, cursor=visit.request.query.get("cursor", "")))
-    following = next_page("/console/parcels", found["next_cursor"])
-    return Page("parcels.html", {"parcels": found["items"], "next": following})
+    cursor = visit.request.query.get("cursor", "")
+    to_send = visit.visitor.get(path("shipments", list="to_send", limit=50, cursor=cursor))
+    given_up = part(lambda: visit.visitor.get(path("shipments", limit=100))["items"])
+    following = next_page("/console/parcels", to_send["next_cursor"])
+    return Page("parcels.html", {"to_send": to_send["items"], "given_up": given_up, "next": following})
+
+
+@pages.get("/console/parcels/{shipment_id}")
+def show_parcel(visit: Visit, shipment_id: str) -> Page:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    parcel: Any = visit.visitor.get(path("shipments", shipment_id))
+    return Page("parcel.html", {"parcel": parcel})
+
+
+@pages.post("/console/parcels/{shipment_id}", form=Report, again=show_parcel)
+def report(visit: Visit, shipment_id: str, form: Report) -> Redirect:
+    body = {name: value for name, value in form.model_dump().items() if value}
+    visit.visitor.send("POST", path("shipments", shipment_id, "reports"), body)
+    return Redirect(f"/console/parcels/{shipment_id}?said={form.stop}")

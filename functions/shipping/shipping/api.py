@@ -59,9 +59,9 @@ class CarrierReport(Body):
 
 
 class StaffReport(Body):
-    """`carrier` is who took the parcel; a dispatch needs it. `reason` is why it was given up."""
+    """`stop` is how far the parcel is. `carrier` is who took it; a dispatch needs it. `reason` is why it failed."""
 
-    status: Reported
+    stop: Reported
     carrier: Annotated[str, Text(60)] = ""
     tracking_number: Annotated[str, Text(64)] = ""
     reason: Annotated[str, Text(500)] | None = None
@@ -187,9 +187,9 @@ def report(shipment_id: str, told: StaffReport) -> ShipmentView:
     """Reports on a parcel that staff sends: it is dispatched, in transit, delivered, or failed. Idempotent: a report of
     a stop that the parcel has passed changes nothing.
     """
-    if told.status is Reported.DISPATCHED and not told.carrier:
+    if told.stop is Reported.DISPATCHED and not told.carrier:
         raise NoCarrier("A dispatch names the carrier that took the parcel.")
-    progress = Progress(shipment_id, Status(told.status), told.tracking_number, told.reason)
+    progress = Progress(shipment_id, Status(told.stop), told.tracking_number, told.reason)
     carrier = told.carrier or manual.NAME
     return ShipmentView.of(usecases.report_by_hand(progress, carrier, shipments=ports().shipments, now=utc_now()))
 

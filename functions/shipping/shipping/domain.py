@@ -241,8 +241,9 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
 
 def report_by_hand(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
     """Records what a member of staff reports. Unlike a carrier's, such a report is refused where it cannot be true: a
-    dispatch is an intention until it is recorded. Raises NotWithCarrier, NotByHand, ParcelCancelled, and ParcelLeft for a second dispatch
-    with another number.
+    dispatch is an intention until it is recorded.
+
+    Raises NotWithCarrier, NotByHand, ParcelCancelled, and ParcelLeft for a second dispatch with another number.
     """
     if shipment.status is Status.CANCELLED:
         raise ParcelCancelled(f"Order {shipment.order_id} is cancelled: do not send its parcel.")

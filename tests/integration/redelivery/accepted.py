@@ -20,6 +20,7 @@ from mercato.ids import derived_id
 from mercato.webhooks import sign
 from payments import wiring
 from payments.providers.sandbox import charge_id_of
+from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
 from tests.integration.idempotency.givens import GIVEN as KEYED
 from tests.integration.idempotency.givens import Given as KeyedGiven
@@ -220,6 +221,14 @@ def _with_the_carrier(service: Any) -> Asked:
     return _signed("/api/shipments/webhooks/sandbox", report)
 
 
+def _sent_by_hand(service: Any) -> Asked:
+    vars(shipping_wiring.ports())["carrier_settings"] = shipping_wiring.CarrierSettings("manual", service.queue_url, 0)
+    service.confirm()
+    service.pay()
+    report = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": "RM-1"}
+    return Asked(f"/api/shipments/{SHIPMENT}/reports", report, role="admin")
+
+
 def _parked(desk: Any) -> Asked:
     assert desk.park(message()) == []
     body = {"action": "skip", "reason": "table is back", "step": "ReleaseInventory"}
@@ -309,6 +318,7 @@ _EACH = (
     Accepted("PUT /api/notifications/preferences", _preferring),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),
     Accepted("POST /api/shipments/webhooks/sandbox", _with_the_carrier),
+    Accepted("POST /api/shipments/{shipment_id}/reports", _sent_by_hand),
     Accepted("POST /api/ops/sagas/{order_id}/resume", _parked),
     Accepted("POST /api/ops/sagas/{order_id}/redrive", _stopped),
     Accepted("POST /api/ops/circuits/{name}", _used_circuit),

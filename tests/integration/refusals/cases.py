@@ -18,6 +18,7 @@ from carts.usecases import cart_of
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
+from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
 from tests.integration.ops.conftest import message
 from tests.integration.orders.conftest import body as order_of
@@ -513,7 +514,28 @@ def _reporting(status: str, **changes: str) -> Callable[[Any], Asked]:
     return given
 
 
-_REPORT = "POST /api/shipments/webhooks/sandbox"
+def _sending(carrier: str, *before: str, **told: str) -> Callable[[Any], Asked]:
+    """A report of staff on a parcel of that carrier, after what is named has happened to it."""
+
+    def given(service: Any) -> Asked:
+        settings = shipping_wiring.CarrierSettings(carrier, service.queue_url, 0)
+        vars(shipping_wiring.ports())["carrier_settings"] = settings
+        for name in before:
+            getattr(service, name)()
+        report = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": "RM-1"} | told
+        return Asked(f"/api/shipments/{SHIPMENT}/reports", report, role="admin")
+
+    return given
+
+
+def _sent_already(service: Any) -> Asked:
+    asked = _sending("manual", "confirm", "pay")(service)
+    answer = service.call("POST", asked.path, body=json.dumps(asked.body), user="admin-1", role="admin")
+    assert answer[0] == 200
+    return _sending("manual", tracking_number="RM-2")(service)
+
+
+_REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
 _OTHERS = (
     Case(
         "POST /api/notifications/{notification_id}/read",
@@ -523,6 +545,12 @@ _OTHERS = (
     Case("PUT /api/notifications/preferences", "reader-gone", _preferring),
     Case(_REPORT, "shipment-not-found", _reporting("dispatched", shipment_id="nothing")),
     Case(_REPORT, "not-with-carrier", _reporting("dispatched")),
+    Case(_BY_HAND, "shipment-not-found", _sending("manual")),
+    Case(_BY_HAND, "not-with-carrier", _sending("manual", "confirm")),
+    Case(_BY_HAND, "not-by-hand", _sending("sandbox", "confirm", "pay")),
+    Case(_BY_HAND, "parcel-cancelled", _sending("manual", "confirm", "pay", "stop")),
+    Case(_BY_HAND, "parcel-left", _sent_already),
+    Case(_BY_HAND, "no-carrier", _sending("manual", "confirm", "pay", carrier="")),
 )
 
 # ---- ops

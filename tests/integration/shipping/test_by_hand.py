@@ -13,7 +13,7 @@ from shipping.store import Loaded, ShipmentStore
 from tests.integration.shipping.conftest import SHIPMENT, Service
 
 PATH = f"/api/shipments/{SHIPMENT}/reports"
-SENT = {"status": "dispatched", "carrier": "Royal Mail", "tracking_number": "RM-1"}
+SENT = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": "RM-1"}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_staff_sends_it_and_reports_its_delivery(packed: Service) -> None:
         "RM-1",
     )
     assert listed(packed) == []
-    assert report(packed, status="delivered")[1]["status"] == "delivered"
+    assert report(packed, stop="delivered")[1]["status"] == "delivered"
     assert packed.told == ["shipment.created", "shipment.dispatched", "shipment.in_transit", "shipment.delivered"]
     [sent] = [data for kind, data in packed.announced() if kind == "shipment.dispatched"]
     assert (sent["carrier"], sent["tracking_number"]) == ("Royal Mail", "RM-1")
@@ -72,7 +72,7 @@ def test_a_report_that_is_sent_twice_changes_nothing_and_another_number_is_refus
 
 def test_a_lost_parcel_waits_in_the_other_list_until_its_goods_are_settled(packed: Service) -> None:
     report(packed, **SENT)
-    assert report(packed, status="failed", reason="lost")[1]["failure"] == "lost"
+    assert report(packed, stop="failed", reason="lost")[1]["failure"] == "lost"
 
     assert (listed(packed), listed(packed, "given_up")) == ([], [("order-1", [])])
     line = {"product_id": "product-1", "quantity": 2}
@@ -168,9 +168,9 @@ def test_staff_reports_on_no_parcel_of_a_carrier_with_a_system(service: Service)
 @pytest.mark.parametrize(
     ("told", "status", "slug"),
     [
-        ({"status": "dispatched"}, 422, "no-carrier"),
-        ({"status": "booked"}, 422, "invalid-request"),
-        ({"status": "dispatched", "carrier": "x" * 61}, 422, "invalid-request"),
+        ({"stop": "dispatched"}, 422, "no-carrier"),
+        ({"stop": "booked"}, 422, "invalid-request"),
+        ({"stop": "dispatched", "carrier": "x" * 61}, 422, "invalid-request"),
         ({}, 422, "invalid-request"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import io
 from typing import Any
 
@@ -261,3 +262,40 @@ def test_an_amount_that_is_none_is_told_at_its_field_and_refunds_nothing(api: Sh
     assert answer.status == 422
     assert 'id="amount-error"' in answer.text
     assert api.of("POST /api/payments/p-1/refunds") == []
+
+
+def packed(api: ShopApi, status: str = "booked") -> None:
+    _, parcel = answer_of_the_contract("GET", "/api/shipments/s-1")
+    api.answers["GET /api/shipments/s-1"] = (200, parcel | {"shipment_id": "s-1", "status": status})
+
+
+def test_a_parcel_to_send_is_listed_packed_and_sent(api: ShopApi, desk: Ask) -> None:
+    packed(api)
+    assert 'href="/console/parcels/' in html.unescape(desk("GET", "/console/parcels", as_user=True).text)
+    assert "It leaves now" in desk("GET", "/console/parcels/s-1", as_user=True).text
+
+    form = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": ""}
+    assert desk("POST", "/console/parcels/s-1", form, as_user=True).status == 303
+    [(_, _, _, body, _)] = api.of("POST /api/shipments/s-1/reports")
+    assert body == {"stop": "dispatched", "carrier": "Royal Mail"}
+
+
+def test_a_parcel_whose_order_was_cancelled_is_not_sent_and_the_page_says_so(api: ShopApi, desk: Ask) -> None:
+    packed(api)
+    api.refuse("POST /api/shipments/s-1/reports", 409, "parcel-cancelled", "Order o-1 is cancelled: do not send it.")
+
+    answer = desk("POST", "/console/parcels/s-1", {"stop": "dispatched", "carrier": "Royal Mail"}, as_user=True)
+
+    assert answer.status == 409
+    assert "Order o-1 is cancelled: do not send it." in answer.text
+    assert 'value="Royal Mail"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("status", "offers"), [("dispatched", True), ("in_transit", True), ("delivered", False), ("cancelled", False)]
+)
+def test_only_what_can_still_happen_to_a_parcel_is_offered(api: ShopApi, desk: Ask, status: str, offers: bool) -> None:
+    packed(api, status)
+    page = desk("GET", "/console/parcels/s-1", as_user=True).text
+    assert ("It has arrived" in page) is offers
+    assert "It leaves now" not in page
