@@ -514,11 +514,11 @@ def _reporting(status: str, **changes: str) -> Callable[[Any], Asked]:
     return given
 
 
-def _sending(carrier: str, *before: str, **told: str) -> Callable[[Any], Asked]:
+def _sending(port: str, *before: str, **told: str) -> Callable[[Any], Asked]:
     """A report of staff on a parcel of that carrier, after what is named has happened to it."""
 
     def given(service: Any) -> Asked:
-        settings = shipping_wiring.CarrierSettings(carrier, service.queue_url, 0)
+        settings = shipping_wiring.CarrierSettings(port, service.queue_url, 0)
         vars(shipping_wiring.ports())["carrier_settings"] = settings
         for name in before:
             getattr(service, name)()
