@@ -183,7 +183,7 @@ def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
 
 
 @app.post("/api/shipments/{shipment_id}/reports", role=ADMIN)
-def report(shipment_id: str, told: StaffReport) -> ShipmentView:
+def report_on_shipment(shipment_id: str, told: StaffReport) -> ShipmentView:
     """Reports on a parcel that staff sends: it is dispatched, in transit, delivered, or failed. Idempotent: a report of
     a stop that the parcel has passed changes nothing.
     """

@@ -514,8 +514,8 @@ def _reporting(status: str, **changes: str) -> Callable[[Any], Asked]:
     return given
 
 
-def _sending(port: str, *before: str, **told: str) -> Callable[[Any], Asked]:
-    """A report of staff on a parcel of that carrier, after what is named has happened to it."""
+def _sending(port: str, *before: str, **told: str | None) -> Callable[[Any], Asked]:
+    """A report of staff on a parcel of that carrier, after what is named has happened to it. A None is left out."""
 
     def given(service: Any) -> Asked:
         settings = shipping_wiring.CarrierSettings(port, service.queue_url, 0)
@@ -523,7 +523,8 @@ def _sending(port: str, *before: str, **told: str) -> Callable[[Any], Asked]:
         for name in before:
             getattr(service, name)()
         report = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": "RM-1"} | told
-        return Asked(f"/api/shipments/{SHIPMENT}/reports", report, role="admin")
+        said = {name: value for name, value in report.items() if value}
+        return Asked(f"/api/shipments/{SHIPMENT}/reports", said, role="admin")
 
     return given
 
@@ -550,7 +551,7 @@ _OTHERS = (
     Case(_BY_HAND, "not-by-hand", _sending("sandbox", "confirm", "pay")),
     Case(_BY_HAND, "parcel-cancelled", _sending("manual", "confirm", "pay", "stop")),
     Case(_BY_HAND, "parcel-left", _sent_already),
-    Case(_BY_HAND, "no-carrier", _sending("manual", "confirm", "pay", carrier="")),
+    Case(_BY_HAND, "no-carrier", _sending("manual", "confirm", "pay", carrier=None)),
 )
 
 # ---- ops
