@@ -24,7 +24,13 @@ PARTS = {
     for part in re.findall(r"\$\{(\w+)\}", load_template(path)["Resources"][name]["Properties"]["AlarmRule"]["Fn::Sub"])
 }
 METRIC_ALARMS = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::CloudWatch::Alarm", path)]
-ALARMS = [one for one in METRIC_ALARMS if one not in PARTS]
+# Those of new versions are for CodeDeploy alone (tests/contract/test_rollout.py).
+ROLLOUTS = {
+    (MAIN, alarm["Ref"])
+    for found in resources_of_type("AWS::Serverless::Function").values()
+    for alarm in found["Properties"].get("DeploymentPreference", {}).get("Alarms", {"Fn::If": [[], []]})["Fn::If"][1]
+}
+ALARMS = [one for one in METRIC_ALARMS if one not in PARTS | ROLLOUTS]
 # A nested stack is made once per consumer, and the runbook has one section for all of them.
 EACH = {"${QueueName}": "‹queue›", "${AWS::StackName}-": "", "${Stack}-": ""}
 

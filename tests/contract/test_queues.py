@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_alarms import ALARMS, PARTS, TEMPLATES, dead_letter_queues, queue_of
+from tests.contract.test_alarms import ALARMS, PARTS, ROLLOUTS, TEMPLATES, dead_letter_queues, queue_of
 from tests.kit.template import MAIN, load_template, resources_of_type
 
 FOURTEEN_DAYS = 14 * 24 * 3600
@@ -63,6 +63,9 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::Serverless::Function", "Timeout"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "MemorySize"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "Events"): ("a mapping, a state machine or a nested stack invokes the others", None),
+    ("AWS::IAM::Role", "ManagedPolicyArns"): ("CodeDeploy's role has no policy of AWS", {"CodeDeployRole"}),
+    ("AWS::IAM::Role", "Policies"): ("the role for the gateway's logs is AWS's policy", {"Role"}),
+    ("AWS::Serverless::Function", "DeploymentPreference"): ("the others move at once (test_rollout.py)", None),
     ("AWS::Serverless::Function", "EventInvokeConfig"): ("schedules alone invoke asynchronously", None),
     ("AWS::Serverless::Function", "FunctionUrlConfig"): ("peers call the services' own APIs alone", None),
     ("AWS::Serverless::Function", "Layers"): ("the others take those of Globals", None),
@@ -145,8 +148,8 @@ def test_a_queue_that_a_function_reads_has_dead_letters_an_alarm_by_age_and_room
 
 
 def kinds() -> dict[str, dict[str, set[str]]]:
-    """The properties of each resource, by type. Dead-letter queues, mappings of streams and parts of composite alarms
-    count as separate types.
+    """The properties of each resource, by type. Dead-letter queues, mappings of streams, parts of composite alarms and
+    alarms of new versions count as separate types.
     """
     found: dict[str, dict[str, set[str]]] = {}
     for path in TEMPLATES:
@@ -155,6 +158,7 @@ def kinds() -> dict[str, dict[str, set[str]]]:
             kind = resource["Type"] + ("/dead letters" if (path, name) in DEAD else "")
             kind += "/stream" if "StartingPosition" in given else ""
             kind += "/part" if (path, name) in PARTS else ""
+            kind += "/rollout" if (path, name) in ROLLOUTS else ""
             found.setdefault(kind, {})[name] = given
     return found
 

@@ -43,6 +43,8 @@ NAMES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::CodeDeploy::Application": "ApplicationName",
+    "AWS::CodeDeploy::DeploymentGroup": "DeploymentGroupName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::Archive": "ArchiveName",
     "AWS::Events::EventBus": "Name",
@@ -83,15 +85,16 @@ ROLE_POLICIES, MANAGED_POLICY, ENVIRONMENT, FUNCTION_NAME, TEMPLATE = 10_240, 6_
 
 
 @functools.cache
-def expanded(path: str) -> dict[str, Any]:
-    """The resources that CloudFormation gets for the template."""
+def expanded(path: str, shift: str = "Canary10Percent5Minutes") -> dict[str, Any]:
+    """The resources that CloudFormation gets for the template in prod, with that value of TrafficShift."""
     template = json.loads(json.dumps(templates.read(ROOT / path)))
     for resource in template["Resources"].values():
         packaged = PACKAGED & resource.get("Properties", {}).keys()
         resource.get("Properties", {}).update(dict.fromkeys(packaged, "s3://bucket/key"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        found: dict[str, Any] = Translator({}, Parser()).translate(template, {"Environment": "prod"})["Resources"]
+        given = {"Environment": "prod", "TrafficShift": shift, "CodeDeploy": str(shift != "none").lower()}
+        found: dict[str, Any] = Translator({}, Parser()).translate(template, given)["Resources"]
     return found
 
 

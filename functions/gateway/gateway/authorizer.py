@@ -11,6 +11,7 @@ from typing import Any
 from gateway.access import Holder, Refused
 from gateway.wiring import ports
 from mercato.store import ended_access
+from mercato.telemetry import failures
 from mercato.telemetry.logs import log
 
 # RFC 9110: the scheme is case-insensitive, and one or more spaces follow it.
@@ -27,6 +28,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         log.info("access token refused", extra={"reason": str(refused)})
         # API Gateway returns 401 for exactly this message, and 500 for any other.
         raise Exception("Unauthorized") from None
+    except Exception:
+        # Lambda's own count of errors has the refused tokens, too.
+        failures.count()
+        raise
     return allow(holder, event["methodArn"])
 
 

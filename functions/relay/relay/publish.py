@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.invocation import deadline
+from mercato.telemetry import failures
 from mercato.telemetry.logs import log
 from relay.records import Outgoing, Unreadable, batches, is_outbox_record, read
 from relay.wiring import ports
@@ -68,6 +69,7 @@ def _set_aside(record: dict[str, Any], reason: str) -> bool:
         "sequence_number": record["dynamodb"]["SequenceNumber"],
     }
     log.error("record cannot be published", extra=found)
+    failures.count()
     try:
         aws.client("sqs").send_message(
             QueueUrl=ports().settings.failure_queue_url,

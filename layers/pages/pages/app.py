@@ -32,7 +32,7 @@ from mercato.http.request import Request, headers_of, read_request
 from mercato.http.response import accepts_gzip, problem_of
 from mercato.http.validation import describe
 from mercato.invocation import deadline
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 from pages import cookies, gate, static
 from pages.view import Templates
@@ -202,6 +202,8 @@ class Pages:
                 answer = self._told(error, visit)
             written = self._write(answer, visit, visitor, work.correlation_id)
             log.info("page", extra={"method": method, "path": _for_logs(path), "status": written["statusCode"]})
+            if written["statusCode"] >= 500:
+                failures.count()
             return written if method != "HEAD" else written | {"body": "", "isBase64Encoded": False}
 
     def _answer(self, visit: Visit) -> Answer:

@@ -23,7 +23,7 @@ from mercato.errors import DomainError, TransientError
 from mercato.events import dead_letters
 from mercato.events.model import Event, Reads
 from mercato.invocation import deadline
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 Handle = Callable[[Event, Any], None]
@@ -105,6 +105,7 @@ class Consumer:
             except Exception as error:
                 # Unknown errors may be transient, or fixed before the next try.
                 log.exception("event failed", extra={"event_type": received.type, "event_id": received.id})
+                failures.count()
                 return dead_letters.give_back(record, error, self._jitter, begun)
             log.info(
                 "event consumed",

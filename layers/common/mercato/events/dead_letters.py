@@ -20,7 +20,7 @@ from mercato.clock import epoch, rfc3339, utc_now
 from mercato.errors import TransientError
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 # The layer's own reasons; a business rule's reason is its slug.
@@ -95,6 +95,7 @@ def move(record: dict[str, Any], reason: str, detail: str) -> bool:
         "event moved to the dead-letter queue",
         extra={"reason": reason, "detail": detail, "message_id": record["messageId"]},
     )
+    failures.count()
     attributes = {
         "reason": reason,
         "detail": "".join(char if char.isprintable() else " " for char in detail[:1000]) or "-",

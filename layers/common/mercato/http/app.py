@@ -55,7 +55,7 @@ from mercato.http.response import (
 )
 from mercato.invocation import deadline
 from mercato.store.dynamo import InvalidCursor
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 MAX_ID = 200
@@ -176,6 +176,8 @@ class App:
                 log.exception("request failed")
                 response = unexpected()
             log.info("request", extra=about | {"status": response.status})
+            if response.status >= 500:
+                failures.count()
             self.guarding().close(state, response.status)
             noted = cors.headers_for(headers.get("origin"))
             if is_public(response):  # caches share it with other clients, so it must not have one client's limits

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mercato.errors import DomainError, TransientError
 from mercato.invocation import deadline
-from mercato.telemetry import correlation
+from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 Task = Callable[[Any], BaseModel | None]
@@ -25,10 +25,24 @@ class InvalidTaskInput(Exception):
     """The task cannot read the state machine's input. Names only the fields, since values may be secret."""
 
 
+class NoInput(BaseModel):
+    pass
+
+
+class Health(BaseModel):
+    service: str
+    tasks: list[str]
+
+
 class Tasks:
+    """The tasks of one service. Like GET /health of an App, the task `Health` reads nothing and changes nothing: it
+    answers that the function starts, with the names of its tasks.
+    """
+
     def __init__(self, service: str) -> None:
         self.service = service
         self.tasks: dict[str, tuple[type[BaseModel], Task]] = {}
+        self.task("Health")(self._report_health)
 
     def task(self, name: str) -> Callable[[Task], Task]:
         def register(function: Task) -> Task:
@@ -38,6 +52,9 @@ class Tasks:
 
         return register
 
+    def _report_health(self, _: NoInput) -> Health:
+        return Health(service=self.service, tasks=sorted(self.tasks))
+
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         work = correlation.accept(
             event.get("correlation_id"),
@@ -46,13 +63,12 @@ class Tasks:
             event.get("tracestate"),
         )
         with correlation.bound(work), deadline.of_invocation(context):
-            name, model_and_function = event["task"], self.tasks[event["task"]]
-            model, function = model_and_function
-            task_input = _read(name, model, event["input"])
-            about = {"task": name, "order_id": event["input"].get("order_id")}
+            name, task_input = event["task"], event["input"]
+            about = {"task": name, "order_id": task_input.get("order_id")}
             try:
+                model, function = self.tasks[name]
                 with correlation.acting(f"saga:{name}"):
-                    result = function(task_input)
+                    result = function(_read(name, model, task_input))
             except DomainError as error:
                 log.info("saga step refused", extra=about | {"reason": error.slug(), "detail": error.detail})
                 raise
@@ -62,6 +78,7 @@ class Tasks:
                 raise TransientError(f"{type(error).__name__}: {error}") from error
             except Exception as error:
                 log.warning("saga step failed", extra=about | {"reason": f"{type(error).__name__}: {error}"})
+                failures.count()
                 raise
             log.info("saga step done", extra=about)
             return result.model_dump(mode="json") if result is not None else {}
