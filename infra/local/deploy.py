@@ -106,6 +106,7 @@ class Deployment:
             properties = resource.get("Properties", {})
             match resource["Type"]:
                 case "AWS::Serverless::Function":
+                    properties.pop("DeploymentPreference", None)  # the emulator hands SAM no parameter to turn it off
                     code = path.parent / properties["CodeUri"]
                     properties["CodeUri"] = self._upload_function(code, properties, layers)
                 case "AWS::Serverless::StateMachine":

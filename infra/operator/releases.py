@@ -25,6 +25,8 @@ from infra.trouble import Trouble
 
 _ALIAS = "live"
 _AT_ONCE = 4  # Lambda's control plane takes 15 calls a second
+_RUNNING = ["Created", "Queued", "InProgress", "Baking", "Ready"]
+_MOST_DEPLOYMENTS = 25  # that CodeDeploy describes in one call
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,32 @@ def _shares(beside: Mapping[int, float]) -> str:
     return "".join(f" + {share:.0%} to {number}" for number, share in sorted(beside.items()))
 
 
+def running_deployments(shop: Target, services: Iterable[str]) -> list[str]:
+    """The ids of CodeDeploy's deployments of the services that have not ended. The local cloud has no CodeDeploy."""
+    if shop.endpoint:
+        return []
+    codedeploy = target.client(shop, "codedeploy")
+    pages = codedeploy.get_paginator("list_deployments").paginate(includeOnlyStatuses=_RUNNING)
+    running = [one for page in pages for one in page["deployments"]]
+    # CloudFormation begins an application's name with its stack's, whose name begins with its parent's and its own id.
+    ours = tuple(f"{shop.stack}-{service.capitalize()}-" for service in services)
+    return [
+        one["deploymentId"]
+        for some in itertools.batched(running, _MOST_DEPLOYMENTS, strict=False)
+        for one in codedeploy.batch_get_deployments(deploymentIds=list(some))["deploymentsInfo"]
+        if one["applicationName"].startswith(ours)
+    ]
+
+
+def stop(shop: Target, deployment: str) -> None:
+    """CodeDeploy moves the alias back to the version before. Idempotent: a deployment that has ended stays as it is."""
+    try:
+        target.client(shop, "codedeploy").stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "DeploymentAlreadyCompletedException":
+            raise
+
+
 def _refuse_during_a_deploy(shop: Target) -> None:
     """CloudFormation and CodeDeploy move the same aliases, and would find them elsewhere."""
     stack = target.client(shop, "cloudformation").describe_stacks(StackName=shop.stack)["Stacks"][0]
@@ -294,8 +322,24 @@ def rollback(services: tuple[str, ...], since: datetime | None) -> None:
 
     `all` takes back services that the last deploy left as they were, too. With --since and the time at which that
     deploy began, they stay, and so do services that are new.
+
+    While CodeDeploy moves the calls of a SERVICE to new versions, its deployments are stopped instead: CodeDeploy moves
+    the aliases back, and CloudFormation rolls back the whole deploy.
     """
     shop, functions = _read_or_end(() if services == ("all",) else services)
+    try:
+        running = running_deployments(shop, sorted({function.service for function in functions}))
+        for deployment in running:
+            stop(shop, deployment)
+            click.echo(f"stopped: CodeDeploy's deployment {deployment}")
+    except (ClientError, BotoCoreError) as error:
+        raise click.ClickException(f"CodeDeploy's deployments were not all stopped: {error}. Run it again.") from None
+    if running:
+        click.echo(
+            "CodeDeploy moves the aliases back to the versions before, and CloudFormation rolls the deploy back. "
+            "Look at mercato release status."
+        )
+        return
     if since and not (functions := published_since(functions, since.replace(tzinfo=UTC))):
         click.echo(f"unchanged: no service has a live release since {since:%Y-%m-%dT%H:%M:%SZ} and one before it")
         return

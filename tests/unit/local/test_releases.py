@@ -240,4 +240,67 @@ def test_a_rollback_since_a_deploy_that_published_nothing_moves_nothing(shop: Ta
 
 def test_a_moment_of_another_form_is_refused(shop: Target) -> None:
     assert run("rollback", "all", "--since", "yesterday").exit_code == 2
+
+
+def _codedeploy(applications: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """CodeDeploy with running deployments, by id, each of an application; botocore checks every call."""
+    from botocore.stub import Stubber
+
+    codedeploy = boto3.session.Session().client("codedeploy", REGION)
+    stub = Stubber(codedeploy)
+    stub.add_response(
+        "list_deployments", {"deployments": list(applications)}, {"includeOnlyStatuses": releases._RUNNING}
+    )
+    described = [{"deploymentId": one, "applicationName": name} for one, name in applications.items()]
+    if applications:
+        stub.add_response(
+            "batch_get_deployments", {"deploymentsInfo": described}, {"deploymentIds": list(applications)}
+        )
+    stub.activate()
+    real = target.client
+    monkeypatch.setattr(target, "client", lambda shop, name: codedeploy if name == "codedeploy" else real(shop, name))
+    return stub
+
+
+_APPLICATION = "ServerlessDeploymentApplication-ABC"
+_OTHERS = {
+    "d-2": f"{STACK}-Carts-XYZ-{_APPLICATION}",
+    "d-3": f"{STACK}-two-Orders-XYZ-{_APPLICATION}",
+    "d-4": "another-application",
+}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_rollback_stops_the_deployments_of_its_service_and_moves_no_alias(
+    ended: bool, shop: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = _codedeploy({"d-1": f"{STACK}-Orders-XYZ-{_APPLICATION}"} | _OTHERS, monkeypatch)
+    if ended:
+        stub.add_client_error("stop_deployment", "DeploymentAlreadyCompletedException")
+    else:
+        stub.add_response(
+            "stop_deployment", {"status": "Pending"}, {"deploymentId": "d-1", "autoRollbackEnabled": True}
+        )
+    told = run("rollback", "orders")
+    assert told.exit_code == 0, told.output
+    assert "stopped: CodeDeploy's deployment d-1\n" in told.output
+    assert alias("orders-api")["FunctionVersion"] == "2"
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("others", [{}, _OTHERS])
+def test_deployments_of_other_services_and_shops_are_left_alone(
+    others: dict[str, str], shop: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _codedeploy(others, monkeypatch)
+    assert run("rollback", "orders").exit_code == 0
+    assert alias("orders-api")["FunctionVersion"] == "1"
+
+
+def test_a_deployment_that_cannot_be_stopped_is_told(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = _codedeploy({"d-1": f"{STACK}-Orders-XYZ-{_APPLICATION}"}, monkeypatch)
+    stub.add_client_error("stop_deployment", "AccessDeniedException")
+    told = run("rollback", "orders")
+    assert told.exit_code == 1
+    assert "not all stopped" in told.output
     assert alias("orders-api")["FunctionVersion"] == "2"
