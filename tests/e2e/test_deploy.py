@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from infra.local.up import LocalShop
 from infra.operator.client import Refused, Session, Shop
 from infra.operator.target import State
 from infra.replay.parallel import each
+from rollout.questions import question_for
 from tests.e2e.test_stories import mercato
 
 pytestmark = pytest.mark.spoiling
@@ -81,6 +83,19 @@ def test_a_deploy_of_carts_publishes_its_functions_and_touches_no_other_stack(
     changed = {name for name, count in events(running).items() if count != stacks[name]}
     assert changed == {"Carts"}
     assert customer.get("/carts/mine")["lines"] == []
+
+
+def test_each_version_answers_the_question_of_the_smoke_test_under_its_own_role(running: LocalShop) -> None:
+    functions = running.cloud.client("lambda")
+    asked, answers = 0, {}
+    for name in Stack.read(running.cloud).functions.values():
+        if question := question_for(name):
+            asked += 1
+            told = functions.invoke(FunctionName=name, Qualifier="live", Payload=json.dumps(question.event).encode())
+            answer = json.loads(told["Payload"].read())
+            answers |= {} if question.is_well(answer) else {name: answer}
+    assert answers == {}
+    assert asked == 32
 
 
 @pytest.fixture
