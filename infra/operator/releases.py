@@ -224,8 +224,10 @@ def _shares(beside: Mapping[int, float]) -> str:
 
 
 def running_deployments(shop: Target, services: Iterable[str]) -> list[str]:
-    """The ids of CodeDeploy's deployments of the services that have not ended. The local cloud has no CodeDeploy."""
-    if shop.endpoint:
+    """The ids of CodeDeploy's deployments of the services that have not ended. There are none outside a deploy of the
+    stack, and the local cloud has no CodeDeploy.
+    """
+    if shop.endpoint or not _status(shop).endswith("_IN_PROGRESS"):
         return []
     codedeploy = target.client(shop, "codedeploy")
     pages = codedeploy.get_paginator("list_deployments").paginate(includeOnlyStatuses=_RUNNING)
@@ -249,12 +251,17 @@ def stop(shop: Target, deployment: str) -> None:
             raise
 
 
+def _status(shop: Target) -> str:
+    stack = target.client(shop, "cloudformation").describe_stacks(StackName=shop.stack)["Stacks"][0]
+    return str(stack["StackStatus"])
+
+
 def _refuse_during_a_deploy(shop: Target) -> None:
     """CloudFormation and CodeDeploy move the same aliases, and would find them elsewhere."""
-    stack = target.client(shop, "cloudformation").describe_stacks(StackName=shop.stack)["Stacks"][0]
-    if stack["StackStatus"].endswith("_IN_PROGRESS"):
+    status = _status(shop)
+    if status.endswith("_IN_PROGRESS"):
         raise Trouble(
-            f"{shop.stack} is {stack['StackStatus']}: a deploy moves the aliases now",
+            f"{shop.stack} is {status}: a deploy moves the aliases now",
             f"To undo it: aws cloudformation cancel-update-stack --stack-name {shop.stack} --region {shop.region}",
         )
 

@@ -197,11 +197,12 @@ def _refusing(code: str) -> Any:
     return functions
 
 
-def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    class UnderWay:
-        def describe_stacks(self, StackName: str) -> Any:  # noqa: N803
-            return {"Stacks": [{"StackName": StackName, "StackStatus": "UPDATE_IN_PROGRESS"}]}
+class UnderWay:
+    def describe_stacks(self, StackName: str) -> Any:  # noqa: N803
+        return {"Stacks": [{"StackName": StackName, "StackStatus": "UPDATE_IN_PROGRESS"}]}
 
+
+def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     real = target.client
     monkeypatch.setattr(
         target, "client", lambda shop, name: UnderWay() if name == "cloudformation" else real(shop, name)
@@ -243,7 +244,9 @@ def test_a_moment_of_another_form_is_refused(shop: Target) -> None:
 
 
 def _codedeploy(applications: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """CodeDeploy with running deployments, by id, each of an application; botocore checks every call."""
+    """A deploy of the stack, with running deployments of CodeDeploy, by id, each of an application. botocore checks
+    every call.
+    """
     from botocore.stub import Stubber
 
     codedeploy = boto3.session.Session().client("codedeploy", REGION)
@@ -257,8 +260,8 @@ def _codedeploy(applications: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
             "batch_get_deployments", {"deploymentsInfo": described}, {"deploymentIds": list(applications)}
         )
     stub.activate()
-    real = target.client
-    monkeypatch.setattr(target, "client", lambda shop, name: codedeploy if name == "codedeploy" else real(shop, name))
+    real, ours = target.client, {"codedeploy": codedeploy, "cloudformation": UnderWay()}
+    monkeypatch.setattr(target, "client", lambda shop, name: ours.get(name) or real(shop, name))
     return stub
 
 
@@ -292,9 +295,12 @@ def test_a_rollback_stops_the_deployments_of_its_service_and_moves_no_alias(
 def test_deployments_of_other_services_and_shops_are_left_alone(
     others: dict[str, str], shop: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _codedeploy(others, monkeypatch)
-    assert run("rollback", "orders").exit_code == 0
-    assert alias("orders-api")["FunctionVersion"] == "1"
+    stub = _codedeploy(others, monkeypatch)
+    told = run("rollback", "orders")
+    assert told.exit_code == 1
+    assert "cancel-update-stack" in told.output
+    assert alias("orders-api")["FunctionVersion"] == "2"
+    stub.assert_no_pending_responses()
 
 
 def test_a_deployment_that_cannot_be_stopped_is_told(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
