@@ -87,7 +87,7 @@ def test_a_deploy_of_carts_publishes_its_functions_and_touches_no_other_stack(
 
 def test_each_version_answers_the_question_of_the_smoke_test_under_its_own_role(running: LocalShop) -> None:
     functions = running.cloud.client("lambda")
-    asked, answers = 0, {}
+    asked, answers = 0, dict[str, object]()
     for name in Stack.read(running.cloud).functions.values():
         if question := question_for(name):
             asked += 1
