@@ -28,6 +28,7 @@ PROD = DEV | {
     "StripePublishableKey": "pk_live_x",
     "AlarmEmail": "ops@shop.test",
     "Carrier": "manual",
+    "TrafficShift": "Canary10Percent5Minutes",
 }
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00"
 
