@@ -147,6 +147,7 @@ class Bench:
             ("read units", "read units", units.get("read units", zero)),
             ("stream reads", "batches read from streams", Decimal(by_source["dynamodb"])),
             ("events", "events", units.get("events", zero)),
+            ("archived gigabytes", "GB of events, in the archive", units.get("archived gigabytes", zero)),
             ("queue requests", "messages from the bus", Decimal(sent)),
             ("queue requests", "receives, deletes by Lambda", Decimal(2 * by_source["sqs"])),
             ("queue requests", "calls of functions", units.get("queue requests", zero)),

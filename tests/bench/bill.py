@@ -24,6 +24,7 @@ REMEDIES = {
     "log gigabytes": "a line less in each invocation; LogLevel=WARNING drops what is usual.",
     "queue requests": "a batching window at the queues makes fewer receives and deletes.",
     "events": "no event that nobody listens to.",
+    "archived gigabytes": "an archive of some event types alone.",
     "mails": "fewer mails: one for the confirmation and the receipt, or a push message in place of a mail.",
     "traces": "a lower sampling rate.",
 }

@@ -47,6 +47,7 @@ PRICES = {
     "read units": _price("DynamoDB", "read request units", "0.125", 1_000_000, "dynamodb"),
     "stream reads": _price("DynamoDB", "stream reads by Lambda", "0", 1, "dynamodb"),
     "events": _price("EventBridge", "custom events, per 64 KB", "1.00", 1_000_000, "eventbridge"),
+    "archived gigabytes": _price("EventBridge", "GB taken into an archive", "0.10", 1, "eventbridge"),
     "queue requests": _price("SQS", "requests, per 64 KB", "0.40", 1_000_000, "sqs"),
     "transitions": _price("Step Functions", "state transitions", "0.025", 1_000, "step-functions"),
     "mails": _price("SES", "mails", "0.10", 1_000, "ses"),

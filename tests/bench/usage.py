@@ -55,6 +55,7 @@ class Usage:
                 for entry in call.request["Entries"]:
                     self.events[entry["DetailType"]] += 1
                     self.add("events", chunks(size_of_event(entry)))
+                    self.add("archived gigabytes", Decimal(size_of_event(entry)) / 10**9)
             case "sqs":
                 self.add("queue requests", chunks(len(json.dumps(call.request).encode())))
             case "ses":

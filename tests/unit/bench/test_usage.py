@@ -53,7 +53,8 @@ def test_events_are_counted_by_type_and_charged_by_64_kilobytes() -> None:
     usage = use("events", "PutEvents", {"Entries": entries})
 
     assert usage.events == {"t": 3}
-    assert usage.units == {"events": 1 + 1 + 2}
+    archived = Decimal(10 + 65_534 + 65_535 + 3 * len("st")) / 10**9
+    assert usage.units == {"events": 1 + 1 + 2, "archived gigabytes": archived}
 
 
 def test_a_write_that_was_refused_is_paid_for_and_one_that_was_throttled_is_not() -> None:
