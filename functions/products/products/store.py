@@ -177,12 +177,12 @@ class Products:
         self._table.write(dynamo.put(_listed(report_id, {}, "running", actor, now)))
 
     def save_report(self, report_id: str, report: dict[str, Any], now: datetime, actor: str = "") -> None:
-        """Writes the report and its place in the list. `now` is when the import began."""
+        """Writes the report and its place in the list, together. `now` is when the import began."""
         pk, sk = layout.import_key(report_id)
-        with suppress(ConditionFailed):  # a retry of this write after a lost response
-            kept = {"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}
-            self._table.write(expiry.put_new(kept, now))
-        self._table.write(dynamo.put(_listed(report_id, report, "done", actor, now)))
+        kept = {"pk": pk, "sk": sk, "report": report, "ttl": epoch(now + _REPORT_KEPT)}
+        listed = dynamo.put(_listed(report_id, report, "done", actor, now))
+        with suppress(ConditionFailed):  # both are written: a retry of this write after a lost response
+            self._table.transact([expiry.put_new(kept, now), listed])
 
     def save_rows(self, report_id: str, rows: list[dict[str, Any]], now: datetime) -> None:
         """Writes the refused rows, some to an item."""

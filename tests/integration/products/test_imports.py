@@ -234,6 +234,8 @@ def test_three_hundred_rows_take_thirty_four_transactions(service: Any, monkeypa
     report = post(service, *(f"S{n},RED RETROSPOT GIFT BAG NUMBER {n},1.{n % 100:02d},GBP,,Bags" for n in range(300)))
 
     assert counts(report) == (300, 0, 0, 0)
+    *transactions, about = transactions
+    assert len(about) == 2  # the report, and its place in the list
     assert len(transactions) == 34
     assert {len(writes) for writes in transactions} == {100, 34}
     for writes in transactions:
