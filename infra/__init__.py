@@ -1,1 +1,1 @@
-"""Infrastructure: the templates beside this file, and the local cloud."""
+"""Infrastructure: the templates in this folder, the local cloud and the operator's commands."""

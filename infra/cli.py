@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-# Loaded when called, so that `mercato --help` is quick: name → (module, attribute, line of help).
+# Each command is imported when it is called, so that `mercato --help` is fast. Name → (module, attribute, help).
 _COMMANDS = {
     "up": ("infra.local.commands", "up", "Run the whole shop on this machine until Ctrl-C."),
     "deploy": ("infra.local.commands", "deploy", "Build, and deploy to the running shop."),

@@ -10,7 +10,7 @@ from infra.paths import ROOT
 
 
 def digest(*paths: Path) -> str:
-    """The digest of the files, of the files in the folders, and of the running Python's version."""
+    """Returns the digest of the files, of the files in the folders, and of the running Python's version."""
     found = hashlib.sha256(sys.version.encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

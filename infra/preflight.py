@@ -1,8 +1,8 @@
 """Checks what `make deploy` is about to deploy: the parameters before SAM builds, and the build before SAM deploys it.
 
 CloudFormation checks the parameters and the template's Rules too, but only after minutes of building and uploading, and
-names one problem at a time. Nothing on AWS checks for which machine a library was built: a function that holds a
-foreign one deploys, and fails at its first call.
+names one problem at a time. AWS does not check for which machine a library was built: a function with a foreign
+library deploys, and fails at its first call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MACHINES = {62: "x86_64", 183: "arm64"}  # e_machine of an ELF file (EM_X86_64,
 
 
 def problems_of(template: templates.Template, given: Mapping[str, str]) -> list[str]:
-    """What CloudFormation would refuse of the parameters, or what is not filled in; nothing if it would deploy them."""
+    """Returns the parameters that CloudFormation would refuse or that are not filled in, each with the reason."""
     declared = template["Parameters"]
     values = {name: str(about.get("Default", "")) for name, about in declared.items()} | dict(given)
     problems = [f"{name} is no parameter of the template" for name in given.keys() - declared.keys()]
@@ -49,7 +49,7 @@ def problems_of(template: templates.Template, given: Mapping[str, str]) -> list[
 
 
 def _refusal(value: str, about: Mapping[str, Any]) -> str:
-    """Why the parameter does not take the value; nothing if it does."""
+    """Returns why the parameter's declaration refuses the value, or an empty string if it allows it."""
     if "AllowedValues" in about and value not in map(str, about["AllowedValues"]):
         return f"is none of {', '.join(map(str, about['AllowedValues']))}"
     if not re.fullmatch(about.get("AllowedPattern", ".*"), value):
@@ -64,7 +64,7 @@ def _refusal(value: str, about: Mapping[str, Any]) -> str:
 
 
 def _value(expression: Any, values: Mapping[str, str]) -> Any:
-    """The value of a rule's expression. It knows the functions of CloudFormation's Rules that this project uses."""
+    """Evaluates a rule's expression. Supports only the functions of CloudFormation's Rules that this project uses."""
     match expression:
         case {"Ref": name}:
             return values[name] if name in values else _PSEUDO[name]
@@ -80,7 +80,7 @@ def _value(expression: Any, values: Mapping[str, str]) -> Any:
 
 
 def foreign_libraries(build: Path, architecture: str) -> Iterator[str]:
-    """The compiled libraries in the build that Lambda cannot load, each with what it is."""
+    """Yields the compiled libraries in the build that Lambda cannot load, each with the reason."""
     for path in sorted(path for path in build.rglob("*") if _LIBRARY.search(path.name) and path.is_file()):
         with path.open("rb") as file:
             head = file.read(20)
@@ -92,7 +92,7 @@ def foreign_libraries(build: Path, architecture: str) -> Iterator[str]:
 
 
 def filled_in(samconfig: str, environment: str, lines: str) -> str:
-    """samconfig.toml's text with the environment's parameters replaced, or extended, by NAME=VALUE lines.
+    """Returns samconfig.toml's text with the environment's parameters replaced or extended by NAME=VALUE lines.
 
     Empty lines are ignored. Raises Trouble for a line of another form.
     """
@@ -117,7 +117,7 @@ def architecture_of(template: templates.Template) -> str:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """What `make deploy` checks before SAM is called."""
+    """The checks that `make deploy` runs before it calls SAM."""
 
 
 @main.command("parameters")

@@ -1,4 +1,4 @@
-"""Writes each service's release into a build, so that a deploy publishes the services that differ, and no others.
+"""Writes each service's release into a build, so that a deploy publishes only the services that differ.
 
 SAM publishes a new version of a function, and moves its alias to it, if the function's own code, settings or memory
 differ. If only a layer, a parameter or the time-out differs, the alias would stay at the old version. So each service
@@ -26,7 +26,7 @@ _SETTING = "RELEASE"
 
 
 def stamp(build: Path, environment: str) -> dict[str, str]:
-    """Returns the releases by service. Idempotent."""
+    """Writes each service's release into the build and returns the releases by service. Idempotent."""
     root = build / "template.yaml"
     whole = templates.read_whole(root)
     services = _services(whole)
@@ -48,7 +48,7 @@ def stamp(build: Path, environment: str) -> dict[str, str]:
 
 
 def _services(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The functions by service, which has the name of the package of their handlers."""
+    """Groups the functions by service, which is the first package of their handlers."""
     found = defaultdict(list)
     for function in _functions(template):
         found[function["Properties"]["Handler"].partition(".")[0]].append(function)
@@ -68,7 +68,7 @@ def _release(
     functions: list[dict[str, Any]], template: dict[str, Any], given: list[str], content: Callable[[str], str]
 ) -> str:
     common = template["Globals"]["Function"]
-    # A version keeps the names with which it was published, such as of a table that this deploy replaces.
+    # A published version keeps its settings, and so the name of a table even if this deploy replaces the table.
     resources = _named([common["Environment"], *map(_settings, functions)], template)
     layers = _named([common["Layers"], *(function["Properties"].get("Layers") for function in functions)], template)
     folders = {function["Properties"]["CodeUri"] for function in functions}
@@ -88,13 +88,13 @@ def _release(
 
 
 def _named(node: object, template: dict[str, Any]) -> dict[str, Any]:
-    """The definitions of the resources that `node` names, by Ref, Fn::GetAtt or Fn::Sub."""
+    """Returns the definitions of the resources that `node` references by Ref, Fn::GetAtt or Fn::Sub."""
     words = re.findall(r"\w+", json.dumps(node))
     return {word: template["Resources"][word] for word in words if word in template["Resources"]}
 
 
 def _digest(folder: Path) -> str:
-    """Ignores compiled modules, which are derived from the sources."""
+    """Returns the digest of the folder's files, without compiled modules, which are derived from the sources."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         digest.update(f"\n{path.relative_to(folder)}\n".encode())
@@ -103,7 +103,7 @@ def _digest(folder: Path) -> str:
 
 
 def parameters(environment: str) -> list[str]:
-    """The environment's parameters in samconfig.toml, as NAME=VALUE. Raises BadParameter for an unknown environment."""
+    """Reads the environment's parameters in samconfig.toml as NAME=VALUE. Raises BadParameter if it is unknown."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     if "deploy" not in config.get(environment, {}):
         raise click.BadParameter(f"samconfig.toml has no environment {environment!r} to deploy to")

@@ -1,4 +1,4 @@
-"""Reads the templates: each one, or the whole shop as one, the root with its nested applications."""
+"""Reads the templates: one file, or the root template merged with its nested applications."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Lookup = Callable[[str], Any]  # None for a name that it does not know
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML with CloudFormation's short tags, as their long forms."""
+    """Loads YAML and converts CloudFormation's short tags to their long forms."""
 
 
 def _intrinsic(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -41,7 +41,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def read(path: Path) -> Template:
-    """Raises Trouble if it is not YAML."""
+    """Parses a template. Raises Trouble if it is not YAML."""
     try:
         loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
     except yaml.YAMLError as error:
@@ -50,13 +50,13 @@ def read(path: Path) -> Template:
 
 
 def write(path: Path, template: Template) -> None:
-    """Replaces the file, which may be a link to the one of a cached build."""
+    """Writes the template to a new file. Removes the old one first, which may be a link into a cached build."""
     path.unlink(missing_ok=True)
     path.write_text(yaml.dump(template, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def applications(root: Path) -> Iterator[Path]:
-    """The templates that `root` nests."""
+    """Yields the paths of the templates that `root` nests."""
     for resource in read(root)["Resources"].values():
         if resource["Type"] == APPLICATION:
             yield root.parent / resource["Properties"]["Location"]
@@ -67,7 +67,7 @@ def resources_of_type(template: Template, kind: str) -> dict[str, Any]:
 
 
 def read_whole(root: Path) -> Template:
-    """The template of one stack with all resources of the root and its applications.
+    """Returns the template of one stack with all resources of the root and its applications.
 
     An application's parameter is replaced by the value that the root passes, an output by its value, and a path is
     relative to the root. The layer, which each application declares, occurs once. Raises Trouble if the globals or
@@ -149,7 +149,7 @@ class _Whole:
 
 
 def _filled(node: Any, lookup: Lookup) -> Any:
-    """`node` with the values of the known names."""
+    """Returns `node` with each known reference replaced by its value."""
     if isinstance(node, list):
         return [_filled(value, lookup) for value in node]
     if not isinstance(node, dict):
@@ -170,7 +170,7 @@ def _filled(node: Any, lookup: Lookup) -> Any:
 
 
 def _as_text(value: Any, otherwise: str = "") -> str:
-    """The text that Fn::Sub inserts."""
+    """Returns the text that Fn::Sub inserts for a value."""
     match value:
         case None:
             return otherwise
@@ -182,7 +182,7 @@ def _as_text(value: Any, otherwise: str = "") -> str:
 
 
 def _moved(node: Any, folder: str) -> Any:
-    """`node` with paths relative to the root instead of to `folder`."""
+    """Returns `node` with paths relative to the root instead of to `folder`."""
     if isinstance(node, list):
         return [_moved(value, folder) for value in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""`mercato contract`: the documents that are generated from the code."""
+"""`mercato contract`: generates the documents that are derived from the code."""
 
 from __future__ import annotations
 

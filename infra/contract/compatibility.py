@@ -1,7 +1,7 @@
-"""Which changes of a published event's schema break who reads it.
+"""Finds the changes of a published event's schema that break its consumers.
 
-A publisher may say more, and promise more. What it must not do under the same version: leave out a field or make it
-optional, or send a value that the old schema did not allow. Such a change is a new VERSION, published beside the old.
+A publisher may add fields and restrict values further. Under the same version it must not remove a field, make it
+optional or send a value that the old schema did not allow. Such a change needs a new VERSION, published beside the old.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NARROWER = {("number", "integer")}
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """Each as `field: what changed`; empty if readers of the old schema can read the new one."""
+    """Returns each breaking change as `field: change`, and an empty list if consumers of `old` can read `new`."""
     return list(_compare("", old, new, old.get("$defs", {}), new.get("$defs", {})))
 
 
@@ -60,7 +60,7 @@ def _compare_properties(path: str, old: Schema, new: Schema, old_schemas: Schema
 
 
 def _alternatives(schema: Schema, definitions: Schema) -> list[Schema]:
-    """The schema itself, or each of its anyOf; references followed."""
+    """Returns the schema itself or each schema of its anyOf, with references resolved."""
     while "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     if "anyOf" not in schema:
@@ -69,7 +69,7 @@ def _alternatives(schema: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _values(schema: Schema) -> set[str] | None:
-    """The values that it allows, as JSON; None where it lists none."""
+    """Returns the values of the schema's const or enum as JSON, or None if it has neither."""
     if "const" in schema:
         return {json.dumps(schema["const"])}
     return {json.dumps(value) for value in schema["enum"]} if "enum" in schema else None

@@ -1,5 +1,7 @@
-"""The contracts, generated from the code: between services the event schemas, and who publishes and consumes what; with
-the shop's clients the OpenAPI document.
+"""Generates the contracts from the code.
+
+The contract between services is the event schemas with each event's publisher and consumers. The contract with the
+shop's clients is the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def _schema_path(model: type[EventModel]) -> Path:
 
 
 def files() -> dict[Path, str]:
-    """Every generated file, and what it should hold."""
+    """Returns the path and the content of every generated file."""
     found = {
         _schema_path(publication.model): json.dumps(schema_of(publication.model), indent=2) + "\n"
         for publication in publications()
@@ -85,7 +87,7 @@ def files() -> dict[Path, str]:
 
 
 def breaking() -> list[str]:
-    """What the publishers' models would break of the schemas as they were last written, each with its event."""
+    """Returns the breaking changes from the written schemas to the publishers' models, each with its event."""
     return [
         f"{path.stem}: {change}"
         for publication in publications()
@@ -95,7 +97,7 @@ def breaking() -> list[str]:
 
 
 def last_release() -> Path | None:
-    """The OpenAPI document of the newest release."""
+    """Returns the path of the newest release's OpenAPI document, or None if there is no release."""
     found = sorted(RELEASES.glob("openapi-*.json"), key=lambda path: [int(part) for part in _version(path).split(".")])
     return found[-1] if found else None
 
@@ -105,19 +107,19 @@ def _version(path: Path) -> str:
 
 
 def breaking_clients() -> list[str]:
-    """What would break a client of the last release."""
+    """Returns the changes since the last release that break its clients."""
     release = last_release()
     return clients.breaks(json.loads(release.read_text()), document.build()) if release else []
 
 
 def may_break_clients() -> bool:
-    """The version that is being made says so."""
+    """Tells whether the current version may break clients of the last release."""
     release = last_release()
     return release is not None and clients.may_break(_version(release), document.version())
 
 
 def release() -> Path:
-    """Keeps the document as it is for this version. Raises Trouble where the version is out already, and another."""
+    """Writes the OpenAPI document of this version's release. Raises Trouble if this version has another one already."""
     path = RELEASES / f"openapi-{document.version()}.json"
     text = files()[OPENAPI.resolve()]
     if path.exists() and path.read_text() != text:
@@ -128,8 +130,9 @@ def release() -> Path:
 
 
 def write() -> list[Path]:
-    """Writes what differs. Returns what was written or taken away. Raises Trouble where a change breaks who reads the
-    events or calls the API.
+    """Writes the generated files that differ. Returns the paths that were written or deleted.
+
+    Raises Trouble if a change breaks an event's consumers or the API's clients.
     """
     if (found := breaking_clients()) and not may_break_clients():
         raise Trouble(

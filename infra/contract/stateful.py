@@ -1,8 +1,7 @@
-"""Which resources of a deployed shop an update would replace or delete, of those that hold what cannot be made again.
+"""Finds the stateful resources of a deployed shop that an update would replace or delete.
 
-CloudFormation makes a new, empty table where a property changes that a table cannot change, or where the table has
-another logical id, also that of the nested stack which it is in. The shop then uses the new one, whatever becomes of
-the old one.
+CloudFormation creates a new, empty table if an immutable property of the table changes, or if the logical id of the
+table or of its nested stack changes. The shop then uses the empty table, even if the old one is retained.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from infra.contract.openapi import document
 from infra.paths import ROOT
 from infra.trouble import Trouble
 
-# What is in them would be lost: data, keys, past events, undelivered messages, the confirmed sender.
+# Resource types whose contents cannot be restored: data, keys, past events, undelivered messages, a verified sender.
 HOLD = frozenset(
     {
         "AWS::DynamoDB::Table",
@@ -38,7 +37,7 @@ Held = dict[str, dict[str, Any]]
 
 
 def held(template: Path = ROOT / "template.yaml") -> Held:
-    """By the logical ids from the root to the resource: its type, and the properties that only a new one can change."""
+    """Maps each stateful resource's path of logical ids to its type and its immutable properties."""
     return dict(sorted(_held(template, "")))
 
 
@@ -55,7 +54,7 @@ def _held(template: Path, at: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @functools.cache
 def _fixed(kind: str) -> frozenset[str]:
-    """As the resource's provider declares it, in cfn-lint's copy of CloudFormation's schemas."""
+    """Returns a resource type's immutable properties from cfn-lint's copy of CloudFormation's schemas."""
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
@@ -64,7 +63,7 @@ def _fixed(kind: str) -> frozenset[str]:
 
 
 def replaced(before: Mapping[str, dict[str, Any]], now: Mapping[str, dict[str, Any]]) -> list[str]:
-    """What an update would replace or delete, a sentence each."""
+    """Returns one sentence for each resource that an update would replace or delete."""
     found = []
     for name, was in before.items():
         if name not in now:
@@ -78,7 +77,7 @@ def replaced(before: Mapping[str, dict[str, Any]], now: Mapping[str, dict[str, A
 
 
 def last_release() -> Held:
-    """As the newest file of docs/releases has it."""
+    """Reads the stateful resources of the last release from the newest file in docs/releases."""
     paths = sorted(RELEASES.glob("stateful-*.json"), key=lambda path: [int(part) for part in _version(path).split(".")])
     found: Held = json.loads(paths[-1].read_text()) if paths else {}
     return found
@@ -89,7 +88,7 @@ def _version(path: Path) -> str:
 
 
 def release() -> Path:
-    """Keeps what this version deploys. A version may gain resources. Raises Trouble where it would replace one."""
+    """Writes this version's stateful resources. Raises Trouble if it would replace or delete a released one."""
     path, now = RELEASES / f"stateful-{document.version()}.json", held()
     if path.exists() and (lost := replaced(json.loads(path.read_text()), now)):
         raise Trouble(f"{path.name} is released. {'. '.join(lost)}.", "Raise the version in pyproject.toml.")

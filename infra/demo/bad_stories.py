@@ -36,7 +36,7 @@ def tell_declined_card(stage: Stage, telling: Telling) -> None:
 
 def tell_out_of_stock(stage: Stage, telling: Telling) -> None:
     bell, finn = stage.new_product("Ship's bell", 7900, stock=3), stage.new_customer("Finn")
-    telling.say("three bells are left, and Finn orders five")
+    telling.say("three bells are in stock, and Finn orders five")
     order = stage.order(finn, bell, 5)
     order = stage.watch(telling, finn, order, is_paid, "cancelled")
     _expect_cancelled(stage, telling, finn, order, bell, "out-of-stock")
@@ -76,10 +76,10 @@ def tell_unknown_product(stage: Stage, telling: Telling) -> None:
 
 def tell_price_changed(stage: Stage, telling: Telling) -> None:
     quilt, june = stage.new_product("Patchwork quilt", 8000, stock=4), stage.new_customer("June")
-    telling.say("June puts a quilt at £80.00 into her cart; before she pays, the shop makes it £95.00")
+    telling.say("June adds a quilt at £80.00 to her cart; before she pays, the shop raises the price to £95.00")
     june.put(f"/carts/mine/items/{quilt.product_id}", {"quantity": 1})
     seen = june.get("/carts/mine")["lines"][0]["unit_price"]
-    telling.expect("the cart says £80.00", "£80.00", pounds(seen["amount"]))
+    telling.expect("the cart shows £80.00", "£80.00", pounds(seen["amount"]))
     dearer = {"amount": 9500, "currency": "GBP"}
     stage.admin.patch(f"/products/{quilt.product_id}", {"version": quilt.version, "price": dearer})
     try:
@@ -100,7 +100,7 @@ def tell_price_changed(stage: Stage, telling: Telling) -> None:
 
 def tell_cancelled(stage: Stage, telling: Telling) -> None:
     rug, lena, key = stage.new_product("Wool rug", 12000, stock=2), stage.new_customer("Lena"), stage.new_key()
-    telling.say("Lena orders a rug and changes her mind at once, while the saga is at work")
+    telling.say("Lena orders a rug and changes her mind at once, while the saga is running")
     order = stage.order(lena, rug, 1)
     path, wish = f"/orders/{order['order_id']}/cancel", {"reason": "changed_mind"}
     asked = lena.post(path, wish, key=key)

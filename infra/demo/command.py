@@ -35,7 +35,7 @@ STORIES: tuple[Story, ...] = (good_stories.STORIES[0], *bad_stories.STORIES, *go
     help="Seconds to wait for an order to end.",
 )
 @click.option(
-    "--park", is_flag=True, help="Leave a saga that waits for an operator, and print where it is; run no story."
+    "--park", is_flag=True, help="Create a saga that waits for an operator and print its address; run no story."
 )
 def demo(only: Sequence[str], patience: int, park: bool) -> None:
     """Run the shop's stories, good and bad, against the running shop.
@@ -64,7 +64,7 @@ def demo(only: Sequence[str], patience: int, park: bool) -> None:
 
 
 def park_a_saga(stage: Stage) -> str:
-    """A customer cancels a paid order whose refund the bank refuses. Returns the saga that waits for an operator."""
+    """Cancels a paid order whose refund the bank refuses. Returns the id of the saga that waits for an operator."""
     vase, petra = stage.new_product("Parked vase", 2500, stock=3), stage.new_customer("Petra")
     order_id: str = stage.order(petra, vase, 1, token="tok_refund_declined")["order_id"]
 
@@ -78,7 +78,7 @@ def park_a_saga(stage: Stage) -> str:
 
 
 def tell(console: Console, stage: Stage, story: Story) -> Telling:
-    """Runs one story. An error in it is a failed check, and the next story runs all the same."""
+    """Runs one story. Records an error as a failed check, so that the next story can run."""
     console.print()
     console.rule(f"[bold]{escape(story.title)}[/]", align="left")
     console.print(f"  [dim]should end:[/] {escape(story.should)}", highlight=False)

@@ -1,4 +1,4 @@
-"""Stories that end with a customer who has the goods, some after a failure."""
+"""Stories that end with a delivered order, some after a failure."""
 
 from __future__ import annotations
 

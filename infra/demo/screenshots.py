@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of the README, taken of the running shop in a browser."""
+"""`make screenshots`: takes the README's pictures of the running shop in a browser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> None:
 def _browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
-        raise Trouble("there is no browser here", "apt-get install --no-install-recommends chromium fonts-dejavu-core")
+        raise Trouble("no browser is installed", "apt-get install --no-install-recommends chromium fonts-dejavu-core")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=path, args=["--disable-background-networking"])
 

@@ -1,4 +1,4 @@
-"""What every story needs: its own product and customer, orders, and checks of stock, payments and mails."""
+"""Creates each story's own product and customer, places orders, and checks stock, payments and e-mails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADDRESS = {
     "postcode": "SW1Y 4JH",
     "country": "GB",
 }
-# The sandbox provider's card that always works.
+# The sandbox provider authorizes and captures every payment with this token.
 TOKEN = "tok_ok"
 _SETTLED_WITHIN = 60.0
 
@@ -51,7 +51,7 @@ class Stage:
         return f"demo-{self.tag}-{next(self._numbers)}"
 
     def new_product(self, name: str, pence: int, stock: int) -> Product:
-        """A new product in stock, which no other story buys."""
+        """Creates and stocks a product that no other story buys. `pence` is its price."""
         number = next(self._numbers)
         made = self.admin.post(
             "/products",
@@ -79,7 +79,7 @@ class Stage:
         return customer.place_order(lines, token=token, address=ADDRESS, key=key or self.new_key())
 
     def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
-        """Prints an order's timeline as it grows. Returns the last view if it never gets there."""
+        """Polls the order until `until` holds and prints its timeline. Returns the last view, also after a timeout."""
 
         def look() -> Json:
             seen: Json = customer.get(f"/orders/{order['order_id']}")
@@ -102,7 +102,7 @@ class Stage:
         return found
 
     def expect_stock(self, telling: Telling, product: Product, on_hand: int, *, reserved: int = 0) -> None:
-        """Checks that the stock ends at these figures."""
+        """Checks that the product's stock reaches these figures."""
         wanted = {"on_hand": on_hand, "reserved": reserved, "available": on_hand - reserved}
 
         def look() -> Json:
@@ -113,7 +113,7 @@ class Stage:
         telling.expect(what, wanted, self.wait_for(look, lambda found: found == wanted))
 
     def expect_uncharged(self, telling: Telling, order_id: str) -> None:
-        """Checks that no money is captured or held."""
+        """Checks that the order has no charge and no open authorization."""
 
         def look() -> str:
             payment = ledger.payment_of(self.admin, order_id)
@@ -130,14 +130,14 @@ class Stage:
         telling.expect(f"charged: {pounds(total)}, once", pounds(total), pounds(charged))
 
     def expect_sold(self, telling: Telling, product: Product, units: int) -> None:
-        """Checks that the available count decreased by `units`, whether or not the parcel has left already."""
+        """Checks that the available count decreased by `units`, whether or not the parcel is dispatched already."""
         available = self.wait_for(
             lambda: self.stock(product)["available"], lambda found: found == product.stock - units
         )
         telling.expect(f"sold: {units}", product.stock - units, available)
 
     def wait_for[T](self, fetch: Callable[[], T], until: Callable[[T], bool]) -> T:
-        """Returns the result once it is as wanted, else the last one."""
+        """Calls `fetch` until `until` holds for its result. Returns the last result after a timeout."""
         try:
             return poll(fetch, until, what="as expected", within=_SETTLED_WITHIN, clock=self.shop.clock)
         except TooLate as late:
@@ -145,7 +145,7 @@ class Stage:
             return last
 
     def notifications_of(self, customer: Session, kind: str, order_id: str, *, count: int = 1) -> list[Json]:
-        """The customer's notifications about an order, at least `count`; they may come a moment later."""
+        """Returns the customer's notifications about an order. Waits until there are at least `count`."""
 
         def look() -> list[Json]:
             items: list[Json] = customer.get("/notifications")["items"]
@@ -154,7 +154,7 @@ class Stage:
         return self.wait_for(look, lambda found: len(found) >= count)
 
     def mails_to(self, email: str, subject: str) -> list[Json]:
-        """The e-mails that the local cloud has accepted for an address."""
+        """Returns the e-mails to an address that the local cloud has accepted."""
         found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
             "messages"
         ]

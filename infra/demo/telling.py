@@ -1,4 +1,4 @@
-"""Prints a story in the terminal, and keeps its checks for the table at the end."""
+"""Prints a story in the terminal and keeps its checks for the table at the end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Telling:
         self.check(what, expected == found, found)
 
     def end(self, text: str) -> None:
-        """The outcome in a few words, for the table."""
+        """Records the outcome in a few words, for the table."""
         self.ending = text
 
     def show_timeline(self, order: Json) -> None:

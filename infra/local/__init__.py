@@ -1,1 +1,1 @@
-"""The local cloud, and the operator's commands."""
+"""The local cloud: runs the whole shop on this machine."""

@@ -1,4 +1,4 @@
-"""Installs the project into .venv. Runs before anything is, so only on the standard library."""
+"""Installs the project into .venv. Imports only the standard library, because it runs before any installation."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ def run(*command: str | Path) -> None:
 
 
 def find_python() -> str:
-    """The path of a Python 3.13, as uv finds it. Exits with what to do where there is none."""
+    """Returns the path of Python 3.13, or its version if uv has just downloaded it.
+
+    Exits with the steps to install it if the download fails.
+    """
     wanted = (ROOT / ".python-version").read_text().strip()
     found = subprocess.run(
         [UV / "bin/uv", "python", "find", "--no-project", wanted], cwd=ROOT, capture_output=True, text=True
     )
     if found.returncode == 0:
         return found.stdout.strip()
-    say(f"Python {wanted} is not here; asking uv to download it")
+    say(f"Python {wanted} is not installed; uv downloads it")
     if subprocess.run([UV / "bin/uv", "python", "install", wanted], cwd=ROOT).returncode:
         sys.exit(
             f"Mercato's functions run on Python {wanted}, and none was found on this machine.\n"

@@ -1,11 +1,11 @@
-"""From the sources to what the local cloud runs: the services' code with their packages, the layers, the templates.
+"""Builds the services' code with their packages, the layers and the templates for the local cloud.
 
-It makes what `sam build` makes, from the same requirements and the layers' own Makefiles, but only what has changed
-since it was last made: in seconds, where `sam build` takes minutes. tests/contract/test_sam_build.py compares the two.
+The result is that of `sam build`, from the same requirements and the layers' own Makefiles. This build skips unchanged
+parts and takes seconds, and `sam build` takes minutes. tests/contract/test_sam_build.py compares the two results.
 
     .mercato/build/carts-<digest>/          functions/carts with its packages, compiled
-    .mercato/build/CommonLayer-<digest>/    what the layer's Makefile makes
-    .mercato/deploy-<port>/template.yaml    the template and, beside it, those that it nests, with paths to the above
+    .mercato/build/CommonLayer-<digest>/    the output of the layer's Makefile
+    .mercato/deploy-<port>/template.yaml    the template and its nested templates, with paths to the folders above
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _FUNCTION, _LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 _BUILT = HOME / "build"
 SERVICES = sorted(path.parent.name for path in ROOT.glob("functions/*/template.yaml"))
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
-# What `sam build` leaves out of a function's folder.
+# Files that `sam build` does not copy from a function's folder.
 _NO_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def prepare(target: Path, only: Collection[str] = ()) -> Path:
-    """Builds what has changed into `target`, and returns the template there.
+    """Builds the changed parts, writes the templates to `target` and returns the root template's path.
 
-    `only` names services: the templates of all others stay as they are in `target`. Raises Trouble where a template is
-    not valid, a package cannot be installed or a handler cannot be imported.
+    If `only` names services, the other services' templates in `target` are not changed. Raises Trouble if a template is
+    invalid, a package cannot be installed or a handler cannot be imported.
     """
     with _one_at_a_time(), ThreadPoolExecutor() as workers:
         checked = workers.submit(templates.check)
@@ -52,7 +52,7 @@ def prepare(target: Path, only: Collection[str] = ()) -> Path:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two builds at once, such as of a shop and of its tests, would spoil what they share."""
+    """Locks the build folder, because concurrent builds, such as of a shop and of its tests, share it."""
     HOME.mkdir(exist_ok=True)
     with (HOME / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,7 +60,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _write_templates(target: Path, only: Collection[str]) -> Path:
-    """In the layout of `sam build`: each nested application in a folder with its name."""
+    """Writes the templates in the layout of `sam build`: each nested application in a folder with its name."""
     root = templates.read(ROOT / "template.yaml")
     for name, application in templates.resources_of_type(root, templates.APPLICATION).items():
         source, copy = ROOT / application["Properties"]["Location"], target / name / "template.yaml"
@@ -74,7 +74,7 @@ def _write_templates(target: Path, only: Collection[str]) -> Path:
 
 
 def _built(path: Path) -> templates.Template:
-    """The template with absolute paths, those of its functions and layers to what is built of them."""
+    """Builds a template's functions and layers and returns the template with absolute paths to the results."""
     template = _with_absolute_paths(templates.read(path), path.parent)
     if functions := templates.resources_of_type(template, _FUNCTION).values():
         code = build_service(path.parent)
@@ -94,7 +94,7 @@ def _with_absolute_paths(template: templates.Template, folder: Path) -> template
 
 
 def build_service(source: Path) -> Path:
-    """The folder that its functions run from: the code, and the packages that its requirements name."""
+    """Builds a service and returns the folder with its code and the packages of its requirements."""
 
     def make(unfinished: Path) -> None:
         shutil.copytree(source, unfinished, ignore=_NO_CODE)
@@ -107,7 +107,7 @@ def build_service(source: Path) -> Path:
 
 
 def build_layer(name: str, source: Path) -> Path:
-    """What the layer's Makefile makes of it, as `sam build` calls it."""
+    """Builds a layer with its Makefile, as `sam build` does, and returns the folder."""
 
     def make(unfinished: Path) -> None:
         _run("make", "--silent", "-C", source, f"build-{name}", f"ARTIFACTS_DIR={unfinished}")
@@ -126,7 +126,7 @@ def _made(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def remove_unused() -> None:
-    """Removes what no shop's templates name. Called after a deploy, since one that fails needs the code of before."""
+    """Removes builds that no shop's templates reference. Runs after a deploy: a failed one needs the old code."""
     with _one_at_a_time():
         named = "".join(path.read_text() for path in HOME.glob("deploy-*/*/template.yaml"))
         for folder in _BUILT.iterdir():
@@ -135,12 +135,12 @@ def remove_unused() -> None:
 
 
 def compile_functions(folder: Path) -> None:
-    """Lambda, where nothing can be written beside the sources, would compile them again at every cold start."""
+    """Compiles the sources. On Lambda the folder is read-only, so each cold start would compile them again."""
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
 def check_handlers(template: Path) -> None:
-    """Imports every handler once: a function that cannot be imported would deploy, and fail at its first call."""
+    """Imports every handler once. A function that cannot be imported would deploy and fail at its first call."""
     subject = digest(ROOT / "functions", ROOT / "layers", ROOT / "requirements.lock")
     passed = HOME / "checked-handlers"
     if passed.exists() and passed.read_text() == subject:

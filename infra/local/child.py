@@ -1,4 +1,4 @@
-"""A program that runs beside the shop for as long as the shop does: one process, one log, one pid file."""
+"""A child process that runs as long as the shop: one process, one log and one pid file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from infra.trouble import Trouble
 
 
 class Child:
-    """`module` is what python -m runs, and how a process that an earlier run left is known; people read `name`."""
+    """A child process that runs `python -m module`. Its command line identifies it in a later run.
+
+    `name` is its name in messages.
+    """
 
     def __init__(self, name: str, module: str, pid_file: Path, log: Path) -> None:
         self.log = log
@@ -22,14 +25,20 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def make_way(self, port: int, option: str) -> None:
-        """End what an earlier run left. Raises Trouble where another program has the port; `option` changes it."""
+        """Ends a process that an earlier run left. Raises Trouble if another program uses the port.
+
+        `option` is the name of the setting that chooses another port.
+        """
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         processes.kill_leftover(self._pid_file, self._module)
         if not processes.wait_until(lambda: processes.is_free(port), 3):
             processes.require_free(port, self._name, option)
 
     def start(self, *arguments: str, env: Mapping[str, str], answers: Callable[[], bool], within: float = 60) -> None:
-        """Returns when it answers. `answers` may raise an httpx.HTTPError, which is a no."""
+        """Starts the process and waits until `answers` returns True. An httpx.HTTPError counts as False.
+
+        Raises Trouble if the process ends or does not answer within `within` seconds.
+        """
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         processes.kill_leftover(self._pid_file, self._module)
         command = [sys.executable, "-m", self._module, *arguments]
@@ -49,7 +58,10 @@ class Child:
             raise Trouble(f"{self._name} has ended by itself", self.last_words())
 
     def stop(self) -> bool:
-        """False where it was never started: then the files are another's, and are left alone."""
+        """Stops the process and returns True.
+
+        Returns False if this object never started it: the files may belong to another shop and are kept.
+        """
         if self._process is None:
             return False
         processes.stop(self._process)

@@ -18,7 +18,7 @@ from infra.local.child import Child
 from infra.paths import HOME
 
 REGION = "us-east-1"
-# Two cores do not like sixty cold starts at once.
+# Sixty concurrent cold starts overload a machine with two cores.
 _CONCURRENT_FUNCTIONS = 32
 _MODULE = "infra.local.emulator"
 
@@ -35,9 +35,9 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes any AWS tool speak to this cloud, and to no other."""
+        """The environment variables that make AWS tools use this cloud only."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # it would compile the emulator at each start
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, each start would compile the emulator
         return kept | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
@@ -47,7 +47,7 @@ class Cloud:
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_EC2_METADATA_DISABLED": "true",
             "SAM_CLI_TELEMETRY": "0",
-            # `sam build` uses the first python on the PATH: the project's, even if it is not activated.
+            # `sam build` uses the first python on the PATH. It must be the project's, even if .venv is not activated.
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         }
 
@@ -84,7 +84,7 @@ class Cloud:
         self.child.start(env=env, answers=self._answers)
 
     def stop(self) -> bool:
-        """False where it was never started: then all is another's on this port."""
+        """Stops the cloud and returns True. Returns False if this object never started it: it may be another shop's."""
         was_started = self.child.stop()
         if was_started:
             shutil.rmtree(self.home / "tmp", ignore_errors=True)

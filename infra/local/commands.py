@@ -30,7 +30,7 @@ from infra.trouble import Trouble
 @click.command()
 @click.option("--port", default=3000, show_default=True, envvar="PORT", help="The shop's own port.")
 @click.option("--cloud-port", default=4566, show_default=True, envvar="CLOUD_PORT", help="The local cloud's port.")
-@click.option("--quiet", is_flag=True, help="Do not stream what happens.")
+@click.option("--quiet", is_flag=True, help="Do not stream requests, events and saga steps.")
 @click.option(
     "--faults",
     default=0.0,
@@ -42,21 +42,21 @@ from infra.trouble import Trouble
     type=click.Choice(["sandbox", "stripe"]),
     default="sandbox",
     show_default=True,
-    help="Who moves the money: the sandbox, or localstripe, a Stripe on this machine.",
+    help="The payment provider: the sandbox, or localstripe, which emulates Stripe on this machine.",
 )
 @click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
 @click.option("--empty", is_flag=True, help="Open without accounts and goods, for `mercato restore`.")
 @click.option(
-    "--password", envvar="MERCATO_PASSWORD", default="", help="Of both log-ins. Default: one for each, made up."
+    "--password", envvar="MERCATO_PASSWORD", default="", help="Password of both log-ins.  [default: one random each]"
 )
 def up(  # noqa: PLR0913  click passes each option as a parameter
     port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int, empty: bool, password: str
 ) -> None:
     """Run the whole shop on this machine until Ctrl-C.
 
-    Starts the local cloud, builds and deploys template.yaml to it with the SAM CLI, fills the shelves, and prints the
-    address, the log-ins and commands to try. Then it streams requests, events and the saga's steps. Code that you save
-    is live a moment later. Everything is new at each start, and nothing is left running at the end.
+    Starts the local cloud, builds and deploys template.yaml, imports and stocks a catalogue, and prints the address,
+    the log-ins and commands to try. Then it streams requests, events and saga steps. Saved code is live a moment later.
+    Each start creates a new shop. The end stops all processes.
     """
     console = Console(highlight=False)
     stream = Stream(console)
@@ -142,9 +142,9 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
 @click.command()
 @click.argument("services", nargs=-1, type=click.Choice(SERVICES))
 def deploy(services: tuple[str, ...]) -> None:
-    """Build what has changed and deploy it to the shop that is running, templates included.
+    """Build the changed code and templates and deploy them to the running shop.
 
-    SERVICES, such as `carts`, bring these alone: all others stay as they are.
+    If SERVICES are given, such as `carts`, only these are deployed.
     """
     console = Console(highlight=False)
     found = target.load()

@@ -1,9 +1,9 @@
-"""Deploys what is built to the local cloud: `sam package` and `sam deploy` in one, without their waits.
+"""Deploys a build to the local cloud, like `sam package` and `sam deploy`, but without their waits.
 
 A function runs under Lambda's own runtime client. The emulator's own Python workers lose the names of exceptions, which
-the saga's Catch needs. As `provided.al2023` with a bootstrap that starts awslambdaric, a function speaks the real
-Runtime API, and fails as it would on AWS. What is uploaded has its digest for a name, so that CloudFormation sees what
-has changed, and nothing else.
+the saga's Catch needs. With the runtime `provided.al2023` and a bootstrap that starts awslambdaric, a function uses the
+real Runtime API and fails as it would on AWS. The name of an upload is its digest, so that CloudFormation updates only
+the changed resources.
 """
 
 from __future__ import annotations
@@ -37,17 +37,19 @@ _NESTED = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _NOT_EMULATED = ("AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition")
 _UNCHANGED = "No updates are to be performed"
-# What awslambdaric needs beside the function and its layer, as import names.
+# awslambdaric and the packages that it needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
-# The emulator does not know which machine a task's token belongs to, nor which identity a mail is from, and looks for a
-# permission on everything. It has no condition on a mail's sender.
+# The emulator does not know the state machine of a task token or the identity of an e-mail, so it requires a permission
+# on all resources. It does not support the condition on an e-mail's sender.
 _ON_EVERYTHING = (["states:SendTaskSuccess"], ["ses:SendEmail"])
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """`endpoint` is where the functions find AWS: the cloud that runs them, or a proxy in front of it. `live` has the
-    code that was saved since the deploy (infra.local.reload). `environment` is one of samconfig.toml's.
+    """One stack on the local cloud. `endpoint` is the functions' AWS endpoint: the cloud itself or a proxy.
+
+    `live` is the folder with the code that was saved since the deploy (infra.local.reload). `environment` is one of
+    samconfig.toml's.
     """
 
     cloud: Cloud
@@ -55,10 +57,10 @@ class Deployment:
     endpoint: str
     live: Path
     environment: str = "default"
-    _uploaded: dict[object, str] = field(default_factory=dict)  # by what it was made of
+    _uploaded: dict[object, str] = field(default_factory=dict)  # the key identifies the source
 
     def deploy(self, template: Path, chosen: Mapping[str, str]) -> None:
-        """Creates the stack or updates it, `chosen` parameters on top of those in samconfig.toml. Raises Trouble."""
+        """Creates or updates the stack. `chosen` parameters override those in samconfig.toml. Raises Trouble."""
         cloudformation = self.cloud.client("cloudformation")
         self.cloud.client("s3").create_bucket(Bucket=_BUCKET)
         wanted = {
@@ -92,14 +94,14 @@ class Deployment:
         return status
 
     def _upload_template(self, path: Path) -> str:
-        """Returns the URL of the template, whose parts are uploaded and named in it."""
+        """Uploads the template's code and nested templates, then the template, and returns its URL."""
         template = templates.read(path)
         layers = {
             name: Path(found["Properties"]["ContentUri"]) / "python"
             for name, found in templates.resources_of_type(template, "AWS::Serverless::LayerVersion").items()
         }
         for name in layers:
-            del template["Resources"][name]  # the processes find it where it was built
+            del template["Resources"][name]  # the functions import layers from the build folder
         for name in [name for name, resource in template["Resources"].items() if not _is_emulated(resource)]:
             del template["Resources"][name]
         for resource in template["Resources"].values():
@@ -127,7 +129,7 @@ class Deployment:
     def _upload_function(self, code: Path, properties: dict[str, Any], layers: Mapping[str, Path]) -> str:
         # Layers beside the common one are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}.
         own = [layers[entry.get("Ref") or entry["Fn::If"][1]["Ref"]] for entry in properties.pop("Layers", [])]
-        # The packages of a service are in what is built, where its code is newer than that, too.
+        # The packages of a service are in the build, so the build stays on the path even if newer code was saved.
         path = [*(self.live / name for name in reload.LAYERS), layers["CommonLayer"], *own, runtime(), code]
         service = self.live / properties["Handler"].partition(".")[0]
         starts = bootstrap(path, service, self.endpoint)
@@ -144,7 +146,7 @@ class Deployment:
 
 
 def _is_emulated(resource: Mapping[str, Any]) -> bool:
-    """MiniStack refuses alarms on calculations with metrics, and some types that only people look at."""
+    """Tells whether MiniStack accepts the resource. It refuses metric-math alarms and some monitoring types."""
     if resource["Type"] == "AWS::CloudWatch::Alarm":
         return "Metrics" not in resource["Properties"]
     return resource["Type"] not in _NOT_EMULATED
@@ -157,7 +159,7 @@ def parameters(chosen: Mapping[str, str], environment: str = "default") -> list[
 
 
 def widen_permissions(node: Any) -> None:
-    """In place, wherever in `node` a policy's statement is."""
+    """Widens, in place, the policy statements in `node` whose resources or conditions the emulator cannot check."""
     if isinstance(node, dict):
         if node.get("Action") in _ON_EVERYTHING:
             node["Resource"] = "*"
@@ -169,7 +171,7 @@ def widen_permissions(node: Any) -> None:
 
 
 def zipped(folder: Path, starts: str) -> bytes:
-    """The same bytes for the same files. Not compressed: they go to this machine."""
+    """Zips the folder and a bootstrap. Equal files give equal bytes. It does not compress, as the zip stays local."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -181,8 +183,10 @@ def zipped(folder: Path, starts: str) -> bytes:
 
 
 def bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
-    """Runs the function with its service's folder and `path` to import from. `service` is that folder as it was last
-    saved, if it was saved since the deploy. In the User-Agent of its calls to AWS, the function says its name.
+    """Returns the script that starts a function, with its service's folder and `path` as import path.
+
+    `service` is the live copy of that folder, which exists if the code was saved since the deploy. The User-Agent of
+    the function's AWS calls contains the function's name.
     """
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
@@ -196,7 +200,7 @@ exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
 
 @functools.cache
 def runtime() -> Path:
-    """A folder with Lambda's runtime client and nothing else of ours, so that a function cannot lean on it."""
+    """Returns a folder with only Lambda's runtime client, so that a function cannot import the project's packages."""
     folder = HOME / "runtime"
     folder.mkdir(parents=True, exist_ok=True)
     for name in _RUNTIME:
@@ -205,7 +209,7 @@ def runtime() -> Path:
             raise Trouble(f"{name} is not installed", "Run `make clean setup`.")
         origin = Path(spec.origin)
         origin = origin.parent if origin.name == "__init__.py" else origin
-        with contextlib.suppress(FileExistsError):  # another shop of this machine made it
+        with contextlib.suppress(FileExistsError):  # another shop on this machine created it
             (folder / origin.name).symlink_to(origin)
     return folder
 
@@ -214,7 +218,7 @@ def _failed_resources(cloud: Cloud, stack: str) -> str:
     try:
         events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
     except ClientError:
-        return ""  # it failed before there was a stack
+        return ""  # the deploy failed before the stack was created
     found = []
     for event in reversed(events):
         if event["ResourceStatus"].endswith("_FAILED"):

@@ -1,16 +1,16 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack, changed in ten places.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with ten changes.
 
-- It records the permissions that are used.
-- A batch of SQS needs the permission of its single action, as on AWS.
-- A throttled call of a function has the name that Step Functions gives it on AWS, by which the saga waits longer.
-- `*~1*` among an API's binary media types is `*/*`, which covers a body without a Content-Type too.
-- The definition of an API may have the method ANY.
-- SAM is expanded in nested stacks too.
-- A resource of a nested stack keeps its attributes through an update that does not change it.
-- An alias that gives other versions a share of its calls does so.
+- It records each used permission.
+- A batch action of SQS needs the permission of the single action, as on AWS.
+- A throttled call of a function has the error name of AWS, for which the saga has a longer retry.
+- `*~1*` among an API's binary media types means `*/*`, which also matches a body without a Content-Type.
+- An API's definition may have the method ANY.
+- SAM resources are expanded in nested stacks too.
+- A resource of a nested stack keeps its attributes in an update that does not change it.
+- An alias with weighted versions routes calls by weight.
 - A sandbox that started before its code was saved is replaced.
-- The functions' Runtime API answers at once. That server writes headers and body apart, and with Nagle's algorithm the
-  body of each event waits 40 ms for a delayed acknowledgement of the headers.
+- Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
+  each event would wait 40 ms for a delayed acknowledgement of the headers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from infra.local.iam.recording import noting
 
 
 def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Without it the state machine gets `Lambda.Unknown`."""
+    """Adds AWS's error name to the response to a throttled call. Otherwise the state machine gets `Lambda.Unknown`."""
 
     def answer(*about: Any, **more: Any) -> dict[str, Any]:
         found = throttled(*about, **more)
@@ -42,7 +42,7 @@ def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, A
 
 
 def of_the_single_action(extract: Callable[..., str | None]) -> Callable[..., str | None]:
-    """IAM has no action `sqs:SendMessageBatch`: who may send, delete or hide one message may do so with ten."""
+    """Maps the batch actions of SQS to single actions, because IAM has no action such as `sqs:SendMessageBatch`."""
 
     def answer(service: str, *about: Any, **more: Any) -> str | None:
         action = extract(service, *about, **more)
@@ -52,7 +52,7 @@ def of_the_single_action(extract: Callable[..., str | None]) -> Callable[..., st
 
 
 def covering(matches: Callable[..., bool]) -> Callable[..., bool]:
-    """CloudFormation writes `~1` for the slash of a media type; MiniStack keeps it as it is written."""
+    """Decodes `~1` in media types, which CloudFormation writes for the slash and MiniStack does not decode."""
 
     def answer(media_type: str | None, binary_media_types: list[str] | None) -> bool:
         types = [kind.replace("~1", "/") for kind in binary_media_types or []]
@@ -62,7 +62,7 @@ def covering(matches: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def replacing(acquire: Callable[..., tuple[Any, str]], folder: Path) -> Callable[..., tuple[Any, str]]:
-    """Ends a function's idle sandboxes that started with older code than is live now, and starts new ones."""
+    """Replaces a function's idle sandboxes that started with older code than the live code."""
 
     def answer(name: str, config: dict[str, Any], *about: Any, **more: Any) -> tuple[Any, str]:
         live = reload.code_of(folder, config["Handler"])
@@ -82,7 +82,7 @@ def replacing(acquire: Callable[..., tuple[Any, str]], folder: Path) -> Callable
 
 
 def by_share(function: dict[str, Any] | None, qualifier: str | None) -> str | None:
-    """The version that an alias with shares leads to this time; else `qualifier` as it is."""
+    """Chooses a version at random by an alias's weights. Returns other qualifiers unchanged."""
     alias = (function or {}).get("aliases", {}).get(qualifier, {})
     shares: dict[str, float] = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
     if not shares:
@@ -93,7 +93,7 @@ def by_share(function: dict[str, Any] | None, qualifier: str | None) -> str | No
 
 
 def sharing(resolve: Callable[..., Any]) -> Callable[..., Any]:
-    """For the API's, the queues' and the streams' calls."""
+    """Applies an alias's weights to calls from API Gateway, queues and streams."""
 
     def answer(function: dict[str, Any] | None, qualifier: str | None) -> Any:
         return resolve(function, by_share(function, qualifier))
@@ -102,7 +102,7 @@ def sharing(resolve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def sharing_invocations(invoke: Callable[..., Any]) -> Callable[..., Any]:
-    """For calls of Lambda's own API, and the state machine's."""
+    """Applies an alias's weights to calls through Lambda's Invoke API and from state machines."""
 
     def answer(
         name: str, event: Any, headers: Any, path_qualifier: str | None = None, query_params: Any = None, *more: Any
@@ -115,7 +115,7 @@ def sharing_invocations(invoke: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def expanded(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
-    """MiniStack expands the template that is deployed, and parses alone those that it nests."""
+    """Expands SAM in nested templates. MiniStack does so only for the root template."""
 
     def answer(body: str) -> dict[str, Any]:
         found: dict[str, Any] = engine._apply_transforms(parse(body))
@@ -125,7 +125,7 @@ def expanded(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str
 
 
 def keeping_attributes(update: Callable[..., tuple[str, dict[str, Any]]]) -> Callable[..., tuple[str, dict[str, Any]]]:
-    """Without it the update of a nested stack forgets the ARN of a table that it leaves as it is."""
+    """Keeps a resource's attributes in updates. Without it, a nested stack's update loses an unchanged table's ARN."""
 
     def answer(kind: str, physical: str, old: Any, new: Any, stack: str, logical: str) -> tuple[str, dict[str, Any]]:
         before = _stacks[stack]["_resources"][logical]["Attributes"]
@@ -136,7 +136,7 @@ def keeping_attributes(update: Callable[..., tuple[str, dict[str, Any]]]) -> Cal
 
 
 def reading_any(read_path: Callable[..., None]) -> Callable[..., None]:
-    """`x-amazon-apigateway-any-method` is ANY, for which OpenAPI has no word."""
+    """Imports `x-amazon-apigateway-any-method`, API Gateway's OpenAPI extension, as the method ANY."""
 
     def answer(api: str, path: str, methods: dict[str, Any], *about: Any) -> None:
         named = {"any" if name == "x-amazon-apigateway-any-method" else name: found for name, found in methods.items()}
@@ -156,7 +156,8 @@ if __name__ == "__main__":
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)
     apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
     apigateway_v1._import_path_item = reading_any(apigateway_v1._import_path_item)
-    # They have looked it up by now, and expand what they parse; a nested stack looks it up when it is deployed.
+    # `handlers` and `changesets` have imported the function already and expand its result themselves. Only a nested
+    # stack's deployment looks the function up in `engine`, so only that sees the replacement.
     assert handlers._parse_template is changesets._parse_template is engine._parse_template
     engine._parse_template = expanded(engine._parse_template)
     provisioners._update_resource = keeping_attributes(provisioners._update_resource)

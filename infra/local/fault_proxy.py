@@ -1,6 +1,7 @@
-"""The process behind the fault proxy: microburst, but transparent to signatures.
+"""The process of the fault proxy: microburst with the client's Host header.
 
-microburst puts the upstream's name into Host. The local cloud verifies SigV4, which signs Host: ours keeps it.
+microburst replaces Host with the upstream's name. SigV4 signs Host and the local cloud verifies it, so this proxy keeps
+the original value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from microburst.forward import Upstream
 
 
 class Transparent(Upstream):  # type: ignore[misc]
-    """microburst has no types."""
+    """Forwards requests with the client's Host header. microburst has no type hints."""
 
     def _outbound_headers(self, request: web.Request) -> dict[str, str]:
         headers: dict[str, str] = super()._outbound_headers(request)

@@ -1,8 +1,8 @@
-"""The fault proxy: microburst between the functions and the local cloud, so that AWS answers them as on a bad day.
+"""The fault proxy: microburst between the functions and the local cloud, which injects faults into AWS calls.
 
-Of every ten faults, five are throttles (the code that each service uses), three are connections reset before the call
-is done, and two are answers lost after it was done, which are the ones that find out what is not idempotent. Calls that
-are merely slow come on top.
+Of every ten faults, five are throttles with the service's own error code, three are connections that are reset before
+the call is executed, and two are responses that are lost after the call was executed. Lost responses reveal operations
+that are not idempotent. Slow calls are additional.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from infra.local.processes import free_port
 from infra.paths import HOME
 
 _MODULE = "infra.local.fault_proxy"
-# Service → the code and status by which it says "too fast".
+# Service → the error code and status of its throttling.
 _THROTTLES = {
     "dynamodb": ("ThrottlingException", 400),
-    # SQS's own code would get a namespace from microburst that AWS does not send, and boto would not know it.
+    # microburst would add a namespace to SQS's own error code that AWS does not send and boto does not recognize.
     "sqs": ("ServiceUnavailable", 503),
     "events": ("ThrottlingException", 400),
     "stepfunctions": ("ThrottlingException", 400),
@@ -39,7 +39,7 @@ _SLOW = {"min": 200, "max": 1500}  # ms
 
 @dataclass(frozen=True)
 class Counts:
-    """What went through the proxy: all calls, and the faults by kind."""
+    """The proxy's counters: all calls, the faults by kind, and both by service as (calls, faults)."""
 
     calls: int
     faults: Mapping[str, int]
@@ -51,7 +51,7 @@ class Counts:
 
 
 class FaultProxy:
-    """One microburst process. It lets everything pass until `inject`."""
+    """One microburst process. It forwards all calls without faults until `inject`."""
 
     def __init__(self, cloud: Cloud, name: str = "faults") -> None:
         self._cloud = cloud
@@ -68,11 +68,11 @@ class FaultProxy:
         self.child.stop()
 
     def inject(self, rate: float, slow: float = 0.0) -> None:
-        """Give this share of all calls a fault from now on, and let that share of the others wait; 0 ends it."""
+        """Injects a fault into the share `rate` of all calls and delays the share `slow` of the others. 0 stops it."""
         self._ask("POST", "rules", rules(rate, slow))
 
     def cut(self) -> None:
-        """Resets every connection, so that the service behind this proxy is down until `inject`."""
+        """Resets every connection until `inject`, as if the service behind the proxy were down."""
         self._ask("POST", "rules", [{"service": "*", "reset": True}])
 
     def counts(self) -> Counts:
@@ -93,7 +93,7 @@ class FaultProxy:
 
 
 def rules(rate: float, slow: float = 0.0) -> list[dict[str, Any]]:
-    """microburst takes the first rule that fires, so each later one only sees what the earlier have let pass."""
+    """Returns microburst's rules. Each sees only calls that passed the earlier ones, so its probability is higher."""
     for share in (rate, slow):
         if not 0 <= share < 1:
             raise ValueError(f"a rate of faults is from 0 to below 1, not {share}")

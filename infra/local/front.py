@@ -1,5 +1,7 @@
-"""The shop's stable address, http://localhost:<port>/api/… goes to the API, /console… to the
-console, all else to the storefront, whatever ids they have today. /media/… comes from the bucket, as from a CDN.
+"""A reverse proxy with the shop's stable address, http://localhost:<port>.
+
+It routes /api/… to the API, /console… to the console, /media/… to the bucket, as a CDN does, and all other paths to the
+storefront. The ids of the APIs may change at a deploy.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length"})
-# API Gateway's edge says where a request comes from, whatever the request says. The emulator believes this header.
+# API Gateway replaces this header with the client's real address. The emulator trusts the request's value.
 _SOURCE = "X-Forwarded-For"
-_MAX_BODY = 10 * 1024 * 1024  # as API Gateway's
-_MAX_HEAD = 10_240  # as API Gateway's: the request line and the headers' values together
+_MAX_BODY = 10 * 1024 * 1024  # API Gateway's limit
+_MAX_HEAD = 10_240  # API Gateway's limit for the request line and the headers' values together
 
 _OF_A_FILE = ("Content-Type", "Cache-Control", "ETag", "Last-Modified")
 
-# On what the cloud itself says, as template.yaml's GatewayResponses have them.
+# Headers of responses that no function sent. They equal those of template.yaml's GatewayResponses.
 _HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
@@ -38,7 +40,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
-# What the cloud itself says, without a word of ours: by status, or by the hundred.
+# Problems for responses that no function sent: by status, or by the status divided by 100.
 _WORDS = {
     403: ("forbidden", "Not allowed", "The cloud does not let this through."),
     404: ("not-found", "Not found", "There is nothing at this address."),
@@ -53,7 +55,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Served:
-    """One request, as the operator wants to see it. `trouble` is what the cloud said where no function of ours did."""
+    """One request, for the operator's stream. `trouble` is the response's text if no function sent the response."""
 
     method: str
     path: str
@@ -64,8 +66,10 @@ class Served:
 
 
 class Front:
-    """A reverse proxy in a separate thread. `find` has a function for `api`, `console` and `shop`, which returns the
-    base URL of today. `sign` returns a URL at which the bucket gives the file of a key.
+    """A reverse proxy in a separate thread.
+
+    `find` has a function for `api`, `console` and `shop` that returns the current base URL. `sign` returns a URL from
+    which a key's file can be read.
     """
 
     def __init__(
@@ -105,7 +109,7 @@ class Front:
             access_log=None,
             shutdown_timeout=2,
             auto_decompress=False,
-            max_line_size=_MAX_HEAD * 8,  # so that what is too long is answered here, in our words
+            max_line_size=_MAX_HEAD * 8,  # larger, so that `_answer` refuses what is too long
             max_field_size=_MAX_HEAD * 8,
         )
         await self._runner.setup()
@@ -136,7 +140,7 @@ class Front:
         name = _target_of(request.path)
         answer = await self._forward(name, request, body)
         if answer.status in (403, 404) and "X-Request-Id" not in answer.headers:
-            # No function of ours said this: the API may have been deployed again, under another id.
+            # No function sent this response. A deploy may have given the API another id.
             url = await asyncio.to_thread(self._find[name])
             if url != self._urls[name]:
                 self._urls[name] = url
@@ -149,7 +153,7 @@ class Front:
         )
         headers.popall(_SOURCE, None)
         if name == "api":
-            headers.popall("Cookie", None)  # the API knows tokens only
+            headers.popall("Cookie", None)  # the API accepts only tokens
         headers[_SOURCE] = request.remote or "127.0.0.1"
         try:
             async with self._client.request(
@@ -162,7 +166,7 @@ class Front:
                 kept = CIMultiDict(
                     (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
                 )
-                if name == "api" and "Location" in kept:  # under this address there is no stage
+                if name == "api" and "Location" in kept:  # this address has no stage in its paths
                     stage = self._urls[name].rpartition("/")[2]
                     kept["Location"] = kept["Location"].removeprefix(f"/{stage}")
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
@@ -186,8 +190,11 @@ def _target_of(path: str) -> str:
 
 
 def _in_our_words(answer: web.Response, *, is_api: bool) -> tuple[web.Response, str]:
-    """An error that is the emulator's own, or the front's, becomes a problem document with a request id, or a page."""
-    if answer.status < 400 or "X-Request-Id" in answer.headers:  # a function of ours said it, or the gateway
+    """Replaces an error that no function sent with a problem document or, for the sites, with an HTML page.
+
+    Returns the response and the original text. Other responses are returned unchanged with an empty text.
+    """
+    if answer.status < 400 or "X-Request-Id" in answer.headers:  # a function or the gateway sent it
         return answer, ""
     said = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else ""
     slug, title, detail = _WORDS.get(answer.status) or _WORDS[answer.status // 100]

@@ -1,7 +1,7 @@
-"""localstripe: a stand-in for Stripe, as a process beside the local cloud. Its state ends with it.
+"""localstripe: an emulator of Stripe that runs in its own process. Its state is lost when the process ends.
 
-It has no idempotency keys, does not limit refunds, and sends webhooks only for captures and declined
-cards, once each. Nothing here imports it: it is GPL.
+It ignores idempotency keys, does not limit refunds, and sends webhooks only for captures and declined cards, once each.
+Its licence is the GPL, so this project runs it as a program and never imports it.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ class LocalStripe:
         self.child.stop()
 
     def tell(self, webhook: str) -> None:
-        """Send webhooks there from now on, signed with `webhook_secret`."""
+        """Sends all webhooks to this URL from now on, signed with `webhook_secret`."""
         body = {"url": webhook, "secret": self.webhook_secret, "events": _TELLS}
         httpx.post(f"{self.url}/_config/webhooks/mercato", json=body, timeout=5).raise_for_status()
 
     def get(self, path: str, **params: str | int) -> Any:
-        """What it says, as GET /v1/payment_intents."""
+        """Returns the JSON response to a GET request, such as for /v1/payment_intents."""
         answer = httpx.get(f"{self.url}{path}", params=params, headers={"Authorization": f"Bearer {self.key}"})
         answer.raise_for_status()
         return answer.json()
 
     def _answers(self) -> bool:
-        """It can also write its file, /tmp/localstripe.pickle: where that is another user's, nothing would work."""
+        """Tells whether it responds and can write its file, /tmp/localstripe.pickle, which another user may own."""
         return httpx.delete(f"{self.url}/_config/data", timeout=2).status_code == 200

@@ -1,4 +1,4 @@
-"""Pictures for the shelves of the demo, drawn here: one thing on a coloured ground, in flat shapes and few colours."""
+"""Draws the demo products' pictures: one object on a coloured background, in flat shapes and few colours."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from PIL import Image, ImageDraw
 
-_WIDTH, _HEIGHT = 1200, 900  # of the coordinates
-_SCALE, _FINE = 4 / 3, 2  # it is drawn larger, and reduced to 800 by 600, for smooth edges
-# By category: the wall, the table, the thing, its accent.
+_WIDTH, _HEIGHT = 1200, 900  # size of the coordinate system
+_SCALE, _FINE = 4 / 3, 2  # drawn larger and reduced to 800 by 600 pixels, for smooth edges
+# Category → the colours of the wall, the table, the object and its accent.
 _COLOURS = {
     "lighting": ("#f3e3b3", "#d9b862", "#7a4e00", "#fff3c4"),
     "kitchen": ("#cde5e6", "#8fbcc0", "#17595c", "#fffaf0"),
@@ -24,7 +24,7 @@ _DARK = "#2a2621"
 
 
 class _Sheet:
-    """`main`, `light` and `shade` are the thing's colours."""
+    """The drawing surface with a category's background. `main`, `light` and `shade` are the category's colours."""
 
     def __init__(self, category: str) -> None:
         wall, self.shade, self.main, self.light = _COLOURS[category]
@@ -52,7 +52,7 @@ class _Sheet:
         self._draw.line([(x * _SCALE, y * _SCALE) for x, y in points], fill, round(width * _SCALE), joint="curve")
 
     def bowl(self, x: float, y: float, right: float, foot: float, fill: str) -> None:
-        """The lower half of an oval whose upper edge is `y`."""
+        """Draws the lower half of an oval. `y` is its upper edge."""
         self._draw.pieslice(self._fine(x, 2 * y - foot, right, foot), 0, 180, fill)
 
 
@@ -356,7 +356,7 @@ _THINGS: dict[str, Callable[[_Sheet], None]] = {
 
 
 def draw(sku: str, category: str) -> bytes:
-    """A PNG. Raises KeyError for a product that has no drawing here."""
+    """Returns the product's picture as a PNG. Raises KeyError if there is no drawing of the product."""
     sheet = _Sheet(category)
     _THINGS[sku](sheet)
     written = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: not at Ctrl-C, not at an error, not when we are killed."""
+"""Child processes that end with their parent, also at Ctrl-C, at an error and when the parent is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """In the child, before exec: on Linux the kernel kills it when its parent dies, however that dies."""
+    """Runs in the child before exec. On Linux the kernel then kills the child when its parent ends for any reason."""
     os.setsid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -36,7 +36,7 @@ def start(command: Sequence[str], env: Mapping[str, str], log: Path, pid_file: P
 
 
 def stop(process: subprocess.Popen[bytes], grace: float = 5) -> None:
-    """The whole process group: asked first, then killed."""
+    """Stops the whole process group with SIGTERM and, after `grace` seconds, with SIGKILL."""
     for sign, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 5)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -48,10 +48,10 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5) -> None:
 
 
 def kill_leftover(pid_file: Path, marker: str) -> bool:
-    """Where an earlier run was killed outright, ends what it left. True where there was something.
+    """Kills a process that a killed run left. Returns True if there was one.
 
-    `marker` must be in the process's command line: pids are reused, and another's process is never ours to kill. Nor is
-    one whose parent lives: it belongs to a shop that is open.
+    `marker` must be in the process's command line, because another process may have the pid now. A process whose
+    parent is alive belongs to a running shop and is not killed.
     """
     try:
         pid, *parents = (int(word) for word in pid_file.read_text().split())
@@ -73,7 +73,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # another user's process
         pass
     return True
 
@@ -89,7 +89,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """One that was free a moment ago."""
+    """Returns a port that was free at the time of the call. Another process may take it before its use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

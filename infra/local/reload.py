@@ -1,12 +1,12 @@
-"""Saved code goes live while `mercato up` runs: no build, no deploy.
+"""Makes saved code live while `mercato up` runs, without a build or a deploy.
 
-    .mercato/reload-<port>/carts    -> .kept/carts-3      functions/carts as it was last saved
+    .mercato/reload-<port>/carts    -> .kept/carts-3      the last saved version of functions/carts
     .mercato/reload-<port>/mercato  -> .kept/mercato-1    layers/common/mercato, as mercato-1/mercato
 
-A saved file makes a copy of its service, or of its layer's package. When every entry point of it can be imported from
-the copy, a link points to the copy: from then on each sandbox starts with it, and the local cloud replaces a sandbox of
-older code before its next invocation (`replacing` in infra/local/emulator.py). A deploy deploys the same code
-and removes the links.
+When a file is saved, the reloader copies its service or its layer's package. If every entry point can be imported from
+the copy, a link points to the copy. New sandboxes then start with the copy, and the local cloud replaces a sandbox with
+older code before its next invocation (`replacing` in infra/local/emulator.py). A deploy deploys the saved code and
+removes the links.
 """
 
 from __future__ import annotations
@@ -27,34 +27,37 @@ from watchfiles import DefaultFilter, watch
 
 from infra.paths import HOME, ROOT
 
-LAYERS = {"mercato": "common", "pages": "pages"}  # our packages in layers/, and the layers that they are of
+LAYERS = {"mercato": "common", "pages": "pages"}  # package → its folder in layers/
 _OF_PAGES = ".site.handler"
 _KEPT = ".kept"
-# What nearly every function imports: the process that tries an import has it already.
+# Modules that nearly every function imports. They are loaded before the fork, so that an import check is fast.
 _PRELOADED = ["aws_lambda_powertools.logging", "botocore.session", "botocore.client", "pydantic", "urllib3"]
 _TEMPLATES = (".yaml", ".asl.json")
-_GENERATIONS = 3  # a sandbox that still works may import a module of its generation late
+_GENERATIONS = 3  # copies to keep, because a running sandbox may still import a module from an older copy
 
 Told = Callable[[str, str], None]
 
 
 def folder(port: int) -> Path:
-    """Where the live code of the local cloud on `port` is."""
+    """Returns the folder with the live code of the local cloud on `port`."""
     return HOME / f"reload-{port}"
 
 
 def code_of(folder: Path, handler: str) -> tuple[str, ...]:
-    """Which saved code a sandbox of this handler starts with: the copy of its service and of each layer, or ""."""
+    """Returns the live copy of the handler's service and of each layer, "" for none. A sandbox starts with these."""
     return tuple(_target(folder / part) for part in (handler.partition(".")[0], *LAYERS))
 
 
 def saved(folder: Path) -> dict[str, str]:
-    """The copy that is live of each service and of the layer. A build that starts now has the same code."""
+    """Returns the live copy of each service and layer. A build that starts now contains the same code."""
     return {link.name: _target(link) for link in folder.glob("[!.]*")}
 
 
 def clear(folder: Path, deployed: Mapping[str, str]) -> None:
-    """Sandboxes run what is deployed, but for code that was saved after the build: `deployed` is from its start."""
+    """Removes the links to deployed copies, so that sandboxes run the deployed code.
+
+    `deployed` is the result of `saved` at the start of the build. Copies that were made later stay live.
+    """
     for name, copy in deployed.items():
         if _target(folder / name) == copy:
             (folder / name).unlink(missing_ok=True)
@@ -63,7 +66,7 @@ def clear(folder: Path, deployed: Mapping[str, str]) -> None:
 class Reloader:
     """Watches the sources from `start` to `stop`.
 
-    `functions` maps each function's logical id to its handler. `tell` gets the subject ("carts") and what happened.
+    `functions` maps each function's logical id to its handler. `tell` gets the subject ("carts") and the result.
     """
 
     def __init__(self, folder: Path, functions: Mapping[str, str], tell: Told, root: Path = ROOT) -> None:
@@ -87,7 +90,7 @@ class Reloader:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def take(self, changed: Iterable[Path]) -> None:
-        """Brings the changed files live, each service and the layer by itself."""
+        """Makes the changed services and layers live, each independently."""
         parts = set()
         for path in changed:
             below = path.relative_to(self._root).parts
@@ -100,7 +103,7 @@ class Reloader:
         for part in sorted(parts):
             try:
                 self._reload(part)
-            except OSError as error:  # a file that goes while it is copied; the next save tries again
+            except OSError as error:  # a file was deleted during the copy; the next save tries again
                 self._tell(part, f"the code from before stays live\n{error}")
 
     def _watch(self) -> None:
@@ -133,7 +136,7 @@ class Reloader:
         return copy
 
     def _why_not(self, copy: Path, handlers: Iterable[str]) -> str:
-        """Why an entry point cannot be imported with the code of `copy`; empty where all can."""
+        """Returns why an entry point cannot be imported with the code of `copy`, or an empty string if all can."""
         modules = sorted({handler.rpartition(".")[0] for handler in handlers})
         live = [str(link) for link in self._folder.glob("[!.]*") if link.name != copy.name.rpartition("-")[0]]
         services = sorted({name.partition(".")[0] for name in modules})
@@ -148,7 +151,7 @@ class Reloader:
         process.join()
         if process.exitcode == 0:
             return ""
-        frames = said.find(f'  File "{copy}')  # the frames before are of the process that tries it
+        frames = said.find(f'  File "{copy}')  # the frames before are those of the import check
         return said[max(0, frames) :].replace(f"{copy}{os.sep}", "").strip()[-2000:] or f"exit {process.exitcode}"
 
     def _forget(self, part: str) -> None:
@@ -160,12 +163,12 @@ class Reloader:
 
 
 def _runs(handler: str, part: str) -> bool:
-    """Whether the function with this handler runs the code of that service or layer."""
+    """Tells whether the function with this handler runs the code of the service or layer `part`."""
     return part == "mercato" or handler.partition(".")[0] == part or (part == "pages" and handler.endswith(_OF_PAGES))
 
 
 class _Sources(DefaultFilter):
-    """What editors and Python write beside the sources is none."""
+    """Ignores files that editors and Python write beside the sources."""
 
     ignore_entity_patterns = (*DefaultFilter.ignore_entity_patterns, r"\.pyc$", r"^\d+$", r"\.tmp$")
 

@@ -1,4 +1,4 @@
-"""`sam local invoke` and `start-api` against the running shop: their functions get the shop's own settings."""
+"""Writes the running shop's settings for the functions of `sam local invoke` and `sam local start-api`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 from infra.local.stack import STACK, Stack
 from infra.paths import HOME
 
-# Functions in Docker reach this machine at the address of Docker's bridge, and find their peers in a registry of
-# their own, where all addresses are such.
+# Functions in Docker reach this machine at the address of Docker's bridge. They find their peers in a separate registry
+# whose URLs have this address.
 _HOST_FROM_DOCKER = "172.17.0.1"
 _NAMESPACE = f"{STACK}-sam-local"
 PATH = HOME / "sam-local-env.json"
 
 
 def write_environment(stack: Stack) -> None:
-    """The file that samconfig.toml names: each deployed function's environment, as `sam local` wants it.
+    """Writes the file of environment variables that samconfig.toml names, in the format of `sam local`.
 
-    `sam local` resolves `!Ref SomeTable` to a made-up name; the deployed functions know the real ones.
+    `sam local` replaces `!Ref SomeTable` with an invented name. The deployed functions have the real names.
     """
     functions = stack.cloud.client("lambda")
     ours = {"AWS_ENDPOINT_URL": f"http://{_HOST_FROM_DOCKER}:{stack.cloud.port}"}

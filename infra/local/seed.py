@@ -1,4 +1,4 @@
-"""A shop that opens with something on its shelves: a small catalogue of made-up goods, stock and a picture of each."""
+"""Seeds a new shop with a small catalogue of invented products, their stock and their pictures."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ class Goods:
 
 
 def open_shelves(admin: Session) -> list[Goods]:
-    """Imports the catalogue as an admin does, and stocks it."""
+    """Imports the catalogue through the admin API and adds stock. Returns the products."""
     report = admin.post("/products/imports", csv=_CATALOGUE.read_text(), key=f"opening-catalogue-{uuid.uuid4()}")
     goods = [Goods(product["sku"], product["product_id"]) for product in report["products"]]
     adjustments = [{"product_id": item.product_id, "delta": _STOCK, "reason": "opening stock"} for item in goods]
-    # The stock of a product opens when inventory has consumed its event, a moment later.
+    # Inventory knows a product only after it has consumed the product's event.
     poll(lambda: _adjust(admin, adjustments), bool, what="opening stock", within=90)
     return goods
 
 
 def hang_pictures(admin: Session, goods: Sequence[Goods]) -> None:
-    """Draws and uploads a picture of each product, as staff do. The shop scales them a moment later. Raises ShopError
-    and httpx.HTTPError.
+    """Draws and uploads a picture of each product through the staff API. The shop scales them asynchronously.
+
+    Raises ShopError and httpx.HTTPError.
     """
     rows = {row["sku"]: row for row in csv.DictReader(_CATALOGUE.read_text().splitlines())}
     for item in goods:

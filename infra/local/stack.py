@@ -1,4 +1,4 @@
-"""The deployed stack: its parts, and the corrections after a local deploy."""
+"""The deployed stack: its resources, and the steps that a local deploy needs afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STACK = "mercato"
 
 @dataclass(frozen=True)
 class Stack:
-    """`environment` is the template's parameter, after which the stage of its API is named."""
+    """The deployed stack's outputs and resources. `environment` is the template's parameter and the API's stage."""
 
     cloud: Cloud
     name: str
@@ -40,7 +40,7 @@ class Stack:
 
     @property
     def tables(self) -> dict[str, str]:
-        """By the service's word: orders, payments, …"""
+        """The table names by service: orders, payments, …"""
         return tables_of(self.outputs)
 
     def api_url(self) -> str:
@@ -50,17 +50,17 @@ class Stack:
         return f"{self.cloud.endpoint}/_aws/execute-api/{api_id}/{self.environment}"
 
     def site_url(self, output: str) -> str:
-        """The base URL of a site's HTTP API, by the output that has its id."""
+        """Returns the base URL of a site's HTTP API. `output` is the stack's output with the API's id."""
         return f"{self.cloud.endpoint}/_aws/execute-api/{self.outputs[output]}/$default"
 
     def signed_media_url(self, key: str) -> str:
-        """Where the bucket of the pictures, which is private, gives the file of the key."""
+        """Returns a presigned URL of a file in the private bucket of pictures."""
         s3 = self.cloud.client("s3")
         url: str = s3.generate_presigned_url("get_object", Params={"Bucket": self.outputs["MediaBucket"], "Key": key})
         return url
 
     def function_url_paths(self) -> dict[str, str]:
-        """By registered service: where the emulator serves the function URL of its API, or the API of all."""
+        """Maps each registered service to the path at which the emulator serves its function URL, or the shop's API."""
         functions = self.cloud.client("lambda")
         found = {}
         for service in self._services():
@@ -73,9 +73,9 @@ class Stack:
         return found
 
     def register_local_urls(self, endpoint: str, only: Collection[str] = ()) -> None:
-        """Cloud Map holds the functions' AWS URLs, which lead nowhere here: put the local ones in their place.
+        """Replaces the functions' AWS URLs in Cloud Map, which do not work locally, with local URLs.
 
-        `endpoint` is the cloud, or a proxy in front of it; `only` names some services, where not all are meant.
+        `endpoint` is the cloud or a proxy in front of it. `only` names the services to change; empty means all.
         """
         registry = self.cloud.client("servicediscovery")
         paths = self.function_url_paths()
@@ -87,13 +87,13 @@ class Stack:
                 registry.register_instance(ServiceId=service["Id"], InstanceId=instance["Id"], Attributes=attributes)
 
     def _services(self) -> list[dict[str, Any]]:
-        """The services of the stack's own namespace. The emulator's list takes no filter, and names no namespace."""
+        """Returns the services of the stack's namespace. The emulator's list has no filter and shows no namespace."""
         registry = self.cloud.client("servicediscovery")
         described = [registry.get_service(Id=one["Id"])["Service"] for one in registry.list_services()["Services"]]
         return [one for one in described if one["NamespaceId"] == self.outputs["NamespaceId"]]
 
     def answer_as_the_template_says(self, template: Path) -> None:
-        """The emulator does not read the gateway's own answers (401, 404, 413, …) out of the API's definition."""
+        """Sets the gateway's responses (401, 404, …). The emulator does not read them from the API's definition."""
         resources = templates.read_whole(template)["Resources"]
         gateway, api = self.cloud.client("apigateway"), self.outputs["ApiId"]
         for kind, answer in resources["Api"]["Properties"]["GatewayResponses"].items():
@@ -108,7 +108,7 @@ class Stack:
         gateway.create_deployment(restApiId=api, stageName=self.environment)
 
     def handlers(self) -> dict[str, str]:
-        """The handler of each function, by its logical id."""
+        """Maps each function's logical id to its handler."""
         functions = self.cloud.client("lambda")
         return {
             name: functions.get_function_configuration(FunctionName=function)["Handler"]
@@ -116,7 +116,7 @@ class Stack:
         }
 
     def verify_sender(self) -> None:
-        """As an operator does on AWS before the first deploy: a shop's stack has no identity of SES. Idempotent."""
+        """Creates the sender's SES identity. On AWS an operator does this before the first deploy. Idempotent."""
         [stack] = self.cloud.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         [sender] = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "FromAddress"]
         ses = self.cloud.client("sesv2")
@@ -160,7 +160,7 @@ class Stack:
 
 
 def _resources(cloudformation: Any, stack: str) -> Iterator[dict[str, Any]]:
-    """Of the stack and of those that it nests."""
+    """Yields the resources of the stack and of its nested stacks."""
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
         for resource in page["StackResourceSummaries"]:
             if resource["ResourceType"] == "AWS::CloudFormation::Stack":

@@ -1,4 +1,4 @@
-"""What happens in the shop, as it happens: requests, events, the saga's steps, in one readable stream."""
+"""Prints the shop's requests, events and saga steps in one stream as they happen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 
 class Stream:
-    """Prints from three sources; each line has the time, the kind, and the request id."""
+    """Prints from three sources. Each line has the time, the kind and the request id."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -91,7 +91,7 @@ class Stream:
                 if seen not in printed:
                     printed.add(seen)
                     self._step(entry["message"])
-            # A line may come late, so the window reaches back a little and remembers what it has shown.
+            # A line may arrive late, so the window overlaps the last one. Lines that were shown already are skipped.
             since = max([since, *(entry["timestamp"] - _LATE for entry in found)])
             printed = {seen for seen in printed if seen[1] >= since}
             self._ended.wait(1)
@@ -123,6 +123,6 @@ def _read_log(logs: Any, group: str, since: int) -> Iterator[dict[str, Any]]:
     try:
         yield from logs.filter_log_events(logGroupName=group, startTime=since, limit=500)["events"]
     except ClientError as error:
-        # A function that was never called has no log yet.
+        # A function that was never invoked has no log group.
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise

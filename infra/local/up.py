@@ -1,4 +1,4 @@
-"""The whole shop on this machine: cloud, build, deploy, registry, keys, goods; and all of it gone at the end."""
+"""Starts the whole shop on this machine: cloud, build, deploy, registry, keys and goods. Stops and removes it again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from infra.trouble import Trouble
 
 @dataclass
 class LocalShop:
-    """The running shop. `start` brings it up step by step, `stop` takes down whatever is up, also half-way."""
+    """The running shop. `start` starts it step by step, and `stop` stops all parts, also after an incomplete start."""
 
     console: Console
     port: int = 3000
@@ -42,12 +42,12 @@ class LocalShop:
     on_request: Callable[[Served], None] = lambda served: None
     goods: list[Goods] = field(default_factory=list)
     faults: float = 0.0  # the share of the functions' AWS calls that fail, once the shop is open
-    functions_endpoint: str = ""  # where the functions find AWS, if not at the cloud itself
-    parameters: Mapping[str, str] = field(default_factory=dict)  # of the template, on top of those in samconfig.toml
-    is_empty: bool = False  # no accounts and no goods, as after a deploy to AWS
-    password: str = ""  # of the two accounts, if not one for each that is made up
-    stripe: LocalStripe | None = None  # who moves the money, if not the sandbox
-    stripe_api: str = ""  # where the functions find Stripe, if not at that process itself
+    functions_endpoint: str = ""  # the functions' AWS endpoint, if it is not the cloud itself
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the template, over samconfig.toml's
+    is_empty: bool = False  # without accounts and goods, as after a deploy to AWS
+    password: str = ""  # the password of both accounts; empty: a random one for each
+    stripe: LocalStripe | None = None  # the payment provider, if it is not the sandbox
+    stripe_api: str = ""  # the functions' URL of Stripe, if it is not the process itself
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
@@ -93,14 +93,17 @@ class LocalShop:
             self.functions_endpoint = self.proxy.endpoint
 
     def _build_beside(self, other: Callable[[], None]) -> Path:
-        """The child processes that `other` starts end with the thread that starts them: it runs in this one."""
+        """Builds in a second thread while `other` runs in this one. Returns the template's path.
+
+        Child processes end with the thread that starts them, so `other` must run in this thread.
+        """
         with ThreadPoolExecutor(1) as builder:
             built = builder.submit(self.build)
             other()
             return built.result()
 
     def build(self, only: Collection[str] = ()) -> Path:
-        """`only` names services; the others stay as they are."""
+        """Builds the shop and returns the template's path. If `only` names services, the others are not changed."""
         self._saved = reload.saved(self.code)
         return build.prepare(self._target, only)
 
@@ -122,9 +125,10 @@ class LocalShop:
         return reload.folder(self.cloud_port)
 
     def settle(self) -> Stack:
-        """What AWS would not need: the registry gets the local addresses, the gateway its own answers.
+        """Does the steps after the deploy.
 
-        And what an operator does on AWS: the sender's identity, the keys.
+        Only the local cloud needs the local URLs in the registry and the gateway's responses. On AWS an operator
+        creates the sender's identity and the keys.
         """
         stack = Stack.read(self.cloud)
         stack.answer_as_the_template_says(ROOT / "template.yaml")
@@ -143,14 +147,14 @@ class LocalShop:
             if part is not None:
                 part.stop()
         if not self.cloud.stop():
-            return  # the state, too, is that of the shop that has the port
+            return  # the state belongs to the shop that uses the port
         shutil.rmtree(self._target, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             if json.loads(target.path().read_text())["endpoint"] == self.cloud.endpoint:
                 target.path().unlink()
 
     def require_running(self) -> None:
-        """Raises Trouble where a part of it has ended by itself."""
+        """Raises Trouble if one of its processes has ended by itself."""
         for part in self._parts():
             part.child.require_running()
 
@@ -158,7 +162,7 @@ class LocalShop:
         return [part for part in (self.proxy, self.stripe, self.cloud) if part is not None]
 
     def _introduce_stripe(self, stack: Stack) -> None:
-        """What an operator does by hand on AWS: Stripe's two secrets into the shop, the shop's address to Stripe."""
+        """Stores Stripe's two secrets in the shop and registers the shop's webhook. An operator does this on AWS."""
         if self.stripe:
             stack.put_secret("StripeKey", self.stripe.key)
             stack.put_secret("StripeWebhookSecret", self.stripe.webhook_secret)
@@ -179,7 +183,7 @@ class LocalShop:
             raise Trouble(f"GET {self.base_url}/api/health says: {last}", self.cloud.child.last_words())
 
     def hang_pictures(self, found: State) -> None:
-        """The pictures of the goods come while the shop is open already."""
+        """Uploads the goods' pictures. Runs after the shop has opened, so that the start does not wait for it."""
         if not self.goods:
             return
         shop = Shop(self.base_url)

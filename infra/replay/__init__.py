@@ -1,1 +1,1 @@
-"""`mercato replay`: a wholesaler's real invoices become orders, and the books must balance."""
+"""`mercato replay`: places a wholesaler's real invoices as orders and audits the books."""

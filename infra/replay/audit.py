@@ -1,4 +1,4 @@
-"""The audit after a replay: the facts of this run's orders and products, and of nothing else, read and compared."""
+"""The audit after a replay. It reads and compares the facts of this run's orders and products only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from infra.replay.placing import Outcome
 from infra.replay.plan import Plan
 from infra.replay.tap import Seen, within
 
-# A transaction that was under way when the window closed is committed by then.
+# A transaction that was in progress when the window closed is committed after this time.
 COMMIT_GRACE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
 class Auditor:
-    """`patience` is how long late events may take before a difference is one. `charges_of` asks the provider."""
+    """Reads the facts of one run. `charges_of` reads the payment provider's charges.
+
+    `patience` is how long late events may take before a mismatch counts as a difference, in seconds.
+    """
 
     admin: Session
     charges_of: Callable[[list[str]], list[PaymentFact]]
@@ -29,7 +32,7 @@ class Auditor:
     patience: float
 
     def audit(self, outcomes: Sequence[Outcome]) -> list[Entry]:
-        """The books of money and goods. An invoice without an order is a difference too."""
+        """Returns the entries for orders, money and goods. An invoice without an order is a difference too."""
         placed = [outcome for outcome in outcomes if outcome.placed]
         orders = [outcome.fact for outcome in placed]
         invoiced = {outcome.order["order_id"]: outcome.invoice.total for outcome in placed}
@@ -47,7 +50,7 @@ class Auditor:
         return [*entries, books.audit_reservations(stock)]
 
     def read_stock(self, orders: Sequence[OrderFact]) -> list[StockFact]:
-        """All of the run's products; those that do not agree are read again until they do, or time is up."""
+        """Returns the stock of the run's products. Reads mismatching products again until they match or time is up."""
         wanted = {self.product_ids[variant.sku]: (variant.sku, variant.stocked) for variant in self.plan.variants}
         facts = {fact.product_id: fact for fact in ledger.stock_of(self.admin, wanted, self.concurrency)}
 
@@ -67,7 +70,7 @@ class Auditor:
                 clock=self.admin.shop.clock,
             )
         except TooLate:
-            # What does not agree is found again by the audit, and named.
+            # The audit compares the same figures again and reports each difference.
             return list(facts.values())
         return list(facts.values())
 
@@ -90,7 +93,7 @@ def audit_bus(
     patience: float,
     clock: Clock,
 ) -> Entry:
-    """The events of the window: those in the tables against those on the bus, which may come a little later."""
+    """Compares the window's events in the tables with those on the bus. Waits `patience` seconds for late events."""
     in_tables = within(written(), start, end)
 
     def compare() -> Entry:

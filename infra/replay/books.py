@@ -1,6 +1,6 @@
-"""The audit of the books: what the orders say against what the payments, the stock, the events and the queues say.
+"""The audit of the books: compares the orders with the payments, the stock, the events and the queues.
 
-Pure: the facts come in, the differences go out, each with its name. Amounts are integers of minor units.
+The functions are pure: they take facts and return named differences. Amounts are integers in minor units.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FINAL = SOLD | {"cancelled"}
 
 @dataclass(frozen=True)
 class OrderFact:
-    """`units` per product id, less what came back."""
+    """`units` maps each product id to the ordered units minus the returned units."""
 
     order_id: str
     status: str
@@ -36,7 +36,7 @@ class PaymentFact:
 
 @dataclass(frozen=True)
 class StockFact:
-    """`stocked` is what the audit knows was put on the shelf; the rest is what the shop says now."""
+    """`stocked` is the number of units that the replay put in stock. The other figures are the shop's current ones."""
 
     product_id: str
     sku: str
@@ -56,7 +56,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the audit: it balances where no difference was found."""
+    """One line of the audit. It balances if it has no differences."""
 
     book: str
     expected: str
@@ -69,7 +69,7 @@ class Entry:
 
 
 def audit_orders(orders: Collection[OrderFact]) -> Entry:
-    """Every order has come to an end: sold and paid, or cancelled."""
+    """Checks that every order is final: sold and paid, or cancelled."""
     book = "orders that came to an end"
     open_ones = [order for order in orders if not is_final(order)]
     differences = [
@@ -89,7 +89,7 @@ def is_final(order: OrderFact) -> bool:
 
 
 def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> Entry:
-    """Each order's total is what its invoice says. `invoiced` is by order id."""
+    """Checks that each order's total equals its invoice's total. `invoiced` maps order ids to invoice totals."""
     return _compare(
         "order totals = invoice totals",
         {f"order {order.order_id}": (invoiced[order.order_id], order.total) for order in orders},
@@ -100,7 +100,10 @@ def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> En
 def audit_money(
     orders: Collection[OrderFact], payments: Iterable[PaymentFact], book: str = "money captured = sold"
 ) -> Entry:
-    """Captured is what was sold, order by order; where nothing was sold, nothing is charged and nothing held."""
+    """Checks for each order that the captured amount is the sold amount.
+
+    An order that was not sold must have no charge and no open authorization.
+    """
     by_order: defaultdict[str, list[PaymentFact]] = defaultdict(list)
     for payment in payments:
         by_order[payment.order_id].append(payment)
@@ -109,7 +112,7 @@ def audit_money(
         paid = by_order[order.order_id]
         sold = order.status in SOLD
         expected = order.total if sold else 0
-        # A refund of what was sold is another story; what was not sold must have been given back whole.
+        # A sold order may have refunds, and these do not count here. An order that was not sold must be refunded whole.
         found = sum(payment.captured - (0 if sold else payment.refunded) for payment in paid)
         due, taken = due + expected, taken + found
         subject = f"order {order.order_id}"
@@ -121,7 +124,7 @@ def audit_money(
 
 
 def units_sold(orders: Iterable[OrderFact], statuses: Collection[str]) -> Counter[str]:
-    """Units per product over the orders in one of the statuses."""
+    """Returns the units per product id of all orders in one of the statuses."""
     units: Counter[str] = Counter()
     for order in orders:
         if order.status in statuses:
@@ -130,7 +133,10 @@ def units_sold(orders: Iterable[OrderFact], statuses: Collection[str]) -> Counte
 
 
 def audit_stock(orders: Collection[OrderFact], stock: Collection[StockFact]) -> list[Entry]:
-    """For each product: what is gone from the shelf was shipped, what is reserved is sold and not yet shipped."""
+    """Checks each product's stock against the orders.
+
+    Units that left the stock were shipped, and reserved units are sold and not shipped yet.
+    """
     sold, shipped = units_sold(orders, SOLD), units_sold(orders, SHIPPED)
     gone = _compare(
         "units off the shelf = shipped",
@@ -154,7 +160,7 @@ def audit_stock(orders: Collection[OrderFact], stock: Collection[StockFact]) -> 
 
 
 def unsettled(orders: Collection[OrderFact], stock: Iterable[StockFact]) -> set[str]:
-    """The products whose figures do not agree yet: events may still be on their way."""
+    """Returns the ids of products whose figures do not match the orders yet. Their events may still be in flight."""
     sold, shipped = units_sold(orders, SOLD), units_sold(orders, SHIPPED)
     return {
         fact.product_id
@@ -166,12 +172,12 @@ def unsettled(orders: Collection[OrderFact], stock: Iterable[StockFact]) -> set[
 
 
 def audit_reservations(stock: Iterable[StockFact]) -> Entry:
-    """When all is shipped, nothing stays reserved."""
+    """Checks that no units stay reserved after all orders are shipped."""
     return _compare("reservations open", {f"sku {fact.sku}": (0, fact.reserved) for fact in stock})
 
 
 def _compare(book: str, figures: Mapping[str, tuple[int, int]], show: Callable[[int], str] = str) -> Entry:
-    """Expected against found, by subject. The sums are shown; but each subject counts for itself."""
+    """Compares the expected with the found figure of each subject. The entry shows the sums of all subjects."""
     differences = [
         Difference(book, subject, show(expected), show(found))
         for subject, (expected, found) in figures.items()
@@ -182,7 +188,7 @@ def _compare(book: str, figures: Mapping[str, tuple[int, int]], show: Callable[[
 
 
 def audit_events(written: Mapping[str, str], received: Mapping[str, str]) -> Entry:
-    """Every event in a table was published, and nothing was published that is in no table. Event id to type, both."""
+    """Checks that the published events are exactly the events in the tables. Both maps are event id to type."""
     book = "events published = events written"
     lost = [
         Difference(book, f"{event_type} {event_id}", "published", "not seen on the bus")
@@ -198,7 +204,7 @@ def audit_events(written: Mapping[str, str], received: Mapping[str, str]) -> Ent
 
 
 def audit_queues(before: Mapping[str, int], after: Mapping[str, int]) -> Entry:
-    """No message has come to a dead-letter queue. What lay there before is not ours."""
+    """Checks that no dead-letter queue has grown. Messages that were there before the run do not count."""
     book = "messages in dead-letter queues"
     grown = {queue: depth - before.get(queue, 0) for queue, depth in after.items() if depth > before.get(queue, 0)}
     differences = [Difference(book, queue, "0", f"{count} new") for queue, count in grown.items()]
@@ -206,7 +212,7 @@ def audit_queues(before: Mapping[str, int], after: Mapping[str, int]) -> Entry:
 
 
 def pounds(amount: int, currency: str = "GBP") -> str:
-    """For people: £1,234.50."""
+    """Formats an amount of minor units for display, such as £1,234.50."""
     sign, whole = ("-" if amount < 0 else ""), abs(amount)
     symbol = "£" if currency == "GBP" else f"{currency} "
     return f"{sign}{symbol}{whole // 100:,}.{whole % 100:02d}"

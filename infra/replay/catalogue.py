@@ -1,4 +1,4 @@
-"""The shelves are filled: the plan's products are imported and stocked, as an admin does it."""
+"""Imports and stocks the plan's products through the admin API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.operator.client import Clock, Refused, Session, ShopError, poll
 from infra.replay.parallel import each
 from infra.replay.plan import Plan, Variant, chunks
 
-IMPORT_ROWS = 50  # a second of work: what dies in the middle is soon done again
+IMPORT_ROWS = 50  # about a second of work, so that a retry after a crash is cheap
 ADJUSTMENTS = 40
 _KNOWN_WITHIN = 180.0
 _IMPORT_ATTEMPTS = 3
@@ -22,13 +22,13 @@ _CURRENCY = "GBP"
 
 
 class ImportRefused(ShopError):
-    """The shop did not take a product that the orders need."""
+    """The shop refused to import a product that the orders need."""
 
 
 def import_products(
     admin: Session, plan: Plan, concurrency: int, done: Callable[[int], Any] = lambda _: None
 ) -> dict[str, str]:
-    """Make the products; sku → product id. Importing the same again changes nothing, so a chunk may be repeated."""
+    """Imports the plan's products and returns sku → product id. Idempotent: importing a chunk again changes nothing."""
 
     def send(chunk: Sequence[Variant]) -> dict[str, str]:
         body = as_csv(chunk)
@@ -53,7 +53,7 @@ def import_products(
 
 
 def as_csv(variants: Sequence[Variant]) -> str:
-    """The import's format: the price in pounds, exact."""
+    """Formats products for the import. The price is in pounds with two decimals, without rounding."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["sku", "name", "category", "price", "currency"])
@@ -70,7 +70,7 @@ def stock_products(
     concurrency: int,
     done: Callable[[int], Any] = lambda _: None,
 ) -> None:
-    """Put the goods on the shelf. The key makes a repeated chunk count once."""
+    """Adds stock for each product of the plan. Each chunk has an idempotency key, so a retry counts once."""
 
     def send(numbered: tuple[int, Sequence[Variant]]) -> int:
         number, chunk = numbered
@@ -87,7 +87,10 @@ def stock_products(
 
 
 def adjust_when_known(admin: Session, path: str, body: Any, key: str, clock: Clock) -> None:
-    """Inventory learns of a product by its event: until that has come, the product is unknown there."""
+    """Posts a stock adjustment, with retries until inventory has consumed the product's event.
+
+    Inventory answers 404 for the product before that.
+    """
 
     def send() -> bool:
         try:

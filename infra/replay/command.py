@@ -1,4 +1,4 @@
-"""`mercato replay`: real invoices through the running shop, and then the audit."""
+"""`mercato replay`: places real invoices in the running shop and then audits the books."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, r
     except KeyboardInterrupt:
         console.print(f"\nInterrupted. --run {run} continues it.")
         sys.stdout.flush()
-        # A plain exit would wait for the threads, and these for their orders.
+        # A normal exit would wait for the threads, which wait for their orders.
         os._exit(130)
     report.show_books(console, entries)
     if not all(entry.balances for entry in entries):
@@ -139,7 +139,7 @@ def _run(console: Console, shop_state: target.State, plan: Plan, settings: Setti
             charges_of = partial(ledger.charges_of, dynamodb, shop_state.tables["payments"])
             auditor = Auditor(admin, charges_of, plan, product_ids, settings.concurrency, settings.patience)
             entries = auditor.audit(outcomes)
-            # What was being written at `end` must be readable before the tables are read.
+            # Transactions that were in progress at `end` must be committed before the tables are read.
             shop.clock.sleep(max((end + COMMIT_GRACE - datetime.now(UTC)).total_seconds(), 0))
             entries.append(
                 audit_bus(
@@ -177,7 +177,7 @@ def _place(console: Console, shop: Shop, plan: Plan, product_ids: dict[str, str]
 
 
 class _Throughput(ProgressColumn):
-    """The mean since the start: steps come in chunks, and a momentary speed would jump."""
+    """The mean speed since the start. Steps come in chunks, so a momentary speed would jump."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed / max(task.elapsed or 0, 0.1):.1f}/s", style="progress.data.speed")

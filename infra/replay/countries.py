@@ -1,4 +1,4 @@
-"""The countries of an invoice file: names as ISO 3166-1 and people write them, and the file's own."""
+"""The countries of an invoice file: ISO 3166-1 names, common names, and names that only the file uses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pycountry
 
 HOME = "GB"  # the wholesaler is British
 
-# Names in the data that stand for no country, and what the replay takes instead. Of the islands Jersey is the largest.
+# Names in the data that are no country, and the country that the replay assumes. Jersey is the largest of the islands.
 ASSUMED = {"Unspecified": HOME, "European Community": HOME, "Channel Islands": "JE"}
 
-# Names that are not among ISO's.
+# Names that ISO does not list.
 _OWN = {
     "eire": "IE",
     "great britain": "GB",
@@ -29,7 +29,7 @@ def _codes() -> dict[str, str]:
             if name := getattr(country, key, None):
                 found[name.casefold()] = country.alpha_2
     for name in list(found):
-        # ISO's order is that of its list: "Iran, Islamic Republic of".
+        # ISO writes some names in its sort order: "Iran, Islamic Republic of".
         first, comma, rest = name.partition(", ")
         if comma and rest:
             found.setdefault(f"{rest} {first}", found[name])
@@ -37,7 +37,7 @@ def _codes() -> dict[str, str]:
 
 
 def code_of(name: str) -> str | None:
-    """The ISO 3166-1 code of a country's name, or of what stands for it in ASSUMED; None where no country has it."""
+    """Returns the ISO 3166-1 code of a country's name, or the name's code in ASSUMED. None if the name is unknown."""
     return ASSUMED.get(name) or _codes().get(" ".join(name.split()).casefold())
 
 

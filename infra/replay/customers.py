@@ -1,4 +1,4 @@
-"""The wholesaler's customers, as accounts of the shop."""
+"""Registers the wholesaler's customers as accounts of the shop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ WALK_IN = "walk-in"
 def join_all(
     shop: Shop, plan: Plan, concurrency: int, done: Callable[[Any], Any] = lambda _: None
 ) -> dict[str, Session]:
-    """One account per customer of the plan, and one for all walk-ins. Accounts of an interrupted run are used again."""
+    """Registers or logs in one account per customer of the plan, and one for all walk-ins.
+
+    A continued run uses the accounts of the interrupted run.
+    """
 
     def join(customer: str) -> Session:
         name = f"Customer {customer}" if customer else "Walk-in customer"

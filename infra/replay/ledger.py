@@ -1,4 +1,7 @@
-"""The facts for the audit, read from the running shop: payments and stock by its API, the rest as its operator."""
+"""Reads the facts for the audit from the running shop.
+
+Payments and stock come from its API. Charges and queue depths come from AWS with the operator's permissions.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from mercato.store.attributes import Item, from_item
 
 
 def payment_of(admin: Session, order_id: str) -> PaymentFact | None:
-    """The order's payment; None where the shop never came to ask for money."""
+    """Returns the order's payment, or None if the shop never requested one."""
     try:
         found = admin.get(f"/payments/{derived_id('payment', order_id)}")
     except Refused as refused:
@@ -29,7 +32,7 @@ def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> l
 
 
 def charges_of(dynamodb: Any, table: str, order_ids: Iterable[str]) -> list[PaymentFact]:
-    """What the sandbox provider has taken for these orders: a second witness. A scan, which only an audit may do."""
+    """Returns the sandbox provider's own records of these orders' charges. Scans the table: for audits only."""
     orders = {derived_id("payment", order_id): order_id for order_id in order_ids}
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=table,
@@ -43,14 +46,14 @@ def charges_of(dynamodb: Any, table: str, order_ids: Iterable[str]) -> list[Paym
 
 
 def _charge(order_id: str, charge: Item) -> PaymentFact:
-    """`left` is what of a captured charge was not refunded."""
+    """Converts a charge of the sandbox. Its `left` is the captured amount that was not refunded."""
     if charge["status"] != "captured":
         return PaymentFact(order_id, charge["status"], 0, 0)
     return PaymentFact(order_id, charge["status"], charge["amount"], charge["amount"] - charge["left"])
 
 
 def stock_of(admin: Session, stocked: Mapping[str, tuple[str, int]], concurrency: int) -> list[StockFact]:
-    """`stocked`: product id → its sku and what was put on the shelf."""
+    """Reads the stock of each product. `stocked` maps product ids to the sku and the units that were added."""
 
     def read(product_id: str) -> StockFact:
         sku, count = stocked[product_id]
@@ -61,7 +64,7 @@ def stock_of(admin: Session, stocked: Mapping[str, tuple[str, int]], concurrency
 
 
 def dead_letters(sqs: Any, prefix: str) -> dict[str, int]:
-    """How many messages lie in each dead-letter queue, in flight or not."""
+    """Returns the number of messages in each dead-letter queue, visible or in flight."""
     depths: dict[str, int] = {}
     for page in sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix):
         for url in page.get("QueueUrls", []):

@@ -1,4 +1,4 @@
-"""Work on many things with a few threads."""
+"""Runs a function on many items with a few threads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 def each[A, B](
     work: Callable[[A], B], things: Iterable[A], concurrency: int, done: Callable[[B], Any] = lambda _: None
 ) -> list[B]:
-    """The results, in the order of the things. `done` is called in this thread, as they come.
+    """Returns the results in the order of the items. Calls `done` in this thread as each result arrives.
 
-    At the first error, and at Ctrl-C, what has not begun is dropped, and what has begun is not waited for.
+    At the first error or Ctrl-C, it cancels calls that have not started and does not wait for running calls.
     """
     pool = ThreadPoolExecutor(concurrency)
     try:

@@ -1,4 +1,4 @@
-"""Every invoice becomes one order, followed until it is final for the books."""
+"""Places each invoice as one order and waits until the order is final for the books."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ AT_REST = SHIPPED | {"cancelled", "needs_attention"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an invoice. `order` is the last view of it, empty where it could not be placed.
+    """The result of placing an invoice. `order` is the order's last view, and empty if placing failed.
 
-    An order that an interrupted run had placed already is not timed.
+    Both times are None for an order that an interrupted run had placed already. Times are in seconds.
     """
 
     invoice: Invoice
@@ -58,7 +58,7 @@ def fact_of(order: Json) -> OrderFact:
 
 @dataclass(frozen=True)
 class Placer:
-    """Places the plan's invoices. At most as many orders as there are threads are unfinished at a time."""
+    """Places the plan's invoices. Each thread waits for its order, so `concurrency` bounds the unfinished orders."""
 
     plan: Plan
     customers: Mapping[str, Session]
@@ -87,7 +87,7 @@ class Placer:
         return replace(outcome, order=order, confirmed_after=(confirmed - sent).total_seconds() if confirmed else None)
 
     def send(self, invoice: Invoice) -> Json:
-        """Place the invoice, and follow it no further."""
+        """Places the invoice and returns without waiting for the order to be final."""
         return self.customers[invoice.customer].place_order(
             self._lines(invoice),
             token="tok_ok",
@@ -108,7 +108,7 @@ class Placer:
     def follow_to_dispatch(
         self, outcomes: Sequence[Outcome], concurrency: int, within: float, done: Callable[[Any], Any] = lambda _: None
     ) -> list[Outcome]:
-        """Wait until what was sold is with the carrier: only then the stock has left the shelf."""
+        """Waits until all sold orders are shipped, because units on hand decrease only at dispatch."""
         clock = next(iter(self.customers.values())).shop.clock
         deadline = clock.monotonic() + within
 
@@ -129,16 +129,16 @@ class Placer:
 
 
 def is_at_rest(order: Json) -> bool:
-    """It holds no stock any more that it will give back or send off by itself."""
+    """Tells whether the order will neither release nor ship stock without an operator."""
     return order["status"] in AT_REST
 
 
 def has_ended(order: Json) -> bool:
-    """Nothing more will happen to it without a person: final for the books, or parked for an operator."""
+    """Tells whether the order is final for the books or waits for an operator."""
     return is_final(fact_of(order)) or order["status"] == "needs_attention"
 
 
 def moment_of(order: Json, status: str) -> datetime | None:
-    """When the order came to a status, as its timeline says."""
+    """Returns the first time at which the order's timeline has the status, or None."""
     found = next((entry["at"] for entry in order["timeline"] if entry["status"] == status), None)
     return datetime.fromisoformat(found) if found else None

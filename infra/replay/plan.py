@@ -1,9 +1,9 @@
-"""Plans a replay before any request: the invoices, and the products that they need.
+"""Plans a replay before any request: the invoices and the products that they need.
 
 Prices change from invoice to invoice, and the shop refuses an order whose price is not the catalogue's. So an article
-at another price is another product, sku `<code>@<pence>/<run>`: 85123A at £2.55 is `85123A@255/3F9A1C`. No invoice is
-altered, no price is averaged, and invoices can be placed side by side. The run's name is in the sku so that no
-other order changes the stock that this run's audit counts.
+at another price is another product, sku `<code>@<pence>/<run>`: 85123A at £2.55 is `85123A@255/3F9A1C`. The plan
+alters no invoice and averages no price, and invoices can be placed in parallel. The run's name is in the sku so that
+no other order changes the stock that this run's audit counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from infra.replay.rows import Invoice, Line
 
 @dataclass(frozen=True)
 class Variant:
-    """A product to be made: an article at one price. `units` is how many the run's invoices sell."""
+    """A product to import: an article at one price. `units` is the number that the run's invoices sell."""
 
     sku: str
     name: str
@@ -25,7 +25,7 @@ class Variant:
 
     @property
     def stocked(self) -> int:
-        """What is put on the shelf: all that is sold, and some more, so that an oversale would not go unseen."""
+        """The units to add to stock: the sold units and a reserve, so that the audit can see an oversale."""
         return self.units + max(20, self.units // 10)
 
 
@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def customers(self) -> list[str]:
-        """Each once, in the order of their first invoice; the empty name is the walk-in customer."""
+        """The distinct customers, in the order of their first invoice. The empty name is the walk-in customer."""
         return list(dict.fromkeys(invoice.customer for invoice in self.invoices))
 
     @property
@@ -57,7 +57,7 @@ class Plan:
 
 
 def make_plan(invoices: Sequence[Invoice], limit: int, run: str) -> Plan:
-    """The first `limit` sales of the file. An article's name is the one it has first."""
+    """Plans the first `limit` sales of the file. An article's first description is its product's name."""
     chosen = invoices[:limit]
     units: dict[str, int] = {}
     first: dict[str, Line] = {}

@@ -1,4 +1,4 @@
-"""The report of a replay: tables, and a file that names every refused row."""
+"""The report of a replay: tables in the terminal and a CSV file with every refused row."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def show_reading(console: Console, reading: Reading, plan: Plan, report: Path) -
 
 
 def assumptions(reading: Reading) -> dict[str, int]:
-    """What the file does not say and the replay assumes, with the number of rows that each is about; 0 means all."""
+    """Returns each assumption of the replay about the file and the number of rows that it affects; 0 means all."""
     return {
         f"the file is {reading.encoding} text": 0,
         f"fields are separated by {reading.separator}": 0,
@@ -100,7 +100,7 @@ def _speed(outcomes: Sequence[Outcome], seconds: float, concurrency: int) -> Tab
 
 
 def percentile(durations: Sequence[float], percent: int) -> float:
-    """By nearest rank: a duration that was really measured."""
+    """Returns the percentile by nearest rank, which is one of the measured durations."""
     ordered = sorted(durations)
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 

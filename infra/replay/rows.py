@@ -1,21 +1,22 @@
-"""The rows of an invoice file: each is taken, or refused with its line, its column and a reason. None is dropped.
+"""Reads the rows of an invoice file. Each row is accepted, or refused with its line, column and reason.
 
-What the real file taught, and what is done about it:
-- A cancellation (`C536379`) takes back an earlier sale, and an invoice that is no number otherwise (`A563185`, "Adjust
-  bad debt") is book-keeping: neither is an order, and all their rows are refused.
-- A negative quantity or a price of zero on another invoice is a stock correction (damages, found, samples): refused.
+The rules come from the real file:
+- A cancellation (`C536379`) reverses an earlier sale, and an invoice number with another letter (`A563185`,
+  "Adjust bad debt") is book-keeping. Neither is an order, so all their rows are refused.
+- A negative quantity or a price of zero on another invoice is a stock correction (damages, found, samples), so the row
+  is refused.
 - A price must be whole pence: 0.001 is refused, not rounded.
-- `CustomerID` is `0.0` or blank where none was written down. Such an invoice is a sale by a walk-in customer. `17,850`
-  and `17850.0` are customer 17850; anything else is refused.
-- `Unspecified` and `European Community` stand for no country. Their orders go to the wholesaler's own country, and the
-  report says so. A name that no country has is refused.
-- Codes that are no goods (POST, DOT, M) are sold and paid like goods, and so they are products here.
-- The same article is written `85123A` and `85123a`: codes are upper-cased. A description without a letter (`?`) gives
-  way to the stock code.
+- `CustomerID` is `0.0` or blank for a sale to a walk-in customer. `17,850` and `17850.0` are customer 17850. Any other
+  value is refused.
+- `Unspecified` and `European Community` are no country. Their orders go to the wholesaler's own country, and the report
+  says so. An unknown country name is refused.
+- Codes that are no goods (POST, DOT, M) are sold and paid like goods, so they are products here.
+- The same article is written `85123A` and `85123a`, so codes are upper-cased. If a description has no letter (`?`), the
+  stock code replaces it.
 
-Files come from offices: separated by comma, semicolon or tab, with or without a line `sep=;`, in UTF-8, UTF-16 with a
-byte order mark, or Windows-1252. Where a comma may be a decimal sign (`1,85` between semicolons) it is one if the
-number cannot be read otherwise; `1,850` can be read in two ways there and is refused.
+The separator is a comma, a semicolon or a tab, with or without a line `sep=;`. The encoding is UTF-8, UTF-16 with a
+byte order mark, or Windows-1252. In a file that is not separated by commas, `1,85` is read with a decimal comma, and
+`1,850` is ambiguous and refused.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MAX_CODE = 40
 MAX_NAME = 200
 _PENCE = Decimal(100)
 _MAX_PRICE = 10**9
-_LONGEST_NUMBER = 24  # digits: fewer than Decimal's 28, so that no product is rounded
+_LONGEST_NUMBER = 24  # digits: fewer than Decimal's precision of 28, so that no multiplication rounds
 
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -48,12 +49,12 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 
 class NotAnInvoiceFile(ValueError):
-    """The file cannot be read, or lacks columns that an invoice has. The message says what to do."""
+    """The file cannot be read or lacks required columns. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One good row; `price` in minor units."""
+    """One accepted row. `price` is in minor units."""
 
     line: int
     code: str
@@ -64,7 +65,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Refusal:
-    """`column` and `value` say what stood against the row; both are empty where it is the row as a whole."""
+    """A refused row. `column` and `value` name the cause, and are empty if the cause is the whole row."""
 
     line: int
     invoice: str
@@ -76,7 +77,7 @@ class Refusal:
 
 @dataclass
 class Invoice:
-    """A sale. `customer` is empty for a walk-in; `country` is an ISO 3166-1 code."""
+    """A sale. `customer` is empty for a walk-in customer, and `country` is an ISO 3166-1 code."""
 
     number: str
     customer: str
@@ -90,7 +91,7 @@ class Invoice:
 
 @dataclass
 class Reading:
-    """All that was found in a file, in its order. `assumed` counts the rows for which something was assumed."""
+    """The contents of a file, in its order. `assumed` maps each assumption to the number of rows that it affects."""
 
     rows: int = 0
     separator: str = "comma"
@@ -101,7 +102,7 @@ class Reading:
 
 
 class Unusable(ValueError):
-    """Why a row is refused: a stable word, and the column and value that it is about."""
+    """A row must be refused. The message is a stable reason, and `column` and `value` name the cause."""
 
     def __init__(self, reason: str, column: str = "", value: str = "") -> None:
         super().__init__(reason)
@@ -110,13 +111,13 @@ class Unusable(ValueError):
 
 
 def read_file(path: Path) -> Reading:
-    """The sales of a file, as `read_invoices` finds them. Raises NotAnInvoiceFile."""
+    """Decodes a file and reads its sales with `read_invoices`. Raises NotAnInvoiceFile."""
     text, encoding = _decode(path.read_bytes())
     return replace(read_invoices(io.StringIO(text, newline="")), encoding=encoding)
 
 
 def read_invoices(file: IO[str]) -> Reading:
-    """The sales of a text, each with at least one good row, and every refused row. Raises NotAnInvoiceFile."""
+    """Reads the sales with at least one accepted row, and all refused rows. Raises NotAnInvoiceFile."""
     text = file.read()
     separator, skipped = _separator_of(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
@@ -148,7 +149,7 @@ def read_invoices(file: IO[str]) -> Reading:
 
 
 def _decode(content: bytes) -> tuple[str, str]:
-    """The text, and the name of its encoding. Raises NotAnInvoiceFile with the byte that no encoding has."""
+    """Returns the text and the name of its encoding. Raises NotAnInvoiceFile with the byte that cannot be decoded."""
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding), encoding.upper().removesuffix("-SIG")
@@ -156,7 +157,7 @@ def _decode(content: bytes) -> tuple[str, str]:
         problem = error
     if encoding == "utf-8":
         try:
-            # Windows' Western alphabet, in which such files are usually exported.
+            # Spreadsheets on Windows usually export CSV files in this encoding.
             return content.decode("cp1252"), "Windows-1252"
         except UnicodeDecodeError as error:
             problem = error
@@ -168,7 +169,7 @@ def _decode(content: bytes) -> tuple[str, str]:
 
 
 def _separator_of(text: str) -> tuple[str, int]:
-    """The separator, and how many lines stand before the header: one where the first says `sep=;`."""
+    """Returns the separator and the number of lines before the header: 1 if the first line is `sep=;`, else 0."""
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):
         named = first.strip("\r")[4:5] or "\t"
@@ -180,7 +181,7 @@ def _separator_of(text: str) -> tuple[str, int]:
 
 
 def classify(line_number: int, row: Mapping[str, str], separator: str = ",") -> Line:
-    """The row as an order's line. Raises Unusable with the first reason that speaks against it."""
+    """Converts a row to an order's line. Raises Unusable with the first reason to refuse the row."""
     if None in row or None in row.values():
         raise Unusable("wrong-number-of-columns")
     number, code = row["InvoiceNo"].strip().upper(), row["StockCode"].strip().upper()
@@ -206,7 +207,10 @@ def classify(line_number: int, row: Mapping[str, str], separator: str = ",") -> 
 
 
 def customer_of(row: Mapping[str, str]) -> str:
-    """The customer's number as digits, without a spreadsheet's `.0` and thousands' commas; empty for a walk-in."""
+    """Returns the customer's number as digits, without a spreadsheet's `.0` and thousands separators.
+
+    Returns an empty string for a walk-in customer.
+    """
     text = row["CustomerID"].strip()
     if not text:
         return ""
@@ -216,7 +220,7 @@ def customer_of(row: Mapping[str, str]) -> str:
 
 
 def country_of(row: Mapping[str, str], assumed: Counter[str]) -> str:
-    """The ISO 3166-1 code of the country that the row names. What it stands for is counted in `assumed`."""
+    """Returns the ISO 3166-1 code of the row's country. Counts the row in `assumed` if the code is an assumption."""
     name = row["Country"].strip()
     code = code_of(name)
     if code is None:
@@ -227,7 +231,7 @@ def country_of(row: Mapping[str, str], assumed: Counter[str]) -> str:
 
 
 def _plain(number: str, separator: str) -> str:
-    """The number with a point as its decimal sign and no commas."""
+    """Returns the number with a decimal point and without commas. Raises Unusable if a comma is ambiguous."""
     if "," not in number:
         return number
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", number, re.ASCII):
@@ -271,7 +275,7 @@ def _name(description: str, code: str) -> str:
 
 
 def _add(invoice: Invoice, line: Line) -> None:
-    """A variant that comes twice on one invoice is one line of the order, with the quantities added."""
+    """Adds a line to the invoice. A second line with the same code and price increases the first line's quantity."""
     for place, known in enumerate(invoice.lines):
         if (known.code, known.price) == (line.code, line.price):
             if known.quantity + line.quantity > MAX_QUANTITY:
@@ -284,7 +288,7 @@ def _add(invoice: Invoice, line: Line) -> None:
 
 
 def _numbered(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with the number of the line on which it starts: a quoted field may hold line breaks."""
+    """Yields each row with the number of its first line, because a quoted field may contain line breaks."""
     for row in reader:
         breaks = sum(value.count("\n") for value in row.values() if isinstance(value, str))
         yield reader.line_num - breaks, row

@@ -1,4 +1,4 @@
-"""A tap on the event bus: a queue of our own that gets a copy of every event, for as long as we watch."""
+"""A temporary rule and queue that receive a copy of every event on the bus while the replay runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATTERN = json.dumps({"source": [{"prefix": "mercato."}]})
 
 @dataclass(frozen=True)
 class Seen:
-    """What the audit wants of an event."""
+    """The fields of an event that the audit needs."""
 
     event_id: str
     type: str
@@ -29,7 +29,7 @@ class Tap:
     """Counts the distinct events on the bus between entering and leaving the `with` block."""
 
     def __init__(self, sqs: Any, events: Any, bus: str, name: str, wait: int = 1) -> None:
-        """`wait`: seconds that one look into the queue takes while it is empty."""
+        """`wait` is the long-polling time of one receive call, in seconds."""
         self._sqs = sqs
         self._events = events
         self._bus = bus
@@ -90,7 +90,7 @@ class Tap:
             raise RuntimeError(f"the tap could not be opened: {answer['FailedEntries']}")
 
     def _close(self) -> None:
-        """Take away what was made, also where only a part of it was."""
+        """Deletes the rule and the queue, even if only some of them were created."""
         steps: list[Callable[[], Any]] = [
             lambda: self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=["tap"]),
             lambda: self._events.delete_rule(Name=self._name, EventBusName=self._bus),
@@ -108,11 +108,11 @@ class Tap:
                 if not self.drain():
                     self._stop.wait(_PAUSE)
             except (ClientError, BotoCoreError):
-                # The messages stay in the queue; the audit waits for what is missing.
+                # The messages stay in the queue, and the audit waits for missing events.
                 self._stop.wait(1)
 
     def drain(self) -> int:
-        """Take one batch off the queue. A message is deleted only after its event is counted."""
+        """Receives, counts and then deletes one batch of messages. Returns the batch's size."""
         messages = self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=self._wait
         ).get("Messages", [])
@@ -141,7 +141,7 @@ def read_event(envelope: Mapping[str, Any]) -> Seen:
 
 
 def written_events(dynamodb: Any, tables: Iterable[str]) -> Iterator[Seen]:
-    """Every event that the tables hold: items with an `event` attribute. A scan, which only an audit may do."""
+    """Yields every event in the tables: items with an `event` attribute. Scans the tables: for audits only."""
     for table in tables:
         pages = dynamodb.get_paginator("scan").paginate(
             TableName=table,
@@ -155,5 +155,5 @@ def written_events(dynamodb: Any, tables: Iterable[str]) -> Iterator[Seen]:
 
 
 def within(events: Iterable[Seen], start: datetime, end: datetime) -> dict[str, str]:
-    """The events that happened in the window: id to type."""
+    """Maps the ids of the events from `start` to `end` to their types."""
     return {event.event_id: event.type for event in events if start <= event.at <= end}

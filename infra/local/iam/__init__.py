@@ -1,1 +1,1 @@
-"""Which permissions the functions were given, and which of them they have used."""
+"""Compares the permissions that the functions have with those that they have used."""

@@ -1,4 +1,4 @@
-"""`mercato iam`: what the functions may do and have not done since the shop was opened."""
+"""`mercato iam`: lists the functions' permissions that were not used since the shop was started."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ EXPLANATIONS = Path(__file__).with_name("unused.yaml")
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Show the explained ones too.")
+@click.option("--all", "everything", is_flag=True, help="Show explained permissions too.")
 def iam(everything: bool) -> None:
-    """Permissions that are granted and were not used, by function.
+    """List permissions that are granted but not used, by function.
 
-    Take each away from its service's template.yaml, or explain it in infra/local/iam/unused.yaml. Only what the running
-    shop has used counts as used, so run the tests or the demo before: `make iam-report` does. Exits with 1 if one is
-    unexplained.
+    Remove each from its service's template.yaml, or explain it in infra/local/iam/unused.yaml. Only uses in the running
+    shop count, so run the tests or the demo first, as `make iam-report` does. Exits with 1 if a permission is
+    unexplained or an explanation is stale.
     """
     deployed = Deployed(target.load())
     report = compare(deployed.granted(), deployed.used(), explanations())

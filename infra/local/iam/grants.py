@@ -1,4 +1,4 @@
-"""What the deployed roles of the functions allow, and what was used of it, from the running local cloud."""
+"""Reads the permissions that the functions' deployed roles grant and those that were used from the local cloud."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class Deployed:
         }
 
     def granted(self) -> Iterator[Permission]:
-        """Of the roles' own policies; AWS's managed ones and the boundary are not of our making, or grant nothing."""
+        """Yields the permissions in the roles' own policies.
+
+        Skips AWS's managed policies, which this project does not write, and the boundary, which grants nothing.
+        """
         iam = self._cloud.client("iam")
         for role, function in self._roles.items():
             for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -40,12 +43,15 @@ class Deployed:
 
     def used(self) -> Iterator[Permission]:
         if not self._cloud.used_permissions.exists():
-            raise Trouble("nothing was noted", "Only a cloud that this project has started notes what is used.")
+            raise Trouble("no used permissions are recorded", "Only the cloud of `mercato up` records them.")
         yield from read_used(self._cloud.used_permissions, self._roles)
 
 
 def read_used(file: Path, roles: dict[str, str]) -> Iterator[Permission]:
-    """The lines of `recording`, of functions alone: arn:…:assumed-role/<role>/<session>."""
+    """Yields the permissions that `recording` wrote, if a function's role used them.
+
+    The principal has the form arn:…:assumed-role/<role>/<session>.
+    """
     for line in file.read_text().splitlines():
         principal, action, resource = json.loads(line)
         function = roles.get(principal.split("/")[1])

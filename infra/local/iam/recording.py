@@ -1,7 +1,7 @@
-"""A note of every permission that the local cloud has seen used.
+"""Records every permission that is used in the local cloud.
 
-The emulator's CloudTrail names a caller's key and no role, and of a transaction neither items nor tables. So its own
-decisions are noted, where it makes them: each role, action and resource once, as a line of JSON.
+The emulator's CloudTrail names a caller's key but not its role, and for a transaction neither items nor tables. So this
+module records the emulator's own IAM decisions: each role, action and resource once, as a line of JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Decide = Callable[..., Any]
 
 
 def noting(decide: Decide, file: Path) -> Decide:
-    """`decide` as it is, with what it allows to assumed roles appended to `file`."""
+    """Returns `decide` wrapped so that each permission it allows an assumed role is appended to `file` once."""
     seen: set[tuple[str, str, str]] = set()
 
     def noted(context: Any, policies: Any, *limits: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Permissions: granted, used, explained. What is neither used nor explained is too much."""
+"""Compares granted, used and explained permissions. A permission that is neither used nor explained is excessive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.trouble import Trouble
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """`resource` is a pattern where it is granted, and an ARN where it was used."""
+    """A granted or used permission. `resource` is a pattern in a granted permission and an ARN in a used one."""
 
     function: str
     action: str
@@ -25,7 +25,10 @@ class Permission:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why permissions are granted that no test uses. Empty `functions` are all; `resource` is a part of its name."""
+    """The reason to grant permissions that no test uses.
+
+    Empty `functions` mean all functions. `resource` is a part of the granted resource's pattern.
+    """
 
     functions: tuple[str, ...]
     actions: tuple[str, ...]
@@ -37,7 +40,7 @@ class Explanation:
         unknown = set(entry) - {"functions", "actions", "resource", "why"}
         if unknown or not entry.get("actions") or not entry.get("why"):
             raise Trouble(
-                f"an explanation makes no sense: {dict(entry)}", "It takes actions and why, functions, resource."
+                f"an explanation makes no sense: {dict(entry)}", "It has actions, why and maybe functions, resource."
             )
         functions, actions = tuple(entry.get("functions", ())), tuple(entry["actions"])
         return cls(functions, actions, entry.get("resource", ""), entry["why"])
@@ -52,7 +55,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`why` is None where a permission is unused for no stated reason."""
+    """An unused permission. `why` is its explanation, or None if it has none."""
 
     permission: Permission
     why: str | None
@@ -74,7 +77,7 @@ class Report:
 
 
 def compare(granted: Iterable[Permission], used: Iterable[Permission], explanations: Iterable[Explanation]) -> Report:
-    """An explanation of what is not granted any more is stale."""
+    """Returns the unused permissions with their explanations. An explanation that covers no grant is stale."""
     grants, uses, reasons = sorted(set(granted)), list(used), list(explanations)
     unused = [grant for grant in grants if not any(grant.covers(use) for use in uses)]
     verdicts = [Verdict(grant, next((one.why for one in reasons if one.covers(grant)), None)) for grant in unused]
