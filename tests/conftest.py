@@ -17,8 +17,8 @@ from mercato.store.dynamo import Table
 from tests.kit import fast_moto
 from tests.kit.template import create_table
 
-# Every run has the same examples, so that only a change makes it red. `make explore` looks at others. The time that an
-# example takes says more of the machine than of the code.
+# Every run has the same examples, so that only a change can break it. `make explore` tries other examples. There is no
+# deadline, because an example's duration depends more on the machine than on the code.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=1000)
 settings.load_profile("same")
@@ -39,7 +39,7 @@ def noon() -> datetime:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty AWS account in this process (moto). No call can reach a real one."""
+    """An empty AWS account in this process (moto). No call can reach a real account."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -57,7 +57,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget_the_sandbox() -> None:
-    """Drops the clients, circuits, limits and services' parts that a sandbox keeps between its invocations."""
+    """Removes the clients, circuits, limits and services' parts that a sandbox keeps between invocations."""
     aws.reset()
     shared.reset()
     guard.configured.cache_clear()

@@ -1,1 +1,1 @@
-"""The operator's commands: accounts, sagas, dead letters, orders, stock, the catalogue, traces."""
+"""The operator's commands for accounts, sagas, dead letters, orders, stock, the catalogue and traces."""

@@ -1,6 +1,4 @@
-"""Operator actions on accounts and keys that the API does not offer: the services' own use cases, on the chosen
-shop.
-"""
+"""Operator actions on accounts and keys that the API does not offer. They run the services' use cases."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from infra.trouble import Trouble
 
 
 def use_cloud_of(shop: Target) -> None:
-    """From now on this process calls that shop's cloud only."""
+    """Configures this process so that its AWS calls go only to the shop's cloud."""
     from mercato import aws
 
     aws.reset()

@@ -15,7 +15,7 @@ import httpx
 
 Json = dict[str, Any]
 
-_ATTEMPTS = 8  # at a shop that does not answer
+_ATTEMPTS = 8  # while the shop does not answer
 _PATIENCE = 90.0  # seconds of retries after Retry-After: a crashed request holds its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
 _LONGEST_INTERVAL = 2.0  # of a poll
@@ -24,11 +24,11 @@ _REFRESH_BEFORE = 60.0
 
 
 class ShopError(Exception):
-    """The shop did not do what was requested."""
+    """The shop did not execute the request."""
 
 
 class Refused(ShopError):
-    """The shop answered with a problem. `problem` is the whole document."""
+    """The shop returned an error. `problem` is the whole problem document."""
 
     def __init__(self, request: str, status: int, problem: Json) -> None:
         self.status = status
@@ -39,11 +39,11 @@ class Refused(ShopError):
 
 
 class Unreachable(ShopError):
-    """The shop gave no usable answer at any attempt."""
+    """The shop returned no usable response at any attempt."""
 
 
 class TooLate(ShopError):
-    """The awaited result did not come in time. `last` is the last result."""
+    """The result did not meet the condition in time. `last` is the last result."""
 
     def __init__(self, what: str, within: float, last: Any) -> None:
         super().__init__(f"{what}: not after {within:.0f} s")
@@ -52,7 +52,7 @@ class TooLate(ShopError):
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, passed in so that tests need not wait."""
+    """The time and the sleep function, injected so that tests need not wait."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -74,8 +74,10 @@ def poll[T](
     every: float = 0.3,
     clock: Clock = REAL_TIME,
 ) -> T:
-    """Fetches until the result is as wanted. The interval grows from `every` to two seconds, or stays at `every` if
-    that is longer. Raises TooLate with the last result.
+    """Calls `fetch` until `until` holds for its result, and returns the result.
+
+    The interval grows from `every` to two seconds, or stays at `every` if that is longer. Raises TooLate with the last
+    result after `within` seconds.
     """
     longest = max(every, _LONGEST_INTERVAL)
     deadline = clock.monotonic() + within
@@ -157,7 +159,7 @@ class Shop:
         raise AssertionError("unreachable")
 
     def _pause(self, attempt: int, retry_after: str | None) -> None:
-        """Waits as long as the shop demands, else doubling; with jitter, so that threads spread out."""
+        """Waits for Retry-After plus an exponential backoff with full jitter, so that threads do not retry together."""
         longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
         asked = int(retry_after) if retry_after and retry_after.isdecimal() else 0
         self.clock.sleep(asked + random.uniform(0, longest))
@@ -220,9 +222,7 @@ class Session:
     def place_order(
         self, lines: Sequence[Json], *, token: str, address: Json, key: str, cart: Json | None = None
     ) -> Json:
-        """Places the order. Idempotent by the key, so it may be retried. `cart` is the ordered cart, as the API
-        returned it.
-        """
+        """Places the order. Idempotent by `key`. `cart` is the ordered cart, as the API returned it."""
         body: Json = {"lines": list(lines), "payment_token": token, "shipping_address": address}
         if cart is not None:
             body["cart"] = {"id": cart["cart_id"], "version": cart["version"]}
@@ -243,7 +243,7 @@ class Session:
         try:
             return self.shop.call(method, path, body, token=token, **how)
         except Refused as refused:
-            # API Gateway caches the authorizer's answer, so a refused token may be refused again after it was renewed.
+            # API Gateway caches the authorizer's response, so a renewed token may be refused like the old one.
             if refused.status != 401:
                 raise
         return self.shop.call(method, path, body, token=self._renew(token), **how)
@@ -262,7 +262,7 @@ class Session:
                 try:
                     self._take(self.shop.call("POST", "/users/token/refresh", {"refresh_token": self._refresh}))
                 except ShopError:
-                    # The refresh token may be spent although its response was lost. The password always works.
+                    # The refresh token may be used up although the response was lost. The password stays valid.
                     self._take(self._log_in())
             return self._access
 

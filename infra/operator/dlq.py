@@ -1,4 +1,4 @@
-"""`mercato dlq`: the dead letters of the running shop, through its API as its admin."""
+"""`mercato dlq`: lists, shows and redrives dead letters through the shop's API as an admin."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Choice:
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the arguments and options that make up its first parameter, a Choice."""
+    """Adds the arguments and options of a Choice to a command, which gets the Choice as its first argument."""
 
     @click.argument("queue", required=False)
     @click.option("--type", "event_type", help="Only events of this type.")

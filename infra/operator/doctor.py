@@ -1,7 +1,6 @@
-"""`mercato doctor`: what a shop on AWS still lacks before its first order, and the command that mends it.
+"""`mercato doctor`: checks what a shop on AWS needs before its first order, and prints the command for each finding.
 
-It reads, with the operator's own AWS credentials, and changes nothing. docs/going-live.md has the same points, in the
-order in which they are done.
+It only reads, with the operator's own AWS credentials. docs/going-live.md has the same points in the same order.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from infra.operator import target
 
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
 MAILS_AN_ORDER = 3
-_PLACEHOLDER = "mercato.example"  # the default of addresses and hosts; no mail and no browser comes there
+_PLACEHOLDER = "mercato.example"  # the default domain of addresses and hosts, which does not exist
 _STRIPE = "https://api.stripe.com"
 _STRIPE_EVENTS = ("payment_intent.", "charge.", "refund.")
-_PAGES = 50  # of accounts, in which an admin is looked for
+_PAGES = 50  # of accounts that are searched for an admin
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 class Mark(StrEnum):
     GOOD = "good"
     MISSING = "missing"
-    UNKNOWN = "unknown"  # it could not be looked at, such as for want of a permission
+    UNKNOWN = "unknown"  # the check failed, such as without a permission
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One point of the list. `remedy` is a command or a place to look at; empty where nothing is to be done."""
+    """The result of one check. `remedy` is a command or a place to look, and empty if there is nothing to do."""
 
     what: str
     mark: Mark
@@ -51,8 +50,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patient:
-    """The stack to look at. `client` makes AWS's clients; `stack` is CloudFormation's description of the root stack,
-    None where there is no such stack; `url` replaces the API's own URL.
+    """The stack to check. `client` creates AWS clients.
+
+    `stack` is CloudFormation's description of the root stack, or None if it does not exist. `url` replaces the API's
+    URL.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Patient:
 
     @property
     def api(self) -> str:
-        """The API's URL, with /api."""
+        """The API's URL with the path /api."""
         return self.url.rstrip("/").removesuffix("/api") + "/api" if self.url else self.outputs["ApiUrl"]
 
 
@@ -173,10 +174,10 @@ def look_at_parameters(patient: Patient) -> Iterator[Finding]:
 
 
 def look_at_sender(patient: Patient) -> Iterator[Finding]:
-    """The address itself is verified, or its domain is, which is better: then SES signs the mails (DKIM)."""
+    """Checks that SES has verified the sender's address or domain. A domain is better: SES signs its mails (DKIM)."""
     what, address = "the sender of mails", patient.parameters.get("FromAddress", "")
     if _PLACEHOLDER in address or not address:
-        return  # it is told as a placeholder
+        return  # look_at_parameters reports the placeholder
     domain = address.rpartition("@")[2]
     found = {name: _identity(patient.client("sesv2"), name) for name in (domain, address)}
     verified = [name for name, identity in found.items() if identity and identity["VerifiedForSendingStatus"]]
@@ -241,7 +242,7 @@ def look_at_alarms(patient: Patient) -> Iterator[Finding]:
 
 
 def look_at_functions(patient: Patient) -> Iterator[Finding]:
-    """A function that cannot start, and one whose layer is made for another processor."""
+    """Finds functions that cannot start or whose layer is built for another processor."""
     what, aws_lambda = "the functions", patient.client("lambda")
     pages = aws_lambda.get_paginator("list_functions").paginate()
     functions = [one for page in pages for one in page["Functions"] if target.is_of(patient.name, one)]
@@ -284,7 +285,7 @@ def look_at_sites(patient: Patient) -> Iterator[Finding]:
     for name, parameter, path in (("the storefront", "ShopUrl", "/"), ("the console", "ConsoleUrl", "/console/login")):
         address = patient.parameters.get(parameter, "").rstrip("/")
         if _PLACEHOLDER in address or not address:
-            continue  # it is told as a placeholder
+            continue  # look_at_parameters reports the placeholder
         answer = _get(patient, address + path)
         if not isinstance(answer, str) and answer.status_code == 200 and "x-request-id" in answer.headers:
             yield Finding(name, Mark.GOOD, address)
@@ -322,7 +323,7 @@ def look_at_stripe(patient: Patient) -> Iterator[Finding]:
 
 
 def _secrets_of(patient: Patient) -> dict[str, str]:
-    """The ARNs of the stack's secrets, by logical id: CloudFormation makes their names of it, a dash and a suffix."""
+    """Returns the ARNs of the stack's secrets by logical id. CloudFormation's names are the id, a dash and a suffix."""
     pages = patient.client("secretsmanager").get_paginator("list_secrets")
     found = {}
     for page in pages.paginate(Filters=[{"Key": "tag-key", "Values": ["shop"]}]):
@@ -333,7 +334,7 @@ def _secrets_of(patient: Patient) -> dict[str, str]:
 
 
 def _value(secrets: Any, arn: str) -> str:
-    """Empty where the secret, or its value, is not there."""
+    """Returns the secret's value, or an empty string if the secret or its value is missing."""
     if not arn:
         return ""
     try:
@@ -390,7 +391,7 @@ def look_at_admin(patient: Patient) -> Iterator[Finding]:
 
 
 def _get(patient: Patient, address: str, headers: Mapping[str, str] | None = None) -> httpx.Response | str:
-    """The answer, or why there is none."""
+    """Returns the response, or the reason why there is none."""
     try:
         return patient.http.get(address, headers=dict(headers or {}))
     except httpx.HTTPError as error:
@@ -401,7 +402,7 @@ def _told(what: str, answer: httpx.Response | str) -> str:
     return answer if isinstance(answer, str) else f"{what} answers {answer.status_code}: {answer.text[:120]!r}"
 
 
-# In the order in which they are mended: docs/going-live.md.
+# In the order in which an operator follows them: docs/going-live.md.
 OF_ACCOUNT: tuple[Check, ...] = (look_at_concurrency, look_at_access_logs, look_at_mail_account, look_at_stack)
 OF_STACK: tuple[Check, ...] = (
     look_at_parameters,
@@ -416,8 +417,9 @@ OF_STACK: tuple[Check, ...] = (
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
-    """All findings. A check that AWS refuses is a finding too. A stack that was never whole has no outputs, and is not
-    looked into.
+    """Yields all findings. A check that AWS refuses is a finding too.
+
+    A stack that was never deployed completely has no outputs, so only the account is checked.
     """
     for check in (*OF_ACCOUNT, *(OF_STACK if patient.outputs else ())):
         try:
@@ -428,7 +430,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
 
 
 def describe(cloudformation: Any, name: str) -> Mapping[str, Any] | None:
-    """The stack; None where there is none. Raises ClientError, BotoCoreError."""
+    """Returns the stack's description, or None if it does not exist. Raises ClientError and BotoCoreError."""
     try:
         stack: Mapping[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
@@ -478,7 +480,7 @@ _SIGNS = {Mark.GOOD: "[green]●[/]", Mark.MISSING: "[bold red]▲[/]", Mark.UNK
 
 
 def _shown_as_found(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Prints each finding when it is made, since some take seconds; then what is to be done, in order."""
+    """Prints each finding immediately, since some checks take seconds, and then the remedies in order."""
     console = Console()
     to_do = []
     for finding in findings:

@@ -1,9 +1,9 @@
-"""`mercato events replay`: delivers events of the past to one consumer again.
+"""`mercato events replay`: delivers past events to one consumer again.
 
-On AWS from the bus's archive, by a replay of EventBridge to the consumer's rule alone. Or from the shop's own tables,
-which keep each published event for 15 days, and those of orders for good: in the local cloud, which has no archive, and
-in a restored shop, whose archive is new. A consumer that has handled an event drops it, by its inbox's marker, which it
-keeps for 45 days, or because the effect is there already.
+On AWS the events come from the bus's archive, by an EventBridge replay to the consumer's rule only. The other source is
+the shop's own tables, which keep orders' events permanently and other published events for 15 days. The local cloud
+has no archive, and a restored shop's archive is new, so they need the tables. A consumer drops an event that it has
+handled: its inbox has a marker for 45 days, or the effect exists already.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from ops.journal.store import KEPT as JOURNAL_KEPT
 from ops.journal.store import Journal
 
 _SUBSCRIPTION = "Subscription/"
-# A marker is as old as the delivery, never older than the event. The day is for a replay that takes long.
+# A marker is never older than its event. The extra day allows for a long replay.
 OLDEST = inbox.KEPT - timedelta(days=1)
-# EventBridge says that an event may take ten minutes until it is in the archive.
+# EventBridge documents that an event may take ten minutes to reach the archive.
 ARCHIVED_WITHIN = timedelta(minutes=10)
 _AGAIN = "Run the same command again. What was delivered before has no second effect."
 _LETTERS, _BYTES = 10, 250_000  # of one SendMessageBatch
-_EVERY = 5.0  # seconds, between two looks at a replay
+_EVERY = 5.0  # seconds between two polls of a replay
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """`types` are the event types of its rule."""
+    """A consumer of the bus. `types` are the event types of its rule."""
 
     name: str
     queue_url: str
@@ -61,7 +61,7 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Window:
-    """From its begin on, until before its end."""
+    """A time window that includes its begin and excludes its end."""
 
     begin: datetime
     end: datetime
@@ -74,7 +74,7 @@ class Window:
 
 
 def find_consumers(shop: Target, parts: Sequence[Part]) -> dict[str, Consumer]:
-    """The subscriptions to the shop's bus, by the consumer's name: orders, notifications, …"""
+    """Returns the subscriptions to the shop's bus by the consumer's name: orders, notifications, …"""
     events, bus = target.client(shop, "events"), shop.outputs["BusName"]
     by_path = {part.path: part for part in parts}
     found = {}
@@ -100,7 +100,7 @@ class Outboxes:
         self._parts = parts
 
     def find(self, window: Window, types: frozenset[str]) -> list[Json]:
-        """The envelopes, by their time, and of one entity by their sequence."""
+        """Returns the envelopes ordered by time, and those of one entity by sequence."""
         dynamodb = target.client(self._shop, "dynamodb")
         found = []
         for table in find_tables(dynamodb, self._parts):
@@ -112,7 +112,7 @@ class Outboxes:
 
 
 def send(shop: Target, consumer: Consumer, envelopes: Sequence[Json], progress: Callable[[int], None]) -> None:
-    """Puts the events into the consumer's queue, as its rule does. Raises Trouble if SQS does not take one."""
+    """Sends the events to the consumer's queue in the format of its rule. Raises Trouble if SQS refuses an event."""
     sqs = target.client(shop, "sqs")
     for batch in _batches([_message(shop, envelope) for envelope in envelopes]):
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(batch)]
@@ -184,9 +184,10 @@ class Archive:
             )
 
     def replay(self, consumer: Consumer, window: Window, again: bool, tell: Callable[[Json], None]) -> Json:
-        """Replays to the consumer's rule, and waits for the end. The same replay is not begun twice: a run that finds
-        it under way waits for it, and one that finds it done does nothing, unless `again`. A replay that was cancelled
-        or failed is begun again.
+        """Replays to the consumer's rule and waits for the end.
+
+        Idempotent: if the same replay is running, waits for it, and if it is completed, does nothing unless `again` is
+        True. Starts a replay again that was cancelled or failed.
         """
         for attempt in itertools.count(1):
             name = self._name(consumer, window, attempt)
@@ -219,7 +220,7 @@ class Archive:
                 Destination={"Arn": self._bus_arn, "FilterArns": [consumer.rule_arn]},
             )
         except self._events.exceptions.ResourceAlreadyExistsException:
-            return  # another run of the same command began it a moment ago
+            return  # another run of the same command started it at the same time
         except self._events.exceptions.LimitExceededException:
             raise Trouble(
                 "EventBridge runs as many replays as it may (10)", "Wait until one ends, and run it again."
@@ -237,7 +238,7 @@ class Archive:
 
 
 def count_in_journal(shop: Target, parts: Sequence[Part], window: Window, types: frozenset[str]) -> int | None:
-    """How many events the archive has for the window, by the journal; None if it does not reach back so far."""
+    """Returns the number of events in the window by the journal, or None if the journal does not reach back so far."""
     now = utc_now()
     if window.begin < now - JOURNAL_KEPT:
         return None
@@ -247,7 +248,7 @@ def count_in_journal(shop: Target, parts: Sequence[Part], window: Window, types:
 
 
 class Moment(click.ParamType):
-    """A time as RFC 3339 has it. Without an offset it is UTC."""
+    """An RFC 3339 time. Without an offset it is UTC."""
 
     name = "time"
 
@@ -261,7 +262,7 @@ class Moment(click.ParamType):
 
 @click.group()
 def events() -> None:
-    """The events of the past."""
+    """Past events: deliver them to a consumer again."""
 
 
 @events.command()
@@ -278,10 +279,10 @@ def events() -> None:
 )
 @click.option("--again", is_flag=True, help="Replay from the archive although the same replay was done before.")
 def replay(name: str, begin: datetime, end: datetime, dry_run: bool, source: str | None, again: bool) -> None:
-    """Deliver the events of a time to one consumer again. All others hear nothing.
+    """Deliver the events of a time window to one consumer again. Other consumers receive nothing.
 
-    Safe to repeat: a consumer drops what it has handled within the last 45 days, and older events are refused. If it is
-    interrupted, run the same command again.
+    Safe to repeat: a consumer drops events that it has handled within the last 45 days, and the command refuses older
+    events. If it is interrupted, run the same command again.
     """
     window = Window(begin, end)
     try:

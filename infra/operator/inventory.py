@@ -15,7 +15,7 @@ from infra.operator import target
 from infra.operator.inventory_audit import ProductBook, audit
 from mercato.store.attributes import Item, from_item
 
-# Orders move the stock during the audit. A difference that is the same three times is a real one.
+# Orders change the stock during the audit. Only a difference that three reads show counts.
 _LOOKS = 3
 
 
@@ -30,8 +30,8 @@ def inventory() -> None:
 def audit_stock(table_name: str | None, show_all: bool) -> None:
     """Audit the stock per product: ledger = on hand, reservations = reserved, nothing negative.
 
-    Reads the whole table (a scan, which only an audit may do), and again if a product differs, since orders may have
-    moved it in between. Exits with 1 if a product does not balance.
+    Reads the whole table (a scan), and reads it again if a product differs, since orders may have changed the stock in
+    between. Exits with 1 if a product does not balance.
     """
     if table_name:
         dynamodb: Any = boto3.client("dynamodb")
@@ -60,7 +60,7 @@ def read(dynamodb: Any, table_name: str) -> list[ProductBook]:
 
 
 def settled(look: Callable[[], list[ProductBook]]) -> list[ProductBook]:
-    """The books. Only a difference that is the same at every look counts as wrong."""
+    """Returns the books. Only a difference that is the same at every read counts."""
     books = look()
     for _ in range(_LOOKS - 1):
         before = {book.product_id: book.problems for book in books if not book.balances}

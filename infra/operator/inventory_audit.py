@@ -1,7 +1,7 @@
-"""Checks that the inventory's table is consistent. Pure: takes the items, returns the differences.
+"""Checks that the inventory's table is consistent. The functions are pure: they take items and return differences.
 
-For each product: the ledger's sum is `on_hand`, no entry is missing, the reservations hold what is reserved, and
-nothing is negative. A hot product's stock is on several items, each with its own ledger.
+For each product, the ledger's sum equals `on_hand`, no entry is missing, the sum of the reservations equals `reserved`,
+and no figure is negative. A hot product's stock has several items (shards), each with its own ledger.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ProductBook:
 
 
 def audit(items: Iterable[Item]) -> list[ProductBook]:
-    """`items` is the whole table. Sorted by product, inconsistent ones first."""
+    """Returns each product's book, sorted by product, inconsistent products first. `items` is the whole table."""
     stocks: dict[str, Item] = {}
     sums: Counter[str] = Counter()
     entries: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def audit(items: Iterable[Item]) -> list[ProductBook]:
     for pk, item in stocks.items():
         _add(books[_product(item)], item, sums.pop(pk, 0), entries.pop(pk, 0))
     for pk, found in sums.items():
-        # A closed shard leaves its ledger behind, whose sum is 0.
+        # The ledger of a closed shard stays, and its sum is 0.
         if found:
             product_id = pk.rpartition("#")[2]
             book = books.setdefault(product_id, ProductBook(product_id))
@@ -89,7 +89,7 @@ def _add(book: ProductBook, item: Item, ledger: int, entries: int) -> None:
 
 
 def _held(item: Item) -> Iterator[tuple[str, int]]:
-    """The lines that hold stock now: held, and not shipped yet."""
+    """Yields the product and quantity of each line that holds stock: reserved and not shipped yet."""
     if item["state"] not in _HOLDING:
         return
     for line in item["lines"][item["handed_over"] : item["held"]]:

@@ -1,7 +1,7 @@
-"""An admin's log-in to a shop on AWS, from one command to the next.
+"""Keeps an admin's log-in to a shop on AWS between commands.
 
-`mercato --stack … login` asks for the password and keeps the tokens, not the password, in a file that only its user may
-read. A refresh token can be used once: commands that run side by side take a lock, and each keeps what it was given.
+`mercato --stack … login` asks for the password and stores the tokens, not the password, in a file that only its user
+may read. A refresh token can be used once, so concurrent commands take a lock, and each stores the new tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REFRESH_BEFORE = 60  # seconds
 
 
 class LoginNeeded(click.ClickException):
-    """There is no log-in to this shop, or it has ended. The command ends with status 2."""
+    """There is no log-in to this shop, or it has expired. The command exits with 2."""
 
     exit_code = 2
 
@@ -43,19 +43,19 @@ class StoredLogin:
         self._file = Path(click.get_app_dir("mercato")) / f"{shop.stack}.{shop.region}.json"
 
     def log_in(self, email: str, password: str) -> None:
-        """Raises Refused, also where the account is not an admin's."""
+        """Logs in and stores the tokens. Raises Refused, also if the account is not an admin's."""
         tokens = self._shop.call("POST", "/users/login", {"email": email, "password": password}, safe=True)
         try:
-            self._shop.call("GET", "/ops/services", token=tokens["access_token"])  # as any admin may
+            self._shop.call("GET", "/ops/services", token=tokens["access_token"])  # only admins may call this
         except Refused:
-            with contextlib.suppress(ShopError):  # the refusal is what the operator must read
+            with contextlib.suppress(ShopError):  # the operator must see the refusal, not this error
                 self._shop.call("POST", "/users/logout", {"refresh_token": tokens["refresh_token"]}, safe=True)
             raise
         with self._locked():
             self._keep(tokens)
 
     def log_out(self) -> None:
-        """Ends the session in the shop, and forgets it."""
+        """Ends the session in the shop and deletes the stored tokens."""
         with self._locked():
             kept = self._read()
             if kept:
@@ -63,7 +63,7 @@ class StoredLogin:
             self._file.unlink(missing_ok=True)
 
     def access_token(self) -> str:
-        """One that is good for another minute at least. Raises LoginNeeded where there is none and none can be had."""
+        """Returns a token that is valid for at least another minute. Refreshes it if necessary. Raises LoginNeeded."""
         with self._locked():
             kept = self._read()
             if kept is None:
@@ -106,7 +106,7 @@ class StoredLogin:
         return found
 
     def _keep(self, tokens: dict[str, Any]) -> dict[str, Any]:
-        """Writes atomically, since a lost refresh token ends the log-in."""
+        """Stores the tokens atomically, because a lost refresh token ends the log-in."""
         kept = {
             "access_token": tokens["access_token"],
             "refresh_token": tokens["refresh_token"],

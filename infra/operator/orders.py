@@ -30,9 +30,10 @@ def orders() -> None:
 @orders.command()
 @click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 def rebuild_sums(table_name: str | None) -> None:
-    """Fold the sums by day from the events of all orders again, compare them with the live ones, and replace these.
+    """Compute the sums by day again from the events of all orders, compare them with the live sums, and replace these.
 
-    Orders may go on meanwhile: events count in both until the new sums are live. Run it again if it is interrupted.
+    Orders may change during the rebuild: events count in both sums until the new ones are live. Run it again if it is
+    interrupted.
     """
     store, table_name = _sums(table_name)
     console = Console(highlight=False)
@@ -51,8 +52,9 @@ def rebuild_sums(table_name: str | None) -> None:
 
 
 def _differences(store: DaySums, live: int, building: int) -> dict[tuple[str, str], str]:
-    """What differs between the generations, and by how much. Orders go on between the reading of one and of the other,
-    so only a difference that every look finds is one.
+    """Returns the differences between the generations by day and currency.
+
+    Orders may change between the reads of the two generations, so only a difference that every read finds counts.
     """
     looks: list[dict[tuple[str, str], str]] = []
     for _ in range(_LOOKS):
@@ -107,9 +109,9 @@ def rebuild(table_name: str | None) -> None:
 
 
 def order_ids(table_name: str) -> Iterator[str]:
-    """The ids of all orders, and of rows and snapshots without an order.
+    """Yields the ids of all orders, and of rows and snapshots without an order.
 
-    The only scan of the table, for an operator.
+    Scans the table, which only this operator's command does.
     """
     known: set[str] = set()
     start: dict[str, Any] = {}

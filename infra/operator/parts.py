@@ -19,8 +19,10 @@ _GONE = {"DELETE_COMPLETE", "DELETE_SKIPPED"}
 
 @dataclass(frozen=True)
 class Part:
-    """`path` has the logical ids from the root stack on, such as Orders/OrdersTable. It is the same in each shop.
-    `id` is the physical id: a table's name, a queue's URL.
+    """One resource. `id` is its physical id, such as a table's name or a queue's URL.
+
+    `path` has the logical ids from the root stack to the resource, such as Orders/OrdersTable. It is equal in all
+    shops.
     """
 
     path: str
@@ -29,7 +31,7 @@ class Part:
 
 
 def parts_of(shop: Target) -> list[Part]:
-    """All resources of the shop. Raises Trouble if a deploy of it failed or is under way."""
+    """Returns all resources of the shop. Raises Trouble if a deploy of the shop failed or is in progress."""
     cloudformation = target.client(shop, "cloudformation")
     status = cloudformation.describe_stacks(StackName=shop.stack)["Stacks"][0]["StackStatus"]
     parts, unready = [], []

@@ -66,7 +66,7 @@ def reindex(table_name: str | None) -> None:
 
 
 def outdated(table_name: str) -> Iterator[list[Product]]:
-    """The active products that were last written with older rules, page by page."""
+    """Yields the active products that were last written with older rules, page by page."""
     start: dict[str, Any] = {}
     while True:
         page = aws.client("dynamodb").scan(

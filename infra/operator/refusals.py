@@ -1,4 +1,4 @@
-"""What AWS's errors mean for the operator, and what to do."""
+"""Explains AWS's errors to the operator, with a remedy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 
 
 def explain(error: ClientError | BotoCoreError) -> str:
-    """What AWS refused and what to do about it, as one line or two."""
+    """Returns the reason of the refusal and the remedy in one or two lines."""
     if isinstance(error, _NO_CREDENTIALS):
         return f"there are no valid AWS credentials ({error}). Log in to AWS, such as with `aws sso login`."
     if not isinstance(error, ClientError):
@@ -50,7 +50,7 @@ def explain(error: ClientError | BotoCoreError) -> str:
 
 @contextmanager
 def as_trouble(remedy: str) -> Iterator[None]:
-    """Turns AWS's errors into Trouble. `remedy` says how to go on once the cause is gone."""
+    """Converts AWS's errors to Trouble. `remedy` says how to continue after the cause is removed."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:

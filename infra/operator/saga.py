@@ -1,4 +1,4 @@
-"""`mercato saga`: list, show, resume and redrive, through the shop's API as its admin."""
+"""`mercato saga`: lists, shows, resumes and redrives sagas through the shop's API as an admin."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def show(order: str, as_json: bool, mermaid: bool) -> None:
 
 
 def executions_of(admin: Admin, order: str) -> list[Json]:
-    """At least one: an order that was cancelled first has no saga of its own."""
+    """Returns the order's saga and its cancellation. Only one may exist: an early cancelled order has no own saga."""
     names = [order] if order.endswith(_CANCELLATION) else [order, order + _CANCELLATION]
     found: list[Json] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Prints sagas: a list, and one as a timeline. Lines are not wrapped, so that ids can be copied."""
+"""Prints sagas as a list or one as a timeline. Lines are not wrapped, so that ids can be copied."""
 
 from __future__ import annotations
 
@@ -67,13 +67,16 @@ def show(console: Console, saga: Json) -> None:
 
 
 def _show_ways_on(console: Console, order: str, step: str) -> None:
-    """The commands to copy, once the cause is repaired or the step is done by other means."""
+    """Prints the commands that resume the saga after the cause is repaired or the step is completed by other means."""
     for choice in ("--retry", f"--skip {step}"):
         console.print(Text(f'mercato saga resume {order} {choice} --reason "…"', "yellow"), soft_wrap=True)
 
 
 def _waits_unlisted(saga: Json) -> bool:
-    """Its parking has not reached the operators' list, or is among the dead letters."""
+    """Tells whether the saga waits for an operator but may be missing in the list of parked sagas.
+
+    Its parking message is still in the queue or is a dead letter.
+    """
     last = saga["steps"][-1] if saga["steps"] else None
     return saga["status"] == "running" and last is not None and last["state"] == "AwaitOperator"
 

@@ -22,7 +22,10 @@ class Admin(Protocol):
 
 
 def call(act: Callable[[Admin], Any]) -> Any:
-    """Prints the shop's refusal and ends the command; without a shop, ends it with status 2."""
+    """Calls `act` with an admin and returns its result.
+
+    Prints the shop's refusal and ends the command. If there is no shop, the command exits with 2.
+    """
     shop = target.chosen()
     try:
         return act(_admin_of(shop))
@@ -39,7 +42,7 @@ def _admin_of(shop: target.Target) -> Admin:
 
 
 def _told(refused: Refused) -> str:
-    """Adds the request id to a fault of the shop, to find it in the logs."""
+    """Returns the refusal's detail. A server error includes the request id, which finds it in the logs."""
     said = refused.detail or str(refused)
     request = refused.problem.get("request_id")
     return f"{said} Request id: {request}" if refused.status >= 500 and request else said

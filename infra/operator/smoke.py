@@ -1,6 +1,6 @@
-"""`mercato smoke`: whether a shop that was just deployed serves requests, from the API to a service behind a service.
+"""`mercato smoke`: checks that a newly deployed shop serves requests, including calls between services.
 
-It needs no log-in, so that a pipeline can run it. It leaves an empty guest cart, which expires by itself.
+It needs no log-in, so that a pipeline can run it. It leaves an empty guest cart, which expires.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from infra.operator.client import Refused, Shop, ShopError
 
 @dataclass(frozen=True)
 class Result:
-    """`problem` is empty for a check that passed."""
+    """The result of one check. `problem` is empty if the check passed."""
 
     what: str
     problem: str = ""
 
 
 def check(shop: Shop, http: httpx.Client, sites: dict[str, str]) -> Iterator[Result]:
-    """Every check, from the edge inward. `http` requests the pages of `sites`, addresses by name."""
+    """Yields the result of each check, API first. `http` requests the pages of `sites`, which maps names to URLs."""
     for what, look in (
         ("the API answers", _health),
         ("signing keys are published", _keys),
@@ -90,7 +90,7 @@ def _page(http: httpx.Client, address: str) -> str:
 
 
 def sites_of(shop: target.Target) -> dict[str, str]:
-    """The addresses of both sites, from the stack's parameters. Raises NoShop."""
+    """Returns the URLs of both sites from the stack's parameters. Raises NoShop."""
     try:
         stack = target.client(shop, "cloudformation").describe_stacks(StackName=shop.stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:

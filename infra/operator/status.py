@@ -1,4 +1,4 @@
-"""`mercato status`: how the shop is, on one screen: what was sold, what waits for an operator, what is away."""
+"""`mercato status`: shows on one screen the sales, the work for an operator, and the unavailable services."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from infra.operator.client import Refused, ShopError
 from infra.operator.session import Admin
 from mercato.money import Money
 
-_MOST = 50  # of a list, which is not counted further
+_MOST = 50  # items of a list that are counted
 
 
 @dataclass(frozen=True)
 class Line:
-    """`is_good` is None for a figure that is neither good nor bad. `look` is where to look on."""
+    """One line of the screen. `is_good` is None for a neutral figure. `look` is the command or page with details."""
 
     what: str
     figure: str
@@ -32,7 +32,7 @@ class Line:
 
 
 def look_at(shop: target.Target, admin: Admin) -> Iterator[Line]:
-    """Every line. A part of the shop that does not answer is a line too."""
+    """Yields every line. A part of the shop that does not answer is a line too."""
     for what, look in (
         ("orders today", _orders_today),
         ("sagas that wait for you", _parked),
@@ -129,9 +129,9 @@ _SIGNS: dict[bool | None, str] = {True: "[green]●[/]", False: "[bold red]▲[/
 
 @click.command()
 def status() -> None:
-    """Show how the shop is: sales, what waits for an operator, what is away. Exits with 1 if anything needs one.
+    """Show the shop's sales, its work for an operator, and its unavailable services. Exits with 1 if there is work.
 
-    On AWS the alarms are shown too, and the stack's dashboard in CloudWatch has the same over time.
+    On AWS it shows the alarms too, and the stack's CloudWatch dashboard has the same figures over time.
     """
     shop = target.chosen()
     lines: list[Line] = session.call(lambda admin: list(look_at(shop, admin)))

@@ -20,7 +20,7 @@ from infra.paths import HOME
 
 
 def path() -> Path:
-    """The file with the local shop: .mercato/state.json, or the one that MERCATO_STATE names."""
+    """Returns the path of the local shop's file: .mercato/state.json, or the file that MERCATO_STATE names."""
     return Path(os.environ.get("MERCATO_STATE") or HOME / "state.json")
 
 
@@ -30,7 +30,7 @@ _CONFIG = Config(
 
 
 class NoShop(click.ClickException):
-    """There is no shop to work on. The command exits with 2."""
+    """The command's shop does not exist or does not answer. The command exits with 2."""
 
     exit_code = 2
 
@@ -43,8 +43,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Target:
-    """A deployed shop. `base_url` is its API's without /api; `outputs` are the root stack's; `tables` maps the
-    service's name (orders, payments, …) to the table's name. `endpoint` is the local cloud, or empty for AWS.
+    """A deployed shop.
+
+    `base_url` is the API's URL without /api, and `outputs` are the root stack's outputs. `tables` maps service names
+    (orders, payments, …) to table names. `endpoint` is the local cloud's URL, and empty for AWS.
     """
 
     base_url: str
@@ -57,8 +59,10 @@ class Target:
 
 @dataclass(frozen=True)
 class State(Target):
-    """The shop of `mercato up`. `functions_endpoint` is the AWS endpoint of the functions: the cloud, or a fault proxy
-    in front of it. `stripe_api` is their Stripe; empty with the sandbox provider.
+    """The shop of `mercato up`.
+
+    `functions_endpoint` is the functions' AWS endpoint: the cloud, or a fault proxy in front of it. `stripe_api` is the
+    URL of the functions' Stripe API, and empty with the sandbox provider.
     """
 
     functions_endpoint: str
@@ -70,8 +74,9 @@ class State(Target):
 
 @dataclass
 class Choice:
-    """The stack that `mercato --stack` names, in the caller's AWS account. An empty `stack` is the shop of `mercato
-    up`. `url` replaces the stack's URL, for a domain in front of it.
+    """The stack that `mercato --stack` names, in the caller's AWS account.
+
+    An empty `stack` is the shop of `mercato up`. `url` replaces the stack's URL if another domain is in front of it.
     """
 
     stack: str = ""
@@ -104,7 +109,7 @@ def load(file: Path | None = None) -> State:
 
 
 def chosen() -> Target:
-    """The shop that the command works on. Raises NoShop."""
+    """Returns the shop that the command works on. Raises NoShop."""
     return _deployed(choice) if choice.stack else load()
 
 
@@ -132,18 +137,21 @@ def _deployed(named: Choice) -> Target:
 
 
 def tables_of(outputs: Mapping[str, str]) -> dict[str, str]:
-    """By the service's name: orders, payments, …"""
+    """Returns the table names by service: orders, payments, …"""
     return {name.removesuffix("Table").lower(): value for name, value in outputs.items() if name.endswith("Table")}
 
 
 def is_of(stack: str, function: Mapping[str, Any]) -> bool:
-    """Whether Lambda's description of a function is of this shop, and not of one whose name begins with the same."""
+    """Tells whether a function belongs to this stack, and not to one whose name only begins with this stack's name.
+
+    `function` is Lambda's description.
+    """
     variables = function.get("Environment", {}).get("Variables", {})
     return bool(variables.get("METRICS_NAMESPACE") == f"Mercato/{stack}")
 
 
 def save(state: State, file: Path | None = None) -> None:
-    """Writes the file atomically and readable only for this user, since it contains passwords."""
+    """Writes the file atomically. Only this user may read it, because it contains passwords."""
     file = file or path()
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}.tmp")
@@ -160,5 +168,5 @@ def _client(service: str, endpoint: str, region: str) -> Any:
 
 
 def client(shop: Target, service: str) -> Any:
-    """An AWS client for the operator, with the caller's credentials or those of the local cloud."""
+    """Returns an AWS client with the caller's credentials or those of the local cloud."""
     return _client(service, shop.endpoint, shop.region)

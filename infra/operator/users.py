@@ -18,7 +18,7 @@ _ROTATIONS = {
 
 @click.group()
 def users() -> None:
-    """Accounts and their keys: actions that only an operator may do."""
+    """Accounts and signing keys: actions that only an operator may do."""
 
 
 @users.command()
@@ -35,7 +35,7 @@ def promote(email: str) -> None:
 @users.command()
 @click.argument("email")
 def demote(email: str) -> None:
-    """Make the account with this address a customer's, and log it out everywhere within a minute."""
+    """Make the account with this address a customer, and end all its sessions within a minute."""
     try:
         user_id = accounts.demote(target.chosen(), email)
     except DomainError as error:

@@ -1,4 +1,4 @@
-"""The shop, deployed to the local cloud once for all tests of this folder, on ports of its own."""
+"""Deploys the shop to the local cloud once for all tests of this folder, on free ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from tests.kit.real_orders import ABSENT, FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What begins something slow comes first; what looks back at the whole run, late; what spoils the shop, last."""
+    """Orders the tests by marker.
+
+    `first` tests start slow work. `last` tests check the whole run, so they run late. `spoiling` tests damage the shop,
+    so they run at the very end.
+    """
 
     def place(item: pytest.Item) -> list[bool]:
         has = {name: item.get_closest_marker(name) is not None for name in ("spoiling", "last", "first")}
@@ -31,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def front_log() -> list[str]:
-    """What `mercato up` would print of each request."""
+    """The requests that the front has served, as text."""
     return []
 
 
 @pytest.fixture(scope="session", autouse=True)
 def canaries() -> Iterator[Canaries]:
-    """Every password and token that any test uses."""
+    """All passwords and tokens that the tests use."""
     found = Canaries()
     with collected(found):
         yield found
@@ -45,7 +49,7 @@ def canaries() -> Iterator[Canaries]:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, front_log: list[str]) -> Iterator[LocalShop]:
-    """Its state goes to a file of its own, so that a shop which runs beside the tests keeps its."""
+    """The running shop. Its state file is separate, so that another running shop keeps its own."""
     path = tmp_path_factory.mktemp("shop") / "state.json"
     os.environ["MERCATO_STATE"] = str(path)
     shop = LocalShop(
@@ -78,7 +82,7 @@ def admin(shop: Shop, shop_state: State) -> Session:
 
 @pytest.fixture
 def customer(shop: Shop) -> Session:
-    """A customer whom nobody else uses."""
+    """A customer that no other test uses."""
     return shop.join(f"{uuid.uuid4()}@example.com", "correct horse battery", "Test Customer")
 
 

@@ -1,4 +1,4 @@
-"""Requests as data: a case says what is asked of a route, and this sends it to the service's handler."""
+"""Requests as data: a case describes a request, and this module sends it to the service's handler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit import aws_events
 
 @dataclass(frozen=True)
 class Asked:
-    """`user` is empty for a stranger. With the role `peer` the request comes through the function URL."""
+    """A request. `user` is empty for an anonymous caller. The role `peer` sends it through the function URL."""
 
     path: str
     body: Any = None
@@ -26,7 +26,7 @@ class Asked:
 
 
 def send(service: str, method: str, asked: Asked) -> tuple[int, Any]:
-    """The status and the body of the response."""
+    """Sends the request and returns the response's status and body."""
     if asked.role == "peer":
         event = aws_events.url_request(method, asked.path, asked.body, peer="carts")
     else:
@@ -39,7 +39,7 @@ def send(service: str, method: str, asked: Asked) -> tuple[int, Any]:
 
 
 def stored(apart: Collection[str], but: Collection[str] = ()) -> list[str]:
-    """Every item of every table that is not `apart`, without the partitions whose keys begin as `but` says."""
+    """Returns every item of all tables except `apart`, without the partitions whose keys begin with one of `but`."""
     client = boto3.client("dynamodb", "us-east-1")
     return sorted(
         f"{table} {json.dumps(item, sort_keys=True, default=bytes.hex)}"

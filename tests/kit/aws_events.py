@@ -1,5 +1,7 @@
-"""Events in the form in which AWS hands them to a function. tests/contract/test_aws_events.py compares the forms with
-AWS's own samples. A test of a malformed event takes one of these and breaks it.
+"""Makes events in the format in which AWS passes them to a function.
+
+tests/contract/test_aws_events.py compares the formats with AWS's own samples. A test of a malformed event changes one
+of these events.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def rest_request(
     query: Mapping[str, str] | None = None,
     source: str = "203.0.113.9",
 ) -> Event:
-    """The proxy event of a REST API. Its authorizer found `user` with `role`; without a user it was not asked.
+    """Returns the proxy event of a REST API. Its authorizer returned `user` and `role`; without a user it did not run.
 
     A `body` that is neither text nor None is sent as JSON.
     """
@@ -82,7 +84,7 @@ def url_request(
     query: str = "",
     source: str = "203.0.113.9",
 ) -> Event:
-    """A function URL's event (payload 2.0), signed by the role of the service `peer`; unsigned where it is None."""
+    """Returns a function URL's event (payload 2.0), signed by the role of the service `peer`, or unsigned if None."""
     event = _payload_2(method, path, query, headers, source, domain=f"abc123.lambda-url.{REGION}.on.aws")
     if body is not None:
         event["body"] = _text(body)
@@ -113,7 +115,7 @@ def http_api_request(
     query: str = "",
     source: str = "203.0.113.9",
 ) -> Event:
-    """The event of an HTTP API (payload 2.0). The body comes in base64, as one of a form does."""
+    """Returns the event of an HTTP API (payload 2.0). The body is in base64, as for a form."""
     event = _payload_2(method, path, query, headers, source, domain=f"abc123.execute-api.{REGION}.amazonaws.com")
     if cookies:
         event["cookies"] = list(cookies)
@@ -149,17 +151,17 @@ def _payload_2(
 
 
 def token_request(token: Any, method_arn: str) -> Event:
-    """What a REST API asks its TOKEN authorizer."""
+    """Returns the event that a REST API sends to its TOKEN authorizer."""
     return {"type": "TOKEN", "authorizationToken": token, "methodArn": method_arn}
 
 
 def records(*found: Mapping[str, Any]) -> Event:
-    """A batch of SQS messages or of stream records."""
+    """Returns a batch of SQS messages or of stream records."""
     return {"Records": list(found)}
 
 
 def sqs_record(body: Any, queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1) -> Event:
-    """One message of the queue that Lambda hands over at its `receives`th receive."""
+    """Returns one message of a queue as Lambda passes it. `receives` is the message's number of receives."""
     text = _text(body) or ""
     return {
         "messageId": message_id,
@@ -180,7 +182,7 @@ def sqs_record(body: Any, queue: str = "shop-queue", *, message_id: str = "m-1",
 
 
 def received(message: Mapping[str, Any], queue: str, **attributes: str) -> Event:
-    """The message, as SQS's ReceiveMessage returned it, in the form in which Lambda hands it over."""
+    """Converts a message that SQS's ReceiveMessage returned to the format in which Lambda passes it."""
     return sqs_record(message["Body"], queue, message_id=message["MessageId"]) | {
         "receiptHandle": message["ReceiptHandle"],
         "md5OfBody": message["MD5OfBody"],
@@ -193,7 +195,7 @@ def received(message: Mapping[str, Any], queue: str, **attributes: str) -> Event
 
 
 def bus_event(detail: Mapping[str, Any]) -> Event:
-    """What EventBridge makes of a published event, as a rule sends it to a queue."""
+    """Returns EventBridge's event for a published event, as a rule sends it to a queue."""
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(detail.get("id")))),
@@ -208,7 +210,7 @@ def bus_event(detail: Mapping[str, Any]) -> Event:
 
 
 def object_created(bucket: str, key: str, size: int = 1024) -> Event:
-    """S3's event of an upload, as a rule of the default bus sends it to a queue."""
+    """Returns S3's event for an upload, as a rule of the default bus sends it to a queue."""
     detail = {
         "version": "0",
         "bucket": {"name": bucket},
@@ -230,14 +232,14 @@ def object_created(bucket: str, key: str, size: int = 1024) -> Event:
 def bus_record(
     detail: Mapping[str, Any], queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1
 ) -> Event:
-    """The message of the queue to which a rule of the bus sent the published event."""
+    """Returns the message of a queue to which a rule of the bus sent the published event."""
     return sqs_record(bus_event(detail), queue, message_id=message_id, receives=receives)
 
 
 def stream_record(
     image: Mapping[str, Any], *, number: str = "1", name: str = "INSERT", keys: tuple[str, ...] = ("pk", "sk")
 ) -> Event:
-    """One record of a table's stream with the view NEW_IMAGE. `image` has DynamoDB's types: `{"pk": {"S": "a"}}`."""
+    """Returns a record of a table's stream with the view NEW_IMAGE. `image` has typed values: `{"pk": {"S": "a"}}`."""
     return {
         "eventID": hashlib.md5(number.encode(), usedforsecurity=False).hexdigest(),
         "eventName": name,
@@ -257,7 +259,7 @@ def stream_record(
 
 
 def stream_failure(stream_arn: str, shard: str, first: str, last: str, size: int) -> Event:
-    """What Lambda sends to the failure queue about the records of a stream that it gave up."""
+    """Returns the message that Lambda sends to the failure queue after the last retry of a stream's records."""
     return {
         "requestContext": {
             "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
@@ -281,7 +283,7 @@ def stream_failure(stream_arn: str, shard: str, first: str, last: str, size: int
 
 
 def scheduled_event(rule: str = "shop-rule") -> Event:
-    """What EventBridge sends to the target of a rule with a schedule."""
+    """Returns the event that EventBridge sends to the target of a scheduled rule."""
     return {
         "version": "0",
         "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
@@ -298,5 +300,5 @@ def scheduled_event(rule: str = "shop-rule") -> Event:
 def task(
     name: str, task_input: Mapping[str, Any], *, correlation_id: str = "req-12345678", traceparent: str = ""
 ) -> Event:
-    """The payload with which the order's state machine calls the function of a task."""
+    """Returns the payload with which the order's state machine calls a task's function."""
     return {"task": name, "correlation_id": correlation_id, "traceparent": traceparent, "input": dict(task_input)}

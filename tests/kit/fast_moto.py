@@ -1,21 +1,21 @@
-"""moto and botocore, made fit for thousands of small tests and for threads. What they answer stays as it is.
+"""Makes moto and botocore fast enough for thousands of small tests, and safe for threads. Responses do not change.
 
 botocore:
 - It reads the service models once, and not again for the clients of each test.
-- It inspects each event handler once, and translates each event name once: both took longer than a request.
-- While moto answers, boto3 makes one client for each service and setting, and not one for each call of boto3.client.
-  A test that changes a client makes its own: `boto3.session.Session().client`.
-- While moto answers, requests to DynamoDB are not signed: moto checks no signature.
+- It inspects each event handler once, and translates each event name once, because both took longer than a request.
+- While moto is active, boto3.client creates one client for each service and setting, not one for each call. A test that
+  changes a client creates its own: `boto3.session.Session().client`.
+- While moto is active, requests to DynamoDB are not signed, because moto checks no signature.
 
 moto:
-- A call to DynamoDB is atomic; moto's is not among threads, so they take turns.
-- A request to DynamoDB goes straight to its handler, past the search through all URLs of all services and werkzeug.
-- A condition is read into its words once, and not for each request.
-- An update expression is parsed once. moto parses it three times per request, and works on a copy of what it parsed.
-- Before a transaction moto copies the whole table, once for each write. Here it copies the items that are written:
-  a transaction changes no others.
-- A long poll of an empty queue ends at once: in a test, what will come has come.
-- moto looks for each member of an answer under a dozen names. DynamoDB's answers are plain, and have one.
+- DynamoDB's calls are atomic. moto's are not atomic between threads, so a lock serializes them.
+- A request to DynamoDB goes directly to its handler, without werkzeug and the search through all services' URLs.
+- A condition is split into tokens once, and not for each request.
+- An update expression is parsed once. moto parses it three times per request, and works on a copy of the result.
+- Before a transaction moto copies the whole table once for each write. Here it copies only the items that are written,
+  because a transaction changes no others.
+- A long poll of an empty queue returns immediately, because in a test no message arrives during the poll.
+- moto searches each member of a response under a dozen names. DynamoDB's members have one name.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def once_per_function(accepts_kwargs: Callable[[Any], Any]) -> Callable[[Any], A
 
 
 def made_once(make: Any) -> Any:
-    """A client takes ten milliseconds to make, as long as a small test."""
+    """Reuses clients. Creating one takes ten milliseconds, as long as a small test."""
     made: dict[Any, Any] = {}
 
     @functools.wraps(make)
@@ -110,7 +110,7 @@ def made_once(make: Any) -> Any:
 
 
 def with_shared_names(init: Any) -> Any:
-    """The names of botocore's events under which it knows them, for all emitters."""
+    """Shares the cache of botocore's event names between all emitters."""
     names: dict[str, str] = {}
 
     def make(aliaser: Any, emitter: Any, event_aliases: Any = None) -> None:
@@ -122,7 +122,7 @@ def with_shared_names(init: Any) -> Any:
 
 
 def with_kept_responses(enable_patching: Any) -> Any:
-    """moto registers some 2,000 URLs with `responses` at each start, always the same."""
+    """Keeps the 2,000 URLs that moto registers with `responses` at each start, because they are always the same."""
     registered: list[Any] = []
 
     def _enable_patching(mock: MockAWS, reset: bool = True) -> None:
@@ -220,7 +220,7 @@ def plainly(get_value: Any) -> Any:
 
 def with_small_copies(patch: pytest.MonkeyPatch) -> Any:
     transact = DynamoDBBackend.transact_write_items
-    writes: list[dict[str, Any]] = []  # of the transaction that runs; there is one at a time
+    writes: list[dict[str, Any]] = []  # of the running transaction; only one runs at a time
     copies: dict[str, Table] = {}
 
     def deepcopy(value: Any) -> Any:
@@ -240,7 +240,7 @@ def with_small_copies(patch: pytest.MonkeyPatch) -> Any:
 
 
 def before(table: Table, writes: list[dict[str, Any]]) -> Table:
-    """The table as it is now, whatever those writes do to it."""
+    """Returns a copy of the table that `writes` do not change."""
     kept = copy.copy(table)
     if not table.has_range_key:
         kept.items = copy.deepcopy(table.items)

@@ -1,4 +1,4 @@
-"""Data of the domain that many tests start from."""
+"""Domain data that many tests use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def published(event_type: str, subject: str, data: Any, /, **fields: Any) -> dict[str, Any]:
-    """A published event (CloudEvents 1.0), as the relay hands it to the bus. `fields` add to it or replace its own."""
+    """Returns a published event (CloudEvents 1.0), as the relay sends it to the bus. `fields` add or replace fields."""
     return {
         "specversion": "1.0",
         "id": f"{event_type}-{subject}",

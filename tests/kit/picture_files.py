@@ -1,4 +1,4 @@
-"""Picture files for tests, good and bad, made byte by byte where no library would write them."""
+"""Makes valid and invalid picture files for tests, byte by byte where no library writes such a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def picture(width: int = 800, height: int = 600, mode: str = "RGB") -> Image.Image:
-    """Left half red, right half blue, so that a turned one is recognised."""
+    """Returns a picture with a red left half and a blue right half, so that a test can detect a rotation."""
     found = Image.new("RGB", (width, height), (200, 30, 30))
     found.paste((30, 30, 200), (width // 2, 0, width, height))
     return found.convert(mode)
@@ -24,7 +24,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
 
 
 def photograph(width: int = 800, height: int = 600, *, orientation: int = 1, place: bool = False) -> bytes:
-    """A JPEG with EXIF data, which may say how it is turned and where it was taken."""
+    """Returns a JPEG with EXIF data: the orientation and, if `place` is True, the GPS position."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010F] = "A maker of cameras"
@@ -38,16 +38,16 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_bomb(width: int = 25_000, height: int = 25_000) -> bytes:
-    """A real PNG of one colour: some kilobytes, whose pixels take gigabytes in RGB."""
+    """Returns a valid PNG of one colour. The file has a few kilobytes, and its pixels need gigabytes in RGB."""
     packer = zlib.compressobj(1)
-    rows = bytes(width // 8 + 1) * 100  # a bit for each pixel
+    rows = bytes(width // 8 + 1) * 100  # one bit per pixel
     packed = b"".join(packer.compress(rows) for _ in range(height // 100)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def webp_bomb(side: int = 16_383) -> bytes:
-    """A whole lossless WebP of one colour: each of its five codes has one symbol, so that a pixel takes no bit."""
+    """Returns a complete lossless WebP of one colour. Its five codes have one symbol each, so a pixel takes no bits."""
     header = 0x2F | (side - 1) << 8 | (side - 1) << 22  # no alpha, version 0
     code = 0b0001  # simple, of one symbol, which is one bit long: 0
     codes = sum(code << 4 * number for number in range(5)) << 3  # no transform, no cache, no meta codes

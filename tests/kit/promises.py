@@ -1,4 +1,4 @@
-"""The promises of docs/security.md about every answer, as one table: each says whether one answer keeps it."""
+"""The promises of docs/security.md about every response, as one table of checks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-# Answers that are the same for every client, so that a cache may hold them.
+# Responses that are the same for every client, so that a cache may store them.
 CACHEABLE = {"GET /api/openapi.json", "GET /api/docs", "GET /api/.well-known/jwks.json"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`by_gateway`: API Gateway's own, or the local front's in its place. `route` is empty where none was matched."""
+    """A response. `by_gateway`: API Gateway or the local front created it. `route` is empty if none matched."""
 
     status: int
     headers: Mapping[str, str]
@@ -22,7 +22,7 @@ class Answer:
     by_gateway: bool = False
 
     def __getitem__(self, header: str) -> str:
-        """Empty where the answer does not have the header."""
+        """Returns the header's value, or an empty string if the response lacks the header."""
         return {name.lower(): value for name, value in self.headers.items()}.get(header.lower(), "")
 
     @property
@@ -86,7 +86,7 @@ PROMISES: dict[str, Callable[[Answer], bool]] = {
 
 
 def broken(answer: Answer) -> Iterator[str]:
-    """The promises that the answer does not keep."""
+    """Yields the promises that the response breaks."""
     for promise, is_kept in PROMISES.items():
         if not is_kept(answer):
             yield f"{answer.method} {answer.route or '(no route)'} {answer.status}: not true that {promise}"

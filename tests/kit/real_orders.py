@@ -1,4 +1,4 @@
-"""Where the real orders are, for what needs them: the replays, the storm, the bill."""
+"""The path of the file with real orders, which the replay, load and cost tests need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our event store in the terms of the `eventsourcing` library, so that the library's own tests can be run on it."""
+"""Adapts the event store to the `eventsourcing` library's interface, so that the library's own tests can run on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 class StreamRecorder(AggregateRecorder):
-    """The library counts a stream's events from 0, 1 or what it likes, and ours begin at 1: the payload has theirs."""
+    """The library's versions of a stream may start at any number, and the event store's start at 1.
+
+    So the payload contains the library's version.
+    """
 
     def __init__(self, table: Table) -> None:
         super().__init__()
@@ -56,13 +59,13 @@ class StreamRecorder(AggregateRecorder):
         return [_theirs(originator_id, event) for event in events]
 
     def _next(self, stream_id: str, after: int, up_to: int | None, limit: int | None) -> list[StoredEvent]:
-        """Versions have no gaps, so that so many events are those up to a version."""
+        """Returns the first events. Versions have no gaps, so a limit on their number is a limit on the version."""
         if limit is not None:
             up_to = after + limit if up_to is None else min(up_to, after + limit)
         return list(self._streams.read(stream_id, after=after, up_to=up_to))
 
     def _last(self, stream_id: str, after: int, up_to: int | None, limit: int | None) -> list[StoredEvent]:
-        """The newest first. From the end the store reads backwards; from elsewhere it has no need to."""
+        """Returns the last events, newest first. The store reads backwards only from the end of a stream."""
         if limit is not None and up_to is None:
             return [event for event in reversed(self._streams.tail(stream_id, limit)) if event.version > after]
         if limit is not None and up_to is not None:
@@ -71,7 +74,7 @@ class StreamRecorder(AggregateRecorder):
         return list(self._streams.read(stream_id, after=after, up_to=up_to))[::-1]
 
     def _first(self, stream_id: str, default: int) -> int:
-        """Their number of our version 1."""
+        """Returns the library's version of the stream's first event, or `default` if the stream is empty."""
         return next((int(event.data["version"]) for event in self._streams.read(stream_id, up_to=1)), default)
 
 

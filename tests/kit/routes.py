@@ -1,4 +1,4 @@
-"""Every route of every service, so that tests can walk them and miss none that is added."""
+"""Returns every route of every service, so that tests include each new route."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Served(NamedTuple):
         return kinds[0] if kinds else None
 
     def path(self, ids: Mapping[str, str]) -> str:
-        """A parameter that has no value there is a KeyError: the test does not know this kind of thing."""
+        """Returns the path with the parameters' values. Raises KeyError if `ids` has no value for a parameter."""
         return re.sub(r"{(\w+)}", lambda found: ids[found[1]], self.route.path)
 
 
 def all_routes() -> list[Served]:
-    """As API Gateway serves them: each service's /health is for the prober, but the gateway's own."""
+    """Returns the routes that API Gateway serves. A service's /health is not one of them."""
     services = sorted(path.parent.name for path in ROOT.glob("functions/*/*/api.py"))
     apps: dict[str, App] = {service: importlib.import_module(f"{service}.api").app for service in services}
     return [Served(service, route) for service, app in apps.items() for route in app.routes if route.path != "/health"]

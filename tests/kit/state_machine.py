@@ -1,4 +1,4 @@
-"""The real state machine in this process: moto executes the ASL, and a Lambda call is a call of a Python function."""
+"""Runs the real state machine in this process: moto executes the ASL, and a Lambda call calls a Python function."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from tests.kit.template import ROOT
 
 FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
 ORDER = "5d6aa9d2-0000-5000-8000-000000000001"
-PATIENCE = 600.0  # seconds: only what never comes takes so long, however busy the machine is
+PATIENCE = 600.0  # seconds: long enough for a busy machine, so that only a missing result reaches it
 
 Invoke = Callable[[dict[str, Any]], Any]
 
 
 def failing(name: str, message: str = "no") -> Exception:
-    """An exception whose class has this name, as Lambda reports it."""
+    """Returns an exception whose class has this name, which Lambda reports as the error's type."""
     error: Exception = type(name, (Exception,), {})(message)
     return error
 
 
 @dataclass
 class World:
-    """The state machine and the functions behind it. `calls` has each task called, in order.
+    """The state machine and its functions. `calls` has the called tasks in order.
 
-    The time of a task is over when a test says so (`times_out`), and never because the machine is busy.
+    A task times out only when a test sets `times_out`, and never because the machine is busy.
     """
 
     arn: str
@@ -85,7 +85,7 @@ class World:
         return self.finish(self.start(saga_input))
 
     def parked(self) -> dict[str, Any]:
-        """The next message in the parked queue."""
+        """Waits for the next message in the parked queue and returns its body."""
 
         def receive() -> dict[str, Any] | None:
             answer = boto3.client("sqs").receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1)
@@ -105,7 +105,7 @@ class World:
 
 
 def answer_of_a_task(times_out: threading.Event) -> type[threading.Event]:
-    """What moto waits on for a task's answer, as long as the task's TimeoutSeconds."""
+    """Returns the event class on which moto waits for a task's result. A wait times out only if `times_out` is set."""
 
     class Answer(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -119,14 +119,14 @@ def answer_of_a_task(times_out: threading.Event) -> type[threading.Event]:
 
 
 def forget_the_past() -> None:
-    """moto keeps each execution and each of its threads, stack and all, until there is no room for another thread."""
+    """Deletes finished executions and threads. moto keeps them all, until no memory is left for another thread."""
     TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
     for machine in stepfunctions_parser_backends["123456789012"]["us-east-1"].state_machines:
         machine.executions[:] = [one for one in machine.executions if one.status == "RUNNING"]
 
 
 class NothingCame(AssertionError):
-    """What was waited for did not happen in time."""
+    """The expected result did not arrive in time."""
 
 
 def poll[T](look: Callable[[], T | None], patience: float = PATIENCE) -> T:
@@ -140,12 +140,12 @@ def poll[T](look: Callable[[], T | None], patience: float = PATIENCE) -> T:
 
 
 def _function_of(function_name: str) -> str:
-    """`InventorySaga` of its ARN, with or without an alias."""
+    """Returns a function's logical name, such as `InventorySaga`, from its ARN with or without an alias."""
     return next(name for name in FUNCTIONS if name in function_name)
 
 
 def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> World:
-    """The state machine of infra/, with these handlers behind its functions. Its retries wait for nothing."""
+    """Creates the order saga's state machine with these handlers as its functions. Its retries do not wait."""
     queue_url = boto3.client("sqs").create_queue(QueueName="parked")["QueueUrl"]
     text = (ROOT / "functions/orders/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
     text = text.replace("${AwaitOperator}", "arn:aws:states:::sqs:sendMessage.waitForTaskToken")
@@ -176,16 +176,16 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
     return world
 
 
-# Parsing takes longer than an execution, and moto parses the definition and each of its paths for each execution.
+# moto parses the definition and each of its paths for every execution, which takes longer than the execution itself.
 _parse_definition = functools.cache(AmazonStateLanguageParser.parse)
 _parse_path = functools.cache(jsonpath_ng.ext.parser.parse)
 
 
 def run_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto executes the ASL, and a Lambda call needs no container."""
+    """Configures moto to execute the ASL and to call Lambda functions without containers."""
     monkeypatch.setattr(AmazonStateLanguageParser, "parse", _parse_definition)
     monkeypatch.setattr(json_path, "parse", _parse_path)
-    client = functools.cache(boto_client_for)  # moto makes one for each task
+    client = functools.cache(boto_client_for)  # moto creates one for each task
     monkeypatch.setattr(
         lambda_eval_utils, "boto_client_for", lambda service, region, state_credentials: client(region, service)
     )

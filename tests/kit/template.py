@@ -1,4 +1,4 @@
-"""Reads template.yaml as CloudFormation means it, so that tests use the real definitions."""
+"""Reads template.yaml like CloudFormation, so that tests use the real definitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TABLE = re.compile(r"arn:\$\{AWS::Partition\}:dynamodb:\$\{AWS::Region\}:\$\{AW
 
 @functools.cache
 def load_template(path: str = MAIN) -> dict[str, Any]:
-    """template.yaml is the whole shop: the services' templates, which it nests, are part of it."""
+    """Returns a template. template.yaml includes the templates that it nests, so it is the whole shop."""
     if path != MAIN:
         return templates.read(ROOT / path)
     loaded: dict[str, Any] = _with_arns(templates.read_whole(ROOT / path))
@@ -29,7 +29,7 @@ def load_template(path: str = MAIN) -> dict[str, Any]:
 
 
 def _with_arns(node: Any) -> Any:
-    """A template has only the name of a table that is another's, and writes its ARN out: as Fn::GetAtt has it."""
+    """Replaces written-out table ARNs with Fn::GetAtt. A template has only the name of another template's table."""
     if isinstance(node, list):
         return [_with_arns(value) for value in node]
     if not isinstance(node, dict):
@@ -62,7 +62,7 @@ class Route:
 
 @functools.cache
 def routes() -> list[Route]:
-    """Of the API, ANY as each of the methods that the path does not name."""
+    """Returns the API's routes. ANY becomes one route for each method that the path does not name."""
     functions = {
         found["Properties"]["FunctionName"]["Fn::Sub"]: name
         for name, found in resources_of_type("AWS::Serverless::Function").items()

@@ -1,1 +1,1 @@
-"""The contract with the shop's clients: one OpenAPI 3.1 document, generated from the routes and their models."""
+"""Generates the contract with the shop's clients, one OpenAPI 3.1 document, from the routes and their models."""

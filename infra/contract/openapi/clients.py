@@ -1,7 +1,8 @@
-"""Which changes of the document break a client that was written against an older one.
+"""Finds the changes of the OpenAPI document that break a client of an older version.
 
-A client may go on sending what it sent, and read what it read: nothing that it calls goes away, nothing new is asked of
-it, and no answer says less. New operations, optional fields and parameters, and more in an answer break no client.
+A client's requests must stay valid and its responses readable: the document must keep every operation, require no new
+input and remove nothing from a response. New operations, optional fields and parameters, and additional response fields
+break no client.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from infra.contract.compatibility import breaking_changes
 
 Doc = Mapping[str, Any]
 _METHODS = ("get", "post", "put", "patch", "delete")
-# A number that may not grow, or may not shrink, in what a client sends.
+# Limits on a client's input. An upper limit must not decrease, and a lower limit must not increase.
 _UPPER = ("maximum", "maxLength", "maxItems", "exclusiveMaximum")
 _LOWER = ("minimum", "minLength", "minItems", "exclusiveMinimum")
 
 
 def breaks(old: Doc, new: Doc) -> list[str]:
-    """Each as `METHOD /path: what changed`; empty where every client of the old can use the new."""
+    """Returns each breaking change as `METHOD /path: change`, and an empty list if clients of `old` can use `new`."""
     return list(_breaks(old, new))
 
 
 def may_break(old: str, new: str) -> bool:
-    """A new major version may, and before 1.0.0 a new minor version."""
+    """Tells whether version `new` may break clients: a new major version may, and before 1.0.0 a new minor version."""
     was, now = ([int(part) for part in version.split(".")[:2]] for version in (old, new))
     return now[0] > was[0] or (was[0] == now[0] == 0 and now[1] > was[1])
 
@@ -45,7 +46,7 @@ def _breaks(old: Doc, new: Doc) -> Iterator[str]:
 
 
 class _Compared:
-    """One operation, as it was and as it is."""
+    """One operation in the old and in the new document."""
 
     def __init__(self, old: Doc, new: Doc, was: Doc, now: Doc) -> None:
         self._old, self._new, self._was, self._now = old, new, was, now
@@ -76,7 +77,7 @@ class _Compared:
                 yield f"{name}: required now"
             yield from self._narrowed(name, was[key]["schema"], parameter["schema"])
         for place, name in was.keys() - now.keys():
-            if place != "path":  # whose name no client knows
+            if place != "path":  # clients do not see a path parameter's name
                 yield f"{place} parameter {name}: removed"
 
     def _body(self) -> Iterator[str]:
@@ -112,7 +113,7 @@ class _Compared:
                 yield from (f"{status}: {change}" for change in breaking_changes(before, after))
 
     def _narrowed(self, where: str, was: Doc, now: Doc) -> Iterator[str]:
-        """What the client may send is less than it was."""
+        """Yields the values that the client could send and that the new schema refuses."""
         before, after = self._kinds(was, self._old), self._kinds(now, self._new)
         for kind in before:
             if any(not list(self._narrowed_one(where, kind, other)) for other in after):
@@ -162,7 +163,7 @@ class _Compared:
             yield document["components"][what][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
     def _kinds(self, schema: Doc, document: Doc) -> list[Doc]:
-        """The schema itself, or each of its anyOf; references followed."""
+        """Returns the schema itself or each schema of its anyOf, with references resolved."""
         while "$ref" in schema:
             schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         if "anyOf" not in schema:

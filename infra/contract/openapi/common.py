@@ -1,4 +1,4 @@
-"""What every operation of the document shares: its introduction, headers, problems, and how to say who one is."""
+"""The parts that all operations of the document share: introduction, headers, problems and authentication."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def refusal_name(status: int, kinds: Iterable[type[DomainError]]) -> str:
 
 
 def refusal(status: int, kinds: Iterable[type[DomainError]]) -> dict[str, Any]:
-    """One status of refusal, with its problem types: each by name, with what it means."""
+    """Returns the response for one error status, with the name and meaning of each problem type."""
     by_slug = {kind.slug(): kind for kind in sorted(kinds, key=lambda kind: kind.slug())}
     said: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
     if status == 429:

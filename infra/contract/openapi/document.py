@@ -1,4 +1,4 @@
-"""The document: paths from the operations, components from their models, and what all of them have in common."""
+"""Builds the document: paths from the operations, components from their models, and the shared parts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def version() -> str:
 
 @functools.cache
 def build() -> dict[str, Any]:
-    """The whole document, in an order that does not change from run to run."""
+    """Builds the whole document. Its order is the same at every run."""
     found = operations()
     schemas, components = _models_of(found)
     paths: dict[str, dict[str, Any]] = {}
@@ -58,7 +58,7 @@ type Schemas = dict[tuple[str, str], dict[str, Any]]
 
 
 def _models_of(found: list[Operation]) -> tuple[Schemas, dict[str, Any]]:
-    """By operation and use (body, query, result)."""
+    """Returns the models' schemas by operation and use (body, query, result), and the components."""
     keys: list[tuple[str, str]] = []
     models: list[Any] = []
     for operation in found:
@@ -71,7 +71,7 @@ def _models_of(found: list[Operation]) -> tuple[Schemas, dict[str, Any]]:
 
 
 class _Writer:
-    """One operation's own part of the document."""
+    """Writes one operation's part of the document."""
 
     def __init__(self, operation: Operation, schemas: Schemas, components: dict[str, Any]) -> None:
         self._operation = operation
@@ -169,7 +169,10 @@ class _Writer:
 
 
 def _used(part: Any, components: dict[str, Any]) -> dict[str, Any]:
-    """The components that are referred to, from here or from one another: a query's model is not, its fields are."""
+    """Returns the components that `part` references, directly or through other components.
+
+    A query's model is not referenced, because its fields become parameters.
+    """
     found: dict[str, Any] = {}
     left = [part]
     while left:
@@ -181,14 +184,17 @@ def _used(part: Any, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is not null: a query string has no null."""
+    """Removes null from the schema of an optional parameter, because a query string has no null."""
     found = {name: part for name, part in schema.items() if not (name == "default" and part is None)}
     choices = [one for one in found.pop("anyOf", []) if one != {"type": "null"}]
     return found | choices[0] if len(choices) == 1 else found | ({"anyOf": choices} if choices else {})
 
 
 def _link(found: list[Operation], paths: dict[str, dict[str, Any]], components: dict[str, Any]) -> None:
-    """From what makes a thing to what takes its id: the field and the path's parameter have one name."""
+    """Adds links from operations that create an object to operations that take its id.
+
+    The response field and the path parameter have the same name.
+    """
     for maker in found:
         responses = paths[maker.route.path][maker.route.method.lower()]["responses"]
         for status in {"201", "202"} & responses.keys():

@@ -1,4 +1,4 @@
-"""Examples made from schemas: a field is shown by its own example, else by a sample of its name, else by its type."""
+"""Makes examples from schemas: from a field's own example, else from a sample for its name, else from its type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra.contract.openapi.schemas import resolve
 
 _ID = "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"
 _AT = "2026-11-22T12:00:00.000Z"
-# By the field's name; a name that ends in _id or _at has one anyway.
+# Field name → sample. Names that end in _id or _at have a generated sample.
 SAMPLES: dict[str, Any] = {
     "access_token": "eyJhbGciOiJFUzI1NiIsImtpZCI6IjIwMjYtMTEifQ.eyJzdWIiOiIwMTlhYjFkZSJ9.c2lnbmF0dXJl",
     "as_of": _AT,
@@ -43,7 +43,7 @@ SAMPLES: dict[str, Any] = {
     "tracking_number": "SB123456789",
     "type": "order.confirmed",
 }
-# By model and field, where the field's name says too little.
+# Model and field → sample, for fields with a name that several models use differently.
 SAMPLES |= {
     "CircuitView.name": "peer:products",
     "Count.value": "Lighting",
@@ -72,7 +72,7 @@ _BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "strin
 
 
 def example_of(schema: dict[str, Any], components: dict[str, Any], name: str = "") -> Any:
-    """A value that the schema takes, the same at every run."""
+    """Returns a value that is valid for the schema and the same at every run."""
     own = schema.get("examples") or ([schema["example"]] if "example" in schema else None)
     if own:
         return own[0]

@@ -1,7 +1,7 @@
-"""Errors that a route's code names and that the route never answers, and why. The contract leaves them out.
+"""Lists the errors that a route's code can name but that the route never returns, with reasons.
 
-The reach of a route's code is read from the source, which errs on the side of too much. That all other errors are
-answered is tested by requests that meet them: tests/integration/refusals.
+The contract omits them. The errors of a route are read from its source, and this analysis finds too many rather than
+too few. The requests in tests/integration/refusals show that routes return all other errors.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _REFUNDS = (
     "unknown-payment",
     "wrong-currency",
 )
-_NO_TOKEN = "its code is shared with a route that takes such a token; this one takes none"
-_CAUGHT = "the use case turns it into another answer"
-_BODY = "the body holds the same rule, and is refused before"
-_GUESTS = "a guest's cart is of no account"
-_SHARED = "its code is shared with a change that can meet it; this one cannot"
+_NO_TOKEN = "the route shares code with a route that takes such a token, and takes none itself"
+_CAUGHT = "the use case converts it to another response"
+_BODY = "the body's model has the same rule and refuses the request earlier"
+_GUESTS = "a guest's cart belongs to no account"
+_SHARED = "the route shares code with a change that can raise it, and cannot raise it itself"
 
 NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_CAUGHT, "POST /api/users", ("user-not-found",)),
@@ -30,8 +30,8 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_NO_TOKEN, "PATCH /api/users/me", ("invalid-token",)),
     (_CAUGHT, "POST /api/users/logout", ("invalid-refresh-token",)),
     (_CAUGHT, "POST /api/users/token/refresh", ("user-not-found",)),
-    ("closing the account takes its tokens away", "POST /api/users/verify-email", ("user-not-found",)),
-    ("closing the account takes its tokens away", "POST /api/users/password-reset/confirm", ("user-not-found",)),
+    ("closing the account invalidates its tokens", "POST /api/users/verify-email", ("user-not-found",)),
+    ("closing the account invalidates its tokens", "POST /api/users/password-reset/confirm", ("user-not-found",)),
     (_CAUGHT, "POST /api/users/password-reset", ("user-not-found", "invalid-email")),
     (_NO_TOKEN, "PUT /api/users/me/password", ("invalid-token", "invalid-refresh-token")),
     (_NO_TOKEN, "PUT /api/users/me/closure", ("invalid-token", "invalid-refresh-token")),
@@ -40,22 +40,22 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_SHARED, "PATCH /api/products/{product_id}", ("sku-taken",)),
     (_SHARED, "DELETE /api/products/{product_id}", ("sku-taken",)),
     (
-        "it refuses a row, and the import goes on",
+        "it refuses one row, and the import continues",
         "POST /api/products/imports",
         ("invalid-price", "product-discontinued", "product-not-found"),
     ),
-    ("the kit refuses bytes that are no text before", "POST /api/products/imports", ("unreadable-csv",)),
-    ("one product has no other beside it", "POST /api/inventory/{product_id}/adjustments", ("duplicate-product",)),
+    ("the layer refuses bytes that are not text earlier", "POST /api/products/imports", ("unreadable-csv",)),
+    ("the request has one product only", "POST /api/inventory/{product_id}/adjustments", ("duplicate-product",)),
     (_GUESTS, "PUT /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_GUESTS, "POST /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_GUESTS, "DELETE /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
-    ("a return is smaller than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),
-    ("only an undo meets it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
+    ("a return is never larger than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),
+    ("only the saga's compensation raises it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
     (
-        "a saga is looked for among the parked, and that there is none is saga-not-parked",
+        "the route searches only parked sagas, and a missing one is saga-not-parked",
         "POST /api/ops/sagas/{order_id}/resume",
         ("saga-not-found",),
     ),

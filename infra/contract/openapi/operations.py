@@ -1,4 +1,4 @@
-"""The operations that a client may call, and what their own code says of them: no route declares it a second time."""
+"""Finds the operations that a client may call, and derives their description from the route's own code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mercato.http import (
 
 @dataclass(frozen=True)
 class Operation:
-    """One method at one path, with the types that its function's signature names."""
+    """One method at one path, with the types in its function's signature."""
 
     service: str
     route: Route
@@ -54,7 +54,7 @@ class Operation:
 
     @property
     def roles(self) -> list[str]:
-        """A route for customers is for admins too."""
+        """The roles that may call the operation. Admins may call every operation of customers."""
         roles = {role for role in self.route.roles if role in (CUSTOMER, ADMIN)}
         return sorted(roles | {ADMIN}) if roles and not self.is_public else []
 
@@ -72,7 +72,7 @@ class Operation:
 
     @property
     def is_signed(self) -> bool:
-        """As in mercato.webhooks. Stripe signs in another way, which its documents describe."""
+        """Tells whether requests are signed as in mercato.webhooks. Stripe's documents describe its own signatures."""
         return any(typing.get_origin(kind) is Webhook for kind in self.route.parameters.values())
 
     @property
@@ -88,7 +88,7 @@ class Operation:
 
     @property
     def result(self) -> Any:
-        """The type of the body that is answered; None where there is none."""
+        """The type of the response's body, or None if it has none."""
         returned = self._returned
         if self._response is not None:
             returned = next(iter(typing.get_args(returned)), None)
@@ -96,7 +96,7 @@ class Operation:
 
     @property
     def status(self) -> int:
-        """Of success. A route that returns a bare view answers 200."""
+        """The status of a successful response. A route that returns a bare view answers 200."""
         return self._response.success if self._response else 200
 
     @property
@@ -120,7 +120,7 @@ class Operation:
 
 
 def operations() -> list[Operation]:
-    """Of all services, those that a user or the public may call through the gateway."""
+    """Returns the operations of all services that a user or the public may call through the gateway."""
     found = [operation for service in SERVICES for operation in _operations(service)]
     names: dict[str, Operation] = {}
     for operation in found:

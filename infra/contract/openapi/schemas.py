@@ -1,4 +1,4 @@
-"""The models of all operations as the document's component schemas: `orders.OrderView`, and `Money` of the layer."""
+"""Converts the operations' models to component schemas, such as `orders.OrderView` and the layer's `Money`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIX = "#/components/schemas/"
 
 
 class _Named(GenerateJsonSchema):
-    """A model is named by its service and class: so models of different services may have the same class name."""
+    """Names a model by its service and class, so that models of different services may have the same class name."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
@@ -31,7 +31,7 @@ class _Named(GenerateJsonSchema):
 
 
 def schemas_of(models: list[tuple[Any, JsonSchemaMode]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The schema of each model, in order, and the components that they refer to. Raises Trouble for two of one name."""
+    """Returns the models' schemas, in order, and their components. Raises Trouble if two models have one name."""
     inputs = [(index, mode, TypeAdapter(model)) for index, (model, mode) in enumerate(models)]
     found, definitions = TypeAdapter.json_schemas(
         [(index, mode, adapter) for index, mode, adapter in inputs],
@@ -46,14 +46,14 @@ def schemas_of(models: list[tuple[Any, JsonSchemaMode]]) -> tuple[list[dict[str,
 
 
 def _plain(schema: Any) -> Any:
-    """Without titles, which only say the field's name again."""
+    """Removes titles, which only repeat the field's name."""
     if isinstance(schema, list):
         return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     found = {name: _plain(part) for name, part in schema.items() if not (name == "title" and isinstance(part, str))}
     if found.get("default") == "" and found.get("minLength"):
-        del found["default"]  # it stands for what is not given, and may not be given itself
+        del found["default"]  # the default stands for an omitted value and is itself not a valid input
     if found.get("pattern") in WORDS and "description" not in found:
         found["description"] = WORDS[found["pattern"]].capitalize() + "."
     return found

@@ -1,1 +1,1 @@
-"""`mercato trace`: the tree of one request, from the functions' logs."""
+"""`mercato trace`: shows one request as a tree, from the functions' logs."""

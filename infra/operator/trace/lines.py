@@ -1,4 +1,4 @@
-"""Reads the log lines of one request from CloudWatch Logs: on AWS by Logs Insights, which the local cloud lacks."""
+"""Reads the log lines of one request from CloudWatch Logs. Uses Logs Insights on AWS; the local cloud lacks it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Line:
 
 
 def lines_of(logs: Any, stack: str, correlation_id: str) -> list[Line]:
-    """All lines with the id, in the order of time. Reads whole log groups."""
+    """Returns all lines with the id, ordered by time. Reads whole log groups."""
     found = [line for group in _groups(logs, stack) for line in _read(logs, group, stack, correlation_id)]
     return sorted(found, key=lambda line: line.at)
 
@@ -50,8 +50,9 @@ def query_lines(
     until: datetime,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Line]:
-    """The lines with the id between the two times, in the order of time, by Logs Insights. Raises Trouble if the query
-    fails, or finds more than 10,000 lines.
+    """Returns the lines with the id between the two times, ordered by time, with Logs Insights.
+
+    Raises Trouble if the query fails or finds more than 10,000 lines.
     """
     found = []
     for groups in itertools.batched(_groups(logs, stack), _MOST_GROUPS, strict=False):
@@ -90,7 +91,7 @@ def _read(logs: Any, group: str, stack: str, correlation_id: str) -> Iterator[Li
 
 
 def read_line(message: str, function: str) -> Line | None:
-    """None for lines of the platform, such as START and REPORT, and for a crash's traceback."""
+    """Parses a log line. Returns None for lines of the platform, such as START and REPORT, and for tracebacks."""
     try:
         fields = json.loads(message)
         return Line(datetime.fromisoformat(fields["timestamp"]), function, fields)
@@ -99,5 +100,5 @@ def read_line(message: str, function: str) -> Line | None:
 
 
 def function_of(group: str, stack: str) -> str:
-    """`/aws/lambda/mercato-orders-api` is orders-api."""
+    """Returns a log group's function without the stack's name: `/aws/lambda/mercato-orders-api` is orders-api."""
     return group.removeprefix(f"{_PREFIX}{stack}-")

@@ -1,4 +1,4 @@
-"""Prints the tree with the time since its start and the duration of each part."""
+"""Prints the tree with each part's start, relative to the tree's start, and duration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a tree of log lines: calls, the events that they caused, and the consumers of these.
+"""Builds a tree from log lines: calls, the events that they caused, and the events' consumers.
 
 Three kinds of links make the tree. A span's `parent_id` is the span that called it (HTTP, a saga step) or published
 the event that it handles. A `causation_id` names that event, so its consumers are below it. A peer call has its own
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass
 class Node:
-    """One unit of work and its effects. `ok` is False if it failed or will be retried."""
+    """One unit of work and its effects. `ok` is False if the work failed or will be retried."""
 
     kind: Kind
     what: str
@@ -77,7 +77,7 @@ _PUBLISHED, _CALLED, _MAILED = "event published", "peer called", "e-mail sent"
 
 
 def trees_of(lines: Sequence[Line]) -> list[Node]:
-    """The trees in the order of time: usually one, whose root is the first request."""
+    """Returns the trees ordered by time. Usually there is one, whose root is the first request."""
     spans = _spans(lines)
     events = {line.text("event_id"): _event(line) for line in reversed(lines) if line.message == _PUBLISHED}
     calls = {line.text("call_id"): _call(line) for line in lines if line.message == _CALLED}
@@ -95,7 +95,7 @@ def trees_of(lines: Sequence[Line]) -> list[Node]:
     for node in nodes.values():
         parent_id, cause = node.ids.get("parent_id", ""), node.ids.get("causation_id", "")
         caller = calls.get(parent_id), nodes.get(parent_id)
-        # A step knows the event that started its saga, but the span that runs it is the closer parent.
+        # A saga step has the event that started its saga, but the span that runs the step is the closer parent.
         hang(node, *((*caller, events.get(cause)) if node.kind is Kind.STEP else (events.get(cause), *caller)))
     for node in [*nodes.values(), *events.values(), *calls.values()]:
         node.children.sort(key=lambda child: child.at)
@@ -103,7 +103,7 @@ def trees_of(lines: Sequence[Line]) -> list[Node]:
 
 
 def _spans(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """The lines of each unit of work. The relay logs under the span whose event it publishes."""
+    """Groups the lines by unit of work. The relay logs with the span id of the event that it publishes."""
     spans: dict[str, list[Line]] = {}
     for line in lines:
         if line.message != _PUBLISHED:
