@@ -35,7 +35,6 @@ from infra.trouble import Trouble
 _BUCKET = "mercato-deployed"
 _NESTED = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
-_NOT_EMULATED = ("AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition")
 _UNCHANGED = "No updates are to be performed"
 # awslambdaric and the packages that it needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
@@ -102,8 +101,6 @@ class Deployment:
         }
         for name in layers:
             del template["Resources"][name]  # the functions import layers from the build folder
-        for name in [name for name, resource in template["Resources"].items() if not _is_emulated(resource)]:
-            del template["Resources"][name]
         for resource in template["Resources"].values():
             properties = resource.get("Properties", {})
             match resource["Type"]:
@@ -143,13 +140,6 @@ class Deployment:
             self.cloud.client("s3").put_object(Bucket=_BUCKET, Key=key, Body=content)
             self._uploaded[key] = f"s3://{_BUCKET}/{key}"
         return self._uploaded[key]
-
-
-def _is_emulated(resource: Mapping[str, Any]) -> bool:
-    """Tells whether MiniStack accepts the resource. It refuses metric-math alarms and some monitoring types."""
-    if resource["Type"] == "AWS::CloudWatch::Alarm":
-        return "Metrics" not in resource["Properties"]
-    return resource["Type"] not in _NOT_EMULATED
 
 
 def parameters(chosen: Mapping[str, str], environment: str = "default") -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with ten changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with twelve changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -8,6 +8,8 @@
 - SAM resources are expanded in nested stacks too.
 - A resource of a nested stack keeps its attributes in an update that does not change it.
 - An alias with weighted versions routes calls by weight.
+- An alarm on a metric-math expression is kept without data; MiniStack refuses it.
+- Composite alarms, saved queries, the archive, and CodeDeploy's resources are placeholders; MiniStack refuses their types.
 - A sandbox that started before its code was saved is replaced.
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
@@ -29,6 +31,14 @@ from ministack.services.cloudformation import _stacks, changesets, engine, handl
 
 from infra.local import reload
 from infra.local.iam.recording import noting
+
+_PLACEHOLDERS = (
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+    "AWS::Events::Archive",
+    "AWS::Logs::QueryDefinition",
+)
 
 
 def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -135,6 +145,34 @@ def keeping_attributes(update: Callable[..., tuple[str, dict[str, Any]]]) -> Cal
     return answer
 
 
+def without_calculation(record: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Keeps an alarm on a metric-math expression as an alarm without data, so that a shop for AWS can be deployed."""
+
+    def answer(name: str, properties: dict[str, Any]) -> dict[str, Any]:
+        if "Metrics" in properties:
+            properties = properties | {"Metrics": None, "Namespace": "NotEmulated", "MetricName": name}
+        return record(name, properties)
+
+    return answer
+
+
+def add_placeholders(handlers_by_type: dict[str, dict[str, Any]]) -> None:
+    """Accepts the types that the emulator does not know, so that a shop for AWS can be deployed. They do nothing."""
+
+    def create(logical_id: str, _: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
+        name = f"{stack}-{logical_id}"
+        return name, {"Arn": f"arn:aws:placeholder:::{name}"}
+
+    def update(physical_id: str, *_: Any) -> tuple[str, dict[str, Any]]:
+        return physical_id, {}
+
+    def delete(*_: Any) -> None:
+        return None
+
+    for kind in _PLACEHOLDERS:
+        handlers_by_type.setdefault(kind, {"create": create, "update": update, "delete": delete})
+
+
 def reading_any(read_path: Callable[..., None]) -> Callable[..., None]:
     """Imports `x-amazon-apigateway-any-method`, API Gateway's OpenAPI extension, as the method ANY."""
 
@@ -161,4 +199,6 @@ if __name__ == "__main__":
     assert handlers._parse_template is changesets._parse_template is engine._parse_template
     engine._parse_template = expanded(engine._parse_template)
     provisioners._update_resource = keeping_attributes(provisioners._update_resource)
+    provisioners._cw_metric_alarm_record = without_calculation(provisioners._cw_metric_alarm_record)
+    add_placeholders(provisioners._RESOURCE_HANDLERS)
     app.main()
