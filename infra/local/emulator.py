@@ -9,7 +9,7 @@
 - A resource of a nested stack keeps its attributes in an update that does not change it.
 - An alias with weighted versions routes calls by weight.
 - An alarm on a metric-math expression is kept without data; MiniStack refuses it.
-- Composite alarms, saved queries, the archive, and CodeDeploy's resources are placeholders; MiniStack refuses their types.
+- Composite alarms, saved queries, the archive and CodeDeploy's resources are placeholders; MiniStack refuses them.
 - A sandbox that started before its code was saved is replaced.
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
