@@ -15,23 +15,23 @@ _REQUEST_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 _ABOUT = """\
 A commerce back end: eight services behind one address.
 
-**Who you are.** `POST /api/users/login` answers an access token of 15 minutes; send it as `Authorization: Bearer …`.
-`x-roles` names the roles that an operation serves; an object that is not yours is 404.
+**Authentication.** `POST /api/users/login` returns an access token that is valid for 15 minutes. Send it as
+`Authorization: Bearer …`. `x-roles` names the roles that an operation serves. Another user's object answers 404.
 
-**Retrying.** A write that takes an `Idempotency-Key` may be sent again with the same key and body: it is done once.
+**Retries.** A write that takes an `Idempotency-Key` can be sent again with the same key and body. It takes effect once.
 
-**Lists** come in pages: hand `next_cursor` of one page on as `cursor` of the next; it is null on the last page.
+**Lists** have pages. Send the `next_cursor` of a page as the `cursor` of the next request. It is null on the last page.
 
 **Money** is an integer of minor units (pence, cents) and an ISO 4217 code. Times are RFC 3339, in UTC.
 
-**Errors** are RFC 9457 problem documents. `type` is stable and made to be switched on; `detail` is for a person;
-`request_id` is what to quote. New types may come: go by the status for those that you do not know.
+**Errors** are RFC 9457 problem documents. `type` is stable, so that a client can switch on it. `detail` is for people.
+Quote the `request_id` when you ask about an error. New types may be added: handle an unknown type by its status.
 
-**Tracing.** `X-Request-Id` is taken if it is 8 to 64 letters, digits, `.`, `_` or `-`, else made, and is in every
-answer. `traceparent` is taken as W3C Trace Context says.
+**Tracing.** Every response has an `X-Request-Id`. It is the one of the request, if that has 8 to 64 letters, digits,
+`.`, `_` or `-`; otherwise a new one. `traceparent` follows W3C Trace Context.
 
-**Browsers** of the configured origins may call every operation (CORS); OPTIONS is answered at every path,
-HEAD where GET is public.
+**Browsers.** Pages of the configured origins may call every operation (CORS). Every path answers OPTIONS, and every
+path with a public GET answers HEAD.
 """
 
 
@@ -54,11 +54,11 @@ def schemas() -> dict[str, Any]:
                 "type": {"type": "string", "pattern": "^urn:mercato:problem:[a-z0-9-]+$"},
                 "title": {"type": "string"},
                 "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "detail": {"type": "string", "description": "What is wrong with this very request."},
+                "detail": {"type": "string", "description": "What is wrong with this request, and what to do."},
                 "request_id": {"type": "string"},
                 "errors": {
                     "type": "array",
-                    "description": "The fields that are wrong, where it is fields.",
+                    "description": "The wrong fields. Absent if the problem is of the whole request.",
                     "items": {
                         "type": "object",
                         "required": ["field", "message"],
@@ -77,7 +77,7 @@ def components() -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "The `access_token` of POST /api/users/login. `x-roles` says whom an operation serves.",
+                "description": "The `access_token` of POST /api/users/login. `x-roles` names an operation's roles.",
             }
         },
         "parameters": {
@@ -85,7 +85,7 @@ def components() -> dict[str, Any]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": True,
-                "description": "A new one for each thing you want done; the same one when you try it again.",
+                "description": "Make a new key for each command. Send the same key when you retry it.",
                 "schema": {"type": "string", "pattern": '^("[!#-~]{1,128}"|[!#-~]{1,128})$'},
                 "example": "6f1c2a90-4f0e-4c8e-9a57-2f3e0b1d7c55",
             },
@@ -108,28 +108,37 @@ def components() -> dict[str, Any]:
         },
         "headers": {
             "RequestId": {
-                "description": "The request's id: yours, or one that we made.",
+                "description": "The request's id: the one of the request, or a new one.",
                 "required": True,
                 "schema": {"type": "string"},
                 "example": _REQUEST_ID,
             },
-            "Location": {"description": "Where the thing is.", "required": True, "schema": {"type": "string"}},
+            "Location": {
+                "description": "The path of what was created.",
+                "required": True,
+                "schema": {"type": "string"},
+            },
             "RateLimit": {
-                "description": "The limit that counts here, what is left of it, and for how many seconds.",
+                "description": "The limit, the requests that remain, and the seconds until it is reset.",
                 "schema": {"type": "string"},
                 "example": '"default";r=99;t=840',
             },
             "RateLimitPolicy": {
-                "description": "How many requests the limit allows in how many seconds.",
+                "description": "The requests that the limit allows (`q`) in its window of seconds (`w`).",
                 "schema": {"type": "string"},
                 "example": '"default";q=100;w=900',
             },
-            "RetryAfter": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+            "RetryAfter": {
+                "description": "Seconds to wait before the next request.",
+                "schema": {"type": "string", "pattern": "^[0-9]+$"},
+            },
         },
         "responses": {
-            "InternalError": _problem_response("Our fault; it is logged.", 500, "internal-error", {}),
+            "InternalError": _problem_response(
+                "An unexpected error. It is logged with the request's id.", 500, "internal-error", {}
+            ),
             "Unavailable": _problem_response(
-                "Something that we need is busy or away; nothing is half done. Try again.",
+                "A part that the service needs is busy or unavailable. Nothing is half done. Retry the request.",
                 status_of(TransientError)[0],
                 "temporarily-unavailable",
                 {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}},

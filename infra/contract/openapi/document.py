@@ -18,7 +18,7 @@ from infra.paths import ROOT
 from mercato.http import MAX_ID, RawBody
 from mercato.http.response import Document
 
-_SUCCESS = {200: "Done.", 201: "Made.", 202: "Taken; it will be done.", 204: "Done; there is nothing to say."}
+_SUCCESS = {200: "Done.", 201: "Created.", 202: "Accepted. It is done later.", 204: "Done. The response has no body."}
 
 
 def version() -> str:
