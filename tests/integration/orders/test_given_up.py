@@ -73,7 +73,7 @@ def test_a_parcel_that_is_not_collected_rings_and_its_customer_cancels(
 def test_what_was_written_but_not_told_is_told_by_the_next_delivery(
     shop: Shop, rung: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(name: str, *_: object) -> None:
+    def die(name: str, **_: object) -> None:
         if name == "ParcelsGivenUp":
             raise RuntimeError("the process ends here")
 
