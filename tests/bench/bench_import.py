@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,26 +104,38 @@ def yardsticks(layer: Path) -> list[Subject]:
     ]
 
 
-def functions(template: dict[str, Any], layer: Path) -> list[Subject]:
+def functions(template: dict[str, Any]) -> list[Subject]:
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
+    layers = {
+        name: Path(resource["Properties"]["ContentUri"]) / "python"
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    }
     return [
-        _function(name, resource["Properties"], layer, shared, template["Parameters"])
+        _function(name, resource["Properties"], layers, shared, template["Parameters"])
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
 
 
 def _function(
-    name: str, properties: dict[str, Any], layer: Path, shared: dict[str, Any], parameters: dict[str, Any]
+    name: str,
+    properties: dict[str, Any],
+    layers: Mapping[str, Path],
+    shared: dict[str, Any],
+    parameters: dict[str, Any],
 ) -> Subject:
     folder = Path(properties["CodeUri"])
+    # A function's own layers are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}.
+    own = [layers[entry.get("Ref") or entry["Fn::If"][1]["Ref"]] for entry in properties.get("Layers", [])]
+    path = [folder, layers["CommonLayer"], *own]
     module, _, handler = properties["Handler"].rpartition(".")
     event = (ROOT / "events" / f"{name}.json").read_text()
     invoke = _INVOKE.format(handler=handler, event=event, service=_first_client(properties))
     code = f'{_START}import {module} as module\nstamp("import")\n{_UNTIL_THE_FIRST_CALL}{invoke}'
     variables = shared | properties.get("Environment", {}).get("Variables", {})
     environment = {key: _setting(value, parameters) for key, value in variables.items() if key != "AWS_ENDPOINT_URL"}
-    return Subject(name, code, f"{folder}{os.pathsep}{layer}", folder, environment)
+    return Subject(name, code, os.pathsep.join(map(str, path)), folder, environment)
 
 
 def _setting(value: Any, parameters: dict[str, Any]) -> str:
@@ -232,7 +245,7 @@ def main() -> None:
     with console.status("building the functions …"):
         template = templates.read_whole(build.prepare(HOME / "deploy-bench"))
     layer = Path(template["Resources"]["CommonLayer"]["Properties"]["ContentUri"]) / "python"
-    subjects = functions(template, layer)
+    subjects = functions(template)
     results = run(yardsticks(layer) + subjects, chosen.rounds)
     summary = show(results, [subject.name for subject in subjects], console)
     size = sum(path.stat().st_size for path in layer.parent.rglob("*") if path.is_file())
