@@ -316,7 +316,7 @@ def test_a_peer_is_invoked_through_its_url_alone() -> None:
         for statement in statements(function)
         if "lambda:InvokeFunction" in as_list(statement["Action"])
     }
-    # The smoke test asks a version that has no URL yet, with events that claim nobody (rollout.questions).
+    # The smoke test asks a version that has no URL yet, with events that name no caller (rollout.questions).
     assert direct.pop("RolloutSmoke")["Resource"]["Fn::Sub"].endswith(":function:${AWS::StackName}-*:*")
     assert direct.keys() == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
     for name, statement in direct.items():

@@ -1,6 +1,7 @@
 """The event that each kind of function answers without an effect, and the answer of a version that works.
 
-None of them is made for this test: they are a health check, an empty batch, and a token that is signed by no known key.
+They are the health check of an API, a log-in page, an empty batch, the saga's task `Health`, and a token that is signed
+with an unknown key.
 """
 
 from __future__ import annotations
