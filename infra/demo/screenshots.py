@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 
+from infra.demo import browser as local_browser
 from infra.demo.stage import Stage
 from infra.operator import target
 from infra.operator.client import Shop
@@ -17,7 +17,6 @@ from infra.paths import ROOT
 from infra.trouble import Trouble
 
 _FOLDER = ROOT / "docs/pictures"
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "msedge")
 _WIDE, _PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 800}
 _PATIENCE = 120
 
@@ -36,9 +35,9 @@ def main() -> None:
 
 @contextmanager
 def _browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    path = local_browser.find()
     if path is None:
-        raise Trouble("no browser is installed", "apt-get install --no-install-recommends chromium fonts-dejavu-core")
+        raise Trouble("no browser is installed", local_browser.INSTALL)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=path, args=["--disable-background-networking"])
 

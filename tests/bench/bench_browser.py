@@ -28,10 +28,10 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from infra.demo import browser as local_browser
 from infra.operator.target import State
 from infra.paths import HOME
 from tests.bench.own_shop import running_shop
-from tests.e2e.web.conftest import find_browser
 
 _LIGHTHOUSE = "lighthouse@12.8.2"  # the last one that Node.js 20 runs
 _BUDGETS = {"bytes": 80_000, "requests": 6, "LCP, ms": 1000, "CLS": 0.0, "first byte / API": 1.5}
@@ -186,7 +186,7 @@ def ask_lighthouse(console: Console, state: State, path: str) -> dict[str, dict[
 
 
 def main(rounds: int) -> None:
-    console, path = Console(), find_browser()
+    console, path = Console(), local_browser.find()
     if path is None:
         console.print("There is no browser here: nothing is measured.")
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,24 +9,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from infra.demo import browser as local_browser
 from infra.operator.target import Account, State
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "msedge")
 _QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-_INSTALL = "apt-get install --no-install-recommends chromium fonts-dejavu-core"
 PATIENCE = 60_000  # milliseconds; long, for a machine that is busy
-
-
-def find_browser() -> str | None:
-    """The path of MERCATO_BROWSER, or of a browser on the PATH."""
-    return os.environ.get("MERCATO_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = find_browser()
+    path = local_browser.find()
     if path is None:
-        pytest.fail(f"There is no browser here. Install one: {_INSTALL}\nOr: make test BROWSER=none", pytrace=False)
+        pytest.fail(
+            f"There is no browser here. Install one: {local_browser.INSTALL}\nOr: make test BROWSER=none", pytrace=False
+        )
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=_QUIET)
