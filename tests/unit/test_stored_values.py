@@ -15,6 +15,7 @@ from inventory import store as inventory_store
 from inventory.domain import Line as StockLine
 from inventory.domain import Shortage
 from inventory.reservation import Reservation, State, Step
+from mercato import charges
 from mercato.clock import utc_now
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store.attributes import from_item, to_item
@@ -53,9 +54,14 @@ def built(kind: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrateg
 
 
 LINES = built(order.Line, unit_price=MONEY)
+CHARGES = st.lists(
+    built(charges.Charge, amount=MONEY, tax=MONEY, rate=st.sampled_from(["0.2000", "0.0000"])), max_size=2
+).map(tuple)
 FACTS: dict[type[facts.Fact], st.SearchStrategy[Any]] = {
-    facts.OrderPlaced: built(facts.OrderPlaced, total=MONEY, lines=st.lists(LINES, max_size=3).map(tuple)),
-    facts.ReturnAccepted: built(facts.ReturnAccepted, amount=MONEY),
+    facts.OrderPlaced: built(
+        facts.OrderPlaced, total=MONEY, lines=st.lists(LINES, max_size=3).map(tuple), charges=CHARGES
+    ),
+    facts.ReturnAccepted: built(facts.ReturnAccepted, amount=MONEY, charges=CHARGES),
     facts.OrderRefunded: built(facts.OrderRefunded, amount=MONEY),
 }
 ORDERS = built(
@@ -65,8 +71,11 @@ ORDERS = built(
     refunded=MONEY,
     placed_at=TIMES,
     updated_at=TIMES,
-    returns=st.lists(built(order.Return, amount=MONEY, at=TIMES, refunded=st.none() | MONEY), max_size=2).map(tuple),
+    returns=st.lists(
+        built(order.Return, amount=MONEY, at=TIMES, charges=CHARGES, refunded=st.none() | MONEY), max_size=2
+    ).map(tuple),
     timeline=st.lists(built(order.Step, at=TIMES), max_size=3).map(tuple),
+    frozen=CHARGES,
 )
 SHIPMENTS = built(
     Shipment,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mercato import charges
+from mercato.charges import Charge
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, TransientError
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
@@ -23,7 +25,18 @@ from orders.facts import (
     PaymentRecorded,
     apply,
 )
-from orders.order import DELIVERY, MAX_ANSWERED, Line, Order, OrderedCart, PaymentStatus, Request, Shipment, Status
+from orders.order import (
+    DELIVERY,
+    MAX_ANSWERED,
+    Delivery,
+    Line,
+    Order,
+    OrderedCart,
+    PaymentStatus,
+    Request,
+    Shipment,
+    Status,
+)
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
@@ -105,6 +118,16 @@ class Listing:
     for_sale: bool
 
 
+@dataclass(frozen=True)
+class Quoted:
+    """What a quote of the checkout sells, and for what. `lines` are the goods, without their charges."""
+
+    lines: tuple[Line, ...]
+    charges: tuple[Charge, ...]
+    delivery: Delivery | None = None
+    cart: OrderedCart | None = None
+
+
 def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
     """One line per product. Lines of one product at different prices stay separate, since one of the prices is
     stale.
@@ -177,6 +200,23 @@ def place(
             payment_token=payment_token,
             fingerprint=fingerprint,
             cart=cart,
+        )
+    ]
+
+
+def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token: str, fingerprint: str) -> list[Fact]:
+    """Freezes the charges of the quote. The total is their sum."""
+    return [
+        OrderPlaced(
+            order_id=order_id,
+            customer_id=customer_id,
+            lines=quoted.lines,
+            total=charges.total_of(quoted.charges),
+            payment_token=payment_token,
+            fingerprint=fingerprint,
+            cart=quoted.cart,
+            charges=quoted.charges,
+            delivery=quoted.delivery,
         )
     ]
 

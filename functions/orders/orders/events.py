@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from mercato.charges import Charge
 from mercato.events import EventModel
 from mercato.money import Money
 from orders import facts
@@ -22,6 +23,36 @@ _LINE = {
     "unit_price": {"amount": 1250, "currency": "GBP"},
 }
 _WHO = {"order_id": _ORDER, "customer_id": _CUSTOMER}
+_CHARGES: list[dict[str, Any]] = [
+    {
+        "kind": "goods",
+        "product_id": _LINE["product_id"],
+        "description": "Red mug",
+        "quantity": 2,
+        "amount": {"amount": 2500, "currency": "GBP"},
+        "tax": {"amount": 417, "currency": "GBP"},
+        "rate": "0.2000",
+        "tax_class": "standard",
+        "jurisdiction": "GB",
+    },
+    {
+        "kind": "shipping",
+        "product_id": None,
+        "description": "Standard delivery",
+        "quantity": 1,
+        "amount": {"amount": 395, "currency": "GBP"},
+        "tax": {"amount": 66, "currency": "GBP"},
+        "rate": "0.2000",
+        "tax_class": "standard",
+        "jurisdiction": "GB",
+    },
+]
+_PLACED = {
+    "total": {"amount": 2895, "currency": "GBP"},
+    "lines": [_LINE],
+    "charges": _CHARGES,
+    "delivery": {"carrier": "sandbox", "service": "standard", "name": "Standard delivery", "days": 3},
+}
 _SHIPMENT = "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e"
 
 
@@ -60,45 +91,62 @@ class Cart(BaseModel):
     version: int
 
 
+class Delivery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    carrier: str
+    service: str
+    name: str
+    days: int
+
+
 class OrderCreated(EventModel):
-    """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one."""
+    """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one.
+
+    `charges` add up to `total`. An order that names no quote has none: its lines are what is paid, and it has no
+    `delivery`, which is the service that the buyer chose.
+    """
 
     TYPE: ClassVar[str] = "order.created"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
-        "total": _TOTAL,
-        "lines": [_LINE],
-        "cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803},
-    }
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        _WHO | _PLACED | {"cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803}}
+    )
 
     order_id: str
     customer_id: str
     total: Money
     lines: list[OrderLine]
     cart: Cart | None = None
+    charges: list[Charge] | None = None
+    delivery: Delivery | None = None
 
 
 class OrderConfirmed(EventModel):
-    """The goods are reserved and the payment is authorised."""
+    """The goods are reserved and the payment is authorised. `charges` and `delivery` are as in order.created."""
 
     TYPE: ClassVar[str] = "order.confirmed"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
-        "total": _TOTAL,
-        "lines": [_LINE],
-        "shipping_address": {
-            "name": "Ada Lovelace",
-            "line1": "12 St James's Square",
-            "line2": None,
-            "city": "London",
-            "postcode": "SW1Y 4JH",
-            "country": "GB",
-        },
-    }
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        _WHO
+        | _PLACED
+        | {
+            "shipping_address": {
+                "name": "Ada Lovelace",
+                "line1": "12 St James's Square",
+                "line2": None,
+                "city": "London",
+                "postcode": "SW1Y 4JH",
+                "country": "GB",
+            },
+        }
+    )
 
     order_id: str
     customer_id: str
     total: Money
     lines: list[OrderLine]
     shipping_address: ShippingAddress
+    charges: list[Charge] | None = None
+    delivery: Delivery | None = None
 
 
 class OrderCancellationRequested(EventModel):
@@ -159,7 +207,11 @@ class OrderDelivered(EventModel):
 
 
 class OrderReturnAccepted(EventModel):
-    """Goods come back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded."""
+    """Goods come back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded.
+
+    `charges` are the parts of the order's charges that this undoes. They add up to `amount`, unless earlier refunds
+    left less.
+    """
 
     TYPE: ClassVar[str] = "order.return_accepted"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
@@ -168,6 +220,14 @@ class OrderReturnAccepted(EventModel):
         "lines": [{"product_id": _LINE["product_id"], "quantity": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
         "reason": "damaged",
+        "charges": [
+            _CHARGES[0]
+            | {
+                "quantity": 1,
+                "amount": {"amount": 1250, "currency": "GBP"},
+                "tax": {"amount": 208, "currency": "GBP"},
+            }
+        ],
     }
 
     order_id: str
@@ -177,6 +237,7 @@ class OrderReturnAccepted(EventModel):
     lines: list[Pieces]
     amount: Money
     reason: str
+    charges: list[Charge] | None = None
 
 
 class OrderRefunded(EventModel):
@@ -230,6 +291,13 @@ def _lines(lines: tuple[Line, ...]) -> list[OrderLine]:
     return [OrderLine(**line.model_dump()) for line in lines]
 
 
+def _charged(order: Order) -> dict[str, Any]:
+    return {
+        "charges": list(order.frozen) or None,
+        "delivery": Delivery(**order.delivery.model_dump()) if order.delivery else None,
+    }
+
+
 def _address(address: Address) -> ShippingAddress:
     return ShippingAddress(**address.model_dump())
 
@@ -241,6 +309,7 @@ def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventM
         total=order.total,
         lines=_lines(order.lines),
         cart=Cart(**fact.cart.model_dump()) if fact.cart else None,
+        **_charged(order),
     )
 
 
@@ -253,6 +322,7 @@ def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -
         total=order.total,
         lines=_lines(order.lines),
         shipping_address=_address(address),
+        **_charged(order),
     )
 
 
@@ -282,6 +352,7 @@ def _return_accepted(order: Order, fact: facts.ReturnAccepted, _: Address | None
         lines=[Pieces(**line.model_dump()) for line in fact.lines],
         amount=fact.amount,
         reason=fact.reason,
+        charges=list(fact.charges) or None,
     )
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from mercato.charges import Charge
 from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
     Answered,
+    Delivery,
     Line,
     Order,
     OrderedCart,
@@ -51,6 +53,8 @@ class OrderPlaced(Fact):
     payment_token: str
     fingerprint: str
     cart: OrderedCart | None = None
+    charges: tuple[Charge, ...] = ()
+    delivery: Delivery | None = None
 
 
 class OrderConfirmed(Fact):
@@ -98,7 +102,11 @@ class OrderNeedsAttention(Fact):
 
 
 class ReturnAccepted(Fact):
-    """`amount` is refunded for it by the refund `refund_id`."""
+    """`amount` is refunded for it by the refund `refund_id`.
+
+    `charges` are the parts of the order's charges that the return undoes. Their sum is `amount`, unless earlier refunds
+    leave less.
+    """
 
     return_id: str
     refund_id: str
@@ -106,6 +114,7 @@ class ReturnAccepted(Fact):
     amount: Money
     reason: str
     request: Request
+    charges: tuple[Charge, ...] = ()
 
 
 class OrderRefunded(Fact):
@@ -135,6 +144,8 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         refunded=Money.zero(fact.total.currency),
         version=0,
         timeline=(Step(at, Status.PENDING),),
+        frozen=fact.charges,
+        delivery=fact.delivery,
     )
 
 
@@ -211,6 +222,7 @@ def _return_accepted(order: Order, fact: ReturnAccepted, at: datetime) -> Order:
         fact.reason,
         at,
         refunded=None if fact.amount.amount else fact.amount,  # nothing is left to give back: nothing is waited for
+        charges=fact.charges,
     )
     pieces = sum(line.quantity for line in fact.lines)
     changed = replace(

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from mercato.charges import Charge, Kind
 from mercato.money import Money
 
 
@@ -76,6 +77,15 @@ class ReturnedLine(_Value):
     quantity: int
 
 
+class Delivery(_Value):
+    """The delivery service that the buyer chose. `days` is how long it takes, as it was promised."""
+
+    carrier: str
+    service: str
+    name: str
+    days: int
+
+
 class Request(_Value):
     """A request with an Idempotency-Key. The id is derived from the key, `fingerprint` from the request's content."""
 
@@ -109,6 +119,7 @@ class Return:
     reason: str
     at: datetime
     refunded: Money | None = None
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,13 @@ class Order:
     returns: tuple[Return, ...] = ()
     answered: tuple[Answered, ...] = ()
     timeline: tuple[Step, ...] = ()
+    frozen: tuple[Charge, ...] = ()  # the charges of the quote that was placed; none for an order without a quote
+    delivery: Delivery | None = None
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """What the buyer pays, line by line. They add up to `total`."""
+        return self.frozen or tuple(_charge_of(line) for line in self.lines)
 
     @property
     def has_left(self) -> bool:
@@ -181,3 +199,18 @@ class Order:
         if any(returned.get(line.product_id, 0) < line.quantity for line in self.lines):
             return False
         return self.total <= self.refunded or all(made.refunded is not None for made in self.returns)
+
+
+def _charge_of(line: Line) -> Charge:
+    """The charge of a line that was ordered without a quote: its tax is not known here."""
+    return Charge(
+        kind=Kind.GOODS,
+        product_id=line.product_id,
+        description=line.name,
+        quantity=line.quantity,
+        amount=line.unit_price * line.quantity,
+        tax=Money.zero(line.unit_price.currency),
+        rate="0.0000",
+        tax_class="",
+        jurisdiction="",
+    )

@@ -1,4 +1,7 @@
-"""Returns: goods of a delivered order come back, all or some, and their price is refunded.
+"""Returns: goods of a delivered order come back, all or some, and what was paid for them is refunded.
+
+The charge for delivery is refunded with the last piece: EU Directive 2011/83, article 13, gives a buyer who withdraws
+from a whole order the cost of delivery back, and nothing of it for a part.
 
 An order whose parcel was given up ends in the same way, by an operator: its goods come back undelivered, or are lost.
 """
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mercato.charges import Charge, Kind, refund_of, total_of
 from mercato.errors import Conflict, Invalid
 from mercato.money import Money
 from orders.domain import MAX_LINES, finish
@@ -41,7 +45,7 @@ class ReturnTooLarge(Conflict):
 def accept_return(
     order: Order, lines: Iterable[ReturnedLine], reason: str, refund_id: str, request: Request
 ) -> list[Fact]:
-    """Refunds the price of the lines, at most what was paid and not refunded yet."""
+    """Refunds what was paid for the lines, at most what is not refunded yet."""
     is_undelivered = order.is_given_up and order.has_left and reason in OPERATORS
     if order.status is not Status.DELIVERED and not is_undelivered:
         raise OrderNotReturnable(order)
@@ -52,14 +56,29 @@ def accept_return(
             f"The returns of one order take {MAX_RETURNED_LINES} lines in all. Please ask us for the rest.",
             limit=MAX_RETURNED_LINES,
         )
-    prices = {line.product_id: line.unit_price.amount for line in order.lines}
-    value = sum(prices[product_id] * quantity for product_id, quantity in wanted.items())
-    amount = Money(amount=min(value, _refundable(order)), currency=order.total.currency)
+    charges = _undone(order, wanted)
+    amount = Money(amount=min(total_of(charges).amount, _refundable(order)), currency=order.total.currency)
     returned = tuple(ReturnedLine(product_id=product_id, quantity=quantity) for product_id, quantity in wanted.items())
     fact = ReturnAccepted(
-        return_id=request.id, refund_id=refund_id, lines=returned, amount=amount, reason=reason, request=request
+        return_id=request.id,
+        refund_id=refund_id,
+        lines=returned,
+        amount=amount,
+        reason=reason,
+        request=request,
+        charges=charges if order.frozen else (),
     )
     return finish(order, fact)
+
+
+def _undone(order: Order, wanted: dict[str, int]) -> tuple[Charge, ...]:
+    """The parts of the order's charges that the return of these pieces undoes."""
+    before = order.returned_pieces
+    after = before | {product_id: before.get(product_id, 0) + quantity for product_id, quantity in wanted.items()}
+    goods = [refund_of(order.charges, one, before.get(one, 0), after[one]) for one in wanted]
+    is_last = all(after.get(line.product_id, 0) == line.quantity for line in order.lines)
+    shipping = [charge for charge in order.charges if charge.kind is Kind.SHIPPING] if is_last else []
+    return (*goods, *shipping)
 
 
 def _merge(lines: Iterable[ReturnedLine]) -> dict[str, int]:

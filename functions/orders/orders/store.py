@@ -43,7 +43,7 @@ from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _SCHEMA = 1
-_STATE = 2  # increase it when Order, or how a fact changes it, changes
+_STATE = 3  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
 _READ_AT_ONCE = 100
 _MOST_READS = 10

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from mercato.charges import Charge, tax_of
 from mercato.clock import rfc3339
 from mercato.countries import Country
 from mercato.http import Body, Cursor, Day, Query, View
@@ -16,7 +17,7 @@ from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode
 from orders.day_sums import Days, Sums
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
-from orders.order import Address, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
+from orders.order import Address, Delivery, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
 from orders.staff_list import Wanted as WantedOrders
 from orders.store import Summary
 from orders.usecases import History, Placement
@@ -159,7 +160,9 @@ class AddressView(View):
 
 
 class ReturnView(View):
-    """`amount` is to be refunded for the return. `refunded` is null until it is."""
+    """`amount` is to be refunded for the return. `refunded` is null until it is. `charges` are the parts of the order's
+    charges that the return undoes; none for a return that is older than they are.
+    """
 
     return_id: str
     lines: list[ReturnedLine]
@@ -167,6 +170,7 @@ class ReturnView(View):
     amount: Money
     refunded: Money | None
     at: str
+    charges: list[Charge]
 
     @classmethod
     def of(cls, made: Return) -> ReturnView:
@@ -177,6 +181,7 @@ class ReturnView(View):
             amount=made.amount,
             refunded=made.refunded,
             at=rfc3339(made.at),
+            charges=list(made.charges),
         )
 
 
@@ -187,6 +192,10 @@ class StepView(View):
 
 
 class OrderView(View):
+    """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
+    without tax, and no `delivery`, which is the service that the buyer chose.
+    """
+
     order_id: str
     customer_id: str
     status: str
@@ -195,7 +204,10 @@ class OrderView(View):
     reason: str | None
     detail: str | None
     lines: list[LineView]
+    charges: list[Charge]
+    tax: Money
     total: Money
+    delivery: Delivery | None
     refunded: Money
     returns: list[ReturnView]
     shipping_address: AddressView | None  # None once its customer's account is closed
@@ -217,7 +229,10 @@ class OrderView(View):
             reason=order.reason,
             detail=order.detail,
             lines=[LineView(**line.model_dump(), returned=returned.get(line.product_id, 0)) for line in order.lines],
+            charges=list(order.charges),
+            tax=tax_of(order.charges),
             total=order.total,
+            delivery=order.delivery,
             refunded=order.refunded,
             returns=[ReturnView.of(made) for made in order.returns],
             shipping_address=AddressView(**address.model_dump()) if address else None,
@@ -358,6 +373,8 @@ class HistoryView(View):
 
 
 def _shown(fact: Fact) -> dict[str, Any]:
-    """The fact's fields without the payment token, and without the lines, which the order already shows."""
-    hidden = {"payment_token", "fingerprint", "request"} | ({"lines"} if isinstance(fact, OrderPlaced) else set())
+    """The fact's fields without the payment token, and without lines and charges, which the order already shows."""
+    hidden = {"payment_token", "fingerprint", "request"}
+    if isinstance(fact, OrderPlaced):
+        hidden |= {"lines", "charges"}
     return fact.model_dump(mode="json", exclude=hidden)

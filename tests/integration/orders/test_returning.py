@@ -49,6 +49,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
         "amount": {"amount": 1250, "currency": "GBP"},
         "refunded": None,
         "at": "",
+        "charges": [],
     }
     refund_id = derived_id(order_id, return_id)
     assert shop.announced(order_id)[-1]["data"] == {
@@ -59,6 +60,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
         "lines": [{"product_id": "mug", "quantity": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
         "reason": "damaged",
+        "charges": None,
     }
     refund(shop, order_id, refund_id, 1250)
     refund(shop, order_id, refund_id, 1250)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mercato.charges import Charge, Kind, tax_of, total_of
 from mercato.errors import DomainError
 from mercato.money import Money
 from orders import domain, returns
@@ -155,3 +156,78 @@ def test_returns_one_by_one_are_bounded_and_so_is_the_order() -> None:
     with pytest.raises(TooManyReturns) as refused:
         accept(found, "one-more", mug=1)
     assert refused.value.extra == {"limit": MAX_RETURNED_LINES}
+
+
+MUG, POT = (
+    Charge(
+        kind=Kind.GOODS,
+        product_id=name,
+        description=name,
+        quantity=quantity,
+        amount=pounds(amount),
+        tax=pounds(tax),
+        rate="0.2000",
+        tax_class="standard",
+        jurisdiction="GB",
+    )
+    for name, quantity, amount, tax in (("mug", 2, 2501, 417), ("pot", 3, 1000, 167))
+)
+OFF = MUG.model_copy(update={"kind": Kind.DISCOUNT, "amount": pounds(-100), "tax": pounds(-17)})
+POSTAGE = MUG.model_copy(
+    update={
+        "kind": Kind.SHIPPING,
+        "product_id": None,
+        "quantity": 1,
+        "amount": pounds(395),
+        "tax": pounds(66),
+        "description": "Standard",
+    }
+)
+
+
+def quoted() -> Order:
+    charges = (MUG, POT, OFF, POSTAGE)
+    return replace(delivered(), frozen=charges, total=total_of(charges))
+
+
+def test_a_return_takes_what_was_charged_and_says_which_parts() -> None:
+    (fact,) = accept(quoted(), mug=1)
+    assert isinstance(fact, ReturnAccepted)
+    assert fact.amount == pounds(1200)  # half of 25.01 less 1.00, rounded down
+    assert fact.charges == (MUG.model_copy(update={"quantity": 1, "amount": pounds(1200), "tax": pounds(200)}),)
+    found = after(quoted(), [fact])
+    assert found.returns[0].charges == fact.charges
+    (rest,) = accept(found, "2", mug=1)
+    assert isinstance(rest, ReturnAccepted)
+    assert rest.amount == pounds(1201)
+
+
+def test_the_charge_for_delivery_is_refunded_with_the_last_piece_only() -> None:
+    (fact,) = accept(quoted(), mug=2, pot=2)
+    assert isinstance(fact, ReturnAccepted)
+    assert [part.kind for part in fact.charges] == [Kind.GOODS, Kind.GOODS]
+    (last,) = accept(after(quoted(), [fact]), "2", pot=1)
+    assert isinstance(last, ReturnAccepted)
+    assert last.charges[-1] == POSTAGE
+    assert fact.amount + last.amount == quoted().total
+
+
+def test_an_order_without_a_quote_states_no_charges_in_its_returns() -> None:
+    (fact,) = accept(delivered(), mug=2, pot=3)
+    assert isinstance(fact, ReturnAccepted)
+    assert (fact.amount, fact.charges) == (pounds(TOTAL), ())
+
+
+@given(st.permutations(["mug", "mug", "pot", "pot", "pot"]), st.lists(st.booleans(), min_size=5, max_size=5))
+def test_all_returns_of_a_quoted_order_add_up_to_what_was_paid(pieces: list[str], together: list[bool]) -> None:
+    found, batches = quoted(), [[pieces[0]]]
+    for piece, is_same in zip(pieces[1:], together, strict=False):
+        if is_same:
+            batches[-1].append(piece)
+        else:
+            batches.append([piece])
+    for number, batch in enumerate(batches):
+        found = after(found, accept(found, str(number), **{name: batch.count(name) for name in set(batch)}))
+    parts = [part for made in found.returns for part in made.charges]
+    assert Money.sum((made.amount for made in found.returns), "GBP") == found.total == total_of(parts)
+    assert tax_of(parts) == tax_of(found.charges)
