@@ -14,7 +14,7 @@ from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
 from pages.visitor import next_page, part, path
 
-_FIELDS = ("name", "description", "category")
+_FIELDS = ("name", "description", "category", "tax_class")
 
 
 class Product(Form):
@@ -28,6 +28,8 @@ class Product(Form):
     category: Annotated[str, Field(max_length=100)] = ""
     price: Annotated[str, Field(max_length=20)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    weight_grams: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    tax_class: Annotated[str, Field(max_length=40)] = ""
     version: int = 0
     key: Annotated[str, Field(max_length=64)] = ""
 
@@ -65,7 +67,8 @@ def show_product(visit: Visit, product_id: str) -> Page:
 
 def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:
     """By field, what stands in the catalogue now, where it is not what was typed."""
-    now = {name: product[name] or "" for name in _FIELDS} | {"price": major(product["price"])}
+    now = {name: product[name] or "" for name in _FIELDS}
+    now |= {"price": major(product["price"]), "weight_grams": str(product["weight_grams"])}
     return {name: value for name, value in now.items() if name in typed and typed[name] != value}
 
 
@@ -74,12 +77,15 @@ def _said(form: Product) -> dict[str, Any]:
         price = Money.parse(form.price, form.currency)
     except InvalidAmount as error:
         raise InvalidForm({"price": f"{error}."}) from None
-    return {
+    said: dict[str, Any] = {
         "name": form.name,
         "description": form.description,
         "category": form.category or None,
         "price": {"amount": price.amount, "currency": price.currency},
     }
+    # A form that was opened before these fields existed does not change them.
+    more = {"weight_grams": form.weight_grams, "tax_class": form.tax_class or None}
+    return said | {name: value for name, value in more.items() if value is not None}
 
 
 @pages.post("/console/catalogue/{product_id}", form=Product, again=show_product)

@@ -29,11 +29,20 @@ from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
 from mercato.ids import new_id
 from mercato.money import MAX_AMOUNT, Money
-from mercato.text import AltText, Description, Exact, ProductName, SearchQuery
+from mercato.text import AltText, Description, Exact, ProductName, SearchQuery, TaxClass
 from products import images, usecases
 from products.bucket import path_of
 from products.catalogue import Filters, Found, Sort
-from products.domain import Availability, Draft, InvalidFilters, InvalidPriceRange, Product, TooManyProducts
+from products.domain import (
+    STANDARD,
+    Availability,
+    Draft,
+    InvalidFilters,
+    InvalidPriceRange,
+    Product,
+    TooManyProducts,
+    WeightGrams,
+)
 from products.images import Image, State
 from products.importing import Refusal
 from products.usecases import Report
@@ -65,6 +74,8 @@ class ProductChanges(Body):
     description: Description = ""
     category: ProductName | None = None
     price: Money | None = None
+    weight_grams: WeightGrams = 0
+    tax_class: TaxClass = STANDARD
 
     def given(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in self.model_fields_set - {"version"}}
@@ -72,7 +83,8 @@ class ProductChanges(Body):
 
 
 class CsvFile(RawBody):
-    """A catalogue with one product per line: sku, name, price, currency, and optionally description and category.
+    """A catalogue with one product per line: sku, name, price, currency, and optionally description, category,
+    weight_grams and tax_class.
 
     Separated by commas, semicolons or tabs; UTF-8, UTF-16 with its byte order mark, or the declared charset.
     """
@@ -211,6 +223,8 @@ class ProductView(View):
     availability: Availability
     status: str
     version: int
+    weight_grams: int = 0
+    tax_class: str = STANDARD
     images: list[ImageView] = []
 
     @classmethod
@@ -333,6 +347,8 @@ class ProductSummary(View):
     version: int
     available: int | None
     stock_sequence: int
+    weight_grams: int = 0
+    tax_class: str = STANDARD
     images: list[ImageView] = []
 
 

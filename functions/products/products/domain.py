@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
-from mercato.text import SKU, Description, ProductName
+from mercato.text import SKU, Description, ProductName, TaxClass
 from products.images import Images
 
 # Suppliers write the same article as 85123A and 85123a. The shop stores upper case.
@@ -19,6 +19,10 @@ Sku = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_upper=True, min_length=1, max_length=64, pattern=SKU),
 ]
+
+# Of one piece with its packaging; 0 where the weight does not matter to any rate of shipping.
+WeightGrams = Annotated[int, Field(ge=0, le=1_000_000)]
+STANDARD = "standard"
 
 
 class Status(StrEnum):
@@ -74,6 +78,8 @@ class Draft(BaseModel):
     description: Description = ""
     category: ProductName | None = None
     price: Money
+    weight_grams: WeightGrams = 0
+    tax_class: TaxClass = STANDARD
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,25 @@ class Product:
     stock_sequence: int = 0
     version: int = 1
     index_rules: int = 0
+    weight_grams: int = 0
+    tax_class: str = STANDARD
     images: Images = ()
     images_version: int = 0
 
     @property
     def is_active(self) -> bool:
         return self.status is Status.ACTIVE
+
+
+class Changes(TypedDict, total=False):
+    """New values of a product's fields. None changes nothing; "" removes the category."""
+
+    name: str | None
+    description: str | None
+    category: str | None
+    price: Money | None
+    weight_grams: int | None
+    tax_class: str | None
 
 
 @dataclass(frozen=True)
@@ -124,30 +143,29 @@ def check_price(price: Money, currency: str) -> None:
 def create(draft: Draft, currency: str, product_id: str, now: datetime) -> Product:
     """Returns a new product. It is out of stock until an event of the stock changes that."""
     check_price(draft.price, currency)
-    return Product(product_id, draft.sku, draft.name, draft.description, draft.category, draft.price, now)
+    return Product(
+        product_id=product_id,
+        sku=draft.sku,
+        name=draft.name,
+        description=draft.description,
+        category=draft.category,
+        price=draft.price,
+        created_at=now,
+        weight_grams=draft.weight_grams,
+        tax_class=draft.tax_class,
+    )
 
 
-def change(
-    product: Product,
-    currency: str,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    category: str | None = None,
-    price: Money | None = None,
-) -> Product:
-    """The product with the given fields, or the same object if they change nothing. "" removes the category."""
+def change(product: Product, currency: str, **changes: Unpack[Changes]) -> Product:
+    """The product with the given fields, or the same object if they change nothing."""
     if not product.is_active:
         raise ProductDiscontinued(f"{product.sku} is discontinued.")
-    if price is not None:
+    fields = {name: value for name, value in changes.items() if value is not None}
+    if price := changes.get("price"):
         check_price(price, currency)
-    changed = replace(
-        product,
-        name=product.name if name is None else name,
-        description=product.description if description is None else description,
-        category=product.category if category is None else category or None,
-        price=product.price if price is None else price,
-    )
+    if "category" in fields:
+        fields["category"] = fields["category"] or None
+    changed = replace(product, **fields)  # type: ignore[arg-type]  # Changes has the types of the fields
     return product if changed == product else replace(changed, version=product.version + 1)
 
 

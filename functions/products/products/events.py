@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from mercato.events import EventModel
 from mercato.money import Money
-from products.domain import Changed
+from products.domain import STANDARD, Changed, Product
 from products.images import Images, State, find
 
 _ID = "0198d6a4-7c1e-7b52-9f10-3f6d1c2b4a58"
@@ -22,22 +22,33 @@ class ProductCreated(EventModel):
         "sku": "85123A",
         "name": "White hanging heart t-light holder",
         "price": {"amount": 255, "currency": "GBP"},
+        "weight_grams": 120,
+        "tax_class": "standard",
     }
 
     product_id: str
     sku: str
     name: str
     price: Money
+    weight_grams: int = 0
+    tax_class: str = STANDARD
 
 
 class ProductUpdated(EventModel):
-    """Something other than the price has changed."""
+    """Something other than the price has changed. An event of an earlier release has no weight and no tax class."""
 
     TYPE: ClassVar[str] = "product.updated"
-    EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": _ID, "name": "White hanging heart t-light holder"}
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "product_id": _ID,
+        "name": "White hanging heart t-light holder",
+        "weight_grams": 120,
+        "tax_class": "standard",
+    }
 
     product_id: str
     name: str
+    weight_grams: int | None = None
+    tax_class: str | None = None
 
 
 class ProductPriceChanged(EventModel):
@@ -107,15 +118,35 @@ def announcements(changed: Changed) -> list[EventModel]:
     """The events of a change: none if nothing changed."""
     before, after = changed.before, changed.after
     if before is None:
-        return [ProductCreated(product_id=after.product_id, sku=after.sku, name=after.name, price=after.price)]
+        return [
+            ProductCreated(
+                product_id=after.product_id,
+                sku=after.sku,
+                name=after.name,
+                price=after.price,
+                weight_grams=after.weight_grams,
+                tax_class=after.tax_class,
+            )
+        ]
     if before.is_active and not after.is_active:
         return [ProductDiscontinued(product_id=after.product_id)]
     events: list[EventModel] = []
-    if (before.name, before.description, before.category) != (after.name, after.description, after.category):
-        events.append(ProductUpdated(product_id=after.product_id, name=after.name))
+    if _described(before) != _described(after):
+        events.append(
+            ProductUpdated(
+                product_id=after.product_id,
+                name=after.name,
+                weight_grams=after.weight_grams,
+                tax_class=after.tax_class,
+            )
+        )
     if before.price != after.price:
         events.append(ProductPriceChanged(product_id=after.product_id, old_price=before.price, new_price=after.price))
     return events
+
+
+def _described(product: Product) -> tuple[object, ...]:
+    return product.name, product.description, product.category, product.weight_grams, product.tax_class
 
 
 def image_announcements(product_id: str, before: Images, after: Images) -> list[ImageEvent]:

@@ -1,10 +1,11 @@
 """Reads a catalogue from CSV: the valid rows, the refused rows with reasons, and the changes to make. Pure.
 
-Columns: sku, name, price, currency, and optionally description and category, in any order, named by the first line.
-They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the separator. The price is
-decimal text in major units, such as 2.55. In a file with semicolons or tabs it may have a decimal comma. An empty or
-missing description or category does not change the one of an existing product. An apostrophe that keeps a
-spreadsheet from reading a cell as a formula is left out, so a file that was made safe for them can be sent again.
+Columns: sku, name, price, currency, and optionally description, category, weight_grams and tax_class, in any order,
+named by the first line. They are separated by commas, semicolons or tabs; a line `sep=;` before the header may name the
+separator. The price is decimal text in major units, such as 2.55. In a file with semicolons or tabs it may have a
+decimal comma. An empty or missing optional field does not change the one of an existing product. An apostrophe that
+keeps a spreadsheet from reading a cell as a formula is left out, so a file that was made safe for them can be sent
+again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -26,7 +28,7 @@ from mercato.spreadsheet import text_of
 from products.domain import Changed, Draft, Product, change, check_price, create
 
 REQUIRED = ("sku", "name", "price", "currency")
-OPTIONAL = ("description", "category")
+OPTIONAL = ("description", "category", "weight_grams", "tax_class")
 # A Lambda with a timeout of 29 s writes this many with room to spare.
 MAX_ROWS = 1000
 _SHOWN = 64
@@ -147,6 +149,7 @@ def plan(
                 description=draft.description or None,
                 category=draft.category,
                 price=draft.price,
+                **{name: getattr(draft, name) for name in draft.model_fields_set & {"weight_grams", "tax_class"}},
             )
         except DomainError as error:
             found.refused.append(Refusal(row.line, draft.sku, error.detail, fields=row.fields))
@@ -236,6 +239,11 @@ def _draft(values: Mapping[str, str], currency: str, separator: str) -> Draft:
         raise _Unreadable(str(error), column) from None
     except InvalidAmount as error:
         raise _Unreadable(str(error), "price") from None
+    more: dict[str, Any] = {"tax_class": values["tax_class"]} if values.get("tax_class") else {}
+    if weight := values.get("weight_grams"):
+        if not re.fullmatch(r"[0-9]{1,15}", weight):
+            raise _Unreadable("must be a whole number of grams, such as 250", "weight_grams")
+        more["weight_grams"] = int(weight)
     try:
         return Draft(
             sku=values["sku"],
@@ -243,6 +251,7 @@ def _draft(values: Mapping[str, str], currency: str, separator: str) -> Draft:
             description=values.get("description", ""),
             category=values.get("category") or None,
             price=price,
+            **more,
         )
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)[0]

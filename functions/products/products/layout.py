@@ -128,6 +128,8 @@ def catalogue_attributes(product: Product) -> dict[str, Any]:
         "category": product.category,
         "amount": product.price.amount,
         "currency": product.price.currency,
+        "weight_grams": product.weight_grams,
+        "tax_class": product.tax_class,
         "status": product.status,
         "created_at": rfc3339(product.created_at),
         "version": product.version,

@@ -25,7 +25,7 @@ from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, KeyRange, Table, Write
 from mercato.store.payload import pack, unpack
 from products import layout
-from products.domain import Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
+from products.domain import STANDARD, Availability, Changed, Product, ProductNotFound, SkuTaken, StaleVersion, Status
 from products.events import ImageEvent, announcements
 from products.images import Images, ImagesMoved
 from products.words import RULES
@@ -58,6 +58,8 @@ def to_product(item: Item) -> Product:
         stock_sequence=item["stock_sequence"],
         version=item["version"],
         index_rules=item.get("index_rules", 1),
+        weight_grams=item.get("weight_grams", 0),
+        tax_class=item.get("tax_class", STANDARD),
         images=layout.to_images(item.get("images", [])),
         images_version=item.get("images_version", 0),
     )

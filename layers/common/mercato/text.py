@@ -55,10 +55,13 @@ _CONTROLS = {"\0": "a null", "\t": "a tab", "\n": "a line feed", "\r": "a carria
 TOKEN = r"^[!-~]*$"  # noqa: S105
 # An article's number. It begins with none of = + - @, so that no spreadsheet reads it as a formula.
 SKU = r"^[A-Za-z0-9(][ -~]*$"
+# The name of a tax class, such as standard or reduced.
+TAX_CLASS = r"^[a-z][a-z0-9_-]*$"
 
 WORDS = {
     SKU: "must begin with a letter, a digit or (, and may have visible ASCII characters and spaces only",
     TOKEN: "may have visible ASCII characters only",
+    TAX_CLASS: "must begin with a small letter, and may have small letters, digits, - and _ only",
     r"^[A-Za-z0-9_-]*$": "must be a `next_cursor` that was answered",
     r"^[A-Z]{3}$": "must be an ISO 4217 code, such as GBP",
 }
@@ -161,6 +164,7 @@ AltText = Annotated[str, Text(250, at_least=0)]  # empty for a picture that only
 Reason = Annotated[str, Text(500, at_least=3)]  # an operator's, for the audit
 ShortReason = Annotated[str, Text(200)]
 Reference = Annotated[str, Text(80)]  # of another company's: a parcel's number
+TaxClass = Annotated[str, Exact(), Field(min_length=1, max_length=40, pattern=TAX_CLASS, examples=["standard"])]
 # Folded to words, never stored and never shown; a trailing space means that the last word is complete.
 SearchQuery = Annotated[
     str,

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from mercato.store import dynamo
 from products.domain import Product
 from products.store import Products
+
+PRICED = {"sku": "A1", "name": "Vase", "price": {"amount": 5, "currency": "GBP"}}
 
 
 def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> None:
@@ -21,6 +24,8 @@ def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> Non
         "availability": "out",
         "status": "active",
         "version": 1,
+        "weight_grams": 0,
+        "tax_class": "standard",
         "images": [],
     }
     assert service.call("GET", f"/{made['product_id']}", role=None) == (200, made)
@@ -29,7 +34,7 @@ def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> Non
 def test_a_new_product_is_announced_once(service: Any) -> None:
     made = service.add()
 
-    data = {key: made[key] for key in ("product_id", "sku", "name", "price")}
+    data = {key: made[key] for key in ("product_id", "sku", "name", "price", "weight_grams", "tax_class")}
     assert service.events(made["product_id"]) == [(1, "product.created", data)]
 
 
@@ -62,6 +67,13 @@ def test_a_sku_is_taken_in_any_case_and_the_second_product_leaves_no_trace(servi
         ({"sku": "A1", "name": "Negative", "price": {"amount": -5, "currency": "GBP"}}, 422, "invalid-price"),
         ({"sku": "A1", "name": "Euro", "price": {"amount": 5, "currency": "EUR"}}, 422, "invalid-price"),
         ({"sku": "A1", "name": "More", "price": {"amount": 5, "currency": "GBP"}, "stock": 1}, 422, "invalid-request"),
+        (PRICED | {"weight_grams": -1}, 422, "invalid-request"),
+        (PRICED | {"weight_grams": 1_000_001}, 422, "invalid-request"),
+        (PRICED | {"weight_grams": 0.5}, 422, "invalid-request"),
+        (PRICED | {"weight_grams": None}, 422, "invalid-request"),
+        (PRICED | {"tax_class": "Reduced"}, 422, "invalid-request"),
+        (PRICED | {"tax_class": ""}, 422, "invalid-request"),
+        (PRICED | {"tax_class": "x" * 41}, 422, "invalid-request"),
     ],
 )
 def test_what_is_no_product_is_refused_and_nothing_is_written(service: Any, body: Any, status: int, slug: str) -> None:
@@ -122,9 +134,9 @@ def test_another_change_is_announced_as_an_update_and_no_price_change(service: A
     status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 1, "category": None})
 
     assert (status, changed["category"], changed["version"]) == (200, None, 2)
-    assert service.events(made["product_id"])[1:] == [
-        (2, "product.updated", {"product_id": made["product_id"], "name": "White hanging heart"})
-    ]
+    told = {"product_id": made["product_id"], "name": "White hanging heart"}
+    kept = {"weight_grams": 0, "tax_class": "standard"}
+    assert service.events(made["product_id"])[1:] == [(2, "product.updated", told | kept)]
 
 
 def test_a_change_that_changes_nothing_is_neither_written_nor_announced(service: Any) -> None:
@@ -143,6 +155,33 @@ def test_a_change_of_a_stale_version_is_refused(service: Any) -> None:
 
     assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:stale-version", 2)
     assert service.call("GET", path)[1]["name"] == "First"
+
+
+def test_a_weight_and_a_tax_class_are_kept_announced_and_looked_up(service: Any) -> None:
+    made = service.add(weight_grams=250, tax_class="reduced")
+    path = f"/{made['product_id']}"
+
+    status, changed = service.call("PATCH", path, {"version": 1, "weight_grams": 300})
+
+    told = {"product_id": made["product_id"], "name": made["name"], "weight_grams": 300, "tax_class": "reduced"}
+    assert (status, changed) == (200, made | {"weight_grams": 300, "version": 2})
+    assert service.events(made["product_id"])[1:] == [(2, "product.updated", told)]
+    assert service.call("PATCH", path, {"version": 2, "weight_grams": 300, "tax_class": "reduced"})[1]["version"] == 2
+    [found] = service.call_as_peer("POST", "/lookup", {"product_ids": [made["product_id"]]})[1]["products"]
+    assert (found["weight_grams"], found["tax_class"]) == (300, "reduced")
+
+
+def test_a_product_from_before_there_were_weights_has_none_and_can_be_changed(service: Any) -> None:
+    made = service.add()
+    key = f"PRODUCT#{made['product_id']}", "PRODUCT"
+    service.table.write(dynamo.update(*key, "REMOVE weight_grams, tax_class", "attribute_exists(pk)"))
+
+    assert service.call("GET", f"/{made['product_id']}")[1] == made
+    status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 1, "name": "Heart"})
+    assert (status, changed) == (200, made | {"name": "Heart", "version": 2})
+    status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 2, "tax_class": "zero"})
+    assert (status, changed["tax_class"], changed["weight_grams"]) == (200, "zero", 0)
+    assert service.call("GET", f"/{made['product_id']}")[1] == changed
 
 
 def test_of_two_changes_at_once_one_wins(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +254,7 @@ def test_a_peer_looks_up_what_exists(service: Any) -> None:
     ids = [one["product_id"], two["product_id"], "nothing", one["product_id"]]
     status, found = service.call_as_peer("POST", "/lookup", {"product_ids": ids})
 
-    untold = {"available": 0, "stock_sequence": 0, "images": []}
+    untold = {"available": 0, "stock_sequence": 0, "images": [], "weight_grams": 0, "tax_class": "standard"}
     gone = {"status": "discontinued", "version": 2}
     expected = [
         {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")} | untold,

@@ -310,6 +310,10 @@ def test_a_new_product_is_made_once_however_often_its_form_is_sent(api: ShopApi,
     [(_, _, _, body, headers)] = api.of("POST /api/products")
     assert headers["Idempotency-Key"] == "key-of-the-page"
     assert body["price"] == {"amount": 1250, "currency": "GBP"}
+    assert {"weight_grams", "tax_class"}.isdisjoint(body)  # the form is one from before they existed
+    assert desk("POST", "/console/catalogue/new", form | {"weight_grams": "250", "tax_class": "reduced"}, as_user=True)
+    body = api.of("POST /api/products")[1][3]
+    assert (body["weight_grams"], body["tax_class"]) == (250, "reduced")
 
 
 def test_a_category_that_is_cleared_is_removed(api: ShopApi, desk: Ask) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
-from products.importing import Refusal, UnreadableCsv, WrongColumns, read_rows
+from mercato.money import Money
+from products.domain import Draft, create
+from products.importing import Refusal, UnreadableCsv, WrongColumns, plan, read_rows
 
 
 def read(text: str) -> tuple[list[tuple[int, str]], list[Refusal]]:
@@ -153,3 +157,46 @@ def test_a_refused_sku_is_told_in_words() -> None:
     assert [row.reason for row in refused] == [
         "sku must begin with a letter, a digit or (, and may have visible ASCII characters and spaces only"
     ]
+
+
+def test_a_weight_and_a_tax_class_are_optional_columns() -> None:
+    header = "sku,name,price,currency,weight_grams,tax_class\n"
+    found = read_rows((header + "A,One,1,GBP,250,reduced\nB,Two,1,GBP,,\n").encode(), "GBP")
+
+    assert found.refused == []
+    assert [(row.draft.weight_grams, row.draft.tax_class) for row in found.valid] == [(250, "reduced"), (0, "standard")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "column", "reason"),
+    [
+        ("0.25,standard", "weight_grams", "must be a whole number of grams, such as 250"),
+        ("-5,standard", "weight_grams", "must be a whole number of grams, such as 250"),
+        ("1 kg,standard", "weight_grams", "must be a whole number of grams, such as 250"),
+        ("1000001,standard", "weight_grams", "weight_grams must be 1000000 or less"),
+        (
+            "1,20 %",
+            "tax_class",
+            "tax_class must begin with a small letter, and may have small letters, digits, - and _ only",
+        ),
+    ],
+)
+def test_a_weight_or_a_tax_class_that_is_none_is_refused_by_its_column(fields: str, column: str, reason: str) -> None:
+    _, refused = read(f"sku,name,price,currency,weight_grams,tax_class\nA,One,1,GBP,{fields}\n")
+
+    assert [(row.column, row.reason) for row in refused] == [(column, reason)]
+
+
+def test_an_empty_weight_or_tax_class_does_not_change_the_product_s(noon: datetime) -> None:
+    draft = Draft(sku="A", name="One", price=Money(amount=100, currency="GBP"), weight_grams=250, tax_class="reduced")
+    product = create(draft, "GBP", "p1", noon)
+
+    def planned(row: str) -> list[tuple[int, str]]:
+        text = f"sku,name,price,currency,weight_grams,tax_class\nA,One,1,GBP,{row}\n"
+        rows = read_rows(text.encode(), "GBP").valid
+        changes = plan(rows, {"A": product}, "GBP", lambda: "new", noon).changes
+        return [(changed.after.weight_grams, changed.after.tax_class) for _, changed in changes]
+
+    assert planned(",") == []
+    assert planned("0,") == [(0, "reduced")]
+    assert planned(",zero") == [(250, "zero")]
