@@ -1,0 +1,50 @@
+"""Who may call what through the mesh. `mercato mesh compile` writes it from infra/mesh/policy.yaml."""
+
+# By service and caller: methods, and patterns of whole paths.
+CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
+    "users": {
+        "gateway": [("GET", "/api/users/[^/]+")],
+        "orders": [("POST", "/api/users/lookup")],
+        "ops": [("GET", "/health")],
+        "storefront": [
+            ("POST", "/api/users/login"),
+            ("POST", "/api/users/logout"),
+            ("POST", "/api/users/token/refresh"),
+            ("POST", "/api/users"),
+            ("POST", "/api/users/verify\\-email"),
+            ("POST", "/api/users/password\\-reset"),
+            ("POST", "/api/users/password\\-reset/confirm"),
+        ],
+        "console": [("POST", "/api/users/login"), ("POST", "/api/users/logout"), ("POST", "/api/users/token/refresh")],
+    },
+    "products": {
+        "orders": [("POST", "/api/products/lookup")],
+        "carts": [("POST", "/api/products/lookup")],
+        "ops": [("GET", "/health")],
+        "storefront": [("GET", "/api/products"), ("GET", "/api/products/[^/]+")],
+    },
+    "carts": {
+        "ops": [("GET", "/health")],
+        "storefront": [
+            ("POST", "/api/carts/guests"),
+            ("GET", "/api/carts/guests/[^/]+"),
+            ("POST", "/api/carts/guests/[^/]+/items/[^/]+"),
+            ("PUT", "/api/carts/guests/[^/]+/items/[^/]+"),
+            ("DELETE", "/api/carts/guests/[^/]+/items/[^/]+"),
+        ],
+    },
+    "orders": {"gateway": [("GET", "/api/orders")], "ops": [("GET", "/health")]},
+    "payments": {"ops": [("GET", "/health")]},
+    "inventory": {"ops": [("GET", "/health")]},
+    "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
+    "shipping": {"ops": [("GET", "/health")], "storefront": [("POST", "/api/shipments/quotes")]},
+}
+# The identity of each calling function, by its name behind the shop's.
+IDENTITIES: dict[str, str] = {
+    "carts-api": "carts",
+    "orders-api": "orders",
+    "gateway-api": "gateway",
+    "ops-prober": "ops",
+    "storefront-pages": "storefront",
+    "console-pages": "console",
+}

@@ -1,0 +1,192 @@
+"""The mesh's policy against the code: what calls peers, what the templates grant, and what is made of the policy."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import templates
+from infra.mesh import compiled, envoy, policy
+from infra.paths import ROOT
+from mercato.http import PEER, PUBLIC
+from mercato.http.app import _compile
+from tests.kit.routes import all_routes
+
+POLICY = policy.read()
+ROUTES = all_routes()
+FILLED = {
+    **dict.fromkeys(("DOOR_PORT", "SECRETS_PORT", "DISCOVERY_PORT", "LISTEN_PORT", "CLOUD_PORT"), "4566"),
+    **dict.fromkeys(("DOOR_ADDRESS", "SECRETS_ADDRESS", "DISCOVERY_ADDRESS", "LISTEN_ADDRESS", "CLOUD_ADDRESS"), "::1"),
+    "PUBLIC_AUTHORITIES": "",
+}
+
+
+def test_what_is_made_of_the_policy_is_as_the_policy_says() -> None:
+    stale = [str(path) for path, text in compiled.files(POLICY).items() if path.read_text() != text]
+    assert not stale, "run `mercato mesh compile`"
+    assert set(compiled.PRODUCTS.glob("*.json")) == set(compiled.files(POLICY)) - {compiled.TABLE}
+
+
+@pytest.mark.parametrize("product", [*POLICY.identities, "door"])
+def test_envoy_accepts_the_product(product: str, tmp_path: Path) -> None:
+    made = envoy.door(POLICY) if product == "door" else envoy.sidecar(POLICY, product)
+    text = json.dumps(made if product == "door" else made["bootstrap"])
+    assert re.findall("@[A-Z_]+@", text)
+    routes = json.dumps(envoy.routes(POLICY, product, "local")) if product != "door" else "{}"
+    authorities = tmp_path / "public.pem"
+    authorities.write_text(_any_certificate())
+    fills = FILLED | {"PUBLIC_AUTHORITIES": str(authorities), "WATCHED": str(tmp_path)}
+    for name, path in {"ROUTES": "routes.json", "IDENTITY_FILE": "identity.json", "TRUST_FILE": "trust.json"}.items():
+        fills[name] = str(tmp_path / path)
+        (tmp_path / path).write_text('{"resources": []}')
+    (tmp_path / "routes.json").write_text(_filled(routes, fills))
+    (tmp_path / "envoy.json").write_text(_filled(text, fills))
+    command = [str(Path(sys.executable).with_name("envoy")), "--mode", "validate", "-c", str(tmp_path / "envoy.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "routes.json" not in "".join(line for line in done.stderr.splitlines() if "rejected" in line)
+
+
+def _filled(text: str, fills: dict[str, str]) -> str:
+    return re.sub("@([A-Z_]+)@", lambda found: fills.get(found[1], found[1].lower()), text)
+
+
+def _any_certificate() -> str:
+    import certifi
+
+    return Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+
+
+def test_each_listed_call_is_a_route_that_peers_may_call() -> None:
+    open_to_peers = {
+        (served.service, served.route.method, served.route.path)
+        for served in ROUTES
+        if {PEER, PUBLIC} & served.route.roles
+    }
+    listed = {
+        (service, call.method, call.path)
+        for service, about in POLICY.services.items()
+        for calls in about.callers.values()
+        for call in calls
+        if call.path != "/health"
+    }
+    assert listed <= open_to_peers
+
+
+def test_all_else_of_the_api_is_denied() -> None:
+    """Each caller, service, method and path of the API: allowed if and only if it is listed."""
+    for caller in [*POLICY.identities, "stranger"]:
+        for served in ROUTES:
+            path = served.path(dict.fromkeys(served.parameters, "some-id"))
+            calls = POLICY.services[served.service].callers if served.service in POLICY.services else {}
+            method = served.route.method
+            is_listed = any(
+                call.method == method and _compile(call.path).fullmatch(path) for call in calls.get(caller, [])
+            )
+            assert POLICY.allows(caller, served.service, method, path) == is_listed
+
+
+def test_identities_and_services_are_those_that_the_templates_grant() -> None:
+    """Today's grants to call peers by their function URLs, function by function, are the edges of the policy."""
+    resources = templates.read_whole(ROOT / "template.yaml")["Resources"]
+    granted = {
+        function: services
+        for function, found in resources.items()
+        if found["Type"] == "AWS::Serverless::Function" and (services := set(_peers(found)))
+    }
+    listed = {
+        function: set(POLICY.calls_of(identity))
+        for identity, about in POLICY.identities.items()
+        for function in about.functions
+    }
+    assert granted == listed
+
+
+def _peers(function: dict[str, object]) -> Iterator[str]:
+    """The services whose function URLs the function may call: OrdersApi's alias is orders."""
+    text = json.dumps(function)
+    for found in re.finditer(r'\["lambda:InvokeFunctionUrl"\], "Resource": (\[[^\]]*\]|\{[^}]*\})', text):
+        for name in re.findall(r'"Ref": "(\w+)Api\.Alias"', found[1]):
+            yield name.lower()
+
+
+def test_functions_have_the_names_of_the_table() -> None:
+    resources = templates.read_whole(ROOT / "template.yaml")["Resources"]
+    for identity in POLICY.identities.values():
+        for function in identity.functions:
+            name = resources[function]["Properties"]["FunctionName"]["Fn::Sub"]
+            assert name.partition("-")[2] == compiled.function_name(function)
+
+
+def test_each_peer_call_of_the_code_is_listed() -> None:
+    """A call that the policy forgets fails here and not in a shop."""
+    found = {
+        *_calls_of_services(),
+        *(("ops", service, "GET", "/health") for service in POLICY.services),
+        *_calls_of_pages("storefront", ROOT / "functions/storefront"),
+        *_calls_of_pages("storefront", ROOT / "layers/pages"),
+        *_calls_of_pages("console", ROOT / "layers/pages"),
+    }
+    assert {caller for caller, *_ in found} == set(POLICY.identities), "a caller's calls were not found"
+    assert len(found) > 25
+    assert not [call for call in sorted(found) if not POLICY.allows(*call)], "list it in infra/mesh/policy.yaml"
+
+
+def _calls_of_services() -> Iterator[tuple[str, str, str, str]]:
+    """The paths in `peer(…).get(f"/api/…")` and the like; what is not sent by post() is a GET."""
+    for caller in ("carts", "orders", "gateway"):
+        for path in sorted((ROOT / "functions" / caller / caller).rglob("*.py")):
+            for node in ast.walk(_without_decorators(ast.parse(path.read_text()))):
+                if not isinstance(node, ast.Call):
+                    continue
+                for argument in node.args:
+                    if sent := _path_of(argument):
+                        is_post = isinstance(node.func, ast.Attribute) and node.func.attr == "post"
+                        method = "POST" if is_post else "GET"
+                        for service in _services_at(sent, method) - {caller}:
+                            yield caller, service, method, sent
+
+
+def _without_decorators(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+    return tree
+
+
+def _path_of(node: ast.expr) -> str:
+    """The path without its query, each value in it as one segment; empty if the node is no path."""
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+    else:
+        text = str(node.value) if isinstance(node, ast.Constant) else ""
+    return text.partition("?")[0] if text.startswith("/api/") else ""
+
+
+def _services_at(path: str, method: str, *, public: bool = False) -> set[str]:
+    return {
+        served.service
+        for served in ROUTES
+        if served.route.method == method
+        and served.route.pattern.fullmatch(path)
+        and (PUBLIC in served.route.roles if public else {PEER, PUBLIC} & served.route.roles)
+    }
+
+
+def _calls_of_pages(caller: str, folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """What a guest's page may ask: each `path(…)` that leads to public routes, with all of their methods."""
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "path":
+                parts = [str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.args]
+                sent = "/api/" + "/".join(parts)
+                for method in policy.METHODS:
+                    for service in _services_at(sent, method, public=True):
+                        yield caller, service, method, sent
