@@ -97,8 +97,9 @@ lock: setup ## Resolve all requirements, and write the lock files of the project
 
 deploy: setup ## Deploy to AWS: make deploy ENV=dev
 	python -m infra.preflight parameters $(or $(ENV),dev)
-	sam build
-	python -m infra.preflight build
+	architecture=$$(python -m infra.preflight architecture $(or $(ENV),dev)) && \
+	  ARCHITECTURE=$$architecture sam build --parameter-overrides Architecture=$$architecture
+	python -m infra.preflight build $(or $(ENV),dev)
 	python -m compileall -q --invalidation-mode unchecked-hash -x /CommonLayer/ .aws-sam/build
 	python -m infra.release $(or $(ENV),dev)
 	sam deploy --config-env $(or $(ENV),dev) $(FLAGS)

@@ -110,9 +110,11 @@ def filled_in(samconfig: str, environment: str, lines: str) -> str:
     return tomlkit.dumps(config)
 
 
-def architecture_of(template: templates.Template) -> str:
-    [architecture] = template["Globals"]["Function"]["Architectures"]
-    return str(architecture)
+def architecture_of(environment: str) -> str:
+    """Returns the processor that the environment's functions run on, as Lambda names it."""
+    given = dict(text.split("=", 1) for text in release.parameters(environment))
+    declared = templates.read(ROOT / "template.yaml")["Parameters"]["Architecture"]
+    return given.get("Architecture", str(declared["Default"]))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,7 +127,11 @@ def main() -> None:
 def check_parameters(environment: str) -> None:
     """Check the parameters of ENVIRONMENT in samconfig.toml (dev)."""
     given = dict(text.split("=", 1) for text in release.parameters(environment))
-    if problems := problems_of(templates.read(ROOT / "template.yaml"), given):
+    problems = problems_of(templates.read(ROOT / "template.yaml"), given)
+    certificate, region = given.get("ApiCertificateArn", ""), release.region(environment)
+    if certificate and f":{region}:" not in certificate:  # a rule of the template cannot compare parts of a text
+        problems.append(f"ApiCertificateArn={certificate} is not of {region}, where the API's domain looks for it")
+    if problems:
         raise Trouble(
             f"{environment} cannot be deployed with the parameters of samconfig.toml",
             "\n".join(f"- {problem}" for problem in problems)
@@ -145,10 +151,18 @@ def fill_in(environment: str) -> None:
     path.write_text(filled_in(path.read_text(), environment, os.environ.get("PARAMETERS", "")))
 
 
+@main.command("architecture")
+@click.argument("environment")
+def print_architecture(environment: str) -> None:
+    """Print the processor for which ENVIRONMENT is built (x86_64)."""
+    click.echo(architecture_of(environment))
+
+
 @main.command("build")
-def check_build() -> None:
-    """Check that Lambda can load the compiled libraries that `sam build` made."""
-    if foreign := list(foreign_libraries(BUILD, architecture_of(templates.read_whole(BUILD / "template.yaml")))):
+@click.argument("environment")
+def check_build(environment: str) -> None:
+    """Check that Lambda can load the compiled libraries that `sam build` made for ENVIRONMENT."""
+    if foreign := list(foreign_libraries(BUILD, architecture_of(environment))):
         raise Trouble(
             "the build has libraries that Lambda cannot load",
             "\n".join(f"- {library}" for library in foreign) + "\nRemove .aws-sam and run `make deploy` again.",

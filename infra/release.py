@@ -104,10 +104,20 @@ def _digest(folder: Path) -> str:
 
 def parameters(environment: str) -> list[str]:
     """Reads the environment's parameters in samconfig.toml as NAME=VALUE. Raises BadParameter if it is unknown."""
+    found: list[str] = _configured(environment)["deploy"]["parameters"]["parameter_overrides"]
+    return found
+
+
+def region(environment: str) -> str:
+    """Returns the region that samconfig.toml deploys the environment to. Raises BadParameter if it is unknown."""
+    return str(_configured(environment)["global"]["parameters"]["region"])
+
+
+def _configured(environment: str) -> dict[str, Any]:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     if "deploy" not in config.get(environment, {}):
         raise click.BadParameter(f"samconfig.toml has no environment {environment!r} to deploy to")
-    found: list[str] = config[environment]["deploy"]["parameters"]["parameter_overrides"]
+    found: dict[str, Any] = config[environment]
     return found
 
 

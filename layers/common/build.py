@@ -15,11 +15,15 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# The machine that Lambda runs the functions on (Architectures in the services' templates). The one that deploys may be
-# another: `sam build` builds the services' own packages for Lambda's, but leaves a layer to its Makefile.
+# The processor that Lambda runs the functions on (the template's parameter Architecture). The machine that deploys may
+# have another: `sam build` builds the services' own packages for Lambda's, but leaves a layer to its Makefile, and does
+# not tell it the architecture. So `make deploy` sets this variable.
+ARCHITECTURE = os.environ.get("ARCHITECTURE", "x86_64")
+_MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}[ARCHITECTURE]
 _LAMBDA = ["--python-version", "3.13", "--only-binary", ":all:"]
-_UV_PLATFORM = ["--python-platform", "x86_64-manylinux_2_34"]
-_PIP_PLATFORMS = ["--implementation", "cp", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
+_UV_PLATFORM = ["--python-platform", f"{_MACHINE}-manylinux_2_34"]
+_PIP_PLATFORMS = ["--implementation", "cp"]
+_PIP_PLATFORMS += ["--platform", f"manylinux_2_28_{_MACHINE}", "--platform", f"manylinux2014_{_MACHINE}"]
 
 
 def main(artifacts: Path, services: list[str]) -> None:
@@ -31,7 +35,7 @@ def main(artifacts: Path, services: list[str]) -> None:
     store.mkdir(parents=True, exist_ok=True)
     with (store / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `sam build` builds the services' layers side by side
-        built = store / f"common-{digest()}"
+        built = store / f"common-{ARCHITECTURE}-{digest()}"
         if not built.exists():
             for old in store.glob("common-*"):
                 shutil.rmtree(old)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra import preflight, release, templates
+from infra.paths import UV
 from infra.trouble import Trouble
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
@@ -30,6 +34,7 @@ PROD = DEV | {
     "Carrier": "manual",
     "TrafficShift": "Canary10Percent5Minutes",
 }
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00"
 
 
@@ -92,10 +97,39 @@ def test_what_prod_cannot_do_without_may_be_missing_in_dev(name: str, value: str
         ("LogRetentionDays", "31"),
         ("AlarmEmail", "nobody"),
         ("FormAddress", "shop@shop.test"),
+        ("EdgeCertificateArn", CERTIFICATE),
+        ("ApiDomain", "https://api.shop.test"),
+        ("ApiDomain", "API.shop.test"),
+        ("ApiCertificateArn", "arn:aws:iam::123456789012:server-certificate/shop"),
+        ("ApiWaf", "on"),
+        ("ApiWafLimit", "9"),
+        ("ApiWafLimit", "20001"),
+        ("ApiMetrics", "true"),
+        ("Architecture", "aarch64"),
+        ("RelayConcurrency", "-1"),
     ],
 )
 def test_a_value_that_cloudformation_would_refuse_is_named(name: str, value: str) -> None:
     assert name in problems(DEV | {name: value})[0]
+
+
+def test_a_domain_of_the_api_and_its_certificate_belong_together() -> None:
+    assert problems(PROD | {"ApiDomain": "api.shop.test", "ApiCertificateArn": CERTIFICATE}) == []
+    [problem] = problems(PROD | {"ApiDomain": "api.shop.test"})
+    assert "ApiDomain needs ApiCertificateArn" in problem
+    [problem] = problems(PROD | {"ApiCertificateArn": CERTIFICATE})
+    assert "ApiDomain, which is empty" in problem
+
+
+def test_a_certificate_of_another_region_is_named_before_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A regional domain looks for its certificate in the API's region, CloudFront in us-east-1."""
+    foreign = CERTIFICATE.replace("eu-west-1", "us-east-1")
+    given = PROD | {"ApiDomain": "api.shop.test", "ApiCertificateArn": foreign}
+    monkeypatch.setattr(release, "parameters", lambda _: [f"{name}={value}" for name, value in given.items()])
+    result = CliRunner().invoke(preflight.main, ["parameters", "prod"])
+    assert "is not of eu-west-1" in str(result.exception)
+    given["ApiCertificateArn"] = CERTIFICATE
+    assert CliRunner().invoke(preflight.main, ["parameters", "prod"]).exit_code == 0
 
 
 def test_the_local_clouds_environment_is_for_the_emulator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,10 +207,12 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
     assert TEMPLATE["Rules"].keys() == {
         "LocalIsTheEmulator",
         "AwsHasValuesOfItsOwn",
+        "ApiDomainHasACertificate",
+        "ApiCertificateHasADomain",
         "ProdHasNoSandbox",
         "ProdHearsItsAlarms",
     }
-    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 13
+    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 15
 
 
 def library(name: str, content: bytes, folder: Path) -> None:
@@ -216,14 +252,35 @@ def test_on_arm_the_same_is_asked_of_arm(tmp_path: Path) -> None:
     assert foreign(tmp_path, "arm64") == []
 
 
-def test_layers_are_built_for_the_machine_that_the_functions_run_on() -> None:
-    architecture = preflight.architecture_of(load_template())
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_architecture_is_that_of_the_environments_parameters(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert preflight.architecture_of(environment) == "x86_64"
+    given = [*release.parameters(environment), "Architecture=arm64"]
+    monkeypatch.setattr(release, "parameters", lambda _: given)
+    assert preflight.architecture_of(environment) == "arm64"
+
+
+def test_layers_are_built_for_the_processor_that_the_functions_run_on() -> None:
+    architecture = {"Ref": "Architecture"}
+    assert load_template()["Globals"]["Function"]["Architectures"] == [architecture]
     for name, layer in resources_of_type("AWS::Serverless::LayerVersion").items():
         assert layer["Properties"]["CompatibleArchitectures"] == [architecture], name
-        folder = ROOT / layer["Properties"]["ContentUri"]
-        built = "".join(path.read_text() for path in (folder / "Makefile", folder / "build.py") if path.exists())
-        if name != "StripeLayer":  # it has no compiled library
-            assert f"manylinux2014_{architecture}" in built, name
+        assert layer["Metadata"]["BuildArchitecture"] == architecture, name
+
+
+@pytest.mark.parametrize("layer", ["CommonLayer", "PagesLayer", "PillowLayer"])
+def test_a_layers_libraries_are_of_the_processor_that_the_deploy_names(layer: str, tmp_path: Path) -> None:
+    """Whatever machine builds it. Only these layers have compiled libraries."""
+    target = tmp_path / ".aws-sam" / "build" / "Users" / layer
+    folder = ROOT / resources_of_type("AWS::Serverless::LayerVersion")[layer]["Properties"]["ContentUri"]
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(UV / "bin"), os.environ["PATH"]))
+    command = ["make", "--silent", "-C", str(folder), f"build-{layer}", f"ARTIFACTS_DIR={target}"]
+    subprocess.run(command, check=True, env=os.environ | {"PATH": path, "ARCHITECTURE": "arm64"})
+
+    assert list(preflight.foreign_libraries(target, "arm64")) == []
+    assert list(preflight.foreign_libraries(target, "x86_64")), "it has no compiled library"
 
 
 def test_no_function_has_a_machine_of_its_own() -> None:

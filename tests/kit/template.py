@@ -52,6 +52,50 @@ def create_table(logical_id: str) -> None:
     boto3.client("dynamodb", "us-east-1").create_table(TableName=logical_id, **definition)
 
 
+def rendered(path: str, **given: str) -> dict[str, Any]:
+    """Returns the template's resources and outputs as CloudFormation makes them with these parameters.
+
+    Resources whose condition is false are left out, and each Fn::If is its branch. SAM is not expanded.
+    """
+    template = templates.read(ROOT / path)
+    values = {name: str(about.get("Default", "")) for name, about in template["Parameters"].items()} | given
+    conditions = template.get("Conditions", {})
+
+    def holds(node: Any) -> bool:
+        match node:
+            case {"Condition": str(name)}:
+                return holds(conditions[name])
+            case {"Fn::Equals": [left, right]}:
+                return str(chosen(left)) == str(chosen(right))
+            case {"Fn::Not": [one]}:
+                return not holds(one)
+            case {"Fn::Or": several}:
+                return any(map(holds, several))
+            case {"Fn::And": several}:
+                return all(map(holds, several))
+        raise ValueError(f"{node} is no condition")
+
+    def chosen(node: Any) -> Any:
+        match node:
+            case {"Fn::If": [name, one, other]}:
+                return chosen(one if holds(conditions[name]) else other)
+            case {"Ref": name} if name in values:
+                return values[name]
+            case dict():
+                parts = {key: chosen(value) for key, value in node.items()}
+                return {key: value for key, value in parts.items() if value != {"Ref": "AWS::NoValue"}}
+            case list():
+                return [part for part in map(chosen, node) if part != {"Ref": "AWS::NoValue"}]
+        return node
+
+    parts = template["Resources"] | template.get("Outputs", {})
+    made = {
+        name: part for name, part in parts.items() if "Condition" not in part or holds(conditions[part["Condition"]])
+    }
+    found: dict[str, Any] = chosen(made)
+    return found
+
+
 @dataclass(frozen=True)
 class Route:
     function: str
