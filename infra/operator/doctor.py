@@ -24,6 +24,8 @@ from rich.table import Table
 from infra.operator import target
 
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
+UNRESERVED = 100  # what Lambda keeps for functions without a reservation
+SAGA_FUNCTIONS = 4
 MAILS_AN_ORDER = 3
 _PLACEHOLDER = "mercato.example"  # the default domain of addresses and hosts, which does not exist
 _STRIPE = "https://api.stripe.com"
@@ -97,6 +99,21 @@ def look_at_concurrency(patient: Patient) -> Iterator[Finding]:
             "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
             f"--desired-value {CONCURRENCY} --region {patient.region}",
         )
+    authorizer, relay, saga = (
+        int(patient.parameters.get(f"{name}Concurrency") or 0) for name in ("Authorizer", "Relay", "Saga")
+    )
+    if not (reserved := authorizer + relay + SAGA_FUNCTIONS * saga):
+        return
+    what, said = "reserved concurrency", f"{reserved} of {allowed} are for the authorizer, the relay and the saga"
+    if reserved > allowed - UNRESERVED:
+        yield Finding(
+            what,
+            Mark.MISSING,
+            f"{said}, and Lambda refuses to leave fewer than {UNRESERVED} for all other functions",
+            f"a higher quota, or at most {max(allowed - UNRESERVED, 0)} reserved in samconfig.toml: docs/going-live.md",
+        )
+    else:
+        yield Finding(what, Mark.GOOD, f"{said}, {allowed - reserved} for all others")
 
 
 def look_at_mail_account(patient: Patient) -> Iterator[Finding]:
@@ -281,6 +298,48 @@ def look_at_api(patient: Patient) -> Iterator[Finding]:
         yield Finding("signing keys", Mark.GOOD, f"{len(keys.json()['keys'])} published")
 
 
+def look_at_api_domain(patient: Patient) -> Iterator[Finding]:
+    """Checks the certificate of the API's own domain, and that its DNS name leads to the API."""
+    what, domain = "the API's domain", patient.parameters.get("ApiDomain", "")
+    if not domain:
+        return
+    certificate = patient.parameters.get("ApiCertificateArn", "")
+    if certificate.split(":")[3:4] != [patient.region]:
+        detail = f"{certificate} is not of {patient.region}, where the domain looks for it"
+        yield Finding("the API's certificate", Mark.MISSING, detail, f"make it in {patient.region}: docs/going-live.md")
+    else:
+        status = patient.client("acm").describe_certificate(CertificateArn=certificate)["Certificate"]["Status"]
+        remedy = (
+            f"aws acm describe-certificate --certificate-arn {certificate} --region {patient.region} shows the DNS "
+        )
+        mark = Mark.GOOD if status == "ISSUED" else Mark.MISSING
+        yield Finding(
+            "the API's certificate", mark, status, "" if mark is Mark.GOOD else remedy + "record that proves it"
+        )
+    answer = _get(patient, f"https://{domain}/api/health")
+    if not isinstance(answer, str) and answer.status_code == 200 and "x-request-id" in answer.headers:
+        yield Finding(what, Mark.GOOD, domain)
+    else:
+        target_name = patient.outputs.get("ApiDomainTarget", "the output ApiDomainTarget")
+        remedy = f"in the DNS, make {domain} a CNAME, or an alias of Route 53, of {target_name}"
+        yield Finding(what, Mark.MISSING, _told(domain, answer), remedy)
+
+
+def look_at_firewall(patient: Patient) -> Iterator[Finding]:
+    what, mode = "the API's firewall", patient.parameters.get("ApiWaf", "none")
+    if mode == "none":
+        return
+    api, stage = patient.outputs["ApiId"], patient.environment
+    acl = patient.client("apigateway").get_stage(restApiId=api, stageName=stage).get("webAclArn", "")
+    if f"/webacl/{patient.name}-api/" not in acl:
+        detail = f"the stage has {acl or 'no web ACL'}, and not that of the shop: nothing is checked, or by other rules"
+        yield Finding(what, Mark.MISSING, detail, f"make deploy ENV={patient.environment} associates it")
+    elif mode == "count":
+        yield Finding(what, Mark.GOOD, "it only counts: see what it would refuse in WAF's console, then ApiWaf=block")
+    else:
+        yield Finding(what, Mark.GOOD, "it blocks")
+
+
 def look_at_sites(patient: Patient) -> Iterator[Finding]:
     for name, parameter, path in (("the storefront", "ShopUrl", "/"), ("the console", "ConsoleUrl", "/console/login")):
         address = patient.parameters.get(parameter, "").rstrip("/")
@@ -345,7 +404,9 @@ def _value(secrets: Any, arn: str) -> str:
 
 
 def _webhook(patient: Patient, key: str) -> Finding:
-    what, address = "Stripe's webhook", patient.api + "/payments/webhooks/stripe"
+    what, path = "Stripe's webhook", "/payments/webhooks/stripe"
+    address, domain = patient.api + path, patient.parameters.get("ApiDomain", "")
+    addresses = {address, f"https://{domain}/api{path}"}
     answer = _get(patient, f"{_STRIPE}/v1/webhook_endpoints?limit=100", headers={"Authorization": f"Bearer {key}"})
     if isinstance(answer, str):
         return Finding(what, Mark.UNKNOWN, answer, "ask again, or look at Stripe's dashboard")
@@ -353,7 +414,7 @@ def _webhook(patient: Patient, key: str) -> Finding:
         return Finding(what, Mark.MISSING, "Stripe does not know the key in StripeKey", "put the right one into it")
     if answer.status_code != 200:  # such as a restricted key, which may not read endpoints
         return Finding(what, Mark.UNKNOWN, _told("Stripe", answer), f"see that it has a webhook for {address}")
-    endpoints = [one for one in answer.json()["data"] if one["url"] == address and one["status"] == "enabled"]
+    endpoints = [one for one in answer.json()["data"] if one["url"] in addresses and one["status"] == "enabled"]
     events = {event for one in endpoints for event in one["enabled_events"]}
     lacking = [
         kind for kind in _STRIPE_EVENTS if "*" not in events and not any(event.startswith(kind) for event in events)
@@ -363,7 +424,7 @@ def _webhook(patient: Patient, key: str) -> Finding:
     if lacking:
         said = f"it does not get {', '.join(kind + '*' for kind in lacking)}"
         return Finding(what, Mark.MISSING, said, "choose these events for it in Stripe's dashboard")
-    return Finding(what, Mark.GOOD, address)
+    return Finding(what, Mark.GOOD, endpoints[0]["url"])
 
 
 def look_at_admin(patient: Patient) -> Iterator[Finding]:
@@ -410,6 +471,8 @@ OF_STACK: tuple[Check, ...] = (
     look_at_alarms,
     look_at_functions,
     look_at_api,
+    look_at_api_domain,
+    look_at_firewall,
     look_at_sites,
     look_at_stripe,
     look_at_admin,

@@ -32,7 +32,7 @@ PARAMETERS = {
     "PaymentProvider": "stripe",
     "StripePublishableKey": "pk_live_1",
 }
-OUTPUTS = {"ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users"}
+OUTPUTS = {"ApiId": "abc", "ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users"}
 Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its response, or the code of its error
 
 
@@ -88,6 +88,92 @@ def test_a_new_account_s_concurrency_is_too_low(patient: Callable[..., Patient],
     finding = only(doctor.look_at_concurrency(patient({"lambda": [("get_account_settings", answer)]})))
     assert finding.mark is mark
     assert ("--desired-value 1000 --region eu-west-1" in finding.remedy) is (mark is Mark.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "saga", "mark", "said"),
+    [
+        (1000, "20", Mark.GOOD, "170 of 1000 are for the authorizer, the relay and the saga, 830 for all others"),
+        (1000, "202", Mark.GOOD, "898 of 1000"),
+        (1000, "203", Mark.MISSING, "refuses to leave fewer than 100"),
+        (150, "20", Mark.MISSING, "refuses to leave fewer than 100"),
+    ],
+)
+def test_reservations_must_leave_what_lambda_keeps_for_the_others(
+    patient: Callable[..., Patient], allowed: int, saga: str, mark: Mark, said: str
+) -> None:
+    answer = {"AccountLimit": {"ConcurrentExecutions": allowed}, "AccountUsage": {}}
+    stack = described(AuthorizerConcurrency="50", RelayConcurrency="40", SagaConcurrency=saga)
+    _, reserved = doctor.look_at_concurrency(patient({"lambda": [("get_account_settings", answer)]}, stack=stack))
+    assert reserved.mark is mark
+    assert said in reserved.detail
+
+
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+
+
+def domain(
+    patient: Callable[..., Patient], status: str, answer: httpx.Response | None, **changed: str
+) -> list[Finding]:
+    def web(request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == "https://api.flowers.example/api/health"
+        if answer is None:
+            raise httpx.ConnectError("Name or service not known")
+        return answer
+
+    stack = described(**{"ApiDomain": "api.flowers.example", "ApiCertificateArn": CERTIFICATE} | changed)
+    stack["Outputs"].append({"OutputKey": "ApiDomainTarget", "OutputValue": "d-1.execute-api.eu-west-1.amazonaws.com"})
+    answers: Answers = [("describe_certificate", {"Certificate": {"Status": status}})] if status else []
+    return list(doctor.look_at_api_domain(patient({"acm": answers}, web, stack)))
+
+
+def test_a_domain_of_the_api_has_its_certificate_and_leads_to_the_api(patient: Callable[..., Patient]) -> None:
+    ours = httpx.Response(200, headers={"X-Request-Id": "1"})
+    assert [one.mark for one in domain(patient, "ISSUED", ours)] == [Mark.GOOD, Mark.GOOD]
+
+    certificate, _ = domain(patient, "PENDING_VALIDATION", ours)
+    assert (certificate.mark, certificate.detail) == (Mark.MISSING, "PENDING_VALIDATION")
+    assert CERTIFICATE in certificate.remedy
+
+    elsewhere = CERTIFICATE.replace("eu-west-1", "us-east-1")
+    certificate, _ = domain(patient, "", ours, ApiCertificateArn=elsewhere)
+    assert certificate.mark is Mark.MISSING
+    assert "is not of eu-west-1" in certificate.detail
+
+
+@pytest.mark.parametrize("answer", [None, httpx.Response(200, text="For sale!"), httpx.Response(403, json={})])
+def test_a_domain_that_does_not_yet_lead_to_the_api_is_told_with_its_target(
+    patient: Callable[..., Patient], answer: httpx.Response | None
+) -> None:
+    _, found = domain(patient, "ISSUED", answer)
+    assert found.mark is Mark.MISSING
+    assert "api.flowers.example a CNAME" in found.remedy
+    assert found.remedy.endswith("of d-1.execute-api.eu-west-1.amazonaws.com")
+
+
+def test_without_a_domain_and_a_firewall_nothing_is_said_of_them(patient: Callable[..., Patient]) -> None:
+    assert [*doctor.look_at_api_domain(patient()), *doctor.look_at_firewall(patient())] == []
+
+
+OUR_ACL = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/mercato-prod-api/1"
+
+
+@pytest.mark.parametrize(
+    ("mode", "acl", "mark", "said"),
+    [
+        ("block", OUR_ACL, Mark.GOOD, "it blocks"),
+        ("count", OUR_ACL, Mark.GOOD, "it only counts"),
+        ("block", "", Mark.MISSING, "no web ACL"),
+        ("block", OUR_ACL.replace("prod-api", "prod-eu-api"), Mark.MISSING, "by other rules"),
+    ],
+)
+def test_the_firewall_must_be_that_of_the_shop(
+    patient: Callable[..., Patient], mode: str, acl: str, mark: Mark, said: str
+) -> None:
+    answers = {"apigateway": [("get_stage", {"webAclArn": acl} if acl else {})]}
+    finding = only(doctor.look_at_firewall(patient(answers, stack=described(ApiWaf=mode))))
+    assert finding.mark is mark
+    assert said in finding.detail
 
 
 @pytest.mark.parametrize(
@@ -304,6 +390,17 @@ def test_stripe_must_have_the_shop_s_webhook(
     assert webhook.mark is mark
     assert said in webhook.detail
     assert "sk_live_1" not in repr(webhook)
+
+
+def test_stripe_may_call_the_api_by_its_own_domain(patient: Callable[..., Patient]) -> None:
+    url = "https://api.flowers.example/api/payments/webhooks/stripe"
+
+    def web(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"data": [{"url": url, "status": "enabled", "enabled_events": ["*"]}]})
+
+    answers = stripe_answers({"SecretString": "sk_live_1"}, {"SecretString": "whsec_1"})
+    *_, webhook = doctor.look_at_stripe(patient(answers, web, described(ApiDomain="api.flowers.example")))
+    assert (webhook.mark, webhook.detail) == (Mark.GOOD, url)
 
 
 def test_a_secret_without_a_value_is_told_with_the_command(patient: Callable[..., Patient]) -> None:
