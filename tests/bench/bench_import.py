@@ -6,6 +6,9 @@ when the handler's module is imported. `init` continues through the first invoca
 until its first AWS client is made, so it includes the settings, the request's models and the client. Where the sample
 needs no AWS, the client that the function's permissions name is made after it. `call` ends when the first AWS request
 would be sent.
+
+Times of two runs can differ by more than the change that is looked for. `--instructions` counts the instructions of the
+whole process with Valgrind instead, which differ by less than one in a hundred: two trees are compared by it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -36,6 +41,9 @@ PACKAGES = Path(sysconfig.get_path("purelib"))
 BASELINE, TYPICAL, OURS = "bare boto3 client", "usual Powertools function", "client of mercato.aws"
 # Services whose names differ between IAM and botocore.
 _CLIENTS = {"states": "stepfunctions", "ses": "sesv2"}
+
+# As in Lambda, where /var/task and /opt are read-only.
+_READ_ONLY = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 _START = """
 import time
@@ -159,6 +167,25 @@ def _first_client(properties: dict[str, Any]) -> str:
 
 def measure(subject: Subject, *, writable: bool = False) -> dict[str, tuple[float, float]]:
     """Wall and CPU milliseconds since the process's first line, by mark."""
+    ran = _start(subject, [], {} if writable else _READ_ONLY)
+    try:
+        marks = json.loads(ran.stderr.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise SystemExit(f"{subject.name} did not start:\n{ran.stderr[-2000:]}") from None
+    return {mark: (wall * 1000, cpu * 1000) for mark, (wall, cpu) in marks.items()}
+
+
+def count(subject: Subject, valgrind: str) -> int:
+    """The instructions of the process, as Valgrind counts them. One seed of hashes, so that each run does the same."""
+    counted = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    ran = _start(subject, counted, _READ_ONLY | {"PYTHONHASHSEED": "0"})
+    found = re.search(r"Collected : (\d+)", ran.stderr)
+    if not found:
+        raise SystemExit(f"{subject.name} did not start under Valgrind:\n{ran.stderr[-2000:]}")
+    return int(found[1])
+
+
+def _start(subject: Subject, under: list[str], more: dict[str, str]) -> subprocess.CompletedProcess[str]:
     environment = subject.environment | {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": subject.path,
@@ -167,24 +194,21 @@ def measure(subject: Subject, *, writable: bool = False) -> dict[str, tuple[floa
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
     }
-    if not writable:
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # as in Lambda, where /var/task and /opt are read-only
-    ran = subprocess.run(
-        [PYTHON, "-c", subject.code], cwd=subject.folder, env=environment, capture_output=True, text=True
-    )
-    try:
-        marks = json.loads(ran.stderr.splitlines()[-1])
-    except (ValueError, IndexError):
-        raise SystemExit(f"{subject.name} did not start:\n{ran.stderr[-2000:]}") from None
-    return {mark: (wall * 1000, cpu * 1000) for mark, (wall, cpu) in marks.items()}
+    command = [*under, str(PYTHON), "-c", subject.code]
+    return subprocess.run(command, cwd=subject.folder, env=environment | more, capture_output=True, text=True)
+
+
+def _compile(subjects: list[Subject]) -> None:
+    """The first start of each, which compiles the packages of the yardsticks."""
+    for subject in subjects:
+        measure(subject, writable=subject.path.startswith(str(PACKAGES)))
 
 
 def run(subjects: list[Subject], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """Medians by subject and mark. The subjects alternate in rounds, so that other load on the machine affects all of
     them.
     """
-    for subject in subjects:
-        measure(subject, writable=subject.path.startswith(str(PACKAGES)))  # the yardsticks' packages get compiled
+    _compile(subjects)
     found: dict[str, list[dict[str, tuple[float, float]]]] = {subject.name: [] for subject in subjects}
     for _ in track(range(rounds), "cold starts", transient=True):
         for subject in subjects:
@@ -237,15 +261,36 @@ def show(results: dict[str, dict[str, dict[str, float]]], names: list[str], cons
     }
 
 
+def show_instructions(subjects: list[Subject], console: Console) -> None:
+    valgrind = shutil.which("valgrind")
+    if not valgrind:
+        raise SystemExit("Valgrind is not installed: apt install valgrind, or brew install valgrind")
+    _compile(subjects)
+    each = track(subjects, "counting instructions", transient=True)
+    found = {subject.name: count(subject, valgrind) for subject in each}
+    table = Table("function", title="Cold start, millions of instructions until the first call")
+    table.add_column("instructions", justify="right")
+    table.add_column("× boto3", justify="right")
+    for name, counted in sorted(found.items(), key=lambda item: item[1]):
+        table.add_row(name, f"{counted / 1e6:.0f}", f"{counted / found[BASELINE]:.2f}")
+    console.print(table)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument(
+        "--instructions", action="store_true", help="count instructions with Valgrind: 20 s a function"
+    )
     chosen = arguments.parse_args()
     console = Console()
     with console.status("building the functions …"):
         template = templates.read_whole(build.prepare(HOME / "deploy-bench"))
     layer = Path(template["Resources"]["CommonLayer"]["Properties"]["ContentUri"]) / "python"
     subjects = functions(template)
+    if chosen.instructions:
+        show_instructions(yardsticks(layer) + subjects, console)
+        return
     results = run(yardsticks(layer) + subjects, chosen.rounds)
     summary = show(results, [subject.name for subject in subjects], console)
     size = sum(path.stat().st_size for path in layer.parent.rglob("*") if path.is_file())
