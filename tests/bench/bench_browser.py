@@ -111,13 +111,11 @@ def slowest(client: httpx.Client, calls: list[tuple[str, str, Any]]) -> Callable
 def pages_of(client: httpx.Client) -> dict[str, tuple[str, list[tuple[str, str, Any]]]]:
     """By name, a page's path and the calls of the API behind it."""
     product = client.get("/api/products?limit=1").json()["items"][0]
-    related = f"/api/products?category={product['category']}&limit=5"
-    quotes = ("POST", "/api/shipments/quotes", {"country": "GB", "items": 1})
     return {
-        "list": ("/", [("GET", "/api/products?limit=24", None), ("GET", "/api/products?limit=1", None)]),
+        "list": ("/", [("GET", "/api/products?limit=24", None)]),
         "product": (
             f"/p/{product['product_id']}",
-            [("GET", f"/api/products/{product['product_id']}", None), ("GET", related, None), quotes],
+            [("GET", f"/api/products/{product['product_id']}?related=4", None)],
         ),
     }
 

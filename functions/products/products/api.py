@@ -128,6 +128,10 @@ class CatalogueQuery(Query):
         return Filters(self.category, self.min_price, self.max_price)
 
 
+class ProductQuery(Query):
+    related: Annotated[int, Field(ge=0, le=20)] = 0
+
+
 class NewImage(Body):
     """`alt` says what the picture shows; "" for one that only decorates. Without it, the picture is not shown yet."""
 
@@ -229,11 +233,17 @@ class ProductView(View):
 
     @classmethod
     def of(cls, product: Product) -> ProductView:
-        return cls(**{name: getattr(product, name) for name in cls.model_fields} | {"images": _shown(product)})
+        return cls(**{name: getattr(product, name) for name in ProductView.model_fields} | {"images": _shown(product)})
 
 
 def _shown(product: Product) -> list[ImageView]:
     return [ImageView.of(image) for image in product.images if image.is_shown]
+
+
+class ProductWithOthers(ProductView):
+    """`related` are other products of its category, by name, as many as were asked for and are for sale."""
+
+    related: list[ProductView]
 
 
 class Count(View):
@@ -391,8 +401,13 @@ def _find(query: CatalogueQuery) -> Found:
 
 
 @app.get("/api/products/{product_id}", role=(PUBLIC, PEER), limit=WATCH)
-def show_product(product_id: str) -> ProductView:
-    return ProductView.of(ports().products.get(product_id))
+def show_product(product_id: str, query: ProductQuery) -> ProductWithOthers:
+    product = ports().products.get(product_id)
+    others: list[ProductView] = []
+    if query.related and product.category:
+        found = ports().catalogue.browse(Filters(category=product.category), Sort.NAME, query.related + 1, None)
+        others = [ProductView.of(one) for one in found.items if one.product_id != product_id]
+    return ProductWithOthers(**vars(ProductView.of(product)), related=others[: query.related])
 
 
 @app.post("/api/products", role=ADMIN)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from mercato.clock import utc_now
 from mercato.money import InvalidAmount, Money
 from pages import Page, Visit
 from pages.visitor import Reply, part, path
@@ -15,6 +16,7 @@ from storefront.wiring import ports
 _SORTS = {"": "By name", "price": "Cheapest first", "-price": "Dearest first", "newest": "Newest first"}
 _FILTERS = ("q", "category", "sort", "min", "max")
 _A_PAGE = 24
+_RELATED = 4
 _A_LOOK_UP = 100
 
 
@@ -75,9 +77,9 @@ def _public(visit: Visit, address: str) -> Reply:
     return visit.visitor.send_as_guest("GET", address)
 
 
-def find_product(visit: Visit, product_id: str) -> Any:
+def find_product(visit: Visit, product_id: str, related: int = 0) -> Any:
     """Raises Refused (404) where it is not, or no longer, for sale."""
-    return _public(visit, path("products", product_id)).body
+    return _public(visit, path("products", product_id, related=related or "")).body
 
 
 def pictures_of(visit: Visit, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -91,18 +93,17 @@ def pictures_of(visit: Visit, lines: Sequence[Mapping[str, Any]]) -> dict[str, A
 
 @pages.get("/p/{product_id}")
 def show_product(visit: Visit, product_id: str) -> Page:
-    product = find_product(visit, product_id)
-    quotes = part(
-        lambda: visit.visitor.send_as_guest("POST", path("shipments", "quotes"), {"country": "GB", "items": 1}).body[
-            "quotes"
-        ]
-    )
-    related = part(lambda: _related(visit, product))
-    return Page("product.html", {"product": product, "quotes": quotes, "related": related}, is_personal=False)
+    product = find_product(visit, product_id, related=_RELATED)
+    quotes = part(lambda: _quotes(visit))
+    return Page("product.html", {"product": product, "quotes": quotes}, is_personal=False)
 
 
-def _related(visit: Visit, product: Any) -> list[Any]:
-    if not product["category"]:
-        return []
-    found = _public(visit, path("products", category=product["category"], limit=5)).body["items"]
-    return [one for one in found if one["product_id"] != product["product_id"]][:4]
+def _quotes(visit: Visit) -> Any:
+    """They are the same for each product and visitor, so they are asked for once a minute."""
+    minute, known = int(utc_now().timestamp()) // 60, ports().quotes
+    if minute not in known:
+        wanted = {"country": "GB", "items": 1}
+        found = visit.visitor.send_as_guest("POST", path("shipments", "quotes"), wanted).body["quotes"]
+        known.clear()
+        known[minute] = found
+    return known[minute]

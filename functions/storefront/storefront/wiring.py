@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 from mercato.config import load
 from pages import SiteSettings
@@ -22,6 +23,11 @@ class Ports:
     @functools.cached_property
     def settings(self) -> Settings:
         return load(Settings)
+
+    @functools.cached_property
+    def quotes(self) -> dict[int, Any]:
+        """The quotes of one item's delivery, by the minute in which they were asked for."""
+        return {}
 
 
 @functools.cache

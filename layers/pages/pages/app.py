@@ -197,10 +197,9 @@ class Pages:
             try:
                 visit = Visit(read_request(event, headers), visitor)
                 gate.require_same_origin(method, headers, settings.site_url)
-                answer = self._answer(visit)
-            except Exception as error:
-                answer = self._told(error, visit)
-            written = self._write(answer, visit, visitor, work.correlation_id)
+                written = self._write(self._answer(visit), visit, visitor, work.correlation_id)
+            except Exception as error:  # also a template that finds a value missing
+                written = self._write(self._told(error, visit), visit, visitor, work.correlation_id)
             log.info("page", extra={"method": method, "path": _for_logs(path), "status": written["statusCode"]})
             if written["statusCode"] >= 500:
                 failures.count()

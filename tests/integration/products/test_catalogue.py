@@ -50,6 +50,28 @@ def test_the_first_page_counts_the_categories(shelf: Any) -> None:
     assert second["facets"] is search["facets"] is None
 
 
+def test_a_product_comes_with_others_of_its_category_where_they_are_asked_for(shelf: Any) -> None:
+    lantern = shelf.call("GET", "", query={"q": "lantern"})[1]["items"][0]
+    path = f"/{lantern['product_id']}"
+
+    _, found = shelf.call("GET", path, query={"related": "4"})
+    _, alone = shelf.call("GET", path)
+    refused, problem = shelf.call("GET", path, query={"related": "21"})
+
+    assert [one["sku"] for one in found["related"]] == ["H1"]
+    assert alone["related"] == []
+    assert (refused, problem["type"]) == (422, "urn:mercato:problem:invalid-request")
+
+
+def test_no_more_others_come_than_were_asked_for(shelf: Any, service: Any) -> None:
+    service.add(sku="L2", name="A lamp", price=900, category="Lights")
+    last = service.add(sku="L3", name="Zinc lamp", price=950, category="Lights")
+
+    _, found = shelf.call("GET", f"/{last['product_id']}", query={"related": "2"})
+
+    assert [one["sku"] for one in found["related"]] == ["L2", "H1"]
+
+
 def test_counts_and_lists_follow_a_product_into_another_category(shelf: Any) -> None:
     _, page = shelf.call("GET", "", query={"category": "Kitchen"})
     product = page["items"][0]

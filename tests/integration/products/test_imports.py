@@ -210,7 +210,7 @@ def test_known_skus_are_updated_where_they_differ(service: Any) -> None:
     assert counts(report) == (0, 1, 1, 0)
     assert report["products"] == [{"sku": made["sku"], "product_id": made["product_id"]} for made in (one, two)]
     changed = service.call("GET", f"/{one['product_id']}")[1]
-    assert changed == one | {"price": {"amount": 275, "currency": "GBP"}, "version": 2}
+    assert changed == one | {"price": {"amount": 275, "currency": "GBP"}, "version": 2, "related": []}
     assert [event[1] for event in service.events(one["product_id"])] == ["product.created", "product.price_changed"]
 
 

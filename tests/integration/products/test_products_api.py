@@ -28,7 +28,7 @@ def test_a_new_product_is_shown_out_of_stock_at_version_one(service: Any) -> Non
         "tax_class": "standard",
         "images": [],
     }
-    assert service.call("GET", f"/{made['product_id']}", role=None) == (200, made)
+    assert service.call("GET", f"/{made['product_id']}", role=None) == (200, made | {"related": []})
 
 
 def test_a_new_product_is_announced_once(service: Any) -> None:
@@ -94,7 +94,7 @@ def test_only_an_admin_changes_the_catalogue(service: Any, role: str | None, sta
     assert service.call("DELETE", path, role=role)[0] == status
     assert service.call("POST", "/imports", "sku,name,price,currency\n", role=role)[0] == status
     assert service.call("POST", "/lookup", {"product_ids": []}, role=role)[0] == status
-    assert service.call("GET", path, role=None) == (200, made)
+    assert service.call("GET", path, role=None) == (200, made | {"related": []})
 
 
 def test_an_unknown_product_is_404(service: Any) -> None:
@@ -176,12 +176,12 @@ def test_a_product_from_before_there_were_weights_has_none_and_can_be_changed(se
     key = f"PRODUCT#{made['product_id']}", "PRODUCT"
     service.table.write(dynamo.update(*key, "REMOVE weight_grams, tax_class", "attribute_exists(pk)"))
 
-    assert service.call("GET", f"/{made['product_id']}")[1] == made
+    assert service.call("GET", f"/{made['product_id']}")[1] == made | {"related": []}
     status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 1, "name": "Heart"})
     assert (status, changed) == (200, made | {"name": "Heart", "version": 2})
     status, changed = service.call("PATCH", f"/{made['product_id']}", {"version": 2, "tax_class": "zero"})
     assert (status, changed["tax_class"], changed["weight_grams"]) == (200, "zero", 0)
-    assert service.call("GET", f"/{made['product_id']}")[1] == changed
+    assert service.call("GET", f"/{made['product_id']}")[1] == changed | {"related": []}
 
 
 def test_of_two_changes_at_once_one_wins(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,10 @@ def test_a_discontinued_product_is_found_by_its_id_alone(service: Any) -> None:
 
     assert service.call("DELETE", path) == (204, None)
 
-    assert service.call("GET", path, role=None) == (200, made | {"status": "discontinued", "version": 2})
+    assert service.call("GET", path, role=None) == (
+        200,
+        made | {"status": "discontinued", "version": 2, "related": []},
+    )
     assert service.skus() == service.skus(category="garden") == service.skus(q="heart") == []
     assert service.keys("WORD#") == set()
     assert service.call("GET", "", query=None)[1]["facets"] == {"category": []}

@@ -231,6 +231,13 @@ def test_a_service_that_is_away_leaves_its_part_out(api: ShopApi, shop: Ask) -> 
     assert "Delivery is quoted at the checkout." in answer.text
 
 
+def test_the_quotes_of_the_delivery_are_asked_for_once_a_minute(api: ShopApi, shop: Ask) -> None:
+    first, second = shop("GET", "/p/p1"), shop("GET", "/p/p2")
+
+    assert first.status == second.status == 200
+    assert len(api.of("POST /api/shipments/quotes")) == 1
+
+
 def test_an_unknown_address_is_a_page_with_the_request_id(shop: Ask) -> None:
     answer = shop("GET", "/nothing", headers={"x-request-id": "request-0001"})
 

@@ -132,7 +132,7 @@ def test_stock_is_told_in_words_and_what_is_sold_out_cannot_be_added(
     api: ShopApi, shop: Ask, desk: Ask, availability: str
 ) -> None:
     words = {"in_stock": "in stock", "low": "few left", "out": "sold out"}[availability]
-    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"availability": availability}
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"availability": availability, "related": []}
     api.answers["GET /api/products/p1"] = (200, product)
     api.answers["GET /api/products"] = (200, {"items": [product], "next_cursor": None, "facets": {"category": []}})
     for address in ("/", "/p/p1"):
@@ -155,6 +155,7 @@ def test_a_script_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
         "status": "active",
         "version": 1,
         "images": [PICTURE | {"alt": name, "variants": [PICTURE | {"url": '/media/x"><script>alert(1)</script>'}]}],
+        "related": [],
     }
     api.answers["GET /api/products/p1"] = (200, product)
     api.answers["GET /api/products"] = (
