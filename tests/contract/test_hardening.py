@@ -73,6 +73,7 @@ def test_a_secret_may_be_read_by_the_functions_that_name_it_alone() -> None:
         "StripeKey": {"PaymentsApi", "PaymentsConsumer", "PaymentsReconciler", "PaymentsSaga"},
         "StripeWebhookSecret": {"PaymentsApi"},
         "CarrierWebhookSecret": {"ShippingApi"},
+        "QuoteSecret": {"CheckoutApi"},
     }
 
 

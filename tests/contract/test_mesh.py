@@ -140,16 +140,19 @@ def test_each_peer_call_of_the_code_is_listed() -> None:
 
 
 def _calls_of_services() -> Iterator[tuple[str, str, str, str]]:
-    """The paths in `peer(…).get(f"/api/…")` and the like; what is not sent by post() is a GET."""
-    for caller in ("carts", "orders", "gateway"):
+    """The paths in `peer(…).get(f"/api/…")` and the like; send() states its method, and what is not sent by post() is a
+    GET.
+    """
+    for caller in ("carts", "checkout", "orders", "gateway"):
         for path in sorted((ROOT / "functions" / caller / caller).rglob("*.py")):
             for node in ast.walk(_without_decorators(ast.parse(path.read_text()))):
                 if not isinstance(node, ast.Call):
                     continue
                 for argument in node.args:
                     if sent := _path_of(argument):
-                        is_post = isinstance(node.func, ast.Attribute) and node.func.attr == "post"
-                        method = "POST" if is_post else "GET"
+                        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+                        stated = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+                        method = str(stated) if name == "send" else "POST" if name == "post" else "GET"
                         for service in _services_at(sent, method) - {caller}:
                             yield caller, service, method, sent
 

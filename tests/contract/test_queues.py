@@ -57,11 +57,11 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ),
     ("AWS::DynamoDB::Table", "GlobalSecondaryIndexes"): (
         "read by key alone",
-        {"RateLimitsTable", "AuditTable", "CircuitsTable"},
+        {"RateLimitsTable", "AuditTable", "CircuitsTable", "CheckoutTable"},
     ),
     ("AWS::DynamoDB::Table", "StreamSpecification"): (
         "they publish no events",
-        {"RateLimitsTable", "AuditTable", "JournalTable"},
+        {"RateLimitsTable", "AuditTable", "JournalTable", "CheckoutTable"},
     ),
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): ("the audit is kept", {"AuditTable"}),
     ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),

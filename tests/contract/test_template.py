@@ -260,7 +260,7 @@ def test_the_prober_knows_and_may_ask_and_mark_every_registered_service() -> Non
         for action in as_list(statement["Action"])
     }
 
-    assert len(expected) == 8
+    assert len(expected) == 9
     assert set(prober["Environment"]["Variables"]["SERVICES"]["Fn::Sub"].split(",")) == expected
     for name in registered:
         api = name.replace("Registration", "Api")
@@ -305,7 +305,15 @@ def test_nobody_else_calls_peers() -> None:
         for statement in statements(function)
         if "lambda:InvokeFunctionUrl" in as_list(statement["Action"])
     }
-    assert callers == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
+    assert callers == {
+        "CartsApi",
+        "CheckoutApi",
+        "GatewayApi",
+        "OrdersApi",
+        "OpsProber",
+        "StorefrontPages",
+        "ConsolePages",
+    }
 
 
 def test_a_peer_is_invoked_through_its_url_alone() -> None:
@@ -318,7 +326,15 @@ def test_a_peer_is_invoked_through_its_url_alone() -> None:
     }
     # The smoke test asks a version that has no URL yet, with events that name no caller (rollout.questions).
     assert direct.pop("RolloutSmoke")["Resource"]["Fn::Sub"].endswith(":function:${AWS::StackName}-*:*")
-    assert direct.keys() == {"CartsApi", "GatewayApi", "OrdersApi", "OpsProber", "StorefrontPages", "ConsolePages"}
+    assert direct.keys() == {
+        "CartsApi",
+        "CheckoutApi",
+        "GatewayApi",
+        "OrdersApi",
+        "OpsProber",
+        "StorefrontPages",
+        "ConsolePages",
+    }
     for name, statement in direct.items():
         # AWS denies lambda:InvokeFunctionUrl under this condition.
         assert statement["Action"] == ["lambda:InvokeFunction"], name

@@ -28,7 +28,7 @@ class Asked:
 def send(service: str, method: str, asked: Asked) -> tuple[int, Any]:
     """Sends the request and returns the response's status and body."""
     if asked.role == "peer":
-        event = aws_events.url_request(method, asked.path, asked.body, peer="carts")
+        event = aws_events.url_request(method, asked.path, asked.body, peer="carts", headers=dict(asked.headers))
     else:
         headers = {"X-Request-Id": "req-12345678", "Idempotency-Key": asked.key} | dict(asked.headers)
         event = aws_events.rest_request(

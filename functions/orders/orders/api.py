@@ -34,6 +34,7 @@ from orders.views import (
     OrdersQuery,
     OrderView,
     PlaceOrder,
+    PlaceQuoted,
     ReturnGoods,
     ReturnView,
     StaffOrderView,
@@ -53,6 +54,17 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accep
         placement, caller.user_id, key, prices=ports().catalogue, orders=ports().orders, now=utc_now()
     )
     address = ports().orders.find_address(placed.order.id) if placed.replayed else placement.shipping_address
+    answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
+    return replayed(answer) if placed.replayed else answer
+
+
+@app.post("/api/orders/quoted", role=CUSTOMER)
+def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
+    """Places the order that a checkout's quote states: its goods, delivery, taxes and total, to its address."""
+    placed = usecases.place_quoted(
+        order.quote, order.payment_token, caller.user_id, quotes=ports().quotes, orders=ports().orders, now=utc_now()
+    )
+    address = ports().orders.find_address(placed.order.id)
     answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
     return replayed(answer) if placed.replayed else answer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from mercato import charges
 from mercato.charges import Charge
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, TransientError
 from mercato.money import MAX_AMOUNT, Money
@@ -70,6 +70,31 @@ class CartAlreadyOrdered(Conflict):
             "or order it without naming the cart.",
             order_id=order_id,
         )
+
+
+class QuoteChanged(Conflict):
+    """Something in the quote has changed since the buyer saw it."""
+
+    def __init__(self, differences: list[dict[str, Any]]) -> None:
+        super().__init__(
+            "Something has changed since you saw this total. Please look at the checkout once more.",
+            differences=differences,
+        )
+
+
+class QuoteExpired(Conflict):
+    """The quote is older than a quote may be."""
+
+
+class QuoteAlreadyOrdered(Conflict):
+    """Another request has already ordered this version of the checkout, with another card."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"This checkout was ordered already, as order {order_id}.", order_id=order_id)
+
+
+class InvalidQuote(Invalid):
+    """The quote was not signed by this shop, or for another buyer."""
 
 
 class MixedCurrencies(Invalid):
@@ -211,7 +236,7 @@ def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token:
             order_id=order_id,
             customer_id=customer_id,
             lines=quoted.lines,
-            total=charges.total_of(quoted.charges),
+            total=Money.sum((one.amount for one in quoted.charges), quoted.charges[0].amount.currency),
             payment_token=payment_token,
             fingerprint=fingerprint,
             cart=quoted.cart,

@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Protocol
+from typing import Any, Protocol
 
 from mercato.errors import IdempotencyKeyReused
-from mercato.ids import derived_id
+from mercato.ids import derived_id, fingerprint
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
 from orders import domain, returns
-from orders.domain import Listing, OrderNotFound, VersionNotFound, Wanted
+from orders.domain import (
+    Listing,
+    OrderNotFound,
+    QuoteAlreadyOrdered,
+    QuoteChanged,
+    Quoted,
+    QuoteExpired,
+    VersionNotFound,
+    Wanted,
+)
 from orders.facts import Fact, Recorded, apply
 from orders.order import Address, Order, OrderedCart, PaymentStatus, Request, ReturnedLine, Status
 
@@ -43,6 +52,10 @@ class Prices(Protocol):
     def find(self, product_ids: Sequence[str]) -> Mapping[str, Listing]: ...
 
 
+class Quotes(Protocol):
+    def verify_quote(self, customer_id: str, quote: str) -> QuoteAnswer: ...
+
+
 class Workflows(Protocol):
     def start(self, order: Order) -> None: ...
 
@@ -60,6 +73,27 @@ class Placement:
     payment_token: str
     fingerprint: str
     cart: OrderedCart | None = None
+
+
+@dataclass(frozen=True)
+class QuoteAnswer:
+    """What the checkout says of a quote. `version` is its session's. `sale` is None if something differs from the quote
+    by now; `differences` say what, as it was and as it is.
+    """
+
+    checkout_id: str
+    version: int
+    is_expired: bool
+    differences: list[dict[str, Any]]
+    sale: Sale | None
+
+
+@dataclass(frozen=True)
+class Sale:
+    """What a quote sells, and where it goes."""
+
+    quoted: Quoted
+    shipping_address: Address
 
 
 @dataclass(frozen=True)
@@ -100,6 +134,45 @@ def place_order(
         if other is None:
             raise
         return other
+
+
+def place_quoted(
+    quote: str, payment_token: str, customer_id: str, *, quotes: Quotes, orders: Orders, now: datetime
+) -> Done:
+    """Places the order that a quote of the checkout states, with its charges.
+
+    Idempotent: the order's id is derived from the session and the version of it that the quote is of, so one version is
+    one order. A duplicate gets the first response, also once the quote has expired or prices have changed. Raises
+    QuoteExpired, QuoteChanged, and QuoteAlreadyOrdered where the version was ordered with another card.
+    """
+    answer = quotes.verify_quote(customer_id, quote)
+    order_id = derived_id(customer_id, "checkout", answer.checkout_id, str(answer.version))
+    placed = fingerprint([answer.checkout_id, answer.version, payment_token])
+    earlier = _quoted_before(order_id, placed, orders)
+    if earlier:
+        return earlier
+    if answer.differences or answer.sale is None:
+        raise QuoteChanged(answer.differences)
+    if answer.is_expired:
+        raise QuoteExpired(
+            "The quote has expired. Please look at the checkout once more, and order with its new quote."
+        )
+    sale = answer.sale
+    facts = domain.place_quoted(order_id, customer_id, sale.quoted, payment_token, placed)
+    try:
+        return Done(orders.place(order_id, facts, sale.shipping_address, now), replayed=False)
+    except ConcurrencyError:
+        other = _quoted_before(order_id, placed, orders)
+        if other is None:
+            raise
+        return other
+
+
+def _quoted_before(order_id: str, placed: str, orders: Orders) -> Done | None:
+    order = orders.load(order_id, up_to=1)
+    if order and order.fingerprint != placed:
+        raise QuoteAlreadyOrdered(order.id)
+    return Done(order, replayed=True) if order else None
 
 
 def _placed_before(order_id: str, placement: Placement, orders: Orders) -> Done | None:

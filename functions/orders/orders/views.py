@@ -71,6 +71,13 @@ class PlaceOrder(Body):
         )
 
 
+class PlaceQuoted(Body):
+    """`quote` is the token of a checkout's quote. One version of a checkout is one order, however often it is sent."""
+
+    quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
+    payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
+
+
 class CancelOrder(Body):
     reason: Literal["changed_mind", "ordered_by_mistake", "found_cheaper", "too_slow", "other"] = "other"
 

@@ -12,6 +12,7 @@ from orders.store import OrderStore
 
 if TYPE_CHECKING:
     from orders.catalogue import Catalogue
+    from orders.checkouts import Quotes
     from orders.customers import Customers
     from orders.day_sums import DaySums
     from orders.workflow import OrderSaga
@@ -50,6 +51,13 @@ class Ports:
         from orders.catalogue import Catalogue
 
         return Catalogue(peer("products"))
+
+    @functools.cached_property
+    def quotes(self) -> Quotes:
+        from mercato.peers.peer import peer
+        from orders.checkouts import Quotes
+
+        return Quotes(peer("checkout"))
 
     @functools.cached_property
     def customers(self) -> Customers:

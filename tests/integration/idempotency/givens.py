@@ -39,6 +39,11 @@ def _adjusting_many(shop: Any) -> Asked:
     return Asked("/api/inventory/adjustments", one, other)
 
 
+def _opening(_: Any) -> Asked:
+    body = {"lines": [{"product_id": "mug", "quantity": 1}]}
+    return Asked("/api/checkouts", body, body | {"service": "standard"})
+
+
 def _placing(_: Any) -> Asked:
     return Asked("/api/orders", order_of(), order_of(("mug", 1, 1250)))
 
@@ -101,6 +106,7 @@ def _importing(_: Any) -> Asked:
 GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/carts/guests/{cart_id}/items/{product_id}": (_adding_to_guests_cart,),
     "POST /api/carts/{cart_id}/items/{product_id}": (_adding_to_cart,),
+    "POST /api/checkouts": (_opening,),
     "POST /api/inventory/adjustments": (_adjusting_many,),
     "POST /api/inventory/{product_id}/adjustments": (_adjusting,),
     "POST /api/orders": (_placing,),

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from mercato.money import Money
+from mercato.peers.client import PeerUnavailable
+from mercato.peers.transport import Answer
 from mercato.store.dynamo import KeyRange, Table
 from orders import api, consumers, saga, wiring
+from orders.checkouts import Quotes
 from orders.domain import Listing
 from orders.order import Order
 from orders.store import OrderStore
@@ -53,6 +56,51 @@ class Shelf:
         return {found: self.listings[found] for found in product_ids if found in self.listings}
 
 
+def pounds(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "GBP"}
+
+
+def verified(**changes: Any) -> dict[str, Any]:
+    """The checkout's answer for a quote that holds: two mugs at a discount of a pound, delivered for 3.95."""
+    taxed = {"rate": "0.2000", "tax_class": "standard", "jurisdiction": "GB"}
+    goods = taxed | {"kind": "goods", "product_id": "mug", "description": "A mug", "quantity": 2}
+    less = goods | {"kind": "discount", "description": "Welcome"}
+    shipping = taxed | {"kind": "shipping", "product_id": None, "description": "Standard", "quantity": 1}
+    line = {"product_id": "mug", "sku": "MUG", "name": "A mug", "quantity": 2, "unit_price": pounds(1250)}
+    sale = {
+        "lines": [line],
+        "charges": [
+            goods | {"amount": pounds(2500), "tax": pounds(417)},
+            less | {"amount": pounds(-100), "tax": pounds(-17)},
+            shipping | {"amount": pounds(395), "tax": pounds(66)},
+        ],
+        "delivery": {"carrier": "sandbox", "service": "standard", "name": "Standard", "price": pounds(395), "days": 3},
+        "cart": None,
+        "contact": None,
+        "shipping_address": ADDRESS | {"region": None},
+        "billing_address": None,
+    }
+    return {"checkout_id": "co-1", "version": 2, "is_expired": False, "differences": [], "sale": sale} | changes
+
+
+@dataclass
+class Checkout:
+    """The checkout service's answers over HTTP, by quote and buyer. `is_down`: it does not answer."""
+
+    quotes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    is_down: bool = False
+
+    def send(self, method: str, path: str, body: Any, headers: dict[str, str], *, safe: bool) -> Answer:
+        assert (method, path, safe) == ("POST", "/api/checkouts/verifications", True)
+        if self.is_down:
+            raise PeerUnavailable("checkout does not answer")
+        found = self.quotes.get((body["quote"], headers["X-User-Id"]))
+        if found is None:
+            problem = {"type": "urn:mercato:problem:invalid-quote", "detail": "This is not a quote of this shop."}
+            return Answer(422, {}, json.dumps(problem).encode())
+        return Answer(200, {}, json.dumps(found).encode())
+
+
 def body(*lines: tuple[str, int, int]) -> dict[str, Any]:
     wanted = [
         {"product_id": product_id, "quantity": quantity, "unit_price": {"amount": price, "currency": "GBP"}}
@@ -68,6 +116,7 @@ class Shop:
     table: Table
     shelf: Shelf
     store: OrderStore
+    checkout: Checkout
 
     def call(
         self,
@@ -92,6 +141,11 @@ class Shop:
         status, answer, _ = self.call("POST", "/api/orders", payload or body(), key=key, user=user)
         assert status == 202, answer
         return answer
+
+    def place_quoted(self, quote: str = "quote-1", card: str = "tok_ok", user: str = "cust-1") -> Any:
+        """Returns status, body and headers."""
+        payload = {"quote": quote, "payment_token": card}
+        return self.call("POST", "/api/orders/quoted", payload, user=user)
 
     def task(self, name: str, **task_input: Any) -> Any:
         return saga.handler(aws_events.task(name, task_input), None)
@@ -132,5 +186,6 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     monkeypatch.setenv("TABLE_NAME", "OrdersTable")
     monkeypatch.setenv("NAMESPACE", "mercato")
     monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order")
-    vars(wiring.ports()).update(catalogue=shelf)
-    return Shop(table, shelf, OrderStore(table))
+    checkout = Checkout({("quote-1", "cust-1"): verified()})
+    vars(wiring.ports()).update(catalogue=shelf, quotes=Quotes(checkout))  # type: ignore[arg-type]
+    return Shop(table, shelf, OrderStore(table), checkout)

@@ -258,6 +258,23 @@ def _stopped(desk: Any) -> Asked:
     return Asked("/api/ops/sagas/ord-1/redrive", {"reason": "stopped by mistake"}, role="admin")
 
 
+def _open_checkout(desk: Any) -> Asked:
+    return Asked(f"/api/checkouts/{desk.open()['checkout_id']}", {"version": 1, "service": "express"})
+
+
+def _quote(desk: Any) -> Asked:
+    return Asked(
+        "/api/checkouts/verifications",
+        {"quote": desk.open()["quote"]["token"]},
+        role="peer",
+        headers={"X-User-Id": "ada"},
+    )
+
+
+def _quoted(_: Any) -> Asked:
+    return Asked("/api/orders/quoted", {"quote": "quote-1", "payment_token": "tok_ok"}, user="cust-1")
+
+
 def _dead_letters(_: Any) -> Asked:
     office = PostOffice()
     office.open("orders", "carts")
@@ -310,6 +327,10 @@ _EACH = (
     Accepted("PUT /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/mug", {"quantity": 2})),
     Accepted("POST /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern", {"quantity": 2})),
     Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
+    Accepted("PATCH /api/checkouts/{checkout_id}", _open_checkout),
+    Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
+    Accepted("POST /api/checkouts/verifications", _quote),
+    Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
     Accepted("PUT /api/inventory/{product_id}/shards", _stocked),

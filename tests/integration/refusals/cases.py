@@ -20,9 +20,10 @@ from mercato.store import dynamo
 from mercato.webhooks import sign
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
+from tests.integration.checkout.conftest import ADDRESS, CART
 from tests.integration.ops.conftest import message
 from tests.integration.orders.conftest import body as order_of
-from tests.integration.orders.conftest import listing
+from tests.integration.orders.conftest import listing, verified
 from tests.integration.payments.till import PAYMENT
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.users.conftest import ADA, PASSWORD
@@ -402,6 +403,32 @@ def _of_another(action: str, body: Any) -> Callable[[Any], Asked]:
     return lambda shop: Asked(f"/api/orders/{_delivered(shop)}/{action}", body, user="eve")
 
 
+def _quoted(user: str = "cust-1", **changes: Any) -> Callable[[Any], Asked]:
+    def given(shop: Any) -> Asked:
+        shop.checkout.quotes["quote-1", "cust-1"] = verified(**changes)
+        return Asked("/api/orders/quoted", {"quote": "quote-1", "payment_token": "tok_ok"}, user=user)
+
+    return given
+
+
+def _quoted_with_another_card(shop: Any) -> Asked:
+    assert shop.place_quoted(card="tok_declined")[0] == 202
+    return _quoted()(shop)
+
+
+def _quoted_after_closing(shop: Any) -> Asked:
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+    return _quoted()(shop)
+
+
+def _quoted_of_an_ordered_cart(shop: Any) -> Asked:
+    cart = {"id": "cart-1", "version": 7}
+    shop.place(order_of() | {"cart": cart})
+    return _quoted(sale=verified()["sale"] | {"cart": cart})(shop)
+
+
+_QUOTED = "POST /api/orders/quoted"
+_DEARER = {"what": "price", "product_id": "mug", "was": _pounds(1250), "is_now": _pounds(1300)}
 _CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
 _MUG_BACK = {"lines": [{"product_id": "mug", "quantity": 1}], "reason": "damaged"}
 _ORDERS = (
@@ -411,6 +438,12 @@ _ORDERS = (
     Case("POST /api/orders", "account-closed", _ordering_after_closing),
     Case("POST /api/orders", "mixed-currencies", _ordering_two_currencies),
     Case("POST /api/orders", "order-too-large", _ordering_too_much),
+    Case(_QUOTED, "invalid-quote", _quoted(user="eve")),
+    Case(_QUOTED, "quote-expired", _quoted(is_expired=True)),
+    Case(_QUOTED, "quote-changed", _quoted(differences=[_DEARER], sale=None)),
+    Case(_QUOTED, "quote-already-ordered", _quoted_with_another_card),
+    Case(_QUOTED, "account-closed", _quoted_after_closing),
+    Case(_QUOTED, "cart-already-ordered", _quoted_of_an_ordered_cart),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
     Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
     Case(_RETURN, "order-not-found", _of_another("returns", _MUG_BACK)),
@@ -616,4 +649,73 @@ _OPS = (
     Case(_REDRIVE, "not-redrivable", _redriving("mercato-relay-dlq")),
 )
 
-CASES = (*_USERS, *_PRODUCTS, *_CARTS, *_ORDERS, *_PAYMENTS, *_INVENTORY, *_OTHERS, *_OPS)
+# ---- checkout
+
+_CHECKOUTS, _CHECKOUT = "POST /api/checkouts", "PATCH /api/checkouts/{checkout_id}"
+
+
+def _opening(prepare: Callable[[Any], object] = lambda _: None, **given: Any) -> Callable[[Any], Asked]:
+    """A checkout of the cart, opened after a change of the peers."""
+
+    def asked(desk: Any) -> Asked:
+        prepare(desk)
+        return Asked("/api/checkouts", {"cart": CART, "shipping_address": ADDRESS, "service": "standard"} | given)
+
+    return asked
+
+
+def _changing(
+    prepare: Callable[[Any], object] = lambda _: None, user: str = "ada", **given: Any
+) -> Callable[[Any], Asked]:
+    """A change of an open checkout, after a change of the peers."""
+
+    def asked(desk: Any) -> Asked:
+        checkout_id = desk.open()["checkout_id"]
+        prepare(desk)
+        return Asked(f"/api/checkouts/{checkout_id}", {"version": 1, "service": "express"} | given, user=user)
+
+    return asked
+
+
+def _impossible(asking: Callable[..., Callable[[Any], Asked]], route: str) -> tuple[Case, ...]:
+    """What makes the checkout impossible, whichever request finds it."""
+    to_france = {"shipping_address": ADDRESS | {"country": "FR", "postcode": "75001"}, "service": "standard"}
+    to_nowhere = {"shipping_address": ADDRESS | {"country": "AQ"}, "service": None}
+    euros = {"price": _pounds(1250, "EUR")}
+    return (
+        Case(route, "product-not-for-sale", asking(lambda desk: desk.peers.sells("mug", 1250, status="discontinued"))),
+        Case(route, "short-of-stock", asking(lambda desk: desk.peers.sells("mug", 1250, available=1))),
+        Case(route, "mixed-currencies", asking(lambda desk: desk.peers.products["mug"].update(euros))),
+        Case(route, "no-rate-for-destination", asking(**to_nowhere)),
+        Case(route, "service-not-offered", asking(**to_france | {"service": "express"})),
+        Case(route, "no-tax-rate", asking(lambda desk: desk.peers.sells("mug", 1250, tax_class="wine"))),
+    )
+
+
+def _empty_cart(desk: Any) -> None:
+    desk.peers.cart["lines"] = []
+
+
+def _full_cart(desk: Any) -> None:
+    desk.peers.cart["lines"] = [{"product_id": f"p{number}", "quantity": 1} for number in range(251)]
+
+
+def _taxes(version: int = 0, *, doubled: bool = False) -> Callable[[Any], Asked]:
+    rate = {"country": "GB", "tax_class": "standard", "rate": "0.2000", "valid_from": "2026-01-01"}
+    body = {"version": version, "rates": [rate, rate] if doubled else [rate]}
+    return _asking("/api/checkouts/taxes", body, role="admin")
+
+
+_CHECKOUT_CASES = (
+    *_impossible(_opening, _CHECKOUTS),
+    *_impossible(_changing, _CHECKOUT),
+    Case(_CHECKOUTS, "cart-changed", _opening(cart=CART | {"version": 6})),
+    Case(_CHECKOUTS, "cart-empty", _opening(_empty_cart)),
+    Case(_CHECKOUTS, "too-many-lines", _opening(_full_cart)),
+    Case(_CHECKOUT, "checkout-changed", _changing(version=2)),
+    Case(_CHECKOUT, "checkout-not-found", _changing(user="eve")),
+    Case("PUT /api/checkouts/taxes", "tax-table-changed", _taxes(version=3)),
+    Case("PUT /api/checkouts/taxes", "invalid-tax-table", _taxes(doubled=True)),
+)
+
+CASES = (*_USERS, *_PRODUCTS, *_CARTS, *_CHECKOUT_CASES, *_ORDERS, *_PAYMENTS, *_INVENTORY, *_OTHERS, *_OPS)

@@ -20,10 +20,12 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "products": {
         "orders": [("POST", "/api/products/lookup")],
         "carts": [("POST", "/api/products/lookup")],
+        "checkout": [("POST", "/api/products/lookup")],
         "ops": [("GET", "/health")],
         "storefront": [("GET", "/api/products"), ("GET", "/api/products/[^/]+")],
     },
     "carts": {
+        "checkout": [("GET", "/api/carts/mine")],
         "ops": [("GET", "/health")],
         "storefront": [
             ("POST", "/api/carts/guests"),
@@ -37,12 +39,18 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "payments": {"ops": [("GET", "/health")]},
     "inventory": {"ops": [("GET", "/health")]},
     "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
-    "shipping": {"ops": [("GET", "/health")], "storefront": [("POST", "/api/shipments/quotes")]},
+    "checkout": {"orders": [("POST", "/api/checkouts/verifications")], "ops": [("GET", "/health")]},
+    "shipping": {
+        "checkout": [("POST", "/api/shipments/quotes")],
+        "ops": [("GET", "/health")],
+        "storefront": [("POST", "/api/shipments/quotes")],
+    },
 }
 # The identity of each calling function, by its name behind the shop's.
 IDENTITIES: dict[str, str] = {
     "carts-api": "carts",
     "orders-api": "orders",
+    "checkout-api": "checkout",
     "gateway-api": "gateway",
     "ops-prober": "ops",
     "storefront-pages": "storefront",

@@ -122,15 +122,21 @@ class ServiceClient:
         return self._ask(_Call("POST", path, payload, headers, repeatable=safe or bool(key)), fallback)
 
     def send(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        *,
+        safe: bool = False,
     ) -> Answer:
         """The answer as it is, also a refusal (4xx). Raises PeerUnavailable where there is none, or a 5xx.
 
-        A body that is a str goes as it is, and its Content-Type is in the headers; any other goes as JSON. Tried again
-        where the method is safe, or the headers have an Idempotency-Key.
+        A body that is a str goes as it is, and its Content-Type is in the headers; any other goes as JSON. Retried
+        where the method is safe, the headers have an Idempotency-Key, or `safe` states that a repetition is safe.
         """
         payload = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        repeatable = method == "GET" or "Idempotency-Key" in headers
+        repeatable = safe or method == "GET" or "Idempotency-Key" in headers
         call = _Call(method, path, payload, {**_headers(""), **headers}, repeatable, is_whole=True)
         answer: Answer = self._retry(call)
         return answer

@@ -1,0 +1,1 @@
+"""The checkout service: sessions, totals, taxes and quotes."""

@@ -1,0 +1,91 @@
+"""Checkouts over HTTP: sessions for buyers, the check of a quote for orders, tax rates for staff."""
+
+from __future__ import annotations
+
+from checkout import usecases
+from checkout.domain import Line, Session, merge
+from checkout.usecases import Shown
+from checkout.views import (
+    ChangeCheckout,
+    ChangeTaxes,
+    CheckoutView,
+    OpenCheckout,
+    QuoteToVerify,
+    TaxesQuery,
+    TaxTableView,
+    VerifiedView,
+)
+from checkout.wiring import ports
+from mercato.clock import utc_now
+from mercato.http import ADMIN, CUSTOMER, PEER, WATCH, App, Created, IdempotencyKey
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+from mercato.http.idempotency import Keyed, answer_once
+
+app = App("checkout", health=table_and_queue)
+handler = app.handler
+
+
+@app.post("/api/checkouts", role=CUSTOMER)
+def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> Created[CheckoutView]:
+    """Opens a checkout for a cart or for lines. It is kept for a day after its last change."""
+    now, asked = utc_now(), Keyed.read("POST /api/checkouts", caller, key, wanted)
+
+    def write() -> Created[CheckoutView]:
+        cart = wanted.as_cart()
+        if cart:
+            lines = usecases.lines_of(caller.user_id, cart, ports().carts)
+        else:
+            lines = merge([Line(**line.model_dump()) for line in wanted.lines or []])
+        session = Session(id=asked.id, customer_id=caller.user_id, lines=lines, cart=cart, **wanted.given())
+        shown = usecases.start(session, ports().checkouts, ports().till, now)
+        return Created(CheckoutView.of(shown), f"/api/checkouts/{session.id}")
+
+    return answer_once(asked, ports().table, now, write)
+
+
+@app.post("/api/checkouts/verifications", role=PEER)
+def verify_quote(asked: QuoteToVerify, caller: Caller) -> VerifiedView:
+    """Checks the quote of the user in X-User-Id: signature, expiry, and each difference from what it costs now."""
+    verified = usecases.verify(
+        asked.quote,
+        caller.user_id,
+        ports().checkouts,
+        ports().till,
+        utc_now(),
+    )
+    return VerifiedView.of(verified)
+
+
+@app.get("/api/checkouts/taxes", role=ADMIN, limit=WATCH)
+def show_taxes(query: TaxesQuery) -> TaxTableView:
+    return TaxTableView.of(usecases.find_taxes(query.version, ports().taxes))
+
+
+@app.put("/api/checkouts/taxes", role=ADMIN)
+def change_taxes(table: ChangeTaxes) -> TaxTableView:
+    """Replaces all tax rates. Quotes that have other rates are refused from now on."""
+    return TaxTableView.of(usecases.change_taxes(table.rates, table.version, ports().taxes))
+
+
+@app.get("/api/checkouts/{checkout_id}", role=CUSTOMER, limit=WATCH)
+def show_checkout(checkout_id: str, caller: Caller) -> CheckoutView:
+    """Shows the checkout at the prices of now, with a new quote."""
+    now = utc_now()
+    session = ports().checkouts.load(checkout_id, caller.user_id, now)
+    return CheckoutView.of(usecases.show(session, ports().till, now))
+
+
+@app.patch("/api/checkouts/{checkout_id}", role=CUSTOMER)
+def change_checkout(checkout_id: str, changes: ChangeCheckout, caller: Caller) -> CheckoutView:
+    now = utc_now()
+    session = ports().checkouts.load(checkout_id, caller.user_id, now)
+    shown: Shown = usecases.change(
+        session,
+        changes.version,
+        changes.given(),
+        ports().checkouts,
+        ports().till,
+        now,
+    )
+    return CheckoutView.of(shown)

@@ -1,0 +1,192 @@
+"""A checkout session: what its buyer wants, and the rules for it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mercato.errors import Conflict, Invalid, NotFound
+from mercato.money import Money
+
+# An order stores each line with its charges twice, as a fact and as an event, in one item of at most 400 KB.
+MAX_LINES = 250
+MAX_QUANTITY = 100_000
+KEPT_FOR = timedelta(days=1)  # after the last change
+
+
+class CheckoutNotFound(NotFound):
+    """The session does not exist, has expired, or belongs to another buyer."""
+
+
+class CheckoutChanged(Conflict):
+    """The session is not at the version that the change names."""
+
+
+class CartChanged(Conflict):
+    """The cart is not at the version that the request names."""
+
+
+class CartEmpty(Invalid):
+    """The cart has no lines."""
+
+
+class TooManyLines(Invalid):
+    """A checkout takes fewer lines than this."""
+
+
+class Obstacle(Invalid):
+    """A reason why the session has no quote. `product_id` is None if it concerns the whole session."""
+
+    def __init__(self, detail: str, product_id: str | None = None) -> None:
+        super().__init__(detail, **({"product_id": product_id} if product_id else {}))
+        self.product_id = product_id
+
+
+class ProductNotForSale(Obstacle):
+    """The catalogue does not sell this product, or not any more."""
+
+
+class ShortOfStock(Obstacle):
+    """Less is available than the session wants."""
+
+    def __init__(self, name: str, wanted: int, available: int, product_id: str) -> None:
+        super().__init__(f"Of {name} there are {available}; you want {wanted}.", product_id)
+        self.available = available
+
+
+class MixedCurrencies(Obstacle):
+    """All that is sold in one session must have the same currency."""
+
+
+class NoRateForDestination(Obstacle):
+    """No shipping service delivers there."""
+
+
+class ServiceNotOffered(Obstacle):
+    """The chosen shipping service is not offered for these goods to this address."""
+
+
+class NoTaxRate(Obstacle):
+    """The table of tax rates has no rate for this tax class at the destination."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class Line(_Value):
+    product_id: str
+    quantity: int
+
+
+class Cart(_Value):
+    """The cart that a session was made of, at this version."""
+
+    id: str
+    version: int
+
+
+class Contact(_Value):
+    email: str
+    phone: str | None = None
+
+
+class Address(_Value):
+    name: str
+    line1: str
+    line2: str | None = None
+    city: str
+    postcode: str
+    country: str
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """`customer_id` is the buyer's. `version` increases with each change. `service` is the code of the chosen one."""
+
+    id: str
+    customer_id: str
+    lines: tuple[Line, ...]
+    version: int = 1
+    cart: Cart | None = None
+    contact: Contact | None = None
+    shipping_address: Address | None = None
+    billing_address: Address | None = None
+    service: str | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """The fields without which there is no quote."""
+        return [name for name in ("shipping_address", "service") if getattr(self, name) is None]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A product in the catalogue. `available` is None above the low-stock threshold, and if the count is unknown."""
+
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    is_sold: bool
+    available: int | None = None
+    weight_grams: int = 0
+    tax_class: str = "standard"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A shipping service and its price for these goods to this address."""
+
+    carrier: str
+    service: str
+    name: str
+    price: Money
+    days: int
+
+
+@dataclass(frozen=True)
+class Discount:
+    """`amount` is what the discount takes from the price of all pieces of the product, in minor units."""
+
+    product_id: str
+    description: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the other services say of a session: listings by product id, and the shipping services of its address.
+
+    Without an address there are no offers yet.
+    """
+
+    listings: dict[str, Listing]
+    offers: tuple[Offer, ...] = ()
+    discounts: tuple[Discount, ...] = field(default=())
+
+
+def merge(lines: list[Line]) -> tuple[Line, ...]:
+    """One line per product, in the order of their first mention."""
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+    if len(quantities) > MAX_LINES:
+        raise TooManyLines(f"A checkout takes {MAX_LINES} products; please order in parts.", limit=MAX_LINES)
+    if sum(quantities.values()) > MAX_QUANTITY:
+        raise TooManyLines(f"A checkout takes {MAX_QUANTITY} pieces; please order in parts.", limit=MAX_QUANTITY)
+    return tuple(Line(product_id=product_id, quantity=quantity) for product_id, quantity in quantities.items())
+
+
+def change(session: Session, version: int, given: dict[str, Any]) -> Session:
+    """The session with the given fields, at its next version. Raises CheckoutChanged for another version."""
+    if version != session.version:
+        raise CheckoutChanged(
+            f"The checkout is at version {session.version}, not {version}. Please read it again.",
+            version=session.version,
+        )
+    return replace(session, **given, version=session.version + 1)

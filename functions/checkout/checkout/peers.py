@@ -1,0 +1,105 @@
+"""The clients of the services that a checkout asks. Each question changes nothing there, so the clients may retry."""
+
+from __future__ import annotations
+
+import json
+
+from checkout.domain import Address, Cart, CartChanged, Line, Listing, NoRateForDestination, Offer, Session
+from mercato.events import Reads
+from mercato.money import Money
+from mercato.peers.client import PeerRefused, ServiceClient, read_answer
+
+
+class _Product(Reads):
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    status: str
+    available: int | None = None
+    weight_grams: int = 0
+    tax_class: str = "standard"
+
+
+class _Products(Reads):
+    products: list[_Product]
+
+
+class Catalogue:
+    def __init__(self, products: ServiceClient) -> None:
+        self._products = products
+
+    def find(self, session: Session) -> dict[str, Listing]:
+        """The listings of the session's products by id. Unknown products are missing."""
+        asked = {"product_ids": [line.product_id for line in session.lines]}
+        answer = self._products.post("/api/products/lookup", asked, safe=True)
+        return {
+            one.product_id: Listing(
+                product_id=one.product_id,
+                sku=one.sku,
+                name=one.name,
+                price=one.price,
+                is_sold=one.status == "active",
+                available=one.available,
+                weight_grams=one.weight_grams,
+                tax_class=one.tax_class,
+            )
+            for one in read_answer(_Products, answer, "the look-up of products").products
+        }
+
+
+class _Line(Reads):
+    product_id: str
+    quantity: int
+
+
+class _Cart(Reads):
+    cart_id: str
+    version: int
+    lines: list[_Line]
+
+
+class Carts:
+    def __init__(self, carts: ServiceClient) -> None:
+        self._carts = carts
+
+    def lines_of(self, customer_id: str, wanted: Cart) -> list[Line]:
+        """The lines of the customer's own cart. Raises CartChanged if it is another one or at another version."""
+        found = read_answer(_Cart, self._carts.get("/api/carts/mine", user_id=customer_id), "the look at a cart")
+        if (found.cart_id, found.version) != (wanted.id, wanted.version):
+            raise CartChanged(
+                "Your cart has changed since you saw it. Please look at it once more.",
+                cart={"id": found.cart_id, "version": found.version},
+            )
+        return [Line(product_id=line.product_id, quantity=line.quantity) for line in found.lines]
+
+
+class _Quote(Reads):
+    carrier: str
+    service: str
+    name: str = ""
+    price: Money
+    days: int
+
+
+class _Quotes(Reads):
+    quotes: list[_Quote]
+
+
+class Carriers:
+    def __init__(self, shipping: ServiceClient) -> None:
+        self._shipping = shipping
+
+    def offers(self, address: Address, session: Session) -> tuple[Offer, ...]:
+        """The services that deliver the session's goods there, the cheapest first; none where no service does."""
+        parcel = {"country": address.country, "items": sum(line.quantity for line in session.lines)}
+        answer = self._shipping.send("POST", "/api/shipments/quotes", parcel, safe=True)
+        body = json.loads(answer.body)
+        if answer.status == 422 and str(body.get("type")).endswith(f":{NoRateForDestination.slug()}"):
+            return ()
+        if answer.status != 200:
+            raise PeerRefused(f"shipping gives no quotes: {answer.status} {body.get('detail', '')}")
+        return tuple(
+            Offer(one.carrier, one.service, one.name or one.service.capitalize(), one.price, one.days)
+            for one in read_answer(_Quotes, body, "the quotes of shipping").quotes
+        )

@@ -1,0 +1,176 @@
+"""Taxes: a table of rates by country, region and tax class, and the tax that an amount contains. Pure.
+
+The table is data. A real tax service would be another `Rates`, behind the same function `find`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from checkout.domain import NoTaxRate
+from mercato.countries import Country
+from mercato.errors import Conflict, NotFound
+from mercato.text import TAX_CLASS, Exact
+
+MAX_RATES = 1500
+_UNIT = 10_000  # a rate of "0.2000" is 2,000 of them
+
+
+class TaxTableChanged(Conflict):
+    """Another request has changed the table since the version that this one names."""
+
+
+class TaxTableNotFound(NotFound):
+    """The table of tax rates has no such version."""
+
+
+class Rounding(StrEnum):
+    """Where a tax is rounded to the minor unit, half away from zero: in each line, or in their sum by tax rate.
+
+    By order, each line contains the difference of two rounded sums, so that the lines add up to the rounded tax.
+    """
+
+    LINE = "line"
+    ORDER = "order"
+
+
+class TaxRate(BaseModel):
+    """The rate of a tax class in a country, or in a region of it, from a day on.
+
+    Without a country it is the rate of all countries that the table does not name at all, such as those to which goods
+    are exported untaxed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    country: Country | None = None
+    region: Annotated[str, Exact(), Field(pattern=r"^[A-Z0-9]{1,6}$", examples=["CA"])] | None = None
+    tax_class: Annotated[str, Exact(), Field(pattern=TAX_CLASS, max_length=40, examples=["standard"])]
+    rate: Annotated[str, Exact(), Field(pattern=r"^(0\.[0-9]{4}|1\.0000)$", examples=["0.2000"])]
+    valid_from: Annotated[date, Field(strict=False, examples=["2011-01-04"])]
+
+    @model_validator(mode="after")
+    def _has_a_country_with_its_region(self) -> Self:
+        if self.region and not self.country:
+            raise ValueError("a rate of a region names its country")
+        return self
+
+    @property
+    def place(self) -> tuple[str | None, str | None, str]:
+        return self.country, self.region, self.tax_class
+
+
+class TaxTable(BaseModel):
+    """All rates. No two rates of one place and tax class begin on one day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    version: int
+    rates: tuple[TaxRate, ...]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`rate` is a decimal fraction as text, "0.2000". `jurisdiction` is the place whose tax it is: "GB", "US-CA"."""
+
+    rate: str
+    tax_class: str
+    jurisdiction: str
+
+
+class Rates(Protocol):
+    def find(self, country: str, region: str | None, tax_class: str, day: date) -> Rate:
+        """Raises NoTaxRate."""
+        ...
+
+
+# The table of a new shop: the United Kingdom's rates, and exports without tax. Staff replaces it.
+FIRST = TaxTable(
+    version=0,
+    rates=tuple(
+        TaxRate(country=country, tax_class=tax_class, rate=rate, valid_from=date(2011, 1, 4))
+        for country, tax_class, rate in (
+            ("GB", "standard", "0.2000"),
+            ("GB", "reduced", "0.0500"),
+            ("GB", "zero", "0.0000"),
+            (None, "standard", "0.0000"),
+            (None, "reduced", "0.0000"),
+            (None, "zero", "0.0000"),
+        )
+    ),
+)
+
+
+def doubles(rates: Iterable[TaxRate]) -> list[TaxRate]:
+    """The rates that begin on the same day as an earlier one of their place and tax class."""
+    seen: set[tuple[str | None, str | None, str, date]] = set()
+    found = []
+    for rate in rates:
+        key = (*rate.place, rate.valid_from)
+        if key in seen:
+            found.append(rate)
+        seen.add(key)
+    return found
+
+
+class TableOfRates:
+    """`Rates` from a table. Built once per request, since a quote asks it for each line."""
+
+    def __init__(self, table: TaxTable) -> None:
+        self._by_place: dict[tuple[str | None, str | None, str], list[TaxRate]] = {}
+        for rate in sorted(table.rates, key=lambda rate: rate.valid_from):
+            self._by_place.setdefault(rate.place, []).append(rate)
+        self._named = {rate.country for rate in table.rates if rate.country}
+
+    def find(self, country: str, region: str | None, tax_class: str, day: date) -> Rate:
+        """The region's rate, else the country's. A country that the table names nowhere has the rate of all others."""
+        places: list[tuple[str | None, str | None, str]] = [(country, None, tax_class)]
+        if region:
+            places.insert(0, (country, region, tax_class))
+        if country not in self._named:
+            places.append((None, None, tax_class))
+        for place in places:
+            valid = [rate for rate in self._by_place.get(place, []) if rate.valid_from <= day]
+            if valid:
+                jurisdiction = f"{country}-{place[1]}" if place[1] else country
+                return Rate(valid[-1].rate, tax_class, jurisdiction)
+        where = f"{country}-{region}" if region else country
+        raise NoTaxRate(f"There is no tax rate for {tax_class} goods in {where}, so we cannot sell them there.")
+
+
+@dataclass(frozen=True)
+class Taxed:
+    """An amount with its tax, in minor units."""
+
+    amount: int
+    tax: int
+
+
+def taxed(items: Sequence[tuple[int, Rate]], *, inclusive: bool, rounding: Rounding) -> list[Taxed]:
+    """What the buyer pays for each price, and the tax contained in it. `inclusive`: the prices contain it already."""
+    sums: dict[Rate, int] = {}
+    found = []
+    for price, rate in items:
+        before = sums.get(rate, 0) if rounding is Rounding.ORDER else 0
+        sums[rate] = before + price
+        tax = _tax(before + price, rate, inclusive=inclusive) - _tax(before, rate, inclusive=inclusive)
+        found.append(Taxed(price if inclusive else price + tax, tax))
+    return found
+
+
+def _tax(price: int, rate: Rate, *, inclusive: bool) -> int:
+    units = int(Decimal(rate.rate) * _UNIT)
+    return _round(price * units, _UNIT + units if inclusive else _UNIT)
+
+
+def _round(numerator: int, denominator: int) -> int:
+    """Half away from zero, so that a discount of a whole price takes its whole tax."""
+    sign = -1 if numerator < 0 else 1
+    return sign * ((2 * abs(numerator) + denominator) // (2 * denominator))

@@ -1,0 +1,162 @@
+"""The use cases of a checkout, one function per verb. Each docstring says how the use case is idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from checkout import domain
+from checkout.domain import Address, Cart, CartEmpty, Found, Line, Listing, Offer, Session
+from checkout.pricing import Priced, Terms, price
+from checkout.quotes import Difference, InvalidQuote, Quote, differences
+from checkout.store import Checkouts, TaxTables
+from checkout.taxes import TableOfRates, TaxRate, TaxTable, TaxTableChanged, TaxTableNotFound, doubles
+from mercato.errors import Invalid
+
+
+class InvalidTaxTable(Invalid):
+    """Two rates of the table begin on one day for one place and tax class."""
+
+
+class Catalogue(Protocol):
+    def find(self, session: Session) -> dict[str, Listing]: ...
+
+
+class Carts(Protocol):
+    def lines_of(self, customer_id: str, wanted: Cart) -> list[Line]: ...
+
+
+class Carriers(Protocol):
+    def offers(self, address: Address, session: Session) -> tuple[Offer, ...]: ...
+
+
+class Signatures(Protocol):
+    def sign(self, quote: Quote) -> str: ...
+
+    def read(self, token: str) -> Quote: ...
+
+
+@dataclass(frozen=True)
+class Till:
+    """All that a price is made of."""
+
+    catalogue: Catalogue
+    carriers: Carriers
+    taxes: TaxTables
+    terms: Terms
+    signatures: Signatures
+
+    def price(self, session: Session, today: date) -> tuple[Priced, tuple[Offer, ...]]:
+        """What the session costs today, and the delivery services to choose from."""
+        listings = self.catalogue.find(session)
+        address = session.shipping_address
+        offers = self.carriers.offers(address, session) if address else ()
+        rates = TableOfRates(self.taxes.current())
+        return price(session, Found(listings, offers), rates, self.terms, today), offers
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A session as its buyer sees it. `quote` is None as long as it cannot be placed, with its token else."""
+
+    session: Session
+    priced: Priced
+    offers: tuple[Offer, ...]
+    quote: Quote | None
+    token: str = ""
+
+
+def start(session: Session, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
+    """Stores a new session. Idempotent by its id, which is derived from the request. Raises its first Obstacle."""
+    shown = _without_obstacle(show(session, till, now))
+    checkouts.add(session, now)
+    return shown
+
+
+def lines_of(customer_id: str, cart: Cart, carts: Carts) -> tuple[Line, ...]:
+    """The lines of the customer's cart. Raises CartChanged and CartEmpty."""
+    lines = carts.lines_of(customer_id, cart)
+    if not lines:
+        raise CartEmpty("Your cart is empty.")
+    return domain.merge(lines)
+
+
+def change(
+    session: Session,
+    version: int,
+    given: dict[str, Any],
+    checkouts: Checkouts,
+    till: Till,
+    now: datetime,
+) -> Shown:
+    """Changes fields of the session. A retry of a done change is refused with CheckoutChanged. Raises the first
+    Obstacle, and stores nothing then.
+    """
+    changed = domain.change(session, version, given)
+    shown = _without_obstacle(show(changed, till, now))
+    checkouts.save(changed, now)
+    return shown
+
+
+def show(session: Session, till: Till, now: datetime) -> Shown:
+    """The session at today's prices, with a new quote if it can be placed."""
+    priced, offers = till.price(session, now.date())
+    if not priced.is_whole:
+        return Shown(session, priced, offers, None)
+    quote = Quote.of(session, priced, now)
+    return Shown(session, priced, offers, quote, till.signatures.sign(quote))
+
+
+def _without_obstacle(shown: Shown) -> Shown:
+    if shown.priced.obstacles:
+        raise shown.priced.obstacles[0]
+    return shown
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A quote of this shop for this buyer, and everything in which its session differs from it now. `session` is None
+    if it has expired.
+    """
+
+    quote: Quote
+    session: Session | None
+    priced: Priced | None
+    differences: list[Difference]
+    is_expired: bool
+
+
+def verify(token: str, customer_id: str, checkouts: Checkouts, till: Till, now: datetime) -> Verified:
+    """Reads a quote and prices its session again. Changes nothing. Raises InvalidQuote."""
+    quote = till.signatures.read(token)
+    if quote.customer_id != customer_id:
+        raise InvalidQuote("This is not a quote for you. Please go through the checkout again.")
+    session = checkouts.find(quote.checkout_id, now)
+    priced = till.price(session, now.date())[0] if session else None
+    return Verified(quote, session, priced, differences(quote, session, priced), is_expired=now >= quote.expires_at)
+
+
+def change_taxes(rates: Sequence[TaxRate], version: int, taxes: TaxTables) -> TaxTable:
+    """Replaces the table. Idempotent: a retry finds the table that it has written. Raises TaxTableChanged."""
+    if found := doubles(rates):
+        errors = [{"field": "rates", "message": f"{rate.place} begins twice on {rate.valid_from}"} for rate in found]
+        raise InvalidTaxTable("Two rates of one place and tax class begin on the same day.", errors=errors)
+    current, wanted = taxes.current(), TaxTable(version=version + 1, rates=tuple(rates))
+    if current == wanted:
+        return current
+    if current.version != version:
+        raise TaxTableChanged(
+            f"The tax rates are at version {current.version}, not {version}.", version=current.version
+        )
+    taxes.add(wanted)
+    return wanted
+
+
+def find_taxes(version: int | None, taxes: TaxTables) -> TaxTable:
+    """The current table, or an earlier version of it."""
+    found = taxes.current() if version is None else taxes.find(version)
+    if found is None:
+        raise TaxTableNotFound(f"There is no version {version} of the tax rates.")
+    return found

@@ -1,0 +1,292 @@
+"""The request and response bodies of a checkout."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from checkout.domain import MAX_LINES, MAX_QUANTITY, Address, Cart, Contact, Offer
+from checkout.pricing import Priced
+from checkout.quotes import Difference
+from checkout.taxes import MAX_RATES, TaxRate, TaxTable
+from checkout.usecases import Shown, Verified
+from mercato.charges import Charge, Kind, tax_of, total_of
+from mercato.clock import rfc3339
+from mercato.countries import Country
+from mercato.http import Body, Query, View
+from mercato.money import Money
+from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode, Text
+
+
+class LineWanted(Body):
+    product_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+
+
+class NamedCart(Body):
+    """The cart and the version of it that the buyer saw."""
+
+    id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+    version: Annotated[int, Field(ge=1, le=2**53 - 1)]
+
+
+class ContactGiven(Body):
+    email: EmailAddress
+    phone: Annotated[str, Text(32), Field(examples=["+44 20 7946 0000"])] | None = None
+
+
+class AddressGiven(Body):
+    name: AddressLine
+    line1: AddressLine
+    line2: AddressLine | None = None
+    city: AddressLine
+    postcode: Postcode
+    country: Country
+
+
+ServiceCode = Annotated[str, Exact(), Field(min_length=1, max_length=64, examples=["standard"])]
+_EXAMPLE: dict[str, Any] = {
+    "lines": [{"product_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "quantity": 2}],
+    "contact": {"email": "ada@example.com"},
+    "shipping_address": {
+        "name": "Ada Lovelace",
+        "line1": "1 Quay",
+        "city": "Leith",
+        "postcode": "EH6 6QQ",
+        "country": "GB",
+    },
+    "service": "standard",
+}
+
+
+class OpenCheckout(Body):
+    """The goods are those of the buyer's cart, or `lines`. The rest may follow later."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    cart: NamedCart | None = None
+    lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)] | None = None
+    contact: ContactGiven | None = None
+    shipping_address: AddressGiven | None = None
+    billing_address: AddressGiven | None = None
+    service: ServiceCode | None = None
+
+    @model_validator(mode="after")
+    def _has_goods(self) -> Self:
+        if (self.cart is None) == (self.lines is None):
+            raise ValueError("a checkout has either a cart or lines")
+        return self
+
+    def as_cart(self) -> Cart | None:
+        return Cart(**self.cart.model_dump()) if self.cart else None
+
+    def given(self) -> dict[str, Any]:
+        return _given(self)
+
+
+class ChangeCheckout(Body):
+    """`version` is the version that the buyer saw. Fields that are left out stay; null removes one."""
+
+    version: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    contact: ContactGiven | None = None
+    shipping_address: AddressGiven | None = None
+    billing_address: AddressGiven | None = None
+    service: ServiceCode | None = None
+
+    def given(self) -> dict[str, Any]:
+        return _given(self)
+
+
+def _given(body: OpenCheckout | ChangeCheckout) -> dict[str, Any]:
+    kinds = {"contact": Contact, "shipping_address": Address, "billing_address": Address}
+    fields = body.model_dump(exclude_unset=True, include={*kinds, "service"})
+    return {name: kinds[name](**one) if name in kinds and one else one for name, one in fields.items()}
+
+
+class LineView(View):
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class OfferView(View):
+    """A delivery service. `service` is its code; `days` is how long it takes."""
+
+    carrier: str
+    service: str
+    name: str
+    price: Money
+    days: int
+
+    @classmethod
+    def of(cls, offer: Offer) -> OfferView:
+        return cls(**vars(offer))
+
+
+class Totals(View):
+    """`goods`, `discount` and `shipping` contain their tax and add up to `total`. `tax` is what `total` contains."""
+
+    goods: Money
+    discount: Money
+    shipping: Money
+    tax: Money
+    total: Money
+
+    @classmethod
+    def of(cls, charges: tuple[Charge, ...]) -> Totals | None:
+        if not charges:
+            return None
+        currency = charges[0].amount.currency
+        by_kind = {
+            kind.value: Money.sum((one.amount for one in charges if one.kind is kind), currency) for kind in Kind
+        }
+        return cls(**by_kind, tax=tax_of(charges), total=total_of(charges))
+
+
+class NoticeView(View):
+    """A reason why there is no quote. `type` is stable; `product_id` is null if it concerns the whole checkout."""
+
+    type: str
+    detail: str
+    product_id: str | None
+
+
+class QuoteView(View):
+    """`token` is what POST /api/orders/quoted takes."""
+
+    token: str
+    expires_at: str
+
+
+class CheckoutView(View):
+    """`charges` is what the buyer pays, as far as it is known: without a shipping address there are neither delivery
+    nor tax. `missing` and `notices` say why there is no `quote`. `services` are the delivery services to choose from.
+    """
+
+    checkout_id: str
+    version: int
+    cart: Cart | None
+    contact: Contact | None
+    shipping_address: Address | None
+    billing_address: Address | None
+    service: str | None
+    services: list[OfferView]
+    lines: list[LineView]
+    charges: list[Charge]
+    totals: Totals | None
+    missing: list[str]
+    notices: list[NoticeView]
+    quote: QuoteView | None
+
+    @classmethod
+    def of(cls, shown: Shown) -> CheckoutView:
+        session, priced = shown.session, shown.priced
+        return cls(
+            checkout_id=session.id,
+            version=session.version,
+            cart=session.cart,
+            contact=session.contact,
+            shipping_address=session.shipping_address,
+            billing_address=session.billing_address,
+            service=session.service,
+            services=[OfferView.of(offer) for offer in shown.offers],
+            lines=_lines(priced),
+            charges=list(priced.charges),
+            totals=Totals.of(priced.charges),
+            missing=session.missing,
+            notices=[
+                NoticeView(type=one.slug(), detail=one.detail, product_id=one.product_id) for one in priced.obstacles
+            ],
+            quote=QuoteView(token=shown.token, expires_at=rfc3339(shown.quote.expires_at)) if shown.quote else None,
+        )
+
+
+def _lines(priced: Priced) -> list[LineView]:
+    return [LineView(**vars(line)) for line in priced.lines]
+
+
+class QuoteToVerify(Body):
+    quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
+
+
+class DifferenceView(View):
+    """`what` is price, product, stock, tax, shipping, discount, days, checkout, total, or an obstacle's type."""
+
+    what: str
+    product_id: str | None
+    was: Any
+    is_now: Any
+
+    @classmethod
+    def of(cls, one: Difference) -> DifferenceView:
+        return cls(what=one.what, product_id=one.product_id, was=one.was, is_now=one.is_now)
+
+
+class Sale(View):
+    """What the quote sells. `charges` are those of the quote, and those of now: they are equal."""
+
+    lines: list[LineView]
+    charges: list[Charge]
+    delivery: OfferView
+    cart: Cart | None
+    contact: Contact | None
+    shipping_address: Address
+    billing_address: Address | None
+
+
+class VerifiedView(View):
+    """`sale` is null if the quote differs from what its checkout costs now. An expired quote may have no difference.
+    `version` is that of the checkout which the quote is of.
+    """
+
+    checkout_id: str
+    version: int
+    is_expired: bool
+    differences: list[DifferenceView]
+    sale: Sale | None
+
+    @classmethod
+    def of(cls, verified: Verified) -> VerifiedView:
+        sale, session, priced = None, verified.session, verified.priced
+        if not verified.differences and session and session.shipping_address and priced and priced.offer:
+            sale = Sale(
+                lines=_lines(priced),
+                charges=list(verified.quote.charges),
+                delivery=OfferView.of(priced.offer),
+                cart=session.cart,
+                contact=session.contact,
+                shipping_address=session.shipping_address,
+                billing_address=session.billing_address,
+            )
+        return cls(
+            checkout_id=verified.quote.checkout_id,
+            version=verified.quote.version,
+            is_expired=verified.is_expired,
+            differences=[DifferenceView.of(one) for one in verified.differences],
+            sale=sale,
+        )
+
+
+class TaxesQuery(Query):
+    """Without a `version`, the current table."""
+
+    version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class ChangeTaxes(Body):
+    """`version` is the version of the table that these rates replace."""
+
+    version: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    rates: Annotated[list[TaxRate], Field(max_length=MAX_RATES)]
+
+
+class TaxTableView(View):
+    version: int
+    rates: list[TaxRate]
+
+    @classmethod
+    def of(cls, table: TaxTable) -> TaxTableView:
+        return cls(version=table.version, rates=list(table.rates))

@@ -1,0 +1,157 @@
+"""The checkout service on an empty table, with peers that a test can change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from checkout import api, wiring
+from checkout.peers import Carriers, Carts, Catalogue
+from checkout.pricing import Terms
+from checkout.usecases import Till
+from mercato.peers.client import PeerUnavailable
+from mercato.peers.transport import Answer
+from mercato.store.attributes import Item, from_item
+from mercato.store.dynamo import Table
+from tests.kit import aws_events
+
+SECRET = "a secret of the checkout that is long enough"
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "12 St James's Square",
+    "line2": None,
+    "city": "London",
+    "postcode": "SW1Y 4JH",
+    "country": "GB",
+}
+CART = {"id": "cart-1", "version": 7}
+
+
+def pounds(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "GBP"}
+
+
+@dataclass
+class Peers:
+    """The peers' answers over HTTP. `down` has the names of those that do not answer."""
+
+    products: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cart: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {"GB": {"standard": 395, "express": 695}, "FR": {"standard": 995}}
+    )
+    down: set[str] = field(default_factory=set)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    def sells(self, product_id: str, price: int, **changes: Any) -> None:
+        self.products[product_id] = {
+            "product_id": product_id,
+            "sku": product_id.upper(),
+            "name": f"A {product_id}",
+            "price": pounds(price),
+            "status": "active",
+            "available": None,
+            "tax_class": "standard",
+            "weight_grams": 500,
+        } | changes
+
+    def _note(self, peer: str, asked: Any) -> None:
+        if peer in self.down:
+            raise PeerUnavailable(f"{peer} does not answer")
+        self.asked.append((peer, asked))
+
+    def post(self, path: str, body: Any, *, safe: bool) -> Any:
+        assert (path, safe) == ("/api/products/lookup", True)
+        self._note("products", body)
+        return {"products": [self.products[one] for one in body["product_ids"] if one in self.products]}
+
+    def get(self, path: str, *, user_id: str) -> Any:
+        assert path == "/api/carts/mine"
+        self._note("carts", user_id)
+        return self.cart
+
+    def send(self, method: str, path: str, body: Any, *, safe: bool) -> Answer:
+        assert (method, path, safe) == ("POST", "/api/shipments/quotes", True)
+        self._note("shipping", body)
+        if body["country"] not in self.rates:
+            problem = {"type": "urn:mercato:problem:no-rate-for-destination", "status": 422, "detail": "None."}
+            return Answer(422, {}, json.dumps(problem).encode())
+        quotes = [
+            {"carrier": "sandbox", "service": name, "name": name.title(), "price": pounds(price), "days": 3}
+            for name, price in self.rates[body["country"]].items()
+        ]
+        return Answer(200, {}, json.dumps({"quotes": quotes, "version": 1}).encode())
+
+
+@dataclass
+class Desk:
+    """Calls the real handler with the events that AWS would send."""
+
+    table: Table
+    peers: Peers
+    now: datetime
+
+    def call(
+        self,
+        method: str,
+        path: str = "",
+        body: Any = None,
+        *,
+        user: str = "ada",
+        role: str = "customer",
+        key: str = "",
+        query: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        event = aws_events.rest_request(
+            method, f"/api/checkouts{path}", body, user=user, role=role, headers=headers, query=query
+        )
+        return _answer(api.handler(event, None))
+
+    def open(self, *, key: str = "key-1", user: str = "ada", **given: Any) -> Any:
+        """A checkout of the cart, ready to be placed."""
+        body = {"cart": CART, "shipping_address": ADDRESS, "service": "standard"} | given
+        status, answer = self.call("POST", "", body, key=key, user=user)
+        assert status == 201, answer
+        return answer
+
+    def verify(self, token: str, user: str = "ada") -> tuple[int, Any]:
+        path, headers = "/api/checkouts/verifications", {"X-User-Id": user}
+        event = aws_events.url_request("POST", path, {"quote": token}, peer="orders", headers=headers)
+        return _answer(api.handler(event, None))
+
+    def sessions(self) -> list[Item]:
+        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
+        return [item for item in map(from_item, items) if item["sk"] == "SESSION"]
+
+    def wait(self, **duration: int) -> None:
+        self.now += timedelta(**duration)
+
+
+def _answer(found: dict[str, Any]) -> tuple[int, Any]:
+    return found["statusCode"], json.loads(found["body"]) if found["body"] else None
+
+
+@pytest.fixture
+def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Desk:
+    table, peers = make_table("CheckoutTable"), Peers()
+    boto3.client("secretsmanager", "us-east-1").create_secret(Name="quote-secret", SecretString=SECRET)
+    monkeypatch.setenv("TABLE_NAME", table.name)
+    monkeypatch.setenv("QUOTE_SECRET_ID", "quote-secret")
+    ports = wiring.ports()
+    till = Till(Catalogue(peers), Carriers(peers), ports.taxes, Terms(), ports.signatures)  # type: ignore[arg-type]
+    vars(ports).update(till=till, carts=Carts(peers))  # type: ignore[arg-type]
+    found = Desk(table, peers, noon)
+    for module in (api, wiring):
+        monkeypatch.setattr(module, "utc_now", lambda: found.now)
+    peers.sells("mug", 1250)
+    peers.sells("pot", 2000)
+    lines = [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1}]
+    peers.cart = {"cart_id": CART["id"], "version": CART["version"], "lines": lines}
+    return found

@@ -1,0 +1,81 @@
+"""The table of tax rates over HTTP: staff's, versioned, replaced as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.checkout.conftest import Desk
+from tests.integration.checkout.test_sessions import problem
+
+GB: dict[str, Any] = {
+    "country": "GB",
+    "region": None,
+    "tax_class": "standard",
+    "rate": "0.2500",
+    "valid_from": "2026-01-01",
+}
+
+
+def put(desk: Desk, version: int, *rates: dict[str, Any]) -> tuple[int, Any]:
+    return desk.call("PUT", "/taxes", {"version": version, "rates": list(rates)}, role="admin")
+
+
+def get(desk: Desk, query: dict[str, str] | None = None) -> tuple[int, Any]:
+    return desk.call("GET", "/taxes", role="admin", query=query)
+
+
+def test_a_new_shop_has_the_first_table_and_staff_replaces_it(desk: Desk) -> None:
+    status, first = get(desk)
+    assert (status, first["version"]) == (200, 0)
+    assert {(one["country"], one["tax_class"], one["rate"]) for one in first["rates"]} >= {("GB", "standard", "0.2000")}
+    assert put(desk, 0, GB) == (200, {"version": 1, "rates": [GB]})
+    assert get(desk) == (200, {"version": 1, "rates": [GB]})
+    assert get(desk, {"version": "0"}) == (200, first)
+
+
+def test_every_version_stays_readable(desk: Desk) -> None:
+    for number in range(11):
+        assert put(desk, number, GB | {"rate": f"0.{number:04d}"})[0] == 200
+    assert get(desk)[1]["version"] == 11
+    assert get(desk, {"version": "3"})[1]["rates"][0]["rate"] == "0.0002"
+    status, answer = get(desk, {"version": "12"})
+    assert (status, problem(answer)) == (404, "tax-table-not-found")
+
+
+def test_a_retry_changes_nothing_and_a_stale_change_is_refused(desk: Desk) -> None:
+    first = put(desk, 0, GB)
+    assert put(desk, 0, GB) == first
+    status, answer = put(desk, 0, GB | {"rate": "0.1000"})
+    assert (status, problem(answer), answer["version"]) == (409, "tax-table-changed", 1)
+    assert put(desk, 5, GB)[0] == 409
+    assert get(desk)[1]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"rate": "20"},
+        {"rate": "0.2"},
+        {"country": "XX"},
+        {"tax_class": "Standard"},
+        {"valid_from": "2026-13-01"},
+        {"valid_from": 20260101},
+        {"country": None, "region": "CA"},
+        {"name": "VAT"},
+    ],
+)
+def test_a_table_with_an_invalid_rate_is_refused_as_a_whole(desk: Desk, bad: dict[str, Any]) -> None:
+    assert put(desk, 0, GB, GB | {"tax_class": "reduced"} | bad)[0] == 422
+    assert get(desk)[1]["version"] == 0
+
+
+def test_two_rates_that_begin_on_one_day_are_refused(desk: Desk) -> None:
+    status, answer = put(desk, 0, GB, GB | {"rate": "0.1000"})
+    assert (status, problem(answer)) == (422, "invalid-tax-table")
+
+
+def test_only_staff_sees_and_changes_rates(desk: Desk) -> None:
+    assert desk.call("PUT", "/taxes", {"version": 0, "rates": [GB]})[0] == 403
+    assert desk.call("GET", "/taxes")[0] == 403
