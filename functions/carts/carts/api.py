@@ -12,7 +12,8 @@ from carts import usecases
 from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.wiring import ports
 from mercato.clock import utc_now
-from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, InvalidRequest, View
+from mercato.errors import Unauthenticated
+from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -92,7 +93,7 @@ class CartView(View):
 @app.get("/api/carts/mine", role=(CUSTOMER, PEER), limit=WATCH)
 def show_cart(caller: Caller) -> CartView:
     if not caller.user_id:
-        raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
+        raise Unauthenticated("A peer asks on behalf of a user: X-User-Id.")
     return CartView.of(usecases.load_customers(caller.user_id, "mine", ports().carts, utc_now()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkout import usecases
-from checkout.domain import Line, Session, merge
+from checkout.domain import GoodsNotNamed, Line, Session, merge
 from checkout.usecases import Shown
 from checkout.views import (
     ChangeCheckout,
@@ -33,6 +33,8 @@ def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> 
 
     def write() -> Created[CheckoutView]:
         cart = wanted.as_cart()
+        if (cart is None) == (wanted.lines is None):
+            raise GoodsNotNamed("A checkout has either a cart or lines.")
         if cart:
             lines = usecases.lines_of(caller.user_id, cart, ports().carts)
         else:

@@ -33,6 +33,10 @@ class CartEmpty(Invalid):
     """The cart has no lines."""
 
 
+class GoodsNotNamed(Invalid):
+    """A checkout has the goods of a cart or lines: one of the two."""
+
+
 class TooManyLines(Invalid):
     """A checkout takes fewer lines than this."""
 

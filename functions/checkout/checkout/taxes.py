@@ -5,14 +5,14 @@ The table is data. A real tax service would be another `Rates`, behind the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from checkout.domain import NoTaxRate
 from mercato.countries import Country
@@ -55,12 +55,6 @@ class TaxRate(BaseModel):
     tax_class: Annotated[str, Exact(), Field(pattern=TAX_CLASS, max_length=40, examples=["standard"])]
     rate: Annotated[str, Exact(), Field(pattern=r"^(0\.[0-9]{4}|1\.0000)$", examples=["0.2000"])]
     valid_from: Annotated[date, Field(strict=False, examples=["2011-01-04"])]
-
-    @model_validator(mode="after")
-    def _has_a_country_with_its_region(self) -> Self:
-        if self.region and not self.country:
-            raise ValueError("a rate of a region names its country")
-        return self
 
     @property
     def place(self) -> tuple[str | None, str | None, str]:
@@ -108,16 +102,18 @@ FIRST = TaxTable(
 )
 
 
-def doubles(rates: Iterable[TaxRate]) -> list[TaxRate]:
-    """The rates that begin on the same day as an earlier one of their place and tax class."""
+def findings(rates: Iterable[TaxRate]) -> Iterator[tuple[int, str]]:
+    """The places of rates that contradict the table, and why: two of one place and class from one day, and regions
+    without their country.
+    """
     seen: set[tuple[str | None, str | None, str, date]] = set()
-    found = []
-    for rate in rates:
+    for number, rate in enumerate(rates):
         key = (*rate.place, rate.valid_from)
         if key in seen:
-            found.append(rate)
+            yield number, f"another rate of this place and tax class begins on {rate.valid_from}"
+        if rate.region and not rate.country:
+            yield number, f"region {rate.region} has no country"
         seen.add(key)
-    return found
 
 
 class TableOfRates:

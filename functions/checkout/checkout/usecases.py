@@ -12,12 +12,12 @@ from checkout.domain import Address, Cart, CartEmpty, Found, Line, Listing, Offe
 from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Difference, InvalidQuote, Quote, differences
 from checkout.store import Checkouts, TaxTables
-from checkout.taxes import TableOfRates, TaxRate, TaxTable, TaxTableChanged, TaxTableNotFound, doubles
+from checkout.taxes import TableOfRates, TaxRate, TaxTable, TaxTableChanged, TaxTableNotFound, findings
 from mercato.errors import Invalid
 
 
 class InvalidTaxTable(Invalid):
-    """Two rates of the table begin on one day for one place and tax class."""
+    """The table contradicts itself. `errors` has each finding."""
 
 
 class Catalogue(Protocol):
@@ -140,9 +140,8 @@ def verify(token: str, customer_id: str, checkouts: Checkouts, till: Till, now: 
 
 def change_taxes(rates: Sequence[TaxRate], version: int, taxes: TaxTables) -> TaxTable:
     """Replaces the table. Idempotent: a retry finds the table that it has written. Raises TaxTableChanged."""
-    if found := doubles(rates):
-        errors = [{"field": "rates", "message": f"{rate.place} begins twice on {rate.valid_from}"} for rate in found]
-        raise InvalidTaxTable("Two rates of one place and tax class begin on the same day.", errors=errors)
+    if errors := [{"field": f"rates.{number}", "message": what} for number, what in findings(rates)]:
+        raise InvalidTaxTable("The tax rates contradict each other.", errors=errors)
     current, wanted = taxes.current(), TaxTable(version=version + 1, rates=tuple(rates))
     if current == wanted:
         return current

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from checkout.domain import MAX_LINES, MAX_QUANTITY, Address, Cart, Contact, Offer
 from checkout.pricing import Priced
@@ -61,7 +61,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class OpenCheckout(Body):
-    """The goods are those of the buyer's cart, or `lines`. The rest may follow later."""
+    """The goods are those of the buyer's cart, or `lines`; one of the two is given. The rest may follow later."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -71,12 +71,6 @@ class OpenCheckout(Body):
     shipping_address: AddressGiven | None = None
     billing_address: AddressGiven | None = None
     service: ServiceCode | None = None
-
-    @model_validator(mode="after")
-    def _has_goods(self) -> Self:
-        if (self.cart is None) == (self.lines is None):
-            raise ValueError("a checkout has either a cart or lines")
-        return self
 
     def as_cart(self) -> Cart | None:
         return Cart(**self.cart.model_dump()) if self.cart else None

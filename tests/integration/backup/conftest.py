@@ -58,10 +58,14 @@ class Deployed:
         return sorted(found, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
     def records(self, logical_id: str) -> list[dict[str, Any]]:
-        """All records of the table's stream, as Lambda gets them."""
-        arn = boto3.client("dynamodb", REGION).describe_table(TableName=self.tables[logical_id])["Table"][
-            "LatestStreamArn"
-        ]
+        """All records of the table's stream, as Lambda gets them; none where it has no stream."""
+        arn = (
+            boto3.client("dynamodb", REGION)
+            .describe_table(TableName=self.tables[logical_id])["Table"]
+            .get("LatestStreamArn")
+        )
+        if arn is None:
+            return []
         streams = boto3.client("dynamodbstreams", REGION)
         [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         iterator = streams.get_shard_iterator(

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carts import usecases as carts
 from carts.domain import Cart, CartNotFound, Offer
 from carts.store import Carts
+from checkout.domain import CheckoutChanged, Session
+from checkout.domain import Line as CheckoutLine
+from checkout.store import Checkouts
 from mercato.errors import AccountClosed, IdempotencyKeyReused
 from mercato.events import Event, inbox
 from mercato.http import Created, Response, View
@@ -216,6 +219,23 @@ def _put(table: Table, now: datetime, cart: Cart | None = None, *, product: str 
     return carts.put_item(found, product, 2, store, _Sells(), now)
 
 
+_CHECKOUT = Session(id="chk-1", customer_id="ada", lines=(CheckoutLine(product_id="mug", quantity=1),))
+
+
+def _check_out(table: Table, now: datetime) -> None:
+    Checkouts(table).add(_CHECKOUT, now)
+
+
+def _choose_delivery(table: Table, now: datetime) -> Any:
+    """What is found of the checkout, and whether its next version can be written."""
+    found = Checkouts(table).find(_CHECKOUT.id, now)
+    try:
+        Checkouts(table).save(replace(_CHECKOUT, version=2, service="express"), now)
+    except CheckoutChanged:
+        return found, False
+    return found, True
+
+
 def _add(table: Table, now: datetime, quantity: int = 2) -> object:
     store = Carts(table)
     mine = carts.load_customers("ada", "mine", store, now)
@@ -323,6 +343,7 @@ KINDS = (
         _guest,
         _open_again,
     ),
+    Kind("checkout", "CheckoutTable", ("checkout.store:_item",), _check_out, _choose_delivery),
     Kind("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add, _add_again),
     Kind("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
     Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),

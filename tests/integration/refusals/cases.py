@@ -711,6 +711,8 @@ _CHECKOUT_CASES = (
     *_impossible(_changing, _CHECKOUT),
     Case(_CHECKOUTS, "cart-changed", _opening(cart=CART | {"version": 6})),
     Case(_CHECKOUTS, "cart-empty", _opening(_empty_cart)),
+    Case(_CHECKOUTS, "goods-not-named", _opening(cart=None)),
+    Case(_CHECKOUTS, "goods-not-named", _opening(lines=[{"product_id": "mug", "quantity": 1}])),
     Case(_CHECKOUTS, "too-many-lines", _opening(_full_cart)),
     Case(_CHECKOUT, "checkout-changed", _changing(version=2)),
     Case(_CHECKOUT, "checkout-not-found", _changing(user="eve")),

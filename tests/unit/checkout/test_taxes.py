@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from checkout.domain import NoTaxRate
-from checkout.taxes import FIRST, Rate, Rounding, TableOfRates, TaxRate, TaxTable, doubles, taxed
+from checkout.taxes import FIRST, Rate, Rounding, TableOfRates, TaxRate, TaxTable, findings, taxed
 
 TODAY = date(2026, 11, 29)
 FULL, LOW = Rate("0.2000", "standard", "GB"), Rate("0.0500", "reduced", "GB")
@@ -60,10 +60,11 @@ def test_a_rate_is_a_fraction_of_four_digits(bad: str) -> None:
 
 
 def test_a_region_needs_its_country_and_no_rate_begins_twice() -> None:
-    with pytest.raises(ValidationError, match="names its country"):
-        rate(None, "0.1000", region="CA")
-    again = rate("GB", "0.1000")
-    assert doubles([rate("GB", "0.2000"), rate("GB", "0.2000", start=TODAY), again]) == [again]
+    rates = [rate("GB", "0.2000"), rate("GB", "0.2000", start=TODAY), rate("GB", "0.1000")]
+    assert list(findings([*rates, rate(None, "0.1000", region="CA")])) == [
+        (2, "another rate of this place and tax class begins on 2020-01-01"),
+        (3, "region CA has no country"),
+    ]
 
 
 def test_an_inclusive_price_contains_its_tax_and_an_exclusive_one_gets_it() -> None:
