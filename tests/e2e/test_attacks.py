@@ -29,6 +29,7 @@ NOT_FOR_CUSTOMERS = [served for served in GUARDED if CUSTOMER not in served.rout
 WITH_BODY = [served for served in ROUTES if served.route.method in ("POST", "PUT", "PATCH")]
 # Valid bodies, so that a request is refused because of the resource's owner and not because of its body.
 BODIES: dict[str, dict[str, Any]] = {
+    "PATCH /api/checkouts/{checkout_id}": {"version": 1},
     "PUT /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
