@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.operator import target
+from infra.operator.refusals import explain
 
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
 UNRESERVED = 100  # what Lambda keeps for functions without a reservation
@@ -280,6 +281,36 @@ def look_at_functions(patient: Patient) -> Iterator[Finding]:
         yield Finding(what, Mark.GOOD, f"{len(functions)}, each with a layer for its processor")
 
 
+def look_at_relay(patient: Patient) -> Iterator[Finding]:
+    """Checks that the relay may read all shards of its streams at once. Without a reservation there is no limit."""
+    reserved = int(patient.parameters.get("RelayConcurrency") or 0)
+    if not reserved:
+        return
+    what, streams = "the relay's concurrency", patient.client("dynamodbstreams")
+    pages = patient.client("lambda").get_paginator("list_event_source_mappings")
+    shards = sum(
+        _open_shards(streams, mapping["EventSourceArn"])
+        for page in pages.paginate(FunctionName=f"{patient.name}-relay:live")
+        for mapping in page["EventSourceMappings"]
+    )
+    said = f"{reserved} are reserved, and its streams have {shards} open shards"
+    if reserved < shards:
+        remedy = f'put "RelayConcurrency={shards}" or more into samconfig.toml, make deploy ENV={patient.environment}'
+        yield Finding(what, Mark.MISSING, f"{said}: some wait for others, and events are published late", remedy)
+    else:
+        yield Finding(what, Mark.GOOD, said)
+
+
+def _open_shards(streams: Any, arn: str) -> int:
+    count, after = 0, {}
+    while True:
+        described = streams.describe_stream(StreamArn=arn, **after)["StreamDescription"]
+        count += sum("EndingSequenceNumber" not in one["SequenceNumberRange"] for one in described["Shards"])
+        if "LastEvaluatedShardId" not in described:
+            return count
+        after = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
+
+
 def look_at_api(patient: Patient) -> Iterator[Finding]:
     what = "the API"
     answer = _get(patient, patient.api + "/products?limit=1")
@@ -470,6 +501,7 @@ OF_STACK: tuple[Check, ...] = (
     look_at_sender,
     look_at_alarms,
     look_at_functions,
+    look_at_relay,
     look_at_api,
     look_at_api_domain,
     look_at_firewall,
@@ -489,7 +521,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
             yield from check(patient)
         except (ClientError, BotoCoreError) as error:
             what = check.__name__.removeprefix("look_at_").replace("_", " ")
-            yield Finding(what, Mark.UNKNOWN, str(error), "ask with credentials that may read it")
+            yield Finding(what, Mark.UNKNOWN, explain(error), "ask with credentials that may read it")
 
 
 def describe(cloudformation: Any, name: str) -> Mapping[str, Any] | None:
@@ -526,7 +558,7 @@ def doctor(as_json: bool) -> None:
     try:
         stack = describe(client("cloudformation"), named.stack)
     except (ClientError, BotoCoreError) as error:
-        raise target.NoShop(f"AWS does not say whether there is a stack {named.stack}: {error}") from None
+        raise target.NoShop(f"AWS does not say whether there is a stack {named.stack}: {explain(error)}") from None
     with httpx.Client(timeout=10, follow_redirects=False) as http:
         patient = Patient(named.stack, session.region_name, client, http, stack, named.url)
         if as_json:

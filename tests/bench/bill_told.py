@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.bill import MILLION, REMEDIES, Bill, Line
-from tests.bench.prices import PRICES, PRICES_OF, REGION
+from tests.bench.choices import choices
+from tests.bench.prices import CHOSEN, PRICES, PRICES_OF, REGION
 from tests.bench.standing import Standing
 from tests.bench.usage import Usage
 
@@ -159,8 +160,10 @@ class Told:
             for service, dollars in bill.by_service().items()
             if dollars / bill.total >= _SMALLEST_SLICE
         )
-        pages = "\n".join(f"- {page}" for page in sorted({line.price.page for line in bill.lines}))
+        priced = [line.price for line in bill.lines] + [*CHOSEN.values()]
+        pages = "\n".join(f"- {page}" for page in sorted({price.page for price in priced}))
         notes = "\n".join(self.notes()[1:])
+        chosen = "\n".join(f"| {one.what} | {one.counted} | {one.dollars:,.2f} | {one.note} |" for one in choices(bill))
         return f"""# What an order costs
 
 Written by `python -m tests.bench.bench_bill --write-docs` on {self.counted_on}; counted on {bill.orders} real \
@@ -196,6 +199,15 @@ One look at an order (`GET /api/orders/…`): ${self.look.total:,.2f} a million.
 {NOT_IN_IT}
 
 {self.month()}
+
+## What parameters add
+
+Counted in the templates, for a month. SnapStart is not used (decision
+[0215](decisions/0215-no-snapstart-for-now.md)); reserved concurrency costs nothing.
+
+| what | counted | $ | |
+|---|---|--:|---|
+{chosen}
 
 ## The functions' AWS calls
 

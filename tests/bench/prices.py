@@ -65,3 +65,14 @@ STANDING = {
     "schedules": _price("EventBridge Scheduler", "invocations", "1.00", 1_000_000, "eventbridge"),
     "instances": _price("Cloud Map", "registered instances", "0.10", 1, "cloud-map"),
 }
+
+# What a parameter or an environment adds to a month (tests/bench/choices.py).
+CHOSEN = {
+    "alarm metrics": _price("CloudWatch", "metrics of alarms", "0.10", 1, "cloudwatch"),
+    "composite alarms": _price("CloudWatch", "composite alarms", "0.50", 1, "cloudwatch"),
+    "dashboards": _price("CloudWatch", "dashboards", "3.00", 1, "cloudwatch"),
+    "metrics": _price("CloudWatch", "metrics", "0.30", 1, "cloudwatch"),
+    "web ACLs": _price("WAF", "web ACLs", "5.00", 1, "waf"),
+    "rules": _price("WAF", "rules", "1.00", 1, "waf"),
+    "checked requests": _price("WAF", "requests", "0.60", 1_000_000, "waf"),
+}

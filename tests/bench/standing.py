@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.operator import target
 from infra.operator.target import State
+from tests.bench.choices import metrics_of
 from tests.bench.prices import PRICES, STANDING, Price
 
 MINUTES = 30 * 24 * 60
@@ -47,7 +48,7 @@ def count_standing(found: State) -> list[Standing]:
     instances = sum(len(registry.list_instances(ServiceId=one["Id"])["Instances"]) for one in ours)
     return [
         Standing(f"empty receives at {len(queues)} queues", len(queues) * _EMPTY_RECEIVES, PRICES["queue requests"]),
-        Standing("alarms", len(alarms), STANDING["alarms"]),
+        Standing("alarms", metrics_of(alarms), STANDING["alarms"]),
         Standing("secrets", len(secrets), STANDING["secrets"]),
         Standing("Cloud Map instances", instances, STANDING["instances"]),
         Standing(f"runs of {len(schedules)} schedules", runs_of(schedules), STANDING["schedules"]),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.bench.bill import REMEDIES, Bill, Line
 from tests.bench.bill_told import Batches, Told
+from tests.bench.choices import choices, metrics_of
 from tests.bench.prices import PRICES, STANDING
 from tests.bench.standing import Standing, runs_of
 from tests.bench.usage import Usage
@@ -100,3 +101,19 @@ def test_the_page_names_its_total_its_orders_and_every_item() -> None:
     assert "has one in each: $3.20 more" in page
     assert "A month without a single order: $1.20" in page
     assert told.as_json()["dollars_per_million"] == "244.5000"
+    assert "| `Architecture=arm64` | a fifth of Lambda's time | -4.00 | in 1,000,000 orders |" in page
+    assert "- https://aws.amazon.com/waf/pricing/\n" in page
+
+
+def test_an_alarm_is_billed_by_the_metrics_that_it_reads() -> None:
+    of_one = {"MetricName": "Errors"}
+    of_three = {"Metrics": [{"MetricStat": {}}, {"MetricStat": {}}, {"Expression": "a / b"}, {"MetricStat": {}}]}
+    assert metrics_of([of_one, of_three]) == 4
+
+
+def test_what_parameters_add_is_counted_in_the_templates() -> None:
+    found = {one.what: one.dollars for one in choices(BILL)}
+    assert found["`ApiWaf`"] == Decimal("10.00")
+    assert found["Objectives and the dashboard, in dev and prod"] == Decimal("5.60")
+    assert found["Alarms on new versions, in dev and prod (`TrafficShift`)"] >= Decimal("6.10")  # a service adds some
+    assert found["`ApiMetrics=method`"] % Decimal("1.50") == 0  # five metrics of each method

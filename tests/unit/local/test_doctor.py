@@ -109,6 +109,40 @@ def test_reservations_must_leave_what_lambda_keeps_for_the_others(
     assert said in reserved.detail
 
 
+STREAM = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-29T00:00:00.000"
+
+
+def shards(*ended: bool, after: str = "") -> dict[str, Any]:
+    """The answer of DescribeStream with a shard for each of `ended`."""
+    listed = [
+        {"ShardId": f"{at:028}", "SequenceNumberRange": {"EndingSequenceNumber": "9" * 21} if one else {}}
+        for at, one in enumerate(ended)
+    ]
+    return {"StreamDescription": {"Shards": listed} | ({"LastEvaluatedShardId": after} if after else {})}
+
+
+@pytest.mark.parametrize(("reserved", "mark"), [("4", Mark.GOOD), ("3", Mark.MISSING)])
+def test_the_relay_must_be_able_to_read_all_open_shards_at_once(
+    patient: Callable[..., Patient], reserved: str, mark: Mark
+) -> None:
+    answers: dict[str, Answers] = {
+        "lambda": [("list_event_source_mappings", {"EventSourceMappings": [{"EventSourceArn": STREAM}] * 2})],
+        "dynamodbstreams": [
+            ("describe_stream", shards(True, False, after="0" * 28)),
+            ("describe_stream", shards(False)),
+            ("describe_stream", shards(False, False, True)),
+        ],
+    }
+    finding = only(doctor.look_at_relay(patient(answers, stack=described(RelayConcurrency=reserved))))
+    assert finding.mark is mark
+    assert finding.detail.startswith(f"{reserved} are reserved, and its streams have 4 open shards")
+    assert ("RelayConcurrency=4" in finding.remedy) is (mark is Mark.MISSING)
+
+
+def test_without_a_reservation_the_relay_has_no_limit_of_its_own(patient: Callable[..., Patient]) -> None:
+    assert list(doctor.look_at_relay(patient())) == []
+
+
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 
 
