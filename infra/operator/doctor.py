@@ -302,7 +302,8 @@ def look_at_relay(patient: Patient) -> Iterator[Finding]:
 
 
 def _open_shards(streams: Any, arn: str) -> int:
-    count, after = 0, {}
+    count = 0
+    after: dict[str, str] = {}
     while True:
         described = streams.describe_stream(StreamArn=arn, **after)["StreamDescription"]
         count += sum("EndingSequenceNumber" not in one["SequenceNumberRange"] for one in described["Shards"])
