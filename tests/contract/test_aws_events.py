@@ -84,6 +84,20 @@ def test_a_request_of_an_http_api_has_members_of_the_sample() -> None:
     assert made["requestContext"].keys() == theirs["requestContext"].keys() - {"authentication", "authorizer"}
 
 
+def test_a_request_of_the_mesh_s_door_has_the_certificate_of_the_sample() -> None:
+    theirs = sample("apigateway/HttpApi.json")
+    made = aws_events.door_request("POST", "/api/products/lookup", {}, query="a=b", headers={"a": "b"})
+    assert made.keys() <= theirs.keys()
+    assert made["requestContext"].keys() == theirs["requestContext"].keys()
+    assert shape(made["requestContext"]["authentication"]) == shape(theirs["requestContext"]["authentication"])
+    read = APIGatewayProxyEventV2(made).request_context
+    assert read.authentication is not None
+    assert (read.authentication.subject_dn, read.authorizer.iam.user_arn) == (
+        "CN=orders",
+        "arn:aws:sts::123456789012:assumed-role/shop-orders-api-role/shop-orders-api",
+    )
+
+
 def test_an_authorizer_is_asked_in_the_form_of_the_sample() -> None:
     theirs = sample("apigateway/ApiGatewayAuthorizer.json")
     assert shape(aws_events.token_request("Bearer x", "arn:aws:x")) == shape(theirs)

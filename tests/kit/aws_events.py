@@ -91,17 +91,7 @@ def url_request(
     if not peer:
         event["requestContext"]["accountId"] = "anonymous"
         return event
-    event["requestContext"]["authorizer"] = {
-        "iam": {
-            "accessKey": "ASIAIOSFODNN7EXAMPLE",
-            "accountId": ACCOUNT,
-            "callerId": f"AROAIOSFODNN7EXAMPLE:{peer}",
-            "cognitoIdentity": None,
-            "principalOrgId": None,
-            "userArn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{peer}/{peer}",
-            "userId": f"AROAIOSFODNN7EXAMPLE:{peer}",
-        }
-    }
+    event["requestContext"]["authorizer"] = _signed_by(peer, peer)
     return event
 
 
@@ -120,6 +110,54 @@ def http_api_request(
     if cookies:
         event["cookies"] = list(cookies)
     return event | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def door_request(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    api: str = "door123456",
+    service: str = "products",
+    version: str = "live",
+    certificate: str | None = "CN=orders",
+    function: str | None = "shop-orders-api",
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
+) -> Event:
+    """Returns the event of the mesh's door, an HTTP API (payload 2.0) with mutual TLS and IAM.
+
+    `certificate` is the subject of the client's certificate; None if it has shown none. `function` has signed the call;
+    None if nobody has.
+    """
+    whole = f"/{service}/{version}{path}"
+    event = _payload_2(method, whole, query, headers, "203.0.113.9", domain="mesh.shop.example")
+    event["routeKey"] = f"ANY /{service}/{version}/{{proxy+}}"
+    event["pathParameters"] = {"proxy": path.removeprefix("/")}
+    event["requestContext"] |= {"apiId": api, "routeKey": event["routeKey"]}
+    if certificate is not None:
+        validity = {"notBefore": "Nov 22 06:00:00 2026 GMT", "notAfter": "Nov 23 06:00:00 2026 GMT"}
+        shown = {"clientCertPem": "CERT_CONTENT", "subjectDN": certificate, "issuerDN": "CN=mercato"}
+        event["requestContext"]["authentication"] = {
+            "clientCert": shown | {"serialNumber": "a1:a1:a1:a1", "validity": validity}
+        }
+    if function is not None:
+        event["requestContext"]["authorizer"] = _signed_by(f"{function}-role", function)
+    return event if body is None else event | {"body": _text(body)}
+
+
+def _signed_by(role: str, session: str) -> Event:
+    return {
+        "iam": {
+            "accessKey": "ASIAIOSFODNN7EXAMPLE",
+            "accountId": ACCOUNT,
+            "callerId": f"AROAIOSFODNN7EXAMPLE:{session}",
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}",
+            "userId": f"AROAIOSFODNN7EXAMPLE:{session}",
+        }
+    }
 
 
 def _payload_2(

@@ -12,7 +12,7 @@ import pytest
 from mercato.breaker import Circuits
 from mercato.breaker.memory import MemoryStore
 from mercato.peers.client import ServiceClient
-from mercato.peers.discovery import Registry
+from mercato.peers.discovery import Addresses, Registry
 from mercato.peers.peer import POLICY
 from mercato.peers.retries import RetryBudget
 from mercato.store.dynamo import Table
@@ -45,7 +45,7 @@ def waits() -> list[float]:
     return []
 
 
-def client_of(registry: Registry, waits: list[float], **how: Any) -> ServiceClient:
+def client_of(registry: Addresses, waits: list[float], **how: Any) -> ServiceClient:
     """A client with a circuit that never opens. test_client_circuit.py tests those that open."""
     patient = Circuits(MemoryStore()).breaker("peer-products", replace(POLICY, failures=10**6))
     how.setdefault("budget", RetryBudget(10))  # enough for one retry

@@ -108,9 +108,15 @@ def _read_request(stream: Any) -> Seen | None:
 
 
 @contextmanager
-def running_peer() -> Iterator[Peer]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    peer, closing = Peer(listener.getsockname()[1]), threading.Event()
+def running_peer(path: str = "") -> Iterator[Peer]:
+    """On a port, or on the Unix socket `path`."""
+    if path:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+    peer, closing = Peer(0 if path else listener.getsockname()[1]), threading.Event()
     threads: list[threading.Thread] = []
     open_sockets: list[socket.socket] = []
 

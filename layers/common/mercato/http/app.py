@@ -27,7 +27,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
-from mercato.http import cors
+from mercato.http import admission, cors
 from mercato.http.auth import Caller, Role
 from mercato.http.guard import Guard, GuardState, configured
 from mercato.http.rate_limit import DEFAULT, UNLIMITED, Limit
@@ -59,6 +59,7 @@ from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 MAX_ID = 200
+_VERSION = "x-mesh-version"  # of the peers, where the mesh has several
 
 PUBLIC, CUSTOMER, ADMIN, PEER = Role.PUBLIC, Role.CUSTOMER, Role.ADMIN, Role.PEER
 
@@ -168,6 +169,8 @@ class App:
             try:
                 request = read_request(event, headers)
                 about = {"method": request.method, "path": _start_of(request.path), "user_id": request.caller.user_id}
+                if request.caller.peer:
+                    admission.require_listed(self.service, request.caller.peer, request.method, request.path)
                 response = self._respond(request, state, about)
             except (DomainError, TransientError) as error:
                 response = problem_of(error)
@@ -209,7 +212,8 @@ class App:
         guard.record(state, request.caller, self.service, route.method, route.path, route.named(path_parameters))
         arguments = _bind(route, request, path_parameters)
         tag = _bind_cursor(route, request, path_parameters, arguments)
-        with correlation.acting(f"{request.caller.role}:{request.caller.user_id}"):
+        version = request.headers.get(_VERSION, "") if request.caller.may_pin else ""
+        with correlation.acting(f"{request.caller.role}:{request.caller.user_id}", version):
             result = route.function(**arguments)
         response = result if isinstance(result, Response) else Response(result)
         page: Any = response.body

@@ -1,4 +1,5 @@
-"""The caller: a user, as the gateway's authorizer states, or a peer service, as its IAM signature proves.
+"""The caller: a user, as the gateway's authorizer states, or a peer service, as its IAM signature proves. Through the
+mesh, its certificate must prove it too.
 
 Headers count only if a peer has signed them.
 """
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from mercato.http import admission
+
 
 class Role(StrEnum):
     PUBLIC = "public"
@@ -20,11 +23,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """`user_id` is the user on whose behalf the call is made; empty for the public and for a peer's own calls."""
+    """`user_id` is the user on whose behalf the call is made; empty for the public and for a peer's own calls. `peer`
+    is the calling service, as its certificate states; empty for calls that do not come through the mesh.
+    """
 
     role: Role
     user_id: str = ""
     peer_arn: str = ""
+    peer: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -34,25 +40,35 @@ class Caller:
     def is_peer(self) -> bool:
         return self.role is Role.PEER
 
+    @property
+    def may_pin(self) -> bool:
+        """Whether the caller may choose the version of the peers that are called for it."""
+        return self.is_admin or self.is_peer
+
 
 ANONYMOUS = Caller(Role.PUBLIC)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """Reads a REST proxy event (payload 1.0) or a function URL event (payload 2.0).
+    """Reads a REST proxy event (payload 1.0), or the event of a function URL or of the mesh's door (payload 2.0).
 
     A function URL names the account whose signature it has verified, and `anonymous` if it verifies none. The event of
-    an HTTP API has payload 2.0 too, and names the API's own account for any caller, so it never makes a peer.
+    an HTTP API has payload 2.0 too, and names the API's own account for any caller, so it makes a peer only if the API
+    is the mesh's door. Raises Forbidden for a peer whom the mesh does not admit.
     """
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     if event.get("version") == "2.0":
-        is_function_url = ".lambda-url." in context.get("domainName", "")
+        arn = (authorizer.get("iam") or {}).get("userArn") or ""
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        user_id = headers.get("x-user-id", "")
+        if admission.is_door(event):
+            return Caller(Role.PEER, user_id, arn, admission.identify(context, arn))
+        is_function_url = ".lambda-url." in (context.get("domainName") or "")
         if not is_function_url or context.get("accountId", "anonymous") == "anonymous":
             return ANONYMOUS
-        arn = (authorizer.get("iam") or {}).get("userArn", "")
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        return Caller(Role.PEER, user_id=headers.get("x-user-id", ""), peer_arn=arn)
+        admission.refuse_way_around(arn)
+        return Caller(Role.PEER, user_id, arn)
     user_id, role = authorizer.get("user_id"), authorizer.get("role")
     if not user_id or role not in (Role.CUSTOMER, Role.ADMIN):
         return ANONYMOUS

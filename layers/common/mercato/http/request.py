@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from mercato import webhooks
 from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
-from mercato.http import charsets
+from mercato.http import admission, charsets
 from mercato.http.auth import ANONYMOUS, Caller, caller_of
 from mercato.http.validation import describe
 
@@ -176,6 +176,8 @@ def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
     context = event.get("requestContext") or {}
     if event.get("version") == "2.0":
         method, path = context["http"]["method"], event.get("rawPath") or "/"
+        if admission.is_door(event):
+            path = admission.path_of(event)
         query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
         source_ip = context["http"].get("sourceIp", "")
     else:

@@ -1,4 +1,6 @@
-"""Calls peer services: found in Cloud Map, signed with SigV4, bounded in time, and retried if that is safe."""
+"""Calls peer services: found in Cloud Map and signed with SigV4, or through the mesh. A call is bounded in time, and
+retried if that is safe.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ from mercato.clock import utc_now
 from mercato.errors import Conflict, NotFound, TransientError
 from mercato.invocation import deadline
 from mercato.peers import span
-from mercato.peers.discovery import Registry, UnknownPeer
+from mercato.peers.discovery import Addresses, UnknownPeer
 from mercato.peers.retries import RetryBudget, longest_pause, read_retry_after
-from mercato.peers.transport import Answer, NoAnswer, NotSent, Transport
+from mercato.peers.transport import Answer, NoAnswer, NotSent
 from mercato.telemetry.logs import log
 
 READ_TIMEOUT = 5.0
@@ -87,7 +89,7 @@ class ServiceClient:
     def __init__(
         self,
         peer: str,
-        registry: Registry,
+        registry: Addresses,
         breaker: Breaker,
         *,
         sleep: Callable[[float], None] = time.sleep,
@@ -100,7 +102,7 @@ class ServiceClient:
         self._sleep = sleep
         self._uniform = uniform
         self._budget = budget or RetryBudget()
-        self._transport = Transport()
+        self._transport = registry.transport()
 
     def get(self, path: str, *, user_id: str = "", fallback: Fallback | None = None) -> Any:
         """`fallback` returns the answer if the peer gives none."""

@@ -8,11 +8,13 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.errors import TransientError
+from mercato.peers.transport import Sender, Transport
 from mercato.telemetry.logs import log
 
 _FRESH = 30.0
@@ -34,6 +36,16 @@ class _Known:
     instances: list[Instance]
     asked_at: float
     fresh_for: float
+
+
+class Addresses(Protocol):
+    """Where and how a client reaches its peer: a registry and signed calls, or the mesh's sidecar."""
+
+    def transport(self) -> Sender: ...
+
+    def find(self, service: str, avoid: Collection[str] = ()) -> str: ...
+
+    def doubt(self, service: str) -> None: ...
 
 
 def _instance(attributes: Mapping[str, str]) -> Instance | None:
@@ -61,6 +73,9 @@ class Registry:
         self._now = now
         self._uniform = uniform
         self._known: dict[str, _Known] = {}
+
+    def transport(self) -> Transport:
+        return Transport()
 
     def find(self, service: str, avoid: Collection[str] = ()) -> str:
         """The URL of one instance; one of `avoid` only if there is no other. Raises UnknownPeer."""

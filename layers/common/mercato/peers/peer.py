@@ -1,4 +1,5 @@
-"""The peers of the running function, by name: found in its namespace, each behind a circuit that all callers share.
+"""The peers of the running function, by name: found in its namespace or called through the mesh, each behind a circuit
+that all callers share.
 
 products = peer("products").post("/api/products/lookup", {"product_ids": [...]}, safe=True)
 """
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 from mercato import config
 from mercato.breaker import Policy, breaker_for
 from mercato.peers.client import READ_TIMEOUT, PeerNotCalled, PeerRefused, PeerUnavailable, ServiceClient
-from mercato.peers.discovery import Registry
+from mercato.peers.discovery import Addresses, Registry
 
 
 @dataclass(frozen=True)
 class Settings:
+    """`mesh_socket` is where the mesh's sidecar listens; empty where the mesh is off."""
+
     namespace: str
+    mesh_socket: str = ""
 
 
 def _is_down(error: BaseException) -> bool:
@@ -28,17 +32,22 @@ POLICY = Policy(failing=_is_down, ignoring=(PeerNotCalled,), call_timeout=READ_T
 
 
 @functools.cache
-def _registry() -> Registry:
-    return Registry(config.load(Settings).namespace)
+def _addresses() -> Addresses:
+    settings = config.load(Settings)
+    if not settings.mesh_socket:
+        return Registry(settings.namespace)
+    from mercato.peers.sidecar import Sidecar  # without the mesh no function imports it
+
+    return Sidecar(settings.mesh_socket)
 
 
 @functools.cache
 def peer(name: str) -> ServiceClient:
     """The sandbox's one client of that peer. The circuit `peer-<name>` is the same for every function that calls it."""
-    return ServiceClient(name, _registry(), breaker_for(f"peer-{name}", POLICY))
+    return ServiceClient(name, _addresses(), breaker_for(f"peer-{name}", POLICY))
 
 
 def reset() -> None:
     """Forgets all clients: for tests, and after a SnapStart restore."""
     peer.cache_clear()
-    _registry.cache_clear()
+    _addresses.cache_clear()

@@ -28,7 +28,8 @@ def call(peer: str, method: str, path: str) -> Iterator[Call]:
     traceparent = correlation.next_hop(work.traceparent)
     parent = trace_context.read_traceparent(traceparent)
     headers = {"X-Request-Id": work.correlation_id, "Traceparent": traceparent}
-    made = Call(headers | ({"Tracestate": work.tracestate} if work.tracestate else {}))
+    optional = {"Tracestate": work.tracestate, "X-Mesh-Version": work.mesh_version}
+    made = Call(headers | {name: value for name, value in optional.items() if value})
     about: dict[str, Any] = {"peer": peer, "method": method, "path": path, "call_id": parent.span_id if parent else ""}
     began = time.monotonic()
     reason: dict[str, Any] = {}

@@ -6,10 +6,10 @@ import functools
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3
 from botocore.auth import SigV4Auth
@@ -40,6 +40,14 @@ class Answer:
     body: bytes
 
 
+class Sender(Protocol):
+    """Sends one request within `timeout` seconds and returns the answer. Raises NoAnswer."""
+
+    def send(
+        self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str], timeout: float
+    ) -> Answer: ...
+
+
 def _bound(waiting: socket.socket) -> None:
     """Sets the socket's timeout to the request's remaining time, since a socket's own timeout restarts at every
     byte.
@@ -52,7 +60,7 @@ def _bound(waiting: socket.socket) -> None:
         waiting.settimeout(left)
 
 
-class _PlainSocket(socket.socket):
+class PlainSocket(socket.socket):
     def recv_into(self, *buffer: Any, **how: Any) -> int:
         _bound(self)
         return super().recv_into(*buffer, **how)
@@ -68,7 +76,7 @@ class _PlainConnection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         super().connect()
         made: Any = self.sock
-        self.sock = _PlainSocket(fileno=made.detach())
+        self.sock = PlainSocket(fileno=made.detach())
         self.sock.settimeout(made.gettimeout())
 
 
@@ -96,20 +104,27 @@ class Transport:
         `timeout` covers everything: connecting, sending, waiting, and the answer's last byte. Raises NoAnswer.
         """
         signed = headers if "Authorization" in headers else _sign(method, url, body, headers)
-        limits = urllib3.Timeout(connect=min(_CONNECT, timeout), read=timeout)
-        token = _ends_at.set(time.monotonic() + timeout)
-        try:
-            answer = self._pools.request(
+        return exchange(
+            lambda limits: self._pools.request(
                 method, url, body=body, headers=signed, timeout=limits, preload_content=False, redirect=False
-            )
-            content = _read(answer)
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
-            raise NotSent(str(error)) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise NoAnswer(str(error)) from error
-        finally:
-            _ends_at.reset(token)
-        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
+            ),
+            timeout,
+        )
+
+
+def exchange(ask: Callable[[urllib3.Timeout], urllib3.BaseHTTPResponse], timeout: float) -> Answer:
+    """Sends a request by `ask` and reads the whole answer, all within `timeout` seconds. Raises NoAnswer."""
+    token = _ends_at.set(time.monotonic() + timeout)
+    try:
+        answer = ask(urllib3.Timeout(connect=min(_CONNECT, timeout), read=timeout))
+        content = _read(answer)
+    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+        raise NotSent(str(error)) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NoAnswer(str(error)) from error
+    finally:
+        _ends_at.reset(token)
+    return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
 
 
 def _read(answer: urllib3.BaseHTTPResponse) -> bytes:

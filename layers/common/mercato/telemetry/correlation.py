@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from mercato.telemetry import trace_context
 
+_VALID_VERSION = re.compile(r"[a-z][a-z-]{0,30}")
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{7,63}")
 
 
@@ -22,6 +23,7 @@ class Correlation:
     `traceparent` is W3C Trace Context with our own span id, for outgoing calls; `parent_id` is the caller's span.
     `causation_id` is the id of the event or command that caused the work. `actor` is who acts, as `<kind>:<name>`:
     `customer:<user id>`, `admin:<user id>`, `peer:<user id>`, `saga:<step>` or `event:<type>`; empty for other work.
+    `mesh_version` pins the calls to peers to a version, if the mesh is on and knows it; empty for the usual weights.
     """
 
     correlation_id: str
@@ -30,6 +32,7 @@ class Correlation:
     parent_id: str | None = None
     tracestate: str = ""
     actor: str = ""
+    mesh_version: str = ""
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @property
@@ -99,9 +102,10 @@ def bound(correlation: Correlation) -> Iterator[Correlation]:
 
 
 @contextmanager
-def acting(actor: str) -> Iterator[Correlation]:
-    """The work under way goes on in the name of this actor."""
-    with bound(replace(current(), actor=actor)) as work:
+def acting(actor: str, mesh_version: str = "") -> Iterator[Correlation]:
+    """The work under way goes on in the name of this actor. An invalid `mesh_version` is left out."""
+    version = mesh_version if _VALID_VERSION.fullmatch(mesh_version) else ""
+    with bound(replace(current(), actor=actor, mesh_version=version)) as work:
         yield work
 
 
