@@ -47,6 +47,47 @@ def test_what_a_checkout_shows_is_what_its_order_costs_and_what_a_change_makes_o
     assert admin.get("/payments", order_id=placed["order_id"])["items"][0]["captured"] == paid["total"]
 
 
+def test_a_rate_that_moved_is_told_and_a_parcel_that_no_service_takes_is_refused_by_its_own_error(
+    stage: Stage, admin: Session
+) -> None:
+    buyer, mug = stage.new_customer("Sender"), stage.new_product("Mug", pence=1250, stock=9)
+    product = f"/products/{mug.product_id}"
+    admin.patch(product, {"version": admin.get(product)["version"], "weight_grams": 900})
+    opened = {"lines": [{"product_id": mug.product_id, "quantity": 2}], "shipping_address": ADDRESS}
+    first = admin.get("/shipments/rates")
+    home = next(zone for zone in first["zones"] if ADDRESS["country"] in zone["countries"])
+    service = home["services"][0]["code"]
+    shown = buyer.post("/checkouts", opened | {"service": service}, key=stage.new_key())
+
+    def replace_rates(version: int, heaviest: int, amount: int) -> int:
+        band = {"from_grams": 0, "to_grams": heaviest, "prices": [{"goods_from": 0, "amount": amount}]}
+        services = [home["services"][0] | {"bands": [band]}]
+        zones = [home | {"services": services}]
+        changed = admin.put("/shipments/rates", {"version": version, "currency": "GBP", "zones": zones})
+        return int(changed["version"])
+
+    was = shown["totals"]["shipping"]["amount"]
+    version = replace_rates(first["version"], 2000, was + 55)
+    try:
+        with pytest.raises(Refused) as dearer:
+            buyer.post("/orders/quoted", {"quote": shown["quote"]["token"], "payment_token": TOKEN})
+        (told,) = dearer.value.problem["differences"]
+        assert (dearer.value.status, told["what"]) == (409, "shipping")
+        assert (told["was"]["amount"], told["is_now"]["amount"]) == (was, was + 55)
+
+        version = replace_rates(version, 1799, was)
+        with pytest.raises(Refused) as heavy:
+            buyer.post("/checkouts", opened, key=stage.new_key())
+        assert (heavy.value.status, heavy.value.slug) == (422, "parcel-too-heavy")
+        with pytest.raises(Refused) as nowhere:
+            elsewhere = ADDRESS | {"country": "AQ"}
+            buyer.post("/checkouts", opened | {"shipping_address": elsewhere}, key=stage.new_key())
+        assert (nowhere.value.status, nowhere.value.slug) == (422, "no-rate-for-destination")
+    finally:
+        admin.put("/shipments/rates", {name: first[name] for name in ("currency", "zones")} | {"version": version})
+    assert admin.get("/shipments/rates", version=first["version"]) == first
+
+
 def test_staff_reads_and_replaces_the_tax_rates(admin: Session) -> None:
     before = admin.get("/checkouts/taxes")
 

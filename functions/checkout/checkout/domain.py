@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -67,6 +68,10 @@ class MixedCurrencies(Obstacle):
 
 class NoRateForDestination(Obstacle):
     """No shipping service delivers there."""
+
+
+class ParcelTooHeavy(Obstacle):
+    """The goods weigh more than any service takes to this address."""
 
 
 class ServiceNotOffered(Obstacle):
@@ -151,6 +156,16 @@ class Offer:
     name: str
     price: Money
     days: int
+    days_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a carrier's price depends on. `goods` is the value of the goods; None if they have several currencies."""
+
+    items: int
+    weight_grams: int
+    goods: Money | None
 
 
 @dataclass(frozen=True)
@@ -166,12 +181,13 @@ class Discount:
 class Found:
     """What the other services say of a session: listings by product id, and the shipping services of its address.
 
-    Without an address there are no offers yet.
+    Without an address there are no offers yet. `undeliverable` is why there are none to this address.
     """
 
     listings: dict[str, Listing]
     offers: tuple[Offer, ...] = ()
     discounts: tuple[Discount, ...] = field(default=())
+    undeliverable: Obstacle | None = None
 
 
 def merge(lines: list[Line]) -> tuple[Line, ...]:
@@ -184,6 +200,18 @@ def merge(lines: list[Line]) -> tuple[Line, ...]:
     if sum(quantities.values()) > MAX_QUANTITY:
         raise TooManyLines(f"A checkout takes {MAX_QUANTITY} pieces; please order in parts.", limit=MAX_QUANTITY)
     return tuple(Line(product_id=product_id, quantity=quantity) for product_id, quantity in quantities.items())
+
+
+def parcel_of(session: Session, listings: Mapping[str, Listing]) -> Parcel:
+    """The session's goods that are for sale, as one parcel."""
+    sold = [(line, found) for line in session.lines if (found := listings.get(line.product_id)) and found.is_sold]
+    currencies = {listing.price.currency for _, listing in sold}
+    prices = (listing.price * line.quantity for line, listing in sold)
+    return Parcel(
+        items=sum(line.quantity for line in session.lines),
+        weight_grams=sum(listing.weight_grams * line.quantity for line, listing in sold),
+        goods=Money.sum(prices, currencies.pop()) if len(currencies) == 1 else None,
+    )
 
 
 def change(session: Session, version: int, given: dict[str, Any]) -> Session:

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from checkout.domain import Address, Cart, CartChanged, Line, Listing, NoRateForDestination, Offer, Session
+from checkout.domain import (
+    Address,
+    Cart,
+    CartChanged,
+    Line,
+    Listing,
+    MixedCurrencies,
+    NoRateForDestination,
+    Offer,
+    Parcel,
+    ParcelTooHeavy,
+    Session,
+)
 from mercato.events import Reads
 from mercato.money import Money
 from mercato.peers.client import PeerRefused, ServiceClient, read_answer
@@ -80,6 +94,7 @@ class _Quote(Reads):
     name: str = ""
     price: Money
     days: int
+    days_from: int | None = None
 
 
 class _Quotes(Reads):
@@ -90,16 +105,34 @@ class Carriers:
     def __init__(self, shipping: ServiceClient) -> None:
         self._shipping = shipping
 
-    def offers(self, address: Address, session: Session) -> tuple[Offer, ...]:
-        """The services that deliver the session's goods there, the cheapest first; none where no service does."""
-        parcel = {"country": address.country, "items": sum(line.quantity for line in session.lines)}
-        answer = self._shipping.send("POST", "/api/shipments/quotes", parcel, safe=True)
+    def offers(self, address: Address, parcel: Parcel) -> tuple[Offer, ...]:
+        """The services that take the parcel there, the cheapest first. Raises the Obstacle for which there are none."""
+        asked: dict[str, Any] = {
+            "country": address.country,
+            "region": address.region,
+            "items": parcel.items,
+            "weight_grams": parcel.weight_grams,
+            "goods": parcel.goods.model_dump() if parcel.goods else None,
+        }
+        answer = self._shipping.send("POST", "/api/shipments/quotes", asked, safe=True)
         body = json.loads(answer.body)
-        if answer.status == 422 and str(body.get("type")).endswith(f":{NoRateForDestination.slug()}"):
-            return ()
+        if answer.status == 422:
+            _refuse(body)
         if answer.status != 200:
             raise PeerRefused(f"shipping gives no quotes: {answer.status} {body.get('detail', '')}")
         return tuple(
-            Offer(one.carrier, one.service, one.name or one.service.capitalize(), one.price, one.days)
+            Offer(one.carrier, one.service, one.name or one.service.capitalize(), one.price, one.days, one.days_from)
             for one in read_answer(_Quotes, body, "the quotes of shipping").quotes
         )
+
+
+def _refuse(problem: Mapping[str, Any]) -> None:
+    """Shipping writes its details for buyers. What it refuses for any other reason is an error of this service."""
+    detail = str(problem.get("detail", ""))
+    match str(problem.get("type")).rpartition(":")[2]:
+        case "no-rate-for-destination":
+            raise NoRateForDestination(detail)
+        case "parcel-too-heavy":
+            raise ParcelTooHeavy(detail)
+        case "other-currency":
+            raise MixedCurrencies(detail)

@@ -91,7 +91,7 @@ def price(session: Session, found: Found, rates: Rates, terms: Terms, today: dat
         if listing and listing.is_sold:
             sold.append((line, listing))
     offer = next((one for one in found.offers if one.service == session.service), None)
-    check(_require_delivery, session, found.offers)
+    check(_require_delivery, session, found)
     items = list(_items(sold, found, offer))
     by_class, unknown = _rates_of({item.tax_class for item in items}, session, rates, today)
     obstacles += unknown
@@ -114,12 +114,14 @@ def _require_for_sale(line: Line, listing: Listing | None) -> None:
         raise ShortOfStock(listing.name, line.quantity, listing.available, line.product_id)
 
 
-def _require_delivery(session: Session, offers: tuple[Offer, ...]) -> None:
+def _require_delivery(session: Session, found: Found) -> None:
     if session.shipping_address is None:
         return
-    if not offers:
+    if found.undeliverable:
+        raise found.undeliverable
+    if not found.offers:
         raise NoRateForDestination(f"We do not deliver this to {session.shipping_address.country}.")
-    if session.service and all(offer.service != session.service for offer in offers):
+    if session.service and all(offer.service != session.service for offer in found.offers):
         raise ServiceNotOffered(f"{session.service} delivery is not offered for this; please choose another.")
 
 

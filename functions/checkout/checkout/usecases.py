@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from checkout import domain
-from checkout.domain import Address, Cart, CartEmpty, Found, Line, Listing, Offer, Session
+from checkout.domain import Address, Cart, CartEmpty, Found, Line, Listing, Obstacle, Offer, Parcel, Session
 from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Difference, InvalidQuote, Quote, differences
 from checkout.store import Checkouts, TaxTables
@@ -29,7 +29,7 @@ class Carts(Protocol):
 
 
 class Carriers(Protocol):
-    def offers(self, address: Address, session: Session) -> tuple[Offer, ...]: ...
+    def offers(self, address: Address, parcel: Parcel) -> tuple[Offer, ...]: ...
 
 
 class Signatures(Protocol):
@@ -51,10 +51,17 @@ class Till:
     def price(self, session: Session, today: date) -> tuple[Priced, tuple[Offer, ...]]:
         """What the session costs today, and the delivery services to choose from."""
         listings = self.catalogue.find(session)
-        address = session.shipping_address
-        offers = self.carriers.offers(address, session) if address else ()
-        rates = TableOfRates(self.taxes.current())
-        return price(session, Found(listings, offers), rates, self.terms, today), offers
+        offers, undeliverable = self._offers(session, listings)
+        found = Found(listings, offers, undeliverable=undeliverable)
+        return price(session, found, TableOfRates(self.taxes.current()), self.terms, today), offers
+
+    def _offers(self, session: Session, listings: dict[str, Listing]) -> tuple[tuple[Offer, ...], Obstacle | None]:
+        if session.shipping_address is None:
+            return (), None
+        try:
+            return self.carriers.offers(session.shipping_address, domain.parcel_of(session, listings)), None
+        except Obstacle as obstacle:
+            return (), obstacle
 
 
 @dataclass(frozen=True)

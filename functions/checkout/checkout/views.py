@@ -107,13 +107,14 @@ class LineView(View):
 
 
 class OfferView(View):
-    """A delivery service. `service` is its code; `days` is how long it takes."""
+    """A delivery service. `service` is its code. It takes `days_from`, where that is known, to `days` days."""
 
     carrier: str
     service: str
     name: str
     price: Money
     days: int
+    days_from: int | None
 
     @classmethod
     def of(cls, offer: Offer) -> OfferView:

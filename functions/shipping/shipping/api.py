@@ -1,5 +1,5 @@
-"""Shipments over HTTP: quotes for anyone, a shipment for its owner, lists and reports for staff, webhooks for the
-carrier.
+"""Shipments over HTTP: quotes for anyone, a shipment for its owner, lists, reports and rates for staff, webhooks for
+the carrier.
 """
 
 from __future__ import annotations
@@ -11,35 +11,18 @@ from typing import Annotated
 from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
-from mercato.countries import Country
 from mercato.http import ADMIN, CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, Cursor, Query, View, Webhook
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
-from mercato.money import Money
 from mercato.text import Exact, Text
 from shipping import manual, sandbox, usecases
 from shipping.domain import NoCarrier, Progress, Shipment, Status
-from shipping.quotes import quote
+from shipping.quote_views import ChangeRates, QuoteRequest, Quotes, RatesQuery, RateTableView
+from shipping.rates import RateTable, price_parcel
 from shipping.store import ToDo
 from shipping.wiring import ports
 
 app = App("shipping", health=table_and_queue)
-
-
-class QuoteRequest(Body):
-    country: Country
-    items: Annotated[int, Field(ge=1, le=100_000)]
-
-
-class QuoteView(View):
-    carrier: str
-    service: str
-    price: Money
-    days: int
-
-
-class Quotes(View):
-    quotes: list[QuoteView]
 
 
 class Reported(StrEnum):
@@ -158,8 +141,23 @@ class ShipmentView(View):
 
 @app.post("/api/shipments/quotes", role=PUBLIC)
 def quote_shipping(wanted: QuoteRequest) -> Quotes:
-    found = quote(wanted.country, wanted.items, ports().api_settings.carrier)
-    return Quotes(quotes=[QuoteView(**vars(one)) for one in found])
+    """What the parcel costs by each service that takes it, the cheapest first, from the table of rates."""
+    table = ports().rates.current()
+    return Quotes.of(price_parcel(table, wanted.as_parcel()), table.version)
+
+
+@app.get("/api/shipments/rates", role=ADMIN, limit=WATCH)
+def show_rates(query: RatesQuery) -> RateTableView:
+    return RateTableView.of(usecases.find_rates(query.version, ports().rates))
+
+
+@app.put("/api/shipments/rates", role=ADMIN)
+def change_rates(table: ChangeRates) -> RateTableView:
+    """Replaces all shipping rates. Quotes of checkouts that have other prices are refused from now on."""
+    wanted = RateTable(
+        version=table.version + 1, currency=table.currency, zones=tuple(table.zones), changed_at=utc_now()
+    )
+    return RateTableView.of(usecases.change_rates(wanted, ports().api_settings.currency, ports().rates))
 
 
 @app.get("/api/shipments", role=ADMIN, limit=WATCH)

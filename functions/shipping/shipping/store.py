@@ -4,6 +4,7 @@ pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for opt
                                       gsi1pk=<list>#<shard>, gsi1sk=<since>#<shipment>, where the list is GIVEN_UP or
                                       TO_SEND
 pk=OUTBOX#<shipment>                  its events, numbered by their place in the history
+pk=RATES                sk=V#<version> a version of the table of rates. The highest is the current one; none is removed
 pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's: shipping.sandbox
 """
 
@@ -25,9 +26,11 @@ from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.payload import pack, unpack
 from shipping.domain import Address, Line, Shipment, Status, Stop
 from shipping.events import announce
+from shipping.rates import RateTable, RateTableChanged
 
 _SHARDS = 8
 _MAX_PLACE = 200
+_RATES = "RATES"
 
 
 class ToDo(StrEnum):
@@ -94,6 +97,42 @@ class ShipmentStore:
         keys = KeyRange(after=after) if after else KeyRange()
         for item in self._table.query_all(part, keys, index="gsi1", limit=at_once):
             yield item["gsi1sk"]
+
+
+class RateTables:
+    """The versions of the table of rates. They are consecutive: the put of a new one fails if it exists, so that of two
+    changes at once one is refused. `first` is the table until staff replaces it.
+    """
+
+    def __init__(self, table: Table, first: RateTable) -> None:
+        self._table = table
+        self._first = first
+
+    def current(self) -> RateTable:
+        found = self._table.query(_RATES, KeyRange(forward=False), limit=1).items
+        return _rate_table(found[0]) if found else self._first
+
+    def version(self, version: int) -> RateTable | None:
+        if version == self._first.version:
+            return self._first
+        item = self._table.get(_RATES, _version(version))
+        return _rate_table(item) if item else None
+
+    def add(self, table: RateTable) -> None:
+        """Writes the version after the current one. Raises RateTableChanged if there is one already."""
+        item = {"pk": _RATES, "sk": _version(table.version), "table": pack(table.model_dump(mode="json"))}
+        try:
+            self._table.write(dynamo.put_new(item))
+        except ConditionFailed:
+            raise RateTableChanged("Another request has changed the shipping rates. Please read them again.") from None
+
+
+def _version(number: int) -> str:
+    return f"V#{number:010d}"
+
+
+def _rate_table(item: Item) -> RateTable:
+    return RateTable.model_validate(unpack(item["table"]))
 
 
 def _key(shipment_id: str) -> str:

@@ -14,7 +14,8 @@ from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from shipping import domain
 from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
-from shipping.store import Loaded, Moved, ShipmentStore
+from shipping.rates import InvalidRateTable, RateTable, RateTableChanged, RateTableNotFound, findings
+from shipping.store import Loaded, Moved, RateTables, ShipmentStore
 from shipping.wiring import Ports
 
 _ATTEMPTS = 5
@@ -159,6 +160,32 @@ def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: 
     if shipment is None or not (is_admin or (shipment.is_confirmed and shipment.customer_id == user_id)):
         raise ShipmentNotFound("There is no such shipment.")
     return shipment
+
+
+def change_rates(wanted: RateTable, shop_currency: str, rates: RateTables) -> RateTable:
+    """Replaces the table of the version before. Idempotent: a retry finds the table that it has written. Raises
+    RateTableChanged.
+    """
+    wrong = findings(wanted.zones, wanted.currency, shop_currency)
+    if errors := [{"field": field, "message": message} for field, message in wrong]:
+        raise InvalidRateTable("The shipping rates contradict each other, or the shop.", errors=errors)
+    current = rates.current()
+    if current.states_the_same(wanted):
+        return current
+    if current.version != wanted.version - 1:
+        raise RateTableChanged(
+            f"The shipping rates are at version {current.version}, not {wanted.version - 1}.", version=current.version
+        )
+    rates.add(wanted)
+    return wanted
+
+
+def find_rates(version: int | None, rates: RateTables) -> RateTable:
+    """The current table, or an earlier version of it."""
+    found = rates.current() if version is None else rates.version(version)
+    if found is None:
+        raise RateTableNotFound(f"There is no version {version} of the shipping rates.")
+    return found
 
 
 def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:

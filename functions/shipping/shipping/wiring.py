@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from mercato.config import BadConfiguration, load
 from mercato.store.dynamo import Table
 from shipping import manual, sandbox
+from shipping.rates import first_table
 from shipping.sandbox import SandboxCarrier
-from shipping.store import ShipmentStore
+from shipping.store import RateTables, ShipmentStore
 
 if TYPE_CHECKING:
     from mercato.aws.secret import StoredSecret
@@ -34,10 +35,13 @@ class CarrierSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """Only the API verifies webhooks, and names the carrier of a quote."""
+    """Only the API verifies webhooks, and has rates. `carrier` is the one of the rates of a new shop. `currency` is the
+    shop's.
+    """
 
     carrier: str
     webhook_secret_id: str
+    currency: str = "GBP"
 
 
 class Ports:
@@ -69,6 +73,10 @@ class Ports:
     @functools.cached_property
     def api_settings(self) -> ApiSettings:
         return load(ApiSettings)
+
+    @functools.cached_property
+    def rates(self) -> RateTables:
+        return RateTables(self.table, first_table(self.api_settings.carrier, self.api_settings.currency))
 
     @functools.cached_property
     def webhook_secret(self) -> StoredSecret:

@@ -46,6 +46,8 @@ class Peers:
     rates: dict[str, dict[str, int]] = field(
         default_factory=lambda: {"GB": {"standard": 395, "express": 695}, "FR": {"standard": 995}}
     )
+    max_grams: int = 30_000
+    rates_currency: str = "GBP"
     down: set[str] = field(default_factory=set)
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -79,14 +81,29 @@ class Peers:
     def send(self, method: str, path: str, body: Any, *, safe: bool) -> Answer:
         assert (method, path, safe) == ("POST", "/api/shipments/quotes", True)
         self._note("shipping", body)
+        if body["goods"] and body["goods"]["currency"] != self.rates_currency:
+            return _refusal("other-currency")
         if body["country"] not in self.rates:
-            problem = {"type": "urn:mercato:problem:no-rate-for-destination", "status": 422, "detail": "None."}
-            return Answer(422, {}, json.dumps(problem).encode())
+            return _refusal("no-rate-for-destination")
+        if body["weight_grams"] > self.max_grams:
+            return _refusal("parcel-too-heavy")
         quotes = [
-            {"carrier": "sandbox", "service": name, "name": name.title(), "price": pounds(price), "days": 3}
+            {
+                "carrier": "sandbox",
+                "service": name,
+                "name": name.title(),
+                "price": pounds(price),
+                "days_from": 2,
+                "days": 3,
+            }
             for name, price in self.rates[body["country"]].items()
         ]
         return Answer(200, {}, json.dumps({"quotes": quotes, "version": 1}).encode())
+
+
+def _refusal(slug: str) -> Answer:
+    problem = {"type": f"urn:mercato:problem:{slug}", "status": 422, "detail": "None."}
+    return Answer(422, {}, json.dumps(problem).encode())
 
 
 @dataclass

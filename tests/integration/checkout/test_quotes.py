@@ -39,6 +39,20 @@ def test_a_price_a_rate_and_the_stock_that_moved_are_told_and_there_is_no_sale(d
     ]
 
 
+def test_goods_that_can_no_longer_be_sent_are_told_and_there_is_no_sale(desk: Desk) -> None:
+    token = desk.open()["quote"]["token"]
+    for change, what in (
+        ({"max_grams": 1499}, "parcel-too-heavy"),
+        ({"rates_currency": "EUR"}, "mixed-currencies"),
+        ({"rates": {}}, "no-rate-for-destination"),
+    ):
+        vars(desk.peers).update(max_grams=30_000, rates_currency="GBP")
+        vars(desk.peers).update(change)
+        status, answer = desk.verify(token)
+        assert (status, answer["sale"]) == (200, None)
+        assert [one["what"] for one in answer["differences"]] == [what, "shipping"]
+
+
 def test_a_quote_is_one_of_the_last_version_of_its_checkout(desk: Desk) -> None:
     shown = desk.open()
     path = f"/{shown['checkout_id']}"

@@ -38,7 +38,10 @@ def test_the_peers_are_asked_for_what_the_parcel_is(desk: Desk) -> None:
     assert desk.peers.asked == [
         ("carts", "ada"),
         ("products", {"product_ids": ["mug", "pot"]}),
-        ("shipping", {"country": "GB", "items": 3}),
+        (
+            "shipping",
+            {"country": "GB", "region": None, "items": 3, "weight_grams": 1500, "goods": pounds(4500)},
+        ),
     ]
 
 

@@ -29,6 +29,7 @@ from tests.integration.ops.post_office import PostOffice
 from tests.integration.payments.stripe_till import VISA
 from tests.integration.payments.till import PAYMENT
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
+from tests.integration.shipping.test_rates import ZONE
 from tests.integration.users.conftest import ADA, PASSWORD
 from tests.kit.asked import Asked
 
@@ -294,6 +295,7 @@ def _used_circuit(_: Any) -> Asked:
 _EMAIL = {"email": ADA["email"]}
 _CSV = "sku,name,price,currency\n22752,Nesting boxes,8.50,GBP\n22753,Lamp,9.50,GBP\n"
 _QUOTE = {"country": "GB", "items": 3}
+_RATES = {"version": 0, "currency": "GBP", "zones": [ZONE]}
 _LINES = "/api/carts/mine/items"
 _GUESTS = "/api/carts/guests/*/items"
 _EACH = (
@@ -338,6 +340,7 @@ _EACH = (
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),
+    Accepted("PUT /api/shipments/rates", _nothing("/api/shipments/rates", _RATES, role="admin")),
     Accepted("POST /api/shipments/webhooks/sandbox", _with_the_carrier),
     Accepted("POST /api/shipments/{shipment_id}/reports", _sent_by_hand),
     Accepted("POST /api/ops/sagas/{order_id}/resume", _parked),

@@ -26,6 +26,7 @@ from tests.integration.orders.conftest import body as order_of
 from tests.integration.orders.conftest import listing, verified
 from tests.integration.payments.till import PAYMENT
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
+from tests.integration.shipping.test_rates import ZONE, put
 from tests.integration.users.conftest import ADA, PASSWORD
 from tests.kit.asked import Asked
 
@@ -569,6 +570,22 @@ def _sent_already(service: Any) -> Asked:
     return _sending("manual", tracking_number="RM-2")(service)
 
 
+def _quoting(**parcel: Any) -> Callable[[Any], Asked]:
+    """A quote of a parcel, in a shop that sends at most 20 kg to GB and IE."""
+
+    def given(service: Any) -> Asked:
+        assert put(service, 0, ZONE)[0] == 200
+        return Asked("/api/shipments/quotes", {"country": "GB", "items": 1} | parcel)
+
+    return given
+
+
+def _rating(*zones: Any, version: int = 0) -> Callable[[Any], Asked]:
+    body = {"version": version, "currency": "GBP", "zones": zones or [ZONE]}
+    return _asking("/api/shipments/rates", body, role="admin")
+
+
+_QUOTES, _RATES = "POST /api/shipments/quotes", "PUT /api/shipments/rates"
 _REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
 _OTHERS = (
     Case(
@@ -584,6 +601,11 @@ _OTHERS = (
     Case(_BY_HAND, "not-by-hand", _sending("sandbox", "confirm", "pay")),
     Case(_BY_HAND, "parcel-cancelled", _sending("manual", "confirm", "pay", "stop")),
     Case(_BY_HAND, "parcel-left", _sent_already),
+    Case(_QUOTES, "no-rate-for-destination", _quoting(country="FR")),
+    Case(_QUOTES, "parcel-too-heavy", _quoting(weight_grams=20_001)),
+    Case(_QUOTES, "other-currency", _quoting(goods={"amount": 1, "currency": "EUR"})),
+    Case(_RATES, "rate-table-changed", _rating(version=3)),
+    Case(_RATES, "invalid-rate-table", _rating(ZONE, ZONE)),
     Case(_BY_HAND, "no-carrier", _sending("manual", "confirm", "pay", carrier=None)),
 )
 
@@ -687,6 +709,8 @@ def _impossible(asking: Callable[..., Callable[[Any], Asked]], route: str) -> tu
         Case(route, "short-of-stock", asking(lambda desk: desk.peers.sells("mug", 1250, available=1))),
         Case(route, "mixed-currencies", asking(lambda desk: desk.peers.products["mug"].update(euros))),
         Case(route, "no-rate-for-destination", asking(**to_nowhere)),
+        Case(route, "parcel-too-heavy", asking(lambda desk: vars(desk.peers).update(max_grams=1499))),
+        Case(route, "mixed-currencies", asking(lambda desk: vars(desk.peers).update(rates_currency="EUR"))),
         Case(route, "service-not-offered", asking(**to_france | {"service": "express"})),
         Case(route, "no-tax-rate", asking(lambda desk: desk.peers.sells("mug", 1250, tax_class="wine"))),
     )

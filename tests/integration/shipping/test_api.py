@@ -31,11 +31,21 @@ def test_anyone_may_ask_what_sending_costs(service: Any) -> None:
             {
                 "carrier": "sandbox",
                 "service": "standard",
+                "name": "Standard",
                 "price": {"amount": 445, "currency": "GBP"},
+                "days_from": 2,
                 "days": 3,
             },
-            {"carrier": "sandbox", "service": "express", "price": {"amount": 775, "currency": "GBP"}, "days": 1},
-        ]
+            {
+                "carrier": "sandbox",
+                "service": "express",
+                "name": "Express",
+                "price": {"amount": 775, "currency": "GBP"},
+                "days_from": 1,
+                "days": 1,
+            },
+        ],
+        "version": 0,
     }
 
 
