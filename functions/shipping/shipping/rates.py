@@ -189,9 +189,13 @@ def findings(zones: Sequence[Zone], currency: str, shop_currency: str) -> Iterat
     if currency != shop_currency:
         yield "currency", f"must be {shop_currency}, the shop's currency"
     places: dict[str, str] = {}  # the name of each place's zone
+    names: set[str] = set()
     others: str | None = None
     for number, zone in enumerate(zones):
         path = f"zones.{number}"
+        if zone.name in names:
+            yield f"{path}.name", f"{zone.name} is a zone already"
+        names.add(zone.name)
         for kind, named in (("countries", zone.countries), ("regions", zone.regions)):
             for at, place in enumerate(named):
                 if place[:2] not in CODES:

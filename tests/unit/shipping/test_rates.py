@@ -79,8 +79,8 @@ def test_a_new_shop_s_table_contradicts_nothing() -> None:
 def test_a_region_s_zone_comes_before_its_country_s_and_both_before_all_others() -> None:
     found = table(
         zone(service(band(0, None, (0, 3)))),
-        zone(service(band(0, None, (0, 2))), countries=["US"]),
-        zone(service(band(0, None, (0, 1))), regions=["US-AK", "CA-ON"]),
+        zone(service(band(0, None, (0, 2))), countries=["US"]) | {"name": "States"},
+        zone(service(band(0, None, (0, 1))), regions=["US-AK", "CA-ON"]) | {"name": "Far"},
     )
     assert list(findings(found.zones, "GBP", "GBP")) == []
     asked = [("US", "AK"), ("US", "TX"), ("US", None), ("CA", "ON"), ("CA", "QC"), ("GB", None)]
@@ -138,9 +138,9 @@ def test_a_service_that_contradicts_itself_is_found_at_its_place(
 
 def test_every_finding_of_a_table_is_told_at_its_place() -> None:
     zones = [
-        zone(countries=["GB", "FR"]),
+        zone(countries=["GB", "FR"]) | {"name": "Home"},
         zone(service(), service(), countries=["IE", "FR", "IE"], regions=["US-AK", "XX-1", "US-AK"]),
-        zone(),
+        zone() | {"name": "World"},
         zone(),
     ]
     found = dict(findings([Zone.model_validate(one) for one in zones], "EUR", "GBP"))
@@ -151,9 +151,10 @@ def test_every_finding_of_a_table_is_told_at_its_place() -> None:
         "zones.1.regions.1",
         "zones.1.regions.2",
         "zones.1.services.1.code",
+        "zones.3.name",
         "zones.3.countries",
     ]
-    assert found["zones.1.countries.1"] == "FR is in zone A zone already"
+    assert found["zones.1.countries.1"] == "FR is in zone Home already"
 
 
 @st.composite
