@@ -79,6 +79,7 @@ def _order(browser: Browser, state: State, stage: Stage) -> str:
         "Postcode": "EH6 6QQ",
     }.items():
         page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="Choose the delivery").click()
     page.get_by_role("button", name="Place the order").click()
     page.locator("#status .status-ok").first.wait_for(timeout=_PATIENCE * 1000)
     return _take(page, "order")

@@ -9,6 +9,7 @@ from pydantic import Field
 from console.pages import pages
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
+from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, units_left
 from pages.visitor import next_page, part, path
 
@@ -86,12 +87,14 @@ def show_order(visit: Visit, order_id: str) -> Page:
         {
             "order": order,
             "facts": facts,
+            "rates": {one["rate"]: percent(one["rate"]) for one in order["charges"]},
             "version": version,
             "then": _told(then),
             "differences": _differences(before, then) if before else {},
             "payment": payment,
             "shipment": shipment,
             "left": left,
+            "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
             "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),
             "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
             "refundable": _refundable(payment.value),

@@ -1,15 +1,22 @@
-"""From the cart to the order: one page with the address, the card and the receipt."""
+"""From the cart to the order: the address first, then delivery, totals and card. Each step is a form.
+
+The API keeps the checkout, and each page of it has a quote. What the shopper agrees to is ordered by that quote, so it
+is one order however often the form is sent. A quote that no longer holds is shown with each difference, and a new one.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import uuid4
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mercato.countries import CODES
-from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
-from pages.view import money
-from pages.visitor import path
+from mercato.ids import derived_id, fingerprint
+from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
+from pages.receipt import receipt_of
+from pages.visitor import Part, part, path
+from storefront import differences
 from storefront.countries import NAMES
 from storefront.pages import pages
 from storefront.wiring import ports
@@ -25,88 +32,263 @@ _STRIPE = (
     ("frame-src", "https://js.stripe.com https://hooks.stripe.com"),
     ("connect-src", "https://api.stripe.com"),
 )
+_NOTICES = {"over": "Your checkout was more than a day old, so it begins again with what is in your cart."}
+_AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
+_ORDERED = ("quote-already-ordered", "cart-already-ordered")
+_TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
+_IN_ORDER = ("name", "company", "line1", "line2", "city", "region", "postcode", "country")
+_EMPTY_ADDRESS = {"name": "", "line1": "", "line2": "", "city": "", "postcode": "", "country": "GB"}
 
 
-class Checkout(Form):
-    """The order as the shopper saw it: `line` has product, quantity, price and currency. With `key`, the form that is
-    sent twice is one order, also where the first answer was lost and the cart is empty since.
-    """
-
+class Address(Form):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     line1: Annotated[str, Field(min_length=1, max_length=100)]
     line2: Annotated[str, Field(max_length=100)] = ""
     city: Annotated[str, Field(min_length=1, max_length=100)]
     postcode: Annotated[str, Field(max_length=20)] = ""
     country: str
-    payment_token: Annotated[str, Field(min_length=1, max_length=255)]
-    line: list[Annotated[str, Field(pattern=r"^[^:]{1,200}:\d{1,4}:\d{1,13}:[A-Z]{3}$")]]
+
+    def for_api(self) -> dict[str, Any]:
+        """Raises InvalidForm for a country that does not exist."""
+        if self.country not in CODES:
+            raise InvalidForm({"country": "Please choose a country."})
+        return {name: getattr(self, name) or None for name in _EMPTY_ADDRESS} | {"postcode": self.postcode}
+
+
+class Start(Address):
+    """The cart as the shopper saw it. With `key`, the form that is sent twice opens one checkout."""
+
     cart_id: Annotated[str, Field(max_length=200)]
     cart_version: int
-    seen_total: int
     key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
+class Choice(Form):
+    """`typed` has the address as JSON, from which the checkout is opened again if it is over."""
+
+    service: Annotated[str, Field(max_length=64)] = ""
+    version: int
+    typed: Annotated[str, Field(max_length=4000)] = "{}"
+    payment_token: Annotated[str, Field(max_length=255)] = ""
+
+
+class Placing(Choice):
+    """`chosen` is the delivery that the quote is for, and `seen` its total in minor units. Another delivery in
+    `service` was chosen after the page was made.
+    """
+
+    chosen: Annotated[str, Field(max_length=64)] = ""
+    seen: int | None = None
+    quote: Annotated[str, Field(max_length=200_000)] = ""
+
+
 @pages.get("/checkout")
-def show_checkout(visit: Visit) -> Page:
-    cart = visit.visitor.get(path("carts", "mine"))
+def show_start(visit: Visit) -> Page:
+    """The cart, and the address; that of the checkout before, if there is one."""
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    cart = part(lambda: visit.visitor.get(path("carts", "mine")))
+    earlier = part(lambda: _earlier_address(visit)).value or {}
+    visit.values = _EMPTY_ADDRESS | earlier | visit.values
+    return Page("checkout.html", {"cart": cart, "countries": list(NAMES.items()), "checkout": None})
+
+
+def _earlier_address(visit: Visit) -> dict[str, str]:
+    held = visit.visitor.checkout_id
+    return _texts(visit.visitor.get(path("checkouts", held))["shipping_address"]) if held else {}
+
+
+def _texts(address: Any) -> dict[str, str]:
+    """The fields of an address that are there."""
+    return {name: str(value) for name, value in (address or {}).items() if value is not None}
+
+
+def _in_a_line(address: Any) -> str:
+    texts = _texts(address)
+    return ", ".join(texts[name] for name in _IN_ORDER if texts.get(name))
+
+
+@pages.post("/checkout", form=Start, again=show_start)
+def start(visit: Visit, form: Start) -> Redirect:
+    cart = {"id": form.cart_id, "version": form.cart_version}
+    body = {"cart": cart, "shipping_address": form.for_api()}
+    # What was changed in the form after a lost answer is another checkout.
+    shown = visit.visitor.send("POST", path("checkouts"), body, key=derived_id(form.key, fingerprint(body))).body
+    # The cheapest delivery is chosen; where that fails, the shopper chooses on the next page.
+    part(lambda: _choose_cheapest(visit, shown))
+    visit.visitor.keep_checkout(shown["checkout_id"])
+    return Redirect(f"/checkout/{shown['checkout_id']}")
+
+
+def _choose_cheapest(visit: Visit, shown: Any, wanted: str = "") -> Any:
+    """The checkout with a delivery: `wanted` if it is offered, else the first one, which is the cheapest."""
+    offered = [one["service"] for one in shown["services"]]
+    if shown["service"] or not offered:
+        return shown
+    changes = {"version": shown["version"], "service": wanted if wanted in offered else offered[0]}
+    return visit.visitor.send("PATCH", path("checkouts", shown["checkout_id"]), changes).body
+
+
+@pages.get("/checkout/{checkout_id}")
+def show_totals(visit: Visit, checkout_id: str) -> Page | Redirect:
+    try:
+        return _totals(visit, visit.visitor.get(path("checkouts", checkout_id)))
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        return Redirect("/checkout?said=over")
+
+
+def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differences.Row] | None = None) -> Page:
+    """The page of a checkout; of none (None) while it cannot be read: then the form can be sent again as it was."""
     settings = ports().settings
     is_stripe = settings.payment_provider == "stripe"
     return Page(
-        "checkout.html",
+        "totals.html",
         {
-            "cart": cart,
-            "countries": list(NAMES.items()),
+            "checkout": shown,
+            "changed": changed or [],
+            "receipt": receipt_of(shown["charges"], shown["lines"]) if shown else None,
+            "address": _in_a_line(shown["shipping_address"]) if shown else "",
+            "typed": _Typed(shipping_address=_texts(shown["shipping_address"])).model_dump_json() if shown else "",
             "cards": [] if is_stripe else list(_CARDS),
             "stripe_key": settings.stripe_publishable_key if is_stripe else "",
         },
+        status=status,
         policy=_STRIPE if is_stripe else (),
     )
 
 
-@pages.post("/checkout", form=Checkout, again=show_checkout)
-def place_order(visit: Visit, form: Checkout) -> Redirect:
-    if form.country not in CODES:
-        raise InvalidForm({"country": "Please choose a country."})
-    cart = visit.visitor.get(path("carts", "mine"))
-    _require_as_seen(cart, form)
-    address = {
-        "name": form.name,
-        "line1": form.line1,
-        "line2": form.line2 or None,
-        "city": form.city,
-        "postcode": form.postcode,
-        "country": form.country,
-    }
-    order = {
-        "lines": [_line(line) for line in form.line],
-        "payment_token": form.payment_token,
-        "shipping_address": address,
-        "cart": {"id": form.cart_id, "version": form.cart_version},
-    }
+def show_totals_again(visit: Visit, checkout_id: str) -> Page:
+    """After a form that did not succeed. A checkout that is over is opened again from the cart."""
     try:
-        reply = visit.visitor.send("POST", path("orders"), order, key=form.key)
+        return _totals(visit, visit.visitor.get(path("checkouts", checkout_id)))
+    except Unavailable:
+        return _totals(visit, None)
     except Refused as refusal:
-        if refusal.reply.problem == "cart-already-ordered":
-            return Redirect(f"/orders/{refusal.reply.body['order_id']}?said=once")
+        if refusal.reply.status != 404:
+            raise
+    visit.errors = {}
+    visit.notice = f"{_NOTICES['over']} {_AGREE}"
+    typed = _typed(visit.values.get("typed", ""))
+    try:
+        return _totals(visit, _open_again(visit, typed, visit.values.get("service", "")), status=409)
+    except Refused as refusal:
+        visit.errors = {"": refusal.reply.detail}
+    except Unavailable as error:
+        visit.errors = {"": f"{error} Please try again."}
+    visit.notice = ""
+    visit.values = typed.shipping_address
+    return show_start(visit)
+
+
+class _Typed(Form):
+    shipping_address: dict[str, str] = {}
+
+
+def _typed(text: str) -> _Typed:
+    try:
+        return _Typed.model_validate_json(text)
+    except ValidationError:
+        return _Typed()
+
+
+def _open_again(visit: Visit, typed: _Typed, service: str) -> Any:
+    cart = visit.visitor.get(path("carts", "mine"))
+    body = typed.model_dump() | {"cart": {"id": cart["cart_id"], "version": cart["version"]}}
+    shown = visit.visitor.send("POST", path("checkouts"), body, key=str(uuid4())).body
+    visit.visitor.keep_checkout(shown["checkout_id"])
+    return _choose_cheapest(visit, shown, service)
+
+
+@pages.post("/checkout/{checkout_id}/service", form=Choice, again=show_totals_again)
+def choose_service(visit: Visit, checkout_id: str, form: Choice) -> Page:
+    """The page is the answer, not a redirect, so that the chosen card stays chosen."""
+    shown = _choose(visit, checkout_id, form)
+    visit.values = {"payment_token": form.payment_token} if form.payment_token else {}
+    return _totals(visit, shown)
+
+
+def _choose(visit: Visit, checkout_id: str, form: Choice) -> Any:
+    address = path("checkouts", checkout_id)
+    changes = {"version": form.version, "service": form.service or None}
+    try:
+        return visit.visitor.send("PATCH", address, changes).body
+    except Refused as refusal:
+        if refusal.reply.problem != "checkout-changed":
+            raise
+    # Another tab, or this form before, has changed the checkout: the last choice holds.
+    shown = visit.visitor.get(address)
+    if shown["service"] == form.service:
+        return shown
+    return visit.visitor.send("PATCH", address, changes | {"version": shown["version"]}).body
+
+
+@pages.post("/checkout/{checkout_id}", form=Placing, again=show_totals_again)
+def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirect:
+    if form.service != form.chosen:
+        shown = _choose(visit, checkout_id, form)
+        visit.values = {"payment_token": form.payment_token}
+        visit.notice = f"The total is now with the delivery that you chose. {_AGREE}"
+        return _totals(visit, shown, status=409)
+    if not form.quote:
+        raise InvalidForm({"service": "Please choose a delivery, and look at the total."})
+    if not form.payment_token:
+        raise InvalidForm({"payment_token": "Please say how you pay."})
+    wish = {"quote": form.quote, "payment_token": form.payment_token}
+    try:
+        reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
+    except Refused as refusal:
+        problem, body = refusal.reply.problem, refusal.reply.body
+        if problem in _ORDERED:
+            return Redirect(f"/orders/{body['order_id']}?said=once")
+        if problem in _TO_AGREE_AGAIN:
+            return _ask_again(visit, checkout_id, form, refusal)
         raise
     return Redirect(f"/orders/{reply.body['order_id']}?said={'once' if reply.was_replayed else 'placed'}")
 
 
-def _line(text: str) -> dict[str, Any]:
-    product_id, quantity, amount, currency = text.split(":")
-    price = {"amount": int(amount), "currency": currency}
-    return {"product_id": product_id, "quantity": int(quantity), "unit_price": price}
+def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) -> Page:
+    """The checkout at the prices of now, and what was different."""
+    visit.values = form.model_dump(mode="json", include={"payment_token", "service", "typed"})
+    visit.errors = {"": f"{refusal.reply.detail} {_AGREE}"}
+    page = show_totals_again(visit, checkout_id)
+    shown = page.values["checkout"]
+    changed = differences.rows_of(refusal.reply.body.get("differences", []), shown, form.seen) if shown else []
+    return Page(page.template, {**page.values, "changed": changed}, 409, page.policy)
 
 
-def _require_as_seen(cart: Any, form: Checkout) -> None:
-    """What is ordered is what was on the page. A cart that the order has emptied is the order's: it is sent again.
+@pages.get("/checkout/{checkout_id}/address")
+def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
+    try:
+        return _address(visit, visit.visitor.get(path("checkouts", checkout_id)))
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        return Redirect("/checkout?said=over")
 
-    Raises InvalidForm where the cart, or a price in it, has changed since.
-    """
-    is_same = cart["cart_id"] == form.cart_id and cart["version"] == form.cart_version
-    if not cart["lines"] or (is_same and cart["total"]["amount"] == form.seen_total):
-        return
-    now = money(cart["total"])
-    before = money({"amount": form.seen_total, "currency": cart["total"]["currency"]})
-    said = f"The total was {before} and is {now} now." if before != now else "Please look at it once more."
-    raise InvalidForm({"": f"Your cart has changed since you saw it. {said}"})
+
+def _address(visit: Visit, shown: Any) -> Page:
+    visit.values = _EMPTY_ADDRESS | _texts(shown["shipping_address"]) | visit.values
+    return Page("checkout.html", {"cart": Part(), "countries": list(NAMES.items()), "checkout": shown})
+
+
+def show_address_again(visit: Visit, checkout_id: str) -> Page:
+    """Where the checkout is over or cannot be read, what was typed begins a new one."""
+    shown = part(lambda: visit.visitor.get(path("checkouts", checkout_id))).value
+    return _address(visit, shown) if shown else show_start(visit)
+
+
+class Move(Address):
+    """`service` is the delivery that was chosen for the address before."""
+
+    version: int
+    service: Annotated[str, Field(max_length=64)] = ""
+
+
+@pages.post("/checkout/{checkout_id}/address", form=Move, again=show_address_again)
+def change_address(visit: Visit, checkout_id: str, form: Move) -> Redirect:
+    """Other places have other deliveries, so the delivery is chosen again: the same one where it is offered."""
+    changes = {"version": form.version, "shipping_address": form.for_api(), "service": None}
+    shown = visit.visitor.send("PATCH", path("checkouts", checkout_id), changes).body
+    part(lambda: _choose_cheapest(visit, shown, form.service))
+    return Redirect(f"/checkout/{checkout_id}")

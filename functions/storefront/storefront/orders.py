@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mercato.clock import utc_now
 from pages import Form, Page, Redirect, Visit
+from pages.receipt import parts_of, receipt_of
 from pages.returns import ReturnForm, units_left
 from pages.visitor import part, path
 from storefront import catalogue
@@ -82,6 +83,8 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
     return {
         "order": order,
         "parcel": parcel,
+        "receipt": receipt_of(order["charges"], order["lines"]),
+        "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
         "story": _STORY,
         "next_look": _next_look(order),
         "can_cancel": order["status"] in ("pending", "confirmed"),

@@ -235,6 +235,7 @@ class Pages:
         status, visit.errors = _errors_of(error)
         page = again(visit, **names)
         headers = _retry_after(error)
+        status = status if page.status == 200 else page.status
         return Page(page.template, page.values, status, page.policy, {**page.headers, **headers})
 
     def _serve_media(self, visit: Visit, image_id: str, name: str) -> File:
@@ -397,7 +398,8 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         again = (
             f" Please try again in {round(error.retry_after)} seconds." if error.retry_after else " Please try again."
         )
-        return 503, {"": f"{error}{again} What you typed is still here."}
+        request = f"The request is {correlation.current().correlation_id}."
+        return 503, {"": f"{error}{again} What you typed is still here. {request}"}
     reply = error.reply
     found: dict[str, str] = {}
     for one in reply.body.get("errors", []) if isinstance(reply.body, dict) else []:

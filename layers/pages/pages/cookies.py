@@ -13,6 +13,7 @@ from dataclasses import dataclass
 ACCESS_SECONDS = 14 * 60  # the token lives for fifteen minutes
 REFRESH_SECONDS = 30 * 24 * 3600
 CART_SECONDS = 90 * 24 * 3600
+CHECKOUT_SECONDS = 24 * 3600  # as long as the API keeps a checkout
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]{1,2048}")
 
 
@@ -23,13 +24,14 @@ class Names:
     access: str
     refresh: str
     cart: str = ""
+    checkout: str = ""
 
     @property
     def session(self) -> tuple[str, str]:
         return self.access, self.refresh
 
 
-SHOP = Names("__Host-a", "__Host-r", "__Host-cart")
+SHOP = Names("__Host-a", "__Host-r", "__Host-cart", "__Host-checkout")
 CONSOLE = Names("__Host-console-a", "__Host-console-r")
 
 

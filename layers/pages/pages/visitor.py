@@ -18,7 +18,7 @@ from mercato.http.request import SOURCE_ADDRESS
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.peer import peer
 from mercato.telemetry.logs import log
-from pages.cookies import ACCESS_SECONDS, CART_SECONDS, REFRESH_SECONDS, Names, removed, write
+from pages.cookies import ACCESS_SECONDS, CART_SECONDS, CHECKOUT_SECONDS, REFRESH_SECONDS, Names, removed, write
 
 _API = "api"  # the public API's name in the registry
 # The service that answers a guest, by the first part of the path after /api.
@@ -92,6 +92,7 @@ class Visitor:
         self._access = cookies.get(names.access, "")
         self._refresh = cookies.get(names.refresh, "")
         self.cart_id = cookies.get(names.cart, "") if names.cart else ""
+        self.checkout_id = cookies.get(names.checkout, "") if names.checkout else ""
 
     @property
     def is_logged_in(self) -> bool:
@@ -153,6 +154,10 @@ class Visitor:
     def forget_cart(self) -> None:
         self.cart_id = ""
         self.set_cookies[self.names.cart] = removed(self.names.cart)
+
+    def keep_checkout(self, checkout_id: str) -> None:
+        self.checkout_id = checkout_id
+        self.set_cookies[self.names.checkout] = write(self.names.checkout, checkout_id, CHECKOUT_SECONDS)
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._access}"}

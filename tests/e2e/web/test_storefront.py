@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
-from infra.operator.client import Shop
+from infra.operator.client import Session, Shop
 from infra.operator.target import Account, State
-from tests.e2e.web.conftest import PATIENCE, OpenDesk
+from tests.e2e.web.conftest import PATIENCE, Desk, OpenDesk
 
 ADDRESS = {"Name": "Carla Customer", "Address": "1 Quay Road", "Town or city": "Leith", "Postcode": "EH6 6QQ"}
 LONG = 3 * PATIENCE
@@ -22,9 +22,20 @@ def account(shop: Shop) -> Account:
     return found
 
 
-def fill_address(page: object) -> None:
+def fill_address(page: Page) -> None:
     for label, text in ADDRESS.items():
-        page.get_by_label(label, exact=True).fill(text)  # type: ignore[attr-defined]
+        page.get_by_label(label, exact=True).fill(text)
+
+
+def go_to_totals(shop: Desk, word: str, product: str) -> Page:
+    """The checkout of one product, before the order."""
+    page = shop.open(f"/?q={word}")
+    page.get_by_role("button", name=f"Add {product} to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+    return page
 
 
 def test_a_guest_fills_a_cart_logs_in_buys_watches_it_arrive_and_returns_half(desk: OpenDesk, account: Account) -> None:
@@ -44,9 +55,16 @@ def test_a_guest_fills_a_cart_logs_in_buys_watches_it_arrive_and_returns_half(de
     expect(page.locator(".receipt")).to_contain_text("2 × Fisherman Mug")
 
     fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+    page.get_by_label("Express").check()
+    expect(page.locator("#totals")).to_contain_text("Delivery, express")
+    total = page.locator("#totals .leader-total").inner_text()
     page.get_by_role("button", name="Place the order").dblclick()
     expect(page.get_by_role("status").or_(page.locator(".note-info"))).to_be_visible()
     expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+    assert page.locator(".receipt .leader-total").inner_text() == total
+    expect(page.locator(".receipt")).to_contain_text("Tax 20 %, included")
 
     page.reload()
     page.get_by_text("Return some of it").click()
@@ -82,10 +100,7 @@ def test_both_carts_are_shown_before_they_are_put_together(desk: OpenDesk, accou
 def test_a_declined_card_is_told_in_words(desk: OpenDesk, account: Account) -> None:
     shop = desk()
     shop.log_in(account)
-    page = shop.open("/?q=folding")
-    page.get_by_role("button", name="Add Folding Chart to cart").click()
-    page.get_by_role("link", name="Check out").click()
-    fill_address(page)
+    page = go_to_totals(shop, "folding", "Folding Chart")
     page.get_by_label("A card that the bank declines").check()
     page.get_by_role("button", name="Place the order").click()
     expect(page.locator("#status .status").first).to_contain_text("cancelled", timeout=LONG)
@@ -100,11 +115,74 @@ def test_what_is_wrong_with_an_address_is_told_at_its_field(desk: OpenDesk, acco
     page.get_by_role("link", name="Check out").click()
     fill_address(page)
     page.get_by_label("Town or city").fill("   ")
-    page.get_by_role("button", name="Place the order").click()
+    page.get_by_role("button", name="Choose the delivery").click()
     expect(page.locator("#trouble")).to_be_focused()
     expect(page.get_by_label("Address", exact=True)).to_have_value("1 Quay Road")
     expect(page.get_by_label("Town or city")).to_have_attribute("aria-invalid", "true")
     shop.said.clear()  # Chromium notes the 422
+
+
+def test_a_price_that_rose_since_is_shown_as_it_was_and_as_it_is(
+    desk: OpenDesk, account: Account, admin: Session
+) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = go_to_totals(shop, "dotted", "Dotted Notebook")
+    page.get_by_label("A card that the bank declines").check()
+    found = admin.get("/products", q="Dotted Notebook")["items"][0]
+    price = found["price"] | {"amount": found["price"]["amount"] + 100}
+    admin.patch(f"/products/{found['product_id']}", {"version": found["version"], "price": price})
+
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#trouble")).to_contain_text("Nothing is ordered yet.")
+    row = page.get_by_role("row", name="Dotted Notebook, each")
+    was, now = (f"£{amount / 100:.2f}" for amount in (found["price"]["amount"], price["amount"]))
+    expect(row.locator("del")).to_have_text(was)
+    expect(row.locator("ins")).to_have_text(now)
+    expect(page.get_by_label("A card that the bank declines")).to_be_checked()
+    shop.said.clear()  # Chromium notes the 409
+
+    page.get_by_label("A good card").check()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator(".note-info")).to_contain_text("Your order is placed.")
+
+
+def test_an_order_whose_answer_was_lost_is_sent_again_and_is_one_order(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = go_to_totals(shop, "bicycle", "Bicycle Bell")
+    tab = page.context.new_page()
+    tab.goto(page.url)
+
+    def lose(route: Route) -> None:
+        route.fetch(max_redirects=0)
+        route.abort()
+
+    page.route("**/checkout/*", lose, times=1)
+    page.get_by_role("button", name="Place the order").click()
+    tab.get_by_role("button", name="Place the order").click()
+    expect(tab.locator(".note-info")).to_contain_text("It is one order, and is paid once.")
+    shop.open("/orders")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    shop.said.clear()  # Chromium notes the lost answer
+
+
+def test_a_log_in_that_ends_in_the_checkout_loses_nothing(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = go_to_totals(shop, "espresso", "Espresso Pair")
+    page.get_by_label("A card without money").check()
+    page.context.clear_cookies(name="__Host-a")
+    page.context.clear_cookies(name="__Host-r")
+
+    page.get_by_label("Express").check()
+    page.get_by_label("E-mail").fill(account.email)
+    page.get_by_label("Password").fill(account.password)
+    page.locator("main").get_by_role("button", name="Log in").click()
+    expect(page.locator(".note-info")).to_contain_text("Nothing was sent yet")
+    expect(page.get_by_label("A card without money")).to_be_checked()
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+    shop.said.clear()  # Chromium notes the 401
 
 
 def test_a_search_finds_as_it_is_typed_and_can_be_shared(desk: OpenDesk) -> None:
@@ -126,6 +204,26 @@ def test_without_script_one_can_look_search_and_fill_a_cart(desk: OpenDesk) -> N
     expect(page.get_by_label("Quantity of Fisherman Mug")).to_have_value("3")
     page.get_by_role("button", name="Remove Fisherman Mug").click()
     expect(page.locator("main")).to_contain_text("There is nothing in it yet.")
+
+
+def test_without_script_one_can_buy_and_no_total_is_ordered_unseen(desk: OpenDesk, account: Account) -> None:
+    shop = desk(java_script_enabled=False)
+    shop.log_in(account)
+    page = go_to_totals(shop, "paring", "Paring Knife")
+    page.get_by_label("Express").check()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator(".note-info")).to_contain_text("Nothing is ordered yet.")
+    expect(page.locator("#totals")).to_contain_text("Delivery, express")
+    page.get_by_label("Standard").check()
+    page.get_by_role("button", name="Show the total").click()
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+    page.get_by_role("link", name="Change the address").click()
+    page.get_by_label("Country").select_option("FR")
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("#totals")).not_to_contain_text("Tax")  # exports are untaxed
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator(".note-info")).to_contain_text("Your order is placed.")
+    shop.said.clear()  # Chromium notes the 409
 
 
 def test_the_keyboard_alone_leads_from_the_list_to_the_cart(desk: OpenDesk) -> None:
@@ -178,4 +276,7 @@ def test_the_shop_has_no_barrier_that_axe_finds(desk: OpenDesk, account: Account
         for path in ("/orders", "/account", "/notices", "/checkout"):
             shop.open(path)
             found[f"{path} {name}"] = shop.violations()
+        page = go_to_totals(shop, "heather", "Heather Honey")
+        found[f"totals {name}"] = shop.violations()
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
     assert {name: one for name, one in found.items() if one} == {}
