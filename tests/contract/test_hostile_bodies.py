@@ -62,6 +62,13 @@ HOSTILE = [
 EXAMPLES = {
     "POST /api/checkouts/verifications": {"quote": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"},
     "POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]},
+    "POST /api/promotions/evaluations": {
+        "codes": ["AUTUMN-10"],
+        "entered": ["AUTUMN-10"],
+        "goods": [{"product_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "price": 2500, "category": "Lighting"}],
+        "currency": "GBP",
+        "email": "ada@example.com",
+    },
     "POST /api/users/lookup": {"email": "ada@example.com"},
 }
 BODIES = [served for served in all_routes() if served.body is not None]

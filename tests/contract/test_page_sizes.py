@@ -27,6 +27,8 @@ from orders.views import StaffOrderView
 from orders.views import SummaryView as OrderView
 from products.api import ImportRow, ProductView
 from products.domain import Availability
+from promotions.domain import Kind as CouponKind
+from promotions.views import CouponView
 from shipping.api import ShipmentRow
 from tests.kit.routes import Served, all_routes
 
@@ -94,6 +96,13 @@ def _import() -> View:
     return ImportRow(at=datetime(2026, 11, 28, tzinfo=UTC), **about, **counts)
 
 
+def _coupon() -> View:
+    times = dict.fromkeys(("valid_from", "valid_until", "created_at", "ended_at"), "x" * 24)
+    counts = dict.fromkeys(("basis_points", "limit", "limit_per_customer", "used", "version"), 10**9)
+    text = {"code": "X" * 32, "description": WIDE * 200, "category": WIDE * 200, "product_ids": ["x" * 64] * 100}
+    return CouponView(kind=CouponKind.AMOUNT, amount=COSTLY, minimum=COSTLY, combines=False, **times, **counts, **text)
+
+
 def _saga() -> View:
     """Step Functions keeps 32,768 letters of a cause, each of which JSON may escape twice."""
     names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
@@ -109,6 +118,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/shipments": (_shipment, False),
     "GET /api/inventory": (_stock, False),
     "GET /api/inventory/{product_id}/ledger": (_ledger_entry, False),
+    "GET /api/promotions/coupons": (_coupon, True),
     "GET /api/ops/orders": (_staff_order, False),
     "GET /api/ops/events": (_event, False),
     "GET /api/ops/audit": (_audit_entry, True),

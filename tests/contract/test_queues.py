@@ -61,7 +61,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ),
     ("AWS::DynamoDB::Table", "StreamSpecification"): (
         "they publish no events",
-        {"RateLimitsTable", "AuditTable", "JournalTable", "CheckoutTable"},
+        {"RateLimitsTable", "AuditTable", "JournalTable", "CheckoutTable", "PromotionsTable"},
     ),
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): ("the audit is kept", {"AuditTable"}),
     ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),

@@ -37,6 +37,7 @@ def test_the_functions_that_move_at_once_are_those_of_schedules() -> None:
         "InventorySweeper",
         "OpsProber",
         "PaymentsReconciler",
+        "PromotionsSweeper",
         "RelaySweeper",
         "RolloutSmoke",
         "UsersKeys",

@@ -12,6 +12,7 @@ from tests.kit.template import ROOT, resources_of_type
 MAY_GO = {
     "functions/carts/carts/store.py": "a cart not touched for 90 days; an addition's mark, longer than its key",
     "functions/checkout/checkout/store.py": "a checkout, a day after its last change; its order keeps what was charged",
+    "functions/promotions/promotions/store.py": "how many unknown codes a customer tried in an hour, an hour later",
     "functions/ops/ops/health/store.py": "the last probe, for a day: the prober writes the next one within a minute",
     "functions/ops/ops/journal/store.py": "an event in the journal, after 14 days: facts and tables stay",
     "functions/ops/ops/scans.py": "the receipts of a walk over dead letters, which are good for ten minutes",

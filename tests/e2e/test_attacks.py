@@ -92,6 +92,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
     kept = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Kept", pence=100, stock=50)
     wanted = {"lines": [{"product_id": kept.product_id, "quantity": 1}]}
     return {
+        "code": "NOBODY",
         "checkout_id": victim.post("/checkouts", wanted, key=str(uuid.uuid4()))["checkout_id"],
         "order_id": placed["order_id"],
         "shipment_id": delivered["shipment"]["shipment_id"],

@@ -69,6 +69,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "user_id": regular.get("/users/me")["user_id"],
         "cart_id": "guest-of-nobody",
         "checkout_id": str(uuid.uuid4()),
+        "code": "NOBODY",
         "image_id": str(uuid.uuid4()),
         "import_id": str(uuid.uuid4()),
         "return_id": str(uuid.uuid4()),

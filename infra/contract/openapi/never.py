@@ -53,6 +53,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("a quote's total is bounded by the checkout", "POST /api/orders/quoted", ("order-too-large",)),
     (_SHARED, "POST /api/checkouts", ("invalid-quote", "tax-table-changed")),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),
+    ("it reads the coupon again", "DELETE /api/promotions/coupons/{code}", ("coupon-changed",)),
     ("a return is never larger than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),
     ("only the saga's compensation raises it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),

@@ -38,6 +38,7 @@ from orders.order import Line as OrderLine
 from orders.store import OrderStore
 from payments.store import PaymentStore
 from products.store import Products
+from promotions.store import Guesses
 from users.one_time_store import OneTimeStore
 from users.one_time_token import OneTimeToken, Purpose
 from users.passwords.attempt_store import AttemptStore
@@ -236,6 +237,10 @@ def _choose_delivery(table: Table, now: datetime) -> Any:
     return found, True
 
 
+def _guess(table: Table, now: datetime) -> bool:
+    return Guesses(table).count("account:ada", 1, 1, now)
+
+
 def _add(table: Table, now: datetime, quantity: int = 2) -> object:
     store = Carts(table)
     mine = carts.load_customers("ada", "mine", store, now)
@@ -344,6 +349,7 @@ KINDS = (
         _open_again,
     ),
     Kind("checkout", "CheckoutTable", ("checkout.store:_item",), _check_out, _choose_delivery),
+    Kind("guesses of codes", "PromotionsTable", ("promotions.store:Guesses.count",), _guess, _guess),
     Kind("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add, _add_again),
     Kind("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
     Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),

@@ -25,6 +25,7 @@ from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import localstripe, stripe_till, till, wire  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
 from tests.integration.redelivery.accepted import ACCEPTED, Accepted
 from tests.integration.redelivery.givens import GIVEN, moment_of
 from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance  # noqa: F401

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.integration.orders.conftest import body as order_of
 from tests.integration.payments.till import PAYMENT
+from tests.integration.promotions.conftest import TEN
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ def _adjusting_many(shop: Any) -> Asked:
 def _opening(_: Any) -> Asked:
     body = {"lines": [{"product_id": "mug", "quantity": 1}]}
     return Asked("/api/checkouts", body, body | {"service": "standard"})
+
+
+def _adding_coupon(_: Any) -> Asked:
+    return Asked("/api/promotions/coupons", TEN, TEN | {"basis_points": 2000})
+
+
+def _adding_coupon_without_code(_: Any) -> Asked:
+    new = {name: value for name, value in TEN.items() if name != "code"}
+    return Asked("/api/promotions/coupons", new, new | {"basis_points": 2000})
 
 
 def _placing(_: Any) -> Asked:
@@ -109,6 +119,7 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/checkouts": (_opening,),
     "POST /api/inventory/adjustments": (_adjusting_many,),
     "POST /api/inventory/{product_id}/adjustments": (_adjusting,),
+    "POST /api/promotions/coupons": (_adding_coupon, _adding_coupon_without_code),
     "POST /api/orders": (_placing,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
     "POST /api/orders/{order_id}/returns": (_returning,),

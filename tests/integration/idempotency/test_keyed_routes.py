@@ -19,6 +19,7 @@ from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
 from tests.kit import aws_events
 from tests.kit.routes import Served, all_routes
 

@@ -28,6 +28,7 @@ from tests.integration.ops.conftest import MACHINE, message
 from tests.integration.ops.post_office import PostOffice
 from tests.integration.payments.stripe_till import VISA
 from tests.integration.payments.till import PAYMENT
+from tests.integration.promotions.conftest import GOODS
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE
 from tests.integration.users.conftest import ADA, PASSWORD
@@ -272,6 +273,20 @@ def _quote(desk: Any) -> Asked:
     )
 
 
+def _coupon(body: Any) -> Given:
+    def coupon(desk: Any) -> Asked:
+        desk.add()
+        return Asked("/api/promotions/coupons/TEN", body, role="admin")
+
+    return coupon
+
+
+def _codes(desk: Any) -> Asked:
+    desk.add()
+    body = {"codes": ["TEN", "NOBODY"], "entered": ["TEN", "NOBODY"], "goods": GOODS, "currency": "GBP"}
+    return Asked("/api/promotions/evaluations", body, role="peer", headers={"X-User-Id": "ada"})
+
+
 def _quoted(_: Any) -> Asked:
     return Asked("/api/orders/quoted", {"quote": "quote-1", "payment_token": "tok_ok"}, user="cust-1")
 
@@ -332,6 +347,9 @@ _EACH = (
     Accepted("PATCH /api/checkouts/{checkout_id}", _open_checkout),
     Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
     Accepted("POST /api/checkouts/verifications", _quote),
+    Accepted("PATCH /api/promotions/coupons/{code}", _coupon({"version": 1, "basis_points": 2000})),
+    Accepted("DELETE /api/promotions/coupons/{code}", _coupon(None)),
+    Accepted("POST /api/promotions/evaluations", _codes),
     Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),

@@ -24,6 +24,7 @@ from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import localstripe, stripe_till, till, wire  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
 from tests.integration.redelivery.accepted import ACCEPTED, Accepted
 from tests.integration.redelivery.lossy import Wire
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401

@@ -25,6 +25,7 @@ from tests.integration.ops.conftest import message
 from tests.integration.orders.conftest import body as order_of
 from tests.integration.orders.conftest import listing, verified
 from tests.integration.payments.till import PAYMENT
+from tests.integration.promotions.conftest import TEN
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE, put
 from tests.integration.users.conftest import ADA, PASSWORD
@@ -744,4 +745,44 @@ _CHECKOUT_CASES = (
     Case("PUT /api/checkouts/taxes", "invalid-tax-table", _taxes(doubled=True)),
 )
 
-CASES = (*_USERS, *_PRODUCTS, *_CARTS, *_CHECKOUT_CASES, *_ORDERS, *_PAYMENTS, *_INVENTORY, *_OTHERS, *_OPS)
+# ---- promotions
+
+_NEW_COUPON, _OLD_COUPON = "POST /api/promotions/coupons", "PATCH /api/promotions/coupons/{code}"
+
+
+def _coupon(body: Any, *, ended: bool = False, path: str = "/api/promotions/coupons/TEN") -> Callable[[Any], Asked]:
+    """A request about coupons, where there is one of 10 %."""
+
+    def asked(desk: Any) -> Asked:
+        desk.add()
+        if ended:
+            desk.call("DELETE", "/api/promotions/coupons/TEN")
+        return Asked(path, body, role="admin")
+
+    return asked
+
+
+_PROMOTIONS = (
+    Case(_NEW_COUPON, "coupon-exists", _coupon(TEN | {"code": "ten"}, path="/api/promotions/coupons")),
+    Case(_NEW_COUPON, "invalid-coupon", _asking("/api/promotions/coupons", TEN | {"kind": "amount"}, role="admin")),
+    Case(_OLD_COUPON, "coupon-not-found", _asking("/api/promotions/coupons/NO", {"version": 1}, role="admin")),
+    Case(_OLD_COUPON, "coupon-changed", _coupon({"version": 2})),
+    Case(_OLD_COUPON, "coupon-ended", _coupon({"version": 2}, ended=True)),
+    Case(_OLD_COUPON, "invalid-coupon", _coupon({"version": 1, "limit": 5})),
+    Case(
+        "DELETE /api/promotions/coupons/{code}", "coupon-not-found", _asking("/api/promotions/coupons/NO", role="admin")
+    ),
+)
+
+CASES = (
+    *_USERS,
+    *_PRODUCTS,
+    *_CARTS,
+    *_CHECKOUT_CASES,
+    *_PROMOTIONS,
+    *_ORDERS,
+    *_PAYMENTS,
+    *_INVENTORY,
+    *_OTHERS,
+    *_OPS,
+)

@@ -16,6 +16,7 @@ from tests.integration.ops.conftest import desk as ops  # noqa: F401
 from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
+from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
 from tests.integration.refusals.cases import CASES, Case
 from tests.integration.refusals.elsewhere import ELSEWHERE
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401

@@ -1,0 +1,111 @@
+"""Staff makes, changes, lists and ends coupons, and the checkout has codes evaluated."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.integration.promotions.conftest import COUPONS, TEN, Desk, pounds
+
+
+def test_a_coupon_is_made_shown_and_listed_the_newest_first(desk: Desk) -> None:
+    made = desk.add(code="Ten", minimum=pounds(1000), valid_until="2026-12-24T00:00:00+01:00", limit=100)
+    desk.wait(seconds=1)
+    desk.add(code="POST", kind="free_shipping", basis_points=None)
+
+    assert desk.show("ten") == made
+    assert (made["code"], made["version"], made["used"], made["ended_at"]) == ("TEN", 1, 0, None)
+    assert made["valid_until"] == "2026-12-23T23:00:00.000Z"
+    status, page = desk.call("GET", query={"limit": "1"})
+    assert (status, [one["code"] for one in page["items"]]) == (200, ["POST"])
+    status, page = desk.call("GET", query={"limit": "1", "cursor": page["next_cursor"]})
+    assert [one["code"] for one in page["items"]] == ["TEN"]
+    assert desk.call("GET", query={"cursor": "nonsense"})[0] == 400
+
+
+def test_a_code_is_generated_where_none_is_given_and_a_retry_finds_the_same(desk: Desk) -> None:
+    new = {name: value for name, value in TEN.items() if name != "code"}
+    made = desk.call("POST", body=new, key="key-1")
+    assert re.fullmatch(r"[2-9A-Z]{4}-[2-9A-Z]{4}-[2-9A-Z]{4}", made[1]["code"])
+    assert desk.call("POST", body=new, key="key-1") == made
+
+
+def test_a_code_is_never_used_twice_also_after_its_coupon_has_ended(desk: Desk) -> None:
+    desk.add()
+    assert desk.call("DELETE", f"{COUPONS}/ten") == (204, None)
+    assert desk.call("DELETE", f"{COUPONS}/ten") == (204, None)
+    assert desk.show()["ended_at"] == "2026-11-22T12:00:00.000Z"
+    status, problem = desk.call("POST", body=TEN | {"code": "ten"}, key="other")
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:coupon-exists")
+
+
+def test_a_change_names_the_version_and_may_raise_the_limit(desk: Desk) -> None:
+    desk.add(limit=1)
+    desk.claim("ord-1")
+    status, changed = desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 2, "product_ids": ["mug", "mug"]})
+    assert (status, changed["version"], changed["limit"], changed["product_ids"]) == (200, 2, 2, ["mug"])
+    assert desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 2, "product_ids": ["mug"]}) == (200, changed)
+    status, problem = desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 3})
+    assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:coupon-changed", 2)
+    desk.claim("ord-2")
+    assert desk.used() == 2
+
+
+def test_codes_are_evaluated_in_any_case_with_stable_reasons(desk: Desk) -> None:
+    desk.add()
+    desk.add(code="LATE", valid_until="2026-11-22T12:00:00Z")
+    status, found = desk.ask("ten", "LATE", "NOBODY", "TEN")
+    assert status == 200
+    parts = [{"product_id": "mug", "amount": 250}, {"product_id": "pot", "amount": 200}]
+    assert [(one["code"], one["parts"], one["free_shipping"]) for one in found["accepted"]] == [("TEN", parts, False)]
+    assert [(one["code"], one["reason"]) for one in found["rejected"]] == [("LATE", "expired"), ("NOBODY", "unknown")]
+    assert found["customer"] == "account:ada"
+
+
+def test_uses_of_others_and_of_the_customer_are_counted(desk: Desk) -> None:
+    desk.add(limit=2, limit_per_customer=1)
+    desk.claim("ord-1")
+    reasons = [desk.ask("TEN", user=user)[1]["rejected"] for user in ("ada", "bob")]
+    assert [[one["reason"] for one in found] for found in reasons] == [["used-up"], []]
+    desk.claim("ord-2", customer="account:bob")
+    assert desk.ask("TEN", user="eve")[1]["rejected"][0]["reason"] == "exhausted"
+
+
+def test_a_guest_is_counted_by_the_mailbox(desk: Desk) -> None:
+    desk.add(limit_per_customer=1)
+    guest = desk.ask("TEN", user="", email="ada+one@example.com")[1]
+    assert guest["rejected"] == []
+    desk.claim("ord-1", customer=guest["customer"])
+    again = desk.ask("TEN", user="", email="Ada@Example.com")[1]
+    assert again["rejected"][0]["reason"] == "used-up"
+
+
+def entered(desk: Desk, *codes: str, user: str = "ada") -> Any:
+    return desk.ask(*codes, entered=codes, user=user)
+
+
+def test_a_customer_who_guesses_gets_no_answers_for_the_rest_of_the_hour(desk: Desk) -> None:
+    desk.add()
+    for number in range(2):
+        assert entered(desk, *(f"GUESS-{number}-{place}" for place in range(5)))[0] == 200
+    status, problem = entered(desk, "TEN")
+    assert (status, problem["type"]) == (429, "urn:mercato:problem:too-many-codes")
+    assert desk.ask("TEN")[0] == 200  # what the checkout has already is no guess
+    assert entered(desk, "TEN", user="bob")[0] == 200
+    desk.wait(hours=1)
+    assert entered(desk, "TEN")[0] == 200
+
+
+def test_a_code_that_is_known_is_no_guess(desk: Desk) -> None:
+    desk.add()
+    for _ in range(12):
+        assert entered(desk, "TEN")[0] == 200
+    assert entered(desk, *(f"GUESS-{place}" for place in range(5)))[0] == 200
+
+
+@pytest.mark.parametrize("role", ["customer"])
+def test_coupons_are_for_staff(desk: Desk, role: str) -> None:
+    assert desk.call("GET", role=role)[0] == 403
+    assert desk.call("POST", "/api/promotions/evaluations", {}, role=role)[0] == 403
