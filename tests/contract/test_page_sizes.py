@@ -46,7 +46,7 @@ def _product() -> View:
 
 def _order() -> View:
     about = dict.fromkeys(("order_id", "status", "payment_status", "reason", "placed_at", "updated_at"), "x" * 64)
-    return OrderView(**about, total=COSTLY, line_count=500, version=10**6)
+    return OrderView(**about, number="x" * 16, total=COSTLY, line_count=500, version=10**6)
 
 
 def _staff_order() -> View:

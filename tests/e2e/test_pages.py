@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -151,6 +152,13 @@ def test_another_customers_order_is_not_there(
     )
     assert found.count("<tr><td>") == 1
     assert order_id[:8] not in visitor.read(f"/console/orders?email=x{email}").text
+
+    # So they do by its number, which the page shows, however they type it.
+    number = customer.get(f"/orders/{order_id}")["number"]
+    assert f"<code>{number}</code>" in found
+    typed = number.replace("-", " ").lower()
+    assert f"/console/orders/{order_id}" in visitor.read(f"/console/orders?number={quote(typed)}").text
+    assert "This is no order number." in visitor.read(f"/console/orders?number={number[:-1]}").text
 
 
 def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state: State) -> None:

@@ -16,7 +16,7 @@ from pages.visitor import next_page, part, path
 STATES = (
     "pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "needs_attention", "refunded"
 )  # fmt: skip
-_FILTERS = ("state", "from", "to", "email", "order_id", "min_total", "max_total")
+_FILTERS = ("state", "from", "to", "email", "number", "order_id", "min_total", "max_total")
 _NOTICES = {
     "cancelling": "The order is being cancelled.",
     "returned": "The return is noted, and the money goes back.",

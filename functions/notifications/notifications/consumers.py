@@ -39,44 +39,51 @@ class Line(Reads):
     quantity: int
 
 
-class OrderConfirmed(Reads):
+class FromOrders(Reads):
     order_id: str
     customer_id: str
+    number: str | None = None
+
+    @property
+    def named(self) -> str:
+        """What the customer knows the order by. Orders of earlier releases have no number."""
+        return self.number or self.order_id
+
+
+class OrderConfirmed(FromOrders):
     total: Money
     lines: list[Line]
 
 
-class OrderShipped(Reads):
-    order_id: str
-    customer_id: str
+class OrderShipped(FromOrders):
     carrier: str
     tracking_number: str
 
 
-class OrderCancelled(Reads):
-    order_id: str
-    customer_id: str
+class OrderCancelled(FromOrders):
     detail: str
 
 
-class PaymentCompleted(Reads):
+class FromPayments(Reads):
+    order_id: str
+    customer_id: str
+    amount: Money
+    order_number: str | None = None
+
+    @property
+    def named(self) -> str:
+        return self.order_number or self.order_id
+
+
+class PaymentCompleted(FromPayments):
     payment_id: str
-    order_id: str
-    customer_id: str
-    amount: Money
 
 
-class PaymentFailed(Reads):
-    order_id: str
-    customer_id: str
-    amount: Money
+class PaymentFailed(FromPayments):
     detail: str
 
 
-class PaymentRefunded(Reads):
-    order_id: str
-    customer_id: str
-    amount: Money
+class PaymentRefunded(FromPayments):
     reason: str
 
 
@@ -109,12 +116,12 @@ def _has_time() -> bool:
 @consumer.on("order.confirmed")
 def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
     lines = [(line.quantity, line.name) for line in data.lines]
-    _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.order_id, data.total, lines))
+    _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.named, data.total, lines))
 
 
 @consumer.on("payment.completed")
 def send_receipt(event: Event, data: PaymentCompleted) -> None:
-    _tell(event, data, Kind.RECEIPT, lambda name: texts.receipt(name, data.order_id, data.payment_id, data.amount))
+    _tell(event, data, Kind.RECEIPT, lambda name: texts.receipt(name, data.named, data.payment_id, data.amount))
 
 
 @consumer.on("payment.failed")
@@ -123,7 +130,7 @@ def alert_payment_failed(event: Event, data: PaymentFailed) -> None:
         event,
         data,
         Kind.PAYMENT_FAILED,
-        lambda name: texts.payment_failed(name, data.order_id, data.amount, data.detail),
+        lambda name: texts.payment_failed(name, data.named, data.amount, data.detail),
     )
 
 
@@ -133,24 +140,21 @@ def notify_shipped(event: Event, data: OrderShipped) -> None:
         event,
         data,
         Kind.ORDER_SHIPPED,
-        lambda name: texts.order_shipped(name, data.order_id, data.carrier, data.tracking_number),
+        lambda name: texts.order_shipped(name, data.named, data.carrier, data.tracking_number),
     )
 
 
 @consumer.on("order.cancelled")
 def notify_cancelled(event: Event, data: OrderCancelled) -> None:
-    _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.order_id, data.detail))
+    _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.named, data.detail))
 
 
 @consumer.on("payment.refunded")
 def notify_refunded(event: Event, data: PaymentRefunded) -> None:
-    _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.order_id, data.amount, data.reason))
+    _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.named, data.amount, data.reason))
 
 
-AboutOrder = OrderConfirmed | OrderShipped | OrderCancelled | PaymentCompleted | PaymentFailed | PaymentRefunded
-
-
-def _tell(event: Event, data: AboutOrder, kind: Kind, write: Callable[[str], Text]) -> None:
+def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:
     trigger = Trigger(kind, event.id, event.time, data.order_id)
     with _open_account(data.customer_id):
         usecases.notify_user(data.customer_id, trigger, write, ports(), utc_now())

@@ -1,4 +1,4 @@
-"""The texts that customers read, in plain text."""
+"""The texts that customers read, in plain text. `order` is what the customer knows the order by: its number."""
 
 from __future__ import annotations
 
@@ -41,50 +41,50 @@ def welcome(name: str) -> Text:
     return _text(name, "Welcome to Mercato", "your account is ready. We are glad that you are here.")
 
 
-def order_confirmed(name: str, order_id: str, total: Money, lines: list[tuple[int, str]]) -> Text:
+def order_confirmed(name: str, order: str, total: Money, lines: list[tuple[int, str]]) -> Text:
     listed = "\n".join(f"  {quantity} × {' '.join(product.split())}" for quantity, product in lines[:50])
     more = f"\n  … and {len(lines) - 50} more" if len(lines) > 50 else ""
     return _text(
         name,
         "Your order is confirmed",
-        f"we have confirmed your order {order_id}:\n\n{listed}{more}\n\nTotal: {total}\n\n"
+        f"we have confirmed your order {order}:\n\n{listed}{more}\n\nTotal: {total}\n\n"
         "We will tell you when it is on its way.",
     )
 
 
-def receipt(name: str, order_id: str, payment_id: str, amount: Money) -> Text:
+def receipt(name: str, order: str, payment_id: str, amount: Money) -> Text:
     return _text(
         name,
         f"Your receipt for {amount}",
-        f"we have received your payment of {amount} for order {order_id}.\n\nPayment: {payment_id}",
+        f"we have received your payment of {amount} for order {order}.\n\nPayment: {payment_id}",
     )
 
 
-def payment_failed(name: str, order_id: str, amount: Money, detail: str) -> Text:
+def payment_failed(name: str, order: str, amount: Money, detail: str) -> Text:
     return _text(
         name,
         "Your payment did not go through",
-        f"your payment of {amount} for order {order_id} did not go through: {detail}\n\n"
+        f"your payment of {amount} for order {order} did not go through: {detail}\n\n"
         "You have not been charged. You can place the order again with another card.",
     )
 
 
-def order_shipped(name: str, order_id: str, carrier: str, tracking_number: str) -> Text:
+def order_shipped(name: str, order: str, carrier: str, tracking_number: str) -> Text:
     return _text(
         name,
         "Your order is on its way",
-        f"your order {order_id} is on its way.\n\nCarrier: {carrier}\nTracking number: {tracking_number}",
+        f"your order {order} is on its way.\n\nCarrier: {carrier}\nTracking number: {tracking_number}",
     )
 
 
-def order_cancelled(name: str, order_id: str, detail: str) -> Text:
-    return _text(name, "Your order was cancelled", f"your order {order_id} was cancelled: {detail}")
+def order_cancelled(name: str, order: str, detail: str) -> Text:
+    return _text(name, "Your order was cancelled", f"your order {order} was cancelled: {detail}")
 
 
-def refund(name: str, order_id: str, amount: Money, reason: str) -> Text:
+def refund(name: str, order: str, amount: Money, reason: str) -> Text:
     return _text(
         name,
         f"We have refunded {amount}",
-        f"we have refunded {amount} for order {order_id}.\n\nReason: {_for_people(reason)}\n\n"
+        f"we have refunded {amount} for order {order}.\n\nReason: {_for_people(reason)}\n\n"
         "It can take a few days until your bank shows it.",
     )

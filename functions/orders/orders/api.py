@@ -22,6 +22,7 @@ from mercato.http.health import table_and_queue
 from mercato.ids import derived_id, fingerprint
 from orders import usecases
 from orders.day_sums import MOST_DAYS, DaysOutOfRange
+from orders.numbers import parse_number
 from orders.order import Request
 from orders.returns import OPERATORS
 from orders.views import (
@@ -102,12 +103,15 @@ def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
 def list_orders_for_staff(query: StaffQuery) -> StaffPage:
     """Lists the orders of all customers. An e-mail address without an account finds none: orders keep no address."""
     customer_id = query.customer_id
+    number = parse_number(query.number) if query.number else None
     if query.email is not None:
         found = ports().customers.find_id(query.email)
         if found is None or customer_id not in (None, found):
             return StaffPage(items=[], next_cursor=None)
         customer_id = found
-    items, cursor = ports().orders.list_for_staff(query.wanted(customer_id), limit=query.limit, cursor=query.cursor)
+    items, cursor = ports().orders.list_for_staff(
+        query.wanted(customer_id, number), limit=query.limit, cursor=query.cursor
+    )
     return StaffPage(items=[StaffOrderView.of(summary) for summary in items], next_cursor=cursor)
 
 

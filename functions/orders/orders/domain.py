@@ -246,6 +246,11 @@ def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token:
     ]
 
 
+def with_number(facts: Iterable[Fact], number: str) -> list[Fact]:
+    """The facts of a new order, which gets this number."""
+    return [fact.model_copy(update={"number": number}) if isinstance(fact, OrderPlaced) else fact for fact in facts]
+
+
 def confirm(order: Order, payment_id: str) -> list[Fact]:
     """Raises for an order that is being cancelled, so that no money is captured for it."""
     if order.status in (Status.CONFIRMED, *_LEFT) or order.is_given_up:

@@ -23,6 +23,7 @@ _LINE = {
     "unit_price": {"amount": 1250, "currency": "GBP"},
 }
 _WHO = {"order_id": _ORDER, "customer_id": _CUSTOMER}
+_NUMBER = {"number": "K7QF2-M9X40"}
 _CHARGES: list[dict[str, Any]] = [
     {
         "kind": "goods",
@@ -104,12 +105,13 @@ class OrderCreated(EventModel):
     """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one.
 
     `charges` add up to `total`. An order that names no quote has none: its lines are what is paid, and it has no
-    `delivery`, which is the service that the buyer chose.
+    `delivery`, which is the service that the buyer chose. `number` is the order's number for people, here and in the
+    order's other events.
     """
 
     TYPE: ClassVar[str] = "order.created"
     EXAMPLE: ClassVar[dict[str, Any]] = (
-        _WHO | _PLACED | {"cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803}}
+        _WHO | _NUMBER | _PLACED | {"cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803}}
     )
 
     order_id: str
@@ -119,6 +121,7 @@ class OrderCreated(EventModel):
     cart: Cart | None = None
     charges: list[Charge] | None = None
     delivery: Delivery | None = None
+    number: str | None = None
 
 
 class OrderConfirmed(EventModel):
@@ -127,6 +130,7 @@ class OrderConfirmed(EventModel):
     TYPE: ClassVar[str] = "order.confirmed"
     EXAMPLE: ClassVar[dict[str, Any]] = (
         _WHO
+        | _NUMBER
         | _PLACED
         | {
             "shipping_address": {
@@ -147,6 +151,7 @@ class OrderConfirmed(EventModel):
     shipping_address: ShippingAddress
     charges: list[Charge] | None = None
     delivery: Delivery | None = None
+    number: str | None = None
 
 
 class OrderCancellationRequested(EventModel):
@@ -163,29 +168,38 @@ class OrderCancelled(EventModel):
     """The order is cancelled and undone. `reason` is a stable slug, `detail` is for the customer."""
 
     TYPE: ClassVar[str] = "order.cancelled"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
-        "total": _TOTAL,
-        "reason": "out-of-stock",
-        "detail": "Something in this order is out of stock.",
-    }
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        _WHO
+        | _NUMBER
+        | {
+            "total": _TOTAL,
+            "reason": "out-of-stock",
+            "detail": "Something in this order is out of stock.",
+        }
+    )
 
     order_id: str
     customer_id: str
     total: Money
     reason: str
     detail: str
+    number: str | None = None
 
 
 class OrderShipped(EventModel):
     """The parcel is on its way."""
 
     TYPE: ClassVar[str] = "order.shipped"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
-        "shipment_id": _SHIPMENT,
-        "carrier": "sandbox",
-        "tracking_number": "SBX000000001",
-        "lines": [{"product_id": _LINE["product_id"], "quantity": 2}],
-    }
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        _WHO
+        | _NUMBER
+        | {
+            "shipment_id": _SHIPMENT,
+            "carrier": "sandbox",
+            "tracking_number": "SBX000000001",
+            "lines": [{"product_id": _LINE["product_id"], "quantity": 2}],
+        }
+    )
 
     order_id: str
     customer_id: str
@@ -193,6 +207,7 @@ class OrderShipped(EventModel):
     carrier: str
     tracking_number: str
     lines: list[Pieces]
+    number: str | None = None
 
 
 class OrderDelivered(EventModel):
@@ -309,6 +324,7 @@ def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventM
         total=order.total,
         lines=_lines(order.lines),
         cart=Cart(**fact.cart.model_dump()) if fact.cart else None,
+        number=order.number,
         **_charged(order),
     )
 
@@ -322,6 +338,7 @@ def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -
         total=order.total,
         lines=_lines(order.lines),
         shipping_address=_address(address),
+        number=order.number,
         **_charged(order),
     )
 
@@ -331,12 +348,14 @@ def _cancellation_requested(order: Order, _: facts.CancellationRequested, __: Ad
 
 
 def _cancelled(order: Order, fact: facts.OrderCancelled, _: Address | None) -> EventModel:
-    return OrderCancelled(order_id=order.id, customer_id=order.customer_id, total=order.total, **fact.model_dump())
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    return OrderCancelled(**about, total=order.total, **fact.model_dump())
 
 
 def _shipped(order: Order, fact: facts.OrderShipped, _: Address | None) -> EventModel:
     lines = [Pieces(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
-    return OrderShipped(order_id=order.id, customer_id=order.customer_id, lines=lines, **fact.model_dump())
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    return OrderShipped(**about, lines=lines, **fact.model_dump())
 
 
 def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> EventModel:

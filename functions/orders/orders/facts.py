@@ -55,6 +55,7 @@ class OrderPlaced(Fact):
     cart: OrderedCart | None = None
     charges: tuple[Charge, ...] = ()
     delivery: Delivery | None = None
+    number: str | None = None
 
 
 class OrderConfirmed(Fact):
@@ -146,6 +147,7 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         timeline=(Step(at, Status.PENDING),),
         frozen=fact.charges,
         delivery=fact.delivery,
+        number=fact.number,
     )
 
 

@@ -135,7 +135,8 @@ class Order:
     """An order after `version` facts. `fingerprint` shows whether a repeated request is the same one.
 
     It holds no personal data, so neither facts nor anything derived from them is rewritten when the customer's account
-    is closed: the address is stored outside the stream. `cancellation` is the customer's reason to cancel.
+    is closed: the address is stored outside the stream. `cancellation` is the customer's reason to cancel. `number` is
+    for people; orders of earlier releases have none.
     """
 
     id: str
@@ -164,6 +165,7 @@ class Order:
     timeline: tuple[Step, ...] = ()
     frozen: tuple[Charge, ...] = ()  # the charges of the quote that was placed; none for an order without a quote
     delivery: Delivery | None = None
+    number: str | None = None
 
     @property
     def charges(self) -> tuple[Charge, ...]:

@@ -41,6 +41,7 @@ class Wanted:
     most: int | None = None
     currency: str | None = None
     id_prefix: str | None = None
+    number: str | None = None
 
     def takes(self, row: Item) -> bool:
         total, placed_at = row["total"], row["placed_at"]
@@ -81,6 +82,10 @@ def entry_item(order: Order) -> Item:
     return {"pk": pk, "sk": sk} | index_keys(order, "PLACED") | {"order_id": order.id}
 
 
+def number_key(number: str) -> tuple[str, str]:
+    return f"NUMBER#{number}", "NUMBER"
+
+
 def status_keys(order: Order) -> Item:
     return index_keys(order, f"STATUS#{order.status.value}")
 
@@ -111,6 +116,8 @@ class StaffList:
 
     def _rows(self, wanted: Wanted, before: str | None, at_once: int) -> Iterator[tuple[str, Item]]:
         """Each order's place in the list and its summary row. `at_once` rows of a partition are read by one query."""
+        if wanted.number:
+            return self._by_number(wanted.number, before, at_once)
         if wanted.id_prefix:
             return self._by_id(wanted.id_prefix, before, at_once)
         places = wanted.places(before)
@@ -126,6 +133,11 @@ class StaffList:
         entries = self._table.query_all(f"ID#{prefix[:PREFIX]}", KeyRange(prefix=prefix), limit=at_once)
         following = ((item["sk"], item) for item in entries if after is None or item["sk"] > after)
         return self._with_rows(following, at_once)
+
+    def _by_number(self, number: str, after: str | None, at_once: int) -> Iterator[tuple[str, Item]]:
+        claim = self._table.get(*number_key(number))
+        entries = [(claim["order_id"], claim)] if claim and after is None else []
+        return self._with_rows(iter(entries), at_once)
 
     def _shards(self, partition: str, places: KeyRange, at_once: int) -> Iterator[tuple[str, Item]]:
         shards = [self._partition(f"{partition}#{shard}", places, "gsi2", at_once) for shard in range(SHARDS)]

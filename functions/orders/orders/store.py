@@ -7,12 +7,13 @@ Snapshots of long orders: mercato.store.snapshots.
 Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
 The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
+The order of a number: pk=NUMBER#<number>, sk=NUMBER. It is written with the order's first fact, and is for ever.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,19 +33,22 @@ from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from mercato.store.event_store import NO_STREAM, EventStore
 from mercato.store.item_size import AppendTooLarge
+from mercato.store.retry import retry_on_conflict
 from mercato.store.snapshots import EVERY, Codec, Snapshots
 from mercato.store.stored_event import NewEvent, StoredEvent
-from orders.domain import CartAlreadyOrdered, OrderTooLarge
+from orders.domain import CartAlreadyOrdered, OrderTooLarge, with_number
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
+from orders.numbers import draw_number
 from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
-from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, status_keys
+from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, number_key, status_keys
 
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _SCHEMA = 1
-_STATE = 3  # increase it when Order, or how a fact changes it, changes
+_STATE = 4  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
+_MOST_NUMBERS = 5  # drawn for one order: with a billion orders, all are taken once in 10^22 times
 _READ_AT_ONCE = 100
 _MOST_READS = 10
 # The most bytes that order.confirmed has beyond order.created: an address of 496 letters of four bytes each, and the
@@ -67,6 +71,7 @@ class Summary:
     placed_at: datetime
     updated_at: datetime
     version: int
+    number: str | None
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,16 @@ class Rebuilt:
     equal: bool
 
 
-class OrderStore:
-    """An order gets a snapshot every `snapshot_every` facts."""
+class _NumberTaken(Exception):
+    """Another order has this number."""
 
-    def __init__(self, table: Table, snapshot_every: int = EVERY) -> None:
+
+class OrderStore:
+    """An order gets a snapshot every `snapshot_every` facts. `draw` makes order numbers."""
+
+    def __init__(self, table: Table, snapshot_every: int = EVERY, draw: Callable[[], str] = draw_number) -> None:
         self._table = table
+        self._draw = draw
         self._streams = EventStore(table, "order")
         self._snapshots = Snapshots(table, "order", Codec(_STATE, _dump, _restore), snapshot_every)
         self._snapshot_every = snapshot_every
@@ -102,18 +112,30 @@ class OrderStore:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
 
     def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
-        """Writes a new order, its address, and the mark on the cart that it names. Raises ConcurrencyError if the order
-        exists, CartAlreadyOrdered if another order has the mark, and AccountClosed.
+        """Writes a new order with a number of its own, its address, and the mark on the cart that it names. Raises
+        ConcurrencyError if the order exists, CartAlreadyOrdered if another order has the mark, and AccountClosed.
         """
+        return retry_on_conflict(
+            self._draw,
+            lambda number: self._place(order_id, with_number(facts, number), address, now),
+            conflict=_NumberTaken,
+            attempts=_MOST_NUMBERS,
+            exhausted="all drawn order numbers are taken",
+        )
+
+    def _place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
         kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
         placed = next(fact for fact in facts if isinstance(fact, OrderPlaced))
         is_open = dynamo.check(f"CUSTOMER#{placed.customer_id}", "LEFT", "attribute_not_exists(pk)")
         marks = [_cart_mark(placed, placed.cart, now)] if placed.cart else []
         try:
-            return self._append(order_id, None, facts, now, [kept, is_open, *marks])
+            return self._append(order_id, None, facts, now, [kept, is_open, *marks, *_number_claim(placed)])
         except ConditionFailed as failed:
-            if (failed.item or {}).get("sk") == "LEFT":
-                raise AccountClosed("The account is closed.") from None
+            match (failed.item or {})["sk"]:
+                case "LEFT":
+                    raise AccountClosed("The account is closed.") from None
+                case "NUMBER":
+                    raise _NumberTaken from None
             raise CartAlreadyOrdered((failed.item or {})["order_id"]) from None
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order:
@@ -287,6 +309,13 @@ def _cart_mark(placed: OrderPlaced, cart: OrderedCart, now: datetime) -> Write:
     return expiry.put_new(key | {"order_id": placed.order_id, "ttl": epoch(now + _CART_KEPT)}, now)
 
 
+def _number_claim(placed: OrderPlaced) -> list[Write]:
+    if placed.number is None:
+        return []
+    pk, sk = number_key(placed.number)
+    return [dynamo.put_new({"pk": pk, "sk": sk, "order_id": placed.order_id})]
+
+
 def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime) -> NewEvent:
     event_id = new_id(now)
     public = announcement(order, fact, address)
@@ -312,21 +341,26 @@ def _rows_of(order: Order | None) -> list[Item]:
 
 def _summary_item(order: Order) -> Item:
     placed_at = rfc3339(order.placed_at)
-    return {
-        "pk": _pk(order.id),
-        "sk": "SUMMARY",
-        "gsi1pk": f"CUSTOMER#{order.customer_id}",
-        "gsi1sk": f"{placed_at}#{order.id}",
-        "order_id": order.id,
-        "status": order.status.value,
-        "payment_status": order.payment_status.value,
-        "reason": order.reason,
-        "total": order.total.model_dump(),
-        "line_count": len(order.lines),
-        "placed_at": placed_at,
-        "updated_at": rfc3339(order.updated_at),
-        "version": order.version,
-    } | status_keys(order)
+    numbered = {"number": order.number} if order.number else {}  # rows of earlier releases stay as they are
+    return (
+        {
+            "pk": _pk(order.id),
+            "sk": "SUMMARY",
+            "gsi1pk": f"CUSTOMER#{order.customer_id}",
+            "gsi1sk": f"{placed_at}#{order.id}",
+            "order_id": order.id,
+            "status": order.status.value,
+            "payment_status": order.payment_status.value,
+            "reason": order.reason,
+            "total": order.total.model_dump(),
+            "line_count": len(order.lines),
+            "placed_at": placed_at,
+            "updated_at": rfc3339(order.updated_at),
+            "version": order.version,
+        }
+        | numbered
+        | status_keys(order)
+    )
 
 
 def _summary(item: dict[str, Any]) -> Summary:
@@ -341,6 +375,7 @@ def _summary(item: dict[str, Any]) -> Summary:
         placed_at=datetime.fromisoformat(item["placed_at"]),
         updated_at=datetime.fromisoformat(item["updated_at"]),
         version=item["version"],
+        number=item.get("number"),
     )
 
 

@@ -105,8 +105,8 @@ class OrdersQuery(Query):
 
 class StaffQuery(Query):
     """An order must match all filters. `email` is a whole address. `order_id` is an order's id or its first part, at
-    least four characters: orders are then sorted by id, else the newest comes first. Days are in UTC, both
-    inclusive. Amounts are minor units of the order's currency.
+    least four characters: orders are then sorted by id, else the newest comes first. `number` is an order's number as
+    people type it. Days are in UTC, both inclusive. Amounts are minor units of the order's currency.
     """
 
     state: Status | None = None
@@ -118,10 +118,11 @@ class StaffQuery(Query):
     max_total: Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     order_id: Annotated[str, Exact(), Field(pattern="^[0-9a-f-]{4,36}$")] | None = None
+    number: Annotated[str, Exact(), Field(min_length=1, max_length=40)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Cursor | None = None
 
-    def wanted(self, customer_id: str | None) -> WantedOrders:
+    def wanted(self, customer_id: str | None, number: str | None) -> WantedOrders:
         return WantedOrders(
             status=self.state,
             first_day=self.first_day,
@@ -131,6 +132,7 @@ class StaffQuery(Query):
             most=self.max_total,
             currency=self.currency,
             id_prefix=self.order_id,
+            number=number,
         )
 
 
@@ -200,10 +202,12 @@ class StepView(View):
 
 class OrderView(View):
     """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
-    without tax, and no `delivery`, which is the service that the buyer chose.
+    without tax, and no `delivery`, which is the service that the buyer chose. `number` is for people; orders of earlier
+    releases have none.
     """
 
     order_id: str
+    number: str | None
     customer_id: str
     status: str
     payment_status: str
@@ -229,6 +233,7 @@ class OrderView(View):
         returned = order.returned_pieces
         return cls(
             order_id=order.id,
+            number=order.number,
             customer_id=order.customer_id,
             status=order.status,
             payment_status=order.payment_status,
@@ -255,6 +260,7 @@ class SummaryView(View):
     """An order in a list. GET /api/orders/{order_id} returns its lines."""
 
     order_id: str
+    number: str | None
     status: str
     payment_status: str
     reason: str | None

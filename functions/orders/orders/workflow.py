@@ -57,6 +57,7 @@ def saga_input(order: Order) -> dict[str, Any]:
         "lines": [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines],
         "total": order.total.model_dump(),
         "payment_token": order.payment_token,
+        "number": order.number,
     }
 
 

@@ -106,7 +106,8 @@ class Payment:
 
     `trouble` is the reason with which an unfinished payment would end as failed. `order_status` is the last known
     status of the order, `refunded_elsewhere` the amount that the provider refunded beyond our refunds. `written_off`:
-    an operator refunds it by other means, so an undo does not. `version` counts the changes.
+    an operator refunds it by other means, so an undo does not. `order_number` is for people, "" for an order without
+    one. `version` counts the changes.
     """
 
     payment_id: str
@@ -127,6 +128,7 @@ class Payment:
     written_off: bool = False
     reason: str = ""
     detail: str = ""
+    order_number: str = ""
 
     @property
     def is_tombstone(self) -> bool:

@@ -12,6 +12,7 @@ _ABOUT = {
     "order_id": "o-1",
     "customer_id": "u-1",
     "amount": {"amount": 1250, "currency": "GBP"},
+    "order_number": "K7QF2-M9X40",
 }
 
 
@@ -25,6 +26,7 @@ class PaymentAuthorized(EventModel):
     order_id: str
     customer_id: str
     amount: Money
+    order_number: str | None = None
 
 
 class PaymentCompleted(EventModel):
@@ -37,6 +39,7 @@ class PaymentCompleted(EventModel):
     order_id: str
     customer_id: str
     amount: Money
+    order_number: str | None = None
 
 
 class PaymentFailed(EventModel):
@@ -51,6 +54,7 @@ class PaymentFailed(EventModel):
     amount: Money
     reason: str
     detail: str
+    order_number: str | None = None
 
 
 class PaymentRefunded(EventModel):
@@ -65,6 +69,7 @@ class PaymentRefunded(EventModel):
     customer_id: str
     amount: Money
     reason: str
+    order_number: str | None = None
 
 
 PUBLISHES: tuple[type[EventModel], ...] = (PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded)

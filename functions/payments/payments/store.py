@@ -163,13 +163,16 @@ class PaymentStore:
 
 def _announced(before: Payment, after: Payment) -> EventModel | None:
     about = {"payment_id": after.payment_id, "order_id": after.order_id, "customer_id": after.customer_id}
+    number = after.order_number or None
     match announcement(before, after):
         case Announcement.AUTHORIZED:
-            return PaymentAuthorized(**about, amount=after.amount)
+            return PaymentAuthorized(**about, order_number=number, amount=after.amount)
         case Announcement.COMPLETED:
-            return PaymentCompleted(**about, amount=after.amount)
+            return PaymentCompleted(**about, order_number=number, amount=after.amount)
         case Announcement.FAILED:
-            return PaymentFailed(**about, amount=after.amount, reason=after.reason, detail=after.detail)
+            return PaymentFailed(
+                **about, order_number=number, amount=after.amount, reason=after.reason, detail=after.detail
+            )
     return None
 
 
@@ -181,12 +184,13 @@ def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
         customer_id=payment.customer_id,
         amount=refund.amount,
         reason=refund.reason,
+        order_number=payment.order_number or None,
     )
 
 
 _PLAIN = ("payment_id", "order_id", "customer_id", "charge_id", "closing", "trouble", "reason", "detail")
 _COUNTS = ("version", "captured", "refunded", "claimed")
-_LATER = ("order_status", "written_off")
+_LATER = ("order_status", "written_off", "order_number")
 _SHARDS = 8
 
 
@@ -219,6 +223,7 @@ def _payment(item: Item) -> Payment:
         order_status=item.get("order_status", ""),  # records of older versions lack it
         refunded_elsewhere=item.get("astray", 0),
         written_off=item.get("written_off", False),
+        order_number=item.get("order_number", ""),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),
         created_at=datetime.fromisoformat(item["created_at"]),

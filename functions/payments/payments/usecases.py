@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from mercato.errors import TransientError
@@ -30,10 +31,28 @@ def payment_id_of(order_id: str) -> str:
     return derived_id("payment", order_id)
 
 
-def authorize(order_id: str, customer_id: str, amount: Money, token: str, ports: Ports, now: datetime) -> Payment:
+@dataclass(frozen=True)
+class Due:
+    """What is to be paid, by whom and for which order."""
+
+    order_id: str
+    customer_id: str
+    amount: Money
+    order_number: str = ""
+
+
+def authorize(due: Due, token: str, ports: Ports, now: datetime) -> Payment:
     """Holds the money. Idempotent. Stores the intent before it calls the provider; an earlier void stops it."""
-    payment_id = payment_id_of(order_id)
-    begun = Payment(payment_id, order_id, customer_id, amount, now, charge_id=ports.provider.expected_id(payment_id))
+    payment_id = payment_id_of(due.order_id)
+    begun = Payment(
+        payment_id,
+        due.order_id,
+        due.customer_id,
+        due.amount,
+        now,
+        charge_id=ports.provider.expected_id(payment_id),
+        order_number=due.order_number,
+    )
     payment = ports.payments.open(begun)
     if payment.may_authorize:
         payment = _authorize(payment, token, ports, now)

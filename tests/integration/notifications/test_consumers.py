@@ -79,6 +79,26 @@ def test_each_event_tells_its_customer(
     assert [(to, about) for to, about, _ in service.mailer.sent] == [("anna@example.com", subject)]
     found = next(one for one in service.listed()["items"] if one["kind"] == kind)
     assert (found["order_id"], found["status"]) == ("order-1", "sent")
+    assert "order order-1" in service.mailer.sent[0][2], "an order of an earlier release is named by its id"
+
+
+@pytest.mark.parametrize(
+    ("event_type", "data"),
+    [
+        ("order.shipped", {"carrier": "sandbox", "tracking_number": "T1", "number": "K7QF2-M9X40"}),
+        (
+            "payment.completed",
+            {"payment_id": "p", "amount": {"amount": 500, "currency": "GBP"}, "order_number": "K7QF2-M9X40"},
+        ),
+    ],
+)
+def test_a_mail_names_the_order_by_its_number(service: Any, event_type: str, data: dict[str, Any]) -> None:
+    service.register()
+    about = {"order_id": "order-1", "customer_id": "user-1"}
+    assert service.receive(service.event(event_type, "event-2", about | data)) == []
+    [(_, _, body)] = service.mailer.sent
+    assert "order K7QF2-M9X40" in body
+    assert "order-1" not in body
 
 
 def renamed(service: Any, name: str, sequence: int) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def test_a_list_has_one_s_own_orders_the_newest_first(
     assert page["next_cursor"] is None
     assert page["items"][0] == {
         "order_id": ids[0],
+        "number": shop.order(ids[0]).number,
         "status": "pending",
         "payment_status": "none",
         "reason": None,

@@ -95,6 +95,7 @@ def test_a_row_tells_whose_order_it_is_and_holds_nothing_personal(shop: Shop, cl
     [item] = page(shop)["items"]
     assert item == {
         "order_id": order_id,
+        "number": shop.order(order_id).number,
         "customer_id": "cust-1",
         "status": "pending",
         "payment_status": "none",

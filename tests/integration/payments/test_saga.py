@@ -19,6 +19,7 @@ ABOUT = {
     "payment_id": PAYMENT,
     "order_id": "o-1",
     "customer_id": "u-1",
+    "order_number": None,
     "amount": {"amount": 1000, "currency": "GBP"},
 }
 
@@ -29,6 +30,19 @@ def test_a_payment_is_authorized_and_captured(till: Any) -> None:
     assert till.capture() == {"payment_id": PAYMENT}
     assert (till.status(), till.held(), till.money()) == ("captured", "captured", (1000, 0))
     assert till.events() == [("payment.authorized", ABOUT), ("payment.completed", ABOUT)]
+
+
+def test_all_events_of_a_payment_have_the_orders_number(till: Any) -> None:
+    money = {"amount": 1000, "currency": "GBP"}
+    saga_input = {"order_id": "o-1", "number": "K7QF2-M9X40", "payment_token": "tok_ok"}
+    till.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token="tok_ok", order=saga_input)
+    till.capture()
+    till.task("RefundPayment")
+    assert [(kind, data["order_number"]) for kind, data in till.events()] == [
+        ("payment.authorized", "K7QF2-M9X40"),
+        ("payment.completed", "K7QF2-M9X40"),
+        ("payment.refunded", "K7QF2-M9X40"),
+    ]
 
 
 def test_each_step_twice_is_once(till: Any) -> None:

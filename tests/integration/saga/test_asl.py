@@ -22,7 +22,13 @@ def test_every_task_gets_its_contract_and_the_correlation(world: World, saga_inp
     world.run(saga_input)
     assert [payload["input"] for payload in world.payloads] == [
         {"order_id": ORDER, "lines": saga_input["lines"]},
-        {"order_id": ORDER, "customer_id": "cust-1", "amount": saga_input["total"], "payment_token": "tok_ok"},
+        {
+            "order_id": ORDER,
+            "customer_id": "cust-1",
+            "amount": saga_input["total"],
+            "payment_token": "tok_ok",
+            "order": saga_input,
+        },
         {"order_id": ORDER},
         {"order_id": ORDER, "payment_id": "pay-1"},
         {"order_id": ORDER},
