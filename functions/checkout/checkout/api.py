@@ -67,7 +67,7 @@ def show_taxes(query: TaxesQuery) -> TaxTableView:
 @app.put("/api/checkouts/taxes", role=ADMIN)
 def change_taxes(table: ChangeTaxes) -> TaxTableView:
     """Replaces all tax rates. Quotes that have other rates are refused from now on."""
-    return TaxTableView.of(usecases.change_taxes(table.rates, table.version, ports().taxes))
+    return TaxTableView.of(usecases.change_taxes(table.rates, table.version, ports().taxes, utc_now()))
 
 
 @app.get("/api/checkouts/{checkout_id}", role=CUSTOMER, limit=WATCH)

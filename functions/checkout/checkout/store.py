@@ -15,7 +15,7 @@ from typing import Any
 
 from checkout.domain import KEPT_FOR, Address, Cart, CheckoutChanged, CheckoutNotFound, Contact, Line, Session
 from checkout.taxes import FIRST, TaxTable, TaxTableChanged
-from mercato.clock import epoch
+from mercato.clock import epoch, rfc3339
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
@@ -79,6 +79,8 @@ class TaxTables:
     def add(self, table: TaxTable) -> None:
         """Writes a table as the version after the current one. Raises TaxTableChanged if there is one already."""
         item = {"pk": _TAXES, "sk": _version(table.version), "version": table.version, "rates": _rates(table)}
+        if table.changed_at:
+            item["changed_at"] = rfc3339(table.changed_at)
         try:
             self._table.write(dynamo.put_new(item))
         except ConditionFailed:
@@ -123,4 +125,4 @@ def _rates(table: TaxTable) -> str:
 
 
 def _tax_table(item: Item) -> TaxTable:
-    return TaxTable(version=item["version"], rates=json.loads(item["rates"]))
+    return TaxTable(version=item["version"], rates=json.loads(item["rates"]), changed_at=item.get("changed_at"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Protocol
@@ -62,12 +62,19 @@ class TaxRate(BaseModel):
 
 
 class TaxTable(BaseModel):
-    """All rates. No two rates of one place and tax class begin on one day."""
+    """All rates. No two rates of one place and tax class begin on one day. `changed_at` is None for the table of a new
+    shop, and for one that was written before its time was kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     version: int
     rates: tuple[TaxRate, ...]
+    changed_at: datetime | None = None
+
+    def states_the_same(self, other: TaxTable) -> bool:
+        """Whether the other is the same version with the same rates, whenever it was written."""
+        return (self.version, self.rates) == (other.version, other.rates)
 
 
 @dataclass(frozen=True)

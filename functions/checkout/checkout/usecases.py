@@ -145,12 +145,12 @@ def verify(token: str, customer_id: str, checkouts: Checkouts, till: Till, now: 
     return Verified(quote, session, priced, differences(quote, session, priced), is_expired=now >= quote.expires_at)
 
 
-def change_taxes(rates: Sequence[TaxRate], version: int, taxes: TaxTables) -> TaxTable:
+def change_taxes(rates: Sequence[TaxRate], version: int, taxes: TaxTables, now: datetime) -> TaxTable:
     """Replaces the table. Idempotent: a retry finds the table that it has written. Raises TaxTableChanged."""
     if errors := [{"field": f"rates.{number}", "message": what} for number, what in findings(rates)]:
         raise InvalidTaxTable("The tax rates contradict each other.", errors=errors)
-    current, wanted = taxes.current(), TaxTable(version=version + 1, rates=tuple(rates))
-    if current == wanted:
+    current, wanted = taxes.current(), TaxTable(version=version + 1, rates=tuple(rates), changed_at=now)
+    if current.states_the_same(wanted):
         return current
     if current.version != version:
         raise TaxTableChanged(

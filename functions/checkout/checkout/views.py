@@ -279,9 +279,13 @@ class ChangeTaxes(Body):
 
 
 class TaxTableView(View):
+    """`changed_at` is null for the table of a new shop, which is an example."""
+
     version: int
     rates: list[TaxRate]
+    changed_at: str | None
 
     @classmethod
     def of(cls, table: TaxTable) -> TaxTableView:
-        return cls(version=table.version, rates=list(table.rates))
+        changed_at = rfc3339(table.changed_at) if table.changed_at else None
+        return cls(version=table.version, rates=list(table.rates), changed_at=changed_at)

@@ -17,6 +17,7 @@ from console import (
     session,
     stock,
     stream,
+    tables,
 )
 from console.pages import pages
 
@@ -36,6 +37,7 @@ __all__ = [
     "session",
     "stock",
     "stream",
+    "tables",
 ]
 
 handler = pages.handler

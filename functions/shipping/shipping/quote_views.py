@@ -76,7 +76,7 @@ class RateTableView(View):
     """`changed_at` is null for the table of a new shop, which is an example."""
 
     version: int
-    currency: str
+    currency: Currency
     zones: list[Zone]
     changed_at: str | None
 

@@ -157,6 +157,65 @@ def test_low_stock_is_found_its_threshold_set_and_its_ledger_proven(
     assert console.violations() == []
 
 
+def test_a_table_is_changed_as_text_and_says_what_is_wrong_at_its_line(
+    desk: OpenDesk, admin: Session, shop_state: State
+) -> None:
+    before = admin.get("/shipments/rates")
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open("/console/rates")
+    field, send = (
+        page.get_by_label("Rows, as comma separated values"),
+        page.get_by_role("button", name="Put it in force"),
+    )
+    typed = field.input_value()
+    field.fill(typed.replace("World,*,", "World,FR,", 1))
+    send.click()
+    expect(page.locator("#trouble")).to_contain_text("FR is in zone Europe already")
+    line = next(number for number, text in enumerate(typed.splitlines(), 1) if text.startswith("World,*,"))
+    expect(page.locator(f"#line-{line}")).to_contain_text("World,FR,")
+    assert console.violations() == []
+    console.said.clear()  # Chromium notes the 422
+
+    try:
+        field.fill(typed.replace(",3.95,", ",4.05,", 1))
+        send.click()
+        expect(page.get_by_role("status")).to_contain_text("The table is changed.")
+        expect(page.locator("tbody").first).to_contain_text("4.05")
+        expect(page.locator(".difference ins")).to_contain_text("4.05")
+        page.get_by_role("link", name=f"Version {before['version']}", exact=True).click()
+        expect(page.locator("tbody").first).to_contain_text("3.95")
+    finally:
+        now = admin.get("/shipments/rates")["version"]
+        admin.put("/shipments/rates", {name: before[name] for name in ("currency", "zones")} | {"version": now})
+
+
+def test_of_two_operators_who_change_the_taxes_the_second_sees_both_differences(
+    desk: OpenDesk, admin: Session, shop_state: State
+) -> None:
+    before = admin.get("/checkouts/taxes")
+    first, second = desk(), desk()
+    for console in (first, second):
+        console.log_in(shop_state.admin, at="/console/login")
+        console.open("/console/taxes")
+    try:
+        for console, line in ((first, "FR,standard,20,2014-01-01"), (second, "FR,reduced,5.5,2014-01-01")):
+            field = console.page.get_by_label("Rows, as comma separated values")
+            field.fill(field.input_value() + line)
+            console.page.get_by_role("button", name="Put it in force").click()
+        expect(second.page.get_by_role("heading", name="Another operator has changed it meanwhile")).to_be_visible()
+        differences = second.page.locator(".difference")
+        expect(differences.nth(0).locator("ins")).to_have_text("+ FR,standard,20,2014-01-01")
+        expect(differences.nth(1).locator("ins")).to_have_text("+ FR,reduced,5.5,2014-01-01")
+        assert second.violations() == []
+        second.said.clear()  # Chromium notes the 409
+        second.page.get_by_role("button", name="Put it in force").click()
+        expect(second.page.get_by_role("status")).to_contain_text("The table is changed.")
+    finally:
+        now = admin.get("/checkouts/taxes")["version"]
+        admin.put("/checkouts/taxes", {"version": now, "rates": before["rates"]})
+
+
 def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: State) -> None:
     found: dict[str, list[str]] = {}
     for options in ({}, {"color_scheme": "dark", "viewport": {"width": 390, "height": 800}}):
@@ -170,6 +229,7 @@ def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: S
             "/console/catalogue/new",
             "/console/imports",
             "/console/parcels",
+            "/console/taxes",
         ]:
             console.open(path)
             found[f"{path} {options}"] = console.violations()

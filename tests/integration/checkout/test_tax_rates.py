@@ -30,8 +30,10 @@ def test_a_new_shop_has_the_first_table_and_staff_replaces_it(desk: Desk) -> Non
     status, first = get(desk)
     assert (status, first["version"]) == (200, 0)
     assert {(one["country"], one["tax_class"], one["rate"]) for one in first["rates"]} >= {("GB", "standard", "0.2000")}
-    assert put(desk, 0, GB) == (200, {"version": 1, "rates": [GB]})
-    assert get(desk) == (200, {"version": 1, "rates": [GB]})
+    changed = {"version": 1, "rates": [GB], "changed_at": "2026-11-22T12:00:00.000Z"}
+    assert first["changed_at"] is None
+    assert put(desk, 0, GB) == (200, changed)
+    assert get(desk) == (200, changed)
     assert get(desk, {"version": "0"}) == (200, first)
 
 
@@ -46,6 +48,7 @@ def test_every_version_stays_readable(desk: Desk) -> None:
 
 def test_a_retry_changes_nothing_and_a_stale_change_is_refused(desk: Desk) -> None:
     first = put(desk, 0, GB)
+    desk.wait(minutes=1)
     assert put(desk, 0, GB) == first
     status, answer = put(desk, 0, GB | {"rate": "0.1000"})
     assert (status, problem(answer), answer["version"]) == (409, "tax-table-changed", 1)
