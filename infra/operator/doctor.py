@@ -22,6 +22,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.operator import target
+from infra.operator.alarms import ringing_alarms
+from infra.operator.backup.mark import Marks
+from infra.operator.backup.mark import State as RestoreState
 from infra.operator.refusals import explain
 
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
@@ -121,7 +124,10 @@ def look_at_mail_account(patient: Patient) -> Iterator[Finding]:
     what = "SES mails to anyone"
     account = patient.client("sesv2").get_account()
     rate = account["SendQuota"]["MaxSendRate"]
-    if not account["ProductionAccessEnabled"]:
+    if not account["ProductionAccessEnabled"] and patient.environment == "dev":
+        detail = "the account is in SES's sandbox, which is enough for dev: verify each recipient, docs/going-live.md"
+        yield Finding(what, Mark.GOOD, detail)
+    elif not account["ProductionAccessEnabled"]:
         yield Finding(
             what,
             Mark.MISSING,
@@ -174,6 +180,18 @@ def look_at_stack(patient: Patient) -> Iterator[Finding]:
             f"{status}: the last deploy failed",
             f"aws cloudformation describe-stack-events --stack-name {patient.name} --region {patient.region}; "
             "docs/runbook.md says how to go on",
+        )
+
+
+def look_at_restore(patient: Patient) -> Iterator[Finding]:
+    """Finds a restore that was interrupted, which leaves the shop closed."""
+    mark = Marks(patient.client("dynamodb"), patient.outputs["AuditTable"]).read()
+    if mark is not None and mark.state is not RestoreState.COMPLETE:
+        yield Finding(
+            "a restore",
+            Mark.MISSING,
+            f"it was begun and has not ended ({mark.state}): until it has, no function of the shop runs",
+            f"mercato --stack {patient.name} restore <the same backup> goes on where it was, if no other run does so",
         )
 
 
@@ -240,6 +258,8 @@ def look_at_alarms(patient: Patient) -> Iterator[Finding]:
         yield Finding(what, Mark.MISSING, detail, f"{remedy} --notification-endpoint {waiting[0]}")
     elif confirmed:
         yield Finding(what, Mark.GOOD, ", ".join(confirmed))
+    elif patient.environment == "dev":
+        yield Finding(what, Mark.GOOD, "none, which only prod requires")
     else:
         yield Finding(
             what,
@@ -247,14 +267,8 @@ def look_at_alarms(patient: Patient) -> Iterator[Finding]:
             "the topic has no subscription, so an alarm reaches no mailbox",
             f'put "AlarmEmail=<yours>" into samconfig.toml, and make deploy ENV={patient.environment}',
         )
-    ringing = patient.client("cloudwatch").get_paginator("describe_alarms")
-    names = [
-        alarm["AlarmName"]
-        for page in ringing.paginate(StateValue="ALARM", AlarmNamePrefix=f"{patient.name}-")
-        for alarm in page["MetricAlarms"]
-    ]
-    if names:
-        yield Finding("alarms", Mark.MISSING, f"ringing now: {', '.join(sorted(names))}", "docs/runbook.md has each")
+    if names := ringing_alarms(patient.client("cloudwatch"), patient.name, topic):
+        yield Finding("alarms", Mark.MISSING, f"ringing now: {', '.join(names)}", "docs/runbook.md has each")
     else:
         yield Finding("alarms", Mark.GOOD, "none rings")
 
@@ -498,6 +512,7 @@ def _told(what: str, answer: httpx.Response | str) -> str:
 # In the order in which an operator follows them: docs/going-live.md.
 OF_ACCOUNT: tuple[Check, ...] = (look_at_concurrency, look_at_access_logs, look_at_mail_account, look_at_stack)
 OF_STACK: tuple[Check, ...] = (
+    look_at_restore,
     look_at_parameters,
     look_at_sender,
     look_at_alarms,

@@ -28,7 +28,7 @@ def inventory() -> None:
 @click.option("--table", "table_name", help="This table, with your own AWS credentials; else that of the chosen shop.")
 @click.option("--all", "show_all", is_flag=True, help="Show the products that balance too.")
 def audit_stock(table_name: str | None, show_all: bool) -> None:
-    """Audit the stock per product: ledger = on hand, reservations = reserved, nothing negative.
+    """Audit the stock per product: ledger = on hand, reservations = reserved, nothing negative, and its place in lists.
 
     Reads the whole table (a scan), and reads it again if a product differs, since orders may have changed the stock in
     between. Exits with 1 if a product does not balance.

@@ -1,7 +1,8 @@
 """Checks that the inventory's table is consistent. The functions are pure: they take items and return differences.
 
 For each product, the ledger's sum equals `on_hand`, no entry is missing, the sum of the reservations equals `reserved`,
-and no figure is negative. A hot product's stock has several items (shards), each with its own ledger.
+and no figure is negative. A hot product's stock has several items (shards), each with its own ledger. Each product is
+in the list of all products, and in the list of what is low only by its level (inventory.listing).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from inventory.domain import Level
+from inventory.listing import INDEX, level_keys, listed_item
 from mercato.store.attributes import Item
 
 _HOLDING = {"reserving", "reserved", "releasing", "shipping"}
@@ -41,9 +44,12 @@ def audit(items: Iterable[Item]) -> list[ProductBook]:
     entries: Counter[str] = Counter()
     held: Counter[str] = Counter()
     holders: defaultdict[str, set[str]] = defaultdict(set)
+    listed: dict[str, Item] = {}
     for item in items:
         if item["sk"] == "STOCK":
             stocks[item["pk"]] = item
+        elif item["sk"] == "LISTED":
+            listed[item["pk"]] = item
         elif item["sk"].startswith("LEDGER#"):
             sums[item["pk"]] += item["delta"]
             entries[item["pk"]] += 1
@@ -63,6 +69,10 @@ def audit(items: Iterable[Item]) -> list[ProductBook]:
     for product_id, quantity in held.items():
         book = books.setdefault(product_id, ProductBook(product_id))
         book.held, book.orders = quantity, len(holders[product_id])
+    for pk in sorted(listed.keys() | {pk for pk in stocks if pk.startswith("STOCK#")}):
+        product_id = pk.removeprefix("STOCK#")
+        book = books.setdefault(product_id, ProductBook(product_id))
+        book.problems += _list_problems(product_id, stocks.get(pk), listed.get(pk))
     for book in books.values():
         if book.held != book.reserved:
             who = ", ".join(sorted(holders[book.product_id])[:3])
@@ -86,6 +96,25 @@ def _add(book: ProductBook, item: Item, ledger: int, entries: int) -> None:
     for name in ("on_hand", "reserved", "available"):
         if item[name] < 0:
             book.problems.append(f"{where}: {name} is {item[name]}, below zero")
+
+
+def _list_problems(product_id: str, stock: Item | None, listed: Item | None) -> Iterator[str]:
+    """Compares the product's entry in the list of all products, and its place in the list of what is low."""
+    if stock is None:
+        yield "it is in the list of all products, and has no stock item"
+        return
+    if listed is None:
+        yield "it is missing from the list of all products"
+    elif _place(listed) != _place(listed_item(product_id)):
+        yield "its entry in the list of all products is in another place"
+    if _place(stock) != (wanted := level_keys(product_id, Level(stock["level"]))):
+        where = "it is missing from" if wanted else "it is in"
+        yield f"its level is {stock['level']}, and {where} the list of what is low, or its place there is wrong"
+
+
+def _place(item: Item) -> dict[str, str]:
+    """The item's keys in the index of the lists."""
+    return {name: item[name] for name in INDEX if name in item}
 
 
 def _held(item: Item) -> Iterator[tuple[str, int]]:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.operator import target
+from infra.operator.refusals import explain
 from infra.operator.target import Target
 from infra.trouble import Trouble
 
@@ -223,9 +224,19 @@ def _shares(beside: Mapping[int, float]) -> str:
     return "".join(f" + {share:.0%} to {number}" for number, share in sorted(beside.items()))
 
 
-def running_deployments(shop: Target, services: Iterable[str]) -> list[str]:
-    """The ids of CodeDeploy's deployments of the services that have not ended. There are none outside a deploy of the
-    stack, and the local cloud has no CodeDeploy.
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment of CodeDeploy, which moves the calls of one function to a new version."""
+
+    id: str
+    service: str
+    status: str
+    began: datetime
+
+
+def running_deployments(shop: Target, services: Sequence[str]) -> list[Deployment]:
+    """CodeDeploy's deployments of the services that have not ended. There are none outside a deploy of the stack, and
+    the local cloud has no CodeDeploy.
     """
     if shop.endpoint or not _status(shop).endswith("_IN_PROGRESS"):
         return []
@@ -233,19 +244,19 @@ def running_deployments(shop: Target, services: Iterable[str]) -> list[str]:
     pages = codedeploy.get_paginator("list_deployments").paginate(includeOnlyStatuses=_RUNNING)
     running = [one for page in pages for one in page["deployments"]]
     # CloudFormation begins an application's name with its stack's, whose name begins with its parent's and its own id.
-    ours = tuple(f"{shop.stack}-{service.capitalize()}-" for service in services)
     return [
-        one["deploymentId"]
+        Deployment(one["deploymentId"], service, one["status"], one["createTime"])
         for some in itertools.batched(running, _MOST_DEPLOYMENTS, strict=False)
         for one in codedeploy.batch_get_deployments(deploymentIds=list(some))["deploymentsInfo"]
-        if one["applicationName"].startswith(ours)
+        for service in services
+        if one["applicationName"].startswith(f"{shop.stack}-{service.capitalize()}-")
     ]
 
 
-def stop(shop: Target, deployment: str) -> None:
+def stop(shop: Target, deployment: Deployment) -> None:
     """CodeDeploy moves the alias back to the version before. Idempotent: a deployment that has ended stays as it is."""
     try:
-        target.client(shop, "codedeploy").stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+        target.client(shop, "codedeploy").stop_deployment(deploymentId=deployment.id, autoRollbackEnabled=True)
     except ClientError as error:
         if error.response["Error"]["Code"] != "DeploymentAlreadyCompletedException":
             raise
@@ -293,7 +304,7 @@ _services = click.argument("services", nargs=-1)
 @release.command()
 @_services
 def status(services: tuple[str, ...]) -> None:
-    """Show the live version of each function of the SERVICES, or of all."""
+    """Show the live version of each function of the SERVICES, or of all, and the deployments that run."""
     shop, functions = _read_or_end(services)
     table = Table(title=f"{shop.stack}, by the alias {_ALIAS}", title_justify="left")
     for heading, justify in _COLUMNS:
@@ -312,6 +323,13 @@ def status(services: tuple[str, ...]) -> None:
                 end_section=number + 1 == len(ours),
             )
     Console().print(table)
+    try:
+        running = running_deployments(shop, sorted({function.service for function in functions}))
+    except (ClientError, BotoCoreError) as error:
+        raise click.ClickException(f"CodeDeploy's deployments cannot be read: {explain(error)}") from None
+    for one in running:
+        began = one.began.astimezone(UTC)
+        click.echo(f"CodeDeploy moves calls of {one.service}: {one.id} is {one.status} since {began:%H:%M:%S} UTC")
 
 
 @release.command()
@@ -338,7 +356,7 @@ def rollback(services: tuple[str, ...], since: datetime | None) -> None:
         running = running_deployments(shop, sorted({function.service for function in functions}))
         for deployment in running:
             stop(shop, deployment)
-            click.echo(f"stopped: CodeDeploy's deployment {deployment}")
+            click.echo(f"stopped: CodeDeploy's deployment {deployment.id}")
     except (ClientError, BotoCoreError) as error:
         raise click.ClickException(f"CodeDeploy's deployments were not all stopped: {error}. Run it again.") from None
     if running:

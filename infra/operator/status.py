@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.operator import session, target
+from infra.operator.alarms import ringing_alarms
 from infra.operator.client import Refused, ShopError
+from infra.operator.refusals import explain
 from infra.operator.session import Admin
 from mercato.money import Money
 
@@ -99,7 +101,8 @@ def _given_up(admin: Admin) -> Iterator[Line]:
 def _low_stock(admin: Admin) -> Iterator[Line]:
     found = admin.get("/inventory", low="true", limit=_MOST)
     count, more = len(found["items"]), "+" if found.get("next_cursor") else ""
-    yield Line("low stock", f"{count}{more} products" if count else "none", None, "/console/stock" if count else "")
+    figure = f"{count}{more} {'product' if count == 1 else 'products'}" if count else "none"
+    yield Line("low stock", figure, None, "/console/stock" if count else "")
 
 
 def _wanted_none(what: str, page: dict[str, Any], look: str) -> Line:
@@ -110,16 +113,9 @@ def _wanted_none(what: str, page: dict[str, Any], look: str) -> Line:
 
 def _alarms(shop: target.Target) -> Iterator[Line]:
     try:
-        pages = (
-            target.client(shop, "cloudwatch")
-            .get_paginator("describe_alarms")
-            .paginate(StateValue="ALARM", AlarmNamePrefix=f"{shop.stack}-")
-        )
-        names = [
-            alarm["AlarmName"] for page in pages for kind in ("CompositeAlarms", "MetricAlarms") for alarm in page[kind]
-        ]
+        names = ringing_alarms(target.client(shop, "cloudwatch"), shop.stack, shop.outputs["AlarmTopicArn"])
     except (ClientError, BotoCoreError) as error:
-        yield Line("alarms", f"AWS does not say: {error}", False)
+        yield Line("alarms", f"AWS does not say: {explain(error)}", False)
         return
     yield Line("alarms", ", ".join(names) or "none rings", not names, "docs/runbook.md" if names else "")
 

@@ -124,8 +124,9 @@ def _find(user_id: str, users: Users) -> User | None:
 def _send(user: User, mail: Mail, mailer: Mailer) -> None:
     try:
         mailer.send(user.email, mail.subject, mail.body)
-    except MailRefused:
-        # SES names the address in its reason, which must not reach the log.
-        log.warning("SES refuses this mail permanently", extra={"user_id": user.user_id})
-    except (MailNotSent, MailUncertain) as error:
-        raise TransientError(f"the mail may not have been sent: {type(error).__name__}") from None
+    except MailRefused as refused:
+        log.warning("SES refuses this mail permanently", extra={"user_id": user.user_id, "reason": str(refused)})
+    except MailNotSent as error:
+        raise TransientError(f"SES does not take mail now: {error}") from error
+    except MailUncertain as error:
+        raise TransientError(f"SES gave no answer, the mail may have been sent: {error}") from error

@@ -15,7 +15,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.operator.backup.files import Item
-from infra.operator.backup.tables import Table
 from infra.trouble import Trouble
 
 _KEY = {"pk": {"S": "RESTORE"}, "sk": {"S": "RESTORE"}}
@@ -38,11 +37,11 @@ class Mark:
 
 
 class Marks:
-    """Of one shop. `table` is its audit table."""
+    """Of one shop. `table` is the name of its audit table."""
 
-    def __init__(self, dynamodb: Any, table: Table) -> None:
+    def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
-        self._table = table.name
+        self._table = table
 
     def read(self) -> Mark | None:
         item = self._dynamodb.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True).get("Item")

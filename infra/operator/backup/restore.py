@@ -71,7 +71,7 @@ class Restore:
         self._dynamodb = target.client(shop, "dynamodb")
         self._tables = find_tables(self._dynamodb, parts_of(shop))
         self.jobs = _fit(self.manifest, self._tables)
-        self._marks = Marks(self._dynamodb, audit_table(self._tables))
+        self._marks = Marks(self._dynamodb, audit_table(self._tables).name)
         self._sleep = {"sleep": sleep} if sleep else {}
         self.mark = self._marks.read()
         if self.mark is None:

@@ -64,7 +64,7 @@ def take(
 
 
 def _require_no_restore(dynamodb: Any, tables: Iterable[Table]) -> None:
-    mark = Marks(dynamodb, audit_table(tables)).read()
+    mark = Marks(dynamodb, audit_table(tables).name).read()
     if mark and mark.state is not State.COMPLETE:
         raise Trouble("a restore into this shop is not complete", "Run the same `mercato restore` again until it is.")
 

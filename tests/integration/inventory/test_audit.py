@@ -59,6 +59,9 @@ def test_a_shop_that_works_balances_even_in_the_middle_of_things(busy: Any) -> N
         ("STOCK#a", "STOCK", {"available": 12}, "available 12 is not on hand less reserved"),
         ("STOCK#b", "STOCK", {"on_hand": -1, "available": -2}, "on_hand is -1, below zero"),
         ("RESERVATION#o-5", "RESERVATION", {"state": "released"}, "reserved 1, but reservations hold 0 (none)"),
+        ("STOCK#a", "LISTED", {"gsi1sk": "b"}, "its entry in the list of all products is in another place"),
+        ("STOCK#a", "STOCK", {"level": "low"}, "its level is low, and it is missing from the list of what is low"),
+        ("STOCK#a", "STOCK", {"gsi1pk": "LOW#1", "gsi1sk": "1#a"}, "and it is in the list of what is low"),
     ],
 )
 def test_whatever_disagrees_is_named_and_ends_the_command_with_1(
@@ -70,6 +73,15 @@ def test_whatever_disagrees_is_named_and_ends_the_command_with_1(
     assert result.exit_code == 1
     assert problem in result.output
     assert "docs/runbook.md" in result.output
+
+
+def test_a_product_that_no_list_has_is_missed(busy: Any) -> None:
+    boto3.client("dynamodb").delete_item(
+        TableName="InventoryTable", Key={"pk": {"S": "STOCK#a"}, "sk": {"S": "LISTED"}}
+    )
+    result = run()
+    assert result.exit_code == 1
+    assert "it is missing from the list of all products" in result.output
 
 
 def test_a_stock_item_that_vanished_is_missed(busy: Any) -> None:

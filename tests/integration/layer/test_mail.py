@@ -93,6 +93,33 @@ def test_what_an_operator_has_to_repair_is_counted(
     assert [json.loads(line)["MailsRefused"] for line in lines] == [1] * counted
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (NOT_VERIFIED, NOT_VERIFIED),
+        (
+            NOT_VERIFIED.replace("shop@mercato.example", "Anna.O'Neill+x@example.com, shop@mercato.example"),
+            NOT_VERIFIED.replace("shop@mercato.example", "‹recipient›, shop@mercato.example"),
+        ),
+        (
+            "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: ses:SendEmail on resource: "
+            "arn:aws:ses:eu-west-1:1:identity/anna@example.com",
+            "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: ses:SendEmail on resource: "
+            "arn:aws:ses:eu-west-1:1:identity/‹recipient›",
+        ),
+    ],
+)
+def test_an_answer_of_ses_is_told_without_the_recipient(
+    monkeypatch: pytest.MonkeyPatch, message: str, told: str
+) -> None:
+    """The errors' texts are logged by the consumers and published as the reason of a mail that failed."""
+    error = answered("MessageRejected", message=message)
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: FakeSes(error))
+    with pytest.raises(MailNotSent if "not verified" in message else MailRefused) as raised:
+        mailer().send("anna@example.com", "s", "b")
+    assert str(raised.value) == f"MessageRejected: {told}"
+
+
 def test_botocore_does_not_send_again_by_itself(cloud: None) -> None:
     assert aws.client("sesv2", attempts=1).meta.config.retries["total_max_attempts"] == 1
     assert aws.client("sqs").meta.config.retries["total_max_attempts"] == 3

@@ -208,6 +208,16 @@ def test_a_mail_that_ses_did_not_take_is_tried_again_and_sent_once(service: "Ser
     ] + ["Your password was changed"] * (len(service.mailer.sent) - 2)
 
 
+def test_the_log_has_the_answer_of_ses(service: "Service", ada: str, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/runbook.md sends the operator there, under MailsRefused."""
+    ask(service)
+    service.mailer.failures = [MailNotSent("AccessDeniedException: no"), MailRefused("MessageRejected: no")]
+    for answer in ("AccessDeniedException: no", "MessageRejected: no"):
+        caplog.clear()
+        service.deliver()
+        assert [one for one in caplog.records if answer in vars(one).get("reason", "")]
+
+
 def test_a_mail_that_ses_refuses_for_good_is_not_tried_again(service: "Service", ada: str) -> None:
     ask(service)
     service.mailer.failures = [MailRefused("no such mailbox: ada@example.com")]

@@ -18,6 +18,7 @@ from moto import mock_aws
 
 from infra import cli
 from infra.operator import doctor, target
+from infra.operator.alarms import ringing_alarms
 from infra.operator.doctor import Finding, Mark, Patient
 
 STACK, REGION = "mercato-prod", "eu-west-1"
@@ -32,7 +33,7 @@ PARAMETERS = {
     "PaymentProvider": "stripe",
     "StripePublishableKey": "pk_live_1",
 }
-OUTPUTS = {"ApiId": "abc", "ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users"}
+OUTPUTS = {"ApiId": "abc", "ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users", "AuditTable": "audit"}
 Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its response, or the code of its error
 
 
@@ -245,6 +246,12 @@ def test_ses_must_mail_to_anyone(
     assert said in finding.detail
 
 
+def test_in_dev_the_sandbox_of_ses_is_enough(patient: Callable[..., Patient]) -> None:
+    account = {"ProductionAccessEnabled": False, "SendQuota": {"MaxSendRate": 1.0}}
+    dev = patient({"sesv2": [("get_account", account)]}, stack=described(Environment="dev"))
+    assert only(doctor.look_at_mail_account(dev)).mark is Mark.GOOD
+
+
 @pytest.mark.parametrize(
     ("status", "mark"),
     [
@@ -293,9 +300,10 @@ def test_the_sender_must_be_verified_and_sign(
 
 def alarm_answers(*subscriptions: tuple[str, str], ringing: tuple[str, ...] = ()) -> dict[str, Answers]:
     listed = [{"Endpoint": endpoint, "SubscriptionArn": arn} for endpoint, arn in subscriptions]
+    alarms = [{"AlarmName": name, "AlarmActions": [TOPIC]} for name in ringing]
     return {
         "sns": [("list_subscriptions_by_topic", {"Subscriptions": listed})],
-        "cloudwatch": [("describe_alarms", {"MetricAlarms": [{"AlarmName": name} for name in ringing]})],
+        "cloudwatch": [("describe_alarms", {"MetricAlarms": alarms})],
     }
 
 
@@ -311,6 +319,50 @@ def test_alarms_must_be_heard(patient: Callable[..., Patient]) -> None:
     assert "AlarmEmail" in unheard.remedy
     assert ringing.mark is Mark.MISSING
     assert "mercato-prod-stuck" in ringing.detail
+
+
+def test_in_dev_nobody_need_hear_the_alarms(patient: Callable[..., Patient]) -> None:
+    receivers, _ = doctor.look_at_alarms(patient(alarm_answers(), stack=described(Environment="dev")))
+    assert receivers.mark is Mark.GOOD
+
+
+def test_an_alarm_of_another_shop_does_not_ring_here() -> None:
+    """Its stack's name may begin with this one's, and so the alarm's. A part of a composite alarm has no action."""
+    cloudwatch: Any = boto3.client("cloudwatch", REGION)
+    theirs = TOPIC.replace("mercato-prod", "mercato-prod-eu")
+    with Stubber(cloudwatch) as stub:
+        stub.add_response(
+            "describe_alarms",
+            {
+                "MetricAlarms": [
+                    {"AlarmName": "mercato-prod-Relay-1-RelayStuck-2", "AlarmActions": [TOPIC]},
+                    {"AlarmName": "mercato-prod-eu-Relay-1-RelayStuck-2", "AlarmActions": [theirs]},
+                    {"AlarmName": "mercato-prod-Watch-1-OrdersLateFastLong-2", "AlarmActions": []},
+                ],
+                "CompositeAlarms": [{"AlarmName": "mercato-prod-orders-late", "AlarmActions": [TOPIC]}],
+            },
+            # Without the types, CloudWatch lists metric alarms alone.
+            {
+                "StateValue": "ALARM",
+                "AlarmNamePrefix": "mercato-prod-",
+                "AlarmTypes": ["MetricAlarm", "CompositeAlarm"],
+            },
+        )
+        ringing = ringing_alarms(cloudwatch, STACK, TOPIC)
+    assert ringing == ["mercato-prod-Relay-1-RelayStuck-2", "mercato-prod-orders-late"]
+
+
+@pytest.mark.parametrize(
+    ("state", "found"), [("begun", [Mark.MISSING]), ("written", [Mark.MISSING]), ("complete", []), (None, [])]
+)
+def test_a_restore_that_was_interrupted_is_told_with_the_command_that_goes_on(
+    patient: Callable[..., Patient], state: str | None, found: list[Mark]
+) -> None:
+    item = {"backup": {"S": "sha"}, "state": {"S": state}, "run": {"S": "1"}, "functions": {"S": "{}"}}
+    answers: dict[str, Answers] = {"dynamodb": [("get_item", {"Item": item} if state else {})]}
+    findings = list(doctor.look_at_restore(patient(answers)))
+    assert [one.mark for one in findings] == found
+    assert all(one.remedy.startswith("mercato --stack mercato-prod restore ") for one in findings)
 
 
 def functions(architecture: str, made_for: list[str]) -> dict[str, Answers]:
@@ -472,7 +524,7 @@ def test_what_aws_refuses_to_show_is_unknown_and_the_rest_is_looked_at(patient: 
     nowhere = Patient(refused.name, refused.region, refused.client, refused.http, None)
     concurrency, logs, mails, stack = doctor.examine(nowhere)
     assert (concurrency.mark, logs.mark, mails.mark) == (Mark.UNKNOWN,) * 3
-    assert "AccessDeniedException" in concurrency.detail
+    assert "lack the permission GetAccountSettings" in concurrency.detail
     assert stack.mark is Mark.MISSING
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from moto import mock_aws
 
@@ -254,7 +255,8 @@ def _codedeploy(applications: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     stub.add_response(
         "list_deployments", {"deployments": list(applications)}, {"includeOnlyStatuses": releases._RUNNING}
     )
-    described = [{"deploymentId": one, "applicationName": name} for one, name in applications.items()]
+    about = {"status": "InProgress", "createTime": datetime(2026, 11, 29, 8, 30, tzinfo=UTC)}
+    described = [{"deploymentId": one, "applicationName": name} | about for one, name in applications.items()]
     if applications:
         stub.add_response(
             "batch_get_deployments", {"deploymentsInfo": described}, {"deploymentIds": list(applications)}
@@ -271,6 +273,27 @@ _OTHERS = {
     "d-3": f"{STACK}-two-Orders-XYZ-{_APPLICATION}",
     "d-4": "another-application",
 }
+
+
+def test_the_status_names_the_deployments_that_run(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = _codedeploy({"d-1": f"{STACK}-Orders-XYZ-{_APPLICATION}"} | _OTHERS, monkeypatch)
+    told = run("status", "orders")
+    assert told.exit_code == 0, told.output
+    assert told.output.endswith("CodeDeploy moves calls of orders: d-1 is InProgress since 08:30:00 UTC\n")
+    stub.assert_no_pending_responses()
+
+
+def test_deployments_that_may_not_be_read_are_told_after_the_versions(
+    shop: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(shop: Target, services: object) -> list[releases.Deployment]:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListDeployments")
+
+    monkeypatch.setattr(releases, "running_deployments", refused)
+    told = run("status", "orders")
+    assert told.exit_code == 1
+    assert "orders-api" in told.output
+    assert "lack the permission ListDeployments" in told.output
 
 
 @pytest.mark.parametrize("ended", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
@@ -16,17 +17,20 @@ _REFUSALS = frozenset({"MessageRejected", "BadRequestException", "InvalidParamet
 _NOT_VERIFIED = "not verified"
 # SES takes this mail later without an operator's help.
 _BUSY = frozenset({"TooManyRequestsException", "Throttling", "ThrottlingException"})
+# SES's message may name the recipient, and the errors below end in logs and events, which hold no addresses.
+_ADDRESS = re.compile(r"[^\s/:<>,;]+@[^\s/:<>,;]+")
 
 
 class MailRefused(Exception):
-    """This message will never be sent."""
+    """This message will never be sent. The text is SES's answer without the recipient."""
 
 
 class MailNotSent(Exception):
     """The message was certainly not sent; a retry may succeed.
 
     If an operator has to repair something first (an identity that is not verified, paused sending, a quota, a missing
-    permission), the metric `MailsRefused` counts it, and the message waits in the queue and then in its DLQ.
+    permission), the metric `MailsRefused` counts it, and the message waits in the queue and then in its DLQ. The text
+    is SES's answer without the recipient.
     """
 
 
@@ -69,14 +73,14 @@ class SesMailer:
         except BotoCoreError as error:
             raise MailUncertain(str(error)) from error
 
-    @staticmethod
-    def _raise_for(error: ClientError) -> None:
+    def _raise_for(self, error: ClientError) -> None:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        answer = _ADDRESS.sub(lambda found: found[0] if found[0] == self._from else "‹recipient›", f"{code}: {message}")
         if code in _REFUSALS and _NOT_VERIFIED not in message:
-            raise MailRefused(f"{code}: {message}") from error
+            raise MailRefused(answer) from error
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
-            raise MailUncertain(f"{code}: {message}") from error
+            raise MailUncertain(answer) from error
         if code not in _BUSY:
             metrics.count("MailsRefused")
             metrics.flush()
-        raise MailNotSent(f"{code}: {message}") from error
+        raise MailNotSent(answer) from error
