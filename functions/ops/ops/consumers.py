@@ -38,6 +38,7 @@ class Anything(Reads):
     "order.refunded",
     "order.return_accepted",
     "order.shipped",
+    "payment.answered",
     "payment.authorized",
     "payment.completed",
     "payment.failed",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mercato.money import Money
-from payments.domain import HELD, OVER, Charge, ChargeStatus, Payment, Status, change
+from payments.domain import HELD, OPEN, OVER, Charge, ChargeStatus, Payment, Status, change, payment_id_in
 
 CONFIRMED, CANCELLED = "confirmed", "cancelled"
 # The saga and its cancellation are finished or parked by then.
@@ -61,7 +61,7 @@ def must_be_undone(payment: Payment) -> bool:
     """
     if payment.written_off:
         return False
-    is_held = payment.status in (Status.CREATED, Status.AUTHORIZED) and payment.order_status == CANCELLED
+    is_held = payment.status in (*OPEN, Status.AUTHORIZED) and payment.order_status == CANCELLED
     return is_held or (payment.closing and payment.status not in OVER)
 
 
@@ -85,7 +85,7 @@ def mismatch(payment: Payment) -> str:
         return "refunded-elsewhere"
     if is_written_off(payment):
         return "order-without-payment" if payment.order_status == CONFIRMED else ""
-    if payment.status is Status.CREATED:
+    if payment.status in OPEN:
         return "never-answered"
     if payment.status is Status.AUTHORIZED:
         return "order-not-paid" if payment.order_status == CONFIRMED and not payment.closing else "money-held"
@@ -105,5 +105,6 @@ def _of_money_kept(payment: Payment) -> str:
 def mismatch_of(unsettled: Unsettled) -> Mismatch:
     found, since = unsettled.what, unsettled.since
     if isinstance(found, Charge):
-        return Mismatch("charge-without-payment", found.reference, "", found.charge_id, found.amount, since)
+        payment_id = payment_id_in(found.reference)
+        return Mismatch("charge-without-payment", payment_id, "", found.charge_id, found.amount, since)
     return Mismatch(mismatch(found), found.payment_id, found.order_id, found.charge_id, found.amount, since)

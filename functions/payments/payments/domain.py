@@ -1,11 +1,14 @@
-"""A payment: one per order, and the states it goes through, never backwards.
+"""A payment: one per order, and the states it goes through, never backwards within one attempt.
 
-    created ──► authorized ──► captured ──► partially_refunded ──► refunded
-       │  └─► declined   │
-       └────► voided | failed
+    created ──► action_required ──► authorized ──► captured ──► partially_refunded ──► refunded
+       │  └─► declined ◄───┘            │
+       └────────► voided | failed ◄─────┘
 
 `failed` is `voided` after an error here or at the provider; the customer is notified. `closing` marks a payment that is
 being undone: it is no longer authorized, captured or published as paid.
+
+A payment of an order that waits for its buyer may get further attempts, each with a charge of its own, until it is
+authorized or closed. The charges of earlier attempts are voided before a later attempt authorizes its own.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ from mercato.money import Money
 
 PROVIDER_UNAVAILABLE = "provider_unavailable"
 CAPTURE_REFUSED = "capture_refused"
+NOT_CONFIRMED = "authentication_required"
 _NO_AMOUNT = Money(amount=0, currency="XXX")
+_UNCONFIRMED = "The payment was not confirmed at your bank."
 _TROUBLES = {
     PROVIDER_UNAVAILABLE: "The payment provider could not be reached. Nothing was charged.",
     CAPTURE_REFUSED: "The payment could not be collected. Nothing was charged.",
@@ -28,6 +33,7 @@ _TROUBLES = {
 
 class Status(StrEnum):
     CREATED = "created"
+    ACTION_REQUIRED = "action_required"  # the bank asks for the buyer
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -41,6 +47,7 @@ class ChargeStatus(StrEnum):
     """The provider's status of a charge. A refunded charge is captured, with the refunded amount."""
 
     PREPARED = "prepared"  # nothing is held yet
+    ACTION_REQUIRED = "action_required"  # nothing is held until the buyer has confirmed it at the bank
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     VOIDED = "voided"
@@ -53,6 +60,7 @@ class Announcement(StrEnum):
     FAILED = "payment.failed"
 
 
+OPEN = frozenset({Status.CREATED, Status.ACTION_REQUIRED})
 HELD = frozenset({Status.CAPTURED, Status.PARTIALLY_REFUNDED})
 OVER = frozenset({Status.DECLINED, Status.VOIDED, Status.FAILED, Status.REFUNDED})
 
@@ -74,8 +82,16 @@ class CaptureRefused(Conflict):
 
 
 @dataclass(frozen=True)
+class Action:
+    """What the buyer does at the bank: opens `url`, or gives `client_secret` to the provider's script."""
+
+    url: str = ""
+    client_secret: str = ""
+
+
+@dataclass(frozen=True)
 class Charge:
-    """The provider's record of one payment; `reference` is our payment's id."""
+    """The provider's record of one attempt; `reference` is the attempt's. `action` is given while one is required."""
 
     charge_id: str
     reference: str
@@ -84,6 +100,7 @@ class Charge:
     reason: str = ""
     detail: str = ""
     refunded: int = 0
+    action: Action | None = None
 
     @property
     def is_money(self) -> bool:
@@ -93,7 +110,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Intent:
-    """The request to the provider for one payment, and the charge's id there."""
+    """The request to the provider for one attempt, and the charge's id there."""
 
     charge_id: str
     reference: str
@@ -108,6 +125,9 @@ class Payment:
     status of the order, `refunded_elsewhere` the amount that the provider refunded beyond our refunds. `written_off`:
     an operator refunds it by other means, so an undo does not. `order_number` is for people, "" for an order without
     one. `version` counts the changes.
+
+    `waits_for_buyer`: a declined attempt may be followed by another one. `attempt` is the number of the current one,
+    whose charge is `charge_id`. `earlier` are the charges of those before it.
     """
 
     payment_id: str
@@ -129,6 +149,9 @@ class Payment:
     reason: str = ""
     detail: str = ""
     order_number: str = ""
+    attempt: int = 1
+    waits_for_buyer: bool = False
+    earlier: tuple[str, ...] = ()
 
     @property
     def is_tombstone(self) -> bool:
@@ -136,16 +159,34 @@ class Payment:
 
     @property
     def intent(self) -> Intent:
-        return Intent(self.charge_id, self.payment_id, self.amount)
+        return Intent(self.charge_id, self.reference, self.amount)
+
+    @property
+    def reference(self) -> str:
+        return reference_of(self.payment_id, self.attempt)
 
     @property
     def may_authorize(self) -> bool:
         return self.status is Status.CREATED and not self.closing
 
     @property
+    def may_be_tried_again(self) -> bool:
+        """Declined, and its buyer may bring another card."""
+        return self.waits_for_buyer and self.status is Status.DECLINED and not self.closing
+
+    @property
     def refundable(self) -> int:
         """The captured amount less claimed refunds and refunds made at the provider without us."""
         return max(0, self.captured - self.claimed - max(0, self.refunded_elsewhere))
+
+
+def reference_of(payment_id: str, attempt: int) -> str:
+    """The provider's name for an attempt: the payment's id for the first, `‹id›:2` for the second."""
+    return payment_id if attempt == 1 else f"{payment_id}:{attempt}"
+
+
+def payment_id_in(reference: str) -> str:
+    return reference.partition(":")[0]
 
 
 def tombstone(payment_id: str, order_id: str, charge_id: str, now: datetime) -> Payment:
@@ -160,22 +201,46 @@ def prepare(payment: Payment, charge_id: str) -> Payment:
     return change(payment, payment.status, charge_id=charge_id)
 
 
+def begin_attempt(payment: Payment, attempt: int, charge_id: str) -> Payment:
+    """The payment at its next attempt; the same object if the money is held already, or the payment is undone."""
+    is_open = payment.status in OPEN or payment.may_be_tried_again
+    if attempt <= payment.attempt or not is_open or payment.closing:
+        return payment
+    earlier = (*payment.earlier, payment.charge_id) if payment.charge_id else payment.earlier
+    fresh = replace(payment, attempt=attempt, earlier=earlier, reason="", detail="", trouble="")
+    return change(fresh, Status.CREATED, charge_id=charge_id)
+
+
+def adopt(payment: Payment, charge: Charge) -> Payment:
+    """The payment with the charge of an earlier attempt, which holds money and cannot be voided. No other is made."""
+    if not payment.may_authorize or charge.charge_id not in payment.earlier:
+        return payment
+    return settle(payment, charge)
+
+
 def settle(payment: Payment, charge: Charge) -> Payment:
-    """The payment updated from the charge; the same object if the charge is stale or adds nothing."""
-    if payment.status not in (Status.CREATED, Status.AUTHORIZED):
+    """The payment updated from its attempt's charge; the same object if the charge is stale or adds nothing."""
+    if payment.status not in (*OPEN, Status.AUTHORIZED):
         return payment
     match charge.status:
         case ChargeStatus.CAPTURED:
-            return change(payment, Status.CAPTURED, charge_id=charge.charge_id, captured=charge.amount.amount)
+            held = replace(payment, charge_id=charge.charge_id, reason="", detail="")
+            return change(held, Status.CAPTURED, captured=charge.amount.amount)
         case ChargeStatus.VOIDED if payment.status is Status.AUTHORIZED and not payment.closing:
             # Not voided by us: the authorization expired, or was cancelled at the provider.
             return end_uncaptured(replace(payment, trouble=payment.trouble or CAPTURE_REFUSED))
+        case ChargeStatus.VOIDED if payment.status is Status.ACTION_REQUIRED and not payment.closing:
+            return change(payment, Status.DECLINED, reason=NOT_CONFIRMED, detail=_UNCONFIRMED)
         case ChargeStatus.VOIDED:
             return end_uncaptured(payment)
-        case ChargeStatus.AUTHORIZED if payment.status is Status.CREATED and not payment.closing:
-            return change(payment, Status.AUTHORIZED, charge_id=charge.charge_id)
-        case ChargeStatus.DECLINED if payment.status is Status.CREATED:
+        case ChargeStatus.AUTHORIZED if payment.status in OPEN and not payment.closing:
+            return change(payment, Status.AUTHORIZED, charge_id=charge.charge_id, reason="", detail="")
+        case ChargeStatus.DECLINED if payment.status in OPEN:
             return change(payment, Status.DECLINED, reason=charge.reason, detail=charge.detail)
+        case ChargeStatus.ACTION_REQUIRED if payment.may_authorize:
+            # Nobody asks the buyer of an order that does not wait.
+            to = Status.ACTION_REQUIRED if payment.waits_for_buyer else Status.DECLINED
+            return change(payment, to, reason=charge.reason, detail=charge.detail)
     return payment
 
 
@@ -187,8 +252,18 @@ def end_uncaptured(payment: Payment) -> Payment:
     return change(payment, Status.FAILED, reason=trouble, detail=_TROUBLES[trouble])
 
 
+def is_answered(before: Payment, after: Payment) -> bool:
+    """Whether the provider has decided an attempt that waited for its buyer."""
+    return before.status is Status.ACTION_REQUIRED and after.status not in OPEN and not after.closing
+
+
 def announcement(before: Payment, after: Payment) -> Announcement | None:
-    """The event of a change. Money captured only to be refunded is not published as paid."""
+    """The event of a change. Money captured only to be refunded is not published as paid. A decline after which the
+    buyer may bring another card is no failure yet.
+    """
+    if after.status is Status.DECLINED and after.waits_for_buyer:
+        is_last = after.closing and not (before.closing and before.status is Status.DECLINED)
+        return Announcement.FAILED if is_last else None
     if after.status is before.status:
         return None
     match after.status:
@@ -213,10 +288,13 @@ def note_trouble(payment: Payment, trouble: str) -> Payment:
 
 
 def is_orphan(payment: Payment, charge: Charge) -> bool:
-    """The provider holds money for a payment that is being undone or is over. A declined card can be authorized
-    late.
+    """The provider holds money, or soon may, for a payment that is being undone, and holds money for one that is over
+    or has another charge. A declined card can be authorized late.
     """
-    return charge.status is ChargeStatus.AUTHORIZED and (payment.closing or payment.status in OVER)
+    if charge.status is ChargeStatus.ACTION_REQUIRED:
+        return payment.closing
+    is_late = payment.status in OVER or (charge.charge_id in payment.earlier and charge.charge_id != payment.charge_id)
+    return charge.status is ChargeStatus.AUTHORIZED and (payment.closing or is_late)
 
 
 def require_authorized(payment: Payment) -> Payment:

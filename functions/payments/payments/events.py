@@ -57,6 +57,24 @@ class PaymentFailed(EventModel):
     order_number: str | None = None
 
 
+class PaymentAnswered(EventModel):
+    """The provider has decided an attempt that waited for its buyer: `status` is authorized, declined or captured.
+    After a decline the buyer may make another attempt, until `payment.failed`.
+    """
+
+    TYPE: ClassVar[str] = "payment.answered"
+    EXAMPLE: ClassVar[dict[str, Any]] = {name: _ABOUT[name] for name in ("payment_id", "order_id", "customer_id")} | {
+        "attempt": 2,
+        "status": "authorized",
+    }
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    attempt: int
+    status: str
+
+
 class PaymentRefunded(EventModel):
     """Some or all of the money was refunded. `amount` is that of this refund."""
 
@@ -72,4 +90,10 @@ class PaymentRefunded(EventModel):
     order_number: str | None = None
 
 
-PUBLISHES: tuple[type[EventModel], ...] = (PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded)
+PUBLISHES: tuple[type[EventModel], ...] = (
+    PaymentAuthorized,
+    PaymentAnswered,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+)

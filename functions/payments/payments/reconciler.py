@@ -17,7 +17,7 @@ from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from payments import agreement, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
-from payments.domain import Charge, Payment
+from payments.domain import Charge, Payment, payment_id_in
 from payments.providers.port import transient
 from payments.refund import RefundRefused
 from payments.store import PaymentStore
@@ -106,7 +106,7 @@ def _advance(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:
 
 
 def _is_still_without_payment(stray: Charge, ports: Ports, now: datetime) -> bool:
-    payment = ports.payments.get(stray.reference)
+    payment = ports.payments.get(payment_id_in(stray.reference))
     with transient():
         charge = ports.provider.find(stray.charge_id)
     if payment and payment.charge_id == stray.charge_id:
@@ -133,4 +133,4 @@ def _about(found: Unsettled) -> dict[str, str]:
     what = found.what
     if isinstance(what, Payment):
         return {"payment_id": what.payment_id, "order_id": what.order_id, "status": what.status}
-    return {"payment_id": what.reference, "charge_id": what.charge_id, "status": what.status}
+    return {"payment_id": payment_id_in(what.reference), "charge_id": what.charge_id, "status": what.status}

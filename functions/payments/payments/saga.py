@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -10,6 +11,7 @@ from mercato import clock
 from mercato.invocation.tasks import Tasks
 from mercato.money import Money
 from payments import usecases
+from payments.domain import Status
 from payments.wiring import ports
 
 tasks = Tasks("payments")
@@ -41,6 +43,10 @@ class AuthorizePayment(TaskInput):
     order: Ordered = Ordered()
 
 
+class AttemptPayment(AuthorizePayment):
+    number: Annotated[int, Field(ge=1)]
+
+
 class UndoPayment(TaskInput):
     reason: str = "cancelled"
 
@@ -49,12 +55,47 @@ class Done(BaseModel):
     payment_id: str
 
 
+class AttemptedPayment(BaseModel):
+    """`status` is authorized, action_required or declined. `reason` and `detail` say why it is not authorized.
+
+    `version` is the payment's: an event with a higher sequence says more than this answer. `action` says what the buyer
+    does at the bank. Its client secret is for the order's buyer only.
+    """
+
+    payment_id: str
+    status: str
+    attempt: int
+    version: int
+    reason: str
+    detail: str
+    action: dict[str, str]
+
+
 @tasks.task("AuthorizePayment")
 def authorize_payment(step: AuthorizePayment) -> Done:
     """Idempotent: one payment per order, and one key at the provider."""
     due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "")
     payment = usecases.authorize(due, step.payment_token.get_secret_value(), ports(), clock.utc_now())
     return Done(payment_id=payment.payment_id)
+
+
+@tasks.task("AttemptPayment")
+def attempt_payment(step: AttemptPayment) -> AttemptedPayment:
+    """Idempotent: each attempt has its own keys at the provider, and at most one attempt's charge holds money."""
+    due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "")
+    token = step.payment_token.get_secret_value()
+    made = usecases.attempt(due, step.number, token, ports(), clock.utc_now())
+    payment = made.payment
+    waits = payment.status in (Status.ACTION_REQUIRED, Status.DECLINED)
+    return AttemptedPayment(
+        payment_id=payment.payment_id,
+        status=payment.status if waits else Status.AUTHORIZED,
+        attempt=payment.attempt,
+        version=payment.version,
+        reason=payment.reason,
+        detail=payment.detail,
+        action=asdict(made.action) if made.action else {},
+    )
 
 
 @tasks.task("CapturePayment")

@@ -32,8 +32,9 @@ from payments.domain import (
     Payment,
     Status,
     announcement,
+    is_answered,
 )
-from payments.events import PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
+from payments.events import PaymentAnswered, PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
 from payments.refund import Refund, RefundStatus
 
 SERVICE = "payments"
@@ -63,14 +64,14 @@ class PaymentStore:
         return _payment(item) if item else None
 
     def save(self, before: Payment, after: Payment, now: datetime) -> None:
-        """Writes the change with its event. Raises PaymentMoved."""
+        """Writes the change with its events. Raises PaymentMoved."""
         self._change(before, after, now, _announced(before, after))
 
     def claim_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
         """Writes a new refund, or a new attempt at a refused one, and its claim on the payment. Raises PaymentMoved,
         also if another writer has begun it.
         """
-        self._change(before, after, now, None, [_begin(refund)])
+        self._change(before, after, now, (), [_begin(refund)])
 
     def close_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
         """Ends a pending refund as done or refused. Raises PaymentMoved."""
@@ -80,18 +81,18 @@ class PaymentStore:
             names={"#status": "status"},
             values={":pending": RefundStatus.PENDING},
         )
-        event = _refunded(after, refund) if refund.status is RefundStatus.DONE else None
-        self._change(before, after, now, event, [closed])
+        events = [_refunded(after, refund)] if refund.status is RefundStatus.DONE else []
+        self._change(before, after, now, events, [closed])
 
     def record_refund(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
         """Writes a completed refund that was unknown until now. Raises PaymentMoved."""
-        self._change(before, after, now, _refunded(after, refund), [put_new(_refund_item(refund))])
+        self._change(before, after, now, [_refunded(after, refund)], [put_new(_refund_item(refund))])
 
     def write_off(self, before: Payment, after: Payment, refunds: list[Refund], now: datetime) -> None:
         """Ends the refunds as written off. Raises PaymentMoved, also if one of them has changed: a refund never changes
         without its payment.
         """
-        self._change(before, after, now, None, [put(_refund_item(refund)) for refund in refunds])
+        self._change(before, after, now, (), [put(_refund_item(refund)) for refund in refunds])
 
     def refund(self, payment_id: str, refund_id: str) -> Refund | None:
         item = self._table.get(_pk(payment_id), f"REFUND#{refund_id}")
@@ -142,7 +143,7 @@ class PaymentStore:
         return found
 
     def _change(
-        self, before: Payment, after: Payment, now: datetime, event: EventModel | None, also: Sequence[Write] = ()
+        self, before: Payment, after: Payment, now: datetime, events: Sequence[EventModel], also: Sequence[Write] = ()
     ) -> None:
         changed = put(
             _payment_item(after, now),
@@ -150,30 +151,32 @@ class PaymentStore:
             names={"#version": "version"},
             values={":seen": before.version},
         )
-        writes = [changed, *also]
-        if event:
-            writes.append(
-                outbox.record(event, service=SERVICE, subject=after.payment_id, sequence=after.version, now=now)
-            )
+        records = (
+            outbox.record(event, service=SERVICE, subject=after.payment_id, sequence=after.version, now=now)
+            for event in events
+        )
+        writes = [changed, *also, *records]
         try:
             self._table.transact(writes)
         except ConditionFailed:
             raise PaymentMoved from None
 
 
-def _announced(before: Payment, after: Payment) -> EventModel | None:
+def _announced(before: Payment, after: Payment) -> list[EventModel]:
     about = {"payment_id": after.payment_id, "order_id": after.order_id, "customer_id": after.customer_id}
     number = after.order_number or None
+    events: list[EventModel] = []
     match announcement(before, after):
         case Announcement.AUTHORIZED:
-            return PaymentAuthorized(**about, order_number=number, amount=after.amount)
+            events.append(PaymentAuthorized(**about, order_number=number, amount=after.amount))
         case Announcement.COMPLETED:
-            return PaymentCompleted(**about, order_number=number, amount=after.amount)
+            events.append(PaymentCompleted(**about, order_number=number, amount=after.amount))
         case Announcement.FAILED:
-            return PaymentFailed(
-                **about, order_number=number, amount=after.amount, reason=after.reason, detail=after.detail
-            )
-    return None
+            told = {"reason": after.reason, "detail": after.detail}
+            events.append(PaymentFailed(**about, order_number=number, amount=after.amount, **told))
+    if is_answered(before, after):
+        events.append(PaymentAnswered(**about, attempt=after.attempt, status=after.status))
+    return events
 
 
 def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
@@ -213,6 +216,9 @@ def _payment_item(payment: Payment, now: datetime) -> Item:
             "currency": payment.amount.currency,
             "created_at": rfc3339(payment.created_at),
             "updated_at": rfc3339(now),
+            "attempt": payment.attempt,
+            "waits_for_buyer": payment.waits_for_buyer,
+            "earlier": list(payment.earlier),
         }
     )
 
@@ -224,6 +230,9 @@ def _payment(item: Item) -> Payment:
         refunded_elsewhere=item.get("astray", 0),
         written_off=item.get("written_off", False),
         order_number=item.get("order_number", ""),
+        attempt=item.get("attempt", 1),
+        waits_for_buyer=item.get("waits_for_buyer", False),
+        earlier=tuple(item.get("earlier", ())),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),
         created_at=datetime.fromisoformat(item["created_at"]),

@@ -1,4 +1,4 @@
-"""The use cases of payments: authorize, capture, undo, and follow the provider.
+"""The use cases of payments: authorize, try again, capture, undo, and follow the provider.
 
 All are idempotent. The payment's record has the known state. The provider is called for the rest, with a key derived
 from the order and the step, and its answer updates the record, which never moves backwards.
@@ -6,9 +6,10 @@ from the order and the step, and its answer updates the record, which never move
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mercato.errors import TransientError
@@ -16,7 +17,7 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain, refund, refunds
-from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Charge, ChargeStatus, Payment, Status
+from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Action, Charge, ChargeStatus, Payment, Status
 from payments.providers.port import Provider, ProviderDeclined, transient
 from payments.providers.webhooks import ChargeChanged
 from payments.refund import Refund
@@ -44,21 +45,49 @@ class Due:
 def authorize(due: Due, token: str, ports: Ports, now: datetime) -> Payment:
     """Holds the money. Idempotent. Stores the intent before it calls the provider; an earlier void stops it."""
     payment_id = payment_id_of(due.order_id)
-    begun = Payment(
-        payment_id,
-        due.order_id,
-        due.customer_id,
-        due.amount,
-        now,
-        charge_id=ports.provider.expected_id(payment_id),
-        order_number=due.order_number,
-    )
-    payment = ports.payments.open(begun)
+    payment = ports.payments.open(_begin(due, ports.provider.expected_id(payment_id), now))
     if payment.may_authorize:
-        payment = _authorize(payment, token, ports, now)
+        payment, _ = _authorize(payment, token, ports, now)
     elif payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
         _void_orphan(payment, _find(payment, ports.provider), ports.provider)
     return domain.require_authorized(payment)
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """The payment after an attempt. `action` is what its buyer must do, while the bank asks for it."""
+
+    payment: Payment
+    action: Action | None = None
+
+
+def attempt(due: Due, number: int, token: str, ports: Ports, now: datetime) -> Attempted:
+    """Makes an attempt at the payment of an order that waits for its buyer. Idempotent.
+
+    The charges of earlier attempts are voided first, so at most one holds money. One that cannot be voided is taken
+    instead of a new one. An attempt that waits for its buyer is looked up at the provider. A call for an attempt before
+    the current one changes nothing. Raises PaymentVoided for a payment that is undone.
+    """
+    payment_id = payment_id_of(due.order_id)
+    expected = ports.provider.expected_id(domain.reference_of(payment_id, number))
+    begun = _begin(due, expected, now)
+    payment = ports.payments.open(replace(begun, attempt=number, waits_for_buyer=True))
+    if payment.attempt < number:
+        payment = _change(payment, lambda current: domain.begin_attempt(current, number, expected), ports.payments, now)
+    charge = None
+    if payment.may_authorize and payment.attempt == number:
+        payment = _void_earlier(payment, ports, now)
+        if payment.may_authorize:
+            payment, charge = _authorize(payment, token, ports, now)
+    elif payment.closing or payment.status in (Status.ACTION_REQUIRED, Status.VOIDED, Status.FAILED):
+        charge = _find(payment, ports.provider)
+        payment = _settle(payment, charge, ports.payments, now) if charge else payment
+        _void_orphan(payment, charge, ports.provider)
+    if payment.may_authorize:
+        raise TransientError(f"attempt {payment.attempt} at the payment of order {due.order_id} has no answer yet")
+    if payment.status is Status.ACTION_REQUIRED and not payment.closing:
+        return Attempted(payment, charge.action if charge else None)
+    return Attempted(payment if payment.may_be_tried_again else domain.require_authorized(payment))
 
 
 def capture(order_id: str, ports: Ports, now: datetime) -> Payment:
@@ -80,7 +109,7 @@ def undo(order_id: str, reason: str, ports: Ports, now: datetime, *, retry_refus
     payment_id = payment_id_of(order_id)
     payment = ports.payments.open(domain.tombstone(payment_id, order_id, ports.provider.expected_id(payment_id), now))
     for _ in range(_ATTEMPTS):
-        if payment.status in domain.OVER:
+        if payment.status in domain.OVER and not payment.may_be_tried_again:
             return
         refund.require_not_written_off(payment)
         try:
@@ -103,12 +132,16 @@ def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
     """A webhook reports a change of a charge. Reads its state from the provider, so a late webhook changes nothing."""
     if ports.payments.is_webhook_done(changed.event_id, now):
         return
-    payment = ports.payments.get(changed.payment_id) if changed.payment_id else None
-    if changed.charge_id and (payment is None or payment.charge_id != changed.charge_id):
+    payment = ports.payments.get(domain.payment_id_in(changed.payment_id)) if changed.payment_id else None
+    charge_id = changed.charge_id or (payment and ports.provider.expected_id(changed.payment_id))
+    if charge_id and (payment is None or payment.charge_id != charge_id):
         with transient():
-            charge = ports.provider.find(changed.charge_id)
-        payment = ports.payments.get(charge.reference) if charge and charge.reference else None
-        if charge and charge.reference and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
+            charge = ports.provider.find(charge_id)
+        is_ours = charge is not None and bool(charge.reference)
+        payment = ports.payments.get(domain.payment_id_in(charge.reference)) if charge and is_ours else None
+        if charge and payment and charge.charge_id in payment.earlier:
+            _void_orphan(payment, charge, ports.provider)
+        elif charge and is_ours and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
             ports.payments.park(charge, now)
     if payment:
         catch_up(payment, ports, now)
@@ -157,30 +190,86 @@ def find_payment(
     return payment, payments.refunds(payment_id) if payment.captured else []
 
 
-def _authorize(payment: Payment, token: str, ports: Ports, now: datetime) -> Payment:
+def _begin(due: Due, charge_id: str, now: datetime) -> Payment:
+    return Payment(
+        payment_id_of(due.order_id),
+        due.order_id,
+        due.customer_id,
+        due.amount,
+        now,
+        charge_id=charge_id,
+        order_number=due.order_number,
+    )
+
+
+def _authorize(payment: Payment, token: str, ports: Ports, now: datetime) -> tuple[Payment, Charge | None]:
+    """Authorizes the current attempt with its own keys. The charge is None if another attempt has begun, or an undo."""
+    begun = payment
     try:
         if not payment.charge_id:
             with transient():
-                key = derived_id(payment.order_id, "prepare")
-                charge_id = ports.provider.prepare(payment.payment_id, payment.amount, token, key)
-            payment = _change(payment, lambda current: domain.prepare(current, charge_id), ports.payments, now)
-        if not payment.may_authorize:
-            return payment
+                charge_id = ports.provider.prepare(
+                    payment.reference, payment.amount, token, _key_of(payment, "prepare")
+                )
+
+            def prepare(current: Payment) -> Payment:
+                return domain.prepare(current, charge_id) if current.attempt == begun.attempt else current
+
+            payment = _change(payment, prepare, ports.payments, now)
+        if not payment.may_authorize or payment.attempt != begun.attempt:
+            return payment, None
         with transient():
-            charge = ports.provider.authorize(payment.intent, token, derived_id(payment.order_id, "authorize"))
+            charge = ports.provider.authorize(payment.intent, token, _key_of(payment, "authorize"))
     except ProviderDeclined as declined:
         found = _find(payment, ports.provider)
         charge = found if found and found.status is not ChargeStatus.PREPARED else _declined(payment, declined)
     payment = _settle(payment, charge, ports.payments, now)
     _void_orphan(payment, charge, ports.provider)
+    return payment, charge
+
+
+def _key_of(payment: Payment, step: str) -> str:
+    """The idempotency key of a step of the payment's current attempt."""
+    return derived_id(payment.order_id, step, *([] if payment.attempt == 1 else [str(payment.attempt)]))
+
+
+def _void_earlier(payment: Payment, ports: Ports, now: datetime) -> Payment:
+    """Voids the charges of earlier attempts, also those that hold nothing yet: they never will. Takes over one that
+    holds money and cannot be voided.
+    """
+    for charge_id in payment.earlier:
+        charge = _void(payment, charge_id, ports.provider)
+        if charge and charge.is_money:
+            # Captured at the provider, or held by a bank that does not let go.
+            return _change(
+                payment, functools.partial(_adopt, attempt=payment.attempt, charge=charge), ports.payments, now
+            )
     return payment
+
+
+def _adopt(current: Payment, attempt: int, charge: Charge) -> Payment:
+    return domain.adopt(current, charge) if current.attempt == attempt else current
+
+
+def _void(payment: Payment, charge_id: str, provider: Provider) -> Charge | None:
+    """The charge after the void, or as it is if the provider refuses, as for one that was declined."""
+    with transient():
+        try:
+            return provider.void(charge_id, _void_key(payment, charge_id))
+        except ProviderDeclined:
+            return provider.find(charge_id)
+
+
+def _void_key(payment: Payment, charge_id: str) -> str:
+    is_only_one = payment.attempt == 1 and not payment.earlier
+    return derived_id(payment.order_id, "void", *([] if is_only_one else [charge_id]))
 
 
 def _declined(payment: Payment, declined: ProviderDeclined) -> Charge:
     """The declined charge of a payment that the provider refused to begin, as with an unknown card."""
     return Charge(
         payment.charge_id,
-        payment.payment_id,
+        payment.reference,
         ChargeStatus.DECLINED,
         payment.amount,
         reason=declined.reason,
@@ -195,6 +284,10 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
         # Before the provider is called, so that a concurrent authorize or capture sees it and stops.
         ports.payments.save(payment, closing, now)
         return closing
+    for charge_id in payment.earlier:
+        earlier = _void(payment, charge_id, ports.provider) if charge_id != payment.charge_id else None
+        if earlier and earlier.is_money:
+            raise TransientError(f"the charge {charge_id} of order {payment.order_id} cannot be voided")
     charge = _find(payment, ports.provider)
     if charge and charge.status is ChargeStatus.CAPTURED:
         settled = _settle(payment, charge, ports.payments, now)
@@ -212,7 +305,7 @@ def _undo_next(payment: Payment, reason: str, ports: Ports, now: datetime, *, re
         try:
             # Also if nothing is held yet: a concurrent authorization then comes too late.
             with transient():
-                ports.provider.void(payment.charge_id, derived_id(payment.order_id, "void"))
+                ports.provider.void(payment.charge_id, _void_key(payment, payment.charge_id))
         except ProviderDeclined:
             # Captured in between: read again.
             return payment
@@ -238,7 +331,12 @@ def _capture(payment: Payment, ports: Ports, now: datetime) -> Charge:
 
 
 def _settle(payment: Payment, charge: Charge, payments: PaymentStore, now: datetime) -> Payment:
-    return _change(payment, lambda current: domain.settle(current, charge), payments, now)
+    """Leaves a payment that has begun another attempt since it was read: the charge is not that attempt's."""
+
+    def settle(current: Payment) -> Payment:
+        return domain.settle(current, charge) if current.attempt == payment.attempt else current
+
+    return _change(payment, settle, payments, now)
 
 
 def _note_trouble(payment: Payment, trouble: str, payments: PaymentStore, now: datetime) -> None:
@@ -276,4 +374,4 @@ def _void_orphan(payment: Payment, charge: Charge | None, provider: Provider) ->
     if charge and domain.is_orphan(payment, charge):
         # A refusal means that the undo has voided it, or will find it captured.
         with transient(), suppress(ProviderDeclined):
-            provider.void(charge.charge_id, derived_id(payment.order_id, "void"))
+            provider.void(charge.charge_id, _void_key(payment, charge.charge_id))

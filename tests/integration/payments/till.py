@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from mercato.ids import derived_id
 from mercato.store.dynamo import Table
 from payments import api, saga
-from payments.domain import Charge
+from payments.domain import Charge, reference_of
 from payments.providers.sandbox import Sandbox, charge_id_of
 from tests.kit import aws_events
 
@@ -57,6 +57,10 @@ class Till:
         money = {"amount": amount, "currency": "GBP"}
         return self.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token=token)
 
+    def attempt(self, token: str = OK, number: int = 1, amount: int = 1000) -> dict[str, Any]:
+        money = {"amount": amount, "currency": "GBP"}
+        return self.task("AttemptPayment", customer_id="u-1", amount=money, payment_token=token, number=number)
+
     def capture(self) -> dict[str, Any]:
         return self.task("CapturePayment")
 
@@ -91,6 +95,16 @@ class Till:
         items = self.table.query_all(f"OUTBOX#{PAYMENT}")
         found = [json.loads(item["event"]) for item in items]
         return [(event["type"], event["data"]) for event in found]
+
+    def holds(self) -> list[str]:
+        """The provider's statuses of all attempts' charges, in their order."""
+        references = [reference_of(PAYMENT, number) for number in range(1, 9)]
+        charges = [self.provider.find(charge_id_of(reference)) for reference in references]
+        return [charge.status.value for charge in charges if charge]
+
+    def confirm(self, number: int = 1, *, is_confirmed: bool = True) -> None:
+        """The buyer answers the bank, without a webhook."""
+        self.provider.answer(charge_id_of(reference_of(PAYMENT, number)), is_confirmed=is_confirmed)
 
     def heard(self) -> list[str]:
         return [kind for kind, _ in self.events()]

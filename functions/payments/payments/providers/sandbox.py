@@ -22,17 +22,21 @@ from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, Table, Write, put_new, update
-from payments.domain import Charge, ChargeStatus, Intent
+from payments.domain import Action, Charge, ChargeStatus, Intent
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 
 @dataclass(frozen=True)
 class _Card:
-    """A token's behaviour: why it is declined, if it is, and the fault on the way: `<operation>_<trouble>`."""
+    """A token's behaviour: why it is declined, if it is, and the fault on the way: `<operation>_<trouble>`.
+
+    `asks`: the bank asks for the buyer, and does this with the buyer's answer.
+    """
 
     declined: str = ""
     detail: str = ""
     fault: str = ""
+    asks: str = ""
 
 
 _TOKENS = {
@@ -43,6 +47,9 @@ _TOKENS = {
     "tok_timeout_once": _Card(fault="authorize_timeout_once"),
     "tok_error_once": _Card(fault="authorize_error_once"),
     "tok_unavailable": _Card(fault="authorize_unavailable"),
+    "tok_confirm_ok": _Card(asks="confirms"),
+    "tok_confirm_declined": _Card(asks="declines"),
+    "tok_confirm_never": _Card(asks="ignores"),
 }
 _TROUBLES = ("declined", "error_once", "timeout_once", "unavailable")
 _TOKENS |= {
@@ -55,7 +62,10 @@ _REFUSALS = {
     "void": "Your bank does not let go of the money.",
     "refund": "Your bank does not take the money back.",
 }
+_ASKS = "Your bank asks you to confirm this payment."
+_NOT_CONFIRMED = ("authentication_required", "The payment was not confirmed at your bank.")
 _UNKNOWN = _Card("unknown_token", "The card is not known.")
+CHALLENGE = "/bank/"  # the page of the storefront that plays the bank
 # The state of a charge that was voided before it was made.
 _NOTHING: Item = {"reference": "", "amount": 0, "currency": "XXX", "reason": "", "detail": ""}
 
@@ -75,17 +85,43 @@ class Sandbox:
         card = _TOKENS.get(token.partition(":")[0], _UNKNOWN)
         reference, amount, charge_id = intent.reference, intent.amount, intent.charge_id
         self._fail_if_faulty(card.fault, "authorize", key)
+        status = ChargeStatus.DECLINED if card.declined else ChargeStatus.AUTHORIZED
         charge = {
             "reference": reference,
-            "status": ChargeStatus.DECLINED if card.declined else ChargeStatus.AUTHORIZED,
+            "status": ChargeStatus.ACTION_REQUIRED if card.asks else status,
             "amount": amount.amount,
             "currency": amount.currency,
-            "reason": card.declined,
-            "detail": card.detail,
+            "reason": _NOT_CONFIRMED[0] if card.asks else card.declined,
+            "detail": _ASKS if card.asks else card.detail,
         }
-        stored = put_new({"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": card.fault} | charge)
+        kept = {"pk": _charge_pk(charge_id), "sk": "CHARGE", "left": 0, "fault": card.fault, "asks": card.asks}
+        stored = put_new(kept | charge)
         asked: list[str | int] = [reference, amount.amount, amount.currency]
         return _charge(charge_id, self._answer(key, "authorize", asked, charge, stored, card.fault))
+
+    def answer(self, charge_id: str, *, is_confirmed: bool) -> Charge:
+        """The buyer's answer to the bank. It changes a charge that waits for it, as its card demands, and no other."""
+        charge = self._known(charge_id)
+        if charge["status"] != ChargeStatus.ACTION_REQUIRED or charge["asks"] == "ignores":
+            return _charge(charge_id, charge)
+        is_authorized = is_confirmed and charge["asks"] == "confirms"
+        told = ("", "") if is_authorized else _NOT_CONFIRMED
+        moved = update(
+            _charge_pk(charge_id),
+            "CHARGE",
+            "SET #status = :to, #reason = :reason, detail = :detail",
+            "#status = :asks",
+            names={"#status": "status", "#reason": "reason"},
+            values={
+                ":to": ChargeStatus.AUTHORIZED if is_authorized else ChargeStatus.DECLINED,
+                ":reason": told[0],
+                ":detail": told[1],
+                ":asks": ChargeStatus.ACTION_REQUIRED,
+            },
+        )
+        with suppress(ConditionFailed):
+            self._table.write(moved)
+        return _charge(charge_id, self._known(charge_id))
 
     def capture(self, charge_id: str, key: str) -> Charge:
         charge = self._known(charge_id)
@@ -129,16 +165,21 @@ class Sandbox:
         return charge
 
     def _move(self, charge: Item, operation: str, to: ChargeStatus, left: int, key: str) -> Charge:
-        """Captures or voids. Only an authorized charge can be captured or voided."""
+        """Captures or voids. Only an authorized charge can be captured. One that asks for its buyer can be voided."""
         charge_id = charge["pk"].removeprefix(_charge_pk(""))
         self._fail_if_faulty(charge["fault"], operation, key)
         moved = update(
             _charge_pk(charge_id),
             "CHARGE",
             "SET #status = :to, #left = :left",
-            "#status = :authorized",
+            "#status IN (:authorized, :other)",
             names={"#status": "status", "#left": "left"},
-            values={":to": to, ":left": left, ":authorized": ChargeStatus.AUTHORIZED},
+            values={
+                ":to": to,
+                ":left": left,
+                ":authorized": ChargeStatus.AUTHORIZED,
+                ":other": ChargeStatus.ACTION_REQUIRED if operation == "void" else ChargeStatus.AUTHORIZED,
+            },
         )
         answer = self._answer(key, operation, [charge_id], _fields_of(charge) | {"status": to}, moved, charge["fault"])
         return _charge(charge_id, answer)
@@ -208,6 +249,7 @@ def _fields_of(charge: Item) -> Item:
 
 def _charge(charge_id: str, fields: Item) -> Charge:
     is_captured = fields["status"] == ChargeStatus.CAPTURED
+    asks = fields["status"] == ChargeStatus.ACTION_REQUIRED
     return Charge(
         charge_id=charge_id,
         reference=fields["reference"],
@@ -216,4 +258,5 @@ def _charge(charge_id: str, fields: Item) -> Charge:
         refunded=fields["amount"] - fields["left"] if is_captured and "left" in fields else 0,
         reason=fields["reason"],
         detail=fields["detail"],
+        action=Action(url=f"{CHALLENGE}{charge_id}") if asks else None,
     )

@@ -12,6 +12,7 @@ confirms it. So the outcome of any call can be read by that id, without a search
 | 5xx                                           | the intent's current state; else ProviderTimeout                |
 | no answer                                     | ProviderTimeout                                                 |
 | processing                                    | the intent's current state; else ProviderTimeout                |
+| requires_action                               | action required, with the client secret for Stripe.js           |
 
 Stripe keeps an idempotency key for at least a day. After that, the intent's state, and our id on a refund, make a retry
 idempotent.
@@ -29,18 +30,19 @@ import urllib3
 
 from mercato.invocation import deadline
 from mercato.money import Money
-from payments.domain import Charge, ChargeStatus, Intent
+from payments.domain import NOT_CONFIRMED, Action, Charge, ChargeStatus, Intent
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 API = "https://api.stripe.com"
 _CONNECT, _READ = 2.0, 5.0  # seconds
-_AUTHENTICATION = "Your bank asks for a confirmation that this shop cannot ask you for. Please use another card."
+_AUTHENTICATION = "Your bank asks you to confirm this payment. You can also use another card."
 # Stripe's units per unit of ISO 4217, where they differ (docs.stripe.com/currencies): hundredths where ISO has none,
 # and whole ariary where ISO has hundredths.
 _SCALES = {"ISK": Fraction(100), "UGX": Fraction(100), "MGA": Fraction(1, 100)}
 _STATUSES = {
     "requires_confirmation": ChargeStatus.PREPARED,
     "processing": ChargeStatus.PREPARED,
+    "requires_action": ChargeStatus.ACTION_REQUIRED,
     "requires_capture": ChargeStatus.AUTHORIZED,
     "succeeded": ChargeStatus.CAPTURED,
     "canceled": ChargeStatus.VOIDED,
@@ -203,9 +205,12 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
     status, reason, detail = _STATUSES.get(intent["status"]), "", ""
     if status is None:
         wrong = intent.get("last_payment_error") or {}
-        status = ChargeStatus.DECLINED if wrong or intent["status"] == "requires_action" else ChargeStatus.PREPARED
-        reason = wrong.get("decline_code") or wrong.get("code") or "authentication_required"
-        detail = wrong.get("message") or _AUTHENTICATION
+        status = ChargeStatus.DECLINED if wrong else ChargeStatus.PREPARED
+        reason, detail = wrong.get("decline_code") or wrong.get("code") or "declined", wrong.get("message") or ""
+    action = None
+    if status is ChargeStatus.ACTION_REQUIRED:
+        reason, detail = NOT_CONFIRMED, _AUTHENTICATION
+        action = Action(client_secret=intent["client_secret"])
     currency = str(intent["currency"]).upper()
     latest = intent.get("latest_charge")
     taken = intent.get("amount_received") if status is ChargeStatus.CAPTURED else None
@@ -215,8 +220,9 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
         status=status,
         amount=_in_our_units(taken or intent["amount"], currency),
         refunded=_in_our_units(latest.get("amount_refunded", 0), currency).amount if isinstance(latest, dict) else 0,
-        reason=reason if status is ChargeStatus.DECLINED else "",
-        detail=detail if status is ChargeStatus.DECLINED else "",
+        reason=reason,
+        detail=detail,
+        action=action,
     )
 
 
