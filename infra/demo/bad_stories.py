@@ -8,7 +8,6 @@ from infra.demo.stage import ADDRESS, Product, Stage, describe, is_paid
 from infra.demo.story import Story
 from infra.demo.telling import Telling
 from infra.operator.client import Json, Refused, Session
-from infra.replay.books import pounds
 
 
 def _expect_cancelled(
@@ -63,7 +62,7 @@ def tell_capture_refused(stage: Stage, telling: Telling) -> None:
 def tell_unknown_product(stage: Stage, telling: Telling) -> None:
     ivo, nothing = stage.new_customer("Ivo"), str(uuid.uuid4())
     telling.say("Ivo orders a product that does not exist")
-    lines = [{"product_id": nothing, "quantity": 1, "unit_price": {"amount": 100, "currency": "GBP"}}]
+    lines = [{"product_id": nothing, "quantity": 1, "unit_price": stage.price(100)}]
     try:
         ivo.place_order(lines, token="tok_ok", address=ADDRESS, key=stage.new_key())
         telling.check("refused", False, "the order was taken")
@@ -76,11 +75,12 @@ def tell_unknown_product(stage: Stage, telling: Telling) -> None:
 
 def tell_price_changed(stage: Stage, telling: Telling) -> None:
     quilt, june = stage.new_product("Patchwork quilt", 8000, stock=4), stage.new_customer("June")
-    telling.say("June adds a quilt at £80.00 to her cart; before she pays, the shop raises the price to £95.00")
+    low, high = stage.money(8000), stage.money(9500)
+    telling.say(f"June adds a quilt at {low} to her cart; before she pays, the shop raises the price to {high}")
     june.put(f"/carts/mine/items/{quilt.product_id}", {"quantity": 1})
     seen = june.get("/carts/mine")["lines"][0]["unit_price"]
-    telling.expect("the cart shows £80.00", "£80.00", pounds(seen["amount"]))
-    dearer = {"amount": 9500, "currency": "GBP"}
+    telling.expect(f"the cart shows {low}", low, stage.money(seen["amount"]))
+    dearer = stage.price(9500)
     stage.admin.patch(f"/products/{quilt.product_id}", {"version": quilt.version, "price": dearer})
     try:
         stage.order(june, quilt, 1)

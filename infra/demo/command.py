@@ -53,7 +53,7 @@ def demo(only: Sequence[str], patience: int, park: bool) -> None:
         admin = shop.login(shop_state.admin.email, shop_state.admin.password)
     except ShopError as error:
         raise target.NoShop(f"the shop at {shop_state.base_url} does not answer as it should ({error})") from error
-    stage = Stage(shop, admin, shop_state.endpoint, patience)
+    stage = Stage(shop, admin, shop_state.endpoint, patience, currency=shop_state.outputs.get("Currency", "GBP"))
     if park:
         console.print(f"It waits for you: {shop_state.base_url}/console/sagas/{park_a_saga(stage)}", soft_wrap=True)
         return

@@ -25,7 +25,8 @@ def main() -> None:
     console, state = Console(), target.load()
     target.require_sandbox(state, "the pictures")
     shop = Shop(state.base_url)
-    stage = Stage(shop, shop.login(state.admin.email, state.admin.password), state.endpoint, _PATIENCE)
+    admin = shop.login(state.admin.email, state.admin.password)
+    stage = Stage(shop, admin, state.endpoint, _PATIENCE, currency=state.outputs.get("Currency", "GBP"))
     _FOLDER.mkdir(exist_ok=True)
     with _browser() as browser:
         for name in (_shop, _order, _saga, _console):

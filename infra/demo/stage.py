@@ -38,20 +38,21 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """`tag` makes the names of this demo unique, so that it can be repeated."""
+    """`tag` makes the names of this demo unique, so that it can be repeated. `currency` is the shop's."""
 
     shop: Shop
     admin: Session
     endpoint: str
     patience: float
     tag: str = field(default_factory=lambda: secrets.token_hex(3))
+    currency: str = "GBP"
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def new_key(self) -> str:
         return f"demo-{self.tag}-{next(self._numbers)}"
 
     def new_product(self, name: str, pence: int, stock: int) -> Product:
-        """Creates and stocks a product that no other story buys. `pence` is its price."""
+        """Creates and stocks a product that no other story buys. `pence` is its price in minor units."""
         number = next(self._numbers)
         made = self.admin.post(
             "/products",
@@ -59,13 +60,19 @@ class Stage:
                 "sku": f"DEMO-{self.tag}-{number}",
                 "name": f"{name} {self.tag}{number}",
                 "category": "demo",
-                "price": {"amount": pence, "currency": "GBP"},
+                "price": self.price(pence),
             },
             key=self.new_key(),
         )
         path = f"/inventory/{made['product_id']}/adjustments"
         adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)
         return Product(made["product_id"], made["name"], made["price"], made["version"], stock)
+
+    def price(self, amount: int) -> Json:
+        return {"amount": amount, "currency": self.currency}
+
+    def money(self, amount: int) -> str:
+        return pounds(amount, self.currency)
 
     def new_customer(self, name: str) -> Session:
         email = f"{name.lower()}-{self.tag}-{next(self._numbers)}@demo.example"
@@ -119,7 +126,7 @@ class Stage:
             payment = ledger.payment_of(self.admin, order_id)
             if payment is None or (payment.captured == payment.refunded and payment.status != "authorized"):
                 return "nothing"
-            return f"{payment.status}, {pounds(payment.captured - payment.refunded)}"
+            return f"{payment.status}, {self.money(payment.captured - payment.refunded)}"
 
         telling.expect("charged or held: nothing", "nothing", self.wait_for(look, lambda found: found == "nothing"))
 
@@ -127,7 +134,7 @@ class Stage:
         total = order["total"]["amount"]
         payment = ledger.payment_of(self.admin, order["order_id"])
         charged = payment.captured - payment.refunded if payment else 0
-        telling.expect(f"charged: {pounds(total)}, once", pounds(total), pounds(charged))
+        telling.expect(f"charged: {self.money(total)}, once", self.money(total), self.money(charged))
 
     def expect_sold(self, telling: Telling, product: Product, units: int) -> None:
         """Checks that the available count decreased by `units`, whether or not the parcel is dispatched already."""

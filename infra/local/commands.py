@@ -45,12 +45,27 @@ from infra.trouble import Trouble
     help="The payment provider: the sandbox, or localstripe, which emulates Stripe on this machine.",
 )
 @click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
+@click.option(
+    "--currency",
+    default="GBP",
+    show_default=True,
+    envvar="CURRENCY",
+    help="ISO 4217's code of the shop's currency. Goods and rates cost the same number of minor units in each.",
+)
 @click.option("--empty", is_flag=True, help="Open without accounts and goods, for `mercato restore`.")
 @click.option(
     "--password", envvar="MERCATO_PASSWORD", default="", help="Password of both log-ins.  [default: one random each]"
 )
 def up(  # noqa: PLR0913  click passes each option as a parameter
-    port: int, cloud_port: int, quiet: bool, faults: float, payments: str, stripe_port: int, empty: bool, password: str
+    port: int,
+    cloud_port: int,
+    quiet: bool,
+    faults: float,
+    payments: str,
+    stripe_port: int,
+    currency: str,
+    empty: bool,
+    password: str,
 ) -> None:
     """Run the whole shop on this machine until Ctrl-C.
 
@@ -61,7 +76,16 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
     console = Console(highlight=False)
     stream = Stream(console)
     stripe = LocalStripe(stripe_port) if payments == "stripe" else None
-    shop = LocalShop(console, port, cloud_port, faults=faults, stripe=stripe, is_empty=empty, password=password)
+    shop = LocalShop(
+        console,
+        port,
+        cloud_port,
+        faults=faults,
+        stripe=stripe,
+        is_empty=empty,
+        password=password,
+        parameters={"Currency": currency},
+    )
     ended = threading.Event()
     reloader: Reloader | None = None
 
@@ -103,7 +127,7 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
 
 
 def _welcome(console: Console, found: Any, product_id: str) -> None:
-    url = f"{found.base_url}/api"
+    url, currency = f"{found.base_url}/api", found.outputs["Currency"]
     table = Table.grid(padding=(0, 2))
     for name, site in (("shop", f"{found.base_url}/"), ("console", f"{found.base_url}/console")):
         table.add_row(f"[bold]{name}[/]", f"[link={site}]{site}[/link]")
@@ -119,7 +143,7 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
     login = f'{{"email":"{found.customer.email}","password":"{found.customer.password}"}}'
     card = "pm_card_visa" if found.stripe_api else "tok_ok"
     order = (
-        f'{{"lines":[{{"product_id":"{product_id}","quantity":2,"unit_price":{{"amount":3450,"currency":"GBP"}}}}],'
+        f'{{"lines":[{{"product_id":"{product_id}","quantity":2,"unit_price":{{"amount":3450,"currency":"{currency}"}}}}],'
         f'"payment_token":"{card}",'
         '"shipping_address":{"name":"Carl","line1":"1 Quay","city":"Leith",'
         '"postcode":"EH6 6QQ","country":"GB"}}'

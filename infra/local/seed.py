@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 
 from infra.local import pictures
 from infra.operator.client import Refused, Session, poll
+from mercato.money import Money
 
 _CATALOGUE = Path(__file__).with_name("catalogue.csv")
 _STOCK = 100
@@ -24,14 +26,27 @@ class Goods:
     product_id: str
 
 
-def open_shelves(admin: Session) -> list[Goods]:
+def open_shelves(admin: Session, currency: str) -> list[Goods]:
     """Imports the catalogue through the admin API and adds stock. Returns the products."""
-    report = admin.post("/products/imports", csv=_CATALOGUE.read_text(), key=f"opening-catalogue-{uuid.uuid4()}")
+    report = admin.post("/products/imports", csv=catalogue_in(currency), key=f"opening-catalogue-{uuid.uuid4()}")
     goods = [Goods(product["sku"], product["product_id"]) for product in report["products"]]
     adjustments = [{"product_id": item.product_id, "delta": _STOCK, "reason": "opening stock"} for item in goods]
     # Inventory knows a product only after it has consumed the product's event.
     poll(lambda: _adjust(admin, adjustments), bool, what="opening stock", within=90)
     return goods
+
+
+def catalogue_in(currency: str) -> str:
+    """The catalogue's file, with the same number of minor units of `currency` as it has pence."""
+    text = io.StringIO(newline="")
+    rows = list(csv.DictReader(_CATALOGUE.read_text().splitlines()))
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        pence = Money.parse(row["price"], row["currency"]).amount
+        price, _, code = str(Money(amount=pence, currency=currency)).partition(" ")
+        writer.writerow(row | {"price": price, "currency": code})
+    return text.getvalue()
 
 
 def hang_pictures(admin: Session, goods: Sequence[Goods]) -> None:

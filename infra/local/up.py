@@ -205,7 +205,7 @@ class LocalShop:
         shop.register(admin.email, admin.password, "Ada Admin")
         shop.register(customer.email, customer.password, "Carl Customer")
         promote(found, admin.email)
-        self.goods = open_shelves(shop.login(admin.email, admin.password))
+        self.goods = open_shelves(shop.login(admin.email, admin.password), found.outputs["Currency"])
         shop.close()
         target.save(found)
         return found

@@ -26,6 +26,7 @@ from infra.operator.alarms import ringing_alarms
 from infra.operator.backup.mark import Marks
 from infra.operator.backup.mark import State as RestoreState
 from infra.operator.refusals import explain
+from mercato.store.payload import unpack
 
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
 UNRESERVED = 100  # what Lambda keeps for functions without a reservation
@@ -34,7 +35,8 @@ MAILS_AN_ORDER = 3
 _PLACEHOLDER = "mercato.example"  # the default domain of addresses and hosts, which does not exist
 _STRIPE = "https://api.stripe.com"
 _STRIPE_EVENTS = ("payment_intent.", "charge.", "refund.")
-_PAGES = 50  # of accounts that are searched for an admin
+_PAGES = 50  # of a table that are searched
+_CURRENCY = "GBP"  # of a stack that was deployed before it had the parameter
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
 
 
@@ -497,6 +499,59 @@ def look_at_admin(patient: Patient) -> Iterator[Finding]:
     yield Finding(what, Mark.MISSING, "no account is an admin's, so no product can be made", remedy)
 
 
+def look_at_prices(patient: Patient) -> Iterator[Finding]:
+    """Products keep their price when the shop's currency changes, and cannot be sold in the new one."""
+    what, currency = "the products' currency", patient.parameters.get("Currency", _CURRENCY)
+    pages = (
+        patient.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=patient.outputs["ProductsTable"],
+            FilterExpression="sk = :product AND #status = :active AND #currency <> :currency",
+            ExpressionAttributeNames={"#status": "status", "#currency": "currency"},
+            ExpressionAttributeValues={
+                ":product": {"S": "PRODUCT"},
+                ":active": {"S": "active"},
+                ":currency": {"S": currency},
+            },
+            ProjectionExpression="sku, #currency",
+        )
+    )
+    for number, page in enumerate(pages):
+        if page["Items"]:
+            first = page["Items"][0]
+            detail = f"{first['sku']['S']} and perhaps others are priced in {first['currency']['S']}, not in {currency}"
+            remedy = "import their prices in the shop's currency, or discontinue them"
+            yield Finding(what, Mark.MISSING, detail, remedy)
+            return
+        if number + 1 == _PAGES:
+            detail = f"{currency} in the first {_PAGES} pages of the table"
+            yield Finding(what, Mark.UNKNOWN, detail, "look at the console's catalogue")
+            return
+    yield Finding(what, Mark.GOOD, currency)
+
+
+def look_at_rates(patient: Patient) -> Iterator[Finding]:
+    what, currency = "the shipping rates", patient.parameters.get("Currency", _CURRENCY)
+    newest = patient.client("dynamodb").query(
+        TableName=patient.outputs["ShippingTable"],
+        KeyConditionExpression="pk = :rates",
+        ExpressionAttributeValues={":rates": {"S": "RATES"}},
+        ScanIndexForward=False,
+        Limit=1,
+    )["Items"]
+    remedy = "set them in the console, under Rates"
+    if not newest:
+        yield Finding(what, Mark.MISSING, "they are still the example of a new shop", remedy)
+        return
+    packed = newest[0]["table"]
+    table = unpack(packed["S"] if "S" in packed else bytes(packed["B"]))
+    if table["currency"] != currency:
+        yield Finding(what, Mark.MISSING, f"they are in {table['currency']}, and the shop sells in {currency}", remedy)
+    else:
+        yield Finding(what, Mark.GOOD, f"version {table['version']}")
+
+
 def _get(patient: Patient, address: str, headers: Mapping[str, str] | None = None) -> httpx.Response | str:
     """Returns the response, or the reason why there is none."""
     try:
@@ -524,6 +579,8 @@ OF_STACK: tuple[Check, ...] = (
     look_at_sites,
     look_at_stripe,
     look_at_admin,
+    look_at_prices,
+    look_at_rates,
 )
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+
+from mercato.money import Money
 
 SOLD = frozenset({"confirmed", "shipped", "delivered", "refunded"})
 SHIPPED = frozenset({"shipped", "delivered", "refunded"})
@@ -212,7 +215,7 @@ def audit_queues(before: Mapping[str, int], after: Mapping[str, int]) -> Entry:
 
 
 def pounds(amount: int, currency: str = "GBP") -> str:
-    """Formats an amount of minor units for display, such as £1,234.50."""
-    sign, whole = ("-" if amount < 0 else ""), abs(amount)
+    """Formats an amount of minor units for display, such as £1,234.50, or JPY 1,234."""
+    sign, number = ("-" if amount < 0 else ""), Decimal(str(Money(amount=abs(amount), currency=currency)).split()[0])
     symbol = "£" if currency == "GBP" else f"{currency} "
-    return f"{sign}{symbol}{whole // 100:,}.{whole % 100:02d}"
+    return f"{sign}{symbol}{number:,}"

@@ -51,6 +51,19 @@ def test_a_shop_with_values_of_its_own_can_be_deployed(given: dict[str, str]) ->
     assert problems(given) == []
 
 
+@pytest.mark.parametrize("currency", ["JPY", "KWD", "EUR"])
+def test_a_shop_may_sell_in_any_currency_that_its_provider_takes(currency: str) -> None:
+    assert problems(DEV | {"Currency": currency}) == []
+    found = problems(PROD | {"Currency": currency})
+    assert [one for one in found if "Stripe does not take" in one] == (found if currency == "KWD" else [])
+
+
+@pytest.mark.parametrize("currency", ["XXX", "gbp", "XAU", "GBR"])
+def test_what_is_no_currency_is_refused(currency: str) -> None:
+    (found,) = problems(DEV | {"Currency": currency})
+    assert found.startswith(f"Currency={currency} is none of AED, ")
+
+
 @pytest.mark.parametrize("given", [DEV, PROD], ids=["dev", "prod"])
 @pytest.mark.parametrize(
     ("name", "value", "why"),
@@ -210,9 +223,10 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
         "ApiDomainHasACertificate",
         "ApiCertificateHasADomain",
         "ProdHasNoSandbox",
+        "StripeTakesTheCurrency",
         "ProdHearsItsAlarms",
     }
-    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 15
+    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 16
 
 
 def library(name: str, content: bytes, folder: Path) -> None:

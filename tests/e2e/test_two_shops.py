@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from infra.demo.stage import Stage, is_paid
+from infra.demo.stage import ADDRESS, TOKEN, Stage, is_paid
 from infra.local.deploy import Deployment
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
@@ -30,6 +30,8 @@ FILLED_IN = {
     "ConsoleUrl": "https://{environment}-console.shop.test",
     "AllowedOrigins": "https://{environment}.shop.test",
 }
+# One shop of the two sells in a currency without decimals.
+DEV = {"Currency": "JPY"}
 PROD = {"AlarmEmail": "elsewhere", "StripePublishableKey": "pk_live_1"}
 
 
@@ -46,7 +48,7 @@ class Opened:
 def deploy(running: LocalShop, environment: str) -> Stack:
     """Sections 2 to 4 of the page: the sender, the parameters, the deploy, the signing keys."""
     chosen = {name: value.format(environment=environment) for name, value in FILLED_IN.items()}
-    chosen |= PROD if environment == "prod" else {}
+    chosen |= PROD if environment == "prod" else DEV
     name = f"mercato-{environment}"
     place = (running.cloud, name, running.functions_endpoint, running.code)
     Deployment(*place, environment).deploy(running.build(), chosen)
@@ -87,7 +89,7 @@ def prod(running: LocalShop) -> Iterator[Opened]:
 def test_an_order_of_dev_is_confirmed_and_prod_knows_neither_it_nor_its_goods(
     dev: Opened, prod: Opened, running: LocalShop
 ) -> None:
-    stage = Stage(dev.shop, dev.admin, running.cloud.endpoint, 120)
+    stage = Stage(dev.shop, dev.admin, running.cloud.endpoint, 120, currency="JPY")
     vase = stage.new_product("Vase", 2500, stock=3)
 
     order = stage.order(dev.admin, vase, 1)["order_id"]
@@ -98,6 +100,38 @@ def test_an_order_of_dev_is_confirmed_and_prod_knows_neither_it_nor_its_goods(
         with pytest.raises(Refused) as refused:
             prod.admin.get(path)
         assert refused.value.status == 404
+
+
+def test_a_shop_in_yen_shows_charges_taxes_and_refunds_whole_yen(dev: Opened, running: LocalShop) -> None:
+    """From the product to the refund, with delivery by the rates of a new shop."""
+    stage = Stage(dev.shop, dev.admin, running.cloud.endpoint, 120, currency="JPY")
+    bowl, buyer = stage.new_product("Bowl", 1250, stock=5), dev.admin
+    opened = {
+        "lines": [{"product_id": bowl.product_id, "quantity": 3}],
+        "shipping_address": ADDRESS,
+        "service": "standard",
+    }
+    shown = buyer.post("/checkouts", opened, key=stage.new_key())
+    totals = {name: total["amount"] for name, total in shown["totals"].items()}
+    assert totals == {"goods": 3750, "discount": 0, "shipping": 495, "tax": 625 + 83, "total": 4245}
+    assert {total["currency"] for total in shown["totals"].values()} == {"JPY"}
+
+    order = buyer.post("/orders/quoted", {"quote": shown["quote"]["token"], "payment_token": TOKEN})["order_id"]
+    paid = buyer.wait_for_order(order, is_paid, what="paid", within=120)
+    assert paid["total"] == {"amount": 4245, "currency": "JPY"}
+    payment = dev.admin.get("/payments", order_id=order)["items"][0]
+    for amount in (1, 4244):
+        refund = {"amount": {"amount": amount, "currency": "JPY"}, "reason": "damaged"}
+        dev.admin.post(f"/payments/{payment['payment_id']}/refunds", refund, key=stage.new_key())
+    payment = dev.admin.get("/payments", order_id=order)["items"][0]
+    assert payment["captured"] == payment["refunded"] == {"amount": 4245, "currency": "JPY"}
+    with pytest.raises(Refused) as other:
+        stage.admin.post(
+            "/products",
+            {"sku": "POUNDS", "name": "Pounds", "price": {"amount": 100, "currency": "GBP"}},
+            key=stage.new_key(),
+        )
+    assert (other.value.status, other.value.slug) == (422, "invalid-price")
 
 
 def test_an_account_or_a_token_of_one_shop_opens_nothing_in_the_other(dev: Opened, prod: Opened) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from console.stock import Adjust, send_adjustment
+from console.wiring import ports
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
@@ -27,7 +28,7 @@ class Product(Form):
     description: Annotated[str, Field(max_length=4000)] = ""
     category: Annotated[str, Field(max_length=100)] = ""
     price: Annotated[str, Field(max_length=20)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     weight_grams: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     tax_class: Annotated[str, Field(max_length=40)] = ""
     version: int = 0
@@ -46,7 +47,7 @@ def show_catalogue(visit: Visit) -> Page:
 @pages.get("/console/catalogue/new")
 def show_new(visit: Visit) -> Page:
     visit.require_log_in()
-    return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}})
+    return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}, "currency": _currency()})
 
 
 @pages.post("/console/catalogue/new", form=Product, again=show_new)
@@ -62,7 +63,11 @@ def show_product(visit: Visit, product_id: str) -> Page:
     product = visit.visitor.get(path("products", product_id))
     stock = part(lambda: visit.visitor.get(path("inventory", product_id)))
     theirs = _differences(product, visit.values) if visit.values.get("version") else {}
-    return Page("product.html", {"product": product, "stock": stock, "theirs": theirs})
+    return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
+
+
+def _currency() -> str:
+    return ports().settings.currency
 
 
 def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from pages import SiteSettings
 
 @dataclass(frozen=True)
 class Settings(SiteSettings):
-    """`namespace` is the shop's name, also of its dashboard. Lambda sets `aws_region`; the local cloud alone, which has
-    no dashboard, sets `aws_endpoint_url`.
+    """`currency` is the shop's. `namespace` is the shop's name, also of its dashboard. Lambda sets `aws_region`; the
+    local cloud alone, which has no dashboard, sets `aws_endpoint_url`.
     """
 
+    currency: str = "GBP"
     namespace: str = ""
     aws_region: str = ""
     aws_endpoint_url: str = ""

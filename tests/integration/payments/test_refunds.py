@@ -182,3 +182,15 @@ def test_the_reason_of_a_refund_names_no_error_of_ours(till: Any, error: str, sh
     status, payment = till.call("GET", f"/payments/{PAYMENT}")
 
     assert (status, [refund["reason"] for refund in payment["refunds"]]) == (200, [shown])
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KWD"])
+def test_a_payment_without_decimals_or_with_three_is_refunded_to_the_last_unit(till: Any, currency: str) -> None:
+    till.currency = currency
+    till.paid()
+    for number, amount in enumerate((333, 333, 334)):
+        assert till.refund(amount, key=f"k-{number}")[0] == 201
+    assert till.money() == (1000, 1000)
+    amounts = [data["amount"] for kind, data in till.events() if kind == "payment.refunded"]
+    assert amounts == [{"amount": amount, "currency": currency} for amount in (333, 333, 334)]
+    assert till.refund(1, key="k-9")[0] in (409, 422)

@@ -24,6 +24,7 @@ class Till:
 
     table: Table
     provider: Sandbox
+    currency: str = "GBP"
 
     def call(
         self,
@@ -54,7 +55,7 @@ class Till:
         return saga.handler(aws_events.task(name, {"order_id": "o-1"} | task_input), None)
 
     def authorize(self, token: str = OK, amount: int = 1000) -> dict[str, Any]:
-        money = {"amount": amount, "currency": "GBP"}
+        money = {"amount": amount, "currency": self.currency}
         return self.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token=token)
 
     def attempt(self, token: str = OK, number: int = 1, amount: int = 1000) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class Till:
         self.capture()
 
     def refund(self, amount: int, key: str = "k-1", reason: str = "damaged") -> tuple[int, Any]:
-        body = {"amount": {"amount": amount, "currency": "GBP"}, "reason": reason}
+        body = {"amount": {"amount": amount, "currency": self.currency}, "reason": reason}
         return self.call("POST", f"/payments/{PAYMENT}/refunds", body, key=key)
 
     def status(self) -> str | None:

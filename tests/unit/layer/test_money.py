@@ -1,11 +1,13 @@
 from collections.abc import Callable
 
+import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mercato.money import MAX_AMOUNT, AmountTooLarge, CurrencyMismatch, InvalidAmount, Money
+from tests.kit.template import MAIN, load_template
 
 amounts = st.integers(-(10**9), 10**9)
 
@@ -102,3 +104,12 @@ def test_a_float_never_comes_near_money() -> None:
 def test_text_that_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(InvalidAmount):
         Money.parse(text, "GBP")
+
+
+ISO_4217 = {one.code: one.exponent for one in iso4217.Currency if one.exponent is not None}
+
+
+def test_every_currency_of_iso_4217_has_its_decimals_and_the_shop_takes_each() -> None:
+    written = {code: str(Money(amount=0, currency=code)).split()[0] for code in ISO_4217}
+    assert {code: len(text.partition(".")[2]) for code, text in written.items()} == ISO_4217
+    assert sorted(ISO_4217) == load_template(MAIN)["Parameters"]["Currency"]["AllowedValues"]

@@ -158,3 +158,8 @@ def test_only_dead_letters_that_are_new_count() -> None:
 )
 def test_pounds_are_written_for_people(amount: int, text: str) -> None:
     assert pounds(amount) == text
+
+
+@pytest.mark.parametrize(("currency", "text"), [("JPY", "-JPY 12,500"), ("KWD", "-KWD 12.500"), ("EUR", "-EUR 125.00")])
+def test_other_money_is_written_with_the_decimals_of_its_currency(currency: str, text: str) -> None:
+    assert pounds(-12500, currency) == text

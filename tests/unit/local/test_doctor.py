@@ -20,6 +20,7 @@ from infra import cli
 from infra.operator import doctor, target
 from infra.operator.alarms import ringing_alarms
 from infra.operator.doctor import Finding, Mark, Patient
+from mercato.store.payload import pack
 
 STACK, REGION = "mercato-prod", "eu-west-1"
 API = "https://abc.execute-api.eu-west-1.amazonaws.com/prod/api"
@@ -33,7 +34,15 @@ PARAMETERS = {
     "PaymentProvider": "stripe",
     "StripePublishableKey": "pk_live_1",
 }
-OUTPUTS = {"ApiId": "abc", "ApiUrl": API, "AlarmTopicArn": TOPIC, "UsersTable": "users", "AuditTable": "audit"}
+OUTPUTS = {
+    "ApiId": "abc",
+    "ApiUrl": API,
+    "AlarmTopicArn": TOPIC,
+    "UsersTable": "users",
+    "ProductsTable": "p",
+    "ShippingTable": "s",
+    "AuditTable": "audit",
+}
 Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its response, or the code of its error
 
 
@@ -510,6 +519,33 @@ def test_an_admin_is_looked_for_in_all_pages(patient: Callable[..., Patient]) ->
     assert only(doctor.look_at_admin(found)).mark is Mark.GOOD
     missing = only(doctor.look_at_admin(patient({"dynamodb": [("scan", {"Items": []})]})))
     assert "mercato --stack mercato-prod users promote" in missing.remedy
+
+
+def test_a_product_in_another_currency_than_the_shop_s_is_named(patient: Callable[..., Patient]) -> None:
+    stack = described(Currency="EUR")
+    nothing: dict[str, Any] = {"Items": []}
+    assert only(doctor.look_at_prices(patient({"dynamodb": [("scan", nothing)]}, stack=stack))).mark is Mark.GOOD
+    other = {"Items": [{"sku": {"S": "MUG"}, "currency": {"S": "GBP"}}]}
+    first = {"Items": [], "LastEvaluatedKey": {"pk": {"S": "PRODUCT#1"}}}
+    found = only(doctor.look_at_prices(patient({"dynamodb": [("scan", first), ("scan", other)]}, stack=stack)))
+    assert found.mark is Mark.MISSING
+    assert "MUG" in found.detail
+    assert "GBP, not in EUR" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("currency", "mark", "said"),
+    [("", Mark.MISSING, "still the example"), ("EUR", Mark.GOOD, "version 3"), ("GBP", Mark.MISSING, "sells in EUR")],
+)
+def test_rates_that_are_the_example_or_in_another_currency_are_told(
+    patient: Callable[..., Patient], currency: str, mark: Mark, said: str
+) -> None:
+    table = pack({"version": 3, "currency": currency, "zones": ["x" * 5000]})
+    item = {"table": {"B": table} if isinstance(table, bytes) else {"S": table}}
+    answers = {"dynamodb": [("query", {"Items": [item] if currency else []})]}
+    found = only(doctor.look_at_rates(patient(answers, stack=described(Currency="EUR"))))
+    assert found.mark is mark
+    assert said in found.detail
 
 
 def test_what_aws_refuses_to_show_is_unknown_and_the_rest_is_looked_at(patient: Callable[..., Patient]) -> None:

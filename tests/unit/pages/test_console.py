@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from console.imports import write_rows
+from pages import view
 from products.importing import read_rows
 from tests.unit.pages.conftest import Ask
 from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
@@ -299,3 +300,27 @@ def test_only_what_can_still_happen_to_a_parcel_is_offered(api: ShopApi, desk: A
     page = desk("GET", "/console/parcels/s-1", as_user=True).text
     assert ("It has arrived" in page) is offers
     assert "It leaves now" not in page
+
+
+# ---- the shop's currency
+
+
+@pytest.mark.parametrize(
+    ("currency", "text", "shown"), [("JPY", "1250", "¥1250"), ("KWD", "1.250", "KWD 1.250"), ("EUR", "12.50", "€12.50")]
+)
+def test_a_price_is_shown_and_typed_with_the_decimals_of_its_currency(
+    api: ShopApi, desk: Ask, currency: str, text: str, shown: str
+) -> None:
+    price = {"amount": 1250, "currency": currency}
+    assert (view.money(price), view.major(price)) == (shown, text)
+    form = {"name": "A mug", "price": text, "currency": currency, "version": "1"}
+    desk("POST", "/console/catalogue/p1", form, as_user=True)
+    ((_, _, _, body, _),) = api.of("PATCH /api/products/p1")
+    assert body["price"] == price
+    refused = desk("POST", "/console/catalogue/p1", form | {"price": "12.50001"}, as_user=True)
+    assert refused.status == 422
+
+
+def test_a_new_product_is_offered_the_shop_s_currency(api: ShopApi, desk: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURRENCY", "KWD")
+    assert 'name="currency" type="text" value="KWD"' in desk("GET", "/console/catalogue/new", as_user=True).text
