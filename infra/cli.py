@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
 
 # Each command is imported when it is called, so that `mercato --help` is fast. Name → (module, attribute, help).
 _COMMANDS = {
@@ -38,7 +42,22 @@ _COMMANDS = {
 }
 
 
+def _errors_of_aws() -> tuple[type[BotoCoreError], type[ClientError]]:
+    """Imports botocore when a command has failed, so that `mercato --help` is fast."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
+
+
 class _Lazy(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _errors_of_aws() as error:
+            from infra.operator.refusals import explain
+
+            raise click.ClickException(f"AWS refused: {explain(error)}") from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 

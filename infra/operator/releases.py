@@ -358,7 +358,9 @@ def rollback(services: tuple[str, ...], since: datetime | None) -> None:
             stop(shop, deployment)
             click.echo(f"stopped: CodeDeploy's deployment {deployment.id}")
     except (ClientError, BotoCoreError) as error:
-        raise click.ClickException(f"CodeDeploy's deployments were not all stopped: {error}. Run it again.") from None
+        raise click.ClickException(
+            f"CodeDeploy's deployments were not all stopped: {explain(error)} Run it again."
+        ) from None
     if running:
         click.echo(
             "CodeDeploy moves the aliases back to the versions before, and CloudFormation rolls the deploy back. "
@@ -387,7 +389,7 @@ def _read_or_end(services: Sequence[str]) -> tuple[Target, list[Function]]:
     except Trouble as trouble:
         raise click.ClickException(f"{trouble.what}. {trouble.remedy}") from None
     except (ClientError, BotoCoreError) as error:
-        raise target.NoShop(f"the functions of {shop.stack} cannot be read: {error}") from None
+        raise target.NoShop(f"the functions of {shop.stack} cannot be read: {explain(error)}") from None
 
 
 def _carry_out(shop: Target, functions: list[Function], plan: Callable[[list[Function]], list[Move]]) -> None:
@@ -399,7 +401,7 @@ def _carry_out(shop: Target, functions: list[Function], plan: Callable[[list[Fun
     except Trouble as trouble:
         raise click.ClickException(f"{trouble.what}. {trouble.remedy}") from None
     except (ClientError, BotoCoreError) as error:
-        raise click.ClickException(f"not all aliases were moved: {error}. Run it again.") from None
+        raise click.ClickException(f"not all aliases were moved: {explain(error)} Run it again.") from None
     staying = sorted({one.name for one in functions} - {move.function.name for move in moves})
     if staying:
         click.echo(f"unchanged: {', '.join(name.removeprefix(f'{shop.stack}-') for name in staying)}")

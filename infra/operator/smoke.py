@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from infra.operator import target
 from infra.operator.client import Refused, Shop, ShopError
+from infra.operator.refusals import explain
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def sites_of(shop: target.Target) -> dict[str, str]:
     try:
         stack = target.client(shop, "cloudformation").describe_stacks(StackName=shop.stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
-        raise target.NoShop(f"the stack {shop.stack} cannot be read: {error}") from None
+        raise target.NoShop(f"the stack {shop.stack} cannot be read: {explain(error)}") from None
     given = {one["ParameterKey"]: one["ParameterValue"].rstrip("/") for one in stack["Parameters"]}
     return {"the storefront": f"{given['ShopUrl']}/", "the console": f"{given['ConsoleUrl']}/console/login"}
 

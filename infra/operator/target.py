@@ -123,7 +123,8 @@ def _deployed(named: Choice) -> Target:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
     if "ApiUrl" not in outputs:
         raise NoShop(
-            f"{named.stack} is {stacks[0]['StackStatus']} and has no output ApiUrl: is it the shop's root stack?"
+            f"{named.stack} is {stacks[0]['StackStatus']} and has no output ApiUrl: its first deploy has not ended "
+            f"well, or it is not the shop's root stack. Ask mercato --stack {named.stack} doctor"
         )
     url = named.url or outputs["ApiUrl"]
     return Target(

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra.operator import target
+from infra.operator.refusals import explain
 from infra.operator.trace import printing
 from infra.operator.trace.lines import Line, lines_of, query_lines
 from infra.operator.trace.tree import trees_of
@@ -52,4 +53,4 @@ def _lines(shop: target.Target, request_id: str, back: timedelta) -> list[Line]:
     except Trouble as trouble:
         raise click.ClickException(f"{trouble.what}. {trouble.remedy}") from None
     except (ClientError, BotoCoreError) as error:
-        raise target.NoShop(f"the logs of {shop.stack} cannot be read: {error}") from None
+        raise target.NoShop(f"the logs of {shop.stack} cannot be read: {explain(error)}") from None

@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from infra.operator import events, target
 from infra.operator.events import Archive, Window, find_consumers
@@ -67,6 +69,31 @@ def test_all_means_each_consumer_with_what_it_hears(shop: Deployed, now: datetim
     assert replay(shop, "all", now - 3 * HOUR, now).exit_code == 0
     assert types(shop.queue("orders")) == ["order.created"]
     assert len(shop.queue("notifications")) == 2
+
+
+def test_a_replay_that_was_interrupted_is_complete_after_the_same_command(
+    shop: Deployed, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first event is delivered twice, with the id by which the consumer's inbox drops the duplicate."""
+    make_call, sent = BaseClient._make_api_call, 0  # type: ignore[attr-defined]
+
+    def dies(client: Any, operation: str, about: Any) -> Any:
+        nonlocal sent
+        sent += operation.startswith("SendMessage")
+        if sent == 2 and operation.startswith("SendMessage"):
+            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, operation)
+        return make_call(client, operation, about)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", dies)
+        patch.setattr(events, "_LETTERS", 1)  # of one call
+        interrupted = replay(shop, "notifications", now - 3 * HOUR, now)
+    assert interrupted.exit_code == 1
+    assert "Run the same command again" in interrupted.output
+    assert replay(shop, "notifications", now - 3 * HOUR, now).exit_code == 0
+    got = shop.queue("notifications")
+    assert types(got) == ["order.created", "order.created", "order.cancelled"]
+    assert len({message["detail"]["id"] for message in got}) == 2
 
 
 def test_a_dry_run_delivers_nothing_and_counts(shop: Deployed, now: datetime) -> None:
