@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from infra.mesh import policy
 from tests.contract.test_template import as_list, statements
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 TEMPLATES = [MAIN, *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
+IDENTITIES = {f"{name.capitalize()}Identity" for name in (*policy.read().identities, "door")}
 LOADED = [path for path in TEMPLATES if "Resources" in (load_template(path) or {})]
 
 
@@ -74,13 +76,16 @@ def test_a_secret_may_be_read_by_the_functions_that_name_it_alone() -> None:
         "StripeWebhookSecret": {"PaymentsApi"},
         "CarrierWebhookSecret": {"ShippingApi"},
         "QuoteSecret": {"CheckoutApi"},
+        **{identity: {"MeshIssuer"} for identity in IDENTITIES},
     }
 
 
-def test_only_one_function_may_write_the_signing_keys() -> None:
+def test_one_function_writes_the_signing_keys_and_one_the_mesh_s_identities() -> None:
     writers = {
         name
         for name, function in resources_of_type("AWS::Serverless::Function").items()
         if "secretsmanager:PutSecretValue" in str(function["Properties"])
     }
-    assert writers == {"UsersKeys"}
+    assert writers == {"UsersKeys", "MeshIssuer"}
+    written = str(resources_of_type("AWS::Serverless::Function")["MeshIssuer"]["Properties"]["Policies"])
+    assert set(re.findall(r"(\w+)\.Id", written)) == IDENTITIES

@@ -18,6 +18,7 @@ from infra.paths import ROOT
 from mercato.http import PEER, PUBLIC
 from mercato.http.app import _compile
 from tests.kit.routes import all_routes
+from tests.kit.template import rendered
 
 POLICY = policy.read()
 ROUTES = all_routes()
@@ -107,6 +108,35 @@ def test_identities_and_services_are_those_that_the_templates_grant() -> None:
         for function in about.functions
     }
     assert granted == listed
+
+
+def test_each_identity_has_a_secret_that_the_issuer_fills() -> None:
+    issuer = templates.read_whole(ROOT / "template.yaml")["Resources"]["MeshIssuer"]["Properties"]
+    variables = issuer["Environment"]["Variables"]
+    condition, local, on_aws = variables["IDENTITIES"]["Fn::If"]
+    listed = [f"{name}=${{{name.capitalize()}Identity.Id}}" for name in POLICY.identities]
+    assert (condition, on_aws) == ("IsLocal", {"Fn::Sub": ",".join(listed)})
+    assert local == {"Fn::Sub": ",".join([*listed, "door=${DoorIdentity.Id}"])}
+    assert variables["TRUST_DOMAIN"] == POLICY.trust_domain
+
+
+def test_without_the_mesh_a_shop_has_nothing_of_it() -> None:
+    off, on = rendered("template.yaml"), rendered("template.yaml", Mesh="on")
+    assert on.keys() - off.keys() == {"Issuer"}
+    handed_on = [
+        found["Properties"].get("Parameters", {}).pop("Mesh", None) for found in (off["Boundary"], on["Boundary"])
+    ]
+    assert handed_on == ["off", "on"]
+    assert {name: on[name] for name in off} == off
+    given = {"Shop": "shop", "Bus": "shop", "FromAddress": "a@b", "Environment": "prod"}
+    [plain], [more] = (
+        [rendered("infra/boundary.yaml", **given, Mesh=mesh)["FunctionBoundary"]] for mesh in ("off", "on")
+    )
+    statements = [found["Properties"]["PolicyDocument"]["Statement"] for found in (plain, more)]
+    [added] = [one for one in statements[1] if one not in statements[0]]
+    assert added["Action"] == ["kms:GetPublicKey", "kms:Sign"]
+    assert [one for one in statements[1] if one != added] == statements[0]
+    assert "mesh" not in str(statements[0]).lower()
 
 
 def _peers(function: dict[str, object]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.test_alarms import ALARMS, PARTS, ROLLOUTS, TEMPLATES, dead_letter_queues, queue_of
+from tests.contract.test_hardening import IDENTITIES
 from tests.kit.template import MAIN, load_template, resources_of_type
 
 FOURTEEN_DAYS = 14 * 24 * 3600
@@ -66,9 +67,13 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): ("the audit is kept", {"AuditTable"}),
     ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),
     ("AWS::Events::Rule", "EventBusName"): ("Step Functions tells the default bus", {"SagaFailed"}),
+    ("AWS::S3::Bucket", "NotificationConfiguration"): (
+        "nothing waits for a change of the trust store",
+        {"TrustBucket"},
+    ),
     ("AWS::SecretsManager::Secret", "GenerateSecretString"): (
         "made by a function, or handed in by the provider",
-        {"SigningKeys", "StripeKey", "StripeWebhookSecret"},
+        {"SigningKeys", "StripeKey", "StripeWebhookSecret", *IDENTITIES},
     ),
     ("AWS::Serverless::Function", "Timeout"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "MemorySize"): ("the others take the one of Globals", None),

@@ -35,6 +35,7 @@ def test_the_functions_that_move_at_once_are_those_of_schedules() -> None:
     assert {
         "CartsSweeper",
         "InventorySweeper",
+        "MeshIssuer",
         "OpsProber",
         "PaymentsReconciler",
         "PromotionsSweeper",

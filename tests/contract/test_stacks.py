@@ -55,6 +55,7 @@ NAMES = {
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Policy": None,
     "AWS::IAM::Role": "RoleName",
+    "AWS::KMS::Key": None,
     "AWS::Lambda::Alias": None,
     "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::EventSourceMapping": None,

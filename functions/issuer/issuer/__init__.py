@@ -1,0 +1,1 @@
+"""Issues the certificates by which the mesh's callers are known."""

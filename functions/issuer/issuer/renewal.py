@@ -1,0 +1,129 @@
+"""MeshIssuer, every hour: renews the leaves that are six hours old, and changes the authority when its key is another.
+
+A change of the authority has three steps, each a run or more after the one before: the new authority joins the trust
+store; when the door knows it and callers have had the time to read it, leaves are issued by it; when all leaves of the
+old one have expired, the old one is removed.
+
+Safe when repeated, concurrent, or interrupted anywhere: the trust store and each secret are replaced on the condition
+that they are as they were read, and each run begins with what is stored. A caller whose renewal fails does not stop the
+others, and fails the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from issuer.authority import LIFE, is_key_of, issue, issued_at, make_authority
+from issuer.identities import Identity, IdentitySecret, Stored
+from issuer.trust import Bundle, Door, TrustStore
+from issuer.wiring import ports
+from mercato.clock import utc_now
+from mercato.errors import TransientError
+from mercato.invocation.schedule import scheduled
+from mercato.telemetry.logs import log
+
+RENEWED_AFTER = timedelta(hours=6)
+LATE = timedelta(hours=12)  # left of a leaf's 24 hours
+# Callers read their secret again when it is an hour old, so by then all of them trust the new authority.
+SETTLED_AFTER = timedelta(hours=3)
+FORGOTTEN_AFTER = LIFE + timedelta(hours=2)
+AUTHORITY_RENEWED_BEFORE = timedelta(days=90)
+
+
+class RenewalLate(TransientError):
+    """A leaf was not renewed for 12 hours, and has at most as many left."""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    key: ec.EllipticCurvePrivateKey
+    store: TrustStore
+    door: Door
+    trust_domain: str
+
+    def renew(self, secrets: Mapping[str, IdentitySecret], now: datetime) -> dict[str, str]:
+        """Returns the outcome by service. Raises TransientError, after all were tried, if one of them failed."""
+        bundle = self._keep_authorities(now)
+        outcomes, left = dict[str, str](), list[timedelta]()
+        failed: list[str] = []
+        is_known = False
+        try:
+            is_known = self.door.trusts(bundle.version)
+        except TransientError as error:  # the leaves of an authority that the door knows are renewed nevertheless
+            failed.append("the door")
+            log.error("the door was not told of the trust store", extra={"reason": str(error)})
+        for service, secret in secrets.items():
+            try:
+                stored = secret.load()
+                wanted = self._wanted(service, stored, bundle, now, is_known=is_known)
+                outcomes[service] = "unchanged"
+                if wanted is not None:
+                    done = secret.replace(wanted, stored.version)
+                    stored = Stored(wanted, stored.version) if done else secret.load()
+                    outcomes[service] = "renewed" if done else "renewed by another run"
+                left.append((stored.ends_at() or now) - now)
+            except (TransientError, ValueError) as error:  # ValueError: what is stored is no identity
+                failed.append(service)
+                log.error("an identity was not renewed", extra={"caller": service, "reason": str(error)})
+        if failed:
+            raise TransientError(f"not renewed, or not told: {', '.join(failed)}")
+        if min(left, default=LIFE) <= LATE:
+            raise RenewalLate(f"a leaf ends in {min(left)}; is the door still not told of the authority?")
+        return outcomes
+
+    def _keep_authorities(self, now: datetime) -> Bundle:
+        """Adds an authority of this key, unless the newest is of it, and removes those whose leaves have expired."""
+        bundle = self.store.load()
+        newest = bundle.newest
+        kept = bundle.authorities
+        if newest is None or not is_key_of(newest, self.key) or _ends_soon(newest, now):
+            newest = make_authority(self.key, now)
+            kept = (*kept, newest)
+        elif now - issued_at(newest) >= FORGOTTEN_AFTER:
+            kept = (newest,)
+        if kept == bundle.authorities:
+            return bundle
+        log.info("the trust store changes", extra={"authorities": [one.subject.rfc4514_string() for one in kept]})
+        return self.store.replace(bundle, kept)
+
+    def _wanted(
+        self, service: str, stored: Stored, bundle: Bundle, now: datetime, *, is_known: bool
+    ) -> Identity | None:
+        """Returns the identity to store, or None if the stored one is as it should be."""
+        authority = bundle.newest
+        if authority is None or not is_key_of(authority, self.key):
+            # Another run has another key, which is newer or older than ours: one of the two is about to end.
+            raise TransientError("the newest authority has another key")
+        trusted = bundle.to_pem()
+        current = stored.identity
+        if current is None or current.leaf.not_valid_after_utc <= now:
+            return self._issued(authority, service, trusted, now)
+        is_alone = len(bundle.authorities) == 1
+        may_issue = is_alone or (is_known and now - issued_at(authority) >= SETTLED_AFTER)
+        is_old = now - issued_at(current.leaf) >= RENEWED_AFTER or current.leaf.issuer != authority.subject
+        if may_issue and is_old:
+            return self._issued(authority, service, trusted, now)
+        if current.authorities != trusted:
+            return Identity(current.certificate, current.key, trusted)
+        return None
+
+    def _issued(self, authority: x509.Certificate, service: str, trusted: str, now: datetime) -> Identity:
+        leaf, key = issue(authority, self.key, service, f"spiffe://{self.trust_domain}/{service}", now)
+        return Identity.make(leaf, key, trusted)
+
+
+def _ends_soon(authority: x509.Certificate, now: datetime) -> bool:
+    return authority.not_valid_after_utc - now < AUTHORITY_RENEWED_BEFORE
+
+
+@scheduled
+def handler(_: dict[str, Any]) -> dict[str, str]:
+    outcomes = ports().issuer.renew(ports().secrets, utc_now())
+    log.info("identities renewed", extra={"outcomes": outcomes})
+    return outcomes
