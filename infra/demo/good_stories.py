@@ -116,36 +116,47 @@ def tell_return(stage: Stage, telling: Telling) -> None:
     bowl, kim = stage.new_product("Oak bowl", 1500, stock=5), stage.new_customer("Kim")
     telling.say("Kim orders three bowls, and one arrives with a crack")
     order = stage.watch(telling, kim, stage.order(kim, bowl, 3), is_delivered, "delivered")
-    made = _send_back(stage, kim, order, bowl, 1)
+    made = _ask_to_return(stage, kim, order, bowl, 1)
     back = stage.money(1500)
-    telling.expect(f"{back} will be refunded", back, stage.money(made["amount"]["amount"]))
+    asked = made["status"], stage.money(made["amount"]["amount"])
+    telling.expect(f"{back} would be refunded", ("requested", back), asked)
+    telling.say("staff approves it, receives the cracked bowl, and writes it off")
+    _receive(stage, order, made, write_off=1)
     order = stage.wait_for(lambda: kim.get(f"/orders/{order['order_id']}"), lambda seen: seen["refunded"]["amount"] > 0)
     telling.expect(f"refunded: {back}, still delivered", ("delivered", 1500), _refunded(order))
-    stage.expect_stock(telling, bowl, on_hand=3)
+    stage.expect_stock(telling, bowl, on_hand=2)
 
     telling.say("she asks to return three more than she has")
     try:
-        _send_back(stage, kim, order, bowl, 3)
+        _ask_to_return(stage, kim, order, bowl, 3)
         telling.check("refused", False, "it was taken")
     except Refused as refused:
         telling.expect("refused: 409 return-too-large", (409, "return-too-large"), (refused.status, refused.slug))
 
-    telling.say("and then returns the other two as well")
-    _send_back(stage, kim, order, bowl, 2)
+    telling.say("and then returns the other two as well, which can be sold again")
+    _receive(stage, order, _ask_to_return(stage, kim, order, bowl, 2), restock=2)
     order = stage.watch(telling, kim, order, lambda seen: seen["status"] == "refunded", "refunded")
     telling.expect("refunded, all of it", ("refunded", 4500), _refunded(order))
     notices = stage.notifications_of(kim, "refund", order["order_id"], count=2)
     telling.expect("one notice for each refund", 2, len(notices))
-    stage.expect_stock(telling, bowl, on_hand=5)
+    stage.expect_stock(telling, bowl, on_hand=4)
     stage.expect_uncharged(telling, order["order_id"])
-    telling.end(f"{describe(order)}, all bowls back in stock, all money refunded")
+    telling.end(f"{describe(order)}, two bowls back in stock, one written off, all money refunded")
 
 
-def _send_back(stage: Stage, customer: Session, order: Json, product: Product, quantity: int) -> Json:
+def _ask_to_return(stage: Stage, customer: Session, order: Json, product: Product, quantity: int) -> Json:
     lines = [{"product_id": product.product_id, "quantity": quantity}]
     path = f"/orders/{order['order_id']}/returns"
     made: Json = customer.post(path, {"lines": lines, "reason": "damaged"}, key=stage.new_key())
     return made
+
+
+def _receive(stage: Stage, order: Json, made: Json, **units: int) -> None:
+    """What staff does: approves the return, and receives these units of its only line."""
+    path = f"/orders/{order['order_id']}/returns/{made['return_id']}"
+    stage.admin.post(f"{path}/approve", None, key=stage.new_key())
+    lines = [{"product_id": made["lines"][0]["product_id"]} | units]
+    stage.admin.post(f"{path}/receive", {"lines": lines}, key=stage.new_key())
 
 
 def _refunded(order: Json) -> tuple[str, int]:
@@ -156,6 +167,6 @@ STORIES = (
     Story("happy", "A lantern for Ada", "search, cart, order, captured, receipt, delivered", tell_happy_order),
     Story("timeout-once", "The provider's response is lost", "a retry succeeds, one charge", tell_timeout_once),
     Story("same-key", "The same order twice at once", "one order, one charge", tell_same_key_twice),
-    Story("return", "All three bowls come back", "two refunds, stock back, order refunded", tell_return),
+    Story("return", "All three bowls come back", "approved, received, refunded; one written off", tell_return),
     Story("same-key-other-body", "A key used for two orders", "the second is refused (422)", tell_same_key_other_body),
 )

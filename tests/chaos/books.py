@@ -15,7 +15,7 @@ from mercato.money import Money
 from orders import facts
 from orders.day_sums import Days, DaySums, Sums, fold
 from orders.facts import Fact, apply
-from orders.order import Order, PaymentStatus, Status
+from orders.order import Order, PaymentStatus, ReturnStatus, Status
 from orders.returns import OPERATORS
 from payments import agreement
 from payments.domain import Charge, ChargeStatus, Payment
@@ -48,6 +48,9 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
     "order.shipped": lambda _: "Your order is on its way",
     "payment.completed": lambda data: f"Your receipt for {Money(**data['amount'])}",
     "payment.failed": lambda _: "Your payment did not go through",
+    "order.return_approved": lambda _: "Please send your goods back",
+    "order.return_refused": lambda _: "We cannot take your return",
+    "order.return_received": lambda _: "We have received your return",
     "payment.refunded": lambda data: f"We have refunded {Money(**data['amount'])}",
 }
 # The statuses in which each fact may be appended: no late or duplicate event moves an order backwards.
@@ -59,19 +62,23 @@ _FROM: dict[type[Fact], tuple[Status, ...]] = {
     facts.OrderShipped: (Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION),
     facts.OrderDelivered: (Status.SHIPPED, Status.NEEDS_ATTENTION),
     facts.OrderNeedsAttention: (*_UNDONE_FROM, Status.SHIPPED),
-    facts.ReturnAccepted: (Status.DELIVERED, Status.NEEDS_ATTENTION),
+    facts.ReturnRequested: (Status.DELIVERED,),
+    facts.ReturnApproved: (Status.DELIVERED,),
+    facts.ReturnRefused: (Status.DELIVERED,),
+    facts.ReturnCancelled: (Status.DELIVERED,),
+    facts.ReturnReceived: (Status.DELIVERED, Status.NEEDS_ATTENTION),
 }
 _SOLD = (Status.DELIVERED, Status.REFUNDED)
 _UNPAID = (PaymentState.DECLINED, PaymentState.FAILED)
 
 
 def disagreements(
-    shop: Shop, order_id: str, *, given_back: int = 0, came_back: int = 0, stocked: int = STOCKED
+    shop: Shop, order_id: str, *, given_back: int = 0, came_back: int = 0, written_off: int = 0, stocked: int = STOCKED
 ) -> list[str]:
     """Returns what the books disagree on; empty if they agree and nothing happened twice. No event may be pending.
 
     For a sold order, `given_back` is the money refunded for returns and by an admin, in minor units. `came_back` is the
-    number of returned units.
+    number of received units, `written_off` of which cannot be sold again.
     """
     order = shop.orders.load(order_id)
     if order is None:
@@ -80,7 +87,7 @@ def disagreements(
     charge = shop.provider.find(charge_id_of(derived_id("payment", order_id)))
     refunds = shop.payments.refunds(derived_id("payment", order_id))
     found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
-    found += [*_refunds(order, payment, refunds, shop), *_stock(order, came_back, shop, stocked)]
+    found += [*_refunds(order, payment, refunds, shop), *_stock(order, (came_back, written_off), shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     found += [*_parcel(order, shop), *_events(order, payment, refunds, shop), *_mails(shop), *_sums(shop)]
     return [*found, *shop.bus.dead, *stuck]
@@ -160,7 +167,7 @@ def _refunds(order: Order, payment: Payment | None, refunds: list[Refund], shop:
     for made in order.returns:
         if made.refunded is not None and made.refunded.amount != done.get(made.refund_id, 0):
             yield f"return {made.return_id} says {made.refunded.amount}, its refund {done.get(made.refund_id, 0)}"
-        if made.refunded is None and refunded < order.total.amount:
+        if made.status is ReturnStatus.RECEIVED:
             yield f"return {made.return_id} waits for its money"
 
 
@@ -178,16 +185,22 @@ def _left(shop: Shop, charge: Charge | None) -> int:
     return int(item["left"]) if item else 0
 
 
-def _stock(order: Order, came_back: int, shop: Shop, stocked: int) -> Iterator[str]:
+def _stock(order: Order, came: tuple[int, int], shop: Shop, stocked: int) -> Iterator[str]:
+    """`came` is how many units were received, and how many of them were written off."""
+    came_back, written_off = came
     stock = shop.stock.stock(PRODUCT)
     audit = shop.stock.audit(PRODUCT)
     assert stock
     assert audit
     sold = order.status in _SOLD
-    gone = sum(line.quantity for line in order.lines) - came_back if sold else 0
+    gone = sum(line.quantity for line in order.lines) - came_back + written_off if sold else 0
     due = (stocked + NEIGHBOUR - gone, NEIGHBOUR)
     if (stock.on_hand, stock.reserved) != due:
         yield f"stock: {stock.on_hand} on hand and {stock.reserved} reserved, expected {due[0]} and {due[1]}"
+    entries = [entry for entry in shop.stock.ledger(PRODUCT, 100, None)[0] if entry.reason.startswith("return ")]
+    booked = tuple(sum(entry.delta for entry in entries if entry.kind == kind) for kind in ("adjustment", "write_off"))
+    if booked != (came_back, -written_off):
+        yield f"the ledger has {booked} of returns, of which {came_back} came and {written_off} were written off"
     if not audit.balanced:
         yield f"the ledger says {audit.ledger_sum} in {audit.ledger_entries} entries, the stock {audit.on_hand}"
     reservation = shop.stock.reservation(order.id)
@@ -226,7 +239,10 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
     must: dict[str, Any] = {
         "order.created": 1,
         "order.cancellation_requested": int(order.cancellation is not None),
-        "order.return_accepted": len(order.returns),
+        "order.return_accepted": 0,
+        "order.return_approved": sum(_is_approval(recorded.fact) for recorded in shop.orders.history(order.id)),
+        "order.return_refused": sum(made.status is ReturnStatus.REFUSED for made in order.returns),
+        "order.return_received": sum(bool(made.received) for made in order.returns),
         "payment.failed": int(payment is not None and payment.status in _UNPAID),
         "payment.refunded": len(refunds),
         "order.refunded": len(refunds),
@@ -245,9 +261,17 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
             yield f"{counts[event_type]} × {event_type}, expected {count}"
 
 
+def _is_approval(fact: Fact) -> bool:
+    return isinstance(fact, facts.ReturnApproved) or (isinstance(fact, facts.ReturnRequested) and fact.is_approved)
+
+
 def _mails(shop: Shop) -> Iterator[str]:
     """The customer gets exactly one mail for each event that sends mails."""
-    told = [(event["type"], event["data"]) for event in shop.bus.published if event["type"] in _SUBJECTS]
+    told = [
+        (event["type"], event["data"])
+        for event in shop.bus.published
+        if event["type"] in _SUBJECTS and event["data"].get("reason") not in OPERATORS
+    ]
     due = Counter(_SUBJECTS[event_type](data) for event_type, data in told)
     sent = Counter(subject for subject, _ in shop.mailbox.sent)
     for subject in sorted(due.keys() | sent.keys()):

@@ -15,7 +15,8 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
-from orders.order import Request, ReturnedLine
+from orders.order import ReceivedLine, Request, ReturnedLine
+from orders.returns import Approval, Terms
 from payments import reconciler, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
@@ -31,6 +32,7 @@ from shipping.usecases import booking_key_of, shipment_id_of
 from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
 from tests.kit import aws_events
 
+TERMS = Terms(timedelta(days=30), Approval.STAFF)
 PRICE = TOTAL.amount // QUANTITY
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
 MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # so much that no other refund fits beside it
@@ -38,12 +40,16 @@ MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # so mu
 
 @dataclass
 class Scene:
-    """An order, and what the shop accepted: the money of refunds and the units of returns, each by its key."""
+    """An order, and what the shop accepted: the money of refunds and the units of returns, each by its key.
+
+    Of the returned units those that were written off are not in stock again.
+    """
 
     shop: Shop
     order_id: str
     refunded: dict[str, int] = field(default_factory=dict)
     returned: dict[str, int] = field(default_factory=dict)
+    written_off: dict[str, int] = field(default_factory=dict)
     unanswered: list[Deed] = field(default_factory=list)
 
     @property
@@ -53,6 +59,15 @@ class Scene:
     @property
     def came_back(self) -> int:
         return sum(self.returned.values())
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """What `disagreements` expects of a sold order."""
+        return {
+            "given_back": self.given_back,
+            "came_back": self.came_back,
+            "written_off": sum(self.written_off.values()),
+        }
 
     @property
     def given_back(self) -> int:
@@ -84,11 +99,51 @@ def refund(scene: Scene, key: str, amount: Money, provider: Provider | None = No
     scene.refunded[key] = amount.amount
 
 
-def send_back(scene: Scene, key: str, quantity: int, reason: str = "damaged") -> None:
+def send_back(scene: Scene, key: str, quantity: int) -> None:
+    """The customer asks to return units, and staff approves the return and receives all of it."""
+    ask_back(scene, key, quantity)
+    approve_back(scene, key)
+    receive_back(scene, key, quantity)
+
+
+def ask_back(scene: Scene, key: str, quantity: int) -> None:
+    _return_goods(scene, key, quantity, "damaged")
+
+
+def approve_back(scene: Scene, key: str) -> None:
+    orders_usecases.approve_return(_by_staff(scene, f"approve {key}"), key, scene.shop.orders, utc_now())
+
+
+def refuse_back(scene: Scene, key: str) -> None:
+    orders_usecases.refuse_return(_by_staff(scene, f"refuse {key}"), key, "It was worn.", scene.shop.orders, utc_now())
+
+
+def cancel_back(scene: Scene, key: str) -> None:
+    orders_usecases.cancel_return(_by_staff(scene, f"cancel {key}"), key, scene.shop.orders, utc_now())
+
+
+def receive_back(scene: Scene, key: str, quantity: int, write_off: int = 0) -> None:
+    """`quantity` units come, and `write_off` of them cannot be sold again."""
+    came = ReceivedLine(product_id=PRODUCT, quantity=quantity, restock=quantity - write_off, write_off=write_off)
+    orders_usecases.receive_return(_by_staff(scene, f"receive {key}"), key, (came,), scene.shop.orders, utc_now())
+    scene.returned[key] = quantity
+    scene.written_off[key] = write_off
+
+
+def settle(scene: Scene, key: str, quantity: int) -> None:
+    """An operator says that units of a parcel that was given up are back."""
+    _return_goods(scene, key, quantity, "undelivered")
+    scene.returned[key] = quantity
+
+
+def _return_goods(scene: Scene, key: str, quantity: int, reason: str) -> None:
     lines, request = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
     command = orders_usecases.Command(scene.order_id, CUSTOMER, request)
-    orders_usecases.return_goods(command, lines, reason, scene.shop.orders, utc_now())
-    scene.returned[key] = quantity
+    orders_usecases.return_goods(command, lines, reason, TERMS, scene.shop.orders, utc_now())
+
+
+def _by_staff(scene: Scene, key: str) -> orders_usecases.Command:
+    return orders_usecases.Command(scene.order_id, None, Request(id=key, fingerprint=key))
 
 
 def refund_some(scene: Scene) -> None:
@@ -107,6 +162,11 @@ def return_one(scene: Scene) -> None:
 def return_two(scene: Scene) -> None:
     send_back(scene, "return-2", QUANTITY - 1)
     scene.shop.bus.deliver()
+
+
+def cancel_return(scene: Scene) -> None:
+    """The customer keeps the unit of `return_one`, if nobody has received it."""
+    cancel_back(scene, "return-1")
 
 
 class _Deaf:
@@ -220,7 +280,7 @@ def end_what_is_given_up(scene: Scene) -> None:
     if not order.has_left:
         scene.shop.cancel(scene.order_id)
     elif left := sum(line.quantity for line in order.lines) - order.returned(PRODUCT):
-        send_back(scene, "undelivered", left, "undelivered")
+        settle(scene, "undelivered", left)
     scene.shop.finish_cancellation(scene.order_id)
     scene.shop.bus.deliver_again()
 
@@ -266,6 +326,7 @@ ACTS: dict[str, Deed] = {
         refund_most,
         return_one,
         return_two,
+        cancel_return,
         expire,
         cancel,
         cancel_and_undo,

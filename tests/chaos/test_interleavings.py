@@ -106,7 +106,7 @@ def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch,
         return stretch, bool(met), [f"the saga never ended; it went {', '.join(shop.world.calls[-12:])}"]
     except TransientError as error:
         return stretch, bool(met), [f"asked again, and still not done: {error}"]
-    wrong = disagreements(shop, scene.order_id, given_back=scene.given_back, came_back=scene.came_back)
+    wrong = disagreements(shop, scene.order_id, **scene.kept)
     return stretch, bool(met), wrong
 
 

@@ -145,7 +145,7 @@ def test_a_return_whose_refund_was_refused_is_paid_by_a_redrive_and_then_the_res
     shop, scene = delivered(mall, times)
     deeds.send_back(scene, "return-1", 1)
     shop.bus.deliver()
-    assert set(shop.bus.dead) == {"payments: order.return_accepted: The payment provider refused this refund."}
+    assert set(shop.bus.dead) == {"payments: order.return_received: The payment provider refused this refund."}
     order = shop.orders.load(scene.order_id)
     assert order
     assert (order.refunded.amount, [made.refunded for made in order.returns]) == (0, [None])

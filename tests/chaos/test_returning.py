@@ -1,7 +1,8 @@
 """A customer returns goods, and every fault is injected into the return and its refund.
 
-The steps are the customer's request, its event in payments and inventory, the provider's refund, and that refund's
-event in orders and notifications. Besides the faults of each step, the process ends just before and after each write.
+The steps are the customer's request, its approval and its receipt by staff, the receipt's event in payments and
+inventory, the provider's refund, and that refund's event in orders and notifications. Besides the faults of each step,
+the process ends just before and after each write.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -29,12 +30,19 @@ from tests.chaos.tables import Stretch
 SEED = 20261122
 SHARDS = 4
 SAMPLED_PAIRS = 6
+SAMPLED_ENDS = 2
 TRIES = 5  # attempts of the customer's app, with the same idempotency key
-REQUEST, GIVE_BACK = "the customer asks", "the provider gives back"
+REQUEST, APPROVE, RECEIVE = "the customer asks", "staff approves", "staff receives"
+CANCEL, GOODWILL = "the customer cancels", "an admin refunds"
+GIVE_BACK = "the provider gives back"
 STEPS = (
     REQUEST,
-    hearing("payments", "order.return_accepted"),
-    hearing("inventory", "order.return_accepted"),
+    APPROVE,
+    RECEIVE,
+    hearing("notifications", "order.return_approved"),
+    hearing("payments", "order.return_received"),
+    hearing("inventory", "order.return_received"),
+    hearing("notifications", "order.return_received"),
     GIVE_BACK,
     hearing("orders", "payment.refunded"),
     hearing("notifications", "payment.refunded"),
@@ -42,32 +50,64 @@ STEPS = (
 FAULTS = [fault for step in STEPS for fault in faults_of(step)]
 
 
-def return_all(scene: Scene) -> None:
-    deeds.send_back(scene, "return-3", QUANTITY)
+@dataclass(frozen=True)
+class Ask:
+    """One command, which its sender repeats until there is a response. `step` is its name in a fault."""
+
+    step: str
+    deed: Deed
 
 
-def return_one(scene: Scene) -> None:
-    deeds.send_back(scene, "return-1", 1)
-
-
-def return_two(scene: Scene) -> None:
-    deeds.send_back(scene, "return-2", QUANTITY - 1)
+def returning(key: str, quantity: int, *, came: int | None = None, write_off: int = 0) -> tuple[Ask, ...]:
+    """A return of units, all of which come unless `came` says how many."""
+    received = quantity if came is None else came
+    return (
+        Ask(REQUEST, lambda scene: deeds.ask_back(scene, key, quantity)),
+        Ask(APPROVE, lambda scene: deeds.approve_back(scene, key)),
+        Ask(RECEIVE, lambda scene: deeds.receive_back(scene, key, received, write_off)),
+    )
 
 
 @dataclass(frozen=True)
 class Wish:
-    """The customer's returns in order, and a refund by an admin before them whose event the order has not consumed."""
+    """The commands of the returns in order, and a refund by an admin before them whose event the order has not
+    consumed. `delivers`: the events of a command are consumed before the next one, else after the last one.
+    """
 
-    deeds: tuple[Deed, ...]
+    asks: tuple[Ask, ...]
     refund: Deed | None = None
+    delivers: bool = True
 
 
 WISHES: dict[str, Wish] = {
-    "one of three": Wish((return_one,)),
-    "all": Wish((return_all,)),
-    "one, and then the others": Wish((return_one, return_two)),
-    "all, of which most was refunded a moment ago": Wish((return_all,), deeds.refund_most),
+    "one of three, to be written off": Wish(returning("return-1", 1, write_off=1)),
+    "all": Wish(returning("return-3", QUANTITY)),
+    "two, of which one comes, and then the others": Wish(
+        (*returning("return-1", QUANTITY - 1, came=1), *returning("return-2", QUANTITY - 1))
+    ),
+    "all, of which most was refunded a moment ago": Wish(returning("return-3", QUANTITY), deeds.refund_most),
 }
+
+
+def races() -> dict[str, Wish]:
+    """An approved return is received, cancelled by its customer, and refunded by an admin for goodwill, in every order,
+    with the events of each consumed before the next one and after all of them.
+
+    Two units are received, one of which is written off. The goodwill refund leaves less than one unit's price.
+    """
+    asked, approved, received = returning("return-1", QUANTITY - 1, write_off=1)
+    cancelled = Ask(CANCEL, lambda scene: deeds.cancel_back(scene, "return-1"))
+    race = {"received": received, "cancelled": cancelled, "given back": Ask(GOODWILL, deeds.refund_most)}
+    return {
+        f"{', '.join(names)}{'' if delivers else ', all at once'}": Wish(
+            (asked, approved, *(race[name] for name in names)), delivers=delivers
+        )
+        for names in itertools.permutations(race)
+        for delivers in (True, False)
+    }
+
+
+RACES = races()
 
 
 class UnreliableProvider:
@@ -99,13 +139,13 @@ def deliver_one(mall: Mall) -> Scene:
     return scene
 
 
-def ask(scene: Scene, wish: Deed, injector: Injector) -> None:
-    """Requests the return as an app does: with the same key again until there is a response."""
+def ask(scene: Scene, wish: Ask, injector: Injector) -> None:
+    """Sends the command as an app does: with the same key again until there is a response."""
     for attempt in range(TRIES + 1):
         if attempt == TRIES:
-            injector.mend(REQUEST)
+            injector.mend(wish.step)
         with contextlib.suppress(Exception, Died):  # whatever the error is, there was no response
-            injector.call(lambda _: wish(scene), {"task": REQUEST})
+            injector.call(lambda _: wish.deed(scene), {"task": wish.step})
             return
 
 
@@ -129,11 +169,12 @@ def play(mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch 
     if wish.refund:
         wish.refund(scene)
     with shop.watch.counting(stretch):
-        for one in wish.deeds:
+        for one in wish.asks:
             ask(scene, one, injector)
-            shop.bus.deliver()
+            if wish.delivers:
+                shop.bus.deliver()
         settle(shop, injector)
-    wrong = disagreements(shop, scene.order_id, given_back=scene.given_back, came_back=scene.came_back)
+    wrong = disagreements(shop, scene.order_id, **scene.kept)
     return injector.met == set(faults), wrong
 
 
@@ -205,27 +246,42 @@ class Ended:
         return f"{self.wish}; {'after' if self.after else 'before'} write {self.write}"
 
 
-def ends_of(mall: Mall, wish: str) -> Iterator[Ended]:
-    """Yields an end before and after each write, except the writes of mails, which have tests of their own.
+def ends_of(mall: Mall, name: str, wish: Wish) -> list[Ended]:
+    """An end before and after each write, except the writes of mails, which have tests of their own.
 
     SES cannot be asked whether it has sent a mail, so an interrupted mail waits until its claim expires.
     """
     way = Stretch()
-    assert play(mall, WISHES[wish], stretch=way) == (True, [])
-    for write, table in enumerate(way.tables):
-        if table != "NotificationsTable":
-            yield from (Ended(wish, write, after) for after in (False, True))
+    assert play(mall, wish, stretch=way) == (True, []), name
+    places = [write for write, table in enumerate(way.tables) if table != "NotificationsTable"]
+    return [Ended(name, write, after) for write in places for after in (False, True)]
+
+
+def play_ended(mall: Mall, case: Ended, end: Callable[[], None]) -> Outcome:
+    """The process ends there, or the table's response is lost."""
+    stretch = Stretch()
+    (stretch.run_after if case.after else stretch.run_before)(case.write, end)
+    return play(mall, (WISHES | RACES)[case.wish], stretch=stretch)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("end", [die, lose])
 def test_returns_that_end_at_each_write(mall: Mall, record_property: Record, end: Callable[[], None]) -> None:
-    """The process ends there, or the table's response is lost."""
+    cases = [case for name, wish in WISHES.items() for case in ends_of(mall, name, wish)]
+    play_all(f"returns, {end.__name__} at each write", cases, lambda case: play_ended(mall, case, end), record_property)
 
-    def play_ended(case: Ended) -> Outcome:
-        stretch = Stretch()
-        (stretch.run_after if case.after else stretch.run_before)(case.write, end)
-        return play(mall, WISHES[case.wish], stretch=stretch)
 
-    cases = [case for wish in WISHES for case in ends_of(mall, wish)]
-    play_all(f"returns, {end.__name__} at each write", cases, play_ended, record_property)
+def test_races_over_a_return_and_a_sample_of_their_crashes(mall: Mall, record_property: Record) -> None:
+    draw = random.Random(SEED)
+    cases = [case for name, wish in RACES.items() for case in draw.sample(ends_of(mall, name, wish), SAMPLED_ENDS)]
+    play_all("races over a return, a sample", cases, lambda case: play_ended(mall, case, die), record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", [die, lose])
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_races_over_a_return_that_end_at_each_write(
+    mall: Mall, record_property: Record, end: Callable[[], None], shard: int
+) -> None:
+    cases = [case for name, wish in RACES.items() for case in ends_of(mall, name, wish)][shard::SHARDS]
+    play_all(f"races over a return, {end.__name__}", cases, lambda case: play_ended(mall, case, end), record_property)

@@ -23,7 +23,8 @@ from ops.dead_letters import api as dead_letters
 from ops.journal.views import EventView
 from ops.sagas.domain import Kind
 from ops.sagas.views import AuditView, ParkedView
-from orders.views import StaffOrderView
+from orders.order import ReturnStatus
+from orders.views import OpenReturnView, StaffOrderView
 from orders.views import SummaryView as OrderView
 from products.api import ImportRow, ProductView
 from products.domain import Availability
@@ -90,6 +91,12 @@ def _shipment() -> View:
     return ShipmentRow(awaits=["confirmation", "payment"], failure=WIDE * 500, since=since, has_left=True, **about)
 
 
+def _return() -> View:
+    at, amount = datetime(2026, 11, 28, tzinfo=UTC), Money(amount=MAX_AMOUNT, currency="GBP")
+    about = dict.fromkeys(("order_id", "customer_id", "return_id", "reason"), "x" * 64)
+    return OpenReturnView(status=ReturnStatus.REQUESTED, units=10**9, amount=amount, at=at, since=at, **about)
+
+
 def _import() -> View:
     about = dict.fromkeys(("import_id", "actor", "state"), "x" * 64)
     counts = dict.fromkeys(("created", "updated", "unchanged", "refused"), 1000)
@@ -120,6 +127,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/inventory/{product_id}/ledger": (_ledger_entry, False),
     "GET /api/promotions/coupons": (_coupon, True),
     "GET /api/ops/orders": (_staff_order, False),
+    "GET /api/ops/orders/returns": (_return, False),
     "GET /api/ops/events": (_event, False),
     "GET /api/ops/audit": (_audit_entry, True),
     "GET /api/ops/sagas": (_saga, True),

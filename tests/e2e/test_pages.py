@@ -179,6 +179,7 @@ def test_a_customer_does_not_come_into_the_console(visitor: Visitor, shop_state:
         "/console/orders",
         "/console/stock",
         "/console/parcels",
+        "/console/returns",
     ):
         assert visitor.read(path).status_code == 403, path
 

@@ -62,6 +62,8 @@ FACTS: dict[type[facts.Fact], st.SearchStrategy[Any]] = {
         facts.OrderPlaced, total=MONEY, lines=st.lists(LINES, max_size=3).map(tuple), charges=CHARGES
     ),
     facts.ReturnAccepted: built(facts.ReturnAccepted, amount=MONEY, charges=CHARGES),
+    facts.ReturnRequested: built(facts.ReturnRequested, amount=MONEY),
+    facts.ReturnReceived: built(facts.ReturnReceived, amount=MONEY, charges=CHARGES),
     facts.OrderRefunded: built(facts.OrderRefunded, amount=MONEY),
 }
 ORDERS = built(
@@ -72,7 +74,8 @@ ORDERS = built(
     placed_at=TIMES,
     updated_at=TIMES,
     returns=st.lists(
-        built(order.Return, amount=MONEY, at=TIMES, charges=CHARGES, refunded=st.none() | MONEY), max_size=2
+        built(order.Return, amount=MONEY, at=TIMES, since=TIMES, charges=CHARGES, refunded=st.none() | MONEY),
+        max_size=2,
     ).map(tuple),
     timeline=st.lists(built(order.Step, at=TIMES), max_size=3).map(tuple),
     frozen=CHARGES,

@@ -19,7 +19,7 @@ STATES = (
 _FILTERS = ("state", "from", "to", "email", "number", "order_id", "min_total", "max_total")
 _NOTICES = {
     "cancelling": "The order is being cancelled.",
-    "returned": "The return is noted, and the money goes back.",
+    "returned": "The goods are settled, and the money goes back.",
     "refunded": "The refund is under way.",
 }
 
@@ -143,7 +143,9 @@ def cancel(visit: Visit, order_id: str, form: Key) -> Redirect:
 @pages.post("/console/orders/{order_id}/returns", form=Return, again=show_order)
 def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
     body = {"lines": form.lines(), "reason": form.reason}
-    visit.visitor.send("POST", path("orders", order_id, "returns"), body, key=form.key)
+    made = visit.visitor.send("POST", path("orders", order_id, "returns"), body, key=form.key).body
+    if made["status"] == "approved":
+        return Redirect(f"/console/returns/{order_id}/{made['return_id']}?said=opened")
     return Redirect(f"/console/orders/{order_id}?said=returned")
 
 

@@ -48,6 +48,8 @@ def show_overview(visit: Visit) -> Page:
             "mismatches": part(lambda: ask(path("payments", "mismatches"))["items"]),
             "to_send": part(lambda: ask(path("shipments", list="to_send", limit=_MOST))["items"]),
             "given_up": part(lambda: ask(path("shipments", limit=_MOST))["items"]),
+            "to_approve": part(lambda: ask(path("ops", "orders", "returns", state="requested", limit=_MOST))["items"]),
+            "to_receive": part(lambda: ask(path("ops", "orders", "returns", state="approved", limit=_MOST))["items"]),
             "low": part(lambda: ask(path("inventory", low="true", limit=_MOST))["items"]),
             "most": _MOST,
             "dashboard": ports().settings.dashboard_url,

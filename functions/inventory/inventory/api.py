@@ -158,9 +158,9 @@ class StockListPage(View):
 
 class LedgerEntryView(View):
     """`delta` is the change of `on_hand`, `balance` the product's count after it; null where that is not proven, as the
-    ledger has got entries since its first page. `kind`: an adjustment, an order that shipped, or a transfer between
-    the items of a hot product, which leaves the count as it is. `actor` is a user's id, or the event that was the
-    cause. `order_id` is set for an order.
+    ledger has got entries since its first page. `kind`: an adjustment, a write-off of returned units, an order that
+    shipped, or a transfer between the items of a hot product, which leaves the count as it is. `actor` is a user's id,
+    or the event that was the cause. `order_id` is set for an order.
     """
 
     at: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inventory import usecases
-from inventory.domain import Line
+from inventory.domain import Returned
 from inventory.wiring import ports
 from mercato import clock
 from mercato.events import Event, Reads
@@ -44,13 +44,33 @@ def commit_shipped(_event: Event, data: OrderShipped) -> None:
     usecases.commit_shipped(data.order_id, ports().store, clock.utc_now())
 
 
+class ReceivedLine(Reads):
+    product_id: str
+    restock: int
+    write_off: int
+
+
+class ReturnReceived(Reads):
+    return_id: str
+    lines: list[ReceivedLine]
+
+
+@consumer.on("order.return_received")
+def receive_return(event: Event, data: ReturnReceived) -> None:
+    """Puts units back in stock, and writes off what cannot be sold again. Idempotent: each adjustment's id is derived
+    from the return.
+    """
+    lines = [Returned(line.product_id, line.restock, line.write_off) for line in data.lines]
+    usecases.take_back(data.return_id, lines, event.type, ports().store, clock.utc_now())
+
+
 @consumer.on("order.return_accepted")
-def take_back(_event: Event, data: ReturnAccepted) -> None:
-    """Puts returned goods back in stock. Idempotent: each adjustment's id is derived from the return.
+def take_back(event: Event, data: ReturnAccepted) -> None:
+    """Puts returned goods back in stock, as older releases published them. Idempotent like `receive_return`.
 
     Does nothing for goods that were lost on their way back.
     """
     if data.reason == "lost":
         return
-    lines = [Line(line.product_id, line.quantity) for line in data.lines]
-    usecases.take_back(data.return_id, lines, ports().store, clock.utc_now())
+    lines = [Returned(line.product_id, line.quantity) for line in data.lines]
+    usecases.take_back(data.return_id, lines, event.type, ports().store, clock.utc_now())

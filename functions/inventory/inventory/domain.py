@@ -17,6 +17,7 @@ LOW_AT = 5
 ROOT = 0
 MAX_QUANTITY = 10**9
 MOST_AT_ONCE = 40  # products in one adjustment: each takes two writes of a transaction, and the request one
+MOST_RETURNED_AT_ONCE = 33  # products of which units are written off: each takes three writes
 _NAMED = 20
 
 
@@ -121,16 +122,24 @@ class Stock:
 
 @dataclass(frozen=True)
 class Movement:
-    """A change to one stock item, as differences."""
+    """A change to one stock item, as differences. `written_off` units came in and were lost at once: two entries of the
+    ledger that leave `on_hand` as it is.
+    """
 
     product_id: str
     on_hand: int = 0
     reserved: int = 0
     shard: int = ROOT
+    written_off: int = 0
 
     @property
     def available(self) -> int:
         return self.on_hand - self.reserved
+
+    @property
+    def entries(self) -> int:
+        """How many entries the ledger gets for it."""
+        return 2 if self.written_off else 1 if self.on_hand else 0
 
 
 def hold(line: Line) -> Movement:
@@ -207,12 +216,24 @@ def shortages(lines: Iterable[Line], stocks: Mapping[str, Counted]) -> list[Shor
 
 
 @dataclass(frozen=True)
+class Returned:
+    """Units of one product that came back: those to sell again, and those that cannot be."""
+
+    product_id: str
+    restock: int
+    write_off: int = 0
+
+
+@dataclass(frozen=True)
 class Adjustment:
-    """The adjustment of one product: the difference and the reason."""
+    """The adjustment of one product: the difference and the reason. `written_off` units came in besides, and were lost
+    at once.
+    """
 
     product_id: str
     delta: int
     reason: str
+    written_off: int = 0
 
 
 @dataclass(frozen=True)

@@ -259,7 +259,7 @@ def _moved(movement: Movement) -> dict[str, int | str]:
         ":reserved": movement.reserved,
         ":available": movement.available,
         ":one": 1,
-        ":entries": 1 if movement.on_hand else 0,
+        ":entries": movement.entries,
     }
 
 

@@ -21,6 +21,7 @@ from itertools import groupby, islice
 from inventory.domain import (
     ROOT,
     Adjusted,
+    Adjustment,
     Adjustments,
     Audit,
     LedgerEntry,
@@ -198,20 +199,14 @@ class InventoryStore:
         writes = [put_new(key | record | {"results": [vars(result) for result in results]})]
         stock_at: dict[int, str] = {}
         for part in request.parts:
-            product, movement = seen[part.product_id], Movement(part.product_id, on_hand=part.delta)
+            product = seen[part.product_id]
+            movement = Movement(part.product_id, on_hand=part.delta, written_off=part.written_off)
             level = crossing(product, movement, low_at=self.threshold(part.product_id, product).low_at)
-            entry = ledger_entry(
-                movement,
-                request.at,
-                cause=request.adjustment_id,
-                kind="adjustment",
-                actor=request.actor,
-                reason=part.reason,
-            )
+            entries = _adjustment_entries(part, request)
             if level:
-                entry["event"] = level_announcement(product, movement, level, request.at)
+                entries[0]["event"] = level_announcement(product, movement, level, request.at)
             stock_at[len(writes)] = part.product_id
-            writes += [move_exactly(movement, product.root, level), put_new(entry)]
+            writes += [move_exactly(movement, product.root, level), *(put_new(entry) for entry in entries)]
         try:
             self._table.transact(writes, patience=_PATIENCE)
         except ConditionFailed as failed:
@@ -340,6 +335,17 @@ class _Place:
 def _all_shards(product: ProductStock) -> range:
     """The root and all shards that there ever were: a closed one keeps its ledger."""
     return range(ROOT, product.root.next_shard)
+
+
+def _adjustment_entries(part: Adjustment, request: Adjustments) -> list[Item]:
+    """What came or went, and after it the loss of what was written off at once."""
+    why = {"actor": request.actor, "reason": part.reason}
+    came = Movement(part.product_id, on_hand=part.delta + part.written_off)
+    entries = [ledger_entry(came, request.at, cause=request.adjustment_id, kind="adjustment", **why)]
+    if part.written_off:
+        lost = Movement(part.product_id, on_hand=-part.written_off)
+        entries.append(ledger_entry(lost, request.at, cause=f"{request.adjustment_id}~loss", kind="write_off", **why))
+    return entries
 
 
 def _ledger_entry(row: Item, shard: int, balance: int | None) -> LedgerEntry:

@@ -13,6 +13,7 @@ from typing import Protocol
 from inventory import domain, reservation
 from inventory.domain import (
     MOST_AT_ONCE,
+    MOST_RETURNED_AT_ONCE,
     Adjusted,
     Adjustment,
     Adjustments,
@@ -20,6 +21,7 @@ from inventory.domain import (
     LedgerEntry,
     LedgerTooLong,
     Line,
+    Returned,
     Shortage,
     StaleThreshold,
     UnknownProduct,
@@ -158,17 +160,24 @@ def adjust(request: Adjustments, stocks: Stocks) -> list[Adjusted]:
     raise TransientError("the stock to be adjusted changes too often")
 
 
-def take_back(return_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime) -> None:
-    """Puts returned goods back in stock, each with its ledger entry, MOST_AT_ONCE products at a time. Idempotent."""
-    returned = domain.merge(lines)
-    for first in range(0, len(returned), MOST_AT_ONCE):
+def take_back(return_id: str, lines: Iterable[Returned], actor: str, stocks: Stocks, now: datetime) -> None:
+    """Puts returned goods back in stock and writes off what cannot be sold again, each with its ledger entries.
+    Idempotent: so many products at a time, and the parts follow from the return alone.
+    """
+    returned = sorted((line for line in lines if line.restock or line.write_off), key=lambda line: line.product_id)
+    at_once = MOST_RETURNED_AT_ONCE if any(line.write_off for line in returned) else MOST_AT_ONCE
+    for first in range(0, len(returned), at_once):
         parts = tuple(
-            Adjustment(line.product_id, line.quantity, f"return {return_id}")
-            for line in returned[first : first + MOST_AT_ONCE]
+            Adjustment(line.product_id, line.restock, f"return {return_id}", line.write_off)
+            for line in returned[first : first + at_once]
         )
-        print_of_parts = fingerprint([vars(part) for part in parts])
         adjustment_id = derived_id("return", return_id, str(first))
-        adjust(Adjustments(adjustment_id, print_of_parts, "order.return_accepted", parts, now), stocks)
+        adjust(Adjustments(adjustment_id, fingerprint([_printed(part) for part in parts]), actor, parts, now), stocks)
+
+
+def _printed(part: Adjustment) -> dict[str, object]:
+    """A part without a write-off has the same fingerprint as in releases before there were any."""
+    return {name: value for name, value in vars(part).items() if value or name != "written_off"}
 
 
 def _spread_deliveries(request: Adjustments, seen: Mapping[str, ProductStock], stocks: Stocks) -> None:

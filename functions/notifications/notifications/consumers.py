@@ -16,6 +16,7 @@ from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger
 from notifications.wiring import ports
 
 consumer = Consumer("notifications")
+_GIVEN_UP = ("undelivered", "lost")  # reasons with which an operator ends a return that no customer requested
 _ONE_MORE = 2.0  # seconds, enough to erase one more notification
 
 
@@ -62,6 +63,25 @@ class OrderShipped(FromOrders):
 
 class OrderCancelled(FromOrders):
     detail: str
+
+
+class Pieces(Reads):
+    quantity: int
+
+
+class ReturnApproved(FromOrders):
+    lines: list[Pieces]
+    amount: Money
+
+
+class ReturnRefused(FromOrders):
+    refusal: str
+
+
+class ReturnReceived(FromOrders):
+    lines: list[Pieces]
+    amount: Money
+    reason: str
 
 
 class FromPayments(Reads):
@@ -152,6 +172,30 @@ def notify_cancelled(event: Event, data: OrderCancelled) -> None:
 @consumer.on("payment.refunded")
 def notify_refunded(event: Event, data: PaymentRefunded) -> None:
     _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.named, data.amount, data.reason))
+
+
+@consumer.on("order.return_approved")
+def notify_return_approved(event: Event, data: ReturnApproved) -> None:
+    units = sum(line.quantity for line in data.lines)
+    _tell(event, data, Kind.RETURN_APPROVED, lambda name: texts.return_approved(name, data.named, units, data.amount))
+
+
+@consumer.on("order.return_refused")
+def notify_return_refused(event: Event, data: ReturnRefused) -> None:
+    _tell(event, data, Kind.RETURN_REFUSED, lambda name: texts.return_refused(name, data.named, data.refusal))
+
+
+@consumer.on("order.return_received")
+def notify_return_received(event: Event, data: ReturnReceived) -> None:
+    """Not of a parcel that was given up, which its customer never had. Its refund has a notice of its own."""
+    units = sum(line.quantity for line in data.lines)
+    if data.reason not in _GIVEN_UP:
+        _tell(
+            event,
+            data,
+            Kind.RETURN_RECEIVED,
+            lambda name: texts.return_received(name, data.named, units, data.amount),
+        )
 
 
 def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:

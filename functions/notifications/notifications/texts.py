@@ -81,6 +81,34 @@ def order_cancelled(name: str, order: str, detail: str) -> Text:
     return _text(name, "Your order was cancelled", f"your order {order} was cancelled: {detail}")
 
 
+def return_approved(name: str, order: str, units: int, amount: Money) -> Text:
+    return _text(
+        name,
+        "Please send your goods back",
+        f"you may return {_units(units)} of your order {order}. Please send the goods back to us.\n\n"
+        f"Refund once we have received all of it: {amount}",
+    )
+
+
+def return_refused(name: str, order: str, refusal: str) -> Text:
+    return _text(
+        name,
+        "We cannot take your return",
+        f"we cannot take back what you wanted to return of your order {order}.\n\nReason: {' '.join(refusal.split())}",
+    )
+
+
+def return_received(name: str, order: str, units: int, amount: Money) -> Text:
+    paid = f"We refund {amount}." if amount.amount else "All that you paid was refunded before."
+    return _text(
+        name, "We have received your return", f"we have received {_units(units)} of your order {order}.\n\n{paid}"
+    )
+
+
+def _units(units: int) -> str:
+    return f"{units} {'piece' if units == 1 else 'pieces'}"
+
+
 def refund(name: str, order: str, amount: Money, reason: str) -> Text:
     return _text(
         name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mercato.clock import utc_now
 from mercato.errors import Forbidden
 from mercato.http import (
@@ -15,6 +17,7 @@ from mercato.http import (
     Created,
     IdempotencyKey,
     InvalidRequest,
+    Response,
     replayed,
 )
 from mercato.http.auth import Caller
@@ -23,7 +26,7 @@ from mercato.ids import derived_id, fingerprint
 from orders import usecases
 from orders.day_sums import MOST_DAYS, DaysOutOfRange
 from orders.numbers import parse_number
-from orders.order import Request
+from orders.order import Address, Order, Request, ReturnStatus
 from orders.returns import OPERATORS
 from orders.views import (
     CancelOrder,
@@ -31,12 +34,17 @@ from orders.views import (
     DaysView,
     HistoryQuery,
     HistoryView,
+    OpenReturnView,
     OrderPage,
     OrdersQuery,
     OrderView,
     PlaceOrder,
     PlaceQuoted,
+    ReceiveReturn,
+    RefuseReturn,
     ReturnGoods,
+    ReturnPage,
+    ReturnsQuery,
     ReturnView,
     StaffOrderView,
     StaffPage,
@@ -55,7 +63,7 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accep
         placement, caller.user_id, key, prices=ports().catalogue, orders=ports().orders, now=utc_now()
     )
     address = ports().orders.find_address(placed.order.id) if placed.replayed else placement.shipping_address
-    answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
+    answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")
     return replayed(answer) if placed.replayed else answer
 
 
@@ -66,7 +74,7 @@ def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
         order.quote, order.payment_token, caller.user_id, quotes=ports().quotes, orders=ports().orders, now=utc_now()
     )
     address = ports().orders.find_address(placed.order.id)
-    answer = Accepted(OrderView.of(placed.order, address), location=f"/api/orders/{placed.order.id}")
+    answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")
     return replayed(answer) if placed.replayed else answer
 
 
@@ -75,20 +83,58 @@ def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: Idempote
     command = _command("cancel", order_id, wish, caller, key)
     done = usecases.cancel_order(command, wish.reason, ports().orders, utc_now())
     answer = Accepted(
-        OrderView.of(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
+        _order_view(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
     )
     return replayed(answer) if done.replayed else answer
 
 
 @app.post("/api/orders/{order_id}/returns", role=CUSTOMER)
 def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Created[ReturnView]:
-    """Returns lines of an order. Only admins may give `undelivered` or `lost`. Lost goods are not restocked."""
+    """Requests the return of delivered goods: they are refunded once they are received. A request by an admin is
+    approved at once.
+
+    Only admins may give `undelivered` or `lost`, which settle the goods of a parcel and refund them at once. Lost goods
+    are not restocked.
+    """
     if wish.reason in OPERATORS and not caller.is_admin:
         raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
     command = _command("return", order_id, wish, caller, key)
-    done = usecases.return_goods(command, wish.as_lines(), wish.reason, ports().orders, utc_now())
+    terms = replace(ports().return_terms, by_staff=caller.is_admin)
+    done = usecases.return_goods(command, wish.as_lines(), wish.reason, terms, ports().orders, utc_now())
     answer = Created(ReturnView.of(done.order.returns[-1]), location=f"/api/orders/{order_id}")
     return replayed(answer) if done.replayed else answer
+
+
+@app.post("/api/orders/{order_id}/returns/{return_id}/cancel", role=CUSTOMER)
+def cancel_return(order_id: str, return_id: str, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+    """Until the goods are received. An admin cancels a return whose goods do not come."""
+    command = _command(f"cancel {return_id}", order_id, None, caller, key)
+    return _return_view(return_id, usecases.cancel_return(command, return_id, ports().orders, utc_now()))
+
+
+@app.post("/api/orders/{order_id}/returns/{return_id}/approve", role=ADMIN)
+def approve_return(order_id: str, return_id: str, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+    command = _command(f"approve {return_id}", order_id, None, caller, key)
+    return _return_view(return_id, usecases.approve_return(command, return_id, ports().orders, utc_now()))
+
+
+@app.post("/api/orders/{order_id}/returns/{return_id}/refuse", role=ADMIN)
+def refuse_return(
+    order_id: str, return_id: str, refusal: RefuseReturn, caller: Caller, key: IdempotencyKey
+) -> Response[ReturnView]:
+    command = _command(f"refuse {return_id}", order_id, refusal, caller, key)
+    done = usecases.refuse_return(command, return_id, refusal.refusal, ports().orders, utc_now())
+    return _return_view(return_id, done)
+
+
+@app.post("/api/orders/{order_id}/returns/{return_id}/receive", role=ADMIN)
+def receive_return(
+    order_id: str, return_id: str, receipt: ReceiveReturn, caller: Caller, key: IdempotencyKey
+) -> Response[ReturnView]:
+    """Records what came of an approved return, and refunds it. A return is received once."""
+    command = _command(f"receive {return_id}", order_id, receipt, caller, key)
+    done = usecases.receive_return(command, return_id, receipt.as_lines(), ports().orders, utc_now())
+    return _return_view(return_id, done)
 
 
 @app.get("/api/orders", role=(CUSTOMER, PEER), limit=WATCH)
@@ -115,6 +161,13 @@ def list_orders_for_staff(query: StaffQuery) -> StaffPage:
     return StaffPage(items=[StaffOrderView.of(summary) for summary in items], next_cursor=cursor)
 
 
+@app.get("/api/ops/orders/returns", role=ADMIN, limit=WATCH)
+def list_returns(query: ReturnsQuery) -> ReturnPage:
+    """Lists the returns of all customers that wait for staff, those that have waited the longest first."""
+    items, cursor = ports().orders.list_returns(ReturnStatus(query.state), limit=query.limit, cursor=query.cursor)
+    return ReturnPage(items=[OpenReturnView.of(found) for found in items], next_cursor=cursor)
+
+
 @app.get("/api/ops/orders/days", role=ADMIN, limit=WATCH)
 def list_days(query: DaysQuery) -> DaysView:
     """Sums of all orders by day and currency. An order is counted once its saga has confirmed or cancelled it, or waits
@@ -128,7 +181,7 @@ def list_days(query: DaysQuery) -> DaysView:
 @app.get("/api/orders/{order_id}", role=CUSTOMER, limit=WATCH)
 def get_order(order_id: str, caller: Caller) -> OrderView:
     order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
-    return OrderView.of(order, ports().orders.find_address(order_id))
+    return _order_view(order, ports().orders.find_address(order_id))
 
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER, limit=WATCH)
@@ -137,12 +190,24 @@ def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryVi
         order_id, query.as_of, query.version, orders=ports().orders, customer_id=_whose(caller)
     )
     address = ports().orders.find_address(order_id)
-    return HistoryView.of(history, address, query.as_of, tells_staff=caller.is_admin)
+    return HistoryView.of(history, address, query.as_of, ports().return_terms, tells_staff=caller.is_admin)
 
 
-def _command(action: str, order_id: str, wish: Body, caller: Caller, key: str) -> usecases.Command:
+def _order_view(order: Order, address: Address | None) -> OrderView:
+    return OrderView.of(order, address, ports().return_terms)
+
+
+def _return_view(return_id: str, done: usecases.Done) -> Response[ReturnView]:
+    made = done.order.find_return(return_id)
+    if made is None:
+        raise LookupError(f"order {done.order.id} lost its return {return_id}")
+    answer = Response(ReturnView.of(made))
+    return replayed(answer) if done.replayed else answer
+
+
+def _command(action: str, order_id: str, wish: Body | None, caller: Caller, key: str) -> usecases.Command:
     request_id = derived_id(caller.user_id, action, order_id, key)
-    request = Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json")))
+    request = Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json") if wish else None))
     return usecases.Command(order_id, _whose(caller), request)
 
 

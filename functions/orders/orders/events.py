@@ -222,7 +222,9 @@ class OrderDelivered(EventModel):
 
 
 class OrderReturnAccepted(EventModel):
-    """Goods come back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded.
+    """No longer published: order.return_received took its place. Its consumers stay for events that are replayed.
+
+    Goods come back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded.
 
     `charges` are the parts of the order's charges that this undoes. They add up to `amount`, unless earlier refunds
     left less.
@@ -253,6 +255,77 @@ class OrderReturnAccepted(EventModel):
     amount: Money
     reason: str
     charges: list[Charge] | None = None
+
+
+_RETURN = _WHO | _NUMBER | {"return_id": "0f6d2f4e-97b6-5b57-a2a4-9a4c5a1f7e55"}
+
+
+class OrderReturnApproved(EventModel):
+    """The customer may send the goods back. `amount` would be refunded if all of them came now."""
+
+    TYPE: ClassVar[str] = "order.return_approved"
+    EXAMPLE: ClassVar[dict[str, Any]] = _RETURN | {
+        "lines": [{"product_id": _LINE["product_id"], "quantity": 1}],
+        "amount": {"amount": 1250, "currency": "GBP"},
+    }
+
+    order_id: str
+    customer_id: str
+    return_id: str
+    lines: list[Pieces]
+    amount: Money
+    number: str | None = None
+
+
+class OrderReturnRefused(EventModel):
+    """The shop does not take the goods back. `refusal` is why, for the customer."""
+
+    TYPE: ClassVar[str] = "order.return_refused"
+    EXAMPLE: ClassVar[dict[str, Any]] = _RETURN | {"refusal": "Earrings cannot be returned."}
+
+    order_id: str
+    customer_id: str
+    return_id: str
+    refusal: str
+    number: str | None = None
+
+
+class ReceivedPieces(BaseModel):
+    """Of `quantity` units `restock` go back into stock, and `write_off` cannot be sold again. Units of a lost parcel
+    are neither.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    product_id: str
+    quantity: int
+    restock: int
+    write_off: int
+
+
+class OrderReturnReceived(EventModel):
+    """Goods came back, or are `lost`. `amount` is to be refunded with the key `refund_id`; 0 if all is refunded.
+
+    `charges` are the parts of the order's charges that this undoes. They add up to `amount`, unless earlier refunds
+    left less.
+    """
+
+    TYPE: ClassVar[str] = "order.return_received"
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        OrderReturnAccepted.EXAMPLE
+        | _NUMBER
+        | {"lines": [{"product_id": _LINE["product_id"], "quantity": 1, "restock": 0, "write_off": 1}]}
+    )
+
+    order_id: str
+    customer_id: str
+    return_id: str
+    refund_id: str
+    lines: list[ReceivedPieces]
+    amount: Money
+    reason: str
+    charges: list[Charge] | None = None
+    number: str | None = None
 
 
 class OrderRefunded(EventModel):
@@ -296,6 +369,9 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     OrderShipped,
     OrderDelivered,
     OrderReturnAccepted,
+    OrderReturnApproved,
+    OrderReturnRefused,
+    OrderReturnReceived,
     OrderRefunded,
     OrderNeedsAttention,
     OrderAnonymised,
@@ -362,16 +438,48 @@ def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> E
     return OrderDelivered(order_id=order.id, customer_id=order.customer_id, shipment_id=fact.shipment_id)
 
 
-def _return_accepted(order: Order, fact: facts.ReturnAccepted, _: Address | None) -> EventModel:
-    return OrderReturnAccepted(
+def _return_requested(order: Order, fact: facts.ReturnRequested, _: Address | None) -> EventModel | None:
+    """A request that nobody has to approve is published as approved. Others only wait in staff's list."""
+    return _approved(order, fact.return_id) if fact.is_approved else None
+
+
+def _return_approved(order: Order, fact: facts.ReturnApproved, _: Address | None) -> EventModel:
+    return _approved(order, fact.return_id)
+
+
+def _approved(order: Order, return_id: str) -> EventModel:
+    made = next(one for one in order.returns if one.return_id == return_id)
+    return OrderReturnApproved(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        return_id=return_id,
+        lines=[Pieces(**line.model_dump()) for line in made.lines],
+        amount=made.amount,
+        number=order.number,
+    )
+
+
+def _return_refused(order: Order, fact: facts.ReturnRefused, _: Address | None) -> EventModel:
+    return OrderReturnRefused(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        return_id=fact.return_id,
+        refusal=fact.refusal,
+        number=order.number,
+    )
+
+
+def _return_received(order: Order, fact: facts.ReturnReceived, _: Address | None) -> EventModel:
+    return OrderReturnReceived(
         order_id=order.id,
         customer_id=order.customer_id,
         return_id=fact.return_id,
         refund_id=fact.refund_id,
-        lines=[Pieces(**line.model_dump()) for line in fact.lines],
+        lines=[ReceivedPieces(**line.model_dump()) for line in fact.lines],
         amount=fact.amount,
         reason=fact.reason,
         charges=list(fact.charges) or None,
+        number=order.number,
     )
 
 
@@ -387,14 +495,17 @@ def _anonymised(order: Order, _: facts.OrderAnonymised, __: Address | None) -> E
     return OrderAnonymised(order_id=order.id, customer_id=order.customer_id)
 
 
-_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventModel]] = {
+_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventModel | None]] = {
     facts.OrderPlaced: _created,
     facts.OrderConfirmed: _confirmed,
     facts.CancellationRequested: _cancellation_requested,
     facts.OrderCancelled: _cancelled,
     facts.OrderShipped: _shipped,
     facts.OrderDelivered: _delivered,
-    facts.ReturnAccepted: _return_accepted,
+    facts.ReturnRequested: _return_requested,
+    facts.ReturnApproved: _return_approved,
+    facts.ReturnRefused: _return_refused,
+    facts.ReturnReceived: _return_received,
     facts.OrderRefunded: _refunded,
     facts.OrderNeedsAttention: _needs_attention,
     facts.OrderAnonymised: _anonymised,

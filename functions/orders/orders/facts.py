@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,9 +19,11 @@ from orders.order import (
     Order,
     OrderedCart,
     PaymentStatus,
+    ReceivedLine,
     Request,
     Return,
     ReturnedLine,
+    ReturnStatus,
     Shipment,
     Status,
     Step,
@@ -103,15 +105,60 @@ class OrderNeedsAttention(Fact):
 
 
 class ReturnAccepted(Fact):
-    """`amount` is refunded for it by the refund `refund_id`.
+    """A return of before returns were approved and received: it was refunded at once. No new one is recorded.
 
-    `charges` are the parts of the order's charges that the return undoes. Their sum is `amount`, unless earlier refunds
-    leave less.
+    `amount` is refunded for it by the refund `refund_id`. `charges` are the parts of the order's charges that the
+    return undoes. Their sum is `amount`, unless earlier refunds leave less.
     """
 
     return_id: str
     refund_id: str
     lines: tuple[ReturnedLine, ...]
+    amount: Money
+    reason: str
+    request: Request
+    charges: tuple[Charge, ...] = ()
+
+
+class ReturnRequested(Fact):
+    """`amount` would be refunded if all of it were received now. `is_approved`: nobody has to approve it."""
+
+    return_id: str
+    lines: tuple[ReturnedLine, ...]
+    amount: Money
+    reason: str
+    is_approved: bool
+    request: Request
+
+
+class ReturnApproved(Fact):
+    return_id: str
+    request: Request
+
+
+class ReturnRefused(Fact):
+    """`refusal` is why, in the words of staff for the customer."""
+
+    return_id: str
+    refusal: str
+    request: Request
+
+
+class ReturnCancelled(Fact):
+    return_id: str
+    request: Request
+
+
+class ReturnReceived(Fact):
+    """The goods of an approved return, or of a parcel that was given up, which nobody requests.
+
+    `amount` is refunded for it by the refund `refund_id`. `charges` are the parts of the order's charges that the
+    return undoes. Their sum is `amount`, unless earlier refunds leave less.
+    """
+
+    return_id: str
+    refund_id: str
+    lines: tuple[ReceivedLine, ...]
     amount: Money
     reason: str
     request: Request
@@ -216,42 +263,121 @@ def _needs_attention(order: Order, fact: OrderNeedsAttention, at: datetime) -> O
 
 
 def _return_accepted(order: Order, fact: ReturnAccepted, at: datetime) -> Order:
-    made = Return(
-        fact.return_id,
-        fact.refund_id,
-        fact.lines,
-        fact.amount,
-        fact.reason,
-        at,
-        refunded=None if fact.amount.amount else fact.amount,  # nothing is left to give back: nothing is waited for
-        charges=fact.charges,
+    restocked = 0 if fact.reason == "lost" else 1
+    lines = tuple(
+        ReceivedLine(product_id=line.product_id, quantity=line.quantity, restock=line.quantity * restocked)
+        for line in fact.lines
     )
-    pieces = sum(line.quantity for line in fact.lines)
-    changed = replace(
+    made = Return(fact.return_id, fact.refund_id, fact.lines, fact.amount, fact.reason, at, ReturnStatus.RECEIVED, at)
+    return _received(order, made, lines, fact, Step(at, "return_accepted", _told(fact.lines, fact.amount)))
+
+
+def _return_requested(order: Order, fact: ReturnRequested, at: datetime) -> Order:
+    status = ReturnStatus.APPROVED if fact.is_approved else ReturnStatus.REQUESTED
+    made = Return(fact.return_id, "", fact.lines, fact.amount, fact.reason, at, status, at)
+    steps = [Step(at, "return_requested", _told(fact.lines, fact.amount))]
+    if fact.is_approved:
+        steps.append(Step(at, "return_approved"))
+    return replace(
         order,
         returns=(*order.returns, made),
         answered=_answered(order, fact.request),
-        timeline=(
-            *order.timeline,
-            Step(at, "return_accepted", f"{pieces} {'piece' if pieces == 1 else 'pieces'}, {fact.amount}"),
+        timeline=(*order.timeline, *steps),
+    )
+
+
+def _return_approved(order: Order, fact: ReturnApproved, at: datetime) -> Order:
+    return _move_return(order, fact, ReturnStatus.APPROVED, Step(at, "return_approved"))
+
+
+def _return_refused(order: Order, fact: ReturnRefused, at: datetime) -> Order:
+    return _move_return(order, fact, ReturnStatus.REFUSED, Step(at, "return_refused", fact.refusal), fact.refusal)
+
+
+def _return_cancelled(order: Order, fact: ReturnCancelled, at: datetime) -> Order:
+    return _move_return(order, fact, ReturnStatus.CANCELLED, Step(at, "return_cancelled"))
+
+
+def _move_return(
+    order: Order,
+    fact: ReturnApproved | ReturnRefused | ReturnCancelled,
+    status: ReturnStatus,
+    step: Step,
+    refusal: str | None = None,
+) -> Order:
+    return replace(
+        order,
+        returns=tuple(
+            replace(made, status=status, since=step.at, refusal=refusal) if made.return_id == fact.return_id else made
+            for made in order.returns
         ),
+        answered=_answered(order, fact.request),
+        timeline=(*order.timeline, step),
+    )
+
+
+def _return_received(order: Order, fact: ReturnReceived, at: datetime) -> Order:
+    lines = tuple(ReturnedLine(product_id=line.product_id, quantity=line.quantity) for line in fact.lines)
+    made = order.find_return(fact.return_id) or Return(
+        fact.return_id, fact.refund_id, lines, fact.amount, fact.reason, at, ReturnStatus.RECEIVED, at
+    )
+    return _received(order, made, fact.lines, fact, Step(at, "return_received", _told(fact.lines, fact.amount)))
+
+
+def _received(
+    order: Order,
+    made: Return,
+    lines: tuple[ReceivedLine, ...],
+    fact: ReturnAccepted | ReturnReceived,
+    step: Step,
+) -> Order:
+    """If nothing is left to refund, nothing is waited for."""
+    received = replace(
+        made,
+        refund_id=fact.refund_id,
+        received=lines,
+        amount=fact.amount,
+        charges=fact.charges,
+        status=ReturnStatus.RECEIVED if fact.amount.amount else ReturnStatus.REFUNDED,
+        since=step.at,
+        refunded=None if fact.amount.amount else fact.amount,
+    )
+    others = order.returns if order.find_return(made.return_id) else (*order.returns, made)
+    changed = replace(
+        order,
+        returns=tuple(received if one.return_id == made.return_id else one for one in others),
+        answered=_answered(order, fact.request),
+        timeline=(*order.timeline, step),
     )
     return replace(changed, status=_status_after_return(changed))
+
+
+def _told(lines: Iterable[ReturnedLine | ReceivedLine], amount: Money) -> str:
+    pieces = sum(line.quantity for line in lines)
+    return f"{pieces} {'piece' if pieces == 1 else 'pieces'}, {amount}"
 
 
 def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
     refunded = order.refunded + fact.amount
+    is_all = order.total <= refunded
     changed = replace(
         order,
         refunded=refunded,
         refund_ids=order.refund_ids | {fact.refund_id},
-        returns=tuple(
-            replace(made, refunded=fact.amount) if made.refund_id == fact.refund_id else made for made in order.returns
-        ),
-        payment_status=PaymentStatus.REFUNDED if order.total <= refunded else order.payment_status,
+        returns=tuple(_refunded_return(made, fact, at, is_all=is_all) for made in order.returns),
+        payment_status=PaymentStatus.REFUNDED if is_all else order.payment_status,
         timeline=(*order.timeline, Step(at, "refunded", str(fact.amount))),
     )
     return replace(changed, status=_status_after_return(changed))
+
+
+def _refunded_return(made: Return, fact: OrderRefunded, at: datetime, *, is_all: bool) -> Return:
+    """Once all money is refunded, a return that still waits gets nothing more: other refunds took its part."""
+    if made.refund_id == fact.refund_id:
+        return replace(made, refunded=fact.amount, status=ReturnStatus.REFUNDED, since=at)
+    if is_all and made.status is ReturnStatus.RECEIVED:
+        return replace(made, refunded=Money.zero(fact.amount.currency), status=ReturnStatus.REFUNDED, since=at)
+    return made
 
 
 def _status_after_return(order: Order) -> Status:
@@ -283,6 +409,11 @@ _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     OrderCancelled: _cancelled,
     OrderNeedsAttention: _needs_attention,
     ReturnAccepted: _return_accepted,
+    ReturnRequested: _return_requested,
+    ReturnApproved: _return_approved,
+    ReturnRefused: _return_refused,
+    ReturnCancelled: _return_cancelled,
+    ReturnReceived: _return_received,
     OrderRefunded: _refunded,
     CustomerLeft: _customer_left,
     OrderAnonymised: _anonymised,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,20 @@ class Status(StrEnum):
 # An order stores this many requests to cancel after it is already being cancelled: people press a button a few times,
 # faulty programs endlessly. Further requests change nothing and get the order as it is.
 MAX_ANSWERED = 20
+
+
+class ReturnStatus(StrEnum):
+    REQUESTED = "requested"  # waits for the approval by staff
+    APPROVED = "approved"  # waits for the goods
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    RECEIVED = "received"  # the refund is under way
+    REFUNDED = "refunded"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (ReturnStatus.REQUESTED, ReturnStatus.APPROVED)
+
 
 DELIVERY = "Delivery"  # where an order is stuck whose parcel the carrier has given up
 
@@ -77,6 +92,17 @@ class ReturnedLine(_Value):
     quantity: int
 
 
+class ReceivedLine(_Value):
+    """`quantity` units are refunded: `restock` of them go back into stock, and `write_off` cannot be sold again. Units
+    of a lost parcel are neither.
+    """
+
+    product_id: str
+    quantity: int
+    restock: int = 0
+    write_off: int = 0
+
+
 class Delivery(_Value):
     """The delivery service that the buyer chose. `days` is how long it takes, as it was promised."""
 
@@ -110,7 +136,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Returned goods. `refund_id` is the refund's key. `refunded` is None until the money is refunded."""
+    """Goods that come back. `lines` are what was requested and `received` what came. `refund_id` is the refund's key.
+
+    `amount` is what would be refunded for `lines` until the goods are received, and then what is to be refunded for
+    them. `refunded` is None until the money is refunded. `since` is when the return got its status.
+    """
 
     return_id: str
     refund_id: str
@@ -118,8 +148,12 @@ class Return:
     amount: Money
     reason: str
     at: datetime
+    status: ReturnStatus
+    since: datetime
     refunded: Money | None = None
     charges: tuple[Charge, ...] = ()
+    received: tuple[ReceivedLine, ...] = ()
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +215,13 @@ class Order:
         """The carrier has given up the parcel, and the order has not ended yet."""
         return self.status is Status.NEEDS_ATTENTION and self.stuck_at == DELIVERY
 
+    @property
+    def delivered_at(self) -> datetime | None:
+        return next((step.at for step in self.timeline if step.status == Status.DELIVERED), None)
+
+    def find_return(self, return_id: str) -> Return | None:
+        return next((one for one in self.returns if one.return_id == return_id), None)
+
     def returned(self, product_id: str) -> int:
         """The returned quantity of a product."""
         return self.returned_pieces.get(product_id, 0)
@@ -188,11 +229,21 @@ class Order:
     @property
     def returned_pieces(self) -> dict[str, int]:
         """The returned quantity by product, without products that were not returned."""
-        pieces: dict[str, int] = {}
-        for made in self.returns:
-            for line in made.lines:
-                pieces[line.product_id] = pieces.get(line.product_id, 0) + line.quantity
-        return pieces
+        return _pieces(line for made in self.returns for line in made.received)
+
+    def requestable_pieces(self, *, by_staff: bool = False) -> dict[str, int]:
+        """The quantity of each product for which a return may be requested: neither returned nor in an open return.
+
+        What staff has refused, only staff may request.
+        """
+        gone = _pieces(line for made in self.returns for line in self._claimed(made, by_staff=by_staff))
+        return {line.product_id: max(0, line.quantity - gone.get(line.product_id, 0)) for line in self.lines}
+
+    @staticmethod
+    def _claimed(made: Return, *, by_staff: bool) -> tuple[ReturnedLine | ReceivedLine, ...]:
+        if made.status is ReturnStatus.CANCELLED or (made.status is ReturnStatus.REFUSED and by_staff):
+            return ()
+        return made.received or made.lines
 
     @property
     def is_returned(self) -> bool:
@@ -200,7 +251,14 @@ class Order:
         returned = self.returned_pieces
         if any(returned.get(line.product_id, 0) < line.quantity for line in self.lines):
             return False
-        return self.total <= self.refunded or all(made.refunded is not None for made in self.returns)
+        return all(made.status is not ReturnStatus.RECEIVED for made in self.returns)
+
+
+def _pieces(lines: Iterable[ReturnedLine | ReceivedLine]) -> dict[str, int]:
+    pieces: dict[str, int] = {}
+    for line in lines:
+        pieces[line.product_id] = pieces.get(line.product_id, 0) + line.quantity
+    return pieces
 
 
 def _charge_of(line: Line) -> Charge:

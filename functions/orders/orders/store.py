@@ -6,6 +6,7 @@ gsi1sk=<placed at>#<id>. The entry beside it and the index gsi2: orders.staff_li
 Snapshots of long orders: mercato.store.snapshots.
 Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
+A return that waits for staff: orders.open_returns.
 The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
 The order of a number: pk=NUMBER#<number>, sk=NUMBER. It is written with the order's first fact, and is for ever.
 """
@@ -40,13 +41,14 @@ from orders.domain import CartAlreadyOrdered, OrderTooLarge, with_number
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
 from orders.numbers import draw_number
-from orders.order import Address, Order, OrderedCart, PaymentStatus, Status
+from orders.open_returns import OpenReturn, OpenReturns, return_items, return_writes
+from orders.order import Address, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
 from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, number_key, status_keys
 
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _SCHEMA = 1
-_STATE = 4  # increase it when Order, or how a fact changes it, changes
+_STATE = 5  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
 _MOST_NUMBERS = 5  # drawn for one order: with a billion orders, all are taken once in 10^22 times
 _READ_AT_ONCE = 100
@@ -196,6 +198,7 @@ class OrderStore:
         expected = before.version if before else NO_STREAM
         try:
             rows = [dynamo.put(_summary_item(order)), *([] if before else [dynamo.put(entry_item(order))])]
+            rows += return_writes(before, order)
             self._streams.append(order_id, expected, events, alongside=[*rows, *alongside])
         except AppendTooLarge as error:
             raise OrderTooLarge(f"{_TOO_LARGE} ({error})") from None
@@ -214,10 +217,11 @@ class OrderStore:
             dropped += self._snapshots.drop(order_id)
             order = self._fold(order_id)
             version = order.version if order else NO_STREAM
-            was_right = self._rows(order_id) == _rows_of(order)
-            rows = [dynamo.delete(_pk(order_id), "SUMMARY"), dynamo.delete(*entry_key(order_id))]
-            if order:
-                rows = [dynamo.put(row) for row in _rows_of(order)]
+            stored, right = self._rows(order_id), _rows_of(order)
+            was_right = stored == right
+            kept = {(row["pk"], row["sk"]) for row in right}
+            stale = [(row["pk"], row["sk"]) for row in stored if (row["pk"], row["sk"]) not in kept]
+            rows = [*(dynamo.delete(*key) for key in stale), *(dynamo.put(row) for row in right)]
             try:
                 self._table.transact([self._streams.is_still_at(order_id, version), *rows])
             except ConditionFailed:
@@ -245,7 +249,8 @@ class OrderStore:
 
     def _rows(self, order_id: str) -> list[Item]:
         keys = [(_pk(order_id), "SUMMARY"), entry_key(order_id)]
-        return [item for key in keys if (item := self._table.get(*key))]
+        rows = [item for key in keys if (item := self._table.get(*key))]
+        return [*rows, *OpenReturns(self._table).rows_of(order_id)]
 
     def _fold(self, order_id: str, up_to: int | None = None) -> Order | None:
         """The order as the fold of its events, without a snapshot."""
@@ -281,6 +286,12 @@ class OrderStore:
         """Orders of all customers: see StaffList.find_page."""
         rows, following = StaffList(self._table).find_page(wanted, limit=limit, cursor=cursor)
         return [_summary(row) for row in rows], following
+
+    def list_returns(
+        self, status: ReturnStatus, *, limit: int, cursor: str | None
+    ) -> tuple[list[OpenReturn], str | None]:
+        """Open returns of all customers: see OpenReturns.find_page."""
+        return OpenReturns(self._table).find_page(status, limit=limit, cursor=cursor)
 
 
 def _apply(order: Order | None, stored: StoredEvent) -> Order:
@@ -336,7 +347,7 @@ def _recorded(stored: StoredEvent) -> Recorded:
 
 
 def _rows_of(order: Order | None) -> list[Item]:
-    return [_summary_item(order), entry_item(order)] if order else []
+    return [_summary_item(order), entry_item(order), *return_items(order)] if order else []
 
 
 def _summary_item(order: Order) -> Item:

@@ -24,7 +24,8 @@ from orders.domain import (
     Wanted,
 )
 from orders.facts import Fact, Recorded, apply
-from orders.order import Address, Order, OrderedCart, PaymentStatus, Request, ReturnedLine, Status
+from orders.order import Address, Order, OrderedCart, PaymentStatus, ReceivedLine, Request, ReturnedLine, Status
+from orders.returns import OPERATORS, Terms
 
 _ATTEMPTS = 5
 _ORDERS_PER_MARK = 25  # orders between two writes of the progress
@@ -215,13 +216,52 @@ def cancel_order(command: Command, reason: str, orders: Orders, now: datetime) -
     )
 
 
-def return_goods(command: Command, lines: Sequence[ReturnedLine], reason: str, orders: Orders, now: datetime) -> Done:
-    refund_id = derived_id(command.order_id, command.request.id)
+def return_goods(
+    command: Command, lines: Sequence[ReturnedLine], reason: str, terms: Terms, orders: Orders, now: datetime
+) -> Done:
+    """Requests a return, or settles the goods of a parcel that was given up. The new return is the order's last."""
 
     def decide(order: Order) -> list[Fact]:
-        return returns.accept_return(order, lines, reason, refund_id, command.request)
+        if reason in OPERATORS:
+            refund_id = _refund_id_of(command, command.request.id)
+            return returns.settle_parcel(order, lines, reason, refund_id, command.request)
+        return returns.request_return(order, lines, reason, terms, command.request, now)
 
     return _do_once(command, decide, orders=orders, now=now)
+
+
+def approve_return(command: Command, return_id: str, orders: Orders, now: datetime) -> Done:
+    return _do_once(
+        command, lambda order: returns.approve_return(order, return_id, command.request), orders=orders, now=now
+    )
+
+
+def refuse_return(command: Command, return_id: str, refusal: str, orders: Orders, now: datetime) -> Done:
+    return _do_once(
+        command, lambda order: returns.refuse_return(order, return_id, refusal, command.request), orders=orders, now=now
+    )
+
+
+def cancel_return(command: Command, return_id: str, orders: Orders, now: datetime) -> Done:
+    return _do_once(
+        command, lambda order: returns.cancel_return(order, return_id, command.request), orders=orders, now=now
+    )
+
+
+def receive_return(
+    command: Command, return_id: str, lines: Sequence[ReceivedLine], orders: Orders, now: datetime
+) -> Done:
+    refund_id = _refund_id_of(command, return_id)
+    return _do_once(
+        command,
+        lambda order: returns.receive_return(order, return_id, lines, refund_id, command.request),
+        orders=orders,
+        now=now,
+    )
+
+
+def _refund_id_of(command: Command, return_id: str) -> str:
+    return derived_id(command.order_id, return_id)
 
 
 def _do_once(command: Command, decide: Callable[[Order], list[Fact]], *, orders: Orders, now: datetime) -> Done:

@@ -13,11 +13,24 @@ from mercato.countries import Country
 from mercato.http import Body, Cursor, Day, Query, View
 from mercato.ids import fingerprint
 from mercato.money import MAX_AMOUNT, Money
-from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode
+from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode, Text
 from orders.day_sums import Days, Sums
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
-from orders.order import Address, Delivery, Order, OrderedCart, Return, ReturnedLine, Shipment, Status
+from orders.open_returns import OpenReturn
+from orders.order import (
+    Address,
+    Delivery,
+    Order,
+    OrderedCart,
+    ReceivedLine,
+    Return,
+    ReturnedLine,
+    ReturnStatus,
+    Shipment,
+    Status,
+)
+from orders.returns import Terms
 from orders.staff_list import Wanted as WantedOrders
 from orders.store import Summary
 from orders.usecases import History, Placement
@@ -97,6 +110,37 @@ class ReturnGoods(Body):
         return [ReturnedLine(**line.model_dump()) for line in self.lines]
 
 
+class RefuseReturn(Body):
+    """`refusal` is why, for the customer to read."""
+
+    refusal: Annotated[str, Text(300, at_least=3)]
+
+
+class LineReceived(Body):
+    """Units that came: those to put in stock again, and those that cannot be sold again."""
+
+    product_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+    restock: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = 0
+    write_off: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = 0
+
+
+class ReceiveReturn(Body):
+    """What came of the return. What is not named did not come, and is not refunded."""
+
+    lines: Annotated[list[LineReceived], Field(min_length=1, max_length=MAX_LINES)]
+
+    def as_lines(self) -> list[ReceivedLine]:
+        return [ReceivedLine(quantity=line.restock + line.write_off, **line.model_dump()) for line in self.lines]
+
+
+class ReturnsQuery(Query):
+    """`state` is what the returns wait for: `requested` for an approval, `approved` for the goods."""
+
+    state: Literal["requested", "approved"] = "requested"
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
+
+
 class OrdersQuery(Query):
     status: Status | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
@@ -151,11 +195,14 @@ class HistoryQuery(Query):
 
 
 class LineView(View):
+    """`returnable` is the quantity for which a customer may request a return, within the time for it."""
+
     product_id: str
     sku: str
     name: str
     quantity: int
     returned: int
+    returnable: int
     unit_price: Money
 
 
@@ -169,8 +216,13 @@ class AddressView(View):
 
 
 class ReturnView(View):
-    """`amount` is to be refunded for the return. `refunded` is null until it is. `charges` are the parts of the order's
-    charges that the return undoes; none for a return that is older than they are.
+    """`lines` were requested. `received` is what came: of `quantity` units `restock` can be sold again and `write_off`
+    cannot; units of a lost parcel are neither. `status` is requested, approved, refused, cancelled, received or
+    refunded, and `since` when it became so.
+
+    `amount` is what would be refunded for `lines` until they are received, and then what is to be refunded. `refunded`
+    is null until it is. `charges` are the parts of the order's charges that the receipt undoes; none for a return that
+    is older than they are. `refusal` is why staff refused the return.
     """
 
     return_id: str
@@ -180,6 +232,10 @@ class ReturnView(View):
     refunded: Money | None
     at: str
     charges: list[Charge]
+    status: ReturnStatus
+    since: datetime
+    received: list[ReceivedLine]
+    refusal: str | None
 
     @classmethod
     def of(cls, made: Return) -> ReturnView:
@@ -191,7 +247,34 @@ class ReturnView(View):
             refunded=made.refunded,
             at=rfc3339(made.at),
             charges=list(made.charges),
+            status=made.status,
+            since=made.since,
+            received=list(made.received),
+            refusal=made.refusal,
         )
+
+
+class OpenReturnView(View):
+    """A return that waits for staff, `since` when. `amount` would be refunded for all its `units`."""
+
+    order_id: str
+    customer_id: str
+    return_id: str
+    status: ReturnStatus
+    reason: str
+    units: int
+    amount: Money
+    at: datetime
+    since: datetime
+
+    @classmethod
+    def of(cls, found: OpenReturn) -> OpenReturnView:
+        return cls(**vars(found))
+
+
+class ReturnPage(View):
+    items: list[OpenReturnView]
+    next_cursor: str | None
 
 
 class StepView(View):
@@ -203,7 +286,7 @@ class StepView(View):
 class OrderView(View):
     """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
     without tax, and no `delivery`, which is the service that the buyer chose. `number` is for people; orders of earlier
-    releases have none.
+    releases have none. `return_until` is when the time to request a return is over; null before the delivery.
     """
 
     order_id: str
@@ -221,6 +304,7 @@ class OrderView(View):
     delivery: Delivery | None
     refunded: Money
     returns: list[ReturnView]
+    return_until: datetime | None
     shipping_address: AddressView | None  # None once its customer's account is closed
     shipment: Shipment | None
     placed_at: str
@@ -229,8 +313,8 @@ class OrderView(View):
     timeline: list[StepView]
 
     @classmethod
-    def of(cls, order: Order, address: Address | None) -> OrderView:
-        returned = order.returned_pieces
+    def of(cls, order: Order, address: Address | None, terms: Terms) -> OrderView:
+        returned, returnable, until = order.returned_pieces, order.requestable_pieces(), terms.until(order)
         return cls(
             order_id=order.id,
             number=order.number,
@@ -240,13 +324,21 @@ class OrderView(View):
             payment_id=order.payment_id,
             reason=order.reason,
             detail=order.detail,
-            lines=[LineView(**line.model_dump(), returned=returned.get(line.product_id, 0)) for line in order.lines],
+            lines=[
+                LineView(
+                    **line.model_dump(),
+                    returned=returned.get(line.product_id, 0),
+                    returnable=returnable[line.product_id] if order.status is Status.DELIVERED else 0,
+                )
+                for line in order.lines
+            ],
             charges=list(order.charges),
             tax=tax_of(order.charges),
             total=order.total,
             delivery=order.delivery,
             refunded=order.refunded,
             returns=[ReturnView.of(made) for made in order.returns],
+            return_until=until,
             shipping_address=AddressView(**address.model_dump()) if address else None,
             shipment=order.shipment,
             placed_at=rfc3339(order.placed_at),
@@ -376,9 +468,11 @@ class HistoryView(View):
     last_version: int
 
     @classmethod
-    def of(cls, history: History, address: Address | None, as_of: datetime | None, *, tells_staff: bool) -> HistoryView:
+    def of(
+        cls, history: History, address: Address | None, as_of: datetime | None, terms: Terms, *, tells_staff: bool
+    ) -> HistoryView:
         return cls(
-            order=OrderView.of(history.order, address),
+            order=OrderView.of(history.order, address, terms),
             facts=[FactView.of(recorded, tells_staff=tells_staff) for recorded in history.facts],
             as_of=rfc3339(as_of) if as_of else None,
             last_version=history.last_version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mercato.config import load
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from orders.checkouts import Quotes
     from orders.customers import Customers
     from orders.day_sums import DaySums
+    from orders.returns import Terms
     from orders.workflow import OrderSaga
 
 
 @dataclass(frozen=True)
 class Settings:
     table_name: str
+
+
+@dataclass(frozen=True)
+class ReturnSettings:
+    """Of the API only. `return_approval` is `staff` or `automatic`."""
+
+    return_window_days: int = 30
+    return_approval: str = "staff"
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,13 @@ class Ports:
     @functools.cached_property
     def orders(self) -> OrderStore:
         return OrderStore(self.table)
+
+    @functools.cached_property
+    def return_terms(self) -> Terms:
+        from orders.returns import Approval, Terms
+
+        settings = load(ReturnSettings)
+        return Terms(timedelta(days=settings.return_window_days), Approval(settings.return_approval))
 
     @functools.cached_property
     def day_sums(self) -> DaySums:

@@ -15,7 +15,7 @@ consumer = Consumer("payments")
 handler = consumer.handler
 
 
-class ReturnAccepted(Reads):
+class ReturnReceived(Reads):
     order_id: str
     refund_id: str
     amount: Money
@@ -38,9 +38,12 @@ def record_cancelled(_event: Event, order: AboutOrder) -> None:
     usecases.record_order_status(order.order_id, CANCELLED, ports(), clock.utc_now())
 
 
-@consumer.on("order.return_accepted")
-def refund_return(_event: Event, data: ReturnAccepted) -> None:
-    """Idempotent: the refund's id is derived from order and return, and is the provider's idempotency key."""
+@consumer.on("order.return_received", "order.return_accepted")
+def refund_return(_event: Event, data: ReturnReceived) -> None:
+    """Idempotent: the refund's id is derived from order and return, and is the provider's idempotency key.
+
+    order.return_accepted is what older releases published.
+    """
     if data.amount.amount:
         refunds.refund_for_return(
             payment_id_of(data.order_id),

@@ -54,7 +54,7 @@ class ReturnedLine(Reads):
     quantity: int
 
 
-class ReturnAccepted(Reads):
+class ReturnReceived(Reads):
     order_id: str
     customer_id: str
     return_id: str
@@ -73,8 +73,9 @@ def note_payment(_: Event, data: PaymentCompleted) -> None:
     usecases.mark_paid(data.order_id, data.customer_id, ports(), utc_now())
 
 
-@consumer.on("order.return_accepted")
-def note_return(_: Event, data: ReturnAccepted) -> None:
+@consumer.on("order.return_received", "order.return_accepted")
+def note_return(_: Event, data: ReturnReceived) -> None:
+    """order.return_accepted is what older releases published."""
     units = sum(line.quantity for line in data.lines)
     usecases.record_return(
         data.order_id, data.customer_id, data.return_id, units, shipments=ports().shipments, now=utc_now()

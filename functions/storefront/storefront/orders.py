@@ -10,7 +10,7 @@ from pydantic import Field
 from mercato.clock import utc_now
 from pages import Form, Page, Redirect, Visit
 from pages.receipt import parts_of, receipt_of
-from pages.returns import ReturnForm, units_left
+from pages.returns import OPEN, ReturnForm, names_of
 from pages.visitor import part, path
 from storefront import catalogue
 from storefront.pages import pages
@@ -20,7 +20,8 @@ _NOTICES = {
     "placed": "Thank you! Your order is placed.",
     "once": "This order was placed already. It is one order, and is paid once.",
     "cancelling": "Your order is being cancelled.",
-    "returned": "Your return is noted.",
+    "returned": "Your return is noted. You read here and by e-mail how it goes on.",
+    "kept": "Your return is cancelled: you keep the goods.",
 }
 REASONS = {
     "changed_mind": "I changed my mind",
@@ -44,6 +45,11 @@ _STORY = {
     "cancelling": "Being cancelled: the parcel is stopped and the payment undone.",
     "cancelled": "Cancelled.",
     "refunded": "Refunded.",
+    "return_requested": "You asked to return goods. We look at it.",
+    "return_approved": "Please send the goods back to us.",
+    "return_refused": "We cannot take these goods back.",
+    "return_cancelled": "You keep the goods.",
+    "return_received": "The goods are here again.",
     "needs_attention": "Held up: our staff look at it.",
 }
 
@@ -55,6 +61,10 @@ class Cancel(Form):
 
 class Return(ReturnForm):
     reason: str = "other"
+
+
+class CancelReturn(Form):
+    key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
 @pages.get("/orders")
@@ -79,7 +89,9 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
     order = visit.visitor.get(path("orders", order_id))
     shipment = order["shipment"]
     parcel = part(lambda: visit.visitor.get(path("shipments", shipment["shipment_id"])) if shipment else None)
-    left = units_left(order)
+    left = {line["product_id"]: line["returnable"] for line in order["lines"]}
+    until = order["return_until"]
+    is_over = bool(until) and datetime.fromisoformat(until) <= utc_now()
     return {
         "order": order,
         "parcel": parcel,
@@ -88,7 +100,10 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
         "story": _STORY,
         "next_look": _next_look(order),
         "can_cancel": order["status"] in ("pending", "confirmed"),
-        "can_return": order["status"] == "delivered" and any(left.values()),
+        "can_return": order["status"] == "delivered" and any(left.values()) and not is_over,
+        "is_over": is_over,
+        "open_returns": OPEN,
+        "names": names_of(order),
         "left": left,
         "reasons": list(REASONS.items()),
         "return_reasons": list(RETURN_REASONS.items()),
@@ -118,3 +133,13 @@ def return_goods(visit: Visit, order_id: str, form: Return) -> Redirect:
         "POST", path("orders", order_id, "returns"), {"lines": form.lines(), "reason": reason}, key=form.key
     )
     return Redirect(f"/orders/{order_id}?said=returned")
+
+
+def _show_order_again(visit: Visit, order_id: str, return_id: str) -> Page:
+    return show_order(visit, order_id)
+
+
+@pages.post("/orders/{order_id}/returns/{return_id}/cancel", form=CancelReturn, again=_show_order_again)
+def cancel_return(visit: Visit, order_id: str, return_id: str, form: CancelReturn) -> Redirect:
+    visit.visitor.send("POST", path("orders", order_id, "returns", return_id, "cancel"), key=form.key)
+    return Redirect(f"/orders/{order_id}?said=kept")

@@ -1,4 +1,6 @@
-"""The form of a return, which both sites have: how many units of each line of an order come back."""
+"""The form of a return, which both sites have: how many units of each line of an order come back, and the return's
+lines as people read them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pages.app import Form, InvalidForm
+
+OPEN = frozenset({"requested", "approved"})
 
 
 class ReturnForm(Form):
@@ -29,5 +33,14 @@ class ReturnForm(Form):
 
 
 def units_left(order: Mapping[str, Any]) -> dict[str, int]:
-    """By product, how many units of the order may still come back."""
-    return {line["product_id"]: line["quantity"] - line["returned"] for line in order["lines"]}
+    """By product, how many units of the order neither came back nor are in an open return."""
+    left = {line["product_id"]: line["quantity"] - line["returned"] for line in order["lines"]}
+    for made in order["returns"]:
+        for line in made["lines"] if made["status"] in OPEN else ():
+            left[line["product_id"]] = left.get(line["product_id"], 0) - line["quantity"]
+    return {product_id: max(0, units) for product_id, units in left.items()}
+
+
+def names_of(order: Mapping[str, Any]) -> dict[str, str]:
+    """By product, the name under which it was ordered."""
+    return {line["product_id"]: line["name"] for line in order["lines"]}

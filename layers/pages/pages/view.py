@@ -40,9 +40,22 @@ _STATUSES: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("needs_attention", "parked", "half_open", "few_left", "low", "cancelling", "authorized"), WAITING),
     **dict.fromkeys(
-        ("failed", "open", "unhealthy", "cancelled", "declined", "out_of_stock", "sold_out", "caught", "timed_out"),
+        (
+            "failed",
+            "open",
+            "unhealthy",
+            "cancelled",
+            "declined",
+            "out_of_stock",
+            "sold_out",
+            "caught",
+            "timed_out",
+            "refused",
+        ),
         FAILED,
     ),
+    "refused": FAILED,
+    **dict.fromkeys(("requested", "approved", "received"), RUNNING),
     **dict.fromkeys(("pending", "confirmed", "shipped", "running", "dispatched", "in_transit", "booked"), RUNNING),
 }
 

@@ -16,6 +16,8 @@ from tests.integration.promotions.conftest import TEN
 
 @dataclass(frozen=True)
 class Asked:
+    """`other` is None of a route without a body."""
+
     path: str
     body: Any
     other: Any
@@ -76,13 +78,29 @@ def _cancelling_what_is_cancelled(shop: Any) -> Asked:
     return asked
 
 
-def _returning(shop: Any) -> Asked:
-    order_id = shop.place(key="to-be-returned")["order_id"]
+def _returning(shop: Any, key: str = "to-be-returned") -> Asked:
+    order_id = shop.place(key=key)["order_id"]
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
     for news in ("shipment.dispatched", "shipment.delivered"):
         assert shop.hear(news, _SHIPMENT | {"order_id": order_id}) == []
     one, other = ({"lines": [{"product_id": "mug", "quantity": pieces}]} for pieces in (1, 2))
     return Asked(f"/api/orders/{order_id}/returns", one, other)
+
+
+def _change_of_return(deed: str, one: Any = None, other: Any = None) -> Given:
+    def given(shop: Any) -> Asked:
+        asked = _returning(shop, f"to-{deed}-a-return-of")
+        order_id = asked.path.split("/")[3]
+        _, made, _ = shop.call("POST", asked.path, asked.body, key="the-return")
+        if deed == "receive":
+            assert shop.change_return(order_id, made, "approve")[0] == 200
+        return Asked(f"{asked.path}/{made['return_id']}/{deed}", one, other)
+
+    return given
+
+
+def _receipt(**units: int) -> Any:
+    return {"lines": [{"product_id": "mug"} | units]}
 
 
 def _refunding(till: Any) -> Asked:
@@ -123,6 +141,14 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/orders": (_placing,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
     "POST /api/orders/{order_id}/returns": (_returning,),
+    "POST /api/orders/{order_id}/returns/{return_id}/approve": (_change_of_return("approve"),),
+    "POST /api/orders/{order_id}/returns/{return_id}/cancel": (_change_of_return("cancel"),),
+    "POST /api/orders/{order_id}/returns/{return_id}/receive": (
+        _change_of_return("receive", _receipt(restock=1), _receipt(write_off=1)),
+    ),
+    "POST /api/orders/{order_id}/returns/{return_id}/refuse": (
+        _change_of_return("refuse", {"refusal": "It was worn."}, {"refusal": "It was used."}),
+    ),
     "POST /api/payments/{payment_id}/refunds": (_refunding,),
     "POST /api/products": (_adding,),
     "POST /api/products/imports": (_importing,),

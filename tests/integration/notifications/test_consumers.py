@@ -63,6 +63,20 @@ def test_a_registered_user_is_welcomed_and_remembered(service: Any) -> None:
         ("order.shipped", {"carrier": "sandbox", "tracking_number": "T1"}, "order_shipped", "Your order is on its way"),
         ("order.cancelled", {"reason": "x", "detail": "Sold out."}, "order_cancelled", "Your order was cancelled"),
         (
+            "order.return_approved",
+            {"lines": [{"product_id": "p", "quantity": 2}], "amount": {"amount": 500, "currency": "GBP"}},
+            "return_approved",
+            "Please send your goods back",
+        ),
+        ("order.return_refused", {"refusal": "It was worn."}, "return_refused", "We cannot take your return"),
+        (
+            "order.return_received",
+            {"lines": [{"product_id": "p", "quantity": 1, "restock": 1, "write_off": 0}], "reason": "damaged"}
+            | {"amount": {"amount": 500, "currency": "GBP"}},
+            "return_received",
+            "We have received your return",
+        ),
+        (
             "payment.refunded",
             {"amount": {"amount": 500, "currency": "GBP"}, "reason": "Broken"},
             "refund",

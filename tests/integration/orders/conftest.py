@@ -147,6 +147,26 @@ class Shop:
         payload = {"quote": quote, "payment_token": card}
         return self.call("POST", "/api/orders/quoted", payload, user=user)
 
+    def change_return(
+        self, order_id: str, made: Any, deed: str, payload: Any = None, *, key: str = "", user: str = "", role: str = ""
+    ) -> tuple[int, Any, dict[str, str]]:
+        """By staff; a customer cancels. `made` is the return as the API answered it."""
+        user, role = (
+            user or ("cust-1" if deed == "cancel" else "boss"),
+            role or ("customer" if deed == "cancel" else "admin"),
+        )
+        path = f"/api/orders/{order_id}/returns/{made['return_id']}/{deed}"
+        return self.call("POST", path, payload, key=key or f"{deed}-{made['return_id']}", user=user, role=role)
+
+    def receive_return(self, order_id: str, made: Any) -> Any:
+        """Staff approves the return and receives all of it, to be sold again."""
+        if made["status"] == "requested":
+            assert self.change_return(order_id, made, "approve")[0] == 200
+        lines = [{"product_id": line["product_id"], "restock": line["quantity"]} for line in made["lines"]]
+        status, answer, _ = self.change_return(order_id, made, "receive", {"lines": lines})
+        assert status == 200, answer
+        return answer
+
     def task(self, name: str, **task_input: Any) -> Any:
         return saga.handler(aws_events.task(name, task_input), None)
 

@@ -113,7 +113,7 @@ def test_an_admin_ends_a_parcel_that_was_given_up(shop: Shop, reason: str) -> No
     status, made, _ = end(shop, order_id, reason, user="boss", role="admin")
     assert (status, made["amount"], made["reason"]) == (201, {"amount": 4500, "currency": "GBP"}, reason)
     accepted = shop.announced(order_id)[-1]
-    assert (accepted["type"], accepted["data"]["reason"]) == ("order.return_accepted", reason)
+    assert (accepted["type"], accepted["data"]["reason"]) == ("order.return_received", reason)
     money = {"payment_id": "pay-1", "amount": {"amount": 4500, "currency": "GBP"}, "reason": "x"}
     refund = money | {"order_id": order_id, "refund_id": accepted["data"]["refund_id"]}
     assert shop.hear("payment.refunded", refund) == []

@@ -27,6 +27,7 @@ def test_an_order_is_accepted_and_its_total_is_computed_here(shop: Shop) -> None
         "name": "A mug",
         "quantity": 2,
         "returned": 0,
+        "returnable": 0,
         "unit_price": {"amount": 1250, "currency": "GBP"},
     }
     assert answer["shipping_address"] == ADDRESS

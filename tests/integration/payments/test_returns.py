@@ -17,7 +17,7 @@ from tests.kit.given import published
 def hear(amount: int, refund_id: str = "ref-1", **more: str) -> list[Any]:
     money = {"amount": amount, "currency": "GBP"}
     data = {"order_id": "o-1", "refund_id": refund_id, "amount": money} | more
-    event = published("order.return_accepted", "o-1", data, id=f"e-{refund_id}")
+    event = published("order.return_received", "o-1", data, id=f"e-{refund_id}")
     batch = aws_events.records(aws_events.bus_record(event, "shop-payments"))
     failures: list[Any] = consumers.handler(batch, None)["batchItemFailures"]
     return failures
@@ -52,6 +52,15 @@ def test_a_return_is_refunded_once_with_its_own_key(till: Any) -> None:
     till.paid()
     assert [hear(400), hear(400)] == [[], []]
     assert (till.status(), till.money()) == ("partially_refunded", (1000, 400))
+    assert refunds(till) == [("ref-1", 400, "You returned goods.")]
+
+
+def test_a_return_that_an_older_release_accepted_is_refunded_and_its_receipt_is_the_same_refund(till: Any) -> None:
+    till.paid()
+    data = {"order_id": "o-1", "refund_id": "ref-1", "amount": {"amount": 400, "currency": "GBP"}}
+    event = published("order.return_accepted", "o-1", data, id="e-old")
+    batch = aws_events.records(aws_events.bus_record(event, "shop-payments"))
+    assert consumers.handler(batch, None)["batchItemFailures"] == hear(400) == []
     assert refunds(till) == [("ref-1", 400, "You returned goods.")]
 
 

@@ -16,6 +16,7 @@ import stripe
 from mercato.aws.secret import StoredSecret
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.store import DynamoStore
+from mercato.http.auth import Role
 from mercato.ids import derived_id
 from mercato.webhooks import sign
 from payments import wiring
@@ -33,6 +34,7 @@ from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE
 from tests.integration.users.conftest import ADA, PASSWORD
 from tests.kit.asked import Asked
+from tests.kit.routes import all_routes
 
 Given = Callable[[Any], Asked]
 _GUEST = {"lantern": 2}
@@ -151,10 +153,12 @@ def _guest_cart(path: str, body: Any = None) -> Given:
 # ---- the others
 
 
-def _keyed(given: KeyedGiven) -> Given:
+_OF_CUSTOMERS = {served.name for served in all_routes() if Role.CUSTOMER in served.route.roles}
+
+
+def _keyed(route: str, given: KeyedGiven) -> Given:
     def keyed(service: Any) -> Asked:
-        asked = given(service)
-        role = "customer" if asked.path.startswith("/api/orders") else "admin"
+        asked, role = given(service), "customer" if route in _OF_CUSTOMERS else "admin"
         return Asked(asked.path, asked.body, user="cust-1", role=role)
 
     keyed.__name__ = given.__name__
@@ -366,4 +370,4 @@ _EACH = (
     Accepted("POST /api/ops/circuits/{name}", _used_circuit),
     Accepted("POST /api/ops/dlq/redrive", _dead_letters),
 )
-ACCEPTED = (*_EACH, *(Accepted(route, _keyed(given)) for route, each in KEYED.items() for given in each))
+ACCEPTED = (*_EACH, *(Accepted(route, _keyed(route, given)) for route, each in KEYED.items() for given in each))

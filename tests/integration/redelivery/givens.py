@@ -105,6 +105,11 @@ def _sold(shop: Any) -> Data:
     return {"lines": [{"product_id": "a", "quantity": 2}]}
 
 
+def _received(shop: Any) -> Data:
+    shop.stocked(a=20)
+    return {"lines": [{"product_id": "a", "quantity": 2, "restock": 1, "write_off": 1}]}
+
+
 def _product(service: Any) -> Data:
     return {"product_id": str(service.add()["product_id"])}
 
@@ -136,12 +141,16 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("inventory", "product.created"): _nothing,
     ("inventory", "order.shipped"): _reserved,
     ("inventory", "order.return_accepted"): _sold,
+    ("inventory", "order.return_received"): _received,
     ("notifications", "user.registered"): _nothing,
     ("notifications", "user.profile_changed"): _closed_user,
     ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.confirmed"): _user,
     ("notifications", "order.shipped"): _user,
     ("notifications", "order.cancelled"): _user,
+    ("notifications", "order.return_approved"): _user,
+    ("notifications", "order.return_refused"): _user,
+    ("notifications", "order.return_received"): _user,
     ("notifications", "payment.completed"): _user,
     ("notifications", "payment.failed"): _user,
     ("notifications", "payment.refunded"): _user,
@@ -162,6 +171,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("payments", "order.confirmed"): _captured,
     ("payments", "order.cancelled"): _captured,
     ("payments", "order.return_accepted"): _captured,
+    ("payments", "order.return_received"): _captured,
     ("products", "product.image_removed"): _removed_picture,
     ("products", "inventory.low_stock"): _in_stock,
     ("products", "inventory.restocked"): _product,
@@ -169,6 +179,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("shipping", "payment.completed"): _shipment,
     ("shipping", "order.cancelled"): _shipment,
     ("shipping", "order.return_accepted"): _shipment,
+    ("shipping", "order.return_received"): _shipment,
     ("shipping", "order.anonymised"): _shipment,
     ("users", "user.registered"): _account,
     ("users", "user.registration_repeated"): _account,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -18,6 +19,8 @@ from carts.usecases import cart_of
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
+from orders import wiring as orders_wiring
+from orders.returns import Approval, Terms
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import ADDRESS, CART
@@ -401,6 +404,27 @@ def _returning(*lines: tuple[str, int], delivered: bool = True) -> Callable[[Any
     return given
 
 
+def _changing_return(
+    deed: str, body: Any = None, *before: str, return_id: str = "", user: str = "boss", role: str = "admin"
+) -> Callable[[Any], Asked]:
+    """A deed on the return of one mug, after others."""
+
+    def given(shop: Any) -> Asked:
+        order_id = _delivered(shop)
+        _, made, _ = shop.call("POST", f"/api/orders/{order_id}/returns", _MUG_BACK, key="the-return")
+        for one in before:
+            assert shop.change_return(order_id, made, one)[0] == 200
+        path = f"/api/orders/{order_id}/returns/{return_id or made['return_id']}/{deed}"
+        return Asked(path, body, user=user, role=role)
+
+    return given
+
+
+def _returning_too_late(shop: Any) -> Asked:
+    vars(orders_wiring.ports())["return_terms"] = Terms(timedelta(0), Approval.STAFF)
+    return _returning(("mug", 1))(shop)
+
+
 def _of_another(action: str, body: Any) -> Callable[[Any], Asked]:
     return lambda shop: Asked(f"/api/orders/{_delivered(shop)}/{action}", body, user="eve")
 
@@ -433,6 +457,14 @@ _QUOTED = "POST /api/orders/quoted"
 _DEARER = {"what": "price", "product_id": "mug", "was": _pounds(1250), "is_now": _pounds(1300)}
 _CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
 _MUG_BACK = {"lines": [{"product_id": "mug", "quantity": 1}], "reason": "damaged"}
+_THE_RETURN, _REFUSAL = "POST /api/orders/{order_id}/returns/{return_id}", {"refusal": "It was worn."}
+_RECEIPT, _TWO_CAME, _NOTHING_CAME = ({"lines": [{"product_id": "mug", "restock": units}]} for units in (1, 2, 0))
+
+
+def _of_no_order(deed: str, body: Any = None) -> Callable[[Any], Asked]:
+    return lambda _: Asked(f"/api/orders/none/returns/none/{deed}", body, role="admin")
+
+
 _ORDERS = (
     Case("POST /api/orders", "price-changed", _order(("mug", 1, 1250), ("pot", 1, 1999))),
     Case("POST /api/orders", "unknown-product", _order(("mug", 1, 1250), ("nothing", 1, 5))),
@@ -452,6 +484,21 @@ _ORDERS = (
     Case(_RETURN, "order-not-returnable", _returning(("mug", 1), delivered=False)),
     Case(_RETURN, "return-too-large", _returning(("pot", 1), ("mug", 3))),
     Case(_RETURN, "not-in-order", _returning(("mug", 1), ("vase", 1))),
+    Case(_RETURN, "return-window-closed", _returning_too_late),
+    Case(f"{_THE_RETURN}/cancel", "order-not-found", _changing_return("cancel", user="eve", role="customer")),
+    Case(f"{_THE_RETURN}/approve", "order-not-found", _of_no_order("approve")),
+    Case(f"{_THE_RETURN}/refuse", "order-not-found", _of_no_order("refuse", _REFUSAL)),
+    Case(f"{_THE_RETURN}/receive", "order-not-found", _of_no_order("receive", _RECEIPT)),
+    Case(f"{_THE_RETURN}/cancel", "return-not-found", _changing_return("cancel", return_id="none")),
+    Case(f"{_THE_RETURN}/approve", "return-not-found", _changing_return("approve", return_id="none")),
+    Case(f"{_THE_RETURN}/refuse", "return-not-found", _changing_return("refuse", _REFUSAL, return_id="none")),
+    Case(f"{_THE_RETURN}/receive", "return-not-found", _changing_return("receive", _RECEIPT, return_id="none")),
+    Case(f"{_THE_RETURN}/cancel", "return-not-changeable", _changing_return("cancel", None, "cancel")),
+    Case(f"{_THE_RETURN}/approve", "return-not-changeable", _changing_return("approve", None, "approve")),
+    Case(f"{_THE_RETURN}/refuse", "return-not-changeable", _changing_return("refuse", _REFUSAL, "approve")),
+    Case(f"{_THE_RETURN}/receive", "return-not-changeable", _changing_return("receive", _RECEIPT)),
+    Case(f"{_THE_RETURN}/receive", "more-than-requested", _changing_return("receive", _TWO_CAME, "approve")),
+    Case(f"{_THE_RETURN}/receive", "nothing-received", _changing_return("receive", _NOTHING_CAME, "approve")),
 )
 
 # ---- payments

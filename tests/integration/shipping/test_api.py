@@ -213,7 +213,7 @@ def listed(service: Any, query: dict[str, str] | None = None) -> Any:
 
 def give_back(service: Any, return_id: str, units: int) -> None:
     data = {"return_id": return_id, "lines": [{"product_id": "product-1", "quantity": units}], "reason": "lost"}
-    assert service.receive("order.return_accepted", f"e-{return_id}", data) == []
+    assert service.receive("order.return_received", f"e-{return_id}", data) == []
 
 
 def test_a_parcel_given_up_is_listed_until_all_of_its_goods_are_returned_or_written_off(booked: Any) -> None:

@@ -76,7 +76,7 @@ def test_a_lost_parcel_waits_in_the_other_list_until_its_goods_are_settled(packe
 
     assert (listed(packed), listed(packed, "given_up")) == ([], [("order-1", [])])
     line = {"product_id": "product-1", "quantity": 2}
-    packed.receive("order.return_accepted", "returned-1", {"return_id": "return-1", "lines": [line]})
+    packed.receive("order.return_received", "returned-1", {"return_id": "return-1", "lines": [line]})
     assert listed(packed, "given_up") == []
 
 

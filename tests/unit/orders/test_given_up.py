@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,10 +16,11 @@ from orders.facts import (
     OrderNeedsAttention,
     OrderRefunded,
     OrderShipped,
-    ReturnAccepted,
+    ReturnReceived,
 )
 from orders.order import Order, PaymentStatus, Request, ReturnedLine, Status
-from orders.returns import OrderNotReturnable
+from orders.returns import Approval, OrderNotReturnable, Terms
+from tests.conftest import NOON
 from tests.unit.orders.test_domain import SHIPMENT, after, order, pounds
 
 REQUEST = Request(id="req-1", fingerprint="print-1")
@@ -118,10 +120,11 @@ def test_a_lost_parcel_is_neither_dispatched_anew_nor_cancelled_nor_stuck_elsewh
 
 @pytest.mark.parametrize("reason", ["undelivered", "lost"])
 def test_an_operator_ends_a_lost_parcel_with_all_its_money_back(reason: str) -> None:
-    facts = returns.accept_return(undelivered(), ALL, reason, "ref-1", REQUEST)
+    facts = returns.settle_parcel(undelivered(), ALL, reason, "ref-1", REQUEST)
     (made,) = facts
-    assert isinstance(made, ReturnAccepted)
+    assert isinstance(made, ReturnReceived)
     assert (made.amount, made.reason) == (pounds(2500), reason)
+    assert [(line.restock, line.write_off) for line in made.lines] == [(0 if reason == "lost" else 2, 0)]
     found = after(undelivered(), facts)
     assert found.status is Status.NEEDS_ATTENTION
     refund = domain.refund(found, "ref-1", pounds(2500), "x")
@@ -134,31 +137,31 @@ def test_an_operator_ends_a_lost_parcel_with_all_its_money_back(reason: str) -> 
 
 def test_some_of_it_may_come_back_and_some_be_lost() -> None:
     one = (ReturnedLine(product_id="mug", quantity=1),)
-    found = after(undelivered(), returns.accept_return(undelivered(), one, "undelivered", "ref-1", REQUEST))
+    found = after(undelivered(), returns.settle_parcel(undelivered(), one, "undelivered", "ref-1", REQUEST))
     found = after(found, domain.refund(found, "ref-1", pounds(1250), "x"))
     assert found.status is Status.NEEDS_ATTENTION
-    found = after(found, returns.accept_return(found, one, "lost", "ref-2", Request(id="r-2", fingerprint="p")))
+    found = after(found, returns.settle_parcel(found, one, "lost", "ref-2", Request(id="r-2", fingerprint="p")))
     assert after(found, domain.refund(found, "ref-2", pounds(1250), "x")).status is Status.REFUNDED
 
 
-@pytest.mark.parametrize("reason", ["changed_mind", "damaged", "other"])
-def test_nobody_returns_for_his_own_reasons_what_has_not_arrived(reason: str) -> None:
+def test_nobody_requests_to_return_what_has_not_arrived() -> None:
+    terms = Terms(timedelta(days=30), Approval.STAFF, by_staff=True)
     with pytest.raises(OrderNotReturnable):
-        returns.accept_return(undelivered(), ALL, reason, "ref-1", REQUEST)
+        returns.request_return(undelivered(), ALL, "damaged", terms, REQUEST, NOON)
 
 
 @pytest.mark.parametrize("found", [not_collected(), shipped(), order(Status.NEEDS_ATTENTION)])
 def test_what_was_not_given_up_on_its_way_is_not_lost(found: Order) -> None:
     with pytest.raises(OrderNotReturnable):
-        returns.accept_return(found, ALL, "lost", "ref-1", REQUEST)
+        returns.settle_parcel(found, ALL, "lost", "ref-1", REQUEST)
 
 
 def test_the_end_of_a_lost_parcel_erases_the_address_of_a_customer_who_has_left() -> None:
     found = replace(undelivered(), customer_left=True)
-    found = after(found, returns.accept_return(found, ALL, "lost", "ref-1", REQUEST))
+    found = after(found, returns.settle_parcel(found, ALL, "lost", "ref-1", REQUEST))
     assert domain.refund(found, "ref-1", pounds(2500), "x")[1:] == [OrderAnonymised()]
     paid_back = after(
         replace(undelivered(), customer_left=True), domain.refund(undelivered(), "ref-0", pounds(2500), "x")
     )
     assert paid_back.status is Status.NEEDS_ATTENTION
-    assert returns.accept_return(paid_back, ALL, "lost", "ref-1", REQUEST)[1:] == [OrderAnonymised()]
+    assert returns.settle_parcel(paid_back, ALL, "lost", "ref-1", REQUEST)[1:] == [OrderAnonymised()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,19 +11,23 @@ from hypothesis import strategies as st
 from mercato.errors import DomainError
 from orders import domain, returns
 from orders.facts import Fact
-from orders.order import Address, Order, PaymentStatus, Request, ReturnedLine
+from orders.order import Address, Order, PaymentStatus, ReceivedLine, Request, ReturnedLine
+from orders.returns import Approval, Terms
 from orders.store import OrderStore
 from tests.bench.memory_table import MemoryTable
 from tests.conftest import NOON
 from tests.unit.orders.test_domain import SHIPMENT, line, pounds
 
 ADDRESS = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-LIFE = ["confirm", "captured", "ship", "deliver", "return", "refund", "return", "refund"]
-NEWS = st.sampled_from([*set(LIFE), "failed", "attention", "wish", "cancel"])
+TERMS = Terms(timedelta(days=30), Approval.STAFF)
+LIFE = ["confirm", "captured", "ship", "deliver", "return", "approve", "receive", "refund", "return", "give back"]
+NEWS = st.sampled_from([*set(LIFE), "refuse", "stop", "failed", "attention", "wish", "cancel"])
 
 
 def decide(order: Order, news: str) -> list[Fact]:
     number = str(order.version)
+    request, piece = Request(id=number, fingerprint="f"), [ReturnedLine(product_id="mug", quantity=1)]
+    last = order.returns[-1].return_id if order.returns else "none"
     match news:
         case "confirm":
             return domain.confirm(order, "pay-1")
@@ -35,14 +40,24 @@ def decide(order: Order, news: str) -> list[Fact]:
         case "deliver":
             return domain.deliver(order, SHIPMENT.shipment_id)
         case "return":
-            piece = [ReturnedLine(product_id="mug", quantity=1)]
-            return returns.accept_return(order, piece, "é", f"ref-{number}", Request(id=number, fingerprint="f"))
+            return returns.request_return(order, piece, "é", TERMS, request, NOON)
+        case "approve":
+            return returns.approve_return(order, last, request)
+        case "refuse":
+            return returns.refuse_return(order, last, "é", request)
+        case "stop":
+            return returns.cancel_return(order, last, request)
+        case "receive":
+            came = [ReceivedLine(product_id="mug", quantity=1, write_off=1)]
+            return returns.receive_return(order, last, came, f"ref-{number}", request)
+        case "give back":
+            return returns.settle_parcel(order, piece, "lost", f"ref-{number}", request)
         case "refund":
             return domain.refund(order, order.returns[-1].refund_id if order.returns else "ref-0", pounds(700), "x")
         case "attention":
             return domain.mark_needs_attention(order, "VoidPayment", "KeyError")
         case "wish":
-            return domain.request_cancellation(order, "late", Request(id=number, fingerprint="f"))
+            return domain.request_cancellation(order, "late", request)
         case _:
             return domain.cancel(order, "internal-error", "x")
 

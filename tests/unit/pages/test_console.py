@@ -184,6 +184,7 @@ def order(api: ShopApi, desk: Ask, *, has_left: bool, status: str = "failed") ->
     _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
     history["order"]["status"] = "needs_attention"
     history["order"]["lines"][0]["returned"] = 0
+    history["order"]["returns"] = []
     api.answers["GET /api/orders/o-1/history"] = (200, history)
     row: dict[str, Any] = {
         "shipment_id": "s-1", "order_id": "o-1", "status": status, "awaits": [], "carrier": "sandbox",
@@ -198,7 +199,10 @@ def test_a_parcel_that_left_is_settled_by_what_came_back_or_is_lost(api: ShopApi
     assert "The carrier has given the parcel up: nobody home." in page
     assert '<option value="lost">' in page
     form = {"product": ["p1"], "quantity": ["1"], "reason": "lost", "key": KEY}
-    assert desk("POST", "/console/orders/o-1/returns", form, as_user=True).status == 303
+    api.answers["POST /api/orders/o-1/returns"] = (201, a_return("received"))
+    assert (
+        desk("POST", "/console/orders/o-1/returns", form, as_user=True).location == "/console/orders/o-1?said=returned"
+    )
     ((_, _, _, body, _),) = api.of("POST /api/orders/o-1/returns")
     assert body == {"lines": [{"product_id": "p1", "quantity": 1}], "reason": "lost"}
 
@@ -216,6 +220,71 @@ def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask)
     text = desk("GET", "/console/orders/o-1", as_user=True).text
     assert ("It is booked when the order is confirmed and paid." in text) or ("There is none." in text)
     assert api.of("GET /api/payments")[0][2] == "/api/payments?order_id=o-1"
+
+
+# ---- returns of goods
+
+
+def a_return(status: str) -> dict[str, Any]:
+    made: dict[str, Any] = answer_of_the_contract("GET", "/api/orders/o-1")[1]["returns"][0]
+    lines = [{"product_id": "p1", "quantity": 2}]
+    return made | {"return_id": "r-1", "status": status, "lines": lines, "received": [], "refunded": None}
+
+
+def returned(api: ShopApi, desk: Ask, status: str) -> str:
+    _, order = answer_of_the_contract("GET", "/api/orders/o-1")
+    api.answers["GET /api/orders/o-1"] = (200, order | {"returns": [a_return(status)]})
+    return desk("GET", "/console/returns/o-1/r-1", as_user=True).text
+
+
+def test_each_state_of_a_return_offers_what_its_staff_may_do(api: ShopApi, desk: Ask) -> None:
+    deeds = {"approve": "Approve</button>", "refuse": "Refuse</button>", "cancel": "Cancel the return</button>"}
+    deeds["receive"] = "Receive these</button>"
+    offered = {
+        "requested": {"approve", "refuse", "cancel"},
+        "approved": {"receive", "cancel"},
+        "refused": set(),
+        "cancelled": set(),
+        "received": set(),
+        "refunded": set(),
+    }
+    for status, expected in offered.items():
+        page = returned(api, desk, status)
+        assert {deed for deed, button in deeds.items() if button in page} == expected, status
+
+
+def test_a_receipt_says_of_each_line_what_can_be_sold_and_what_is_written_off(api: ShopApi, desk: Ask) -> None:
+    returned(api, desk, "approved")
+    api.answers["POST /api/orders/o-1/returns/r-1/receive"] = (200, a_return("received"))
+    form = {"product": ["p1", "p2"], "restock": ["1", "0"], "write_off": ["1", "0"], "key": KEY}
+    answer = desk("POST", "/console/returns/o-1/r-1/receive", form, as_user=True)
+    assert answer.location == "/console/returns/o-1/r-1?said=received"
+    ((_, _, _, body, headers),) = api.of("POST /api/orders/o-1/returns/r-1/receive")
+    assert body == {"lines": [{"product_id": "p1", "restock": 1, "write_off": 1}]}
+    assert headers["Idempotency-Key"] == KEY
+
+
+def test_a_receipt_of_nothing_is_not_sent(api: ShopApi, desk: Ask) -> None:
+    returned(api, desk, "approved")
+    form = {"product": ["p1"], "restock": ["0"], "write_off": ["0"], "key": KEY}
+    answer = desk("POST", "/console/returns/o-1/r-1/receive", form, as_user=True)
+    assert (answer.status, api.of("POST /api/orders/o-1/returns/r-1/receive")) == (422, [])
+    assert "Please say what came." in answer.text
+
+
+def test_a_receipt_that_the_customer_s_cancellation_overtook_shows_it(api: ShopApi, desk: Ask) -> None:
+    returned(api, desk, "cancelled")
+    api.refuse("POST /api/orders/o-1/returns/r-1/receive", 409, "return-not-changeable", "The return is cancelled.")
+    form = {"product": ["p1"], "restock": ["1"], "write_off": ["0"], "key": KEY}
+    answer = desk("POST", "/console/returns/o-1/r-1/receive", form, as_user=True)
+    assert answer.status == 409
+    assert "The return is cancelled." in answer.text
+    assert "Receive these</button>" not in answer.text
+
+
+def test_a_return_that_the_order_does_not_have_is_no_page(api: ShopApi, desk: Ask) -> None:
+    returned(api, desk, "approved")
+    assert desk("GET", "/console/returns/o-1/r-2", as_user=True).status == 404
 
 
 # ---- dead letters
