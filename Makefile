@@ -6,7 +6,7 @@ WORKFLOWS := .mercato/workflows
 LOCK = .mercato/uv/bin/uv pip compile --quiet --generate-hashes --python-version=3.13
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
-export MYPYPATH := layers/common:layers/pages:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
+export MYPYPATH := layers/common:layers/mesh:layers/pages:$(subst $() ,:,$(patsubst %/template.yaml,%,$(wildcard functions/*/template.yaml)))
 # Modules are compiled once, not by every process that imports them.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -73,6 +73,7 @@ test-shop:
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
+	pytest tests/integration -m long -q
 	pytest tests/chaos -m e2e -q -s -rs
 
 screenshots: setup ## Take the README's pictures of a running shop

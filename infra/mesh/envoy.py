@@ -205,7 +205,7 @@ def _access_log() -> Json:
         "timestamp": "%START_TIME%",
         "caller": "@IDENTITY@",
         "call": "%ROUTE_NAME%",
-        "version": '%UPSTREAM_METADATA(["mesh","version"])%',
+        "version": "%UPSTREAM_METADATA(mesh:version)%",
         "status": "%RESPONSE_CODE%",
         "why": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",
@@ -270,7 +270,7 @@ def _bounds(policy: Policy) -> Json:
                     "request_mutations": [
                         {
                             "append": {
-                                "header": {"key": "x-mesh-to", "value": '%UPSTREAM_METADATA(["mesh","to"])%'},
+                                "header": {"key": "x-mesh-to", "value": "%UPSTREAM_METADATA(mesh:to)%"},
                                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                             }
                         }

@@ -10,7 +10,18 @@ from tests.kit.template import ROOT
 
 def test_every_long_test_finds_its_fixtures() -> None:
     planned = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/chaos", "tests/e2e", "-m", "long or e2e", "--setup-plan", "-q"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/chaos",
+            "tests/e2e",
+            "tests/integration/mesh",
+            "-m",
+            "long or e2e",
+            "--setup-plan",
+            "-q",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

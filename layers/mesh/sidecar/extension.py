@@ -1,0 +1,111 @@
+"""The extension's life: it registers, starts Envoy, reads its identity, and then works at each invocation alone.
+
+A frozen sandbox runs no timer, so nothing here waits for one. The local cloud has no Extensions API and freezes
+nothing: there the sidecar looks every few seconds, and ends with the function's process.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from sidecar.envoy import Envoy, NotStarted, die_with_parent
+from sidecar.refresh import Refresher
+from sidecar.settings import NotConfigured, Settings
+
+HOME = Path(__file__).resolve().parents[1]
+NAME = "mesh"
+_API = "/2020-01-01/extension"
+_FIRST = 3.0  # seconds for the first reading, before the function's first call
+_LOOKS = 5.0  # seconds, where nothing is frozen
+
+
+def say(message: str, **about: Any) -> None:
+    """Writes a line of the function's log."""
+    sys.stdout.write(json.dumps({"level": "INFO", "message": message, "service": "mesh", **about}) + "\n")
+    sys.stdout.flush()
+
+
+class Events:
+    """Lambda's Extensions API."""
+
+    def __init__(self, api: str, identifier: str) -> None:
+        self._connection = http.client.HTTPConnection(api)
+        self._headers = {"Lambda-Extension-Identifier": identifier}
+
+    @classmethod
+    def register(cls, api: str) -> Events | None:
+        """Returns None where there is no such API."""
+        connection = http.client.HTTPConnection(api)
+        body = json.dumps({"events": ["INVOKE", "SHUTDOWN"]}).encode()
+        try:
+            connection.request("POST", f"{_API}/register", body, {"Lambda-Extension-Name": NAME})
+            answer = connection.getresponse()
+            answer.read()
+        finally:
+            connection.close()
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise NotStarted(f"the extension was not registered: {answer.status}")
+        return cls(api, answer.headers["Lambda-Extension-Identifier"])
+
+    def next(self) -> str:
+        """Waits for the next event, and tells Lambda that the work on the last one is done."""
+        self._connection.request("GET", f"{_API}/event/next", headers=self._headers)
+        kind: str = json.loads(self._connection.getresponse().read())["eventType"]
+        return kind
+
+    def fail(self, reason: str) -> None:
+        """Ends the sandbox before its first call."""
+        headers = self._headers | {"Lambda-Extension-Function-Error-Type": "Mesh.NotStarted"}
+        self._connection.request("POST", f"{_API}/init/error", json.dumps({"errorMessage": reason}).encode(), headers)
+        self._connection.getresponse().read()
+
+
+def main() -> int:
+    parent = os.getppid()
+    events = Events.register(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    if events is None:
+        die_with_parent()
+        if os.getppid() != parent:
+            return 0  # it had ended before
+    try:
+        settings = Settings.read(os.environ, HOME)
+        envoy = Envoy(settings)
+        envoy.start()
+    except (NotConfigured, NotStarted, OSError) as error:
+        say("the mesh's sidecar did not start", reason=str(error))
+        if events is not None:
+            events.fail(str(error))
+        return 1
+    refresher = Refresher(settings, envoy, say)
+    refresher.refresh(_FIRST)
+    if not refresher.has_identity:
+        say("the mesh's sidecar has no identity: calls to peers get 503")
+    threading.Thread(target=_end_with, args=[envoy], daemon=True).start()
+    if events is None:
+        while True:
+            time.sleep(_LOOKS)
+            refresher.refresh()
+    while events.next() == "INVOKE":
+        refresher.refresh()
+    envoy.stop()
+    return 0
+
+
+def _end_with(envoy: Envoy) -> None:
+    """A sidecar without Envoy is of no use. Lambda replaces a sandbox whose extension has ended."""
+    if envoy.process is not None:
+        status = envoy.process.wait()
+        if envoy.is_stopped:
+            return
+        say("Envoy has ended", status=status)
+        os.kill(os.getpid(), signal.SIGKILL)
