@@ -95,11 +95,14 @@ class Seen:
 
 @dataclass
 class Cloud:
-    """What stands behind the door, and AWS's own endpoints. `answers` returns the status of a call to a version."""
+    """What stands behind the door, and AWS's own endpoints. `answers` returns the status of a call to a version,
+    `serves` the whole answer.
+    """
 
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     answers: Callable[[Seen], int] = lambda _: 200
+    serves: Callable[[Seen], tuple[int, Any]] | None = None
     secrets: dict[str, str] = field(default_factory=dict)
     instances: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
@@ -141,7 +144,7 @@ def running_cloud() -> Iterator[Cloud]:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 one = Seen(self.command, service, version, "/" + "/".join(rest), headers, body)
                 cloud.seen.append(one)
-                status, content = cloud.answers(one), {"version": version}
+                status, content = cloud.serves(one) if cloud.serves else (cloud.answers(one), {"version": version})
             text = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
