@@ -37,7 +37,7 @@ _COMMANDS = {
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
     "logout": ("infra.operator.login", "logout", "End the log-in to a shop on AWS."),
     "users": ("infra.operator.users", "users", "Accounts: make an admin. Signing keys: rotate them."),
-    "mesh": ("infra.mesh.command", "mesh", "The service mesh: check and compile its policy."),
+    "mesh": ("infra.mesh.command", "mesh", "The service mesh: its policy and its certificates."),
     "iam": ("infra.local.iam.command", "iam", "Permissions that are granted but not used."),
 }
 

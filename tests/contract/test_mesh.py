@@ -131,7 +131,7 @@ def test_each_identity_has_a_secret_that_the_issuer_fills() -> None:
 
 def test_without_the_mesh_a_shop_has_nothing_of_it() -> None:
     off, on = rendered("template.yaml"), rendered("template.yaml", Mesh="on")
-    assert on.keys() - off.keys() == {"Issuer"}
+    assert on.keys() - off.keys() == {"Issuer", "MeshIssuer"}, "the application, and the output of its function"
     handed_on = [
         found["Properties"].get("Parameters", {}).pop("Mesh", None) for found in (off["Boundary"], on["Boundary"])
     ]

@@ -23,7 +23,7 @@ from issuer.authority import LIFE, is_key_of, issue, issued_at, make_authority
 from issuer.identities import Identity, IdentitySecret, Stored
 from issuer.trust import Bundle, Door, TrustStore
 from issuer.wiring import ports
-from mercato.clock import utc_now
+from mercato.clock import rfc3339, utc_now
 from mercato.errors import TransientError
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
@@ -77,6 +77,18 @@ class Issuer:
             raise RenewalLate(f"a leaf ends in {min(left)}; is the door still not told of the authority?")
         return outcomes
 
+    def report(self, secrets: Mapping[str, IdentitySecret]) -> dict[str, Any]:
+        """Returns the authorities and the leaves, without keys. A leaf that cannot be read has its problem instead."""
+        bundle = self.store.load()
+        leaves: dict[str, dict[str, str]] = {}
+        for service, secret in secrets.items():
+            try:
+                identity = secret.load().identity
+                leaves[service] = _told(identity.leaf) if identity else {"problem": "not issued yet"}
+            except (TransientError, ValueError) as error:
+                leaves[service] = {"problem": str(error)}
+        return {"authorities": [_told(one) for one in bundle.authorities], "leaves": leaves}
+
     def _keep_authorities(self, now: datetime) -> Bundle:
         """Adds an authority of this key, unless the newest is of it, and removes those whose leaves have expired."""
         bundle = self.store.load()
@@ -122,8 +134,20 @@ def _ends_soon(authority: x509.Certificate, now: datetime) -> bool:
     return authority.not_valid_after_utc - now < AUTHORITY_RENEWED_BEFORE
 
 
+def _told(certificate: x509.Certificate) -> dict[str, str]:
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "issued_at": rfc3339(issued_at(certificate)),
+        "ends_at": rfc3339(certificate.not_valid_after_utc),
+    }
+
+
 @scheduled
-def handler(_: dict[str, Any]) -> dict[str, str]:
+def handler(event: dict[str, Any]) -> dict[str, Any]:
+    """Event: {"report": true} only tells what there is; any other event renews."""
+    if event.get("report") is True:
+        return ports().issuer.report(ports().secrets)
     outcomes = ports().issuer.renew(ports().secrets, utc_now())
     log.info("identities renewed", extra={"outcomes": outcomes})
     return outcomes

@@ -173,6 +173,25 @@ def test_one_caller_whose_secret_fails_does_not_stop_the_others(authorities: Aut
     assert authorities.leaf("ops").serial_number != before[2]
 
 
+def test_a_report_tells_of_the_certificates_and_of_no_key(authorities: Authorities) -> None:
+    empty = renewal.handler({"report": True}, None)
+    assert empty == {"authorities": [], "leaves": {caller: {"problem": "not issued yet"} for caller in CALLERS}}
+    authorities.run()
+    aws.client("secretsmanager").put_secret_value(SecretId="ops-identity", SecretString="no JSON")
+    before = authorities.version
+    found = renewal.handler({"report": True}, None)
+    [authority] = found["authorities"]
+    assert found["leaves"]["orders"] == {
+        "subject": "CN=orders",
+        "issuer": authority["subject"],
+        "issued_at": "2026-11-22T12:00:00.000Z",
+        "ends_at": "2026-11-23T12:00:00.000Z",
+    }
+    assert "problem" in found["leaves"]["ops"]
+    assert "PRIVATE" not in str(found)
+    assert authorities.version == before
+
+
 @pytest.mark.parametrize("value", ["{}", " {} "])
 def test_an_empty_secret_is_filled(authorities: Authorities, value: str) -> None:
     aws.client("secretsmanager").put_secret_value(SecretId="orders-identity", SecretString=value)
