@@ -41,10 +41,12 @@ def _row(name: str, told: dict[str, str], newest: str, now: datetime) -> Row:
     if "problem" in told:
         return Row(name, "", "", told["problem"])
     left = datetime.fromisoformat(told["ends_at"]) - now
+    ends_at = f"{datetime.fromisoformat(told['ends_at']):%Y-%m-%d %H:%M} UTC"
     problem = "has ended" if left <= timedelta(0) else "is renewed late" if left <= _LATE else ""
     if not problem and told["issuer"] != newest:
         problem = "is of an authority that is being replaced"
-    return Row(name, told["issuer"], told["ends_at"], problem)
+    issuer = "" if told["issuer"] == name else told["issuer"]  # an authority is its own
+    return Row(name, issuer, ends_at, problem)
 
 
 def _invoke(shop: Target, event: dict[str, Any]) -> Any:

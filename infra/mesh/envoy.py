@@ -187,6 +187,10 @@ def _listener(name: str, path: str, routed: Json, filters: list[Json], *, log: b
     manager = {
         "@type": f"{_T}filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
+        # The function is no stranger: only from inside does Envoy take x-envoy-upstream-rq-timeout-ms, the deadline.
+        "use_remote_address": True,
+        "skip_xff_append": True,
+        "internal_address_config": {"unix_sockets": True},
         "generate_request_id": False,
         "normalize_path": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",

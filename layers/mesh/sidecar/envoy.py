@@ -54,7 +54,7 @@ class Envoy:
         # No other thread runs yet, so that code between fork and exec is safe.
         self.process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: S603
         ends_at = time.monotonic() + within
-        while not _accepts(self._settings.socket):
+        while not accepts(self._settings.socket):
             if self.process.poll() is not None:
                 raise NotStarted(f"Envoy has ended with {self.process.returncode}")
             if time.monotonic() > ends_at:
@@ -165,7 +165,7 @@ def _without_tls(bootstrap: Json, settings: Settings) -> Json:
     return bootstrap | {"static_resources": static | {"clusters": clusters}}
 
 
-def _accepts(path: Path) -> bool:
+def accepts(path: Path) -> bool:
     """The socket's file exists before anybody listens."""
     with socket.socket(socket.AF_UNIX) as attempt:
         try:
