@@ -12,7 +12,7 @@ from mercato.store.dynamo import Table
 if TYPE_CHECKING:
     from mercato.breaker.store import DynamoStore
     from mercato.http.audit import AuditTrail
-    from mercato.peers.transport import Transport
+    from mercato.peers.transport import Sender
     from ops.dead_letters.audit import RedriveAudit
     from ops.health.registry import CloudMap
     from ops.health.store import ProbeStore
@@ -43,11 +43,14 @@ class JournalSettings:
 
 @dataclass(frozen=True)
 class ProberSettings:
-    """`services`: the Cloud Map id of each, as `orders=srv-1,users=srv-2`. `sources`: names of tables and queues."""
+    """`services`: the Cloud Map id of each, as `orders=srv-1,users=srv-2`. `sources`: names of tables and queues.
+    `mesh_socket` is where the mesh's sidecar listens; empty where the mesh is off.
+    """
 
     namespace: str
     services: str
     sources: str
+    mesh_socket: str = ""
 
     def service_ids(self) -> dict[str, str]:
         return dict(entry.split("=", 1) for entry in self.services.split(","))
@@ -121,10 +124,14 @@ class Ports:
         return CloudMap(self.prober.namespace, self.prober.service_ids())
 
     @functools.cached_property
-    def transport(self) -> Transport:
+    def transport(self) -> Sender:
         from mercato.peers.transport import Transport
 
-        return Transport(connections=10)
+        if not self.prober.mesh_socket:
+            return Transport(connections=10)
+        from mercato.peers.sidecar import MeshTransport
+
+        return MeshTransport(self.prober.mesh_socket, connections=10)
 
 
 @functools.cache

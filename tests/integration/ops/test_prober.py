@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -84,6 +85,23 @@ def test_each_instance_is_asked_at_its_door_signed_and_under_one_request_id(
     assert (asked.method, asked.path) == ("GET", "/health")
     assert asked.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
     assert asked.headers["x-request-id"] == other.headers["x-request-id"]
+
+
+def test_through_the_mesh_each_version_is_asked_by_its_service_s_name(
+    registry: Registry, orders: Peer, users: Peer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    attributes = {"url": "https://canary.example", "version": "canary"}
+    registry.cloud_map.register_instance(
+        ServiceId=registry.service_ids["orders"], InstanceId="orders-canary", Attributes=attributes
+    )
+    monkeypatch.setenv("MESH_SOCKET", str(tmp_path / "mesh.sock"))
+    with running_peer(str(tmp_path / "mesh.sock")) as sidecar:
+        assert run() == {"healthy": 3, "unhealthy": 0}
+    asked = sorted((seen.headers["host"], seen.headers.get("x-mesh-version", "")) for seen in sidecar.seen)
+    assert asked == [("orders", ""), ("orders", "canary"), ("users", "")]
+    assert {seen.path for seen in sidecar.seen} == {"/health"}
+    assert "authorization" not in sidecar.seen[0].headers, "the sidecar signs"
+    assert (orders.seen, users.seen) == ([], [])
 
 
 def test_an_instance_that_is_not_well_is_taken_from_its_callers_and_given_back(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.invocation import deadline
-from mercato.peers.transport import Answer, NoAnswer, Transport
+from mercato.peers.transport import Answer, NoAnswer, Sender
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 from ops.health.registry import Instance, Service
@@ -44,7 +44,7 @@ class Probes(Protocol):
 
 
 def probe_all(
-    services: list[Service], transport: Transport, registry: Health, probes: Probes, now: datetime
+    services: list[Service], transport: Sender, registry: Health, probes: Probes, now: datetime
 ) -> list[Probe]:
     """Probes all instances, ten at once. A failed report on one does not stop the others."""
 
@@ -70,7 +70,7 @@ def probe_all(
 def probe(
     service: Service,
     instance: Instance,
-    transport: Transport,
+    transport: Sender,
     now: datetime,
     clock: Callable[[], float] = time.monotonic,
 ) -> Probe:
@@ -84,10 +84,12 @@ def probe(
     return Probe(service.name, instance.instance_id, UNHEALTHY if detail else HEALTHY, detail, took_ms, now)
 
 
-def _ask(instance: Instance, transport: Transport) -> str:
+def _ask(instance: Instance, transport: Sender) -> str:
     """The problem, or ""."""
     work = correlation.current()
     headers = {"X-Request-Id": work.correlation_id, "Traceparent": correlation.next_hop(work.traceparent)}
+    if instance.version:
+        headers["X-Mesh-Version"] = instance.version
     url = instance.url.rstrip("/") + "/health"
     try:
         answer = transport.send("GET", url, headers=headers, timeout=deadline.within(_PATIENCE, reserve=2.0))

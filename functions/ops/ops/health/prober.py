@@ -20,7 +20,10 @@ from ops.wiring import ports
 def handler(event: dict[str, Any]) -> dict[str, int]:
     watch_mappings()  # first, since a service that hangs takes the rest of the time
     cloud_map = ports().cloud_map
-    found = probe_all(cloud_map.services(), ports().transport, cloud_map, ports().probes, utc_now())
+    services = cloud_map.services()
+    if ports().prober.mesh_socket:
+        services = [service.through_mesh() for service in services]
+    found = probe_all(services, ports().transport, cloud_map, ports().probes, utc_now())
     well = sum(probe.health == HEALTHY for probe in found)
     log.info("services probed", extra={"healthy": well, "unhealthy": len(found) - well})
     return {"healthy": well, "unhealthy": len(found) - well}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,12 +21,17 @@ class Instance:
     url: str
     weight: int
     health: str
+    version: str = ""  # which of the mesh's it is; empty for the live one
 
 
 @dataclass(frozen=True)
 class Service:
     name: str
     instances: list[Instance]
+
+    def through_mesh(self) -> Service:
+        """The same service as the mesh's sidecar knows it: by its name."""
+        return Service(self.name, [replace(one, url=f"http://{self.name}") for one in self.instances])
 
 
 class CloudMap:
@@ -84,6 +89,7 @@ def _instances(namespace: str, service: str) -> list[Instance]:
             url=one.get("Attributes", {}).get("url", ""),
             weight=_weight(one.get("Attributes", {}).get("weight", "1")),
             health=one["HealthStatus"].lower(),
+            version=one.get("Attributes", {}).get("version", ""),
         )
         for one in answer["Instances"]
     ]
