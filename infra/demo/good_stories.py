@@ -43,7 +43,7 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     order = stage.watch(telling, ada, order, is_paid, "captured")
     telling.expect("confirmed and captured", ("captured", None), (order["payment_status"], order["reason"]))
     stage.expect_charged(telling, order)
-    _expect_receipt(stage, telling, ada, order["order_id"])
+    _expect_receipt(stage, telling, ada, order)
 
     telling.say("the parcel is on its way")
     order = stage.watch(telling, ada, order, is_delivered, "delivered")
@@ -55,14 +55,14 @@ def tell_happy_order(stage: Stage, telling: Telling) -> None:
     telling.end(f"{describe(order)}, two lanterns left the stock")
 
 
-def _expect_receipt(stage: Stage, telling: Telling, customer: Session, order_id: str) -> None:
+def _expect_receipt(stage: Stage, telling: Telling, customer: Session, order: Json) -> None:
     """Checks that the receipt is both in the app and in the mailbox, once."""
-    receipts = stage.notifications_of(customer, "receipt", order_id)
+    receipts = stage.notifications_of(customer, "receipt", order["order_id"])
     telling.expect("one receipt among the notifications", 1, len(receipts))
     subject = receipts[0]["subject"]
     mails = stage.wait_for(lambda: stage.mails_to(customer.email, subject), bool)
     telling.check(
-        "and one e-mail that names the order", [order_id in mail["BodyText"] for mail in mails] == [True], mails
+        "and one e-mail that names the order", [order["number"] in mail["BodyText"] for mail in mails] == [True], mails
     )
     telling.say(f"“{subject}”, to {customer.email}")
 

@@ -47,6 +47,26 @@ def test_what_a_checkout_shows_is_what_its_order_costs_and_what_a_change_makes_o
     assert admin.get("/payments", order_id=placed["order_id"])["items"][0]["captured"] == paid["total"]
 
 
+def test_an_order_goes_where_there_is_no_postcode_and_its_invoice_elsewhere(stage: Stage, admin: Session) -> None:
+    buyer, mug = stage.new_customer("Traveller"), stage.new_product("Mug", pence=1250, stock=9)
+    home = {"name": "Ada", "company": "Engines", "line1": "1 Creek Road", "city": "Deira", "country": "AE"}
+    opened = {"lines": [{"product_id": mug.product_id, "quantity": 1}], "service": "standard"}
+    with pytest.raises(Refused) as lacking:
+        buyer.post("/checkouts", opened | {"shipping_address": home}, key=stage.new_key())
+    assert (lacking.value.status, lacking.value.slug) == (422, "invalid-address")
+    assert [one["field"] for one in lacking.value.problem["errors"]] == ["shipping_address.region"]
+
+    addresses = {"shipping_address": home | {"region": "Dubai"}, "billing_address": ADDRESS}
+    shown = buyer.post("/checkouts", opened | addresses, key=stage.new_key())
+    placed = buyer.post("/orders/quoted", {"quote": shown["quote"]["token"], "payment_token": TOKEN})
+    assert (placed["shipping_address"]["region"], placed["shipping_address"]["postcode"]) == ("DU", "")
+    assert placed["billing_address"]["postcode"] == ADDRESS["postcode"]
+    buyer.wait_for_order(placed["order_id"], is_paid, what="is paid", within=90)
+    parcel = admin.get("/shipments", order_id=placed["order_id"])["items"][0]
+    sent_to = admin.get(f"/shipments/{parcel['shipment_id']}")["shipping_address"]
+    assert (sent_to["company"], sent_to["region"], sent_to["postcode"]) == ("Engines", "DU", "")
+
+
 def test_a_rate_that_moved_is_told_and_a_parcel_that_no_service_takes_is_refused_by_its_own_error(
     stage: Stage, admin: Session
 ) -> None:

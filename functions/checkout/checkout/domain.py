@@ -104,13 +104,17 @@ class Contact(_Value):
 
 
 class Address(_Value):
+    """`postcode` is empty where the country has none. `region` is its code, if it has one."""
+
     name: str
+    company: str | None = None
     line1: str
     line2: str | None = None
     city: str
-    postcode: str
-    country: str
     region: str | None = None
+    postcode: str = ""
+    country: str
+    phone: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,6 +89,9 @@ class Carts:
         return [Line(product_id=line.product_id, quantity=line.quantity) for line in found.lines]
 
 
+_CODE = re.compile("[A-Z0-9]{1,6}")  # of a region, as rates name it; a region without a code has its country's rates
+
+
 class _Quote(Reads):
     carrier: str
     service: str
@@ -109,7 +113,7 @@ class Carriers:
         """The services that take the parcel there, the cheapest first. Raises the Obstacle for which there are none."""
         asked: dict[str, Any] = {
             "country": address.country,
-            "region": address.region,
+            "region": address.region if address.region and _CODE.fullmatch(address.region) else None,
             "items": parcel.items,
             "weight_grams": parcel.weight_grams,
             "goods": parcel.goods.model_dump() if parcel.goods else None,

@@ -11,12 +11,13 @@ from checkout.pricing import Priced
 from checkout.quotes import Difference
 from checkout.taxes import MAX_RATES, TaxRate, TaxTable
 from checkout.usecases import Shown, Verified
+from mercato.addresses import region_of, require_address
 from mercato.charges import Charge, Kind, tax_of, total_of
 from mercato.clock import rfc3339
 from mercato.countries import Country
 from mercato.http import Body, Query, View
 from mercato.money import Money
-from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode, Text
+from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Phone, Postcode, RegionName
 
 
 class LineWanted(Body):
@@ -33,16 +34,26 @@ class NamedCart(Body):
 
 class ContactGiven(Body):
     email: EmailAddress
-    phone: Annotated[str, Text(32), Field(examples=["+44 20 7946 0000"])] | None = None
+    phone: Annotated[Phone, Field(examples=["+44 20 7946 0000"])] | None = None
 
 
 class AddressGiven(Body):
+    """`region` is a code, such as CA, or a name. It and `postcode` are needed where the country uses them."""
+
     name: AddressLine
+    company: AddressLine | None = None
     line1: AddressLine
     line2: AddressLine | None = None
     city: AddressLine
-    postcode: Postcode
+    region: Annotated[RegionName, Field(examples=["Midlothian"])] | None = None
+    postcode: Postcode = ""
     country: Country
+    phone: Phone | None = None
+
+    def as_address(self, field: str) -> Address:
+        """Raises InvalidAddress."""
+        require_address(self.country, self.postcode, self.region, field)
+        return Address(**self.model_dump() | {"region": region_of(self.country, self.region)})
 
 
 ServiceCode = Annotated[str, Exact(), Field(min_length=1, max_length=64, examples=["standard"])]
@@ -93,9 +104,13 @@ class ChangeCheckout(Body):
 
 
 def _given(body: OpenCheckout | ChangeCheckout) -> dict[str, Any]:
-    kinds = {"contact": Contact, "shipping_address": Address, "billing_address": Address}
-    fields = body.model_dump(exclude_unset=True, include={*kinds, "service"})
-    return {name: kinds[name](**one) if name in kinds and one else one for name, one in fields.items()}
+    found: dict[str, Any] = body.model_dump(exclude_unset=True, include={"contact", "service"})
+    if found.get("contact"):
+        found["contact"] = Contact(**found["contact"])
+    for field in body.model_fields_set & {"shipping_address", "billing_address"}:
+        given: AddressGiven | None = getattr(body, field)
+        found[field] = given.as_address(field) if given else None
+    return found
 
 
 class LineView(View):

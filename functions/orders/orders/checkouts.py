@@ -10,7 +10,7 @@ from mercato.events import Reads
 from mercato.money import Money
 from mercato.peers.client import PeerRefused, ServiceClient, read_answer
 from orders.domain import InvalidQuote, Quoted
-from orders.order import Address, Delivery, Line, OrderedCart
+from orders.order import Address, Delivery, Line, OrderedCart, PostalAddress
 from orders.usecases import QuoteAnswer, Sale
 
 
@@ -36,11 +36,14 @@ class _Cart(Reads):
 
 class _Address(Reads):
     name: str
+    company: str | None = None
     line1: str
     line2: str | None = None
     city: str
+    region: str | None = None
     postcode: str
     country: str
+    phone: str | None = None
 
 
 class _Sale(Reads):
@@ -49,6 +52,7 @@ class _Sale(Reads):
     delivery: _Delivery
     cart: _Cart | None
     shipping_address: _Address
+    billing_address: _Address | None = None
 
 
 class _Verified(Reads):
@@ -82,6 +86,10 @@ class Quotes:
         )
 
 
+def _billing(sale: _Sale) -> PostalAddress | None:
+    return PostalAddress(**sale.billing_address.model_dump()) if sale.billing_address else None
+
+
 def _sale(sale: _Sale) -> Sale:
     quoted = Quoted(
         lines=tuple(Line(**line.model_dump()) for line in sale.lines),
@@ -89,4 +97,4 @@ def _sale(sale: _Sale) -> Sale:
         delivery=Delivery(**sale.delivery.model_dump()),
         cart=OrderedCart(**sale.cart.model_dump()) if sale.cart else None,
     )
-    return Sale(quoted, Address(**sale.shipping_address.model_dump()))
+    return Sale(quoted, Address(**sale.shipping_address.model_dump(), billing=_billing(sale)))

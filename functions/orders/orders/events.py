@@ -77,12 +77,17 @@ class Pieces(BaseModel):
 class ShippingAddress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
+    """`postcode` is empty where the country has none. `region` is its code, if it has one."""
+
     name: str
+    company: str | None = None
     line1: str
     line2: str | None
     city: str
+    region: str | None = None
     postcode: str
     country: str
+    phone: str | None = None
 
 
 class Cart(BaseModel):
@@ -135,11 +140,14 @@ class OrderConfirmed(EventModel):
         | {
             "shipping_address": {
                 "name": "Ada Lovelace",
+                "company": None,
                 "line1": "12 St James's Square",
                 "line2": None,
                 "city": "London",
+                "region": None,
                 "postcode": "SW1Y 4JH",
                 "country": "GB",
+                "phone": "+44 20 7946 0958",
             },
         }
     )
@@ -390,7 +398,7 @@ def _charged(order: Order) -> dict[str, Any]:
 
 
 def _address(address: Address) -> ShippingAddress:
-    return ShippingAddress(**address.model_dump())
+    return ShippingAddress(**address.model_dump(exclude={"billing"}))
 
 
 def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventModel:

@@ -78,13 +78,24 @@ class OrderedCart(_Value):
     version: int
 
 
-class Address(_Value):
+class PostalAddress(_Value):
+    """`postcode` is empty where the country has none. `region` is its code, if it has one."""
+
     name: str
+    company: str | None = None
     line1: str
     line2: str | None = None
     city: str
-    postcode: str
+    region: str | None = None
+    postcode: str = ""
     country: str
+    phone: str | None = None
+
+
+class Address(PostalAddress):
+    """Where the parcel goes. `billing` is where the invoice goes, if that is another address."""
+
+    billing: PostalAddress | None = None
 
 
 class ReturnedLine(_Value):

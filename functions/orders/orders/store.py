@@ -53,9 +53,9 @@ _ATTEMPTS = 5
 _MOST_NUMBERS = 5  # drawn for one order: with a billion orders, all are taken once in 10^22 times
 _READ_AT_ONCE = 100
 _MOST_READS = 10
-# The most bytes that order.confirmed has beyond order.created: an address of 496 letters of four bytes each, and the
+# The most bytes that order.confirmed has beyond order.created: an address of 710 letters of four bytes each, and the
 # trace of the confirming request. Every other event of an order, and what its consumers store of it, is smaller.
-_ADDRESS = 4096
+_ADDRESS = 5120
 _TOO_LARGE = "The names of these products are too long for one order; please order them in several."
 
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from mercato.addresses import region_of, require_postcode
 from mercato.charges import Charge, tax_of
 from mercato.clock import rfc3339
 from mercato.countries import Country
 from mercato.http import Body, Cursor, Day, Query, View
 from mercato.ids import fingerprint
 from mercato.money import MAX_AMOUNT, Money
-from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Postcode, Text
+from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Phone, Postcode, RegionName, Text
 from orders.day_sums import Days, Sums
 from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
@@ -23,6 +24,7 @@ from orders.order import (
     Delivery,
     Order,
     OrderedCart,
+    PostalAddress,
     ReceivedLine,
     Return,
     ReturnedLine,
@@ -47,12 +49,22 @@ class LineWanted(Body):
 
 
 class ShippingAddress(Body):
+    """`region` is a code, such as CA, or a name. `postcode` is needed where the country uses one."""
+
     name: AddressLine
+    company: AddressLine | None = None
     line1: AddressLine
     line2: AddressLine | None = None
     city: AddressLine
-    postcode: Postcode
+    region: Annotated[RegionName, Field(examples=["Midlothian"])] | None = None
+    postcode: Postcode = ""
     country: Country
+    phone: Phone | None = None
+
+    def as_address(self) -> Address:
+        """Clients of the first release know no region and send any postcode. Raises InvalidAddress."""
+        require_postcode(self.country, self.postcode, "shipping_address")
+        return Address(**self.model_dump() | {"region": region_of(self.country, self.region)})
 
 
 class NamedCart(Body):
@@ -73,11 +85,12 @@ class PlaceOrder(Body):
     cart: NamedCart | None = None
 
     def as_placement(self) -> Placement:
-        # An order without a cart has the same fingerprint as in releases before carts could be named.
-        unnamed = {"cart"} if self.cart is None else set()
+        # What a release did not know yet, and the order does not have, is not in its fingerprint.
+        new = {name for name in ("company", "region", "phone") if getattr(self.shipping_address, name) is None}
+        unnamed: dict[str, Any] = {"shipping_address": new} | ({"cart": True} if self.cart is None else {})
         return Placement(
             wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
-            shipping_address=Address(**self.shipping_address.model_dump()),
+            shipping_address=self.shipping_address.as_address(),
             payment_token=self.payment_token,
             fingerprint=fingerprint(self.model_dump(mode="json", exclude=unnamed)),
             cart=OrderedCart(**self.cart.model_dump()) if self.cart else None,
@@ -207,12 +220,21 @@ class LineView(View):
 
 
 class AddressView(View):
+    """`postcode` is empty where the country has none."""
+
     name: str
+    company: str | None
     line1: str
     line2: str | None
     city: str
+    region: str | None
     postcode: str
     country: str
+    phone: str | None
+
+    @classmethod
+    def of(cls, address: PostalAddress | None) -> AddressView | None:
+        return cls(**address.model_dump(include=set(cls.model_fields))) if address else None
 
 
 class ReturnView(View):
@@ -306,6 +328,7 @@ class OrderView(View):
     returns: list[ReturnView]
     return_until: datetime | None
     shipping_address: AddressView | None  # None once its customer's account is closed
+    billing_address: AddressView | None  # if it is another one
     shipment: Shipment | None
     placed_at: str
     updated_at: str
@@ -339,7 +362,8 @@ class OrderView(View):
             refunded=order.refunded,
             returns=[ReturnView.of(made) for made in order.returns],
             return_until=until,
-            shipping_address=AddressView(**address.model_dump()) if address else None,
+            shipping_address=AddressView.of(address),
+            billing_address=AddressView.of(address.billing if address else None),
             shipment=order.shipment,
             placed_at=rfc3339(order.placed_at),
             updated_at=rfc3339(order.updated_at),

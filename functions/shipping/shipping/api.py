@@ -63,12 +63,17 @@ class LineView(View):
 
 
 class AddressView(View):
+    """`postcode` is empty where the country has none."""
+
     name: str
+    company: str | None
     line1: str
     line2: str | None
     city: str
+    region: str | None
     postcode: str
     country: str
+    phone: str | None
 
 
 class ShipmentsQuery(Query):

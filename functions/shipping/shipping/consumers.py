@@ -26,6 +26,9 @@ class ShippingAddress(Reads):
     city: str
     postcode: str
     country: str
+    company: str | None = None
+    region: str | None = None
+    phone: str | None = None
 
 
 class OrderConfirmed(Reads):

@@ -73,6 +73,9 @@ class Address:
     city: str
     postcode: str
     country: str
+    company: str | None = None
+    region: str | None = None
+    phone: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from uuid import uuid4
 
 from pydantic import Field, ValidationError
 
+from mercato.addresses import region_of, rules_of
 from mercato.countries import CODES
 from mercato.ids import derived_id, fingerprint
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
 from pages.receipt import receipt_of
+from pages.view import address_lines
 from pages.visitor import Part, part, path
 from storefront import differences
 from storefront.countries import NAMES
@@ -36,17 +38,20 @@ _NOTICES = {"over": "Your checkout was more than a day old, so it begins again w
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
 _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
-_IN_ORDER = ("name", "company", "line1", "line2", "city", "region", "postcode", "country")
-_EMPTY_ADDRESS = {"name": "", "line1": "", "line2": "", "city": "", "postcode": "", "country": "GB"}
+_FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
+_EMPTY_ADDRESS = dict.fromkeys(_FIELDS, "") | {"country": "GB"}
 
 
 class Address(Form):
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    company: Annotated[str, Field(max_length=100)] = ""
     line1: Annotated[str, Field(min_length=1, max_length=100)]
     line2: Annotated[str, Field(max_length=100)] = ""
     city: Annotated[str, Field(min_length=1, max_length=100)]
+    region: Annotated[str, Field(max_length=60)] = ""
     postcode: Annotated[str, Field(max_length=20)] = ""
     country: str
+    phone: Annotated[str, Field(max_length=32)] = ""
 
     def for_api(self) -> dict[str, Any]:
         """Raises InvalidForm for a country that does not exist."""
@@ -89,7 +94,22 @@ def show_start(visit: Visit) -> Page:
     cart = part(lambda: visit.visitor.get(path("carts", "mine")))
     earlier = part(lambda: _earlier_address(visit)).value or {}
     visit.values = _EMPTY_ADDRESS | earlier | visit.values
-    return Page("checkout.html", {"cart": cart, "countries": list(NAMES.items()), "checkout": None})
+    return _address_page(visit, cart, None)
+
+
+def _address_page(visit: Visit, cart: Part, checkout: Any) -> Page:
+    """The form has the fields that addresses of the chosen country have."""
+    country = visit.values["country"]
+    return Page(
+        "checkout.html",
+        {
+            "cart": cart,
+            "countries": list(NAMES.items()),
+            "checkout": checkout,
+            "rules": rules_of(country),
+            "region": region_of(country, visit.values["region"]),
+        },
+    )
 
 
 def _earlier_address(visit: Visit) -> dict[str, str]:
@@ -103,8 +123,7 @@ def _texts(address: Any) -> dict[str, str]:
 
 
 def _in_a_line(address: Any) -> str:
-    texts = _texts(address)
-    return ", ".join(texts[name] for name in _IN_ORDER if texts.get(name))
+    return ", ".join(address_lines(address)) if address else ""
 
 
 @pages.post("/checkout", form=Start, again=show_start)
@@ -117,6 +136,27 @@ def start(visit: Visit, form: Start) -> Redirect:
     part(lambda: _choose_cheapest(visit, shown))
     visit.visitor.keep_checkout(shown["checkout_id"])
     return Redirect(f"/checkout/{shown['checkout_id']}")
+
+
+class Draft(Form):
+    """What is typed of an address so far."""
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    company: Annotated[str, Field(max_length=100)] = ""
+    line1: Annotated[str, Field(max_length=100)] = ""
+    line2: Annotated[str, Field(max_length=100)] = ""
+    city: Annotated[str, Field(max_length=100)] = ""
+    region: Annotated[str, Field(max_length=60)] = ""
+    postcode: Annotated[str, Field(max_length=20)] = ""
+    country: Annotated[str, Field(max_length=2)] = ""
+    phone: Annotated[str, Field(max_length=32)] = ""
+
+
+@pages.post("/checkout/country", form=Draft, again=show_start)
+def follow_country(visit: Visit, form: Draft) -> Page:
+    """The form again, with the fields of the chosen country."""
+    visit.values = form.model_dump()
+    return show_start(visit)
 
 
 def _choose_cheapest(visit: Visit, shown: Any, wanted: str = "") -> Any:
@@ -269,13 +309,19 @@ def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
 
 def _address(visit: Visit, shown: Any) -> Page:
     visit.values = _EMPTY_ADDRESS | _texts(shown["shipping_address"]) | visit.values
-    return Page("checkout.html", {"cart": Part(), "countries": list(NAMES.items()), "checkout": shown})
+    return _address_page(visit, Part(), shown)
 
 
 def show_address_again(visit: Visit, checkout_id: str) -> Page:
     """Where the checkout is over or cannot be read, what was typed begins a new one."""
     shown = part(lambda: visit.visitor.get(path("checkouts", checkout_id))).value
     return _address(visit, shown) if shown else show_start(visit)
+
+
+@pages.post("/checkout/{checkout_id}/country", form=Draft, again=show_address_again)
+def follow_country_of(visit: Visit, checkout_id: str, form: Draft) -> Page:
+    visit.values = form.model_dump()
+    return show_address_again(visit, checkout_id)
 
 
 class Move(Address):

@@ -25,8 +25,8 @@ class Ports:
         return load(Settings)
 
     @functools.cached_property
-    def quotes(self) -> dict[int, Any]:
-        """The quotes of one item's delivery, by the minute in which they were asked for."""
+    def quotes(self) -> dict[int, dict[tuple[int, int, str], Any]]:
+        """The quotes of one item's delivery by its weight and price, by the minute in which they were asked for."""
         return {}
 
 

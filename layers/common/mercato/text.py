@@ -157,7 +157,9 @@ class Exact:
 PERSON_NAME = Text(100)
 PersonName = Annotated[str, PERSON_NAME]
 AddressLine = Annotated[str, Text(120)]
-Postcode = Annotated[str, Text(16)]
+Postcode = Annotated[str, Text(16, at_least=0)]  # empty where the country has none
+RegionName = Annotated[str, Text(60)]  # or its code
+Phone = Annotated[str, Text(32)]
 ProductName = Annotated[str, Text(200)]
 Description = Annotated[str, Text(5000, at_least=0, lines=True)]
 AltText = Annotated[str, Text(250, at_least=0)]  # empty for a picture that only decorates

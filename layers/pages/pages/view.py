@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from minijinja import Environment
 
+from mercato.addresses import rules_of
 from mercato.money import Money
 from pages import static
 
@@ -70,6 +71,14 @@ def money(value: Mapping[str, Any]) -> str:
     return f"-{symbol}{digits[1:]}" if digits.startswith("-") else f"{symbol}{digits}"
 
 
+def address_lines(value: Mapping[str, Any]) -> list[str]:
+    """An address as people write it, a line each. A region is written by its name."""
+    region = rules_of(value["country"]).find_region(value.get("region") or "")
+    place = (value["city"], region.name if region else value.get("region"), value["postcode"])
+    lines = [value.get(name) for name in ("name", "company", "line1", "line2")]
+    return [line for line in [*lines, " ".join(filter(None, place)), value["country"], value.get("phone")] if line]
+
+
 def times(value: Mapping[str, Any], count: int) -> dict[str, Any]:
     """The price of `count` units at this price."""
     return {"amount": value["amount"] * count, "currency": value["currency"]}
@@ -118,6 +127,7 @@ def path_part(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "address_lines": address_lines,
     "clock": clock,
     "counted": counted,
     "major": major,

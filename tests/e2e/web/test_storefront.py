@@ -221,11 +221,31 @@ def test_without_script_one_can_buy_and_no_total_is_ordered_unseen(desk: OpenDes
     expect(page.locator("#totals")).to_contain_text("Delivery, standard")
     page.get_by_role("link", name="Change the address").click()
     page.get_by_label("Country").select_option("FR")
+    page.get_by_label("Postcode").fill("75001")
     page.get_by_role("button", name="Choose the delivery").click()
     expect(page.locator("#totals")).not_to_contain_text("Tax")  # exports are untaxed
     page.get_by_role("button", name="Place the order").click()
     expect(page.locator(".note-info")).to_contain_text("Your order is placed.")
     shop.said.clear()  # Chromium notes the 409
+
+
+def test_without_script_the_address_has_the_fields_of_its_country(desk: OpenDesk, account: Account) -> None:
+    shop = desk(java_script_enabled=False)
+    shop.log_in(account)
+    page = shop.open("/?q=folding")
+    page.get_by_role("button", name="Add Folding Chart to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("Name", exact=True).fill("Carla Customer")
+    page.get_by_label("Country").select_option("AE")
+    page.get_by_role("button", name="Show its fields").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Carla Customer")
+    expect(page.get_by_label("Postcode")).to_have_count(0)
+    page.get_by_label("Emirate").select_option("Dubai")
+    page.get_by_label("Address", exact=True).fill("1 Creek Road")
+    page.get_by_label("Town or city").fill("Deira")
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("main")).to_contain_text("1 Creek Road")
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
 
 
 def test_the_keyboard_alone_leads_from_the_list_to_the_cart(desk: OpenDesk) -> None:

@@ -135,12 +135,54 @@ def test_a_request_that_makes_no_sense_is_refused(desk: Desk, body: Any, field: 
     assert (status, answer["errors"][0]["field"]) == (422, field)
 
 
+PARIS = ADDRESS | {"country": "FR", "postcode": "75001"}
+HOME: dict[str, Any] = {"name": "Ada", "line1": "1 Road", "city": "Town"}
+
+
+@pytest.mark.parametrize(
+    ("address", "fields"),
+    [
+        (HOME | {"country": "US", "postcode": "95014"}, ["region"]),
+        (HOME | {"country": "US", "postcode": "SW1Y 4JH", "region": "Bavaria"}, ["postcode", "region"]),
+        (HOME | {"country": "GB"}, ["postcode"]),
+        (HOME | {"country": "AE"}, ["region"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["shipping_address", "billing_address"])
+def test_an_address_that_its_country_does_not_know_is_refused_at_its_field(
+    desk: Desk, name: str, address: Any, fields: list[str]
+) -> None:
+    expected = [f"{name}.{field}" for field in fields]
+    body = {"lines": [{"product_id": "mug", "quantity": 1}], name: address}
+    status, answer = desk.call("POST", "", body, key="k")
+    assert (status, problem(answer), [one["field"] for one in answer["errors"]]) == (422, "invalid-address", expected)
+    status, answer = desk.call("PATCH", f"/{desk.open()['checkout_id']}", {"version": 1, name: address})
+    assert (status, problem(answer), [one["field"] for one in answer["errors"]]) == (422, "invalid-address", expected)
+
+
+def test_an_address_without_a_postcode_is_taken_where_there_is_none_and_its_region_is_stored_by_its_code(
+    desk: Desk,
+) -> None:
+    desk.peers.rates |= {"HK": {"standard": 995}, "AE": {"standard": 995}}
+    hong_kong = HOME | {"country": "HK", "region": "kowloon", "company": "Engines", "phone": "+852 2345 6789"}
+    shown = desk.open(shipping_address=hong_kong, billing_address=HOME | {"country": "AE", "region": "Dubai"})
+    assert shown["shipping_address"] == hong_kong | {"region": "Kowloon", "postcode": "", "line2": None}
+    assert shown["billing_address"]["region"] == "DU"
+    assert desk.peers.asked[-1][1]["region"] is None
+    path = f"/{shown['checkout_id']}"
+    dubai = HOME | {"country": "AE", "region": "Dubai"}
+    changed = desk.call("PATCH", path, {"version": 1, "shipping_address": dubai})[1]
+    assert desk.peers.asked[-1][1]["region"] == "DU"
+    sale = desk.verify(changed["quote"]["token"])[1]["sale"]
+    assert (sale["shipping_address"]["region"], sale["billing_address"]["country"]) == ("DU", "AE")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"shipping_address": ADDRESS | {"country": "NZ"}}, "no-rate-for-destination"),
+        ({"shipping_address": ADDRESS | {"country": "NZ", "postcode": "6001"}}, "no-rate-for-destination"),
         ({"service": "drone"}, "service-not-offered"),
-        ({"shipping_address": ADDRESS | {"country": "FR"}, "service": "express"}, "service-not-offered"),
+        ({"shipping_address": PARIS, "service": "express"}, "service-not-offered"),
     ],
 )
 def test_a_change_that_leads_nowhere_is_refused_and_not_stored(desk: Desk, change: Any, expected: str) -> None:

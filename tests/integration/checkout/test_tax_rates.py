@@ -82,3 +82,15 @@ def test_two_rates_that_begin_on_one_day_are_refused(desk: Desk) -> None:
 def test_only_staff_sees_and_changes_rates(desk: Desk) -> None:
     assert desk.call("PUT", "/taxes", {"version": 0, "rates": [GB]})[0] == 403
     assert desk.call("GET", "/taxes")[0] == 403
+
+
+def test_a_region_that_is_typed_by_its_name_has_its_own_rate(desk: Desk) -> None:
+    state = {"country": "US", "region": "CA", "tax_class": "standard", "rate": "0.0725", "valid_from": "2026-01-01"}
+    assert put(desk, 0, GB, state, state | {"region": None, "rate": "0.0000"})[0] == 200
+    desk.peers.rates["US"] = {"standard": 995}
+    home = {"name": "Ada", "line1": "1 Loop", "city": "Cupertino", "postcode": "95014", "country": "US"}
+    found = {
+        region: desk.open(key=region, shipping_address=home | {"region": region})["charges"][0]
+        for region in ("california", "Texas")
+    }
+    assert [(one["rate"], one["jurisdiction"]) for one in found.values()] == [("0.0725", "US-CA"), ("0.0000", "US")]

@@ -25,11 +25,14 @@ from tests.kit.given import published
 
 ADDRESS = {
     "name": "Ada Lovelace",
+    "company": "Analytical Engines Ltd",
     "line1": "12 St James's Square",
     "line2": None,
     "city": "London",
+    "region": None,
     "postcode": "SW1Y 4JH",
     "country": "GB",
+    "phone": "+44 20 7946 0958",
 }
 
 
@@ -77,7 +80,7 @@ def verified(**changes: Any) -> dict[str, Any]:
         "delivery": {"carrier": "sandbox", "service": "standard", "name": "Standard", "price": pounds(395), "days": 3},
         "cart": None,
         "contact": None,
-        "shipping_address": ADDRESS | {"region": None},
+        "shipping_address": ADDRESS,
         "billing_address": None,
     }
     return {"checkout_id": "co-1", "version": 2, "is_expired": False, "differences": [], "sale": sale} | changes

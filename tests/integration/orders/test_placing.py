@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mercato.ids import derived_id
+from mercato.ids import derived_id, fingerprint
+from orders.views import PlaceOrder
 from tests.integration.orders.conftest import ADDRESS, Shop, body, listing
 
 ORDER = derived_id("cust-1", "key-1")
@@ -210,3 +211,21 @@ def test_mixed_currencies_are_refused(shop: Shop) -> None:
     payload = broken(lines=[LINE, {"product_id": "pot", "quantity": 1, "unit_price": euro}])
     status, problem, _ = shop.call("POST", "/api/orders", payload, key="key-1")
     assert (status, problem["currencies"]) == (422, ["EUR", "GBP"])
+
+
+def test_an_address_needs_a_postcode_only_where_its_country_has_one(shop: Shop) -> None:
+    home = {"name": "Ada", "line1": "1 Road", "city": "Town"}
+    without = body() | {"shipping_address": home | {"country": "US"}}
+    status, problem, _ = shop.call("POST", "/api/orders", without, key="key-us")
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:invalid-address")
+    assert problem["errors"][0]["field"] == "shipping_address.postcode"
+    there = body() | {"shipping_address": home | {"country": "AE", "region": "Dubai"}}
+    status, order, _ = shop.call("POST", "/api/orders", there, key="key-ae")
+    assert (status, order["shipping_address"]["region"], order["shipping_address"]["postcode"]) == (202, "DU", "")
+
+
+def test_a_request_of_a_client_that_knows_no_new_fields_has_the_fingerprint_that_it_had(shop: Shop) -> None:
+    """So that its retry during an update is the same request."""
+    known = {name: value for name, value in ADDRESS.items() if name not in ("company", "region", "phone")}
+    placement = PlaceOrder.model_validate(body() | {"shipping_address": known}).as_placement()
+    assert placement.fingerprint == fingerprint(body() | {"shipping_address": known})

@@ -32,6 +32,21 @@ def test_the_order_has_the_charges_of_the_quote_and_their_sum_as_its_total(shop:
     assert [one["amount"]["amount"] for one in event["data"]["charges"]] == [2500, -100, 395]
 
 
+def test_the_billing_address_of_the_quote_is_the_order_s_too(shop: Shop) -> None:
+    billing = ADDRESS | {"name": "Analytical Engines", "country": "AE", "region": "DU", "postcode": ""}
+    sale = verified()["sale"] | {"billing_address": billing}
+    shop.checkout.quotes["quote-1", "cust-1"] = verified(sale=sale)
+    _, order, _ = shop.place_quoted()
+    assert (order["shipping_address"], order["billing_address"]) == (ADDRESS, billing)
+    shop.task("ConfirmOrder", order_id=order["order_id"], payment_id="pay-1")
+    confirmed = shop.announced(order["order_id"])[-1]
+    assert confirmed["data"]["shipping_address"] == ADDRESS
+
+
+def test_an_order_without_a_billing_address_has_none(shop: Shop) -> None:
+    assert shop.place_quoted()[1]["billing_address"] is None
+
+
 def test_a_quote_that_is_sent_twice_is_one_order_also_after_it_has_expired_and_prices_have_changed(shop: Shop) -> None:
     _, first, _ = shop.place_quoted()
     gone = {"what": "product", "product_id": "mug", "was": 2, "is_now": None}

@@ -381,6 +381,13 @@ def _ordering_too_much(shop: Any) -> Asked:
     return Asked("/api/orders", order_of(("mug", 1, 1250), ("yacht", 1, MAX_AMOUNT)), user="cust-1")
 
 
+def _ordering_to_nowhere(_: Any) -> Asked:
+    order = order_of()
+    return Asked(
+        "/api/orders", order | {"shipping_address": order["shipping_address"] | {"postcode": ""}}, user="cust-1"
+    )
+
+
 def _delivered(shop: Any) -> str:
     order_id = str(shop.place()["order_id"])
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
@@ -472,6 +479,7 @@ _ORDERS = (
     Case("POST /api/orders", "account-closed", _ordering_after_closing),
     Case("POST /api/orders", "mixed-currencies", _ordering_two_currencies),
     Case("POST /api/orders", "order-too-large", _ordering_too_much),
+    Case("POST /api/orders", "invalid-address", _ordering_to_nowhere),
     Case(_QUOTED, "invalid-quote", _quoted(user="eve")),
     Case(_QUOTED, "quote-expired", _quoted(is_expired=True)),
     Case(_QUOTED, "quote-changed", _quoted(differences=[_DEARER], sale=None)),
@@ -759,6 +767,7 @@ def _impossible(asking: Callable[..., Callable[[Any], Asked]], route: str) -> tu
         Case(route, "no-rate-for-destination", asking(**to_nowhere)),
         Case(route, "parcel-too-heavy", asking(lambda desk: vars(desk.peers).update(max_grams=1499))),
         Case(route, "mixed-currencies", asking(lambda desk: vars(desk.peers).update(rates_currency="EUR"))),
+        Case(route, "invalid-address", asking(shipping_address=ADDRESS | {"country": "US"})),
         Case(route, "service-not-offered", asking(**to_france | {"service": "express"})),
         Case(route, "no-tax-rate", asking(lambda desk: desk.peers.sells("mug", 1250, tax_class="wine"))),
     )

@@ -84,7 +84,8 @@ class Counter:
     def ask(self, count: int, letter: str) -> tuple[int, Any]:
         """Orders this many of the products, to the longest address with that letter."""
         line = (letter * 120)[:120]
-        address = dict.fromkeys(("name", "line1", "line2", "city"), line)
+        address = dict.fromkeys(("name", "company", "line1", "line2", "city"), line)
+        address |= {"region": (letter * 60)[:60], "phone": (letter * 32)[:32]}
         unit_price = {"amount": 1_999_999_999, "currency": "GBP"}
         asked = {
             "lines": [

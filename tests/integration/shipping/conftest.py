@@ -28,6 +28,9 @@ ADDRESS = {
     "city": "Leeds",
     "postcode": "LS1 1AA",
     "country": "GB",
+    "company": "Looms Ltd",
+    "region": "West Yorkshire",
+    "phone": "+44 113 496 0000",
 }
 SHIPMENT = shipment_id_of("order-1")
 

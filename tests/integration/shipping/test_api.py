@@ -90,6 +90,9 @@ def test_the_owner_and_an_admin_see_the_shipment(booked: Any) -> None:
             "city": "Leeds",
             "postcode": "LS1 1AA",
             "country": "GB",
+            "company": "Looms Ltd",
+            "region": "West Yorkshire",
+            "phone": "+44 113 496 0000",
         },
         "timeline": [
             {"at": "2026-11-22T12:00:00.000Z", "status": "pending"},

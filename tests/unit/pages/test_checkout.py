@@ -16,6 +16,7 @@ from tests.unit.pages.conftest import Answered, Ask
 from tests.unit.pages.shop_api import ShopApi
 
 ADDRESS = {"name": "Ada", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
+UNUSED: dict[str, None] = dict.fromkeys(("company", "line2", "region", "phone"))
 CART = {"cart_id": "c1", "version": 4, "total": {"amount": 2500, "currency": "GBP"}, "notices": []}
 PAGE = "/checkout/s1"
 
@@ -95,7 +96,7 @@ def test_the_address_opens_a_checkout_with_the_cheapest_delivery(open_checkout: 
     [(peer, _, _, body, headers)] = open_checkout.of("POST /api/checkouts")
     assert peer == "api"
     assert headers["Authorization"] == "Bearer an.access.token"
-    assert body == {"cart": {"id": "c1", "version": 4}, "shipping_address": ADDRESS | {"line2": None}}
+    assert body == {"cart": {"id": "c1", "version": 4}, "shipping_address": ADDRESS | UNUSED}
     [(_, _, _, changes, _)] = open_checkout.of("PATCH /api/checkouts/s1")
     assert changes == {"version": 1, "service": "standard"}
     assert any(cookie.startswith("__Host-checkout=s1;") for cookie in answer.cookies)
@@ -132,7 +133,7 @@ def test_the_total_is_the_sum_of_lines(open_checkout: ShopApi, shop: Ask) -> Non
         ("Tax 20 %, included", "£4.83"),
     ]
     assert 'value="standard" checked' in text
-    assert "Ada, 1 Quay, Leith, EH6 6QQ, GB" in text
+    assert "Ada, 1 Quay, Leith EH6 6QQ, GB" in text
 
 
 def test_a_tax_that_is_added_is_a_row_of_the_sum() -> None:
@@ -404,3 +405,48 @@ def test_a_difference_of_a_kind_that_is_new_is_told_as_it_is() -> None:
     found = differences.rows_of([{"what": "coupon-used-up", "product_id": None, "was": 3, "is_now": None}], session())
 
     assert [(row.what, row.was, row.is_now) for row in found] == [("Coupon used up", "3", "")]
+
+
+# ---- the fields of the address follow the country
+
+
+@pytest.mark.parametrize(
+    ("country", "seen", "unseen"),
+    [
+        ("GB", ['name="postcode"', "Such as EC1Y 8SY"], ['name="region"']),
+        ("US", ['name="postcode"', '<select id="region"', ">State<", '<option value="CA"'], []),
+        ("AE", ['<select id="region"', ">Emirate<", ">Dubai</option>"], ['name="postcode"']),
+        ("HK", ['<option value="Kowloon"'], ['name="postcode"']),
+        ("EE", ['id="region" name="region" type="text"', 'name="postcode"'], []),
+    ],
+)
+@pytest.mark.parametrize("address", ["/checkout/country", f"{PAGE}/country"])
+def test_the_form_asks_for_what_the_chosen_country_has(
+    open_checkout: ShopApi, shop: Ask, address: str, country: str, seen: list[str], unseen: list[str]
+) -> None:
+    typed = {"name": "Ada", "city": "Town", "country": country}
+    page = shop("POST", address, typed, as_user=True)
+    assert page.status == 200
+    assert 'value="Ada"' in page.text
+    assert [one for one in seen if one not in page.text] == []
+    assert [one for one in unseen if one in page.text] == []
+    assert open_checkout.of("POST /api/checkouts") == []
+
+
+def test_a_region_that_lacks_is_told_at_the_field_of_its_country(open_checkout: ShopApi, shop: Ask) -> None:
+    errors = [{"field": "shipping_address.region", "message": "is missing: an address in US has a state, such as AL"}]
+    open_checkout.refuse("POST /api/checkouts", 422, "invalid-address", errors=errors)
+    form = ADDRESS | {"country": "US", "cart_id": "c1", "cart_version": 4, "key": "key-of-the-page"}
+    page = shop("POST", "/checkout", form, as_user=True)
+    assert page.status == 422
+    assert 'aria-describedby="region-error"' in page.text
+    assert "an address in US has a state, such as AL" in page.text
+
+
+def test_a_region_is_sent_by_its_code_and_chosen_again(open_checkout: ShopApi, shop: Ask) -> None:
+    form = ADDRESS | {"country": "US", "postcode": "95014", "region": "CA", "phone": "+1 408 555 0100"}
+    shop("POST", "/checkout", form | {"cart_id": "c1", "cart_version": 4, "key": "key-of-the-page"}, as_user=True)
+    [(_, _, _, body, _)] = open_checkout.of("POST /api/checkouts")
+    assert body["shipping_address"].items() >= {"region": "CA", "phone": "+1 408 555 0100", "company": None}.items()
+    page = shop("POST", "/checkout/country", form | {"region": "California"}, as_user=True)
+    assert '<option value="CA" selected>' in page.text

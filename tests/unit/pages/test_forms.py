@@ -187,11 +187,16 @@ def test_a_service_that_is_away_leaves_its_part_out(api: ShopApi, shop: Ask) -> 
     assert "Delivery is quoted at the checkout." in answer.text
 
 
-def test_the_quotes_of_the_delivery_are_asked_for_once_a_minute(api: ShopApi, shop: Ask) -> None:
-    first, second = shop("GET", "/p/p1"), shop("GET", "/p/p2")
-
-    assert first.status == second.status == 200
-    assert len(api.of("POST /api/shipments/quotes")) == 1
+def test_the_quotes_of_the_delivery_are_asked_for_once_a_minute_for_a_weight_and_a_price(
+    api: ShopApi, shop: Ask
+) -> None:
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"related": [], "weight_grams": 900}
+    api.answers |= {f"GET /api/products/{one}": (200, product) for one in ("p1", "p2")}
+    api.answers["GET /api/products/p3"] = (200, product | {"weight_grams": 5000})
+    assert [shop("GET", f"/p/{one}").status for one in ("p1", "p2", "p3")] == [200, 200, 200]
+    asked = [body for _, _, _, body, _ in api.of("POST /api/shipments/quotes")]
+    assert [one["weight_grams"] for one in asked] == [900, 5000]
+    assert asked[0] == {"country": "GB", "items": 1, "weight_grams": 900, "goods": product["price"]}
 
 
 def test_an_unknown_address_is_a_page_with_the_request_id(shop: Ask) -> None:

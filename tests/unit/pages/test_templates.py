@@ -154,6 +154,7 @@ def test_a_script_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
         "price": {"amount": 100, "currency": "GBP"},
         "availability": name,
         "status": "active",
+        "weight_grams": 0,
         "version": 1,
         "images": [PICTURE | {"alt": name, "variants": [PICTURE | {"url": '/media/x"><script>alert(1)</script>'}]}],
         "related": [],
