@@ -22,9 +22,10 @@ from payments.domain import Charge, ChargeStatus, Payment
 from payments.domain import Status as PaymentState
 from payments.providers.sandbox import charge_id_of
 from payments.refund import Refund, RefundStatus
+from promotions.claim import State as Claimed
 from shipping.domain import Status as ParcelStatus
 from shipping.usecases import booking_key_of, shipment_id_of
-from tests.chaos.shop import NEIGHBOUR, PATIENT, PRODUCT, STOCKED, Shop
+from tests.chaos.shop import BUYER, COUPON, NEIGHBOUR, PATIENT, PRODUCT, SPENT, STOCKED, Shop
 
 _ONCE = (
     "order.created",
@@ -89,7 +90,13 @@ def disagreements(
     found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
     found += [*_refunds(order, payment, refunds, shop), *_stock(order, (came_back, written_off), shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
-    found += [*_parcel(order, shop), *_events(order, payment, refunds, shop), *_mails(shop), *_sums(shop)]
+    found += [
+        *_coupons(order, shop),
+        *_parcel(order, shop),
+        *_events(order, payment, refunds, shop),
+        *_mails(shop),
+        *_sums(shop),
+    ]
     return [*found, *shop.bus.dead, *stuck]
 
 
@@ -206,6 +213,24 @@ def _stock(order: Order, came: tuple[int, int], shop: Shop, stocked: int) -> Ite
     reservation = shop.stock.reservation(order.id)
     if reservation is not None and reservation.state is not (State.SHIPPED if sold else State.RELEASED):
         yield f"the order is {order.status}, its reservation {reservation.state}"
+
+
+def _coupons(order: Order, shop: Shop) -> Iterator[str]:
+    """Each coupon has the use of the neighbour's order, and that of this one exactly if it is sold."""
+    sold = order.status in _SOLD
+    assert order.coupons
+    for code in (COUPON, SPENT):
+        expected = 1 + (sold and code in order.coupons.codes)
+        coupon = shop.coupons.find(code)
+        assert coupon
+        if (used := shop.coupons.uses([coupon])[code]) != expected:
+            yield f"{used} uses of {code} are counted, expected {expected}"
+        mine = shop.coupons.standings([code], BUYER)[code].used_by_customer
+        if mine != expected - 1:
+            yield f"{mine} uses of {code} by the customer are counted, expected {expected - 1}"
+    claim = shop.claims.find(order.id)
+    if claim is not None and claim.state is not (Claimed.FINAL if sold else Claimed.RELEASED):
+        yield f"the order is {order.status}, its claim {claim.state}"
 
 
 def _parcel(order: Order, shop: Shop) -> Iterator[str]:

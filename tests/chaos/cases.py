@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tests.chaos.faults import Fault
-from tests.chaos.shop import QUANTITY, STOCKED
+from tests.chaos.shop import COUPON, QUANTITY, SPENT, STOCKED
 
 _NAMED = 5
 
@@ -16,12 +16,13 @@ Outcome = tuple[bool, list[str]]  # whether every fault of the case was injected
 
 
 class Story(Enum):
-    """How an order ends without faults, as the payment token and the ordered quantity."""
+    """How an order ends without faults, as the payment token, the ordered quantity and the code of its coupon."""
 
-    GOOD = ("tok_ok", QUANTITY)
-    DECLINED = ("tok_declined", QUANTITY)
-    NOT_COLLECTED = ("tok_capture_declined", QUANTITY)
-    OUT_OF_STOCK = ("tok_ok", STOCKED + 1)
+    GOOD = ("tok_ok", QUANTITY, COUPON)
+    DECLINED = ("tok_declined", QUANTITY, COUPON)
+    NOT_COLLECTED = ("tok_capture_declined", QUANTITY, COUPON)
+    OUT_OF_STOCK = ("tok_ok", STOCKED + 1, COUPON)
+    USED_UP = ("tok_ok", QUANTITY, SPENT)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from payments import saga as payments_saga
 from payments import usecases as payments_usecases
 from payments.providers.port import Provider, ProviderDeclined, ProviderTimeout
 from payments.providers.webhooks import ChargeChanged
+from promotions import saga as promotions_saga
+from promotions import usecases as promotions_usecases
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import usecases as shipping_usecases
@@ -29,7 +31,7 @@ from shipping import wiring as shipping_wiring
 from shipping.domain import AlreadyDispatched, Progress
 from shipping.domain import Status as Parcel
 from shipping.usecases import booking_key_of, shipment_id_of
-from tests.chaos.shop import CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
+from tests.chaos.shop import BUYER, COUPON, CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
 from tests.kit import aws_events
 
 TERMS = Terms(timedelta(days=30), Approval.STAFF)
@@ -231,6 +233,15 @@ def expire(scene: Scene) -> None:
     inventory_usecases.expire(scene.order_id, scene.shop.stock, utc_now() + timedelta(minutes=31))
 
 
+def expire_claim(scene: Scene) -> None:
+    promotions_usecases.expire(scene.order_id, scene.shop.claims, utc_now() + timedelta(minutes=46))
+
+
+def claim_again(scene: Scene) -> None:
+    asked = {"order_id": scene.order_id, "coupons": {"codes": [COUPON], "customer": BUYER}}
+    promotions_saga.handler(aws_events.task("ClaimCoupon", asked), None)
+
+
 def cancel(scene: Scene) -> None:
     """Requests the cancellation. Its undo runs later."""
     scene.shop.cancel(scene.order_id)
@@ -245,6 +256,7 @@ def cancel_and_undo(scene: Scene) -> None:
         (shipping_saga, "StopShipment"),
         (payments_saga, "RefundPayment"),
         (inventory_saga, "ReleaseInventory"),
+        (promotions_saga, "ReleaseCoupon"),
         (orders_saga, "CancelOrder"),
     ):
         module.handler(aws_events.task(task, about | undone), None)
@@ -328,6 +340,8 @@ ACTS: dict[str, Deed] = {
         return_two,
         cancel_return,
         expire,
+        expire_claim,
+        claim_again,
         cancel,
         cancel_and_undo,
         reserve_again,

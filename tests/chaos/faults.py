@@ -10,8 +10,24 @@ from typing import Any
 
 from tests.kit.state_machine import Invoke, failing
 
-FORWARD = ("ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment")
-UNDO = ("VoidPayment", "StopShipment", "RefundPayment", "ReleaseInventory", "CancelOrder", "MarkNeedsAttention")
+FORWARD = (
+    "ClaimCoupon",
+    "ReserveInventory",
+    "AuthorizePayment",
+    "KeepReservation",
+    "KeepCoupon",
+    "ConfirmOrder",
+    "CapturePayment",
+)
+UNDO = (
+    "VoidPayment",
+    "StopShipment",
+    "RefundPayment",
+    "ReleaseInventory",
+    "ReleaseCoupon",
+    "CancelOrder",
+    "MarkNeedsAttention",
+)
 # This task only runs if an operator skips the payment's undo. A fault at it makes the test's operator skip.
 SKIP = "WriteOffRefund"
 SKIPPED = ("VoidPayment", "RefundPayment")

@@ -6,6 +6,7 @@ import functools
 import json
 import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,7 @@ from orders import domain as orders_domain
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
 from orders import wiring as order_wiring
-from orders.order import Address, Line, Request
+from orders.order import Address, ClaimedCoupons, Line, Request
 from orders.store import OrderStore
 from orders.workflow import CANCELLATION, OrderSaga
 from payments import reconciler
@@ -41,6 +42,12 @@ from payments import wiring as payment_wiring
 from payments.domain import ChargeStatus
 from payments.providers.sandbox import Sandbox
 from payments.store import PaymentStore
+from promotions import saga as promotions_saga
+from promotions import usecases as promotions_usecases
+from promotions import wiring as promotions_wiring
+from promotions.domain import Coupon
+from promotions.domain import Kind as CouponKind
+from promotions.store import Claims, Coupons
 from relay import bus as relay_bus
 from relay import publish
 from relay import wiring as relay_wiring
@@ -65,7 +72,10 @@ NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
 AT_REST = "nothing moves any more"
 TOTAL = Money(amount=4500, currency="GBP")
-SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications")
+SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Promotions")
+COUPON = "TEN"  # two uses in all, of which a neighbour's order has one
+SPENT = "GONE"  # one use, which a neighbour's order has
+BUYER = f"account:{CUSTOMER}"
 
 
 class Mailbox:
@@ -95,6 +105,7 @@ class Shop:
         self._asked: Any = self.provider
         self.stock = InventoryStore(self.tables["Inventory"], low_at=1)
         self.shipments = ShipmentStore(self.tables["Shipping"])
+        self.coupons, self.claims = Coupons(self.tables["Promotions"]), Claims(self.tables["Promotions"])
         self.mailbox = Mailbox()
         self.notifications = NotificationStore(self.tables["Notifications"])
         self.bus = Bus(self.watch)
@@ -112,6 +123,7 @@ class Shop:
         vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn))
         vars(inventory_wiring.ports()).update(store=self.stock)
         vars(payment_wiring.ports()).update(payments=self.payments, provider=self._asked)
+        vars(promotions_wiring.ports()).update(coupons=self.coupons, claims=self.claims)
         vars(shipping_wiring.ports()).update(
             table=self.tables["Shipping"],
             shipments=self.shipments,
@@ -127,6 +139,7 @@ class Shop:
             "InventorySaga": inventory_saga.handler,
             "PaymentsSaga": payments_saga.handler,
             "ShippingSaga": shipping_saga.handler,
+            "PromotionsSaga": promotions_saga.handler,
         }
         for name, handler in handlers.items():
             self.world.handlers[name] = functools.partial(self._invoke, handler)
@@ -154,6 +167,18 @@ class Shop:
         inventory_usecases.keep("neighbour", self.stock, utc_now())
         del self.watch.outbox[told:]  # the events of the neighbour's order are not compared
 
+    def give_coupons(self) -> None:
+        """Makes the coupons, and claims of a neighbour's order, which a second release would free."""
+        now = utc_now()
+        for code, limit in ((COUPON, 2), (SPENT, 1)):
+            new = Coupon(code, "10 % off", CouponKind.PERCENTAGE, now, basis_points=1000, limit_per_customer=1)
+            self.coupons.insert(replace(new, limit=limit), code)
+        codes = [COUPON, SPENT]
+        promotions_usecases.claim(
+            "neighbour", "account:neighbour", codes, coupons=self.coupons, claims=self.claims, now=now
+        )
+        promotions_usecases.finish("neighbour", self.claims)
+
     def register_customer(self) -> None:
         data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
         event = published("user.registered", CUSTOMER, data, time=rfc3339(utc_now() - timedelta(hours=1)))
@@ -161,13 +186,14 @@ class Shop:
         assert notification_consumers.handler(batch, None) == {"batchItemFailures": []}
         self.mailbox.sent.clear()
 
-    def place(self, token: str, quantity: int = QUANTITY) -> str:
-        """Places an order whose event is not delivered yet. Returns the order's id."""
+    def place(self, token: str, quantity: int = QUANTITY, code: str = COUPON) -> str:
+        """Places an order with a coupon, whose event is not delivered yet. Returns the order's id."""
         order_id = str(uuid.uuid4())
         price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
         lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
         address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-        facts = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
+        (placed,) = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
+        facts = [placed.model_copy(update={"coupons": ClaimedCoupons(codes=(code,), customer=BUYER)})]
         self.orders.place(order_id, facts, address, utc_now())
         return order_id
 
@@ -288,5 +314,6 @@ class Mall:
         shop = Shop(self._world)
         shop.wire(self._patch)
         shop.stock_up(stocked)
+        shop.give_coupons()
         shop.register_customer()
         return shop

@@ -51,6 +51,7 @@ WAYS: dict[str, Way] = {
     "cancelled before it is paid": Way("CapturePayment", deeds.cancel_and_undo),
     "cancelled when it is paid": Way(SAGA_OVER, deeds.cancel_and_undo, eager=False),
     "expiring": Way("KeepReservation", deeds.expire),
+    "claim expiring": Way("KeepCoupon", deeds.expire_claim),
     "captured, says a webhook": Way("CapturePayment", deeds.hear_webhook, deeds.capture_unheard),
     "captured, finds the reconciler": Way("CapturePayment", deeds.reconcile_all, deeds.capture_unheard),
     "voided, says a webhook": Way("CapturePayment", deeds.hear_webhook, deeds.void_unheard),
@@ -75,9 +76,8 @@ class Meeting:
 
 def play(mall: Mall, way: Way, meeting: Meeting | None = None) -> tuple[Stretch, bool, list[str]]:
     """Returns the interrupted writes, whether the act ran, and what the books disagree on."""
-    token, quantity = way.story.value
     shop, stretch = mall.open(), Stretch()
-    scene = Scene(shop, shop.place(token, quantity))
+    scene = Scene(shop, shop.place(*way.story.value))
     shop.world.calls.clear()
     met: list[str] = []
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from inventory.reservation import RESERVED_FOR
+from promotions.claim import CLAIMED_FOR
 from tests.kit.template import ROOT
 
 MACHINE = json.loads((ROOT / "functions/orders/order_saga.asl.json").read_text())
@@ -78,12 +79,18 @@ def budget(start: str, end: str) -> int:
 
 
 def steps() -> list[str]:
-    """The tasks on the path of a successful order."""
-    found, name = [], "ReserveInventory"
-    while STATES[name]["Type"] == "Task":
-        found.append(name)
-        name = STATES[name]["Next"]
-    assert name == "OrderPaid"
+    """The tasks on the path of a successful order with coupons."""
+    found, name = [], FIRST_STEP
+    while name != "OrderPaid":
+        state = STATES[name]
+        if state["Type"] == "Choice":
+            (with_coupons,) = state["Choices"]
+            assert with_coupons["Variable"] == "$.coupons"
+            name = with_coupons["Next"]
+            assert state["Default"] == STATES[name]["Next"], f"{name} is left out by an order without coupons"
+        else:
+            found.append(name)
+            name = state["Next"]
     return found
 
 
@@ -99,14 +106,15 @@ def undos() -> list[str]:
     return sorted(tasks - set(steps()) - {"AwaitOperator"})
 
 
+FIRST_STEP, FIRST_UNDO = "ClaimCoupon", "StopShipment"
 (STEP,) = {shape(name) for name in steps()}
 (UNDO,) = {shape(name) for name in undos()}
-FIRST_STEP, FIRST_UNDO = "ReserveInventory", "StopShipment"
 STEPS = sum(worst(name) for name in steps())
 UNDOING = budget(FIRST_UNDO, "OrderFailed")
 PARKING = budget(FIRST_UNDO, "AwaitOperator")
 WHOLE = max(budget(MACHINE["StartAt"], end) for end in ("OrderPaid", "OrderFailed", "AwaitOperator"))
-KEPT = budget(FIRST_STEP, "ConfirmOrder")
+KEPT = budget("ReserveInventory", "HasClaim")
+CLAIM_KEPT = budget(FIRST_STEP, "ConfirmOrder")
 
 
 def minutes(seconds: int) -> int:
@@ -119,11 +127,20 @@ def describe(shape: tuple[int, int, int, int]) -> str:
 
 
 def test_the_tasks_that_may_be_run_before_an_operator_is_asked_are_the_known_ones() -> None:
-    assert steps() == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
+    assert steps() == [
+        "ClaimCoupon",
+        "ReserveInventory",
+        "AuthorizePayment",
+        "KeepReservation",
+        "KeepCoupon",
+        "ConfirmOrder",
+        "CapturePayment",
+    ]
     assert undos() == [
         "CancelOrder",
         "MarkNeedsAttention",
         "RefundPayment",
+        "ReleaseCoupon",
         "ReleaseInventory",
         "StopShipment",
         "VoidPayment",
@@ -138,7 +155,8 @@ def test_the_document_gives_the_budget_of_the_state_machine() -> None:
     assert told == [
         (f"a step: {describe(STEP)}", f"{worst(FIRST_STEP)} s"),
         (f"an undo: {describe(UNDO)}", f"{worst(FIRST_UNDO)} s"),
-        ("the first steps, until KeepReservation has kept the stock", f"{minutes(KEPT)} min"),
+        ("from ReserveInventory until KeepReservation has kept the stock", f"{minutes(KEPT)} min"),
+        ("from ClaimCoupon until KeepCoupon has made the claim final", f"{minutes(CLAIM_KEPT)} min"),
         ("all steps, until the order is paid", f"{minutes(STEPS)} min"),
         ("all undos, until the order is cancelled", f"{minutes(UNDOING)} min"),
         ("all undos, the last of them stuck, and MarkNeedsAttention, until it is parked", f"{minutes(PARKING)} min"),
@@ -162,7 +180,14 @@ def test_the_machines_own_comment_gives_it_too() -> None:
         f"settled or parked within {minutes(WHOLE)} min, and usually within a second."
     )
     assert said in MACHINE["Comment"]
-    assert f"KeepReservation, at the latest {minutes(KEPT)} min after its first step began" in MACHINE["Comment"]
+    assert f"KeepReservation, at the latest {minutes(KEPT)} min after ReserveInventory began" in MACHINE["Comment"]
+
+
+def test_a_slow_saga_keeps_its_claim_before_it_expires_and_a_reservation_never_outlives_it() -> None:
+    assert timedelta(seconds=CLAIM_KEPT) < CLAIMED_FOR
+    until_kept = 3 * worst(FIRST_STEP)  # ClaimCoupon and ReserveInventory before the reservation, KeepCoupon after it
+    assert RESERVED_FOR + timedelta(seconds=until_kept) <= CLAIMED_FOR
+    assert f"expires after {CLAIMED_FOR // timedelta(minutes=1)} min unless KeepCoupon" in MACHINE["Comment"]
 
 
 def test_a_slow_saga_keeps_its_reservation_before_it_expires() -> None:
@@ -182,7 +207,7 @@ def test_the_document_says_what_a_parked_queue_that_takes_no_message_costs_besid
 
 def test_every_step_is_tried_again_after_each_error_of_lambda_itself() -> None:
     tasks = [name for name, state in STATES.items() if state["Type"] == "Task" and name != "AwaitOperator"]
-    assert len(tasks) == 12
+    assert len(tasks) == 15
     for name in tasks:
         retried = {error for retry in STATES[name]["Retry"] for error in retry["ErrorEquals"]}
         assert retried >= OF_LAMBDA, name

@@ -115,3 +115,35 @@ def test_staff_reads_and_replaces_the_tax_rates(admin: Session) -> None:
 
     assert after == before | {"version": before["version"] + 1, "changed_at": after["changed_at"]}
     assert admin.get("/checkouts/taxes", version=before["version"]) == before
+
+
+def test_an_order_with_a_code_is_cheaper_and_uses_it_up(stage: Stage, admin: Session) -> None:
+    buyer, mug = stage.new_customer("Saver"), stage.new_product("Jug", pence=1250, stock=9)
+    new = {"description": "10 % off", "kind": "percentage", "basis_points": 1000, "limit": 2, "limit_per_customer": 1}
+    code = admin.post("/promotions/coupons", new, key=stage.new_key())["code"]
+    wanted = {"lines": [{"product_id": mug.product_id, "quantity": 2}], "shipping_address": ADDRESS}
+    opened = buyer.post("/checkouts", wanted, key=stage.new_key())
+    path = f"/checkouts/{opened['checkout_id']}"
+    with pytest.raises(Refused) as unknown:
+        buyer.patch(path, {"version": 1, "codes": ["NOBODY"]})
+    assert (unknown.value.slug, unknown.value.problem["reason"]) == ("code-rejected", "unknown")
+    shown = buyer.patch(path, {"version": 1, "codes": [code.lower()], "service": opened["services"][0]["service"]})
+    assert (shown["codes"], shown["totals"]["discount"]["amount"]) == ([code], -250)
+
+    placed = buyer.post("/orders/quoted", {"quote": shown["quote"]["token"], "payment_token": TOKEN})
+    paid = buyer.wait_for_order(placed["order_id"], is_paid, what="is paid", within=90)
+    assert (paid["total"], paid["codes"]) == (shown["totals"]["total"], [code])
+    assert admin.get(f"/promotions/coupons/{code}")["used"] == 1
+    with pytest.raises(Refused) as used_up:
+        buyer.post("/checkouts", wanted | {"codes": [code]}, key=stage.new_key())
+    assert used_up.value.problem["reason"] == "used-up"
+
+    other = stage.new_customer("Unlucky")
+    opened = other.post("/checkouts", wanted | {"codes": [code]}, key=stage.new_key())
+    path = f"/checkouts/{opened['checkout_id']}"
+    shown = other.patch(path, {"version": 1, "service": opened["services"][0]["service"]})
+    declined = other.post("/orders/quoted", {"quote": shown["quote"]["token"], "payment_token": "tok_declined"})
+    other.wait_for_order(
+        declined["order_id"], lambda order: order["status"] == "cancelled", what="is cancelled", within=90
+    )
+    assert admin.get(f"/promotions/coupons/{code}")["used"] == 1

@@ -27,7 +27,7 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from tests.kit.template import ROOT
 
-FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga")
+FUNCTIONS = ("InventorySaga", "PaymentsSaga", "OrdersSaga", "ShippingSaga", "PromotionsSaga")
 ORDER = "5d6aa9d2-0000-5000-8000-000000000001"
 PATIENCE = 600.0  # seconds: long enough for a busy machine, so that only a missing result reaches it
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mercato.errors import Conflict, Invalid, NotFound
+from mercato.errors import Conflict, Invalid, NotFound, TooManyRequests
 from mercato.money import Money
 
 # An order stores each line with its charges twice, as a fact and as an event, in one item of at most 400 KB.
 MAX_LINES = 250
 MAX_QUANTITY = 100_000
+MAX_CODES = 5
 KEPT_FOR = timedelta(days=1)  # after the last change
 
 
@@ -82,6 +83,34 @@ class NoTaxRate(Obstacle):
     """The table of tax rates has no rate for this tax class at the destination."""
 
 
+class CodeObstacle(Obstacle):
+    """An obstacle that its buyer removes by removing a code. Other changes of the session go on."""
+
+
+class CodeRejected(CodeObstacle):
+    """A code takes nothing off. `reason` is stable: expired, exhausted, below-minimum and others of promotions."""
+
+    def __init__(self, code: str, reason: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.extra = {"code": code, "reason": reason}
+        self.code, self.reason = code, reason
+
+
+class CodesUnavailable(CodeObstacle):
+    """The service of the codes does not answer, so nobody knows what they take off."""
+
+    def __init__(self) -> None:
+        super().__init__("We cannot look at codes at the moment. Please try again soon, or order without them.")
+
+
+class TooManyCodes(TooManyRequests):
+    """The buyer has entered too many codes that do not exist."""
+
+
+class NothingToPay(CodeObstacle):
+    """The codes take off the whole total, and an order has to be paid for."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -130,6 +159,7 @@ class Session:
     shipping_address: Address | None = None
     billing_address: Address | None = None
     service: str | None = None
+    codes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -149,6 +179,7 @@ class Listing:
     available: int | None = None
     weight_grams: int = 0
     tax_class: str = "standard"
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,11 +205,27 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Discount:
-    """`amount` is what the discount takes from the price of all pieces of the product, in minor units."""
+    """`amount` is what the discount takes from the price of all pieces of the product, in minor units.
 
-    product_id: str
+    Without a product it takes the whole price of the delivery. `code` is that of its coupon.
+    """
+
+    product_id: str | None
     description: str
     amount: int
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What promotions says of a session's codes. `customer` is whose uses are counted, `versions` are those of the
+    accepted coupons by code, `obstacles` say why the others are not.
+    """
+
+    discounts: tuple[Discount, ...] = ()
+    versions: Mapping[str, int] = field(default_factory=dict)
+    customer: str = ""
+    obstacles: tuple[CodeObstacle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +237,7 @@ class Found:
 
     listings: dict[str, Listing]
     offers: tuple[Offer, ...] = ()
-    discounts: tuple[Discount, ...] = field(default=())
+    evaluated: Evaluated = Evaluated()
     undeliverable: Obstacle | None = None
 
 

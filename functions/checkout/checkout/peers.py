@@ -11,6 +11,10 @@ from checkout.domain import (
     Address,
     Cart,
     CartChanged,
+    CodeRejected,
+    CodesUnavailable,
+    Discount,
+    Evaluated,
     Line,
     Listing,
     MixedCurrencies,
@@ -19,10 +23,13 @@ from checkout.domain import (
     Parcel,
     ParcelTooHeavy,
     Session,
+    TooManyCodes,
+    parcel_of,
 )
 from mercato.events import Reads
 from mercato.money import Money
-from mercato.peers.client import PeerRefused, ServiceClient, read_answer
+from mercato.peers.client import PeerRefused, PeerUnavailable, ServiceClient, read_answer
+from mercato.telemetry.logs import log
 
 
 class _Product(Reads):
@@ -34,6 +41,7 @@ class _Product(Reads):
     available: int | None = None
     weight_grams: int = 0
     tax_class: str = "standard"
+    category: str | None = None
 
 
 class _Products(Reads):
@@ -58,6 +66,7 @@ class Catalogue:
                 available=one.available,
                 weight_grams=one.weight_grams,
                 tax_class=one.tax_class,
+                category=one.category,
             )
             for one in read_answer(_Products, answer, "the look-up of products").products
         }
@@ -103,6 +112,77 @@ class _Quote(Reads):
 
 class _Quotes(Reads):
     quotes: list[_Quote]
+
+
+class _Part(Reads):
+    product_id: str
+    amount: int
+
+
+class _Accepted(Reads):
+    code: str
+    version: int
+    description: str
+    parts: list[_Part]
+    free_shipping: bool
+
+
+class _Rejected(Reads):
+    code: str
+    reason: str
+    detail: str
+
+
+class _Evaluation(Reads):
+    customer: str
+    accepted: list[_Accepted]
+    rejected: list[_Rejected]
+
+
+class Promotions:
+    def __init__(self, promotions: ServiceClient) -> None:
+        self._promotions = promotions
+
+    def evaluate(self, session: Session, listings: dict[str, Listing], entered: tuple[str, ...]) -> Evaluated:
+        """What the session's codes take from its goods. Without an answer the session goes on without its discounts,
+        and says so. Raises TooManyCodes.
+        """
+        parcel = parcel_of(session, listings)
+        if parcel.goods is None:
+            return Evaluated()
+        sold = [(line, one) for line in session.lines if (one := listings.get(line.product_id)) and one.is_sold]
+        goods = [
+            {"product_id": one.product_id, "price": one.price.amount * line.quantity, "category": one.category}
+            for line, one in sold
+        ]
+        asked = {"codes": session.codes, "entered": entered, "goods": goods, "currency": parcel.goods.currency}
+        headers = {"X-User-Id": session.customer_id}
+        try:
+            answer = self._promotions.send("POST", "/api/promotions/evaluations", asked, headers, safe=True)
+            body = json.loads(answer.body)
+            if answer.status == 429:
+                raise TooManyCodes(str(body.get("detail")))
+            if answer.status != 200:
+                raise PeerRefused(f"promotions evaluates no codes: {answer.status} {body.get('detail', '')}")
+            return _evaluated(read_answer(_Evaluation, body, "the evaluation of codes"))
+        except PeerUnavailable as error:
+            log.warning("codes cannot be evaluated", extra={"reason": str(error)})
+            return Evaluated(obstacles=(CodesUnavailable(),))
+
+
+def _evaluated(found: _Evaluation) -> Evaluated:
+    discounts: list[Discount] = []
+    for one in found.accepted:
+        about = f"{one.code}: {one.description}"
+        discounts += [Discount(part.product_id, about, part.amount, one.code) for part in one.parts]
+        if one.free_shipping:
+            discounts.append(Discount(None, about, 0, one.code))
+    return Evaluated(
+        discounts=tuple(discounts),
+        versions={one.code: one.version for one in found.accepted},
+        customer=found.customer,
+        obstacles=tuple(CodeRejected(one.code, one.reason, one.detail) for one in found.rejected),
+    )
 
 
 class Carriers:

@@ -14,6 +14,7 @@ from checkout.domain import (
     MixedCurrencies,
     NoRateForDestination,
     NoTaxRate,
+    NothingToPay,
     Obstacle,
     Offer,
     ProductNotForSale,
@@ -22,7 +23,7 @@ from checkout.domain import (
     ShortOfStock,
 )
 from checkout.taxes import Rate, Rates, Rounding, taxed
-from mercato.charges import Charge, Kind
+from mercato.charges import Charge, Kind, total_of
 from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 SHIPPING_CLASS = "standard"  # the tax class of delivery
@@ -46,13 +47,26 @@ class PricedLine:
 
 
 @dataclass(frozen=True)
+class Coupon:
+    """A code that takes something off, and the version of its coupon."""
+
+    code: str
+    version: int
+
+
+@dataclass(frozen=True)
 class Priced:
-    """`charges` are all that is known so far. With an obstacle, or without an address and a service, it is no quote."""
+    """`charges` are all that is known so far. With an obstacle, or without an address and a service, it is no quote.
+
+    `coupons` are those that take something off, and `customer` is whose uses of them an order counts.
+    """
 
     lines: tuple[PricedLine, ...]
     charges: tuple[Charge, ...]
     offer: Offer | None
     obstacles: tuple[Obstacle, ...]
+    coupons: tuple[Coupon, ...] = ()
+    customer: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -103,7 +117,13 @@ def price(session: Session, found: Found, rates: Rates, terms: Terms, today: dat
     )
     rated = [(item, by_class[item.tax_class]) for item in items if item.tax_class in by_class]
     charges = _charges(rated, currencies.pop(), terms) if len(currencies) == 1 else ()
-    return Priced(lines, charges, offer, tuple(obstacles))
+    evaluated = found.evaluated
+    obstacles += evaluated.obstacles
+    if charges and evaluated.discounts:
+        check(_require_something_to_pay, charges)
+    used = {one.code for one in evaluated.discounts if one.product_id or (offer and offer.price.amount)}
+    coupons = tuple(Coupon(code, evaluated.versions[code]) for code in sorted(used))
+    return Priced(lines, charges, offer, tuple(obstacles), coupons, evaluated.customer)
 
 
 def _require_for_sale(line: Line, listing: Listing | None) -> None:
@@ -130,16 +150,24 @@ def _require_one_currency(currencies: set[str]) -> None:
         raise MixedCurrencies(f"One order is paid in one currency, not in {', '.join(sorted(currencies))}.")
 
 
+def _require_something_to_pay(charges: tuple[Charge, ...]) -> None:
+    if total_of(charges).amount < 1:
+        raise NothingToPay("The codes take off the whole total, and we can only take orders that cost something.")
+
+
 def _items(sold: list[tuple[Line, Listing]], found: Found, offer: Offer | None) -> Iterator[_Item]:
     for line, listing in sold:
         whole = listing.price.amount * line.quantity
         yield _Item(Kind.GOODS, line.product_id, listing.name, line.quantity, whole, listing.tax_class)
-        for one in found.discounts:
+        for one in found.evaluated.discounts:
             if one.product_id == line.product_id:
                 about = (line.product_id, one.description, line.quantity)
                 yield _Item(Kind.DISCOUNT, *about, -one.amount, listing.tax_class)
     if offer:
         yield _Item(Kind.SHIPPING, None, offer.name, 1, offer.price.amount, SHIPPING_CLASS)
+        for one in found.evaluated.discounts:
+            if one.product_id is None and offer.price.amount:
+                yield _Item(Kind.DISCOUNT, None, one.description, 1, -offer.price.amount, SHIPPING_CLASS)
 
 
 def _rates_of(classes: set[str], session: Session, rates: Rates, today: date) -> tuple[dict[str, Rate], list[Obstacle]]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import jwt
 
-from checkout.domain import ProductNotForSale, Session, ShortOfStock
-from checkout.pricing import Priced, PricedLine
+from checkout.domain import CodeRejected, ProductNotForSale, Session, ShortOfStock
+from checkout.pricing import Coupon, Priced, PricedLine
 from mercato.charges import Charge, Kind
 from mercato.clock import epoch
 from mercato.errors import Invalid
@@ -31,7 +31,9 @@ class InvalidQuote(Invalid):
 
 @dataclass(frozen=True)
 class Quote:
-    """`version` is the session's. `prices` are the unit prices by product, `days` the delivery's."""
+    """`version` is the session's. `prices` are the unit prices by product, `days` the delivery's. `customer` is whose
+    uses of the coupons an order counts.
+    """
 
     checkout_id: str
     customer_id: str
@@ -41,6 +43,8 @@ class Quote:
     prices: dict[str, Money]
     charges: tuple[Charge, ...]
     expires_at: datetime
+    coupons: tuple[Coupon, ...] = ()
+    customer: str = ""
 
     @classmethod
     def of(cls, session: Session, priced: Priced, now: datetime) -> Quote:
@@ -56,6 +60,8 @@ class Quote:
             prices={line.product_id: line.unit_price for line in priced.lines},
             charges=priced.charges,
             expires_at=(now + GOOD_FOR).replace(microsecond=0),
+            coupons=priced.coupons,
+            customer=priced.customer,
         )
 
 
@@ -73,6 +79,8 @@ def sign(quote: Quote, secret: str) -> str:
         "currency": currency,
         "prices": {product_id: price.amount for product_id, price in quote.prices.items()},
         "charges": [_row(charge) for charge in quote.charges],
+        "coupons": [[coupon.code, coupon.version] for coupon in quote.coupons],
+        "customer": quote.customer,
     }
     return jwt.encode(claims, secret, algorithm=_ALGORITHM)
 
@@ -100,6 +108,8 @@ def read(token: str, secret: str) -> Quote:
         prices={product_id: Money(amount=amount, currency=currency) for product_id, amount in claims["prices"].items()},
         charges=tuple(_charge(row, currency) for row in claims["charges"]),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+        coupons=tuple(Coupon(code, version) for code, version in claims.get("coupons", [])),
+        customer=claims.get("customer", ""),
     )
 
 
@@ -135,6 +145,7 @@ def differences(quote: Quote, session: Session | None, priced: Priced | None) ->
     found = [Difference("checkout", quote.version, session.version)] if session.version != quote.version else []
     found += _of_goods(quote, priced)
     found += _of_charges(quote, priced)
+    found += _of_coupons(quote, priced)
     if not found and not _is_same(quote, priced):
         found.append(Difference("total", _total(quote.charges), _total(priced.charges)))
     return found
@@ -149,6 +160,8 @@ def _of_goods(quote: Quote, priced: Priced) -> Iterator[Difference]:
     for obstacle in priced.obstacles:
         if isinstance(obstacle, ProductNotForSale):
             yield Difference("product", quantities.get(obstacle.product_id), None, obstacle.product_id)
+        elif isinstance(obstacle, CodeRejected):
+            continue  # _of_coupons tells it
         elif isinstance(obstacle, ShortOfStock):
             yield Difference("stock", quantities.get(obstacle.product_id), obstacle.available, obstacle.product_id)
         else:
@@ -171,6 +184,24 @@ def _of_charges(quote: Quote, priced: Priced) -> Iterator[Difference]:
             yield Difference(kind.value, before, after)
 
 
+def _of_coupons(quote: Quote, priced: Priced) -> Iterator[Difference]:
+    """Codes that take nothing off any more, with the reason, and those whose coupon was changed so that the discount is
+    another.
+    """
+    reasons = {one.code: one.reason for one in priced.obstacles if isinstance(one, CodeRejected)}
+    now = {coupon.code: coupon.version for coupon in priced.coupons}
+    is_other = _discounts(quote.charges) != _discounts(priced.charges)
+    for coupon in quote.coupons:
+        if coupon.code not in now:
+            yield Difference("coupon", coupon.code, reasons.get(coupon.code))
+        elif now[coupon.code] != coupon.version and is_other:
+            yield Difference("coupon", coupon.code, "changed")
+
+
+def _discounts(charges: tuple[Charge, ...]) -> list[Money]:
+    return [one.amount for one in charges if one.kind is Kind.DISCOUNT]
+
+
 def _by_key(charges: tuple[Charge, ...]) -> dict[tuple[Kind, str | None], Charge]:
     return {(one.kind, one.product_id): one for one in charges}
 
@@ -184,4 +215,4 @@ def _is_same(quote: Quote, priced: Priced) -> bool:
     before, after = (
         [one.model_copy(update={"description": ""}) for one in charges] for charges in (quote.charges, priced.charges)
     )
-    return before == after and priced.is_whole
+    return before == after and priced.is_whole and quote.customer == priced.customer

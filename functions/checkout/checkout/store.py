@@ -105,6 +105,7 @@ def _item(session: Session, now: datetime) -> Item:
         "version": session.version,
         "service": session.service,
         "lines": [line.model_dump() for line in session.lines],
+        "codes": list(session.codes),
     } | fields
 
 
@@ -116,6 +117,7 @@ def _session(item: Item) -> Session:
         lines=tuple(Line.model_validate(line) for line in item["lines"]),
         version=item["version"],
         service=item["service"],
+        codes=tuple(item.get("codes", ())),  # none in a session of the release before codes
         **parts,
     )
 

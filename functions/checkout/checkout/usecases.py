@@ -8,7 +8,20 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from checkout import domain
-from checkout.domain import Address, Cart, CartEmpty, Found, Line, Listing, Obstacle, Offer, Parcel, Session
+from checkout.domain import (
+    Address,
+    Cart,
+    CartEmpty,
+    CodeObstacle,
+    Evaluated,
+    Found,
+    Line,
+    Listing,
+    Obstacle,
+    Offer,
+    Parcel,
+    Session,
+)
 from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Difference, InvalidQuote, Quote, differences
 from checkout.store import Checkouts, TaxTables
@@ -32,6 +45,10 @@ class Carriers(Protocol):
     def offers(self, address: Address, parcel: Parcel) -> tuple[Offer, ...]: ...
 
 
+class Promotions(Protocol):
+    def evaluate(self, session: Session, listings: dict[str, Listing], entered: tuple[str, ...]) -> Evaluated: ...
+
+
 class Signatures(Protocol):
     def sign(self, quote: Quote) -> str: ...
 
@@ -47,12 +64,16 @@ class Till:
     taxes: TaxTables
     terms: Terms
     signatures: Signatures
+    promotions: Promotions
 
-    def price(self, session: Session, today: date) -> tuple[Priced, tuple[Offer, ...]]:
-        """What the session costs today, and the delivery services to choose from."""
+    def price(self, session: Session, today: date, entered: tuple[str, ...] = ()) -> tuple[Priced, tuple[Offer, ...]]:
+        """What the session costs today, and the delivery services to choose from. `entered` are codes that the buyer
+        enters now: unknown ones among them count as guesses.
+        """
         listings = self.catalogue.find(session)
         offers, undeliverable = self._offers(session, listings)
-        found = Found(listings, offers, undeliverable=undeliverable)
+        evaluated = self.promotions.evaluate(session, listings, entered) if session.codes else Evaluated()
+        found = Found(listings, offers, evaluated, undeliverable)
         return price(session, found, TableOfRates(self.taxes.current()), self.terms, today), offers
 
     def _offers(self, session: Session, listings: dict[str, Listing]) -> tuple[tuple[Offer, ...], Obstacle | None]:
@@ -77,7 +98,7 @@ class Shown:
 
 def start(session: Session, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
     """Stores a new session. Idempotent by its id, which is derived from the request. Raises its first Obstacle."""
-    shown = _without_obstacle(show(session, till, now))
+    shown = _without_obstacle(show(session, till, now, entered=session.codes))
     checkouts.add(session, now)
     return shown
 
@@ -99,26 +120,28 @@ def change(
     now: datetime,
 ) -> Shown:
     """Changes fields of the session. A retry of a done change is refused with CheckoutChanged. Raises the first
-    Obstacle, and stores nothing then.
+    Obstacle, and stores nothing then. An obstacle that is a code's refuses no change of anything else.
     """
     changed = domain.change(session, version, given)
-    shown = _without_obstacle(show(changed, till, now))
+    entered = tuple(code for code in changed.codes if code not in session.codes)
+    shown = _without_obstacle(show(changed, till, now, entered=entered), is_about_codes="codes" in given)
     checkouts.save(changed, now)
     return shown
 
 
-def show(session: Session, till: Till, now: datetime) -> Shown:
+def show(session: Session, till: Till, now: datetime, entered: tuple[str, ...] = ()) -> Shown:
     """The session at today's prices, with a new quote if it can be placed."""
-    priced, offers = till.price(session, now.date())
+    priced, offers = till.price(session, now.date(), entered)
     if not priced.is_whole:
         return Shown(session, priced, offers, None)
     quote = Quote.of(session, priced, now)
     return Shown(session, priced, offers, quote, till.signatures.sign(quote))
 
 
-def _without_obstacle(shown: Shown) -> Shown:
-    if shown.priced.obstacles:
-        raise shown.priced.obstacles[0]
+def _without_obstacle(shown: Shown, *, is_about_codes: bool = True) -> Shown:
+    for obstacle in shown.priced.obstacles:
+        if is_about_codes or not isinstance(obstacle, CodeObstacle):
+            raise obstacle
     return shown
 
 

@@ -6,9 +6,19 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from checkout.domain import MAX_LINES, MAX_QUANTITY, Address, Cart, Contact, Offer
+from checkout.domain import (
+    MAX_CODES,
+    MAX_LINES,
+    MAX_QUANTITY,
+    Address,
+    Cart,
+    CodeRejected,
+    Contact,
+    Obstacle,
+    Offer,
+)
 from checkout.pricing import Priced
-from checkout.quotes import Difference
+from checkout.quotes import Difference, Quote
 from checkout.taxes import MAX_RATES, TaxRate, TaxTable
 from checkout.usecases import Shown, Verified
 from mercato.addresses import region_of, require_address
@@ -56,6 +66,8 @@ class AddressGiven(Body):
         return Address(**self.model_dump() | {"region": region_of(self.country, self.region)})
 
 
+Code = Annotated[str, Exact(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{2,31}$", examples=["AUTUMN-10"])]
+Codes = Annotated[list[Code], Field(max_length=MAX_CODES)]
 ServiceCode = Annotated[str, Exact(), Field(min_length=1, max_length=64, examples=["standard"])]
 _EXAMPLE: dict[str, Any] = {
     "lines": [{"product_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "quantity": 2}],
@@ -82,6 +94,7 @@ class OpenCheckout(Body):
     shipping_address: AddressGiven | None = None
     billing_address: AddressGiven | None = None
     service: ServiceCode | None = None
+    codes: Codes = []
 
     def as_cart(self) -> Cart | None:
         return Cart(**self.cart.model_dump()) if self.cart else None
@@ -91,13 +104,16 @@ class OpenCheckout(Body):
 
 
 class ChangeCheckout(Body):
-    """`version` is the version that the buyer saw. Fields that are left out stay; null removes one."""
+    """`version` is the version that the buyer saw. Fields that are left out stay; null removes one. `codes` replaces
+    all codes of coupons.
+    """
 
     version: Annotated[int, Field(ge=1, le=2**53 - 1)]
     contact: ContactGiven | None = None
     shipping_address: AddressGiven | None = None
     billing_address: AddressGiven | None = None
     service: ServiceCode | None = None
+    codes: Codes | None = None
 
     def given(self) -> dict[str, Any]:
         return _given(self)
@@ -110,6 +126,8 @@ def _given(body: OpenCheckout | ChangeCheckout) -> dict[str, Any]:
     for field in body.model_fields_set & {"shipping_address", "billing_address"}:
         given: AddressGiven | None = getattr(body, field)
         found[field] = given.as_address(field) if given else None
+    if "codes" in body.model_fields_set:
+        found["codes"] = tuple(dict.fromkeys(code.upper() for code in body.codes or ()))
     return found
 
 
@@ -157,11 +175,21 @@ class Totals(View):
 
 
 class NoticeView(View):
-    """A reason why there is no quote. `type` is stable; `product_id` is null if it concerns the whole checkout."""
+    """A reason why there is no quote. `type` is stable; `product_id` is null if it concerns the whole checkout. Of the
+    type code-rejected, `code` is the code, and `reason` why it takes nothing off.
+    """
 
     type: str
     detail: str
     product_id: str | None
+    code: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, one: Obstacle) -> NoticeView:
+        rejected = (one.code, one.reason) if isinstance(one, CodeRejected) else (None, None)
+        about = dict(zip(("code", "reason"), rejected, strict=True))
+        return cls(type=one.slug(), detail=one.detail, product_id=one.product_id, **about)
 
 
 class QuoteView(View):
@@ -184,6 +212,7 @@ class CheckoutView(View):
     billing_address: Address | None
     service: str | None
     services: list[OfferView]
+    codes: list[str]
     lines: list[LineView]
     charges: list[Charge]
     totals: Totals | None
@@ -207,9 +236,8 @@ class CheckoutView(View):
             charges=list(priced.charges),
             totals=Totals.of(priced.charges),
             missing=session.missing,
-            notices=[
-                NoticeView(type=one.slug(), detail=one.detail, product_id=one.product_id) for one in priced.obstacles
-            ],
+            codes=list(session.codes),
+            notices=[NoticeView.of(one) for one in priced.obstacles],
             quote=QuoteView(token=shown.token, expires_at=rfc3339(shown.quote.expires_at)) if shown.quote else None,
         )
 
@@ -218,12 +246,19 @@ def _lines(priced: Priced) -> list[LineView]:
     return [LineView(**vars(line)) for line in priced.lines]
 
 
+def _coupons(quote: Quote) -> CouponsView | None:
+    codes = [coupon.code for coupon in quote.coupons]
+    return CouponsView(codes=codes, customer=quote.customer) if codes else None
+
+
 class QuoteToVerify(Body):
     quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
 
 
 class DifferenceView(View):
-    """`what` is price, product, stock, tax, shipping, discount, days, checkout, total, or an obstacle's type."""
+    """`what` is price, product, stock, tax, shipping, discount, coupon, days, checkout, total, or an obstacle's type.
+    Of a coupon, `was` is its code, and `is_now` the reason why it takes nothing off any more, or `changed`.
+    """
 
     what: str
     product_id: str | None
@@ -235,6 +270,13 @@ class DifferenceView(View):
         return cls(what=one.what, product_id=one.product_id, was=one.was, is_now=one.is_now)
 
 
+class CouponsView(View):
+    """The codes that take something off, and the customer whose uses of them are counted."""
+
+    codes: list[str]
+    customer: str
+
+
 class Sale(View):
     """What the quote sells. `charges` are those of the quote, and those of now: they are equal."""
 
@@ -242,6 +284,7 @@ class Sale(View):
     charges: list[Charge]
     delivery: OfferView
     cart: Cart | None
+    coupons: CouponsView | None
     contact: Contact | None
     shipping_address: Address
     billing_address: Address | None
@@ -267,6 +310,7 @@ class VerifiedView(View):
                 charges=list(verified.quote.charges),
                 delivery=OfferView.of(priced.offer),
                 cart=session.cart,
+                coupons=_coupons(verified.quote),
                 contact=session.contact,
                 shipping_address=session.shipping_address,
                 billing_address=session.billing_address,

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from checkout import quotes
-from checkout.peers import Carriers, Carts, Catalogue
+from checkout.peers import Carriers, Carts, Catalogue, Promotions
 from checkout.pricing import Terms
 from checkout.store import Checkouts, TaxTables
 from checkout.taxes import Rounding
@@ -70,7 +70,8 @@ class Ports:
     @functools.cached_property
     def till(self) -> Till:
         terms = Terms(self.settings.prices_include_tax == "true", Rounding(self.settings.tax_rounding))
-        return Till(Catalogue(peer("products")), Carriers(peer("shipping")), self.taxes, terms, self.signatures)
+        catalogue, carriers = Catalogue(peer("products")), Carriers(peer("shipping"))
+        return Till(catalogue, carriers, self.taxes, terms, self.signatures, Promotions(peer("promotions")))
 
     @functools.cached_property
     def signatures(self) -> Signatures:

@@ -58,6 +58,7 @@ def u_turn(saga: Mapping[str, Any]) -> Drawing:
     for edge in machine["edges"]:
         if edge["source"] in kinds and edge["target"] in kinds:  # `[*]` is no state: it begins and ends the machine
             follows.setdefault(edge["source"], []).append(edge["target"])
+    follows = {name: list(_past_choices(name, after, kinds, follows)) for name, after in follows.items()}
     forward, undo = _columns(machine["states"], kinds, follows)
     taken = [step["state"] for step in saga["steps"] if step["kind"] == "Task"]
     steps = {step["state"]: step for step in saga["steps"]}
@@ -73,6 +74,17 @@ def u_turn(saga: Mapping[str, Any]) -> Drawing:
     return Drawing(_RIGHT + _WIDTH + _LEFT, height, boxes, lines)
 
 
+def _past_choices(
+    name: str, after: Sequence[str], kinds: Mapping[str, str], follows: Mapping[str, list[str]]
+) -> Iterable[str]:
+    """What follows a task, past a choice whether the order needs the next one."""
+    for one in after:
+        if kinds[name] == "Task" and kinds[one] == "Choice":
+            yield from (other for other in follows.get(one, []) if kinds[other] == "Task")
+        else:
+            yield one
+
+
 def _columns(
     states: Sequence[Mapping[str, str]], kinds: Mapping[str, str], follows: Mapping[str, list[str]]
 ) -> tuple[list[str], list[str]]:
@@ -83,7 +95,10 @@ def _columns(
         if kinds[name] == "Task":
             forward.append(name)
         ahead = [one for one in follows.get(name, []) if kinds[one] in ("Task", "Succeed")]
-        name = ahead[-1] if kinds[name] == "Choice" and ahead else ahead[0] if ahead else ""
+        if kinds[name] == "Choice" and ahead:  # it begins with its default, or with what leads there
+            name = next((one for one in ahead if ahead[-1] in follows.get(one, [])), ahead[-1])
+        else:
+            name = ahead[0] if ahead else ""
     undo: list[str] = []
     for state in reversed(forward):
         for first in _undoing(state, kinds, follows):

@@ -12,6 +12,9 @@ _SIGNATURE = "\n\nMercato"
 _REASONS = {
     SagaEnd.CANCELLED_BY_CUSTOMER: "You cancelled the order.",
     SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
+    SagaEnd.CLAIM_EXPIRED: "We could not hold the coupon of the order any longer.",
+    SagaEnd.COUPON_EXHAUSTED: "A code of the order was used up by other orders.",
+    SagaEnd.COUPON_USED_UP: "You have used a code of the order as often as one customer may.",
     SagaEnd.OUT_OF_STOCK: "Something in the order is out of stock.",
     SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
     SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of the order any longer.",

@@ -10,7 +10,7 @@ from mercato.events import Reads
 from mercato.money import Money
 from mercato.peers.client import PeerRefused, ServiceClient, read_answer
 from orders.domain import InvalidQuote, Quoted
-from orders.order import Address, Delivery, Line, OrderedCart, PostalAddress
+from orders.order import Address, ClaimedCoupons, Delivery, Line, OrderedCart, PostalAddress
 from orders.usecases import QuoteAnswer, Sale
 
 
@@ -46,11 +46,17 @@ class _Address(Reads):
     phone: str | None = None
 
 
+class _Coupons(Reads):
+    codes: list[str]
+    customer: str
+
+
 class _Sale(Reads):
     lines: list[_Line]
     charges: list[Charge]
     delivery: _Delivery
     cart: _Cart | None
+    coupons: _Coupons | None = None
     shipping_address: _Address
     billing_address: _Address | None = None
 
@@ -96,5 +102,6 @@ def _sale(sale: _Sale) -> Sale:
         charges=tuple(sale.charges),
         delivery=Delivery(**sale.delivery.model_dump()),
         cart=OrderedCart(**sale.cart.model_dump()) if sale.cart else None,
+        coupons=ClaimedCoupons(**sale.coupons.model_dump()) if sale.coupons else None,
     )
     return Sale(quoted, Address(**sale.shipping_address.model_dump(), billing=_billing(sale)))

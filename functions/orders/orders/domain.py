@@ -28,6 +28,7 @@ from orders.facts import (
 from orders.order import (
     DELIVERY,
     MAX_ANSWERED,
+    ClaimedCoupons,
     Delivery,
     Line,
     Order,
@@ -151,6 +152,7 @@ class Quoted:
     charges: tuple[Charge, ...]
     delivery: Delivery | None = None
     cart: OrderedCart | None = None
+    coupons: ClaimedCoupons | None = None
 
 
 def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -242,6 +244,7 @@ def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token:
             cart=quoted.cart,
             charges=quoted.charges,
             delivery=quoted.delivery,
+            coupons=quoted.coupons,
         )
     ]
 

@@ -14,6 +14,7 @@ from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
     Answered,
+    ClaimedCoupons,
     Delivery,
     Line,
     Order,
@@ -58,6 +59,7 @@ class OrderPlaced(Fact):
     charges: tuple[Charge, ...] = ()
     delivery: Delivery | None = None
     number: str | None = None
+    coupons: ClaimedCoupons | None = None
 
 
 class OrderConfirmed(Fact):
@@ -195,6 +197,7 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         frozen=fact.charges,
         delivery=fact.delivery,
         number=fact.number,
+        coupons=fact.coupons,
     )
 
 

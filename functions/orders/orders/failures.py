@@ -13,6 +13,9 @@ from orders.order import Line
 _DETAILS = {
     SagaEnd.CANCELLED_BY_CUSTOMER: CUSTOMER_CANCELLED,
     SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
+    SagaEnd.CLAIM_EXPIRED: "We could not hold the coupon of this order any longer.",
+    SagaEnd.COUPON_EXHAUSTED: "A code of this order was used up by other orders. Please order again.",
+    SagaEnd.COUPON_USED_UP: "You have used a code of this order as often as one customer may.",
     SagaEnd.OUT_OF_STOCK: "Something in this order is out of stock.",
     SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
     SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of this order any longer.",

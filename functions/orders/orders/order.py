@@ -123,6 +123,13 @@ class Delivery(_Value):
     days: int
 
 
+class ClaimedCoupons(_Value):
+    """The codes of the coupons that made the order cheaper, and the customer whose uses of them are counted."""
+
+    codes: tuple[str, ...]
+    customer: str
+
+
 class Request(_Value):
     """A request with an Idempotency-Key. The id is derived from the key, `fingerprint` from the request's content."""
 
@@ -211,6 +218,7 @@ class Order:
     frozen: tuple[Charge, ...] = ()  # the charges of the quote that was placed; none for an order without a quote
     delivery: Delivery | None = None
     number: str | None = None
+    coupons: ClaimedCoupons | None = None
 
     @property
     def charges(self) -> tuple[Charge, ...]:

@@ -7,8 +7,8 @@
 Money and stock move when the goods are received: nobody pays for goods that nobody has seen. What was requested and did
 not come is not refunded, and may be requested again.
 
-The charge for delivery is refunded with the last piece: EU Directive 2011/83, article 13, gives a buyer who withdraws
-from a whole order the cost of delivery back, and nothing of it for a part.
+The charge for delivery, less its discount, is refunded with the last piece: EU Directive 2011/83, article 13, gives a
+buyer who withdraws from a whole order the cost of delivery back, and nothing of it for a part.
 
 An order whose parcel was given up ends in the same way, by an operator: its goods come back undelivered, or are lost.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mercato.charges import Charge, Kind, refund_of, total_of
+from mercato.charges import Charge, refund_of, total_of
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 from orders.domain import MAX_LINES, finish
@@ -202,7 +202,7 @@ def _undone(order: Order, wanted: Mapping[str, int]) -> tuple[Charge, ...]:
     after = before | {product_id: before.get(product_id, 0) + quantity for product_id, quantity in wanted.items()}
     goods = [refund_of(order.charges, one, before.get(one, 0), after[one]) for one in wanted]
     is_last = all(after.get(line.product_id, 0) == line.quantity for line in order.lines)
-    shipping = [charge for charge in order.charges if charge.kind is Kind.SHIPPING] if is_last else []
+    shipping = [charge for charge in order.charges if charge.product_id is None] if is_last else []
     return (*goods, *shipping)
 
 

@@ -309,6 +309,7 @@ class OrderView(View):
     """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
     without tax, and no `delivery`, which is the service that the buyer chose. `number` is for people; orders of earlier
     releases have none. `return_until` is when the time to request a return is over; null before the delivery.
+    `codes` are those of its coupons.
     """
 
     order_id: str
@@ -324,6 +325,7 @@ class OrderView(View):
     tax: Money
     total: Money
     delivery: Delivery | None
+    codes: list[str]
     refunded: Money
     returns: list[ReturnView]
     return_until: datetime | None
@@ -359,6 +361,7 @@ class OrderView(View):
             tax=tax_of(order.charges),
             total=order.total,
             delivery=order.delivery,
+            codes=list(order.coupons.codes) if order.coupons else [],
             refunded=order.refunded,
             returns=[ReturnView.of(made) for made in order.returns],
             return_until=until,

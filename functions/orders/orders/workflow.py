@@ -71,8 +71,10 @@ def undo_input(order: Order, error: str) -> dict[str, Any]:
 
 
 def _about(order: Order) -> dict[str, Any]:
+    """`coupons` is there only for an order that has some: the state machine asks for its presence."""
     work = correlation.current()
-    return {
+    coupons = {"coupons": order.coupons.model_dump(mode="json")} if order.coupons else {}
+    return coupons | {
         "order_id": order.id,
         "customer_id": order.customer_id,
         "correlation_id": work.correlation_id,

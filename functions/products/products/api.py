@@ -359,6 +359,7 @@ class ProductSummary(View):
     stock_sequence: int
     weight_grams: int = 0
     tax_class: str = STANDARD
+    category: str | None = None
     images: list[ImageView] = []
 
 

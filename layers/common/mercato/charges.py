@@ -27,8 +27,8 @@ class Charge(BaseModel):
     """`amount` is what the buyer pays, `tax` included; both are negative for a discount.
 
     A discount is divided over the goods that it makes cheaper, and `product_id` names them: it has their tax rate.
-    Shipping has no `product_id`. `rate` is the tax rate as a decimal fraction, "0.2000" for 20 %. `jurisdiction` is the
-    place whose tax it is: "GB", "US-CA".
+    Shipping has no `product_id`, and neither has its discount. `rate` is the tax rate as a decimal fraction, "0.2000"
+    for 20 %. `jurisdiction` is the place whose tax it is: "GB", "US-CA".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

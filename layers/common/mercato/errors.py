@@ -28,6 +28,9 @@ class SagaEnd(StrEnum):
 
     CANCELLED_BY_CUSTOMER = "CancelledByCustomer"
     CAPTURE_REFUSED = "CaptureRefused"
+    CLAIM_EXPIRED = "ClaimExpired"
+    COUPON_EXHAUSTED = "CouponExhausted"
+    COUPON_USED_UP = "CouponUsedUp"
     OUT_OF_STOCK = "OutOfStock"
     PAYMENT_DECLINED = "PaymentDeclined"
     RESERVATION_EXPIRED = "ReservationExpired"

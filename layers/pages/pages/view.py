@@ -47,6 +47,7 @@ _STATUSES: dict[str, tuple[str, str]] = {
             "unhealthy",
             "cancelled",
             "declined",
+            "coupon_used",
             "out_of_stock",
             "sold_out",
             "caught",

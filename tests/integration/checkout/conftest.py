@@ -12,13 +12,16 @@ import boto3
 import pytest
 
 from checkout import api, wiring
-from checkout.peers import Carriers, Carts, Catalogue
+from checkout.peers import Carriers, Carts, Catalogue, Promotions
 from checkout.pricing import Terms
 from checkout.usecases import Till
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.transport import Answer
 from mercato.store.attributes import Item, from_item
 from mercato.store.dynamo import Table
+from promotions.domain import Coupon, Kind, Standing, customer_of, evaluate
+from promotions.views import CodesToEvaluate, EvaluationView
+from tests.conftest import NOON
 from tests.kit import aws_events
 
 SECRET = "a secret of the checkout that is long enough"
@@ -30,6 +33,8 @@ ADDRESS = {
     "postcode": "SW1Y 4JH",
     "country": "GB",
 }
+TEN = Coupon("TEN", "10 % off", Kind.PERCENTAGE, NOON, basis_points=1000)
+POST = Coupon("POST", "Free delivery", Kind.FREE_SHIPPING, NOON)
 CART = {"id": "cart-1", "version": 7}
 
 
@@ -46,6 +51,8 @@ class Peers:
     rates: dict[str, dict[str, int]] = field(
         default_factory=lambda: {"GB": {"standard": 395, "express": 695}, "FR": {"standard": 995}}
     )
+    coupons: dict[str, Standing] = field(default_factory=dict)
+    guessed: bool = False  # the buyer has tried too many unknown codes
     max_grams: int = 30_000
     rates_currency: str = "GBP"
     down: set[str] = field(default_factory=set)
@@ -78,8 +85,14 @@ class Peers:
         self._note("carts", user_id)
         return self.cart
 
-    def send(self, method: str, path: str, body: Any, *, safe: bool) -> Answer:
-        assert (method, path, safe) == ("POST", "/api/shipments/quotes", True)
+    def gives(self, coupon: Coupon, used: int = 0) -> None:
+        self.coupons[coupon.code] = Standing(coupon, used)
+
+    def send(self, method: str, path: str, body: Any, headers: dict[str, str] | None = None, *, safe: bool) -> Answer:
+        assert (method, safe) == ("POST", True)
+        if path == "/api/promotions/evaluations":
+            return self._evaluate(body, (headers or {})["X-User-Id"])
+        assert path == "/api/shipments/quotes"
         self._note("shipping", body)
         if body["goods"] and body["goods"]["currency"] != self.rates_currency:
             return _refusal("other-currency")
@@ -100,10 +113,20 @@ class Peers:
         ]
         return Answer(200, {}, json.dumps({"quotes": quotes, "version": 1}).encode())
 
+    def _evaluate(self, asked: Any, user_id: str) -> Answer:
+        """By the rules of promotions, as its API answers."""
+        self._note("promotions", asked)
+        if self.guessed and asked["entered"]:
+            return _refusal("too-many-codes", 429)
+        body = CodesToEvaluate.model_validate_json(json.dumps(asked))
+        found = evaluate(body.codes, self.coupons, body.basket(), NOON)
+        view = EvaluationView.of(customer_of(user_id, None), found)
+        return Answer(200, {}, view.model_dump_json().encode())
 
-def _refusal(slug: str) -> Answer:
-    problem = {"type": f"urn:mercato:problem:{slug}", "status": 422, "detail": "None."}
-    return Answer(422, {}, json.dumps(problem).encode())
+
+def _refusal(slug: str, status: int = 422) -> Answer:
+    problem = {"type": f"urn:mercato:problem:{slug}", "status": status, "detail": "None."}
+    return Answer(status, {}, json.dumps(problem).encode())
 
 
 @dataclass
@@ -162,7 +185,14 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     monkeypatch.setenv("TABLE_NAME", table.name)
     monkeypatch.setenv("QUOTE_SECRET_ID", "quote-secret")
     ports = wiring.ports()
-    till = Till(Catalogue(peers), Carriers(peers), ports.taxes, Terms(), ports.signatures)  # type: ignore[arg-type]
+    till = Till(
+        Catalogue(peers),  # type: ignore[arg-type]
+        Carriers(peers),  # type: ignore[arg-type]
+        ports.taxes,
+        Terms(),
+        ports.signatures,
+        Promotions(peers),  # type: ignore[arg-type]
+    )
     vars(ports).update(till=till, carts=Carts(peers))  # type: ignore[arg-type]
     found = Desk(table, peers, noon)
     for module in (api, wiring):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orders.store import OrderStore
+from orders.workflow import cancellation_input, saga_input
 from tests.integration.orders.conftest import ADDRESS, Shop, pounds, verified
 
 
@@ -148,3 +149,24 @@ def test_returns_refund_shares_of_what_was_charged_and_the_last_one_the_delivery
     ]
 
     assert amounts == [pounds(1200), pounds(1200 + 395)]
+
+
+def test_an_order_with_coupons_keeps_their_codes_for_its_saga_and_for_its_undo(shop: Shop) -> None:
+    coupons = {"codes": ["TEN", "POST"], "customer": "account:cust-1"}
+    sale = verified()["sale"] | {"coupons": coupons}
+    shop.checkout.quotes["quote-1", "cust-1"] = verified(sale=sale)
+
+    _, placed, _ = shop.place_quoted()
+
+    assert placed["codes"] == ["TEN", "POST"]
+    order = OrderStore(shop.table).load(placed["order_id"])
+    assert order
+    assert saga_input(order)["coupons"] == cancellation_input(order)["coupons"] == coupons
+
+
+def test_the_saga_of_an_order_without_coupons_has_none_in_its_input(shop: Shop) -> None:
+    _, placed, _ = shop.place_quoted()
+
+    order = OrderStore(shop.table).load(placed["order_id"])
+    assert order
+    assert (placed["codes"], "coupons" in saga_input(order)) == ([], False)

@@ -23,7 +23,8 @@ from orders import wiring as orders_wiring
 from orders.returns import Approval, Terms
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
-from tests.integration.checkout.conftest import ADDRESS, CART
+from tests.integration.checkout.conftest import ADDRESS, CART, POST
+from tests.integration.checkout.conftest import TEN as ALL_OFF
 from tests.integration.ops.conftest import message
 from tests.integration.orders.conftest import body as order_of
 from tests.integration.orders.conftest import listing, verified
@@ -769,8 +770,17 @@ def _impossible(asking: Callable[..., Callable[[Any], Asked]], route: str) -> tu
         Case(route, "mixed-currencies", asking(lambda desk: vars(desk.peers).update(rates_currency="EUR"))),
         Case(route, "invalid-address", asking(shipping_address=ADDRESS | {"country": "US"})),
         Case(route, "service-not-offered", asking(**to_france | {"service": "express"})),
+        Case(route, "code-rejected", asking(codes=["NOBODY"])),
+        Case(route, "codes-unavailable", asking(lambda desk: desk.peers.down.add("promotions"), codes=["TEN"])),
+        Case(route, "nothing-to-pay", asking(_give_all, codes=["TEN", "POST"])),
+        Case(route, "too-many-codes", asking(lambda desk: setattr(desk.peers, "guessed", True), codes=["TEN"])),
         Case(route, "no-tax-rate", asking(lambda desk: desk.peers.sells("mug", 1250, tax_class="wine"))),
     )
+
+
+def _give_all(desk: Any) -> None:
+    desk.peers.gives(replace(ALL_OFF, basis_points=10_000, combines=True))
+    desk.peers.gives(replace(POST, combines=True))
 
 
 def _empty_cart(desk: Any) -> None:

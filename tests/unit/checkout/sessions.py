@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from checkout.domain import Address, Discount, Found, Line, Listing, Offer, Session
+from checkout.domain import Address, CodeRejected, Discount, Evaluated, Found, Line, Listing, Offer, Session
 from checkout.pricing import Priced, Terms, price
 from checkout.taxes import FIRST, TableOfRates, TaxTable
 from mercato.money import Money
@@ -47,10 +47,14 @@ class World:
         ]
     )
     discounts: list[Discount] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)  # of changed coupons, by code
+    rejected: list[CodeRejected] = field(default_factory=list)
     taxes: TaxTable = FIRST
     terms: Terms = field(default_factory=Terms)
 
     def price(self, found: Session) -> Priced:
         offers = tuple(self.offers) if found.shipping_address else ()
-        known = Found(self.listings, offers, tuple(self.discounts))
+        versions = {one.code: 1 for one in self.discounts} | self.versions
+        evaluated = Evaluated(tuple(self.discounts), versions, "account:ada", tuple(self.rejected))
+        known = Found(self.listings, offers, evaluated)
         return price(found, known, TableOfRates(self.taxes), self.terms, TODAY)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkout import quotes
-from checkout.domain import Discount, Found, Offer
+from checkout.domain import Discount, Evaluated, Found, Offer
 from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Quote, differences
 from checkout.taxes import FIRST, Rounding, TableOfRates
@@ -33,7 +33,8 @@ def priced(lines: list[tuple[str, int]], unit: int, off: int, currency: str, ter
         Offer(one.carrier, one.service, one.name, one.price, one.days)
         for one in price_parcel(first_table("sandbox", currency), parcel)
     )
-    found = Found(goods, offers, (Discount(lines[0][0], "AUTUMN", min(off, unit)),))
+    off_first = Discount(lines[0][0], "AUTUMN", min(off, unit), code="AUTUMN")
+    found = Found(goods, offers, Evaluated((off_first,), {"AUTUMN": 1}))
     return price(session(*lines), found, TableOfRates(FIRST), terms, TODAY)
 
 

@@ -75,7 +75,8 @@ def test_each_business_error_that_ends_a_saga_has_a_text_of_its_own(end: SagaEnd
 @pytest.mark.parametrize("end", sorted(set(SagaEnd) - {SagaEnd.CANCELLED_BY_CUSTOMER}))
 def test_each_business_error_that_ends_a_saga_is_raised_by_a_service_under_this_name(end: SagaEnd) -> None:
     modules = [
-        importlib.import_module(name) for name in ("payments.domain", "inventory.domain", "inventory.reservation")
+        importlib.import_module(name)
+        for name in ("payments.domain", "inventory.domain", "inventory.reservation", "promotions.claim")
     ]
     (kind,) = {vars(module)[end] for module in modules if end in vars(module)}
     assert issubclass(kind, DomainError)

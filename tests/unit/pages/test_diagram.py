@@ -28,9 +28,17 @@ def columns(drawing: Drawing) -> tuple[list[str], list[str]]:
 def test_what_is_done_goes_down_and_what_undoes_it_goes_up() -> None:
     done, undone = columns(drawn())
 
-    assert done == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
-    assert undone[:2] == ["CancelOrder", "ReleaseInventory"]
-    assert set(undone) == {"CancelOrder", "ReleaseInventory", "VoidPayment", "RefundPayment", "StopShipment"}
+    assert done == [
+        "ClaimCoupon",
+        "ReserveInventory",
+        "AuthorizePayment",
+        "KeepReservation",
+        "KeepCoupon",
+        "ConfirmOrder",
+        "CapturePayment",
+    ]
+    assert undone[:3] == ["CancelOrder", "ReleaseCoupon", "ReleaseInventory"]
+    assert set(undone[3:]) == {"VoidPayment", "RefundPayment", "StopShipment"}
     assert undone.index("RefundPayment") < undone.index("StopShipment")
 
 

@@ -26,12 +26,13 @@ class Kind(StrEnum):
 
 class Ending(StrEnum):
     """How an execution ended. For Step Functions, a saga that undid its order has failed, whatever the reason. Declined
-    payments, missing stock and cancellations are business outcomes; the others are failures.
+    payments, missing stock, used coupons and cancellations are business outcomes; the others are failures.
     """
 
     COMPLETED = "completed"
     DECLINED = "declined"
     OUT_OF_STOCK = "out_of_stock"
+    COUPON_USED = "coupon_used"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -42,6 +43,9 @@ _BUSINESS_ENDS: dict[str, Ending] = {
     SagaEnd.CAPTURE_REFUSED: Ending.DECLINED,
     SagaEnd.OUT_OF_STOCK: Ending.OUT_OF_STOCK,
     SagaEnd.RESERVATION_EXPIRED: Ending.EXPIRED,
+    SagaEnd.CLAIM_EXPIRED: Ending.EXPIRED,
+    SagaEnd.COUPON_EXHAUSTED: Ending.COUPON_USED,
+    SagaEnd.COUPON_USED_UP: Ending.COUPON_USED,
     SagaEnd.UNKNOWN_PRODUCT: Ending.OUT_OF_STOCK,
     SagaEnd.CANCELLED_BY_CUSTOMER: Ending.CANCELLED,
 }

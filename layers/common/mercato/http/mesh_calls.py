@@ -39,7 +39,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "payments": {"ops": [("GET", "/health")]},
     "inventory": {"ops": [("GET", "/health")]},
     "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
-    "promotions": {"ops": [("GET", "/health")]},
+    "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
     "checkout": {"orders": [("POST", "/api/checkouts/verifications")], "ops": [("GET", "/health")]},
     "shipping": {
         "checkout": [("POST", "/api/shipments/quotes")],
