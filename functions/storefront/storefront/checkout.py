@@ -6,6 +6,7 @@ is one order however often the form is sent. A quote that no longer holds is sho
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ _NOTICES = {"over": "Your checkout was more than a day old, so it begins again w
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
 _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
+_ABOUT_CODES = ("code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes")
 _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
 _EMPTY_ADDRESS = dict.fromkeys(_FIELDS, "") | {"country": "GB"}
 
@@ -85,6 +88,13 @@ class Placing(Choice):
     chosen: Annotated[str, Field(max_length=64)] = ""
     seen: int | None = None
     quote: Annotated[str, Field(max_length=200_000)] = ""
+
+
+class Codes(Form):
+    """The code that is added, or the one that is removed."""
+
+    code: Annotated[str, Field(max_length=32)] = ""
+    remove: Annotated[str, Field(max_length=32)] = ""
 
 
 @pages.get("/checkout")
@@ -189,7 +199,8 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
             "changed": changed or [],
             "receipt": receipt_of(shown["charges"], shown["lines"]) if shown else None,
             "address": _in_a_line(shown["shipping_address"]) if shown else "",
-            "typed": _Typed(shipping_address=_texts(shown["shipping_address"])).model_dump_json() if shown else "",
+            "typed": _Typed.of(shown).model_dump_json() if shown else "",
+            "is_about_codes": shown and any(one["type"] in _ABOUT_CODES for one in shown["notices"]),
             "cards": [] if is_stripe else list(_CARDS),
             "stripe_key": settings.stripe_publishable_key if is_stripe else "",
         },
@@ -222,7 +233,14 @@ def show_totals_again(visit: Visit, checkout_id: str) -> Page:
 
 
 class _Typed(Form):
+    """What a checkout is opened with again, once it is over."""
+
     shipping_address: dict[str, str] = {}
+    codes: list[str] = []
+
+    @classmethod
+    def of(cls, shown: Any) -> _Typed:
+        return cls(shipping_address=_texts(shown["shipping_address"]), codes=shown["codes"])
 
 
 def _typed(text: str) -> _Typed:
@@ -295,6 +313,22 @@ def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) 
     shown = page.values["checkout"]
     changed = differences.rows_of(refusal.reply.body.get("differences", []), shown, form.seen) if shown else []
     return Page(page.template, {**page.values, "changed": changed}, 409, page.policy)
+
+
+@pages.post("/checkout/{checkout_id}/codes", form=Codes, again=show_totals_again)
+def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Redirect:
+    """Adds a code to those of the checkout, or removes one. Sent twice, it changes nothing the second time."""
+    shown = visit.visitor.get(path("checkouts", checkout_id))
+    if not (form.remove or _CODE.fullmatch(form.code)):
+        raise InvalidForm({"code": "A code has letters, digits and hyphens, such as AUTUMN-10."})
+    codes = [code for code in shown["codes"] if code != form.remove] + [form.code.upper()] * (not form.remove)
+    try:
+        visit.visitor.send("PATCH", path("checkouts", checkout_id), {"version": shown["version"], "codes": codes})
+    except Refused as refusal:
+        if refusal.reply.problem not in _ABOUT_CODES:
+            raise
+        raise InvalidForm({"code": refusal.reply.detail}) from None
+    return Redirect(f"/checkout/{checkout_id}")
 
 
 @pages.get("/checkout/{checkout_id}/address")

@@ -9,6 +9,15 @@ from typing import Any
 from pages.receipt import percent
 from pages.view import counted, money, words
 
+# Why a code takes nothing off any more, by the reason that the API states.
+_CODES = {
+    "changed": "takes off another amount",
+    "expired": "not valid any more",
+    "exhausted": "used as often as it may be",
+    "used-up": "used by you as often as it may be",
+    "below-minimum": "for orders of more goods",
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -47,6 +56,8 @@ def _row(one: Mapping[str, Any], names: Mapping[str, str], notices: Mapping[str,
         case "shipping" | "discount" | "total":
             label = {"shipping": "Delivery", "discount": "Discount", "total": "Total"}[what]
             return Row(label, _money(was), _money(now))
+        case "coupon":
+            return Row(f"Code {was}", "in your order", _CODES.get(now, "takes nothing off any more"))
         case "checkout":
             return Row("Your checkout", "as you saw it", "changed in another window" if now else "more than a day old")
         case _:

@@ -49,6 +49,7 @@ def session(**changes: Any) -> dict[str, Any]:
         "lines": [{"product_id": "p1", "sku": "M", "name": "Mug", "quantity": 2, "unit_price": pounds(1250)}],
         "charges": [charge("goods", 2500, 417), charge("shipping", 395, 66)],
         "totals": {"goods": pounds(2500), "shipping": pounds(395), "tax": pounds(483), "total": pounds(2895)},
+        "codes": [],
         "missing": [],
         "notices": [],
         "quote": {"token": "the.quote.of-now", "expires_at": "2026-11-29T12:00:00Z"},
@@ -335,7 +336,7 @@ def test_a_checkout_that_is_over_begins_again_from_the_cart_with_what_was_typed(
     assert "more than a day old" in answer.text
     assert 'action="&#x2f;checkout&#x2f;s2"' in answer.text
     [(_, _, _, body, _)] = open_checkout.of("POST /api/checkouts")
-    assert body == {"shipping_address": ADDRESS, "cart": {"id": "c1", "version": 4}}
+    assert body == {"shipping_address": ADDRESS, "codes": [], "cart": {"id": "c1", "version": 4}}
     assert open_checkout.of("PATCH /api/checkouts/s2")[0][3]["service"] == "express"
 
     open_checkout.refuse("POST /api/checkouts", 422, "cart-empty", "Your cart is empty.")
@@ -405,6 +406,66 @@ def test_a_difference_of_a_kind_that_is_new_is_told_as_it_is() -> None:
     found = differences.rows_of([{"what": "coupon-used-up", "product_id": None, "was": 3, "is_now": None}], session())
 
     assert [(row.what, row.was, row.is_now) for row in found] == [("Coupon used up", "3", "")]
+
+
+def test_a_code_is_added_and_removed_and_the_others_stay(open_checkout: ShopApi, shop: Ask) -> None:
+    open_checkout.answers["GET /api/checkouts/s1"] = (200, session(codes=["POST"]))
+
+    assert shop("POST", f"{PAGE}/codes", {"code": " ten "}, as_user=True).location == PAGE
+    assert shop("POST", f"{PAGE}/codes", {"code": "half typed", "remove": "POST"}, as_user=True).location == PAGE
+    changes = [body for _, _, _, body, _ in open_checkout.of("PATCH /api/checkouts/s1")]
+    assert changes == [{"version": 2, "codes": ["POST", "TEN"]}, {"version": 2, "codes": []}]
+
+    text = shop("GET", PAGE, as_user=True).text
+    assert 'name="remove" value="POST"' in text
+    assert json.loads(fields_of(shop("GET", PAGE, as_user=True))["typed"])["codes"] == ["POST"]
+
+
+@pytest.mark.parametrize("problem", ["code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes"])
+def test_a_code_that_is_refused_is_told_at_its_field_and_stays_typed(
+    open_checkout: ShopApi, shop: Ask, problem: str
+) -> None:
+    open_checkout.refuse("PATCH /api/checkouts/s1", 422, problem, "TEN: This code is not valid any more.")
+
+    page = shop("POST", f"{PAGE}/codes", {"code": "TEN"}, as_user=True)
+
+    assert page.status == 422
+    assert 'id="code-error">TEN: This code is not valid any more.<' in page.text
+    assert 'form="codes" value="TEN"' in page.text
+
+
+def test_what_is_no_code_is_not_sent(open_checkout: ShopApi, shop: Ask) -> None:
+    page = shop("POST", f"{PAGE}/codes", {"code": "no code!"}, as_user=True)
+
+    assert (page.status, 'id="code-error"' in page.text) == (422, True)
+    assert open_checkout.of("PATCH /api/checkouts/s1") == []
+
+
+def test_a_code_that_is_over_keeps_the_order_from_being_placed_until_it_is_removed(
+    open_checkout: ShopApi, shop: Ask
+) -> None:
+    notice = {"type": "code-rejected", "detail": "TEN: This code is not valid any more.", "product_id": None}
+    open_checkout.answers["GET /api/checkouts/s1"] = (200, session(codes=["TEN"], quote=None, notices=[notice]))
+
+    text = shop("GET", PAGE, as_user=True).text
+
+    assert "Place the order" not in text
+    assert "Remove the code, and you can place the order" in text
+
+
+def test_a_code_that_moved_is_a_row_of_what_has_changed() -> None:
+    told = [
+        {"what": "coupon", "was": "TEN", "is_now": reason, "product_id": None}
+        for reason in ("expired", "changed", None)
+    ]
+
+    rows = [(row.what, row.is_now) for row in differences.rows_of(told, session())]
+
+    assert rows == [
+        ("Code TEN", "not valid any more"),
+        ("Code TEN", "takes off another amount"),
+        ("Code TEN", "takes nothing off any more"),
+    ]
 
 
 # ---- the fields of the address follow the country
