@@ -17,6 +17,7 @@ ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=64)]
 ProductIds = Annotated[list[ProductId], Field(max_length=MAX_PRODUCTS)]
 BasisPoints = Annotated[int, Field(ge=1, le=WHOLE, examples=[1000])]
 Uses = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Version = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
@@ -78,15 +79,15 @@ class CouponView(View):
     minimum: Money | None
     product_ids: list[str]
     category: str | None
-    valid_from: str | None
-    valid_until: str | None
+    valid_from: Moment | None
+    valid_until: Moment | None
     limit: int | None
     limit_per_customer: int | None
     combines: bool
     used: int
     version: int
-    created_at: str
-    ended_at: str | None
+    created_at: Moment
+    ended_at: Moment | None
 
     @classmethod
     def of(cls, coupon: Coupon, used: int) -> CouponView:

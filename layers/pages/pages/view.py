@@ -53,11 +53,12 @@ _STATUSES: dict[str, tuple[str, str]] = {
             "caught",
             "timed_out",
             "refused",
+            "expired",
+            "used_up",
         ),
         FAILED,
     ),
-    "refused": FAILED,
-    **dict.fromkeys(("requested", "approved", "received"), RUNNING),
+    **dict.fromkeys(("requested", "approved", "received", "waiting"), RUNNING),
     **dict.fromkeys(("pending", "confirmed", "shipped", "running", "dispatched", "in_transit", "booked"), RUNNING),
 }
 

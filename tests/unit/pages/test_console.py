@@ -393,3 +393,102 @@ def test_a_price_is_shown_and_typed_with_the_decimals_of_its_currency(
 def test_a_new_product_is_offered_the_shop_s_currency(api: ShopApi, desk: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURRENCY", "KWD")
     assert 'name="currency" type="text" value="KWD"' in desk("GET", "/console/catalogue/new", as_user=True).text
+
+
+COUPON = {
+    "code": "TEN",
+    "description": "10 % off",
+    "kind": "percentage",
+    "basis_points": 1250,
+    "amount": None,
+    "minimum": {"amount": 1000, "currency": "GBP"},
+    "product_ids": ["p1"],
+    "category": None,
+    "valid_from": None,
+    "valid_until": "2099-12-24T00:00:00.000Z",
+    "limit": 100,
+    "limit_per_customer": None,
+    "combines": False,
+    "used": 3,
+    "version": 2,
+    "created_at": "2026-11-29T12:00:00.000Z",
+    "ended_at": None,
+}
+
+
+def coupon(**changes: Any) -> dict[str, Any]:
+    return COUPON | changes
+
+
+def test_coupons_are_listed_with_what_they_take_off_and_their_uses(api: ShopApi, desk: Ask) -> None:
+    free = coupon(code="POST", basis_points=None, kind="free_shipping", ended_at="2026-11-29T12:00:00.000Z", limit=None)
+    late = coupon(code="LATE", valid_until="2026-01-01T00:00:00.000Z")
+    items = [coupon(), free, late, coupon(code="GONE", used=100)]
+    api.answers["GET /api/promotions/coupons"] = (200, {"items": items, "next_cursor": None})
+
+    page = desk("GET", "/console/coupons", as_user=True).text
+
+    for text in ("12.5 %", "the delivery", "3 of 100", "ended", "expired", "used up", "active"):
+        assert text in page, text
+
+
+def test_a_new_coupon_is_sent_as_the_api_wants_it(api: ShopApi, desk: Ask) -> None:
+    api.answers["POST /api/promotions/coupons"] = (201, coupon())
+    form = {"description": "10 % off", "kind": "percentage", "value": "12.5 %", "minimum": "10", "limit": "100"}
+    form |= {"valid_until": "2099-12-24", "key": KEY, "code": "ten", "combines": "yes"}
+
+    assert desk("POST", "/console/coupons", form, as_user=True).location == "/console/coupons/TEN?said=added"
+    [(_, _, _, body, headers)] = api.of("POST /api/promotions/coupons")
+    assert headers["Idempotency-Key"] == KEY
+    assert body == {
+        "code": "ten",
+        "description": "10 % off",
+        "kind": "percentage",
+        "basis_points": 1250,
+        "minimum": {"amount": 1000, "currency": "GBP"},
+        "valid_from": None,
+        "valid_until": "2099-12-24T00:00:00.000Z",
+        "limit": 100,
+        "limit_per_customer": None,
+        "category": None,
+        "combines": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("value", "0"),
+        ("value", "100.01"),
+        ("value", "x"),
+        ("code", "a b"),
+        ("minimum", "1.234"),
+        ("valid_from", "soon"),
+    ],
+)
+def test_a_coupon_that_cannot_be_read_is_told_at_its_field(api: ShopApi, desk: Ask, field: str, value: str) -> None:
+    api.answers["GET /api/promotions/coupons"] = (200, {"items": [], "next_cursor": None})
+    form = {"description": "10 % off", "kind": "percentage", "value": "10", "key": KEY} | {field: value}
+
+    page = desk("POST", "/console/coupons", form, as_user=True)
+
+    assert page.status == 422
+    assert f'id="{field}-error"' in page.text
+    assert api.of("POST /api/promotions/coupons") == []
+
+
+def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon())
+    api.answers["PATCH /api/promotions/coupons/TEN"] = (200, coupon(version=3))
+    api.answers["DELETE /api/promotions/coupons/TEN"] = (204, None)
+    page = desk("GET", "/console/coupons/TEN", as_user=True).text
+    assert 'value="10.00"' in page
+    assert 'value="2099-12-24"' in page
+
+    form = {"description": "Ten off", "limit": "200", "version": 2}
+    assert desk("POST", "/console/coupons/TEN", form, as_user=True).location == "/console/coupons/TEN?said=changed"
+    [(_, _, _, body, _)] = api.of("PATCH /api/promotions/coupons/TEN")
+    assert (body["version"], body["limit"], body["minimum"]) == (2, 200, None)
+    assert desk("POST", "/console/coupons/TEN/end", as_user=True).location == "/console/coupons/TEN?said=ended"
+    assert len(api.of("DELETE /api/promotions/coupons/TEN")) == 1
+    assert desk("GET", "/console/coupons/no%20code", as_user=True).status == 404

@@ -1,0 +1,171 @@
+"""Coupons: all of them, a new one, and one's changes and its end."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from console.pages import pages
+from console.wiring import ports
+from mercato.clock import rfc3339, utc_now
+from mercato.money import InvalidAmount, Money
+from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
+from pages.view import major, money
+from pages.visitor import next_page, path
+
+_SHOWN = 50
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
+_PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?")
+_NOTICES = {
+    "added": "The coupon can be used from now on.",
+    "changed": "The coupon is changed.",
+    "ended": "The coupon has ended. Orders that were placed with it keep their discount.",
+}
+KINDS = (("percentage", "Percent of the goods"), ("amount", "An amount"), ("free_shipping", "Free delivery"))
+
+Count = Annotated[str, Field(pattern=r"^[0-9]{0,9}$")]
+
+
+class Terms(Form):
+    """An empty field is a limit that the coupon does not have. A day begins and ends at midnight, UTC."""
+
+    description: Annotated[str, Field(min_length=1, max_length=200)]
+    minimum: Annotated[str, Field(max_length=20)] = ""
+    valid_from: Annotated[str, Field(max_length=10)] = ""
+    valid_until: Annotated[str, Field(max_length=10)] = ""
+    limit: Count = ""
+    limit_per_customer: Count = ""
+
+    def terms(self) -> dict[str, Any]:
+        """Raises InvalidForm."""
+        minimum = _money("minimum", self.minimum)
+        return {
+            "description": self.description,
+            "minimum": minimum.model_dump() if minimum else None,
+            "valid_from": _day("valid_from", self.valid_from),
+            "valid_until": _day("valid_until", self.valid_until),
+            "limit": int(self.limit) if self.limit else None,
+            "limit_per_customer": int(self.limit_per_customer) if self.limit_per_customer else None,
+        }
+
+
+class New(Terms):
+    """`value` is a percentage or an amount of money, as `kind` says. Without a `code` the API makes one."""
+
+    code: Annotated[str, Field(max_length=32)] = ""
+    kind: str
+    value: Annotated[str, Field(max_length=20)] = ""
+    category: Annotated[str, Field(max_length=200)] = ""
+    combines: str = ""
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+    def for_api(self) -> dict[str, Any]:
+        """Raises InvalidForm."""
+        if self.code and not _CODE.fullmatch(self.code):
+            raise InvalidForm({"code": "A code has 3 to 32 letters, digits and hyphens."})
+        body = self.terms() | {"kind": self.kind, "combines": bool(self.combines), "category": self.category or None}
+        if self.kind == "percentage":
+            body["basis_points"] = _basis_points(self.value)
+        elif self.kind == "amount":
+            amount = _money("value", self.value)
+            body["amount"] = amount.model_dump() if amount else None
+        return body | ({"code": self.code} if self.code else {})
+
+
+class Change(Terms):
+    version: int
+
+
+def _basis_points(text: str) -> int:
+    found = _PERCENT.fullmatch(text.removesuffix("%").strip())
+    points = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if not 1 <= points <= 10_000:
+        raise InvalidForm({"value": "A percentage is more than 0 and at most 100, such as 12.5."})
+    return points
+
+
+def _money(field: str, text: str) -> Money | None:
+    if not text:
+        return None
+    try:
+        return Money.parse(text, ports().settings.currency)
+    except InvalidAmount as error:
+        raise InvalidForm({field: f"{error}."}) from None
+
+
+def _day(field: str, text: str) -> str | None:
+    try:
+        return f"{date.fromisoformat(text)}T00:00:00.000Z" if text else None
+    except ValueError:
+        raise InvalidForm({field: "This is no day, such as 2026-11-29."}) from None
+
+
+@pages.get("/console/coupons")
+def show_coupons(visit: Visit) -> Page:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    found = visit.visitor.get(path("promotions", "coupons", limit=_SHOWN, cursor=visit.request.query.get("cursor", "")))
+    return Page(
+        "coupons.html",
+        {
+            "coupons": [_row(one, utc_now()) for one in found["items"]],
+            "next": next_page("/console/coupons", found["next_cursor"]),
+            "currency": ports().settings.currency,
+            "kinds": list(KINDS),
+        },
+    )
+
+
+def _row(coupon: Any, now: datetime) -> dict[str, Any]:
+    """`typed` is what the fields of its form hold."""
+    typed = {name: "" if coupon[name] is None else str(coupon[name]) for name in ("limit", "limit_per_customer")}
+    typed |= {name: (coupon[name] or "")[:10] for name in ("valid_from", "valid_until")}
+    typed |= {"description": coupon["description"], "minimum": major(coupon["minimum"]) if coupon["minimum"] else ""}
+    return dict(coupon) | {"state": _state(coupon, rfc3339(now)), "takes": _takes(coupon), "typed": typed}
+
+
+def _takes(coupon: Any) -> str:
+    if coupon["basis_points"] is not None:
+        return f"{Decimal(coupon['basis_points']) / 100:f} %"
+    return money(coupon["amount"]) if coupon["amount"] else "the delivery"
+
+
+def _state(coupon: Any, now: str) -> str:
+    if coupon["ended_at"]:
+        return "ended"
+    if coupon["valid_until"] and coupon["valid_until"] <= now:
+        return "expired"
+    if coupon["valid_from"] and coupon["valid_from"] > now:
+        return "waiting"
+    return "used_up" if coupon["limit"] is not None and coupon["used"] >= coupon["limit"] else "active"
+
+
+@pages.post("/console/coupons", form=New, again=show_coupons)
+def add_coupon(visit: Visit, form: New) -> Redirect:
+    made = visit.visitor.send("POST", path("promotions", "coupons"), form.for_api(), key=form.key).body
+    return Redirect(f"/console/coupons/{made['code']}?said=added")
+
+
+@pages.get("/console/coupons/{code}")
+def show_coupon(visit: Visit, code: str) -> Page:
+    if not _CODE.fullmatch(code):
+        raise NoSuchPage("There is no such coupon.")
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    coupon = visit.visitor.get(path("promotions", "coupons", code))
+    return Page("coupon.html", {"coupon": _row(coupon, utc_now()), "currency": ports().settings.currency})
+
+
+@pages.post("/console/coupons/{code}", form=Change, again=show_coupon)
+def change_coupon(visit: Visit, code: str, form: Change) -> Redirect:
+    changes = form.terms() | {"version": form.version}
+    visit.visitor.send("PATCH", path("promotions", "coupons", code), changes)
+    return Redirect(f"/console/coupons/{code}?said=changed")
+
+
+@pages.post("/console/coupons/{code}/end", again=show_coupon)
+def end_coupon(visit: Visit, code: str) -> Redirect:
+    visit.visitor.send("DELETE", path("promotions", "coupons", code))
+    return Redirect(f"/console/coupons/{code}?said=ended")
