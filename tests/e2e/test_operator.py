@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.demo.stage import Product, Stage, has_failed, is_paid
@@ -262,5 +264,10 @@ def test_the_commands_work_on_a_stack_that_is_named_by_a_log_in_of_their_own(
     order = stage.order(stage.new_customer("Sofia"), stage.new_product("Named vase", 900, stock=2), 1)["order_id"]
     assert order in run("saga", "list").stdout
     assert "every ledger proves its stock" in run("inventory", "audit").stdout
+    request = f"request-{uuid.uuid4()}"
+    httpx.get(f"{shop_state.base_url}/api/products", headers={"X-Request-Id": request}, timeout=60).raise_for_status()
+    story = stage.wait_for(lambda: run("trace", request), lambda done: done.returncode == 0).stdout
+    assert "GET /api/products" in story
+    assert "1 requests" in story
     assert run("logout").returncode == 0
     assert run("saga", "list").returncode == 2

@@ -13,7 +13,7 @@ from console.wiring import ports
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
-from pages.visitor import next_page, part, path
+from pages.visitor import Refused, next_page, part, path
 
 _FIELDS = ("name", "description", "category", "tax_class")
 
@@ -61,9 +61,19 @@ def create(visit: Visit, form: Product) -> Redirect:
 def show_product(visit: Visit, product_id: str) -> Page:
     """After an edit that came too late, what another operator made of the product stands beside what was typed."""
     product = visit.visitor.get(path("products", product_id))
-    stock = part(lambda: visit.visitor.get(path("inventory", product_id)))
+    stock = part(lambda: _stock(visit, product_id))
     theirs = _differences(product, visit.values) if visit.values.get("version") else {}
     return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
+
+
+def _stock(visit: Visit, product_id: str) -> Any:
+    """Returns the product's stock, or None while inventory has not heard of a new product yet."""
+    try:
+        return visit.visitor.get(path("inventory", product_id))
+    except Refused as refused:
+        if refused.reply.status == 404:
+            return None
+        raise
 
 
 def _currency() -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from infra.trouble import Trouble
 
 _PREFIX = "/aws/lambda/"
 _MOST_GROUPS = 50  # of one query
 _MOST_LINES = 10_000
-_QUERY = "fields @message, @log | filter correlation_id = {text} | sort @timestamp asc | limit {limit}"
+# The local cloud knows the first filter alone.
+_QUERY = (
+    "fields @message, @log | filter @message like /{pattern}/ | filter correlation_id = {text} "
+    "| sort @timestamp asc | limit {limit}"
+)
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,25 @@ def query_lines(
 
     Raises Trouble if the query fails or finds more than 10,000 lines.
     """
+    pattern = re.escape(correlation_id).replace("/", r"\/")
+    query = _QUERY.format(pattern=pattern, text=json.dumps(correlation_id), limit=_MOST_LINES)
     found = []
     for groups in itertools.batched(_groups(logs, stack), _MOST_GROUPS, strict=False):
-        query = logs.start_query(
+        started = logs.start_query(
             logGroupNames=list(groups),
             startTime=int(since.timestamp()),
             endTime=int(until.timestamp()) + 1,
-            queryString=_QUERY.format(text=json.dumps(correlation_id), limit=_MOST_LINES),
+            queryString=query,
         )["queryId"]
-        while (answer := logs.get_query_results(queryId=query))["status"] in ("Scheduled", "Running"):
+        while (answer := logs.get_query_results(queryId=started))["status"] in ("Scheduled", "Running"):
             sleep(0.5)
         if answer["status"] != "Complete" or len(answer["results"]) == _MOST_LINES:
             said = answer["status"] if answer["status"] != "Complete" else f"more than {_MOST_LINES:,} lines"
             raise Trouble(f"Logs Insights answers {said}", "Ask for a shorter time: --hours.")
         for row in answer["results"]:
             fields = {one["field"]: one["value"] for one in row}
-            line = read_line(fields["@message"], function_of(fields["@log"].partition(":")[2], stack))
-            if line is not None:
+            line = read_line(fields["@message"], function_of(fields["@log"].rpartition(":")[2], stack))
+            if _is_of(line, correlation_id):
                 found.append(line)
     return sorted(found, key=lambda line: line.at)
 
@@ -85,9 +92,13 @@ def _read(logs: Any, group: str, stack: str, correlation_id: str) -> Iterator[Li
     for page in pages:
         for event in page["events"]:
             line = read_line(event["message"], function_of(group, stack))
-            # The pattern finds the id anywhere in the text.
-            if line is not None and line.fields.get("correlation_id") == correlation_id:
+            if _is_of(line, correlation_id):
                 yield line
+
+
+def _is_of(line: Line | None, correlation_id: str) -> TypeGuard[Line]:
+    """A pattern finds the id anywhere in the text."""
+    return line is not None and line.fields.get("correlation_id") == correlation_id
 
 
 def read_line(message: str, function: str) -> Line | None:

@@ -223,8 +223,8 @@ def asks(stub: Stubber, groups: int, *answers: dict[str, Any]) -> None:
             "logGroupNames": names[start : start + 50],
             "startTime": int(SINCE.timestamp()),
             "endTime": int(UNTIL.timestamp()) + 1,
-            "queryString": 'fields @message, @log | filter correlation_id = "request-0001" | sort @timestamp asc '
-            "| limit 10000",
+            "queryString": "fields @message, @log | filter @message like /request\\-0001/ "
+            '| filter correlation_id = "request-0001" | sort @timestamp asc | limit 10000',
         }
         stub.add_response("start_query", {"queryId": "q-1"}, wanted)
         for answer in answers:
@@ -242,7 +242,8 @@ def test_on_aws_a_query_reads_all_groups_and_is_waited_for(insights: tuple[Any, 
     logs, stub = insights
     told = '{"timestamp": "2026-11-22T11:30:00.000+00:00", "correlation_id": "request-0001", "message": "request"}'
     running = {"status": "Running", "results": []}
-    asks(stub, 60, running, {"status": "Complete", "results": [row(told), row("START RequestId: 1")]})
+    other = told.replace('"request-0001"', '"another"').replace('"request"', '"after request-0001"')
+    asks(stub, 60, running, {"status": "Complete", "results": [row(told), row(other), row("START RequestId: 1")]})
     slept: list[float] = []
 
     found = query_lines(logs, "shop", "request-0001", SINCE, UNTIL, slept.append)

@@ -69,6 +69,13 @@ def test_stock_is_found_by_name_item_number_and_id(api: ShopApi, desk: Ask) -> N
     assert len(api.of("GET /api/inventory")) == 2
 
 
+def test_a_new_product_whose_stock_is_not_there_yet_says_so(api: ShopApi, desk: Ask) -> None:
+    api.refuse("GET /api/inventory/p1", 404, "unknown-product", "There is no stock item for p1.")
+    page = desk("GET", "/console/catalogue/p1", as_user=True).text
+    assert "some seconds after the product" in page
+    assert "no stock item" not in page
+
+
 def test_the_ledger_says_whether_it_proves_the_stock(api: ShopApi, desk: Ask) -> None:
     stocked(api)
     audit = {"product_id": "p1", "on_hand": 3, "entries": 2, "ledger_sum": 3, "ledger_entries": 2, "balanced": True}
