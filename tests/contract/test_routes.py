@@ -20,11 +20,18 @@ FOR_STRANGERS = {
     "GET /api/.well-known/jwks.json",
     "GET /api/carts/guests/{cart_id}",
     "DELETE /api/carts/guests/{cart_id}/items/{product_id}",
+    "GET /api/checkouts/guests/{cart_id}/{checkout_id}",
     "GET /api/health",
+    "GET /api/orders/guests/{token}",
     "GET /api/products",
     "GET /api/products/{product_id}",
+    "PATCH /api/checkouts/guests/{cart_id}/{checkout_id}",
     "POST /api/carts/guests",
     "POST /api/carts/guests/{cart_id}/items/{product_id}",
+    "POST /api/checkouts/guests/{cart_id}",
+    "POST /api/orders/guests",
+    "POST /api/orders/guests/{token}/cancel",
+    "POST /api/orders/guests/{token}/returns",
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
     "POST /api/shipments/quotes",
@@ -115,8 +122,8 @@ def test_what_reads_its_body_itself_is_known() -> None:
     }
 
 
-# Path parameters of public routes whose resource is public, too.
-PUBLIC_IDS = {"product_id"}
+# Path parameters of public routes that open nothing by themselves: a checkout's needs its guest's cart beside it.
+PUBLIC_IDS = {"product_id", "checkout_id"}
 
 
 @pytest.mark.parametrize("served", [one for one in all_routes() if Role.PUBLIC in one.route.roles], ids=by_name)

@@ -10,7 +10,7 @@ from tests.kit.template import ROOT, resources_of_type
 
 # Each module that writes a ttl, and why its items may be deleted.
 MAY_GO = {
-    "functions/carts/carts/store.py": "a cart not touched for 90 days; an addition's mark, longer than its key",
+    "functions/carts/carts/store.py": "a cart not touched for 90 days, with its guest's id; an addition's mark",
     "functions/checkout/checkout/store.py": "a checkout, a day after its last change; its order keeps what was charged",
     "functions/promotions/promotions/store.py": "how many unknown codes a customer tried in an hour, an hour later",
     "functions/ops/ops/health/store.py": "the last probe, for a day: the prober writes the next one within a minute",

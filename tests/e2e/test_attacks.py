@@ -106,6 +106,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
         "return_id": "some-return",
         "queue": "orders",
         "name": "some-circuit",
+        "token": "some-link",
         "request_id": "some-request",
     }
 

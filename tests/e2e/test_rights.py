@@ -71,6 +71,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "cart_id": "guest-of-nobody",
         "checkout_id": str(uuid.uuid4()),
         "code": "NOBODY",
+        "token": "nobodys-link",
         "image_id": str(uuid.uuid4()),
         "import_id": str(uuid.uuid4()),
         "return_id": str(uuid.uuid4()),

@@ -7,6 +7,7 @@ from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
+from mercato.guests import is_guest
 from mercato.money import Money
 
 consumer = Consumer("carts")
@@ -80,6 +81,7 @@ def forget_customer(event: Event, closed: UserClosed) -> None:
 @consumer.on("order.created")
 def follow_order(event: Event, order: OrderCreated) -> None:
     product_ids = [line.product_id for line in order.lines]
-    is_theirs = order.cart is not None and order.cart.id == usecases.cart_of(order.customer_id)
+    own = order.customer_id if is_guest(order.customer_id) else usecases.cart_of(order.customer_id)
+    is_theirs = order.cart is not None and order.cart.id == own
     version = order.cart.version if order.cart and is_theirs else None
     usecases.follow_order(order.customer_id, product_ids, event.time, version, ports().carts, utc_now())

@@ -5,6 +5,7 @@
                                   sweeper, by the time of the change, until it is published. Four shards, since every
                                   change writes there
     CART#<id>      LINE#<product> a line, with the price at which it was put in
+    GUEST#<guest>  CART           the secret id of the cart of a guest, by the guest's id, which orders have
     ADDED#<request> ADDED         the mark of a request that has added units, for longer than its key is good for
     PRODUCT#<id>   LATEST         the product's price and stock as of the last event. Reads show a line at this
                                   price, so a new price is one write and reaches every line wherever it moves.
@@ -29,6 +30,7 @@ from zlib import crc32
 from carts.domain import KEPT_FOR, Cart, CartNotFound, Latest, Line, at_latest
 from mercato.clock import epoch, rfc3339
 from mercato.errors import AccountClosed
+from mercato.guests import guest_of
 from mercato.money import Money
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
@@ -89,7 +91,19 @@ class Carts:
         head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
         with suppress(ConditionFailed):  # a retry of this write after a lost response
             self._table.write(expiry.put_new(head | {"ttl": epoch(now + KEPT_FOR)}, now))
+        self._note_guest(cart_id, now)
         return Cart(cart_id, version=1)
+
+    def find_of_guest(self, guest_id: str, now: datetime) -> Cart | None:
+        """The cart of the guest with this id. None where it has expired or is merged into a customer's."""
+        found = live(self._table.get(_guest_key(guest_id), _HEAD), now)
+        with suppress(CartNotFound):
+            return self.load_guests(found["cart_id"], now) if found else None
+        return None
+
+    def _note_guest(self, cart_id: str, now: datetime) -> None:
+        pointer = {"pk": _guest_key(guest_of(cart_id)), "sk": _HEAD, "cart_id": cart_id}
+        self._table.write(dynamo.put(pointer | {"ttl": epoch(now + KEPT_FOR)}))
 
     def load_guests(self, cart_id: str, now: datetime) -> Cart:
         """Raises CartNotFound for a cart that does not exist, or has expired."""
@@ -133,6 +147,8 @@ class Carts:
                 raise AlreadyAdded from None
             raise ProductMoved(_to_latest(failed.item or {})) from None
         self._renew(cart.without_line(line.product_id), now)
+        if not cart.customer_id:
+            self._note_guest(cart.cart_id, now)
         return after.with_line(line)
 
     def remove_line(self, cart: Cart, product_id: str, now: datetime) -> Cart:
@@ -253,6 +269,10 @@ class Carts:
             self._table.write(write)
         except ConditionFailed:
             return
+
+
+def _guest_key(guest_id: str) -> str:
+    return f"GUEST#{guest_id}"
 
 
 def _product_key(product_id: str) -> str:

@@ -11,6 +11,7 @@ from carts import domain
 from carts.domain import Cart, CartNotFound, Line, Offer
 from carts.store import MOVED_AT_ONCE, AlreadyAdded, CartMoved, Carts, ProductMoved
 from mercato.errors import AccountClosed, TransientError
+from mercato.guests import is_guest
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.store.retry import retry_on_conflict
@@ -167,8 +168,13 @@ def follow_order(
     Idempotent: a duplicate leaves lines that were put in later. The cart of a closed account has no lines.
     """
     try:
-        cart = carts.load_customers(cart_of(customer_id), customer_id, now)
+        if is_guest(customer_id):
+            cart = carts.find_of_guest(customer_id, now)
+        else:
+            cart = carts.load_customers(cart_of(customer_id), customer_id, now)
     except AccountClosed:
+        return
+    if cart is None:
         return
     for line in domain.ordered_lines(cart, product_ids, ordered_at, cart_version):
         carts.drop_line_unless_changed(cart.cart_id, line)

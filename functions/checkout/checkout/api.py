@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from checkout import usecases
-from checkout.domain import GoodsNotNamed, Line, Session, merge
+from checkout.domain import Cart, GoodsNotNamed, Line, Session, merge
 from checkout.usecases import Shown
 from checkout.views import (
     ChangeCheckout,
     ChangeTaxes,
     CheckoutView,
     OpenCheckout,
+    OpenGuestCheckout,
     QuoteToVerify,
     TaxesQuery,
     TaxTableView,
@@ -17,7 +18,8 @@ from checkout.views import (
 )
 from checkout.wiring import ports
 from mercato.clock import utc_now
-from mercato.http import ADMIN, CUSTOMER, PEER, WATCH, App, Created, IdempotencyKey
+from mercato.guests import guest_of
+from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Created, IdempotencyKey
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -44,6 +46,34 @@ def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> 
         return Created(CheckoutView.of(shown), f"/api/checkouts/{session.id}")
 
     return answer_once(asked, ports().table, now, write)
+
+
+@app.post("/api/checkouts/guests/{cart_id}", role=PUBLIC, capability="cart_id")
+def open_guest_checkout(
+    cart_id: str, wanted: OpenGuestCheckout, caller: Caller, key: IdempotencyKey
+) -> Created[CheckoutView]:
+    """Opens a checkout for a guest's cart. The order needs the guest's e-mail address as its contact."""
+    now, guest_id = utc_now(), guest_of(cart_id)
+    asked = Keyed.read(f"POST /api/checkouts/guests/{cart_id}", caller, key, wanted)
+
+    def write() -> Created[CheckoutView]:
+        lines = usecases.lines_of_guest(cart_id, wanted.cart_version, ports().carts)
+        cart = Cart(id=guest_id, version=wanted.cart_version)
+        session = Session(id=asked.id, customer_id=guest_id, lines=lines, cart=cart, **wanted.given())
+        shown = usecases.start(session, ports().checkouts, ports().till, now)
+        return Created(CheckoutView.of(shown), f"/api/checkouts/guests/{cart_id}/{session.id}")
+
+    return answer_once(asked, ports().table, now, write)
+
+
+@app.get("/api/checkouts/guests/{cart_id}/{checkout_id}", role=PUBLIC, capability="cart_id", limit=WATCH)
+def show_guest_checkout(cart_id: str, checkout_id: str) -> CheckoutView:
+    return _show(checkout_id, guest_of(cart_id))
+
+
+@app.patch("/api/checkouts/guests/{cart_id}/{checkout_id}", role=PUBLIC, capability="cart_id")
+def change_guest_checkout(cart_id: str, checkout_id: str, changes: ChangeCheckout) -> CheckoutView:
+    return _change(checkout_id, guest_of(cart_id), changes)
 
 
 @app.post("/api/checkouts/verifications", role=PEER)
@@ -73,15 +103,23 @@ def change_taxes(table: ChangeTaxes) -> TaxTableView:
 @app.get("/api/checkouts/{checkout_id}", role=CUSTOMER, limit=WATCH)
 def show_checkout(checkout_id: str, caller: Caller) -> CheckoutView:
     """Shows the checkout at the prices of now, with a new quote."""
-    now = utc_now()
-    session = ports().checkouts.load(checkout_id, caller.user_id, now)
-    return CheckoutView.of(usecases.show(session, ports().till, now))
+    return _show(checkout_id, caller.user_id)
 
 
 @app.patch("/api/checkouts/{checkout_id}", role=CUSTOMER)
 def change_checkout(checkout_id: str, changes: ChangeCheckout, caller: Caller) -> CheckoutView:
+    return _change(checkout_id, caller.user_id, changes)
+
+
+def _show(checkout_id: str, customer_id: str) -> CheckoutView:
     now = utc_now()
-    session = ports().checkouts.load(checkout_id, caller.user_id, now)
+    session = ports().checkouts.load(checkout_id, customer_id, now)
+    return CheckoutView.of(usecases.show(session, ports().till, now))
+
+
+def _change(checkout_id: str, customer_id: str, changes: ChangeCheckout) -> CheckoutView:
+    now = utc_now()
+    session = ports().checkouts.load(checkout_id, customer_id, now)
     shown: Shown = usecases.change(
         session,
         changes.version,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from mercato.errors import Conflict, Invalid, NotFound, TooManyRequests
+from mercato.guests import is_guest
 from mercato.money import Money
 
 # An order stores each line with its charges twice, as a fact and as an event, in one item of at most 400 KB.
@@ -29,6 +30,10 @@ class CheckoutChanged(Conflict):
 
 class CartChanged(Conflict):
     """The cart is not at the version that the request names."""
+
+
+class CartNotFound(NotFound):
+    """There is no guest's cart with this id."""
 
 
 class CartEmpty(Invalid):
@@ -163,8 +168,9 @@ class Session:
 
     @property
     def missing(self) -> list[str]:
-        """The fields without which there is no quote."""
-        return [name for name in ("shipping_address", "service") if getattr(self, name) is None]
+        """The fields without which there is no quote. Of a guest, nothing but the contact tells whom to write to."""
+        needed = ("shipping_address", "service", *(["contact"] if is_guest(self.customer_id) else []))
+        return [name for name in needed if getattr(self, name) is None]
 
 
 @dataclass(frozen=True)

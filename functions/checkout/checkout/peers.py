@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from checkout.domain import (
     Address,
     Cart,
     CartChanged,
+    CartNotFound,
     CodeRejected,
     CodesUnavailable,
     Discount,
@@ -28,7 +30,7 @@ from checkout.domain import (
 )
 from mercato.events import Reads
 from mercato.money import Money
-from mercato.peers.client import PeerRefused, PeerUnavailable, ServiceClient, read_answer
+from mercato.peers.client import PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient, read_answer
 from mercato.telemetry.logs import log
 
 
@@ -90,12 +92,24 @@ class Carts:
     def lines_of(self, customer_id: str, wanted: Cart) -> list[Line]:
         """The lines of the customer's own cart. Raises CartChanged if it is another one or at another version."""
         found = read_answer(_Cart, self._carts.get("/api/carts/mine", user_id=customer_id), "the look at a cart")
-        if (found.cart_id, found.version) != (wanted.id, wanted.version):
-            raise CartChanged(
-                "Your cart has changed since you saw it. Please look at it once more.",
-                cart={"id": found.cart_id, "version": found.version},
-            )
-        return [Line(product_id=line.product_id, quantity=line.quantity) for line in found.lines]
+        return _lines(found, wanted)
+
+    def lines_of_guest(self, cart_id: str, version: int) -> list[Line]:
+        """The lines of the guest's cart. Raises CartNotFound, and CartChanged if it is at another version."""
+        try:
+            answer = self._carts.get(f"/api/carts/guests/{quote(cart_id, safe='')}")
+        except PeerNotFound:
+            raise CartNotFound("There is no such cart.") from None
+        return _lines(read_answer(_Cart, answer, "the look at a guest's cart"), Cart(id=cart_id, version=version))
+
+
+def _lines(found: _Cart, wanted: Cart) -> list[Line]:
+    if (found.cart_id, found.version) != (wanted.id, wanted.version):
+        raise CartChanged(
+            "Your cart has changed since you saw it. Please look at it once more.",
+            cart={"id": found.cart_id, "version": found.version},
+        )
+    return [Line(product_id=line.product_id, quantity=line.quantity) for line in found.lines]
 
 
 _CODE = re.compile("[A-Z0-9]{1,6}")  # of a region, as rates name it; a region without a code has its country's rates

@@ -40,6 +40,8 @@ class Catalogue(Protocol):
 class Carts(Protocol):
     def lines_of(self, customer_id: str, wanted: Cart) -> list[Line]: ...
 
+    def lines_of_guest(self, cart_id: str, version: int) -> list[Line]: ...
+
 
 class Carriers(Protocol):
     def offers(self, address: Address, parcel: Parcel) -> tuple[Offer, ...]: ...
@@ -111,6 +113,14 @@ def lines_of(customer_id: str, cart: Cart, carts: Carts) -> tuple[Line, ...]:
     return domain.merge(lines)
 
 
+def lines_of_guest(cart_id: str, version: int, carts: Carts) -> tuple[Line, ...]:
+    """The lines of the guest's cart. Raises CartNotFound, CartChanged and CartEmpty."""
+    lines = carts.lines_of_guest(cart_id, version)
+    if not lines:
+        raise CartEmpty("Your cart is empty.")
+    return domain.merge(lines)
+
+
 def change(
     session: Session,
     version: int,
@@ -132,7 +142,7 @@ def change(
 def show(session: Session, till: Till, now: datetime, entered: tuple[str, ...] = ()) -> Shown:
     """The session at today's prices, with a new quote if it can be placed."""
     priced, offers = till.price(session, now.date(), entered)
-    if not priced.is_whole:
+    if not priced.is_whole or session.missing:
         return Shown(session, priced, offers, None)
     quote = Quote.of(session, priced, now)
     return Shown(session, priced, offers, quote, till.signatures.sign(quote))

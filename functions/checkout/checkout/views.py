@@ -25,6 +25,7 @@ from mercato.addresses import region_of, require_address
 from mercato.charges import Charge, Kind, tax_of, total_of
 from mercato.clock import rfc3339
 from mercato.countries import Country
+from mercato.email_address import read_email
 from mercato.http import Body, Query, View
 from mercato.money import Money
 from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Phone, Postcode, RegionName
@@ -103,6 +104,19 @@ class OpenCheckout(Body):
         return _given(self)
 
 
+class OpenGuestCheckout(Body):
+    """`cart_version` is the version of the guest's cart that the guest saw. The contact's address gets the mails."""
+
+    cart_version: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    contact: ContactGiven | None = None
+    shipping_address: AddressGiven | None = None
+    billing_address: AddressGiven | None = None
+    service: ServiceCode | None = None
+
+    def given(self) -> dict[str, Any]:
+        return _given(self)
+
+
 class ChangeCheckout(Body):
     """`version` is the version that the buyer saw. Fields that are left out stay; null removes one. `codes` replaces
     all codes of coupons.
@@ -119,16 +133,21 @@ class ChangeCheckout(Body):
         return _given(self)
 
 
-def _given(body: OpenCheckout | ChangeCheckout) -> dict[str, Any]:
+def _given(body: OpenCheckout | OpenGuestCheckout | ChangeCheckout) -> dict[str, Any]:
+    """Raises InvalidEmail and InvalidAddress."""
     found: dict[str, Any] = body.model_dump(exclude_unset=True, include={"contact", "service"})
     if found.get("contact"):
-        found["contact"] = Contact(**found["contact"])
+        found["contact"] = _contact(**found["contact"])
     for field in body.model_fields_set & {"shipping_address", "billing_address"}:
         given: AddressGiven | None = getattr(body, field)
         found[field] = given.as_address(field) if given else None
     if "codes" in body.model_fields_set:
         found["codes"] = tuple(dict.fromkeys(code.upper() for code in body.codes or ()))
     return found
+
+
+def _contact(email: str, phone: str | None = None) -> Contact:
+    return Contact(email=read_email(email), phone=phone)
 
 
 class LineView(View):

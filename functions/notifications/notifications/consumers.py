@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
+from mercato.guests import is_guest
 from mercato.invocation import deadline
 from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
-from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger
+from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger, reader_of_guest
 from notifications.wiring import ports
 
 consumer = Consumer("notifications")
@@ -38,6 +39,21 @@ class UserClosed(Reads):
 class Line(Reads):
     name: str
     quantity: int
+
+
+class GuestContact(Reads):
+    email: str
+    name: str
+
+
+class OrderCreated(Reads):
+    order_id: str
+    contact: GuestContact | None = None  # of a guest's order alone
+
+
+class OrderAnonymised(Reads):
+    order_id: str
+    guest_id: str | None = None
 
 
 class FromOrders(Reads):
@@ -133,6 +149,21 @@ def _has_time() -> bool:
     return deadline.left() > _ONE_MORE
 
 
+@consumer.on("order.created")
+def remember_guest(_: Event, data: OrderCreated) -> None:
+    """A guest is the reader of one order, at the address that the order was placed with. Naturally idempotent."""
+    if data.contact:
+        with _open_account(reader_of_guest(data.order_id)):
+            ports().store.remember(Contact(reader_of_guest(data.order_id), data.contact.email, data.contact.name))
+
+
+@consumer.on("order.anonymised")
+def forget_guest(_: Event, data: OrderAnonymised) -> None:
+    """Naturally idempotent and resumable."""
+    if data.guest_id and not ports().store.forget(reader_of_guest(data.order_id), utc_now(), _has_time):
+        raise Unfinished(f"more notifications about order {data.order_id} are left to erase")
+
+
 @consumer.on("order.confirmed")
 def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
     lines = [(line.quantity, line.name) for line in data.lines]
@@ -200,8 +231,9 @@ def notify_return_received(event: Event, data: ReturnReceived) -> None:
 
 def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:
     trigger = Trigger(kind, event.id, event.time, data.order_id)
-    with _open_account(data.customer_id):
-        usecases.notify_user(data.customer_id, trigger, write, ports(), utc_now())
+    reader = reader_of_guest(data.order_id) if is_guest(data.customer_id) else data.customer_id
+    with _open_account(reader):
+        usecases.notify_user(reader, trigger, write, ports(), utc_now())
 
 
 @contextmanager

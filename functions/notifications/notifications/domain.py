@@ -119,6 +119,11 @@ class Trigger:
         return notification_id(self.event_id, self.kind, self.at)
 
 
+def reader_of_guest(order_id: str) -> str:
+    """The id under which the guest of an order has notifications: those of this order alone."""
+    return f"guest:{order_id}"
+
+
 class NextStep(StrEnum):
     NOTHING = "nothing"  # it is sent, or never will be
     SEND = "send"

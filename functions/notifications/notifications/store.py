@@ -59,6 +59,14 @@ class NotificationStore:
             Preferences(found["PREFERENCES"]["email"]) if "PREFERENCES" in found else Preferences(),
         )
 
+    def remember(self, contact: Contact) -> None:
+        """Stores the contact of a guest's order. Raises ReaderGone once it is erased."""
+        is_open = dynamo.check(_user(contact.user_id), "UNREAD", _OPEN)
+        try:
+            self._table.transact([is_open, _remember(contact)])
+        except ConditionFailed:
+            raise ReaderGone from None
+
     def rename_contact(self, user_id: str, name: str, sequence: int) -> None:
         """Ignores a stale name. May come before the contact's e-mail address. Raises ReaderGone."""
         is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)

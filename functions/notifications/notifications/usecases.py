@@ -49,7 +49,7 @@ def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], po
     """Adds a notification and sends it. `write` makes the text for the contact's name."""
     contact, preferences = ports.store.find_reader(user_id)
     if contact is None:
-        raise TransientError(f"user.registered of {user_id} has not come yet")
+        raise TransientError(f"the event with the address of {user_id} has not come yet")
     notification = compose(contact, preferences, trigger, write(contact.name))
     if not ports.store.add(notification, trigger.event_id, now):
         notification = ports.store.get(user_id, notification.notification_id)

@@ -31,6 +31,7 @@ class Anything(Reads):
     "order.anonymised",
     "order.cancellation_requested",
     "order.cancelled",
+    "order.claimed",
     "order.confirmed",
     "order.created",
     "order.delivered",

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from mercato.clock import utc_now
 from mercato.errors import Forbidden
+from mercato.guests import guest_of
 from mercato.http import (
     ADMIN,
     CUSTOMER,
     PEER,
+    PUBLIC,
     WATCH,
     Accepted,
     App,
@@ -23,21 +25,23 @@ from mercato.http import (
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.ids import derived_id, fingerprint
-from orders import usecases
+from orders import guests, usecases
 from orders.day_sums import MOST_DAYS, DaysOutOfRange
 from orders.numbers import parse_number
 from orders.order import Address, Order, Request, ReturnStatus
-from orders.returns import OPERATORS
+from orders.returns import OPERATORS, Terms
 from orders.views import (
     CancelOrder,
     DaysQuery,
     DaysView,
+    GuestOrderView,
     HistoryQuery,
     HistoryView,
     OpenReturnView,
     OrderPage,
     OrdersQuery,
     OrderView,
+    PlaceForGuest,
     PlaceOrder,
     PlaceQuoted,
     ReceiveReturn,
@@ -70,21 +74,57 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accep
 @app.post("/api/orders/quoted", role=CUSTOMER)
 def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
     """Places the order that a checkout's quote states: its goods, delivery, taxes and total, to its address."""
-    placed = usecases.place_quoted(
-        order.quote, order.payment_token, caller.user_id, quotes=ports().quotes, orders=ports().orders, now=utc_now()
-    )
+    wish = usecases.QuotedWish(order.quote, order.payment_token, caller.user_id)
+    placed = usecases.place_quoted(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
     address = ports().orders.find_address(placed.order.id)
     answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")
     return replayed(answer) if placed.replayed else answer
 
 
+@app.post("/api/orders/guests", role=PUBLIC)
+def place_for_guest(order: PlaceForGuest) -> Accepted[GuestOrderView]:
+    """Places the order of a guest's quote. Only who has the token of its link, or the mailed one, can open it."""
+    wish = usecases.QuotedWish(order.quote, order.payment_token, guest_of(order.cart_id), order.cart_id)
+    placed = guests.place_for_guest(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
+    found, done = placed.done.order, placed.done
+    view = GuestOrderView(order=_order_view(found, ports().orders.find_address(found.id)), token=placed.token)
+    answer = Accepted(view, location=f"/api/orders/guests/{placed.token}")
+    return replayed(answer) if done.replayed else answer
+
+
+@app.get("/api/orders/guests/{token}", role=PUBLIC, capability="token", limit=WATCH)
+def show_guest_order(token: str) -> OrderView:
+    """The order that the link opens, as long as no account has claimed it."""
+    order = guests.find_by_link(token, ports().orders)
+    return _order_view(order, ports().orders.find_address(order.id))
+
+
+@app.post("/api/orders/guests/{token}/cancel", role=PUBLIC, capability="token")
+def cancel_guest_order(token: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
+    order = guests.find_by_link(token, ports().orders)
+    with guests.by_link():
+        return _cancel(_guests("cancel", order, wish, caller, key), wish, f"/api/orders/guests/{token}")
+
+
+@app.post("/api/orders/guests/{token}/returns", role=PUBLIC, capability="token")
+def return_guest_goods(token: str, wish: ReturnGoods, caller: Caller, key: IdempotencyKey) -> Created[ReturnView]:
+    if wish.reason in OPERATORS:
+        raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
+    order = guests.find_by_link(token, ports().orders)
+    with guests.by_link():
+        return _return(
+            _guests("return", order, wish, caller, key), wish, ports().return_terms, f"/api/orders/guests/{token}"
+        )
+
+
 @app.post("/api/orders/{order_id}/cancel", role=CUSTOMER)
 def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
-    command = _command("cancel", order_id, wish, caller, key)
+    return _cancel(_command("cancel", order_id, wish, caller, key), wish, f"/api/orders/{order_id}")
+
+
+def _cancel(command: usecases.Command, wish: CancelOrder, location: str) -> Accepted[OrderView]:
     done = usecases.cancel_order(command, wish.reason, ports().orders, utc_now())
-    answer = Accepted(
-        _order_view(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
-    )
+    answer = Accepted(_order_view(done.order, ports().orders.find_address(command.order_id)), location=location)
     return replayed(answer) if done.replayed else answer
 
 
@@ -98,10 +138,14 @@ def return_goods(order_id: str, wish: ReturnGoods, caller: Caller, key: Idempote
     """
     if wish.reason in OPERATORS and not caller.is_admin:
         raise Forbidden("Only an admin can say that a parcel was lost or came back undelivered.")
-    command = _command("return", order_id, wish, caller, key)
     terms = replace(ports().return_terms, by_staff=caller.is_admin)
+    command = _command("return", order_id, wish, caller, key)
+    return _return(command, wish, terms, f"/api/orders/{order_id}")
+
+
+def _return(command: usecases.Command, wish: ReturnGoods, terms: Terms, location: str) -> Created[ReturnView]:
     done = usecases.return_goods(command, wish.as_lines(), wish.reason, terms, ports().orders, utc_now())
-    answer = Created(ReturnView.of(done.order.returns[-1]), location=f"/api/orders/{order_id}")
+    answer = Created(ReturnView.of(done.order.returns[-1]), location=location)
     return replayed(answer) if done.replayed else answer
 
 
@@ -206,9 +250,17 @@ def _return_view(return_id: str, done: usecases.Done) -> Response[ReturnView]:
 
 
 def _command(action: str, order_id: str, wish: Body | None, caller: Caller, key: str) -> usecases.Command:
-    request_id = derived_id(caller.user_id, action, order_id, key)
-    request = Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json") if wish else None))
-    return usecases.Command(order_id, _whose(caller), request)
+    return usecases.Command(order_id, _whose(caller), _request(action, order_id, wish, caller.user_id, key))
+
+
+def _guests(action: str, order: Order, wish: Body, caller: Caller, key: str) -> usecases.Command:
+    """A command by the link of a guest's order. It is refused if an account claims the order in between."""
+    return usecases.Command(order.id, order.customer_id, _request(action, order.id, wish, caller.user_id, key))
+
+
+def _request(action: str, order_id: str, wish: Body | None, user_id: str, key: str) -> Request:
+    request_id = derived_id(user_id, action, order_id, key)
+    return Request(id=request_id, fingerprint=fingerprint(wish.model_dump(mode="json") if wish else None))
 
 
 def _whose(caller: Caller) -> str | None:

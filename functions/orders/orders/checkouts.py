@@ -51,12 +51,17 @@ class _Coupons(Reads):
     customer: str
 
 
+class _Contact(Reads):
+    email: str
+
+
 class _Sale(Reads):
     lines: list[_Line]
     charges: list[Charge]
     delivery: _Delivery
     cart: _Cart | None
     coupons: _Coupons | None = None
+    contact: _Contact | None = None
     shipping_address: _Address
     billing_address: _Address | None = None
 
@@ -104,4 +109,5 @@ def _sale(sale: _Sale) -> Sale:
         cart=OrderedCart(**sale.cart.model_dump()) if sale.cart else None,
         coupons=ClaimedCoupons(**sale.coupons.model_dump()) if sale.coupons else None,
     )
-    return Sale(quoted, Address(**sale.shipping_address.model_dump(), billing=_billing(sale)))
+    email = sale.contact.email if sale.contact else None
+    return Sale(quoted, Address(**sale.shipping_address.model_dump(), billing=_billing(sale)), email)

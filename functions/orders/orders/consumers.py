@@ -7,11 +7,12 @@ from collections.abc import Callable
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
+from mercato.guests import is_guest
 from mercato.invocation import deadline
 from mercato.money import Money
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
-from orders import domain, usecases
+from orders import domain, guests, usecases
 from orders.facts import Fact
 from orders.order import Order, PaymentStatus, Shipment
 from orders.wiring import ports
@@ -22,6 +23,10 @@ _ONE_MORE = 5.0  # seconds, enough to change one more order and store the progre
 
 class AboutOrder(Reads):
     order_id: str
+
+
+class OrderCreated(AboutOrder):
+    customer_id: str = ""
 
 
 class AboutPayment(Reads):
@@ -61,6 +66,16 @@ class UserClosed(Reads):
     user_id: str
 
 
+class EmailVerified(Reads):
+    user_id: str
+    email: str | None = None  # events of earlier releases have none
+
+
+class OrderClaimed(Reads):
+    order_id: str
+    customer_id: str
+
+
 @consumer.on("user.closed")
 def forget_customer(_: Event, closed: UserClosed) -> None:
     """Resumable: each run continues where the last one ended, so the number of orders has no limit."""
@@ -72,9 +87,31 @@ def _has_time() -> bool:
     return deadline.left() > _ONE_MORE
 
 
+@consumer.on("user.email_verified")
+def claim_orders(_: Event, verified: EmailVerified) -> None:
+    """Resumable: what is claimed is listed no more."""
+    if verified.email is None:
+        return
+    about = verified.user_id, verified.email
+    if not guests.claim_orders(*about, orders=ports().orders, now=utc_now(), has_time=_has_time):
+        raise Unfinished(f"more orders of guests are left for {verified.user_id} to claim")
+
+
+@consumer.on("order.claimed")
+def follow_claim(_: Event, claimed: OrderClaimed) -> None:
+    """The account may have been closed after the claim and before the index showed the order."""
+    if ports().orders.has_left(claimed.customer_id):
+        _change(claimed.order_id, domain.forget_customer)
+
+
 @consumer.on("order.created")
-def start_saga(_: Event, created: AboutOrder) -> None:
+def start_saga(_: Event, created: OrderCreated) -> None:
+    """The order of a guest also gets its link mailed, and may be claimed by an account that has its address already."""
     usecases.start_workflow(created.order_id, orders=ports().orders, workflows=ports().workflows, now=utc_now())
+    if is_guest(created.customer_id):
+        about = ports().mail
+        guests.mail_link(created.order_id, about.shop_url, orders=ports().orders, mailer=ports().mailer, now=utc_now())
+        guests.claim_late(created.order_id, orders=ports().orders, now=utc_now())
 
 
 @consumer.on("order.cancellation_requested")

@@ -16,6 +16,7 @@ from orders.facts import (
     Fact,
     OrderAnonymised,
     OrderCancelled,
+    OrderClaimed,
     OrderConfirmed,
     OrderDelivered,
     OrderNeedsAttention,
@@ -339,6 +340,11 @@ def give_up(order: Order, *, has_left: bool) -> list[Fact]:
     if order.status in (Status.PENDING, Status.CONFIRMED):
         return [OrderNeedsAttention(step=DELIVERY, reason="not-collected")]
     return []
+
+
+def claim(order: Order, customer_id: str) -> OrderClaimed | None:
+    """The first account that claims the order of a guest has it. None where an account has it already."""
+    return OrderClaimed(customer_id=customer_id) if order.is_guests else None
 
 
 def forget_customer(order: Order) -> list[Fact]:

@@ -12,6 +12,7 @@ from mercato.events import EventModel
 from mercato.money import Money
 from orders import facts
 from orders.order import Address, Line, Order
+from orders.order import Contact as OrderContact
 
 _ORDER, _CUSTOMER = "9a1f0f0e-5b7c-5c1e-8f3e-2f1f0a6d4c11", "0193a1c2-7d00-7000-8000-00000000c0de"
 _TOTAL = {"amount": 2500, "currency": "GBP"}
@@ -106,8 +107,16 @@ class Delivery(BaseModel):
     days: int
 
 
+class Contact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    email: str
+    name: str
+
+
 class OrderCreated(EventModel):
     """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one.
+    `contact` is whom to write to about the order of a guest, who has no account.
 
     `charges` add up to `total`. An order that names no quote has none: its lines are what is paid, and it has no
     `delivery`, which is the service that the buyer chose. `number` is the order's number for people, here and in the
@@ -116,7 +125,13 @@ class OrderCreated(EventModel):
 
     TYPE: ClassVar[str] = "order.created"
     EXAMPLE: ClassVar[dict[str, Any]] = (
-        _WHO | _NUMBER | _PLACED | {"cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803}}
+        _WHO
+        | _NUMBER
+        | _PLACED
+        | {
+            "cart": {"id": "7d1f7d5e-3f6b-5a0e-8f6c-52d6a4b7c011", "version": 1795348803},
+            "contact": {"email": "ada@example.com", "name": "Ada Lovelace"},
+        }
     )
 
     order_id: str
@@ -127,6 +142,7 @@ class OrderCreated(EventModel):
     charges: list[Charge] | None = None
     delivery: Delivery | None = None
     number: str | None = None
+    contact: Contact | None = None
 
 
 class OrderConfirmed(EventModel):
@@ -347,14 +363,27 @@ class OrderRefunded(EventModel):
     amount: Money
 
 
-class OrderAnonymised(EventModel):
-    """The order is finished and its customer's account is closed. Services that keep its address erase it."""
+class OrderClaimed(EventModel):
+    """The order of a guest belongs to the account `customer_id` from here on."""
 
-    TYPE: ClassVar[str] = "order.anonymised"
+    TYPE: ClassVar[str] = "order.claimed"
     EXAMPLE: ClassVar[dict[str, Any]] = _WHO
 
     order_id: str
     customer_id: str
+
+
+class OrderAnonymised(EventModel):
+    """The order is finished and its customer's account is closed. Services that keep its address erase it.
+    `guest_id` is the guest who had placed it, if one had.
+    """
+
+    TYPE: ClassVar[str] = "order.anonymised"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"guest_id": "guest:8d0e1c9a-5b7f-5f0d-9a52-0f2f5c1b6d11"}
+
+    order_id: str
+    customer_id: str
+    guest_id: str | None = None
 
 
 class OrderNeedsAttention(EventModel):
@@ -383,6 +412,7 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     OrderRefunded,
     OrderNeedsAttention,
     OrderAnonymised,
+    OrderClaimed,
 )
 
 
@@ -401,8 +431,9 @@ def _address(address: Address) -> ShippingAddress:
     return ShippingAddress(**address.model_dump(exclude={"billing"}))
 
 
-def _created(order: Order, fact: facts.OrderPlaced, _: Address | None) -> EventModel:
+def _created(order: Order, fact: facts.OrderPlaced, contact: OrderContact | None) -> EventModel:
     return OrderCreated(
+        contact=Contact(**contact.model_dump()) if contact else None,
         order_id=order.id,
         customer_id=order.customer_id,
         total=order.total,
@@ -500,10 +531,14 @@ def _needs_attention(order: Order, fact: facts.OrderNeedsAttention, _: Address |
 
 
 def _anonymised(order: Order, _: facts.OrderAnonymised, __: Address | None) -> EventModel:
-    return OrderAnonymised(order_id=order.id, customer_id=order.customer_id)
+    return OrderAnonymised(order_id=order.id, customer_id=order.customer_id, guest_id=order.guest_id or None)
 
 
-_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventModel | None]] = {
+def _claimed(order: Order, _: facts.OrderClaimed, __: Address | None) -> EventModel:
+    return OrderClaimed(order_id=order.id, customer_id=order.customer_id)
+
+
+_ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Any], EventModel | None]] = {
     facts.OrderPlaced: _created,
     facts.OrderConfirmed: _confirmed,
     facts.CancellationRequested: _cancellation_requested,
@@ -517,12 +552,13 @@ _ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Address | None], EventM
     facts.OrderRefunded: _refunded,
     facts.OrderNeedsAttention: _needs_attention,
     facts.OrderAnonymised: _anonymised,
+    facts.OrderClaimed: _claimed,
 }
 
 
-def announcement(order: Order, fact: facts.Fact, address: Address | None = None) -> EventModel | None:
+def announcement(order: Order, fact: facts.Fact, person: Address | OrderContact | None = None) -> EventModel | None:
     """The event that publishes a fact, given the order after it; None for an internal fact. The event of a
-    confirmation contains the address, which no fact contains.
+    confirmation contains the address, and that of a guest's order the contact, which no fact contains.
     """
     announce = _ANNOUNCED.get(type(fact))
-    return announce(order, fact, address) if announce else None
+    return announce(order, fact, person) if announce else None

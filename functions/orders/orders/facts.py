@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge
+from mercato.guests import is_guest
 from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
@@ -177,6 +178,12 @@ class CustomerLeft(Fact):
     """The account is closed, but the order still needs its address."""
 
 
+class OrderClaimed(Fact):
+    """An account whose owner has proved access to the guest's mailbox has the order from here on."""
+
+    customer_id: str
+
+
 class OrderAnonymised(Fact):
     """The order is finished and its customer's account is closed. The address is erased with this fact."""
 
@@ -198,6 +205,7 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         delivery=fact.delivery,
         number=fact.number,
         coupons=fact.coupons,
+        guest_id=fact.customer_id if is_guest(fact.customer_id) else "",
     )
 
 
@@ -397,6 +405,10 @@ def _customer_left(order: Order, _: CustomerLeft, at: datetime) -> Order:
     return replace(order, customer_left=True)
 
 
+def _claimed(order: Order, fact: OrderClaimed, at: datetime) -> Order:
+    return replace(order, customer_id=fact.customer_id)
+
+
 def _anonymised(order: Order, _: OrderAnonymised, at: datetime) -> Order:
     return replace(order, customer_left=True, is_anonymous=True)
 
@@ -419,6 +431,7 @@ _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     ReturnReceived: _return_received,
     OrderRefunded: _refunded,
     CustomerLeft: _customer_left,
+    OrderClaimed: _claimed,
     OrderAnonymised: _anonymised,
 }
 _BY_NAME = {fact.__name__: fact for fact in _APPLY}

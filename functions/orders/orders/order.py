@@ -98,6 +98,13 @@ class Address(PostalAddress):
     billing: PostalAddress | None = None
 
 
+class Contact(_Value):
+    """Whom to write to about an order of a guest."""
+
+    email: str
+    name: str
+
+
 class ReturnedLine(_Value):
     product_id: str
     quantity: int
@@ -141,6 +148,14 @@ class Shipment(_Value):
     shipment_id: str
     carrier: str
     tracking_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Whom to write to about a guest's order, and the digest of the link that opens it."""
+
+    contact: Contact
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +234,12 @@ class Order:
     delivery: Delivery | None = None
     number: str | None = None
     coupons: ClaimedCoupons | None = None
+    guest_id: str = ""  # the guest who placed it; empty for an order of an account
+
+    @property
+    def is_guests(self) -> bool:
+        """No account has claimed the order of a guest yet."""
+        return bool(self.guest_id) and self.customer_id == self.guest_id
 
     @property
     def charges(self) -> tuple[Charge, ...]:

@@ -5,6 +5,10 @@ Summary, one row per order, written with its facts: pk=order#<id>, sk=SUMMARY, g
 gsi1sk=<placed at>#<id>. The entry beside it and the index gsi2: orders.staff_list. The sums by day: orders.day_sums.
 Snapshots of long orders: mercato.store.snapshots.
 Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
+Contact of a guest's order, erased with the address: pk=order#<id>, sk=CONTACT; `mailed_at` once its link was mailed.
+Link of a guest's order: pk=LINK#<digest of the token>, sk=LINK.
+Orders of guests that no account has claimed, by address: pk=GUEST#<digest of the address>, sk=ORDER#<id>. The account
+that claims them: the same pk, sk=CLAIMANT.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
 A return that waits for staff: orders.open_returns.
 The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
@@ -39,10 +43,11 @@ from mercato.store.snapshots import EVERY, Codec, Snapshots
 from mercato.store.stored_event import NewEvent, StoredEvent
 from orders.domain import CartAlreadyOrdered, OrderTooLarge, with_number
 from orders.events import announcement
-from orders.facts import Fact, OrderAnonymised, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
+from orders.facts import Fact, OrderAnonymised, OrderClaimed, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
+from orders.links import address_digest
 from orders.numbers import draw_number
 from orders.open_returns import OpenReturn, OpenReturns, return_items, return_writes
-from orders.order import Address, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
+from orders.order import Address, Contact, Guest, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
 from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, number_key, status_keys
 
 _SERVICE = "orders"
@@ -113,25 +118,31 @@ class OrderStore:
     def history(self, order_id: str) -> list[Recorded]:
         return [_recorded(stored) for stored in self._streams.read(order_id)]
 
-    def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
-        """Writes a new order with a number of its own, its address, and the mark on the cart that it names. Raises
-        ConcurrencyError if the order exists, CartAlreadyOrdered if another order has the mark, and AccountClosed.
+    def place(
+        self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime, guest: Guest | None = None
+    ) -> Order:
+        """Writes a new order with a number of its own, its address, and the mark on the cart that it names; for a guest
+        the contact and the link too. Raises ConcurrencyError if the order exists, CartAlreadyOrdered if another order
+        has the mark, and AccountClosed.
         """
         return retry_on_conflict(
             self._draw,
-            lambda number: self._place(order_id, with_number(facts, number), address, now),
+            lambda number: self._place(order_id, with_number(facts, number), address, now, guest),
             conflict=_NumberTaken,
             attempts=_MOST_NUMBERS,
             exhausted="all drawn order numbers are taken",
         )
 
-    def _place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order:
+    def _place(
+        self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime, guest: Guest | None
+    ) -> Order:
         kept = dynamo.put({"pk": _pk(order_id), "sk": "ADDRESS"} | address.model_dump())
         placed = next(fact for fact in facts if isinstance(fact, OrderPlaced))
         is_open = dynamo.check(f"CUSTOMER#{placed.customer_id}", "LEFT", "attribute_not_exists(pk)")
         marks = [_cart_mark(placed, placed.cart, now)] if placed.cart else []
         try:
-            return self._append(order_id, None, facts, now, [kept, is_open, *marks, *_number_claim(placed)])
+            writes = [kept, is_open, *marks, *_number_claim(placed), *(_guest_items(order_id, guest) if guest else [])]
+            return self._append(order_id, None, facts, now, writes, guest.contact if guest else None)
         except ConditionFailed as failed:
             match (failed.item or {})["sk"]:
                 case "LEFT":
@@ -144,6 +155,70 @@ class OrderStore:
         """The order after these facts. Raises ConcurrencyError if `before` is stale."""
         erased = self._erase_address(order_id) if any(isinstance(fact, OrderAnonymised) for fact in facts) else []
         return self._append(order_id, before, facts, now, erased)
+
+    def hand_over(self, before: Order, claimed: OrderClaimed, now: datetime) -> Order | None:
+        """The order after the claim, out of the list of its address. None, and nothing written, if the account that
+        claims it is closed. Raises ConcurrencyError if `before` is stale.
+        """
+        contact = self.find_contact(before.id)
+        is_open = dynamo.check(f"CUSTOMER#{claimed.customer_id}", "LEFT", "attribute_not_exists(pk)")
+        listed = [dynamo.delete(*_listed(before.id, address_digest(contact.email)))] if contact else []
+        try:
+            return self._append(before.id, before, [claimed], now, [is_open, *listed])
+        except ConditionFailed:
+            return None
+
+    def find_contact(self, order_id: str) -> Contact | None:
+        """None for an order of an account, and after the contact is erased."""
+        item = self._table.get(_pk(order_id), "CONTACT")
+        return Contact.model_validate(item) if item else None
+
+    def was_mailed(self, order_id: str) -> bool:
+        return "mailed_at" in (self._table.get(_pk(order_id), "CONTACT") or {})
+
+    def mark_mailed(self, order_id: str, now: datetime) -> None:
+        """Changes nothing after the contact is erased."""
+        values = {":now": rfc3339(now)}
+        with suppress(ConditionFailed):
+            self._table.write(
+                dynamo.update(_pk(order_id), "CONTACT", "SET mailed_at = :now", "attribute_exists(pk)", values=values)
+            )
+
+    def add_link(self, order_id: str, digest: str) -> None:
+        self._table.write(dynamo.put(_link(order_id, digest)))
+
+    def find_linked(self, digest: str) -> str | None:
+        """The id of the order that has the link."""
+        item = self._table.get(f"LINK#{digest}", "LINK")
+        return str(item["order_id"]) if item else None
+
+    def ids_of_address(self, address: str) -> Iterator[str]:
+        """The orders of guests with this address that no account has claimed."""
+        for item in self._table.query_all(f"GUEST#{address}", KeyRange(prefix="ORDER#")):
+            yield item["order_id"]
+
+    def find_claimant(self, address: str) -> str | None:
+        item = self._table.get(f"GUEST#{address}", "CLAIMANT")
+        return str(item["customer_id"]) if item else None
+
+    def note_claimant(self, address: str, customer_id: str) -> None:
+        """One account at a time has an address. Raises TransientError while the account that had it before is open: its
+        closing has not come here yet.
+        """
+        before = self.find_claimant(address)
+        if before == customer_id:
+            return
+        if before is not None and not self.has_left(before):
+            raise TransientError("another account has claimed this address and is not closed here yet")
+        condition, values = "attribute_not_exists(pk)", {":me": customer_id}
+        if before is not None:
+            condition, values = "customer_id = :before", values | {":before": before}
+        try:
+            self._table.write(
+                dynamo.update(f"GUEST#{address}", "CLAIMANT", "SET customer_id = :me", condition, values=values)
+            )
+        except ConditionFailed:
+            raise TransientError("another account claims this address at the same time") from None
 
     def find_address(self, order_id: str) -> Address | None:
         """None for an unknown order, and after the address is erased."""
@@ -179,20 +254,31 @@ class OrderStore:
             yield item["order_id"], item["gsi1sk"]
 
     def _erase_address(self, order_id: str) -> list[Write]:
-        """Deletes the address, also from the stored event that versions shipping: the relay published it long ago."""
-        versions = [stored.version for stored in self._streams.read(order_id) if stored.type == OrderConfirmed.__name__]
-        return [dynamo.delete(_pk(order_id), "ADDRESS"), *(self._streams.silence(order_id, one) for one in versions)]
+        """Deletes the address and a guest's contact, also from the stored events that have them: the relay published
+        them long ago.
+        """
+        contact = [dynamo.delete(_pk(order_id), "CONTACT")] if self.find_contact(order_id) else []
+        named = {OrderConfirmed.__name__, *([OrderPlaced.__name__] if contact else [])}
+        versions = [stored.version for stored in self._streams.read(order_id) if stored.type in named]
+        silenced = (self._streams.silence(order_id, one) for one in versions)
+        return [dynamo.delete(_pk(order_id), "ADDRESS"), *contact, *silenced]
 
     def _append(
-        self, order_id: str, before: Order | None, facts: Sequence[Fact], now: datetime, alongside: list[Write]
+        self,
+        order_id: str,
+        before: Order | None,
+        facts: Sequence[Fact],
+        now: datetime,
+        alongside: list[Write],
+        contact: Contact | None = None,
     ) -> Order:
         order, events = before, []
         now = in_milliseconds(now)  # as stored in events, so that a fold returns this same order
         now = max(now, before.updated_at) if before else now  # clocks differ, but the timeline must not go back
         for fact in facts:
             order = apply(order, fact, now)
-            address = self.find_address(order_id) if isinstance(fact, OrderConfirmed) else None
-            events.append(_new_event(order, fact, address, now))
+            person = self.find_address(order_id) if isinstance(fact, OrderConfirmed) else None
+            events.append(_new_event(order, fact, contact if isinstance(fact, OrderPlaced) else person, now))
         if order is None:
             raise ValueError("an order begins with a fact")
         expected = before.version if before else NO_STREAM
@@ -327,9 +413,26 @@ def _number_claim(placed: OrderPlaced) -> list[Write]:
     return [dynamo.put_new({"pk": pk, "sk": sk, "order_id": placed.order_id})]
 
 
-def _new_event(order: Order, fact: Fact, address: Address | None, now: datetime) -> NewEvent:
+def _guest_items(order_id: str, guest: Guest) -> list[Write]:
+    pk, sk = _listed(order_id, address_digest(guest.contact.email))
+    return [
+        dynamo.put({"pk": _pk(order_id), "sk": "CONTACT"} | guest.contact.model_dump()),
+        dynamo.put({"pk": pk, "sk": sk, "order_id": order_id}),
+        dynamo.put(_link(order_id, guest.link)),
+    ]
+
+
+def _listed(order_id: str, address: str) -> tuple[str, str]:
+    return f"GUEST#{address}", f"ORDER#{order_id}"
+
+
+def _link(order_id: str, digest: str) -> Item:
+    return {"pk": f"LINK#{digest}", "sk": "LINK", "order_id": order_id}
+
+
+def _new_event(order: Order, fact: Fact, person: Address | Contact | None, now: datetime) -> NewEvent:
     event_id = new_id(now)
-    public = announcement(order, fact, address)
+    public = announcement(order, fact, person)
     try:
         text = public and encode(
             public, service=_SERVICE, subject=order.id, event_id=event_id, sequence=order.version, now=now

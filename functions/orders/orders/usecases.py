@@ -12,8 +12,9 @@ from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id, fingerprint
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
-from orders import domain, returns
+from orders import domain, links, returns
 from orders.domain import (
+    InvalidQuote,
     Listing,
     OrderNotFound,
     QuoteAlreadyOrdered,
@@ -24,10 +25,21 @@ from orders.domain import (
     Wanted,
 )
 from orders.facts import Fact, Recorded, apply
-from orders.order import Address, Order, OrderedCart, PaymentStatus, ReceivedLine, Request, ReturnedLine, Status
+from orders.order import (
+    Address,
+    Contact,
+    Guest,
+    Order,
+    OrderedCart,
+    PaymentStatus,
+    ReceivedLine,
+    Request,
+    ReturnedLine,
+    Status,
+)
 from orders.returns import OPERATORS, Terms
 
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _ORDERS_PER_MARK = 25  # orders between two writes of the progress
 
 
@@ -36,7 +48,9 @@ class Orders(Protocol):
 
     def history(self, order_id: str) -> list[Recorded]: ...
 
-    def place(self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime) -> Order: ...
+    def place(
+        self, order_id: str, facts: Sequence[Fact], address: Address, now: datetime, guest: Guest | None = None
+    ) -> Order: ...
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order: ...
 
@@ -90,11 +104,22 @@ class QuoteAnswer:
 
 
 @dataclass(frozen=True)
+class QuotedWish:
+    """A quote to be ordered. `cart_id` is the secret of a guest, and empty for a customer."""
+
+    quote: str
+    payment_token: str
+    customer_id: str
+    cart_id: str = ""
+
+
+@dataclass(frozen=True)
 class Sale:
-    """What a quote sells, and where it goes."""
+    """What a quote sells, and where it goes. `email` is the contact's."""
 
     quoted: Quoted
     shipping_address: Address
+    email: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,16 +162,15 @@ def place_order(
         return other
 
 
-def place_quoted(
-    quote: str, payment_token: str, customer_id: str, *, quotes: Quotes, orders: Orders, now: datetime
-) -> Done:
+def place_quoted(wish: QuotedWish, *, quotes: Quotes, orders: Orders, now: datetime) -> Done:
     """Places the order that a quote of the checkout states, with its charges.
 
     Idempotent: the order's id is derived from the session and the version of it that the quote is of, so one version is
     one order. A duplicate gets the first response, also once the quote has expired or prices have changed. Raises
     QuoteExpired, QuoteChanged, and QuoteAlreadyOrdered where the version was ordered with another card.
     """
-    answer = quotes.verify_quote(customer_id, quote)
+    customer_id, payment_token = wish.customer_id, wish.payment_token
+    answer = quotes.verify_quote(customer_id, wish.quote)
     order_id = derived_id(customer_id, "checkout", answer.checkout_id, str(answer.version))
     placed = fingerprint([answer.checkout_id, answer.version, payment_token])
     earlier = _quoted_before(order_id, placed, orders)
@@ -160,13 +184,21 @@ def place_quoted(
         )
     sale = answer.sale
     facts = domain.place_quoted(order_id, customer_id, sale.quoted, payment_token, placed)
+    guest = _guest_of(sale, wish.cart_id, order_id) if wish.cart_id else None
     try:
-        return Done(orders.place(order_id, facts, sale.shipping_address, now), replayed=False)
+        return Done(orders.place(order_id, facts, sale.shipping_address, now, guest), replayed=False)
     except ConcurrencyError:
         other = _quoted_before(order_id, placed, orders)
         if other is None:
             raise
         return other
+
+
+def _guest_of(sale: Sale, cart_id: str, order_id: str) -> Guest:
+    if sale.email is None:
+        raise InvalidQuote("This quote has no e-mail address to write to. Please go through the checkout again.")
+    contact = Contact(email=sale.email, name=sale.shipping_address.name)
+    return Guest(contact, links.digest_of(links.token_of(cart_id, order_id)))
 
 
 def _quoted_before(order_id: str, placed: str, orders: Orders) -> Done | None:
@@ -205,7 +237,7 @@ def change_order(order_id: str, decide: Callable[[Order], list[Fact]], *, orders
         lambda: find_order(order_id, orders=orders, customer_id=None),
         write,
         conflict=ConcurrencyError,
-        attempts=_ATTEMPTS,
+        attempts=ATTEMPTS,
     )
 
 

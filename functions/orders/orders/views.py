@@ -104,6 +104,12 @@ class PlaceQuoted(Body):
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
 
 
+class PlaceForGuest(PlaceQuoted):
+    """`cart_id` is the secret id of the guest's cart, for which the quote was given."""
+
+    cart_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+
+
 class CancelOrder(Body):
     reason: Literal["changed_mind", "ordered_by_mistake", "found_cheaper", "too_slow", "other"] = "other"
 
@@ -373,6 +379,13 @@ class OrderView(View):
             version=order.version,
             timeline=[StepView(at=rfc3339(step.at), status=step.status, detail=step.detail) for step in order.timeline],
         )
+
+
+class GuestOrderView(View):
+    """`token` opens the order at /api/orders/guests/{token}. A link with another token is mailed to the contact."""
+
+    order: OrderView
+    token: str
 
 
 class SummaryView(View):

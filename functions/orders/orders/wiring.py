@@ -12,6 +12,7 @@ from mercato.store.dynamo import Table
 from orders.store import OrderStore
 
 if TYPE_CHECKING:
+    from mercato.aws.mail import Mailer
     from orders.catalogue import Catalogue
     from orders.checkouts import Quotes
     from orders.customers import Customers
@@ -38,6 +39,15 @@ class SagaSettings:
     """Only the consumer starts workflows."""
 
     state_machine_arn: str
+
+
+@dataclass(frozen=True)
+class MailSettings:
+    """Only the consumer sends mail. `shop_url` is where a guest's link leads."""
+
+    from_address: str
+    mail_configuration_set: str
+    shop_url: str
 
 
 class Ports:
@@ -82,6 +92,16 @@ class Ports:
         from orders.customers import Customers
 
         return Customers(peer("users"))
+
+    @functools.cached_property
+    def mail(self) -> MailSettings:
+        return load(MailSettings)
+
+    @functools.cached_property
+    def mailer(self) -> Mailer:
+        from mercato.aws.mail import SesMailer
+
+        return SesMailer(self.mail.from_address, self.mail.mail_configuration_set)
 
     @functools.cached_property
     def workflows(self) -> OrderSaga:

@@ -53,6 +53,11 @@ class OrderAnonymised(Reads):
     customer_id: str
 
 
+class OrderClaimed(Reads):
+    order_id: str
+    customer_id: str
+
+
 class ReturnedLine(Reads):
     quantity: int
 
@@ -91,6 +96,11 @@ def cancel_shipment(_: Event, data: OrderCancelled) -> None:
         usecases.stop_shipment(data.order_id, data.customer_id, ports(), utc_now())
     except AlreadyDispatched as error:
         usecases.alert_cancelled_parcel_left(usecases.shipment_id_of(data.order_id), data.order_id, error.detail)
+
+
+@consumer.on("order.claimed")
+def hand_over(_: Event, data: OrderClaimed) -> None:
+    usecases.claim_shipment(data.order_id, data.customer_id, shipments=ports().shipments, now=utc_now())
 
 
 @consumer.on("order.anonymised")

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from mercato.errors import Conflict, Invalid, NotFound
+from mercato.guests import is_guest
 
 
 class ShipmentNotFound(NotFound):
@@ -203,6 +204,11 @@ def record_return(shipment: Shipment, return_id: str, units: int) -> Shipment:
     if return_id in shipment.returned:
         return shipment
     return replace(shipment, returned={**shipment.returned, return_id: units})
+
+
+def claim(shipment: Shipment, customer_id: str) -> Shipment:
+    """The first account that claims a guest's order has its shipment, too."""
+    return replace(shipment, customer_id=customer_id) if is_guest(shipment.customer_id) else shipment
 
 
 def anonymise(shipment: Shipment) -> Shipment:

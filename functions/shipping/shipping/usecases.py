@@ -75,6 +75,11 @@ def mark_paid(order_id: str, customer_id: str, ports: Ports, now: datetime) -> N
     _hand_over(_change_or_create(order_id, customer_id, decide, ports.shipments, now), ports, now)
 
 
+def claim_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
+    """An account has the guest's order from here on. If order.confirmed comes later, the account keeps the shipment."""
+    _change_or_create(order_id, customer_id, lambda found: domain.claim(found, customer_id), shipments, now)
+
+
 def anonymise_shipment(order_id: str, customer_id: str, *, shipments: ShipmentStore, now: datetime) -> None:
     """Erases the address. If order.confirmed comes later, its address is not stored."""
     _change_or_create(order_id, customer_id, domain.anonymise, shipments, now)

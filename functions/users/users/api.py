@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from mercato.clock import utc_now
+from mercato.email_address import InvalidEmail
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -32,7 +33,7 @@ from mercato.http.health import table_and_queue
 from mercato.http.rate_limit import network_of
 from mercato.text import EmailAddress, PersonName
 from users import recovery, usecases
-from users.domain import InvalidEmail, Role, User, UserNotFound
+from users.domain import Role, User, UserNotFound
 from users.passwords.hashing import MAX_LENGTH, MIN_LENGTH
 from users.sessions.access_tokens import LIFETIME
 from users.wiring import PUBLIC_KEYS_FRESH, ports

@@ -47,10 +47,17 @@ class PasswordResetRequested(_AboutUser):
     TYPE: ClassVar[str] = "user.password_reset_requested"
 
 
-class EmailVerified(_AboutUser):
-    """The account's owner has proved access to the address's mailbox."""
+class EmailVerified(EventModel):
+    """The account's owner has proved access to the address's mailbox. `email` is the address."""
 
     TYPE: ClassVar[str] = "user.email_verified"
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "user_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11",
+        "email": "ada@example.com",
+    }
+
+    user_id: str
+    email: str | None = None
 
 
 class PasswordChanged(_AboutUser):

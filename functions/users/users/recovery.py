@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.email_address import InvalidEmail, read_email
 from mercato.errors import TransientError
 from mercato.ids import new_id
 from mercato.telemetry.logs import log
 from users import one_time_store, texts
-from users.domain import InvalidEmail, Login, User, UserNotFound, read_email
+from users.domain import Login, User, UserNotFound
 from users.events import PasswordResetRequested, VerificationRequested
 from users.one_time_token import InvalidToken, OneTimeToken, Purpose
 from users.passwords import hashing

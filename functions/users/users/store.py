@@ -126,7 +126,7 @@ class UserStore:
         A contested account keeps nothing of its registrations when it is verified: its password is unusable until a
         reset by mail, its sessions end, and its name is empty.
         """
-        events: list[EventModel] = [EmailVerified(user_id=user.user_id)]
+        events: list[EventModel] = [EmailVerified(user_id=user.user_id, email=user.email)]
         if user.email_verified:
             writes = [_change_user(user, "SET email_verified = :yes, #version = :next", {":yes": True})]
         elif login.is_contested:
@@ -154,7 +154,7 @@ class UserStore:
         events: list[EventModel] = [PasswordChanged(user_id=user.user_id)]
         is_verifying = proof is not None and not user.email_verified
         if is_verifying:
-            events.append(EmailVerified(user_id=user.user_id))
+            events.append(EmailVerified(user_id=user.user_id, email=user.email))
         if is_verifying and is_contested:
             events.append(ProfileChanged(user_id=user.user_id, name=""))
         changed = _begin_epoch(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from mercato.email_address import InvalidEmail, read_email
 from mercato.events import EventModel
 from mercato.ids import new_id
 from mercato.store.dynamo import Write
@@ -16,7 +17,6 @@ from users.domain import (
     AccountChanging,
     EmailTaken,
     InvalidCredentials,
-    InvalidEmail,
     Login,
     Role,
     User,
@@ -24,7 +24,6 @@ from users.domain import (
     WeakPassword,
     WrongPassword,
     login_name,
-    read_email,
     read_name,
 )
 from users.events import UserRegistered

@@ -19,6 +19,7 @@ _NO_TOKEN = "the route shares code with a route that takes such a token, and tak
 _CAUGHT = "the use case converts it to another response"
 _BODY = "the body's model has the same rule and refuses the request earlier"
 _GUESTS = "a guest's cart belongs to no account"
+_NO_ACCOUNT = "a guest has no account"
 _SHARED = "the route shares code with a change that can raise it, and cannot raise it itself"
 
 NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -52,6 +53,14 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
     ("a quote's total is bounded by the checkout", "POST /api/orders/quoted", ("order-too-large",)),
     (_SHARED, "POST /api/checkouts", ("invalid-quote", "tax-table-changed")),
+    (_SHARED, "POST /api/checkouts/guests/{cart_id}", ("invalid-quote", "tax-table-changed")),
+    (_SHARED, "PATCH /api/checkouts/guests/{cart_id}/{checkout_id}", ("invalid-quote",)),
+    ("a quote's total is bounded by the checkout", "POST /api/orders/guests", ("order-too-large",)),
+    (_NO_ACCOUNT, "POST /api/orders/guests", ("account-closed",)),
+    (_SHARED, "POST /api/orders/guests/{token}/cancel", ("order-too-large",)),
+    (_CAUGHT, "POST /api/orders/guests/{token}/cancel", ("order-not-found",)),
+    ("a return is never larger than its order", "POST /api/orders/guests/{token}/returns", ("order-too-large",)),
+    (_CAUGHT, "POST /api/orders/guests/{token}/returns", ("order-not-found",)),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),
     ("it reads the coupon again", "DELETE /api/promotions/coupons/{code}", ("coupon-changed",)),
     ("a return is never larger than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),

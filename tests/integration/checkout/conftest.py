@@ -15,7 +15,7 @@ from checkout import api, wiring
 from checkout.peers import Carriers, Carts, Catalogue, Promotions
 from checkout.pricing import Terms
 from checkout.usecases import Till
-from mercato.peers.client import PeerUnavailable
+from mercato.peers.client import PeerNotFound, PeerUnavailable
 from mercato.peers.transport import Answer
 from mercato.store.attributes import Item, from_item
 from mercato.store.dynamo import Table
@@ -36,6 +36,7 @@ ADDRESS = {
 TEN = Coupon("TEN", "10 % off", Kind.PERCENTAGE, NOON, basis_points=1000)
 POST = Coupon("POST", "Free delivery", Kind.FREE_SHIPPING, NOON)
 CART = {"id": "cart-1", "version": 7}
+GUEST_CART = f"guest-{'5e' * 24}"
 
 
 def pounds(amount: int) -> dict[str, Any]:
@@ -80,10 +81,14 @@ class Peers:
         self._note("products", body)
         return {"products": [self.products[one] for one in body["product_ids"] if one in self.products]}
 
-    def get(self, path: str, *, user_id: str) -> Any:
-        assert path == "/api/carts/mine"
-        self._note("carts", user_id)
-        return self.cart
+    def get(self, path: str, *, user_id: str = "") -> Any:
+        if path == "/api/carts/mine":
+            self._note("carts", user_id)
+            return self.cart
+        self._note("carts", "a guest")
+        if path != f"/api/carts/guests/{GUEST_CART}":
+            raise PeerNotFound("There is no such cart.")
+        return self.cart | {"cart_id": GUEST_CART}
 
     def gives(self, coupon: Coupon, used: int = 0) -> None:
         self.coupons[coupon.code] = Standing(coupon, used)
@@ -158,6 +163,14 @@ class Desk:
         """A checkout of the cart, ready to be placed."""
         body = {"cart": CART, "shipping_address": ADDRESS, "service": "standard"} | given
         status, answer = self.call("POST", "", body, key=key, user=user)
+        assert status == 201, answer
+        return answer
+
+    def open_guests(self, **given: Any) -> Any:
+        """A checkout of a guest's cart, ready to be placed."""
+        contact = {"email": "ada@example.com"}
+        body = {"cart_version": CART["version"], "contact": contact, "shipping_address": ADDRESS, "service": "standard"}
+        status, answer = self.call("POST", f"/guests/{GUEST_CART}", body | given, key="key-1", user="")
         assert status == 201, answer
         return answer
 

@@ -19,6 +19,7 @@ from checkout.domain import Line as CheckoutLine
 from checkout.store import Checkouts
 from mercato.errors import AccountClosed, IdempotencyKeyReused
 from mercato.events import Event, inbox
+from mercato.guests import guest_of
 from mercato.http import Created, Response, View
 from mercato.http.auth import Caller, Role
 from mercato.http.idempotency import Keyed, answer_once
@@ -255,6 +256,10 @@ def _guest(table: Table, now: datetime, name: str = "guest-1") -> Cart:
     return Carts(table).open_guest_cart(name, now)
 
 
+def _find_of_guest(table: Table, now: datetime) -> object:
+    return Carts(table).find_of_guest(guest_of("guest-1"), now)
+
+
 def _seen(cart: Cart) -> object:
     return [(line.product_id, line.quantity, line.unit_price.amount) for line in cart.lines]
 
@@ -348,6 +353,7 @@ KINDS = (
         _guest,
         _open_again,
     ),
+    Kind("guest's id", "CartsTable", ("carts.store:Carts._note_guest",), _guest, _find_of_guest),
     Kind("checkout", "CheckoutTable", ("checkout.store:_item",), _check_out, _choose_delivery),
     Kind("guesses of codes", "PromotionsTable", ("promotions.store:Guesses.count",), _guess, _guess),
     Kind("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add, _add_again),

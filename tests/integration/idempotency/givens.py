@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.integration.checkout.conftest import CART, GUEST_CART
 from tests.integration.orders.conftest import body as order_of
 from tests.integration.payments.till import PAYMENT
 from tests.integration.promotions.conftest import TEN
@@ -54,6 +55,26 @@ def _adding_coupon(_: Any) -> Asked:
 def _adding_coupon_without_code(_: Any) -> Asked:
     new = {name: value for name, value in TEN.items() if name != "code"}
     return Asked("/api/promotions/coupons", new, new | {"basis_points": 2000})
+
+
+def _opening_as_guest(_: Any) -> Asked:
+    body = {"cart_version": CART["version"]}
+    return Asked(f"/api/checkouts/guests/{GUEST_CART}", body, body | {"contact": {"email": "ada@example.com"}})
+
+
+def _cancelling_by_link(shop: Any) -> Asked:
+    token = shop.place_for_guest()[1]["token"]
+    return Asked(f"/api/orders/guests/{token}/cancel", {"reason": "too_slow"}, {"reason": "other"})
+
+
+def _returning_by_link(shop: Any) -> Asked:
+    placed = shop.place_for_guest("second")[1]
+    order_id, token = placed["order"]["order_id"], placed["token"]
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    for news in ("shipment.dispatched", "shipment.delivered"):
+        assert shop.hear(news, _SHIPMENT | {"order_id": order_id}) == []
+    one, other = ({"lines": [{"product_id": "mug", "quantity": pieces}]} for pieces in (1, 2))
+    return Asked(f"/api/orders/guests/{token}/returns", one, other)
 
 
 def _placing(_: Any) -> Asked:
@@ -135,10 +156,13 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/carts/guests/{cart_id}/items/{product_id}": (_adding_to_guests_cart,),
     "POST /api/carts/{cart_id}/items/{product_id}": (_adding_to_cart,),
     "POST /api/checkouts": (_opening,),
+    "POST /api/checkouts/guests/{cart_id}": (_opening_as_guest,),
     "POST /api/inventory/adjustments": (_adjusting_many,),
     "POST /api/inventory/{product_id}/adjustments": (_adjusting,),
     "POST /api/promotions/coupons": (_adding_coupon, _adding_coupon_without_code),
     "POST /api/orders": (_placing,),
+    "POST /api/orders/guests/{token}/cancel": (_cancelling_by_link,),
+    "POST /api/orders/guests/{token}/returns": (_returning_by_link,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
     "POST /api/orders/{order_id}/returns": (_returning,),
     "POST /api/orders/{order_id}/returns/{return_id}/approve": (_change_of_return("approve"),),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mercato.guests import guest_of
 from mercato.money import Money
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.transport import Answer
@@ -104,6 +105,33 @@ class Checkout:
         return Answer(200, {}, json.dumps(found).encode())
 
 
+GUEST_CART = f"guest-{'5e' * 24}"
+GUEST = guest_of(GUEST_CART)
+
+
+def guests_sale(checkout_id: str = "co-guest", cart_version: int = 3) -> dict[str, Any]:
+    """The checkout's answer for the quote of a guest."""
+    contact = {"email": "ada@example.com", "phone": None}
+    sale = verified()["sale"] | {"contact": contact, "cart": {"id": GUEST, "version": cart_version}}
+    return verified(checkout_id=checkout_id, sale=sale)
+
+
+class Mailbox:
+    """A mailer that raises `failures` one by one."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+        self.failures: list[Exception] = []
+
+    def send(self, to: str, subject: str, body: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append((to, subject, body))
+
+    def tokens(self) -> list[str]:
+        return [body.partition("#token=")[2].split()[0] for _, _, body in self.sent]
+
+
 def body(*lines: tuple[str, int, int]) -> dict[str, Any]:
     wanted = [
         {"product_id": product_id, "quantity": quantity, "unit_price": {"amount": price, "currency": "GBP"}}
@@ -120,6 +148,7 @@ class Shop:
     shelf: Shelf
     store: OrderStore
     checkout: Checkout
+    mailbox: Mailbox
 
     def call(
         self,
@@ -170,6 +199,11 @@ class Shop:
         assert status == 200, answer
         return answer
 
+    def place_for_guest(self, quote: str = "guest-quote", card: str = "tok_ok", cart_id: str = GUEST_CART) -> Any:
+        """Returns status, body and headers. The cart's id is the guest's secret."""
+        payload = {"quote": quote, "payment_token": card, "cart_id": cart_id}
+        return self.call("POST", "/api/orders/guests", payload, user="")
+
     def task(self, name: str, **task_input: Any) -> Any:
         return saga.handler(aws_events.task(name, task_input), None)
 
@@ -209,6 +243,16 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     monkeypatch.setenv("TABLE_NAME", "OrdersTable")
     monkeypatch.setenv("NAMESPACE", "mercato")
     monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:us-east-1:123456789012:stateMachine:mercato-order")
-    checkout = Checkout({("quote-1", "cust-1"): verified()})
-    vars(wiring.ports()).update(catalogue=shelf, quotes=Quotes(checkout))  # type: ignore[arg-type]
-    return Shop(table, shelf, OrderStore(table), checkout)
+    for name, value in {"FROM_ADDRESS": "shop@example.com", "MAIL_CONFIGURATION_SET": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SHOP_URL", "https://shop.example")
+    checkout = Checkout(
+        {
+            ("quote-1", "cust-1"): verified(),
+            ("guest-quote", GUEST): guests_sale(),
+            ("second", GUEST): guests_sale("co-2", 9),
+        }
+    )
+    mailbox = Mailbox()
+    vars(wiring.ports()).update(catalogue=shelf, quotes=Quotes(checkout), mailer=mailbox)  # type: ignore[arg-type]
+    return Shop(table, shelf, OrderStore(table), checkout, mailbox)

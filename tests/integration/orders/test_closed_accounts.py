@@ -91,7 +91,7 @@ def test_the_world_hears_of_it_once(shop: Shop) -> None:
     close_account(shop)
 
     told = [event for event in shop.announced(ORDER) if event["type"] == "order.anonymised"]
-    assert [event["data"] for event in told] == [{"order_id": ORDER, "customer_id": "cust-1"}]
+    assert [event["data"] for event in told] == [{"order_id": ORDER, "customer_id": "cust-1", "guest_id": None}]
 
 
 def test_a_parcel_that_is_still_to_come_keeps_its_address_until_it_has_come(shop: Shop) -> None:

@@ -23,6 +23,7 @@ from payments import wiring
 from payments.providers.sandbox import charge_id_of
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
+from tests.integration.checkout.conftest import GUEST_CART
 from tests.integration.idempotency.givens import GIVEN as KEYED
 from tests.integration.idempotency.givens import Given as KeyedGiven
 from tests.integration.ops.conftest import MACHINE, message
@@ -295,6 +296,16 @@ def _quoted(_: Any) -> Asked:
     return Asked("/api/orders/quoted", {"quote": "quote-1", "payment_token": "tok_ok"}, user="cust-1")
 
 
+def _open_guests_checkout(desk: Any) -> Asked:
+    path = f"/api/checkouts/guests/{GUEST_CART}/{desk.open_guests()['checkout_id']}"
+    return Asked(path, {"version": 1, "service": "express"}, user="")
+
+
+def _quoted_for_guest(_: Any) -> Asked:
+    body = {"quote": "guest-quote", "payment_token": "tok_ok", "cart_id": GUEST_CART}
+    return Asked("/api/orders/guests", body, user="")
+
+
 def _dead_letters(_: Any) -> Asked:
     office = PostOffice()
     office.open("orders", "carts")
@@ -349,12 +360,14 @@ _EACH = (
     Accepted("POST /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern", {"quantity": 2})),
     Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
     Accepted("PATCH /api/checkouts/{checkout_id}", _open_checkout),
+    Accepted("PATCH /api/checkouts/guests/{cart_id}/{checkout_id}", _open_guests_checkout),
     Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
     Accepted("POST /api/checkouts/verifications", _quote),
     Accepted("PATCH /api/promotions/coupons/{code}", _coupon({"version": 1, "basis_points": 2000})),
     Accepted("DELETE /api/promotions/coupons/{code}", _coupon(None)),
     Accepted("POST /api/promotions/evaluations", _codes),
     Accepted("POST /api/orders/quoted", _quoted),
+    Accepted("POST /api/orders/guests", _quoted_for_guest),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
     Accepted("PUT /api/inventory/{product_id}/shards", _stocked),

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ops.consumers import consumer as journal
+from tests.conftest import NOON
 
 Data = dict[str, Any]
 Given = Callable[[Any], Data]
@@ -131,6 +132,24 @@ def _shipment(service: Any) -> Data:
     return {"order_id": "order-1", "customer_id": "user-1"}
 
 
+def _guests_order(shop: Any) -> Data:
+    order_id = shop.place_for_guest()[1]["order"]["order_id"]
+    return {"order_id": order_id, "user_id": "cust-1", "customer_id": "cust-1"}
+
+
+def _claimed_by_who_left(shop: Any) -> Data:
+    """The closing of the account did not see the order yet."""
+    data = _guests_order(shop)
+    assert shop.hear("user.email_verified", {"user_id": "cust-1", "email": "ada@example.com"}) == []
+    shop.store.note_departure("cust-1", NOON)
+    return data
+
+
+def _guests_shipment(service: Any) -> Data:
+    service.confirm(customer_id="guest:1")
+    return {"order_id": "order-1", "customer_id": "user-1"}
+
+
 GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "product.price_changed"): _held_product,
     ("carts", "product.discontinued"): _held_product,
@@ -145,6 +164,8 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "user.registered"): _nothing,
     ("notifications", "user.profile_changed"): _closed_user,
     ("notifications", "user.closed"): _closed_user,
+    ("notifications", "order.created"): _nothing,
+    ("notifications", "order.anonymised"): _nothing,
     ("notifications", "order.confirmed"): _user,
     ("notifications", "order.shipped"): _user,
     ("notifications", "order.cancelled"): _user,
@@ -167,6 +188,8 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("orders", "shipment.dispatched"): _paid,
     ("orders", "shipment.delivered"): _shipped,
     ("orders", "shipment.failed"): _shipped,
+    ("orders", "order.claimed"): _claimed_by_who_left,
+    ("orders", "user.email_verified"): _guests_order,
     ("orders", "user.closed"): _customer_left,
     ("payments", "order.confirmed"): _captured,
     ("payments", "order.cancelled"): _captured,
@@ -181,6 +204,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("shipping", "order.return_accepted"): _shipment,
     ("shipping", "order.return_received"): _shipment,
     ("shipping", "order.anonymised"): _shipment,
+    ("shipping", "order.claimed"): _guests_shipment,
     ("users", "user.registered"): _account,
     ("users", "user.registration_repeated"): _account,
     ("users", "user.verification_requested"): _account,

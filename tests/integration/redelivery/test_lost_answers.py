@@ -16,6 +16,7 @@ from moto.core.models import botocore_stubber
 from carts.store import Carts
 from infra.paths import ROOT
 from mercato import aws
+from mercato.guests import guest_of
 from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, Table
 from ops.dead_letters.audit import RedriveAudit
@@ -54,7 +55,8 @@ def test_the_report_of_an_import_is_kept(
 def test_a_guest_has_a_cart(lossy: list[str], make_table: Callable[[str], Table], noon: datetime) -> None:
     carts = Carts(make_table("CartsTable"))
     assert carts.open_guest_cart("a-guest", noon) == carts.load_guests("a-guest", noon)
-    assert len(lossy) == 2
+    assert carts.find_of_guest(guest_of("a-guest"), noon) == carts.load_guests("a-guest", noon)
+    assert len(lossy) == 3
 
 
 def test_a_redrive_is_noted(lossy: list[str], make_table: Callable[[str], Table], noon: datetime) -> None:

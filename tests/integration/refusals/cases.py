@@ -23,11 +23,11 @@ from orders import wiring as orders_wiring
 from orders.returns import Approval, Terms
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
-from tests.integration.checkout.conftest import ADDRESS, CART, POST
+from tests.integration.checkout.conftest import ADDRESS, CART, GUEST_CART, POST
 from tests.integration.checkout.conftest import TEN as ALL_OFF
 from tests.integration.ops.conftest import message
+from tests.integration.orders.conftest import GUEST, guests_sale, listing, verified
 from tests.integration.orders.conftest import body as order_of
-from tests.integration.orders.conftest import listing, verified
 from tests.integration.payments.till import PAYMENT
 from tests.integration.promotions.conftest import TEN
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
@@ -461,6 +461,45 @@ def _quoted_of_an_ordered_cart(shop: Any) -> Asked:
     return _quoted(sale=verified()["sale"] | {"cart": cart})(shop)
 
 
+def _for_guest(prepare: Callable[[Any], object] = lambda _: None, **changes: Any) -> Callable[[Any], Asked]:
+    """A guest orders by a quote of which the checkout says this by now."""
+
+    def given(shop: Any) -> Asked:
+        prepare(shop)
+        shop.checkout.quotes["guest-quote", GUEST] = guests_sale() | changes
+        body = {"quote": "guest-quote", "payment_token": "tok_ok", "cart_id": GUEST_CART}
+        return Asked("/api/orders/guests", body, user="")
+
+    return given
+
+
+def _ordered_with_another_card(shop: Any) -> None:
+    assert shop.place_for_guest(card="tok_declined")[0] == 202
+
+
+def _by_link(
+    action: str, body: Any, *, token: str = "", left: bool = False, delivered: bool = False
+) -> Callable[[Any], Asked]:
+    """A command on a guest's order by its link, or by another token."""
+
+    def given(shop: Any) -> Asked:
+        placed = shop.place_for_guest()[1]
+        order_id = placed["order"]["order_id"]
+        shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+        parcel = {"shipment_id": "shp-1", "customer_id": GUEST, "carrier": "sandbox", "tracking_number": "SBX1"}
+        for news in ["shipment.dispatched"] * (left or delivered) + ["shipment.delivered"] * delivered:
+            assert shop.hear(news, parcel | {"order_id": order_id}) == []
+        return Asked(f"/api/orders/guests/{token or placed['token']}/{action}", body, user="")
+
+    return given
+
+
+def _back(product: str, quantity: int) -> dict[str, Any]:
+    return {"lines": [{"product_id": product, "quantity": quantity}], "reason": "damaged"}
+
+
+_FOR_GUEST = "POST /api/orders/guests"
+_LINK_CANCEL, _LINK_RETURN = "POST /api/orders/guests/{token}/cancel", "POST /api/orders/guests/{token}/returns"
 _QUOTED = "POST /api/orders/quoted"
 _DEARER = {"what": "price", "product_id": "mug", "was": _pounds(1250), "is_now": _pounds(1300)}
 _CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
@@ -487,6 +526,17 @@ _ORDERS = (
     Case(_QUOTED, "quote-already-ordered", _quoted_with_another_card),
     Case(_QUOTED, "account-closed", _quoted_after_closing),
     Case(_QUOTED, "cart-already-ordered", _quoted_of_an_ordered_cart),
+    Case(_FOR_GUEST, "invalid-quote", _for_guest(sale=guests_sale()["sale"] | {"contact": None})),
+    Case(_FOR_GUEST, "quote-expired", _for_guest(is_expired=True)),
+    Case(_FOR_GUEST, "quote-changed", _for_guest(differences=[_DEARER], sale=None)),
+    Case(_FOR_GUEST, "quote-already-ordered", _for_guest(_ordered_with_another_card)),
+    Case(_FOR_GUEST, "cart-already-ordered", _for_guest(lambda shop: shop.place_for_guest(), checkout_id="co-2")),
+    Case(_LINK_CANCEL, "link-not-found", _by_link("cancel", {}, token="A" * 43)),
+    Case(_LINK_CANCEL, "order-not-cancellable", _by_link("cancel", {}, left=True)),
+    Case(_LINK_RETURN, "link-not-found", _by_link("returns", _back("mug", 1), token="A" * 43, delivered=True)),
+    Case(_LINK_RETURN, "order-not-returnable", _by_link("returns", _back("mug", 1))),
+    Case(_LINK_RETURN, "return-too-large", _by_link("returns", _back("mug", 3), delivered=True)),
+    Case(_LINK_RETURN, "not-in-order", _by_link("returns", _back("vase", 1), delivered=True)),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
     Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
     Case(_RETURN, "order-not-found", _of_another("returns", _MUG_BACK)),
@@ -756,6 +806,28 @@ def _changing(
     return asked
 
 
+def _opening_as_guest(
+    prepare: Callable[[Any], object] = lambda _: None, cart_id: str = GUEST_CART, **given: Any
+) -> Callable[[Any], Asked]:
+    def asked(desk: Any) -> Asked:
+        prepare(desk)
+        wanted = {"cart_version": CART["version"], "shipping_address": ADDRESS, "service": "standard"}
+        return Asked(f"/api/checkouts/guests/{cart_id}", wanted | given, user="")
+
+    return asked
+
+
+def _changing_as_guest(
+    prepare: Callable[[Any], object] = lambda _: None, cart_id: str = GUEST_CART, **given: Any
+) -> Callable[[Any], Asked]:
+    def asked(desk: Any) -> Asked:
+        path = f"/api/checkouts/guests/{cart_id}/{desk.open_guests()['checkout_id']}"
+        prepare(desk)
+        return Asked(path, {"version": 1, "service": "express"} | given, user="")
+
+    return asked
+
+
 def _impossible(asking: Callable[..., Callable[[Any], Asked]], route: str) -> tuple[Case, ...]:
     """What makes the checkout impossible, whichever request finds it."""
     to_france = {"shipping_address": ADDRESS | {"country": "FR", "postcode": "75001"}, "service": "standard"}
@@ -797,6 +869,15 @@ def _taxes(version: int = 0, *, doubled: bool = False) -> Callable[[Any], Asked]
     return _asking("/api/checkouts/taxes", body, role="admin")
 
 
+_GUESTS_OPEN = "POST /api/checkouts/guests/{cart_id}"
+_GUESTS_CHANGE = "PATCH /api/checkouts/guests/{cart_id}/{checkout_id}"
+_NO_EMAIL = {"email": "ada at example"}
+_WITH_CONTACT: dict[str, Callable[..., Callable[[Any], Asked]]] = {
+    _CHECKOUTS: _opening,
+    _CHECKOUT: _changing,
+    _GUESTS_OPEN: _opening_as_guest,
+    _GUESTS_CHANGE: _changing_as_guest,
+}
 _CHECKOUT_CASES = (
     *_impossible(_opening, _CHECKOUTS),
     *_impossible(_changing, _CHECKOUT),
@@ -807,6 +888,15 @@ _CHECKOUT_CASES = (
     Case(_CHECKOUTS, "too-many-lines", _opening(_full_cart)),
     Case(_CHECKOUT, "checkout-changed", _changing(version=2)),
     Case(_CHECKOUT, "checkout-not-found", _changing(user="eve")),
+    *(Case(route, "invalid-email", asking(contact=_NO_EMAIL)) for route, asking in _WITH_CONTACT.items()),
+    *_impossible(_opening_as_guest, _GUESTS_OPEN),
+    *_impossible(_changing_as_guest, _GUESTS_CHANGE),
+    Case(_GUESTS_OPEN, "cart-changed", _opening_as_guest(cart_version=6)),
+    Case(_GUESTS_OPEN, "cart-empty", _opening_as_guest(_empty_cart)),
+    Case(_GUESTS_OPEN, "cart-not-found", _opening_as_guest(cart_id="guest-unknown")),
+    Case(_GUESTS_OPEN, "too-many-lines", _opening_as_guest(_full_cart)),
+    Case(_GUESTS_CHANGE, "checkout-changed", _changing_as_guest(version=2)),
+    Case(_GUESTS_CHANGE, "checkout-not-found", _changing_as_guest(cart_id="guest-unknown")),
     Case("PUT /api/checkouts/taxes", "tax-table-changed", _taxes(version=3)),
     Case("PUT /api/checkouts/taxes", "invalid-tax-table", _taxes(doubled=True)),
 )

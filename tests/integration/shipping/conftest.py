@@ -57,10 +57,11 @@ class Service:
         record = aws_events.bus_record(event, "shop-shipping", message_id=f"m-{event_id}")
         return self._failed(consumers.handler(aws_events.records(record), None))
 
-    def confirm(self) -> list[str]:
+    def confirm(self, **changes: str) -> list[str]:
         line = {"product_id": "product-1", "sku": "MUG", "name": "Mug", "quantity": 2}
         price = {"unit_price": {"amount": 500, "currency": "GBP"}}
-        return self.receive("order.confirmed", "confirmed-1", {"lines": [line | price], "shipping_address": ADDRESS})
+        data = {"lines": [line | price], "shipping_address": ADDRESS} | changes
+        return self.receive("order.confirmed", "confirmed-1", data)
 
     def pay(self) -> list[str]:
         return self.receive("payment.completed", "paid-1", {"payment_id": "payment-1"})

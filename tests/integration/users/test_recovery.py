@@ -46,7 +46,9 @@ def test_registering_sends_a_link_that_verifies_the_address(service: "Service", 
     assert verify(service, service.mailer.token()).status == 204
 
     assert service.call("GET", "/api/users/me", user_id=ada).body["email_verified"] is True
-    assert [event["data"] for event in service.events("user.email_verified")] == [{"user_id": ada}]
+    assert [event["data"] for event in service.events("user.email_verified")] == [
+        {"user_id": ada, "email": "ada@example.com"}
+    ]
 
 
 def test_a_verification_link_works_once(service: "Service", ada: str) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from users.domain import InvalidEmail, InvalidName, read_email, read_name
+from mercato.email_address import InvalidEmail, read_email
+from users.domain import InvalidName, read_name
 
 
 @pytest.mark.parametrize(

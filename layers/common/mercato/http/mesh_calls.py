@@ -25,7 +25,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
         "storefront": [("GET", "/api/products"), ("GET", "/api/products/[^/]+")],
     },
     "carts": {
-        "checkout": [("GET", "/api/carts/mine")],
+        "checkout": [("GET", "/api/carts/mine"), ("GET", "/api/carts/guests/[^/]+")],
         "ops": [("GET", "/health")],
         "storefront": [
             ("POST", "/api/carts/guests"),
@@ -35,12 +35,29 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("DELETE", "/api/carts/guests/[^/]+/items/[^/]+"),
         ],
     },
-    "orders": {"gateway": [("GET", "/api/orders")], "ops": [("GET", "/health")]},
+    "orders": {
+        "gateway": [("GET", "/api/orders")],
+        "ops": [("GET", "/health")],
+        "storefront": [
+            ("POST", "/api/orders/guests"),
+            ("GET", "/api/orders/guests/[^/]+"),
+            ("POST", "/api/orders/guests/[^/]+/cancel"),
+            ("POST", "/api/orders/guests/[^/]+/returns"),
+        ],
+    },
     "payments": {"ops": [("GET", "/health")]},
     "inventory": {"ops": [("GET", "/health")]},
     "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
-    "checkout": {"orders": [("POST", "/api/checkouts/verifications")], "ops": [("GET", "/health")]},
+    "checkout": {
+        "orders": [("POST", "/api/checkouts/verifications")],
+        "ops": [("GET", "/health")],
+        "storefront": [
+            ("POST", "/api/checkouts/guests/[^/]+"),
+            ("GET", "/api/checkouts/guests/[^/]+/[^/]+"),
+            ("PATCH", "/api/checkouts/guests/[^/]+/[^/]+"),
+        ],
+    },
     "shipping": {
         "checkout": [("POST", "/api/shipments/quotes")],
         "ops": [("GET", "/health")],

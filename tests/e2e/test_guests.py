@@ -1,0 +1,134 @@
+"""A guest buys without an account, opens the order by its link, and an account takes the order over."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from infra.demo.stage import ADDRESS, Stage
+from infra.operator.client import Refused, Session, Shop, poll
+from infra.operator.target import State
+from tests.e2e.canaries import Canaries
+from tests.e2e.test_accounts import Mailbox
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
+    return Stage(shop, admin, shop_state.endpoint, patience=90)
+
+
+@pytest.fixture
+def mailbox(shop_state: State) -> Mailbox:
+    return Mailbox(shop_state.endpoint, shop_state.base_url, f"{uuid.uuid4()}@example.com")
+
+
+def check_out(stage: Stage, email: str, canaries: Canaries) -> tuple[str, dict[str, Any], Any]:
+    """A guest's cart with two mugs and its checkout: the cart's id, what the order takes, and the total."""
+    shop, mug = stage.shop, stage.new_product("Mug", pence=1250, stock=9)
+    cart = shop.call("POST", "/carts/guests")["cart_id"]
+    canaries.plant("the id of a guest's cart", cart)
+    filled = shop.call("PUT", f"/carts/guests/{cart}/items/{mug.product_id}", {"quantity": 2})
+    wanted = {"cart_version": filled["version"], "shipping_address": ADDRESS, "service": "standard"}
+    shown = shop.call("POST", f"/checkouts/guests/{cart}", wanted, key=stage.new_key())
+    assert (shown["missing"], shown["quote"]) == (["contact"], None)
+    path = f"/checkouts/guests/{cart}/{shown['checkout_id']}"
+    shop.call("PATCH", path, {"version": 1, "contact": {"email": email}})
+    shown = shop.call("GET", path)
+    wish = {"quote": shown["quote"]["token"], "payment_token": "tok_ok", "cart_id": cart}
+    return cart, wish, shown["totals"]["total"]
+
+
+def refusal(shop: Shop, method: str, path: str, body: Any = None) -> str:
+    with pytest.raises(Refused) as refused:
+        shop.call(method, path, body, key=str(uuid.uuid4()))
+    return refused.value.slug
+
+
+def status_is(shop: Shop, token: str, status: str) -> Any:
+    def look() -> Any:
+        return shop.call("GET", f"/orders/guests/{token}")
+
+    return poll(look, lambda order: order["status"] == status, what=f"the guest's order is {status}", within=90)
+
+
+def test_a_guest_s_order_is_mailed_opened_and_claimed_by_who_verifies_the_address(
+    stage: Stage, mailbox: Mailbox, canaries: Canaries
+) -> None:
+    shop = stage.shop
+    cart, wish, total = check_out(stage, mailbox.address.upper(), canaries)
+    with ThreadPoolExecutor(4) as pool:
+        placed = list(pool.map(lambda _: shop.call("POST", "/orders/guests", wish), range(4)))
+    token, order_id = placed[0]["token"], placed[0]["order"]["order_id"]
+    canaries.plant("the link of a guest's order", token)
+    assert {(one["token"], one["order"]["order_id"]) for one in placed} == {(token, order_id)}
+    assert status_is(shop, token, "delivered")["total"] == total
+    poll(
+        lambda: shop.call("GET", f"/carts/guests/{cart}")["lines"],
+        lambda lines: lines == [],
+        what="the ordered lines have left the guest's cart",
+        within=60,
+    )
+    mailed = canaries.plant("the mailed link", mailbox.token("guest-order"))
+    assert shop.call("GET", f"/orders/guests/{mailed}")["order_id"] == order_id
+    poll(
+        mailbox.mails,
+        lambda mails: any("on its way" in mail for mail in mails),
+        what="the mail of the parcel",
+        within=60,
+    )
+
+    # Neither the number and the address, nor an account with another address, open it.
+    number = placed[0]["order"]["number"]
+    for guess in (order_id, number, token[:-1], mailbox.address):
+        assert refusal(shop, "GET", f"/orders/guests/{guess}") == "link-not-found"
+    stranger = shop.join(f"{uuid.uuid4()}@example.com", PASSWORD, "Mallory")
+    assert refusal_of(stranger, f"/orders/{order_id}") == "order-not-found"
+
+    owner = shop.join(mailbox.address, PASSWORD, "Gita Guest")
+    assert owner.get("/orders")["items"] == []  # registering proves nothing
+    shop.call("POST", "/users/verify-email", {"token": mailbox.token("verify-email")})
+    poll(
+        lambda: [one["order_id"] for one in owner.get("/orders")["items"]],
+        lambda ids: ids == [order_id],
+        what="the order is the account's",
+        within=60,
+    )
+    for link in (token, mailed):
+        assert refusal(shop, "GET", f"/orders/guests/{link}") == "link-not-found"
+        assert refusal(shop, "POST", f"/orders/guests/{link}/cancel", {}) == "link-not-found"
+    shipment = owner.get(f"/orders/{order_id}")["shipment"]["shipment_id"]
+    poll(lambda: try_to_read(owner, f"/shipments/{shipment}"), bool, what="the parcel is the account's", within=60)
+
+
+def try_to_read(session: Session, path: str) -> Any:
+    try:
+        return session.get(path)
+    except Refused:
+        return None
+
+
+def refusal_of(session: Session, path: str) -> str:
+    with pytest.raises(Refused) as refused:
+        session.get(path)
+    return refused.value.slug
+
+
+def test_a_guest_cancels_by_the_link(stage: Stage, mailbox: Mailbox, canaries: Canaries) -> None:
+    shop = stage.shop
+    _, wish, _ = check_out(stage, mailbox.address, canaries)
+    token = shop.call("POST", "/orders/guests", wish | {"payment_token": "tok_timeout_once"})["token"]
+    canaries.plant("the link of a guest's order", token)
+    wanted = shop.call("POST", f"/orders/guests/{token}/cancel", {"reason": "too_slow"}, key=stage.new_key())
+    assert wanted["status"] == "cancelling"
+    order = poll(
+        lambda: shop.call("GET", f"/orders/guests/{token}"),
+        lambda seen: seen["status"] in ("cancelled", "shipped", "delivered"),
+        what="the order is cancelled, or had left",
+        within=90,
+    )
+    assert order["customer_id"].startswith("guest:")
