@@ -112,6 +112,7 @@ class OpenGuestCheckout(Body):
     shipping_address: AddressGiven | None = None
     billing_address: AddressGiven | None = None
     service: ServiceCode | None = None
+    codes: Codes = []
 
     def given(self) -> dict[str, Any]:
         return _given(self)

@@ -7,6 +7,8 @@ is one order however often the form is sent. A quote that no longer holds is sho
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -18,8 +20,8 @@ from mercato.ids import derived_id, fingerprint
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
 from pages.receipt import receipt_of
 from pages.view import address_lines
-from pages.visitor import Part, part, path
-from storefront import differences
+from pages.visitor import LogInFirst, Part, part, path
+from storefront import cart, differences, guest_order
 from storefront.countries import NAMES
 from storefront.pages import pages
 from storefront.wiring import ports
@@ -35,14 +37,14 @@ _STRIPE = (
     ("frame-src", "https://js.stripe.com https://hooks.stripe.com"),
     ("connect-src", "https://api.stripe.com"),
 )
-_NOTICES = {"over": "Your checkout was more than a day old, so it begins again with what is in your cart."}
+_NOTICES = {"over": "Your checkout was over, so it begins again with what is in your cart."}
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
 _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
 _ABOUT_CODES = ("code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes")
 _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
-_EMPTY_ADDRESS = dict.fromkeys(_FIELDS, "") | {"country": "GB"}
+_EMPTY_ADDRESS = dict.fromkeys((*_FIELDS, "email"), "") | {"country": "GB"}
 
 
 class Address(Form):
@@ -55,12 +57,13 @@ class Address(Form):
     postcode: Annotated[str, Field(max_length=20)] = ""
     country: str
     phone: Annotated[str, Field(max_length=32)] = ""
+    email: Annotated[str, Field(max_length=254)] = ""
 
     def for_api(self) -> dict[str, Any]:
         """Raises InvalidForm for a country that does not exist."""
         if self.country not in CODES:
             raise InvalidForm({"country": "Please choose a country."})
-        return {name: getattr(self, name) or None for name in _EMPTY_ADDRESS} | {"postcode": self.postcode}
+        return {name: getattr(self, name) or None for name in _FIELDS} | {"postcode": self.postcode}
 
 
 class Start(Address):
@@ -99,21 +102,21 @@ class Codes(Form):
 
 @pages.get("/checkout")
 def show_start(visit: Visit) -> Page:
-    """The cart, and the address; that of the checkout before, if there is one."""
+    """The cart, and the address of the checkout before, if there is one. A guest is asked for an e-mail address."""
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    cart = part(lambda: visit.visitor.get(path("carts", "mine")))
-    earlier = part(lambda: _earlier_address(visit)).value or {}
+    loaded = part(lambda: cart.load(visit))
+    earlier = part(lambda: _earlier_fields(visit)).value or {}
     visit.values = _EMPTY_ADDRESS | earlier | visit.values
-    return _address_page(visit, cart, None)
+    return _address_page(visit, loaded, None)
 
 
-def _address_page(visit: Visit, cart: Part, checkout: Any) -> Page:
+def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
     """The form has the fields that addresses of the chosen country have."""
     country = visit.values["country"]
     return Page(
         "checkout.html",
         {
-            "cart": cart,
+            "cart": loaded,
             "countries": list(NAMES.items()),
             "checkout": checkout,
             "rules": rules_of(country),
@@ -122,9 +125,28 @@ def _address_page(visit: Visit, cart: Part, checkout: Any) -> Page:
     )
 
 
-def _earlier_address(visit: Visit) -> dict[str, str]:
+def _earlier_fields(visit: Visit) -> dict[str, str]:
     held = visit.visitor.checkout_id
-    return _texts(visit.visitor.get(path("checkouts", held))["shipping_address"]) if held else {}
+    return _fields_of(visit.visitor.get(_address_of(visit, held))) if held else {}
+
+
+def _fields_of(shown: Any) -> dict[str, str]:
+    """What was typed into the first form."""
+    contact = {"email": shown["contact"]["email"]} if shown["contact"] else {}
+    return _texts(shown["shipping_address"]) | contact
+
+
+def _address_of(visit: Visit, checkout_id: str) -> str:
+    """Where the API has the checkout. Raises LogInFirst for who has neither an account nor a cart."""
+    if visit.visitor.is_logged_in:
+        return path("checkouts", checkout_id)
+    return path("checkouts", "guests", _cart_of_guest(visit), checkout_id)
+
+
+def _cart_of_guest(visit: Visit) -> str:
+    if not visit.visitor.cart_id:
+        raise LogInFirst("Your session has ended. Please log in again.")
+    return visit.visitor.cart_id
 
 
 def _texts(address: Any) -> dict[str, str]:
@@ -138,10 +160,11 @@ def _in_a_line(address: Any) -> str:
 
 @pages.post("/checkout", form=Start, again=show_start)
 def start(visit: Visit, form: Start) -> Redirect:
-    cart = {"id": form.cart_id, "version": form.cart_version}
-    body = {"cart": cart, "shipping_address": form.for_api()}
+    fields = {"shipping_address": form.for_api()} | _contact(visit, form.email)
     # What was changed in the form after a lost answer is another checkout.
-    shown = visit.visitor.send("POST", path("checkouts"), body, key=derived_id(form.key, fingerprint(body))).body
+    key = derived_id(form.key, fingerprint([fields, form.cart_id, form.cart_version]))
+    with _told_at_the_email():
+        shown = _open(visit, fields, form.cart_id, form.cart_version, key)
     # The cheapest delivery is chosen; where that fails, the shopper chooses on the next page.
     part(lambda: _choose_cheapest(visit, shown))
     visit.visitor.keep_checkout(shown["checkout_id"])
@@ -160,6 +183,7 @@ class Draft(Form):
     postcode: Annotated[str, Field(max_length=20)] = ""
     country: Annotated[str, Field(max_length=2)] = ""
     phone: Annotated[str, Field(max_length=32)] = ""
+    email: Annotated[str, Field(max_length=254)] = ""
 
 
 @pages.post("/checkout/country", form=Draft, again=show_start)
@@ -169,19 +193,46 @@ def follow_country(visit: Visit, form: Draft) -> Page:
     return show_start(visit)
 
 
+def _contact(visit: Visit, email: str) -> dict[str, Any]:
+    """A guest's mails go to the contact, a customer's to the account's address. Raises InvalidForm."""
+    if visit.visitor.is_logged_in:
+        return {}
+    if not email:
+        raise InvalidForm({"email": "Please say where we write to about the order."})
+    return {"contact": {"email": email}}
+
+
+@contextmanager
+def _told_at_the_email() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.reply.problem != "invalid-email":
+            raise
+        raise InvalidForm({"email": refusal.reply.detail}) from None
+
+
+def _open(visit: Visit, fields: dict[str, Any], cart_id: str, cart_version: int, key: str) -> Any:
+    if visit.visitor.is_logged_in:
+        body = fields | {"cart": {"id": cart_id, "version": cart_version}}
+        return visit.visitor.send("POST", path("checkouts"), body, key=key).body
+    guests = path("checkouts", "guests", _cart_of_guest(visit))
+    return visit.visitor.send("POST", guests, fields | {"cart_version": cart_version}, key=key).body
+
+
 def _choose_cheapest(visit: Visit, shown: Any, wanted: str = "") -> Any:
     """The checkout with a delivery: `wanted` if it is offered, else the first one, which is the cheapest."""
     offered = [one["service"] for one in shown["services"]]
     if shown["service"] or not offered:
         return shown
     changes = {"version": shown["version"], "service": wanted if wanted in offered else offered[0]}
-    return visit.visitor.send("PATCH", path("checkouts", shown["checkout_id"]), changes).body
+    return visit.visitor.send("PATCH", _address_of(visit, shown["checkout_id"]), changes).body
 
 
 @pages.get("/checkout/{checkout_id}")
 def show_totals(visit: Visit, checkout_id: str) -> Page | Redirect:
     try:
-        return _totals(visit, visit.visitor.get(path("checkouts", checkout_id)))
+        return _totals(visit, visit.visitor.get(_address_of(visit, checkout_id)))
     except Refused as refusal:
         if refusal.reply.status != 404:
             raise
@@ -212,7 +263,7 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
 def show_totals_again(visit: Visit, checkout_id: str) -> Page:
     """After a form that did not succeed. A checkout that is over is opened again from the cart."""
     try:
-        return _totals(visit, visit.visitor.get(path("checkouts", checkout_id)))
+        return _totals(visit, visit.visitor.get(_address_of(visit, checkout_id)))
     except Unavailable:
         return _totals(visit, None)
     except Refused as refusal:
@@ -228,7 +279,7 @@ def show_totals_again(visit: Visit, checkout_id: str) -> Page:
     except Unavailable as error:
         visit.errors = {"": f"{error} Please try again."}
     visit.notice = ""
-    visit.values = typed.shipping_address
+    visit.values = typed.shipping_address | ({"email": typed.contact["email"]} if typed.contact else {})
     return show_start(visit)
 
 
@@ -237,10 +288,12 @@ class _Typed(Form):
 
     shipping_address: dict[str, str] = {}
     codes: list[str] = []
+    contact: dict[str, str] | None = None
 
     @classmethod
     def of(cls, shown: Any) -> _Typed:
-        return cls(shipping_address=_texts(shown["shipping_address"]), codes=shown["codes"])
+        contact = _texts(shown["contact"]) or None
+        return cls(shipping_address=_texts(shown["shipping_address"]), codes=shown["codes"], contact=contact)
 
 
 def _typed(text: str) -> _Typed:
@@ -251,9 +304,8 @@ def _typed(text: str) -> _Typed:
 
 
 def _open_again(visit: Visit, typed: _Typed, service: str) -> Any:
-    cart = visit.visitor.get(path("carts", "mine"))
-    body = typed.model_dump() | {"cart": {"id": cart["cart_id"], "version": cart["version"]}}
-    shown = visit.visitor.send("POST", path("checkouts"), body, key=str(uuid4())).body
+    loaded = cart.load(visit) or {"cart_id": "", "version": 1}
+    shown = _open(visit, typed.model_dump(exclude_none=True), loaded["cart_id"], loaded["version"], str(uuid4()))
     visit.visitor.keep_checkout(shown["checkout_id"])
     return _choose_cheapest(visit, shown, service)
 
@@ -267,7 +319,7 @@ def choose_service(visit: Visit, checkout_id: str, form: Choice) -> Page:
 
 
 def _choose(visit: Visit, checkout_id: str, form: Choice) -> Any:
-    address = path("checkouts", checkout_id)
+    address = _address_of(visit, checkout_id)
     changes = {"version": form.version, "service": form.service or None}
     try:
         return visit.visitor.send("PATCH", address, changes).body
@@ -292,17 +344,36 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
         raise InvalidForm({"service": "Please choose a delivery, and look at the total."})
     if not form.payment_token:
         raise InvalidForm({"payment_token": "Please say how you pay."})
-    wish = {"quote": form.quote, "payment_token": form.payment_token}
     try:
-        reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
+        return _place(visit, {"quote": form.quote, "payment_token": form.payment_token})
     except Refused as refusal:
         problem, body = refusal.reply.problem, refusal.reply.body
         if problem in _ORDERED:
-            return Redirect(f"/orders/{body['order_id']}?said=once")
+            return _ordered_before(visit, body["order_id"])
         if problem in _TO_AGREE_AGAIN:
             return _ask_again(visit, checkout_id, form, refusal)
         raise
-    return Redirect(f"/orders/{reply.body['order_id']}?said={'once' if reply.was_replayed else 'placed'}")
+
+
+def _place(visit: Visit, wish: dict[str, str]) -> Redirect:
+    if visit.visitor.is_logged_in:
+        reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
+        address = f"/orders/{reply.body['order_id']}"
+    else:
+        reply = visit.visitor.send("POST", path("orders", "guests"), wish | {"cart_id": _cart_of_guest(visit)})
+        visit.visitor.keep_order(reply.body["token"])
+        address = guest_order.HERE
+    return Redirect(f"{address}?said={'once' if reply.was_replayed else 'placed'}")
+
+
+def _ordered_before(visit: Visit, order_id: str) -> Redirect:
+    """A guest sees the order here if this browser has its link, and else is told that the link was mailed."""
+    if visit.visitor.is_logged_in:
+        return Redirect(f"/orders/{order_id}?said=once")
+    if guest_order.is_known(visit, order_id):
+        return Redirect(f"{guest_order.HERE}?said=once")
+    visit.visitor.forget_order()
+    return Redirect(f"{guest_order.HERE}?said=mailed")
 
 
 def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) -> Page:
@@ -318,12 +389,12 @@ def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) 
 @pages.post("/checkout/{checkout_id}/codes", form=Codes, again=show_totals_again)
 def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Redirect:
     """Adds a code to those of the checkout, or removes one. Sent twice, it changes nothing the second time."""
-    shown = visit.visitor.get(path("checkouts", checkout_id))
+    shown = visit.visitor.get(_address_of(visit, checkout_id))
     if not (form.remove or _CODE.fullmatch(form.code)):
         raise InvalidForm({"code": "A code has letters, digits and hyphens, such as AUTUMN-10."})
     codes = [code for code in shown["codes"] if code != form.remove] + [form.code.upper()] * (not form.remove)
     try:
-        visit.visitor.send("PATCH", path("checkouts", checkout_id), {"version": shown["version"], "codes": codes})
+        visit.visitor.send("PATCH", _address_of(visit, checkout_id), {"version": shown["version"], "codes": codes})
     except Refused as refusal:
         if refusal.reply.problem not in _ABOUT_CODES:
             raise
@@ -334,7 +405,7 @@ def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Redirect:
 @pages.get("/checkout/{checkout_id}/address")
 def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
     try:
-        return _address(visit, visit.visitor.get(path("checkouts", checkout_id)))
+        return _address(visit, visit.visitor.get(_address_of(visit, checkout_id)))
     except Refused as refusal:
         if refusal.reply.status != 404:
             raise
@@ -342,13 +413,13 @@ def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
 
 
 def _address(visit: Visit, shown: Any) -> Page:
-    visit.values = _EMPTY_ADDRESS | _texts(shown["shipping_address"]) | visit.values
+    visit.values = _EMPTY_ADDRESS | _fields_of(shown) | visit.values
     return _address_page(visit, Part(), shown)
 
 
 def show_address_again(visit: Visit, checkout_id: str) -> Page:
     """Where the checkout is over or cannot be read, what was typed begins a new one."""
-    shown = part(lambda: visit.visitor.get(path("checkouts", checkout_id))).value
+    shown = part(lambda: visit.visitor.get(_address_of(visit, checkout_id))).value
     return _address(visit, shown) if shown else show_start(visit)
 
 
@@ -369,6 +440,8 @@ class Move(Address):
 def change_address(visit: Visit, checkout_id: str, form: Move) -> Redirect:
     """Other places have other deliveries, so the delivery is chosen again: the same one where it is offered."""
     changes = {"version": form.version, "shipping_address": form.for_api(), "service": None}
-    shown = visit.visitor.send("PATCH", path("checkouts", checkout_id), changes).body
+    with _told_at_the_email():
+        changed = changes | _contact(visit, form.email)
+        shown = visit.visitor.send("PATCH", _address_of(visit, checkout_id), changed).body
     part(lambda: _choose_cheapest(visit, shown, form.service))
     return Redirect(f"/checkout/{checkout_id}")

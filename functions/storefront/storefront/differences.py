@@ -59,7 +59,7 @@ def _row(one: Mapping[str, Any], names: Mapping[str, str], notices: Mapping[str,
         case "coupon":
             return Row(f"Code {was}", "in your order", _CODES.get(now, "takes nothing off any more"))
         case "checkout":
-            return Row("Your checkout", "as you saw it", "changed in another window" if now else "more than a day old")
+            return Row("Your checkout", "as you saw it", "changed in another window" if now else "over")
         case _:
             return Row(words(what).capitalize(), _text(was), _text(now))
 

@@ -11,7 +11,8 @@ from mercato.clock import utc_now
 from pages import Form, Page, Redirect, Visit
 from pages.receipt import parts_of, receipt_of
 from pages.returns import OPEN, ReturnForm, names_of
-from pages.visitor import part, path
+from pages.view import path_part
+from pages.visitor import Part, part, path
 from storefront import catalogue
 from storefront.pages import pages
 
@@ -89,12 +90,19 @@ def _values(visit: Visit, order_id: str) -> dict[str, Any]:
     order = visit.visitor.get(path("orders", order_id))
     shipment = order["shipment"]
     parcel = part(lambda: visit.visitor.get(path("shipments", shipment["shipment_id"])) if shipment else None)
+    return values_of(order, f"/orders/{path_part(order_id)}") | {"parcel": parcel}
+
+
+def values_of(order: Any, here: str) -> dict[str, Any]:
+    """What the page of an order shows. `here` is the page's address, below which its forms are sent."""
     left = {line["product_id"]: line["returnable"] for line in order["lines"]}
     until = order["return_until"]
     is_over = bool(until) and datetime.fromisoformat(until) <= utc_now()
     return {
         "order": order,
-        "parcel": parcel,
+        "here": here,
+        "is_guests": False,
+        "parcel": Part(),
         "receipt": receipt_of(order["charges"], order["lines"]),
         "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
         "story": _STORY,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storefront import account, cart, catalogue, checkout, notices, orders, session
+from storefront import account, cart, catalogue, checkout, guest_order, notices, orders, session
 from storefront.pages import pages
 
-__all__ = ["account", "cart", "catalogue", "checkout", "notices", "orders", "pages", "session"]
+__all__ = ["account", "cart", "catalogue", "checkout", "guest_order", "notices", "orders", "pages", "session"]
 
 handler = pages.handler

@@ -324,6 +324,7 @@ class Pages:
         headers |= {"Content-Type": "text/html; charset=utf-8"} | dict(answer.headers)
         about = {
             "is_logged_in": visitor.is_logged_in,
+            "has_order": bool(visitor.order_token),
             "has_cart": visitor.is_logged_in or bool(visitor.cart_id),
             "path": visit.request.path if visit else "/",
             "address": _address(visit.request) if visit else "/",
@@ -336,7 +337,7 @@ class Pages:
         text = self._templates.render(answer.template, {**about, **answer.values})
         written = {"statusCode": answer.status, "headers": headers, "cookies": set_cookies, "body": text}
         # What a visitor's own page holds is not compressed: its length would tell of it (BREACH).
-        is_own = answer.is_personal and visitor.is_logged_in
+        is_own = answer.is_personal and (visitor.is_logged_in or visitor.has_secrets)
         if visit is None or is_own or not accepts_gzip(visit.request.headers.get("accept-encoding", "")):
             return written
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}

@@ -1,4 +1,4 @@
-"""The session, in cookies that no script reads: the visitor's own tokens, and a guest's cart.
+"""The session, in cookies that no script reads: the visitor's own tokens, and a guest's cart and order.
 
 The `__Host-` prefix makes the browser refuse the cookie without Secure, with a Domain, or with another path: no other
 host can set it. Nothing is stored on our side, and nothing is encrypted: it is what the visitor was given at log-in.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 ACCESS_SECONDS = 14 * 60  # the token lives for fifteen minutes
 REFRESH_SECONDS = 30 * 24 * 3600
 CART_SECONDS = 90 * 24 * 3600
+ORDER_SECONDS = 90 * 24 * 3600
 CHECKOUT_SECONDS = 24 * 3600  # as long as the API keeps a checkout
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]{1,2048}")
 
@@ -25,13 +26,14 @@ class Names:
     refresh: str
     cart: str = ""
     checkout: str = ""
+    order: str = ""
 
     @property
     def session(self) -> tuple[str, str]:
         return self.access, self.refresh
 
 
-SHOP = Names("__Host-a", "__Host-r", "__Host-cart", "__Host-checkout")
+SHOP = Names("__Host-a", "__Host-r", "__Host-cart", "__Host-checkout", "__Host-order")
 CONSOLE = Names("__Host-console-a", "__Host-console-r")
 
 

@@ -18,11 +18,22 @@ from mercato.http.request import SOURCE_ADDRESS
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.peer import peer
 from mercato.telemetry.logs import log
-from pages.cookies import ACCESS_SECONDS, CART_SECONDS, CHECKOUT_SECONDS, REFRESH_SECONDS, Names, removed, write
+from pages.cookies import (
+    ACCESS_SECONDS,
+    CART_SECONDS,
+    CHECKOUT_SECONDS,
+    ORDER_SECONDS,
+    REFRESH_SECONDS,
+    Names,
+    removed,
+    write,
+)
 
 _API = "api"  # the public API's name in the registry
 # The service that answers a guest, by the first part of the path after /api.
 _SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipments": "shipping"}
+# Of these services a guest may ask what is below /guests. The rest is for customers, and for peers, as pages are.
+_GUESTS = {"checkouts": "checkout", "orders": "orders"}
 
 
 class Unavailable(TransientError):
@@ -93,11 +104,17 @@ class Visitor:
         self._refresh = cookies.get(names.refresh, "")
         self.cart_id = cookies.get(names.cart, "") if names.cart else ""
         self.checkout_id = cookies.get(names.checkout, "") if names.checkout else ""
+        self.order_token = cookies.get(names.order, "") if names.order else ""
 
     @property
     def is_logged_in(self) -> bool:
         """As the cookies say; the token is checked by the API at each request."""
         return bool(self._access or self._refresh)
+
+    @property
+    def has_secrets(self) -> bool:
+        """A guest whose pages may show an address."""
+        return bool(self.checkout_id or self.order_token)
 
     def get(self, path: str) -> Any:
         """The body of a 200. Raises Refused, LogInFirst, Unavailable."""
@@ -131,7 +148,8 @@ class Visitor:
 
     def send_as_guest(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Reply:
         """For what is public: it needs no token, and has none."""
-        service = _SERVICES.get(path.split("?")[0].split("/")[2], "")
+        _, _, first, *rest = path.split("?")[0].split("/")
+        service = _SERVICES.get(first) or (_GUESTS.get(first) if rest[:1] == ["guests"] else None)
         if not service:
             raise LogInFirst("Please log in to see this page.")
         return _granted(self._ask(service, method, path, body, {**headers, SOURCE_ADDRESS: self._source}))
@@ -158,6 +176,15 @@ class Visitor:
     def keep_checkout(self, checkout_id: str) -> None:
         self.checkout_id = checkout_id
         self.set_cookies[self.names.checkout] = write(self.names.checkout, checkout_id, CHECKOUT_SECONDS)
+
+    def keep_order(self, token: str) -> None:
+        """The token of a guest's link stays in a cookie: no address has it."""
+        self.order_token = token
+        self.set_cookies[self.names.order] = write(self.names.order, token, ORDER_SECONDS)
+
+    def forget_order(self) -> None:
+        self.order_token = ""
+        self.set_cookies[self.names.order] = removed(self.names.order)
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._access}"}

@@ -9,10 +9,16 @@ from playwright.sync_api import Page, Route, expect
 
 from infra.operator.client import Session, Shop
 from infra.operator.target import Account, State
+from tests.e2e.test_accounts import Mailbox
 from tests.e2e.web.conftest import PATIENCE, Desk, OpenDesk
 
 ADDRESS = {"Name": "Carla Customer", "Address": "1 Quay Road", "Town or city": "Leith", "Postcode": "EH6 6QQ"}
 LONG = 3 * PATIENCE
+
+
+@pytest.fixture
+def mailbox(shop_state: State) -> Mailbox:
+    return Mailbox(shop_state.endpoint, shop_state.base_url, f"{uuid.uuid4()}@example.com")
 
 
 @pytest.fixture
@@ -48,6 +54,7 @@ def test_a_guest_fills_a_cart_logs_in_buys_watches_it_arrive_and_returns_half(de
     expect(page.locator(".count")).to_contain_text("2")
 
     page.get_by_role("link", name="Check out").click()
+    page.locator("main").get_by_role("link", name="Log in").click()
     page.get_by_label("E-mail").fill(account.email)
     page.get_by_label("Password").fill(account.password)
     page.locator("main").get_by_role("button", name="Log in").click()
@@ -77,6 +84,59 @@ def test_a_guest_fills_a_cart_logs_in_buys_watches_it_arrive_and_returns_half(de
 
     page.get_by_role("link", name="Orders").click()
     expect(page.locator("tbody tr")).to_have_count(1)  # the button was pressed twice
+
+
+def test_a_guest_buys_without_an_account_and_opens_the_order_by_the_link_in_the_mail(
+    desk: OpenDesk, mailbox: Mailbox
+) -> None:
+    shop = desk()
+    page = shop.open("/?q=heather")
+    page.get_by_role("button", name="Add Heather Honey to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("E-mail").fill(mailbox.address)
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    page.get_by_label("Express").check()
+    expect(page.locator("#totals")).to_contain_text("Delivery, express")
+    total = page.locator("#totals .leader-total").inner_text()
+    page.get_by_role("button", name="Place the order").dblclick()
+    expect(page.locator(".note-info")).to_be_visible()
+    assert page.url.partition("?")[0] == f"{shop.site}/guest-order"
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+
+    other = desk()
+    page = other.open(f"/guest-order#token={mailbox.token('guest-order')}")
+    expect(page.locator(".receipt .leader-total")).to_have_text(total)
+    assert page.url == f"{other.site}/guest-order"
+    page.get_by_text("Return some of it").click()
+    page.get_by_label("Heather Honey").fill("1")
+    page.get_by_role("button", name="Return these").click()
+    expect(page.get_by_role("heading", name="Returns")).to_be_visible()
+    page.get_by_role("button", name="Forget this order on this device").click()
+    page.get_by_label("What is behind").fill("A" * 43)
+    page.get_by_role("button", name="Open the order").click()
+    expect(page.locator("#trouble")).to_contain_text("This link opens no order.")
+    other.said.clear()  # Chromium notes the 422
+
+
+def test_without_script_a_guest_buys_and_opens_the_order(desk: OpenDesk, mailbox: Mailbox) -> None:
+    shop = desk(java_script_enabled=False)
+    page = shop.open("/?q=bicycle")
+    page.get_by_role("button", name="Add Bicycle Bell to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("E-mail").fill("nobody@nowhere")
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.get_by_label("E-mail")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("E-mail").fill(mailbox.address)
+    page.get_by_role("button", name="Choose the delivery").click()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator(".note-info")).to_contain_text("Your order is placed.")
+    page.get_by_role("button", name="Forget this order on this device").click()
+    page.get_by_label("What is behind").fill(mailbox.token("guest-order"))
+    page.get_by_role("button", name="Open the order").click()
+    expect(page.locator(".receipt")).to_contain_text("Bicycle Bell")
+    shop.said.clear()  # Chromium notes the 422
 
 
 def test_both_carts_are_shown_before_they_are_put_together(desk: OpenDesk, account: Account) -> None:
@@ -287,10 +347,22 @@ def test_the_shop_has_no_barrier_that_axe_finds(desk: OpenDesk, account: Account
     for options in ({}, {"color_scheme": "dark", "viewport": {"width": 320, "height": 700}}):
         shop = desk(**options)
         name = str(options)
-        for path in ("/", "/?q=lamp", "/cart", "/login", "/register", "/password-reset", "/verify-email"):
+        for path in (
+            "/",
+            "/?q=lamp",
+            "/cart",
+            "/login",
+            "/register",
+            "/password-reset",
+            "/verify-email",
+            "/guest-order",
+        ):
             page = shop.open(path)
             found[f"{path} {name}"] = shop.violations()
             assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], path  # type: ignore[index]
+        shop.open("/?q=smoky").get_by_role("button", name="Add Smoky Morning Tea to cart").click()
+        page.get_by_role("link", name="Check out").click()
+        found[f"guest's checkout {name}"] = shop.violations()
         page.goto(shop.site + "/")
         page.locator(".good h2 a").first.click()
         found[f"product {name}"] = shop.violations()

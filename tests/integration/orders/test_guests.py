@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -338,7 +339,7 @@ def test_whatever_happens_in_the_middle_of_a_claim_each_order_is_claimed_once_an
 ) -> None:
     order_id, token = placed(shop)
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
-    acts = {
+    acts: dict[str, Callable[[], Any]] = {
         "cancel": lambda: shop.call("POST", f"/api/orders/guests/{token}/cancel", {}, user="", key="k-1234567")[0],
         "ship": lambda: shop.hear("shipment.dispatched", SENT | {"order_id": order_id}),
         "close": lambda: shop.hear("user.closed", {"user_id": "cust-1"}),

@@ -494,6 +494,11 @@ def _by_link(
     return given
 
 
+def _by_link_too_late(shop: Any) -> Asked:
+    vars(orders_wiring.ports())["return_terms"] = Terms(timedelta(0), Approval.STAFF)
+    return _by_link("returns", _back("mug", 1), delivered=True)(shop)
+
+
 def _back(product: str, quantity: int) -> dict[str, Any]:
     return {"lines": [{"product_id": product, "quantity": quantity}], "reason": "damaged"}
 
@@ -535,6 +540,7 @@ _ORDERS = (
     Case(_LINK_CANCEL, "order-not-cancellable", _by_link("cancel", {}, left=True)),
     Case(_LINK_RETURN, "link-not-found", _by_link("returns", _back("mug", 1), token="A" * 43, delivered=True)),
     Case(_LINK_RETURN, "order-not-returnable", _by_link("returns", _back("mug", 1))),
+    Case(_LINK_RETURN, "return-window-closed", _by_link_too_late),
     Case(_LINK_RETURN, "return-too-large", _by_link("returns", _back("mug", 3), delivered=True)),
     Case(_LINK_RETURN, "not-in-order", _by_link("returns", _back("vase", 1), delivered=True)),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),

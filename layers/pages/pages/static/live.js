@@ -13,6 +13,7 @@ const found = /(?:^|[#&])token=([^&]+)/.exec(location.hash);
 if (secret && found) {
   secret.value = decodeURIComponent(found[1]);
   history.replaceState(null, "", location.pathname);
+  if (secret.form.matches("[data-open]")) secret.form.requestSubmit();
 }
 
 // After a form that was refused, the reader starts at what is wrong.

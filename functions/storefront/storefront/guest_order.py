@@ -1,0 +1,109 @@
+"""The order of a guest, opened by its secret link. The link's token is in a cookie, and in no address of ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, Visit
+from pages.visitor import part, path
+from storefront import catalogue, orders
+from storefront.pages import pages
+
+HERE = "/guest-order"
+_NOTICES = {
+    "placed": "Thank you! Your order is placed. We mail you a link to it.",
+    "once": "This order was placed already. It is one order, and is paid once.",
+    "mailed": "This was ordered already. The link to the order is in your mail.",
+    "cancelling": "Your order is being cancelled.",
+    "returned": "Your return is noted.",
+    "closed": "This device has forgotten the order. The link in your mail still opens it.",
+}
+
+
+class Open(Form):
+    token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def is_known(visit: Visit, order_id: str) -> bool:
+    """Whether this browser has the link of that order."""
+    if not visit.visitor.order_token:
+        return False
+    found = part(lambda: _load(visit)).value
+    return bool(found) and found["order_id"] == order_id
+
+
+def _load(visit: Visit) -> Any:
+    """By the link alone, also for who has logged in. Raises Refused (404) where it opens nothing any more."""
+    if not visit.visitor.order_token:
+        raise NoSuchPage("Please open the order by the link in its mail.")
+    return visit.visitor.send_as_guest("GET", path("orders", "guests", visit.visitor.order_token)).body
+
+
+@pages.get(HERE)
+def show_order(visit: Visit) -> Page:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    if not visit.visitor.order_token:
+        return Page("guest.html")
+    try:
+        order = _load(visit)
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        visit.visitor.forget_order()
+        visit.errors = visit.errors or {"": refusal.reply.detail}
+        return Page("guest.html", status=404)
+    return Page("order.html", _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"])})
+
+
+def _values(order: Any) -> dict[str, Any]:
+    return orders.values_of(order, HERE) | {"is_guests": True}
+
+
+def _show_form(visit: Visit) -> Page:
+    return Page("guest.html")
+
+
+@pages.post(HERE, form=Open, again=_show_form)
+def open_order(visit: Visit, form: Open) -> Redirect:
+    """The token goes into the cookie once it has opened an order. The whole link is taken, too."""
+    before, token = visit.visitor.order_token, form.token.rpartition("token=")[2]
+    visit.visitor.order_token = token
+    try:
+        _load(visit)
+    except Refused as refusal:
+        visit.visitor.order_token = before
+        if refusal.reply.status != 404:
+            raise
+        raise InvalidForm({"token": refusal.reply.detail}) from None
+    visit.visitor.keep_order(token)
+    return Redirect(HERE)
+
+
+@pages.get(f"{HERE}/status")
+def show_status(visit: Visit) -> Page:
+    return Page("status.html", _values(_load(visit)))
+
+
+@pages.post(f"{HERE}/cancel", form=orders.Cancel, again=show_order)
+def cancel(visit: Visit, form: orders.Cancel) -> Redirect:
+    reason = form.reason if form.reason in orders.REASONS else "other"
+    address = path("orders", "guests", visit.visitor.order_token, "cancel")
+    visit.visitor.send_as_guest("POST", address, {"reason": reason}, {"Idempotency-Key": form.key})
+    return Redirect(f"{HERE}?said=cancelling")
+
+
+@pages.post(f"{HERE}/returns", form=orders.Return, again=show_order)
+def return_goods(visit: Visit, form: orders.Return) -> Redirect:
+    reason = form.reason if form.reason in orders.RETURN_REASONS else "other"
+    address = path("orders", "guests", visit.visitor.order_token, "returns")
+    wish = {"lines": form.lines(), "reason": reason}
+    visit.visitor.send_as_guest("POST", address, wish, {"Idempotency-Key": form.key})
+    return Redirect(f"{HERE}?said=returned")
+
+
+@pages.post(f"{HERE}/close")
+def close(visit: Visit) -> Redirect:
+    visit.visitor.forget_order()
+    return Redirect(f"{HERE}?said=closed")

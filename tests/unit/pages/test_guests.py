@@ -1,0 +1,195 @@
+"""A guest's checkout, and the page of the guest's order."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pytest
+
+from mercato.peers.client import PeerUnavailable
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
+from tests.unit.pages.test_checkout import ADDRESS, fields_of, open_checkout, placing, session  # noqa: F401
+
+CART, TOKEN = "guest-1", "A" * 43
+COOKIES = [f"__Host-cart={CART}"]
+CHECKOUT = f"/api/checkouts/guests/{CART}"
+PAGE = "/checkout/s1"
+ORDER = f"/api/orders/guests/{TOKEN}"
+WITH_LINK = [f"__Host-order={TOKEN}"]
+START = ADDRESS | {"cart_id": CART, "cart_version": 4, "key": "key-of-the-page", "email": "gita@example.com"}
+
+
+@pytest.fixture
+def guests(open_checkout: ShopApi) -> ShopApi:  # noqa: F811
+    api = open_checkout
+    contact = {"email": "gita@example.com", "phone": None}
+    api.answers[f"GET /api/carts/guests/{CART}"] = api.answers["GET /api/carts/mine"]
+    api.answers[f"POST {CHECKOUT}"] = (201, session(version=1, service=None, quote=None, contact=contact))
+    api.answers[f"GET {CHECKOUT}/s1"] = api.answers[f"PATCH {CHECKOUT}/s1"] = (200, session(contact=contact))
+    api.answers["POST /api/orders/guests"] = (202, {"order": {"order_id": "o1"}, "token": TOKEN})
+    return api
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = answer_of_the_contract("GET", "/api/orders/o1")[1]
+    return found | {"order_id": "o1", "status": "confirmed"} | changes
+
+
+def test_a_guest_checks_out_with_an_e_mail_address(guests: ShopApi, shop: Ask) -> None:
+    page = shop("GET", "/checkout", cookies=COOKIES)
+    assert (page.status, 'name="email"' in page.text, "Have an account?" in page.text) == (200, True, True)
+
+    answer = shop("POST", "/checkout", START, cookies=COOKIES)
+
+    assert (answer.status, answer.location) == (303, PAGE)
+    [(peer, _, _, body, headers)] = guests.of(f"POST {CHECKOUT}")
+    assert (peer, headers["x-source-address"]) == ("checkout", "198.51.100.7")
+    assert "Authorization" not in headers
+    assert body["contact"] == {"email": "gita@example.com"}
+    assert body["cart_version"] == 4
+
+
+def test_without_an_address_to_write_to_nothing_is_opened(guests: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", "/checkout", START | {"email": ""}, cookies=COOKIES)
+    assert answer.status == 422
+    assert 'aria-describedby="email-error"' in answer.text
+    assert guests.of(f"POST {CHECKOUT}") == []
+
+    guests.refuse(f"POST {CHECKOUT}", 422, "invalid-email", "This is not an e-mail address.")
+    answer = shop("POST", "/checkout", START | {"email": "gita"}, cookies=COOKIES)
+    assert 'id="email-error">This is not an e-mail address.' in answer.text
+
+
+def test_a_customer_is_asked_for_no_address(guests: ShopApi, shop: Ask) -> None:
+    assert 'name="email"' not in shop("GET", "/checkout", as_user=True).text
+
+
+def test_a_guest_orders_by_the_quote_and_keeps_the_link_in_a_cookie(guests: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", PAGE, placing(), cookies=COOKIES)
+
+    assert (answer.status, answer.location) == (303, "/guest-order?said=placed")
+    [(peer, _, _, body, _)] = guests.of("POST /api/orders/guests")
+    assert peer == "orders"
+    assert body == {"quote": "the.quote.seen", "payment_token": "tok_ok", "cart_id": CART}
+    (cookie,) = answer.cookies
+    assert cookie == f"__Host-order={TOKEN}; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax"
+
+
+@pytest.mark.parametrize(("held", "said"), [("o1", "once"), ("another", "mailed"), ("", "mailed")])
+def test_what_was_ordered_before_is_shown_to_who_has_its_link(guests: ShopApi, shop: Ask, held: str, said: str) -> None:
+    guests.refuse("POST /api/orders/guests", 409, "cart-already-ordered", order_id="o1")
+    guests.answers[f"GET {ORDER}"] = (200, order(order_id=held))
+
+    answer = shop("POST", PAGE, placing(), cookies=COOKIES + (WITH_LINK if held else []))
+
+    assert answer.location == f"/guest-order?said={said}"
+
+
+def test_a_lost_answer_keeps_the_guest_s_form(guests: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    guests.answers["POST /api/orders/guests"] = guests.answers[f"GET {CHECKOUT}/s1"] = lost
+
+    answer = shop("POST", PAGE, placing(), cookies=COOKIES)
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
+    assert fields_of(answer)["quote"] == "the.quote.seen"
+
+
+def test_a_guest_s_checkout_that_is_over_begins_again_with_address_and_e_mail(guests: ShopApi, shop: Ask) -> None:
+    guests.refuse(f"PATCH {CHECKOUT}/s1", 404, "checkout-not-found")
+    guests.refuse(f"GET {CHECKOUT}/s1", 404, "checkout-not-found")
+    guests.answers[f"POST {CHECKOUT}"] = (201, session(checkout_id="s2"))
+    typed = '{"shipping_address": {"name": "Ada"}, "contact": {"email": "gita@example.com"}}'
+
+    answer = shop("POST", PAGE, placing(service="express", typed=typed), cookies=COOKIES)
+
+    assert answer.status == 409
+    contact = {"email": "gita@example.com"}
+    assert guests.of(f"POST {CHECKOUT}")[-1][3] == {
+        "shipping_address": {"name": "Ada"},
+        "contact": contact,
+        "codes": [],
+        "cart_version": 4,
+    }
+
+
+def test_who_has_neither_an_account_nor_a_cart_is_asked_to_log_in(guests: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", PAGE, placing())
+
+    assert answer.status == 401
+    assert "what you typed is still there" in answer.text
+    assert "Your cart is empty." in shop("GET", "/checkout").text
+
+
+def test_a_guest_s_order_is_opened_by_the_token_in_the_cookie(guests: ShopApi, shop: Ask) -> None:
+    guests.answers[f"GET {ORDER}"] = (200, order())
+
+    answer = shop("GET", "/guest-order", cookies=WITH_LINK)
+
+    assert answer.status == 200
+    text = html.unescape(answer.text)
+    assert 'action="/guest-order/cancel"' in text
+    assert 'hx-get="/guest-order/status"' in text
+    assert 'data-open hidden><input type="hidden" name="token" data-from-fragment>' in text
+    assert TOKEN not in text
+    assert TOKEN not in str(answer.headers)
+    assert "/orders/o1" not in text
+    [(peer, _, _, _, headers)] = guests.of(f"GET {ORDER}")
+    assert (peer, headers["x-source-address"]) == ("orders", "198.51.100.7")
+
+
+def test_a_link_opens_the_order_and_its_token_is_in_no_address(guests: ShopApi, shop: Ask) -> None:
+    guests.answers[f"GET {ORDER}"] = (200, order())
+
+    for typed in (TOKEN, f"https://shop.example/guest-order#token={TOKEN}"):
+        answer = shop("POST", "/guest-order", {"token": typed})
+        assert (answer.status, answer.location) == (303, "/guest-order")
+        assert answer.cookies[0].startswith(f"__Host-order={TOKEN};")
+
+
+def test_a_wrong_link_is_told_at_its_field_and_the_one_before_stays(guests: ShopApi, shop: Ask) -> None:
+    guests.refuse("GET /api/orders/guests/wrong", 404, "link-not-found", "This link opens no order.")
+
+    answer = shop("POST", "/guest-order", {"token": "wrong"}, cookies=WITH_LINK)
+
+    assert answer.status == 422
+    assert 'id="token-error">This link opens no order.' in answer.text
+    assert answer.cookies == []
+
+
+def test_a_link_that_has_ended_is_forgotten_and_told(guests: ShopApi, shop: Ask) -> None:
+    guests.refuse(f"GET {ORDER}", 404, "link-not-found", "This link opens no order.")
+
+    answer = shop("GET", "/guest-order", cookies=WITH_LINK)
+
+    assert answer.status == 404
+    assert "This link opens no order." in answer.text
+    assert answer.cookies[0].startswith("__Host-order=; Path=/; Max-Age=0;")
+    assert shop("GET", "/guest-order/status").status == 404
+
+
+def test_a_guest_cancels_and_returns_by_the_link(guests: ShopApi, shop: Ask) -> None:
+    key = {"key": "key-of-the-page", "reason": "too_slow"}
+    assert shop("POST", "/guest-order/cancel", key, cookies=WITH_LINK).location == "/guest-order?said=cancelling"
+    ((_, _, _, body, headers),) = guests.of(f"POST {ORDER}/cancel")
+    assert (body, headers["Idempotency-Key"]) == ({"reason": "too_slow"}, "key-of-the-page")
+
+    form = key | {"product": ["p1"], "quantity": ["1"], "reason": "damaged"}
+    assert shop("POST", "/guest-order/returns", form, cookies=WITH_LINK).location == "/guest-order?said=returned"
+    ((_, _, _, body, _),) = guests.of(f"POST {ORDER}/returns")
+    assert body == {"lines": [{"product_id": "p1", "quantity": 1}], "reason": "damaged"}
+
+    closed = shop("POST", "/guest-order/close", cookies=WITH_LINK)
+    assert closed.location == "/guest-order?said=closed"
+    assert closed.cookies[0].startswith("__Host-order=;")
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/o1"])
+def test_a_guest_s_page_asks_nothing_that_is_for_customers_or_peers(guests: ShopApi, shop: Ask, path: str) -> None:
+    """The page function may call as a peer, which may ask for any customer: a guest's request never does."""
+    assert shop("GET", path, cookies=COOKIES + WITH_LINK).location.startswith("/login?back=")
+    assert guests.asked == []
