@@ -36,11 +36,22 @@ _BUCKET = "mercato-deployed"
 _NESTED = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _UNCHANGED = "No updates are to be performed"
+# The emulator knows no TimeoutSecondsPath, and would wait for ever: 22 minutes are the longest wait for a buyer.
+_LONGEST_WAIT = 1320
 # awslambdaric and the packages that it needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 # The emulator does not know the state machine of a task token or the identity of an e-mail, so it requires a permission
 # on all resources. It does not support the condition on an e-mail's sender.
 _ON_EVERYTHING = (["states:SendTaskSuccess"], ["ses:SendEmail"])
+
+
+def with_fixed_waits(definition: str) -> str:
+    """The state machine with a fixed time limit where it has a computed one."""
+    machine = json.loads(definition)
+    for state in machine["States"].values():
+        if state.pop("TimeoutSecondsPath", None):
+            state["TimeoutSeconds"] = _LONGEST_WAIT
+    return json.dumps(machine)
 
 
 @dataclass(frozen=True)
@@ -109,8 +120,8 @@ class Deployment:
                     code = path.parent / properties["CodeUri"]
                     properties["CodeUri"] = self._upload_function(code, properties, layers)
                 case "AWS::Serverless::StateMachine":
-                    definition = (path.parent / properties["DefinitionUri"]).read_bytes()
-                    properties["DefinitionUri"] = self._upload(definition, ".asl.json")
+                    definition = (path.parent / properties["DefinitionUri"]).read_text()
+                    properties["DefinitionUri"] = self._upload(with_fixed_waits(definition).encode(), ".asl.json")
                 case templates.APPLICATION:
                     nested = path.parent / properties.pop("Location")
                     resource["Type"], properties["TemplateURL"] = _NESTED, self._upload_template(nested)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from infra.local.deploy import with_fixed_waits
 from inventory.reservation import RESERVED_FOR
+from orders.domain import TO_KEEP
 from promotions.claim import CLAIMED_FOR
 from tests.kit.template import ROOT
 
@@ -23,6 +25,12 @@ OF_LAMBDA = {
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
 }
+
+
+# The states that wait for a person. What follows an answer is a new count.
+WAITING = ("AwaitOperator", "AwaitBuyer")
+# The tasks of an order that waits for its buyer, beside the steps of all orders.
+OF_BUYERS = ("AttemptPayment", "AskBuyer")
 
 
 def pauses(retry: dict[str, Any]) -> int:
@@ -44,8 +52,8 @@ def shape(name: str) -> tuple[int, int, int, int]:
 
 
 def worst(name: str) -> int:
-    """Seconds in one state. Only calls of functions take time before an operator is asked."""
-    if STATES[name]["Type"] != "Task" or name == "AwaitOperator":
+    """Seconds in one state. Only calls of functions take time before a person is asked."""
+    if STATES[name]["Type"] != "Task" or name in WAITING:
         assert STATES[name]["Type"] != "Wait", f"{name} would wait before anybody is asked"
         return 0
     tries, seconds, between, throttled = shape(name)
@@ -53,9 +61,9 @@ def worst(name: str) -> int:
 
 
 def following(name: str) -> Iterator[str]:
-    """The possible next states. A wait for an operator ends the path."""
+    """The possible next states. A wait for a person ends the path."""
     state = STATES[name]
-    if name == "AwaitOperator":
+    if name in WAITING:
         return
     for branch in [state, *state.get("Choices", []), *state.get("Catch", [])]:
         if "Next" in branch:
@@ -79,15 +87,15 @@ def budget(start: str, end: str) -> int:
 
 
 def steps() -> list[str]:
-    """The tasks on the path of a successful order with coupons."""
+    """The tasks on the path of a successful order with coupons, which waits for nobody."""
     found, name = [], FIRST_STEP
     while name != "OrderPaid":
         state = STATES[name]
         if state["Type"] == "Choice":
-            (with_coupons,) = state["Choices"]
-            assert with_coupons["Variable"] == "$.coupons"
-            name = with_coupons["Next"]
-            assert state["Default"] == STATES[name]["Next"], f"{name} is left out by an order without coupons"
+            with_coupons = [one["Next"] for one in state["Choices"] if one["Variable"] == "$.coupons"]
+            for wanted in with_coupons:
+                assert state["Default"] == STATES[wanted]["Next"], f"{wanted} is left out by an order without coupons"
+            name = with_coupons[0] if with_coupons else state["Default"]
         else:
             found.append(name)
             name = state["Next"]
@@ -103,11 +111,11 @@ def undos() -> list[str]:
             reached.add(name)
             left += following(name)
     tasks = {name for name in reached if STATES[name]["Type"] == "Task"}
-    return sorted(tasks - set(steps()) - {"AwaitOperator"})
+    return sorted(tasks - set(steps()) - set(WAITING) - set(OF_BUYERS))
 
 
 FIRST_STEP, FIRST_UNDO = "ClaimCoupon", "StopShipment"
-(STEP,) = {shape(name) for name in steps()}
+(STEP,) = {shape(name) for name in (*steps(), *OF_BUYERS)}
 (UNDO,) = {shape(name) for name in undos()}
 STEPS = sum(worst(name) for name in steps())
 UNDOING = budget(FIRST_UNDO, "OrderFailed")
@@ -197,6 +205,23 @@ def test_a_slow_saga_keeps_its_reservation_before_it_expires() -> None:
     assert f"budget of the steps is {minutes(STEPS)} minutes" in " ".join(record.read_text().split())
 
 
+def test_the_wait_for_a_buyer_leaves_time_to_pay_and_to_keep_the_reservation() -> None:
+    again = budget("AttemptPayment", "HasClaim")
+    assert again == worst("AttemptPayment") + worst("KeepReservation")
+    assert timedelta(seconds=again) <= TO_KEEP
+    assert budget("ReserveInventory", "AwaitBuyer") < (RESERVED_FOR - TO_KEEP).total_seconds()
+    left = TO_KEEP // timedelta(minutes=1)
+    assert f"wait for its buyer until {left} min before its reservation expires" in MACHINE["Comment"]
+    assert f"until {left} minutes before its reservation expires" in " ".join(ARCHITECTURE.split())
+    assert "TimeoutSeconds" not in STATES["AwaitBuyer"]
+    assert STATES["AwaitBuyer"]["TimeoutSecondsPath"] == "$.wait.seconds"
+
+
+def test_the_local_clouds_fixed_wait_is_the_longest_one() -> None:
+    machine = json.loads(with_fixed_waits(json.dumps(MACHINE)))["States"]
+    assert machine["AwaitBuyer"]["TimeoutSeconds"] == (RESERVED_FOR - TO_KEEP).total_seconds()
+
+
 def test_the_document_says_what_a_parked_queue_that_takes_no_message_costs_beside_it() -> None:
     (retry,) = STATES["AwaitOperator"]["Retry"]
     (away,) = (catch["Next"] for catch in STATES["AwaitOperator"]["Catch"] if "States.ALL" in catch["ErrorEquals"])
@@ -207,7 +232,7 @@ def test_the_document_says_what_a_parked_queue_that_takes_no_message_costs_besid
 
 def test_every_step_is_tried_again_after_each_error_of_lambda_itself() -> None:
     tasks = [name for name, state in STATES.items() if state["Type"] == "Task" and name != "AwaitOperator"]
-    assert len(tasks) == 15
+    assert len(tasks) == 18
     for name in tasks:
         retried = {error for retry in STATES[name]["Retry"] for error in retry["ErrorEquals"]}
         assert retried >= OF_LAMBDA, name

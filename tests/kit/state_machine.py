@@ -149,6 +149,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, handlers: dict[str, Invoke]) -> Worl
     queue_url = boto3.client("sqs").create_queue(QueueName="parked")["QueueUrl"]
     text = (ROOT / "functions/orders/order_saga.asl.json").read_text().replace("${ParkedQueueUrl}", queue_url)
     text = text.replace("${AwaitOperator}", "arn:aws:states:::sqs:sendMessage.waitForTaskToken")
+    text = text.replace("${AwaitBuyer}", "arn:aws:states:::lambda:invoke.waitForTaskToken")
     for name in FUNCTIONS:
         text = text.replace(f"${{{name}}}", f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live")
     assert "${" not in text

@@ -43,12 +43,20 @@ class Done(BaseModel):
     order_id: str
 
 
+class Reserved(Done):
+    """`expires_at` is null for a reservation that is kept."""
+
+    expires_at: str | None
+
+
 @tasks.task("ReserveInventory")
-def reserve_inventory(step: ReserveInventory) -> Done:
+def reserve_inventory(step: ReserveInventory) -> Reserved:
     """Idempotent: there is one record per order. A retry continues it, or returns the first outcome."""
     lines = [Line(line.product_id, line.quantity) for line in step.lines]
-    usecases.reserve(step.order_id, lines, ports().store, clock.utc_now())
-    return Done(order_id=step.order_id)
+    reserved = usecases.reserve(step.order_id, lines, ports().store, clock.utc_now())
+    return Reserved(
+        order_id=step.order_id, expires_at=clock.rfc3339(reserved.expires_at) if reserved.expires_at else None
+    )
 
 
 @tasks.task("KeepReservation")

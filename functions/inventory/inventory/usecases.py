@@ -77,7 +77,7 @@ def find_stock(product_id: str, stocks: Stocks) -> ProductStock:
 
 def reserve(
     order_id: str, lines: Iterable[Line], stocks: Stocks, now: datetime, choose: Choose = random.choice
-) -> None:
+) -> Reservation:
     """Reserves all lines or none. Idempotent. After a release or a refusal it raises the same error each time.
 
     `choose` picks the shard of a hot product.
@@ -91,6 +91,7 @@ def reserve(
     if current.state in (State.RELEASING, State.RELEASED):
         _let_go_all(current, "refused", stocks, now)
         raise reservation.refused(current)
+    return current
 
 
 def release(order_id: str, reason: str, stocks: Stocks, now: datetime) -> None:

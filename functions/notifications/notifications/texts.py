@@ -17,6 +17,7 @@ _REASONS = {
     SagaEnd.COUPON_USED_UP: "You have used a code of the order as often as one customer may.",
     SagaEnd.OUT_OF_STOCK: "Something in the order is out of stock.",
     SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
+    SagaEnd.PAYMENT_NOT_COMPLETED: "The payment was not completed in time.",
     SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of the order any longer.",
     SagaEnd.UNKNOWN_PRODUCT: "Something in the order is not for sale any more.",
     "cancelled": "The order was cancelled.",

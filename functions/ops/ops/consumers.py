@@ -36,6 +36,8 @@ class Anything(Reads):
     "order.created",
     "order.delivered",
     "order.needs_attention",
+    "order.payment_attempted",
+    "order.payment_awaited",
     "order.refunded",
     "order.return_accepted",
     "order.return_approved",

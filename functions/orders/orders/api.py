@@ -28,7 +28,7 @@ from mercato.ids import derived_id, fingerprint
 from orders import guests, usecases
 from orders.day_sums import MOST_DAYS, DaysOutOfRange
 from orders.numbers import parse_number
-from orders.order import Address, Order, Request, ReturnStatus
+from orders.order import Action, Address, Order, Request, ReturnStatus
 from orders.returns import OPERATORS, Terms
 from orders.views import (
     CancelOrder,
@@ -41,6 +41,7 @@ from orders.views import (
     OrderPage,
     OrdersQuery,
     OrderView,
+    PayAgain,
     PlaceForGuest,
     PlaceOrder,
     PlaceQuoted,
@@ -74,7 +75,7 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accep
 @app.post("/api/orders/quoted", role=CUSTOMER)
 def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
     """Places the order that a checkout's quote states: its goods, delivery, taxes and total, to its address."""
-    wish = usecases.QuotedWish(order.quote, order.payment_token, caller.user_id)
+    wish = usecases.QuotedWish(order.quote, order.payment_token, caller.user_id, waits_for_buyer=order.waits_for_buyer)
     placed = usecases.place_quoted(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
     address = ports().orders.find_address(placed.order.id)
     answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")
@@ -125,6 +126,19 @@ def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: Idempote
 def _cancel(command: usecases.Command, wish: CancelOrder, location: str) -> Accepted[OrderView]:
     done = usecases.cancel_order(command, wish.reason, ports().orders, utc_now())
     answer = Accepted(_order_view(done.order, ports().orders.find_address(command.order_id)), location=location)
+    return replayed(answer) if done.replayed else answer
+
+
+@app.post("/api/orders/{order_id}/payments", role=CUSTOMER)
+def pay_again(order_id: str, wish: PayAgain, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
+    """Answers what the order waits for: another card, or that the buyer has confirmed the payment at the bank. Only
+    its buyer may do so.
+    """
+    command = replace(_command("pay", order_id, wish, caller, key), customer_id=caller.user_id)
+    done = usecases.pay_again(command, wish.payment_token, ports().orders, utc_now())
+    answer = Accepted(
+        _order_view(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
+    )
     return replayed(answer) if done.replayed else answer
 
 
@@ -224,8 +238,11 @@ def list_days(query: DaysQuery) -> DaysView:
 
 @app.get("/api/orders/{order_id}", role=CUSTOMER, limit=WATCH)
 def get_order(order_id: str, caller: Caller) -> OrderView:
+    """What the buyer does at the bank is shown to the order's buyer alone."""
     order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
-    return _order_view(order, ports().orders.find_address(order_id))
+    is_buyer = caller.user_id == order.customer_id
+    action = usecases.find_action(order, orders=ports().orders, now=utc_now()) if is_buyer else None
+    return _order_view(order, ports().orders.find_address(order_id), action)
 
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER, limit=WATCH)
@@ -237,8 +254,8 @@ def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryVi
     return HistoryView.of(history, address, query.as_of, ports().return_terms, tells_staff=caller.is_admin)
 
 
-def _order_view(order: Order, address: Address | None) -> OrderView:
-    return OrderView.of(order, address, ports().return_terms)
+def _order_view(order: Order, address: Address | None, action: Action | None = None) -> OrderView:
+    return OrderView.of(order, address, ports().return_terms, action)
 
 
 def _return_view(return_id: str, done: usecases.Done) -> Response[ReturnView]:

@@ -117,6 +117,23 @@ def start_saga(_: Event, created: OrderCreated) -> None:
 @consumer.on("order.cancellation_requested")
 def undo_order(_: Event, asked: AboutOrder) -> None:
     usecases.start_cancellation(asked.order_id, orders=ports().orders, workflows=ports().workflows)
+    _wake_saga(asked.order_id)
+
+
+@consumer.on("order.payment_attempted")
+def answer_saga(_: Event, attempted: AboutOrder) -> None:
+    _wake_saga(attempted.order_id)
+
+
+@consumer.on("payment.answered")
+def hear_of_payment(event: Event, payment: AboutPayment) -> None:
+    usecases.hear_of_payment(
+        payment.order_id, event.sequence, orders=ports().orders, sagas=ports().sagas, now=utc_now()
+    )
+
+
+def _wake_saga(order_id: str) -> None:
+    usecases.wake_saga(order_id, orders=ports().orders, sagas=ports().sagas, now=utc_now())
 
 
 @consumer.on("order.confirmed", "order.cancelled", "order.refunded", "order.needs_attention")

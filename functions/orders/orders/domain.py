@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from mercato.charges import Charge
@@ -23,12 +24,16 @@ from orders.facts import (
     OrderPlaced,
     OrderRefunded,
     OrderShipped,
+    PaymentAnswered,
+    PaymentAttempted,
+    PaymentAwaited,
     PaymentRecorded,
     apply,
 )
 from orders.order import (
     DELIVERY,
     MAX_ANSWERED,
+    Awaited,
     ClaimedCoupons,
     Delivery,
     Line,
@@ -43,6 +48,10 @@ from orders.order import (
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
 CUSTOMER_CANCELLED = "You cancelled this order."
+# From here on the next attempt at the payment is made and the reservation kept, by the saga's time budget.
+TO_KEEP = timedelta(minutes=8)
+MOST_ATTEMPTS = 5  # cards for one order
+MOST_ANSWERS = 20  # of the buyer, confirmations included
 _UNFINISHED = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.SHIPPED, Status.NEEDS_ATTENTION)
 _LEFT = (Status.SHIPPED, Status.DELIVERED, Status.REFUNDED)
 
@@ -119,6 +128,30 @@ class OrderNotCancellable(Conflict):
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"The order is {order.status}.", order_status=order.status)
+
+
+class PaymentNotCompleted(Conflict):
+    """The payment was not completed while its goods were reserved."""
+
+
+class OrderAlreadyPaid(Conflict):
+    """The order needs no further payment."""
+
+
+class PaymentTooLate(Conflict):
+    """The order waits for no payment any more, since its time is up or it is cancelled."""
+
+
+class PaymentUnderWay(Conflict):
+    """An attempt at the payment is being made, and its outcome is not known yet."""
+
+
+class NothingToConfirm(Conflict):
+    """The bank does not ask for the buyer: the last card was declined, and another one is needed."""
+
+
+class TooManyPayments(Conflict):
+    """The buyer has tried as often as one order may be tried."""
 
 
 class NotYetShipped(TransientError):
@@ -253,6 +286,52 @@ def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token:
 def with_number(facts: Iterable[Fact], number: str) -> list[Fact]:
     """The facts of a new order, which gets this number."""
     return [fact.model_copy(update={"number": number}) if isinstance(fact, OrderPlaced) else fact for fact in facts]
+
+
+def let_wait(placed: list[Fact]) -> list[Fact]:
+    """The facts of an order that waits for its buyer where its payment is declined or must be confirmed."""
+    waits = {"waits_for_buyer": True}
+    return [fact.model_copy(update=waits) if isinstance(fact, OrderPlaced) else fact for fact in placed]
+
+
+def await_buyer(order: Order, awaited: Awaited, now: datetime) -> list[Fact]:
+    """Raises for an order that is being undone, and where no time is left. A retry of the same question, and a late one
+    of an earlier question, change nothing.
+    """
+    if order.status is not Status.PENDING:
+        raise OrderNotConfirmable(order)
+    if order.awaited and awaited.asked_at <= order.awaited.asked_at:
+        return []
+    if awaited.until - now < timedelta(seconds=1):
+        raise PaymentNotCompleted(awaited.detail or "The payment was not completed in time.")
+    return [PaymentAwaited(awaited=awaited)]
+
+
+def attempt_payment(order: Order, payment_token: str | None, request: Request, now: datetime) -> list[Fact]:
+    """The buyer's answer: another card, or without one that the bank's question is answered."""
+    awaited = order.awaited
+    if order.status in (Status.CANCELLING, Status.CANCELLED, Status.NEEDS_ATTENTION):
+        raise PaymentTooLate("This order is cancelled. Nothing was charged.", order_status=order.status)
+    if order.status is not Status.PENDING:
+        raise OrderAlreadyPaid("This order is paid already.", order_status=order.status)
+    if awaited is None or awaited.is_answered:
+        raise PaymentUnderWay("Your payment is being made. Please look at the order again in a moment.")
+    if awaited.until <= now:
+        raise PaymentTooLate("The time to pay this order is over. Nothing was charged.", order_status=order.status)
+    if payment_token is None and awaited.state != "action_required":
+        raise NothingToConfirm("Your bank declined the card. Please use another one.")
+    if order.payment_answers >= MOST_ANSWERS or (payment_token is not None and order.attempt >= MOST_ATTEMPTS):
+        raise TooManyPayments("This order was tried too often. Please order again.", limit=MOST_ATTEMPTS)
+    attempt = order.attempt + (payment_token is not None)
+    return [PaymentAttempted(attempt=attempt, payment_token=payment_token, request=request)]
+
+
+def hear_of_payment(order: Order, version: int) -> list[Fact]:
+    """The provider has decided an attempt. Only an order that is not confirmed yet may wait for it."""
+    seen = max(order.payment_version, order.awaited.version if order.awaited else 0)
+    if order.status is not Status.PENDING or not order.waits_for_buyer or version <= seen:
+        return []
+    return [PaymentAnswered(version=version)]
 
 
 def confirm(order: Order, payment_id: str) -> list[Fact]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge
+from mercato.clock import rfc3339
 from mercato.events import EventModel
 from mercato.money import Money
 from orders import facts
@@ -143,6 +144,40 @@ class OrderCreated(EventModel):
     delivery: Delivery | None = None
     number: str | None = None
     contact: Contact | None = None
+
+
+class OrderPaymentAwaited(EventModel):
+    """The order waits for its buyer until a time: to confirm the attempt at the bank (`state` is action_required), or
+    to bring another card (declined).
+    """
+
+    TYPE: ClassVar[str] = "order.payment_awaited"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
+        "attempt": 1,
+        "state": "declined",
+        "reason": "card_declined",
+        "detail": "Your bank declined the card.",
+        "until": "2026-11-22T12:22:00.000Z",
+    }
+
+    order_id: str
+    customer_id: str
+    attempt: int
+    state: str
+    reason: str
+    detail: str
+    until: str
+
+
+class OrderPaymentAttempted(EventModel):
+    """The buyer of an order that waits has confirmed the attempt, or brings another card for the next one."""
+
+    TYPE: ClassVar[str] = "order.payment_attempted"
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"attempt": 2}
+
+    order_id: str
+    customer_id: str
+    attempt: int
 
 
 class OrderConfirmed(EventModel):
@@ -400,6 +435,8 @@ class OrderNeedsAttention(EventModel):
 
 PUBLISHES: tuple[type[EventModel], ...] = (
     OrderCreated,
+    OrderPaymentAwaited,
+    OrderPaymentAttempted,
     OrderConfirmed,
     OrderCancellationRequested,
     OrderCancelled,
@@ -538,8 +575,21 @@ def _claimed(order: Order, _: facts.OrderClaimed, __: Address | None) -> EventMo
     return OrderClaimed(order_id=order.id, customer_id=order.customer_id)
 
 
+def _payment_awaited(order: Order, fact: facts.PaymentAwaited, _: Address | None) -> EventModel:
+    told = fact.awaited.model_dump(include={"attempt", "state", "reason", "detail"})
+    return OrderPaymentAwaited(
+        order_id=order.id, customer_id=order.customer_id, until=rfc3339(fact.awaited.until), **told
+    )
+
+
+def _payment_attempted(order: Order, fact: facts.PaymentAttempted, _: Address | None) -> EventModel:
+    return OrderPaymentAttempted(order_id=order.id, customer_id=order.customer_id, attempt=fact.attempt)
+
+
 _ANNOUNCED: dict[type[facts.Fact], Callable[[Order, Any, Any], EventModel | None]] = {
     facts.OrderPlaced: _created,
+    facts.PaymentAwaited: _payment_awaited,
+    facts.PaymentAttempted: _payment_attempted,
     facts.OrderConfirmed: _confirmed,
     facts.CancellationRequested: _cancellation_requested,
     facts.OrderCancelled: _cancelled,

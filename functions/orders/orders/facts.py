@@ -15,6 +15,7 @@ from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
     Answered,
+    Awaited,
     ClaimedCoupons,
     Delivery,
     Line,
@@ -60,7 +61,28 @@ class OrderPlaced(Fact):
     charges: tuple[Charge, ...] = ()
     delivery: Delivery | None = None
     number: str | None = None
+    waits_for_buyer: bool = False
     coupons: ClaimedCoupons | None = None
+
+
+class PaymentAwaited(Fact):
+    """The saga waits for the buyer."""
+
+    awaited: Awaited
+
+
+class PaymentAttempted(Fact):
+    """The buyer has confirmed the attempt at the bank, or brings another card for the next one."""
+
+    attempt: int
+    payment_token: str | None
+    request: Request
+
+
+class PaymentAnswered(Fact):
+    """The provider has decided the attempt, in this version of the payment."""
+
+    version: int
 
 
 class OrderConfirmed(Fact):
@@ -204,9 +226,38 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         frozen=fact.charges,
         delivery=fact.delivery,
         number=fact.number,
+        waits_for_buyer=fact.waits_for_buyer,
         coupons=fact.coupons,
         guest_id=fact.customer_id if is_guest(fact.customer_id) else "",
     )
+
+
+def _payment_awaited(order: Order, fact: PaymentAwaited, at: datetime) -> Order:
+    """The provider's decision may have come before the question."""
+    awaited = fact.awaited.model_copy(update={"is_answered": order.payment_version > fact.awaited.version})
+    step = Step(at, f"payment_{awaited.state}", awaited.detail)
+    return replace(order, awaited=awaited, timeline=(*order.timeline, step))
+
+
+def _payment_attempted(order: Order, fact: PaymentAttempted, at: datetime) -> Order:
+    changed = replace(
+        order,
+        attempt=fact.attempt,
+        payment_token=fact.payment_token or order.payment_token,
+        payment_answers=order.payment_answers + 1,
+        answered=_answered(order, fact.request),
+        timeline=(*order.timeline, Step(at, "payment_attempted")),
+    )
+    return _with_answer(changed)
+
+
+def _payment_answered(order: Order, fact: PaymentAnswered, _: datetime) -> Order:
+    return _with_answer(replace(order, payment_version=fact.version))
+
+
+def _with_answer(order: Order) -> Order:
+    awaited = order.awaited and order.awaited.model_copy(update={"is_answered": True})
+    return replace(order, awaited=awaited)
 
 
 def _confirmed(order: Order, fact: OrderConfirmed, at: datetime) -> Order:
@@ -216,6 +267,7 @@ def _confirmed(order: Order, fact: OrderConfirmed, at: datetime) -> Order:
         status=Status.CONFIRMED,
         payment_id=fact.payment_id,
         payment_status=PaymentStatus.AUTHORIZED if paid is PaymentStatus.NONE else paid,
+        awaited=None,
         timeline=(*order.timeline, Step(at, Status.CONFIRMED)),
     )
 
@@ -241,6 +293,7 @@ def _cancellation_requested(order: Order, fact: CancellationRequested, at: datet
         order,
         status=Status.CANCELLING,
         cancellation=fact.reason,
+        awaited=None,
         answered=_answered(order, fact.request),
         timeline=(*order.timeline, Step(at, Status.CANCELLING)),
     )
@@ -264,13 +317,16 @@ def _cancelled(order: Order, fact: OrderCancelled, at: datetime) -> Order:
         reason=fact.reason,
         detail=fact.detail,
         stuck_at=None,
+        awaited=None,
         timeline=(*order.timeline, step),
     )
 
 
 def _needs_attention(order: Order, fact: OrderNeedsAttention, at: datetime) -> Order:
     step = Step(at, Status.NEEDS_ATTENTION, "We are looking into this order.")
-    return replace(order, status=Status.NEEDS_ATTENTION, stuck_at=fact.step, timeline=(*order.timeline, step))
+    return replace(
+        order, status=Status.NEEDS_ATTENTION, stuck_at=fact.step, awaited=None, timeline=(*order.timeline, step)
+    )
 
 
 def _return_accepted(order: Order, fact: ReturnAccepted, at: datetime) -> Order:
@@ -415,6 +471,9 @@ def _anonymised(order: Order, _: OrderAnonymised, at: datetime) -> Order:
 
 _APPLY: dict[type[Fact], Callable[[Any, Any, datetime], Order]] = {
     OrderPlaced: _placed,
+    PaymentAwaited: _payment_awaited,
+    PaymentAttempted: _payment_attempted,
+    PaymentAnswered: _payment_answered,
     OrderConfirmed: _confirmed,
     PaymentRecorded: _payment_recorded,
     OrderShipped: _shipped,

@@ -18,6 +18,7 @@ _DETAILS = {
     SagaEnd.COUPON_USED_UP: "You have used a code of this order as often as one customer may.",
     SagaEnd.OUT_OF_STOCK: "Something in this order is out of stock.",
     SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
+    SagaEnd.PAYMENT_NOT_COMPLETED: "The payment was not completed in time. Nothing was charged.",
     SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of this order any longer.",
     SagaEnd.UNKNOWN_PRODUCT: "Something in this order is not for sale any more.",
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -130,6 +131,31 @@ class Delivery(_Value):
     days: int
 
 
+class Awaited(_Value):
+    """What an order waits for from its buyer: a confirmation at the bank (`action_required`), or another card
+    (`declined`), until a time.
+
+    `version` is the payment's when the saga asked: a later one is news. `asked_at` is when it asked, and tells one
+    question from the next. `is_answered`: the buyer or the provider has answered, and the saga makes the attempt.
+    """
+
+    attempt: int
+    state: Literal["action_required", "declined"]
+    reason: str
+    detail: str
+    until: datetime
+    version: int
+    asked_at: str
+    is_answered: bool = False
+
+
+class Action(_Value):
+    """What the buyer does at the bank: opens `url`, or gives `client_secret` to the payment provider's script."""
+
+    url: str = ""
+    client_secret: str = ""
+
+
 class ClaimedCoupons(_Value):
     """The codes of the coupons that made the order cheaper, and the customer whose uses of them are counted."""
 
@@ -204,6 +230,7 @@ class Order:
     It holds no personal data, so neither facts nor anything derived from them is rewritten when the customer's account
     is closed: the address is stored outside the stream. `cancellation` is the customer's reason to cancel. `number` is
     for people; orders of earlier releases have none.
+    `waits_for_buyer`: where the payment is declined or the bank asks for the buyer, the order waits for an answer.
     """
 
     id: str
@@ -233,6 +260,11 @@ class Order:
     frozen: tuple[Charge, ...] = ()  # the charges of the quote that was placed; none for an order without a quote
     delivery: Delivery | None = None
     number: str | None = None
+    waits_for_buyer: bool = False
+    attempt: int = 1  # the number of the payment's current attempt, whose card is `payment_token`
+    payment_answers: int = 0  # how often the buyer has answered
+    payment_version: int = 0  # of the payment that the provider last decided
+    awaited: Awaited | None = None
     coupons: ClaimedCoupons | None = None
     guest_id: str = ""  # the guest who placed it; empty for an order of an account
 
@@ -245,6 +277,11 @@ class Order:
     def charges(self) -> tuple[Charge, ...]:
         """What the buyer pays, line by line. They add up to `total`."""
         return self.frozen or tuple(_charge_of(line) for line in self.lines)
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether the saga has waited for the buyer."""
+        return self.awaited is not None or self.payment_answers > 0 or self.payment_version > 0
 
     @property
     def has_left(self) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.clock import utc_now
 from mercato.invocation.tasks import Tasks
@@ -14,7 +15,8 @@ from mercato.telemetry import metrics
 from orders import domain, usecases
 from orders.facts import Fact
 from orders.failures import explain, with_names
-from orders.order import Order, Status
+from orders.order import Action, Awaited, Order, Status
+from orders.store import Wait
 from orders.wiring import ports
 
 tasks = Tasks("orders")
@@ -40,6 +42,44 @@ class ConfirmOrder(BaseModel):
     payment_id: str
 
 
+class AttemptedPayment(BaseModel):
+    """What payments answers about an attempt that is not authorized."""
+
+    status: Literal["action_required", "declined"]
+    attempt: int
+    version: int
+    reason: str = ""
+    detail: str = ""
+    action: Action = Action()
+
+
+class Reservation(BaseModel):
+    expires_at: datetime | None = None
+
+
+class AskBuyer(BaseModel):
+    order_id: str
+    payment: AttemptedPayment
+    reservation: Reservation
+    asked_at: str
+
+
+class AwaitBuyer(BaseModel):
+    """`entered_at` and `retries` tell the newest call of the state from a late one."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    order_id: str
+    payment: AttemptedPayment
+    task_token: str
+    entered_at: str
+    retries: int
+
+
+class TimeLeft(BaseModel):
+    seconds: int
+
+
 class CancelOrder(BaseModel):
     order_id: str
     error: StepError
@@ -60,6 +100,32 @@ class OrderState(BaseModel):
 @tasks.task("ConfirmOrder")
 def confirm_order(task: ConfirmOrder) -> OrderState:
     return _decide(task.order_id, lambda o: domain.confirm(o, task.payment_id), "OrdersConfirmed")
+
+
+@tasks.task("AskBuyer")
+def ask_buyer(task: AskBuyer) -> TimeLeft:
+    """Idempotent by the time at which the saga entered the state."""
+    payment, now = task.payment, utc_now()
+    # A reservation without an expiry is kept: the order has been confirmed, and the decision refuses it.
+    expires_at = task.reservation.expires_at or now
+    awaited = Awaited(
+        attempt=payment.attempt,
+        state=payment.status,
+        reason=payment.reason,
+        detail=payment.detail,
+        until=expires_at - domain.TO_KEEP,
+        version=payment.version,
+        asked_at=task.asked_at,
+    )
+    return TimeLeft(seconds=usecases.ask_buyer(task.order_id, awaited, orders=ports().orders, now=now))
+
+
+@tasks.task("AwaitBuyer")
+def await_buyer(task: AwaitBuyer) -> None:
+    """Idempotent: the newest token is kept, and a saga takes one answer."""
+    place = f"{task.entered_at}#{task.retries:04}"
+    wait = Wait(task.task_token, place, task.payment.attempt, task.payment.action)
+    usecases.await_buyer(task.order_id, wait, orders=ports().orders, sagas=ports().sagas, now=utc_now())
 
 
 @tasks.task("CancelOrder")
@@ -84,7 +150,9 @@ def _decide(order_id: str, decide: Callable[[Order], list[Fact]], outcome: str, 
 
     def noting(order: Order) -> list[Fact]:
         facts = decide(order)
-        placed_at[:] = [order.placed_at] if facts and order.status is Status.PENDING else []
+        # An order that has waited for its buyer is as late as the buyer was.
+        is_first = order.status is Status.PENDING and not order.has_waited
+        placed_at[:] = [order.placed_at] if facts and is_first else []
         return facts
 
     state = _change(order_id, noting)

@@ -13,6 +13,7 @@ Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the 
 A return that waits for staff: orders.open_returns.
 The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
 The order of a number: pk=NUMBER#<number>, sk=NUMBER. It is written with the order's first fact, and is for ever.
+The saga's wait for the buyer, while it lasts: pk=order#<id>, sk=WAIT.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,11 +48,12 @@ from orders.facts import Fact, OrderAnonymised, OrderClaimed, OrderConfirmed, Or
 from orders.links import address_digest
 from orders.numbers import draw_number
 from orders.open_returns import OpenReturn, OpenReturns, return_items, return_writes
-from orders.order import Address, Contact, Guest, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
+from orders.order import Action, Address, Contact, Guest, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
 from orders.staff_list import StaffList, Wanted, customer_of, entry_item, entry_key, number_key, status_keys
 
 _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
+_WAIT_KEPT = timedelta(hours=1)  # longer than any reservation that is not kept
 _SCHEMA = 1
 _STATE = 6  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
@@ -62,6 +64,19 @@ _MOST_READS = 10
 # trace of the confirming request. Every other event of an order, and what its consumers store of it, is smaller.
 _ADDRESS = 5120
 _TOO_LARGE = "The names of these products are too long for one order; please order them in several."
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The saga waits on `task_token` for an answer to an attempt. `place` grows with each new wait and retry.
+
+    `action` is what the buyer does at the bank. It is not a fact of the order, since its secret is for the buyer only.
+    """
+
+    task_token: str = field(repr=False)
+    place: str
+    attempt: int
+    action: Action = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -224,6 +239,31 @@ class OrderStore:
         """None for an unknown order, and after the address is erased."""
         item = self._table.get(_pk(order_id), "ADDRESS")
         return Address.model_validate(item) if item else None
+
+    def keep_wait(self, order_id: str, wait: Wait, now: datetime) -> None:
+        """Stores what the saga waits on. A late retry of an earlier wait changes nothing."""
+        kept = dynamo.put(
+            {
+                "pk": _pk(order_id),
+                "sk": "WAIT",
+                "task_token": wait.task_token,
+                "place": wait.place,
+                "attempt": wait.attempt,
+                "action": wait.action.model_dump(),
+                "ttl": epoch(now + _WAIT_KEPT),
+            },
+            f"{expiry.ABSENT} OR place <= :place",
+            names=expiry.NAMES,
+            values=expiry.at(now) | {":place": wait.place},
+        )
+        with suppress(ConditionFailed):
+            self._table.write(kept)
+
+    def find_wait(self, order_id: str, now: datetime) -> Wait | None:
+        item = expiry.live(self._table.get(_pk(order_id), "WAIT"), now)
+        if item is None:
+            return None
+        return Wait(item["task_token"], item["place"], item["attempt"], Action.model_validate(item["action"]))
 
     def note_departure(self, customer_id: str, now: datetime) -> str:
         """Records that the account is closed. Returns the place of the last processed order, "" at first."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id, fingerprint
@@ -26,7 +26,9 @@ from orders.domain import (
 )
 from orders.facts import Fact, Recorded, apply
 from orders.order import (
+    Action,
     Address,
+    Awaited,
     Contact,
     Guest,
     Order,
@@ -38,6 +40,9 @@ from orders.order import (
     Status,
 )
 from orders.returns import OPERATORS, Terms
+
+if TYPE_CHECKING:
+    from orders.store import Wait
 
 ATTEMPTS = 5
 _ORDERS_PER_MARK = 25  # orders between two writes of the progress
@@ -53,6 +58,10 @@ class Orders(Protocol):
     ) -> Order: ...
 
     def append(self, order_id: str, before: Order, facts: Sequence[Fact], now: datetime) -> Order: ...
+
+    def keep_wait(self, order_id: str, wait: Wait, now: datetime) -> None: ...
+
+    def find_wait(self, order_id: str, now: datetime) -> Wait | None: ...
 
     def note_departure(self, customer_id: str, now: datetime) -> str: ...
 
@@ -79,6 +88,10 @@ class Workflows(Protocol):
     def start_undo(self, order: Order) -> None: ...
 
 
+class Sagas(Protocol):
+    def answer(self, task_token: str, order: Order) -> None: ...
+
+
 @dataclass(frozen=True)
 class Placement:
     """The content of an order request. `fingerprint` covers the whole request."""
@@ -88,6 +101,7 @@ class Placement:
     payment_token: str
     fingerprint: str
     cart: OrderedCart | None = None
+    waits_for_buyer: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,7 @@ class QuotedWish:
     payment_token: str
     customer_id: str
     cart_id: str = ""
+    waits_for_buyer: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,8 @@ def place_order(
     wanted = domain.merge(placement.wanted)
     lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
     facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint, placement.cart)
+    if placement.waits_for_buyer:
+        facts = domain.let_wait(facts)
     try:
         return Done(orders.place(order_id, facts, placement.shipping_address, now), replayed=False)
     except ConcurrencyError:
@@ -184,6 +201,8 @@ def place_quoted(wish: QuotedWish, *, quotes: Quotes, orders: Orders, now: datet
         )
     sale = answer.sale
     facts = domain.place_quoted(order_id, customer_id, sale.quoted, payment_token, placed)
+    if wish.waits_for_buyer:
+        facts = domain.let_wait(facts)
     guest = _guest_of(sale, wish.cart_id, order_id) if wish.cart_id else None
     try:
         return Done(orders.place(order_id, facts, sale.shipping_address, now, guest), replayed=False)
@@ -246,6 +265,56 @@ def cancel_order(command: Command, reason: str, orders: Orders, now: datetime) -
     return _do_once(
         command, lambda order: domain.request_cancellation(order, reason, command.request), orders=orders, now=now
     )
+
+
+def pay_again(command: Command, payment_token: str | None, orders: Orders, now: datetime) -> Done:
+    """The buyer's answer: another card, or without one that the bank's question is answered.
+
+    The saga hears of it by the event of the fact, so that no crash loses it.
+    """
+    return _do_once(
+        command,
+        lambda order: domain.attempt_payment(order, payment_token, command.request, now),
+        orders=orders,
+        now=now,
+    )
+
+
+def ask_buyer(order_id: str, awaited: Awaited, *, orders: Orders, now: datetime) -> int:
+    """Says on the order what it waits for. Returns the seconds left, at least one. Idempotent by `asked_at`."""
+    change_order(order_id, lambda order: domain.await_buyer(order, awaited, now), orders=orders, now=now)
+    return max(1, int((awaited.until - now).total_seconds()))
+
+
+def await_buyer(order_id: str, wait: Wait, *, orders: Orders, sagas: Sagas, now: datetime) -> None:
+    """Stores what the saga waits on, and then looks for an answer that came before. An answer is stored before the wait
+    is looked up, so at least one of the two sees the other.
+    """
+    orders.keep_wait(order_id, wait, now)
+    order = find_order(order_id, orders=orders, customer_id=None)
+    if order.awaited is None or order.awaited.is_answered:
+        sagas.answer(wait.task_token, order)
+
+
+def wake_saga(order_id: str, *, orders: Orders, sagas: Sagas, now: datetime) -> None:
+    """Answers the waiting saga, if it waits and there is news for it: an answer, or that the order is being undone."""
+    order = find_order(order_id, orders=orders, customer_id=None)
+    wait = orders.find_wait(order_id, now) if order.waits_for_buyer else None
+    if wait and (order.awaited is None or order.awaited.is_answered):
+        sagas.answer(wait.task_token, order)
+
+
+def hear_of_payment(order_id: str, version: int, *, orders: Orders, sagas: Sagas, now: datetime) -> None:
+    change_order(order_id, lambda order: domain.hear_of_payment(order, version), orders=orders, now=now)
+    wake_saga(order_id, orders=orders, sagas=sagas, now=now)
+
+
+def find_action(order: Order, *, orders: Orders, now: datetime) -> Action | None:
+    """What the buyer does at the bank, while the order waits for that."""
+    if order.awaited is None or order.awaited.is_answered or order.awaited.state != "action_required":
+        return None
+    wait = orders.find_wait(order.id, now)
+    return wait.action if wait and wait.attempt == order.awaited.attempt else None
 
 
 def return_goods(

@@ -20,7 +20,9 @@ from orders.domain import MAX_LINES, MAX_QUANTITY, Wanted
 from orders.facts import Fact, OrderPlaced, Recorded
 from orders.open_returns import OpenReturn
 from orders.order import (
+    Action,
     Address,
+    Awaited,
     Delivery,
     Order,
     OrderedCart,
@@ -77,36 +79,55 @@ class NamedCart(Body):
 class PlaceOrder(Body):
     """One version of a cart can be ordered once; a second order of it is 409 cart-already-ordered. Lines put into the
     cart after that version stay there.
+
+    `waits_for_buyer`: where the bank asks for the buyer or declines the card, the order waits for POST
+    /api/orders/{order_id}/payments while its goods are reserved. Without it, such an order is cancelled.
     """
 
     lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     shipping_address: ShippingAddress
     cart: NamedCart | None = None
+    waits_for_buyer: bool = False
 
     def as_placement(self) -> Placement:
         # What a release did not know yet, and the order does not have, is not in its fingerprint.
         new = {name for name in ("company", "region", "phone") if getattr(self.shipping_address, name) is None}
-        unnamed: dict[str, Any] = {"shipping_address": new} | ({"cart": True} if self.cart is None else {})
+        absent = {name: True for name in ("cart", "waits_for_buyer") if not getattr(self, name)}
+        unnamed: dict[str, Any] = {"shipping_address": new} | absent
         return Placement(
             wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
             shipping_address=self.shipping_address.as_address(),
             payment_token=self.payment_token,
             fingerprint=fingerprint(self.model_dump(mode="json", exclude=unnamed)),
             cart=OrderedCart(**self.cart.model_dump()) if self.cart else None,
+            waits_for_buyer=self.waits_for_buyer,
         )
 
 
 class PlaceQuoted(Body):
-    """`quote` is the token of a checkout's quote. One version of a checkout is one order, however often it is sent."""
+    """`quote` is the token of a checkout's quote. One version of a checkout is one order, however often it is sent.
+    `waits_for_buyer` is that of POST /api/orders.
+    """
 
     quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
+    waits_for_buyer: bool = False
 
 
-class PlaceForGuest(PlaceQuoted):
+class PayAgain(Body):
+    """`payment_token` is another card, for the next attempt. Without it, the buyer has confirmed the attempt at the
+    bank.
+    """
+
+    payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)] | None = None
+
+
+class PlaceForGuest(Body):
     """`cart_id` is the secret id of the guest's cart, for which the quote was given."""
 
+    quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
+    payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     cart_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
 
 
@@ -311,17 +332,42 @@ class StepView(View):
     detail: str | None
 
 
+class PaymentWaitView(View):
+    """What the buyer does, until a time. `state` is action_required (the bank asks: see `action`), declined (another
+    card is needed) or processing (an attempt is being made; look again). `attempts` counts the cards.
+    """
+
+    state: str
+    action: Action | None
+    attempts: int
+    until: str
+    reason: str
+    detail: str
+
+    @classmethod
+    def of(cls, order: Order, awaited: Awaited, action: Action | None) -> PaymentWaitView:
+        return cls(
+            state="processing" if awaited.is_answered else awaited.state,
+            action=action,
+            attempts=order.attempt,
+            until=rfc3339(awaited.until),
+            reason=awaited.reason,
+            detail=awaited.detail,
+        )
+
+
 class OrderView(View):
     """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
     without tax, and no `delivery`, which is the service that the buyer chose. `number` is for people; orders of earlier
-    releases have none. `return_until` is when the time to request a return is over; null before the delivery.
-    `codes` are those of its coupons.
+    releases have none. `return_until` is when the time to request a return is over; null before the delivery. `payment`
+    is given while the order waits for its buyer. `codes` are those of its coupons.
     """
 
     order_id: str
     number: str | None
     customer_id: str
     status: str
+    payment: PaymentWaitView | None
     payment_status: str
     payment_id: str | None
     reason: str | None
@@ -344,13 +390,14 @@ class OrderView(View):
     timeline: list[StepView]
 
     @classmethod
-    def of(cls, order: Order, address: Address | None, terms: Terms) -> OrderView:
+    def of(cls, order: Order, address: Address | None, terms: Terms, action: Action | None = None) -> OrderView:
         returned, returnable, until = order.returned_pieces, order.requestable_pieces(), terms.until(order)
         return cls(
             order_id=order.id,
             number=order.number,
             customer_id=order.customer_id,
             status=order.status,
+            payment=PaymentWaitView.of(order, order.awaited, action) if order.awaited else None,
             payment_status=order.payment_status,
             payment_id=order.payment_id,
             reason=order.reason,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orders.customers import Customers
     from orders.day_sums import DaySums
     from orders.returns import Terms
-    from orders.workflow import OrderSaga
+    from orders.workflow import OrderSaga, WaitingSagas
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,12 @@ class Ports:
         from mercato.aws.mail import SesMailer
 
         return SesMailer(self.mail.from_address, self.mail.mail_configuration_set)
+
+    @functools.cached_property
+    def sagas(self) -> WaitingSagas:
+        from orders.workflow import WaitingSagas
+
+        return WaitingSagas()
 
     @functools.cached_property
     def workflows(self) -> OrderSaga:

@@ -13,6 +13,7 @@ from mercato.telemetry import correlation
 from mercato.telemetry.logs import log
 from orders.order import Order
 
+_GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 _BUSY = {"ThrottlingException", "ExecutionLimitExceeded", "ServiceUnavailable", "InternalServerError"}
 
 
@@ -51,14 +52,35 @@ class OrderSaga:
             raise
 
 
+class WaitingSagas:
+    def answer(self, task_token: str, order: Order) -> None:
+        """Has the saga look at the order's current attempt. A repeated answer, and a late one, change nothing."""
+        output = json.dumps(_attempt(order))
+        try:
+            aws.client("stepfunctions").send_task_success(taskToken=task_token, output=output)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _GONE:
+                log.info("the saga does not wait any more", extra={"order_id": order.id, "answer": code})
+                return
+            if code in _BUSY:
+                raise TransientError(f"the saga of {order.id} cannot be answered now: {code}") from error
+            raise
+
+
+def _attempt(order: Order) -> dict[str, Any]:
+    return {"number": order.attempt, "payment_token": order.payment_token}
+
+
 def saga_input(order: Order) -> dict[str, Any]:
-    """The input that all steps need."""
-    return _about(order) | {
+    """The input that all steps need. Only an order that waits for its buyer has an attempt."""
+    asked = {
         "lines": [{"product_id": line.product_id, "quantity": line.quantity} for line in order.lines],
         "total": order.total.model_dump(),
         "payment_token": order.payment_token,
         "number": order.number,
     }
+    return _about(order) | asked | ({"attempt": _attempt(order)} if order.waits_for_buyer else {})
 
 
 def cancellation_input(order: Order) -> dict[str, Any]:

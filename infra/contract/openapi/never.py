@@ -51,6 +51,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_GUESTS, "POST /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_GUESTS, "DELETE /api/carts/guests/{cart_id}/items/{product_id}", ("account-closed",)),
     (_SHARED, "POST /api/orders/{order_id}/cancel", ("order-too-large",)),
+    (_SHARED, "POST /api/orders/{order_id}/payments", ("order-too-large",)),
     ("a quote's total is bounded by the checkout", "POST /api/orders/quoted", ("order-too-large",)),
     (_SHARED, "POST /api/checkouts", ("invalid-quote", "tax-table-changed")),
     (_SHARED, "POST /api/checkouts/guests/{cart_id}", ("invalid-quote", "tax-table-changed")),

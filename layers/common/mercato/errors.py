@@ -33,6 +33,7 @@ class SagaEnd(StrEnum):
     COUPON_USED_UP = "CouponUsedUp"
     OUT_OF_STOCK = "OutOfStock"
     PAYMENT_DECLINED = "PaymentDeclined"
+    PAYMENT_NOT_COMPLETED = "PaymentNotCompleted"
     RESERVATION_EXPIRED = "ReservationExpired"
     UNKNOWN_PRODUCT = "UnknownProduct"
 

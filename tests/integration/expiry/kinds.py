@@ -34,9 +34,9 @@ from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from ops.journal.store import Journal, Position
 from orders.domain import CartAlreadyOrdered, place
-from orders.order import Address, OrderedCart
+from orders.order import Action, Address, OrderedCart
 from orders.order import Line as OrderLine
-from orders.store import OrderStore
+from orders.store import OrderStore, Wait
 from payments.store import PaymentStore
 from products.store import Products
 from promotions.store import Guesses
@@ -304,6 +304,18 @@ def _place_again(table: Table, now: datetime) -> object:
     return None
 
 
+def _wait(table: Table, now: datetime, place: str = "2") -> None:
+    OrderStore(table).keep_wait("order-1", Wait(f"token-{place}", place, 1, Action(url="/bank/1")), now)
+
+
+def _wait_again(table: Table, now: datetime) -> object:
+    """A late retry of an earlier wait replaces an expired one, which no saga waits on any more."""
+    found = OrderStore(table).find_wait("order-1", now)
+    _wait(table, now, "1")
+    kept = OrderStore(table).find_wait("order-1", now)
+    return found and found.task_token, kept and kept.task_token
+
+
 KINDS = (
     Kind("inbox marker", "OrdersTable", ("mercato.events.inbox:marker",), _inbox, _inbox),
     Kind("answer to a key", "OrdersTable", ("mercato.http.idempotency:_record",), _ask, _ask_again),
@@ -359,4 +371,5 @@ KINDS = (
     Kind("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add, _add_again),
     Kind("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
     Kind("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),
+    Kind("wait for a buyer", "OrdersTable", ("orders.store:OrderStore.keep_wait",), _wait, _wait_again),
 )

@@ -99,6 +99,16 @@ def _cancelling_what_is_cancelled(shop: Any) -> Asked:
     return asked
 
 
+def _paying(shop: Any) -> Asked:
+    order_id = shop.place_waiting(key="to-be-paid")["order_id"]
+    return Asked(f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}, {"payment_token": "tok_declined"})
+
+
+def _confirming(shop: Any) -> Asked:
+    order_id = shop.place_waiting(key="to-be-confirmed", state="action_required")["order_id"]
+    return Asked(f"/api/orders/{order_id}/payments", {}, {"payment_token": "tok_ok"})
+
+
 def _returning(shop: Any, key: str = "to-be-returned") -> Asked:
     order_id = shop.place(key=key)["order_id"]
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
@@ -164,6 +174,7 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/orders/guests/{token}/cancel": (_cancelling_by_link,),
     "POST /api/orders/guests/{token}/returns": (_returning_by_link,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
+    "POST /api/orders/{order_id}/payments": (_paying, _confirming),
     "POST /api/orders/{order_id}/returns": (_returning,),
     "POST /api/orders/{order_id}/returns/{return_id}/approve": (_change_of_return("approve"),),
     "POST /api/orders/{order_id}/returns/{return_id}/cancel": (_change_of_return("cancel"),),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from inventory.domain import OutOfStock, UnknownProduct
-from inventory.reservation import AlreadyShipped, ReservationReleased
+from inventory.reservation import RESERVED_FOR, AlreadyShipped, ReservationReleased
+from mercato.clock import utc_now
 
 
 def test_a_reserve_holds_every_line_and_says_so(shop: Any) -> None:
     shop.stocked(a=20, b=10)
-    assert shop.reserve("o-1", a=3, b=4) == {"order_id": "o-1"}
+    reserved = shop.reserve("o-1", a=3, b=4)
+    assert reserved == {"order_id": "o-1", "expires_at": reserved["expires_at"]}
+    assert datetime.fromisoformat(reserved["expires_at"]) - utc_now() < RESERVED_FOR
     assert shop.counts("a") == (20, 3, 17)
     assert shop.counts("b") == (10, 4, 6)
     lines = [{"product_id": "a", "quantity": 3}, {"product_id": "b", "quantity": 4}]
@@ -30,7 +34,7 @@ def test_lines_of_the_same_product_count_together(shop: Any) -> None:
 
 def test_reserving_twice_holds_once(shop: Any) -> None:
     shop.stocked(a=20)
-    assert [shop.reserve("o-1", a=3), shop.reserve("o-1", a=3)] == [{"order_id": "o-1"}] * 2
+    assert shop.reserve("o-1", a=3) == shop.reserve("o-1", a=3)
     assert shop.counts("a") == (20, 3, 17)
     assert len(shop.events("o-1")) == 1
 
@@ -125,5 +129,5 @@ def test_a_reserve_repeated_after_shipping_holds_nothing_more(shop: Any) -> None
     shop.stocked(a=20)
     shop.reserve("o-1", a=3)
     shop.ship("o-1")
-    assert shop.reserve("o-1", a=3) == {"order_id": "o-1"}
+    assert shop.reserve("o-1", a=3)["order_id"] == "o-1"
     assert shop.counts("a") == (17, 0, 17)

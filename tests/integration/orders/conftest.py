@@ -179,6 +179,18 @@ class Shop:
         payload = {"quote": quote, "payment_token": card}
         return self.call("POST", "/api/orders/quoted", payload, user=user)
 
+    def place_waiting(self, key: str = "key-1", state: str = "declined") -> Any:
+        """An order that waits for its buyer, since its card was declined or its bank asks for the buyer."""
+        placed = self.place(body() | {"waits_for_buyer": True}, key=key)
+        self.ask(placed["order_id"], state)
+        return placed
+
+    def ask(self, order_id: str, state: str = "declined", asked_at: str = "2026-11-22T12:00:00.000Z") -> Any:
+        said = {"reason": "card_declined", "detail": "Your bank declined the card."}
+        payment = said | {"payment_id": "pay-1", "status": state, "attempt": 1, "version": 0}
+        reservation = {"order_id": order_id, "expires_at": "2040-01-01T00:00:00.000Z"}
+        return self.task("AskBuyer", order_id=order_id, payment=payment, reservation=reservation, asked_at=asked_at)
+
     def change_return(
         self, order_id: str, made: Any, deed: str, payload: Any = None, *, key: str = "", user: str = "", role: str = ""
     ) -> tuple[int, Any, dict[str, str]]:

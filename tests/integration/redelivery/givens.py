@@ -96,6 +96,20 @@ def _cancelling(shop: Any) -> Data:
     return data
 
 
+def _awaiting(shop: Any) -> Data:
+    return {"order_id": str(shop.place_waiting()["order_id"]), "payment_id": "pay-1"}
+
+
+def _paying_again(shop: Any) -> Data:
+    data = _awaiting(shop)
+    payment = {"status": "declined", "attempt": 1, "version": 0}
+    waits = {"payment": payment, "task_token": "token-1", "entered_at": "2026-11-22T12:00:00.000Z", "retries": 0}
+    shop.task("AwaitBuyer", order_id=data["order_id"], **waits)
+    card = {"payment_token": "tok_ok"}
+    assert shop.call("POST", f"/api/orders/{data['order_id']}/payments", card, key="key-2")[0] == 202
+    return data
+
+
 def _captured(till: Any) -> Data:
     till.paid()
     return {"order_id": "o-1", "amount": {"amount": 400, "currency": "GBP"}}
@@ -178,10 +192,12 @@ GIVEN: dict[tuple[str, str], Given] = {
     **{("ops", event_type): _nothing for event_type in journal.subscriptions},
     ("orders", "order.created"): _placed,
     ("orders", "order.cancellation_requested"): _cancelling,
+    ("orders", "order.payment_attempted"): _paying_again,
     ("orders", "order.confirmed"): _placed,
     ("orders", "order.cancelled"): _placed,
     ("orders", "order.refunded"): _placed,
     ("orders", "order.needs_attention"): _placed,
+    ("orders", "payment.answered"): _awaiting,
     ("orders", "payment.completed"): _confirmed,
     ("orders", "payment.failed"): _confirmed,
     ("orders", "payment.refunded"): _paid,

@@ -57,11 +57,17 @@ class Machine:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.answered: list[str] = []
 
     def start_execution(self, **call: Any) -> None:
         if call["name"] in self.started:
             raise ClientError({"Error": {"Code": "ExecutionAlreadyExists", "Message": "no"}}, "StartExecution")
         self.started.append(call["name"])
+
+    def send_task_success(self, **call: Any) -> None:
+        if call["taskToken"] in self.answered:
+            raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "no"}}, "SendTaskSuccess")
+        self.answered.append(call["taskToken"])
 
 
 class Post:
@@ -104,7 +110,7 @@ class Post:
             "items": sorted(json.dumps(item, sort_keys=True, default=bytes.hex) for item in items),
             "files": self.service.files() if hasattr(self.service, "files") else [],
             "mail": list(mailer.sent) if mailer else [],
-            "sagas": list(self.machine.started),
+            "sagas": self.machine.started + self.machine.answered,
             "carrier": carrier
             and self.office.sqs.get_queue_attributes(QueueUrl=carrier, AttributeNames=waiting)["Attributes"],
         }

@@ -20,6 +20,7 @@ from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
 from orders import wiring as orders_wiring
+from orders.domain import MOST_ATTEMPTS
 from orders.returns import Approval, Terms
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
@@ -461,6 +462,42 @@ def _quoted_of_an_ordered_cart(shop: Any) -> Asked:
     return _quoted(sale=verified()["sale"] | {"cart": cart})(shop)
 
 
+def _paying(problem: str) -> Callable[[Any], Asked]:
+    """A payment that the order does not wait for any more, or not yet."""
+
+    def given(shop: Any) -> Asked:
+        order_id = shop.place_waiting()["order_id"]
+        asked = Asked(f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}, user="cust-1")
+        match problem:
+            case "order-already-paid":
+                shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+            case "payment-too-late":
+                shop.task("CancelOrder", order_id=order_id, error={"Error": "PaymentNotCompleted"})
+            case "payment-under-way":
+                assert shop.call("POST", asked.path, asked.body, key="another")[0] == 202
+            case "nothing-to-confirm":
+                return replace(asked, body={})
+            case "order-not-found":
+                return replace(asked, user="eve")
+            case "too-many-payments":
+                for number in range(1, MOST_ATTEMPTS):
+                    assert shop.call("POST", asked.path, asked.body, key=f"card-{number}")[0] == 202
+                    shop.ask(order_id, asked_at=f"2026-11-22T12:0{number}:00.000Z")
+        return asked
+
+    return given
+
+
+_UNPAYABLE = (
+    "order-not-found",
+    "order-already-paid",
+    "payment-too-late",
+    "payment-under-way",
+    "nothing-to-confirm",
+    "too-many-payments",
+)
+
+
 def _for_guest(prepare: Callable[[Any], object] = lambda _: None, **changes: Any) -> Callable[[Any], Asked]:
     """A guest orders by a quote of which the checkout says this by now."""
 
@@ -545,6 +582,7 @@ _ORDERS = (
     Case(_LINK_RETURN, "not-in-order", _by_link("returns", _back("vase", 1), delivered=True)),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
     Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
+    *(Case("POST /api/orders/{order_id}/payments", problem, _paying(problem)) for problem in _UNPAYABLE),
     Case(_RETURN, "order-not-found", _of_another("returns", _MUG_BACK)),
     Case(_RETURN, "order-not-returnable", _returning(("mug", 1), delivered=False)),
     Case(_RETURN, "return-too-large", _returning(("pot", 1), ("mug", 3))),

@@ -27,7 +27,7 @@ def test_every_task_gets_its_contract_and_the_correlation(world: World, saga_inp
             "customer_id": "cust-1",
             "amount": saga_input["total"],
             "payment_token": "tok_ok",
-            "order": saga_input,
+            "order": saga_input | {"reservation": {}},
         },
         {"order_id": ORDER},
         {"order_id": ORDER, "payment_id": "pay-1"},

@@ -41,6 +41,7 @@ class Ending(StrEnum):
 _BUSINESS_ENDS: dict[str, Ending] = {
     SagaEnd.PAYMENT_DECLINED: Ending.DECLINED,
     SagaEnd.CAPTURE_REFUSED: Ending.DECLINED,
+    SagaEnd.PAYMENT_NOT_COMPLETED: Ending.DECLINED,
     SagaEnd.OUT_OF_STOCK: Ending.OUT_OF_STOCK,
     SagaEnd.RESERVATION_EXPIRED: Ending.EXPIRED,
     SagaEnd.CLAIM_EXPIRED: Ending.EXPIRED,
