@@ -14,11 +14,12 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from orders import facts
 from orders.day_sums import Days, DaySums, Sums, fold
+from orders.domain import MOST_ATTEMPTS
 from orders.facts import Fact, apply
 from orders.order import Order, PaymentStatus, ReturnStatus, Status
 from orders.returns import OPERATORS
 from payments import agreement
-from payments.domain import Charge, ChargeStatus, Payment
+from payments.domain import Charge, ChargeStatus, Payment, reference_of
 from payments.domain import Status as PaymentState
 from payments.providers.sandbox import charge_id_of
 from payments.refund import Refund, RefundStatus
@@ -57,6 +58,9 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
 # The statuses in which each fact may be appended: no late or duplicate event moves an order backwards.
 _UNDONE_FROM = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION)
 _FROM: dict[type[Fact], tuple[Status, ...]] = {
+    facts.PaymentAwaited: (Status.PENDING,),
+    facts.PaymentAttempted: (Status.PENDING,),
+    facts.PaymentAnswered: (Status.PENDING,),
     facts.OrderConfirmed: (Status.PENDING,),
     facts.CancellationRequested: (Status.PENDING, Status.CONFIRMED, Status.NEEDS_ATTENTION),
     facts.OrderCancelled: _UNDONE_FROM,
@@ -85,7 +89,8 @@ def disagreements(
     if order is None:
         return ["the order is gone"]
     payment = shop.payments.get(derived_id("payment", order_id))
-    charge = shop.provider.find(charge_id_of(derived_id("payment", order_id)))
+    first = charge_id_of(derived_id("payment", order_id))
+    charge = shop.provider.find(payment.charge_id if payment and payment.charge_id else first)
     refunds = shop.payments.refunds(derived_id("payment", order_id))
     found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
     found += [*_refunds(order, payment, refunds, shop), *_stock(order, (came_back, written_off), shop, stocked)]
@@ -139,9 +144,12 @@ def _money(order: Order, payment: Payment | None, charge: Charge | None, given_b
         yield f"the payment kept {captured - refunded} of {due}"
     if left != due:
         yield f"the provider kept {left} of {due}"
-    if charge and charge.status is ChargeStatus.AUTHORIZED:
-        yield "the provider still holds money"
-    if payment and payment.status in (PaymentState.CREATED, PaymentState.AUTHORIZED):
+    for held in charges_of(order.id, shop):
+        if held.status in (ChargeStatus.AUTHORIZED, ChargeStatus.ACTION_REQUIRED):
+            yield f"the provider still has the charge of {held.reference} as {held.status}"
+        if held.status is ChargeStatus.CAPTURED and held != charge:
+            yield f"the provider has also captured {held.reference}"
+    if payment and payment.status in (PaymentState.CREATED, PaymentState.ACTION_REQUIRED, PaymentState.AUTHORIZED):
         yield f"the payment stays {payment.status}"
     if captured and payment and payment.status is not _status_of(captured, refunded):
         yield f"the payment says {payment.status}, with {refunded} of {captured} refunded"
@@ -155,6 +163,13 @@ def _money(order: Order, payment: Payment | None, charge: Charge | None, given_b
         expected = {PaymentStatus.REFUNDED}
     if order.payment_status not in expected:
         yield f"the order says {order.payment_status}, not {' or '.join(sorted(expected))}"
+
+
+def charges_of(order_id: str, shop: Shop) -> list[Charge]:
+    """The charges of all attempts at the order's payment, as the provider has them."""
+    references = [reference_of(derived_id("payment", order_id), number) for number in range(1, MOST_ATTEMPTS + 1)]
+    found = [shop.provider.find(charge_id_of(reference)) for reference in references]
+    return [charge for charge in found if charge]
 
 
 def _refunds(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:

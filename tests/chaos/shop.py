@@ -35,7 +35,7 @@ from orders import usecases as orders_usecases
 from orders import wiring as order_wiring
 from orders.order import Address, ClaimedCoupons, Line, Request
 from orders.store import OrderStore
-from orders.workflow import CANCELLATION, OrderSaga
+from orders.workflow import CANCELLATION, OrderSaga, WaitingSagas
 from payments import reconciler
 from payments import saga as payments_saga
 from payments import wiring as payment_wiring
@@ -91,7 +91,8 @@ class Mailbox:
 class Shop:
     """With `eager`, events are delivered and the parcel moves at once; otherwise after the saga's end.
 
-    `moments` maps a task to the act before its first call, and SAGA_OVER and AT_REST to acts at these moments.
+    `moments` maps a task to the act before its first call, and SAGA_OVER and AT_REST to acts at these moments. `buyer`
+    acts each time the saga begins to wait for the buyer. `between` has acts, one for each of the saga's next calls.
     `by_hand` is the money that an operator refunded outside the shop after skipping the refund, in minor units.
     """
 
@@ -112,6 +113,9 @@ class Shop:
         self.injector = Injector(())
         self.eager = True
         self.moments: dict[str, Act] = {}
+        self.buyer: Act | None = None
+        self.between: list[Act] = []
+        self._waits_met: set[str] = set()
         self.parked: list[str] = []
         self.skips = False
         self.by_hand = 0
@@ -120,7 +124,7 @@ class Shop:
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Injects this shop's tables, provider, mailbox and bus into the services' wiring."""
         orders = {"table": self.tables["Orders"], "orders": self.orders}
-        vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn))
+        vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn), sagas=WaitingSagas())
         vars(inventory_wiring.ports()).update(store=self.stock)
         vars(payment_wiring.ports()).update(payments=self.payments, provider=self._asked)
         vars(promotions_wiring.ports()).update(coupons=self.coupons, claims=self.claims)
@@ -186,14 +190,17 @@ class Shop:
         assert notification_consumers.handler(batch, None) == {"batchItemFailures": []}
         self.mailbox.sent.clear()
 
-    def place(self, token: str, quantity: int = QUANTITY, code: str = COUPON) -> str:
+    def place(self, token: str, quantity: int = QUANTITY, code: str = COUPON, *, waits_for_buyer: bool = False) -> str:
         """Places an order with a coupon, whose event is not delivered yet. Returns the order's id."""
         order_id = str(uuid.uuid4())
         price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
         lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
         address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-        (placed,) = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
-        facts = [placed.model_copy(update={"coupons": ClaimedCoupons(codes=(code,), customer=BUYER)})]
+        facts = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
+        if waits_for_buyer:
+            facts = orders_domain.let_wait(facts)
+        coupons = ClaimedCoupons(codes=(code,), customer=BUYER)
+        facts = [facts[0].model_copy(update={"coupons": coupons}), *facts[1:]]
         self.orders.place(order_id, facts, address, utc_now())
         return order_id
 
@@ -248,6 +255,23 @@ class Shop:
         self._deliver()
         return outcome
 
+    def waits(self, order_id: str) -> bool:
+        """Whether the order's saga waits for the buyer, in a wait that `buyer` has not met."""
+        order, wait = self.orders.load(order_id), self.orders.find_wait(order_id, utc_now())
+        if order is None or order.awaited is None or order.awaited.is_answered or wait is None:
+            return False
+        return wait.attempt == order.awaited.attempt and wait.place not in self._waits_met
+
+    def _meet_buyer(self, order_id: str) -> None:
+        with self._one_at_a_time:
+            if self.buyer is None or not self.waits(order_id):
+                return
+            wait = self.orders.find_wait(order_id, utc_now())
+            assert wait
+            self._waits_met.add(wait.place)
+            self.buyer()
+            self.bus.deliver()
+
     def _meet(self, moment: str) -> None:
         """Runs the act of this moment, if there is one, and removes it."""
         with self._one_at_a_time:
@@ -269,6 +293,7 @@ class Shop:
             status = str(executions.describe_execution(arn).status)
             if status != "RUNNING":
                 return status
+            self._meet_buyer(execution)
             if "MarkNeedsAttention" not in self.world.calls[-4:]:  # another execution may run beside this one
                 return None
             for message in queue.receive_message(QueueUrl=self.world.queue_url).get("Messages", []):
@@ -289,6 +314,8 @@ class Shop:
 
     def _invoke(self, handler: Any, payload: dict[str, Any]) -> Any:
         with self._one_at_a_time:
+            if self.between:
+                self.between.pop(0)()
             self._meet(payload["task"])
             try:
                 return self.injector.call(lambda given: handler(given, None), payload)
