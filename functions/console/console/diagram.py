@@ -6,6 +6,7 @@ comes from the state machine itself, so that a new step is drawn without a chang
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,9 +59,10 @@ def u_turn(saga: Mapping[str, Any]) -> Drawing:
     for edge in machine["edges"]:
         if edge["source"] in kinds and edge["target"] in kinds:  # `[*]` is no state: it begins and ends the machine
             follows.setdefault(edge["source"], []).append(edge["target"])
-    follows = {name: list(_past_choices(name, after, kinds, follows)) for name, after in follows.items()}
-    forward, undo = _columns(machine["states"], kinds, follows)
     taken = [step["state"] for step in saga["steps"] if step["kind"] == "Task"]
+    forward = _way_down(machine["states"], kinds, follows, taken)
+    follows = {name: list(_past_choices(name, kinds, follows, forward, taken)) for name in follows}
+    undo = _way_up(forward, kinds, follows)
     steps = {step["state"]: step for step in saga["steps"]}
     places = {name: (_LEFT, _TOP + _ROW * row) for row, name in enumerate(forward)}
     last = _TOP + _ROW * (len(forward) - 1)
@@ -74,38 +76,72 @@ def u_turn(saga: Mapping[str, Any]) -> Drawing:
     return Drawing(_RIGHT + _WIDTH + _LEFT, height, boxes, lines)
 
 
-def _past_choices(
-    name: str, after: Sequence[str], kinds: Mapping[str, str], follows: Mapping[str, list[str]]
-) -> Iterable[str]:
-    """What follows a task, past a choice whether the order needs the next one."""
-    for one in after:
-        if kinds[name] == "Task" and kinds[one] == "Choice":
-            yield from (other for other in follows.get(one, []) if kinds[other] == "Task")
-        else:
-            yield one
-
-
-def _columns(
-    states: Sequence[Mapping[str, str]], kinds: Mapping[str, str], follows: Mapping[str, list[str]]
-) -> tuple[list[str], list[str]]:
-    """The tasks of the way down, and those of the way up from its lowest."""
-    forward: list[str] = []
-    name = states[0]["name"] if states else ""
-    while name and name not in forward:
-        if kinds[name] == "Task":
-            forward.append(name)
-        ahead = [one for one in follows.get(name, []) if kinds[one] in ("Task", "Succeed")]
-        if kinds[name] == "Choice" and ahead:  # it begins with its default, or with what leads there
-            name = next((one for one in ahead if ahead[-1] in follows.get(one, [])), ahead[-1])
-        else:
-            name = ahead[0] if ahead else ""
+def _way_up(forward: Sequence[str], kinds: Mapping[str, str], follows: Mapping[str, list[str]]) -> list[str]:
+    """The tasks that undo, from the lowest on."""
     undo: list[str] = []
     for state in reversed(forward):
         for first in _undoing(state, kinds, follows):
             for found in _chain(first, kinds, follows):
                 if found not in undo and found not in forward:
                     undo.append(found)
-    return forward, sorted(undo, key=lambda one: -_depth(one, undo, follows))
+    return sorted(undo, key=lambda one: -_depth(one, undo, follows))
+
+
+def _past_choices(
+    name: str,
+    kinds: Mapping[str, str],
+    follows: Mapping[str, list[str]],
+    forward: Sequence[str],
+    taken: Sequence[str],
+) -> Iterable[str]:
+    """What follows a state. Of a choice after a task: what it leads to by default, and the tasks of an order whose
+    steps began with something that not every order needs.
+    """
+    default = follows[next(iter(follows))][-1]
+    for one in follows[name]:
+        if kinds[name] != "Task" or kinds[one] != "Choice":
+            yield one
+            continue
+        *others, last = [other for other in follows.get(one, []) if kinds[other] == "Task"] or [one]
+        yield from (other for other in others if other in taken or forward[0] != default)
+        yield last
+
+
+def _way_down(
+    states: Sequence[Mapping[str, str]],
+    kinds: Mapping[str, str],
+    follows: Mapping[str, list[str]],
+    taken: Sequence[str],
+) -> list[str]:
+    """The tasks from the first state on. Of a choice's ways the one that the saga took, else the default. If that leads
+    back, the other one follows.
+    """
+    forward: list[str] = []
+    others: list[str] = []
+    name = first = states[0]["name"] if states else ""
+    while name:
+        if kinds[name] == "Task":
+            forward.append(name)
+        ahead = [one for one in follows.get(name, []) if kinds[one] in ("Task", "Choice", "Succeed")]
+        if kinds[name] == "Choice" and ahead:
+            ahead = [ahead[-1], *ahead[:-1]]
+            ahead.sort(
+                key=functools.partial(_rank, default=ahead[0], is_first=name == first, follows=follows, taken=taken)
+            )
+            others = ahead[1:] + others
+        name = ahead[0] if ahead else ""
+        if name in forward:
+            name = next((one for one in others if one not in forward), "")
+    return forward
+
+
+def _rank(one: str, *, default: str, is_first: bool, follows: Mapping[str, list[str]], taken: Sequence[str]) -> int:
+    """The place of a choice's way: first one that was taken and leads to the default, then one that was taken. The first
+    choice begins an undo too, which is no way down.
+    """
+    if one not in taken:
+        return 2
+    return 0 if default in follows.get(one, []) else 2 if is_first else 1
 
 
 def _undoing(state: str, kinds: Mapping[str, str], follows: Mapping[str, list[str]]) -> Iterable[str]:

@@ -42,6 +42,16 @@ def test_what_is_done_goes_down_and_what_undoes_it_goes_up() -> None:
     assert undone.index("RefundPayment") < undone.index("StopShipment")
 
 
+def test_an_order_that_waits_for_its_buyer_goes_down_another_way() -> None:
+    drawing = drawn("ReserveInventory", "AttemptPayment", "AskBuyer", "AwaitBuyer", AwaitBuyer="running")
+
+    done, undone = columns(drawing)
+    asked = ["AttemptPayment", "AskBuyer", "AwaitBuyer"]
+    assert done == ["ReserveInventory", *asked, "KeepReservation", "ConfirmOrder", "CapturePayment"]
+    assert set(undone) == {"CancelOrder", "ReleaseInventory", "VoidPayment", "RefundPayment", "StopShipment"}
+    assert next(box.tone for box in drawing.boxes if box.name == "AwaitBuyer") == "info"
+
+
 def test_the_way_that_was_taken_is_marked_and_numbered() -> None:
     drawing = drawn("ReserveInventory", "AuthorizePayment", "ReleaseInventory", AuthorizePayment="caught")
 
