@@ -14,6 +14,7 @@ from infra.demo.stage import ADDRESS, Stage
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import State
 from mercato.http import CUSTOMER, PEER, PUBLIC
+from payments.providers.sandbox import charge_id_of
 from tests.kit.routes import Served, all_routes
 
 PASSWORD = "correct horse battery"
@@ -32,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/checkouts/{checkout_id}": {"version": 1},
     "PUT /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
     "POST /api/carts/{cart_id}/items/{product_id}": {"quantity": 1},
+    "POST /api/payments/sandbox/challenges/{charge_id}": {"outcome": "confirmed"},
     "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
 }
 # API Gateway requires no token for a POST under /api/users, where customers log in, so these routes know no caller.
@@ -97,6 +99,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
         "order_id": placed["order_id"],
         "shipment_id": delivered["shipment"]["shipment_id"],
         "payment_id": payment_id,
+        "charge_id": charge_id_of(payment_id),
         "notification_id": notification["notification_id"],
         "cart_id": victim.get("/carts/mine")["cart_id"],
         "user_id": victim.get("/users/me")["user_id"],

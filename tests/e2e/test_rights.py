@@ -65,6 +65,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "order_id": delivered["order_id"],
         "shipment_id": delivered["shipment"]["shipment_id"],
         "payment_id": next(fact["data"]["payment_id"] for fact in history if fact["data"].get("payment_id")),
+        "charge_id": str(uuid.uuid4()),
         "notification_id": regular.get("/notifications")["items"][0]["notification_id"],
         "product_id": delivered["lines"][0]["product_id"],
         "user_id": regular.get("/users/me")["user_id"],

@@ -9,8 +9,9 @@ from pydantic import Field
 from console.diagram import u_turn
 from console.pages import pages
 from pages import Form, Page, Redirect, Visit
-from pages.visitor import next_page, path
+from pages.visitor import next_page, part, path
 
+_WAITS_FOR_BUYER = "AwaitBuyer"  # the state of the saga
 _STATUSES = ("parked", "running", "succeeded", "failed", "all")
 
 
@@ -44,7 +45,11 @@ def show_sagas(visit: Visit) -> Page:
 @pages.get("/console/sagas/{saga}")
 def show_saga(visit: Visit, saga: str) -> Page:
     found = visit.visitor.get(path("ops", "sagas", saga))
-    return Page("saga.html", {"saga": found, "drawing": u_turn(found)})
+    steps = found["steps"]
+    waits = found["status"] == "running" and bool(steps) and steps[-1]["state"] == _WAITS_FOR_BUYER
+    order = part(lambda: visit.visitor.get(path("orders", found["order_id"])) if waits else None)
+    payment = (order.value or {}).get("payment")
+    return Page("saga.html", {"saga": found, "drawing": u_turn(found), "waits": waits, "payment": payment})
 
 
 @pages.post("/console/sagas/{saga}/resume", form=Resume, again=show_saga)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,10 @@ class RefundRequest(Body):
     reason: ShortReason
 
 
+class BankAnswer(Body):
+    outcome: Literal["confirmed", "refused"]
+
+
 class RefundView(View):
     refund_id: str
     payment_id: str
@@ -69,7 +73,9 @@ class RefundView(View):
 
 
 class PaymentView(View):
-    """`captured` is the total ever captured, `refunded` the part of it that was refunded."""
+    """`captured` is the total ever captured, `refunded` the part of it that was refunded. `attempts` counts the cards
+    that were tried.
+    """
 
     payment_id: str
     order_id: str
@@ -80,6 +86,7 @@ class PaymentView(View):
     refunded: Money
     reason: str
     detail: str
+    attempts: int
     refunds: list[RefundView]
 
     @classmethod
@@ -95,6 +102,7 @@ class PaymentView(View):
             refunded=Money(amount=payment.refunded, currency=currency),
             reason=payment.reason,
             detail=payment.detail,
+            attempts=payment.attempt,
             refunds=[RefundView.of(refund) for refund in made],
         )
 
@@ -172,6 +180,15 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
         return Created(RefundView.of(made), f"/api/payments/{payment_id}")
 
     return answer_once(asked, ports().table, now, give_back)
+
+
+@app.post("/api/payments/sandbox/challenges/{charge_id}", role=CUSTOMER)
+def answer_bank(charge_id: str, body: BankAnswer, caller: Caller) -> NoContent:
+    """The buyer answers the question of the sandbox's bank. Only the first answer counts."""
+    usecases.answer_bank(
+        charge_id, caller.user_id, ports().bank, ports(), clock.utc_now(), is_confirmed=body.outcome == "confirmed"
+    )
+    return NoContent()
 
 
 @app.post("/api/payments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed

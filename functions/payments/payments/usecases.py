@@ -18,7 +18,7 @@ from mercato.money import Money
 from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain, refund, refunds
 from payments.domain import CAPTURE_REFUSED, PROVIDER_UNAVAILABLE, Action, Charge, ChargeStatus, Payment, Status
-from payments.providers.port import Provider, ProviderDeclined, transient
+from payments.providers.port import Bank, Provider, ProviderDeclined, transient
 from payments.providers.webhooks import ChargeChanged
 from payments.refund import Refund
 from payments.store import PaymentMoved, PaymentStore
@@ -146,6 +146,19 @@ def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
     if payment:
         catch_up(payment, ports, now)
     ports.payments.mark_webhook_done(changed.event_id, now)
+
+
+def answer_bank(
+    charge_id: str, customer_id: str, bank: Bank, ports: Ports, now: datetime, *, is_confirmed: bool
+) -> None:
+    """The buyer answers the sandbox's bank, whose webhook follows at once. Idempotent: a charge takes one answer."""
+    with transient():
+        charge = ports.provider.find(charge_id)
+    payment = ports.payments.get(domain.payment_id_in(charge.reference)) if charge else None
+    if charge is None or payment is None or payment.customer_id != customer_id:
+        raise domain.UnknownPayment("There is no such question of a bank.")
+    bank.answer(charge_id, is_confirmed=is_confirmed)
+    observe(ChargeChanged(derived_id(charge_id, "answered"), payment_id=charge.reference), ports, now)
 
 
 def catch_up(payment: Payment, ports: Ports, now: datetime) -> Payment:

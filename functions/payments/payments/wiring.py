@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from mercato import clock, config
 from mercato.breaker import breaker_for
+from mercato.errors import NotFound
 from mercato.store.dynamo import Table
 from payments.providers.guarded import CIRCUIT, POLICY, GuardedProvider
 from payments.store import PaymentStore
 
 if TYPE_CHECKING:
     from mercato.aws.secret import StoredSecret
-    from payments.providers.port import Provider
+    from payments.providers.port import Bank, Provider
 
 SANDBOX, STRIPE = "sandbox", "stripe"
 
@@ -54,6 +55,15 @@ class Ports:
     @functools.cached_property
     def provider(self) -> Provider:
         return GuardedProvider(_chosen(self.settings), breaker_for(CIRCUIT, POLICY))
+
+    @functools.cached_property
+    def bank(self) -> Bank:
+        """Raises NotFound with another provider, whose banks have pages of their own."""
+        if self.settings.payment_provider != SANDBOX:
+            raise NotFound("This shop's banks have pages of their own.")
+        from payments.providers.sandbox import Sandbox
+
+        return Sandbox(self.table)
 
     @functools.cached_property
     def webhook_secret(self) -> StoredSecret:

@@ -22,21 +22,11 @@ from pages.receipt import receipt_of
 from pages.view import address_lines
 from pages.visitor import LogInFirst, Part, part, path
 from storefront import cart, differences, guest_order
+from storefront.cards import STRIPE_POLICY, cards_of
 from storefront.countries import NAMES
 from storefront.pages import pages
 from storefront.wiring import ports
 
-_CARDS = (
-    ("tok_ok", "A good card"),
-    ("tok_declined", "A card that the bank declines"),
-    ("tok_insufficient_funds", "A card without money"),
-    ("tok_timeout_once", "A card whose bank is slow"),
-)
-_STRIPE = (
-    ("script-src", "https://js.stripe.com"),
-    ("frame-src", "https://js.stripe.com https://hooks.stripe.com"),
-    ("connect-src", "https://api.stripe.com"),
-)
 _NOTICES = {"over": "Your checkout was over, so it begins again with what is in your cart."}
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
@@ -252,11 +242,10 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
             "address": _in_a_line(shown["shipping_address"]) if shown else "",
             "typed": _Typed.of(shown).model_dump_json() if shown else "",
             "is_about_codes": shown and any(one["type"] in _ABOUT_CODES for one in shown["notices"]),
-            "cards": [] if is_stripe else list(_CARDS),
-            "stripe_key": settings.stripe_publishable_key if is_stripe else "",
+            **cards_of(settings),
         },
         status=status,
-        policy=_STRIPE if is_stripe else (),
+        policy=STRIPE_POLICY if is_stripe else (),
     )
 
 
@@ -357,7 +346,7 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
 
 def _place(visit: Visit, wish: dict[str, str]) -> Redirect:
     if visit.visitor.is_logged_in:
-        reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
+        reply = visit.visitor.send("POST", path("orders", "quoted"), wish | {"waits_for_buyer": True})
         address = f"/orders/{reply.body['order_id']}"
     else:
         reply = visit.visitor.send("POST", path("orders", "guests"), wish | {"cart_id": _cart_of_guest(visit)})

@@ -1,26 +1,36 @@
-"""Orders: the list, and each order's story, live, with what can still be done about it."""
+"""Orders: the list, and each order's story, live, with what can still be done about it: paid, cancelled, returned.
+
+An order that waits for its buyer shows what to do. The sandbox's bank is a page below its order, and leads back to it.
+"""
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
 from mercato.clock import utc_now
-from pages import Form, Page, Redirect, Visit
+from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
 from pages.receipt import parts_of, receipt_of
 from pages.returns import OPEN, ReturnForm, names_of
 from pages.view import path_part
 from pages.visitor import Part, part, path
 from storefront import catalogue
+from storefront.cards import STRIPE_POLICY, cards_of
 from storefront.pages import pages
+from storefront.wiring import ports
 
+_BANK = "/bank/"  # where the sandbox's bank asks the buyer
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
 _NOTICES = {
     "placed": "Thank you! Your order is placed.",
     "once": "This order was placed already. It is one order, and is paid once.",
     "cancelling": "Your order is being cancelled.",
+    "paying": "Thank you. We are asking your bank.",
+    "confirmed": "Thank you. We are asking your bank for its answer.",
     "returned": "Your return is noted. You read here and by e-mail how it goes on.",
     "kept": "Your return is cancelled: you keep the goods.",
 }
@@ -40,6 +50,9 @@ RETURN_REASONS = {
 }
 _STORY = {
     "pending": "Placed. We are putting your goods aside and asking your bank.",
+    "payment_action_required": "Your bank asks you to confirm the payment.",
+    "payment_declined": "The card was declined. Your goods stay aside for a while.",
+    "payment_attempted": "You answered. We are asking your bank.",
     "confirmed": "Confirmed: the goods are yours, and the card is good.",
     "shipped": "On its way.",
     "delivered": "Delivered.",
@@ -60,6 +73,19 @@ class Cancel(Form):
     key: Annotated[str, Field(min_length=8, max_length=64)]
 
 
+class Pay(Form):
+    payment_token: Annotated[str, Field(max_length=255)] = ""
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+class Confirmed(Form):
+    key: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+class BankAnswer(Form):
+    outcome: Literal["confirmed", "refused"]
+
+
 class Return(ReturnForm):
     reason: str = "other"
 
@@ -77,8 +103,10 @@ def show_orders(visit: Visit) -> Page:
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    values = _values(visit, order_id)
-    return Page("order.html", values | {"pictures": catalogue.pictures_of(visit, values["order"]["lines"])})
+    values = _values(visit, order_id) | cards_of(ports().settings)
+    pictures = catalogue.pictures_of(visit, values["order"]["lines"])
+    policy = STRIPE_POLICY if values["stripe_key"] and values["payment"] else ()
+    return Page("order.html", values | {"pictures": pictures}, policy=policy)
 
 
 @pages.get("/orders/{order_id}/status")
@@ -103,6 +131,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "here": here,
         "is_guests": False,
         "parcel": Part(),
+        "payment": _payment(order),
         "receipt": receipt_of(order["charges"], order["lines"]),
         "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
         "story": _STORY,
@@ -119,9 +148,58 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
     }
 
 
+def _payment(order: Any) -> dict[str, Any] | None:
+    """What the shopper does about the payment: at the sandbox's bank, with Stripe's script, or with another card. No
+    page of another site is led to.
+    """
+    found = order.get("payment")
+    if not found:
+        return None
+    action = found["action"] or {}
+    seconds = (datetime.fromisoformat(found["until"]) - utc_now()).total_seconds()
+    url = action.get("url", "")
+    return found | {
+        "charge": url.removeprefix(_BANK) if url.startswith(_BANK) else "",
+        "client_secret": action.get("client_secret", ""),
+        "minutes": max(0, math.ceil(seconds / 60)),
+        "can_pay": found["state"] != "processing" and seconds > 0,
+    }
+
+
+@pages.post("/orders/{order_id}/payments", form=Pay, again=show_order)
+def pay_again(visit: Visit, order_id: str, form: Pay) -> Redirect:
+    if not form.payment_token:
+        raise InvalidForm({"payment_token": "Please say how you pay."})
+    card = {"payment_token": form.payment_token}
+    visit.visitor.send("POST", path("orders", order_id, "payments"), card, key=form.key)
+    return Redirect(f"/orders/{quote(order_id, safe='')}?said=paying")
+
+
+@pages.post("/orders/{order_id}/confirmation", form=Confirmed, again=show_order)
+def confirm(visit: Visit, order_id: str, form: Confirmed) -> Redirect:
+    """The shopper has confirmed the payment with the provider's script."""
+    visit.visitor.send("POST", path("orders", order_id, "payments"), {}, key=form.key)
+    return Redirect(f"/orders/{quote(order_id, safe='')}?said=confirmed")
+
+
+@pages.get("/orders/{order_id}/bank/{charge_id}")
+def show_bank(visit: Visit, order_id: str, charge_id: str) -> Page:
+    """The sandbox's bank asks. Its answer leads back to the order."""
+    if ports().settings.payment_provider != "sandbox":
+        raise NoSuchPage("There is no such page.")
+    return Page("bank.html", {"charge_id": charge_id, "order": visit.visitor.get(path("orders", order_id))})
+
+
+@pages.post("/orders/{order_id}/bank/{charge_id}", form=BankAnswer, again=show_bank)
+def answer_bank(visit: Visit, order_id: str, charge_id: str, form: BankAnswer) -> Redirect:
+    visit.visitor.send("POST", path("payments", "sandbox", "challenges", charge_id), {"outcome": form.outcome})
+    return Redirect(f"/orders/{quote(order_id, safe='')}?said=confirmed")
+
+
 def _next_look(order: Any) -> int:
     """Seconds until the page asks again: often while much happens; 0 where nothing will."""
-    if order["status"] in _FINAL:
+    payment = order.get("payment")
+    if order["status"] in _FINAL or (payment and payment["state"] == "declined"):
         return 0
     age = (utc_now() - datetime.fromisoformat(order["updated_at"])).total_seconds()
     return 2 if age < 60 else 5 if age < 600 else 15

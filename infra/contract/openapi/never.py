@@ -70,6 +70,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_SHARED, "POST /api/orders/{order_id}/returns/{return_id}/receive", ("order-too-large",)),
     (_SHARED, "POST /api/orders/{order_id}/returns/{return_id}/refuse", ("order-too-large",)),
     ("only the saga's compensation raises it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
+    ("the bank's answer is a webhook", "POST /api/payments/sandbox/challenges/{charge_id}", _REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
     (

@@ -251,3 +251,30 @@ def test_an_undo_in_the_middle_of_a_second_attempt_wins(till: Till, faults: Faul
     with pytest.raises(PaymentVoided):
         till.attempt(number=2)
     assert set(till.holds()) == {"voided"}
+
+
+def answer(till: Till, outcome: str, user: str = "u-1") -> int:
+    path = f"/payments/sandbox/challenges/{charge_id_of(PAYMENT)}"
+    return till.call("POST", path, {"outcome": outcome}, role="customer", user=user)[0]
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("confirmed", "authorized"), ("refused", "declined")])
+def test_the_buyer_answers_the_sandboxs_bank_once(till: Till, outcome: str, status: str) -> None:
+    till.attempt(ASKS)
+    assert [answer(till, outcome), answer(till, "refused"), answer(till, "confirmed")] == [204, 204, 204]
+    assert (till.status(), till.holds()) == (status, [status])
+    assert till.heard().count("payment.answered") == 1
+
+
+def test_only_the_buyer_answers_the_bank(till: Till) -> None:
+    till.attempt(ASKS)
+    assert answer(till, "confirmed", user="another") == 404
+    assert till.holds() == ["action_required"]
+
+
+def test_a_shop_with_another_provider_has_no_bank_of_its_own(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.attempt(ASKS)
+    monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
+    monkeypatch.setenv("STRIPE_KEY_ID", "key")
+    wiring.ports.cache_clear()
+    assert answer(till, "confirmed") == 404

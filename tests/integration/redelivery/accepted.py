@@ -178,6 +178,11 @@ def _trust() -> None:
     vars(wiring.ports()).update(webhook_secret=StoredSecret(secret["ARN"]))
 
 
+def _asked_by_the_bank(till: Any) -> Asked:
+    till.attempt("tok_confirm_ok")
+    return Asked(f"/api/payments/sandbox/challenges/{charge_id_of(PAYMENT)}", {"outcome": "confirmed"}, user="u-1")
+
+
 def _captured_unheard(till: Any) -> Asked:
     _trust()
     till.authorize()
@@ -368,6 +373,7 @@ _EACH = (
     Accepted("POST /api/promotions/evaluations", _codes),
     Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/orders/guests", _quoted_for_guest),
+    Accepted("POST /api/payments/sandbox/challenges/{charge_id}", _asked_by_the_bank),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
     Accepted("PUT /api/inventory/{product_id}/shards", _stocked),

@@ -634,6 +634,11 @@ _PAYMENTS = (
         "unknown-payment",
         _asking("/api/payments/nothing/refunds", {"amount": _pounds(5), "reason": "damaged"}, role="admin"),
     ),
+    Case(
+        "POST /api/payments/sandbox/challenges/{charge_id}",
+        "unknown-payment",
+        _asking("/api/payments/sandbox/challenges/ch_nobodys", {"outcome": "confirmed"}),
+    ),
     Case(_REFUND, "not-refundable", _refunding_uncaptured),
     Case(_REFUND, "refund-too-large", _refunding(1001)),
     Case(_REFUND, "wrong-currency", _refunding(5, "EUR")),

@@ -40,7 +40,7 @@ def sample(schema: Mapping[str, Any], name: str = "") -> Any:
         case "boolean":
             return True
         case _:
-            is_time = schema.get("format") == "date-time" or name == "at" or name.endswith("_at")
+            is_time = schema.get("format") == "date-time" or name in ("at", "until") or name.endswith("_at")
             return "2026-11-28T12:00:00.000Z" if is_time else f"{name or 'text'}-1"
 
 

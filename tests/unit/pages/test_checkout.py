@@ -166,7 +166,7 @@ def test_an_order_is_placed_by_the_quote_that_the_shopper_saw(open_checkout: Sho
 
     assert (answer.status, answer.location) == (303, "/orders/o1?said=placed")
     [(_, _, _, body, _)] = open_checkout.of("POST /api/orders/quoted")
-    assert body == {"quote": "the.quote.seen", "payment_token": "tok_ok"}
+    assert body == {"quote": "the.quote.seen", "payment_token": "tok_ok", "waits_for_buyer": True}
 
 
 def test_a_form_that_is_sent_twice_is_one_order_and_says_so(open_checkout: ShopApi, shop: Ask) -> None:

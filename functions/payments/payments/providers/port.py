@@ -75,3 +75,11 @@ class Provider(Protocol):
     def find(self, charge_id: str) -> Charge | None:
         """The current state of one charge; None if the provider does not know it."""
         ...
+
+
+class Bank(Protocol):
+    """The bank of a provider that has no page of its own for the buyer's answer."""
+
+    def answer(self, charge_id: str, *, is_confirmed: bool) -> Charge:
+        """Changes a charge that waits for the answer, and no other."""
+        ...

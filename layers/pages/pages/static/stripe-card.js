@@ -17,3 +17,15 @@ if (form && window.Stripe) {
     form.requestSubmit();
   });
 }
+
+// The bank asks the shopper in Stripe's own window. The shop hears the outcome from Stripe.
+const question = document.querySelector("form[data-stripe-confirm]");
+if (question && window.Stripe) {
+  const stripe = window.Stripe(question.dataset.stripeConfirm);
+  question.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { error } = await stripe.handleNextAction({ clientSecret: question.dataset.secret });
+    document.getElementById("confirm-error").textContent = error ? error.message : "";
+    question.submit();
+  });
+}
