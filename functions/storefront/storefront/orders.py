@@ -152,7 +152,7 @@ def _payment(order: Any) -> dict[str, Any] | None:
     """What the shopper does about the payment: at the sandbox's bank, with Stripe's script, or with another card. No
     page of another site is led to.
     """
-    found = order.get("payment")
+    found: dict[str, Any] | None = order.get("payment")
     if not found:
         return None
     action = found["action"] or {}

@@ -159,16 +159,6 @@ def test_both_carts_are_shown_before_they_are_put_together(desk: OpenDesk, accou
     expect(page.locator(".line")).to_have_count(2)
 
 
-def test_a_declined_card_is_told_in_words(desk: OpenDesk, account: Account) -> None:
-    shop = desk()
-    shop.log_in(account)
-    page = go_to_totals(shop, "folding", "Folding Chart")
-    page.get_by_label("A card that the bank declines").check()
-    page.get_by_role("button", name="Place the order").click()
-    expect(page.locator("#status .status").first).to_contain_text("cancelled", timeout=LONG)
-    expect(page.locator("#status")).to_contain_text("Your bank declined the card.")
-
-
 def test_what_is_wrong_with_an_address_is_told_at_its_field(desk: OpenDesk, account: Account) -> None:
     shop = desk()
     shop.log_in(account)

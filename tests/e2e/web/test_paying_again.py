@@ -1,0 +1,59 @@
+"""A buyer whose card is declined, or whose bank asks, pays on the order's page."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from infra.operator.client import Session, Shop
+from infra.operator.target import Account
+from tests.e2e.web.conftest import Desk, OpenDesk
+from tests.e2e.web.test_storefront import LONG, go_to_totals
+
+
+@pytest.fixture
+def account(shop: Shop) -> Account:
+    found = Account(f"{uuid.uuid4()}@example.com", uuid.uuid4().hex)
+    shop.register(found.email, found.password, "Carla Customer")
+    return found
+
+
+def order(shop: Desk, card: str) -> Page:
+    page = go_to_totals(shop, "folding", "Folding Chart")
+    page.get_by_label(card).check()
+    page.get_by_role("button", name="Place the order").click()
+    page.wait_for_url("**/orders/*")
+    return page
+
+
+def test_a_declined_card_is_followed_by_another_one_on_the_orders_page(desk: OpenDesk, account: Account) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = order(shop, "A card that the bank declines")
+    expect(page.locator("#payment")).to_contain_text("Your bank declined the card.", timeout=LONG)
+    expect(page.locator("#payment")).to_contain_text("minutes")
+    page.get_by_role("link", name="Use another card").click()
+    expect(page.get_by_role("heading", name="Pay with another card")).to_be_visible()
+    assert shop.violations() == []
+    page.get_by_label("A good card").check()
+    page.get_by_role("button", name="Pay £").dblclick()
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+
+
+def test_the_bank_asks_and_the_order_goes_on_when_the_buyer_comes_back(
+    desk: OpenDesk, account: Account, admin: Session
+) -> None:
+    shop = desk(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    shop.log_in(account)
+    page = order(shop, "A card whose bank asks you to confirm")
+    page.get_by_role("link", name="Confirm with your bank").click(timeout=LONG)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your bank asks")
+    assert shop.violations() == []
+    page.get_by_role("button", name="Confirm the payment").click()
+    page.wait_for_url("**/orders/*?said=confirmed")
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+    order_id = page.url.rpartition("/")[2].partition("?")[0]
+    (payment,) = admin.get("/payments", order_id=order_id)["items"]
+    assert (payment["status"], payment["attempts"]) == ("captured", 1)
