@@ -157,7 +157,7 @@ def test_every_task_catches_all_so_that_only_step_functions_itself_ends_a_saga_h
         for name, state in states.items()
         if state["Type"] == "Task"
     }
-    assert len(caught) == 16
+    assert len(caught) == 19
     assert all(caught.values())
     assert [name for name, state in states.items() if state["Type"] == "Fail"] == ["OrderFailed"]
 

@@ -125,8 +125,11 @@ def _way_down(
         ahead = [one for one in follows.get(name, []) if kinds[one] in ("Task", "Choice", "Succeed")]
         if kinds[name] == "Choice" and ahead:
             ahead = [ahead[-1], *ahead[:-1]]
+            # Where the first task was one that not every order has, its like are drawn before they are taken.
+            optional = ahead[1:] if forward and forward[0] != follows[first][-1] else []
+            seen = [*taken, *(one for one in optional if ahead[0] in follows.get(one, []))]
             ahead.sort(
-                key=functools.partial(_rank, default=ahead[0], is_first=name == first, follows=follows, taken=taken)
+                key=functools.partial(_rank, default=ahead[0], is_first=name == first, follows=follows, taken=seen)
             )
             others = ahead[1:] + others
         name = ahead[0] if ahead else ""
@@ -136,8 +139,8 @@ def _way_down(
 
 
 def _rank(one: str, *, default: str, is_first: bool, follows: Mapping[str, list[str]], taken: Sequence[str]) -> int:
-    """The place of a choice's way: first one that was taken and leads to the default, then one that was taken. The first
-    choice begins an undo too, which is no way down.
+    """The place of a choice's way: first one that was taken and leads to the default, then one that was taken. The
+    first choice begins an undo too, which is no way down.
     """
     if one not in taken:
         return 2

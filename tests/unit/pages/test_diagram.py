@@ -26,8 +26,11 @@ def columns(drawing: Drawing) -> tuple[list[str], list[str]]:
 
 
 def test_what_is_done_goes_down_and_what_undoes_it_goes_up() -> None:
-    done, undone = columns(drawn())
+    plain, plain_undone = columns(drawn())
+    done, undone = columns(drawn("ClaimCoupon"))
 
+    assert plain == ["ReserveInventory", "AuthorizePayment", "KeepReservation", "ConfirmOrder", "CapturePayment"]
+    assert "ReleaseCoupon" not in plain_undone
     assert done == [
         "ClaimCoupon",
         "ReserveInventory",
