@@ -58,7 +58,7 @@ def show_order(visit: Visit) -> Page:
 
 
 def _values(order: Any) -> dict[str, Any]:
-    return orders.values_of(order, HERE) | {"is_guests": True}
+    return orders.values_of(order, HERE) | {"is_guests": True, "payment": None}
 
 
 def _show_form(visit: Visit) -> Page:

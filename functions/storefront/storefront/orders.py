@@ -103,7 +103,7 @@ def show_orders(visit: Visit) -> Page:
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    values = _values(visit, order_id) | cards_of(ports().settings)
+    values = _values(visit, order_id)
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
     policy = STRIPE_POLICY if values["stripe_key"] and values["payment"] else ()
     return Page("order.html", values | {"pictures": pictures}, policy=policy)
@@ -132,6 +132,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "is_guests": False,
         "parcel": Part(),
         "payment": _payment(order),
+        **cards_of(ports().settings),
         "receipt": receipt_of(order["charges"], order["lines"]),
         "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
         "story": _STORY,
