@@ -170,6 +170,8 @@ class Promotions:
             for line, one in sold
         ]
         asked = {"codes": session.codes, "entered": entered, "goods": goods, "currency": parcel.goods.currency}
+        if session.contact:
+            asked["email"] = session.contact.email
         headers = {"X-User-Id": session.customer_id}
         try:
             answer = self._promotions.send("POST", "/api/promotions/evaluations", asked, headers, safe=True)

@@ -27,6 +27,7 @@ MAX_PRODUCTS = 100
 WHOLE = 10_000  # basis points
 # Without 0, 1, I and O, which people confuse. Twelve of them are 60 bits.
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_GUEST = "guest:"  # the id of a buyer without an account begins with it
 _TAGGED = re.compile(r"\+.*$")
 _DOTS_DO_NOT_COUNT = {"gmail.com", "googlemail.com"}
 
@@ -174,9 +175,10 @@ def customer_of(user_id: str, email: str | None) -> str:
     """Whose uses are counted: the account's, or for a guest those of the normalised e-mail address, as a digest.
 
     Two spellings of one mailbox are one guest: case does not count, nor what follows a + in front of the @, nor the
-    dots of a Gmail address. An account and a guest with the same address are counted apart.
+    dots of a Gmail address. An account and a guest with the same address are counted apart. A guest who has given no
+    address yet is counted by the id of the cart, and cannot order with it.
     """
-    if user_id:
+    if user_id and not (email and user_id.startswith(_GUEST)):
         return f"account:{user_id}"
     local, _, domain = unicodedata.normalize("NFKC", email or "").strip().casefold().rpartition("@")
     local = _TAGGED.sub("", local)

@@ -118,7 +118,7 @@ class GoodsToDiscount(Body):
 
 class CodesToEvaluate(Body):
     """`entered` are those of the codes that the buyer enters now: unknown ones among them count as guesses. The
-    customer is the user in X-User-Id; for a guest, `email` says whose uses count.
+    customer is the user in X-User-Id; of a guest, the uses of the mailbox `email` count.
     """
 
     codes: Annotated[list[Code], Field(max_length=MAX_CODES)]

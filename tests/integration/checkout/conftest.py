@@ -125,7 +125,7 @@ class Peers:
             return _refusal("too-many-codes", 429)
         body = CodesToEvaluate.model_validate_json(json.dumps(asked))
         found = evaluate(body.codes, self.coupons, body.basket(), NOON)
-        view = EvaluationView.of(customer_of(user_id, None), found)
+        view = EvaluationView.of(customer_of(user_id, body.email), found)
         return Answer(200, {}, view.model_dump_json().encode())
 
 

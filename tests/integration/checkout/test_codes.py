@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from promotions.domain import Coupon
+from promotions.domain import Coupon, customer_of
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import POST, TEN, Desk, pounds
 
@@ -64,6 +64,12 @@ def test_only_codes_that_are_new_count_as_guesses(shop: Desk) -> None:
     change(shop, shown, service="express")
     asked = [body["entered"] for peer, body in shop.peers.asked if peer == "promotions"]
     assert asked == [("TEN",), ("POST",), ()]
+
+
+def test_the_uses_of_a_buyer_without_an_account_are_those_of_the_mailbox(shop: Desk) -> None:
+    shown = shop.open(user="guest:c-1", codes=["TEN"], contact={"email": "Ada+1@example.com"})
+    sale = shop.verify(shown["quote"]["token"], user="guest:c-1")[1]["sale"]
+    assert sale["coupons"]["customer"] == customer_of("", "ada@example.com")
 
 
 def test_a_buyer_who_guesses_is_told_to_wait(shop: Desk) -> None:

@@ -230,3 +230,5 @@ def test_a_guest_is_counted_by_the_mailbox_and_an_account_by_its_id() -> None:
     assert customer_of("", "ada.l@example.com") != customer_of("", "adal@example.com")
     assert customer_of("", "Ada+1@example.com") == customer_of("", "ada@example.com")
     assert customer_of("u-1", "ada@example.com") == "account:u-1"
+    assert customer_of("guest:c-1", "ada@example.com") == customer_of("guest:c-2", "Ada@example.com")
+    assert customer_of("guest:c-1", None) == "account:guest:c-1"
