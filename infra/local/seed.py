@@ -14,6 +14,7 @@ import httpx
 
 from infra.local import pictures
 from infra.operator.client import Refused, Session, poll
+from mercato import spreadsheet
 from mercato.money import Money
 
 _CATALOGUE = Path(__file__).with_name("catalogue.csv")
@@ -40,12 +41,10 @@ def catalogue_in(currency: str) -> str:
     """The catalogue's file, with the same number of minor units of `currency` as it has pence."""
     text = io.StringIO(newline="")
     rows = list(csv.DictReader(_CATALOGUE.read_text().splitlines()))
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
     for row in rows:
         pence = Money.parse(row["price"], row["currency"]).amount
-        price, _, code = str(Money(amount=pence, currency=currency)).partition(" ")
-        writer.writerow(row | {"price": price, "currency": code})
+        row["price"], _, row["currency"] = str(Money(amount=pence, currency=currency)).partition(" ")
+    spreadsheet.write(text, list(rows[0]), (list(row.values()) for row in rows))
     return text.getvalue()
 
 
