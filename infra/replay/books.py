@@ -19,7 +19,7 @@ FINAL = SOLD | {"cancelled"}
 
 @dataclass(frozen=True)
 class OrderFact:
-    """`units` maps each product id to the ordered units minus the returned units."""
+    """`units` maps each product id to the ordered units minus those that are in stock again."""
 
     order_id: str
     status: str

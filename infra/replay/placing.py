@@ -44,8 +44,9 @@ class Outcome:
 def fact_of(order: Json) -> OrderFact:
     units: dict[str, int] = {}
     for line in order["lines"]:
-        kept = line["quantity"] - line.get("returned", 0)
-        units[line["product_id"]] = units.get(line["product_id"], 0) + kept
+        units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
+    for line in (line for made in order.get("returns", []) for line in made["received"]):
+        units[line["product_id"]] -= line["restock"]
     return OrderFact(
         order_id=order["order_id"],
         status=order["status"],

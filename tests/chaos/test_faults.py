@@ -11,10 +11,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra.demo.stage import Stage
 from infra.local.faults import FaultProxy
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
@@ -28,6 +31,7 @@ from tests.chaos.outage import Outage
 pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
 INVOICES = 40
+RETURNS = 12
 RATE = 0.10
 PATIENCE = 400  # seconds: a message that failed twice comes back after four minutes
 
@@ -99,6 +103,63 @@ def test_the_books_balance_after_a_bad_day(
     assert outage.during[503] >= 6
     assert found.injected / found.calls > RATE * 0.8
     assert min(found.faults[kind] for kind in ("throttle", "reset", "lost")) > 0
+
+
+def test_returns_of_a_bad_day_are_refunded_once_and_only_what_can_be_sold_is_in_stock_again(
+    running: LocalShop, proxy: FaultProxy, peers: FaultProxy
+) -> None:
+    """Customers ask for two of three bowls to go back. Staff receives both and writes one off. Every third customer got
+    a goodwill refund before, which leaves less than the return is worth, and every fourth keeps the bowls.
+    """
+    found = target.load()
+    shop = Shop(found.base_url)
+    admin = shop.login(found.admin.email, found.admin.password)
+    stage = Stage(shop, admin, found.endpoint, PATIENCE)
+    bowl = stage.new_product("Bowl", 1000, stock=100)
+    buyers = [stage.new_customer(f"Returning{number}") for number in range(RETURNS)]
+
+    def send_back(number: int) -> tuple[str, int, int]:
+        """Returns the order's id, the money that has to go back, and the units that have to be in stock again."""
+        buyer = buyers[number]
+        order = buyer.wait_for_order(
+            stage.order(buyer, bowl, 3)["order_id"], is_delivered, what="is delivered", within=PATIENCE
+        )
+        path = f"/orders/{order['order_id']}/returns"
+        lines = [{"product_id": bowl.product_id, "quantity": 2}]
+        made = buyer.post(path, {"lines": lines, "reason": "damaged"}, key=stage.new_key())
+        path = f"{path}/{made['return_id']}"
+        if number % 4 == 3:
+            buyer.post(f"{path}/cancel", key=stage.new_key())
+            return order["order_id"], 0, 0
+        admin.post(f"{path}/approve", key=stage.new_key())
+        if number % 3 == 0:
+            goodwill = {"amount": {"amount": 2500, "currency": "GBP"}, "reason": "we are sorry"}
+            admin.post(f"/payments/{order['payment_id']}/refunds", goodwill, key=stage.new_key())
+        came = [{"product_id": bowl.product_id, "restock": 1, "write_off": 1}]
+        admin.post(f"{path}/receive", {"lines": came}, key=stage.new_key())
+        return order["order_id"], 3000 if number % 3 == 0 else 2000, 1
+
+    with ThreadPoolExecutor(4) as threads:
+        done = list(threads.map(send_back, range(RETURNS)))
+    for order_id, money, _ in done:
+        order = admin.wait_for_order(
+            order_id, lambda seen: is_over(seen["returns"][0]), what="has its return refunded", within=PATIENCE
+        )
+        payment = admin.get("/payments", order_id=order_id)["items"][0]
+        assert (order["refunded"]["amount"], payment["refunded"]["amount"]) == (money, money)
+    gone = 3 * RETURNS - sum(units for *_, units in done)
+    poll(lambda: stage.stock(bowl), lambda stock: stock["on_hand"] == 100 - gone, what="is in stock", within=PATIENCE)
+    assert admin.get(f"/inventory/{bowl.product_id}/ledger/audit")["balanced"]
+    assert admin.get("/payments/mismatches")["items"] == []
+    shop.close()
+
+
+def is_delivered(order: Any) -> bool:
+    return bool(order["status"] == "delivered")
+
+
+def is_over(made: Any) -> bool:
+    return made["status"] in ("refunded", "cancelled")
 
 
 def test_the_dashboard_does_without_the_peer_that_is_down(

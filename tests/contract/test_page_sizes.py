@@ -93,7 +93,7 @@ def _shipment() -> View:
 
 def _return() -> View:
     at, amount = datetime(2026, 11, 28, tzinfo=UTC), Money(amount=MAX_AMOUNT, currency="GBP")
-    about = dict.fromkeys(("order_id", "customer_id", "return_id", "reason"), "x" * 64)
+    about = dict.fromkeys(("order_id", "customer_id", "return_id", "reason", "number"), "x" * 64)
     return OpenReturnView(status=ReturnStatus.REQUESTED, units=10**9, amount=amount, at=at, since=at, **about)
 
 

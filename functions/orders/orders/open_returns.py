@@ -37,6 +37,7 @@ class OpenReturn:
     amount: Money
     at: datetime
     since: datetime
+    number: str | None
 
 
 def return_items(order: Order) -> list[Item]:
@@ -105,11 +106,12 @@ def _item(order: Order, made: Return) -> Item:
         "amount": made.amount.model_dump(),
         "at": rfc3339(made.at),
         "since": rfc3339(made.since),
+        "number": order.number,
     }
 
 
 def _open_return(row: Item) -> OpenReturn:
-    about = {name: row[name] for name in ("order_id", "customer_id", "return_id", "reason", "units")}
+    about = {name: row[name] for name in ("order_id", "customer_id", "return_id", "reason", "units", "number")}
     return OpenReturn(
         status=ReturnStatus(row["status"]),
         amount=Money(**row["amount"]),

@@ -304,9 +304,12 @@ class ReturnView(View):
 
 
 class OpenReturnView(View):
-    """A return that waits for staff, `since` when. `amount` would be refunded for all its `units`."""
+    """A return that waits for staff, `since` when. `amount` would be refunded for all its `units`. `number` is the
+    order's number for people; orders of earlier releases have none.
+    """
 
     order_id: str
+    number: str | None
     customer_id: str
     return_id: str
     status: ReturnStatus

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,14 @@ def test_a_product_on_two_lines_counts_with_both() -> None:
     lines = [{"product_id": "a", "quantity": 2}, {"product_id": "a", "quantity": 3}]
     order = {"order_id": "o", "status": "pending", "payment_status": "none", "total": {"amount": 5}, "lines": lines}
     assert fact_of(order).units == {"a": 5}
+
+
+def test_units_that_are_in_stock_again_are_not_gone_and_those_that_were_written_off_are() -> None:
+    received = [{"product_id": "a", "quantity": 3, "restock": 1, "write_off": 2}]
+    order: dict[str, Any] = {"order_id": "o", "status": "delivered", "payment_status": "captured"}
+    order |= {"total": {"amount": 5}, "lines": [{"product_id": "a", "quantity": 5}]}
+    order |= {"returns": [{"received": received}, {"received": []}]}
+    assert fact_of(order).units == {"a": 4}
 
 
 @pytest.mark.parametrize(

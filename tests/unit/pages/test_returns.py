@@ -1,0 +1,94 @@
+"""The storefront's part of a return: what can be requested, how far each return is, and its cancellation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
+
+KEY = "key-of-the-page"
+ASK, KEEP = "Ask to return these</button>", "Keep it: cancel this return</button>"
+
+
+def pounds(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "GBP"}
+
+
+def order(api: ShopApi, *, until: str = "2999-01-01T00:00:00Z", returnable: int = 2, **changes: Any) -> None:
+    """A delivered order of three of one product, with one return where its `changes` are given."""
+    _, found = answer_of_the_contract("GET", "/api/orders/o-1")
+    line = found["lines"][0] | {"product_id": "p1", "name": "Mug", "quantity": 3, "returnable": returnable}
+    made = found["returns"][0] | {"return_id": "r-1", "lines": [{"product_id": "p1", "quantity": 1}]}
+    made |= {"amount": pounds(1500), "refunded": None, "received": [], "charges": [], "refusal": None}
+    found |= {"status": "delivered", "lines": [line], "return_until": until}
+    api.answers["GET /api/orders/o-1"] = (200, found | {"returns": [made | changes] if changes else []})
+
+
+def test_within_the_window_what_is_left_can_be_requested(api: ShopApi, shop: Ask) -> None:
+    order(api)
+    page = shop("GET", "/orders/o-1", as_user=True).text
+    assert ASK in page
+    assert 'max="2"' in page
+    form = {"product": ["p1"], "quantity": ["2"], "reason": "damaged", "key": KEY}
+    assert shop("POST", "/orders/o-1/returns", form, as_user=True).location == "/orders/o-1?said=returned"
+    ((_, _, _, body, headers),) = api.of("POST /api/orders/o-1/returns")
+    assert body == {"lines": [{"product_id": "p1", "quantity": 2}], "reason": "damaged"}
+    assert headers["Idempotency-Key"] == KEY
+
+
+@pytest.mark.parametrize(("until", "returnable"), [("2020-01-01T00:00:00Z", 2), ("2999-01-01T00:00:00Z", 0)])
+def test_after_the_window_or_with_nothing_left_nothing_can_be_requested(
+    api: ShopApi, shop: Ask, until: str, returnable: int
+) -> None:
+    order(api, until=until, returnable=returnable)
+    page = shop("GET", "/orders/o-1", as_user=True).text
+    assert ASK not in page
+    assert ("Returns could be asked for until" in page) is until.startswith("2020")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "can_be_cancelled"),
+    [
+        ({"status": "requested"}, "£15.00 would go back to you.", True),
+        ({"status": "approved"}, "Please send it back.", True),
+        ({"status": "refused", "refusal": "It was worn."}, "It was worn.", False),
+        ({"status": "cancelled"}, "cancelled", False),
+        ({"status": "received", "received": [{"product_id": "p1", "quantity": 1}]}, "refund under way", False),
+        (
+            {"status": "refunded", "received": [{"product_id": "p1", "quantity": 1}], "refunded": pounds(500)},
+            "£5.00 were paid back.",
+            False,
+        ),
+        (
+            {"status": "refunded", "received": [{"product_id": "p1", "quantity": 1}], "refunded": pounds(0)},
+            "all was paid back before",
+            False,
+        ),
+    ],
+)
+def test_each_return_says_how_far_it_is(
+    api: ShopApi, shop: Ask, changes: dict[str, Any], told: str, can_be_cancelled: bool
+) -> None:
+    order(api, **changes)
+    page = shop("GET", "/orders/o-1", as_user=True).text
+    assert told in page
+    assert (KEEP in page) is can_be_cancelled
+
+
+def test_a_return_is_cancelled_by_its_customer(api: ShopApi, shop: Ask) -> None:
+    order(api, status="approved")
+    answer = shop("POST", "/orders/o-1/returns/r-1/cancel", {"key": KEY}, as_user=True)
+    assert answer.location == "/orders/o-1?said=kept"
+    ((_, _, _, body, headers),) = api.of("POST /api/orders/o-1/returns/r-1/cancel")
+    assert (body, headers["Idempotency-Key"]) == (None, KEY)
+
+
+def test_a_cancellation_that_the_receipt_overtook_is_told(api: ShopApi, shop: Ask) -> None:
+    order(api, status="received", received=[{"product_id": "p1", "quantity": 1}])
+    api.refuse("POST /api/orders/o-1/returns/r-1/cancel", 409, "return-not-changeable", "The return is received.")
+    answer = shop("POST", "/orders/o-1/returns/r-1/cancel", {"key": KEY}, as_user=True)
+    assert answer.status == 409
+    assert "The return is received." in answer.text
