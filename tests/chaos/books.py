@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
+from documents.domain import DocumentKind, series_of
 from infra.operator.orders import order_ids
 from inventory.reservation import State
 from mercato.clock import utc_now
@@ -97,6 +98,7 @@ def disagreements(
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     found += [
         *_coupons(order, shop),
+        *_documents(order, payment, refunds, shop),
         *_parcel(order, shop),
         *_events(order, payment, refunds, shop),
         *_mails(shop),
@@ -303,6 +305,28 @@ def _events(order: Order, payment: Payment | None, refunds: list[Refund], shop: 
 
 def _is_approval(fact: Fact) -> bool:
     return isinstance(fact, facts.ReturnApproved) or (isinstance(fact, facts.ReturnRequested) and fact.is_approved)
+
+
+def _documents(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
+    """Invoice less credit notes is the money that was kept, each refund has one credit note, and no number is missing.
+
+    What an operator paid back outside the shop has none.
+    """
+    listed = shop.documents.of_order(order.id)
+    signs = {DocumentKind.INVOICE: 1, DocumentKind.CREDIT_NOTE: -1}
+    told = sum(signs[one.kind] * one.total.amount for one in listed)
+    kept = payment.captured - payment.refunded if payment else 0
+    if told != kept:
+        yield f"the documents say {told}, the payment kept {kept}"
+    done = sum(refund.status is RefundStatus.DONE for refund in refunds)
+    counts = Counter(one.kind for one in listed)
+    published = any(event["type"] == "payment.completed" for event in shop.bus.published)
+    if counts[DocumentKind.INVOICE] != int(published or done > 0) or counts[DocumentKind.CREDIT_NOTE] != done:
+        yield f"{dict(counts)} were issued for {done} refunds"
+    for kind, count in counts.items():
+        positions = [one.position for one in shop.documents.all_of(series_of(kind, listed[0].issued_at))]
+        if positions != list(range(1, count + 1)):
+            yield f"the numbers of {kind} are {positions}"
 
 
 def _mails(shop: Shop) -> Iterator[str]:

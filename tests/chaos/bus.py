@@ -9,6 +9,7 @@ import json
 from collections import defaultdict, deque
 from typing import Any
 
+from documents import consumers as document_consumers
 from inventory import consumers as inventory_consumers
 from mercato.store.attributes import Item, to_item
 from notifications import consumers as notification_consumers
@@ -27,6 +28,7 @@ CONSUMERS = {
     "payments": payment_consumers.consumer,
     "shipping": shipping_consumers.consumer,
     "notifications": notification_consumers.consumer,
+    "documents": document_consumers.consumer,
 }
 CARRIER = "shop-carrier"
 MAX_RECEIVES = 6

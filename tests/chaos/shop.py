@@ -15,6 +15,9 @@ import pytest
 from moto.backends import get_backend
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from documents import wiring as document_wiring
+from documents.orders import Orders as OrdersPeer
+from documents.store import DocumentStore
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory import wiring as inventory_wiring
@@ -26,9 +29,11 @@ from mercato.clock import rfc3339, utc_now
 from mercato.events import dead_letters
 from mercato.ids import derived_id
 from mercato.money import Money
+from mercato.peers.client import PeerUnavailable
 from notifications import consumers as notification_consumers
 from notifications import wiring as notification_wiring
 from notifications.store import NotificationStore
+from orders import api as orders_api
 from orders import domain as orders_domain
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
@@ -72,7 +77,7 @@ NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
 AT_REST = "nothing moves any more"
 TOTAL = Money(amount=4500, currency="GBP")
-SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Promotions")
+SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Promotions", "Documents")
 COUPON = "TEN"  # two uses in all, of which a neighbour's order has one
 SPENT = "GONE"  # one use, which a neighbour's order has
 BUYER = f"account:{CUSTOMER}"
@@ -86,6 +91,16 @@ class Mailbox:
 
     def send(self, to: str, subject: str, body: str) -> None:
         self.sent.append((subject, body))
+
+
+class PeerOfOrders:
+    """A client of orders that calls its handler, as a function URL does."""
+
+    def get(self, path: str, *, user_id: str = "") -> Any:
+        answer = orders_api.handler(aws_events.url_request("GET", path, headers={"X-User-Id": user_id}), None)
+        if answer["statusCode"] != 200:
+            raise PeerUnavailable(f"orders answered {answer['statusCode']}")
+        return json.loads(answer["body"])
 
 
 class Shop:
@@ -109,6 +124,7 @@ class Shop:
         self.coupons, self.claims = Coupons(self.tables["Promotions"]), Claims(self.tables["Promotions"])
         self.mailbox = Mailbox()
         self.notifications = NotificationStore(self.tables["Notifications"])
+        self.documents = DocumentStore(self.tables["Documents"], sleep=lambda _: None)
         self.bus = Bus(self.watch)
         self.injector = Injector(())
         self.eager = True
@@ -133,6 +149,8 @@ class Shop:
             shipments=self.shipments,
             carrier_settings=shipping_wiring.CarrierSettings("sandbox", CARRIER, 0),
         )
+        asked = OrdersPeer(PeerOfOrders())  # type: ignore[arg-type]
+        vars(document_wiring.ports()).update(documents=self.documents, orders=asked)
         vars(notification_wiring.ports()).update(store=self.notifications, mailer=self.mailbox)
         vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):

@@ -46,6 +46,7 @@ STEPS = (
     GIVE_BACK,
     hearing("orders", "payment.refunded"),
     hearing("notifications", "payment.refunded"),
+    hearing("documents", "payment.refunded"),
 )
 FAULTS = [fault for step in STEPS for fault in faults_of(step)]
 

@@ -10,6 +10,8 @@ from typing import get_args, get_type_hints
 import pytest
 from annotated_types import Le
 
+from documents.domain import DocumentKind
+from documents.views import StaffListedView
 from inventory.api import LedgerEntryView, ListedStockView
 from inventory.domain import Level
 from mercato.http import Query, Response, View
@@ -110,6 +112,11 @@ def _coupon() -> View:
     return CouponView(kind=CouponKind.AMOUNT, amount=COSTLY, minimum=COSTLY, combines=False, **times, **counts, **text)
 
 
+def _document() -> View:
+    names = ("document_id", "number", "series", "order_id", "order_number", "customer_id", "issued_at")
+    return StaffListedView(**dict.fromkeys(names, "x" * 64), kind=DocumentKind.CREDIT_NOTE, total=COSTLY, tax=COSTLY)
+
+
 def _saga() -> View:
     """Step Functions keeps 32,768 letters of a cause, each of which JSON may escape twice."""
     names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
@@ -126,6 +133,7 @@ LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/inventory": (_stock, False),
     "GET /api/inventory/{product_id}/ledger": (_ledger_entry, False),
     "GET /api/promotions/coupons": (_coupon, True),
+    "GET /api/ops/documents": (_document, True),
     "GET /api/ops/orders": (_staff_order, False),
     "GET /api/ops/orders/returns": (_return, False),
     "GET /api/ops/events": (_event, False),

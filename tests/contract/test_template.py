@@ -267,7 +267,7 @@ def test_the_prober_knows_and_may_ask_and_mark_every_registered_service() -> Non
         for action in as_list(statement["Action"])
     }
 
-    assert len(expected) == 10
+    assert len(expected) == 11
     assert set(prober["Environment"]["Variables"]["SERVICES"]["Fn::Sub"].split(",")) == expected
     for name in registered:
         api = name.replace("Registration", "Api")
@@ -315,6 +315,7 @@ def test_nobody_else_calls_peers() -> None:
     assert callers == {
         "CartsApi",
         "CheckoutApi",
+        "DocumentsConsumer",
         "GatewayApi",
         "OrdersApi",
         "OpsProber",
@@ -336,6 +337,7 @@ def test_a_peer_is_invoked_through_its_url_alone() -> None:
     assert direct.keys() == {
         "CartsApi",
         "CheckoutApi",
+        "DocumentsConsumer",
         "GatewayApi",
         "OrdersApi",
         "OpsProber",

@@ -91,11 +91,15 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
         lambda: victim.get("/notifications")["items"], lambda found: len(found) > 1, what="notifications", within=60
     )[0]
     payment_id = payment_of(victim, delivered)
+    invoice = poll(
+        lambda: victim.get("/documents", order_id=placed["order_id"])["items"], bool, what="the invoice", within=60
+    )[0]
     kept = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Kept", pence=100, stock=50)
     wanted = {"lines": [{"product_id": kept.product_id, "quantity": 1}]}
     return {
         "code": "NOBODY",
         "checkout_id": victim.post("/checkouts", wanted, key=str(uuid.uuid4()))["checkout_id"],
+        "document_id": invoice["document_id"],
         "order_id": placed["order_id"],
         "shipment_id": delivered["shipment"]["shipment_id"],
         "payment_id": payment_id,

@@ -23,6 +23,7 @@ READS = [served for served in all_routes() if served.route.method == "GET" and s
 FOR_ADMINS = [served for served in READS if served.route.roles & {ADMIN, CUSTOMER, PUBLIC}]
 # The query parameters without which a route answers 4xx.
 NEEDED = {
+    "/api/documents": {"order_id": "an-order"},
     "/api/ops/orders/days": {"from": "2026-11-01", "to": "2026-11-30"},
     "/api/products/lookup": {"product_ids": "no-product"},
     "/api/users": {"email": "nobody@example.com"},
@@ -71,6 +72,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "user_id": regular.get("/users/me")["user_id"],
         "cart_id": "guest-of-nobody",
         "checkout_id": str(uuid.uuid4()),
+        "document_id": str(uuid.uuid4()),
         "code": "NOBODY",
         "token": "nobodys-link",
         "image_id": str(uuid.uuid4()),

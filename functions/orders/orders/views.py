@@ -271,10 +271,12 @@ class ReturnView(View):
 
     `amount` is what would be refunded for `lines` until they are received, and then what is to be refunded. `refunded`
     is null until it is. `charges` are the parts of the order's charges that the receipt undoes; none for a return that
-    is older than they are. `refusal` is why staff refused the return.
+    is older than they are. `refusal` is why staff refused the return. `refund_id` is the refund's id, as in the payment
+    and in payment.refunded.
     """
 
     return_id: str
+    refund_id: str
     lines: list[ReturnedLine]
     reason: str
     amount: Money
@@ -290,6 +292,7 @@ class ReturnView(View):
     def of(cls, made: Return) -> ReturnView:
         return cls(
             return_id=made.return_id,
+            refund_id=made.refund_id,
             lines=list(made.lines),
             reason=made.reason,
             amount=made.amount,

@@ -15,6 +15,7 @@ from mercato.http.auth import Role
 from mercato.http.request import RawBody
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.checkout.conftest import desk as checkout  # noqa: F401
+from tests.integration.documents.conftest import desk as documents  # noqa: F401
 from tests.integration.idempotency.givens import GIVEN, Asked, Given
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.orders.conftest import shop as orders  # noqa: F401

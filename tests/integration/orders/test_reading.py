@@ -103,12 +103,15 @@ def test_a_list_by_status_pages_too(shop: Shop, monkeypatch: pytest.MonkeyPatch,
     assert shop.call("GET", "/api/orders", query={"status": "shipped"})[1]["items"] == []
 
 
-def test_a_list_is_the_peer_s_on_behalf_of_a_user(shop: Shop) -> None:
+def test_a_peer_reads_orders_on_behalf_of_a_user(shop: Shop) -> None:
     order_id = shop.place()["order_id"]
     status, page, _ = shop.call_as_peer("/api/orders", "limit=5", user="cust-1")
     assert (status, [item["order_id"] for item in page["items"]]) == (200, [order_id])
     assert shop.call_as_peer("/api/orders", "limit=5")[0] == 422
-    assert shop.call_as_peer(f"/api/orders/{order_id}", "", user="cust-1")[0] == 403
+    assert shop.call_as_peer(f"/api/orders/{order_id}", "", user="cust-1")[1]["order_id"] == order_id
+    assert shop.call_as_peer(f"/api/orders/{order_id}", "", user="cust-2")[0] == 404
+    assert shop.call_as_peer(f"/api/orders/{order_id}", "")[0] == 404
+    assert shop.call_as_peer(f"/api/orders/{order_id}/history", "", user="cust-1")[0] == 403
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from tests.kit.routes import all_routes
 
 Given = Callable[[Any], Asked]
 _GUEST = {"lantern": 2}
+_SELLER = {"version": 0, "seller": {"name": "Mercato Ltd", "address": ["1 Quay", "Leith"]}}
 
 
 @dataclass(frozen=True)
@@ -366,6 +367,7 @@ _EACH = (
     Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
     Accepted("PATCH /api/checkouts/{checkout_id}", _open_checkout),
     Accepted("PATCH /api/checkouts/guests/{cart_id}/{checkout_id}", _open_guests_checkout),
+    Accepted("PUT /api/documents/seller", _nothing("/api/documents/seller", _SELLER, role="admin")),
     Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
     Accepted("POST /api/checkouts/verifications", _quote),
     Accepted("PATCH /api/promotions/coupons/{code}", _coupon({"version": 1, "basis_points": 2000})),

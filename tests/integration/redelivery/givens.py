@@ -11,6 +11,7 @@ from typing import Any
 
 from ops.consumers import consumer as journal
 from tests.conftest import NOON
+from tests.integration.documents.conftest import charge
 
 Data = dict[str, Any]
 Given = Callable[[Any], Data]
@@ -164,6 +165,13 @@ def _guests_shipment(service: Any) -> Data:
     return {"order_id": "order-1", "customer_id": "user-1"}
 
 
+def _ordered_for(desk: Any) -> Data:
+    amount = {"amount": 1250, "currency": "GBP"}
+    whole = charge("goods", 1250, 208, product="mug")
+    desk.ordered("o-1", customer_id="u-1", total=amount, charges=[whole])
+    return {"order_id": "o-1", "customer_id": "u-1", "amount": amount}
+
+
 GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "product.price_changed"): _held_product,
     ("carts", "product.discontinued"): _held_product,
@@ -171,6 +179,8 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "inventory.restocked"): _held_product,
     ("carts", "order.created"): _ordered,
     ("carts", "user.closed"): _closed_customer,
+    ("documents", "payment.completed"): _ordered_for,
+    ("documents", "payment.refunded"): _ordered_for,
     ("inventory", "product.created"): _nothing,
     ("inventory", "order.shipped"): _reserved,
     ("inventory", "order.return_accepted"): _sold,

@@ -17,6 +17,7 @@ from mercato import clock
 from tests.conftest import NOON
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.checkout.conftest import desk as checkout  # noqa: F401
+from tests.integration.documents.conftest import desk as documents  # noqa: F401
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
 from tests.integration.ops.conftest import desk as ops  # noqa: F401

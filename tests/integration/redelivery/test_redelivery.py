@@ -28,6 +28,7 @@ from ops.dead_letters.redrive import Instruction, Redrive, redrive_queue
 from ops.scans import Scans
 from ops.wiring import Ports
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
+from tests.integration.documents.conftest import desk as documents  # noqa: F401
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
 from tests.integration.ops.conftest import scribe as ops  # noqa: F401

@@ -979,12 +979,20 @@ _PROMOTIONS = (
     ),
 )
 
+# ---- documents
+
+_SELLER = {"version": 5, "seller": {"name": "Mercato Ltd"}}
+_DOCUMENTS = (
+    Case("PUT /api/documents/seller", "seller-changed", _asking("/api/documents/seller", _SELLER, role="admin")),
+)
+
 CASES = (
     *_USERS,
     *_PRODUCTS,
     *_CARTS,
     *_CHECKOUT_CASES,
     *_PROMOTIONS,
+    *_DOCUMENTS,
     *_ORDERS,
     *_PAYMENTS,
     *_INVENTORY,

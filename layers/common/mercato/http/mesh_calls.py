@@ -36,6 +36,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
         ],
     },
     "orders": {
+        "documents": [("GET", "/api/orders/[^/]+")],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
         "storefront": [
@@ -46,6 +47,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
         ],
     },
     "payments": {"ops": [("GET", "/health")]},
+    "documents": {"ops": [("GET", "/health")]},
     "inventory": {"ops": [("GET", "/health")]},
     "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
@@ -69,6 +71,7 @@ IDENTITIES: dict[str, str] = {
     "carts-api": "carts",
     "orders-api": "orders",
     "checkout-api": "checkout",
+    "documents-consumer": "documents",
     "gateway-api": "gateway",
     "ops-prober": "ops",
     "storefront-pages": "storefront",

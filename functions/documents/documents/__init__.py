@@ -1,0 +1,1 @@
+"""Documents: invoices and credit notes, numbered without gaps."""

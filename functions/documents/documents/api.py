@@ -1,0 +1,66 @@
+"""Documents over HTTP: a customer's own by order, the lists of staff, and the seller's data."""
+
+from __future__ import annotations
+
+from documents import usecases
+from documents.domain import DocumentKind, SeveralFilters, series_of
+from documents.views import (
+    ChangeSeller,
+    DocumentList,
+    DocumentsQuery,
+    DocumentView,
+    ListedView,
+    SellerView,
+    StaffListedView,
+    StaffPage,
+    StaffQuery,
+)
+from documents.wiring import ports
+from mercato.clock import utc_now
+from mercato.http import ADMIN, CUSTOMER, WATCH, App
+from mercato.http.auth import Caller
+from mercato.http.health import table_and_queue
+
+app = App("documents", health=table_and_queue)
+handler = app.handler
+
+
+@app.get("/api/documents", role=CUSTOMER, limit=WATCH)
+def list_documents(query: DocumentsQuery, caller: Caller) -> DocumentList:
+    """The invoice and the credit notes of an order of one's own; of another's, none."""
+    found = ports().documents.of_order(query.order_id)
+    own = [one for one in found if caller.is_admin or one.customer_id == caller.user_id]
+    return DocumentList(items=[ListedView.of(one) for one in own])
+
+
+@app.get("/api/ops/documents", role=ADMIN, limit=WATCH)
+def list_documents_for_staff(query: StaffQuery) -> StaffPage:
+    """Documents by order, by day, or by series and number, the last one first."""
+    if sum(one is not None for one in (query.order_id, query.series, query.day)) > 1:
+        raise SeveralFilters("Documents are listed by one of `order_id`, `series` and `day`.")
+    documents, cursor = ports().documents, None
+    if query.order_id is not None:
+        items = documents.of_order(query.order_id)
+    elif query.day is not None:
+        items, cursor = documents.of_day(query.day, limit=query.limit, cursor=query.cursor)
+    else:
+        series = query.series or series_of(DocumentKind.INVOICE, utc_now())
+        items, cursor = documents.of_series(series, until=query.number, limit=query.limit, cursor=query.cursor)
+    return StaffPage(items=[StaffListedView.of(one) for one in items], next_cursor=cursor)
+
+
+@app.get("/api/documents/seller", role=ADMIN, limit=WATCH)
+def show_seller() -> SellerView:
+    return SellerView.of(ports().documents.seller())
+
+
+@app.put("/api/documents/seller", role=ADMIN)
+def change_seller(wanted: ChangeSeller) -> SellerView:
+    """Replaces the seller's data on all documents that are issued from now on."""
+    return SellerView.of(usecases.change_seller(wanted.seller, wanted.version, ports().documents))
+
+
+@app.get("/api/documents/{document_id}", role=CUSTOMER, limit=WATCH)
+def show_document(document_id: str, caller: Caller) -> DocumentView:
+    customer_id = None if caller.is_admin else caller.user_id
+    return DocumentView.of(usecases.open_document(document_id, customer_id, ports().documents))

@@ -1,0 +1,40 @@
+"""Consumes the events of payments: money that came is invoiced, money that went back is credited."""
+
+from __future__ import annotations
+
+from documents import usecases
+from documents.domain import Paid, Refunded
+from documents.wiring import ports
+from mercato.clock import utc_now
+from mercato.events import Event, Reads
+from mercato.events.consumer import Consumer
+from mercato.money import Money
+
+consumer = Consumer("documents")
+handler = consumer.handler
+
+
+class PaymentCompleted(Reads):
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+
+
+class PaymentRefunded(PaymentCompleted):
+    refund_id: str
+    reason: str
+
+
+@consumer.on("payment.completed")
+def issue_invoice(_event: Event, data: PaymentCompleted) -> None:
+    """Idempotent: a payment has one invoice."""
+    paid = Paid(**data.model_dump(exclude={"amount"}), amount=data.amount)
+    usecases.issue_invoice(paid, ports().orders, ports().documents, utc_now())
+
+
+@consumer.on("payment.refunded")
+def issue_credit_note(_event: Event, data: PaymentRefunded) -> None:
+    """Idempotent: a refund has one credit note."""
+    refunded = Refunded(**data.model_dump(exclude={"amount"}), amount=data.amount)
+    usecases.issue_credit_note(refunded, ports().orders, ports().documents, utc_now())

@@ -1,0 +1,265 @@
+"""Documents in DynamoDB.
+
+    SERIES#<series>    LAST               the last position of a series, and when it was issued
+    SERIES#<series>    N#<position>       what a list shows of a document. gsi1pk=DAY#<day>, gsi1sk=<issued at>#<number>
+    DOCUMENT#<id>      DOCUMENT           the document, as one payload
+    DOCUMENT#<id>      CREDITED           of an invoice: what credit notes have taken back of it
+    ORDER#<order>      DOCUMENT#<number>  which documents an order has
+    SELLER             V#<version>        a version of the seller's data. The highest is current; none is removed
+
+A document, its place in the series and its event are one transaction, on the condition that the series has not moved
+on. So no number is missing and none is double, whatever dies. The id of a document follows from the payment or refund,
+and its put fails if it exists: an event that is delivered again, or twice at once, issues nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from documents.domain import (
+    FIRST_SELLER,
+    Credited,
+    Document,
+    DocumentKind,
+    Draft,
+    Part,
+    SellerChanged,
+    SellerRecord,
+    nothing_credited,
+    series_of,
+    with_number,
+)
+from documents.events import DocumentIssued
+from mercato.clock import rfc3339
+from mercato.errors import TransientError
+from mercato.events import outbox
+from mercato.invocation import deadline
+from mercato.money import Money
+from mercato.store import dynamo
+from mercato.store.attributes import Item
+from mercato.store.cursor import decode_cursor, encode_cursor
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
+from mercato.store.payload import pack, unpack
+
+SERVICE = "documents"
+# Seconds: how long one document competes for its number before its event goes back to the queue, the longest pause
+# between two tries, and what the last try needs of the invocation's time.
+_PATIENCE, _LONGEST_PAUSE, _LAST_TRY = 8.0, 0.3, 2.0
+
+
+class CreditMoved(Exception):
+    """Another credit note was issued for the invoice since what it has credited was read."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A document in a list."""
+
+    document_id: str
+    kind: DocumentKind
+    number: str
+    series: str
+    position: int
+    order_id: str
+    order_number: str | None
+    customer_id: str
+    total: Money
+    tax: Money
+    issued_at: datetime
+
+
+@dataclass(frozen=True)
+class _Last:
+    position: int
+    at: datetime | None
+
+
+class DocumentStore:
+    """`sleep` is passed in for tests."""
+
+    def __init__(self, table: Table, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._table = table
+        self._sleep = sleep
+
+    def get(self, document_id: str) -> Document | None:
+        item = self._table.get(_pk(document_id), "DOCUMENT")
+        return _document(item) if item else None
+
+    def issue(self, draft: Draft, now: datetime, alongside: Sequence[Write] = ()) -> Document:
+        """Gives the draft the next number of its series, and returns the document; the stored one if it was issued
+        before.
+
+        Of several documents that want one number, one gets it, and the others try for the next. The failed condition
+        tells the position that was taken, so a try is one call. Raises TransientError if the document has not got a
+        number after its time, and CreditMoved if a condition of `alongside` fails.
+        """
+        series = series_of(draft.kind, now)
+        last, pause, waited = self._last(series), 0.0, 0.0
+        while True:
+            issued_at = max(now, last.at) if last.at else now  # clocks differ, but dates follow the numbers
+            document = with_number(draft, series, last.position + 1, issued_at)
+            try:
+                self._table.transact([*_writes(document, last, now), *alongside], patience=_PATIENCE)
+                return document
+            except ConditionFailed as failed:
+                failures = getattr(failed, "failures", {failed.index: failed.item})
+                if stored := failures.get(_DOCUMENT):
+                    return _document(stored)
+                if max(failures) > _OUTBOX:
+                    raise CreditMoved from None
+                if _LAST not in failures:
+                    raise
+                last = _last(failures[_LAST])
+            pause = random.uniform(0, min(_LONGEST_PAUSE, 0.02 + 2 * pause))
+            waited += pause
+            if waited > _PATIENCE or deadline.left() < pause + _LAST_TRY:
+                raise TransientError(f"{draft.document_id} has got no number of {series} in its time")
+            self._sleep(pause)
+
+    def credited(self, invoice: Document) -> Credited:
+        item = self._table.get(_pk(invoice.document_id), "CREDITED")
+        if item is None:
+            return nothing_credited(invoice)
+        return Credited(item["version"], tuple(Part(*part) for part in item["parts"]))
+
+    def of_order(self, order_id: str) -> list[Listed]:
+        """All documents of an order, in the order of their issue."""
+        found = self._table.query_all(f"ORDER#{order_id}", KeyRange(prefix="DOCUMENT#"))
+        return sorted((_listed(item) for item in found), key=_age)
+
+    def of_series(
+        self, series: str, *, until: int | None, limit: int, cursor: str | None
+    ) -> tuple[list[Listed], str | None]:
+        """The documents of a series, the last one first; with `until`, from that position on."""
+        pk = f"SERIES#{series}"
+        start = decode_cursor(cursor, pk=pk)
+        positions = KeyRange(between=(_position(0), _position(until or _MOST)), forward=False)
+        page = self._table.query(pk, positions, limit=limit, start=start)
+        return [_listed(item) for item in page.items], encode_cursor(page.next_key)
+
+    def of_day(self, day: date, *, limit: int, cursor: str | None) -> tuple[list[Listed], str | None]:
+        """The documents that were issued on a day of UTC, the last one first. The index lags behind a little."""
+        pk = f"DAY#{day.isoformat()}"
+        start = decode_cursor(cursor, gsi1pk=pk)
+        page = self._table.query(pk, KeyRange(forward=False), index="gsi1", limit=limit, start=start)
+        return [_listed(item) for item in page.items], encode_cursor(page.next_key)
+
+    def all_of(self, series: str) -> Iterator[Listed]:
+        """The documents of a series in the order of their numbers."""
+        for item in self._table.query_all(f"SERIES#{series}", KeyRange(prefix="N#")):
+            yield _listed(item)
+
+    def seller(self) -> SellerRecord:
+        found = self._table.query("SELLER", KeyRange(forward=False), limit=1).items
+        return SellerRecord.model_validate(unpack(found[0]["record"])) if found else FIRST_SELLER
+
+    def add_seller(self, record: SellerRecord) -> None:
+        """Writes a version after the current one. Raises SellerChanged if there is one already."""
+        key = {"pk": "SELLER", "sk": f"V#{record.version:010d}"}
+        try:
+            self._table.write(dynamo.put_new(key | {"record": pack(record.model_dump(mode="json"))}))
+        except ConditionFailed:
+            raise SellerChanged("Another request has changed the seller's data. Please read them again.") from None
+
+    def _last(self, series: str) -> _Last:
+        return _last(self._table.get(f"SERIES#{series}", "LAST"))
+
+
+def credited_write(invoice: Document, before: Credited, after: Credited) -> Write:
+    """Keeps what is credited of the invoice, if nothing else was credited since it was read."""
+    item = {
+        "pk": _pk(invoice.document_id),
+        "sk": "CREDITED",
+        "version": after.version,
+        "parts": [[part.amount, part.tax] for part in after.parts],
+    }
+    if not before.version:
+        return dynamo.put_new(item)
+    return dynamo.put(item, "#version = :seen", names={"#version": "version"}, values={":seen": before.version})
+
+
+# The places of these writes in a document's transaction.
+_LAST, _DOCUMENT, _OUTBOX = 0, 1, 4
+_MOST = 10**10 - 1
+
+
+def _writes(document: Document, last: _Last, now: datetime) -> list[Write]:
+    listed = _listing(document)
+    place = {"pk": f"SERIES#{document.series}", "sk": _position(document.position)}
+    day = {"gsi1pk": f"DAY#{document.issued_at.date().isoformat()}"}
+    day |= {"gsi1sk": f"{rfc3339(document.issued_at)}#{document.number}"}
+    return [
+        dynamo.update(
+            f"SERIES#{document.series}",
+            "LAST",
+            "SET #position = :position, issued_at = :at",
+            "#position = :before" if last.position else "attribute_not_exists(pk)",
+            names={"#position": "position"},
+            values={":position": document.position, ":at": rfc3339(document.issued_at)}
+            | ({":before": last.position} if last.position else {}),
+        ),
+        dynamo.put_new(
+            {
+                "pk": _pk(document.document_id),
+                "sk": "DOCUMENT",
+                "document": pack(document.model_dump(mode="json")),
+            }
+        ),
+        dynamo.put_new(place | day | listed),
+        dynamo.put_new({"pk": f"ORDER#{document.order_id}", "sk": f"DOCUMENT#{document.number}"} | listed),
+        outbox.record(_issued(document), service=SERVICE, subject=document.document_id, sequence=1, now=now),
+    ]
+
+
+def _issued(document: Document) -> DocumentIssued:
+    told = {name: getattr(document, name) for name in DocumentIssued.model_fields}
+    return DocumentIssued(**told | {"kind": document.kind.value})
+
+
+_PLAIN = ("document_id", "number", "series", "position", "order_id", "order_number", "customer_id")
+
+
+def _listing(document: Document) -> Item:
+    item: dict[str, Any] = {name: getattr(document, name) for name in _PLAIN}
+    return item | {
+        "kind": document.kind.value,
+        "total": document.total.model_dump(),
+        "tax": document.tax.model_dump(),
+        "issued_at": rfc3339(document.issued_at),
+    }
+
+
+def _listed(item: Item) -> Listed:
+    return Listed(
+        **{name: item[name] for name in _PLAIN},
+        kind=DocumentKind(item["kind"]),
+        total=Money(**item["total"]),
+        tax=Money(**item["tax"]),
+        issued_at=datetime.fromisoformat(item["issued_at"]),
+    )
+
+
+def _age(listed: Listed) -> tuple[datetime, bool, str]:
+    """An invoice comes before a credit note of the same millisecond."""
+    return listed.issued_at, listed.kind is DocumentKind.CREDIT_NOTE, listed.number
+
+
+def _document(item: Item) -> Document:
+    return Document.model_validate(unpack(item["document"]))
+
+
+def _last(item: Item | None) -> _Last:
+    return _Last(item["position"], datetime.fromisoformat(item["issued_at"])) if item else _Last(0, None)
+
+
+def _pk(document_id: str) -> str:
+    return f"DOCUMENT#{document_id}"
+
+
+def _position(number: int) -> str:
+    return f"N#{number:010d}"

@@ -1,0 +1,74 @@
+"""The use cases of documents. A document is issued once for a payment or a refund, however often its event comes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from documents import domain
+from documents.domain import Document, DocumentNotFound, Ordered, Paid, Refunded, Seller, SellerChanged, SellerRecord
+from documents.store import CreditMoved, DocumentStore, credited_write
+from mercato.store.retry import retry_on_conflict
+
+_ATTEMPTS = 5
+
+
+class Orders(Protocol):
+    def ask(self, order_id: str, customer_id: str) -> Ordered: ...
+
+
+def issue_invoice(paid: Paid, orders: Orders, documents: DocumentStore, now: datetime) -> Document:
+    """Idempotent: the invoice's id is derived from the payment."""
+    document_id = domain.invoice_id_of(paid.payment_id)
+    issued = documents.get(document_id)
+    if issued:
+        return issued
+    order = orders.ask(paid.order_id, paid.customer_id)
+    return documents.issue(domain.draft_invoice(document_id, paid, order, documents.seller().seller), now)
+
+
+def issue_credit_note(refunded: Refunded, orders: Orders, documents: DocumentStore, now: datetime) -> Document:
+    """Idempotent: the credit note's id is derived from payment and refund.
+
+    The refund's event may come before the payment's, and money that was captured only to be refunded is never published
+    as paid. So the invoice is issued here if there is none.
+    """
+    document_id = domain.credit_note_id_of(refunded.payment_id, refunded.refund_id)
+    issued = documents.get(document_id)
+    if issued:
+        return issued
+    order = orders.ask(refunded.order_id, refunded.customer_id)
+    paid = Paid(refunded.payment_id, refunded.order_id, refunded.customer_id, order.total)
+    invoice = issue_invoice(paid, orders, documents, now)
+    returned = next((one for one in order.returns if one.refund_id == refunded.refund_id), None)
+
+    def write(credited: domain.Credited) -> Document:
+        note = domain.draft_credit_note(document_id, refunded, invoice, credited, returned)
+        kept = credited_write(invoice, credited, domain.credit(invoice, credited, note))
+        return documents.issue(note, now, [kept])
+
+    return retry_on_conflict(
+        lambda: documents.credited(invoice),
+        write,
+        conflict=CreditMoved,
+        attempts=_ATTEMPTS,
+        exhausted=f"invoice {invoice.number} is credited too often at once",
+    )
+
+
+def open_document(document_id: str, customer_id: str | None, documents: DocumentStore) -> Document:
+    """`customer_id` is None for callers who may see every document."""
+    document = documents.get(document_id)
+    if document is None or customer_id not in (None, document.customer_id):
+        raise DocumentNotFound("There is no such document.")
+    return document
+
+
+def change_seller(seller: Seller, version: int, documents: DocumentStore) -> SellerRecord:
+    """Documents that are issued from now on have these data; earlier ones keep theirs."""
+    current = documents.seller()
+    if current.version != version:
+        raise SellerChanged("Another request has changed the seller's data. Please read them again.")
+    record = SellerRecord(version=version + 1, seller=seller)
+    documents.add_seller(record)
+    return record

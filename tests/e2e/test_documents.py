@@ -1,0 +1,68 @@
+"""An order's documents over HTTP: the invoice of its payment, the credit note of its refund, and the lists of staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.demo.stage import Stage
+from infra.operator.client import Refused, Session, Shop, poll
+from infra.operator.target import State
+
+
+@pytest.fixture(scope="module")
+def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
+    return Stage(shop, admin, shop_state.endpoint, 120)
+
+
+def test_an_order_is_invoiced_once_and_its_refund_credited(stage: Stage, admin: Session) -> None:
+    mug, nora = stage.new_product("Invoiced mug", 1250, stock=8), stage.new_customer("Nora")
+    order = stage.order(nora, mug, 2, token="tok_ok")
+    order_id = order["order_id"]
+
+    def issued(count: int) -> list[dict[str, Any]]:
+        return poll(
+            lambda: nora.get("/documents", order_id=order_id)["items"],
+            lambda found: len(found) == count,
+            what=f"{count} documents",
+            within=90,
+        )
+
+    [listed] = issued(1)
+    invoice = nora.get(f"/documents/{listed['document_id']}")
+    assert (invoice["kind"], invoice["order_number"], invoice["total"]) == ("invoice", order["number"], order["total"])
+    assert sum(line["amount"]["amount"] for line in invoice["lines"]) == 2500
+
+    payment = admin.get("/payments", order_id=order_id)["items"][0]
+    money = {"amount": 700, "currency": "GBP"}
+    path = f"/payments/{payment['payment_id']}/refunds"
+    admin.post(path, {"amount": money, "reason": "a chip in the glaze"}, key=stage.new_key())
+    note = nora.get(f"/documents/{issued(2)[1]['document_id']}")
+    assert (note["kind"], note["total"], note["invoice_number"]) == ("credit_note", money, invoice["number"])
+    assert note["reason"] == "a chip in the glaze"
+
+    of_staff = admin.get("/ops/documents", order_id=order_id)["items"]
+    assert [one["number"] for one in of_staff] == [invoice["number"], note["number"]]
+    series, position = invoice["number"].rsplit("-", 1)
+    assert admin.get("/ops/documents", series=series, number=int(position))["items"][0]["number"] == invoice["number"]
+    of_the_day = poll(
+        lambda: admin.get("/ops/documents", day=invoice["issued_at"][:10])["items"],
+        lambda found: invoice["number"] in [one["number"] for one in found],
+        what="the invoice among those of its day",
+        within=30,
+    )
+    assert {one["series"] for one in of_the_day} <= {series, note["number"].rsplit("-", 1)[0]}
+
+    everything = admin.get("/ops/documents", series=series, limit=100)["items"]
+    assert [int(one["number"].rsplit("-", 1)[1]) for one in everything] == list(range(len(everything), 0, -1))
+
+
+def test_the_sellers_data_are_kept_in_versions(admin: Session) -> None:
+    known = admin.get("/documents/seller")
+    seller = known["seller"] | {"address": ["1 Quay", "Leith EH6 6QQ"], "tax_id": "GB 123 4567 89"}
+    changed = admin.put("/documents/seller", {"version": known["version"], "seller": seller})
+    assert changed == {"version": known["version"] + 1, "seller": seller}
+    with pytest.raises(Refused) as stale:
+        admin.put("/documents/seller", {"version": known["version"], "seller": seller})
+    assert stale.value.slug == "seller-changed"

@@ -1,0 +1,134 @@
+"""Documents over HTTP: one's own, staff's lists, and the seller's data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from documents import domain
+from tests.integration.documents.conftest import TOTAL, Desk
+
+INVOICE = domain.invoice_id_of("pay-order-1")
+SELLER = {
+    "name": "Mercato Ltd",
+    "address": ["1 Quay", "Leith EH6 6QQ", "United Kingdom"],
+    "tax_id": "GB 123 4567 89",
+    "registration": "SC123456",
+    "email": "shop@example.com",
+    "note": "Thank you.\nReturns within 30 days.",
+}
+
+
+def staff(desk: Desk, **query: Any) -> Any:
+    texts = {name: str(value) for name, value in query.items()}
+    status, answer, _ = desk.call("GET", "/api/ops/documents", role="admin", user="boss", query=texts or None)
+    assert status == 200, answer
+    return answer
+
+
+def issued(desk: Desk, count: int) -> None:
+    for number in range(1, count + 1):
+        desk.ordered(f"order-{number}")
+        assert desk.pay(f"order-{number}") == []
+
+
+def test_a_customer_lists_the_documents_of_an_order_and_opens_one(desk: Desk) -> None:
+    issued(desk, 1)
+    desk.refund(500)
+    status, answer, _ = desk.call("GET", "/api/documents", query={"order_id": "order-1"})
+    assert status == 200
+    assert [(one["kind"], one["number"], one["total"]["amount"]) for one in answer["items"]] == [
+        ("invoice", "INV-2026-000001", TOTAL),
+        ("credit_note", "CRN-2026-000001", 500),
+    ]
+    assert "customer_id" not in answer["items"][0]
+    status, invoice, _ = desk.call("GET", f"/api/documents/{INVOICE}")
+    assert status == 200
+    assert (invoice["number"], invoice["total"]["amount"], invoice["buyer"]["city"]) == (
+        "INV-2026-000001",
+        TOTAL,
+        "London",
+    )
+    assert sum(line["amount"]["amount"] for line in invoice["lines"]) == TOTAL
+    assert "payment_id" not in invoice
+
+
+def test_anothers_documents_are_not_found(desk: Desk) -> None:
+    issued(desk, 1)
+    assert desk.call("GET", f"/api/documents/{INVOICE}", user="cust-2")[0] == 404
+    assert desk.call("GET", "/api/documents/INV-2026-000001")[0] == 404, "a number opens nothing"
+    assert desk.call("GET", "/api/documents", user="cust-2", query={"order_id": "order-1"})[1] == {"items": []}
+    assert desk.call("GET", f"/api/documents/{INVOICE}", user="boss", role="admin")[0] == 200
+    for path in ("/api/ops/documents", "/api/documents/seller"):
+        assert desk.call("GET", path)[0] == 403
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_staff_reads_a_series_page_by_page_the_last_number_first(desk: Desk, limit: int) -> None:
+    issued(desk, 5)
+    found, cursor = [], ""
+    while True:
+        page = staff(desk, series="INV-2026", limit=limit, **({"cursor": cursor} if cursor else {}))
+        found += [one["number"] for one in page["items"]]
+        if not page["next_cursor"]:
+            break
+        cursor = page["next_cursor"]
+    assert found == [f"INV-2026-{number:06d}" for number in (5, 4, 3, 2, 1)]
+
+
+def test_staff_finds_documents_by_number_order_and_day(desk: Desk) -> None:
+    issued(desk, 3)
+    desk.refund(500, order_id="order-2")
+    assert [one["number"] for one in staff(desk, series="INV-2026", number=2)["items"]] == [
+        "INV-2026-000002",
+        "INV-2026-000001",
+    ]
+    assert [one["number"] for one in staff(desk, order_id="order-2")["items"]] == ["INV-2026-000002", "CRN-2026-000001"]
+    of_the_day = staff(desk, day="2026-11-22")["items"]
+    assert [one["number"] for one in of_the_day] == [
+        "CRN-2026-000001",
+        "INV-2026-000003",
+        "INV-2026-000002",
+        "INV-2026-000001",
+    ]
+    assert of_the_day[0]["customer_id"] == "cust-1"
+    assert staff(desk, day="2026-11-23")["items"] == []
+    assert [one["number"] for one in staff(desk)["items"]] == [f"INV-2026-00000{number}" for number in (3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ({"series": "INV-2026", "day": "2026-11-22"}, "several-filters"),
+        ({"series": "2026"}, "invalid-request"),
+        ({"number": "0", "series": "INV-2026"}, "invalid-request"),
+        ({"day": "yesterday"}, "invalid-request"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(desk: Desk, query: dict[str, str], problem: str) -> None:
+    status, answer, _ = desk.call("GET", "/api/ops/documents", role="admin", user="boss", query=query)
+    assert (status, answer["type"]) == (422, f"urn:mercato:problem:{problem}")
+
+
+def test_the_sellers_data_are_changed_by_version_and_frozen_in_each_document(desk: Desk) -> None:
+    issued(desk, 1)
+    assert desk.call("GET", "/api/documents/seller", role="admin")[1]["version"] == 0
+    wanted = {"version": 0, "seller": SELLER}
+    status, answer, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
+    assert (status, answer) == (200, {"version": 1, "seller": SELLER})
+    status, refusal, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
+    assert (status, refusal["type"]) == (409, "urn:mercato:problem:seller-changed")
+    desk.ordered("order-2")
+    desk.pay("order-2")
+    assert desk.call("GET", f"/api/documents/{INVOICE}")[1]["seller"]["name"] == "Mercato"
+    later = desk.call("GET", f"/api/documents/{domain.invoice_id_of('pay-order-2')}")[1]
+    assert later["seller"] == SELLER
+    desk.refund(500)
+    note = desk.call("GET", f"/api/documents/{domain.credit_note_id_of('pay-order-1', 'ref-1')}")[1]
+    assert note["seller"]["name"] == "Mercato", "a credit note is of the seller of its invoice"
+
+
+def test_unknown_fields_of_the_seller_are_refused(desk: Desk) -> None:
+    wanted = {"version": 0, "seller": SELLER | {"iban": "GB00"}}
+    assert desk.call("PUT", "/api/documents/seller", wanted, role="admin")[0] == 422
