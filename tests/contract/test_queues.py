@@ -68,8 +68,8 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::Events::Rule", "Description"): ("the subscription's stack has one", {"Rule"}),
     ("AWS::Events::Rule", "EventBusName"): ("Step Functions tells the default bus", {"SagaFailed"}),
     ("AWS::S3::Bucket", "NotificationConfiguration"): (
-        "nothing waits for a change of the trust store",
-        {"TrustBucket"},
+        "nothing waits for a change of the trust store, and documents are announced by document.issued",
+        {"TrustBucket", "DocumentsBucket"},
     ),
     ("AWS::SecretsManager::Secret", "GenerateSecretString"): (
         "made by a function, or handed in by the provider",

@@ -40,7 +40,7 @@ def test_the_prober_asks_after_every_stream_and_queue_that_a_function_reads() ->
 
     asked = prober["Environment"]["Variables"]["SOURCES"]["Fn::Sub"].split(",")
 
-    assert (len(tables), len(queues), len(of_their_own)) == (10, 11, 2)
+    assert (len(tables), len(queues), len(of_their_own)) == (10, 12, 2)
     assert sorted(asked) == sorted(tables + queues + of_their_own)
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infra.demo.stage import ADDRESS, Stage
-from infra.operator.client import Session, Shop, poll
+from infra.operator.client import Refused, Session, Shop, poll
 from infra.operator.target import State
 from mercato.http import CUSTOMER, PEER, PUBLIC
 from payments.providers.sandbox import charge_id_of
@@ -94,6 +94,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
     invoice = poll(
         lambda: victim.get("/documents", order_id=placed["order_id"])["items"], bool, what="the invoice", within=60
     )[0]
+    poll(lambda: has_pdf(victim, invoice["document_id"]), bool, what="the PDF of the invoice", within=60)
     kept = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Kept", pence=100, stock=50)
     wanted = {"lines": [{"product_id": kept.product_id, "quantity": 1}]}
     return {
@@ -116,6 +117,13 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
         "token": "some-link",
         "request_id": "some-request",
     }
+
+
+def has_pdf(victim: Session, document_id: str) -> bool:
+    try:
+        return bool(victim.get(f"/documents/{document_id}/pdf"))
+    except Refused:
+        return False
 
 
 def payment_of(victim: Session, order: dict[str, Any]) -> str:

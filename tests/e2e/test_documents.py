@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from infra.demo.stage import Stage
@@ -14,6 +15,16 @@ from infra.operator.target import State
 @pytest.fixture(scope="module")
 def stage(shop: Shop, admin: Session, shop_state: State) -> Stage:
     return Stage(shop, admin, shop_state.endpoint, 120)
+
+
+def try_pdf(session: Session, document_id: str) -> Any:
+    """The address of the PDF; None while it is being made."""
+    try:
+        return session.get(f"/documents/{document_id}/pdf")
+    except Refused as refused:
+        if refused.slug != "pdf-not-ready":
+            raise
+        return None
 
 
 def test_an_order_is_invoiced_once_and_its_refund_credited(stage: Stage, admin: Session) -> None:
@@ -33,6 +44,11 @@ def test_an_order_is_invoiced_once_and_its_refund_credited(stage: Stage, admin: 
     invoice = nora.get(f"/documents/{listed['document_id']}")
     assert (invoice["kind"], invoice["order_number"], invoice["total"]) == ("invoice", order["number"], order["total"])
     assert sum(line["amount"]["amount"] for line in invoice["lines"]) == 2500
+
+    link = poll(
+        lambda: try_pdf(nora, listed["document_id"]), lambda found: found is not None, what="the PDF", within=90
+    )
+    assert httpx.get(link["url"]).content.startswith(b"%PDF-")
 
     payment = admin.get("/payments", order_id=order_id)["items"][0]
     money = {"amount": 700, "currency": "GBP"}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from console.pages import pages
 from mercato.money import InvalidAmount, Money
-from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, StoredFile, Visit
 from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, units_left
 from pages.visitor import next_page, part, path
@@ -79,6 +79,7 @@ def show_order(visit: Visit, order_id: str) -> Page:
     before = _state_at(visit, order_id, version - 1, order) if version > 1 else {}
     payment = part(lambda: next(iter(ask(path("payments", order_id=order_id))["items"]), None))
     shipment = part(lambda: next(iter(ask(path("shipments", order_id=order_id))["items"]), None))
+    documents = part(lambda: ask(path("documents", order_id=order_id))["items"])
     is_given_up = bool(shipment.value) and shipment.value["status"] == "failed"
     has_left = is_given_up and shipment.value["has_left"]
     left = units_left(order)
@@ -92,6 +93,7 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "then": _told(then),
             "differences": _differences(before, then) if before else {},
             "payment": payment,
+            "documents": documents,
             "shipment": shipment,
             "left": left,
             "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
@@ -132,6 +134,11 @@ def _differences(before: Any, after: Any) -> dict[str, str]:
     """By name, what it was before, of all that has changed."""
     was, now = _told(before), _told(after)
     return {name: was[name] for name in now if was[name] != now[name]}
+
+
+@pages.get("/console/documents/{document_id}")
+def open_document(visit: Visit, document_id: str) -> StoredFile:
+    return StoredFile(visit.visitor.get(path("documents", document_id, "pdf"))["url"])
 
 
 @pages.post("/console/orders/{order_id}/cancel", form=Key, again=show_order)

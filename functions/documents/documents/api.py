@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from documents import usecases
-from documents.domain import DocumentKind, SeveralFilters, series_of
+from documents.domain import DocumentKind, PdfNotReady, SeveralFilters, series_of
 from documents.views import (
     ChangeSeller,
     DocumentList,
     DocumentsQuery,
     DocumentView,
     ListedView,
+    PdfView,
     SellerView,
     StaffListedView,
     StaffPage,
     StaffQuery,
 )
 from documents.wiring import ports
-from mercato.clock import utc_now
+from mercato.clock import rfc3339, utc_now
 from mercato.http import ADMIN, CUSTOMER, WATCH, App
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
@@ -62,5 +63,18 @@ def change_seller(wanted: ChangeSeller) -> SellerView:
 
 @app.get("/api/documents/{document_id}", role=CUSTOMER, limit=WATCH)
 def show_document(document_id: str, caller: Caller) -> DocumentView:
-    customer_id = None if caller.is_admin else caller.user_id
-    return DocumentView.of(usecases.open_document(document_id, customer_id, ports().documents))
+    return DocumentView.of(usecases.open_document(document_id, _whose(caller), ports().documents))
+
+
+@app.get("/api/documents/{document_id}/pdf", role=CUSTOMER, limit=WATCH)
+def show_pdf(document_id: str, caller: Caller) -> PdfView:
+    """A short-lived address of the document's PDF; 409 for the seconds until it is made."""
+    document = usecases.open_document(document_id, _whose(caller), ports().documents)
+    if not ports().documents.has_pdf(document_id):
+        raise PdfNotReady("The PDF is being made. Please try again in a moment.")
+    url, expires_at = ports().files.link(document_id, document.number, utc_now())
+    return PdfView(url=url, expires_at=rfc3339(expires_at))
+
+
+def _whose(caller: Caller) -> str | None:
+    return None if caller.is_admin else caller.user_id

@@ -26,6 +26,10 @@ class DocumentNotFound(NotFound):
     """The document does not exist, or belongs to another customer."""
 
 
+class PdfNotReady(Conflict):
+    """The document's file is still being made."""
+
+
 class SellerChanged(Conflict):
     """Another request has changed the seller's data since the version that this one names."""
 

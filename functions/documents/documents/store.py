@@ -3,6 +3,7 @@
     SERIES#<series>    LAST               the last position of a series, and when it was issued
     SERIES#<series>    N#<position>       what a list shows of a document. gsi1pk=DAY#<day>, gsi1sk=<issued at>#<number>
     DOCUMENT#<id>      DOCUMENT           the document, as one payload
+    DOCUMENT#<id>      PDF                its file is in the bucket; the size and digest of it
     DOCUMENT#<id>      CREDITED           of an invoice: what credit notes have taken back of it
     ORDER#<order>      DOCUMENT#<number>  which documents an order has
     SELLER             V#<version>        a version of the seller's data. The highest is current; none is removed
@@ -14,6 +15,7 @@ and its put fails if it exists: an event that is delivered again, or twice at on
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -120,6 +122,14 @@ class DocumentStore:
             if waited > _PATIENCE or deadline.left() < pause + _LAST_TRY:
                 raise TransientError(f"{draft.document_id} has got no number of {series} in its time")
             self._sleep(pause)
+
+    def note_pdf(self, document_id: str, content: bytes) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        key = {"pk": _pk(document_id), "sk": "PDF"}
+        self._table.write(dynamo.put(key | {"size": len(content), "sha256": digest}))
+
+    def has_pdf(self, document_id: str) -> bool:
+        return self._table.get(_pk(document_id), "PDF") is not None
 
     def credited(self, invoice: Document) -> Credited:
         item = self._table.get(_pk(invoice.document_id), "CREDITED")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
 from documents import domain
 from documents.domain import Document, DocumentNotFound, Ordered, Paid, Refunded, Seller, SellerChanged, SellerRecord
+from documents.files import Files
 from documents.store import CreditMoved, DocumentStore, credited_write
 from mercato.store.retry import retry_on_conflict
 
@@ -62,6 +64,14 @@ def open_document(document_id: str, customer_id: str | None, documents: Document
     if document is None or customer_id not in (None, document.customer_id):
         raise DocumentNotFound("There is no such document.")
     return document
+
+
+def keep_pdf(document_id: str, render: Callable[[Document], bytes], files: Files, documents: DocumentStore) -> None:
+    """Idempotent: the same document is the same file."""
+    document = open_document(document_id, None, documents)
+    content = render(document)
+    files.keep(document_id, content)
+    documents.note_pdf(document_id, content)
 
 
 def change_seller(seller: Seller, version: int, documents: DocumentStore) -> SellerRecord:

@@ -106,6 +106,13 @@ class DocumentView(View):
         return cls(**told | {"lines": list(document.lines), "taxes": list(document.taxes)} | times)
 
 
+class PdfView(View):
+    """`url` gives the file to whoever has it, until `expires_at`. It needs no token, and S3 refuses one."""
+
+    url: str
+    expires_at: str
+
+
 class ChangeSeller(Body):
     """`version` is the version of the data that these replace."""
 

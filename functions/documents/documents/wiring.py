@@ -11,6 +11,7 @@ from mercato.config import load
 from mercato.store.dynamo import Table
 
 if TYPE_CHECKING:
+    from documents.files import Files
     from documents.orders import Orders
 
 
@@ -19,10 +20,23 @@ class Settings:
     table_name: str
 
 
+@dataclass(frozen=True)
+class FileSettings:
+    """Of the functions that write or show files."""
+
+    documents_bucket: str
+
+
 class Ports:
     @functools.cached_property
     def documents(self) -> DocumentStore:
         return DocumentStore(Table(load(Settings).table_name))
+
+    @functools.cached_property
+    def files(self) -> Files:
+        from documents.files import Files
+
+        return Files(load(FileSettings).documents_bucket)
 
     @functools.cached_property
     def orders(self) -> Orders:

@@ -271,8 +271,8 @@ class ReturnView(View):
 
     `amount` is what would be refunded for `lines` until they are received, and then what is to be refunded. `refunded`
     is null until it is. `charges` are the parts of the order's charges that the receipt undoes; none for a return that
-    is older than they are. `refusal` is why staff refused the return. `refund_id` is the refund's id, as in the payment
-    and in payment.refunded.
+    is older than they are. `refusal` is why staff refused the return. `refund_id` is the refund's id, and
+    empty until the return is received.
     """
 
     return_id: str

@@ -65,6 +65,7 @@ _OF = {
     "consumer": BATCH,
     "parked": BATCH,
     "scaler": BATCH,
+    "renderer": BATCH,
     "carrier": BATCH,
     "relay": BATCH,
     "saga": TASK,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from mercato.clock import utc_now
-from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
+from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, StoredFile, Visit
 from pages.receipt import parts_of, receipt_of
 from pages.returns import OPEN, ReturnForm, names_of
 from pages.view import path_part
@@ -104,9 +104,15 @@ def show_orders(visit: Visit) -> Page:
 def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     values = _values(visit, order_id)
+    documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
     policy = STRIPE_POLICY if values["stripe_key"] and values["payment"] else ()
-    return Page("order.html", values | {"pictures": pictures}, policy=policy)
+    return Page("order.html", values | {"pictures": pictures, "documents": documents}, policy=policy)
+
+
+@pages.get("/documents/{document_id}")
+def open_document(visit: Visit, document_id: str) -> StoredFile:
+    return StoredFile(visit.visitor.get(path("documents", document_id, "pdf"))["url"])
 
 
 @pages.get("/orders/{order_id}/status")

@@ -1,6 +1,6 @@
 """Web pages from Lambda: routes that answer with HTML, forms, sessions in cookies, and what keeps them safe."""
 
-from pages.app import File, Form, InvalidForm, NoSuchPage, Page, Pages, Redirect, SiteSettings, Visit
+from pages.app import File, Form, InvalidForm, NoSuchPage, Page, Pages, Redirect, SiteSettings, StoredFile, Visit
 from pages.visitor import Refused, Reply, Unavailable
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Refused",
     "Reply",
     "SiteSettings",
+    "StoredFile",
     "Unavailable",
     "Visit",
 ]

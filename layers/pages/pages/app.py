@@ -93,6 +93,13 @@ class Redirect:
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """303: the browser gets a file by the signed address that our API has given, never one that a visitor has sent."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class File:
     """Bytes that are no page. A file whose address changes with its content is kept for good. `download` is the name
     under which a browser stores it.
@@ -105,7 +112,7 @@ class File:
     download: str = ""
 
 
-Answer = Page | Redirect | File
+Answer = Page | Redirect | StoredFile | File
 
 
 @dataclass
@@ -297,6 +304,9 @@ class Pages:
         set_cookies = list(visitor.set_cookies.values())
         if isinstance(answer, Redirect):
             headers["Location"] = answer.to if _OWN_PATH.fullmatch(answer.to) else "/"
+            return {"statusCode": 303, "headers": headers, "cookies": set_cookies, "body": ""}
+        if isinstance(answer, StoredFile):
+            headers["Location"] = answer.url
             return {"statusCode": 303, "headers": headers, "cookies": set_cookies, "body": ""}
         if isinstance(answer, File):
             headers["Content-Type"] = answer.media_type

@@ -12,7 +12,8 @@ from typing import Any
 import boto3
 import pytest
 
-from documents import api, consumers, wiring
+from documents import api, consumers, renderer, wiring
+from documents.files import Files
 from documents.orders import Orders
 from documents.store import DocumentStore, Listed
 from mercato.peers.client import PeerNotFound, PeerUnavailable
@@ -20,6 +21,7 @@ from mercato.store.dynamo import KeyRange, Table
 from tests.kit import aws_events
 from tests.kit.given import published
 
+BUCKET = "mercato-documents"
 ADDRESS = {
     "name": "Ada Lovelace",
     "line1": "12 St James's Square",
@@ -137,6 +139,13 @@ class Desk:
         answer = api.handler(aws_events.rest_request(method, path, payload, user=user, role=role, query=query), None)
         return answer["statusCode"], json.loads(answer["body"] or "null"), answer["headers"]
 
+    def draw(self, document_id: str) -> list[Any]:
+        """Delivers document.issued to the renderer. Returns the failures that are reported to the queue."""
+        event = published("document.issued", document_id, {"document_id": document_id}, sequence="1")
+        batch = aws_events.records(aws_events.bus_record(event, "mercato-documents-pdf"))
+        answer: list[Any] = renderer.handler(batch, None)["batchItemFailures"]
+        return answer
+
     def numbers(self, series: str) -> list[int]:
         return [one.position for one in self.store.all_of(series)]
 
@@ -173,6 +182,7 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
         monkeypatch.setattr(module, "utc_now", clock)
     table, peer = make_table("DocumentsTable"), Peer()
     store = DocumentStore(table, sleep=lambda _: None)
-    vars(wiring.ports()).update(documents=store, orders=Orders(peer))  # type: ignore[arg-type]
+    vars(wiring.ports()).update(documents=store, orders=Orders(peer), files=Files(BUCKET))  # type: ignore[arg-type]
+    boto3.client("s3", "us-east-1").create_bucket(Bucket=BUCKET)
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="mercato-documents-dlq")["QueueUrl"]
     return Desk(table, store, peer, noon, dlq_url)

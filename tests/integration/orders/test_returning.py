@@ -49,7 +49,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
     assert (status, headers["Location"]) == (201, f"/live/api/orders/{order_id}")
     assert requested | {"at": "", "since": ""} == {
         "return_id": return_id,
-        "refund_id": derived_id(order_id, return_id),
+        "refund_id": "",
         "lines": [{"product_id": "mug", "quantity": 1}],
         "reason": "damaged",
         "amount": {"amount": 1250, "currency": "GBP"},

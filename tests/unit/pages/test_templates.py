@@ -25,11 +25,15 @@ FOLDERS = {
     "": ROOT / "layers/pages/pages/templates",
 }
 PAGES = [
-    *(("shop", path) for method, path in storefront.site.pages.paths if method == "GET" and "{name}" not in path),
+    *(
+        ("shop", path)
+        for method, path in storefront.site.pages.paths
+        if method == "GET" and "{name}" not in path and "/documents/" not in path
+    ),
     *(
         ("desk", path)
         for method, path in console.site.pages.paths
-        if method == "GET" and "{name}" not in path and not path.endswith(".csv")
+        if method == "GET" and "{name}" not in path and "/documents/" not in path and not path.endswith(".csv")
     ),
 ]
 PICTURE = {"id": "i", "state": "ready", "alt": "", "url": "/media/i/d-640.webp", "width": 640, "height": 480}
