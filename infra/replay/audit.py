@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from infra.operator.client import Clock, Session, TooLate, poll
 from infra.replay import books, ledger
@@ -46,8 +46,20 @@ class Auditor:
             books.audit_money(orders, payments),
             books.audit_money(orders, self.charges_of(order_ids), "the provider's charges = sold"),
             *books.audit_stock(orders, stock),
+            self.audit_documents(payments),
+            books.audit_numbers(ledger.numbers_of(self.admin, datetime.now(UTC).year)),
         ]
         return [*entries, books.audit_reservations(stock)]
+
+    def audit_documents(self, payments: Sequence[PaymentFact]) -> Entry:
+        """Documents are issued by events: compares again until they match or time is up."""
+        order_ids = [payment.order_id for payment in payments]
+
+        def compare() -> Entry:
+            documents = ledger.documents_of(self.admin, order_ids, self.concurrency)
+            return books.audit_documents(payments, documents)
+
+        return _until_it_balances(compare, "the documents agree", self.patience, self.admin.shop.clock)
 
     def read_stock(self, orders: Sequence[OrderFact]) -> list[StockFact]:
         """Returns the stock of the run's products. Reads mismatching products again until they match or time is up."""
@@ -99,10 +111,13 @@ def audit_bus(
     def compare() -> Entry:
         return books.audit_events(in_tables, within(received().values(), start, end))
 
+    return _until_it_balances(compare, "the bus has caught up", patience, clock)
+
+
+def _until_it_balances(compare: Callable[[], Entry], what: str, patience: float, clock: Clock) -> Entry:
+    """Returns the last entry, with its differences, if time is up."""
     try:
-        return poll(
-            compare, lambda entry: entry.balances, what="the bus has caught up", within=patience, every=0.5, clock=clock
-        )
+        return poll(compare, lambda entry: entry.balances, what=what, within=patience, every=0.5, clock=clock)
     except TooLate as late:
         last: Entry = late.last
         return last

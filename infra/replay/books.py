@@ -6,7 +6,7 @@ The functions are pure: they take facts and return named differences. Amounts ar
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -35,6 +35,15 @@ class PaymentFact:
     status: str
     captured: int
     refunded: int
+
+
+@dataclass(frozen=True)
+class DocumentFact:
+    """The sums of an order's invoices and credit notes."""
+
+    order_id: str
+    invoiced: int
+    credited: int
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,33 @@ def audit_money(
         elif not sold and any(payment.status == "authorized" for payment in paid):
             differences.append(Difference(book, subject, "nothing held", "an authorization is still open"))
     return Entry(book, pounds(due), pounds(taken), differences)
+
+
+def audit_documents(payments: Collection[PaymentFact], documents: Iterable[DocumentFact]) -> Entry:
+    """Checks for each paid order that its invoices less its credit notes are what was captured less what was refunded.
+
+    An order without a payment that was captured must have no document.
+    """
+    told = {fact.order_id: fact.invoiced - fact.credited for fact in documents}
+    kept: Counter[str] = Counter()
+    for payment in payments:
+        kept[payment.order_id] += payment.captured - payment.refunded
+    orders = sorted(kept.keys() | told.keys())
+    figures = {f"order {order_id}": (kept[order_id], told.get(order_id, 0)) for order_id in orders}
+    return _compare("invoices - credit notes = money kept", figures, pounds)
+
+
+def audit_numbers(series: Mapping[str, Sequence[int]]) -> Entry:
+    """Checks that each series of documents is 1, 2, 3 and so on. `series` has the positions in the order of issue."""
+    book = "documents numbered without a gap"
+    differences = [
+        Difference(book, name, str(place), str(position))
+        for name, positions in series.items()
+        for place, position in enumerate(positions, 1)
+        if place != position
+    ]
+    count = sum(len(positions) for positions in series.values())
+    return Entry(book, str(count), str(count - len(differences)), differences)
 
 
 def units_sold(orders: Iterable[OrderFact], statuses: Collection[str]) -> Counter[str]:

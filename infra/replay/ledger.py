@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra.operator.client import Refused, Session
-from infra.replay.books import PaymentFact, StockFact
+from infra.replay.books import DocumentFact, PaymentFact, StockFact
 from infra.replay.parallel import each
 from mercato.ids import derived_id
 from mercato.store.attributes import Item, from_item
@@ -29,6 +29,32 @@ def payment_of(admin: Session, order_id: str) -> PaymentFact | None:
 def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[PaymentFact]:
     found = each(lambda order_id: payment_of(admin, order_id), order_ids, concurrency)
     return [payment for payment in found if payment is not None]
+
+
+def documents_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[DocumentFact]:
+    def read(order_id: str) -> DocumentFact:
+        sums = {"invoice": 0, "credit_note": 0}
+        for one in admin.get("/ops/documents", order_id=order_id)["items"]:
+            sums[one["kind"]] += one["total"]["amount"]
+        return DocumentFact(order_id, sums["invoice"], sums["credit_note"])
+
+    return each(read, order_ids, concurrency)
+
+
+def numbers_of(admin: Session, year: int) -> dict[str, list[int]]:
+    """The positions of all documents of a year by series, the first one first. Reads each page until one is empty."""
+    found: dict[str, list[int]] = {}
+    for series in (f"INV-{year}", f"CRN-{year}"):
+        items: list[int] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = admin.get("/ops/documents", series=series, limit=100, **cursor)
+            items += [int(one["number"].rpartition("-")[2]) for one in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        found[series] = items[::-1]
+    return found
 
 
 def charges_of(dynamodb: Any, table: str, order_ids: Iterable[str]) -> list[PaymentFact]:

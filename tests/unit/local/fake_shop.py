@@ -50,6 +50,7 @@ class FakeShop:
     faults: list[Callable[[httpx.Request], httpx.Response | None]] = field(default_factory=list)
     unknown_adjustments: int = 0
     charged_too_much: int = 0
+    not_invoiced: set[int] = field(default_factory=set)
     on_capture: Callable[[str, int], None] = lambda payment_id, amount: None
     leaked: int = 0
     lifetime: int = 900
@@ -89,6 +90,8 @@ class FakeShop:
         found = {"inventory": self.stock, "payments": self.payments}.get(head, {}).get(rest)
         if found is not None:
             return httpx.Response(200, json=found)
+        if path == "/ops/documents":
+            return httpx.Response(200, json={"items": self._documents(request), "next_cursor": None})
         if path == "/orders":
             return self._place(request, body, key)
         return httpx.Response(200, json=self._advance(rest)) if rest in self.orders else problem(404, "not-found")
@@ -168,6 +171,18 @@ class FakeShop:
             for product_id, quantity in units.items():
                 self._move(product_id, on_hand=-quantity, reserved=-(quantity - self.leaked))
         return order
+
+    def _documents(self, request: httpx.Request) -> list[Json]:
+        """One invoice for each captured payment, without those in `not_invoiced`."""
+        issued = [
+            {"kind": "invoice", "number": f"INV-2026-{number:06d}", "order_id": order_id, "total": order["total"]}
+            for number, (order_id, order) in enumerate(self.orders.items(), 1)
+            if order["payment_status"] == "captured" and number not in self.not_invoiced
+        ]
+        query = request.url.params
+        if "order_id" in query:
+            return [one for one in issued if one["order_id"] == query["order_id"]]
+        return [one for one in reversed(issued) if query["series"].startswith("INV")]
 
     def _move(self, product_id: str, on_hand: int = 0, reserved: int = 0) -> None:
         stock = self.stock[product_id]

@@ -4,11 +4,14 @@ import pytest
 
 from infra.replay.books import (
     Difference,
+    DocumentFact,
     OrderFact,
     PaymentFact,
     StockFact,
+    audit_documents,
     audit_events,
     audit_money,
+    audit_numbers,
     audit_orders,
     audit_queues,
     audit_reservations,
@@ -163,3 +166,29 @@ def test_pounds_are_written_for_people(amount: int, text: str) -> None:
 @pytest.mark.parametrize(("currency", "text"), [("JPY", "-JPY 12,500"), ("KWD", "-KWD 12.500"), ("EUR", "-EUR 125.00")])
 def test_other_money_is_written_with_the_decimals_of_its_currency(currency: str, text: str) -> None:
     assert pounds(-12500, currency) == text
+
+
+def test_documents_are_the_money_that_was_kept() -> None:
+    payments = [PaymentFact("o-1", "partially_refunded", 1000, 300), PaymentFact("o-2", "captured", 500, 0)]
+    documents = [DocumentFact("o-1", 1000, 300), DocumentFact("o-2", 500, 0)]
+    entry = audit_documents(payments, documents)
+    assert (entry.expected, entry.found, entry.balances) == ("£12.00", "£12.00", True)
+
+
+def test_a_missing_a_double_and_a_foreign_document_are_named() -> None:
+    payments = [PaymentFact("o-1", "refunded", 1000, 1000), PaymentFact("o-2", "captured", 500, 0)]
+    documents = [DocumentFact("o-1", 1000, 0), DocumentFact("o-2", 1000, 0), DocumentFact("o-3", 700, 0)]
+    found = [(one.subject, one.expected, one.found) for one in audit_documents(payments, documents).differences]
+    assert found == [
+        ("order o-1", "£0.00", "£10.00"),
+        ("order o-2", "£5.00", "£10.00"),
+        ("order o-3", "£0.00", "£7.00"),
+    ]
+
+
+def test_a_gap_and_a_double_number_are_named() -> None:
+    assert audit_numbers({"INV-2026": [1, 2, 3], "CRN-2026": []}).balances
+    [gap] = audit_numbers({"INV-2026": [1, 3]}).differences
+    assert (gap.subject, gap.expected, gap.found) == ("INV-2026", "2", "3")
+    [double] = audit_numbers({"INV-2026": [1, 2, 2]}).differences
+    assert (double.expected, double.found) == ("3", "2")

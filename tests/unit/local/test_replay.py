@@ -89,6 +89,14 @@ def test_a_sound_shop_ends_with_balanced_books(run: Run, shop: FakeShop) -> None
     }
 
 
+def test_a_payment_without_its_invoice_and_the_gap_in_the_numbers_are_named(run: Run, shop: FakeShop) -> None:
+    shop.not_invoiced = {2}
+    result = run("--run", "r1")
+    assert result.exit_code == 1
+    assert "invoices - credit notes = money kept" in result.output
+    assert "documents numbered without a gap" in result.output
+
+
 def test_each_price_is_a_product_of_its_own_and_each_customer_an_account(run: Run, shop: FakeShop) -> None:
     run("--run", "r1")
     assert {row["sku"]: (row["name"], row["price"], row["currency"]) for row in shop.products.values()} == {
