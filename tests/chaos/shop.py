@@ -96,8 +96,8 @@ class Mailbox:
 class PeerOfOrders:
     """A client of orders that calls its handler, as a function URL does."""
 
-    def get(self, path: str, *, user_id: str = "") -> Any:
-        answer = orders_api.handler(aws_events.url_request("GET", path, headers={"X-User-Id": user_id}), None)
+    def get(self, path: str) -> Any:
+        answer = orders_api.handler(aws_events.url_request("GET", path), None)
         if answer["statusCode"] != 200:
             raise PeerUnavailable(f"orders answered {answer['statusCode']}")
         return json.loads(answer["body"])

@@ -17,7 +17,6 @@ handler = consumer.handler
 class PaymentCompleted(Reads):
     payment_id: str
     order_id: str
-    customer_id: str
     amount: Money
 
 

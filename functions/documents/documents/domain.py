@@ -195,7 +195,6 @@ class Ordered(_Value):
 class Paid:
     payment_id: str
     order_id: str
-    customer_id: str
     amount: Money
 
 
@@ -204,7 +203,6 @@ class Refunded:
     payment_id: str
     refund_id: str
     order_id: str
-    customer_id: str
     amount: Money
     reason: str
 

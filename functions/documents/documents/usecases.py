@@ -16,7 +16,7 @@ _ATTEMPTS = 5
 
 
 class Orders(Protocol):
-    def ask(self, order_id: str, customer_id: str) -> Ordered: ...
+    def ask(self, order_id: str) -> Ordered: ...
 
 
 def issue_invoice(paid: Paid, orders: Orders, documents: DocumentStore, now: datetime) -> Document:
@@ -25,7 +25,7 @@ def issue_invoice(paid: Paid, orders: Orders, documents: DocumentStore, now: dat
     issued = documents.get(document_id)
     if issued:
         return issued
-    order = orders.ask(paid.order_id, paid.customer_id)
+    order = orders.ask(paid.order_id)
     return documents.issue(domain.draft_invoice(document_id, paid, order, documents.seller().seller), now)
 
 
@@ -39,8 +39,8 @@ def issue_credit_note(refunded: Refunded, orders: Orders, documents: DocumentSto
     issued = documents.get(document_id)
     if issued:
         return issued
-    order = orders.ask(refunded.order_id, refunded.customer_id)
-    paid = Paid(refunded.payment_id, refunded.order_id, refunded.customer_id, order.total)
+    order = orders.ask(refunded.order_id)
+    paid = Paid(refunded.payment_id, refunded.order_id, order.total)
     invoice = issue_invoice(paid, orders, documents, now)
     returned = next((one for one in order.returns if one.refund_id == refunded.refund_id), None)
 

@@ -46,7 +46,7 @@ def test_a_payment_gets_an_invoice_of_what_the_order_froze(desk: Desk) -> None:
     ]
     assert invoice.buyer
     assert invoice.buyer.model_dump(include=set(ADDRESS)) == ADDRESS
-    assert desk.peer.asked == [("order-1", "cust-1")]
+    assert desk.peer.asked == ["order-1"]
 
 
 def test_the_world_hears_of_it(desk: Desk) -> None:
@@ -80,7 +80,7 @@ def test_numbers_and_times_follow_each_other(desk: Desk) -> None:
 def test_a_clock_that_is_behind_does_not_date_a_number_before_the_one_before(desk: Desk, noon: datetime) -> None:
     desk.ordered("order-1")
     desk.ordered("order-2")
-    paid = [Paid(f"pay-{n}", f"order-{n}", "cust-1", Money(amount=TOTAL, currency="GBP")) for n in (1, 2)]
+    paid = [Paid(f"pay-{n}", f"order-{n}", Money(amount=TOTAL, currency="GBP")) for n in (1, 2)]
     orders = Orders(desk.peer)  # type: ignore[arg-type]
     first = usecases.issue_invoice(paid[0], orders, desk.store, noon)
     second = usecases.issue_invoice(paid[1], orders, desk.store, noon - timedelta(minutes=5))
@@ -93,7 +93,7 @@ def test_each_year_begins_with_one(desk: Desk, noon: datetime) -> None:
     found = []
     for number, year in enumerate((2026, 2026, 2027)):
         desk.ordered(f"order-{number}")
-        paid = Paid(f"pay-{number}", f"order-{number}", "cust-1", Money(amount=TOTAL, currency="GBP"))
+        paid = Paid(f"pay-{number}", f"order-{number}", Money(amount=TOTAL, currency="GBP"))
         found.append(usecases.issue_invoice(paid, orders, desk.store, noon.replace(year=year)).number)
     assert found == ["INV-2026-000001", "INV-2026-000002", "INV-2027-000001"]
 
@@ -121,6 +121,14 @@ def test_an_order_whose_address_is_erased_is_invoiced_without_it(desk: Desk) -> 
     invoice = desk.store.get(INVOICE)
     assert invoice
     assert (invoice.buyer, invoice.total.amount) == (None, TOTAL)
+
+
+def test_a_guests_order_that_an_account_has_claimed_is_invoiced_to_the_account(desk: Desk) -> None:
+    desk.ordered(customer_id="cust-1")
+    assert desk.pay(customer="guest:1") == []
+    invoice = desk.store.get(INVOICE)
+    assert invoice
+    assert invoice.customer_id == "cust-1"
 
 
 def test_an_order_without_a_quote_is_invoiced_by_its_lines(desk: Desk) -> None:
@@ -212,7 +220,7 @@ class Busy(Table):
 
 
 def issue_on(table: Table, desk: Desk) -> domain.Document:
-    paid = Paid("pay-order-1", "order-1", "cust-1", Money(amount=TOTAL, currency="GBP"))
+    paid = Paid("pay-order-1", "order-1", Money(amount=TOTAL, currency="GBP"))
     store = DocumentStore(table, sleep=lambda _: None)
     return usecases.issue_invoice(paid, Orders(desk.peer), store, desk.now)  # type: ignore[arg-type]
 
