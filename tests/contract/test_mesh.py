@@ -182,7 +182,7 @@ def _calls_of_services() -> Iterator[tuple[str, str, str, str]]:
     """The paths in `peer(…).get(f"/api/…")` and the like; send() states its method, and what is not sent by post() is a
     GET.
     """
-    for caller in ("carts", "checkout", "documents", "orders", "gateway"):
+    for caller in ("carts", "checkout", "documents", "orders", "gateway", "notifications"):
         for path in sorted((ROOT / "functions" / caller / caller).rglob("*.py")):
             for node in ast.walk(_without_decorators(ast.parse(path.read_text()))):
                 if not isinstance(node, ast.Call):

@@ -20,10 +20,12 @@ from tests.kit.routes import Served, all_routes
 PASSWORD = "correct horse battery"
 ROUTES = [served for served in all_routes() if served.route.path.startswith("/api/")]
 # The ids in paths that belong to a customer. Stock belongs to no customer.
+# The id in their path is a product's, which is no customer's.
+OF_PRODUCTS = ("/api/inventory", "/api/notifications/wishes")
 OWNED = [
     served
     for served in ROUTES
-    if CUSTOMER in served.route.roles and served.parameters and not served.route.path.startswith("/api/inventory")
+    if CUSTOMER in served.route.roles and served.parameters and not served.route.path.startswith(OF_PRODUCTS)
 ]
 GUARDED = [served for served in ROUTES if PUBLIC not in served.route.roles]
 NOT_FOR_CUSTOMERS = [served for served in GUARDED if CUSTOMER not in served.route.roles]

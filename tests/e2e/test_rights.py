@@ -13,8 +13,9 @@ import pytest
 
 from infra.demo.stage import ADDRESS, TOKEN, Stage, is_delivered
 from infra.local.stack import STACK
-from infra.operator.client import Json, Session, Shop
+from infra.operator.client import Json, Session, Shop, poll
 from infra.operator.target import State, client
+from infra.replay.catalogue import adjust_when_known
 from mercato.http import ADMIN, CUSTOMER, PUBLIC
 from tests.kit.routes import Served, all_routes
 from tests.kit.template import resources_of_type
@@ -118,6 +119,27 @@ def test_a_customer_s_ordinary_day(stage: Stage, regular: Session) -> None:
     note = regular.get("/notifications", unread="true")["items"][0]["notification_id"]
     regular.post(f"/notifications/{note}/read")
     assert regular.get("/carts/mine")["lines"][0]["product_id"] == kettle.product_id
+
+
+def test_a_customer_is_told_when_a_lamp_is_back(stage: Stage, regular: Session, admin: Session) -> None:
+    lamp = {"sku": f"LAMP-{stage.tag}", "name": "Lamp", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", lamp, key=stage.new_key())["product_id"]
+    wish = f"/notifications/wishes/{product_id}"
+    regular.put(wish, {})
+    stage.shop.call("DELETE", wish, token=regular._fresh_token())
+    regular.put(wish, {})
+    assert [one["name"] for one in regular.get("/notifications/wishes")["items"]] == ["Lamp"]
+
+    path = f"/inventory/{product_id}/adjustments"
+    adjust_when_known(admin, path, {"delta": 3, "reason": "delivery"}, stage.new_key(), stage.shop.clock)
+
+    poll(
+        lambda: [one["kind"] for one in regular.get("/notifications")["items"]],
+        lambda kinds: "back_in_stock" in kinds,
+        what="the notification",
+        within=60,
+    )
+    assert regular.get("/notifications/wishes")["items"] == []
 
 
 def test_an_admin_s_ordinary_day(stage: Stage, admin: Session) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mercato.clock import rfc3339
+from mercato.clock import rfc3339, utc_now
 from mercato.errors import Forbidden
 from mercato.http import CUSTOMER, PEER, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
@@ -15,6 +15,8 @@ from notifications import usecases
 from notifications.domain import Notification, Preferences
 from notifications.store import Listed
 from notifications.wiring import ports
+from notifications.wishes import usecases as wishing
+from notifications.wishes.domain import Wish
 
 app = App("notifications", health=table_and_queue)
 
@@ -74,6 +76,22 @@ class PreferencesView(View):
     email: bool
 
 
+class WishView(View):
+    """`name` is the product's name when the customer asked."""
+
+    product_id: str
+    name: str
+    asked_at: str
+
+    @classmethod
+    def of(cls, wish: Wish) -> WishView:
+        return cls(product_id=wish.product_id, name=wish.name, asked_at=rfc3339(wish.asked_at))
+
+
+class Wishes(View):
+    items: list[WishView]
+
+
 @app.get("/api/notifications", role=(CUSTOMER, PEER), limit=WATCH)
 def list_notifications(query: ListQuery, caller: Caller) -> NotificationPage:
     if not caller.user_id:
@@ -99,6 +117,29 @@ def read_preferences(caller: Caller) -> PreferencesView:
 def set_preferences(preferences: PreferencesBody, caller: Caller) -> PreferencesView:
     usecases.set_preferences(caller.user_id, Preferences(email=preferences.email), store=ports().store)
     return PreferencesView(email=preferences.email)
+
+
+@app.get("/api/notifications/wishes", role=CUSTOMER, limit=WATCH)
+def list_wishes(caller: Caller) -> Wishes:
+    """Lists the products that the customer waits for, the newest wish first."""
+    return Wishes(items=[WishView.of(wish) for wish in ports().wishes.list_of(caller.user_id)])
+
+
+@app.put("/api/notifications/wishes/{product_id}", role=CUSTOMER)
+def wish_for(product_id: str, caller: Caller) -> WishView:
+    """Asks for a notification when a product that is sold out is available again.
+
+    Idempotent. Those who asked first are told first, as many as units come in. A wish ends with its
+    notification.
+    """
+    return WishView.of(wishing.wish_for(caller.user_id, product_id, ports(), utc_now()))
+
+
+@app.delete("/api/notifications/wishes/{product_id}", role=CUSTOMER)
+def drop_wish(product_id: str, caller: Caller) -> NoContent:
+    """Idempotent."""
+    wishing.drop_wish(caller.user_id, product_id, ports())
+    return NoContent()
 
 
 handler = app.handler

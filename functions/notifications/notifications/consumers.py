@@ -15,10 +15,12 @@ from mercato.telemetry.logs import log
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger, reader_of_guest
 from notifications.wiring import ports
+from notifications.wishes import usecases as wishing
+from notifications.wishes.domain import Level
 
 consumer = Consumer("notifications")
 _GIVEN_UP = ("undelivered", "lost")  # reasons with which an operator ends a return that no customer requested
-_ONE_MORE = 2.0  # seconds, enough to erase one more notification
+_ONE_MORE = 2.0  # seconds, enough to erase one more item, or to send one more e-mail
 
 
 class UserRegistered(Reads):
@@ -54,6 +56,15 @@ class OrderCreated(Reads):
 class OrderAnonymised(Reads):
     order_id: str
     guest_id: str | None = None
+
+
+class Discontinued(Reads):
+    product_id: str
+
+
+class StockTold(Reads):
+    product_id: str
+    available: int
 
 
 class FromOrders(Reads):
@@ -141,7 +152,7 @@ def rename_contact(event: Event, data: ProfileChanged) -> None:
 @consumer.on("user.closed")
 def forget_user(event: Event, data: UserClosed) -> None:
     """Naturally idempotent and resumable."""
-    if not ports().store.forget(data.user_id, utc_now(), _has_time):
+    if not usecases.forget_user(data.user_id, ports(), utc_now(), _has_time):
         raise Unfinished(f"more notifications of {data.user_id} are left to erase")
 
 
@@ -160,7 +171,7 @@ def remember_guest(_: Event, data: OrderCreated) -> None:
 @consumer.on("order.anonymised")
 def forget_guest(_: Event, data: OrderAnonymised) -> None:
     """Naturally idempotent and resumable."""
-    if data.guest_id and not ports().store.forget(reader_of_guest(data.order_id), utc_now(), _has_time):
+    if data.guest_id and not usecases.forget_user(reader_of_guest(data.order_id), ports(), utc_now(), _has_time):
         raise Unfinished(f"more notifications about order {data.order_id} are left to erase")
 
 
@@ -227,6 +238,30 @@ def notify_return_received(event: Event, data: ReturnReceived) -> None:
             Kind.RETURN_RECEIVED,
             lambda name: texts.return_received(name, data.named, units, data.amount),
         )
+
+
+@consumer.on("inventory.low_stock")
+def follow_low_stock(event: Event, data: StockTold) -> None:
+    _follow_stock(event, data)
+
+
+@consumer.on("inventory.restocked")
+def follow_restocked(event: Event, data: StockTold) -> None:
+    _follow_stock(event, data)
+
+
+def _follow_stock(event: Event, data: StockTold) -> None:
+    """Idempotent by event and resumable."""
+    level = Level(data.product_id, data.available, event.sequence, event.id, event.time)
+    if not wishing.follow_stock(level, ports(), utc_now(), _has_time):
+        raise Unfinished(f"more customers wait for {data.product_id}")
+
+
+@consumer.on("product.discontinued")
+def end_wishes(event: Event, data: Discontinued) -> None:
+    """Naturally idempotent and resumable."""
+    if not ports().wishes.end_product(data.product_id, utc_now(), _has_time):
+        raise Unfinished(f"more wishes for {data.product_id} are left to remove")
 
 
 def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:

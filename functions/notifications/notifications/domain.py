@@ -40,6 +40,7 @@ class Kind(StrEnum):
     RETURN_APPROVED = "return_approved"
     RETURN_REFUSED = "return_refused"
     RETURN_RECEIVED = "return_received"
+    BACK_IN_STOCK = "back_in_stock"
 
 
 class Channel(StrEnum):

@@ -98,11 +98,9 @@ class NotificationStore:
 
         Returns False for a duplicate event. Raises ReaderGone.
         """
-        writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
+        writes = self.writes_of(notification, now)
         if contact is not None:
             writes.append(_remember(contact))
-        if notification.status is Status.SENT:
-            writes.append(_announce(_sent(notification), now))
         try:
             return inbox.once(self._table, event_id, writes, now)
         except ConditionFailed as failed:
@@ -112,7 +110,14 @@ class NotificationStore:
                 raise
             return False  # the event was redriven after its inbox marker had expired
 
-    def get(self, user_id: str, notification_id: str) -> Notification:
+    def writes_of(self, notification: Notification, now: datetime) -> list[Write]:
+        """The writes that add a notification. The first fails if it exists, the second if the account is closed."""
+        writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
+        if notification.status is Status.SENT:
+            writes.append(_announce(_sent(notification), now))
+        return writes
+
+    def get_notification(self, user_id: str, notification_id: str) -> Notification:
         item = self._table.get(_user(user_id), _key(notification_id))
         if item is None:
             raise NotificationNotFound("There is no such notification.")
@@ -184,14 +189,17 @@ class NotificationStore:
             if failed.item is None:
                 raise NotificationNotFound("There is no such notification.") from None
 
-    def forget(self, user_id: str, now: datetime, has_time: Callable[[], bool]) -> bool:
+    def close_account(self, user_id: str, now: datetime) -> None:
+        """Marks the account as closed, so that nothing is written for it any more. Idempotent."""
+        closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
+        self._table.write(dynamo.update(_user(user_id), "UNREAD", closed, values={":now": rfc3339(now), ":none": 0}))
+
+    def erase(self, user_id: str, has_time: Callable[[], bool]) -> bool:
         """Erases everything of the user except the mark of the closed account. Idempotent and resumable.
 
         Returns False if time runs out before the last item.
         """
         pk = _user(user_id)
-        closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
-        self._table.write(dynamo.update(pk, "UNREAD", closed, values={":now": rfc3339(now), ":none": 0}))
         for item in self._table.query_all(pk):
             if not has_time():
                 return False

@@ -120,3 +120,13 @@ def refund(name: str, order: str, amount: Money, reason: str) -> Text:
         f"we have refunded {amount} for order {order}.\n\nReason: {_for_people(reason)}\n\n"
         "It can take a few days until your bank shows it.",
     )
+
+
+def back_in_stock(name: str, product: str, link: str) -> Text:
+    product = " ".join(product.split())
+    return _text(
+        name,
+        f"{product} is back in stock",
+        f"you asked us to tell you when {product} is available again. It is:\n\n{link}\n\n"
+        "We have told those who asked first, as many as there are units. We cannot keep one for you.",
+    )

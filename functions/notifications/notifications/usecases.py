@@ -41,8 +41,8 @@ def welcome_user(contact: Contact, trigger: Trigger, text: Text, ports: Ports, n
     _, preferences = ports.store.find_reader(contact.user_id)
     notification = compose(contact, preferences, trigger, text)
     if not ports.store.add(notification, trigger.event_id, now, contact=contact):
-        notification = ports.store.get(contact.user_id, notification.notification_id)
-    _send(notification, contact, ports, now)
+        notification = ports.store.get_notification(contact.user_id, notification.notification_id)
+    send(notification, contact, ports, now)
 
 
 def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], ports: Ports, now: datetime) -> None:
@@ -52,11 +52,12 @@ def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], po
         raise TransientError(f"the event with the address of {user_id} has not come yet")
     notification = compose(contact, preferences, trigger, write(contact.name))
     if not ports.store.add(notification, trigger.event_id, now):
-        notification = ports.store.get(user_id, notification.notification_id)
-    _send(notification, contact, ports, now)
+        notification = ports.store.get_notification(user_id, notification.notification_id)
+    send(notification, contact, ports, now)
 
 
-def _send(notification: Notification, contact: Contact, ports: Ports, now: datetime) -> None:
+def send(notification: Notification, contact: Contact, ports: Ports, now: datetime) -> None:
+    """Sends the notification's e-mail if it has one that is to be sent. Idempotent."""
     store = ports.store
     step = next_step(notification, now)
     if step is NextStep.NOTHING:
@@ -93,6 +94,12 @@ def _claim(notification: Notification, store: NotificationStore, now: datetime) 
         store.release(notification, claim)
         raise
     raise TransientError(f"{notification.notification_id} is being sent by another attempt")
+
+
+def forget_user(user_id: str, ports: Ports, now: datetime, has_time: Callable[[], bool]) -> bool:
+    """Erases a closed account. Idempotent and resumable; returns False if time runs out before the end."""
+    ports.store.close_account(user_id, now)
+    return ports.wishes.remove_of(user_id, has_time) and ports.store.erase(user_id, has_time)
 
 
 def list_notifications(

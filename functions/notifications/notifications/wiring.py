@@ -12,6 +12,8 @@ from notifications.store import NotificationStore
 
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
+    from notifications.wishes.catalogue import Catalogue
+    from notifications.wishes.store import WishStore
 
 
 @dataclass(frozen=True)
@@ -21,23 +23,45 @@ class Settings:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """For the consumer, which alone sends e-mail."""
+    """For the consumer, which alone sends e-mail. The links in it lead to `shop_url`."""
 
     from_address: str
     mail_configuration_set: str
+    shop_url: str
 
 
 class Ports:
     @functools.cached_property
+    def table(self) -> Table:
+        return Table(load(Settings).table_name)
+
+    @functools.cached_property
     def store(self) -> NotificationStore:
-        return NotificationStore(Table(load(Settings).table_name))
+        return NotificationStore(self.table)
+
+    @functools.cached_property
+    def wishes(self) -> WishStore:
+        from notifications.wishes.store import WishStore
+
+        return WishStore(self.table, self.store)
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        from mercato.peers.peer import peer
+        from notifications.wishes.catalogue import Catalogue
+
+        return Catalogue(peer("products"))
 
     @functools.cached_property
     def mailer(self) -> Mailer:
         from mercato.aws.mail import SesMailer
 
-        settings = load(MailSettings)
+        settings = self.mail_settings
         return SesMailer(settings.from_address, settings.mail_configuration_set)
+
+    @functools.cached_property
+    def mail_settings(self) -> MailSettings:
+        return load(MailSettings)
 
 
 @functools.cache

@@ -1,10 +1,15 @@
-"""What the shop has told the customer, and whether it may write mails."""
+"""What the shop has told the customer, what the customer waits for, and whether the shop may write mails."""
 
 from __future__ import annotations
 
-from pages import Form, Page, Redirect, Visit
+from urllib.parse import quote, urlencode
+
+from pages import Form, Page, Redirect, Refused, Visit
 from pages.visitor import part, path
+from storefront.catalogue import show_product
 from storefront.pages import pages
+
+_NOTICES = {"waiting": "We will tell you as soon as it is back."}
 
 
 class Preferences(Form):
@@ -15,8 +20,31 @@ class Preferences(Form):
 def show_notices(visit: Visit) -> Page:
     cursor = visit.request.query.get("cursor", "")
     preferences = part(lambda: visit.visitor.get(path("notifications", "preferences")))
+    wishes = part(lambda: visit.visitor.get(path("notifications", "wishes")))
     notices = visit.visitor.get(path("notifications", limit=20, cursor=cursor))
-    return Page("notices.html", {"notices": notices, "preferences": preferences})
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    return Page("notices.html", {"notices": notices, "preferences": preferences, "wishes": wishes})
+
+
+@pages.post("/p/{product_id}/wish", again=show_product)
+def wish_for(visit: Visit, product_id: str) -> Redirect:
+    """Asks to be told when a product that is sold out is back. If it is back already, shows it."""
+    product_page = f"/p/{quote(product_id, safe='')}"
+    if not visit.visitor.is_logged_in:
+        return Redirect(f"/login?{urlencode({'back': product_page})}")
+    try:
+        visit.visitor.send("PUT", path("notifications", "wishes", product_id))
+    except Refused as refusal:
+        if refusal.reply.problem != "in-stock":
+            raise
+        return Redirect(product_page)
+    return Redirect("/notices?said=waiting")
+
+
+@pages.post("/wishes/{product_id}/drop")
+def drop_wish(visit: Visit, product_id: str) -> Redirect:
+    visit.visitor.send("DELETE", path("notifications", "wishes", product_id))
+    return Redirect("/notices")
 
 
 @pages.post("/notices/preferences", form=Preferences)

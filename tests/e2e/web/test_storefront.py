@@ -7,8 +7,9 @@ import uuid
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from infra.operator.client import Session, Shop
+from infra.operator.client import Session, Shop, poll
 from infra.operator.target import Account, State
+from infra.replay.catalogue import adjust_when_known
 from tests.e2e.test_accounts import Mailbox
 from tests.e2e.web.conftest import PATIENCE, Desk, OpenDesk
 
@@ -172,6 +173,32 @@ def test_what_is_wrong_with_an_address_is_told_at_its_field(desk: OpenDesk, acco
     expect(page.get_by_label("Address", exact=True)).to_have_value("1 Quay Road")
     expect(page.get_by_label("Town or city")).to_have_attribute("aria-invalid", "true")
     shop.said.clear()  # Chromium notes the 422
+
+
+def test_a_customer_waits_for_what_is_sold_out_and_is_told(
+    desk: OpenDesk, account: Account, admin: Session, shop: Shop
+) -> None:
+    lamp = {"sku": f"LAMP-{uuid.uuid4()}", "name": "Storm Lamp", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", lamp, key=str(uuid.uuid4()))["product_id"]
+    visitor = desk()
+    page = visitor.open(f"/p/{product_id}")
+    wish = page.get_by_role("button", name="Tell me when it is back")
+    wish.click()
+    page.get_by_label("E-mail").fill(account.email)
+    page.get_by_label("Password").fill(account.password)
+    page.locator("main").get_by_role("button", name="Log in").click()
+    wish.click()
+    expect(page.get_by_text("We will tell you as soon as it is back.")).to_be_visible()
+    expect(page.get_by_role("region", name="You wait for")).to_contain_text("Storm Lamp")
+    assert visitor.violations() == []
+
+    path = f"/inventory/{product_id}/adjustments"
+    adjust_when_known(admin, path, {"delta": 3, "reason": "delivery"}, str(uuid.uuid4()), shop.clock)
+    customer = shop.login(account.email, account.password)
+    poll(lambda: customer.get("/notifications/wishes")["items"], lambda left: not left, what="the notice", within=60)
+    page.reload()
+    expect(page.get_by_text("Storm Lamp is back in stock")).to_be_visible()
+    expect(page.get_by_role("region", name="You wait for")).to_have_count(0)
 
 
 def test_a_price_that_rose_since_is_shown_as_it_was_and_as_it_is(

@@ -14,6 +14,8 @@ from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
 from notifications.store import NotificationStore
+from notifications.wishes.catalogue import Catalogue
+from notifications.wishes.store import WishStore
 from tests.kit import aws_events
 from tests.kit.given import published
 
@@ -34,12 +36,25 @@ class FakeMailer:
         self.sent.append((to, subject, body))
 
 
+class Peer:
+    """A fake client of the products service: answers look-ups from `products`."""
+
+    def __init__(self) -> None:
+        self.products: dict[str, dict[str, Any]] = {}
+
+    def post(self, path: str, body: Any, *, safe: bool) -> Any:
+        assert (path, safe) == ("/api/products/lookup", True)
+        return {"products": [self.products[one] for one in body["product_ids"] if one in self.products]}
+
+
 class Service:
     def __init__(self, table: Table, noon: datetime) -> None:
         self.table = table
         self.mailer = FakeMailer()
         self.now = noon
         self.store = NotificationStore(table)
+        self.wishes = WishStore(table, self.store)
+        self.peer = Peer()
 
     def pass_time(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -48,6 +63,29 @@ class Service:
         time = rfc3339(at or self.now)
         event = published(event_type, "subject-1", data, id=event_id, time=time, correlationid="request-0001")
         return aws_events.bus_record(event, "shop-notifications", message_id=f"m-{event_id}")
+
+    def stock_event(self, available: int, sequence: int, product_id: str = "mug") -> dict[str, Any]:
+        """The event of inventory that tells of `available` units; the id follows from product and sequence."""
+        name = "inventory.restocked" if available > 5 else "inventory.low_stock"
+        data = {"product_id": product_id, "available": available, "level": "low" if available else "out"}
+        event = published(
+            name,
+            product_id,
+            data,
+            id=f"stock-{product_id}-{sequence}",
+            time=rfc3339(self.now),
+            sequence=f"{sequence:010d}",
+            correlationid="request-0001",
+        )
+        return aws_events.bus_record(event, "shop-notifications", message_id=f"m-{product_id}-{sequence}")
+
+    def sells(self, product_id: str = "mug", *, available: int | None = 0, status: str = "active") -> None:
+        self.peer.products[product_id] = {
+            "product_id": product_id,
+            "name": f"A {product_id}",
+            "status": status,
+            "available": available,
+        }
 
     def receive(self, *records: dict[str, Any]) -> list[str]:
         """Returns the ids of the messages that the queue must deliver again."""
@@ -91,7 +129,14 @@ class Service:
 @pytest.fixture
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     found = Service(make_table("NotificationsTable"), noon)
-    vars(wiring.ports()).update(store=found.store, mailer=found.mailer)
-    monkeypatch.setattr(consumers, "utc_now", lambda: found.now)
+    vars(wiring.ports()).update(
+        store=found.store,
+        wishes=found.wishes,
+        catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
+        mailer=found.mailer,
+        mail_settings=wiring.MailSettings("shop@mercato.example", "", "https://shop.example/"),
+    )
+    for module in (api, consumers):
+        monkeypatch.setattr(module, "utc_now", lambda: found.now)
     boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications-dlq")
     return found

@@ -226,6 +226,18 @@ def _preferring(service: Any) -> Asked:
     return Asked("/api/notifications/preferences", {"email": False})
 
 
+def _wishing(service: Any) -> Asked:
+    service.register("ada")
+    service.sells("mug")
+    return Asked("/api/notifications/wishes/mug")
+
+
+def _wished(service: Any) -> Asked:
+    asked = _wishing(service)
+    assert service.call("PUT", asked.path, user="ada")[0] == 200
+    return asked
+
+
 def _with_the_carrier(service: Any) -> Asked:
     service.confirm()
     service.pay()
@@ -382,6 +394,8 @@ _EACH = (
     Accepted("PUT /api/inventory/{product_id}/threshold", _threshold),
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
+    Accepted("PUT /api/notifications/wishes/{product_id}", _wishing),
+    Accepted("DELETE /api/notifications/wishes/{product_id}", _wished),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),
     Accepted("PUT /api/shipments/rates", _nothing("/api/shipments/rates", _RATES, role="admin")),
     Accepted("POST /api/shipments/webhooks/sandbox", _with_the_carrier),

@@ -142,6 +142,13 @@ def _removed_picture(service: Any) -> Data:
     return {"product_id": product_id, "image_id": image_id}
 
 
+def _wished_for(service: Any) -> Data:
+    service.register("ada")
+    service.sells("mug")
+    assert service.call("PUT", "/api/notifications/wishes/mug", user="ada")[0] == 200
+    return {"product_id": "mug", "available": 7}
+
+
 def _shipment(service: Any) -> Data:
     service.confirm()
     return {"order_id": "order-1", "customer_id": "user-1"}
@@ -199,6 +206,9 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "payment.completed"): _user,
     ("notifications", "payment.failed"): _user,
     ("notifications", "payment.refunded"): _user,
+    ("notifications", "inventory.low_stock"): _wished_for,
+    ("notifications", "inventory.restocked"): _wished_for,
+    ("notifications", "product.discontinued"): _wished_for,
     **{("ops", event_type): _nothing for event_type in journal.subscriptions},
     ("orders", "order.created"): _placed,
     ("orders", "order.cancellation_requested"): _cancelling,

@@ -19,6 +19,7 @@ from carts.usecases import cart_of
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
+from notifications.wishes.domain import MOST_WISHES
 from orders import wiring as orders_wiring
 from orders.domain import MOST_ATTEMPTS
 from orders.returns import Approval, Terms
@@ -694,6 +695,24 @@ def _preferring(service: Any) -> Asked:
     return Asked("/api/notifications/preferences", {"email": False}, user="user-1")
 
 
+def _wishing(available: int | None, *, wishes: int = 0) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        service.register("user-1")
+        for number in range(wishes):
+            service.sells(f"p-{number}")
+            assert service.call("PUT", f"/api/notifications/wishes/p-{number}")[0] == 200
+        service.sells("mug", available=available)
+        return Asked("/api/notifications/wishes/mug", user="user-1")
+
+    return given
+
+
+def _wishing_after_closing(service: Any) -> Asked:
+    asked = _wishing(0)(service)
+    service.receive(service.event("user.closed", "closed-1", {"user_id": "user-1"}))
+    return asked
+
+
 def _reporting(status: str, **changes: str) -> Callable[[Any], Asked]:
     def given(service: Any) -> Asked:
         service.confirm()
@@ -743,6 +762,7 @@ def _rating(*zones: Any, version: int = 0) -> Callable[[Any], Asked]:
 
 _QUOTES, _RATES = "POST /api/shipments/quotes", "PUT /api/shipments/rates"
 _REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
+_WISH = "PUT /api/notifications/wishes/{product_id}"
 _OTHERS = (
     Case(
         "POST /api/notifications/{notification_id}/read",
@@ -750,6 +770,10 @@ _OTHERS = (
         _asking("/api/notifications/nothing/read"),
     ),
     Case("PUT /api/notifications/preferences", "reader-gone", _preferring),
+    Case(_WISH, "unknown-product", _asking("/api/notifications/wishes/nothing")),
+    Case(_WISH, "in-stock", _wishing(7)),
+    Case(_WISH, "too-many-wishes", _wishing(0, wishes=MOST_WISHES)),
+    Case(_WISH, "reader-gone", _wishing_after_closing),
     Case(_REPORT, "shipment-not-found", _reporting("dispatched", shipment_id="nothing")),
     Case(_REPORT, "not-with-carrier", _reporting("dispatched")),
     Case(_BY_HAND, "shipment-not-found", _sending("manual")),

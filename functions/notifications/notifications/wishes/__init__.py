@@ -1,0 +1,1 @@
+"""Wishes: customers who want to know when a product that is sold out is available again."""
