@@ -13,7 +13,7 @@ from mercato.http.response import status_of
 _REQUEST_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 _ABOUT = """\
-A commerce back end: eight services behind one address.
+A commerce back end: many services behind one address.
 
 **Authentication.** `POST /api/users/login` returns an access token that is valid for 15 minutes. Send it as
 `Authorization: Bearer …`. `x-roles` names the roles that an operation serves. Another user's object answers 404.
