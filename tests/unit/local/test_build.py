@@ -167,7 +167,7 @@ def test_the_permissions_to_resume_and_to_mail_are_widened_and_no_other() -> Non
 
     pairs = zip(resources_by_action(template), resources_by_action(local), strict=True)
     changed = [(before, after) for before, after in pairs if before != after]
-    resume, mail = [("['states:SendTaskSuccess']", "*")] * 4, [("['ses:SendEmail']", "*")] * 2
+    resume, mail = [("['states:SendTaskSuccess']", "*")] * 4, [("['ses:SendEmail']", "*")] * 3
     assert sorted(after for _, after in changed) == sorted(resume + mail)
     changed = [one for one in changed if one[1] in resume]
     machine = "stateMachine:${AWS::StackName}-*"
