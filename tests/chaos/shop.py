@@ -151,7 +151,9 @@ class Shop:
         )
         asked = OrdersPeer(PeerOfOrders())  # type: ignore[arg-type]
         vars(document_wiring.ports()).update(documents=self.documents, orders=asked)
-        vars(notification_wiring.ports()).update(store=self.notifications, mailer=self.mailbox)
+        vars(notification_wiring.ports()).update(
+            table=self.tables["Notifications"], store=self.notifications, mailer=self.mailbox
+        )
         vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):
             patch.setattr(client_module, "aws", SimpleNamespace(client=self.bus.client))

@@ -57,7 +57,8 @@ def plant_everything(shop: Shop, admin: Session, shop_state: State, canaries: Ca
     product = Stage(shop, admin, shop_state.endpoint, patience=90).new_product("Cage", pence=100, stock=2)
     line = {"product_id": product.product_id, "quantity": 1, "unit_price": product.price}
     address = {"name": name, "line1": canary("address"), "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
-    address |= {"company": canary("company"), "region": canary("region"), "phone": canary("phone")}
+    phone = canaries.plant("phone", f"+44{uuid.uuid4().int % 10**16:016d}")
+    address |= {"company": canary("company"), "region": canary("region"), "phone": phone}
     card = canaries.plant("card token", f"tok_canary_{uuid.uuid4().hex}")
     for token, end in ((card, "cancelled"), ("tok_ok", "delivered")):
         placed = shopper.place_order([line], token=token, address=address, key=str(uuid.uuid4()))

@@ -22,6 +22,7 @@ class Anything(Reads):
     "cart.abandoned",
     "circuit.closed",
     "circuit.opened",
+    "document.issued",
     "inventory.low_stock",
     "inventory.released",
     "inventory.reserved",

@@ -37,6 +37,7 @@ def test_the_owner_and_an_admin_see_a_payment_with_its_refunds(till: Any) -> Non
         "refunded": {"amount": 300, "currency": "GBP"},
         "reason": "",
         "detail": "",
+        "attempts": 1,
     }
     assert [(refund["amount"]["amount"], refund["status"]) for refund in refunds] == [(300, "done")]
     assert till.call("GET", f"/payments/{PAYMENT}")[0] == 200

@@ -260,8 +260,8 @@ def test_a_peer_looks_up_what_exists(service: Any) -> None:
     untold = {"available": 0, "stock_sequence": 0, "images": [], "weight_grams": 0, "tax_class": "standard"}
     gone = {"status": "discontinued", "version": 2}
     expected = [
-        {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version")} | untold,
-        {key: two[key] for key in ("product_id", "sku", "name", "price")} | gone | untold,
+        {key: one[key] for key in ("product_id", "sku", "name", "price", "status", "version", "category")} | untold,
+        {key: two[key] for key in ("product_id", "sku", "name", "price", "category")} | gone | untold,
     ]
     assert status == 200
     assert sorted(found["products"], key=lambda product: product["sku"]) == expected
