@@ -19,6 +19,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from mercato.telemetry.paths import hide_capability
+
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length"})
 # API Gateway replaces this header with the client's real address. The emulator trusts the request's value.
 _SOURCE = "X-Forwarded-For"
@@ -125,7 +127,9 @@ class Front:
         answer, trouble = _in_our_words(await self._answer(request), is_api=_target_of(request.path) == "api")
         request_id = answer.headers.get("X-Request-Id", "-")
         seconds = time.monotonic() - started
-        self._on_request(Served(request.method, request.path_qs, answer.status, seconds, request_id, trouble))
+        self._on_request(
+            Served(request.method, hide_capability(request.path_qs), answer.status, seconds, request_id, trouble)
+        )
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:

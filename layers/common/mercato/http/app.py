@@ -57,6 +57,7 @@ from mercato.invocation import deadline
 from mercato.store.dynamo import InvalidCursor
 from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
+from mercato.telemetry.paths import digest_of
 
 MAX_ID = 200
 _VERSION = "x-mesh-version"  # of the peers, where the mesh has several
@@ -77,10 +78,7 @@ class Route:
 
     def named(self, path_parameters: Mapping[str, str]) -> dict[str, str]:
         """The path parameters for logs and audit entries, with a digest in place of the capability."""
-        return {
-            name: f"~{hashlib.sha256(value.encode()).hexdigest()[:12]}" if name == self.capability else value
-            for name, value in path_parameters.items()
-        }
+        return {name: digest_of(value) if name == self.capability else value for name, value in path_parameters.items()}
 
     def path_for_logs(self, path_parameters: Mapping[str, str]) -> str:
         named = self.named(path_parameters)

@@ -23,6 +23,7 @@ from mercato.peers.discovery import Addresses, UnknownPeer
 from mercato.peers.retries import RetryBudget, longest_pause, read_retry_after
 from mercato.peers.transport import Answer, NoAnswer, NotSent
 from mercato.telemetry.logs import log
+from mercato.telemetry.paths import hide_capability
 
 READ_TIMEOUT = 5.0
 _ATTEMPTS = 3
@@ -76,7 +77,7 @@ class _Call:
     is_whole: bool = False  # the caller wants the answer itself, refusals included
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {hide_capability(self.path)}"
 
 
 def _headers(user_id: str) -> dict[str, str]:
@@ -198,7 +199,7 @@ class ServiceClient:
         url = self._find(call, tried)
         tried.add(url)
         timeout = deadline.within(READ_TIMEOUT)
-        with span.call(self.peer, call.method, call.path) as attempt:
+        with span.call(self.peer, call.method, hide_capability(call.path)) as attempt:
             headers = call.headers | attempt.headers
             try:
                 answer = self._transport.send(
@@ -225,9 +226,9 @@ class ServiceClient:
             return body
         detail = body.get("detail") or body.get("Message") or "" if isinstance(body, dict) else ""
         if answer.status == 404:
-            raise PeerNotFound(detail or f"{self.peer} does not know {call.path}")
+            raise PeerNotFound(detail or f"{self.peer} does not know {hide_capability(call.path)}")
         if answer.status == 409:
-            raise PeerConflict(detail or f"{self.peer} refuses {call.path} now")
+            raise PeerConflict(detail or f"{self.peer} refuses {hide_capability(call.path)} now")
         message = f"{self.peer} {call}: {answer.status} {detail}"
         if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
             raise PeerRefused(message)
