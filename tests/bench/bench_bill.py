@@ -154,6 +154,7 @@ class Bench:
             ("transitions", "tasks of the saga, retries too", Decimal(tasks)),
             ("transitions", "its other states", Decimal(others)),
             ("mails", "mails", units.get("mails", zero)),
+            ("files", "invoices and credit notes, as PDF", units.get("files", zero)),
             ("log gigabytes", "GB of log lines", Decimal(logs.size) / 10**9),
             ("traces", "traces, one of twenty", traces),
             ("discoveries", "look-ups of peers", units.get("discoveries", zero)),

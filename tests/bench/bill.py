@@ -26,6 +26,7 @@ REMEDIES = {
     "events": "no event that nobody listens to.",
     "archived gigabytes": "an archive of some event types alone.",
     "mails": "fewer mails: one for the confirmation and the receipt, or a push message in place of a mail.",
+    "files": "a PDF that is made when it is first asked for.",
     "traces": "a lower sampling rate.",
 }
 

@@ -111,7 +111,7 @@ class Meter:
         """Keeps an error until the end, since an incomplete bill must fail."""
         app = _APP.search(agent)
         try:
-            plain = service == "lambda"  # the body of a call to a peer is not counted
+            plain = service in ("lambda", "s3")  # the body of a call to a peer, or of a file, is not counted
             call = Call(
                 app[1] if app else "unnamed", service, action, {} if plain else _json(body), status,
                 {} if plain else _json(told),

@@ -51,6 +51,7 @@ PRICES = {
     "queue requests": _price("SQS", "requests, per 64 KB", "0.40", 1_000_000, "sqs"),
     "transitions": _price("Step Functions", "state transitions", "0.025", 1_000, "step-functions"),
     "mails": _price("SES", "mails", "0.10", 1_000, "ses"),
+    "files": _price("S3", "files put", "0.005", 1_000, "s3"),
     "log gigabytes": _price("CloudWatch Logs", "GB taken in", "0.50", 1, "cloudwatch"),
     "traces": _price("X-Ray", "traces recorded", "5.00", 1_000_000, "xray"),
     "discoveries": _price("Cloud Map", "DiscoverInstances calls", "1.00", 1_000_000, "cloud-map"),

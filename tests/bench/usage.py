@@ -60,6 +60,8 @@ class Usage:
                 self.add("queue requests", chunks(len(json.dumps(call.request).encode())))
             case "ses":
                 self.add("mails", len(recipients(call.request)))
+            case "s3" if call.action.startswith("PUT "):
+                self.add("files", 1)
             case "servicediscovery" if call.action == "DiscoverInstances":
                 self.add("discoveries", 1)
             case "secretsmanager":
