@@ -147,7 +147,9 @@ def play(orders: int, at_once: int, patch: pytest.MonkeyPatch, *, deadliness: fl
     assert sums == {DocumentKind.INVOICE: queue.paid, DocumentKind.CREDIT_NOTE: queue.refunded}
     for number in range(orders):
         for one in store.of_order(f"o-{number}"):
-            assert store.get(one.document_id) is not None
+            found = store.get(one.document_id)
+            assert found is not None
+            assert found.number == one.number
     seconds = sorted(queue.seconds)
     return (
         f"gapless: {len(events)} documents in {took:.0f} s by {at_once} workers, {queue.deliveries} deliveries, "

@@ -102,7 +102,7 @@ class CodeRejected(CodeObstacle):
 
 
 class CodesUnavailable(CodeObstacle):
-    """The service of the codes does not answer, so nobody knows what they take off."""
+    """The promotions service does not answer, so the discounts of the codes are unknown."""
 
     def __init__(self) -> None:
         super().__init__("We cannot look at codes at the moment. Please try again soon, or order without them.")

@@ -25,7 +25,7 @@ class Files:
             raise TransientError(f"the bucket of the documents: {error}") from error
 
     def link(self, document_id: str, number: str, now: datetime) -> tuple[str, datetime]:
-        """An address that gives this one file to whoever has it, and until when. Asks nothing of S3."""
+        """A signed address of this file, which needs no token, and when it expires. Makes no call to S3."""
         shown = {"ResponseContentDisposition": f'inline; filename="{number}.pdf"', "ResponseCacheControl": "no-store"}
         url: str = aws.client("s3").generate_presigned_url(
             "get_object",
