@@ -20,10 +20,11 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # What Envoy adds to a request after its signature, or changes on the way.
 _UNSIGNED = [{"prefix": "x-envoy-"}, {"prefix": "x-forwarded-"}, {"exact": "x-request-id"}]
 # The path of each version at the door is metadata of its host: a call that a sick version does not get goes to the live
-# one, whose path is another. So the path is made, and signed, when the host is known.
+# one, whose path is another. So the path is made, and signed, when the host is known. A resend comes here again, with
+# the headers of the attempt before it: the path is made of the one that the route has kept.
 _ADD_PREFIX = """function envoy_on_request(handle)
   local headers = handle:headers()
-  headers:replace(":path", headers:get("x-mesh-to") .. headers:get(":path"))
+  headers:replace(":path", headers:get("x-mesh-to") .. headers:get("x-mesh-path"))
   headers:remove("x-mesh-to")
 end"""
 
@@ -102,7 +103,10 @@ def _routes(policy: Policy, caller: Identity, name: str, call: Call, environment
             }
         ]
     faults = {f"mesh.fault.{number}": _fault(fault, environment) for number, fault in enumerate(service.faults)}
-    own = {"name": f"{name} {call}", **({"typed_per_filter_config": faults} if faults else {})}
+    kept = {"header": {"key": "x-mesh-path", "value": "%REQ(:PATH)%"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    own: Json = {"name": f"{name} {call}", "request_headers_to_add": [kept]}
+    if faults:
+        own["typed_per_filter_config"] = faults
     pinned = [
         own
         | {

@@ -189,12 +189,13 @@ def test_who_asks_for_too_many_resets_is_told_when_to_come_back(shop: Shop) -> N
         body = {"email": f"{uuid.uuid4()}@example.com"}
         return httpx.post(f"{shop.base_url}/api/users/password-reset", json=body, headers=headers, timeout=30)
 
-    answers = [ask(number) for number in range(30)]
-
-    statuses = [answer.status_code for answer in answers]
-    assert statuses == [202] * statuses.count(202) + [429] * statuses.count(429)
-    assert statuses.count(202) <= 5
-    refused = answers[-1]
+    # Five in each window of the clock are accepted, and one window may end between two of these.
+    for number in range(11):
+        refused = ask(number)
+        if refused.status_code == 429:
+            break
+        assert refused.status_code == 202
+    assert refused.status_code == 429
     assert refused.headers["RateLimit-Policy"] == '"password-reset";q=5;w=900'
     assert refused.headers["RateLimit"].startswith('"password-reset";r=0;t=')
     assert 1 <= int(refused.headers["Retry-After"]) <= 900

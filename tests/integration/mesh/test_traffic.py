@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mercato.peers.transport import NoAnswer
+from sidecar.settings import Endpoint
 from tests.integration.mesh.conftest import POLICY, Caller, Mesh, Seen, made_mesh, wait_for
 
 CALLS = 1000
@@ -174,6 +175,63 @@ def test_an_answer_of_5xx_is_not_repeated_by_the_sidecar(mesh: Mesh, orders: Cal
     mesh.cloud.answers = lambda _: 503
     assert orders.look_up().status == 503
     assert len(mesh.cloud.seen) == 1
+
+
+class Wire:
+    """Carries connections to the door. `breaks` is how many of the next ones end before a byte is on them."""
+
+    def __init__(self, door: int) -> None:
+        self.breaks = 0
+        self._door = door
+        self._open: list[socket.socket] = []
+        self._front = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._front.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def cut(self) -> None:
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._front.shutdown(socket.SHUT_RDWR)
+        self._front.close()
+        self.cut()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                caller = self._front.accept()[0]
+                if self.breaks:
+                    self.breaks -= 1
+                    caller.close()
+                    continue
+                door = socket.create_connection(("127.0.0.1", self._door))
+                self._open += [caller, door]
+                for ends in ((caller, door), (door, caller)):
+                    threading.Thread(target=carry, args=ends, daemon=True).start()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError), source, sink:
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+
+def test_a_resend_asks_for_the_same_path(mesh: Mesh) -> None:
+    with contextlib.closing(Wire(mesh.gate.port)) as wire:
+        mesh.give("orders")
+        orders = mesh.start("orders", door=Endpoint("mesh.shop.example", "127.0.0.1", wire.port, has_tls=True))
+        settled(mesh, orders)
+        sent_again = orders.counters().get("cluster.products.live.upstream_rq_retry", 0)
+        wire.breaks = 1
+        wire.cut()
+        open_ones = "cluster.products.live.upstream_cx_active"
+        wait_for(lambda: orders.counters().get(open_ones, 0) == 0, "the sidecar holds a cut connection")
+        assert orders.look_up(X_Mesh_Path="/api/users/lookup").status == 200
+        assert orders.counters()["cluster.products.live.upstream_rq_retry"] == sent_again + 1
+    [seen] = mesh.cloud.seen
+    assert (seen.version, seen.path) == ("live", "/api/products/lookup")
 
 
 def test_calls_over_a_restart_of_the_door_fail_for_that_time_only(mesh: Mesh, orders: Caller) -> None:
