@@ -37,7 +37,7 @@ _COMMANDS = {
     "login": ("infra.operator.login", "login", "Log in to a shop on AWS, which --stack names."),
     "logout": ("infra.operator.login", "logout", "End the log-in to a shop on AWS."),
     "users": ("infra.operator.users", "users", "Accounts: make an admin. Signing keys: rotate them."),
-    "mesh": ("infra.mesh.command", "mesh", "The service mesh: its policy and its certificates."),
+    "mesh": ("infra.mesh.command", "mesh", "The service mesh: its policy, certificates, and versions' shares."),
     "iam": ("infra.local.iam.command", "iam", "Permissions that are granted but not used."),
 }
 

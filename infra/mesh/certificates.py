@@ -19,8 +19,15 @@ class Row:
 
     name: str
     issuer: str
+    age: str
     ends_at: str
     problem: str
+
+
+def require_mesh(shop: Target) -> None:
+    """Raises Trouble if the shop's mesh is off."""
+    if "MeshIssuer" not in shop.outputs:
+        raise Trouble("the shop has no mesh", "Deploy it with Mesh=on; docs/mesh.md says what that makes.")
 
 
 def renew(shop: Target) -> dict[str, str]:
@@ -39,20 +46,26 @@ def rows(shop: Target, now: datetime) -> tuple[list[Row], list[Row]]:
 
 def _row(name: str, told: dict[str, str], newest: str, now: datetime) -> Row:
     if "problem" in told:
-        return Row(name, "", "", told["problem"])
+        return Row(name, "", "", "", told["problem"])
     left = datetime.fromisoformat(told["ends_at"]) - now
     ends_at = f"{datetime.fromisoformat(told['ends_at']):%Y-%m-%d %H:%M} UTC"
     problem = "has ended" if left <= timedelta(0) else "is renewed late" if left <= _LATE else ""
     if not problem and told["issuer"] != newest:
         problem = "is of an authority that is being replaced"
     issuer = "" if told["issuer"] == name else told["issuer"]  # an authority is its own
-    return Row(name, issuer, ends_at, problem)
+    return Row(name, issuer, _age(now - datetime.fromisoformat(told["issued_at"])), ends_at, problem)
+
+
+def _age(since: timedelta) -> str:
+    minutes = max(0, int(since.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
 
 
 def _invoke(shop: Target, event: dict[str, Any]) -> Any:
-    function = shop.outputs.get("MeshIssuer")
-    if function is None:
-        raise Trouble("the shop has no mesh", "Deploy it with Mesh=on; docs/mesh.md says what that makes.")
+    require_mesh(shop)
+    function = shop.outputs["MeshIssuer"]
     answer = client(shop, "lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
     text = answer["Payload"].read().decode()
     if "FunctionError" in answer:

@@ -165,7 +165,9 @@ def save(state: State, file: Path | None = None) -> None:
 def _client(service: str, endpoint: str, region: str) -> Any:
     make: Any = boto3.client
     local = {"endpoint_url": endpoint, "aws_access_key_id": "test", "aws_secret_access_key": "test"} if endpoint else {}
-    return make(service, region_name=region, config=_CONFIG, **local)
+    # Cloud Map's data plane has a host of its own, `data-…`, and the local cloud one host for all.
+    config = _CONFIG.merge(Config(inject_host_prefix=False)) if endpoint else _CONFIG
+    return make(service, region_name=region, config=config, **local)
 
 
 def client(shop: Target, service: str) -> Any:

@@ -107,6 +107,8 @@ class Cloud:
     instances: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     hangs: threading.Event = field(default_factory=threading.Event)
+    ill: set[str] = field(default_factory=set)  # instances, as <service>-<number>
+    between: Callable[[str], None] = lambda _: None  # is called before each request to AWS, with its name
 
     def versions(self) -> Counter[str]:
         return Counter(one.version for one in self.seen)
@@ -119,10 +121,42 @@ class Cloud:
         if target == "GetSecretValue":
             found = self.secrets.get(body["SecretId"])
             return (200, {"SecretString": found}) if found else (400, {"__type": "AccessDeniedException"})
-        found_instances = self.instances.get(body["ServiceName"])
-        if found_instances is None:
+        self.between(target)
+        return self._cloud_map(target, body)
+
+    def _cloud_map(self, target: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """The namespace `shop`. A service's id is its name, and an instance's `<service>-<number>`."""
+        service = body.get("ServiceName") or body.get("ServiceId", "")
+        match target:
+            case "ListNamespaces":
+                return 200, {"Namespaces": [{"Id": "ns-shop", "Name": "shop"}]}
+            case "ListServices":
+                return 200, {"Services": [{"Id": name, "Name": name} for name in self.instances]}
+            case "GetOperation":
+                return 200, {"Operation": {"Id": body["OperationId"], "Status": "SUCCESS"}}
+        if service not in self.instances:
             return 400, {"__type": "ServiceNotFound"}
-        return 200, {"Instances": [{"Attributes": one} for one in found_instances]}
+        named = {f"{service}-{number}": one for number, one in enumerate(self.instances[service], 1)}
+        match target:
+            case "RegisterInstance":
+                one = named[body["InstanceId"]]
+                one.clear()
+                one.update(body["Attributes"])
+                return 200, {"OperationId": "operation-1"}
+            case "ListInstances":
+                return 200, {"Instances": [{"Id": name, "Attributes": one} for name, one in named.items()]}
+            case "DiscoverInstances":
+                told = [
+                    {
+                        "InstanceId": name,
+                        "Attributes": one,
+                        "HealthStatus": "UNHEALTHY" if name in self.ill else "HEALTHY",
+                    }
+                    for name, one in named.items()
+                    if body["HealthStatus"] == "ALL" or name not in self.ill
+                ]
+                return 200, {"Instances": told}
+        raise AssertionError(f"the test's cloud has no {target}")
 
 
 @contextlib.contextmanager

@@ -37,6 +37,11 @@ def settled(mesh: Mesh, caller: Caller) -> None:
 def share(mesh: Mesh, caller: Caller, **weights: int) -> None:
     """As Cloud Map says 30 seconds later."""
     mesh.cloud.weigh("products", **weights)
+    follow(mesh, caller)
+
+
+def follow(mesh: Mesh, caller: Caller) -> None:
+    """Reads the registry as the sidecar does when 30 seconds are over, and forgets the calls before it."""
     caller.refresher._due["weights"] = 0
     before = caller.counters()["http.out.rds.out.config_reload"]
     caller.refresher.refresh(3)
