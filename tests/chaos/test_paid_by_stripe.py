@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from playwright.sync_api import Browser, expect
 from rich.console import Console
 
 from infra.demo.stage import Product, Stage, is_delivered, is_paid
@@ -27,10 +28,14 @@ from infra.local.stack import Stack
 from infra.local.up import LocalShop
 from infra.operator import target
 from infra.operator.client import Json, Session, Shop, poll
+from infra.operator.target import Account
 from infra.replay.parallel import each
 from mercato.ids import derived_id
 from mercato.store.attributes import Item, from_item
+from tests.e2e.web.conftest import Desk, browser  # noqa: F401 - a fixture
+from tests.e2e.web.test_storefront import go_to_totals
 from tests.integration.payments.localstripe import Trouble, Wire, in_front_of
+from tests.kit import stripe_js
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -140,7 +145,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             free_port(),
             stripe=localstripe,
             stripe_api=wire.url,
-            parameters={"CarrierStepSeconds": "8"},
+            parameters={"CarrierStepSeconds": "8", "StripePublishableKey": "pk_test_1"},
         )
         try:
             shop.start()
@@ -207,7 +212,12 @@ def test_goods_that_come_back_are_refunded_at_stripe_to_the_penny(checkout: Chec
     customer, product, order = checkout.sell(quantity=3)
     order = checkout.follow(customer, order, is_delivered, "delivered")
     wish = {"lines": [{"product_id": product.product_id, "quantity": 1}], "reason": "damaged"}
-    customer.post(f"/orders/{order['order_id']}/returns", wish, key=checkout.stage.new_key())
+    key = checkout.stage.new_key()
+    asked = customer.post(f"/orders/{order['order_id']}/returns", wish, key=key)
+    received = {"lines": [{"product_id": product.product_id, "restock": 1, "write_off": 0}]}
+    for step, body in (("approve", None), ("receive", received)):
+        path = f"/orders/{order['order_id']}/returns/{asked['return_id']}/{step}"
+        checkout.stage.admin.post(path, body, key=checkout.stage.new_key())
     order = checkout.follow(customer, order, lambda seen: bool(seen["refunded"]["amount"]), "refunded in part")
     assert (order["status"], order["refunded"]["amount"]) == ("delivered", PENCE)
     assert checkout.at_stripe(order) == ("succeeded", 3 * PENCE, PENCE)
@@ -252,6 +262,46 @@ def test_a_webhook_that_stripe_did_not_sign_now_is_refused_and_not_heard(checkou
     assert [event_id for event_id in answers if event_id in heard] == [list(answers)[-1]]
 
 
+def test_a_shopper_types_the_card_in_stripes_field_and_confirms_another_one_in_the_browser(
+    checkout: Checkout,
+    browser: Browser,  # noqa: F811
+) -> None:
+    """The first card is declined, and the bank of the second one asks. Stripe's script is played, its API is
+    localstripe.
+    """
+
+    def stripes_api(method: str, path: str, fields: dict[str, str]) -> tuple[int, Any]:
+        assert fields.pop("key") == "pk_test_1"
+        found = checkout.wire.get(path) if method == "GET" else checkout.wire.post(path, **fields)
+        return 200, found
+
+    def confirm(secret: str, is_confirmed: bool) -> None:
+        path = f"/v1/payment_intents/{secret.partition('_secret_')[0]}/_authenticate"
+        checkout.wire.post(path, client_secret=secret, success=str(is_confirmed).lower())
+
+    account = Account(f"{uuid.uuid4()}@example.com", uuid.uuid4().hex)
+    checkout.stage.shop.register(account.email, account.password, "Sue Shopper")
+    context = browser.new_context()
+    stripe_js.serve(context, stripes_api, confirm)
+    desk = Desk(context.new_page(), checkout.running.base_url)
+    desk.log_in(account)
+    page = go_to_totals(desk, "folding", "Folding Chart")
+    stripe_js.type_card(page, "4000 0000 0000 0341")
+    page.get_by_role("button", name="Place the order").click()
+    page.wait_for_url("**/orders/*")
+    stripe_js.type_card(page, "4000 0025 0000 3155")
+    page.get_by_role("button", name="Pay £").click()
+    page.get_by_role("button", name="Confirm with your bank").click()
+    stripe_js.answer_bank(page, "Complete")
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=PATIENCE * 1000)
+    payment = checkout.stage.admin.get("/payments", order_id=page.url.rpartition("/")[2].partition("?")[0])["items"][0]
+    assert (payment["status"], payment["attempts"]) == ("captured", 2)
+    references = [payment["payment_id"], f"{payment['payment_id']}:2"]
+    states = {one["metadata"]["payment_id"]: one["status"] for one in checkout.intents()}
+    assert [states[reference] for reference in references] == ["canceled", "succeeded"]
+    context.close()
+
+
 def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: Checkout) -> None:
     _, _, order = checkout.sold()
     checkout.wire.fail(REFUND, Trouble.LOST)
@@ -287,7 +337,7 @@ def test_our_books_are_localstripes(checkout: Checkout) -> None:
     assert unsettled == []
     ours = {item["charge_id"]: (item["captured"], item["refunded"]) for item in checkout.items("PAYMENT")}
     ours.pop("", None)  # Stripe makes no intent for a card that it does not know
-    theirs = {intent["id"]: money_of(intent) for intent in checkout.intents()}
+    theirs = {intent["id"]: money_of(intent) for intent in checkout.intents() if intent["status"] != "canceled"}
     assert ours == theirs
     kept = sum(captured - refunded for captured, refunded in ours.values())
     print(f"{len(ours)} charges, {kept} pence kept, the same here and at localstripe")  # noqa: T201

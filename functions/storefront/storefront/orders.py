@@ -24,6 +24,7 @@ from storefront.pages import pages
 from storefront.wiring import ports
 
 _BANK = "/bank/"  # where the sandbox's bank asks the buyer
+_ASKS = frozenset({"action_required", "declined"})  # states of a payment in which the shopper does something
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
 _NOTICES = {
     "placed": "Thank you! Your order is placed.",
@@ -117,7 +118,16 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
 
 @pages.get("/orders/{order_id}/status")
 def show_status(visit: Visit, order_id: str) -> Page:
-    return Page("status.html", _values(visit, order_id))
+    return status_of(visit, _values(visit, order_id))
+
+
+def status_of(visit: Visit, values: dict[str, Any]) -> Page:
+    """The part of the page that looks again by itself. Where the shopper has to pay or to confirm by now, the whole
+    page is loaded again, for its forms.
+    """
+    payment = values["payment"]
+    is_asked = payment and payment["state"] in _ASKS and payment["state"] != visit.request.query.get("seen", "")
+    return Page("status.html", values, headers={"HX-Refresh": "true"} if is_asked else {})
 
 
 def _values(visit: Visit, order_id: str) -> dict[str, Any]:
@@ -194,7 +204,8 @@ def show_bank(visit: Visit, order_id: str, charge_id: str) -> Page:
     """The sandbox's bank asks. Its answer leads back to the order."""
     if ports().settings.payment_provider != "sandbox":
         raise NoSuchPage("There is no such page.")
-    return Page("bank.html", {"charge_id": charge_id, "order": visit.visitor.get(path("orders", order_id))})
+    order = visit.visitor.get(path("orders", order_id))
+    return Page("bank.html", {"charge_id": charge_id, "order": order, "here": f"/orders/{path_part(order_id)}"})
 
 
 @pages.post("/orders/{order_id}/bank/{charge_id}", form=BankAnswer, again=show_bank)

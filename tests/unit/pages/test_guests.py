@@ -133,7 +133,7 @@ def test_a_guest_s_order_is_opened_by_the_token_in_the_cookie(guests: ShopApi, s
     assert answer.status == 200
     text = html.unescape(answer.text)
     assert 'action="/guest-order/cancel"' in text
-    assert 'hx-get="/guest-order/status"' in text
+    assert 'hx-get="/guest-order/status?seen="' in text
     assert 'data-open hidden><input type="hidden" name="token" data-from-fragment>' in text
     assert TOKEN not in text
     assert TOKEN not in str(answer.headers)
