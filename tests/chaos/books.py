@@ -13,7 +13,7 @@ from inventory.reservation import State
 from mercato.clock import utc_now
 from mercato.ids import derived_id
 from mercato.money import Money
-from orders import facts
+from orders import facts, links
 from orders.day_sums import Days, DaySums, Sums, fold
 from orders.domain import MOST_ATTEMPTS
 from orders.facts import Fact, apply
@@ -27,7 +27,7 @@ from payments.refund import Refund, RefundStatus
 from promotions.claim import State as Claimed
 from shipping.domain import Status as ParcelStatus
 from shipping.usecases import booking_key_of, shipment_id_of
-from tests.chaos.shop import BUYER, COUPON, NEIGHBOUR, PATIENT, PRODUCT, SPENT, STOCKED, Shop
+from tests.chaos.shop import CART, COUPON, CUSTOMER, EMAIL, NEIGHBOUR, PATIENT, PRODUCT, STOCKED, USES, Shop
 
 _ONCE = (
     "order.created",
@@ -35,6 +35,7 @@ _ONCE = (
     "order.cancelled",
     "order.shipped",
     "order.delivered",
+    "order.claimed",
     "payment.authorized",
     "payment.completed",
     "payment.failed",
@@ -98,6 +99,7 @@ def disagreements(
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     found += [
         *_coupons(order, shop),
+        *_owner(order, shop),
         *_documents(order, payment, refunds, shop),
         *_parcel(order, shop),
         *_events(order, payment, refunds, shop),
@@ -233,21 +235,43 @@ def _stock(order: Order, came: tuple[int, int], shop: Shop, stocked: int) -> Ite
 
 
 def _coupons(order: Order, shop: Shop) -> Iterator[str]:
-    """Each coupon has the use of the neighbour's order, and that of this one exactly if it is sold."""
+    """Each coupon has the use of the neighbour's order, those of rivals, and that of this order exactly if it is sold.
+    No coupon has more uses than its limit.
+    """
     sold = order.status in _SOLD
     assert order.coupons
-    for code in (COUPON, SPENT):
-        expected = 1 + (sold and code in order.coupons.codes)
+    for code, limit in USES.items():
+        mine = int(sold and code in order.coupons.codes)
+        expected = 1 + mine + (shop.rivals if code == COUPON else 0)
         coupon = shop.coupons.find(code)
         assert coupon
-        if (used := shop.coupons.uses([coupon])[code]) != expected:
-            yield f"{used} uses of {code} are counted, expected {expected}"
-        mine = shop.coupons.standings([code], BUYER)[code].used_by_customer
-        if mine != expected - 1:
-            yield f"{mine} uses of {code} by the customer are counted, expected {expected - 1}"
+        if (used := shop.coupons.uses([coupon])[code]) != expected or used > limit:
+            yield f"{used} uses of {code} are counted, expected {expected}, and {limit} at most"
+        if (counted := shop.coupons.standings([code], order.coupons.customer)[code].used_by_customer) != mine:
+            yield f"{counted} uses of {code} by the customer are counted, expected {mine}"
     claim = shop.claims.find(order.id)
     if claim is not None and claim.state is not (Claimed.FINAL if sold else Claimed.RELEASED):
         yield f"the order is {order.status}, its claim {claim.state}"
+
+
+def _owner(order: Order, shop: Shop) -> Iterator[str]:
+    """A guest's order is claimed once or not at all. Either its link opens it, or the account has it and its parcel."""
+    if not order.guest_id:
+        return
+    if not shop.links.sent:
+        yield "the guest has got no link"
+    token = links.token_of(CART, order.id)
+    opens = shop.orders.find_linked(links.digest_of(token)) == order.id and order.is_guests
+    listed = order.id in shop.orders.ids_of_address(links.address_digest(EMAIL))
+    if listed != opens:
+        yield f"the order of {order.customer_id} is {'' if listed else 'not '}listed for its address"
+    claims = sum(isinstance(recorded.fact, facts.OrderClaimed) for recorded in shop.orders.history(order.id))
+    told = len(shop.bus.of_type("order.claimed"))
+    if (order.customer_id, claims, told) not in ((order.guest_id, 0, 0), (CUSTOMER, 1, 1)):
+        yield f"{order.customer_id} has the order after {claims} claims, of which {told} were published"
+    shipment = shop.shipments.load(shipment_id_of(order.id)).shipment
+    if shipment and shipment.customer_id != order.customer_id:
+        yield f"{order.customer_id} has the order, and {shipment.customer_id} its parcel"
 
 
 def _parcel(order: Order, shop: Shop) -> Iterator[str]:
@@ -309,10 +333,28 @@ def _is_approval(fact: Fact) -> bool:
 
 def _documents(order: Order, payment: Payment | None, refunds: list[Refund], shop: Shop) -> Iterator[str]:
     """Invoice less credit notes is the money that was kept, each refund has one credit note, and no number is missing.
+    The lines of an invoice are the order's charges: their sum is the total of the order and of the payment.
 
     What an operator paid back outside the shop has none.
     """
     listed = shop.documents.of_order(order.id)
+    charged = [(one.kind.value, one.amount, one.tax) for one in order.charges]
+    for one in listed:
+        document = shop.documents.get(one.document_id)
+        assert document
+        lines = [(line.kind.value, line.amount, line.tax) for line in document.lines]
+        sums = (sum(amount.amount for _, amount, _ in lines), sum(tax.amount for *_, tax in lines))
+        if sums != (document.total.amount, document.tax.amount):
+            yield f"the lines of {one.number} add up to {sums}, not to {document.total} with {document.tax} of tax"
+        if one.kind is DocumentKind.INVOICE and (lines != charged or document.total != order.total):
+            yield f"{one.number} has the lines {lines}, and the order {charged}"
+    if sum(amount.amount for _, amount, _ in charged) != order.total.amount:
+        yield f"the charges {charged} are not the total of {order.total}"
+    taxes = Counter[DocumentKind]()
+    for one in listed:
+        taxes[one.kind] += one.tax.amount
+    if payment and payment.captured and payment.refunded == payment.captured and len(set(taxes.values())) > 1:
+        yield f"the whole payment was refunded, and of its tax {taxes}"
     signs = {DocumentKind.INVOICE: 1, DocumentKind.CREDIT_NOTE: -1}
     told = sum(signs[one.kind] * one.total.amount for one in listed)
     kept = payment.captured - payment.refunded if payment else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tests.chaos.faults import Fault
-from tests.chaos.shop import COUPON, QUANTITY, SPENT, STOCKED
+from tests.chaos.shop import COUPON, QUANTITY, SPENT, STOCKED, Buyer
 
 _NAMED = 5
 
@@ -32,10 +32,11 @@ class Case:
     story: Story
     faults: tuple[Fault, ...]
     eager: bool
+    buyer: Buyer = Buyer.ACCOUNT
 
     def __str__(self) -> str:
         when = "at once" if self.eager else "late"
-        return f"{self.story.name}, events {when}: {'; '.join(map(str, self.faults)) or 'no fault'}"
+        return f"{self.story.name}, {self.buyer.name}, events {when}: {'; '.join(map(str, self.faults)) or 'no fault'}"
 
 
 @dataclass

@@ -13,6 +13,7 @@ from mercato.clock import utc_now
 from mercato.errors import DomainError, TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
+from orders import consumers as orders_consumers
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
 from orders.order import ReceivedLine, Request, ReturnedLine
@@ -31,11 +32,13 @@ from shipping import wiring as shipping_wiring
 from shipping.domain import AlreadyDispatched, Progress
 from shipping.domain import Status as Parcel
 from shipping.usecases import booking_key_of, shipment_id_of
-from tests.chaos.shop import BUYER, COUPON, CUSTOMER, PRODUCT, QUANTITY, TOTAL, Shop
+from tests.chaos.shop import COUPON, CUSTOMER, EMAIL, PRICE, PRODUCT, QUANTITY, SHIPPING, TOTAL, Shop
 from tests.kit import aws_events
+from tests.kit.given import published
 
 TERMS = Terms(timedelta(days=30), Approval.STAFF)
-PRICE = TOTAL.amount // QUANTITY
+GOODS = TOTAL.amount - SHIPPING
+FIRST = GOODS // QUANTITY  # the refund of the first unit that comes back
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
 MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # so much that no other refund fits beside it
 
@@ -73,8 +76,12 @@ class Scene:
 
     @property
     def given_back(self) -> int:
-        """The refunded money. It is capped at the order's total, since a return refunds at most what is left."""
-        return min(TOTAL.amount, sum(self.refunded.values()) + self.came_back * PRICE)
+        """The refunded money. It is capped at the order's total, since a return refunds at most what is left. A return
+        refunds the goods net of their discount, and the last one the delivery too.
+        """
+        goods = GOODS * self.came_back // QUANTITY
+        delivery = SHIPPING if self.came_back == QUANTITY else 0
+        return min(TOTAL.amount, sum(self.refunded.values()) + goods + delivery)
 
     def do(self, deed: Deed) -> None:
         """Runs the deed. A domain error ends it; a transient error leaves it to `ask_again`."""
@@ -140,7 +147,9 @@ def settle(scene: Scene, key: str, quantity: int) -> None:
 
 def _return_goods(scene: Scene, key: str, quantity: int, reason: str) -> None:
     lines, request = (ReturnedLine(product_id=PRODUCT, quantity=quantity),), Request(id=key, fingerprint=str(quantity))
-    command = orders_usecases.Command(scene.order_id, CUSTOMER, request)
+    order = scene.shop.orders.load(scene.order_id)
+    assert order
+    command = orders_usecases.Command(scene.order_id, order.customer_id, request)
     orders_usecases.return_goods(command, lines, reason, TERMS, scene.shop.orders, utc_now())
 
 
@@ -238,8 +247,33 @@ def expire_claim(scene: Scene) -> None:
 
 
 def claim_again(scene: Scene) -> None:
-    asked = {"order_id": scene.order_id, "coupons": {"codes": [COUPON], "customer": BUYER}}
+    order = scene.shop.orders.load(scene.order_id)
+    assert order
+    assert order.coupons
+    asked = {"order_id": scene.order_id, "coupons": order.coupons.model_dump(mode="json")}
     promotions_saga.handler(aws_events.task("ClaimCoupon", asked), None)
+
+
+def rival_claims(scene: Scene) -> None:
+    """The order of another buyer wants a use of the same coupon, which may be the last one, and is confirmed."""
+    shop, now = scene.shop, utc_now()
+    promotions_usecases.claim("rival", "account:rival", [COUPON], coupons=shop.coupons, claims=shop.claims, now=now)
+    promotions_usecases.finish("rival", shop.claims)
+    shop.rivals = 1
+
+
+def claim_order(scene: Scene) -> None:
+    """The account's owner verifies the address to which the guest ordered."""
+    data = {"user_id": CUSTOMER, "email": EMAIL}
+    event = published("user.email_verified", CUSTOMER, data)
+    record = aws_events.bus_record(event, "shop-orders", message_id="verified")
+    if orders_consumers.handler(aws_events.records(record), None)["batchItemFailures"]:
+        raise TransientError("the event is delivered again")
+
+
+def hear_all(scene: Scene) -> None:
+    """Every event that waits is consumed, so the parcel of a confirmed order leaves and arrives."""
+    scene.shop.bus.deliver()
 
 
 def cancel(scene: Scene) -> None:
@@ -250,7 +284,14 @@ def cancel(scene: Scene) -> None:
 def cancel_and_undo(scene: Scene) -> None:
     """Requests the cancellation and runs its whole undo before any other step."""
     scene.shop.cancel(scene.order_id)
-    about = {"order_id": scene.order_id, "customer_id": CUSTOMER, "reason": "cancelled", "step": "Cancellation"}
+    order = scene.shop.orders.load(scene.order_id)
+    assert order
+    about = {
+        "order_id": scene.order_id,
+        "customer_id": order.customer_id,
+        "reason": "cancelled",
+        "step": "Cancellation",
+    }
     undone = {"error": {"Error": "CancelledByCustomer", "Cause": ""}}
     for module, task in (
         (shipping_saga, "StopShipment"),
@@ -342,6 +383,9 @@ ACTS: dict[str, Deed] = {
         expire,
         expire_claim,
         claim_again,
+        rival_claims,
+        claim_order,
+        hear_all,
         cancel,
         cancel_and_undo,
         reserve_again,

@@ -8,6 +8,7 @@ import threading
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,8 +26,11 @@ from inventory.domain import Adjustment, Adjustments
 from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
 from mercato import aws
+from mercato.charges import Charge, total_of
+from mercato.charges import Kind as ChargeKind
 from mercato.clock import rfc3339, utc_now
 from mercato.events import dead_letters
+from mercato.guests import guest_of
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.peers.client import PeerUnavailable
@@ -35,10 +39,11 @@ from notifications import wiring as notification_wiring
 from notifications.store import NotificationStore
 from orders import api as orders_api
 from orders import domain as orders_domain
+from orders import links
 from orders import saga as orders_saga
 from orders import usecases as orders_usecases
 from orders import wiring as order_wiring
-from orders.order import Address, ClaimedCoupons, Line, Request
+from orders.order import Address, ClaimedCoupons, Contact, Delivery, Guest, Line, Request
 from orders.store import OrderStore
 from orders.workflow import CANCELLATION, OrderSaga, WaitingSagas
 from payments import reconciler
@@ -50,7 +55,7 @@ from payments.store import PaymentStore
 from promotions import saga as promotions_saga
 from promotions import usecases as promotions_usecases
 from promotions import wiring as promotions_wiring
-from promotions.domain import Coupon
+from promotions.domain import Coupon, customer_of
 from promotions.domain import Kind as CouponKind
 from promotions.store import Claims, Coupons
 from relay import bus as relay_bus
@@ -76,15 +81,52 @@ QUANTITY = 3
 NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
 AT_REST = "nothing moves any more"
-TOTAL = Money(amount=4500, currency="GBP")
+PRICE, SHIPPING = 1505, 395
 SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Promotions", "Documents")
-COUPON = "TEN"  # two uses in all, of which a neighbour's order has one
-SPENT = "GONE"  # one use, which a neighbour's order has
-BUYER = f"account:{CUSTOMER}"
+COUPON, SPENT = "TEN", "GONE"
+USES = {COUPON: 2, SPENT: 1}  # the limits, of which a neighbour's order has one use each
+CART = f"guest-{'5e' * 24}"  # a guest's
+EMAIL = "ada@example.com"  # of the account as of the guest
+
+
+def charges_for(quantity: int) -> tuple[Charge, ...]:
+    """What a quote charges for the goods, 10 % off by a coupon, and for the delivery, all with a tax of 20 %."""
+    return tuple(
+        Charge(
+            kind=kind,
+            product_id=product_id,
+            description=kind.value,
+            quantity=pieces,
+            amount=Money(amount=amount, currency="GBP"),
+            tax=Money(amount=amount // 6, currency="GBP"),
+            rate="0.2000",
+            tax_class="standard",
+            jurisdiction="GB",
+        )
+        for kind, product_id, pieces, amount in (
+            (ChargeKind.GOODS, PRODUCT, quantity, PRICE * quantity),
+            (ChargeKind.DISCOUNT, PRODUCT, quantity, -(PRICE * quantity // 10)),
+            (ChargeKind.SHIPPING, None, 1, SHIPPING),
+        )
+    )
+
+
+TOTAL = total_of(charges_for(QUANTITY))
+
+
+class Buyer(Enum):
+    """Who orders, and for whom the uses of coupons are counted."""
+
+    ACCOUNT = CUSTOMER
+    GUEST = guest_of(CART)
+
+    @property
+    def of_coupons(self) -> str:
+        return customer_of(self.value, EMAIL)
 
 
 class Mailbox:
-    """The mails that went out, as (subject, body)."""
+    """The mails that went out, as (subject, body): of notifications, and of orders to guests."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -109,6 +151,7 @@ class Shop:
     `moments` maps a task to the act before its first call, and SAGA_OVER and AT_REST to acts at these moments. `buyer`
     acts each time the saga begins to wait for the buyer. `between` has acts, one for each of the saga's next calls.
     `by_hand` is the money that an operator refunded outside the shop after skipping the refund, in minor units.
+    `rivals` is how many uses of the coupon other buyers got while the order was under way.
     """
 
     def __init__(self, world: World) -> None:
@@ -122,7 +165,7 @@ class Shop:
         self.stock = InventoryStore(self.tables["Inventory"], low_at=1)
         self.shipments = ShipmentStore(self.tables["Shipping"])
         self.coupons, self.claims = Coupons(self.tables["Promotions"]), Claims(self.tables["Promotions"])
-        self.mailbox = Mailbox()
+        self.mailbox, self.links = Mailbox(), Mailbox()
         self.notifications = NotificationStore(self.tables["Notifications"])
         self.documents = DocumentStore(self.tables["Documents"], sleep=lambda _: None)
         self.bus = Bus(self.watch)
@@ -134,12 +177,13 @@ class Shop:
         self._waits_met: set[str] = set()
         self.parked: list[str] = []
         self.skips = False
-        self.by_hand = 0
+        self.by_hand = self.rivals = 0
         self._one_at_a_time = threading.RLock()  # moto is not thread-safe, so the steps of two executions take turns
 
     def wire(self, patch: pytest.MonkeyPatch) -> None:
         """Injects this shop's tables, provider, mailbox and bus into the services' wiring."""
-        orders = {"table": self.tables["Orders"], "orders": self.orders}
+        about_mail = order_wiring.MailSettings("shop@example.com", "", "https://shop.example.com")
+        orders = {"table": self.tables["Orders"], "orders": self.orders, "mail": about_mail, "mailer": self.links}
         vars(order_wiring.ports()).update(orders, workflows=OrderSaga(self.world.arn), sagas=WaitingSagas())
         vars(inventory_wiring.ports()).update(store=self.stock)
         vars(payment_wiring.ports()).update(payments=self.payments, provider=self._asked)
@@ -194,34 +238,48 @@ class Shop:
     def give_coupons(self) -> None:
         """Makes the coupons, and claims of a neighbour's order, which a second release would free."""
         now = utc_now()
-        for code, limit in ((COUPON, 2), (SPENT, 1)):
+        for code, limit in USES.items():
             new = Coupon(code, "10 % off", CouponKind.PERCENTAGE, now, basis_points=1000, limit_per_customer=1)
             self.coupons.insert(replace(new, limit=limit), code)
-        codes = [COUPON, SPENT]
+        codes = list(USES)
         promotions_usecases.claim(
             "neighbour", "account:neighbour", codes, coupons=self.coupons, claims=self.claims, now=now
         )
         promotions_usecases.finish("neighbour", self.claims)
 
     def register_customer(self) -> None:
-        data = {"user_id": CUSTOMER, "email": "ada@example.com", "name": "Ada"}
+        data = {"user_id": CUSTOMER, "email": EMAIL, "name": "Ada"}
         event = published("user.registered", CUSTOMER, data, time=rfc3339(utc_now() - timedelta(hours=1)))
         batch = aws_events.records(aws_events.bus_record(event, "shop-notifications"))
         assert notification_consumers.handler(batch, None) == {"batchItemFailures": []}
         self.mailbox.sent.clear()
 
-    def place(self, token: str, quantity: int = QUANTITY, code: str = COUPON, *, waits_for_buyer: bool = False) -> str:
-        """Places an order with a coupon, whose event is not delivered yet. Returns the order's id."""
+    def place(
+        self,
+        token: str,
+        quantity: int = QUANTITY,
+        code: str = COUPON,
+        *,
+        waits_for_buyer: bool = False,
+        buyer: Buyer = Buyer.ACCOUNT,
+    ) -> str:
+        """Places an order by a quote with a coupon, a delivery and tax. Its event is not delivered yet. Returns the
+        order's id.
+        """
         order_id = str(uuid.uuid4())
-        price = Money(amount=TOTAL.amount // QUANTITY, currency=TOTAL.currency)
-        lines = (Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),)
-        address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
-        facts = orders_domain.place(order_id, CUSTOMER, lines, token, "print")
+        price = Money(amount=PRICE, currency="GBP")
+        quoted = orders_domain.Quoted(
+            lines=(Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),),
+            charges=charges_for(quantity),
+            delivery=Delivery(carrier="sandbox", service="standard", name="Standard", days=3),
+            coupons=ClaimedCoupons(codes=(code,), customer=buyer.of_coupons),
+        )
+        facts = orders_domain.place_quoted(order_id, buyer.value, quoted, token, "print")
         if waits_for_buyer:
             facts = orders_domain.let_wait(facts)
-        coupons = ClaimedCoupons(codes=(code,), customer=BUYER)
-        facts = [facts[0].model_copy(update={"coupons": coupons}), *facts[1:]]
-        self.orders.place(order_id, facts, address, utc_now())
+        address = Address(name="Ada", line1="12 Square", city="London", postcode="SW1Y", country="GB")
+        link = Guest(Contact(email=EMAIL, name="Ada"), links.digest_of(links.token_of(CART, order_id)))
+        self.orders.place(order_id, facts, address, utc_now(), link if buyer is Buyer.GUEST else None)
         return order_id
 
     def run(self, order_id: str, faults: tuple[Fault, ...] = (), *, eager: bool = True) -> str:
@@ -245,9 +303,11 @@ class Shop:
         return status
 
     def cancel(self, order_id: str) -> None:
-        """Requests the order's cancellation, as the customer does."""
+        """Requests the order's cancellation, as its customer does."""
+        order = self.orders.load(order_id)
+        assert order
         request = Request(id=f"cancel-{order_id}", fingerprint="print")
-        command = orders_usecases.Command(order_id, CUSTOMER, request)
+        command = orders_usecases.Command(order_id, order.customer_id, request)
         orders_usecases.cancel_order(command, "other", self.orders, utc_now())
 
     def finish_cancellation(self, order_id: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from tests.chaos.books import disagreements
 from tests.chaos.cases import Case, Outcome, Record, Story, Tally, play_all
 from tests.chaos.faults import ALL, FORWARD, SKIP, SKIPPED, Fault, Kind, faults_of
-from tests.chaos.shop import Mall
+from tests.chaos.shop import Buyer, Mall
 from tests.kit.state_machine import NothingCame
 
 SEED = 20261122
@@ -50,9 +51,15 @@ WAYS_TO_UNDO = (
 )
 
 
+def by_turns(cases: list[Case]) -> list[Case]:
+    """Four cases of an account's order, then four of a guest's, so that each buyer meets late and eager events."""
+    buyers = list(Buyer)
+    return [replace(case, buyer=buyers[number // 4 % len(buyers)]) for number, case in enumerate(cases)]
+
+
 def play(mall: Mall, case: Case) -> Outcome:
     shop = mall.open()
-    order_id = shop.place(*case.story.value)
+    order_id = shop.place(*case.story.value, buyer=case.buyer)
     try:
         shop.run(order_id, case.faults, eager=case.eager)
     except NothingCame:
@@ -81,11 +88,11 @@ def singles() -> list[Case]:
         if fault.task == SKIP:
             way = (*way, STUCK_REFUND)
         found.append(Case(Story.GOOD, (*way, fault), eager))
-    return found
+    return by_turns(found)
 
 
 def plain() -> list[Case]:
-    return [Case(story, (), eager) for story, eager in itertools.product(Story, (True, False))]
+    return [Case(story, (), eager, buyer) for story, eager, buyer in itertools.product(Story, (True, False), Buyer)]
 
 
 def pairs() -> list[Case]:
@@ -116,7 +123,7 @@ def pairs() -> list[Case]:
                 if {one.task, other.task} <= {*undone, "MarkNeedsAttention"}
                 and (one.is_final or other.task != "MarkNeedsAttention")
             ]
-    return found
+    return by_turns(found)
 
 
 def skipped() -> list[Case]:
@@ -131,25 +138,26 @@ def skipped() -> list[Case]:
             for task in ("ReleaseInventory", "ReleaseCoupon", "CancelOrder", "MarkNeedsAttention")
             for other in faults_of(task)
         ]
-    return found
+    return by_turns(found)
 
 
 def test_each_story_without_faults_ends_with_books_that_agree(mall: Mall, record_property: Record) -> None:
     tally = play_all("no fault", plain(), functools.partial(play, mall), record_property)
-    assert (tally.cases, tally.reached) == (10, 10)
+    assert (tally.cases, tally.reached) == (20, 20)
 
 
 @pytest.mark.parametrize("shard", range(2))
 def test_one_fault_anywhere(mall: Mall, record_property: Record, shard: int) -> None:
-    """Every fault, alternately with eager and late events."""
-    by_turns = [case for number, case in enumerate(singles()) if (number // 2 + number) % 2 == 0]
-    tally = play_all("one fault", by_turns[shard::2], functools.partial(play, mall), record_property)
+    """Every fault, alternately with eager and late events, and of an account's and a guest's order."""
+    chosen = [case for number, case in enumerate(singles()) if (number // 2 + number) % 2 == 0]
+    tally = play_all("one fault", chosen[shard::2], functools.partial(play, mall), record_property)
     assert tally.reached == tally.cases
 
 
 @pytest.mark.long
 def test_one_fault_anywhere_at_once_and_late(mall: Mall, record_property: Record) -> None:
-    tally = play_all("one fault, both ways", singles(), functools.partial(play, mall), record_property)
+    cases = [replace(case, buyer=buyer) for case, buyer in itertools.product(singles(), Buyer)]
+    tally = play_all("one fault, both ways", cases, functools.partial(play, mall), record_property)
     assert tally.reached == tally.cases
 
 
@@ -189,12 +197,15 @@ def test_three_faults_at_random(mall: Mall, record_property: Record) -> None:
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(Story), st.tuples(FAULTS, FAULTS, FAULTS), st.booleans())
+    @given(st.sampled_from(Story), st.tuples(FAULTS, FAULTS, FAULTS), st.booleans(), st.sampled_from(Buyer))
     @example(
-        Story.GOOD, (Fault("CapturePayment", Kind.UNKNOWN), *[Fault("RefundPayment", Kind.DIES_AFTER, True)] * 2), True
+        Story.GOOD,
+        (Fault("CapturePayment", Kind.UNKNOWN), *[Fault("RefundPayment", Kind.DIES_AFTER, True)] * 2),
+        True,
+        Buyer.ACCOUNT,
     )
-    def run(story: Story, faults: tuple[Fault, Fault, Fault], eager: bool) -> None:
-        case = Case(story, faults, eager)
+    def run(story: Story, faults: tuple[Fault, Fault, Fault], eager: bool, buyer: Buyer) -> None:
+        case = Case(story, faults, eager, buyer)
         reached, wrong = play(mall, case)
         tally.cases += 1
         tally.reached += reached

@@ -19,7 +19,7 @@ from shipping import saga as shipping_saga
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
 from tests.chaos.cases import Outcome, Record, Story, play_all
-from tests.chaos.deeds import PRICE, Scene
+from tests.chaos.deeds import FIRST, Scene
 from tests.chaos.faults import SKIP, Fault, Kind, faults_of
 from tests.chaos.shop import CUSTOMER, QUANTITY, TOTAL, Mall, Shop
 from tests.kit import aws_events
@@ -153,8 +153,8 @@ def test_a_return_whose_refund_was_refused_is_paid_by_a_redrive_and_then_the_res
     assert redrive_until_paid(shop) == redriven
     order = shop.orders.load(scene.order_id)
     assert order
-    assert (PRICE, order.status, order.refunded.amount) == (1500, Status.DELIVERED, 1500)
-    assert [made.refunded.amount if made.refunded else None for made in order.returns] == [1500]
+    assert (order.status, order.refunded.amount) == (Status.DELIVERED, FIRST)
+    assert [made.refunded.amount if made.refunded else None for made in order.returns] == [FIRST]
 
     deeds.send_back(scene, "return-2", QUANTITY - 1)
     shop.bus.deliver()
@@ -172,19 +172,19 @@ def test_what_an_admin_gave_back_by_hand_for_a_refused_return_is_set_aside_once_
     deeds.send_back(scene, "return-1", 1)
     shop.bus.deliver()
     shop.unreliable(shop.provider)
-    deeds.refund(scene, "for return 1, by hand", Money(amount=PRICE, currency=TOTAL.currency))
+    deeds.refund(scene, "for return 1, by hand", Money(amount=FIRST, currency=TOTAL.currency))
     shop.bus.deliver()
     deeds.send_back(scene, "return-2", QUANTITY - 1)
     shop.bus.deliver()
     order = shop.orders.load(scene.order_id)
     assert order
-    assert (order.status, order.refunded.amount) == (Status.DELIVERED, TOTAL.amount - PRICE)
+    assert (order.status, order.refunded.amount) == (Status.DELIVERED, TOTAL.amount - FIRST)
     payment = shop.payments.get(scene.payment_id)
     assert payment
-    assert (payment.refundable, agreement.mismatch(payment)) == (PRICE, "")
+    assert (payment.refundable, agreement.mismatch(payment)) == (FIRST, "")
     refused = [made for made in shop.payments.refunds(scene.payment_id) if made.status is RefundStatus.REFUSED]
-    assert [made.amount.amount for made in refused] == [PRICE]
-    deeds.refund(scene, "the rest, by hand", Money(amount=PRICE, currency=TOTAL.currency))
+    assert [made.amount.amount for made in refused] == [FIRST]
+    deeds.refund(scene, "the rest, by hand", Money(amount=FIRST, currency=TOTAL.currency))
     shop.bus.redrive()
     shop.bus.deliver()
     payment, order = shop.payments.get(scene.payment_id), shop.orders.load(scene.order_id)

@@ -23,6 +23,9 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("get_item", {"Key": {"pk": {"S": ""}, "sk": {"S": "1"}}}),
     ("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}}),
     ("query", {"KeyConditionExpression": "nonsense"}),
+    *[("put_item", {"Item": {"pk": {"S": pk}, "sk": {"S": sk}}}) for pk, sk in ("a2", "b1", "a3", "c1")],
+    ("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}, "Limit": 2}),
+    ("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "none"}}}),
     *[
         (
             "update_item",
