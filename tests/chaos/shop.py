@@ -196,7 +196,10 @@ class Shop:
         asked = OrdersPeer(PeerOfOrders())  # type: ignore[arg-type]
         vars(document_wiring.ports()).update(documents=self.documents, orders=asked)
         vars(notification_wiring.ports()).update(
-            table=self.tables["Notifications"], store=self.notifications, mailer=self.mailbox
+            table=self.tables["Notifications"],
+            store=self.notifications,
+            mailer=self.mailbox,
+            mail_settings=notification_wiring.MailSettings("shop@mercato.example", "", "https://shop.example"),
         )
         vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):

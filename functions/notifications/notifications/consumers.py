@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
@@ -81,6 +82,11 @@ class FromOrders(Reads):
 class OrderConfirmed(FromOrders):
     total: Money
     lines: list[Line]
+
+
+class PaymentAwaited(FromOrders):
+    state: str
+    until: datetime
 
 
 class OrderShipped(FromOrders):
@@ -175,8 +181,26 @@ def forget_guest(_: Event, data: OrderAnonymised) -> None:
         raise Unfinished(f"more notifications about order {data.order_id} are left to erase")
 
 
+@consumer.on("order.payment_awaited")
+def ask_buyer(event: Event, data: PaymentAwaited) -> None:
+    """Changes nothing once the time is over."""
+    if data.until <= utc_now():
+        return
+    shop = ports().mail_settings.shop_url.rstrip("/")
+    link = None if is_guest(data.customer_id) else f"{shop}/orders/{data.order_id}"
+    write = texts.payment_to_confirm if data.state == "action_required" else texts.payment_to_repeat
+    _tell(event, data, Kind.PAYMENT_AWAITED, lambda name: write(name, data.named, data.until, link))
+
+
+@consumer.on("order.payment_attempted")
+def follow_attempt(event: Event, data: FromOrders) -> None:
+    """Naturally idempotent."""
+    ports().progress.note(data.order_id, event.sequence, utc_now())
+
+
 @consumer.on("order.confirmed")
 def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
+    ports().progress.note(data.order_id, event.sequence, utc_now())
     lines = [(line.quantity, line.name) for line in data.lines]
     _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.named, data.total, lines))
 
@@ -206,8 +230,15 @@ def notify_shipped(event: Event, data: OrderShipped) -> None:
     )
 
 
+@consumer.on("order.delivered")
+def notify_delivered(event: Event, data: FromOrders) -> None:
+    ports().progress.note(data.order_id, event.sequence, utc_now())
+    _tell(event, data, Kind.ORDER_DELIVERED, lambda name: texts.order_delivered(name, data.named))
+
+
 @consumer.on("order.cancelled")
 def notify_cancelled(event: Event, data: OrderCancelled) -> None:
+    ports().progress.note(data.order_id, event.sequence, utc_now())
     _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.named, data.detail))
 
 
@@ -265,7 +296,7 @@ def end_wishes(event: Event, data: Discontinued) -> None:
 
 
 def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:
-    trigger = Trigger(kind, event.id, event.time, data.order_id)
+    trigger = Trigger(kind, event.id, event.time, data.order_id, event.sequence)
     reader = reader_of_guest(data.order_id) if is_guest(data.customer_id) else data.customer_id
     with _open_account(reader):
         usecases.notify_user(reader, trigger, write, ports(), utc_now())

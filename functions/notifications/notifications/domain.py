@@ -31,10 +31,12 @@ class MailGivenUp(Conflict):
 
 class Kind(StrEnum):
     WELCOME = "welcome"
+    PAYMENT_AWAITED = "payment_awaited"
     ORDER_CONFIRMED = "order_confirmed"
     RECEIPT = "receipt"
     PAYMENT_FAILED = "payment_failed"
     ORDER_SHIPPED = "order_shipped"
+    ORDER_DELIVERED = "order_delivered"
     ORDER_CANCELLED = "order_cancelled"
     REFUND = "refund"
     RETURN_APPROVED = "return_approved"
@@ -58,6 +60,9 @@ class Status(StrEnum):
 # SES has no idempotency key, so after a cut-off attempt it is unknown whether the mail was sent. Mails about money or
 # goods are then sent again, since twice is better than never. A welcome is not.
 AT_MOST_ONCE = frozenset({Kind.WELCOME})
+
+# Mails that say what an order waits for, or what comes next. They are not sent once the order is further along.
+OVERTAKEN_BY_LATER = frozenset({Kind.PAYMENT_AWAITED, Kind.ORDER_SHIPPED})
 
 # Longer than an invocation lives, and shorter than the queue hides a message, so a redelivery finds the claim expired.
 CLAIM_LASTS = timedelta(seconds=60)
@@ -108,12 +113,13 @@ class Notification:
 
 @dataclass(frozen=True)
 class Trigger:
-    """The event that caused a notification, with its time."""
+    """The event that caused a notification, with its time. `sequence` is its place among the events of the order."""
 
     kind: Kind
     event_id: str
     at: datetime
     order_id: str | None = None
+    sequence: int = 0
 
     @property
     def notification_id(self) -> str:

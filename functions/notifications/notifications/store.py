@@ -10,7 +10,7 @@ pk=USER#<user>  sk=UNREAD                the unread count; changes in the transa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mercato.clock import epoch, rfc3339
@@ -152,6 +152,29 @@ class NotificationStore:
 
     def mark_sent(self, notification: Notification, claim: Claim, now: datetime) -> bool:
         return self._close(notification, Status.SENT, claim, _announce(_sent(notification), now))
+
+    def withhold(self, notification: Notification, now: datetime) -> bool:
+        """Leaves the notification in the app alone. Returns False if an attempt holds a claim on its e-mail."""
+        in_app = replace(notification, channel=Channel.IN_APP, status=Status.SENT)
+        withheld = dynamo.update(
+            _user(notification.user_id),
+            _key(notification.notification_id),
+            "SET #status = :sent, channel = :channel REMOVE claimed_until, claim_id",
+            "#status = :pending OR (#status = :sending AND claimed_until <= :now)",
+            names=_NAMES,
+            values={
+                ":sent": in_app.status,
+                ":channel": in_app.channel,
+                ":pending": Status.PENDING,
+                ":sending": Status.SENDING,
+                ":now": epoch(now),
+            },
+        )
+        try:
+            self._table.transact([withheld, _announce(_sent(in_app), now)])
+        except ConditionFailed:
+            return False
+        return True
 
     def mark_failed(self, notification: Notification, claim: Claim, reason: str, now: datetime) -> bool:
         failed = NotificationFailed(**_facts(notification), reason=reason)

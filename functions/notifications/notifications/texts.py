@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from mercato.errors import SagaEnd, is_error_name
 from mercato.money import Money
 from notifications.domain import Text
@@ -73,11 +75,43 @@ def payment_failed(name: str, order: str, amount: Money, detail: str) -> Text:
     )
 
 
+def payment_to_confirm(name: str, order: str, until: datetime, link: str | None) -> Text:
+    return _text(
+        name,
+        "Please confirm your payment",
+        f"your bank asks you to confirm the payment of order {order}.\n\n{_waits(until, link)}",
+    )
+
+
+def payment_to_repeat(name: str, order: str, until: datetime, link: str | None) -> Text:
+    return _text(
+        name,
+        "Please pay with another card",
+        f"your bank declined the card for order {order}. You can pay with another one.\n\n{_waits(until, link)}",
+    )
+
+
+def _waits(until: datetime, link: str | None) -> str:
+    """`link` leads to the order's page. A guest has it in a mail of the orders service."""
+    where = f"Your order:\n{link}" if link else "The link to your order is in our first mail about it."
+    return (
+        f"We hold the order for you until {until:%H:%M} UTC, and cancel it then. You have not been charged.\n\n{where}"
+    )
+
+
 def order_shipped(name: str, order: str, carrier: str, tracking_number: str) -> Text:
     return _text(
         name,
         "Your order is on its way",
         f"your order {order} is on its way.\n\nCarrier: {carrier}\nTracking number: {tracking_number}",
+    )
+
+
+def order_delivered(name: str, order: str) -> Text:
+    return _text(
+        name,
+        "Your order has arrived",
+        f"your order {order} has been delivered. Please tell us if it did not reach you, or if something is wrong.",
     )
 
 

@@ -8,6 +8,9 @@ SES cannot be asked whether it has a message. After a crash or a lost response b
 remains. No attempt sends until the claim expires after 60 seconds. Then the kind decides. A mail about an order or
 money is sent again: the only case in which a mail can arrive twice. A welcome is given up: its event becomes a dead
 letter, which raises the alarm.
+
+An e-mail that has no use any more when it is to be sent, such as "on its way" after "delivered", is withheld: the
+notification is listed in the app alone.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from mercato.ids import new_id
 from mercato.telemetry.logs import log
 from notifications.domain import (
     CLAIM_LASTS,
+    OVERTAKEN_BY_LATER,
     Claim,
     Contact,
     MailGivenUp,
@@ -53,7 +57,16 @@ def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], po
     notification = compose(contact, preferences, trigger, write(contact.name))
     if not ports.store.add(notification, trigger.event_id, now):
         notification = ports.store.get_notification(user_id, notification.notification_id)
+    if _is_overtaken(trigger, ports) and ports.store.withhold(notification, now):
+        log.info("e-mail withheld: the order is further along", extra={"kind": trigger.kind})
+        return
     send(notification, contact, ports, now)
+
+
+def _is_overtaken(trigger: Trigger, ports: Ports) -> bool:
+    if trigger.kind not in OVERTAKEN_BY_LATER or trigger.order_id is None:
+        return False
+    return ports.progress.is_after(trigger.order_id, trigger.sequence)
 
 
 def send(notification: Notification, contact: Contact, ports: Ports, now: datetime) -> None:

@@ -12,6 +12,7 @@ from notifications.store import NotificationStore
 
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
+    from notifications.progress import Progress
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.store import WishStore
 
@@ -44,6 +45,12 @@ class Ports:
         from notifications.wishes.store import WishStore
 
         return WishStore(self.table, self.store)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        from notifications.progress import Progress
+
+        return Progress(self.table)
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:

@@ -152,13 +152,17 @@ class OrderPaymentAwaited(EventModel):
     """
 
     TYPE: ClassVar[str] = "order.payment_awaited"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {
-        "attempt": 1,
-        "state": "declined",
-        "reason": "card_declined",
-        "detail": "Your bank declined the card.",
-        "until": "2026-11-22T12:22:00.000Z",
-    }
+    EXAMPLE: ClassVar[dict[str, Any]] = (
+        _WHO
+        | _NUMBER
+        | {
+            "attempt": 1,
+            "state": "declined",
+            "reason": "card_declined",
+            "detail": "Your bank declined the card.",
+            "until": "2026-11-22T12:22:00.000Z",
+        }
+    )
 
     order_id: str
     customer_id: str
@@ -167,6 +171,7 @@ class OrderPaymentAwaited(EventModel):
     reason: str
     detail: str
     until: str
+    number: str | None = None
 
 
 class OrderPaymentAttempted(EventModel):
@@ -273,11 +278,12 @@ class OrderDelivered(EventModel):
     """The parcel has arrived."""
 
     TYPE: ClassVar[str] = "order.delivered"
-    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | {"shipment_id": _SHIPMENT}
+    EXAMPLE: ClassVar[dict[str, Any]] = _WHO | _NUMBER | {"shipment_id": _SHIPMENT}
 
     order_id: str
     customer_id: str
     shipment_id: str
+    number: str | None = None
 
 
 class OrderReturnAccepted(EventModel):
@@ -511,7 +517,8 @@ def _shipped(order: Order, fact: facts.OrderShipped, _: Address | None) -> Event
 
 
 def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> EventModel:
-    return OrderDelivered(order_id=order.id, customer_id=order.customer_id, shipment_id=fact.shipment_id)
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    return OrderDelivered(**about, shipment_id=fact.shipment_id)
 
 
 def _return_requested(order: Order, fact: facts.ReturnRequested, _: Address | None) -> EventModel | None:
@@ -577,9 +584,8 @@ def _claimed(order: Order, _: facts.OrderClaimed, __: Address | None) -> EventMo
 
 def _payment_awaited(order: Order, fact: facts.PaymentAwaited, _: Address | None) -> EventModel:
     told = fact.awaited.model_dump(include={"attempt", "state", "reason", "detail"})
-    return OrderPaymentAwaited(
-        order_id=order.id, customer_id=order.customer_id, until=rfc3339(fact.awaited.until), **told
-    )
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    return OrderPaymentAwaited(**about, until=rfc3339(fact.awaited.until), **told)
 
 
 def _payment_attempted(order: Order, fact: facts.PaymentAttempted, _: Address | None) -> EventModel:

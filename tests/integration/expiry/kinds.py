@@ -69,6 +69,7 @@ EXEMPT = {
     "ops.scans:Scans.keep": "the scan that reads it is over, by its own clock, a day before",
     "mercato.store.ended_access:end": "the tokens that it refuses have expired long before it does",
     "mercato.events.outbox:record": "its key is an entity's version, which never comes again",
+    "notifications.progress:Progress.note": "it outlives the last delivery of the events that it overtakes",
     "notifications.wishes.store:WishStore.follow_stock": "it outlives the last delivery of the event that reads it",
     "notifications.wishes.store:WishStore.tell": "it outlives the last delivery of the event that reads it",
     "mercato.breaker.store:_update": "a circuit whose wait is over lets the next call through, as a closed one does",

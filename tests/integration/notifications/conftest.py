@@ -13,6 +13,7 @@ import pytest
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
+from notifications.progress import Progress
 from notifications.store import NotificationStore
 from notifications.wishes.catalogue import Catalogue
 from notifications.wishes.store import WishStore
@@ -59,9 +60,18 @@ class Service:
     def pass_time(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def event(self, event_type: str, event_id: str, data: dict[str, Any], at: datetime | None = None) -> dict[str, Any]:
-        time = rfc3339(at or self.now)
-        event = published(event_type, "subject-1", data, id=event_id, time=time, correlationid="request-0001")
+    def event(
+        self, event_type: str, event_id: str, data: dict[str, Any], at: datetime | None = None, sequence: int = 1
+    ) -> dict[str, Any]:
+        event = published(
+            event_type,
+            "subject-1",
+            data,
+            id=event_id,
+            time=rfc3339(at or self.now),
+            sequence=f"{sequence:010d}",
+            correlationid="request-0001",
+        )
         return aws_events.bus_record(event, "shop-notifications", message_id=f"m-{event_id}")
 
     def stock_event(self, available: int, sequence: int, product_id: str = "mug") -> dict[str, Any]:
@@ -128,10 +138,12 @@ class Service:
 
 @pytest.fixture
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
-    found = Service(make_table("NotificationsTable"), noon)
+    table = make_table("NotificationsTable")
+    found = Service(table, noon)
     vars(wiring.ports()).update(
         store=found.store,
         wishes=found.wishes,
+        progress=Progress(table),
         catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
         mailer=found.mailer,
         mail_settings=wiring.MailSettings("shop@mercato.example", "", "https://shop.example/"),

@@ -61,6 +61,19 @@ def test_a_registered_user_is_welcomed_and_remembered(service: Any) -> None:
             "Your payment did not go through",
         ),
         ("order.shipped", {"carrier": "sandbox", "tracking_number": "T1"}, "order_shipped", "Your order is on its way"),
+        ("order.delivered", {"shipment_id": "s"}, "order_delivered", "Your order has arrived"),
+        (
+            "order.payment_awaited",
+            {"attempt": 1, "state": "action_required", "reason": "", "detail": "", "until": "2099-01-01T12:30:00.000Z"},
+            "payment_awaited",
+            "Please confirm your payment",
+        ),
+        (
+            "order.payment_awaited",
+            {"attempt": 1, "state": "declined", "reason": "", "detail": "", "until": "2099-01-01T12:30:00.000Z"},
+            "payment_awaited",
+            "Please pay with another card",
+        ),
         ("order.cancelled", {"reason": "x", "detail": "Sold out."}, "order_cancelled", "Your order was cancelled"),
         (
             "order.return_approved",
@@ -116,12 +129,9 @@ def test_a_mail_names_the_order_by_its_number(service: Any, event_type: str, dat
 
 
 def renamed(service: Any, name: str, sequence: int) -> dict[str, Any]:
-    record: dict[str, Any] = service.event(
-        "user.profile_changed", f"renamed-{sequence}", {"user_id": "user-1", "name": name}
-    )
-    body = json.loads(record["body"])
-    body["detail"]["sequence"] = f"{sequence:010d}"
-    return record | {"body": json.dumps(body)}
+    data = {"user_id": "user-1", "name": name}
+    record: dict[str, Any] = service.event("user.profile_changed", f"renamed-{sequence}", data, sequence=sequence)
+    return record
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2, 1, 0)])

@@ -6,9 +6,10 @@ An event takes those fields of the data that it has.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from mercato.clock import rfc3339
 from ops.consumers import consumer as journal
 from tests.conftest import NOON
 from tests.integration.documents.conftest import charge
@@ -149,6 +150,10 @@ def _wished_for(service: Any) -> Data:
     return {"product_id": "mug", "available": 7}
 
 
+def _awaited(service: Any) -> Data:
+    return _user(service) | {"until": rfc3339(service.now + timedelta(minutes=10))}
+
+
 def _shipment(service: Any) -> Data:
     service.confirm()
     return {"order_id": "order-1", "customer_id": "user-1"}
@@ -197,6 +202,9 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.created"): _nothing,
     ("notifications", "order.anonymised"): _nothing,
+    ("notifications", "order.payment_awaited"): _awaited,
+    ("notifications", "order.payment_attempted"): _user,
+    ("notifications", "order.delivered"): _user,
     ("notifications", "order.confirmed"): _user,
     ("notifications", "order.shipped"): _user,
     ("notifications", "order.cancelled"): _user,
