@@ -46,6 +46,7 @@ _ONCE = (
     "shipment.in_transit",
     "shipment.delivered",
 )
+_ASKS = {"action_required": "Please confirm your payment", "declined": "Please pay with another card"}
 _SUBJECTS: dict[str, Callable[[Any], str]] = {
     "order.confirmed": lambda _: "Your order is confirmed",
     "order.cancelled": lambda _: "Your order was cancelled",
@@ -59,7 +60,6 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
     "order.delivered": lambda _: "Your order has arrived",
     "order.payment_awaited": lambda data: _ASKS[data["state"]],
 }
-_ASKS = {"action_required": "Please confirm your payment", "declined": "Please pay with another card"}
 _OVERTAKEN = {"Your order is on its way", *_ASKS.values()}  # not sent once the order is further along
 # The statuses in which each fact may be appended: no late or duplicate event moves an order backwards.
 _UNDONE_FROM = (Status.PENDING, Status.CONFIRMED, Status.CANCELLING, Status.NEEDS_ATTENTION)
