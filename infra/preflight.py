@@ -72,6 +72,8 @@ def _value(expression: Any, values: Mapping[str, str]) -> Any:
             return _value(left, values) == _value(right, values)
         case {"Fn::Not": [one]}:
             return not _value(one, values)
+        case {"Fn::And": several}:
+            return all(_value(one, values) for one in several)
         case {"Fn::Contains": [[*several], one]}:
             return _value(one, values) in several
         case str() | bool():
@@ -128,9 +130,11 @@ def check_parameters(environment: str) -> None:
     """Check the parameters of ENVIRONMENT in samconfig.toml (dev)."""
     given = dict(text.split("=", 1) for text in release.parameters(environment))
     problems = problems_of(templates.read(ROOT / "template.yaml"), given)
-    certificate, region = given.get("ApiCertificateArn", ""), release.region(environment)
-    if certificate and f":{region}:" not in certificate:  # a rule of the template cannot compare parts of a text
-        problems.append(f"ApiCertificateArn={certificate} is not of {region}, where the API's domain looks for it")
+    region = release.region(environment)
+    for name, whose in {"ApiCertificateArn": "the API's domain", "MeshCertificateArn": "the mesh's domain"}.items():
+        certificate = given.get(name, "")
+        if certificate and f":{region}:" not in certificate:  # a rule of the template cannot compare parts of a text
+            problems.append(f"{name}={certificate} is not of {region}, where {whose} looks for it")
     if problems:
         raise Trouble(
             f"{environment} cannot be deployed with the parameters of samconfig.toml",

@@ -178,6 +178,8 @@ def _as_text(value: Any, otherwise: str = "") -> str:
             return f"${{{name}}}"
         case {"Fn::Sub": str(text)} | str(text):
             return text
+        case {"Fn::If": [_, one, ""]}:  # a part that may be absent is named where it is there
+            return _as_text(one)
     raise ValueError(f"{value} is no part of a text")
 
 

@@ -29,21 +29,23 @@ from infra.trouble import Trouble
 
 _FUNCTION, _LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 _BUILT = HOME / "build"
+MESH_LAYER = "MeshLayer"
 SERVICES = sorted(path.parent.name for path in ROOT.glob("functions/*/template.yaml"))
 _IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # Files that `sam build` does not copy from a function's folder.
 _NO_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
-def prepare(target: Path, only: Collection[str] = ()) -> Path:
+def prepare(target: Path, only: Collection[str] = (), *, mesh: bool = False) -> Path:
     """Builds the changed parts, writes the templates to `target` and returns the root template's path.
 
-    If `only` names services, the other services' templates in `target` are not changed. Raises Trouble if a template is
+    If `only` names services, the other services' templates in `target` are not changed. The layer with Envoy is built
+    for a shop with the `mesh` alone. Raises Trouble if a template is
     invalid, a package cannot be installed or a handler cannot be imported.
     """
     with _one_at_a_time(), ThreadPoolExecutor() as workers:
         checked = workers.submit(templates.check)
-        template = _write_templates(target, {name.lower() for name in only})
+        template = _write_templates(target, {name.lower() for name in only}, mesh=mesh)
         check_handlers(template)
         checked.result()
         release.stamp(target, "default")
@@ -59,7 +61,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _write_templates(target: Path, only: Collection[str]) -> Path:
+def _write_templates(target: Path, only: Collection[str], *, mesh: bool = False) -> Path:
     """Writes the templates in the layout of `sam build`: each nested application in a folder with its name."""
     root = templates.read(ROOT / "template.yaml")
     for name, application in templates.resources_of_type(root, templates.APPLICATION).items():
@@ -68,12 +70,12 @@ def _write_templates(target: Path, only: Collection[str]) -> Path:
         if only and name.lower() not in only and copy.exists():
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
-        templates.write(copy, _built(source))
+        templates.write(copy, _built(source, mesh=mesh))
     templates.write(target / "template.yaml", _with_absolute_paths(root, ROOT))
     return target / "template.yaml"
 
 
-def _built(path: Path) -> templates.Template:
+def _built(path: Path, *, mesh: bool = False) -> templates.Template:
     """Builds a template's functions and layers and returns the template with absolute paths to the results."""
     template = _with_absolute_paths(templates.read(path), path.parent)
     if functions := templates.resources_of_type(template, _FUNCTION).values():
@@ -81,7 +83,8 @@ def _built(path: Path) -> templates.Template:
         for function in functions:
             function["Properties"]["CodeUri"] = str(code)
     for name, layer in templates.resources_of_type(template, _LAYER).items():
-        layer["Properties"]["ContentUri"] = str(build_layer(name, Path(layer["Properties"]["ContentUri"])))
+        if mesh or name != MESH_LAYER:
+            layer["Properties"]["ContentUri"] = str(build_layer(name, Path(layer["Properties"]["ContentUri"])))
     return template
 
 

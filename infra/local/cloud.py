@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from functools import cached_property
@@ -31,6 +32,7 @@ class Cloud:
         self.endpoint = f"http://localhost:{port}"
         self.home = HOME / f"cloud-{port}"
         self.used_permissions = self.home / "iam-used.jsonl"
+        self.mesh_proof = secrets.token_urlsafe(24)  # shows that a request has come through the mesh's door
         self.child = Child("the local cloud", _MODULE, HOME / f"cloud-{port}.pid", self.home / "cloud.log")
 
     @property
@@ -75,6 +77,7 @@ class Cloud:
             "LAMBDA_ACCOUNT_CONCURRENCY": str(_CONCURRENT_FUNCTIONS),
             "LOG_LEVEL": "WARNING",
             "MERCATO_IAM_USED": str(self.used_permissions),
+            "MERCATO_MESH_PROOF": self.mesh_proof,
             "MERCATO_RELOAD": str(reload.folder(self.port)),
             "S3_DATA_DIR": str(self.home / "s3"),
             "STATE_DIR": str(self.home / "state"),

@@ -44,6 +44,7 @@ from infra.trouble import Trouble
     show_default=True,
     help="The payment provider: the sandbox, or localstripe, which emulates Stripe on this machine.",
 )
+@click.option("--mesh", is_flag=True, help="Let the services call each other through the service mesh (docs/mesh.md).")
 @click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
 @click.option(
     "--currency",
@@ -62,6 +63,7 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
     quiet: bool,
     faults: float,
     payments: str,
+    mesh: bool,
     stripe_port: int,
     currency: str,
     empty: bool,
@@ -82,6 +84,7 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
         cloud_port,
         faults=faults,
         stripe=stripe,
+        has_mesh=mesh,
         is_empty=empty,
         password=password,
         parameters={"Currency": currency},
@@ -178,6 +181,7 @@ def deploy(services: tuple[str, ...]) -> None:
         urlparse(found.endpoint).port or 4566,
         functions_endpoint=found.functions_endpoint,
         stripe_api=found.stripe_api,
+        mesh_door=found.mesh_door,
     )
     try:
         started = time.monotonic()
@@ -185,7 +189,14 @@ def deploy(services: tuple[str, ...]) -> None:
             shop.deploy(shop.build(services))
             stack = shop.settle()
         target.save(
-            stack.state(found.base_url, found.functions_endpoint, found.admin, found.customer, found.stripe_api)
+            stack.state(
+                found.base_url,
+                found.functions_endpoint,
+                found.admin,
+                found.customer,
+                found.stripe_api,
+                found.mesh_door,
+            )
         )
     except Trouble as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")

@@ -27,7 +27,9 @@ from botocore.exceptions import ClientError
 
 from infra import templates
 from infra.local import reload
+from infra.local.build import MESH_LAYER
 from infra.local.cloud import Cloud
+from infra.local.mesh import Sidecars
 from infra.local.processes import wait_until
 from infra.paths import HOME, ROOT
 from infra.trouble import Trouble
@@ -67,6 +69,7 @@ class Deployment:
     endpoint: str
     live: Path
     environment: str = "default"
+    sidecars: Sidecars | None = None  # of a shop with the mesh
     _uploaded: dict[object, str] = field(default_factory=dict)  # the key identifies the source
 
     def deploy(self, template: Path, chosen: Mapping[str, str]) -> None:
@@ -136,11 +139,15 @@ class Deployment:
 
     def _upload_function(self, code: Path, properties: dict[str, Any], layers: Mapping[str, Path]) -> str:
         # Layers beside the common one are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}.
-        own = [layers[entry.get("Ref") or entry["Fn::If"][1]["Ref"]] for entry in properties.pop("Layers", [])]
+        named = [entry.get("Ref") or entry["Fn::If"][1]["Ref"] for entry in properties.pop("Layers", [])]
+        own = [layers[name] for name in named if name != MESH_LAYER]
         # The packages of a service are in the build, so the build stays on the path even if newer code was saved.
         path = [*(self.live / name for name in reload.LAYERS), layers["CommonLayer"], *own, runtime(), code]
         service = self.live / properties["Handler"].partition(".")[0]
-        starts = bootstrap(path, service, self.endpoint)
+        sidecar = ""
+        if self.sidecars and MESH_LAYER in named:
+            sidecar = self.sidecars.starts(python())
+        starts = bootstrap(path, service, self.endpoint, sidecar)
         if (code, starts) not in self._uploaded:
             self._uploaded[code, starts] = self._upload(zipped(code, starts), ".zip")
         return self._uploaded[code, starts]
@@ -183,19 +190,22 @@ def zipped(folder: Path, starts: str) -> bytes:
     return target.getvalue()
 
 
-def bootstrap(path: list[Path], service: Path, endpoint: str) -> str:
+def python() -> Path:
+    return Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+
+
+def bootstrap(path: list[Path], service: Path, endpoint: str, sidecar: str = "") -> str:
     """Returns the script that starts a function, with its service's folder and `path` as import path.
 
     `service` is the live copy of that folder, which exists if the code was saved since the deploy. The User-Agent of
-    the function's AWS calls contains the function's name.
+    the function's AWS calls contains the function's name. `sidecar` are the lines that start the mesh's.
     """
-    python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     return f"""#!/bin/sh
 if [ -d {shlex.quote(str(service))} ]; then cd {shlex.quote(str(service))}/; fi
 export PYTHONPATH="$PWD":{":".join(shlex.quote(str(part)) for part in path)}
 unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export AWS_ENDPOINT_URL={shlex.quote(endpoint)} AWS_SDK_UA_APP_ID="$AWS_LAMBDA_FUNCTION_NAME"
-exec {shlex.quote(str(python))} -m awslambdaric "$_HANDLER"
+{sidecar}exec {shlex.quote(str(python()))} -m awslambdaric "$_HANDLER"
 """
 
 

@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with twelve changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with fourteen changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -10,6 +10,8 @@
 - An alias with weighted versions routes calls by weight.
 - An alarm on a metric-math expression is kept without data; MiniStack refuses it.
 - Composite alarms, saved queries, the archive and CodeDeploy's resources are placeholders; MiniStack refuses them.
+- An HTTP API without an endpoint of its own is reached through the mesh's door alone.
+- The function behind that API gets the client certificate in its event, as the door states it.
 - A sandbox that started before its code was saved is replaced.
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
@@ -17,16 +19,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import random
+import re
 import socketserver
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
-from ministack.services import apigateway_v1, lambda_svc
+from ministack.services import apigateway, apigateway_v1, lambda_svc
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
 from infra.local import reload
@@ -39,6 +44,10 @@ _PLACEHOLDERS = (
     "AWS::Events::Archive",
     "AWS::Logs::QueryDefinition",
 )
+
+
+_Answering = Callable[..., Coroutine[Any, Any, Any]]
+_OF_THE_DOOR = ("x-mesh-proof", "x-forwarded-client-cert")
 
 
 def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -183,12 +192,51 @@ def reading_any(read_path: Callable[..., None]) -> Callable[..., None]:
     return answer
 
 
+def through_the_door(
+    execute: Callable[..., Coroutine[Any, Any, Any]], proof: str
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Refuses calls of an API whose endpoint is disabled, as AWS does, unless the mesh's door has forwarded them."""
+
+    async def answer(host: str, path: str, method: str, headers: dict[str, str], *about: Any, **more: Any) -> Any:
+        parsed = app._parse_execute_api_url(host, path)
+        if parsed is not None and headers.get("x-mesh-proof") != proof and _is_disabled(parsed[0]):
+            logging.getLogger("mercato.mesh").warning("mesh call refused: %s %s came past the door", method, path)
+            return 403, {"Content-Type": "application/json"}, json.dumps({"message": "Forbidden"}).encode()
+        return await execute(host, path, method, headers, *about, **more)
+
+    return answer
+
+
+def _is_disabled(api_id: str) -> bool:
+    return any(
+        api["disableExecuteApiEndpoint"] for (_, _, stored), api in apigateway._apis.all_items() if stored == api_id
+    )
+
+
+def certified(execute: Callable[..., Any], proof: str) -> Callable[..., Any]:
+    """Moves the certificate from the door's headers to where API Gateway states it."""
+
+    def answer(function: dict[str, Any], event: Any, *about: Any, **more: Any) -> Any:
+        headers = event.get("headers") if isinstance(event, dict) and event.get("version") == "2.0" else None
+        if headers and headers.get("x-mesh-proof") == proof:
+            found = re.search('Subject="([^"]*)"', headers.get("x-forwarded-client-cert", ""))
+            kept = {name: value for name, value in headers.items() if name not in _OF_THE_DOOR}
+            subject = {"clientCert": {"subjectDN": found[1] if found else ""}}
+            event = event | {"headers": kept, "requestContext": event["requestContext"] | {"authentication": subject}}
+        return execute(function, event, *about, **more)
+
+    return answer
+
+
 if __name__ == "__main__":
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
     iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
+    proof = os.environ["MERCATO_MESH_PROOF"]
+    app._handle_execute_api_request = through_the_door(app._handle_execute_api_request, proof)
+    lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
     lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)

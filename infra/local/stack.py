@@ -142,7 +142,13 @@ class Stack:
         return json.loads(text) if text else None
 
     def state(
-        self, base_url: str, functions_endpoint: str, admin: Account, customer: Account, stripe_api: str
+        self,
+        base_url: str,
+        functions_endpoint: str,
+        admin: Account,
+        customer: Account,
+        stripe_api: str,
+        mesh_door: str = "",
     ) -> State:
         return State(
             base_url=base_url,
@@ -156,6 +162,7 @@ class Stack:
             admin=admin,
             customer=customer,
             stripe_api=stripe_api,
+            mesh_door=mesh_door,
         )
 
 

@@ -21,6 +21,7 @@ from infra.local.deploy import Deployment
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
+from infra.local.mesh import LocalDoor, Sidecars
 from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, hang_pictures, open_shelves
 from infra.local.stack import STACK, Stack
@@ -47,12 +48,16 @@ class LocalShop:
     is_empty: bool = False  # without accounts and goods, as after a deploy to AWS
     password: str = ""  # the password of both accounts; empty: a random one for each
     stripe: LocalStripe | None = None  # the payment provider, if it is not the sandbox
+    mesh_door: str = ""  # where the door of a running shop with the mesh is
+    has_mesh: bool = False
     stripe_api: str = ""  # the functions' URL of Stripe, if it is not the process itself
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
         self.proxy = FaultProxy(self.cloud) if self.faults else None
         self.functions_endpoint = self.functions_endpoint or self.cloud.endpoint
+        self.door = LocalDoor(self.cloud) if self.has_mesh else None
+        self.mesh_door = self.door.address if self.door else self.mesh_door
         self._front: Front | None = None
         self._steps = 0
         self._saved: dict[str, str] = {}  # the code that was live when the build began
@@ -71,6 +76,9 @@ class LocalShop:
                 self.stripe_api = self.stripe_api or self.stripe.url
         with self._step("deploying the template"):
             self.deploy(template)
+        if self.door:
+            with self._step("opening the mesh's door"):
+                self.door.start(Stack.read(self.cloud))
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
             self._introduce_stripe(stack)
@@ -105,12 +113,14 @@ class LocalShop:
     def build(self, only: Collection[str] = ()) -> Path:
         """Builds the shop and returns the template's path. If `only` names services, the others are not changed."""
         self._saved = reload.saved(self.code)
-        return build.prepare(self._target, only)
+        return build.prepare(self._target, only, mesh=bool(self.mesh_door))
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
-        Deployment(self.cloud, STACK, self.functions_endpoint, self.code).deploy(
-            template, {"ShopUrl": self.base_url, "ConsoleUrl": self.base_url, **self.parameters, **chosen}
+        sidecars = Sidecars.of(self.mesh_door, template) if self.mesh_door else None
+        meshed = {"Mesh": "on"} if sidecars else {}
+        Deployment(self.cloud, STACK, self.functions_endpoint, self.code, sidecars=sidecars).deploy(
+            template, {"ShopUrl": self.base_url, "ConsoleUrl": self.base_url, **self.parameters, **chosen, **meshed}
         )
         reload.clear(self.code, self._saved)
         build.remove_unused()
@@ -143,7 +153,7 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
-        for part in (self.proxy, self.stripe):
+        for part in (self.door, self.proxy, self.stripe):
             if part is not None:
                 part.stop()
         if not self.cloud.stop():
@@ -158,8 +168,8 @@ class LocalShop:
         for part in self._parts():
             part.child.require_running()
 
-    def _parts(self) -> list[Cloud | FaultProxy | LocalStripe]:
-        return [part for part in (self.proxy, self.stripe, self.cloud) if part is not None]
+    def _parts(self) -> list[Cloud | FaultProxy | LocalDoor | LocalStripe]:
+        return [part for part in (self.door, self.proxy, self.stripe, self.cloud) if part is not None]
 
     def _introduce_stripe(self, stack: Stack) -> None:
         """Stores Stripe's two secrets in the shop and registers the shop's webhook. An operator does this on AWS."""
@@ -197,7 +207,7 @@ class LocalShop:
     def _seed(self, stack: Stack) -> State:
         admin = Account("admin@mercato.example", self.password or secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", self.password or secrets.token_urlsafe(12))
-        found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api)
+        found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api, self.mesh_door)
         if self.is_empty:
             target.save(found)
             return found

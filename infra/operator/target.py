@@ -62,7 +62,8 @@ class State(Target):
     """The shop of `mercato up`.
 
     `functions_endpoint` is the functions' AWS endpoint: the cloud, or a fault proxy in front of it. `stripe_api` is the
-    URL of the functions' Stripe API, and empty with the sandbox provider.
+    URL of the functions' Stripe API, and empty with the sandbox provider. `mesh_door` is the address of the mesh's
+    door, and empty without the mesh.
     """
 
     functions_endpoint: str
@@ -70,6 +71,7 @@ class State(Target):
     admin: Account
     customer: Account
     stripe_api: str = ""
+    mesh_door: str = ""
 
 
 @dataclass

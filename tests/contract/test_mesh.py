@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,12 @@ from infra.mesh import compiled, envoy, policy
 from infra.paths import ROOT
 from mercato.http import PEER, PUBLIC
 from mercato.http.app import _compile
+from tests.contract.test_stacks import STACKS, expanded
 from tests.kit.routes import all_routes
-from tests.kit.template import rendered
+from tests.kit.template import OF_THE_MESH, decided, load_template, rendered
 
 POLICY = policy.read()
+MADE_BY_THE_MESH = ("infra/mesh.yaml", "infra/mesh-routes.yaml", "functions/issuer/template.yaml")
 ROUTES = all_routes()
 FILLED = {
     **dict.fromkeys(("DOOR_PORT", "SECRETS_PORT", "DISCOVERY_PORT", "LISTEN_PORT", "CLOUD_PORT"), "4566"),
@@ -105,7 +108,7 @@ def test_all_else_of_the_api_is_denied() -> None:
 
 def test_identities_and_services_are_those_that_the_templates_grant() -> None:
     """Today's grants to call peers by their function URLs, function by function, are the edges of the policy."""
-    resources = templates.read_whole(ROOT / "template.yaml")["Resources"]
+    resources = load_template()["Resources"]
     granted = {
         function: services
         for function, found in resources.items()
@@ -129,23 +132,105 @@ def test_each_identity_has_a_secret_that_the_issuer_fills() -> None:
     assert variables["TRUST_DOMAIN"] == POLICY.trust_domain
 
 
-def test_without_the_mesh_a_shop_has_nothing_of_it() -> None:
+@pytest.mark.parametrize("path", STACKS)
+def test_without_the_mesh_a_stack_has_nothing_of_it(path: str) -> None:
+    """Neither a resource nor a variable, layer or permission: what SAM makes of the template has no word of it."""
+    if path not in MADE_BY_THE_MESH:
+        parts = without_the_mesh(path)
+        for resource in parts.values():
+            handed_on = resource.get("Properties", {}).get("Parameters", {})
+            for name in [name for name in handed_on if name.startswith("Mesh")]:
+                del handed_on[name]
+        assert "mesh" not in json.dumps(parts).lower()
+        assert "execute-api:Invoke" not in json.dumps(parts)
+
+
+def test_the_root_makes_these_parts_of_the_mesh_and_changes_no_other() -> None:
     off, on = rendered("template.yaml"), rendered("template.yaml", Mesh="on")
-    assert on.keys() - off.keys() == {"Issuer", "MeshIssuer"}, "the application, and the output of its function"
-    handed_on = [
-        found["Properties"].get("Parameters", {}).pop("Mesh", None) for found in (off["Boundary"], on["Boundary"])
-    ]
-    assert handed_on == ["off", "on"]
+    outputs = {"MeshIssuer", "MeshDoor", "MeshTrustBucket"}
+    assert on.keys() - off.keys() == {"Issuer", "Door", "MeshRoutes", *outputs}
+    assert rendered("template.yaml", Mesh="on", MeshDomain="m.shop.example").keys() - on.keys() == {"MeshDomainTarget"}
+    for parts in (off, on):
+        for part in parts.values():
+            handed_on = part.get("Properties", {}).get("Parameters", {})
+            for name in [name for name in handed_on if name.startswith("Mesh")]:
+                value = handed_on.pop(name)
+                assert parts is on or value in ("", "off")
     assert {name: on[name] for name in off} == off
-    given = {"Shop": "shop", "Bus": "shop", "FromAddress": "a@b", "Environment": "prod"}
-    [plain], [more] = (
-        [rendered("infra/boundary.yaml", **given, Mesh=mesh)["FunctionBoundary"]] for mesh in ("off", "on")
+
+
+def test_the_boundary_closes_the_way_around() -> None:
+    given = {"Shop": "shop", "Bus": "shop", "FromAddress": "a@b", "Environment": "prod", "MeshDomain": "m.shop.example"}
+    off, on = (
+        {
+            action
+            for statement in rendered("infra/boundary.yaml", **given, Mesh=mesh)["FunctionBoundary"]["Properties"][
+                "PolicyDocument"
+            ]["Statement"]
+            for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        }
+        for mesh in ("off", "on")
     )
-    statements = [found["Properties"]["PolicyDocument"]["Statement"] for found in (plain, more)]
-    [added] = [one for one in statements[1] if one not in statements[0]]
-    assert added["Action"] == ["kms:GetPublicKey", "kms:Sign"]
-    assert [one for one in statements[1] if one != added] == statements[0]
-    assert "mesh" not in str(statements[0]).lower()
+    assert off - on == {"lambda:InvokeFunctionUrl"}
+    assert on - off == {
+        *("execute-api:Invoke", "apigateway:GET", "apigateway:PATCH"),
+        *("kms:GetPublicKey", "kms:Sign", "s3:GetObjectVersion"),
+    }
+
+
+@pytest.mark.parametrize("identity", POLICY.identities)
+def test_a_caller_may_call_what_the_policy_lists_and_has_no_way_around(identity: str) -> None:
+    """With the mesh: the caller's permissions, its secret, its sidecar, and what its sidecar needs to know."""
+    off, on = (load_template(mesh=mesh)["Resources"] for mesh in (False, True))
+    for function in POLICY.identities[identity].functions:
+        plain, meshed = off[function]["Properties"], on[function]["Properties"]
+        own = {"Fn::GetAtt": f"{identity.capitalize()}Identity.Id"}
+        statements = [statement for policy in meshed["Policies"] for statement in policy["Statement"]]
+        [calls] = [one["Resource"] for one in statements if one.get("Action") == ["execute-api:Invoke"]]
+        assert [one["Fn::Sub"] for one in calls] == compiled.permissions(POLICY, identity)
+        assert {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": own} in statements
+        assert "InvokeFunction" not in str(statements)
+        assert "lambda:InvokeFunctionUrl" in str(plain["Policies"])
+        assert {"Ref": "MeshLayer"} in meshed["Layers"]
+        assert {"Ref": "MeshLayer"} not in plain.get("Layers", [])
+        variables = meshed["Environment"]["Variables"]
+        assert variables["MESH_IDENTITY"] == identity
+        assert variables["MESH_SECRET_ID"] == own
+        assert {"MESH_SOCKET", "MESH_DOOR_HOST", "MESH_ENVIRONMENT", "NAMESPACE"} <= variables.keys()
+        assert not [name for name in plain["Environment"]["Variables"] if name.startswith("MESH_")]
+
+
+def test_each_service_of_the_policy_is_behind_the_door_and_knows_it() -> None:
+    routes = templates.read(ROOT / "infra/mesh-routes.yaml")["Resources"]
+    found = {
+        part["Properties"]["RouteKey"]: part["Properties"] for part in routes.values() if part["Type"].endswith("Route")
+    }
+    listed = [(name, version) for name, about in POLICY.services.items() for version in about.versions]
+    assert found.keys() == {f"ANY /{name}/{version}/{{proxy+}}" for name, version in listed}
+    assert {route["AuthorizationType"] for route in found.values()} == {"AWS_IAM"}
+    functions = load_template(mesh=True)["Resources"]
+    for name in POLICY.services:
+        variables = functions[f"{name.capitalize()}Api"]["Properties"]["Environment"]["Variables"]
+        assert variables["MESH_DOOR"] == {"Fn::Sub": "${AWS::StackName}/${MeshDoor}"}
+
+
+def test_the_door_has_no_other_way_in() -> None:
+    local, on_aws = (
+        rendered("infra/mesh.yaml", Domain=domain, TrustStore="s3://trust/authorities.pem")
+        for domain in ("", "mesh.shop.example")
+    )
+    assert local["MeshDoor"]["Properties"]["DisableExecuteApiEndpoint"] is True
+    assert on_aws.keys() - local.keys() == {"MeshDomain", "MeshMapping", "Target"}
+    trust = on_aws["MeshDomain"]["Properties"]["MutualTlsAuthentication"]
+    assert trust == {"TruststoreUri": "s3://trust/authorities.pem"}, "the issuer tells it of versions"
+    assert on_aws["Host"]["Value"] == "mesh.shop.example"
+
+
+def without_the_mesh(path: str) -> dict[str, Any]:
+    """The resources that CloudFormation makes of the expanded template where the mesh is off."""
+    parts = {name: part for name, part in expanded(path).items() if part.get("Condition") not in OF_THE_MESH}
+    found: dict[str, Any] = json.loads(json.dumps(decided(parts, mesh=False)))
+    return found
 
 
 def _peers(function: dict[str, object]) -> Iterator[str]:

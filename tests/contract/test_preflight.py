@@ -126,6 +126,16 @@ def test_a_value_that_cloudformation_would_refuse_is_named(name: str, value: str
     assert name in problems(DEV | {name: value})[0]
 
 
+@pytest.mark.parametrize("missing", ["MeshDomain", "MeshCertificateArn"])
+def test_a_mesh_on_aws_has_a_domain_and_its_certificate(missing: str) -> None:
+    whole = DEV | {"Mesh": "on", "MeshDomain": "mesh.shop.test", "MeshCertificateArn": CERTIFICATE}
+    assert problems(whole) == []
+    [problem] = problems(whole | {missing: ""})
+    assert "MeshDomain, and MeshCertificateArn" in problem
+    assert problems(whole | {missing: "", "Mesh": "off"}) == []
+    assert problems({"Environment": "local", "Mesh": "on"}) == problems({"Environment": "local"})
+
+
 def test_a_domain_of_the_api_and_its_certificate_belong_together() -> None:
     assert problems(PROD | {"ApiDomain": "api.shop.test", "ApiCertificateArn": CERTIFICATE}) == []
     [problem] = problems(PROD | {"ApiDomain": "api.shop.test"})
@@ -222,11 +232,12 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
         "AwsHasValuesOfItsOwn",
         "ApiDomainHasACertificate",
         "ApiCertificateHasADomain",
+        "MeshHasADoor",
         "ProdHasNoSandbox",
         "StripeTakesTheCurrency",
         "ProdHearsItsAlarms",
     }
-    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 16
+    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 17
 
 
 def library(name: str, content: bytes, folder: Path) -> None:

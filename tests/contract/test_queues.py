@@ -51,6 +51,15 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
         {"Role", "Executor", "CodeDeployRole"},
     ),
     ("AWS::IAM::Role", "Policies"): ("API Gateway's role has AWS's own policy", {"Role"}),
+    ("AWS::ApiGatewayV2::Api", "DisableExecuteApiEndpoint"): (
+        "the sites have no other way in where no edge is before them",
+        {"StorefrontSite", "ConsoleSite"},
+    ),
+    ("AWS::ApiGatewayV2::Route", "AuthorizationType"): ("anyone may see a page", {"StorefrontRoute", "ConsoleRoute"}),
+    ("AWS::ApiGatewayV2::Stage", "AccessLogSettings"): (
+        "the pages' function sees every request, and the mesh's door refuses some before a function",
+        {"StorefrontStage", "ConsoleStage"},
+    ),
     ("AWS::DynamoDB::Table", "DeletionProtectionEnabled"): ("counts of a quarter of an hour", {"RateLimitsTable"}),
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): (
         "counts of a quarter of an hour",

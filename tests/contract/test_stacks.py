@@ -35,6 +35,8 @@ NAMES = {
     "AWS::ApiGateway::RestApi": "Name",
     "AWS::ApiGateway::Stage": None,
     "AWS::ApiGatewayV2::Api": "Name",
+    "AWS::ApiGatewayV2::ApiMapping": None,
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
     "AWS::ApiGatewayV2::Integration": None,
     "AWS::ApiGatewayV2::Route": None,
     "AWS::ApiGatewayV2::Stage": None,
@@ -83,6 +85,7 @@ NAMES = {
     "AWS::StepFunctions::StateMachine": "StateMachineName",
     "AWS::WAFv2::WebACL": "Name",
     "AWS::WAFv2::WebACLAssociation": None,
+    "Custom::MeshIdentities": None,
 }
 MOST_RESOURCES = 200  # CloudFormation takes 500
 MOST_LINES = 300
@@ -233,9 +236,10 @@ def attached(function: str) -> Iterator[Any]:
                     yield policy["Properties"]["PolicyDocument"]
 
 
+@pytest.mark.parametrize("mesh", [False, True])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_policies_of_a_role_and_its_environment_are_no_larger_than_aws_takes(name: str) -> None:
-    properties = FUNCTIONS[name]["Properties"]
+def test_the_policies_of_a_role_and_its_environment_are_no_larger_than_aws_takes(name: str, *, mesh: bool) -> None:
+    properties = load_template(mesh=mesh)["Resources"][name]["Properties"]
     policies = sum(size(policy) for policy in [*properties.get("Policies", []), *attached(name)])
     shared = load_template()["Globals"]["Function"]["Environment"]["Variables"]
     environment = size(shared | properties["Environment"]["Variables"] | {"RELEASE": "x" * 16})
@@ -245,7 +249,7 @@ def test_the_policies_of_a_role_and_its_environment_are_no_larger_than_aws_takes
 
 
 def test_the_boundary_is_no_larger_than_a_managed_policy_may_be() -> None:
-    boundary = size(load_template()["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"])
+    boundary = size(load_template(mesh=True)["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"])
     print(f"the boundary: {boundary:,} bytes")
     assert boundary <= MANAGED_POLICY
 

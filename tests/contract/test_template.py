@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra import templates
 from tests.kit.routes import all_routes
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type, routes
 
@@ -88,8 +89,11 @@ def test_a_star_resource_stands_only_where_aws_names_none(path: str) -> None:
             assert set(as_list(statement["Action"])) <= UNNAMEABLE
 
 
-def granted_to_functions() -> set[str]:
-    policies = [function["Properties"].get("Policies", []) for function in FUNCTIONS.values()]
+def granted_to_functions(*, mesh: bool) -> set[str]:
+    functions = templates.resources_of_type(load_template(mesh=mesh), "AWS::Serverless::Function")
+    if not mesh:
+        del functions["MeshIssuer"]
+    policies = [function["Properties"].get("Policies", []) for function in functions.values()]
     policies += [load_template("infra/outbox.yaml"), load_template("infra/subscription.yaml")]
     return {
         action
@@ -99,8 +103,9 @@ def granted_to_functions() -> set[str]:
     }
 
 
-def test_the_boundary_lets_through_what_the_functions_are_granted_and_nothing_else() -> None:
-    boundary = load_template("template.yaml")["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]
+@pytest.mark.parametrize("mesh", [False, True])
+def test_the_boundary_lets_through_what_the_functions_are_granted_and_nothing_else(*, mesh: bool) -> None:
+    boundary = load_template(mesh=mesh)["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]
     allowed = [action for statement in statements(boundary) for action in as_list(statement["Action"])]
     by_lambda_itself = {
         "logs:CreateLogStream",
@@ -110,7 +115,7 @@ def test_the_boundary_lets_through_what_the_functions_are_granted_and_nothing_el
     }
 
     assert len(allowed) == len(set(allowed))
-    assert set(allowed) == granted_to_functions() | by_lambda_itself
+    assert set(allowed) == granted_to_functions(mesh=mesh) | by_lambda_itself
 
 
 def test_every_function_has_a_log_group_that_forgets() -> None:
@@ -120,6 +125,7 @@ def test_every_function_has_a_log_group_that_forgets() -> None:
     }
 
     groups = [*(f"/aws/lambda/${{{name}}}" for name in FUNCTIONS), "/aws/apigateway/${AWS::StackName}"]
+    groups += ["/aws/apigateway/${AWS::StackName}-mesh"]
     assert kept == {group: {"Ref": "LogRetentionDays"} for group in groups}
 
 

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.spoiling
 def carts_changed(running: LocalShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The build with one changed line in the carts template: its sweeper's timeout is a second shorter."""
 
-    def built(path: Any) -> templates.Template:
-        template = unchanged(path)
+    def built(path: Any, **how: Any) -> templates.Template:
+        template = unchanged(path, **how)
         for function in templates.resources_of_type(template, "AWS::Serverless::Function").values():
             if function["Properties"]["Handler"].startswith(("carts.sweeper", "orders.api")):
                 function["Properties"]["Timeout"] = 19

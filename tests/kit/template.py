@@ -14,18 +14,41 @@ from infra import templates
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "template.yaml"
+OF_THE_MESH = {"HasMesh", "HasMeshDomain", "IsMeshed", "HasDomain"}  # the conditions that hold where it is on
 ANY = "x-amazon-apigateway-any-method"
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 _TABLE = re.compile(r"arn:\$\{AWS::Partition\}:dynamodb:\$\{AWS::Region\}:\$\{AWS::AccountId\}:table/\$\{(\w+)\}")
 
 
 @functools.cache
-def load_template(path: str = MAIN) -> dict[str, Any]:
-    """Returns a template. template.yaml includes the templates that it nests, so it is the whole shop."""
+def load_template(path: str = MAIN, *, mesh: bool = False) -> dict[str, Any]:
+    """Returns a template. template.yaml includes the templates that it nests, so it is the whole shop.
+
+    `mesh` chooses between the two ways to call a peer.
+    """
     if path != MAIN:
         return templates.read(ROOT / path)
-    loaded: dict[str, Any] = _with_arns(templates.read_whole(ROOT / path))
+    loaded: dict[str, Any] = _with_arns(decided(templates.read_whole(ROOT / path), mesh=mesh))
     return loaded
+
+
+def decided(node: Any, *, mesh: bool) -> Any:
+    """Replaces each Fn::If about the mesh with its branch."""
+    if isinstance(node, list):
+        return [decided(value, mesh=mesh) for value in node if not _is_absent(value, mesh=mesh)]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH:
+            return decided(on if mesh else off, mesh=mesh)
+    return {key: decided(value, mesh=mesh) for key, value in node.items() if not _is_absent(value, mesh=mesh)}
+
+
+def _is_absent(node: Any, *, mesh: bool) -> bool:
+    match node:
+        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH:
+            return bool((on if mesh else off) == {"Ref": "AWS::NoValue"})
+    return False
 
 
 def _with_arns(node: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from issuer import stack
 from issuer.authority import LIFE, is_key_of, issue, issued_at, make_authority
 from issuer.identities import Identity, IdentitySecret, Stored
 from issuer.trust import Bundle, Door, TrustStore
@@ -145,9 +146,26 @@ def _told(certificate: x509.Certificate) -> dict[str, str]:
 
 @scheduled
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Event: {"report": true} only tells what there is; any other event renews."""
+    """Event: {"report": true} only tells what there is; any other event renews, also CloudFormation's."""
     if event.get("report") is True:
         return ports().issuer.report(ports().secrets)
+    if stack.asks(event):
+        return _for_stack(event)
+    return _renew()
+
+
+def _for_stack(event: dict[str, Any]) -> dict[str, Any]:
+    """CloudFormation waits for the answer, also of a run that fails. There is nothing to do when it deletes."""
+    try:
+        outcomes = {} if event["RequestType"] == "Delete" else _renew()
+    except TransientError as error:
+        stack.tell(event, failure=str(error))
+        raise
+    stack.tell(event)
+    return outcomes
+
+
+def _renew() -> dict[str, Any]:
     outcomes = ports().issuer.renew(ports().secrets, utc_now())
     log.info("identities renewed", extra={"outcomes": outcomes})
     return outcomes

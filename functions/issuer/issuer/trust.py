@@ -101,6 +101,9 @@ class Door:
                 DomainName=self._domain,
                 MutualTlsAuthentication={"TruststoreUri": self._uri, "TruststoreVersion": version},
             )
+        except client.exceptions.NotFoundException:
+            log.info("there is no door yet", extra={"domain": self._domain})  # the stack makes it after the authority
+            return False
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"telling {self._domain} of the trust store: {error}") from error
         log.info("the door was told of the trust store", extra={"version": version})

@@ -92,6 +92,7 @@ def main() -> int:
         say("the mesh's sidecar has no identity: calls to peers get 503")
     threading.Thread(target=_end_with, args=[envoy], daemon=True).start()
     if events is None:
+        (settings.folder / "ready").touch()  # what starts the function waits for it
         while True:
             time.sleep(_LOOKS)
             refresher.refresh()

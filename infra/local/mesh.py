@@ -1,0 +1,81 @@
+"""The mesh on this machine: its door, an Envoy in the place of API Gateway's domain, and the callers' sidecars."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra import templates
+from infra.local.child import Child
+from infra.local.cloud import Cloud
+from infra.local.processes import free_port, is_free
+from infra.local.stack import Stack
+from infra.paths import HOME
+from infra.trouble import Trouble
+
+DOOR_ID = "spiffe://mercato/door"  # in its certificate, which MeshIssuer makes on the local cloud alone
+_MODULE = "infra.local.mesh_door"
+
+
+def envoy() -> str:
+    """The path of Envoy's binary, which the project's own requirements have."""
+    found = Path(sys.executable).with_name("envoy")
+    if not found.exists():
+        raise Trouble("Envoy is not installed", "Run `make setup`.")
+    return str(found)
+
+
+@dataclass(frozen=True)
+class Sidecars:
+    """How a function of the local cloud starts its sidecar. `door` is the local door's address and port."""
+
+    door: str
+    layer: Path
+
+    @classmethod
+    def of(cls, door: str, template: Path) -> Sidecars:
+        """`template` is the built root template."""
+        mesh = templates.read(template.parent / "Door" / "template.yaml")
+        return cls(door, Path(mesh["Resources"]["MeshLayer"]["Properties"]["ContentUri"]))
+
+    def starts(self, python: Path) -> str:
+        """Lines for a function's bootstrap: they start the layer's extension, and end when it has an identity or none.
+
+        The folder of the sockets and of the key is the sandbox's own, and goes with the cloud's temporary files.
+        """
+        return f"""\
+export MESH_DOOR_ADDRESS={self.door} MESH_DOOR_ID={DOOR_ID} MESH_ENVOY={shlex.quote(envoy())}
+mesh=$(mktemp -d)
+export MESH_SOCKET="$mesh/out.sock"
+{shlex.quote(str(python))} -I {shlex.quote(str(self.layer / "extensions" / "mesh"))} &
+while [ ! -e "$mesh/ready" ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+"""
+
+
+class LocalDoor:
+    """The door's process. It forwards to the cloud what comes with a certificate of the mesh."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.port = free_port()
+        self._files = HOME / f"mesh-{cloud.port}"
+        self.child = Child("the mesh's door", _MODULE, self._files.with_suffix(".pid"), self._files.with_suffix(".log"))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, stack: Stack) -> None:
+        """Starts the door of a deployed stack. Its certificate is in the stack's secrets."""
+        shutil.rmtree(self._files, ignore_errors=True)
+        environment = self._cloud.environment | {"MERCATO_MESH_PROOF": self._cloud.mesh_proof}
+        arguments = (str(self.port), str(self._cloud.port), str(self._files))
+        identity, bucket = stack.secrets["DoorIdentity"], stack.outputs["MeshTrustBucket"]
+        self.child.start(*arguments, identity, bucket, env=environment, answers=lambda: not is_free(self.port))
+
+    def stop(self) -> None:
+        self.child.stop()
+        shutil.rmtree(self._files, ignore_errors=True)

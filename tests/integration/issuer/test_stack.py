@@ -1,0 +1,104 @@
+"""The identities as a resource of the stack: CloudFormation asks, and waits for an answer at a URL."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from issuer import renewal
+from mercato import aws
+from mercato.errors import TransientError
+from tests.integration.issuer.conftest import DOMAIN, Authorities
+
+
+@dataclass
+class CloudFormation:
+    url: str = ""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    content_types: list[str] = field(default_factory=list)
+
+    def ask(self, kind: str) -> None:
+        event = {
+            "RequestType": kind,
+            "ResponseURL": self.url,
+            "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/1",
+            "RequestId": "request-1",
+            "LogicalResourceId": "Identities",
+            "ResourceProperties": {"AuthorityKey": "key-1"},
+        }
+        renewal.handler(event, None)
+
+
+@pytest.fixture
+def stack() -> Iterator[CloudFormation]:
+    found = CloudFormation()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            found.answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            found.content_types.append(self.headers.get("Content-Type", ""))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}/answer?signature=x"
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_stack_s_first_identities_need_no_door(authorities: Authorities, stack: CloudFormation) -> None:
+    """API Gateway makes the door's domain only if there is a trust store."""
+    aws.client("apigatewayv2").delete_domain_name(DomainName=DOMAIN)
+    stack.ask("Create")
+    authorities.check()
+    [answer] = stack.answers
+    assert (answer["Status"], answer["LogicalResourceId"], answer["RequestId"]) == (
+        *("SUCCESS", "Identities"),
+        "request-1",
+    )
+    assert stack.content_types == [""], "the URL is signed without one"
+
+
+def test_another_key_is_used_at_the_deploy(authorities: Authorities, stack: CloudFormation) -> None:
+    stack.ask("Create")
+    before = authorities.leaves()
+    stack.ask("Update")
+    assert authorities.leaves() == before, "a second run changes nothing"
+    assert [answer["PhysicalResourceId"] for answer in stack.answers] == ["identities", "identities"]
+
+
+def test_a_failure_is_told(authorities: Authorities, stack: CloudFormation) -> None:
+    def fail(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://aws.example")
+
+    aws.client("s3").meta.events.register_first("before-call.s3.GetObject", fail, unique_id="broken")
+    try:
+        with pytest.raises(TransientError):
+            stack.ask("Create")
+    finally:
+        aws.client("s3").meta.events.unregister("before-call.s3.GetObject", unique_id="broken")
+    [answer] = stack.answers
+    assert answer["Status"] == "FAILED"
+    assert "reading the trust store" in answer["Reason"]
+
+
+def test_the_end_of_the_stack_is_answered_and_issues_nothing(authorities: Authorities, stack: CloudFormation) -> None:
+    stack.ask("Delete")
+    assert stack.answers[0]["Status"] == "SUCCESS"
+    with pytest.raises(aws.client("secretsmanager").exceptions.ResourceNotFoundException):
+        authorities.leaf("carts")
