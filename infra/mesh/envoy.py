@@ -34,7 +34,7 @@ def duration(milliseconds: int) -> str:
 
 
 def sidecar(policy: Policy, identity: str) -> Json:
-    """Returns {bootstrap, routes by environment} of one identity."""
+    """Returns {bootstrap, routes by environment, …} of one identity."""
     calls = policy.calls_of(identity)
     faults = max((len(policy.services[name].faults) for name in calls), default=0)
     clusters = [cluster for name in calls for cluster in _clusters(policy, name)]
@@ -48,9 +48,11 @@ def sidecar(policy: Policy, identity: str) -> Json:
         "node": {"id": f"{identity}-sidecar", "cluster": identity},
         "admin": {"address": {"pipe": {"path": "@ADMIN@", "mode": 0o600}}},
         "static_resources": {"listeners": listeners, "clusters": clusters},
+        "stats_flush_on_admin": True,  # the extension asks once a minute; a timer would run every five seconds
     }
     return {
         "identity": policy.spiffe_id(identity),
+        "is_measured": policy.identities[identity].is_measured,
         "bootstrap": bootstrap,
         "routes": {environment: routes(policy, identity, environment) for environment in ENVIRONMENTS},
     }

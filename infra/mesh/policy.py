@@ -91,10 +91,13 @@ class HasHeader(_Part):
 
 
 class Identity(_Part):
-    """The functions of one service that call peers. `timeout` replaces the default for their calls."""
+    """The functions of one service that call peers. `timeout` replaces the default for their calls. The sidecars of one
+    that is not measured write no metrics.
+    """
 
     functions: Annotated[list[Annotated[str, Field(pattern=r"^([A-Z][a-z]+)+$")]], Field(min_length=1)]
     timeout: Duration | None = None
+    is_measured: bool = True
 
 
 class Resend(_Part):

@@ -34,6 +34,7 @@ class Envoy:
         product = json.loads(settings.product.read_text())
         self._bootstrap: Json = product["bootstrap"]
         self._routes: Json = product["routes"][settings.environment]
+        self.is_measured: bool = product["is_measured"]
         self._fills = self._values()
         self.process: subprocess.Popen[bytes] | None = None
         self.is_stopped = False

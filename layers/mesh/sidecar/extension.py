@@ -19,6 +19,7 @@ from typing import Any
 from sidecar.envoy import Envoy, NotStarted, die_with_parent
 from sidecar.refresh import Refresher
 from sidecar.settings import NotConfigured, Settings
+from sidecar.signals import Signals
 
 HOME = Path(__file__).resolve().parents[1]
 NAME = "mesh"
@@ -29,7 +30,11 @@ _LOOKS = 5.0  # seconds, where nothing is frozen
 
 def say(message: str, **about: Any) -> None:
     """Writes a line of the function's log."""
-    sys.stdout.write(json.dumps({"level": "INFO", "message": message, "service": "mesh", **about}) + "\n")
+    write(json.dumps({"level": "INFO", "message": message, "service": "mesh", **about}) + "\n")
+
+
+def write(line: str) -> None:
+    sys.stdout.write(line)
     sys.stdout.flush()
 
 
@@ -91,13 +96,20 @@ def main() -> int:
     if not refresher.has_identity:
         say("the mesh's sidecar has no identity: calls to peers get 503")
     threading.Thread(target=_end_with, args=[envoy], daemon=True).start()
+    signals = Signals(settings, say, write) if envoy.is_measured and settings.metrics else None
     if events is None:
         (settings.folder / "ready").touch()  # what starts the function waits for it
         while True:
             time.sleep(_LOOKS)
             refresher.refresh()
+            if signals is not None:
+                signals.tell()
     while events.next() == "INVOKE":
         refresher.refresh()
+        if signals is not None:
+            signals.tell()
+    if signals is not None:
+        signals.tell(is_last=True)
     envoy.stop()
     return 0
 

@@ -25,9 +25,11 @@ class NotRead(Exception):
     """AWS did not give an answer that can be used, in time."""
 
 
-class _Connection(http.client.HTTPConnection):
+class SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
     def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("aws", timeout=timeout)
+        super().__init__("sidecar", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -39,7 +41,7 @@ class _Connection(http.client.HTTPConnection):
 def ask(path: Path, service: str, target: str, body: Json, timeout: float) -> Json:
     """Calls an AWS service over the socket. Raises NotRead, which has no values of the answer."""
     headers = {"Host": service, "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
-    connection = _Connection(path, timeout)
+    connection = SocketConnection(path, timeout)
     try:
         connection.request("POST", "/", json.dumps(body).encode(), headers)
         answer = connection.getresponse()

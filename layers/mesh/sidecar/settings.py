@@ -47,6 +47,7 @@ class Settings:
     discovery: Endpoint
     product: Path
     envoy: str
+    metrics: str = ""  # the namespace of the signals, which are not told without one
 
     @property
     def folder(self) -> Path:
@@ -82,6 +83,7 @@ class Settings:
             secrets=Endpoint.of(emulator or f"https://secretsmanager.{region}.{domain}"),
             discovery=Endpoint.of(emulator or f"https://data-servicediscovery.{region}.{domain}"),
             product=home / "mesh" / f"{given['MESH_IDENTITY']}.json",
+            metrics=given.get("METRICS_NAMESPACE", ""),
             envoy=given.get("MESH_ENVOY") or str(home / "bin" / "envoy"),
         )
 

@@ -74,6 +74,7 @@ def environment(mesh: Mesh, run: Path) -> dict[str, str]:
         "MESH_DOOR_ADDRESS": f"127.0.0.1:{mesh.gate.port}",
         "MESH_DOOR_ID": DOOR_ID,
         "MESH_ENVIRONMENT": "local",
+        "METRICS_NAMESPACE": "Mercato/shop",
         "NAMESPACE": "shop",
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -232,13 +233,15 @@ def test_a_sandbox_whose_envoy_ends_is_replaced(mesh: Mesh, sandbox: Sandbox) ->
 
 
 @needs_namespaces
-def test_a_sandbox_that_shuts_down_leaves_no_envoy(mesh: Mesh, sandbox: Sandbox) -> None:
+def test_a_sandbox_that_shuts_down_tells_its_last_signals_and_leaves_no_envoy(mesh: Mesh, sandbox: Sandbox) -> None:
     mesh.give("orders")
     assert sandbox.invoke() == 200
     [emulator] = [pid for pid in below(sandbox.process.pid) if str(EMULATOR) in command_of(pid)]
     os.kill(emulator, signal.SIGTERM)
     wait_for(lambda: sandbox.process.poll() is not None, "the emulator has not ended")
     wait_for(lambda: not envoys(sandbox.run), "an Envoy is left")
+    [line] = [line for line in sandbox.log.read_text().splitlines() if "MeshCalls" in line]
+    assert json.loads(line[line.index("{") :])["MeshCalls"] == 1
 
 
 @contextlib.contextmanager
