@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
-from infra.mesh import certificates, compiled, policy, registry
+from infra.mesh import certificates, compiled, graph, policy, registry
 from infra.mesh.registry import Instance, Registry
 from infra.operator import target
 from infra.operator.refusals import explain
@@ -92,8 +92,10 @@ def status() -> None:
         if not instances:
             table.add_row(service, "[bold red]no instance[/]")
     console.print(table)
-    door = shop.outputs.get("MeshDoorUrl", "")
-    console.print(f"The door is {door}" if door else "There is no door: peers are called by their function URLs.")
+    door = shop.outputs.get("MeshDoor", "")
+    console.print(
+        f"The door is the API {door}" if door else "There is no door: peers are called by their function URLs."
+    )
     sys.exit(1 if any(row.problem for row in leaves) or not all(map(_is_well, found.values())) else 0)
 
 
@@ -114,6 +116,26 @@ def weight(service: str, weights: tuple[str, ...]) -> None:
         click.echo(f"{change.instance.id} ({change.instance.version}): {change.instance.weight} → {change.weight}")
     if not made:
         click.echo("unchanged: the versions have these weights")
+
+
+@mesh.command("graph")
+@click.option("--minutes", type=click.IntRange(1, 1440), default=60, help="How far back to look; default 60.")
+@click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a diagram in Mermaid instead of a table.")
+def show_graph(minutes: int, as_mermaid: bool) -> None:
+    """Show who called whom through the mesh, from the sidecars' logs, and which edges of the policy nobody used.
+
+    A refused call is one that the policy does not list.
+    """
+    shop = target.chosen()
+    with _told():
+        certificates.require_mesh(shop)
+        found, is_partial = graph.read(shop, timedelta(minutes=minutes))
+    if as_mermaid:
+        click.echo("\n".join(graph.mermaid(found)))
+    else:
+        Console(highlight=False).print(graph.table(found))
+    if is_partial:
+        click.echo("These are the newest 10,000 calls: there may be more. Ask for a shorter time: --minutes", err=True)
 
 
 def _read_weights(given: tuple[str, ...]) -> dict[str, int]:

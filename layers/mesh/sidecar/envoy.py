@@ -52,6 +52,8 @@ class Envoy:
         config.write_text(json.dumps(self._filled(_without_tls(self._bootstrap, self._settings))))
         command = [self._settings.envoy, "-c", str(config), "--disable-hot-restart", "--concurrency", "1"]
         command += ["--log-level", "warn", "--component-log-level", "main:error", "--drain-time-s", "1"]
+        # Else a line of the log waits for ten seconds, and a sandbox may be frozen or gone by then.
+        command += ["--file-flush-min-size-kb", "0"]
         # No other thread runs yet, so that code between fork and exec is safe.
         self.process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: S603
         ends_at = time.monotonic() + within
