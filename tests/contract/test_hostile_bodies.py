@@ -60,6 +60,17 @@ HOSTILE = [
 ]
 # A peer's route is not in the document.
 EXAMPLES = {
+    "POST /api/checkouts/prices": {
+        "lines": [{"product_id": "019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11", "quantity": 2}],
+        "shipping_address": {
+            "name": "Ada Lovelace",
+            "line1": "1 Quay",
+            "city": "Leith",
+            "postcode": "EH6 6QQ",
+            "country": "GB",
+        },
+        "service": "standard",
+    },
     "POST /api/checkouts/verifications": {"quote": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"},
     "POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]},
     "POST /api/promotions/evaluations": {

@@ -9,8 +9,10 @@ from checkout.views import (
     ChangeCheckout,
     ChangeTaxes,
     CheckoutView,
+    GoodsToPrice,
     OpenCheckout,
     OpenGuestCheckout,
+    PricedView,
     QuoteToVerify,
     TaxesQuery,
     TaxTableView,
@@ -87,6 +89,12 @@ def verify_quote(asked: QuoteToVerify, caller: Caller) -> VerifiedView:
         utc_now(),
     )
     return VerifiedView.of(verified)
+
+
+@app.post("/api/checkouts/prices", role=PEER)
+def price_goods(asked: GoodsToPrice, caller: Caller) -> PricedView:
+    """What goods cost now with delivery and tax, for an order that names no quote."""
+    return PricedView.of(usecases.price_goods(asked.as_goods(caller.user_id), ports().till, utc_now()))
 
 
 @app.get("/api/checkouts/taxes", role=ADMIN, limit=WATCH)

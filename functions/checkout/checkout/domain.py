@@ -15,6 +15,7 @@ from mercato.money import Money
 
 # An order stores each line with its charges twice, as a fact and as an event, in one item of at most 400 KB.
 MAX_LINES = 250
+MAX_PRICED = 500  # lines of an order that names no quote
 MAX_QUANTITY = 100_000
 MAX_CODES = 5
 KEPT_FOR = timedelta(days=1)  # after the last change
@@ -247,13 +248,13 @@ class Found:
     undeliverable: Obstacle | None = None
 
 
-def merge(lines: list[Line]) -> tuple[Line, ...]:
-    """One line per product, in the order of their first mention."""
+def merge(lines: list[Line], *, most: int = MAX_LINES) -> tuple[Line, ...]:
+    """One line per product, in the order of their first mention. Raises TooManyLines."""
     quantities: dict[str, int] = {}
     for line in lines:
         quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
-    if len(quantities) > MAX_LINES:
-        raise TooManyLines(f"A checkout takes {MAX_LINES} products; please order in parts.", limit=MAX_LINES)
+    if len(quantities) > most:
+        raise TooManyLines(f"A checkout takes {most} products; please order in parts.", limit=most)
     if sum(quantities.values()) > MAX_QUANTITY:
         raise TooManyLines(f"A checkout takes {MAX_QUANTITY} pieces; please order in parts.", limit=MAX_QUANTITY)
     return tuple(Line(product_id=product_id, quantity=quantity) for product_id, quantity in quantities.items())

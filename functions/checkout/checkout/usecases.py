@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -68,12 +68,17 @@ class Till:
     signatures: Signatures
     promotions: Promotions
 
-    def price(self, session: Session, today: date, entered: tuple[str, ...] = ()) -> tuple[Priced, tuple[Offer, ...]]:
+    def price(
+        self, session: Session, today: date, entered: tuple[str, ...] = (), *, takes_cheapest: bool = False
+    ) -> tuple[Priced, tuple[Offer, ...]]:
         """What the session costs today, and the delivery services to choose from. `entered` are codes that the buyer
-        enters now: unknown ones among them count as guesses.
+        enters now: unknown ones among them count as guesses. `takes_cheapest`: a session without a service has the
+        cheapest.
         """
         listings = self.catalogue.find(session)
         offers, undeliverable = self._offers(session, listings)
+        if takes_cheapest and session.service is None and offers:
+            session = replace(session, service=offers[0].service)
         evaluated = self.promotions.evaluate(session, listings, entered) if session.codes else Evaluated()
         found = Found(listings, offers, evaluated, undeliverable)
         return price(session, found, TableOfRates(self.taxes.current()), self.terms, today), offers
@@ -153,6 +158,13 @@ def _without_obstacle(shown: Shown, *, is_about_codes: bool = True) -> Shown:
         if is_about_codes or not isinstance(obstacle, CodeObstacle):
             raise obstacle
     return shown
+
+
+def price_goods(goods: Session, till: Till, now: datetime) -> Priced:
+    """What goods cost that are ordered without a look at the total before. Nothing is stored. Without a service the
+    cheapest is taken.
+    """
+    return till.price(goods, now.date(), takes_cheapest=True)[0]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,17 @@ from pydantic import ConfigDict, Field
 from checkout.domain import (
     MAX_CODES,
     MAX_LINES,
+    MAX_PRICED,
     MAX_QUANTITY,
     Address,
     Cart,
     CodeRejected,
     Contact,
+    Line,
     Obstacle,
     Offer,
+    Session,
+    merge,
 )
 from checkout.pricing import Priced
 from checkout.quotes import Difference, Quote
@@ -273,6 +277,38 @@ def _coupons(quote: Quote) -> CouponsView | None:
 
 class QuoteToVerify(Body):
     quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
+
+
+class GoodsToPrice(Body):
+    """The goods of an order that names no quote. Orders has checked the address by the rules of such orders."""
+
+    lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_PRICED)]
+    shipping_address: AddressGiven
+    service: ServiceCode | None = None
+
+    def as_goods(self, customer_id: str) -> Session:
+        """Raises TooManyLines."""
+        lines = merge([Line(**line.model_dump()) for line in self.lines], most=MAX_PRICED)
+        address = Address(**self.shipping_address.model_dump())
+        return Session("", customer_id, lines, shipping_address=address, service=self.service)
+
+
+class PricedView(View):
+    """`lines` are those that are for sale. With `notices`, the rest may be incomplete."""
+
+    lines: list[LineView]
+    charges: list[Charge]
+    delivery: OfferView | None
+    notices: list[NoticeView]
+
+    @classmethod
+    def of(cls, priced: Priced) -> PricedView:
+        return cls(
+            lines=_lines(priced),
+            charges=list(priced.charges),
+            delivery=OfferView.of(priced.offer) if priced.offer else None,
+            notices=[NoticeView.of(one) for one in priced.obstacles],
+        )
 
 
 class DifferenceView(View):

@@ -63,9 +63,10 @@ app = App("orders", health=table_and_queue)
 
 @app.post("/api/orders", role=CUSTOMER)
 def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
+    """Prices and places an order in one step, with delivery and tax. POST /api/orders/quoted shows the total first."""
     placement = order.as_placement()
     placed = usecases.place_order(
-        placement, caller.user_id, key, prices=ports().catalogue, orders=ports().orders, now=utc_now()
+        placement, caller.user_id, key, prices=ports().quotes, orders=ports().orders, now=utc_now()
     )
     address = ports().orders.find_address(placed.order.id) if placed.replayed else placement.shipping_address
     answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")

@@ -1,15 +1,22 @@
-"""The client of the checkout service: what a quote sells, and whether it still holds."""
+"""The client of the checkout service: what a quote sells and whether it still holds, and what goods cost now."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mercato.charges import Charge
 from mercato.events import Reads
 from mercato.money import Money
 from mercato.peers.client import PeerRefused, ServiceClient, read_answer
-from orders.domain import InvalidQuote, Quoted
+from orders.domain import (
+    InvalidQuote,
+    Obstacle,
+    OrderTooLarge,
+    Priced,
+    Quoted,
+)
 from orders.order import Address, ClaimedCoupons, Delivery, Line, OrderedCart, PostalAddress
 from orders.usecases import QuoteAnswer, Sale
 
@@ -74,6 +81,21 @@ class _Verified(Reads):
     sale: _Sale | None
 
 
+class _Notice(Reads):
+    type: str
+    detail: str
+
+
+class _Priced(Reads):
+    lines: list[_Line]
+    charges: list[Charge]
+    delivery: _Delivery | None
+    notices: list[_Notice]
+
+
+_OTHERS = ("product-not-for-sale", "short-of-stock")
+
+
 class Quotes:
     def __init__(self, checkout: ServiceClient) -> None:
         self._checkout = checkout
@@ -95,6 +117,37 @@ class Quotes:
             found.differences,
             _sale(found.sale) if found.sale else None,
         )
+
+    def price_goods(self, units: Mapping[str, int], address: Address, service: str | None) -> Priced:
+        """Pricing changes nothing there, so the client may retry. Raises OrderTooLarge."""
+        asked = {
+            "lines": [{"product_id": product_id, "quantity": quantity} for product_id, quantity in units.items()],
+            "shipping_address": address.model_dump(exclude={"billing"}),
+            "service": service,
+        }
+        answer = self._checkout.send("POST", "/api/checkouts/prices", asked, safe=True)
+        body = json.loads(answer.body)
+        if answer.status == 422 and str(body.get("type")).rpartition(":")[2] in ("amount-too-large", "too-many-lines"):
+            raise OrderTooLarge("This order is more than we can take. Please order in parts.")
+        if answer.status != 200:
+            raise PeerRefused(f"the checkout prices no goods: {answer.status} {body.get('detail', '')}")
+        return _priced(read_answer(_Priced, body, "the prices of goods"))
+
+
+def _priced(found: _Priced) -> Priced:
+    lines = tuple(Line(**line.model_dump()) for line in found.lines)
+    delivery = Delivery(**found.delivery.model_dump()) if found.delivery else None
+    return Priced(lines, tuple(found.charges), delivery, tuple(_obstacles(found.notices)))
+
+
+def _obstacles(notices: Iterable[_Notice]) -> Iterator[tuple[Obstacle, str]]:
+    """Without what orders sees by itself: goods that are not for sale, and stock, which the saga reserves."""
+    for notice in notices:
+        if notice.type in _OTHERS:
+            continue
+        if notice.type not in Obstacle:
+            raise PeerRefused(f"the checkout prices no goods: {notice.type}")
+        yield Obstacle(notice.type), notice.detail
 
 
 def _billing(sale: _Sale) -> PostalAddress | None:

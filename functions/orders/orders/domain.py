@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from mercato.charges import Charge
@@ -112,6 +113,22 @@ class MixedCurrencies(Invalid):
     """All lines of an order must have the same currency."""
 
 
+class NoRateForDestination(Invalid):
+    """No delivery service goes there."""
+
+
+class ParcelTooHeavy(Invalid):
+    """The goods weigh more than any delivery service takes to this address."""
+
+
+class ServiceNotOffered(Invalid):
+    """The delivery service is not offered for these goods to this address."""
+
+
+class NoTaxRate(Invalid):
+    """There is no tax rate for these goods at the destination."""
+
+
 class OrderTooLarge(Invalid):
     """The order is larger than the largest order."""
 
@@ -168,17 +185,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A product in the catalogue, at its current price."""
-
-    product_id: str
-    sku: str
-    name: str
-    price: Money
-    for_sale: bool
-
-
-@dataclass(frozen=True)
 class Quoted:
     """What a quote of the checkout sells, and for what. `lines` are the goods, without their charges."""
 
@@ -187,6 +193,28 @@ class Quoted:
     delivery: Delivery | None = None
     cart: OrderedCart | None = None
     coupons: ClaimedCoupons | None = None
+
+
+class Obstacle(StrEnum):
+    """Why goods that are for sale have no price at an address, as the checkout names it."""
+
+    NO_RATE = "no-rate-for-destination"
+    TOO_HEAVY = "parcel-too-heavy"
+    NOT_OFFERED = "service-not-offered"
+    NO_TAX_RATE = "no-tax-rate"
+    MIXED_CURRENCIES = "mixed-currencies"
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What goods cost now. `lines` are those for sale. With `obstacles`, each with its text for the buyer, the order
+    cannot be placed.
+    """
+
+    lines: tuple[Line, ...]
+    charges: tuple[Charge, ...]
+    delivery: Delivery | None
+    obstacles: tuple[tuple[Obstacle, str], ...] = ()
 
 
 def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -202,10 +230,38 @@ def merge(wanted: Iterable[Wanted]) -> list[Wanted]:
     return [Wanted(product_id, quantity, price) for (product_id, price), quantity in quantities.items()]
 
 
-def price_lines(wanted: Iterable[Wanted], listings: Mapping[str, Listing]) -> tuple[Line, ...]:
-    """The lines at current prices. Raises PriceChanged if the customer saw other prices."""
+def quote(wanted: Iterable[Wanted], priced: Priced, seen: Money | None, cart: OrderedCart | None) -> Quoted:
+    """The order at the prices of now. Raises PriceChanged if the customer saw other prices, and QuoteChanged if it saw
+    another total than that.
+    """
+    lines = check_lines(wanted, {line.product_id: line for line in priced.lines})
+    total_of(lines)
+    for obstacle, detail in priced.obstacles:
+        _refuse(obstacle, detail)
+    total = Money.sum((one.amount for one in priced.charges), lines[0].unit_price.currency)
+    if seen and seen != total:
+        moved = {"what": "total", "product_id": None, "was": seen.model_dump(), "is_now": total.model_dump()}
+        raise QuoteChanged([moved])
+    return Quoted(lines, priced.charges, priced.delivery, cart)
+
+
+def _refuse(obstacle: Obstacle, detail: str) -> None:
+    match obstacle:
+        case Obstacle.NO_RATE:
+            raise NoRateForDestination(detail)
+        case Obstacle.TOO_HEAVY:
+            raise ParcelTooHeavy(detail)
+        case Obstacle.NOT_OFFERED:
+            raise ServiceNotOffered(detail)
+        case Obstacle.NO_TAX_RATE:
+            raise NoTaxRate(detail)
+        case Obstacle.MIXED_CURRENCIES:
+            raise MixedCurrencies(detail)
+
+
+def check_lines(wanted: Iterable[Wanted], for_sale: Mapping[str, Line]) -> tuple[Line, ...]:
+    """The lines at current prices. Raises UnknownProduct and PriceChanged."""
     wanted = list(wanted)
-    for_sale = {product_id: listing for product_id, listing in listings.items() if listing.for_sale}
     unknown = sorted({line.product_id for line in wanted} - for_sale.keys())
     if unknown:
         raise UnknownProduct("Some products in this order are not for sale any more.", product_ids=unknown)
@@ -213,24 +269,14 @@ def price_lines(wanted: Iterable[Wanted], listings: Mapping[str, Listing]) -> tu
         {
             "product_id": line.product_id,
             "seen": line.unit_price.model_dump(),
-            "now": for_sale[line.product_id].price.model_dump(),
+            "now": for_sale[line.product_id].unit_price.model_dump(),
         }
         for line in wanted
-        if line.unit_price != for_sale[line.product_id].price
+        if line.unit_price != for_sale[line.product_id].unit_price
     ]
     if changed:
         raise PriceChanged("Some prices have changed; please look at them and order again.", changed=changed)
-    return tuple(_line(line, for_sale[line.product_id]) for line in wanted)
-
-
-def _line(wanted: Wanted, listing: Listing) -> Line:
-    return Line(
-        product_id=listing.product_id,
-        sku=listing.sku,
-        name=listing.name,
-        quantity=wanted.quantity,
-        unit_price=listing.price,
-    )
+    return tuple(for_sale[line.product_id] for line in wanted)
 
 
 def total_of(lines: Iterable[Line]) -> Money:

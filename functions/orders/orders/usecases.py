@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id, fingerprint
+from mercato.money import Money
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
 from orders import domain, links, returns
 from orders.domain import (
     InvalidQuote,
-    Listing,
     OrderNotFound,
+    Priced,
     QuoteAlreadyOrdered,
     QuoteChanged,
     Quoted,
@@ -73,7 +74,7 @@ class Orders(Protocol):
 
 
 class Prices(Protocol):
-    def find(self, product_ids: Sequence[str]) -> Mapping[str, Listing]: ...
+    def price_goods(self, units: Mapping[str, int], address: Address, service: str | None) -> Priced: ...
 
 
 class Quotes(Protocol):
@@ -94,7 +95,7 @@ class Sagas(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """The content of an order request. `fingerprint` covers the whole request."""
+    """The content of an order request. `fingerprint` covers the whole request. `total` is what the customer saw."""
 
     wanted: tuple[Wanted, ...]
     shipping_address: Address
@@ -102,6 +103,8 @@ class Placement:
     fingerprint: str
     cart: OrderedCart | None = None
     waits_for_buyer: bool = False
+    service: str | None = None
+    total: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ class Done:
 def place_order(
     placement: Placement, customer_id: str, key: str, *, prices: Prices, orders: Orders, now: datetime
 ) -> Done:
-    """Idempotent: the order's id is derived from customer and key.
+    """Places an order that names no quote: a quote of this moment, made and placed in one step.
+
+    Idempotent: the order's id is derived from customer and key.
 
     Reads before it writes, since a duplicate must get its first response even if prices have changed.
     """
@@ -166,8 +171,10 @@ def place_order(
     if earlier:
         return earlier
     wanted = domain.merge(placement.wanted)
-    lines = domain.price_lines(wanted, prices.find(list(dict.fromkeys(line.product_id for line in wanted))))
-    facts = domain.place(order_id, customer_id, lines, placement.payment_token, placement.fingerprint, placement.cart)
+    units = {line.product_id: line.quantity for line in wanted}  # of two prices of one product, one is refused below
+    priced = prices.price_goods(units, placement.shipping_address, placement.service)
+    quoted = domain.quote(wanted, priced, placement.total, placement.cart)
+    facts = domain.place_quoted(order_id, customer_id, quoted, placement.payment_token, placement.fingerprint)
     if placement.waits_for_buyer:
         facts = domain.let_wait(facts)
     try:

@@ -13,7 +13,6 @@ from orders.store import OrderStore
 
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
-    from orders.catalogue import Catalogue
     from orders.checkouts import Quotes
     from orders.customers import Customers
     from orders.day_sums import DaySums
@@ -71,13 +70,6 @@ class Ports:
         from orders.day_sums import DaySums
 
         return DaySums(self.table)
-
-    @functools.cached_property
-    def catalogue(self) -> Catalogue:
-        from mercato.peers.peer import peer
-        from orders.catalogue import Catalogue
-
-        return Catalogue(peer("products"))
 
     @functools.cached_property
     def quotes(self) -> Quotes:

@@ -179,6 +179,11 @@ class Desk:
         event = aws_events.url_request("POST", path, {"quote": token}, peer="orders", headers=headers)
         return _answer(api.handler(event, None))
 
+    def price(self, lines: list[dict[str, Any]], address: dict[str, Any] = ADDRESS, **given: Any) -> tuple[int, Any]:
+        """What orders asks for an order that names no quote."""
+        body = {"lines": lines, "shipping_address": address} | given
+        return _answer(api.handler(aws_events.url_request("POST", "/api/checkouts/prices", body, peer="orders"), None))
+
     def sessions(self) -> list[Item]:
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
         return [item for item in map(from_item, items) if item["sk"] == "SESSION"]

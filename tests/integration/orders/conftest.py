@@ -18,7 +18,6 @@ from mercato.peers.transport import Answer
 from mercato.store.dynamo import KeyRange, Table
 from orders import api, consumers, saga, wiring
 from orders.checkouts import Quotes
-from orders.domain import Listing
 from orders.order import Order
 from orders.store import OrderStore
 from tests.kit import aws_events
@@ -37,6 +36,17 @@ ADDRESS = {
 }
 
 
+@dataclass(frozen=True)
+class Listing:
+    """A product as the catalogue has it."""
+
+    product_id: str
+    sku: str
+    name: str
+    price: Money
+    for_sale: bool
+
+
 def listing(product_id: str, price: int = 1250, *, name: str = "", for_sale: bool = True) -> Listing:
     money = Money(amount=price, currency="GBP")
     return Listing(product_id, product_id.upper(), name or f"A {product_id}", money, for_sale)
@@ -44,20 +54,55 @@ def listing(product_id: str, price: int = 1250, *, name: str = "", for_sale: boo
 
 @dataclass
 class Shelf:
-    """A fake catalogue. `asked` has the requests for prices."""
+    """A fake catalogue. `asked` has the requests for prices. Delivery is free and without tax, until a test says what
+    the checkout adds. `notices` are its obstacles.
+    """
 
     listings: dict[str, Listing] = field(default_factory=dict)
+    delivery: int = 0
+    rate: str = "0.0000"
+    notices: list[dict[str, str]] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
     before_answer: Callable[[], None] | None = None
 
     def put(self, *listings: Listing) -> None:
         self.listings |= {found.product_id: found for found in listings}
 
-    def find(self, product_ids: Sequence[str]) -> dict[str, Listing]:
-        self.asked.append(list(product_ids))
+    def price(self, wanted: Sequence[dict[str, Any]], service: str | None) -> dict[str, Any]:
+        """The checkout's answer."""
+        self.asked.append([line["product_id"] for line in wanted])
         if self.before_answer:
             self.before_answer()
-        return {found: self.listings[found] for found in product_ids if found in self.listings}
+        sold = [(line, one) for line in wanted if (one := self.listings.get(line["product_id"])) and one.for_sale]
+        lines = [
+            {
+                "product_id": one.product_id,
+                "sku": one.sku,
+                "name": one.name,
+                "quantity": line["quantity"],
+                "unit_price": one.price.model_dump(),
+            }
+            for line, one in sold
+        ]
+        goods = [
+            self._charge(one.price.amount * line["quantity"], one.price.currency, one.name, line) for line, one in sold
+        ]
+        service = service or "standard"
+        delivery = {"carrier": "sandbox", "service": service, "name": service.title(), "days": 3}
+        charges = [*goods, self._charge(self.delivery, "GBP", service.title())]
+        return {"lines": lines, "charges": charges, "delivery": delivery, "notices": self.notices}
+
+    def _charge(self, amount: int, currency: str, description: str, line: dict[str, Any] | None = None) -> Any:
+        units = int(self.rate.replace(".", ""))
+        charge = {
+            "kind": "goods" if line else "shipping",
+            "product_id": line["product_id"] if line else None,
+            "description": description,
+            "quantity": line["quantity"] if line else 1,
+            "amount": {"amount": amount, "currency": currency},
+            "tax": {"amount": amount * units // (10_000 + units), "currency": currency},
+        }
+        return charge | {"rate": self.rate, "tax_class": "standard", "jurisdiction": "GB"}
 
 
 def pounds(amount: int) -> dict[str, Any]:
@@ -91,13 +136,20 @@ def verified(**changes: Any) -> dict[str, Any]:
 class Checkout:
     """The checkout service's answers over HTTP, by quote and buyer. `is_down`: it does not answer."""
 
+    shelf: Shelf
     quotes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     is_down: bool = False
+    refuses: str = ""  # the type of the problem with which it refuses to price goods
 
-    def send(self, method: str, path: str, body: Any, headers: dict[str, str], *, safe: bool) -> Answer:
-        assert (method, path, safe) == ("POST", "/api/checkouts/verifications", True)
+    def send(self, method: str, path: str, body: Any, headers: Any = None, *, safe: bool) -> Answer:
+        assert (method, safe) == ("POST", True)
         if self.is_down:
             raise PeerUnavailable("checkout does not answer")
+        if path == "/api/checkouts/prices":
+            if self.refuses:
+                return Answer(422, {}, json.dumps({"type": f"urn:mercato:problem:{self.refuses}"}).encode())
+            return Answer(200, {}, json.dumps(self.shelf.price(body["lines"], body["service"])).encode())
+        assert path == "/api/checkouts/verifications"
         found = self.quotes.get((body["quote"], headers["X-User-Id"]))
         if found is None:
             problem = {"type": "urn:mercato:problem:invalid-quote", "detail": "This is not a quote of this shop."}
@@ -259,12 +311,13 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SHOP_URL", "https://shop.example")
     checkout = Checkout(
+        shelf,
         {
             ("quote-1", "cust-1"): verified(),
             ("guest-quote", GUEST): guests_sale(),
             ("second", GUEST): guests_sale("co-2", 9),
-        }
+        },
     )
     mailbox = Mailbox()
-    vars(wiring.ports()).update(catalogue=shelf, quotes=Quotes(checkout), mailer=mailbox)  # type: ignore[arg-type]
+    vars(wiring.ports()).update(quotes=Quotes(checkout), mailer=mailbox)  # type: ignore[arg-type]
     return Shop(table, shelf, OrderStore(table), checkout, mailbox)

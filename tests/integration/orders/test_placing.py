@@ -9,7 +9,7 @@ import pytest
 
 from mercato.ids import derived_id, fingerprint
 from orders.views import PlaceOrder
-from tests.integration.orders.conftest import ADDRESS, Shop, body, listing
+from tests.integration.orders.conftest import ADDRESS, Shop, body, listing, pounds
 
 ORDER = derived_id("cust-1", "key-1")
 
@@ -103,6 +103,52 @@ def test_a_race_with_another_request_of_the_same_key_is_refused(shop: Shop) -> N
     assert shop.order(ORDER).total.amount == 2000
 
 
+def test_delivery_and_tax_are_charged_as_the_checkout_says(shop: Shop) -> None:
+    shop.shelf.delivery, shop.shelf.rate = 395, "0.2000"
+    answer = shop.place(body() | {"service": "express", "total": pounds(4895)})
+    assert (answer["total"], answer["tax"]) == (pounds(4895), pounds(416 + 333 + 65))
+    charges = [(one["kind"], one["product_id"], one["amount"]["amount"]) for one in answer["charges"]]
+    assert charges == [("goods", "mug", 2500), ("goods", "pot", 2000), ("shipping", None, 395)]
+    assert answer["delivery"]["service"] == "express"
+    (event,) = shop.announced(ORDER)
+    assert event["data"]["charges"] == answer["charges"]
+    assert event["data"]["total"] == pounds(4895)
+
+
+def test_a_total_that_is_not_the_one_seen_is_told_and_nothing_is_ordered(shop: Shop) -> None:
+    shop.shelf.delivery = 395
+    status, problem, _ = shop.call("POST", "/api/orders", body() | {"total": pounds(4500)}, key="key-1")
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:quote-changed")
+    assert problem["differences"] == [
+        {"what": "total", "product_id": None, "was": pounds(4500), "is_now": pounds(4895)}
+    ]
+    assert shop.store.load(ORDER) is None
+
+
+def test_stock_is_decided_by_the_reservation_and_not_by_the_price(shop: Shop) -> None:
+    shop.shelf.notices = [{"type": "short-of-stock", "detail": "Of A mug there are 1; you want 2."}]
+    assert shop.place()["status"] == "pending"
+
+
+def test_an_obstacle_that_orders_does_not_know_is_no_price(shop: Shop) -> None:
+    shop.shelf.notices = [{"type": "closed-on-sundays", "detail": "Please come back on Monday."}]
+    assert shop.call("POST", "/api/orders", body(), key="key-1")[0] == 503
+    assert shop.store.load(ORDER) is None
+
+
+def test_without_the_checkout_nothing_is_ordered(shop: Shop) -> None:
+    shop.checkout.is_down = True
+    assert shop.call("POST", "/api/orders", body(), key="key-1")[0] == 503
+    assert shop.store.load(ORDER) is None
+
+
+@pytest.mark.parametrize("refusal", ["amount-too-large", "too-many-lines"])
+def test_what_is_too_large_for_the_checkout_is_too_large_for_an_order(shop: Shop, refusal: str) -> None:
+    shop.checkout.refuses = refusal
+    status, problem, _ = shop.call("POST", "/api/orders", body(), key="key-1")
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:order-too-large")
+
+
 def test_a_price_that_changed_is_told_and_nothing_is_ordered(shop: Shop) -> None:
     shop.shelf.put(listing("mug", 1300))
     status, problem, _ = shop.call("POST", "/api/orders", body(), key="key-1")
@@ -130,8 +176,9 @@ def test_one_product_on_two_lines_is_one_line(shop: Shop) -> None:
     assert shop.shelf.asked == [["mug"]]
 
 
-@pytest.mark.parametrize("name", ["A very long name of a thing, " * 10, "茶" * 80])
-@pytest.mark.parametrize("count", [265, 500])
+@pytest.mark.parametrize(
+    ("count", "name"), [(240, "A very long name of a thing, " * 7), (240, "茶" * 66), (500, "A mug of tea")]
+)
 def test_a_large_order_fits(shop: Shop, count: int, name: str) -> None:
     names = [f"{n:08d}-0000-5000-8000-000000000000" for n in range(count)]
     shop.shelf.put(*[listing(product_id, 100, name=name) for product_id in names])

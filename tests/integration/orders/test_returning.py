@@ -88,7 +88,19 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
         "lines": [{"product_id": "mug", "quantity": 1, "restock": 0, "write_off": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
         "reason": "damaged",
-        "charges": None,
+        "charges": [
+            {
+                "kind": "goods",
+                "product_id": "mug",
+                "description": "A mug",
+                "quantity": 1,
+                "amount": {"amount": 1250, "currency": "GBP"},
+                "tax": {"amount": 0, "currency": "GBP"},
+                "rate": "0.0000",
+                "tax_class": "standard",
+                "jurisdiction": "GB",
+            }
+        ],
         "number": shop.order(order_id).number,
     }
     refund(shop, order_id, refund_id, 1250)

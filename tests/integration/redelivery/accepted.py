@@ -287,6 +287,12 @@ def _open_checkout(desk: Any) -> Asked:
     return Asked(f"/api/checkouts/{desk.open()['checkout_id']}", {"version": 1, "service": "express"})
 
 
+def _goods(_: Any) -> Asked:
+    line = {"product_id": "mug", "quantity": 2}
+    home = {"name": "Ada", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
+    return Asked("/api/checkouts/prices", {"lines": [line], "shipping_address": home}, role="peer")
+
+
 def _quote(desk: Any) -> Asked:
     return Asked(
         "/api/checkouts/verifications",
@@ -381,6 +387,7 @@ _EACH = (
     Accepted("PATCH /api/checkouts/guests/{cart_id}/{checkout_id}", _open_guests_checkout),
     Accepted("PUT /api/documents/seller", _nothing("/api/documents/seller", _SELLER, role="admin")),
     Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
+    Accepted("POST /api/checkouts/prices", _goods),
     Accepted("POST /api/checkouts/verifications", _quote),
     Accepted("PATCH /api/promotions/coupons/{code}", _coupon({"version": 1, "basis_points": 2000})),
     Accepted("DELETE /api/promotions/coupons/{code}", _coupon(None)),

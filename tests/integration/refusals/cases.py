@@ -391,6 +391,18 @@ def _ordering_to_nowhere(_: Any) -> Asked:
     )
 
 
+def _ordering_where(notice: str) -> Callable[[Any], Asked]:
+    def asked(shop: Any) -> Asked:
+        shop.shelf.notices = [{"type": notice, "detail": "We cannot sell this there."}]
+        return Asked("/api/orders", order_of(), user="cust-1")
+
+    return asked
+
+
+def _ordering_at_another_total(_: Any) -> Asked:
+    return Asked("/api/orders", order_of() | {"total": _pounds(1)}, user="cust-1")
+
+
 def _delivered(shop: Any) -> str:
     order_id = str(shop.place()["order_id"])
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
@@ -563,6 +575,11 @@ _ORDERS = (
     Case("POST /api/orders", "mixed-currencies", _ordering_two_currencies),
     Case("POST /api/orders", "order-too-large", _ordering_too_much),
     Case("POST /api/orders", "invalid-address", _ordering_to_nowhere),
+    Case("POST /api/orders", "quote-changed", _ordering_at_another_total),
+    *(
+        Case("POST /api/orders", problem, _ordering_where(problem))
+        for problem in ("no-rate-for-destination", "parcel-too-heavy", "service-not-offered", "no-tax-rate")
+    ),
     Case(_QUOTED, "invalid-quote", _quoted(user="eve")),
     Case(_QUOTED, "quote-expired", _quoted(is_expired=True)),
     Case(_QUOTED, "quote-changed", _quoted(differences=[_DEARER], sale=None)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -21,14 +21,15 @@ from carts import wiring as cart_wiring
 from carts.store import Carts
 from inventory import usecases as inventory_usecases
 from inventory.domain import MOST_AT_ONCE, Adjustment, Adjustments
+from mercato.charges import Charge, Kind
 from mercato.clock import utc_now
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.store.item_size import MAX_ITEM, size_of
 from orders import api
 from orders import wiring as orders_wiring
-from orders.domain import MAX_LINES, Listing
-from orders.order import Status
+from orders.domain import MAX_LINES, Priced
+from orders.order import Address, Delivery, Line, Status
 from orders.workflow import saga_input
 from payments import usecases as payment_usecases
 from shipping.usecases import shipment_id_of
@@ -39,6 +40,7 @@ from tests.kit import aws_events
 
 EVENT = 256 * 1024  # bytes of an entry at EventBridge and of a message at SQS, in regions with the smaller limit
 INPUT = 256 * 1024  # bytes of an execution's input at Step Functions
+PRICE = Money(amount=1_999_999_999, currency="GBP")
 LETTERS = 200  # letters of a product's name
 FAMILY = "\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
 ALPHABETS = {
@@ -60,20 +62,24 @@ class Counter:
 
     def __init__(self, shop: Shop, patch: pytest.MonkeyPatch) -> None:
         self.shop = shop
-        self.listings: dict[str, Listing] = {}
-        vars(orders_wiring.ports()).update(orders=shop.orders, catalogue=self)
+        self.lines: dict[str, Line] = {}
+        vars(orders_wiring.ports()).update(orders=shop.orders, quotes=self)
 
-    def find(self, product_ids: Sequence[str]) -> dict[str, Listing]:
-        return {product_id: self.listings[product_id] for product_id in product_ids}
+    def price_goods(self, units: Mapping[str, int], address: Address, service: str | None) -> Priced:
+        lines = tuple(self.lines[product_id] for product_id in units)
+        charges = (
+            *(_charge(Kind.GOODS, line.unit_price, line) for line in lines),
+            _charge(Kind.SHIPPING, Money(amount=395, currency="GBP")),
+        )
+        return Priced(lines, charges, Delivery(carrier="c" * 64, service="s" * 64, name="n" * 64, days=3))
 
     def list_products(self, names: Sequence[str]) -> None:
-        price = Money(amount=1_999_999_999, currency="GBP")
         for number, name in enumerate(names):
             product_id = derived_id("product", str(number))
-            self.listings[product_id] = Listing(product_id, "S" * 64, name, price, for_sale=True)
+            self.lines[product_id] = Line(product_id=product_id, sku="S" * 64, name=name, quantity=1, unit_price=PRICE)
 
     def stock_up(self) -> None:
-        stock, product_ids = self.shop.stock, list(self.listings)
+        stock, product_ids = self.shop.stock, list(self.lines)
         for product_id in product_ids:
             inventory_usecases.open_stock(product_id, stock)
         for first in range(0, len(product_ids), MOST_AT_ONCE):
@@ -86,11 +92,10 @@ class Counter:
         line = (letter * 120)[:120]
         address = dict.fromkeys(("name", "company", "line1", "line2", "city"), line)
         address |= {"region": (letter * 60)[:60], "phone": (letter * 32)[:32]}
-        unit_price = {"amount": 1_999_999_999, "currency": "GBP"}
         asked = {
             "lines": [
-                {"product_id": product_id, "quantity": 1, "unit_price": unit_price}
-                for product_id in list(self.listings)[:count]
+                {"product_id": product_id, "quantity": 1, "unit_price": PRICE.model_dump()}
+                for product_id in list(self.lines)[:count]
             ],
             "payment_token": "tok_ok",
             "shipping_address": address | {"postcode": (letter * 16)[:16], "country": "GB"},
@@ -102,10 +107,10 @@ class Counter:
 
     def ask_most(self, letter: str) -> str:
         """Places the largest accepted order of these products. One line more is refused and leaves nothing behind."""
-        taken, refused = 1, len(self.listings) + 1
+        taken, refused = 1, len(self.lines) + 1
         order_id = self._accepted(*self.ask(taken, letter))
         while refused - taken > 1:
-            count = (taken + refused) // 2 if refused <= len(self.listings) else len(self.listings)
+            count = (taken + refused) // 2 if refused <= len(self.lines) else len(self.lines)
             before = sum(1 for _ in items("OrdersTable"))
             status, answer = self.ask(count, letter)
             if status == 422:
@@ -119,6 +124,13 @@ class Counter:
     def _accepted(self, status: int, answer: Any) -> str:
         assert status == 202, answer
         return str(answer["order_id"])
+
+
+def _charge(kind: Kind, amount: Money, line: Line | None = None) -> Charge:
+    about = {"rate": "0.2000", "tax_class": "standard", "jurisdiction": "GB-ABCDEF"}
+    tax = Money(amount=amount.amount // 6, currency=amount.currency)
+    of = {"product_id": line.product_id, "description": line.name} if line else {"description": "n" * 64}
+    return Charge(kind=kind, quantity=1, amount=amount, tax=tax, **about, **of)
 
 
 def items(table: str) -> Iterator[dict[str, Any]]:

@@ -6,17 +6,13 @@ import pytest
 
 from mercato.money import Money
 from orders import domain
-from orders.domain import Listing, MixedCurrencies, OrderTooLarge, PriceChanged, UnknownProduct, Wanted
+from orders.domain import MixedCurrencies, OrderTooLarge, PriceChanged, UnknownProduct, Wanted
 from orders.order import Line
 from tests.unit.orders.test_domain import line, pounds
 
 
 def wanted(product_id: str = "mug", quantity: int = 1, price: int = 1250) -> Wanted:
     return Wanted(product_id, quantity, pounds(price))
-
-
-def listing(product_id: str = "mug", price: int = 1250, *, for_sale: bool = True, name: str = "Mug") -> Listing:
-    return Listing(product_id, product_id.upper(), name, pounds(price), for_sale)
 
 
 def test_an_order_of_two_currencies_is_refused() -> None:
@@ -40,30 +36,26 @@ def test_merging_does_not_get_past_the_limit_of_one_line() -> None:
         domain.merge([wanted(quantity=100_000), wanted(quantity=1)])
 
 
+def for_sale(*lines: Line) -> dict[str, Line]:
+    return {found.product_id: found for found in lines}
+
+
 def test_lines_get_the_catalogue_s_names_and_prices() -> None:
-    assert domain.price_lines([wanted(quantity=2)], {"mug": listing()}) == (
-        Line(product_id="mug", sku="MUG", name="Mug", quantity=2, unit_price=pounds(1250)),
-    )
+    sold = line("mug", quantity=2)
+    assert domain.check_lines([wanted(quantity=2)], for_sale(sold, line("pot"))) == (sold,)
 
 
-def test_a_name_of_any_length_is_kept_whole() -> None:
-    name = "\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}" * 66
-    (found,) = domain.price_lines([wanted()], {"mug": listing(name=name)})
-    assert found.name == name
-
-
-def test_products_that_are_missing_or_discontinued_are_named() -> None:
+def test_products_that_are_not_for_sale_are_named() -> None:
     with pytest.raises(UnknownProduct) as refused:
-        domain.price_lines(
-            [wanted("pot"), wanted("cup"), wanted()], {"mug": listing(), "cup": listing("cup", for_sale=False)}
-        )
+        domain.check_lines([wanted("pot"), wanted("cup"), wanted()], for_sale(line("mug")))
     assert refused.value.extra == {"product_ids": ["cup", "pot"]}
 
 
 @pytest.mark.parametrize("now", [1249, 1251])
 def test_a_price_that_is_not_the_one_seen_is_refused_up_or_down(now: int) -> None:
+    sold = for_sale(line("mug", price=now), line("pot", price=1))
     with pytest.raises(PriceChanged) as refused:
-        domain.price_lines([wanted(), wanted("pot", price=1)], {"mug": listing(price=now), "pot": listing("pot", 1)})
+        domain.check_lines([wanted(), wanted("pot", price=1)], sold)
     assert refused.value.extra == {
         "changed": [
             {

@@ -53,7 +53,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
     "checkout": {
-        "orders": [("POST", "/api/checkouts/verifications")],
+        "orders": [("POST", "/api/checkouts/prices"), ("POST", "/api/checkouts/verifications")],
         "ops": [("GET", "/health")],
         "storefront": [
             ("POST", "/api/checkouts/guests/[^/]+"),
