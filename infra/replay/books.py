@@ -19,7 +19,9 @@ FINAL = SOLD | {"cancelled"}
 
 @dataclass(frozen=True)
 class OrderFact:
-    """`units` maps each product id to the ordered units minus those that are in stock again."""
+    """`units` maps each product id to the ordered units minus those that are in stock again. `delivery` is the part of
+    `total` that the invoice does not have.
+    """
 
     order_id: str
     status: str
@@ -27,6 +29,7 @@ class OrderFact:
     total: int
     units: Mapping[str, int]
     reason: str = ""
+    delivery: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,10 @@ def is_final(order: OrderFact) -> bool:
 
 
 def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> Entry:
-    """Checks that each order's total equals its invoice's total. `invoiced` maps order ids to invoice totals."""
+    """Checks that each order's total is its invoice's and the delivery. `invoiced` maps order ids to invoice totals."""
     return _compare(
-        "order totals = invoice totals",
-        {f"order {order.order_id}": (invoiced[order.order_id], order.total) for order in orders},
+        "order totals = invoice totals + delivery",
+        {f"order {order.order_id}": (invoiced[order.order_id] + order.delivery, order.total) for order in orders},
         pounds,
     )
 

@@ -54,6 +54,7 @@ def fact_of(order: Json) -> OrderFact:
         total=order["total"]["amount"],
         units=units,
         reason=order.get("reason") or "",
+        delivery=sum(one["amount"]["amount"] for one in order.get("charges", []) if one["kind"] == "shipping"),
     )
 
 

@@ -116,7 +116,7 @@ def test_an_order_states_its_key_its_statuses_and_what_can_go_wrong() -> None:
     assert found["responses"]["202"]["links"]["get_order"]["parameters"] == {"order_id": "$response.body#/order_id"}
     problems = {status: {kind.slug() for kind in kinds} for status, kinds in problems_of(route("place_order")).items()}
     assert problems[400] == {"invalid-idempotency-key", "malformed"}
-    assert problems[409] == {"cart-already-ordered", "price-changed"}
+    assert problems[409] == {"cart-already-ordered", "price-changed", "quote-changed"}
     assert "unknown-product" in problems[422]
 
 

@@ -120,7 +120,7 @@ class Line(_Value):
 
 
 class TaxPart(_Value):
-    """All lines of one tax rate. An order that names no quote has no tax class: its tax is not known."""
+    """All lines of one tax rate. An order without charges, of an earlier release, has no tax class."""
 
     jurisdiction: str
     rate: str

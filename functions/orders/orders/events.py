@@ -119,9 +119,9 @@ class OrderCreated(EventModel):
     """An order was placed. Nothing is reserved or paid yet. `cart` is the ordered cart, if the order names one.
     `contact` is whom to write to about the order of a guest, who has no account.
 
-    `charges` add up to `total`. An order that names no quote has none: its lines are what is paid, and it has no
-    `delivery`, which is the service that the buyer chose. `number` is the order's number for people, here and in the
-    order's other events.
+    `charges` add up to `total`, and `delivery` is the service that the parcel takes. Orders of earlier releases
+    without a quote have neither: their lines are what is paid. `number` is the order's number for people, here and in
+    the order's other events.
     """
 
     TYPE: ClassVar[str] = "order.created"

@@ -370,10 +370,11 @@ class PaymentWaitView(View):
 
 
 class OrderView(View):
-    """`charges` add up to `total`, and their taxes to `tax`. An order that names no quote has its lines as charges,
-    without tax, and no `delivery`, which is the service that the buyer chose. `number` is for people; orders of earlier
-    releases have none. `return_until` is when the time to request a return is over; null before the delivery. `payment`
-    is given while the order waits for its buyer. `codes` are those of its coupons.
+    """`charges` add up to `total`, and their taxes to `tax`. `delivery` is the service that the parcel takes.
+    An order of an earlier release that names no quote has its lines as charges, without tax, and no `delivery`.
+    `number` is for people; orders of earlier releases have none. `return_until` is when the time to request a return is
+    over; null before the delivery. `payment` is given while the order waits for its buyer. `codes` are those of its
+    coupons.
     """
 
     order_id: str

@@ -134,7 +134,7 @@ def test_what_is_still_reserved_when_all_is_shipped_is_named() -> None:
 
 def test_an_order_with_another_total_than_its_invoice_is_named() -> None:
     entry = audit_totals([SHIPPED, CONFIRMED], {"o-1": 1000, "o-2": 501})
-    assert entry.differences == [Difference("order totals = invoice totals", "order o-2", "£5.01", "£5.00")]
+    assert entry.differences == [Difference("order totals = invoice totals + delivery", "order o-2", "£5.01", "£5.00")]
 
 
 def test_lost_and_invented_events_are_named() -> None:
