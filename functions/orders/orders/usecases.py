@@ -95,7 +95,9 @@ class Sagas(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """The content of an order request. `fingerprint` covers the whole request. `total` is what the customer saw."""
+    """The content of an order request. `fingerprint` covers the whole request. `seen_total` is the
+    total that the customer saw.
+    """
 
     wanted: tuple[Wanted, ...]
     shipping_address: Address
@@ -104,7 +106,7 @@ class Placement:
     cart: OrderedCart | None = None
     waits_for_buyer: bool = False
     service: str | None = None
-    total: Money | None = None
+    seen_total: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def place_order(
     wanted = domain.merge(placement.wanted)
     units = {line.product_id: line.quantity for line in wanted}  # of two prices of one product, one is refused below
     priced = prices.price_goods(units, placement.shipping_address, placement.service)
-    quoted = domain.quote(wanted, priced, placement.total, placement.cart)
+    quoted = domain.quote(wanted, priced, placement.seen_total, placement.cart)
     facts = domain.place_quoted(order_id, customer_id, quoted, placement.payment_token, placement.fingerprint)
     if placement.waits_for_buyer:
         facts = domain.let_wait(facts)

@@ -78,7 +78,7 @@ class NamedCart(Body):
 
 class PlaceOrder(Body):
     """Delivery and tax are charged as in a checkout. `service` is the code of a delivery service, by default the
-    cheapest. `total` is what the buyer saw; if it differs, nothing is ordered.
+    cheapest. `seen_total` is the total that the buyer saw; if it differs, nothing is ordered.
 
     One version of a cart can be ordered once; a second order of it is 409 cart-already-ordered. Lines put into the
     cart after that version stay there.
@@ -93,12 +93,14 @@ class PlaceOrder(Body):
     cart: NamedCart | None = None
     waits_for_buyer: bool = False
     service: Annotated[str, Exact(), Field(min_length=1, max_length=64, examples=["standard"])] | None = None
-    total: Money | None = None
+    seen_total: Money | None = None
 
     def as_placement(self) -> Placement:
         # What a release did not know yet, and the order does not have, is not in its fingerprint.
         new = {name for name in ("company", "region", "phone") if getattr(self.shipping_address, name) is None}
-        absent = {name: True for name in ("cart", "waits_for_buyer", "service", "total") if not getattr(self, name)}
+        absent = {
+            name: True for name in ("cart", "waits_for_buyer", "service", "seen_total") if not getattr(self, name)
+        }
         unnamed: dict[str, Any] = {"shipping_address": new} | absent
         return Placement(
             wanted=tuple(Wanted(line.product_id, line.quantity, line.unit_price) for line in self.lines),
@@ -108,7 +110,7 @@ class PlaceOrder(Body):
             cart=OrderedCart(**self.cart.model_dump()) if self.cart else None,
             waits_for_buyer=self.waits_for_buyer,
             service=self.service,
-            total=self.total,
+            seen_total=self.seen_total,
         )
 
 

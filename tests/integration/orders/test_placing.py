@@ -105,7 +105,7 @@ def test_a_race_with_another_request_of_the_same_key_is_refused(shop: Shop) -> N
 
 def test_delivery_and_tax_are_charged_as_the_checkout_says(shop: Shop) -> None:
     shop.shelf.delivery, shop.shelf.rate = 395, "0.2000"
-    answer = shop.place(body() | {"service": "express", "total": pounds(4895)})
+    answer = shop.place(body() | {"service": "express", "seen_total": pounds(4895)})
     assert (answer["total"], answer["tax"]) == (pounds(4895), pounds(416 + 333 + 65))
     charges = [(one["kind"], one["product_id"], one["amount"]["amount"]) for one in answer["charges"]]
     assert charges == [("goods", "mug", 2500), ("goods", "pot", 2000), ("shipping", None, 395)]
@@ -117,7 +117,7 @@ def test_delivery_and_tax_are_charged_as_the_checkout_says(shop: Shop) -> None:
 
 def test_a_total_that_is_not_the_one_seen_is_told_and_nothing_is_ordered(shop: Shop) -> None:
     shop.shelf.delivery = 395
-    status, problem, _ = shop.call("POST", "/api/orders", body() | {"total": pounds(4500)}, key="key-1")
+    status, problem, _ = shop.call("POST", "/api/orders", body() | {"seen_total": pounds(4500)}, key="key-1")
     assert (status, problem["type"]) == (409, "urn:mercato:problem:quote-changed")
     assert problem["differences"] == [
         {"what": "total", "product_id": None, "was": pounds(4500), "is_now": pounds(4895)}

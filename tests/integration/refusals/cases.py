@@ -400,7 +400,7 @@ def _ordering_where(notice: str) -> Callable[[Any], Asked]:
 
 
 def _ordering_at_another_total(_: Any) -> Asked:
-    return Asked("/api/orders", order_of() | {"total": _pounds(1)}, user="cust-1")
+    return Asked("/api/orders", order_of() | {"seen_total": _pounds(1)}, user="cust-1")
 
 
 def _delivered(shop: Any) -> str:
