@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import timedelta
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_a_declined_order_says_how_long_it_can_be_paid_and_takes_another_card(
 def test_the_banks_question_leads_to_the_banks_page_and_back_to_the_order(shop: Ask, api: ShopApi, waits: Any) -> None:
     waits("action_required", {"url": f"/bank/{CHARGE}", "client_secret": ""})
     bank = f"/orders/{ORDER}/bank/{CHARGE}"
-    assert f'href="{bank}"' in shop("GET", f"/orders/{ORDER}", as_user=True).text
+    assert f'href="{bank}"' in html.unescape(shop("GET", f"/orders/{ORDER}", as_user=True).text)
     assert "Confirm the payment" in shop("GET", bank, as_user=True).text
     assert {method for _, method, *_ in api.asked} == {"GET"}
     api.answers[f"POST /api/payments/sandbox/challenges/{CHARGE}"] = (204, None)
