@@ -11,6 +11,7 @@ import pytest
 from infra.demo.stage import ADDRESS, Stage
 from infra.operator.client import Refused, Session, Shop, poll
 from infra.operator.target import State
+from mercato.ids import derived_id
 from tests.e2e.canaries import Canaries
 from tests.e2e.test_accounts import Mailbox
 
@@ -101,6 +102,9 @@ def test_a_guest_s_order_is_mailed_opened_and_claimed_by_who_verifies_the_addres
     for link in (token, mailed):
         assert refusal(shop, "GET", f"/orders/guests/{link}") == "link-not-found"
         assert refusal(shop, "POST", f"/orders/guests/{link}/cancel", {}) == "link-not-found"
+    payment = f"/payments/{derived_id('payment', order_id)}"
+    poll(lambda: try_to_read(owner, payment), bool, what="the payment is the account's", within=60)
+    assert refusal_of(stranger, payment) == "unknown-payment"
     shipment = owner.get(f"/orders/{order_id}")["shipment"]["shipment_id"]
     poll(lambda: try_to_read(owner, f"/shipments/{shipment}"), bool, what="the parcel is the account's", within=60)
 

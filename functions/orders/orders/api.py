@@ -86,7 +86,8 @@ def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
 @app.post("/api/orders/guests", role=PUBLIC)
 def place_for_guest(order: PlaceForGuest) -> Accepted[GuestOrderView]:
     """Places the order of a guest's quote. Only who has the token of its link, or the mailed one, can open it."""
-    wish = usecases.QuotedWish(order.quote, order.payment_token, guest_of(order.cart_id), order.cart_id)
+    guest, waits = guest_of(order.cart_id), order.waits_for_buyer
+    wish = usecases.QuotedWish(order.quote, order.payment_token, guest, order.cart_id, waits_for_buyer=waits)
     placed = guests.place_for_guest(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
     found, done = placed.done.order, placed.done
     view = GuestOrderView(order=_order_view(found, ports().orders.find_address(found.id)), token=placed.token)
@@ -98,7 +99,8 @@ def place_for_guest(order: PlaceForGuest) -> Accepted[GuestOrderView]:
 def show_guest_order(token: str) -> OrderView:
     """The order that the link opens, as long as no account has claimed it."""
     order = guests.find_by_link(token, ports().orders)
-    return _order_view(order, ports().orders.find_address(order.id))
+    action = usecases.find_action(order, orders=ports().orders, now=utc_now())
+    return _order_view(order, ports().orders.find_address(order.id), action)
 
 
 @app.post("/api/orders/guests/{token}/cancel", role=PUBLIC, capability="token")
@@ -106,6 +108,14 @@ def cancel_guest_order(token: str, wish: CancelOrder, caller: Caller, key: Idemp
     order = guests.find_by_link(token, ports().orders)
     with guests.by_link():
         return _cancel(_guests("cancel", order, wish, caller, key), wish, f"/api/orders/guests/{token}")
+
+
+@app.post("/api/orders/guests/{token}/payments", role=PUBLIC, capability="token")
+def pay_again_as_guest(token: str, wish: PayAgain, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
+    """Answers what the order waits for: another card, or that the buyer has confirmed the payment at the bank."""
+    order = guests.find_by_link(token, ports().orders)
+    with guests.by_link():
+        return _pay(_guests("pay", order, wish, caller, key), wish, f"/api/orders/guests/{token}")
 
 
 @app.post("/api/orders/guests/{token}/returns", role=PUBLIC, capability="token")
@@ -136,10 +146,12 @@ def pay_again(order_id: str, wish: PayAgain, caller: Caller, key: IdempotencyKey
     its buyer may do so.
     """
     command = replace(_command("pay", order_id, wish, caller, key), customer_id=caller.user_id)
+    return _pay(command, wish, f"/api/orders/{order_id}")
+
+
+def _pay(command: usecases.Command, wish: PayAgain, location: str) -> Accepted[OrderView]:
     done = usecases.pay_again(command, wish.payment_token, ports().orders, utc_now())
-    answer = Accepted(
-        _order_view(done.order, ports().orders.find_address(order_id)), location=f"/api/orders/{order_id}"
-    )
+    answer = Accepted(_order_view(done.order, ports().orders.find_address(command.order_id)), location=location)
     return replayed(answer) if done.replayed else answer
 
 

@@ -133,11 +133,14 @@ class PayAgain(Body):
 
 
 class PlaceForGuest(Body):
-    """`cart_id` is the secret id of the guest's cart, for which the quote was given."""
+    """`cart_id` is the secret id of the guest's cart, for which the quote was given. With `waits_for_buyer` the order
+    waits for another card, or for the buyer's confirmation at the bank.
+    """
 
     quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     cart_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
+    waits_for_buyer: bool = False
 
 
 class CancelOrder(Body):

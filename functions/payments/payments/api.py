@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from mercato import clock
 from mercato.errors import NotFound
+from mercato.guests import is_guest
 from mercato.http import (
     ADMIN,
     CUSTOMER,
@@ -185,9 +187,20 @@ def refund_payment(payment_id: str, body: RefundRequest, caller: Caller, key: Id
 @app.post("/api/payments/sandbox/challenges/{charge_id}", role=CUSTOMER)
 def answer_bank(charge_id: str, body: BankAnswer, caller: Caller) -> NoContent:
     """The buyer answers the question of the sandbox's bank. Only the first answer counts."""
-    usecases.answer_bank(
-        charge_id, caller.user_id, ports().bank, ports(), clock.utc_now(), is_confirmed=body.outcome == "confirmed"
-    )
+    return _answer_bank(charge_id, body, lambda customer_id: customer_id == caller.user_id)
+
+
+@app.post("/api/payments/guests/sandbox/challenges/{charge_id}", role=PUBLIC, capability="charge_id")
+def answer_bank_as_guest(charge_id: str, body: BankAnswer) -> NoContent:
+    """The buyer without an account answers the question of the sandbox's bank. As at a bank, who knows the charge's id
+    may answer; no charge of an account is answered so.
+    """
+    return _answer_bank(charge_id, body, is_guest)
+
+
+def _answer_bank(charge_id: str, body: BankAnswer, may_answer: Callable[[str], bool]) -> NoContent:
+    is_confirmed = body.outcome == "confirmed"
+    usecases.answer_bank(charge_id, may_answer, ports().bank, ports(), clock.utc_now(), is_confirmed=is_confirmed)
     return NoContent()
 
 

@@ -22,6 +22,11 @@ class ReturnReceived(Reads):
     reason: str = ""
 
 
+class OrderClaimed(Reads):
+    order_id: str
+    customer_id: str
+
+
 class AboutOrder(Reads):
     order_id: str
 
@@ -36,6 +41,12 @@ def record_confirmed(_event: Event, order: AboutOrder) -> None:
 def record_cancelled(_event: Event, order: AboutOrder) -> None:
     """Idempotent: a duplicate changes nothing."""
     usecases.record_order_status(order.order_id, CANCELLED, ports(), clock.utc_now())
+
+
+@consumer.on("order.claimed")
+def hand_over(_event: Event, order: OrderClaimed) -> None:
+    """Idempotent: the first claim holds."""
+    usecases.claim(order.order_id, order.customer_id, ports(), clock.utc_now())
 
 
 @consumer.on("order.return_received", "order.return_accepted")

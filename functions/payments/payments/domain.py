@@ -18,6 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from mercato.errors import Conflict, NotFound
+from mercato.guests import is_guest
 from mercato.money import Money
 
 PROVIDER_UNAVAILABLE = "provider_unavailable"
@@ -199,6 +200,11 @@ def prepare(payment: Payment, charge_id: str) -> Payment:
     if payment.charge_id or not payment.may_authorize:
         return payment
     return change(payment, payment.status, charge_id=charge_id)
+
+
+def claim(payment: Payment, customer_id: str) -> Payment:
+    """An account has claimed the guest's order. The first claim holds."""
+    return change(payment, payment.status, customer_id=customer_id) if is_guest(payment.customer_id) else payment
 
 
 def begin_attempt(payment: Payment, attempt: int, charge_id: str) -> Payment:

@@ -2,6 +2,7 @@
 
     PAYMENT#<payment>  PAYMENT           the payment; `version` is the condition of every change
     PAYMENT#<payment>  REFUND#<refund>   one refund
+    PAYMENT#<payment>  OWNER             the account that has claimed the guest's order
     WEBHOOK#<event>    WEBHOOK           a provider's event that was handled
     CHARGE#<charge>    STRAY             money at the provider without a payment of ours
 
@@ -62,6 +63,15 @@ class PaymentStore:
     def get(self, payment_id: str) -> Payment | None:
         item = self._table.get(_pk(payment_id), "PAYMENT")
         return _payment(item) if item else None
+
+    def note_owner(self, payment_id: str, customer_id: str) -> None:
+        """Idempotent: the first account counts."""
+        with suppress(ConditionFailed):
+            self._table.write(put_new({"pk": _pk(payment_id), "sk": "OWNER", "customer_id": customer_id}))
+
+    def find_owner(self, payment_id: str) -> str | None:
+        item = self._table.get(_pk(payment_id), "OWNER")
+        return item["customer_id"] if item else None
 
     def save(self, before: Payment, after: Payment, now: datetime) -> None:
         """Writes the change with its events. Raises PaymentMoved."""

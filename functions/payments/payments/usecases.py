@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mercato.errors import TransientError
+from mercato.guests import is_guest
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.store.retry import retry_on_conflict
@@ -45,7 +46,7 @@ class Due:
 def authorize(due: Due, token: str, ports: Ports, now: datetime) -> Payment:
     """Holds the money. Idempotent. Stores the intent before it calls the provider; an earlier void stops it."""
     payment_id = payment_id_of(due.order_id)
-    payment = ports.payments.open(_begin(due, ports.provider.expected_id(payment_id), now))
+    payment = _open(_begin(due, ports.provider.expected_id(payment_id), now), ports, now)
     if payment.may_authorize:
         payment, _ = _authorize(payment, token, ports, now)
     elif payment.closing or payment.status in (Status.VOIDED, Status.FAILED):
@@ -71,7 +72,7 @@ def attempt(due: Due, number: int, token: str, ports: Ports, now: datetime) -> A
     payment_id = payment_id_of(due.order_id)
     expected = ports.provider.expected_id(domain.reference_of(payment_id, number))
     begun = _begin(due, expected, now)
-    payment = ports.payments.open(replace(begun, attempt=number, waits_for_buyer=True))
+    payment = _open(replace(begun, attempt=number, waits_for_buyer=True), ports, now)
     if payment.attempt < number:
         payment = _change(payment, lambda current: domain.begin_attempt(current, number, expected), ports.payments, now)
     charge = None
@@ -148,14 +149,29 @@ def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
     ports.payments.mark_webhook_done(changed.event_id, now)
 
 
+def claim(order_id: str, customer_id: str, ports: Ports, now: datetime) -> None:
+    """An account has the guest's order from here on, and so its payment. Idempotent.
+
+    The claim is noted first, and a guest's payment looks for it once it has begun: one of the two sees the other.
+    """
+    payment_id = payment_id_of(order_id)
+    ports.payments.note_owner(payment_id, customer_id)
+    payment = ports.payments.get(payment_id)
+    if payment:
+        _hand_over(payment, ports, now)
+
+
 def answer_bank(
-    charge_id: str, customer_id: str, bank: Bank, ports: Ports, now: datetime, *, is_confirmed: bool
+    charge_id: str, may_answer: Callable[[str], bool], bank: Bank, ports: Ports, now: datetime, *, is_confirmed: bool
 ) -> None:
-    """The buyer answers the sandbox's bank, whose webhook follows at once. Idempotent: a charge takes one answer."""
+    """The buyer answers the sandbox's bank, whose webhook follows at once. Idempotent: a charge takes one answer.
+
+    `may_answer` is asked with the customer's id.
+    """
     with transient():
         charge = ports.provider.find(charge_id)
     payment = ports.payments.get(domain.payment_id_in(charge.reference)) if charge else None
-    if charge is None or payment is None or payment.customer_id != customer_id:
+    if charge is None or payment is None or not may_answer(payment.customer_id):
         raise domain.UnknownPayment("There is no such question of a bank.")
     bank.answer(charge_id, is_confirmed=is_confirmed)
     observe(ChargeChanged(derived_id(charge_id, "answered"), payment_id=charge.reference), ports, now)
@@ -201,6 +217,18 @@ def find_payment(
     if payment is None or payment.is_tombstone or not may_see(payment):
         raise domain.UnknownPayment(f"There is no payment {payment_id}.")
     return payment, payments.refunds(payment_id) if payment.captured else []
+
+
+def _open(begun: Payment, ports: Ports, now: datetime) -> Payment:
+    return _hand_over(ports.payments.open(begun), ports, now)
+
+
+def _hand_over(payment: Payment, ports: Ports, now: datetime) -> Payment:
+    """The payment of a guest's order, as that of the account that has claimed the order."""
+    owner = ports.payments.find_owner(payment.payment_id) if is_guest(payment.customer_id) else None
+    if owner is None:
+        return payment
+    return _change(payment, lambda current: domain.claim(current, owner), ports.payments, now)
 
 
 def _begin(due: Due, charge_id: str, now: datetime) -> Payment:

@@ -344,9 +344,10 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
         raise
 
 
-def _place(visit: Visit, wish: dict[str, str]) -> Redirect:
+def _place(visit: Visit, quoted: dict[str, str]) -> Redirect:
+    wish = quoted | {"waits_for_buyer": True}
     if visit.visitor.is_logged_in:
-        reply = visit.visitor.send("POST", path("orders", "quoted"), wish | {"waits_for_buyer": True})
+        reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
         address = f"/orders/{reply.body['order_id']}"
     else:
         reply = visit.visitor.send("POST", path("orders", "guests"), wish | {"cart_id": _cart_of_guest(visit)})

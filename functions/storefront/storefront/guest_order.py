@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, Visit
+from pages.view import path_part
 from pages.visitor import part, path
 from storefront import catalogue, orders
 from storefront.pages import pages
@@ -16,6 +17,8 @@ _NOTICES = {
     "placed": "Thank you! Your order is placed. We mail you a link to it.",
     "once": "This order was placed already. It is one order, and is paid once.",
     "mailed": "This was ordered already. The link to the order is in your mail.",
+    "paying": orders.NOTICES["paying"],
+    "confirmed": orders.NOTICES["confirmed"],
     "cancelling": "Your order is being cancelled.",
     "returned": "Your return is noted.",
     "closed": "This device has forgotten the order. The link in your mail still opens it.",
@@ -54,11 +57,12 @@ def show_order(visit: Visit) -> Page:
         visit.visitor.forget_order()
         visit.errors = visit.errors or {"": refusal.reply.detail}
         return Page("guest.html", status=404)
-    return Page("order.html", _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"])})
+    values = _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"])}
+    return Page("order.html", values, policy=orders.policy_of(values))
 
 
 def _values(order: Any) -> dict[str, Any]:
-    return orders.values_of(order, HERE) | {"is_guests": True, "payment": None}
+    return orders.values_of(order, HERE) | {"is_guests": True}
 
 
 def _show_form(visit: Visit) -> Page:
@@ -83,23 +87,51 @@ def open_order(visit: Visit, form: Open) -> Redirect:
 
 @pages.get(f"{HERE}/status")
 def show_status(visit: Visit) -> Page:
-    return Page("status.html", _values(_load(visit)))
+    return orders.status_of(visit, _values(_load(visit)))
+
+
+def _send(visit: Visit, deed: str, body: Any, key: str) -> None:
+    address = path("orders", "guests", visit.visitor.order_token, deed)
+    visit.visitor.send_as_guest("POST", address, body, {"Idempotency-Key": key})
+
+
+@pages.post(f"{HERE}/payments", form=orders.Pay, again=show_order)
+def pay_again(visit: Visit, form: orders.Pay) -> Redirect:
+    _send(visit, "payments", orders.card_of(form), form.key)
+    return Redirect(f"{HERE}?said=paying")
+
+
+@pages.post(f"{HERE}/confirmation", form=orders.Confirmed, again=show_order)
+def confirm(visit: Visit, form: orders.Confirmed) -> Redirect:
+    """The guest has confirmed the payment with the provider's script."""
+    _send(visit, "payments", {}, form.key)
+    return Redirect(f"{HERE}?said=confirmed")
+
+
+@pages.get(f"{HERE}/bank/{{charge_id}}")
+def show_bank(visit: Visit, charge_id: str) -> Page:
+    """The sandbox's bank asks. Its answer leads back to the order."""
+    return orders.bank_of(charge_id, _load(visit), HERE)
+
+
+@pages.post(f"{HERE}/bank/{{charge_id}}", form=orders.BankAnswer, again=show_bank)
+def answer_bank(visit: Visit, charge_id: str, form: orders.BankAnswer) -> Redirect:
+    address = f"/api/payments/guests/sandbox/challenges/{path_part(charge_id)}"
+    visit.visitor.send_openly("POST", address, {"outcome": form.outcome})
+    return Redirect(f"{HERE}?said=confirmed")
 
 
 @pages.post(f"{HERE}/cancel", form=orders.Cancel, again=show_order)
 def cancel(visit: Visit, form: orders.Cancel) -> Redirect:
     reason = form.reason if form.reason in orders.REASONS else "other"
-    address = path("orders", "guests", visit.visitor.order_token, "cancel")
-    visit.visitor.send_as_guest("POST", address, {"reason": reason}, {"Idempotency-Key": form.key})
+    _send(visit, "cancel", {"reason": reason}, form.key)
     return Redirect(f"{HERE}?said=cancelling")
 
 
 @pages.post(f"{HERE}/returns", form=orders.Return, again=show_order)
 def return_goods(visit: Visit, form: orders.Return) -> Redirect:
     reason = form.reason if form.reason in orders.RETURN_REASONS else "other"
-    address = path("orders", "guests", visit.visitor.order_token, "returns")
-    wish = {"lines": form.lines(), "reason": reason}
-    visit.visitor.send_as_guest("POST", address, wish, {"Idempotency-Key": form.key})
+    _send(visit, "returns", {"lines": form.lines(), "reason": reason}, form.key)
     return Redirect(f"{HERE}?said=returned")
 
 

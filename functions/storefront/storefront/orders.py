@@ -26,7 +26,7 @@ from storefront.wiring import ports
 _BANK = "/bank/"  # where the sandbox's bank asks the buyer
 _ASKS = frozenset({"action_required", "declined"})  # states of a payment in which the shopper does something
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
-_NOTICES = {
+NOTICES = {
     "placed": "Thank you! Your order is placed.",
     "once": "This order was placed already. It is one order, and is paid once.",
     "cancelling": "Your order is being cancelled.",
@@ -103,12 +103,16 @@ def show_orders(visit: Visit) -> Page:
 
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
-    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
+    visit.notice = visit.notice or NOTICES.get(visit.request.query.get("said", ""), "")
     values = _values(visit, order_id)
     documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
-    policy = STRIPE_POLICY if values["stripe_key"] and values["payment"] else ()
-    return Page("order.html", values | {"pictures": pictures, "documents": documents}, policy=policy)
+    return Page("order.html", values | {"pictures": pictures, "documents": documents}, policy=policy_of(values))
+
+
+def policy_of(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Stripe is let in while the shopper has to pay or to confirm."""
+    return STRIPE_POLICY if values["stripe_key"] and values["payment"] else ()
 
 
 @pages.get("/documents/{document_id}")
@@ -185,11 +189,15 @@ def _payment(order: Any) -> dict[str, Any] | None:
 
 @pages.post("/orders/{order_id}/payments", form=Pay, again=show_order)
 def pay_again(visit: Visit, order_id: str, form: Pay) -> Redirect:
+    visit.visitor.send("POST", path("orders", order_id, "payments"), card_of(form), key=form.key)
+    return Redirect(f"/orders/{quote(order_id, safe='')}?said=paying")
+
+
+def card_of(form: Pay) -> dict[str, str]:
+    """Raises InvalidForm."""
     if not form.payment_token:
         raise InvalidForm({"payment_token": "Please say how you pay."})
-    card = {"payment_token": form.payment_token}
-    visit.visitor.send("POST", path("orders", order_id, "payments"), card, key=form.key)
-    return Redirect(f"/orders/{quote(order_id, safe='')}?said=paying")
+    return {"payment_token": form.payment_token}
 
 
 @pages.post("/orders/{order_id}/confirmation", form=Confirmed, again=show_order)
@@ -202,10 +210,13 @@ def confirm(visit: Visit, order_id: str, form: Confirmed) -> Redirect:
 @pages.get("/orders/{order_id}/bank/{charge_id}")
 def show_bank(visit: Visit, order_id: str, charge_id: str) -> Page:
     """The sandbox's bank asks. Its answer leads back to the order."""
+    return bank_of(charge_id, visit.visitor.get(path("orders", order_id)), f"/orders/{path_part(order_id)}")
+
+
+def bank_of(charge_id: str, order: Any, here: str) -> Page:
     if ports().settings.payment_provider != "sandbox":
         raise NoSuchPage("There is no such page.")
-    order = visit.visitor.get(path("orders", order_id))
-    return Page("bank.html", {"charge_id": charge_id, "order": order, "here": f"/orders/{path_part(order_id)}"})
+    return Page("bank.html", {"charge_id": charge_id, "order": order, "here": here})
 
 
 @pages.post("/orders/{order_id}/bank/{charge_id}", form=BankAnswer, again=show_bank)

@@ -60,6 +60,8 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_NO_ACCOUNT, "POST /api/orders/guests", ("account-closed",)),
     (_SHARED, "POST /api/orders/guests/{token}/cancel", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/cancel", ("order-not-found",)),
+    (_SHARED, "POST /api/orders/guests/{token}/payments", ("order-too-large",)),
+    (_CAUGHT, "POST /api/orders/guests/{token}/payments", ("order-not-found",)),
     ("a return is never larger than its order", "POST /api/orders/guests/{token}/returns", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/returns", ("order-not-found",)),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),
@@ -71,6 +73,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_SHARED, "POST /api/orders/{order_id}/returns/{return_id}/refuse", ("order-too-large",)),
     ("only the saga's compensation raises it", "POST /api/payments/{payment_id}/refunds", ("refund-written-off",)),
     ("the bank's answer refunds nothing", "POST /api/payments/sandbox/challenges/{charge_id}", _OF_REFUNDS),
+    ("the bank's answer refunds nothing", "POST /api/payments/guests/sandbox/challenges/{charge_id}", _OF_REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
     (

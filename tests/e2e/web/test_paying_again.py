@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from infra.operator.client import Session, Shop
 from infra.operator.target import Account
 from tests.e2e.web.conftest import Desk, OpenDesk
-from tests.e2e.web.test_storefront import LONG, go_to_totals
+from tests.e2e.web.test_storefront import LONG, fill_address, go_to_totals
 
 
 @pytest.fixture
@@ -26,6 +26,26 @@ def order(shop: Desk, card: str) -> Page:
     page.get_by_role("button", name="Place the order").click()
     page.wait_for_url("**/orders/*")
     return page
+
+
+def test_a_guest_whose_card_is_declined_pays_by_the_link_with_one_whose_bank_asks(desk: OpenDesk) -> None:
+    shop = desk(viewport={"width": 390, "height": 844})
+    page = shop.open("/?q=folding")
+    page.get_by_role("button", name="Add Folding Chart to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("E-mail").fill(f"{uuid.uuid4()}@example.com")
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    page.get_by_label("A card that the bank declines").check()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.get_by_role("heading", name="Pay with another card")).to_be_visible(timeout=LONG)
+    assert shop.violations() == []
+    page.get_by_label("A card whose bank asks you to confirm").check()
+    page.get_by_role("button", name="Pay £").click()
+    page.get_by_role("link", name="Confirm with your bank").click(timeout=LONG)
+    page.get_by_role("button", name="Confirm the payment").click()
+    page.wait_for_url("**/guest-order?said=confirmed")
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
 
 
 def test_a_declined_card_is_followed_by_another_one_on_the_orders_page(desk: OpenDesk, account: Account) -> None:

@@ -109,6 +109,11 @@ def _confirming(shop: Any) -> Asked:
     return Asked(f"/api/orders/{order_id}/payments", {}, {"payment_token": "tok_ok"})
 
 
+def _paying_by_link(shop: Any) -> Asked:
+    _, token = shop.place_waiting_for_guest()
+    return Asked(f"/api/orders/guests/{token}/payments", {"payment_token": "tok_ok"}, {"payment_token": "tok_declined"})
+
+
 def _returning(shop: Any, key: str = "to-be-returned") -> Asked:
     order_id = shop.place(key=key)["order_id"]
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
@@ -172,6 +177,7 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/promotions/coupons": (_adding_coupon, _adding_coupon_without_code),
     "POST /api/orders": (_placing,),
     "POST /api/orders/guests/{token}/cancel": (_cancelling_by_link,),
+    "POST /api/orders/guests/{token}/payments": (_paying_by_link,),
     "POST /api/orders/guests/{token}/returns": (_returning_by_link,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
     "POST /api/orders/{order_id}/payments": (_paying, _confirming),

@@ -263,10 +263,20 @@ class Shop:
         assert status == 200, answer
         return answer
 
-    def place_for_guest(self, quote: str = "guest-quote", card: str = "tok_ok", cart_id: str = GUEST_CART) -> Any:
+    def place_for_guest(
+        self, quote: str = "guest-quote", card: str = "tok_ok", cart_id: str = GUEST_CART, **more: Any
+    ) -> Any:
         """Returns status, body and headers. The cart's id is the guest's secret."""
-        payload = {"quote": quote, "payment_token": card, "cart_id": cart_id}
+        payload = {"quote": quote, "payment_token": card, "cart_id": cart_id} | more
         return self.call("POST", "/api/orders/guests", payload, user="")
+
+    def place_waiting_for_guest(self, state: str = "declined") -> tuple[str, str]:
+        """A guest's order that waits for its buyer: its id, and the token of its link."""
+        self.checkout.quotes["waiting", GUEST] = guests_sale("co-waiting", 5)
+        placed = self.place_for_guest("waiting", waits_for_buyer=True)[1]
+        order_id = placed["order"]["order_id"]
+        self.ask(order_id, state)
+        return order_id, placed["token"]
 
     def task(self, name: str, **task_input: Any) -> Any:
         return saga.handler(aws_events.task(name, task_input), None)

@@ -220,6 +220,43 @@ def deliver(shop: Shop, order_id: str) -> None:
         assert shop.hear(news, SENT | {"order_id": order_id}) == []
 
 
+def test_by_the_link_a_declined_order_is_paid_with_another_card_once(shop: Shop) -> None:
+    order_id, token = shop.place_waiting_for_guest()
+    assert opened(shop, token)[1]["payment"]["state"] == "declined"
+    path = f"/api/orders/guests/{token}/payments"
+
+    first = shop.call("POST", path, {"payment_token": "tok_ok"}, user="", key="k-1234567")
+    again = shop.call("POST", path, {"payment_token": "tok_ok"}, user="", key="k-1234567")
+
+    assert (first[0], first[1]["payment"]["state"], again[1]) == (202, "processing", first[1])
+    assert [event["type"] for event in shop.announced(order_id)][-1] == "order.payment_attempted"
+
+
+def test_what_the_guest_does_at_the_bank_is_shown_by_the_link(shop: Shop) -> None:
+    order_id, token = shop.place_waiting_for_guest("action_required")
+    action = {"url": "", "client_secret": "pi_1_secret_1"}
+    payment = {"status": "action_required", "attempt": 1, "version": 0, "action": action}
+    waits = {"task_token": "token-1", "entered_at": "2026-11-22T12:00:00.000Z", "retries": 0}
+    shop.task("AwaitBuyer", order_id=order_id, payment=payment, **waits)
+
+    assert opened(shop, token)[1]["payment"]["action"] == action
+    staff = shop.call("GET", f"/api/orders/{order_id}", user="boss", role="admin")[1]
+    assert staff["payment"]["action"] is None
+    assert shop.call("POST", f"/api/orders/guests/{token}/payments", {}, user="", key="k-1234567")[0] == 202
+
+
+def test_an_account_that_claims_an_order_that_waits_pays_it(shop: Shop) -> None:
+    order_id, token = shop.place_waiting_for_guest()
+    assert verify(shop) == []
+    card = {"payment_token": "tok_ok"}
+
+    by_link = shop.call("POST", f"/api/orders/guests/{token}/payments", card, user="", key="k-1234567")
+    paid = shop.call("POST", f"/api/orders/{order_id}/payments", card, key="k-1234567")
+
+    assert problem(by_link) == (404, "link-not-found")
+    assert (paid[0], paid[1]["payment"]["state"]) == (202, "processing")
+
+
 def test_who_verifies_the_address_has_the_order_from_then_on(shop: Shop) -> None:
     order_id, token = placed(shop)
 
@@ -382,3 +419,27 @@ def test_whatever_happens_in_the_middle_of_a_claim_each_order_is_claimed_once_an
             assert created(shop, late) == []
             assert {order.customer_id, shop.order(late).customer_id} == {"cust-1"}
     assert re.search("GUEST#[0-9a-f]{64}", stored())
+
+
+@pytest.mark.parametrize("call", range(8))
+def test_a_guest_who_pays_in_the_middle_of_the_claim_is_heard_or_pays_in_the_account(shop: Shop, call: int) -> None:
+    order_id, token = shop.place_waiting_for_guest()
+    card, seen = {"payment_token": "tok_ok"}, list[int]()
+
+    def pay() -> None:
+        seen.append(shop.call("POST", f"/api/orders/guests/{token}/payments", card, user="", key="k-1234567")[0])
+
+    interrupter = Interrupter()
+    interrupter.at(call, pay)
+    failed = verify(shop)
+    if interrupter.act:  # the claim makes fewer calls: pay after the last
+        interrupter.act = None
+        pay()
+    if failed:
+        assert verify(shop) == []
+
+    assert shop.order(order_id).customer_id == "cust-1"
+    told = [event["type"] for event in shop.announced(order_id)].count("order.payment_attempted")
+    assert (seen[0], told) in ((202, 1), (404, 0))
+    mine = shop.call("POST", f"/api/orders/{order_id}/payments", card, key="k-7654321")
+    assert mine[0] == (409 if told else 202), mine

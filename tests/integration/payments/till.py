@@ -25,6 +25,7 @@ class Till:
     table: Table
     provider: Sandbox
     currency: str = "GBP"
+    customer: str = "u-1"
 
     def call(
         self,
@@ -56,11 +57,12 @@ class Till:
 
     def authorize(self, token: str = OK, amount: int = 1000) -> dict[str, Any]:
         money = {"amount": amount, "currency": self.currency}
-        return self.task("AuthorizePayment", customer_id="u-1", amount=money, payment_token=token)
+        return self.task("AuthorizePayment", customer_id=self.customer, amount=money, payment_token=token)
 
     def attempt(self, token: str = OK, number: int = 1, amount: int = 1000) -> dict[str, Any]:
         money = {"amount": amount, "currency": "GBP"}
-        return self.task("AttemptPayment", customer_id="u-1", amount=money, payment_token=token, number=number)
+        who = {"customer_id": self.customer}
+        return self.task("AttemptPayment", amount=money, payment_token=token, number=number, **who)
 
     def capture(self) -> dict[str, Any]:
         return self.task("CapturePayment")

@@ -184,6 +184,13 @@ def _asked_by_the_bank(till: Any) -> Asked:
     return Asked(f"/api/payments/sandbox/challenges/{charge_id_of(PAYMENT)}", {"outcome": "confirmed"}, user="u-1")
 
 
+def _guest_asked_by_the_bank(till: Any) -> Asked:
+    till.customer = "guest:1"
+    till.attempt("tok_confirm_ok")
+    path = f"/api/payments/guests/sandbox/challenges/{charge_id_of(PAYMENT)}"
+    return Asked(path, {"outcome": "confirmed"}, user="")
+
+
 def _captured_unheard(till: Any) -> Asked:
     _trust()
     till.authorize()
@@ -395,6 +402,7 @@ _EACH = (
     Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/orders/guests", _quoted_for_guest),
     Accepted("POST /api/payments/sandbox/challenges/{charge_id}", _asked_by_the_bank),
+    Accepted("POST /api/payments/guests/sandbox/challenges/{charge_id}", _guest_asked_by_the_bank),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
     Accepted("POST /api/payments/webhooks/stripe", _captured_at_stripe, "stripe_till"),
     Accepted("PUT /api/inventory/{product_id}/shards", _stocked),

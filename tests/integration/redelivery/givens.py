@@ -117,6 +117,12 @@ def _captured(till: Any) -> Data:
     return {"order_id": "o-1", "amount": {"amount": 400, "currency": "GBP"}}
 
 
+def _captured_from_guest(till: Any) -> Data:
+    till.customer = "guest:1"
+    till.paid()
+    return {"order_id": "o-1", "customer_id": "u-1"}
+
+
 def _sold(shop: Any) -> Data:
     shop.stocked(a=20)
     return {"lines": [{"product_id": "a", "quantity": 2}]}
@@ -237,6 +243,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("orders", "user.closed"): _customer_left,
     ("payments", "order.confirmed"): _captured,
     ("payments", "order.cancelled"): _captured,
+    ("payments", "order.claimed"): _captured_from_guest,
     ("payments", "order.return_accepted"): _captured,
     ("payments", "order.return_received"): _captured,
     ("products", "product.image_removed"): _removed_picture,

@@ -475,26 +475,32 @@ def _quoted_of_an_ordered_cart(shop: Any) -> Asked:
     return _quoted(sale=verified()["sale"] | {"cart": cart})(shop)
 
 
-def _paying(problem: str) -> Callable[[Any], Asked]:
+def _paying(problem: str, *, by_link: bool = False) -> Callable[[Any], Asked]:
     """A payment that the order does not wait for any more, or not yet."""
 
     def given(shop: Any) -> Asked:
-        order_id = shop.place_waiting()["order_id"]
-        asked = Asked(f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}, user="cust-1")
+        if by_link:
+            order_id, token = shop.place_waiting_for_guest()
+            asked = Asked(f"/api/orders/guests/{token}/payments", {"payment_token": "tok_ok"}, user="")
+        else:
+            order_id = shop.place_waiting()["order_id"]
+            asked = Asked(f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}, user="cust-1")
         match problem:
             case "order-already-paid":
                 shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
             case "payment-too-late":
                 shop.task("CancelOrder", order_id=order_id, error={"Error": "PaymentNotCompleted"})
             case "payment-under-way":
-                assert shop.call("POST", asked.path, asked.body, key="another")[0] == 202
+                assert shop.call("POST", asked.path, asked.body, user=asked.user, key="another")[0] == 202
             case "nothing-to-confirm":
                 return replace(asked, body={})
             case "order-not-found":
                 return replace(asked, user="eve")
+            case "link-not-found":
+                return replace(asked, path=f"/api/orders/guests/{'A' * 43}/payments")
             case "too-many-payments":
                 for number in range(1, MOST_ATTEMPTS):
-                    assert shop.call("POST", asked.path, asked.body, key=f"card-{number}")[0] == 202
+                    assert shop.call("POST", asked.path, asked.body, user=asked.user, key=f"card-{number}")[0] == 202
                     shop.ask(order_id, asked_at=f"2026-11-22T12:0{number}:00.000Z")
         return asked
 
@@ -502,7 +508,6 @@ def _paying(problem: str) -> Callable[[Any], Asked]:
 
 
 _UNPAYABLE = (
-    "order-not-found",
     "order-already-paid",
     "payment-too-late",
     "payment-under-way",
@@ -555,6 +560,7 @@ def _back(product: str, quantity: int) -> dict[str, Any]:
 
 _FOR_GUEST = "POST /api/orders/guests"
 _LINK_CANCEL, _LINK_RETURN = "POST /api/orders/guests/{token}/cancel", "POST /api/orders/guests/{token}/returns"
+_PAY, _LINK_PAY = "POST /api/orders/{order_id}/payments", "POST /api/orders/guests/{token}/payments"
 _QUOTED = "POST /api/orders/quoted"
 _DEARER = {"what": "price", "product_id": "mug", "was": _pounds(1250), "is_now": _pounds(1300)}
 _CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
@@ -600,7 +606,8 @@ _ORDERS = (
     Case(_LINK_RETURN, "not-in-order", _by_link("returns", _back("vase", 1), delivered=True)),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
     Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
-    *(Case("POST /api/orders/{order_id}/payments", problem, _paying(problem)) for problem in _UNPAYABLE),
+    *(Case(_PAY, problem, _paying(problem)) for problem in ("order-not-found", *_UNPAYABLE)),
+    *(Case(_LINK_PAY, problem, _paying(problem, by_link=True)) for problem in ("link-not-found", *_UNPAYABLE)),
     Case(_RETURN, "order-not-found", _of_another("returns", _MUG_BACK)),
     Case(_RETURN, "order-not-returnable", _returning(("mug", 1), delivered=False)),
     Case(_RETURN, "return-too-large", _returning(("pot", 1), ("mug", 3))),
@@ -656,6 +663,11 @@ _PAYMENTS = (
         "POST /api/payments/sandbox/challenges/{charge_id}",
         "unknown-payment",
         _asking("/api/payments/sandbox/challenges/ch_nobodys", {"outcome": "confirmed"}),
+    ),
+    Case(
+        "POST /api/payments/guests/sandbox/challenges/{charge_id}",
+        "unknown-payment",
+        _asking("/api/payments/guests/sandbox/challenges/ch_nobodys", {"outcome": "confirmed"}, user=""),
     ),
     Case(_REFUND, "not-refundable", _refunding_uncaptured),
     Case(_REFUND, "refund-too-large", _refunding(1001)),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mercato.clock import rfc3339, utc_now
 from mercato.peers.client import PeerUnavailable
+from storefront import wiring
 from tests.unit.pages.conftest import Ask
 from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 from tests.unit.pages.test_checkout import ADDRESS, fields_of, open_checkout, placing, session  # noqa: F401
@@ -72,7 +75,7 @@ def test_a_guest_orders_by_the_quote_and_keeps_the_link_in_a_cookie(guests: Shop
     assert (answer.status, answer.location) == (303, "/guest-order?said=placed")
     [(peer, _, _, body, _)] = guests.of("POST /api/orders/guests")
     assert peer == "orders"
-    assert body == {"quote": "the.quote.seen", "payment_token": "tok_ok", "cart_id": CART}
+    assert body == {"quote": "the.quote.seen", "payment_token": "tok_ok", "cart_id": CART, "waits_for_buyer": True}
     (cookie,) = answer.cookies
     assert cookie == f"__Host-order={TOKEN}; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax"
 
@@ -133,7 +136,7 @@ def test_a_guest_s_order_is_opened_by_the_token_in_the_cookie(guests: ShopApi, s
     assert answer.status == 200
     text = html.unescape(answer.text)
     assert 'action="/guest-order/cancel"' in text
-    assert 'hx-get="/guest-order/status?seen="' in text
+    assert 'hx-get="/guest-order/status?seen=' in text
     assert 'data-open hidden><input type="hidden" name="token" data-from-fragment>' in text
     assert TOKEN not in text
     assert TOKEN not in str(answer.headers)
@@ -170,6 +173,58 @@ def test_a_link_that_has_ended_is_forgotten_and_told(guests: ShopApi, shop: Ask)
     assert "This link opens no order." in answer.text
     assert answer.cookies[0].startswith("__Host-order=; Path=/; Max-Age=0;")
     assert shop("GET", "/guest-order/status").status == 404
+
+
+def waiting(state: str, action: dict[str, str] | None = None) -> dict[str, Any]:
+    payment = {"state": state, "action": action, "attempts": 1, "reason": "card_declined", "detail": "Declined."}
+    until = rfc3339(utc_now() + timedelta(minutes=12))
+    return order(status="pending", payment=payment | {"until": until})
+
+
+def test_a_guest_pays_again_by_the_link(guests: ShopApi, shop: Ask) -> None:
+    guests.answers[f"GET {ORDER}"] = (200, waiting("declined"))
+    assert 'action="/guest-order/payments"' in html.unescape(shop("GET", "/guest-order", cookies=WITH_LINK).text)
+    assert shop("GET", "/guest-order/status", cookies=WITH_LINK).headers["HX-Refresh"] == "true"
+    assert "HX-Refresh" not in shop("GET", "/guest-order/status?seen=declined", cookies=WITH_LINK).headers
+    guests.answers[f"POST {ORDER}/payments"] = (202, order())
+    form = {"payment_token": "tok_ok", "key": "key-of-the-form"}
+
+    answer = shop("POST", "/guest-order/payments", form, cookies=WITH_LINK)
+
+    assert (answer.status, answer.location) == (303, "/guest-order?said=paying")
+    [(peer, _, _, body, headers)] = guests.of(f"POST {ORDER}/payments")
+    assert (peer, body, headers["Idempotency-Key"]) == ("orders", {"payment_token": "tok_ok"}, "key-of-the-form")
+    assert shop("POST", "/guest-order/payments", {"key": "key-of-the-form"}, cookies=WITH_LINK).status == 422
+
+
+def test_a_guest_answers_the_banks_question(guests: ShopApi, shop: Ask) -> None:
+    guests.answers[f"GET {ORDER}"] = (200, waiting("action_required", {"url": "/bank/ch_1", "client_secret": ""}))
+    page, bank = shop("GET", "/guest-order", cookies=WITH_LINK), "/guest-order/bank/ch_1"
+    assert f'href="{bank}"' in html.unescape(page.text)
+    assert f'action="{bank}"' in html.unescape(shop("GET", bank, cookies=WITH_LINK).text)
+    guests.answers["POST /api/payments/guests/sandbox/challenges/ch_1"] = (204, None)
+
+    answer = shop("POST", bank, {"outcome": "confirmed"}, cookies=WITH_LINK)
+
+    assert (answer.status, answer.location) == (303, "/guest-order?said=confirmed")
+    [(peer, _, _, body, _)] = guests.of("POST /api/payments/guests/sandbox/challenges/ch_1")
+    assert (peer, body) == ("api", {"outcome": "confirmed"})
+
+
+def test_a_guest_confirms_in_stripes_window(guests: ShopApi, shop: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYMENT_PROVIDER", "stripe")
+    monkeypatch.setenv("STRIPE_PUBLISHABLE_KEY", "pk_test_1")
+    wiring.ports.cache_clear()
+    guests.answers[f"GET {ORDER}"] = (200, waiting("action_required", {"url": "", "client_secret": "pi_1_secret_2"}))
+    page = shop("GET", "/guest-order", cookies=WITH_LINK)
+    assert 'action="/guest-order/confirmation"' in html.unescape(page.text)
+    assert "https://js.stripe.com" in page.headers["Content-Security-Policy"]
+    guests.answers[f"POST {ORDER}/payments"] = (202, order())
+
+    answer = shop("POST", "/guest-order/confirmation", {"key": "key-of-the-form"}, cookies=WITH_LINK)
+
+    assert answer.location == "/guest-order?said=confirmed"
+    assert [body for _, _, _, body, _ in guests.of(f"POST {ORDER}/payments")] == [{}]
 
 
 def test_a_guest_cancels_and_returns_by_the_link(guests: ShopApi, shop: Ask) -> None:

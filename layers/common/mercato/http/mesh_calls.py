@@ -44,6 +44,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("POST", "/api/orders/guests"),
             ("GET", "/api/orders/guests/[^/]+"),
             ("POST", "/api/orders/guests/[^/]+/cancel"),
+            ("POST", "/api/orders/guests/[^/]+/payments"),
             ("POST", "/api/orders/guests/[^/]+/returns"),
         ],
     },
