@@ -7,7 +7,7 @@ import json
 import threading
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,7 @@ from inventory.domain import Adjustment, Adjustments
 from inventory.domain import Line as StockLine
 from inventory.store import InventoryStore
 from mercato import aws
+from mercato.aws.secret import StoredSecret
 from mercato.charges import Charge, total_of
 from mercato.charges import Kind as ChargeKind
 from mercato.clock import rfc3339, utc_now
@@ -37,6 +38,7 @@ from mercato.peers.client import PeerUnavailable
 from notifications import consumers as notification_consumers
 from notifications import wiring as notification_wiring
 from notifications.store import NotificationStore
+from notifications.unsubscribing import Links
 from orders import api as orders_api
 from orders import domain as orders_domain
 from orders import links
@@ -131,8 +133,15 @@ class Mailbox:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
 
-    def send(self, to: str, subject: str, body: str) -> None:
+    def send(self, to: str, subject: str, body: str, unsubscribe: str = "") -> None:
         self.sent.append((subject, body))
+
+
+class KnownSecret(StoredSecret):
+    """A secret that no service keeps."""
+
+    def read(self, now: datetime) -> str:
+        return "signs links"
 
 
 class PeerOfOrders:
@@ -199,7 +208,8 @@ class Shop:
             table=self.tables["Notifications"],
             store=self.notifications,
             mailer=self.mailbox,
-            mail_settings=notification_wiring.MailSettings("shop@mercato.example", "", "https://shop.example"),
+            settings=notification_wiring.Settings("NotificationsTable", "unused", "https://shop.example"),
+            unsubscribing=Links(KnownSecret("unused"), "https://shop.example/unsubscribe/"),
         )
         vars(relay_wiring.ports()).update(settings=relay_wiring.Settings("bus", "none"))
         for client_module in (publish, relay_bus, sandbox_carrier, dead_letters):

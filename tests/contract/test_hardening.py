@@ -76,6 +76,7 @@ def test_a_secret_may_be_read_by_the_functions_that_name_it_alone() -> None:
         "StripeWebhookSecret": {"PaymentsApi"},
         "CarrierWebhookSecret": {"ShippingApi"},
         "QuoteSecret": {"CheckoutApi"},
+        "UnsubscribeSecret": {"NotificationsApi", "NotificationsConsumer"},
         **{identity: {"MeshIssuer"} for identity in IDENTITIES},
     }
 

@@ -29,6 +29,7 @@ FOR_STRANGERS = {
     "POST /api/carts/guests",
     "POST /api/carts/guests/{cart_id}/items/{product_id}",
     "POST /api/checkouts/guests/{cart_id}",
+    "POST /api/notifications/unsubscriptions/{token}",
     "POST /api/orders/guests",
     "POST /api/orders/guests/{token}/cancel",
     "POST /api/orders/guests/{token}/payments",

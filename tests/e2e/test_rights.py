@@ -114,7 +114,7 @@ def test_a_customer_s_ordinary_day(stage: Stage, regular: Session) -> None:
     assert {line["product_id"] for line in merged["lines"]} == {kettle.product_id, mug.product_id}
     stage.shop.call("DELETE", f"/carts/mine/items/{mug.product_id}", token=regular._fresh_token())
     regular.put("/notifications/preferences", {"email": False})
-    assert regular.get("/notifications/preferences") == {"email": False}
+    assert regular.get("/notifications/preferences")["email"] is False
     regular.patch("/users/me", {"name": "Regular Customer"})
     note = regular.get("/notifications", unread="true")["items"][0]["notification_id"]
     regular.post(f"/notifications/{note}/read")

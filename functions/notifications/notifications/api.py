@@ -8,11 +8,11 @@ from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import Forbidden
-from mercato.http import CUSTOMER, PEER, WATCH, App, Body, Cursor, NoContent, Query, View
+from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
-from notifications import usecases
-from notifications.domain import Notification, Preferences
+from notifications import unsubscribing, usecases
+from notifications.domain import SWITCHABLE, Kind, Notification, Preferences
 from notifications.store import Listed
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
@@ -68,12 +68,43 @@ class NotificationPage(View):
         return cls(items=views, next_cursor=listed.next_cursor, unread_count=listed.unread_count)
 
 
+class KindSwitch(Body):
+    kind: Kind
+    email: bool
+
+
 class PreferencesBody(Body):
+    """`kinds` has the kinds to change; the others stay as they are."""
+
+    email: bool
+    kinds: Annotated[list[KindSwitch], Field(max_length=50)] = []
+
+
+class KindView(View):
+    """`email` is whether mails of this kind are sent. One that is `needed` for the order cannot be switched off."""
+
+    kind: str
+    needed: bool
     email: bool
 
 
 class PreferencesView(View):
+    """`email` is the switch of all mails that an order can do without."""
+
     email: bool
+    kinds: list[KindView]
+
+    @classmethod
+    def of(cls, found: Preferences) -> PreferencesView:
+        kinds = {kind: found.kinds.get(kind, True) for kind in Kind}
+        views = [KindView(kind=kind, needed=kind not in SWITCHABLE, email=is_on) for kind, is_on in kinds.items()]
+        return cls(email=found.email, kinds=views)
+
+
+class Unsubscribed(View):
+    """No mails of this kind are sent any more. The notices are still listed."""
+
+    kind: str
 
 
 class WishView(View):
@@ -110,13 +141,20 @@ def mark_read(notification_id: str, caller: Caller) -> NoContent:
 
 @app.get("/api/notifications/preferences", role=CUSTOMER, limit=WATCH)
 def read_preferences(caller: Caller) -> PreferencesView:
-    return PreferencesView(email=usecases.read_preferences(caller.user_id, store=ports().store).email)
+    return PreferencesView.of(usecases.read_preferences(caller.user_id, store=ports().store))
 
 
 @app.put("/api/notifications/preferences", role=CUSTOMER)
 def set_preferences(preferences: PreferencesBody, caller: Caller) -> PreferencesView:
-    usecases.set_preferences(caller.user_id, Preferences(email=preferences.email), store=ports().store)
-    return PreferencesView(email=preferences.email)
+    """Switches mails on and off. What an order's buyer must know is mailed in any case."""
+    wanted = Preferences(preferences.email, {switch.kind: switch.email for switch in preferences.kinds})
+    return PreferencesView.of(usecases.set_preferences(caller.user_id, wanted, store=ports().store))
+
+
+@app.post("/api/notifications/unsubscriptions/{token}", role=PUBLIC, capability="token")
+def unsubscribe(token: str) -> Unsubscribed:
+    """Ends the mails of one kind, by the link in such a mail. Idempotent."""
+    return Unsubscribed(kind=unsubscribing.unsubscribe(token, ports().unsubscribing, ports().store))
 
 
 @app.get("/api/notifications/wishes", role=CUSTOMER, limit=WATCH)

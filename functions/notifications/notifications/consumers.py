@@ -186,8 +186,7 @@ def ask_buyer(event: Event, data: PaymentAwaited) -> None:
     """Changes nothing once the time is over."""
     if data.until <= utc_now():
         return
-    shop = ports().mail_settings.shop_url.rstrip("/")
-    link = None if is_guest(data.customer_id) else f"{shop}/orders/{data.order_id}"
+    link = None if is_guest(data.customer_id) else ports().address_of(f"/orders/{data.order_id}")
     write = texts.payment_to_confirm if data.state == "action_required" else texts.payment_to_repeat
     _tell(event, data, Kind.PAYMENT_AWAITED, lambda name: write(name, data.named, data.until, link))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mercato.errors import Conflict, NotFound
+from mercato.errors import Conflict, Invalid, NotFound
 
 
 class NotificationNotFound(NotFound):
@@ -61,6 +62,10 @@ class Status(StrEnum):
 # goods are then sent again, since twice is better than never. A welcome is not.
 AT_MOST_ONCE = frozenset({Kind.WELCOME})
 
+# What an order can do without. Its reader switches each of these off, also by one click in the mail. All other mails
+# about an order have what its buyer must know or keep.
+SWITCHABLE = (Kind.ORDER_SHIPPED, Kind.ORDER_DELIVERED, Kind.BACK_IN_STOCK)
+
 # Mails that say what an order waits for, or what comes next. They are not sent once the order is further along.
 OVERTAKEN_BY_LATER = frozenset({Kind.PAYMENT_AWAITED, Kind.ORDER_SHIPPED})
 
@@ -83,11 +88,24 @@ class Contact:
     name: str
 
 
+class NeededForOrder(Invalid):
+    """The kind of mail has what a buyer must know about an order, so it cannot be switched off."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"Mails of the kind {kind} are needed for the order and cannot be switched off.", kind=kind)
+
+
 @dataclass(frozen=True)
 class Preferences:
-    """Without e-mail, the app still lists every notification."""
+    """`email` is the switch of all mails that an order can do without, `kinds` has that of each such kind; on where
+    none is stored. Without a mail, the app still lists the notification.
+    """
 
     email: bool = True
+    kinds: Mapping[Kind, bool] = field(default_factory=dict)
+
+    def wants_mail(self, kind: Kind) -> bool:
+        return kind not in SWITCHABLE or (self.email and self.kinds.get(kind, True))
 
 
 @dataclass(frozen=True)
@@ -148,13 +166,14 @@ def notification_id(event_id: str, kind: Kind, at: datetime) -> str:
 
 
 def compose(contact: Contact, preferences: Preferences, trigger: Trigger, text: Text) -> Notification:
+    is_mailed = preferences.wants_mail(trigger.kind)
     return Notification(
         notification_id=trigger.notification_id,
         user_id=contact.user_id,
         kind=trigger.kind,
-        channel=Channel.EMAIL if preferences.email else Channel.IN_APP,
+        channel=Channel.EMAIL if is_mailed else Channel.IN_APP,
         # A listed notification counts as sent in the app.
-        status=Status.PENDING if preferences.email else Status.SENT,
+        status=Status.PENDING if is_mailed else Status.SENT,
         subject=text.subject,
         body=text.body,
         order_id=trigger.order_id,

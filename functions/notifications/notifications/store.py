@@ -2,14 +2,14 @@
 
 pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
 pk=USER#<user>  sk=CONTACT               e-mail address as registered; name as of name_sequence, the highest so far
-pk=USER#<user>  sk=PREFERENCES
+pk=USER#<user>  sk=PREFERENCES           the switch of all mails that can be switched off, and one for each such kind
 pk=USER#<user>  sk=UNREAD                the unread count; changes in the transactions that add and read notifications.
                                          The only item of a closed account, with closed_at
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from notifications.domain import (
+    SWITCHABLE,
     Channel,
     Claim,
     Contact,
@@ -34,6 +35,10 @@ from notifications.events import NotificationFailed, NotificationSent
 
 _NAMES = {"#status": "status"}
 _OPEN = "attribute_not_exists(closed_at)"  # the account is open: a condition on its UNREAD item
+
+
+class NotWanted(Exception):
+    """The reader has switched off the mails of this kind, or closed the account."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class NotificationStore:
         contact = found.get("CONTACT", {})
         return (
             Contact(user_id, contact["email"], contact["name"]) if "email" in contact else None,
-            Preferences(found["PREFERENCES"]["email"]) if "PREFERENCES" in found else Preferences(),
+            _preferences(found.get("PREFERENCES", {})),
         )
 
     def remember(self, contact: Contact) -> None:
@@ -84,10 +89,23 @@ class NotificationStore:
             if failed.index == 0:
                 raise ReaderGone from None
 
-    def save_preferences(self, user_id: str, preferences: Preferences) -> None:
-        """Raises ReaderGone."""
+    def save_preferences(self, user_id: str, preferences: Preferences) -> Preferences:
+        """Keeps the switches of kinds that `preferences` does not name. Raises ReaderGone."""
+        self._switch(user_id, {"email": preferences.email} | {_flag(k): on for k, on in preferences.kinds.items()})
+        return self.find_reader(user_id)[1]
+
+    def switch_off(self, user_id: str, kind: Kind) -> None:
+        """Idempotent. Raises ReaderGone."""
+        self._switch(user_id, {_flag(kind): False})
+
+    def _switch(self, user_id: str, flags: Mapping[str, bool]) -> None:
         is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
-        saved = dynamo.put({"pk": _user(user_id), "sk": "PREFERENCES", "email": preferences.email})
+        saved = dynamo.update(
+            _user(user_id),
+            "PREFERENCES",
+            "SET " + ", ".join(f"{flag} = :{flag}" for flag in flags),
+            values={f":{flag}": on for flag, on in flags.items()},
+        )
         try:
             self._table.transact([is_open, saved])
         except ConditionFailed:
@@ -124,15 +142,18 @@ class NotificationStore:
         return _notification(item)
 
     def claim(self, notification: Notification, claim: Claim, now: datetime) -> bool:
-        """Only one attempt holds the claim until it expires.
+        """Only one attempt holds the claim until it expires. Raises NotWanted where the reader has switched the kind
+        off or closed the account: the claim of a mail that can be switched off is one transaction with that check.
 
         The client library retries the write after a lost response, so an attempt may find its own claim.
         """
-        return self._settle(
-            notification,
+        claimed = dynamo.update(
+            _user(notification.user_id),
+            _key(notification.notification_id),
             "SET #status = :sending, claimed_until = :until, claim_id = :claim",
             "#status = :pending OR (#status = :sending AND (claimed_until <= :now OR claim_id = :claim))",
-            {
+            names=_NAMES,
+            values={
                 ":sending": Status.SENDING,
                 ":pending": Status.PENDING,
                 ":until": epoch(claim.until),
@@ -140,6 +161,16 @@ class NotificationStore:
                 ":claim": claim.claim_id,
             },
         )
+        try:
+            if notification.kind not in SWITCHABLE:
+                self._table.write(claimed)
+            else:
+                self._table.transact([claimed, *_wanted(notification)])
+        except ConditionFailed as failed:
+            if failed.index > 0:
+                raise NotWanted from None
+            return False
+        return True
 
     def release(self, notification: Notification, claim: Claim) -> bool:
         """The attempt has certainly sent nothing, so the next one need not wait."""
@@ -154,7 +185,9 @@ class NotificationStore:
         return self._close(notification, Status.SENT, claim, _announce(_sent(notification), now))
 
     def withhold(self, notification: Notification, now: datetime) -> bool:
-        """Leaves the notification in the app alone. Returns False if an attempt holds a claim on its e-mail."""
+        """Leaves a notification whose e-mail is not to be sent in the app alone. Returns False if an attempt holds a
+        claim on the e-mail.
+        """
         in_app = replace(notification, channel=Channel.IN_APP, status=Status.SENT)
         withheld = dynamo.update(
             _user(notification.user_id),
@@ -274,6 +307,23 @@ def _remember(contact: Contact) -> Write:
         names={"#name": "name"},
         values={":email": contact.email, ":name": contact.name},
     )
+
+
+def _flag(kind: Kind) -> str:
+    """The attribute of the kind's switch in the item PREFERENCES."""
+    return f"email_{kind}"
+
+
+def _preferences(item: Item) -> Preferences:
+    kinds = {kind: item[_flag(kind)] for kind in SWITCHABLE if _flag(kind) in item}
+    return Preferences(item.get("email", True), kinds)
+
+
+def _wanted(notification: Notification) -> list[Write]:
+    """The conditions that the reader has the kind switched on, and an open account."""
+    user, flag = _user(notification.user_id), _flag(notification.kind)
+    is_on = " AND ".join(f"(attribute_not_exists({one}) OR {one} = :yes)" for one in ("email", flag))
+    return [dynamo.check(user, "PREFERENCES", is_on, values={":yes": True}), dynamo.check(user, "UNREAD", _OPEN)]
 
 
 def _count_unread(user_id: str, by: int) -> Write:

@@ -43,6 +43,11 @@ def _text(name: str, subject: str, body: str) -> Text:
     return Text(subject, _greet(name) + body + _SIGNATURE)
 
 
+def with_way_out(body: str, link: str) -> str:
+    """The body with the link that ends the mails of its kind, if there is one."""
+    return f"{body}\n\nNo more mails of this kind: {link}" if link else body
+
+
 def welcome(name: str) -> Text:
     return _text(name, "Welcome to Mercato", "your account is ready. We are glad that you are here.")
 

@@ -9,25 +9,29 @@ remains. No attempt sends until the claim expires after 60 seconds. Then the kin
 money is sent again: the only case in which a mail can arrive twice. A welcome is given up: its event becomes a dead
 letter, which raises the alarm.
 
-An e-mail that has no use any more when it is to be sent, such as "on its way" after "delivered", is withheld: the
-notification is listed in the app alone.
+An e-mail is withheld where it has no use any more when it is to be sent, such as "on its way" after "delivered", and
+where its reader has switched its kind off by then. The notification is listed in the app alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
 from mercato.telemetry.logs import log
+from notifications import texts
 from notifications.domain import (
     CLAIM_LASTS,
     OVERTAKEN_BY_LATER,
+    SWITCHABLE,
     Claim,
     Contact,
     MailGivenUp,
+    NeededForOrder,
     NextStep,
     Notification,
     Preferences,
@@ -36,7 +40,8 @@ from notifications.domain import (
     compose,
     next_step,
 )
-from notifications.store import Listed, NotificationStore
+from notifications.store import Listed, NotificationStore, NotWanted
+from notifications.unsubscribing import Unsubscription
 from notifications.wiring import Ports
 
 
@@ -77,12 +82,20 @@ def send(notification: Notification, contact: Contact, ports: Ports, now: dateti
         return
     if step is NextStep.WAIT:
         raise TransientError(f"{notification.notification_id} is being sent by another attempt")
-    claim = _claim(notification, store, now)
+    try:
+        claim = _claim(notification, store, now)
+    except NotWanted:
+        store.withhold(notification, now)
+        log.info("e-mail withheld: it is switched off", extra={"kind": notification.kind})
+        return
     if step is NextStep.GIVE_UP:
         store.mark_failed(notification, claim, "interrupted: it may have been sent, and is not sent twice", now)
         raise MailGivenUp(notification.kind)
+    link = ""
+    if notification.kind in SWITCHABLE:
+        link = ports.unsubscribing.make(Unsubscription(notification.user_id, notification.kind))
     try:
-        ports.mailer.send(contact.email, notification.subject, notification.body)
+        ports.mailer.send(contact.email, notification.subject, texts.with_way_out(notification.body, link), link)
     except MailRefused as refused:
         store.mark_failed(notification, claim, str(refused), now)
         return
@@ -129,5 +142,10 @@ def read_preferences(user_id: str, *, store: NotificationStore) -> Preferences:
     return store.find_reader(user_id)[1]
 
 
-def set_preferences(user_id: str, preferences: Preferences, *, store: NotificationStore) -> None:
-    store.save_preferences(user_id, preferences)
+def set_preferences(user_id: str, preferences: Preferences, *, store: NotificationStore) -> Preferences:
+    """Raises NeededForOrder for a kind that has no switch."""
+    for kind, is_on in preferences.kinds.items():
+        if kind not in SWITCHABLE and not is_on:
+            raise NeededForOrder(kind)
+    switched = {kind: is_on for kind, is_on in preferences.kinds.items() if kind in SWITCHABLE}
+    return store.save_preferences(user_id, replace(preferences, kinds=switched))

@@ -13,28 +13,48 @@ from notifications.store import NotificationStore
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
     from notifications.progress import Progress
+    from notifications.unsubscribing import Links
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.store import WishStore
 
 
 @dataclass(frozen=True)
 class Settings:
+    """`unsubscribe_secret_id` names the secret that signs the links, `shop_url` is where they lead."""
+
     table_name: str
+    unsubscribe_secret_id: str
+    shop_url: str
 
 
 @dataclass(frozen=True)
 class MailSettings:
-    """For the consumer, which alone sends e-mail. The links in it lead to `shop_url`."""
+    """For the consumer, which alone sends e-mail."""
 
     from_address: str
     mail_configuration_set: str
-    shop_url: str
 
 
 class Ports:
     @functools.cached_property
+    def settings(self) -> Settings:
+        return load(Settings)
+
+    @functools.cached_property
     def table(self) -> Table:
-        return Table(load(Settings).table_name)
+        return Table(self.settings.table_name)
+
+    def address_of(self, page: str) -> str:
+        """The address of a page of the storefront, such as /cart."""
+        return f"{self.settings.shop_url.rstrip('/')}{page}"
+
+    @functools.cached_property
+    def unsubscribing(self) -> Links:
+        from mercato.aws.secret import StoredSecret
+        from notifications.unsubscribing import Links
+
+        secret = StoredSecret(self.settings.unsubscribe_secret_id, "the secret of the unsubscribe links")
+        return Links(secret, self.address_of("/unsubscribe/"))
 
     @functools.cached_property
     def store(self) -> NotificationStore:
@@ -63,12 +83,8 @@ class Ports:
     def mailer(self) -> Mailer:
         from mercato.aws.mail import SesMailer
 
-        settings = self.mail_settings
+        settings = load(MailSettings)
         return SesMailer(settings.from_address, settings.mail_configuration_set)
-
-    @functools.cached_property
-    def mail_settings(self) -> MailSettings:
-        return load(MailSettings)
 
 
 @functools.cache

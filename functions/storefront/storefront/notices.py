@@ -9,11 +9,23 @@ from pages.visitor import part, path
 from storefront.catalogue import show_product
 from storefront.pages import pages
 
-_NOTICES = {"waiting": "We will tell you as soon as it is back."}
+_NOTICES = {"waiting": "We will tell you as soon as it is back.", "kept": "Your switches are kept."}
+
+
+# The kinds of mails that have a switch, in the customer's words. A newer kind has none here yet.
+KINDS = {
+    "order_shipped": "orders that are on their way",
+    "order_delivered": "orders that have arrived",
+    "back_in_stock": "products that are back in stock",
+}
 
 
 class Preferences(Form):
+    """A box that is not checked is not sent. `switches` are the kinds whose boxes were shown."""
+
     email: str = ""
+    kinds: list[str] = []
+    switches: list[str] = []
 
 
 @pages.get("/notices")
@@ -23,7 +35,8 @@ def show_notices(visit: Visit) -> Page:
     wishes = part(lambda: visit.visitor.get(path("notifications", "wishes")))
     notices = visit.visitor.get(path("notifications", limit=20, cursor=cursor))
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    return Page("notices.html", {"notices": notices, "preferences": preferences, "wishes": wishes})
+    values = {"notices": notices, "preferences": preferences, "wishes": wishes, "words": KINDS}
+    return Page("notices.html", values)
 
 
 @pages.post("/p/{product_id}/wish", again=show_product)
@@ -49,8 +62,9 @@ def drop_wish(visit: Visit, product_id: str) -> Redirect:
 
 @pages.post("/notices/preferences", form=Preferences)
 def change_preferences(visit: Visit, form: Preferences) -> Redirect:
-    visit.visitor.send("PUT", path("notifications", "preferences"), {"email": form.email == "on"})
-    return Redirect("/notices")
+    kinds = [{"kind": kind, "email": kind in form.kinds} for kind in form.switches]
+    visit.visitor.send("PUT", path("notifications", "preferences"), {"email": form.email == "on", "kinds": kinds})
+    return Redirect("/notices?said=kept")
 
 
 @pages.post("/notices/{notification_id}/read")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from storefront import account, cart, catalogue, checkout, guest_order, notices, orders, session
+from storefront import account, cart, catalogue, checkout, guest_order, notices, orders, session, unsubscribe
 from storefront.pages import pages
 
-__all__ = ["account", "cart", "catalogue", "checkout", "guest_order", "notices", "orders", "pages", "session"]
+__all__ = [
+    "account",
+    "cart",
+    "catalogue",
+    "checkout",
+    "guest_order",
+    "notices",
+    "orders",
+    "pages",
+    "session",
+    "unsubscribe",
+]
 
 handler = pages.handler

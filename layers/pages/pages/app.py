@@ -143,6 +143,7 @@ class _Route:
     function: Callable[..., Answer]
     form: type[Form] | None
     again: Callable[..., Page] | None
+    is_one_click: bool = False
 
 
 class Pages:
@@ -179,15 +180,27 @@ class Pages:
     ) -> Callable[[F], F]:
         return self._register("POST", path, form, again)
 
+    def post_one_click[F: Callable[..., Answer]](self, path: str) -> Callable[[F], F]:
+        """Takes a POST from anywhere, with any body, such as a mail provider's (RFC 8058). The path alone must say who
+        asks for what: the page uses nothing that the browser holds.
+        """
+        return self._register("POST", path, None, None, is_one_click=True)
+
     def _register[F: Callable[..., Answer]](
-        self, method: str, path: str, form: type[Form] | None, again: Callable[..., Page] | None
+        self,
+        method: str,
+        path: str,
+        form: type[Form] | None,
+        again: Callable[..., Page] | None,
+        *,
+        is_one_click: bool = False,
     ) -> Callable[[F], F]:
         parts = re.split(r"\{(\w+)\}", path)
         text = "".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[^/]+)" for i, part in enumerate(parts))
 
         def register(function: F) -> F:
             self.paths.append((method, path))
-            self._routes.append(_Route(method, re.compile(text), function, form, again))
+            self._routes.append(_Route(method, re.compile(text), function, form, again, is_one_click))
             return function
 
         return register
@@ -203,8 +216,7 @@ class Pages:
             method, path = event["requestContext"]["http"]["method"], event.get("rawPath") or "/"
             try:
                 visit = Visit(read_request(event, headers), visitor)
-                gate.require_same_origin(method, headers, settings.site_url)
-                written = self._write(self._answer(visit), visit, visitor, work.correlation_id)
+                written = self._write(self._answer(visit, settings.site_url), visit, visitor, work.correlation_id)
             except Exception as error:  # also a template that finds a value missing
                 written = self._write(self._told(error, visit), visit, visitor, work.correlation_id)
             log.info("page", extra={"method": method, "path": _for_logs(path), "status": written["statusCode"]})
@@ -212,8 +224,16 @@ class Pages:
                 failures.count()
             return written if method != "HEAD" else written | {"body": "", "isBase64Encoded": False}
 
-    def _answer(self, visit: Visit) -> Answer:
-        route, names = self._match(visit.request)
+    def _answer(self, visit: Visit, site_url: str) -> Answer:
+        request = visit.request
+        try:
+            route, names = self._match(request)
+        except DomainError:
+            gate.require_same_origin(request.method, request.headers, site_url)
+            raise
+        if route.is_one_click:
+            return route.function(visit, **names)
+        gate.require_same_origin(request.method, request.headers, site_url)
         if route.method == "GET":
             return route.function(visit, **names)
         fields = _fields_of(visit.request)

@@ -32,8 +32,12 @@ from pages.cookies import (
 _API = "api"  # the public API's name in the registry
 # The service that answers a guest, by the first part of the path after /api.
 _SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipments": "shipping"}
-# Of these services a guest may ask what is below /guests. The rest is for customers, and for peers, as pages are.
-_GUESTS = {"checkouts": "checkout", "orders": "orders"}
+# Of these services a guest may ask what is below one path. The rest is for customers, and for peers, as pages are.
+_GUESTS = {
+    ("checkouts", "guests"): "checkout",
+    ("orders", "guests"): "orders",
+    ("notifications", "unsubscriptions"): "notifications",
+}
 
 
 class Unavailable(TransientError):
@@ -149,7 +153,7 @@ class Visitor:
     def send_as_guest(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Reply:
         """For what is public: it needs no token, and has none."""
         _, _, first, *rest = path.split("?")[0].split("/")
-        service = _SERVICES.get(first) or (_GUESTS.get(first) if rest[:1] == ["guests"] else None)
+        service = _SERVICES.get(first) or _GUESTS.get((first, next(iter(rest), "")))
         if not service:
             raise LogInFirst("Please log in to see this page.")
         return _granted(self._ask(service, method, path, body, {**headers, SOURCE_ADDRESS: self._source}))

@@ -49,6 +49,20 @@ def test_ses_gets_the_mail(cloud: None) -> None:
     assert (message.subject, message.body) == ("Hello – £5", "Anna ♥")
 
 
+def test_one_click_ends_a_mail_that_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ses = FakeSes()
+    monkeypatch.setattr(aws, "client", lambda _, attempts=3: ses)
+    mailer().send("anna@example.com", "s", "b", "https://shop.example/unsubscribe/t")
+    mailer().send("anna@example.com", "s", "b")
+
+    with_link, without = (
+        {one["Name"]: one["Value"] for one in call["Content"]["Simple"]["Headers"]} for call in ses.calls
+    )
+    assert with_link["List-Unsubscribe"] == "<https://shop.example/unsubscribe/t>"
+    assert with_link["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "List-Unsubscribe" not in without
+
+
 def test_a_mail_of_an_unverified_sender_waits(cloud: None) -> None:
     with pytest.raises(MailNotSent):
         mailer("stranger@mercato.example").send("anna@example.com", "s", "b")

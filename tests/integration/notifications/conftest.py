@@ -10,11 +10,14 @@ from typing import Any
 import boto3
 import pytest
 
+from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
+from notifications.domain import Kind
 from notifications.progress import Progress
 from notifications.store import NotificationStore
+from notifications.unsubscribing import Links, Unsubscription
 from notifications.wishes.catalogue import Catalogue
 from notifications.wishes.store import WishStore
 from tests.kit import aws_events
@@ -22,19 +25,22 @@ from tests.kit.given import published
 
 
 class FakeMailer:
-    """Raises `failures` one by one. After a failure of kind MailUncertain the mail may be sent: `and_sends` decides."""
+    """Raises `failures` one by one. After a failure of kind MailUncertain the mail may be sent: `and_sends` decides.
+    `links` has the address at which one click ends such mails, for each mail that was sent.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
+        self.links: list[str] = []
         self.failures: list[BaseException] = []
         self.and_sends = False
 
-    def send(self, to: str, subject: str, body: str) -> None:
+    def send(self, to: str, subject: str, body: str, unsubscribe: str = "") -> None:
+        if not self.failures or self.and_sends:
+            self.sent.append((to, subject, body))
+            self.links.append(unsubscribe)
         if self.failures:
-            if self.and_sends:
-                self.sent.append((to, subject, body))
             raise self.failures.pop(0)
-        self.sent.append((to, subject, body))
 
 
 class Peer:
@@ -56,6 +62,10 @@ class Service:
         self.store = NotificationStore(table)
         self.wishes = WishStore(table, self.store)
         self.peer = Peer()
+        self.unsubscribing = Links(StoredSecret("unsubscribe-secret"), "https://shop.example/unsubscribe/")
+
+    def link(self, user_id: str, kind: str) -> str:
+        return self.unsubscribing.make(Unsubscription(user_id, Kind(kind)))
 
     def pass_time(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -139,6 +149,7 @@ class Service:
 @pytest.fixture
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     table = make_table("NotificationsTable")
+    boto3.client("secretsmanager", "us-east-1").create_secret(Name="unsubscribe-secret", SecretString="signs links")
     found = Service(table, noon)
     vars(wiring.ports()).update(
         store=found.store,
@@ -146,7 +157,8 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         progress=Progress(table),
         catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
         mailer=found.mailer,
-        mail_settings=wiring.MailSettings("shop@mercato.example", "", "https://shop.example/"),
+        settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/"),
+        unsubscribing=found.unsubscribing,
     )
     for module in (api, consumers):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)

@@ -182,14 +182,20 @@ def test_an_event_that_waits_does_not_hold_up_the_others(service: Any) -> None:
     assert len(service.mailer.sent) == 1
 
 
-def test_without_email_everything_is_listed_and_nothing_is_sent(service: Any) -> None:
+def test_without_email_what_an_order_can_do_without_is_listed_and_not_sent(service: Any) -> None:
     service.register()
     assert service.call("PUT", "/api/notifications/preferences", body={"email": False})[0] == 200
-    assert service.receive(service.receipt()) == []
+    data = {"order_id": "order-1", "customer_id": "user-1", "shipment_id": "s"}
+    assert service.receive(service.event("order.delivered", "delivered-1", data)) == []
     assert service.mailer.sent == []
     found = service.listed()["items"][0]
-    assert (found["kind"], found["channel"], found["status"], found["read"]) == ("receipt", "in_app", "sent", False)
-    (announced,) = of_kind(service.announced(), "receipt")
+    assert (found["kind"], found["channel"], found["status"], found["read"]) == (
+        "order_delivered",
+        "in_app",
+        "sent",
+        False,
+    )
+    (announced,) = of_kind(service.announced(), "order_delivered")
     assert (announced["type"], announced["channel"]) == ("notification.sent", "in_app")
 
 
@@ -328,7 +334,7 @@ def test_two_deliveries_at_once_send_one_mail(service: Any) -> None:
     inner = service.mailer.send
     answers: list[list[str]] = []
 
-    def send_while_another_comes(to: str, subject: str, body: str) -> None:
+    def send_while_another_comes(to: str, subject: str, body: str, unsubscribe: str) -> None:
         service.mailer.send = inner
         answers.append(service.receive(service.receipt()))
         inner(to, subject, body)

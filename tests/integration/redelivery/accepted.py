@@ -230,7 +230,14 @@ def _notified(service: Any) -> Asked:
 
 def _preferring(service: Any) -> Asked:
     service.register("ada")
-    return Asked("/api/notifications/preferences", {"email": False})
+    kinds = [{"kind": "order_shipped", "email": False}]
+    return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds})
+
+
+def _unsubscribing(service: Any) -> Asked:
+    service.register("ada")
+    link = service.link("ada", "order_shipped")
+    return Asked(f"/api/notifications/unsubscriptions/{link.rpartition('/')[2]}", user="")
 
 
 def _wishing(service: Any) -> Asked:
@@ -409,6 +416,7 @@ _EACH = (
     Accepted("PUT /api/inventory/{product_id}/threshold", _threshold),
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
+    Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),
     Accepted("PUT /api/notifications/wishes/{product_id}", _wishing),
     Accepted("DELETE /api/notifications/wishes/{product_id}", _wished),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),

@@ -799,6 +799,16 @@ _OTHERS = (
         _asking("/api/notifications/nothing/read"),
     ),
     Case("PUT /api/notifications/preferences", "reader-gone", _preferring),
+    Case(
+        "PUT /api/notifications/preferences",
+        "needed-for-order",
+        _asking("/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}),
+    ),
+    Case(
+        "POST /api/notifications/unsubscriptions/{token}",
+        "unknown-link",
+        _asking("/api/notifications/unsubscriptions/dXNlci0x.bm8", user=""),
+    ),
     Case(_WISH, "unknown-product", _asking("/api/notifications/wishes/nothing")),
     Case(_WISH, "in-stock", _wishing(7)),
     Case(_WISH, "too-many-wishes", _wishing(0, wishes=MOST_WISHES)),

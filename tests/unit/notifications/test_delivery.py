@@ -54,7 +54,7 @@ def test_a_notification_by_email_waits_to_be_sent(noon: datetime) -> None:
 
 
 def test_without_email_a_notification_is_listed_and_nothing_is_sent(noon: datetime) -> None:
-    found = composed(noon, email=False)
+    found = composed(noon, Kind.ORDER_SHIPPED, email=False)
     assert (found.channel, found.status) == (Channel.IN_APP, Status.SENT)
     assert next_step(found, noon) is NextStep.NOTHING
 

@@ -76,7 +76,7 @@ def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late:
     if contact is None:
         late.append(TransientError(f"user.registered of {wish.user_id} has not come yet"))
         return Told.GONE
-    link = f"{ports.mail_settings.shop_url.rstrip('/')}/p/{wish.product_id}"
+    link = ports.address_of(f"/p/{wish.product_id}")
     text = texts.back_in_stock(contact.name, wish.name, link)
     # One event causes many notifications, each with an id of its own.
     trigger = Trigger(Kind.BACK_IN_STOCK, f"{lot.event_id}:{wish.user_id}", at)

@@ -39,8 +39,10 @@ class MailUncertain(Exception):
 
 
 class Mailer(Protocol):
-    def send(self, to: str, subject: str, body: str) -> None:
-        """Returns when SES has accepted the message. Raises MailRefused, MailNotSent or MailUncertain."""
+    def send(self, to: str, subject: str, body: str, unsubscribe: str = "") -> None:
+        """Returns when SES has accepted the message. `unsubscribe` is the address at which one click ends such mails.
+        Raises MailRefused, MailNotSent or MailUncertain.
+        """
 
 
 class SesMailer:
@@ -50,12 +52,15 @@ class SesMailer:
         self._from = from_address
         self._configuration_set = configuration_set
 
-    def send(self, to: str, subject: str, body: str) -> None:
+    def send(self, to: str, subject: str, body: str, unsubscribe: str = "") -> None:
+        headers = {"X-Correlation-Id": correlation.current().correlation_id}
+        if unsubscribe:  # RFC 8058, which the large mail providers require
+            headers |= {"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
         content = {
             "Simple": {
                 "Subject": {"Data": subject, "Charset": "UTF-8"},
                 "Body": {"Text": {"Data": body, "Charset": "UTF-8"}},
-                "Headers": [{"Name": "X-Correlation-Id", "Value": correlation.current().correlation_id}],
+                "Headers": [{"Name": name, "Value": value} for name, value in headers.items()],
             }
         }
         try:

@@ -51,7 +51,11 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "payments": {"ops": [("GET", "/health")]},
     "documents": {"ops": [("GET", "/health")]},
     "inventory": {"ops": [("GET", "/health")]},
-    "notifications": {"gateway": [("GET", "/api/notifications")], "ops": [("GET", "/health")]},
+    "notifications": {
+        "gateway": [("GET", "/api/notifications")],
+        "ops": [("GET", "/health")],
+        "storefront": [("POST", "/api/notifications/unsubscriptions/[^/]+")],
+    },
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
     "checkout": {
         "orders": [("POST", "/api/checkouts/prices"), ("POST", "/api/checkouts/verifications")],

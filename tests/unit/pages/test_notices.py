@@ -1,0 +1,76 @@
+"""The switches of mails, and the page behind the link of a mail."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.pages.conftest import Ask
+from tests.unit.pages.shop_api import ShopApi
+
+TOKEN = "dXNlci0x." + "A" * 43
+PAGE, UNSUBSCRIBE = f"/unsubscribe/{TOKEN}", f"POST /api/notifications/unsubscriptions/{TOKEN}"
+PREFERENCES = "/api/notifications/preferences"
+
+
+@pytest.fixture
+def switches(api: ShopApi) -> ShopApi:
+    kinds = [
+        {"kind": "receipt", "needed": True, "email": True},
+        {"kind": "order_shipped", "needed": False, "email": False},
+        {"kind": "back_in_stock", "needed": False, "email": True},
+        {"kind": "of_a_newer_release", "needed": False, "email": True},
+    ]
+    api.answers[f"GET {PREFERENCES}"] = (200, {"email": True, "kinds": kinds})
+    api.answers[UNSUBSCRIBE] = (200, {"kind": "order_shipped"})
+    return api
+
+
+def test_what_can_be_switched_off_is_shown(switches: ShopApi, shop: Ask) -> None:
+    page = shop("GET", "/notices", as_user=True)
+    boxes = [line for line in page.text.splitlines() if 'name="kinds"' in line]
+    assert [("order_shipped" in box, "checked" in box) for box in boxes] == [(True, False), (False, True)]
+
+
+def test_the_switches_that_were_shown_are_kept(switches: ShopApi, shop: Ask) -> None:
+    form = {"email": "on", "kinds": ["order_shipped"], "switches": ["order_shipped", "back_in_stock"]}
+    assert shop("POST", "/notices/preferences", form, as_user=True).location == "/notices?said=kept"
+
+    [(_, _, _, body, _)] = switches.of(f"PUT {PREFERENCES}")
+    kinds = [{"kind": "order_shipped", "email": True}, {"kind": "back_in_stock", "email": False}]
+    assert body == {"email": True, "kinds": kinds}
+
+
+def test_opening_the_link_changes_nothing(switches: ShopApi, shop: Ask) -> None:
+    page = shop("GET", PAGE)
+    assert (page.status, "Stop them" in page.text) == (200, True)
+    assert switches.of(UNSUBSCRIBE) == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "cross-site", "origin": "https://mail.example"},
+        {"sec-fetch-site": "none", "content-type": "multipart/form-data; boundary=b"},
+        {"sec-fetch-site": "none", "content-type": "text/plain"},
+    ],
+)
+def test_one_click_of_a_mail_provider_ends_the_mails(switches: ShopApi, shop: Ask, headers: dict[str, str]) -> None:
+    """RFC 8058: a POST from anywhere, without cookies, answered without a redirect."""
+    page = shop("POST", PAGE, {"List-Unsubscribe": "One-Click"}, headers=headers)
+    assert (page.status, "orders that are on their way" in page.text) == (200, True)
+
+    [(peer, _, _, _, sent)] = switches.of(UNSUBSCRIBE)
+    assert peer == "notifications"
+    assert "Authorization" not in sent
+
+
+def test_a_link_that_is_not_whole_says_so(switches: ShopApi, shop: Ask) -> None:
+    switches.refuse(UNSUBSCRIBE, 404, "unknown-link", "This link is not whole.")
+    page = shop("POST", PAGE)
+    assert (page.status, "This link is not whole." in page.text) == (404, True)
+
+
+def test_no_other_form_may_come_from_elsewhere(switches: ShopApi, shop: Ask) -> None:
+    for path in ("/notices/preferences", "/nowhere", "/unsubscribe"):
+        assert shop("POST", path, {"email": "on"}, headers={"sec-fetch-site": "cross-site"}).status == 403
