@@ -10,14 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.demo import bad_stories, good_stories
+from infra.demo import bad_stories, checkout_stories, good_stories
 from infra.demo.stage import Stage
 from infra.demo.story import Story
 from infra.demo.telling import Telling
 from infra.operator import target
 from infra.operator.client import Shop, ShopError
 
-STORIES: tuple[Story, ...] = (good_stories.STORIES[0], *bad_stories.STORIES, *good_stories.STORIES[1:])
+STORIES: tuple[Story, ...] = (
+    good_stories.STORIES[0],
+    *checkout_stories.STORIES,
+    *bad_stories.STORIES,
+    *good_stories.STORIES[1:],
+)
 
 
 @click.command()

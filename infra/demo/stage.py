@@ -74,8 +74,13 @@ class Stage:
     def money(self, amount: int) -> str:
         return pounds(amount, self.currency)
 
+    def new_email(self, name: str) -> str:
+        return f"{name.lower()}-{self.tag}-{next(self._numbers)}@demo.example"
+
     def new_customer(self, name: str) -> Session:
-        email = f"{name.lower()}-{self.tag}-{next(self._numbers)}@demo.example"
+        return self.join(self.new_email(name), name)
+
+    def join(self, email: str, name: str) -> Session:
         return self.shop.join(email, f"demo {self.tag} password", name)
 
     def order(
@@ -87,9 +92,15 @@ class Stage:
 
     def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
         """Polls the order until `until` holds and prints its timeline. Returns the last view, also after a timeout."""
+        return self._watch(telling, lambda: customer.get(f"/orders/{order['order_id']}"), until, what)
 
+    def watch_guest(self, telling: Telling, link: str, until: Callable[[Json], bool], what: str) -> Json:
+        """As `watch`, by the path of a guest's link."""
+        return self._watch(telling, lambda: self.shop.call("GET", link), until, what)
+
+    def _watch(self, telling: Telling, read: Callable[[], Json], until: Callable[[Json], bool], what: str) -> Json:
         def look() -> Json:
-            seen: Json = customer.get(f"/orders/{order['order_id']}")
+            seen = read()
             telling.show_timeline(seen)
             return seen
 
@@ -162,12 +173,19 @@ class Stage:
 
     def mails_to(self, email: str, subject: str) -> list[Json]:
         """Returns the e-mails to an address that the local cloud has accepted."""
+        return [mail for mail in self._mails(email) if mail["Subject"] == subject]
+
+    def mailed_token(self, email: str, page: str) -> str:
+        """The token of a mailed link to this page of the shop; empty while there is none."""
+        link = f"/{page}#token="
+        texts = [mail["BodyText"] for mail in self._mails(email)]
+        return next((text.partition(link)[2].split()[0] for text in texts if link in text), "")
+
+    def _mails(self, email: str) -> list[Json]:
         found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
             "messages"
         ]
-        return [
-            mail for mails in found.values() for mail in mails if email in mail["To"] and mail["Subject"] == subject
-        ]
+        return [mail for mails in found.values() for mail in mails if email in mail["To"]]
 
 
 def describe(order: Json) -> str:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from infra.operator.client import Clock, Session, TooLate, poll
 from infra.replay import books, ledger
 from infra.replay.books import Difference, Entry, OrderFact, PaymentFact, StockFact
+from infra.replay.buyers import SERVICE
+from infra.replay.catalogue import DISCOUNT
 from infra.replay.placing import Outcome
 from infra.replay.plan import Plan
 from infra.replay.tap import Seen, within
@@ -38,26 +40,37 @@ class Auditor:
         invoiced = {outcome.order["order_id"]: outcome.invoice.total for outcome in placed}
         order_ids = [order.order_id for order in orders]
         payments = ledger.payments_of(self.admin, order_ids, self.concurrency)
+        parcels = {
+            outcome.order["order_id"]: (outcome.invoice.country, outcome.invoice.pieces, outcome.invoice.total)
+            for outcome in placed
+        }
+        shipping = ledger.shipping_of(self.admin, parcels, SERVICE)
+        terms = books.Terms(self.plan.coupon, len(self.plan.discounted), DISCOUNT, shipping)
         stock = self.read_stock(orders)
         entries = [
             audit_placing(outcomes),
             books.audit_orders(orders),
-            books.audit_totals(orders, invoiced),
+            *books.audit_charges(orders, invoiced, terms),
             books.audit_money(orders, payments),
             books.audit_money(orders, self.charges_of(order_ids), "the provider's charges = sold"),
             *books.audit_stock(orders, stock),
-            self.audit_documents(payments),
+            books.audit_coupon(orders, terms, self.uses()),
+            *books.audit_returns(orders, payments),
+            *self.audit_documents(orders, payments),
             books.audit_numbers(ledger.numbers_of(self.admin, datetime.now(UTC).year)),
         ]
         return [*entries, books.audit_reservations(stock)]
 
-    def audit_documents(self, payments: Sequence[PaymentFact]) -> Entry:
+    def uses(self) -> int:
+        return int(self.admin.get(f"/promotions/coupons/{self.plan.coupon}")["used"]) if self.plan.discounted else 0
+
+    def audit_documents(self, orders: Sequence[OrderFact], payments: Sequence[PaymentFact]) -> list[Entry]:
         """Documents are issued by events: compares again until they match or time is up."""
         order_ids = [payment.order_id for payment in payments]
 
-        def compare() -> Entry:
+        def compare() -> list[Entry]:
             documents = ledger.documents_of(self.admin, order_ids, self.concurrency)
-            return books.audit_documents(payments, documents)
+            return [books.audit_documents(payments, documents), books.audit_taxes(orders, documents)]
 
         return _until_it_balances(compare, "the documents agree", self.patience, self.admin.shop.clock)
 
@@ -108,16 +121,20 @@ def audit_bus(
     """Compares the window's events in the tables with those on the bus. Waits `patience` seconds for late events."""
     in_tables = within(written(), start, end)
 
-    def compare() -> Entry:
-        return books.audit_events(in_tables, within(received().values(), start, end))
+    def compare() -> list[Entry]:
+        return [books.audit_events(in_tables, within(received().values(), start, end))]
 
-    return _until_it_balances(compare, "the bus has caught up", patience, clock)
+    return _until_it_balances(compare, "the bus has caught up", patience, clock)[0]
 
 
-def _until_it_balances(compare: Callable[[], Entry], what: str, patience: float, clock: Clock) -> Entry:
-    """Returns the last entry, with its differences, if time is up."""
+def _until_it_balances(compare: Callable[[], list[Entry]], what: str, patience: float, clock: Clock) -> list[Entry]:
+    """Returns the last entries, with their differences, if time is up."""
+
+    def balance(entries: list[Entry]) -> bool:
+        return all(entry.balances for entry in entries)
+
     try:
-        return poll(compare, lambda entry: entry.balances, what=what, within=patience, every=0.5, clock=clock)
+        return poll(compare, balance, what=what, within=patience, every=0.5, clock=clock)
     except TooLate as late:
-        last: Entry = late.last
+        last: list[Entry] = late.last
         return last

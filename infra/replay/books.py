@@ -8,19 +8,32 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from mercato.money import Money
 
 SOLD = frozenset({"confirmed", "shipped", "delivered", "refunded"})
 SHIPPED = frozenset({"shipped", "delivered", "refunded"})
 FINAL = SOLD | {"cancelled"}
+BASIS_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class Charged:
+    """One charge: goods, a discount or shipping. `amount` contains `tax`; `rate` is a decimal fraction."""
+
+    kind: str
+    product_id: str | None
+    quantity: int
+    amount: int
+    tax: int
+    rate: str
 
 
 @dataclass(frozen=True)
 class OrderFact:
-    """`units` maps each product id to the ordered units minus those that are in stock again. `delivery` is the part of
-    `total` that the invoice does not have.
+    """`units` maps each product id to the ordered units minus those that are in stock again. `charges` are those of the
+    order, and `returned` those that its received returns undo. `came_back` has the received units.
     """
 
     order_id: str
@@ -29,7 +42,15 @@ class OrderFact:
     total: int
     units: Mapping[str, int]
     reason: str = ""
-    delivery: int = 0
+    charges: Sequence[Charged] = ()
+    codes: Sequence[str] = ()
+    tax: int = 0
+    refunded: int = 0
+    returned: Sequence[Charged] = ()
+    came_back: Mapping[str, int] = field(default_factory=dict)
+
+    def sum_of(self, kind: str) -> int:
+        return sum(charge.amount for charge in self.charges if charge.kind == kind)
 
 
 @dataclass(frozen=True)
@@ -42,11 +63,13 @@ class PaymentFact:
 
 @dataclass(frozen=True)
 class DocumentFact:
-    """The sums of an order's invoices and credit notes."""
+    """The sums of an order's invoices and credit notes, and the tax that they contain."""
 
     order_id: str
     invoiced: int
     credited: int
+    tax_invoiced: int = 0
+    tax_credited: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +82,16 @@ class StockFact:
     on_hand: int
     reserved: int
     available: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the run's orders must cost: the coupon with its limit and basis points, and the delivery by order id."""
+
+    code: str
+    limit: int
+    discount: int
+    shipping: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -103,13 +136,83 @@ def is_final(order: OrderFact) -> bool:
     return order.status == "cancelled" or (order.status in SOLD and order.payment_status in ("captured", "refunded"))
 
 
-def audit_totals(orders: Iterable[OrderFact], invoiced: Mapping[str, int]) -> Entry:
-    """Checks that each order's total is its invoice's and the delivery. `invoiced` maps order ids to invoice totals."""
-    return _compare(
-        "order totals = invoice totals + delivery",
-        {f"order {order.order_id}": (invoiced[order.order_id] + order.delivery, order.total) for order in orders},
-        pounds,
-    )
+def audit_charges(orders: Collection[OrderFact], invoiced: Mapping[str, int], terms: Terms) -> list[Entry]:
+    """Computes what each order must cost from the file and the shop's tables, and compares it with its charges.
+
+    `invoiced` maps order ids to invoice totals.
+    """
+
+    def discount(order: OrderFact) -> int:
+        rate = terms.discount if terms.code in order.codes else 0
+        return -((invoiced[order.order_id] * rate + BASIS_POINTS // 2) // BASIS_POINTS)
+
+    def entry(book: str, expected: Callable[[OrderFact], int], found: Callable[[OrderFact], int]) -> Entry:
+        return _compare(book, {f"order {one.order_id}": (expected(one), found(one)) for one in orders}, pounds)
+
+    return [
+        entry("goods charged = invoice totals", lambda one: invoiced[one.order_id], lambda one: one.sum_of("goods")),
+        entry("discounts = the coupon's share", discount, lambda one: one.sum_of("discount")),
+        entry("shipping = the table of rates", lambda one: terms.shipping[one.order_id], lambda one: one.sum_of("shipping")),
+        entry("order totals = sums of charges", lambda one: sum(c.amount for c in one.charges), lambda one: one.total),
+        entry("tax = rates of the charges", lambda one: sum(map(tax_in, one.charges)), lambda one: one.tax),
+    ]
+
+
+def tax_in(charge: Charged) -> int:
+    """The tax that the charge's amount contains, half a unit rounded away from zero."""
+    rate = Decimal(charge.rate)
+    return int((charge.amount * rate / (1 + rate)).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def audit_coupon(orders: Iterable[OrderFact], terms: Terms, used: int) -> Entry:
+    """Checks that the uses of the run's coupon are its sold orders, and not above its limit."""
+    book = "uses of the coupon = sold with it"
+    sold = sum(terms.code in order.codes for order in orders if order.status in SOLD)
+    is_right = used == sold and used <= terms.limit
+    differences = [] if is_right else [Difference(book, f"coupon {terms.code}", f"{sold} of {terms.limit}", str(used))]
+    return Entry(book, str(sold), str(used), differences)
+
+
+def audit_returns(orders: Collection[OrderFact], payments: Iterable[PaymentFact]) -> list[Entry]:
+    """Checks that what came back was refunded: its share of the goods less their discount, and with the last piece the
+    delivery. An order that was not sold is refunded whole, and does not count here.
+    """
+    paid_back: Counter[str] = Counter()
+    for payment in payments:
+        paid_back[payment.order_id] += payment.refunded
+    sold = [order for order in orders if order.status in SOLD]
+    due = {order.order_id: _due_back(order) for order in sold}
+    return [
+        _compare(book, {f"order {one.order_id}": (due[one.order_id], found(one)) for one in sold}, pounds)
+        for book, found in (
+            ("refunds of orders = goods returned", lambda one: one.refunded),
+            ("refunds of payments = goods returned", lambda one: paid_back[one.order_id]),
+        )
+    ]
+
+
+def _due_back(order: OrderFact) -> int:
+    due, is_whole = 0, True
+    for goods in (charge for charge in order.charges if charge.kind == "goods"):
+        price = sum(one.amount for one in order.charges if one.product_id == goods.product_id)
+        came = order.came_back.get(goods.product_id or "", 0)
+        due += price * came // goods.quantity
+        is_whole = is_whole and came == goods.quantity
+    return due + order.sum_of("shipping") if is_whole else due
+
+
+def audit_taxes(orders: Iterable[OrderFact], documents: Iterable[DocumentFact]) -> Entry:
+    """Checks that the tax of each sold order's documents is the order's, less that of what came back."""
+    told = {fact.order_id: fact.tax_invoiced - fact.tax_credited for fact in documents}
+    figures = {
+        f"order {order.order_id}": (
+            order.tax - sum(charge.tax for charge in order.returned),
+            told.get(order.order_id, 0),
+        )
+        for order in orders
+        if order.status in SOLD
+    }
+    return _compare("tax of documents = tax kept", figures, pounds)
 
 
 def audit_money(

@@ -1,4 +1,4 @@
-"""Imports and stocks the plan's products through the admin API."""
+"""Imports and stocks the plan's products, and makes its coupon, through the admin API."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ADJUSTMENTS = 40
 _KNOWN_WITHIN = 180.0
 _IMPORT_ATTEMPTS = 3
 _IMPORT_PAUSE = 2.0
+DISCOUNT = 1000  # basis points of the run's coupon
 _CATEGORY = "replay"
 _CURRENCY = "GBP"
 
@@ -84,6 +85,14 @@ def stock_products(
         return len(chunk)
 
     each(send, list(enumerate(chunks(plan.variants, ADJUSTMENTS))), concurrency, done)
+
+
+def give_coupon(admin: Session, plan: Plan) -> None:
+    """Makes the run's coupon, with a use for each invoice that has it. Idempotent by the run."""
+    if plan.discounted:
+        new = {"description": "10 % off", "kind": "percentage", "basis_points": DISCOUNT}
+        wanted = new | {"code": plan.coupon, "limit": len(plan.discounted)}
+        admin.post("/promotions/coupons", wanted, key=f"replay-{plan.run}-coupon")
 
 
 def adjust_when_known(admin: Session, path: str, body: Any, key: str, clock: Clock) -> None:

@@ -34,6 +34,7 @@ from infra.operator.client import Session, Shop, ShopError
 from infra.paths import HOME
 from infra.replay import books, catalogue, customers, ledger, report
 from infra.replay.audit import COMMIT_GRACE, Auditor, audit_bus
+from infra.replay.buyers import Guest, GuestCarts
 from infra.replay.placing import Outcome, Placer
 from infra.replay.plan import Plan, make_plan
 from infra.replay.rows import NotAnInvoiceFile, read_file
@@ -82,6 +83,9 @@ def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, r
     FILE is a CSV with the columns InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID and
     Country, such as the UCI "Online Retail" data set. Each row is taken or refused with a reason. Each sale becomes one
     order, which is followed until its money is captured or it is cancelled, and until its parcel has left.
+
+    Orders go through the checkout, with a delivery and tax; a sale without a CustomerID is a guest's. Every fifth order
+    has a coupon, and of every tenth one the first line is returned.
 
     An article's price differs from invoice to invoice, and the shop refuses a price that is not the catalogue's: so an
     article at another price is another product here (85123A@255/<run>).
@@ -133,7 +137,8 @@ def _run(console: Console, shop_state: target.State, plan: Plan, settings: Setti
     with Tap(sqs, events, bus, f"{prefix}tap-{plan.run}") as tap:
         start = datetime.now(UTC)
         product_ids = _fill_shelves(console, admin, plan, settings)
-        outcomes = _place(console, shop, plan, product_ids, settings)
+        catalogue.give_coupon(admin, plan)
+        outcomes = _place(console, shop, admin, plan, product_ids, settings)
         with console.status("Reading the books"):
             end = datetime.now(UTC)
             charges_of = partial(ledger.charges_of, dynamodb, shop_state.tables["payments"])
@@ -162,16 +167,21 @@ def _fill_shelves(console: Console, admin: Session, plan: Plan, settings: Settin
     return product_ids
 
 
-def _place(console: Console, shop: Shop, plan: Plan, product_ids: dict[str, str], settings: Settings) -> list[Outcome]:
-    with _bar(console, "registering customers", len(plan.customers)) as done:
+def _place(
+    console: Console, shop: Shop, admin: Session, plan: Plan, product_ids: dict[str, str], settings: Settings
+) -> list[Outcome]:
+    with _bar(console, "registering customers", len(plan.accounts)) as done:
         sessions = customers.join_all(shop, plan, settings.concurrency, lambda _: done(1))
-    placer = Placer(plan, sessions, product_ids, settings.patience)
+    guest = Guest(shop, GuestCarts(HOME / f"replay-{plan.run}-guests.jsonl"))
+    placer = Placer(plan, sessions, guest, product_ids, settings.patience)
     began = time.monotonic()
     with _bar(console, "placing orders", len(plan.invoices)) as done:
         outcomes = placer.place_all(settings.concurrency, lambda _: done(1))
     seconds = time.monotonic() - began
     with _bar(console, "waiting for parcels", len(plan.invoices)) as done:
         outcomes = placer.follow_to_dispatch(outcomes, settings.concurrency, settings.patience, lambda _: done(1))
+    with _bar(console, "returning goods", len(plan.invoices)) as done:
+        outcomes = placer.return_some(outcomes, admin, settings.concurrency, lambda _: done(1))
     report.show_outcomes(console, outcomes, seconds, settings.concurrency)
     return outcomes
 

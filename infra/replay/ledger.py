@@ -5,6 +5,7 @@ Payments and stock come from its API. Charges and queue depths come from AWS wit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,12 +34,29 @@ def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> l
 
 def documents_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[DocumentFact]:
     def read(order_id: str) -> DocumentFact:
-        sums = {"invoice": 0, "credit_note": 0}
+        sums, taxes = Counter[str](), Counter[str]()
         for one in admin.get("/ops/documents", order_id=order_id)["items"]:
             sums[one["kind"]] += one["total"]["amount"]
-        return DocumentFact(order_id, sums["invoice"], sums["credit_note"])
+            taxes[one["kind"]] += one["tax"]["amount"]
+        return DocumentFact(order_id, sums["invoice"], sums["credit_note"], taxes["invoice"], taxes["credit_note"])
 
     return each(read, order_ids, concurrency)
+
+
+def shipping_of(admin: Session, parcels: Mapping[str, tuple[str, int, int]], service: str) -> dict[str, int]:
+    """What the table of rates asks for each parcel by the service. `parcels` maps order ids to the country, the number
+    of pieces and the value of the goods. The replay's products have no weight.
+    """
+    zones = admin.get("/shipments/rates")["zones"]
+
+    def price(country: str, pieces: int, goods: int) -> int:
+        named = [zone for zone in zones if country in zone["countries"]]
+        zone = (named or [zone for zone in zones if not zone["countries"] and not zone["regions"]])[0]
+        bands = next(one["bands"] for one in zone["services"] if one["code"] == service)
+        found = [one for one in bands[0]["prices"] if one["goods_from"] <= goods][-1]
+        return int(found["amount"]) + int(found["further_item"]) * (pieces - 1)
+
+    return {order_id: price(*parcel) for order_id, parcel in parcels.items()}
 
 
 def numbers_of(admin: Session, year: int) -> dict[str, list[int]]:

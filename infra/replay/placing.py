@@ -1,4 +1,4 @@
-"""Places each invoice as one order and waits until the order is final for the books."""
+"""Places each invoice as one order, waits until the order is final for the books, and returns some goods."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.operator.client import Json, Session, ShopError, TooLate
-from infra.replay.books import SHIPPED, OrderFact, is_final
-from infra.replay.customers import address_of
+from infra.operator.client import Clock, Json, Session, ShopError, TooLate, poll
+from infra.replay.books import SHIPPED, Charged, OrderFact, is_final
+from infra.replay.buyers import Account, Basket, Bought, Guest, check_out
+from infra.replay.customers import address_of, email_of
 from infra.replay.parallel import each
-from infra.replay.plan import Plan
+from infra.replay.plan import Plan, is_guests, is_quoted
 from infra.replay.rows import Invoice
 
 CURRENCY = "GBP"
@@ -28,6 +29,7 @@ class Outcome:
 
     invoice: Invoice
     order: Json = field(default_factory=dict)
+    bought: Bought | None = None
     trouble: str = ""
     accepted_after: float | None = None
     confirmed_after: float | None = None
@@ -45,8 +47,11 @@ def fact_of(order: Json) -> OrderFact:
     units: dict[str, int] = {}
     for line in order["lines"]:
         units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
-    for line in (line for made in order.get("returns", []) for line in made["received"]):
+    returns = order.get("returns", [])
+    for line in (line for made in returns for line in made["received"]):
         units[line["product_id"]] -= line["restock"]
+    charges = order.get("charges", [])
+    undone = [charge for made in returns for charge in made["charges"]]
     return OrderFact(
         order_id=order["order_id"],
         status=order["status"],
@@ -54,7 +59,23 @@ def fact_of(order: Json) -> OrderFact:
         total=order["total"]["amount"],
         units=units,
         reason=order.get("reason") or "",
-        delivery=sum(one["amount"]["amount"] for one in order.get("charges", []) if one["kind"] == "shipping"),
+        charges=[_charge(charge) for charge in charges],
+        codes=order.get("codes", []),
+        tax=order["tax"]["amount"] if "tax" in order else 0,
+        refunded=order["refunded"]["amount"] if "refunded" in order else 0,
+        returned=[_charge(charge) for charge in undone],
+        came_back={line["product_id"]: line["quantity"] for made in returns for line in made["received"]},
+    )
+
+
+def _charge(charge: Json) -> Charged:
+    return Charged(
+        charge["kind"],
+        charge["product_id"],
+        charge["quantity"],
+        charge["amount"]["amount"],
+        charge["tax"]["amount"],
+        charge["rate"],
     )
 
 
@@ -64,70 +85,117 @@ class Placer:
 
     plan: Plan
     customers: Mapping[str, Session]
+    guest: Guest
     product_ids: Mapping[str, str]
     patience: float
     utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def clock(self) -> Clock:
+        return self.guest.clock
 
     def place_all(self, concurrency: int, done: Callable[[Outcome], Any] = lambda _: None) -> list[Outcome]:
         return each(self.place, self.plan.invoices, concurrency, done)
 
     def place(self, invoice: Invoice) -> Outcome:
-        session, sent = self.customers[invoice.customer], self.utc_now()
+        sent = self.utc_now()
         try:
-            order = self.send(invoice)
+            bought = self.send(invoice)
         except ShopError as error:
             return Outcome(invoice, trouble=str(error))
+        order = bought.order
         is_new = datetime.fromisoformat(order["placed_at"]) >= sent - _CLOCKS_DIFFER
-        outcome = Outcome(invoice, order, accepted_after=(self.utc_now() - sent).total_seconds() if is_new else None)
-        try:
-            order = session.wait_for_order(order["order_id"], has_ended, what="is final", within=self.patience)
-        except TooLate as late:
-            return replace(outcome, order=late.last, trouble=str(late))
-        except ShopError as error:
-            return replace(outcome, trouble=str(error))
-        confirmed = moment_of(order, "confirmed") if is_new else None
-        return replace(outcome, order=order, confirmed_after=(confirmed - sent).total_seconds() if confirmed else None)
+        accepted_after = (self.utc_now() - sent).total_seconds() if is_new else None
+        outcome = Outcome(invoice, order, bought, accepted_after=accepted_after)
+        outcome = self._wait(outcome, has_ended, "is final", self.patience)
+        confirmed = moment_of(outcome.order, "confirmed") if is_new else None
+        return replace(outcome, confirmed_after=(confirmed - sent).total_seconds() if confirmed else None)
 
-    def send(self, invoice: Invoice) -> Json:
-        """Places the invoice and returns without waiting for the order to be final."""
-        return self.customers[invoice.customer].place_order(
-            self._lines(invoice),
-            token="tok_ok",
-            address=address_of(invoice.customer, invoice.country),
+    def send(self, invoice: Invoice) -> Bought:
+        """Places the invoice through the checkout and returns without waiting for the order to be final.
+
+        The walk-in customer is a guest. An invoice that is too long for a checkout is ordered by its lines.
+        """
+        basket = self._basket(invoice)
+        if is_guests(invoice):
+            return check_out(self.guest, basket)
+        account = Account(self.customers[invoice.customer])
+        if is_quoted(invoice):
+            return check_out(account, basket)
+        return account.order_lines(basket, [{"amount": line.price, "currency": CURRENCY} for line in invoice.lines])
+
+    def _basket(self, invoice: Invoice) -> Basket:
+        return Basket(
             key=f"replay-{self.plan.run}-{invoice.number}",
+            items=[
+                {"product_id": self.product_ids[self.plan.sku(line)], "quantity": line.quantity}
+                for line in invoice.lines
+            ],
+            address=address_of(invoice.customer, invoice.country),
+            email=email_of(invoice.customer, self.plan.run),
+            codes=[self.plan.coupon] if invoice.number in self.plan.discounted else [],
         )
-
-    def _lines(self, invoice: Invoice) -> list[Json]:
-        return [
-            {
-                "product_id": self.product_ids[self.plan.sku(line)],
-                "quantity": line.quantity,
-                "unit_price": {"amount": line.price, "currency": CURRENCY},
-            }
-            for line in invoice.lines
-        ]
 
     def follow_to_dispatch(
         self, outcomes: Sequence[Outcome], concurrency: int, within: float, done: Callable[[Any], Any] = lambda _: None
     ) -> list[Outcome]:
         """Waits until all sold orders are shipped, because units on hand decrease only at dispatch."""
-        clock = next(iter(self.customers.values())).shop.clock
-        deadline = clock.monotonic() + within
+        deadline = self.clock.monotonic() + within
 
         def follow(outcome: Outcome) -> Outcome:
             if not outcome.placed or outcome.order["status"] in AT_REST:
                 return outcome
-            left = max(deadline - clock.monotonic(), 0.0)
-            session = self.customers[outcome.invoice.customer]
-            try:
-                order = session.wait_for_order(outcome.order["order_id"], is_at_rest, what="is shipped", within=left)
-            except TooLate as late:
-                return replace(outcome, order=late.last, trouble=str(late))
-            except ShopError as error:
-                return replace(outcome, trouble=str(error))
-            return replace(outcome, order=order)
+            return self._wait(outcome, is_at_rest, "is shipped", max(deadline - self.clock.monotonic(), 0.0))
 
         return each(follow, outcomes, concurrency, done)
+
+    def return_some(
+        self, outcomes: Sequence[Outcome], admin: Session, concurrency: int, done: Callable[[Any], Any] = lambda _: None
+    ) -> list[Outcome]:
+        """Some buyers send the first line of their delivered order back. Staff approves it and receives all of it."""
+
+        def follow(outcome: Outcome) -> Outcome:
+            is_returning = outcome.invoice.number in self.plan.returning
+            return self._return(outcome, admin) if is_returning and outcome.order.get("status") in SHIPPED else outcome
+
+        return each(follow, outcomes, concurrency, done)
+
+    def _return(self, outcome: Outcome, admin: Session) -> Outcome:
+        outcome = self._wait(outcome, is_delivered, "is delivered", self.patience)
+        if outcome.trouble or outcome.bought is None:
+            return outcome
+        order, key = outcome.order, f"return-{self.plan.run}-{outcome.invoice.number}"
+        line = {name: order["lines"][0][name] for name in ("product_id", "quantity")}
+        came = {"product_id": line["product_id"], "restock": line["quantity"]}
+        try:
+            made = outcome.bought.ask_back({"lines": [line], "reason": "damaged"}, key)
+            path = f"/orders/{order['order_id']}/returns/{made['return_id']}"
+            admin.post(f"{path}/approve", key=f"{key}-approve")
+            admin.post(f"{path}/receive", {"lines": [came]}, key=f"{key}-receive")
+        except ShopError as error:
+            return replace(outcome, trouble=str(error))
+        return self._wait(outcome, is_refunded, "is refunded", self.patience)
+
+    def _wait(self, outcome: Outcome, until: Callable[[Json], bool], what: str, within: float) -> Outcome:
+        """The outcome with the order's last view, and with the trouble if the order does not get there."""
+        assert outcome.bought
+        what = f"order {outcome.order['order_id']} {what}"
+        try:
+            order = poll(outcome.bought.read, until, what=what, within=within, clock=self.clock)
+        except TooLate as late:
+            return replace(outcome, order=late.last, trouble=str(late))
+        except ShopError as error:
+            return replace(outcome, trouble=str(error))
+        return replace(outcome, order=order)
+
+
+def is_delivered(order: Json) -> bool:
+    return order["status"] in ("delivered", "refunded")
+
+
+def is_refunded(order: Json) -> bool:
+    """Tells whether the money of every return is back."""
+    return all(made["refunded"] is not None for made in order["returns"])
 
 
 def is_at_rest(order: Json) -> bool:

@@ -8,10 +8,14 @@ no other order changes the stock that this run's audit counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from infra.replay.rows import Invoice, Line
+
+LONGEST_QUOTE = 250  # lines that a checkout takes
+_DISCOUNTED = 5  # every fifth order has the run's coupon
+_RETURNED = 10  # of every tenth delivered order the first line comes back
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,36 @@ class Plan:
         return list(dict.fromkeys(invoice.customer for invoice in self.invoices))
 
     @property
-    def walk_ins(self) -> int:
-        return sum(not invoice.customer for invoice in self.invoices)
+    def accounts(self) -> list[str]:
+        """The customers who need an account: not the walk-in customer, unless an invoice is too long for a guest."""
+        return [
+            customer
+            for customer in self.customers
+            if customer or any(not one.customer and not is_quoted(one) for one in self.invoices)
+        ]
+
+    @property
+    def guests(self) -> int:
+        return sum(is_guests(invoice) for invoice in self.invoices)
+
+    @property
+    def unquoted(self) -> list[Invoice]:
+        return [invoice for invoice in self.invoices if not is_quoted(invoice)]
+
+    @property
+    def coupon(self) -> str:
+        """The code of the run's coupon."""
+        return f"REPLAY-{self.run}".upper()
+
+    @property
+    def discounted(self) -> Set[str]:
+        """The numbers of the invoices whose orders have the coupon."""
+        return {invoice.number for invoice in [one for one in self.invoices if is_quoted(one)][::_DISCOUNTED]}
+
+    @property
+    def returning(self) -> Set[str]:
+        """The numbers of the invoices of which goods come back."""
+        return {invoice.number for invoice in self.invoices[::_RETURNED]}
 
     @property
     def lines(self) -> int:
@@ -54,6 +86,15 @@ class Plan:
 
     def sku(self, line: Line) -> str:
         return sku_of(line.code, line.price, self.run)
+
+
+def is_quoted(invoice: Invoice) -> bool:
+    """Whether a checkout takes so many lines. A longer invoice is ordered by its lines alone."""
+    return len(invoice.lines) <= LONGEST_QUOTE
+
+
+def is_guests(invoice: Invoice) -> bool:
+    return not invoice.customer and is_quoted(invoice)
 
 
 def make_plan(invoices: Sequence[Invoice], limit: int, run: str) -> Plan:

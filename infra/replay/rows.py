@@ -88,6 +88,10 @@ class Invoice:
     def total(self) -> int:
         return sum(line.quantity * line.price for line in self.lines)
 
+    @property
+    def pieces(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
 
 @dataclass
 class Reading:

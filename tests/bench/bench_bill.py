@@ -5,9 +5,10 @@
 Opens a metered shop of its own (PORT and CLOUD_PORT choose where): three to four minutes for 60 orders. The file is the
 one that `make replay` reads; where it is not there, nothing is counted. `--write-docs` writes docs/cost.md.
 
-What is counted: orders are placed, a few at a time, and nobody asks for them until their parcels are delivered; then
-each is looked at once, which is counted apart; then the books are audited, so that nothing wrong is priced. Filling the
-shelves, registering and logging in are not counted, and the schedules stand still meanwhile.
+What is counted: orders are placed through the checkout, a few at a time, by accounts and guests, every fifth with a
+coupon, and nobody asks for them until their parcels are delivered; then each is looked at once, which is counted apart;
+then the books are audited, so that nothing wrong is priced. A guest's cart is filled line by line, and counts. Filling
+the shelves, registering and logging in are not counted, and the schedules stand still meanwhile.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from rich.console import Console
 
 from infra.local.front import Served
 from infra.operator import target as state
-from infra.operator.client import Json, Shop, ShopError, poll
+from infra.operator.client import Shop, ShopError, poll
 from infra.operator.target import State
 from infra.paths import HOME, ROOT
 from infra.replay import catalogue, customers, ledger
 from infra.replay.audit import Auditor
+from infra.replay.buyers import Bought, Guest, GuestCarts
 from infra.replay.parallel import each
 from infra.replay.placing import Outcome, Placer
 from infra.replay.plan import make_plan
@@ -78,7 +80,7 @@ class Bench:
     def client(self, service: str) -> Any:
         return state.client(self.found, service)
 
-    def place(self, invoices: Sequence[Invoice]) -> list[Json]:
+    def place(self, invoices: Sequence[Invoice]) -> list[Bought]:
         """Places the orders, and waits until every parcel is delivered and no event is left."""
         before = self._delivered()
         placed = each(self.placer.send, invoices, self.concurrency)
@@ -196,8 +198,10 @@ def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurren
         with console.status(f"{len(plan.variants)} products, {len(plan.customers)} customers"):
             product_ids = catalogue.import_products(admin, plan, concurrency)
             catalogue.stock_products(admin, plan, product_ids, concurrency)
+            catalogue.give_coupon(admin, plan)
             sessions = customers.join_all(client, plan, concurrency)
-        placer = Placer(plan, sessions, product_ids, _PATIENCE)
+        guest = Guest(client, GuestCarts(HOME / f"replay-{plan.run}-guests.jsonl"))
+        placer = Placer(plan, sessions, guest, product_ids, _PATIENCE)
         bus, name = found.outputs["BusName"], f"{found.queues_prefix}{_TAP}"
         with Tap(state.client(found, "sqs"), state.client(found, "events"), bus, name) as tap:
             bench = Bench(shop, found, placer, concurrency, tap)
@@ -206,13 +210,11 @@ def measure(console: Console, invoices: Sequence[Invoice], limit: int, concurren
                 early = bench.place(warm)
             with console.status(f"{len(counted)} orders"), bench.counted(len(counted)) as order:
                 placed = bench.place(counted)
-                order.executions = [one["order_id"] for one in placed]
+                order.executions = [one.order["order_id"] for one in placed]
             with console.status("a look at each"), bench.counted(len(counted)) as look:
-                views = [
-                    sessions[i.customer].get(f"/orders/{o['order_id']}") for i, o in zip(counted, placed, strict=True)
-                ]
-        early = [sessions[i.customer].get(f"/orders/{o['order_id']}") for i, o in zip(warm, early, strict=True)]
-        outcomes = [Outcome(i, view) for i, view in zip(plan.invoices, [*early, *views], strict=True)]
+                views = [one.read() for one in placed]
+        views = [*(one.read() for one in early), *views]
+        outcomes = [Outcome(i, view) for i, view in zip(plan.invoices, views, strict=True)]
         with console.status("the audit"):
             charges_of = partial(ledger.charges_of, state.client(found, "dynamodb"), found.tables["payments"])
             entries = Auditor(admin, charges_of, plan, product_ids, concurrency, _PATIENCE).audit(outcomes)

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from infra.replay.books import (
+    Charged,
     Difference,
     DocumentFact,
     OrderFact,
     PaymentFact,
     StockFact,
+    Terms,
+    audit_charges,
+    audit_coupon,
     audit_documents,
     audit_events,
     audit_money,
@@ -15,8 +21,9 @@ from infra.replay.books import (
     audit_orders,
     audit_queues,
     audit_reservations,
+    audit_returns,
     audit_stock,
-    audit_totals,
+    audit_taxes,
     pounds,
     unsettled,
 )
@@ -132,9 +139,62 @@ def test_what_is_still_reserved_when_all_is_shipped_is_named() -> None:
     assert audit_reservations(STOCK[1:]).balances
 
 
-def test_an_order_with_another_total_than_its_invoice_is_named() -> None:
-    entry = audit_totals([SHIPPED, CONFIRMED], {"o-1": 1000, "o-2": 501})
-    assert entry.differences == [Difference("order totals = invoice totals + delivery", "order o-2", "£5.01", "£5.00")]
+GOODS = Charged("goods", "lamp", 3, 4515, 753, "0.2000")
+LESS = Charged("discount", "lamp", 3, -452, -75, "0.2000")
+SENDING = Charged("shipping", None, 1, 395, 66, "0.2000")
+QUOTED = OrderFact(
+    "o-1", "delivered", "captured", 4458, {"lamp": 3}, charges=(GOODS, LESS, SENDING), codes=("TEN",), tax=744
+)
+TERMS = Terms("TEN", limit=1, discount=1000, shipping={"o-1": 395, "o-2": 395})
+
+
+def wrong_books(order: OrderFact, terms: Terms = TERMS) -> list[str]:
+    return [entry.book for entry in audit_charges([order], {"o-1": 4515}, terms) if not entry.balances]
+
+
+@pytest.mark.parametrize(
+    ("charge", "book"),
+    [
+        (replace(GOODS, amount=4516), "goods charged = invoice totals"),
+        (replace(LESS, amount=-451), "discounts = the coupon's share"),
+        (replace(SENDING, amount=396), "shipping = the table of rates"),
+    ],
+)
+def test_a_charge_that_is_a_penny_off_is_named(charge: Charged, book: str) -> None:
+    assert wrong_books(QUOTED) == []
+    changed = [charge if charge.kind == one.kind else one for one in QUOTED.charges]
+    total = sum(one.amount for one in changed)
+    assert wrong_books(replace(QUOTED, charges=changed, total=total)) == [book]
+
+
+def test_a_total_and_a_tax_that_the_charges_do_not_add_up_to_are_named() -> None:
+    assert wrong_books(replace(QUOTED, total=4459)) == ["order totals = sums of charges"]
+    assert wrong_books(replace(QUOTED, tax=745)) == ["tax = rates of the charges"]
+
+
+def test_uses_of_the_coupon_are_its_sold_orders_and_within_its_limit() -> None:
+    refused = replace(QUOTED, order_id="o-2", status="cancelled")
+    assert audit_coupon([QUOTED, refused], TERMS, 1).balances
+    assert not audit_coupon([QUOTED, refused], TERMS, 2).balances
+    assert not audit_coupon([QUOTED, QUOTED], TERMS, 2).balances
+
+
+@pytest.mark.parametrize(("came", "due"), [(1, 1354), (2, 2708), (3, 4458)])
+def test_what_came_back_is_refunded_and_with_the_last_piece_the_delivery(came: int, due: int) -> None:
+    order = replace(QUOTED, came_back={"lamp": came}, refunded=due)
+    paid = PaymentFact("o-1", "captured", 4458, due)
+    assert all(entry.balances for entry in audit_returns([order], [paid]))
+    orders, payments = audit_returns([replace(order, refunded=due + 1)], [replace(paid, refunded=due - 1)])
+    assert not orders.balances
+    assert not payments.balances
+
+
+def test_the_tax_of_the_documents_is_the_orders_less_what_came_back() -> None:
+    order = replace(QUOTED, returned=[replace(GOODS, quantity=1, amount=1354, tax=226)])
+    right = DocumentFact("o-1", 4458, 1354, tax_invoiced=744, tax_credited=226)
+    assert audit_taxes([order], [right]).balances
+    assert not audit_taxes([order], [replace(right, tax_credited=225)]).balances
+    assert not audit_taxes([order], []).balances
 
 
 def test_lost_and_invented_events_are_named() -> None:

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.replay.books import OrderFact
+from infra.replay.buyers import Guest, GuestCarts
 from infra.replay.countries import code_of
 from infra.replay.customers import address_of, email_of
 from infra.replay.placing import Placer, fact_of
 from infra.replay.plan import make_plan
 from infra.replay.report import percentile
 from infra.replay.rows import Invoice, Line
+from mercato.addresses import findings
 from tests.unit.local.fake_shop import FakeShop, FakeTime
 
 # Every time in the fake shop is noon.
@@ -25,16 +27,22 @@ def placer(shop: FakeShop, now: Callable[[], datetime], patience: float = 10) ->
     product_ids = {variant.sku: f"id-{variant.sku}" for variant in plan.variants}
     for variant in plan.variants:
         shop.stock[product_ids[variant.sku]] = {"on_hand": variant.stocked, "reserved": 0, "available": variant.stocked}
-    session = shop.client(FakeTime()).join("c@replay.example", "a password", "C")
-    return Placer(plan, {"17850": session}, product_ids, patience, now)
+        price = f"{variant.price // 100}.{variant.price % 100:02d}"
+        shop.products[product_ids[variant.sku]] = {"price": price}
+    client = shop.client(FakeTime())
+    session = client.join("c@replay.example", "a password", "C")
+    guest = Guest(client, GuestCarts(Path("unused")))
+    return Placer(plan, {"17850": session}, guest, product_ids, patience, now)
 
 
 def test_an_invoice_becomes_an_order_line_by_line() -> None:
     shop = FakeShop()
     outcome = placer(shop, lambda: NOON).place(INVOICE)
-    assert outcome.fact == OrderFact(
-        "order-replay-r1-536365", "shipped", "captured", 2208, {"id-85123A@255/R1": 6, "id-71053@339/R1": 2}
-    )
+    fact = outcome.fact
+    assert (fact.order_id, fact.status, fact.payment_status) == ("order-replay-r1-536365", "delivered", "captured")
+    assert fact.units == {"id-85123A@255/R1": 6, "id-71053@339/R1": 2}
+    sums = [fact.sum_of(kind) for kind in ("goods", "discount", "shipping")]
+    assert (sums, fact.total) == ([2208, -221, 395], 2382)
     assert outcome.trouble == ""
 
 
@@ -67,7 +75,7 @@ def test_an_order_that_is_late_is_looked_at_again_before_the_audit() -> None:
     outcome = late.place(INVOICE)
     shop._advance = advance  # type: ignore[method-assign]
     (outcome,) = late.follow_to_dispatch([outcome], concurrency=1, within=10)
-    assert outcome.order["status"] == "shipped"
+    assert outcome.order["status"] == "delivered"
 
 
 def test_a_product_on_two_lines_counts_with_both() -> None:
@@ -80,19 +88,22 @@ def test_units_that_are_in_stock_again_are_not_gone_and_those_that_were_written_
     received = [{"product_id": "a", "quantity": 3, "restock": 1, "write_off": 2}]
     order: dict[str, Any] = {"order_id": "o", "status": "delivered", "payment_status": "captured"}
     order |= {"total": {"amount": 5}, "lines": [{"product_id": "a", "quantity": 5}]}
-    order |= {"returns": [{"received": received}, {"received": []}]}
+    order |= {"returns": [{"received": received, "charges": []}, {"received": [], "charges": []}]}
     assert fact_of(order).units == {"a": 4}
 
 
 @pytest.mark.parametrize(
-    ("country", "code"), [("United Kingdom", "GB"), ("EIRE", "IE"), ("Unspecified", "GB"), ("Channel Islands", "JE")]
+    ("country", "code"),
+    [("United Kingdom", "GB"), ("EIRE", "IE"), ("Unspecified", "GB"), ("Channel Islands", "JE"), ("Japan", "JP")],
 )
 def test_countries_become_codes(country: str, code: str) -> None:
     assert code_of(country) == code
-    assert address_of("17850", code)["country"] == code
+    address = address_of("17850", code)
+    assert address["country"] == code
+    assert list(findings(code, address["postcode"], address["region"])) == []
 
 
-def test_a_walk_in_has_an_account_too() -> None:
+def test_a_walk_in_has_an_address_to_write_to() -> None:
     assert (email_of("17850", "r1"), email_of("", "r1")) == ("c17850-r1@replay.example", "walk-in-r1@replay.example")
 
 

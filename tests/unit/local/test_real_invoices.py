@@ -44,7 +44,7 @@ def test_the_odd_ones_are_named_by_line(reading: Reading) -> None:
 
 def test_the_sales_are_counted(reading: Reading) -> None:
     plan = make_plan(reading.invoices, 10_000, "run")
-    assert (len(plan.invoices), plan.walk_ins, len(plan.customers)) == (1430, 250, 852)
+    assert (len(plan.invoices), plan.guests, len(plan.accounts)) == (1430, 249, 852)
     assert max(len(invoice.lines) for invoice in plan.invoices) == 265
     assert len({line.code for invoice in plan.invoices for line in invoice.lines}) < len(plan.variants)
 
