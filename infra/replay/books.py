@@ -152,7 +152,11 @@ def audit_charges(orders: Collection[OrderFact], invoiced: Mapping[str, int], te
     return [
         entry("goods charged = invoice totals", lambda one: invoiced[one.order_id], lambda one: one.sum_of("goods")),
         entry("discounts = the coupon's share", discount, lambda one: one.sum_of("discount")),
-        entry("shipping = the table of rates", lambda one: terms.shipping[one.order_id], lambda one: one.sum_of("shipping")),
+        entry(
+            "shipping = the table of rates",
+            lambda one: terms.shipping[one.order_id],
+            lambda one: one.sum_of("shipping"),
+        ),
         entry("order totals = sums of charges", lambda one: sum(c.amount for c in one.charges), lambda one: one.total),
         entry("tax = rates of the charges", lambda one: sum(map(tax_in, one.charges)), lambda one: one.tax),
     ]
