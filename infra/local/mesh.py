@@ -42,7 +42,8 @@ class Sidecars:
         return cls(door, Path(mesh["Resources"]["MeshLayer"]["Properties"]["ContentUri"]))
 
     def starts(self, python: Path) -> str:
-        """Lines for a function's bootstrap: they start the layer's extension, and end when it has an identity or none.
+        """Lines for a function's bootstrap: they start the layer's extension and wait for its first reading. The
+        function does not start without it, as on Lambda.
 
         The folder of the sockets and of the key is the sandbox's own, and goes with the cloud's temporary files.
         """
@@ -51,7 +52,7 @@ export MESH_DOOR_ADDRESS={self.door} MESH_DOOR_ID={DOOR_ID} MESH_ENVOY={shlex.qu
 mesh=$(mktemp -d)
 export MESH_SOCKET="$mesh/out.sock"
 {shlex.quote(str(python))} -I {shlex.quote(str(self.layer / "extensions" / "mesh"))} &
-while [ ! -e "$mesh/ready" ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+while [ ! -e "$mesh/ready" ]; do kill -0 $! 2>/dev/null || exit 1; sleep 0.02; done
 """
 
 

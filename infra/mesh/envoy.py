@@ -454,7 +454,12 @@ def door(policy: Policy) -> Json:
         "filters": [{"name": "http", "typed_config": manager}],
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
     }
-    listener = {"name": "door", "address": _address("LISTEN"), "filter_chains": [chain]}
+    listener = {
+        "name": "door",
+        "address": _address("LISTEN"),
+        "filter_chains": [chain],
+        "access_log": [_door_connections()],
+    }
     host = {"endpoint": {"address": _address("CLOUD")}}
     cloud = {
         "name": "cloud",
@@ -493,6 +498,18 @@ def _door_permission(name: str, service: Service, call: Call) -> Json:
             ]
         }
     }
+
+
+def _door_connections() -> Json:
+    """One line for each connection: one without a valid certificate has no call that could be logged."""
+    line = {
+        "message": "door connection",
+        "timestamp": "%START_TIME%",
+        "caller": "%DOWNSTREAM_PEER_URI_SAN%",
+        "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    }
+    log = {"@type": f"{_T}access_loggers.stream.v3.StdoutAccessLog", "log_format": {"json_format": line}}
+    return {"name": "connections", "typed_config": log}
 
 
 def _door_log() -> Json:

@@ -39,7 +39,7 @@ class Envoy:
         self.process: subprocess.Popen[bytes] | None = None
         self.is_stopped = False
 
-    def start(self, within: float = 5.0) -> None:
+    def start(self, within: float = 8.0) -> None:
         """Returns when Envoy accepts connections. Without a certificate it answers 503 until it gets one."""
         self._files.mkdir(parents=True, exist_ok=True)
         self._settings.folder.chmod(0o700)

@@ -95,7 +95,7 @@ def main() -> int:
     refresher.refresh(_FIRST)
     if not refresher.has_identity:
         say("the mesh's sidecar has no identity: calls to peers get 503")
-    threading.Thread(target=_end_with, args=[envoy], daemon=True).start()
+    threading.Thread(target=_end_with, args=[envoy, parent if events is None else 0], daemon=True).start()
     signals = Signals(settings, say, write) if envoy.is_measured and settings.metrics else None
     if events is None:
         (settings.folder / "ready").touch()  # what starts the function waits for it
@@ -114,11 +114,15 @@ def main() -> int:
     return 0
 
 
-def _end_with(envoy: Envoy) -> None:
-    """A sidecar without Envoy is of no use. Lambda replaces a sandbox whose extension has ended."""
+def _end_with(envoy: Envoy, function: int) -> None:
+    """A sidecar without Envoy is of no use. Lambda replaces a sandbox whose extension has ended; elsewhere the sidecar
+    ends the `function`'s process.
+    """
     if envoy.process is not None:
         status = envoy.process.wait()
         if envoy.is_stopped:
             return
         say("Envoy has ended", status=status)
+        if function:
+            os.kill(function, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -242,6 +242,8 @@ class Gate:
             "1",
             "--log-level",
             "warn",
+            "--file-flush-interval-msec",
+            "50",
         ]
         self.process = subprocess.Popen(command, stdout=(self.folder / "log").open("ab"))
         wait_for(lambda: connects(self.port), "the door does not listen")

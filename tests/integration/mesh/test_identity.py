@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,10 @@ def test_the_sidecar_refuses_what_is_not_listed(mesh: Mesh, method: str, path: s
     assert mesh.cloud.seen == []
 
 
+def said_by_the_door(mesh: Mesh, message: str) -> list[dict[str, Any]]:
+    return [line for line in mesh.gate.log() if line["message"] == message]
+
+
 def raw_call(mesh: Mesh, identity: Identity | None, path: str, *, folder: Path) -> str:
     """Calls the door past any sidecar. Returns the status line, or the name of the error."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -77,6 +83,13 @@ def test_the_door_lets_only_valid_certificates_of_its_authority_through(mesh: Me
         assert not raw_call(mesh, identity, path, folder=tmp_path).startswith("HTTP"), name
     assert len(mesh.cloud.seen) == 1
 
+    def failures() -> list[str]:
+        return [line["failure"] for line in said_by_the_door(mesh, "door connection") if line["failure"]]
+
+    wait_for(lambda: len(failures()) == 3, "each refusal is a line of the door's log")
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures()[0]
+    assert [("CERTIFICATE_VERIFY_FAILED" in failure) for failure in failures()[1:]] == [True, True]
+
 
 def test_the_door_speaks_no_plain_http(mesh: Mesh) -> None:
     with socket.create_connection(("127.0.0.1", mesh.gate.port), 5) as plain:
@@ -103,8 +116,9 @@ def test_the_door_refuses_identities_that_the_policy_does_not_list(
     shown = mesh.authority.identity(identity)
     assert raw_call(mesh, shown, path, folder=tmp_path) == "HTTP/1.1 403 Forbidden"
     assert mesh.cloud.seen == []
-    wait_for(mesh.gate.log, "the door logs each call", 20)
-    [line] = mesh.gate.log()
+    calls = functools.partial(said_by_the_door, mesh, "door call")
+    wait_for(calls, "the door logs each call", 20)
+    [line] = calls()
     assert (line["caller"], line["status"]) == (f"spiffe://mercato/{identity}", 403)
 
 

@@ -282,6 +282,25 @@ def test_without_an_extensions_api_the_sidecar_lives_and_dies_with_its_parent(me
         wait_for(lambda: not envoys(run), "an Envoy is left")
 
 
+def test_without_an_extensions_api_a_function_ends_with_its_envoy(mesh: Mesh, tmp_path: Path) -> None:
+    """The emulator starts a new sandbox for the next call."""
+    mesh.give("orders")
+    run, opt = tmp_path / "run", layer(tmp_path / "layer", mesh)
+    with api_without_extensions() as api:
+        parent = subprocess.Popen(
+            ["sh", "-c", f"{opt}/extensions/mesh & exec sleep 600"],
+            env=environment(mesh, run) | {"AWS_LAMBDA_RUNTIME_API": api},
+        )
+        try:
+            wait_for(lambda: (run / "ready").exists(), "the sidecar is not ready")
+            [envoy_pid] = envoys(run)
+            os.kill(envoy_pid, signal.SIGKILL)
+            wait_for(lambda: parent.poll() is not None, "the function lives on without its sidecar")
+        finally:
+            parent.kill()
+            parent.wait()
+
+
 def test_two_sandboxes_of_one_machine_do_not_meet(mesh: Mesh, tmp_path: Path) -> None:
     mesh.give("orders")
     opt = layer(tmp_path / "layer", mesh)

@@ -168,6 +168,7 @@ class App:
                 request = read_request(event, headers)
                 about = {"method": request.method, "path": _start_of(request.path), "user_id": request.caller.user_id}
                 if request.caller.peer:
+                    about["peer"] = request.caller.peer
                     admission.require_listed(self.service, request.caller.peer, request.method, request.path)
                 response = self._respond(request, state, about)
             except (DomainError, TransientError) as error:

@@ -1,0 +1,239 @@
+"""A shop whose services call each other through the mesh: an order is confirmed, and no attack gets through."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from infra.demo.stage import Stage, is_paid
+from infra.local import build
+from infra.local.cloud import REGION
+from infra.local.deploy import Deployment
+from infra.local.mesh import LocalDoor, Sidecars
+from infra.local.processes import is_free
+from infra.local.stack import Stack
+from infra.local.up import LocalShop
+from infra.operator.accounts import promote
+from infra.operator.client import Json, Session, Shop, poll
+from infra.operator.target import Account
+from issuer.authority import issue, make_authority
+from issuer.identities import Identity
+
+NAME = "mercato-mesh"
+LOOKUP = "/products/live/api/products/lookup"
+Signed = dict[str, str]
+_SHOWN = (
+    "spiffe://mercato/orders",
+    "spiffe://mercato/carts",
+)  # in the attacks, and no other caller is at work meanwhile
+
+
+@dataclass(frozen=True)
+class Meshed:
+    """The shop, its first admin, and its door."""
+
+    stack: Stack
+    shop: Shop
+    admin: Session
+    door: LocalDoor
+
+    @property
+    def host(self) -> str:
+        return f"{self.stack.outputs['MeshDoor']}.execute-api.localhost"
+
+    def identity(self, service: str) -> Identity:
+        """A stolen certificate and its key."""
+        secret = self.stack.secrets[f"{service.capitalize()}Identity"]
+        text = self.stack.cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+        return Identity(**json.loads(text))
+
+    def keys(self, function: str) -> Credentials:
+        """A function's stolen keys: its role's, in a session with the function's name, as Lambda makes it."""
+        name = self.stack.functions[function]
+        role = self.stack.cloud.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+        found = self.stack.cloud.client("sts").assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
+        return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+
+    def signed(self, keys: Credentials | None, path: str) -> Signed:
+        headers = {"Content-Type": "application/json", "Host": self.host, "X-Request-ID": str(uuid.uuid4())}
+        request = AWSRequest("POST", f"http://{self.host}{path}", headers=headers, data=b'{"product_ids": []}')
+        if keys is not None:
+            SigV4Auth(keys, "execute-api", REGION).add_auth(request)
+        return dict(request.headers.items())
+
+    def call(self, identity: Identity | None, path: str, headers: Signed, folder: Path) -> int:
+        """Calls the door past any sidecar. Returns the status, or 0 if the connection was refused."""
+        trusted = self.identity("orders").authorities
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(cadata=trusted)
+        if identity is not None:
+            pem = folder / "client.pem"
+            pem.write_text(identity.certificate + identity.key)
+            context.load_cert_chain(pem)
+        connection = HTTPSConnection("127.0.0.1", self.door.port, context=context, timeout=30)
+        try:
+            connection.request("POST", path, b'{"product_ids": []}', headers)
+            return connection.getresponse().status
+        except (ssl.SSLError, ConnectionError):
+            return 0
+        finally:
+            connection.close()
+
+    def lines(self, service: str, message: str) -> list[dict[str, Any]]:
+        """The lines of the service's log with this message."""
+        group = f"/aws/lambda/{self.stack.functions[f'{service.capitalize()}Api']}"
+        pages = self.stack.cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        texts = (event["message"] for page in pages for event in page["events"])
+        found = (json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{"))
+        return [line for line in found if line.get("message") == message]
+
+    def door_lines(self, message: str) -> list[dict[str, Any]]:
+        texts = self.door.child.log.read_text().splitlines(keepends=True)
+        found = (json.loads(line) for line in texts if line.startswith("{") and line.endswith("\n"))
+        return [line for line in found if line["message"] == message]
+
+    def told(self, call: str, about: str) -> str:
+        """What the door's log says about the call, which `call` has named. Envoy writes it a moment later."""
+
+        def look() -> list[dict[str, Any]]:
+            return [line for line in self.door_lines("door call") if line["correlation_id"] == call]
+
+        [line] = poll(look, bool, what="a line of the door's log", within=30)
+        return str(line[about])
+
+
+@pytest.fixture(scope="module")
+def meshed(running: LocalShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meshed]:
+    door = LocalDoor(running.cloud)
+    template = build.prepare(tmp_path_factory.mktemp("mesh"), mesh=True)
+    sidecars = Sidecars.of(door.address, template)
+    chosen = {"Mesh": "on", "ShopUrl": "https://mesh.shop.test", "ConsoleUrl": "https://mesh-console.shop.test"}
+    Deployment(running.cloud, NAME, running.functions_endpoint, running.code, sidecars=sidecars).deploy(
+        template, chosen
+    )
+    stack = Stack.read(running.cloud, NAME)
+    try:
+        door.start(stack)
+        stack.register_local_urls(running.functions_endpoint)
+        stack.verify_sender()
+        stack.make_signing_keys()
+        shop = Shop(stack.api_url())
+        account = Account(f"{uuid.uuid4()}@example.com", "correct horse battery")
+        shop.register(account.email, account.password, "Ada Admin")
+        promote(stack.state(stack.api_url(), running.functions_endpoint, account, account, ""), account.email)
+        yield Meshed(stack, shop, shop.login(account.email, account.password), door)
+        shop.close()
+    finally:
+        door.stop()
+
+
+@pytest.fixture(scope="module")
+def order(meshed: Meshed) -> Json:
+    """A paid order, as it was when the API had taken it."""
+    stage = Stage(meshed.shop, meshed.admin, meshed.stack.cloud.endpoint, 120)
+    vase = stage.new_product("Vase", 2500, stock=3)
+    placed = stage.order(meshed.admin, vase, 1)
+    meshed.admin.wait_for_order(placed["order_id"], is_paid, what="paid", within=120)
+    return placed
+
+
+def test_an_order_is_confirmed_and_each_peer_call_of_it_has_a_certificate(meshed: Meshed, order: Json) -> None:
+    seen = meshed.lines("products", "request")
+    lookups = [line for line in seen if line["path"] == "/api/products/lookup"]
+    assert lookups, "the order asks for prices"
+    assert {line.get("peer") for line in lookups} == {"orders"}
+    assert {line["status"] for line in lookups} == {200}
+    asked = {line["correlation_id"] for line in lookups}
+
+    def through() -> set[str]:
+        lines = meshed.door_lines("door call")
+        return {line["correlation_id"] for line in lines if line["caller"] == "spiffe://mercato/orders"}
+
+    poll(through, lambda found: asked <= found, what="in the door's log", within=30)
+    assert meshed.lines("products", "mesh call refused") == []
+
+
+def test_the_storefront_s_pages_come_through_the_mesh(meshed: Meshed, order: Json) -> None:
+    assert httpx.get(meshed.stack.site_url("StorefrontSite") + "/", timeout=60).status_code == 200
+    assert "storefront" in {line.get("peer") for line in meshed.lines("products", "request")}
+
+
+def test_stolen_certificates_or_keys_alone_open_nothing(meshed: Meshed, order: Json, tmp_path: Path) -> None:
+    orders, carts = meshed.identity("orders"), meshed.keys("CartsApi")
+    own = meshed.signed(meshed.keys("OrdersApi"), LOOKUP)
+    assert meshed.call(orders, LOOKUP, own, tmp_path) == 200, "the attacks would prove nothing"
+    assert meshed.told(own["X-Request-ID"], "caller") == "spiffe://mercato/orders"
+
+    known = len(meshed.lines("products", "mesh call refused"))
+    forged = {"X-Forwarded-Client-Cert": 'Subject="CN=carts";URI=spiffe://mercato/carts', "X-Mesh-Proof": "guessed"}
+    other, none, lying = (meshed.signed(keys, LOOKUP) for keys in (carts, None, carts))
+    for headers in (other, none, lying | forged):
+        assert meshed.call(orders, LOOKUP, headers, tmp_path) == 403
+        assert meshed.told(headers["X-Request-ID"], "status") == "403"
+    refused = meshed.lines("products", "mesh call refused")[known:]
+    # IAM has refused the one without keys, before the callee.
+    assert [(line["subject"], line["peer_arn"].rpartition("/")[2]) for line in refused] == [
+        ("CN=orders", f"{NAME}-carts-api")
+    ] * 2
+
+
+def test_without_a_certificate_of_this_mesh_nobody_gets_in(meshed: Meshed, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = make_authority(key, datetime.now(UTC))
+    leaf = issue(authority, key, "orders", "spiffe://mercato/orders", datetime.now(UTC))
+    known = len(meshed.door_lines("door connection"))
+    stolen = meshed.signed(meshed.keys("OrdersApi"), LOOKUP)
+    for shown in (None, Identity.make(*leaf, "")):
+        assert meshed.call(shown, LOOKUP, stolen, tmp_path) == 0
+
+    def told() -> list[str]:
+        return [line["failure"] for line in meshed.door_lines("door connection")[known:] if line["failure"]]
+
+    failures = poll(told, lambda found: len(found) == 2, what="in the log", within=30)
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures[0]
+    assert "CERTIFICATE_VERIFY_FAILED" in failures[1]
+
+
+def test_a_call_that_the_policy_does_not_list_ends_at_the_door(meshed: Meshed, tmp_path: Path) -> None:
+    orders, keys = meshed.identity("orders"), meshed.keys("OrdersApi")
+    for path in ("/products/live/api/products", "/users/live/api/users/login", "/products/stable/api/products/lookup"):
+        headers = meshed.signed(keys, path)
+        assert meshed.call(orders, path, headers, tmp_path) == 403
+        assert meshed.told(headers["X-Request-ID"], "why").startswith("rbac_access_denied")
+
+
+def test_nobody_comes_past_the_door(meshed: Meshed, order: Json) -> None:
+    """Orders' own keys, to the API behind the door and to the function's URL."""
+    keys, cloud = meshed.keys("OrdersApi"), meshed.stack.cloud
+    certificate = {"X-Forwarded-Client-Cert": 'Subject="CN=orders";URI=spiffe://mercato/orders', "X-Mesh-Proof": "x"}
+    for headers in (meshed.signed(keys, LOOKUP), meshed.signed(keys, LOOKUP) | certificate):
+        answer = httpx.post(f"{cloud.endpoint}{LOOKUP}", content=b'{"product_ids": []}', headers=headers, timeout=30)
+        assert answer.status_code == 403
+    assert cloud.child.log.read_text().count(f"mesh call refused: POST {LOOKUP} came past the door") == 2
+    url = cloud.endpoint + meshed.stack.function_url_paths()["products"] + "/api/products/lookup"
+    direct = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=b'{"product_ids": []}')
+    SigV4Auth(keys, "lambda", REGION).add_auth(direct)
+    answer = httpx.post(url, content=b'{"product_ids": []}', headers=dict(direct.headers.items()), timeout=30)
+    assert answer.status_code == 403
+    assert "lambda:InvokeFunctionUrl" in answer.text
+
+
+def test_a_door_that_is_closed_leaves_no_envoy(meshed: Meshed) -> None:
+    """The last test of this shop."""
+    meshed.door.stop()
+    assert is_free(meshed.door.port)
