@@ -21,6 +21,9 @@ FOR_STRANGERS = {
     "GET /api/carts/guests/{cart_id}",
     "DELETE /api/carts/guests/{cart_id}/items/{product_id}",
     "GET /api/checkouts/guests/{cart_id}/{checkout_id}",
+    "GET /api/documents/guests/{token}",
+    "GET /api/documents/guests/{token}/{document_id}",
+    "GET /api/documents/guests/{token}/{document_id}/pdf",
     "GET /api/health",
     "GET /api/orders/guests/{token}",
     "GET /api/products",
@@ -34,6 +37,7 @@ FOR_STRANGERS = {
     "POST /api/orders/guests/{token}/cancel",
     "POST /api/orders/guests/{token}/payments",
     "POST /api/orders/guests/{token}/returns",
+    "POST /api/orders/guests/{token}/returns/{return_id}/cancel",
     "POST /api/payments/guests/sandbox/challenges/{charge_id}",
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
@@ -125,8 +129,9 @@ def test_what_reads_its_body_itself_is_known() -> None:
     }
 
 
-# Path parameters of public routes that open nothing by themselves: a checkout's needs its guest's cart beside it.
-PUBLIC_IDS = {"product_id", "checkout_id"}
+# Path parameters of public routes that open nothing by themselves: a checkout's needs its guest's cart beside it, a
+# document's and a return's the link of the order.
+PUBLIC_IDS = {"product_id", "checkout_id", "document_id", "return_id"}
 
 
 @pytest.mark.parametrize("served", [one for one in all_routes() if Role.PUBLIC in one.route.roles], ids=by_name)

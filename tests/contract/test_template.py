@@ -164,6 +164,7 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         "/api/carts/guests",
         "/api/carts/guests/{proxy+}",
         "/api/checkouts/guests/{proxy+}",
+        "/api/documents/guests/{proxy+}",
         "/api/orders/guests",
         "/api/orders/guests/{proxy+}",
     )
@@ -300,7 +301,7 @@ def test_a_service_may_look_at_what_its_health_depends_on(name: str) -> None:
         assert {"Fn::Sub": queue} in subscribed
 
 
-@pytest.mark.parametrize("name", ["CartsApi", "GatewayApi", "OrdersApi"])
+@pytest.mark.parametrize("name", ["CartsApi", "DocumentsApi", "GatewayApi", "OrdersApi"])
 def test_who_calls_peers_has_circuits_for_them(name: str) -> None:
     properties = FUNCTIONS[name]["Properties"]
     circuits = {"Fn::GetAtt": "CircuitsTable.Arn"}
@@ -321,6 +322,7 @@ def test_nobody_else_calls_peers() -> None:
     assert callers == {
         "CartsApi",
         "CheckoutApi",
+        "DocumentsApi",
         "DocumentsConsumer",
         "GatewayApi",
         "NotificationsApi",
@@ -344,6 +346,7 @@ def test_a_peer_is_invoked_through_its_url_alone() -> None:
     assert direct.keys() == {
         "CartsApi",
         "CheckoutApi",
+        "DocumentsApi",
         "DocumentsConsumer",
         "GatewayApi",
         "NotificationsApi",

@@ -1,9 +1,9 @@
-"""Documents over HTTP: a customer's own by order, the lists of staff, and the seller's data."""
+"""Documents over HTTP: a customer's own by order, a guest's by the order's link, the lists of staff, and the seller."""
 
 from __future__ import annotations
 
 from documents import usecases
-from documents.domain import DocumentKind, PdfNotReady, SeveralFilters, series_of
+from documents.domain import Document, DocumentKind, PdfNotReady, SeveralFilters, series_of
 from documents.views import (
     ChangeSeller,
     DocumentList,
@@ -18,7 +18,7 @@ from documents.views import (
 )
 from documents.wiring import ports
 from mercato.clock import rfc3339, utc_now
-from mercato.http import ADMIN, CUSTOMER, WATCH, App
+from mercato.http import ADMIN, CUSTOMER, PUBLIC, WATCH, App
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 
@@ -32,6 +32,26 @@ def list_documents(query: DocumentsQuery, caller: Caller) -> DocumentList:
     found = ports().documents.of_order(query.order_id)
     own = [one for one in found if caller.is_admin or one.customer_id == caller.user_id]
     return DocumentList(items=[ListedView.of(one) for one in own])
+
+
+@app.get("/api/documents/guests/{token}", role=PUBLIC, capability="token", limit=WATCH)
+def list_guest_documents(token: str) -> DocumentList:
+    """The documents of the order that a guest's link opens."""
+    found = ports().documents.of_order(ports().orders.open_link(token))
+    return DocumentList(items=[ListedView.of(one) for one in found])
+
+
+@app.get("/api/documents/guests/{token}/{document_id}", role=PUBLIC, capability="token", limit=WATCH)
+def show_guest_document(token: str, document_id: str) -> DocumentView:
+    order_id = ports().orders.open_link(token)
+    return DocumentView.of(usecases.open_linked(document_id, order_id, ports().documents))
+
+
+@app.get("/api/documents/guests/{token}/{document_id}/pdf", role=PUBLIC, capability="token", limit=WATCH)
+def show_guest_pdf(token: str, document_id: str) -> PdfView:
+    """As that of customers."""
+    order_id = ports().orders.open_link(token)
+    return _pdf(usecases.open_linked(document_id, order_id, ports().documents))
 
 
 @app.get("/api/ops/documents", role=ADMIN, limit=WATCH)
@@ -69,10 +89,13 @@ def show_document(document_id: str, caller: Caller) -> DocumentView:
 @app.get("/api/documents/{document_id}/pdf", role=CUSTOMER, limit=WATCH)
 def show_pdf(document_id: str, caller: Caller) -> PdfView:
     """A short-lived address of the document's PDF; 409 for the seconds until it is made."""
-    document = usecases.open_document(document_id, _whose(caller), ports().documents)
-    if not ports().documents.has_pdf(document_id):
+    return _pdf(usecases.open_document(document_id, _whose(caller), ports().documents))
+
+
+def _pdf(document: Document) -> PdfView:
+    if not ports().documents.has_pdf(document.document_id):
         raise PdfNotReady("The PDF is being made. Please try again in a moment.")
-    url, expires_at = ports().files.link(document_id, document.number, utc_now())
+    url, expires_at = ports().files.link(document.document_id, document.number, utc_now())
     return PdfView(url=url, expires_at=rfc3339(expires_at))
 
 

@@ -1,4 +1,6 @@
-"""Consumes the events of payments: money that came is invoiced, money that went back is credited."""
+"""Consumes the events of payments: money that came is invoiced, money that went back is credited. An account that
+claims the order of a guest has its documents.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,17 @@ class PaymentCompleted(Reads):
 class PaymentRefunded(PaymentCompleted):
     refund_id: str
     reason: str
+
+
+class OrderClaimed(Reads):
+    order_id: str
+    customer_id: str
+
+
+@consumer.on("order.claimed")
+def hand_over(_event: Event, data: OrderClaimed) -> None:
+    """Idempotent: an order is claimed once."""
+    ports().documents.hand_over(data.order_id, data.customer_id)
 
 
 @consumer.on("payment.completed")

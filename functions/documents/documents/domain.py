@@ -22,6 +22,10 @@ from mercato.text import AddressLine, EmailAddress, Reference, Text
 _PART_REFUNDED = "Part of the price refunded"
 
 
+class LinkNotFound(NotFound):
+    """No order has this link, or its order belongs to an account by now."""
+
+
 class DocumentNotFound(NotFound):
     """The document does not exist, or belongs to another customer."""
 

@@ -6,6 +6,7 @@
     DOCUMENT#<id>      PDF                its file is in the bucket; the size and digest of it
     DOCUMENT#<id>      CREDITED           of an invoice: what credit notes have taken back of it
     ORDER#<order>      DOCUMENT#<number>  which documents an order has
+    ORDER#<order>      OWNER              the account that has claimed the order of a guest
     SELLER             V#<version>        a version of the seller's data. The highest is current; none is removed
 
 A document, its place in the series and its event are one transaction, on the condition that the series has not moved
@@ -40,6 +41,7 @@ from documents.events import DocumentIssued
 from mercato.clock import rfc3339
 from mercato.errors import TransientError
 from mercato.events import outbox
+from mercato.guests import is_guest
 from mercato.invocation import deadline
 from mercato.money import Money
 from mercato.store import dynamo
@@ -49,6 +51,7 @@ from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from mercato.store.payload import pack, unpack
 
 SERVICE = "documents"
+_OWNER = "OWNER"
 # Seconds: how long one document competes for its number before its event goes back to the queue, the longest pause
 # between two tries, and what the last try needs of the invocation's time.
 _PATIENCE, _LONGEST_PAUSE, _LAST_TRY = 8.0, 0.3, 2.0
@@ -138,9 +141,22 @@ class DocumentStore:
         return Credited(item["version"], tuple(Part(*part) for part in item["parts"]))
 
     def of_order(self, order_id: str) -> list[Listed]:
-        """All documents of an order, in the order of their issue."""
-        found = self._table.query_all(f"ORDER#{order_id}", KeyRange(prefix="DOCUMENT#"))
-        return sorted((_listed(item) for item in found), key=_age)
+        """All documents of an order, in the order of their issue. Those of a claimed order are the account's."""
+        items = list(self._table.query_all(f"ORDER#{order_id}"))
+        owners = [{"customer_id": item["customer_id"]} for item in items if item["sk"] == _OWNER]
+        owner = owners[0] if owners else {}
+        return sorted((_listed(item | owner) for item in items if item["sk"] != _OWNER), key=_age)
+
+    def owner_of(self, document: Document) -> str:
+        """The customer who may read it: the one it was issued to, or the account that has claimed a guest's order."""
+        if not is_guest(document.customer_id):
+            return document.customer_id
+        item = self._table.get(f"ORDER#{document.order_id}", _OWNER)
+        return str(item["customer_id"]) if item else document.customer_id
+
+    def hand_over(self, order_id: str, customer_id: str) -> None:
+        """All documents of the order are the account's, also those that are issued later. An order is claimed once."""
+        self._table.write(dynamo.put({"pk": f"ORDER#{order_id}", "sk": _OWNER, "customer_id": customer_id}))
 
     def of_series(
         self, series: str, *, until: int | None, limit: int, cursor: str | None

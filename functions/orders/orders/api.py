@@ -129,6 +129,14 @@ def return_guest_goods(token: str, wish: ReturnGoods, caller: Caller, key: Idemp
         )
 
 
+@app.post("/api/orders/guests/{token}/returns/{return_id}/cancel", role=PUBLIC, capability="token")
+def cancel_guest_return(token: str, return_id: str, caller: Caller, key: IdempotencyKey) -> Response[ReturnView]:
+    order = guests.find_by_link(token, ports().orders)
+    command = _guests(f"cancel {return_id}", order, None, caller, key)
+    with guests.by_link():
+        return _return_view(return_id, usecases.cancel_return(command, return_id, ports().orders, utc_now()))
+
+
 @app.post("/api/orders/{order_id}/cancel", role=CUSTOMER)
 def cancel_order(order_id: str, wish: CancelOrder, caller: Caller, key: IdempotencyKey) -> Accepted[OrderView]:
     return _cancel(_command("cancel", order_id, wish, caller, key), wish, f"/api/orders/{order_id}")
@@ -283,7 +291,7 @@ def _command(action: str, order_id: str, wish: Body | None, caller: Caller, key:
     return usecases.Command(order_id, _whose(caller), _request(action, order_id, wish, caller.user_id, key))
 
 
-def _guests(action: str, order: Order, wish: Body, caller: Caller, key: str) -> usecases.Command:
+def _guests(action: str, order: Order, wish: Body | None, caller: Caller, key: str) -> usecases.Command:
     """A command by the link of a guest's order. It is refused if an account claims the order in between."""
     return usecases.Command(order.id, order.customer_id, _request(action, order.id, wish, caller.user_id, key))
 

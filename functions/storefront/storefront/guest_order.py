@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, Visit
+from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, StoredFile, Visit
 from pages.view import path_part
 from pages.visitor import part, path
 from storefront import catalogue, orders
@@ -21,6 +21,7 @@ _NOTICES = {
     "confirmed": orders.NOTICES["confirmed"],
     "cancelling": "Your order is being cancelled.",
     "returned": "Your return is noted.",
+    "kept": "Your return is cancelled: you keep the goods.",
     "closed": "This device has forgotten the order. The link in your mail still opens it.",
 }
 
@@ -57,12 +58,22 @@ def show_order(visit: Visit) -> Page:
         visit.visitor.forget_order()
         visit.errors = visit.errors or {"": refusal.reply.detail}
         return Page("guest.html", status=404)
-    values = _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"])}
+    address = path("documents", "guests", visit.visitor.order_token)
+    documents = part(lambda: visit.visitor.send_as_guest("GET", address).body["items"])
+    values = _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
     return Page("order.html", values, policy=orders.policy_of(values))
 
 
+@pages.get(f"{HERE}/documents/{{document_id}}")
+def open_document(visit: Visit, document_id: str) -> StoredFile:
+    if not visit.visitor.order_token:
+        raise NoSuchPage("Please open the order by the link in its mail.")
+    address = path("documents", "guests", visit.visitor.order_token, document_id, "pdf")
+    return StoredFile(visit.visitor.send_as_guest("GET", address).body["url"])
+
+
 def _values(order: Any) -> dict[str, Any]:
-    return orders.values_of(order, HERE) | {"is_guests": True}
+    return orders.values_of(order, HERE) | {"is_guests": True, "files": f"{HERE}/documents"}
 
 
 def _show_form(visit: Visit) -> Page:
@@ -133,6 +144,17 @@ def return_goods(visit: Visit, form: orders.Return) -> Redirect:
     reason = form.reason if form.reason in orders.RETURN_REASONS else "other"
     _send(visit, "returns", {"lines": form.lines(), "reason": reason}, form.key)
     return Redirect(f"{HERE}?said=returned")
+
+
+def _show_order_again(visit: Visit, return_id: str) -> Page:
+    return show_order(visit)
+
+
+@pages.post(f"{HERE}/returns/{{return_id}}/cancel", form=orders.CancelReturn, again=_show_order_again)
+def cancel_return(visit: Visit, return_id: str, form: orders.CancelReturn) -> Redirect:
+    address = path("orders", "guests", visit.visitor.order_token, "returns", return_id, "cancel")
+    visit.visitor.send_as_guest("POST", address, None, {"Idempotency-Key": form.key})
+    return Redirect(f"{HERE}?said=kept")
 
 
 @pages.post(f"{HERE}/close")

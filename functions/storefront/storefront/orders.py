@@ -150,6 +150,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "order": order,
         "here": here,
         "is_guests": False,
+        "files": "/documents",
         "parcel": Part(),
         "payment": _payment(order),
         **cards_of(ports().settings),

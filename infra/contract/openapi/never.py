@@ -65,6 +65,8 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("a return is never larger than its order", "POST /api/orders/guests/{token}/returns", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/returns", ("order-not-found",)),
     (_CAUGHT, "POST /api/notifications/unsubscriptions/{token}", ("reader-gone",)),
+    (_SHARED, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-too-large",)),
+    (_CAUGHT, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-not-found",)),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),
     ("it reads the coupon again", "DELETE /api/promotions/coupons/{code}", ("coupon-changed",)),
     ("a return is never larger than its order", "POST /api/orders/{order_id}/returns", ("order-too-large",)),

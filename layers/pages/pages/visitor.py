@@ -36,6 +36,7 @@ _SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipme
 _GUESTS = {
     ("checkouts", "guests"): "checkout",
     ("orders", "guests"): "orders",
+    ("documents", "guests"): "documents",
     ("notifications", "unsubscriptions"): "notifications",
 }
 

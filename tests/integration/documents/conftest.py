@@ -83,6 +83,7 @@ class Peer:
     """A fake client of orders. `is_down`: it does not answer."""
 
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)  # the ids of guests' orders by the token of their link
     asked: list[str] = field(default_factory=list)
     is_down: bool = False
 
@@ -91,7 +92,7 @@ class Peer:
         self.asked.append(order_id)
         if self.is_down:
             raise PeerUnavailable("orders does not answer")
-        found = self.orders.get(order_id)
+        found = self.orders.get(self.links.get(order_id.removeprefix("guests/"), order_id))
         if found is None:
             raise PeerNotFound("orders has no such order")
         return found

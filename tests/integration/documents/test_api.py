@@ -132,3 +132,75 @@ def test_the_sellers_data_are_changed_by_version_and_frozen_in_each_document(des
 def test_unknown_fields_of_the_seller_are_refused(desk: Desk) -> None:
     wanted = {"version": 0, "seller": SELLER | {"iban": "GB00"}}
     assert desk.call("PUT", "/api/documents/seller", wanted, role="admin")[0] == 422
+
+
+TOKEN = "t" * 43
+LINK = f"/api/documents/guests/{TOKEN}"
+
+
+def guests(desk: Desk) -> str:
+    """The order of a guest, paid and opened by TOKEN. Returns the id of its invoice."""
+    desk.ordered(customer_id="guest:1")
+    desk.peer.links[TOKEN] = "order-1"
+    assert desk.pay(customer="guest:1") == []
+    return INVOICE
+
+
+def test_a_guest_reads_the_documents_of_an_order_by_its_link(desk: Desk) -> None:
+    invoice = guests(desk)
+    assert desk.refund(500) == []
+    status, answer, _ = desk.call("GET", LINK, user="")
+    assert status == 200
+    assert [one["number"] for one in answer["items"]] == ["INV-2026-000001", "CRN-2026-000001"]
+    assert "customer_id" not in answer["items"][0]
+    status, shown, _ = desk.call("GET", f"{LINK}/{invoice}", user="")
+    assert (status, shown["number"], shown["buyer"]["city"]) == (200, "INV-2026-000001", "London")
+    assert problem(desk.call("GET", f"{LINK}/{invoice}/pdf", user="")) == (409, "pdf-not-ready")
+    assert desk.draw(invoice) == []
+    status, file, _ = desk.call("GET", f"{LINK}/{invoice}/pdf", user="")
+    assert (status, f"documents/{invoice}.pdf" in file["url"]) == (200, True)
+
+
+def test_no_other_link_and_no_other_order_s_document_is_opened(desk: Desk) -> None:
+    invoice = guests(desk)
+    desk.ordered("order-2", customer_id="guest:2")
+    desk.peer.links["u" * 43] = "order-2"
+    for path in ("", f"/{invoice}", f"/{invoice}/pdf"):
+        assert problem(desk.call("GET", f"/api/documents/guests/{'v' * 43}{path}", user="")) == (404, "link-not-found")
+        if path:
+            answer = desk.call("GET", f"/api/documents/guests/{'u' * 43}{path}", user="")
+            assert problem(answer) == (404, "document-not-found")
+    assert desk.call("GET", f"/api/documents/guests/{'u' * 43}", user="")[1] == {"items": []}
+
+
+def test_without_orders_a_link_opens_nothing(desk: Desk) -> None:
+    guests(desk)
+    desk.peer.is_down = True
+    assert desk.call("GET", LINK, user="")[0] == 503
+
+
+def test_who_claims_the_order_has_its_documents_also_those_that_come_later(desk: Desk) -> None:
+    invoice = guests(desk)
+    assert desk.call("GET", f"/api/documents/{invoice}", user="ada")[0] == 404
+    claim = {"payment_id": "", "order_id": "order-1", "customer_id": "ada"}
+    for _ in range(2):
+        assert desk.hear("order.claimed", claim) == []
+    assert desk.refund(500) == []  # issued by what orders said before the claim
+    query = {"order_id": "order-1"}
+    assert len(desk.call("GET", "/api/documents", user="ada", query=query)[1]["items"]) == 2
+    assert [one["customer_id"] for one in staff(desk, order_id="order-1")["items"]] == ["ada", "ada"]
+    assert desk.call("GET", f"/api/documents/{invoice}", user="ada")[0] == 200
+    assert desk.call("GET", f"/api/documents/{domain.credit_note_id_of('pay-order-1', 'ref-1')}", user="ada")[0] == 200
+    for other in ("eve", "guest:1"):
+        assert desk.call("GET", f"/api/documents/{invoice}", user=other)[0] == 404
+        assert desk.call("GET", "/api/documents", user=other, query=query)[1]["items"] == []
+
+
+def test_a_claim_that_comes_before_the_payment_counts_too(desk: Desk) -> None:
+    assert desk.hear("order.claimed", {"payment_id": "", "order_id": "order-1", "customer_id": "ada"}) == []
+    invoice = guests(desk)
+    assert desk.call("GET", f"/api/documents/{invoice}", user="ada")[0] == 200
+
+
+def problem(answer: tuple[int, Any, dict[str, str]]) -> tuple[int, str]:
+    return answer[0], str(answer[1]["type"]).rpartition(":")[2]

@@ -77,6 +77,12 @@ def _returning_by_link(shop: Any) -> Asked:
     return Asked(f"/api/orders/guests/{token}/returns", one, other)
 
 
+def _keeping_by_link(shop: Any) -> Asked:
+    asked = _returning_by_link(shop)
+    made = shop.call("POST", asked.path, asked.body, user="", key="the-return")[1]
+    return Asked(f"{asked.path}/{made['return_id']}/cancel", None, None)
+
+
 def _placing(_: Any) -> Asked:
     return Asked("/api/orders", order_of(), order_of(("mug", 1, 1250)))
 
@@ -179,6 +185,7 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "POST /api/orders/guests/{token}/cancel": (_cancelling_by_link,),
     "POST /api/orders/guests/{token}/payments": (_paying_by_link,),
     "POST /api/orders/guests/{token}/returns": (_returning_by_link,),
+    "POST /api/orders/guests/{token}/returns/{return_id}/cancel": (_keeping_by_link,),
     "POST /api/orders/{order_id}/cancel": (_cancelling, _cancelling_again, _cancelling_what_is_cancelled),
     "POST /api/orders/{order_id}/payments": (_paying, _confirming),
     "POST /api/orders/{order_id}/returns": (_returning,),

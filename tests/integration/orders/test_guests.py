@@ -214,6 +214,25 @@ def test_by_the_link_a_delivered_order_is_returned(shop: Shop) -> None:
     assert shop.call("POST", path, lines | {"reason": "lost"}, user="", key="k-7654321")[0] == 403
 
 
+def test_by_the_link_a_return_is_cancelled_until_the_goods_are_received(shop: Shop) -> None:
+    order_id, token = placed(shop)
+    deliver(shop, order_id)
+    path, lines = f"/api/orders/guests/{token}/returns", {"lines": [{"product_id": "mug", "quantity": 1}]}
+    _, made, _ = shop.call("POST", path, lines, user="", key="k-1234567")
+    cancel = f"{path}/{made['return_id']}/cancel"
+
+    status, cancelled, _ = shop.call("POST", cancel, user="", key="k-cancels")
+    _, again, headers = shop.call("POST", cancel, user="", key="k-cancels")
+
+    assert (status, cancelled["status"]) == (200, "cancelled")
+    assert (again, headers["Idempotent-Replayed"]) == (cancelled, "true")
+    _, second, _ = shop.call("POST", path, lines, user="", key="k-again-it")
+    shop.receive_return(order_id, second)
+    refused = shop.call("POST", f"{path}/{second['return_id']}/cancel", user="", key="k-too-late")
+    assert problem(refused) == (409, "return-not-changeable")
+    assert problem(shop.call("POST", f"{path}/none/cancel", user="", key="k-not-it-1")) == (404, "return-not-found")
+
+
 def deliver(shop: Shop, order_id: str) -> None:
     shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
     for news in ("shipment.dispatched", "shipment.delivered"):

@@ -197,6 +197,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "inventory.restocked"): _held_product,
     ("carts", "order.created"): _ordered,
     ("carts", "user.closed"): _closed_customer,
+    ("documents", "order.claimed"): _nothing,
     ("documents", "payment.completed"): _ordered_for,
     ("documents", "payment.refunded"): _ordered_for,
     ("inventory", "product.created"): _nothing,

@@ -554,6 +554,14 @@ def _by_link_too_late(shop: Any) -> Asked:
     return _by_link("returns", _back("mug", 1), delivered=True)(shop)
 
 
+def _keeping_what_is_kept(shop: Any) -> Asked:
+    asked = _by_link("returns", _back("mug", 1), delivered=True)(shop)
+    made = shop.call("POST", asked.path, asked.body, user="", key="the-return")[1]
+    cancel = f"{asked.path}/{made['return_id']}/cancel"
+    assert shop.call("POST", cancel, user="", key="the-first-time")[0] == 200
+    return Asked(cancel, None, user="")
+
+
 def _back(product: str, quantity: int) -> dict[str, Any]:
     return {"lines": [{"product_id": product, "quantity": quantity}], "reason": "damaged"}
 
@@ -561,6 +569,7 @@ def _back(product: str, quantity: int) -> dict[str, Any]:
 _FOR_GUEST = "POST /api/orders/guests"
 _LINK_CANCEL, _LINK_RETURN = "POST /api/orders/guests/{token}/cancel", "POST /api/orders/guests/{token}/returns"
 _PAY, _LINK_PAY = "POST /api/orders/{order_id}/payments", "POST /api/orders/guests/{token}/payments"
+_LINK_KEEP = "POST /api/orders/guests/{token}/returns/{return_id}/cancel"
 _QUOTED = "POST /api/orders/quoted"
 _DEARER = {"what": "price", "product_id": "mug", "was": _pounds(1250), "is_now": _pounds(1300)}
 _CANCEL, _RETURN = "POST /api/orders/{order_id}/cancel", "POST /api/orders/{order_id}/returns"
@@ -604,6 +613,9 @@ _ORDERS = (
     Case(_LINK_RETURN, "return-window-closed", _by_link_too_late),
     Case(_LINK_RETURN, "return-too-large", _by_link("returns", _back("mug", 3), delivered=True)),
     Case(_LINK_RETURN, "not-in-order", _by_link("returns", _back("vase", 1), delivered=True)),
+    Case(_LINK_KEEP, "link-not-found", _by_link("returns/none/cancel", None, token="A" * 43, delivered=True)),
+    Case(_LINK_KEEP, "return-not-found", _by_link("returns/none/cancel", None, delivered=True)),
+    Case(_LINK_KEEP, "return-not-changeable", _keeping_what_is_kept),
     Case(_CANCEL, "order-not-found", _of_another("cancel", {})),
     Case(_CANCEL, "order-not-cancellable", _cancelling_what_left),
     *(Case(_PAY, problem, _paying(problem)) for problem in ("order-not-found", *_UNPAYABLE)),

@@ -243,6 +243,46 @@ def test_a_guest_cancels_and_returns_by_the_link(guests: ShopApi, shop: Ask) -> 
     assert closed.cookies[0].startswith("__Host-order=;")
 
 
+def test_a_guest_keeps_goods_that_were_to_be_returned(guests: ShopApi, shop: Ask) -> None:
+    made = order()["returns"][0] | {"return_id": "r1", "status": "requested"}
+    guests.answers[f"GET {ORDER}"] = (200, order(returns=[made]))
+    assert 'action="/guest-order/returns/r1/cancel"' in html.unescape(
+        shop("GET", "/guest-order", cookies=WITH_LINK).text
+    )
+
+    answer = shop("POST", "/guest-order/returns/r1/cancel", {"key": "key-of-the-page"}, cookies=WITH_LINK)
+
+    assert (answer.status, answer.location) == (303, "/guest-order?said=kept")
+    ((peer, _, _, _, headers),) = guests.of(f"POST {ORDER}/returns/r1/cancel")
+    assert (peer, headers["Idempotency-Key"]) == ("orders", "key-of-the-page")
+
+
+def test_a_guest_opens_the_invoice_by_the_link(guests: ShopApi, shop: Ask) -> None:
+    guests.answers[f"GET {ORDER}"] = (200, order())
+    invoice = answer_of_the_contract("GET", "/api/documents/guests/a-token")[1]["items"][0] | {"document_id": "d1"}
+    documents = f"/api/documents/guests/{TOKEN}"
+    guests.answers[f"GET {documents}"] = (200, {"items": [invoice]})
+    file = {"url": "https://bucket.example/d1.pdf?X-Amz-Signature=1", "expires_at": "2026-11-22T12:05:00.000Z"}
+    guests.answers[f"GET {documents}/d1/pdf"] = (200, file)
+
+    assert 'href="/guest-order/documents/d1"' in html.unescape(shop("GET", "/guest-order", cookies=WITH_LINK).text)
+    answer = shop("GET", "/guest-order/documents/d1", cookies=WITH_LINK)
+
+    assert (answer.status, answer.location) == (303, file["url"])
+    assert [peer for peer, *_ in guests.of(f"GET {documents}/d1/pdf")] == ["documents"]
+    assert shop("GET", "/guest-order/documents/d1").status == 404
+
+
+def test_without_the_documents_the_rest_of_a_guest_s_order_is_shown(guests: ShopApi, shop: Ask) -> None:
+    def away() -> Any:
+        raise PeerUnavailable("documents does not answer")
+
+    guests.answers[f"GET {ORDER}"] = (200, order())
+    guests.answers[f"GET /api/documents/guests/{TOKEN}"] = away
+    page = shop("GET", "/guest-order", cookies=WITH_LINK)
+    assert (page.status, "Its documents cannot be shown just now." in page.text) == (200, True)
+
+
 @pytest.mark.parametrize("path", ["/orders", "/orders/o1"])
 def test_a_guest_s_page_asks_nothing_that_is_for_customers_or_peers(guests: ShopApi, shop: Ask, path: str) -> None:
     """The page function may call as a peer, which may ask for any customer: a guest's request never does."""

@@ -37,7 +37,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
         ],
     },
     "orders": {
-        "documents": [("GET", "/api/orders/[^/]+")],
+        "documents": [("GET", "/api/orders/[^/]+"), ("GET", "/api/orders/guests/[^/]+")],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
         "storefront": [
@@ -46,10 +46,14 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("POST", "/api/orders/guests/[^/]+/cancel"),
             ("POST", "/api/orders/guests/[^/]+/payments"),
             ("POST", "/api/orders/guests/[^/]+/returns"),
+            ("POST", "/api/orders/guests/[^/]+/returns/[^/]+/cancel"),
         ],
     },
     "payments": {"ops": [("GET", "/health")]},
-    "documents": {"ops": [("GET", "/health")]},
+    "documents": {
+        "ops": [("GET", "/health")],
+        "storefront": [("GET", "/api/documents/guests/[^/]+"), ("GET", "/api/documents/guests/[^/]+/[^/]+/pdf")],
+    },
     "inventory": {"ops": [("GET", "/health")]},
     "notifications": {
         "gateway": [("GET", "/api/notifications")],
@@ -77,6 +81,7 @@ IDENTITIES: dict[str, str] = {
     "carts-api": "carts",
     "orders-api": "orders",
     "checkout-api": "checkout",
+    "documents-api": "documents",
     "documents-consumer": "documents",
     "notifications-api": "notifications",
     "gateway-api": "gateway",
