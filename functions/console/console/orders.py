@@ -100,15 +100,22 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),
             "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
             "refundable": _refundable(payment.value),
+            "is_disputed": _is_disputed(payment.value),
             "can_return": (order["status"] == "delivered" or has_left) and any(left.values()),
             "return_reasons": [("undelivered", "They are back here"), ("lost", "They are lost")] if has_left else [],
         },
     )
 
 
+def _is_disputed(payment: Any) -> bool:
+    return bool(payment) and any(one["status"] == "open" for one in payment["disputes"])
+
+
 def _refundable(payment: Any) -> Any:
     """How much of the payment can be given back. None where there is nothing."""
-    left = payment["captured"]["amount"] - payment["refunded"]["amount"] if payment else 0
+    if not payment or _is_disputed(payment):
+        return None
+    left = payment["captured"]["amount"] - payment["refunded"]["amount"] - payment["disputed"]["amount"]
     return {"amount": left, "currency": payment["captured"]["currency"]} if left > 0 else None
 
 

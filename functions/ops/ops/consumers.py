@@ -48,6 +48,7 @@ class Anything(Reads):
     "payment.answered",
     "payment.authorized",
     "payment.completed",
+    "payment.disputed",
     "payment.failed",
     "payment.refunded",
     "product.created",

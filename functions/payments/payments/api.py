@@ -35,7 +35,7 @@ from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import Exact, ShortReason
 from payments import reconciler, refunds, usecases
 from payments.agreement import Mismatch
-from payments.domain import Payment, UnknownPayment
+from payments.domain import Dispute, Payment, UnknownPayment
 from payments.providers import webhooks
 from payments.providers.webhooks import ChargeChanged, StripeEvent, WebhookEvent
 from payments.refund import Refund
@@ -74,9 +74,23 @@ class RefundView(View):
         )
 
 
+class DisputeView(View):
+    """An open dispute has taken `amount` from the shop, and a lost one keeps it. `reason` is the bank's."""
+
+    dispute_id: str
+    amount: Money
+    status: str
+    reason: str
+
+    @classmethod
+    def of(cls, dispute: Dispute, currency: str) -> DisputeView:
+        amount = Money(amount=dispute.amount, currency=currency)
+        return cls(dispute_id=dispute.dispute_id, amount=amount, status=dispute.status, reason=dispute.reason)
+
+
 class PaymentView(View):
-    """`captured` is the total ever captured, `refunded` the part of it that was refunded. `attempts` counts the cards
-    that were tried.
+    """`captured` is the total ever captured, `refunded` the part of it that was refunded, and `disputed` the part that
+    the buyer's bank has taken back. `attempts` counts the cards that were tried.
     """
 
     payment_id: str
@@ -86,10 +100,12 @@ class PaymentView(View):
     amount: Money
     captured: Money
     refunded: Money
+    disputed: Money
     reason: str
     detail: str
     attempts: int
     refunds: list[RefundView]
+    disputes: list[DisputeView]
 
     @classmethod
     def of(cls, payment: Payment, made: list[Refund]) -> PaymentView:
@@ -102,10 +118,12 @@ class PaymentView(View):
             amount=payment.amount,
             captured=Money(amount=payment.captured, currency=currency),
             refunded=Money(amount=payment.refunded, currency=currency),
+            disputed=Money(amount=payment.disputed, currency=currency),
             reason=payment.reason,
             detail=payment.detail,
             attempts=payment.attempt,
             refunds=[RefundView.of(refund) for refund in made],
+            disputes=[DisputeView.of(dispute, currency) for dispute in payment.disputes],
         )
 
 

@@ -13,6 +13,7 @@ authorized or closed. The charges of earlier attempts are voided before a later 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -53,6 +54,23 @@ class ChargeStatus(StrEnum):
     CAPTURED = "captured"
     VOIDED = "voided"
     DECLINED = "declined"
+
+
+class DisputeStatus(StrEnum):
+    """The bank takes the money when a dispute opens, and gives it back when the shop wins."""
+
+    INQUIRY = "inquiry"  # the bank asks, and has taken nothing
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"  # an inquiry that took nothing
+
+
+_STAGES = {
+    DisputeStatus.INQUIRY: 0,
+    DisputeStatus.OPEN: 1,
+    **dict.fromkeys((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED), 2),
+}
 
 
 class Announcement(StrEnum):
@@ -110,6 +128,20 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class Dispute:
+    """The buyer's bank demands the money back, some or all of it. `reason` is the bank's, such as `fraudulent`."""
+
+    dispute_id: str
+    amount: int
+    status: DisputeStatus
+    reason: str = ""
+
+    @property
+    def taken(self) -> int:
+        return self.amount if self.status in (DisputeStatus.OPEN, DisputeStatus.LOST) else 0
+
+
+@dataclass(frozen=True)
 class Intent:
     """The request to the provider for one attempt, and the charge's id there."""
 
@@ -153,6 +185,7 @@ class Payment:
     attempt: int = 1
     waits_for_buyer: bool = False
     earlier: tuple[str, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
     @property
     def is_tombstone(self) -> bool:
@@ -177,8 +210,24 @@ class Payment:
 
     @property
     def refundable(self) -> int:
-        """The captured amount less claimed refunds and refunds made at the provider without us."""
-        return max(0, self.captured - self.claimed - max(0, self.refunded_elsewhere))
+        """The captured amount less claimed refunds, refunds made at the provider without us, and what a bank took."""
+        return max(0, self.captured - self.claimed - max(0, self.refunded_elsewhere) - self._taken)
+
+    @property
+    def disputed(self) -> int:
+        """What the buyer's bank has taken back. With the refunds it is never more than what was captured: a bank that
+        takes what was refunded before takes it from the shop, not from this payment.
+        """
+        return min(self._taken, max(0, self.captured - self.refunded - max(0, self.refunded_elsewhere)))
+
+    @property
+    def is_disputed(self) -> bool:
+        """A dispute is open: the bank decides whose the money is."""
+        return any(one.status is DisputeStatus.OPEN for one in self.disputes)
+
+    @property
+    def _taken(self) -> int:
+        return sum(one.taken for one in self.disputes)
 
 
 def reference_of(payment_id: str, attempt: int) -> str:
@@ -205,6 +254,21 @@ def prepare(payment: Payment, charge_id: str) -> Payment:
 def claim(payment: Payment, customer_id: str) -> Payment:
     """An account has claimed the guest's order. The first claim holds."""
     return change(payment, payment.status, customer_id=customer_id) if is_guest(payment.customer_id) else payment
+
+
+def learn_disputes(payment: Payment, found: Iterable[Dispute]) -> Payment:
+    """The payment with what the provider says of its disputes; the same object if that is known. No dispute goes back,
+    so what was read before a change does no harm after it.
+    """
+    known = {one.dispute_id: one for one in payment.disputes}
+    news = {
+        one.dispute_id: one
+        for one in found
+        if one.dispute_id not in known or _STAGES[one.status] > _STAGES[known[one.dispute_id].status]
+    }
+    if not news:
+        return payment
+    return change(replace(payment, disputes=tuple((known | news).values())), payment.status)
 
 
 def begin_attempt(payment: Payment, attempt: int, charge_id: str) -> Payment:

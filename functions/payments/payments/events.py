@@ -75,6 +75,24 @@ class PaymentAnswered(EventModel):
     status: str
 
 
+class PaymentDisputed(EventModel):
+    """The buyer's bank disputes the payment, or has decided: `status` is inquiry, open, won, lost or closed. An open
+    dispute has taken `amount` from the shop, and a lost one keeps it. `reason` is the bank's.
+    """
+
+    TYPE: ClassVar[str] = "payment.disputed"
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"dispute_id": "dp-1", "status": "open", "reason": "fraudulent"}
+
+    payment_id: str
+    dispute_id: str
+    order_id: str
+    customer_id: str
+    amount: Money
+    status: str
+    reason: str
+    order_number: str | None = None
+
+
 class PaymentRefunded(EventModel):
     """Some or all of the money was refunded. `amount` is that of this refund."""
 
@@ -94,6 +112,7 @@ PUBLISHES: tuple[type[EventModel], ...] = (
     PaymentAuthorized,
     PaymentAnswered,
     PaymentCompleted,
+    PaymentDisputed,
     PaymentFailed,
     PaymentRefunded,
 )

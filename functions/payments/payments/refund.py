@@ -36,6 +36,10 @@ class RefundTooLarge(Conflict):
     """The amount is larger than what was captured and not yet refunded."""
 
 
+class PaymentDisputed(Conflict):
+    """The buyer's bank has taken the money back, and decides whose it is. Until then nothing is refunded."""
+
+
 class RefundRefused(Conflict):
     """The payment provider refused the refund."""
 
@@ -80,6 +84,7 @@ def claim(payment: Payment, amount: Money) -> Payment:
     """Reserves a refund's amount, so that two refunds cannot refund the same money."""
     if payment.status not in (*HELD, Status.REFUNDED):
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    require_undisputed(payment)
     if amount.currency != payment.amount.currency:
         raise WrongCurrency(f"The payment is in {payment.amount.currency}.", payment_id=payment.payment_id)
     left = Money(amount=payment.refundable, currency=payment.amount.currency)
@@ -92,7 +97,18 @@ def at_most_left(payment: Payment, amount: Money) -> Money:
     """The amount, or what is left of the payment if that is less."""
     if payment.status not in (*HELD, Status.REFUNDED):
         raise NotRefundable(f"Nothing was captured: the payment is {payment.status}.", payment_id=payment.payment_id)
+    require_undisputed(payment)
     return Money(amount=min(amount.amount, payment.refundable), currency=amount.currency)
+
+
+def require_undisputed(payment: Payment) -> None:
+    """A refund beside an open dispute would give the money back twice, and providers refuse it."""
+    if payment.is_disputed:
+        raise PaymentDisputed(
+            "The buyer's bank disputes this payment and has taken the money. Answer the dispute at the payment "
+            "provider. Once it is closed, what is left can be refunded.",
+            payment_id=payment.payment_id,
+        )
 
 
 def complete_refund(payment: Payment, refund: Refund) -> Payment:

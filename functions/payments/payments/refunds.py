@@ -97,7 +97,8 @@ def refund_for_return(
 
 
 def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
-    """Refunds all that was captured and is not refunded yet. Finishes pending refunds first."""
+    """Refunds what was captured, less what is refunded or a bank has taken. Finishes pending refunds first."""
+    refunding.require_undisputed(payment)
     begun = ports.payments.refund(payment.payment_id, _rest(payment, reason, now).refund_id)
     if begun and begun.status is RefundStatus.PENDING:
         # If it is refused now, return that; only the next call begins another attempt.
@@ -107,6 +108,7 @@ def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, 
 
     def fit(current: Payment) -> Refund:
         refunding.require_not_written_off(current)
+        refunding.require_undisputed(current)
         rest = _rest(current, reason, now)
         # If an admin has begun another refund since, the undo reads again and finishes that first.
         return rest if current.claimed == current.refunded else replace(rest, amount=_nothing(current))

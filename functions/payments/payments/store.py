@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
@@ -30,12 +31,21 @@ from payments.domain import (
     Announcement,
     Charge,
     ChargeStatus,
+    Dispute,
+    DisputeStatus,
     Payment,
     Status,
     announcement,
     is_answered,
 )
-from payments.events import PaymentAnswered, PaymentAuthorized, PaymentCompleted, PaymentFailed, PaymentRefunded
+from payments.events import (
+    PaymentAnswered,
+    PaymentAuthorized,
+    PaymentCompleted,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentRefunded,
+)
 from payments.refund import Refund, RefundStatus
 
 SERVICE = "payments"
@@ -186,6 +196,11 @@ def _announced(before: Payment, after: Payment) -> list[EventModel]:
             events.append(PaymentFailed(**about, order_number=number, amount=after.amount, **told))
     if is_answered(before, after):
         events.append(PaymentAnswered(**about, attempt=after.attempt, status=after.status))
+    for one in after.disputes:
+        if one not in before.disputes:
+            amount = Money(amount=one.amount, currency=after.amount.currency)
+            told = {"dispute_id": one.dispute_id, "status": one.status, "reason": one.reason}
+            events.append(PaymentDisputed(**about, order_number=number, amount=amount, **told))
     return events
 
 
@@ -229,6 +244,7 @@ def _payment_item(payment: Payment, now: datetime) -> Item:
             "attempt": payment.attempt,
             "waits_for_buyer": payment.waits_for_buyer,
             "earlier": list(payment.earlier),
+            "disputes": [asdict(one) for one in payment.disputes],
         }
     )
 
@@ -243,6 +259,7 @@ def _payment(item: Item) -> Payment:
         attempt=item.get("attempt", 1),
         waits_for_buyer=item.get("waits_for_buyer", False),
         earlier=tuple(item.get("earlier", ())),
+        disputes=tuple(Dispute(**one | {"status": DisputeStatus(one["status"])}) for one in item.get("disputes", ())),
         status=Status(item["status"]),
         amount=Money(amount=item["amount"], currency=item["currency"]),
         created_at=datetime.fromisoformat(item["created_at"]),

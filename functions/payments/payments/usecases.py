@@ -145,8 +145,17 @@ def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
         elif charge and is_ours and charge.is_money and (not payment or payment.charge_id != charge.charge_id):
             ports.payments.park(charge, now)
     if payment:
-        catch_up(payment, ports, now)
+        payment = catch_up(payment, ports, now)
+        if changed.is_dispute:
+            learn_disputes(payment, ports, now)
     ports.payments.mark_webhook_done(changed.event_id, now)
+
+
+def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> None:
+    """Notes the disputes of the payment's charge as the provider states them now."""
+    with transient():
+        found = ports.provider.disputes(payment.charge_id)
+    _change(payment, lambda current: domain.learn_disputes(current, found), ports.payments, now)
 
 
 def claim(order_id: str, customer_id: str, ports: Ports, now: datetime) -> None:

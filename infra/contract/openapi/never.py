@@ -8,6 +8,7 @@ from __future__ import annotations
 
 _OF_REFUNDS = (
     "not-refundable",
+    "payment-disputed",
     "refund-refused",
     "refund-too-large",
     "refund-written-off",

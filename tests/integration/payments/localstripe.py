@@ -33,12 +33,15 @@ class Trouble(StrEnum):
 
 @dataclass
 class Wire:
-    """`calls` has each request as (method, path, key). `fail` makes the next POST to a path fail."""
+    """`calls` has each request as (method, path, key). `fail` makes the next POST to a path fail. `disputes` are those
+    that Stripe lists, as its API's reference shows them; localstripe has none.
+    """
 
     upstream: str
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     answered: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
     troubles: list[tuple[str, Trouble]] = field(default_factory=list)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     deaf: bool = False
     lock: Lock = field(default_factory=Lock)
@@ -52,6 +55,7 @@ class Wire:
         self.calls.clear()
         self.answered.clear()
         self.troubles.clear()
+        self.disputes.clear()
         self.deaf = False
 
     def count(self, path_ends: str) -> int:
@@ -86,6 +90,9 @@ class Wire:
                 return 429, _error("rate_limit", "Too many requests.")
             if trouble is Trouble.IN_USE:
                 return 409, _error("idempotency_key_in_use", "Another request with this key is in progress.")
+            if (method, path.partition("?")[0]) == ("GET", "/v1/disputes"):
+                found = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]
+                return 200, json.dumps({"object": "list", "data": found, "has_more": False, "url": path}).encode()
             question = f"{method} {path} {body.decode()}"
             if key in self.answered:
                 before, status, said = self.answered[key]

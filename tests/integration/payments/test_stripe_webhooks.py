@@ -88,6 +88,51 @@ def test_a_refund_made_at_stripes_is_kept_for_the_operator(stripe_till: StripeTi
     assert stripe_till.heard() == ["payment.authorized", "payment.completed"]
 
 
+def disputed(till: StripeTill, status: str, amount: int = 1000) -> dict[str, Any]:
+    """A dispute as Stripe's reference shows it; the list has it alone."""
+    dispute = {
+        "id": "du_1MtJUT2eZvKYlo2CNaw2HvEv",
+        "object": "dispute",
+        "amount": amount,
+        "charge": "ch_1AZtxr2eZvKYlo2CJDX8whov",
+        "currency": "gbp",
+        "is_charge_refundable": False,
+        "metadata": {},
+        "payment_intent": till.charge()["id"],
+        "reason": "general",
+        "status": status,
+    }
+    till.wire.disputes[:] = [dispute]
+    return dispute
+
+
+@pytest.mark.parametrize(
+    ("end", "money"),
+    [("won", [201, 0]), ("lost", [409, 1000]), ("warning_closed", [201, 0]), ("needs_response", [409, 1000])],
+)
+def test_a_dispute_at_stripes_stops_refunds_until_it_is_decided(
+    stripe_till: StripeTill, webhook: Any, end: str, money: list[int]
+) -> None:
+    paid(stripe_till)
+    assert webhook("charge.dispute.created", disputed(stripe_till, "needs_response")) == 204
+    assert stripe_till.refund(100)[1]["type"] == "urn:mercato:problem:payment-disputed"
+    created = disputed(stripe_till, "needs_response")
+    assert webhook("charge.dispute.closed", disputed(stripe_till, end), "evt_2") == 204
+    assert webhook("charge.dispute.funds_withdrawn", created, "evt_0") == 204  # late: the state is asked for
+    shown = stripe_till.call("GET", f"/payments/{PAYMENT}")[1]
+    assert [stripe_till.refund(100, key="k-2")[0], shown["disputed"]["amount"]] == money
+
+
+def test_a_question_of_the_bank_takes_nothing_and_a_status_of_later_stops_refunds(
+    stripe_till: StripeTill, webhook: Any
+) -> None:
+    paid(stripe_till)
+    assert webhook("charge.dispute.created", disputed(stripe_till, "warning_needs_response")) == 204
+    assert stripe_till.refund(100)[0] == 201
+    assert webhook("charge.dispute.updated", disputed(stripe_till, "a_new_status", 300), "evt_2") == 204
+    assert stripe_till.refund(100, key="k-2")[0] == 409
+
+
 def test_money_at_stripe_that_no_payment_knows_of_is_not_lost(stripe_till: StripeTill, webhook: Any) -> None:
     fields = {"amount": "700", "currency": "gbp", "payment_method": VISA, "metadata[payment_id]": "pay-of-a-lost-table"}
     intent = stripe_till.wire.post("/v1/payment_intents", confirm="true", capture_method="manual", **fields)

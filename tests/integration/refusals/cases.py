@@ -16,6 +16,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from carts.usecases import cart_of
+from mercato.clock import utc_now
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
@@ -23,6 +24,10 @@ from notifications.wishes.domain import MOST_WISHES
 from orders import wiring as orders_wiring
 from orders.domain import MOST_ATTEMPTS
 from orders.returns import Approval, Terms
+from payments import usecases as payments_usecases
+from payments import wiring as payments_wiring
+from payments.providers.sandbox import charge_id_of
+from payments.providers.webhooks import ChargeChanged
 from shipping import wiring as shipping_wiring
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import ADDRESS, CART, GUEST_CART, POST
@@ -654,6 +659,14 @@ def _refunding(amount: int, currency: str = "GBP", *, token: str = "tok_ok") -> 
     return given
 
 
+def _refunding_disputed(till: Any) -> Asked:
+    asked = _refunding(5)(till)
+    till.provider.dispute(charge_id_of(PAYMENT), "dp-1", 400)
+    changed = ChargeChanged("evt-1", payment_id=PAYMENT, is_dispute=True)
+    payments_usecases.observe(changed, payments_wiring.ports(), utc_now())
+    return asked
+
+
 def _refunding_uncaptured(till: Any) -> Asked:
     till.authorize()
     return Asked(f"/api/payments/{PAYMENT}/refunds", {"amount": _pounds(5), "reason": "damaged"}, role="admin")
@@ -684,6 +697,7 @@ _PAYMENTS = (
     Case(_REFUND, "not-refundable", _refunding_uncaptured),
     Case(_REFUND, "refund-too-large", _refunding(1001)),
     Case(_REFUND, "wrong-currency", _refunding(5, "EUR")),
+    Case(_REFUND, "payment-disputed", _refunding_disputed),
     Case(_REFUND, "refund-refused", _refunding(5, token="tok_refund_declined"), _REFUSED),
 )
 

@@ -317,6 +317,23 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
     assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
 
 
+@pytest.mark.parametrize(("status", "refunds"), [("open", False), ("lost", True)])
+def test_a_disputed_payment_is_shown_and_refunded_only_once_the_bank_has_decided(
+    api: ShopApi, desk: Ask, status: str, refunds: bool
+) -> None:
+    _, payments = answer_of_the_contract("GET", "/api/payments")
+    payment = payments["items"][0]
+    amounts = {"captured": 2500, "refunded": 0, "disputed": 1000}
+    payment |= {name: {"amount": amount, "currency": "GBP"} for name, amount in amounts.items()}
+    payment["disputes"][0] |= {"status": status, "reason": "fraudulent"}
+    api.answers["GET /api/payments"] = (200, payments)
+    page = desk("GET", "/console/orders/o-1", as_user=True).text
+    assert "£10.00 taken by the buyer's bank" in html.unescape(page)
+    assert ("Answer at the payment provider" in page, "Up to £15.00." in page) == (not refunds, refunds)
+    api.answers["GET /api/payments/p-1"] = (200, payment)
+    assert "fraudulent" in desk("GET", "/console/payments/p-1", as_user=True).text
+
+
 REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
 
 

@@ -13,7 +13,7 @@ from mercato.breaker import Breaker, Policy
 from mercato.errors import TransientError
 from mercato.ids import fingerprint
 from mercato.money import Money
-from payments.domain import Charge, Intent
+from payments.domain import Charge, Dispute, Intent
 from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailable
 
 CIRCUIT = "payment-provider"
@@ -56,3 +56,6 @@ class GuardedProvider:
 
     def find(self, charge_id: str) -> Charge | None:
         return self._provider.find(charge_id)
+
+    def disputes(self, charge_id: str) -> list[Dispute]:
+        return self._provider.disputes(charge_id)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mercato.errors import TransientError
 from mercato.money import Money
-from payments.domain import Charge, Intent
+from payments.domain import Charge, Dispute, Intent
 
 
 class ProviderTimeout(Exception):
@@ -74,6 +74,10 @@ class Provider(Protocol):
 
     def find(self, charge_id: str) -> Charge | None:
         """The current state of one charge; None if the provider does not know it."""
+        ...
+
+    def disputes(self, charge_id: str) -> list[Dispute]:
+        """The disputes of a charge by the buyer's bank, closed ones too."""
         ...
 
 

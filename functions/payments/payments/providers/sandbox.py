@@ -6,6 +6,7 @@ tok_unavailable:1 and tok_unavailable:2 are two cards.
 Its state, in the table it is given:
 
     SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, its faults
+    SANDBOX#CHARGE#<charge id>  DISPUTE#<id>   a dispute by the buyer's bank
     SANDBOX#KEY#<key>           ANSWER   the request with this key, and its answer
     SANDBOX#KEY#<key>           FAULT    the fault that happens once has happened
 
@@ -21,8 +22,8 @@ from dataclasses import dataclass
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, Table, Write, put_new, update
-from payments.domain import Action, Charge, ChargeStatus, Intent
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, put_new, update
+from payments.domain import Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 
@@ -158,6 +159,51 @@ class Sandbox:
         charge = self._table.get(_charge_pk(charge_id), "CHARGE")
         return _charge(charge_id, charge) if charge else None
 
+    def disputes(self, charge_id: str) -> list[Dispute]:
+        return [
+            Dispute(item["dispute_id"], item["amount"], DisputeStatus(item["status"]), item["reason"])
+            for item in self._table.query_all(_charge_pk(charge_id), KeyRange(prefix="DISPUTE#"))
+        ]
+
+    def dispute(self, charge_id: str, dispute_id: str, amount: int) -> None:
+        """The buyer's bank takes some of the captured money back. Raises ProviderDeclined if less is left."""
+        taken = update(
+            _charge_pk(charge_id),
+            "CHARGE",
+            "SET #left = #left - :amount, taken = if_not_exists(taken, :none) + :amount",
+            "#status = :captured AND #left >= :amount",
+            names={"#left": "left", "#status": "status"},
+            values={":amount": amount, ":none": 0, ":captured": ChargeStatus.CAPTURED},
+        )
+        opened = {"dispute_id": dispute_id, "amount": amount, "status": DisputeStatus.OPEN, "reason": "fraudulent"}
+        made = put_new({"pk": _charge_pk(charge_id), "sk": f"DISPUTE#{dispute_id}"} | opened)
+        try:
+            self._table.transact([made, taken])
+        except ConditionFailed:
+            raise ProviderDeclined("not_possible", "The charge cannot be disputed now.") from None
+
+    def close_dispute(self, charge_id: str, dispute_id: str, *, is_won: bool) -> None:
+        """The bank decides an open dispute. What the shop wins comes back."""
+        [found] = [one for one in self.disputes(charge_id) if one.dispute_id == dispute_id]
+        closed = update(
+            _charge_pk(charge_id),
+            f"DISPUTE#{dispute_id}",
+            "SET #status = :to",
+            "#status = :open",
+            names={"#status": "status"},
+            values={":to": DisputeStatus.WON if is_won else DisputeStatus.LOST, ":open": DisputeStatus.OPEN},
+        )
+        back = update(
+            _charge_pk(charge_id),
+            "CHARGE",
+            "SET #left = #left + :amount, taken = taken - :amount",
+            "attribute_exists(pk)",
+            names={"#left": "left"},
+            values={":amount": found.amount if is_won else 0},
+        )
+        with suppress(ConditionFailed):
+            self._table.transact([closed, back])
+
     def _known(self, charge_id: str) -> Item:
         charge = self._table.get(_charge_pk(charge_id), "CHARGE")
         if charge is None:
@@ -255,7 +301,7 @@ def _charge(charge_id: str, fields: Item) -> Charge:
         reference=fields["reference"],
         status=ChargeStatus(fields["status"]),
         amount=Money(amount=fields["amount"], currency=fields["currency"]),
-        refunded=fields["amount"] - fields["left"] if is_captured and "left" in fields else 0,
+        refunded=fields["amount"] - fields["left"] - fields.get("taken", 0) if is_captured and "left" in fields else 0,
         reason=fields["reason"],
         detail=fields["detail"],
         action=Action(url=f"{CHALLENGE}{charge_id}") if asks else None,

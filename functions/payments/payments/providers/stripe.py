@@ -30,7 +30,7 @@ import urllib3
 
 from mercato.invocation import deadline
 from mercato.money import Money
-from payments.domain import NOT_CONFIRMED, Action, Charge, ChargeStatus, Intent
+from payments.domain import NOT_CONFIRMED, Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 API = "https://api.stripe.com"
@@ -46,6 +46,16 @@ _STATUSES = {
     "requires_capture": ChargeStatus.AUTHORIZED,
     "succeeded": ChargeStatus.CAPTURED,
     "canceled": ChargeStatus.VOIDED,
+}
+_DISPUTES = {
+    "warning_needs_response": DisputeStatus.INQUIRY,
+    "warning_under_review": DisputeStatus.INQUIRY,
+    "warning_closed": DisputeStatus.CLOSED,
+    "prevented": DisputeStatus.CLOSED,
+    "needs_response": DisputeStatus.OPEN,
+    "under_review": DisputeStatus.OPEN,
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
 }
 _NOT_NOW = (409, 429)
 _PAGE = 100
@@ -132,6 +142,11 @@ class StripeProvider:
             if refused.is_unknown:
                 return None
             raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
+
+    def disputes(self, charge_id: str) -> list[Dispute]:
+        with self._errors():
+            found = self._client().v1.disputes.list({"payment_intent": charge_id, "limit": _PAGE})
+            return [_dispute(one.to_dict()) for one in found.auto_paging_iter()]
 
     def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
         """The charge's current state, if Stripe's answer left it open. A retry with the key would repeat a
@@ -224,6 +239,13 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
         detail=detail,
         action=action,
     )
+
+
+def _dispute(found: Mapping[str, Any]) -> Dispute:
+    amount = _in_our_units(found["amount"], str(found["currency"]).upper()).amount
+    # A status that Stripe adds later counts as open: nothing is refunded until it is known.
+    status = _DISPUTES.get(found["status"], DisputeStatus.OPEN)
+    return Dispute(found["id"], amount, status, found.get("reason") or "")
 
 
 def _in_stripes_units(money: Money) -> int:

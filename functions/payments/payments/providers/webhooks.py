@@ -17,11 +17,12 @@ _LENIENT = ConfigDict(frozen=True, extra="ignore", defer_build=True)  # provider
 
 @dataclass(frozen=True)
 class ChargeChanged:
-    """A charge has changed. Names it by its own id, or by our payment's."""
+    """A charge has changed, or a dispute of it. Names the charge by its own id, or by our payment's."""
 
     event_id: str
     charge_id: str = ""
     payment_id: str = ""
+    is_dispute: bool = False
 
 
 class ChargeNews(BaseModel):  # the name is part of the API's contract
@@ -65,7 +66,7 @@ class StripeEvent(BaseModel):
 
 def of_sandbox(event: WebhookEvent) -> ChargeChanged | None:
     is_ours = event.type.partition(".")[0] == "charge"
-    return ChargeChanged(event.id, payment_id=event.data.reference) if is_ours else None
+    return ChargeChanged(event.id, "", event.data.reference, _is_dispute(event.type)) if is_ours else None
 
 
 def verify_stripe(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
@@ -86,4 +87,9 @@ def of_stripe(event: StripeEvent) -> ChargeChanged | None:
     if not isinstance(charge_id, str) or not charge_id:
         return None
     ours = found.metadata.get("payment_id") if isinstance(found.metadata, dict) else None
-    return ChargeChanged(event.id, charge_id, ours if isinstance(ours, str) else "")
+    return ChargeChanged(event.id, charge_id, ours if isinstance(ours, str) else "", _is_dispute(event.type))
+
+
+def _is_dispute(event_type: str) -> bool:
+    """charge.dispute.created, .updated, .closed, .funds_withdrawn or .funds_reinstated."""
+    return event_type.startswith("charge.dispute.")

@@ -1,0 +1,229 @@
+"""Disputes: what the buyer's bank takes back, with refunds, returns and undos beside it, in any order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import boto3
+import pytest
+
+from mercato.clock import utc_now
+from mercato.errors import DomainError, TransientError
+from mercato.store.dynamo import delete, put
+from payments import usecases, wiring
+from payments.providers.port import ProviderDeclined
+from payments.providers.sandbox import Sandbox, charge_id_of
+from payments.providers.webhooks import ChargeChanged
+from payments.refund import PaymentDisputed
+from tests.integration.payments.conftest import Faults
+from tests.integration.payments.test_returns import hear as goods_return
+from tests.integration.payments.till import PAYMENT, Till
+
+CHARGE, CAPTURED = charge_id_of(PAYMENT), 1000
+
+
+def told(event_id: str = "evt-1") -> None:
+    changed = ChargeChanged(event_id, payment_id=PAYMENT, is_dispute=True)
+    usecases.observe(changed, wiring.ports(), utc_now())
+
+
+def opens(till: Till, amount: int, dispute: str = "dp-1") -> None:
+    till.provider.dispute(CHARGE, dispute, amount)
+    told(f"opened-{dispute}")
+
+
+def closes(till: Till, *, is_won: bool, dispute: str = "dp-1") -> None:
+    till.provider.close_dispute(CHARGE, dispute, is_won=is_won)
+    told(f"closed-{dispute}")
+
+
+def shown(till: Till) -> Any:
+    status, found = till.call("GET", f"/payments/{PAYMENT}")
+    assert status == 200, found
+    return found
+
+
+def books(till: Till) -> tuple[int, int]:
+    """What was refunded and what the bank has taken, after a check with the provider's record."""
+    found = shown(till)
+    refunded, disputed = found["refunded"]["amount"], found["disputed"]["amount"]
+    charge = till.table.get(f"SANDBOX#CHARGE#{CHARGE}", "CHARGE")
+    assert charge is not None
+    assert charge["left"] == CAPTURED - refunded - disputed
+    return refunded, disputed
+
+
+@pytest.fixture
+def till(till: Till) -> Till:
+    till.paid()
+    return till
+
+
+def test_a_refund_of_a_disputed_payment_is_refused_until_the_bank_has_decided(till: Till) -> None:
+    opens(till, 400)
+    status, problem = till.refund(100)
+    assert (status, problem["type"], problem["payment_id"]) == (409, "urn:mercato:problem:payment-disputed", PAYMENT)
+    assert "payment provider" in problem["detail"]
+    closes(till, is_won=True)
+    assert till.refund(CAPTURED, key="k-2")[0] == 201
+    assert books(till) == (CAPTURED, 0)
+
+
+def test_what_the_bank_keeps_is_not_refunded_again(till: Till) -> None:
+    opens(till, 400)
+    closes(till, is_won=False)
+    status, problem = till.refund(601)
+    assert (status, problem["refundable"]["amount"]) == (409, 600)
+    assert till.refund(600, key="k-2")[0] == 201
+    assert books(till) == (600, 400)
+
+
+def test_staff_and_the_journal_see_each_dispute(till: Till) -> None:
+    opens(till, 400)
+    closes(till, is_won=False)
+    told("again")
+    [dispute] = shown(till)["disputes"]
+    amount = {"amount": 400, "currency": "GBP"}
+    assert dispute == {"dispute_id": "dp-1", "amount": amount, "status": "lost", "reason": "fraudulent"}
+    said = [data["status"] for kind, data in till.events() if kind == "payment.disputed"]
+    assert said == ["open", "lost"]
+
+
+def test_a_return_of_a_disputed_payment_waits_for_the_bank(till: Till) -> None:
+    opens(till, 700)
+    assert len(goods_return(400)) == 1
+    closes(till, is_won=False)
+    assert goods_return(400) == []
+    assert books(till) == (300, 700)
+
+
+@pytest.mark.parametrize(("is_won", "end"), [(True, (CAPTURED, 0)), (False, (0, CAPTURED))])
+def test_a_cancellation_of_a_disputed_payment_waits_for_the_bank(
+    till: Till, is_won: bool, end: tuple[int, int]
+) -> None:
+    opens(till, CAPTURED)
+    with pytest.raises(PaymentDisputed):
+        till.task("RefundPayment")
+    closes(till, is_won=is_won)
+    till.task("RefundPayment")
+    assert (till.status(), books(till)) == ("refunded", end)
+
+
+def test_a_message_that_comes_late_reopens_nothing(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider is asked for the state, and a state that was read before a change does not go back."""
+    till.provider.dispute(CHARGE, "dp-1", 400)
+    before = till.provider.disputes(CHARGE)
+    closes(till, is_won=False)
+    monkeypatch.setattr(Sandbox, "disputes", lambda *_: before)
+    told("opened-late")
+    assert [one["status"] for one in shown(till)["disputes"]] == ["lost"]
+
+
+def test_two_disputes_of_one_payment_add_up(till: Till) -> None:
+    opens(till, 400)
+    opens(till, 500, "dp-2")
+    closes(till, is_won=True)
+    assert till.refund(100)[0] == 409  # the other one is open
+    closes(till, is_won=False, dispute="dp-2")
+    assert till.refund(500, key="k-2")[0] == 201
+    assert books(till) == (500, 500)
+
+
+def returns(_: Till) -> None:
+    goods_return(400)
+
+
+def goodwill(till: Till) -> None:
+    till.refund(300)
+
+
+def cancels(till: Till) -> None:
+    with suppress(DomainError, TransientError):
+        till.task("RefundPayment")
+
+
+def disputes(till: Till) -> None:
+    """The bank disputes most of the money, if it is still there."""
+    with suppress(ProviderDeclined):
+        opens(till, 700)
+
+
+def dispute_of(is_won: bool) -> Callable[[Till], None]:
+    def decides(till: Till) -> None:
+        if till.provider.disputes(CHARGE):
+            closes(till, is_won=is_won)
+
+    return decides
+
+
+def lost_message(till: Till) -> None:
+    """The bank disputes the money, and the message does not come yet."""
+    with suppress(ProviderDeclined):
+        till.provider.dispute(CHARGE, "dp-1", 700)
+
+
+ACTS = (returns, goodwill, cancels)
+
+
+@pytest.mark.parametrize("is_won", [True, False], ids=["won", "lost"])
+@pytest.mark.parametrize("begins", [disputes, lost_message])
+@pytest.mark.parametrize("most", [4, pytest.param(60, marks=pytest.mark.long)])
+def test_in_every_order_refunds_and_disputes_are_at_most_what_was_paid(
+    till: Till, begins: Callable[[Till], None], is_won: bool, most: int
+) -> None:
+    """Returned goods, a goodwill refund and a cancellation, with a dispute that opens and is decided among them."""
+    decides = dispute_of(is_won)
+    charge = till.table.get(f"SANDBOX#CHARGE#{CHARGE}", "CHARGE")
+    paid = list(till.table.query_all(f"PAYMENT#{PAYMENT}"))
+    assert charge is not None
+    orders = [one for one in itertools.permutations((*ACTS, begins, decides)) if one.index(begins) < one.index(decides)]
+    for order in random.Random(20261129).sample(orders, most):
+        for act in order:
+            act(till)
+            refunded, disputed = (shown(till)[name]["amount"] for name in ("refunded", "disputed"))
+            assert refunded + disputed <= CAPTURED, [one.__name__ for one in order]
+        told("last")
+        for act in ACTS:  # what waited for the bank comes again
+            act(till)
+        refunded, disputed = books(till)
+        names = [one.__name__ for one in order]
+        assert refunded + disputed <= CAPTURED, names
+        assert disputed in (0, 700), names
+        assert refunded + disputed == CAPTURED, names  # the order was cancelled: nothing is kept
+        _begin_again(till, charge, paid)
+    assert len(orders) == 60
+
+
+def _everything(till: Till) -> list[Any]:
+    found = boto3.client("dynamodb", "us-east-1").scan(TableName=till.table.name)["Items"]
+    return [{"pk": item["pk"]["S"], "sk": item["sk"]["S"]} for item in found]
+
+
+def _begin_again(till: Till, charge: Any, paid: Any) -> None:
+    """The till after the payment, and before everything else."""
+    for item in _everything(till):
+        till.table.write(delete(item["pk"], item["sk"]))
+    for item in (charge, *paid):
+        till.table.write(put(item))
+
+
+@pytest.mark.parametrize("call", range(6))
+@pytest.mark.parametrize("act", [returns, goodwill, cancels])
+def test_a_dispute_that_opens_in_the_middle_of_a_refund(
+    till: Till, faults: Faults, act: Callable[[Till], None], call: int
+) -> None:
+    """The refund was made before the bank took the rest, or is refused and may be made once the bank has decided."""
+    faults.arm(call, meanwhile=lambda: disputes(till))
+    act(till)
+    told("last")
+    refunded, disputed = books(till)
+    assert refunded + disputed <= CAPTURED
+    if disputed:
+        closes(till, is_won=True)
+    till.refund(1, key="k-9")
+    till.task("RefundPayment")
+    assert books(till) == (CAPTURED, 0)
