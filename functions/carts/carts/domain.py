@@ -11,8 +11,6 @@ from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 MAX_QUANTITY = 10_000
 MAX_LINES = 500  # as many as an order takes; a merge may exceed it, and the order refuses the cart then
-# A cart that has not changed for this long is published as abandoned, and later removed.
-ABANDONED_AFTER = timedelta(hours=24)
 KEPT_FOR = timedelta(days=90)
 
 

@@ -8,7 +8,9 @@ from mercato.events import EventModel
 
 
 class CartAbandoned(EventModel):
-    """A customer's cart with lines has not changed for a day. Published once until the cart changes again."""
+    """A customer's cart with lines has not changed for a day, or for `CartReminderDays`. Published once until the cart
+    changes again.
+    """
 
     TYPE: ClassVar[str] = "cart.abandoned"
     EXAMPLE: ClassVar[dict[str, Any]] = {

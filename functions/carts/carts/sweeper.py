@@ -1,10 +1,9 @@
-"""Runs hourly and publishes the carts that have not changed for a day."""
+"""Runs hourly and publishes the carts that have not changed for a day, or for as many as the shop says."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from carts.domain import ABANDONED_AFTER
 from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.errors import TransientError
@@ -23,7 +22,7 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
     now, idle = utc_now(), ports().idle_carts
     announced = left = 0
     is_over = True
-    for cart in idle.untouched_since(now - ABANDONED_AFTER):
+    for cart in idle.untouched_since(now - ports().abandoned_after):
         if deadline.left() < _RESERVE:
             is_over = False
             break

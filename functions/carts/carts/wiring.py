@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carts.store import Carts
@@ -23,6 +24,13 @@ class Settings:
     currency: str = "GBP"
 
 
+@dataclass(frozen=True)
+class SweepSettings:
+    """For the sweeper. After `cart_reminder_days` a cart is published as abandoned; after one day where it is 0."""
+
+    cart_reminder_days: int = 1
+
+
 class Ports:
     @functools.cached_property
     def settings(self) -> Settings:
@@ -35,6 +43,10 @@ class Ports:
     @functools.cached_property
     def carts(self) -> Carts:
         return Carts(self.table)
+
+    @functools.cached_property
+    def abandoned_after(self) -> timedelta:
+        return timedelta(days=load(SweepSettings).cart_reminder_days or 1)
 
     @functools.cached_property
     def idle_carts(self) -> IdleCarts:

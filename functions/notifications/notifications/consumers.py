@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
@@ -15,6 +15,7 @@ from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger, reader_of_guest
+from notifications.reminders import LeftCart, remind
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Level
@@ -57,6 +58,10 @@ class OrderCreated(Reads):
 class OrderAnonymised(Reads):
     order_id: str
     guest_id: str | None = None
+
+
+class CartAbandoned(Reads):
+    customer_id: str
 
 
 class Discontinued(Reads):
@@ -268,6 +273,17 @@ def notify_return_received(event: Event, data: ReturnReceived) -> None:
             Kind.RETURN_RECEIVED,
             lambda name: texts.return_received(name, data.named, units, data.amount),
         )
+
+
+@consumer.on("cart.abandoned")
+def remind_of_cart(event: Event, data: CartAbandoned) -> None:
+    """The event's sequence is the cart's version."""
+    days = ports().mail_settings.cart_reminder_days
+    if not days:
+        return
+    cart = LeftCart(data.customer_id, event.sequence, event.time - timedelta(days=days))
+    with _open_account(data.customer_id):
+        remind(cart, Trigger(Kind.ABANDONED_CART, event.id, event.time), ports(), utc_now())
 
 
 @consumer.on("inventory.low_stock")

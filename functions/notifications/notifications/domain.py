@@ -44,6 +44,7 @@ class Kind(StrEnum):
     RETURN_REFUSED = "return_refused"
     RETURN_RECEIVED = "return_received"
     BACK_IN_STOCK = "back_in_stock"
+    ABANDONED_CART = "abandoned_cart"
 
 
 class Channel(StrEnum):
@@ -59,12 +60,12 @@ class Status(StrEnum):
 
 
 # SES has no idempotency key, so after a cut-off attempt it is unknown whether the mail was sent. Mails about money or
-# goods are then sent again, since twice is better than never. A welcome is not.
-AT_MOST_ONCE = frozenset({Kind.WELCOME})
+# goods are then sent again, since twice is better than never. A welcome and a reminder of a cart are not.
+AT_MOST_ONCE = frozenset({Kind.WELCOME, Kind.ABANDONED_CART})
 
 # What an order can do without. Its reader switches each of these off, also by one click in the mail. All other mails
 # about an order have what its buyer must know or keep.
-SWITCHABLE = (Kind.ORDER_SHIPPED, Kind.ORDER_DELIVERED, Kind.BACK_IN_STOCK)
+SWITCHABLE = (Kind.ORDER_SHIPPED, Kind.ORDER_DELIVERED, Kind.BACK_IN_STOCK, Kind.ABANDONED_CART)
 
 # Mails that say what an order waits for, or what comes next. They are not sent once the order is further along.
 OVERTAKEN_BY_LATER = frozenset({Kind.PAYMENT_AWAITED, Kind.ORDER_SHIPPED})

@@ -161,6 +161,16 @@ def refund(name: str, order: str, amount: Money, reason: str) -> Text:
     )
 
 
+def abandoned_cart(name: str, goods: list[str], link: str) -> Text:
+    listed = "\n".join(f"  {' '.join(product.split())}" for product in goods[:10])
+    more = f"\n  … and {len(goods) - 10} more" if len(goods) > 10 else ""
+    return _text(
+        name,
+        "There is something in your cart",
+        f"you left something in your cart:\n\n{listed}{more}\n\n{link}\n\nWe have kept nothing aside for you.",
+    )
+
+
 def back_in_stock(name: str, product: str, link: str) -> Text:
     product = " ".join(product.split())
     return _text(

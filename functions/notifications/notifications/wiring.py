@@ -13,6 +13,7 @@ from notifications.store import NotificationStore
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
     from notifications.progress import Progress
+    from notifications.reminders import Shopping
     from notifications.unsubscribing import Links
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.store import WishStore
@@ -29,10 +30,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """For the consumer, which alone sends e-mail."""
+    """For the consumer, which alone sends e-mail. A cart that has not changed for `cart_reminder_days` is worth a mail;
+    with 0, none is.
+    """
 
     from_address: str
     mail_configuration_set: str
+    cart_reminder_days: int = 1
 
 
 class Ports:
@@ -83,8 +87,19 @@ class Ports:
     def mailer(self) -> Mailer:
         from mercato.aws.mail import SesMailer
 
-        settings = load(MailSettings)
+        settings = self.mail_settings
         return SesMailer(settings.from_address, settings.mail_configuration_set)
+
+    @functools.cached_property
+    def mail_settings(self) -> MailSettings:
+        return load(MailSettings)
+
+    @functools.cached_property
+    def shopping(self) -> Shopping:
+        from mercato.peers.peer import peer
+        from notifications.reminders import Shopping
+
+        return Shopping(peer("carts"), peer("orders"))
 
 
 @functools.cache

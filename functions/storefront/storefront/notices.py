@@ -17,6 +17,7 @@ KINDS = {
     "order_shipped": "orders that are on their way",
     "order_delivered": "orders that have arrived",
     "back_in_stock": "products that are back in stock",
+    "abandoned_cart": "goods left in the cart",
 }
 
 

@@ -24,6 +24,20 @@ def test_a_cart_left_for_a_day_is_announced_once(service: Any) -> None:
     assert service.announced() == [ABANDONED]
 
 
+@pytest.mark.parametrize(("days", "waited"), [(3, 3), (0, 1), (30, 30)])
+def test_the_shop_says_after_how_many_days(
+    service: Any, monkeypatch: pytest.MonkeyPatch, days: int, waited: int
+) -> None:
+    monkeypatch.setenv("CART_REMINDER_DAYS", str(days))
+    service.put("lantern", 1)
+    service.wait(days=waited, minutes=-1)
+    assert service.sweep() == 0
+
+    service.wait(minutes=1)
+
+    assert service.sweep() == 1
+
+
 def test_a_touch_begins_the_day_anew(service: Any) -> None:
     service.put("lantern", 1)
     service.wait(hours=20)

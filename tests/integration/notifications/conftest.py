@@ -16,6 +16,7 @@ from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
 from notifications.domain import Kind
 from notifications.progress import Progress
+from notifications.reminders import Shopping
 from notifications.store import NotificationStore
 from notifications.unsubscribing import Links, Unsubscription
 from notifications.wishes.catalogue import Catalogue
@@ -54,6 +55,24 @@ class Peer:
         return {"products": [self.products[one] for one in body["product_ids"] if one in self.products]}
 
 
+class Shoppers:
+    """A fake client of carts and of orders. A customer's cart and orders are as in their APIs. `ask` runs before each
+    answer, with the path that is asked.
+    """
+
+    def __init__(self) -> None:
+        self.carts: dict[str, dict[str, Any]] = {}
+        self.orders: dict[str, list[dict[str, Any]]] = {}
+        self.ask: Callable[[str], object] = lambda _: None
+
+    def get(self, path: str, *, user_id: str) -> Any:
+        self.ask(path)
+        if path == "/api/carts/mine":
+            return self.carts.get(user_id, {"version": 0, "lines": []})
+        assert path == "/api/orders?limit=1"
+        return {"items": self.orders.get(user_id, [])[:1], "next_cursor": None}
+
+
 class Service:
     def __init__(self, table: Table, noon: datetime) -> None:
         self.table = table
@@ -62,6 +81,7 @@ class Service:
         self.store = NotificationStore(table)
         self.wishes = WishStore(table, self.store)
         self.peer = Peer()
+        self.shoppers = Shoppers()
         self.unsubscribing = Links(StoredSecret("unsubscribe-secret"), "https://shop.example/unsubscribe/")
 
     def link(self, user_id: str, kind: str) -> str:
@@ -159,6 +179,8 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         mailer=found.mailer,
         settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/"),
         unsubscribing=found.unsubscribing,
+        shopping=Shopping(found.shoppers, found.shoppers),  # type: ignore[arg-type]
+        mail_settings=wiring.MailSettings("shop@mercato.example", "", cart_reminder_days=2),
     )
     for module in (api, consumers):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)

@@ -156,6 +156,12 @@ def _wished_for(service: Any) -> Data:
     return {"product_id": "mug", "available": 7}
 
 
+def _left_cart(service: Any) -> Data:
+    service.register("ada")
+    service.shoppers.carts["ada"] = {"version": 1, "lines": [{"name": "A mug"}]}
+    return {"customer_id": "ada"}
+
+
 def _awaited(service: Any) -> Data:
     return _user(service) | {"until": rfc3339(service.now + timedelta(minutes=10))}
 
@@ -205,6 +211,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("inventory", "order.return_accepted"): _sold,
     ("inventory", "order.return_received"): _received,
     ("notifications", "user.registered"): _nothing,
+    ("notifications", "cart.abandoned"): _left_cart,
     ("notifications", "user.profile_changed"): _closed_user,
     ("notifications", "user.closed"): _closed_user,
     ("notifications", "order.created"): _nothing,

@@ -27,6 +27,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     },
     "carts": {
         "checkout": [("GET", "/api/carts/mine"), ("GET", "/api/carts/guests/[^/]+")],
+        "notifications": [("GET", "/api/carts/mine")],
         "ops": [("GET", "/health")],
         "storefront": [
             ("POST", "/api/carts/guests"),
@@ -38,6 +39,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     },
     "orders": {
         "documents": [("GET", "/api/orders/[^/]+"), ("GET", "/api/orders/guests/[^/]+")],
+        "notifications": [("GET", "/api/orders")],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
         "storefront": [
@@ -84,6 +86,7 @@ IDENTITIES: dict[str, str] = {
     "documents-api": "documents",
     "documents-consumer": "documents",
     "notifications-api": "notifications",
+    "notifications-consumer": "notifications",
     "gateway-api": "gateway",
     "ops-prober": "ops",
     "storefront-pages": "storefront",
