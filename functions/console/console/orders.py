@@ -8,7 +8,7 @@ from pydantic import Field
 
 from console.pages import pages
 from mercato.money import InvalidAmount, Money
-from pages import Form, InvalidForm, Page, Redirect, Refused, StoredFile, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, units_left
 from pages.visitor import next_page, part, path
@@ -141,11 +141,6 @@ def _differences(before: Any, after: Any) -> dict[str, str]:
     """By name, what it was before, of all that has changed."""
     was, now = _told(before), _told(after)
     return {name: was[name] for name in now if was[name] != now[name]}
-
-
-@pages.get("/console/documents/{document_id}")
-def open_document(visit: Visit, document_id: str) -> StoredFile:
-    return StoredFile(visit.visitor.get(path("documents", document_id, "pdf"))["url"])
 
 
 @pages.post("/console/orders/{order_id}/cancel", form=Key, again=show_order)
