@@ -83,6 +83,11 @@ def test_a_guest_s_order_is_mailed_opened_and_claimed_by_who_verifies_the_addres
         within=60,
     )
 
+    [invoice] = poll(
+        lambda: shop.call("GET", f"/documents/guests/{mailed}")["items"], bool, what="the invoice", within=60
+    )
+    assert invoice["total"] == total
+
     # Neither the number and the address, nor an account with another address, open it.
     number = placed[0]["order"]["number"]
     for guess in (order_id, number, token[:-1], mailbox.address):
@@ -102,6 +107,10 @@ def test_a_guest_s_order_is_mailed_opened_and_claimed_by_who_verifies_the_addres
     for link in (token, mailed):
         assert refusal(shop, "GET", f"/orders/guests/{link}") == "link-not-found"
         assert refusal(shop, "POST", f"/orders/guests/{link}/cancel", {}) == "link-not-found"
+        assert refusal(shop, "GET", f"/documents/guests/{link}") == "link-not-found"
+    document = f"/documents/{invoice['document_id']}"
+    poll(lambda: try_to_read(owner, document), bool, what="the invoice is the account's", within=60)
+    assert refusal_of(stranger, document) == "document-not-found"
     payment = f"/payments/{derived_id('payment', order_id)}"
     poll(lambda: try_to_read(owner, payment), bool, what="the payment is the account's", within=60)
     assert refusal_of(stranger, payment) == "unknown-payment"
