@@ -167,6 +167,7 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         "/api/documents/guests/{proxy+}",
         "/api/orders/guests",
         "/api/orders/guests/{proxy+}",
+        "/api/payments/guests/{proxy+}",
     )
     guests = {(method, path) for method in METHODS for path in paths}
 
