@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.table import Table
 
+from infra.mesh.policy import LIVE
 from infra.operator.target import Target, client
 from infra.trouble import Trouble
 from mercato.errors import TransientError
@@ -27,12 +28,11 @@ def read(shop: Target, back: timedelta) -> tuple[Graph, bool]:
 
 
 def table(graph: Graph) -> Table:
-    found = Table("caller", "peer", "version", "calls", "errors", "refused", "p50 ms", "p95 ms")
+    found = Table("caller", "peer", "calls", "errors", "refused", "p50 ms", "p95 ms")
     for edge in graph.edges:
         found.add_row(
             edge.caller,
-            edge.peer or "–",
-            edge.version or "–",
+            f"{edge.peer or '–'}{_beside(edge)}",
             str(edge.calls),
             f"[bold red]{edge.errors}[/]" if edge.errors else "0",
             f"[bold red]{edge.refused}[/]" if edge.refused else "0",
@@ -40,8 +40,13 @@ def table(graph: Graph) -> Table:
             _text(edge.p95_ms),
         )
     for caller, peer in graph.unused:
-        found.add_row(f"[dim]{caller}[/]", f"[dim]{peer}[/]", "[dim]not used[/]")
+        found.add_row(f"[dim]{caller}[/]", f"[dim]{peer}[/]", "[dim]none[/]")
     return found
+
+
+def _beside(edge: Edge) -> str:
+    """The version, if it is not the live one."""
+    return "" if edge.version in ("", LIVE) else f" {edge.version}"
 
 
 def _text(milliseconds: int | None) -> str:
@@ -61,9 +66,8 @@ def mermaid(graph: Graph) -> Iterator[str]:
 def _node(edge: Edge) -> str:
     if not edge.peer:
         return 'unknown["no service"]'
-    if edge.version in ("", "live"):
-        return edge.peer
-    return f'{edge.peer}-{edge.version}["{edge.peer} {edge.version}"]'
+    version = _beside(edge)
+    return f'{edge.peer}-{edge.version}["{edge.peer}{version}"]' if version else edge.peer
 
 
 def _label(edge: Edge) -> str:

@@ -69,15 +69,17 @@ class Registry:
         instances = [Instance(one["InstanceId"], one.get("Attributes", {}), one["HealthStatus"]) for one in found]
         return sorted(instances, key=lambda one: (one.version != LIVE, one.version, one.id))
 
-    def service_ids(self) -> dict[str, str]:
-        """The services of the namespace by name."""
+    def service_id(self, name: str) -> str:
+        """The id of a service of the namespace. Raises Trouble if there is none."""
         pages = self._cloud_map.get_paginator("list_namespaces").paginate()
-        ids = [one["Id"] for page in pages for one in page["Namespaces"] if one["Name"] == self._namespace]
-        if not ids:
-            raise Trouble(f"Cloud Map has no namespace {self._namespace}", "Is it the shop's root stack?")
-        chosen = [{"Name": "NAMESPACE_ID", "Values": ids, "Condition": "EQ"}]
+        namespaces = [one["Id"] for page in pages for one in page["Namespaces"] if one["Name"] == self._namespace]
+        chosen = [{"Name": "NAMESPACE_ID", "Values": namespaces or ["none"], "Condition": "EQ"}]
         pages = self._cloud_map.get_paginator("list_services").paginate(Filters=chosen)
-        return {one["Name"]: one["Id"] for page in pages for one in page["Services"]}
+        for one in [one["Id"] for page in pages for one in page["Services"] if one["Name"] == name]:
+            # The local cloud lists those of all namespaces.
+            if self._cloud_map.get_service(Id=one)["Service"]["NamespaceId"] in namespaces:
+                return str(one)
+        raise Trouble(f"Cloud Map has no service {name} in the namespace {self._namespace}", "Is the shop deployed?")
 
     def instances(self, service_id: str) -> list[Instance]:
         """What is registered now. Callers may find it some seconds later."""
@@ -159,9 +161,7 @@ def set_weights(
     """
     wanted = wanted_of(rules, service, named)
     registry = Registry(shop)
-    service_id = registry.service_ids().get(service)
-    if service_id is None:
-        raise Trouble(f"Cloud Map has no service {service}", "Is the shop deployed?")
+    service_id = registry.service_id(service)
     before = registry.instances(service_id)
     health = {one.id: one.health for one in registry.discover(service)}
     planned = changes_of(service, before, wanted)

@@ -32,6 +32,8 @@ UNNAMEABLE = {
     "dynamodb:ListStreams",
     "lambda:ListEventSourceMappings",
     "lambda:ListFunctions",
+    "logs:GetQueryResults",
+    "logs:StopQuery",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }

@@ -34,7 +34,10 @@ class Identity:
         return x509.load_pem_x509_certificate(self.certificate.encode())
 
     def to_json(self) -> str:
-        return json.dumps({"certificate": self.certificate, "key": self.key, "authorities": self.authorities})
+        """`ends_at` spares the callers a parser of certificates."""
+        ends_at = int(self.leaf.not_valid_after_utc.timestamp())
+        found = {"certificate": self.certificate, "key": self.key, "authorities": self.authorities, "ends_at": ends_at}
+        return json.dumps(found)
 
     @classmethod
     def from_json(cls, text: str) -> Identity | None:

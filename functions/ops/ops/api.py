@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from mercato import aws
 from mercato.clock import utc_now
 from mercato.http import ADMIN, WATCH, App
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
+from mercato.invocation import deadline
 from mercato.telemetry import correlation
 from ops.circuits import usecases as circuits
 from ops.circuits.views import CircuitsPage, CircuitView, SetCircuit
@@ -14,6 +18,9 @@ from ops.health import registry
 from ops.journal.store import MOST_OF_REQUEST, Position
 from ops.journal.story import RequestNotFound, tell
 from ops.journal.views import EventsQuery, EventsView, EventView, NodeView, RequestView
+from ops.mesh.calls import read_calls
+from ops.mesh.graph import Graph, draw
+from ops.mesh.views import GraphQuery, GraphView
 from ops.sagas import usecases
 from ops.sagas.domain import Action, Command, SagaNotFound
 from ops.sagas.executions import Execution
@@ -35,6 +42,7 @@ from ops.sagas.views import (
 from ops.wiring import ports
 
 app = App("ops", health=table_and_queue)
+_LOGS_PATIENCE = 12.0  # seconds, for a query of CloudWatch Logs
 
 
 @app.get("/api/ops/sagas", role=ADMIN, limit=WATCH)
@@ -112,6 +120,17 @@ def _find_saga(name: str) -> Execution | None:
 @app.get("/api/ops/services", role=ADMIN, limit=WATCH)
 def list_services() -> ServicesPage:
     return ServicesPage.of(registry.list_services(ports().api.namespace), ports().probes.last(utc_now()))
+
+
+@app.get("/api/ops/mesh/graph", role=ADMIN, limit=WATCH)
+def get_mesh_graph(query: GraphQuery) -> GraphView:
+    until = utc_now()
+    since = until - timedelta(minutes=query.minutes)
+    if not ports().api.mesh:
+        return GraphView.of(Graph([], []), since, until, is_on=False, is_partial=False)
+    patience = deadline.within(_LOGS_PATIENCE, reserve=2.0)
+    found, is_partial = read_calls(aws.client("logs"), ports().api.namespace, since, until, patience)
+    return GraphView.of(draw(found), since, until, is_on=True, is_partial=is_partial)
 
 
 @app.get("/api/ops/circuits", role=ADMIN, limit=WATCH)

@@ -29,11 +29,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class ApiSettings:
+    """`mesh` is empty where the mesh is off."""
+
     circuits_table: str
     state_machine_arn: str
     namespace: str
     audit_table: str
     queue_prefix: str
+    mesh: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from sidecar.settings import Settings
 
 WEIGHTS_FRESH = 30.0  # seconds
 IDENTITY_FRESH = 3600.0
+# Leaves live for a day and are renewed after six hours. One with half a day left was not, and the issuer may be back
+# any minute: calls fail from its end until the next reading.
+LATE, WHILE_LATE = 12 * 3600.0, 60.0
 TRIED_AGAIN = 5.0
 PATIENCE = 0.3  # of a refresh beside an invocation
 
@@ -81,36 +84,37 @@ class Refresher:
     def refresh(self, patience: float = PATIENCE) -> None:
         """Reads what is old, within `patience` seconds."""
         ends_at = time.monotonic() + patience
-        for name, fresh, read in (
-            ("identity", IDENTITY_FRESH, self._read_identity),
-            ("weights", WEIGHTS_FRESH, self._read_weights),
-        ):
+        for name, read in (("identity", self._read_identity), ("weights", self._read_weights)):
             now = self._now()
             # A clock that was put back makes it due too.
             if self._read_at[name] <= now < self._due[name]:
                 continue
             self._read_at[name] = now
             try:
-                read(max(0.01, ends_at - time.monotonic()))
+                fresh = read(max(0.01, ends_at - time.monotonic()))
             except NotRead as error:
                 self._due[name] = now + TRIED_AGAIN
                 self._say("the mesh keeps its old " + name, reason=str(error))
             else:
                 self._due[name] = now + fresh
 
-    def _read_identity(self, timeout: float) -> None:
+    def _read_identity(self, timeout: float) -> float:
+        """Returns for how long it is fresh."""
         secret = {"SecretId": self._settings.secret_id}
         answer = ask(self._settings.aws_socket, "secretsmanager", "secretsmanager.GetSecretValue", secret, timeout)
         try:
             found = json.loads(answer["SecretString"])
             identity = {name: found[name] for name in ("certificate", "key", "authorities")}
+            left = float(found["ends_at"]) - self._now() if "ends_at" in found else LATE
         except (KeyError, TypeError, ValueError):
             raise NotRead("the secret holds no identity") from None
         if identity != self._identity:
             self._envoy.use_identity(identity)
             self._identity = identity
+        return IDENTITY_FRESH if left >= LATE else WHILE_LATE
 
-    def _read_weights(self, timeout: float) -> None:
+    def _read_weights(self, timeout: float) -> float:
+        """Returns for how long they are fresh."""
         ends_at = time.monotonic() + timeout
         found = {}
         for service in self._services:
@@ -124,6 +128,7 @@ class Refresher:
             self._envoy.use_weights(found)
             self._weights = found
             self._say("the mesh weighs versions", weights=found)
+        return WEIGHTS_FRESH
 
 
 def weights_of(answer: Json) -> dict[str, int]:

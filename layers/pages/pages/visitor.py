@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from mercato.errors import TransientError, Unauthenticated
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.peers.client import PeerUnavailable
-from mercato.peers.peer import peer
+from mercato.peers.peer import PUBLIC_API, peer
 from mercato.telemetry.logs import log
 from pages.cookies import (
     ACCESS_SECONDS,
@@ -29,7 +29,6 @@ from pages.cookies import (
     write,
 )
 
-_API = "api"  # the public API's name in the registry
 # The service that answers a guest, by the first part of the path after /api.
 _SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipments": "shipping"}
 # Of these services a guest may ask what is below one path. The rest is for customers, and for peers, as pages are.
@@ -45,7 +44,7 @@ class Unavailable(TransientError):
     """A service did not answer in time. `retry_after` is in seconds, and None where it is not known."""
 
     def __init__(self, service: str, retry_after: float | None) -> None:
-        name = "The shop" if service == _API else f"The shop's part for {service}"
+        name = "The shop" if service == PUBLIC_API else f"The shop's part for {service}"
         super().__init__(f"{name} does not answer just now.")
         self.service = service
         self.retry_after = retry_after
@@ -143,10 +142,10 @@ class Visitor:
                 raise
         if not self._access:
             self._renew()
-        reply = self._ask(_API, method, path, body, headers | self._bearer())
+        reply = self._ask(PUBLIC_API, method, path, body, headers | self._bearer())
         if reply.status == 401 and self._refresh:
             self._renew()
-            reply = self._ask(_API, method, path, body, headers | self._bearer())
+            reply = self._ask(PUBLIC_API, method, path, body, headers | self._bearer())
         if reply.status == 401:
             self._end_session()
         return _granted(reply)
@@ -163,7 +162,7 @@ class Visitor:
         """Through the public API, for what is public at a service that is no peer of pages. Raises Refused,
         Unavailable.
         """
-        return _granted(self._ask(_API, method, path, body, {}))
+        return _granted(self._ask(PUBLIC_API, method, path, body, {}))
 
     def log_in(self, email: str, password: str) -> None:
         """Raises Refused, Unavailable."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mercato.peers import peer as peers
-from mercato.peers.client import PeerRefused, PeerUnavailable, ServiceClient
+from mercato.peers.client import PeerNotCalled, PeerRefused, PeerUnavailable, ServiceClient
 from mercato.peers.sidecar import MeshTransport, Sidecar
 from mercato.peers.transport import NoAnswer, NotSent
 from mercato.store.dynamo import Table
@@ -158,5 +158,8 @@ def test_the_function_s_environment_chooses_the_way(
     try:
         assert peers.peer("products").get("/api/products") == {}
         assert [seen.headers["host"] for seen in sidecar.seen] == ["products"]
+        with pytest.raises(PeerNotCalled, match="api"):
+            peers.peer(peers.PUBLIC_API).get("/api/orders")  # looked up in a registry without it
+        assert len(sidecar.seen) == 1, "the public API is behind no door of the mesh"
     finally:
         peers.reset()

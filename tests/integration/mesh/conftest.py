@@ -130,8 +130,12 @@ class Cloud:
         match target:
             case "ListNamespaces":
                 return 200, {"Namespaces": [{"Id": "ns-shop", "Name": "shop"}]}
-            case "ListServices":
-                return 200, {"Services": [{"Id": name, "Name": name} for name in self.instances]}
+            case "ListServices":  # the filter is ignored, as on the local cloud
+                others = [{"Id": f"other-{name}", "Name": name} for name in self.instances]
+                return 200, {"Services": [*others, *({"Id": name, "Name": name} for name in self.instances)]}
+            case "GetService":
+                namespace = "ns-other" if body["Id"].startswith("other-") else "ns-shop"
+                return 200, {"Service": {"Id": body["Id"], "NamespaceId": namespace}}
             case "GetOperation":
                 return 200, {"Operation": {"Id": body["OperationId"], "Status": "SUCCESS"}}
         if service not in self.instances:

@@ -132,14 +132,20 @@ class Sandbox:
 
 @pytest.fixture
 def sandbox(mesh: Mesh, tmp_path: Path) -> Iterator[Sandbox]:
+    with running_sandbox(mesh, tmp_path, FUNCTION, layer(tmp_path / "layer", mesh)) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running_sandbox(mesh: Mesh, folder: Path, function: str, opt: Path | None) -> Iterator[Sandbox]:
     """Not started before its first call, as on AWS. /dev/shm cannot be written there, and /opt has the layers."""
-    code, run, log = tmp_path / "code", tmp_path / "run", tmp_path / "log"
+    code, run, log = folder / "code", folder / "run", folder / "log"
     code.mkdir()
-    (code / "app.py").write_text(FUNCTION)
-    opt = layer(tmp_path / "layer", mesh)
+    (code / "app.py").write_text(function)
     port, api = free_port(), free_port()
+    layers = f"cp -R {opt}/. /opt/ && " if opt else ""
     script = (
-        f"mount -t tmpfs tmpfs /opt && cp -R {opt}/. /opt/ && mount -t tmpfs -o ro tmpfs /dev/shm && cd {code} && "
+        f"mount -t tmpfs tmpfs /opt && {layers}mount -t tmpfs -o ro tmpfs /dev/shm && cd {code} && "
         f"exec {EMULATOR} --runtime-interface-emulator-address 127.0.0.1:{port} --runtime-api-address 127.0.0.1:{api} "
         f"{sys.executable} -m awslambdaric app.handler"
     )
