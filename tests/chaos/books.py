@@ -103,7 +103,7 @@ def disagreements(
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     found += [
         *_coupons(order, shop),
-        *_owner(order, shop),
+        *_owner(order, payment, shop),
         *_documents(order, payment, refunds, shop),
         *_parcel(order, shop),
         *_events(order, payment, refunds, shop),
@@ -258,8 +258,10 @@ def _coupons(order: Order, shop: Shop) -> Iterator[str]:
         yield f"the order is {order.status}, its claim {claim.state}"
 
 
-def _owner(order: Order, shop: Shop) -> Iterator[str]:
-    """A guest's order is claimed once or not at all. Either its link opens it, or the account has it and its parcel."""
+def _owner(order: Order, payment: Payment | None, shop: Shop) -> Iterator[str]:
+    """A guest's order is claimed once or not at all. Either its link opens it, or the account has it, with its payment
+    and its parcel.
+    """
     if not order.guest_id:
         return
     if not shop.links.sent:
@@ -276,6 +278,8 @@ def _owner(order: Order, shop: Shop) -> Iterator[str]:
     shipment = shop.shipments.load(shipment_id_of(order.id)).shipment
     if shipment and shipment.customer_id != order.customer_id:
         yield f"{order.customer_id} has the order, and {shipment.customer_id} its parcel"
+    if payment and payment.customer_id != order.customer_id:
+        yield f"{order.customer_id} has the order, and {payment.customer_id} its payment"
 
 
 def _parcel(order: Order, shop: Shop) -> Iterator[str]:

@@ -28,6 +28,7 @@ STEPS = (
     hearing("orders", "order.created"),
     hearing("notifications", "order.created"),
     hearing("orders", "order.claimed"),
+    hearing("payments", "order.claimed"),
     hearing("shipping", "order.claimed"),
 )
 WRITES = 2  # the claimant, and the order with its list
