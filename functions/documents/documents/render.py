@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout
+from fpdf.fonts import TTFFont
 
 from documents.domain import Address, Document, DocumentKind, Line, LineKind
 from mercato.money import Money
@@ -46,6 +47,13 @@ class _Pages(FPDF):
     def write_in(self, size: float, colour: tuple[int, int, int] = _BLACK, *, bold: bool = False) -> None:
         self.set_font("dejavu", "B" if bold else "", size)
         self.set_text_color(*colour)
+
+    def has_letters_of(self, document: Document) -> bool:
+        """Whether the font has each letter of the document's texts; what it lacks is printed as an empty box."""
+        font = self.fonts["dejavu"]
+        if not isinstance(font, TTFFont):
+            raise TypeError("the documents' font is not a file of ours")
+        return all(ord(letter) in font.cmap for letter in document.model_dump_json() if letter.isprintable())
 
     def block(self, x: float, y: float, width: float, title: str, lines: Iterable[str]) -> float:
         """Writes lines below a small title, and returns where they end."""
@@ -177,6 +185,8 @@ def _end(pages: _Pages, document: Document) -> None:
     texts = [f"Reason: {document.reason}" if document.reason else "", document.seller.note or ""]
     if document.kind is DocumentKind.INVOICE:
         texts.insert(0, "Paid in full. No payment is due.")
+    if not pages.has_letters_of(document):
+        texts.append("A box stands for a letter that this file cannot show. The page of the order has the whole text.")
     for text in texts:
         if text:
             pages.multi_cell(_WIDTH, 5, text, align="L", new_x="LMARGIN", new_y="NEXT")

@@ -149,8 +149,22 @@ def test_names_of_other_scripts_have_all_their_letters(name: str, caplog: pytest
     assert "missing glyphs" not in caplog.text.lower()
 
 
-def test_a_script_that_the_font_lacks_is_no_failure() -> None:
-    assert render.render(document(line("赤いマグ"), buyer=ADA.model_copy(update={"name": "山田太郎 🙂"})))
+BOXES = "A box stands for a letter that this file cannot show. The page of the order has the whole text."
+
+
+@pytest.mark.parametrize("name", ["山田太郎", "김철수", "王小明", "राम शर्मा", "Ada 🙂"])
+def test_a_script_that_the_font_lacks_is_no_failure_and_is_said(
+    name: str, written: Callable[[Document], tuple[list[str], int]]
+) -> None:
+    assert BOXES in written(document(buyer=ADA.model_copy(update={"name": name})))[0]
+    assert BOXES in written(document(line(name)))[0]
+
+
+@pytest.mark.parametrize("name", ["Ada Lovelace", "محمد بن عبد الله", "Żółć Đorđević"])
+def test_nothing_is_said_of_boxes_where_there_is_none(
+    name: str, written: Callable[[Document], tuple[list[str], int]]
+) -> None:
+    assert BOXES not in written(document(buyer=ADA.model_copy(update={"name": name})))[0]
 
 
 def test_an_erased_address_and_an_unknown_tax_are_said_or_left_out(
