@@ -12,6 +12,7 @@ moto:
 - A request to DynamoDB goes directly to its handler, without werkzeug and the search through all services' URLs.
 - A condition is split into tokens once, and not for each request.
 - An update expression is parsed once. moto parses it three times per request, and works on a copy of the result.
+- Each class of an expression's tree is looked up once. moto asks at each visit of a node, and there are hundreds.
 - Before a transaction moto copies the whole table once for each write. Here it copies only the items that are written,
   because a transaction changes no others.
 - A query reads one partition. moto sorts the whole table first, which made tests with thousands of items take minutes.
@@ -25,6 +26,7 @@ import copy
 import functools
 import os
 import re
+import string
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -50,9 +52,15 @@ from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
+    DepthFirstTraverser,
+    Expression,
+    Node,
+    UpdateExpressionFunction,
+)
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
+from moto.moto_api._internal import mock_random
 from moto.sqs.models import SQSBackend
 from werkzeug.http import http_date
 
@@ -82,6 +90,10 @@ def patched() -> Iterator[None]:
         patch.setattr(ConditionExpressionParser, "_lex_condition_expression", once_per_expression(lex))
         patch.setattr(UpdateExpressionParser, "make", functools.cache(UpdateExpressionParser.make))
         patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", once_per_class())
+        patch.setattr(DepthFirstTraverser, "traverse_node_recursively", traverse)
+        patch.setattr(Node, "find_clauses", find_clauses)
+        patch.setattr(Node, "__deepcopy__", copy_of_node, raising=False)
+        patch.setattr(type(mock_random), "get_random_string", drawn_at_once)
         patch.setattr(SQSBackend, "receive_message", without_waiting(SQSBackend.receive_message))
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(Table, "query", of_one_partition(Table.query))
@@ -221,6 +233,56 @@ def of_one_partition(query: Any) -> Any:
         return query(table, hash_key, *more, **others)
 
     return query_partition
+
+
+# It takes long for the abstract classes of a tree's nodes.
+is_a: Callable[[Any, tuple[type, ...]], bool] = functools.cache(issubclass)
+
+
+@functools.wraps(DepthFirstTraverser.traverse_node_recursively)
+def traverse(traverser: DepthFirstTraverser, node: Any, child_id: int = -1) -> Any:
+    if not is_a(type(node), (Node,)):
+        return node
+    parent = node.parent
+    for number, child in enumerate(node.children or ()):
+        traverser.pre_processing_of_child(node, number)
+        traverse(traverser, child, number)
+    if is_a(type(node), traverser.nodes_to_be_processed()):
+        node = traverser.process(node)
+        node.parent = parent
+        if parent:
+            parent.children[child_id] = node
+    return node
+
+
+@functools.wraps(Node.find_clauses)
+def find_clauses(node: Node, clause_types: list[type]) -> list[Node]:
+    found: list[Node] = []
+    for child in node.children or ():
+        if type(child) in clause_types:
+            found.append(child)
+        elif is_a(type(child), (Expression, UpdateExpressionFunction)):
+            found += find_clauses(child, clause_types)
+    return found
+
+
+def copy_of_node(node: Any, memo: dict[int, Any]) -> Any:
+    """Returns a copy of the tree below the node. Its leaves are values that do not change, or values of DynamoDB."""
+    made = object.__new__(type(node))
+    made.__dict__.update(node.__dict__)
+    memo[id(node)] = made
+    if node.children is not None:
+        made.children = [copy.deepcopy(child, memo) for child in node.children]
+        for child in made.children:
+            if is_a(type(child), (Node,)):
+                child.parent = made
+    return made
+
+
+def drawn_at_once(random: Any, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
+    """`Random.get_random_string`, which draws each character by itself. Each response has an id of 52."""
+    text = "".join(random.choices(string.ascii_letters + (string.digits if include_digits else ""), k=length))
+    return text.lower() if lower_case else text
 
 
 def plainly(get_value: Any) -> Any:

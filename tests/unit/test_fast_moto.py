@@ -11,6 +11,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 ITEM = KEY | {"count": {"N": "1"}, "parts": {"L": [{"M": {"x": {"B": b"\x00\xff"}}}, {"NULL": True}, {"BOOL": False}]}}
@@ -73,6 +74,66 @@ def test_dynamodb_answers_as_it_does_past_all_of_motos_front(cloud: None, monkey
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert straight == answers()
     assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in straight].count(400) == 4
+
+
+UPDATES = [
+    "SET #c = #c + :one, parts[0].x = :b REMOVE parts[1], parts[2], note",
+    "SET #c = if_not_exists(#c, :one), parts = list_append(parts, :more), note = :text ADD tags :tags",
+    "SET #c = if_not_exists(seen, :one) - :one DELETE tags :tags",
+    "ADD #c :one, seen :one REMOVE parts[0].x",
+    "SET #c = #c + :text",
+    "SET #c = :one, #c = :one",
+    "SET absent.x = :one",
+    "SET pk = :text",
+    "SET #c = :absent",
+]
+VALUES = {
+    ":one": {"N": "1"},
+    ":b": {"B": b"\x01"},
+    ":more": {"L": [{"M": {"y": {"S": "z"}}}]},
+    ":text": {"S": "text"},
+    ":tags": {"SS": ["new", "old"]},
+}
+
+
+def updates() -> list[Any]:
+    client = boto3.client("dynamodb", "us-east-1")
+    client.create_table(
+        TableName="Things",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.put_item(TableName="Things", Item=ITEM)
+    found = []
+    for expression in UPDATES * 2:
+        names = {"#c": "count"} if "#c" in expression else {}
+        values = {name: value for name, value in VALUES.items() if name in expression}
+        given = {"ExpressionAttributeNames": names} if names else {}
+        try:
+            found.append(
+                client.update_item(
+                    TableName="Things",
+                    Key=KEY,
+                    UpdateExpression=expression,
+                    ExpressionAttributeValues=values | ({} if values else {":one": {"N": "1"}}),
+                    ReturnValues="ALL_NEW",
+                    **given,
+                )["Attributes"]
+            )
+        except ClientError as error:
+            found.append(error.response["Error"])
+    client.delete_table(TableName="Things")
+    return found
+
+
+def test_an_update_does_what_moto_s_own_tree_makes_of_it(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = updates()
+    for owner, name in ((DepthFirstTraverser, "traverse_node_recursively"), (Node, "find_clauses")):
+        monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
+    monkeypatch.delattr(Node, "__deepcopy__")
+    assert quick == updates()
+    assert [("Message" in one) for one in quick].count(True) == 10
 
 
 def test_where_moto_does_not_answer_a_request_is_signed() -> None:
