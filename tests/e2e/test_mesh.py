@@ -27,6 +27,7 @@ from infra.local.mesh import LocalDoor, Sidecars
 from infra.local.processes import is_free
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
+from infra.mesh import policy
 from infra.operator.accounts import promote
 from infra.operator.client import Json, Session, Shop, poll
 from infra.operator.target import Account
@@ -153,19 +154,24 @@ def order(meshed: Meshed) -> Json:
 
 
 def test_an_order_is_confirmed_and_each_peer_call_of_it_has_a_certificate(meshed: Meshed, order: Json) -> None:
-    seen = meshed.lines("products", "request")
-    lookups = [line for line in seen if line["path"] == "/api/products/lookup"]
-    assert lookups, "the order asks for prices"
-    assert {line.get("peer") for line in lookups} == {"orders"}
-    assert {line["status"] for line in lookups} == {200}
-    asked = {line["correlation_id"] for line in lookups}
+    [asked] = {
+        line["correlation_id"]
+        for line in meshed.lines("orders", "request")
+        if (line.get("method"), line.get("path"), line["status"]) == ("POST", "/api/orders", 202)
+    }
+    called = {
+        (service, line.get("peer"), line["status"])
+        for service in set(policy.read().services) - {"orders"}
+        for line in meshed.lines(service, "request")
+        if line["correlation_id"] == asked
+    }
+    assert called == {("checkout", "orders", 200), ("products", "checkout", 200), ("shipping", "checkout", 200)}
 
     def through() -> set[str]:
-        lines = meshed.door_lines("door call")
-        return {line["correlation_id"] for line in lines if line["caller"] == "spiffe://mercato/orders"}
+        return {line["caller"] for line in meshed.door_lines("door call") if line["correlation_id"] == asked}
 
-    poll(through, lambda found: asked <= found, what="in the door's log", within=30)
-    assert meshed.lines("products", "mesh call refused") == []
+    wanted = {"spiffe://mercato/orders", "spiffe://mercato/checkout"}
+    poll(through, lambda found: found == wanted, what="in the door's log", within=30)
 
 
 def test_the_storefront_s_pages_come_through_the_mesh(meshed: Meshed, order: Json) -> None:
