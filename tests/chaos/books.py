@@ -278,7 +278,7 @@ def _owner(order: Order, payment: Payment | None, shop: Shop) -> Iterator[str]:
     shipment = shop.shipments.load(shipment_id_of(order.id)).shipment
     if shipment and shipment.customer_id != order.customer_id:
         yield f"{order.customer_id} has the order, and {shipment.customer_id} its parcel"
-    if payment and payment.customer_id != order.customer_id:
+    if payment and payment.customer_id not in ("", order.customer_id):  # one that was never authorized is nobody's
         yield f"{order.customer_id} has the order, and {payment.customer_id} its payment"
 
 
