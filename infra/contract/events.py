@@ -62,7 +62,8 @@ def _subscriptions() -> Iterator[Subscription]:
         for value in vars(importlib.import_module(f"{service}.consumers")).values():
             if isinstance(value, Consumer):
                 for event_type, (reads, _) in value.subscriptions.items():
-                    yield Subscription(service, event_type, reads)
+                    if not event_type.startswith("Email "):  # SES's, by the default bus
+                        yield Subscription(service, event_type, reads)
 
 
 def schema_of(model: type[EventModel]) -> dict[str, Any]:

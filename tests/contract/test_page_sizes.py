@@ -20,7 +20,8 @@ from mercato.http.response import write_response
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store.dynamo import Table
 from notifications import texts
-from notifications.api import NotificationView
+from notifications.api import NotificationView, StopView
+from notifications.stops import Reason, Stop
 from ops.dead_letters import api as dead_letters
 from ops.journal.views import EventView
 from ops.sagas.domain import Kind
@@ -123,11 +124,16 @@ def _saga() -> View:
     return ParkedView(**dict.fromkeys(names, "x" * 200), kind=next(iter(Kind)), cause='"' * 32_768, error="x" * 256)
 
 
+def _stopped() -> View:
+    return StopView.of(Stop("a" * 254, Reason.COMPLAINT, "OnAccountSuppressionList", datetime(2026, 1, 1, tzinfo=UTC)))
+
+
 # By route: its largest item, and whether one Query of DynamoDB makes the whole page, which then has at most 1 MB.
 LARGEST: dict[str, tuple[Callable[[], View], bool]] = {
     "GET /api/products": (_product, False),
     "GET /api/orders": (_order, False),
     "GET /api/notifications": (_notification, True),
+    "GET /api/notifications/stops": (_stopped, True),
     "GET /api/products/imports": (_import, False),
     "GET /api/shipments": (_shipment, False),
     "GET /api/inventory": (_stock, False),

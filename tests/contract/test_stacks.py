@@ -72,6 +72,7 @@ NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::S3::BucketPolicy": None,
     "AWS::SES::ConfigurationSet": "Name",
+    "AWS::SES::ConfigurationSetEventDestination": None,
     "AWS::SNS::Subscription": None,
     "AWS::SNS::Topic": "TopicName",
     "AWS::SNS::TopicPolicy": None,

@@ -29,6 +29,7 @@ MAY_GO = {
     "layers/common/mercato/events/inbox.py": "an event's marker, longer than the event can be delivered again",
     "layers/common/mercato/http/rate_limit.py": "a count of requests, after its window",
     "layers/common/mercato/events/outbox.py": "an event, longer than the relay's failure queue points to it",
+    "functions/notifications/notifications/stops.py": "an address that gets no mails, after a year",
     "functions/notifications/notifications/progress.py": "how far an order was, longer than an event that it overtakes",
     "functions/notifications/notifications/wishes/store.py": "which wishes an event was answered with, like its marker",
     "layers/common/mercato/store/snapshots.py": "a snapshot: it is folded again from the events, which stay",

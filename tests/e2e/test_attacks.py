@@ -100,6 +100,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
     kept = Stage(victim.shop, admin, shop_state.endpoint, patience=90).new_product("Kept", pence=100, stock=50)
     wanted = {"lines": [{"product_id": kept.product_id, "quantity": 1}]}
     return {
+        "stop_id": str(uuid.uuid4()),
         "code": "NOBODY",
         "checkout_id": victim.post("/checkouts", wanted, key=str(uuid.uuid4()))["checkout_id"],
         "document_id": invoice["document_id"],

@@ -74,6 +74,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "cart_id": "guest-of-nobody",
         "checkout_id": str(uuid.uuid4()),
         "document_id": str(uuid.uuid4()),
+        "stop_id": str(uuid.uuid4()),
         "code": "NOBODY",
         "token": "nobodys-link",
         "image_id": str(uuid.uuid4()),

@@ -267,6 +267,19 @@ def object_created(bucket: str, key: str, size: int = 1024) -> Event:
     return event | {"resources": [f"arn:aws:s3:::{bucket}"], "detail": detail}
 
 
+def mail_report(name: str, about: Mapping[str, Any], to: str, event_id: str, time: str) -> Event:
+    """Returns the event with which SES reports of a mail, such as `Bounced`, on the account's default bus."""
+    mail = {
+        "timestamp": time,
+        "source": "shop@mercato.example",
+        "messageId": "0100018",
+        "destination": [to],
+        "tags": {"ses:configuration-set": ["shop-mails"]},
+    }
+    event = bus_event({"id": event_id, "type": f"Email {name}", "source": "aws.ses"})
+    return event | {"resources": ["arn:aws:ses:eu-west-1:1:identity/x"], "detail": {**about, "mail": mail}}
+
+
 def bus_record(
     detail: Mapping[str, Any], queue: str = "shop-queue", *, message_id: str = "m-1", receives: int = 1
 ) -> Event:

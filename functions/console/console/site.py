@@ -20,6 +20,7 @@ from console import (
     services,
     session,
     stock,
+    stops,
     stream,
     tables,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "services",
     "session",
     "stock",
+    "stops",
     "stream",
     "tables",
 ]

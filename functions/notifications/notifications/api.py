@@ -8,11 +8,12 @@ from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import Forbidden
-from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
+from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from notifications import unsubscribing, usecases
 from notifications.domain import SWITCHABLE, Kind, Notification, Preferences
+from notifications.stops import Stop
 from notifications.store import Listed
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
@@ -89,16 +90,51 @@ class KindView(View):
 
 
 class PreferencesView(View):
-    """`email` is the switch of all mails that an order can do without."""
+    """`email` is the switch of all mails that an order can do without. `stopped` is null, or says why no mail goes to
+    the address any more: `bounce` or `complaint`. Staff releases it.
+    """
 
     email: bool
     kinds: list[KindView]
+    stopped: str | None
 
     @classmethod
-    def of(cls, found: Preferences) -> PreferencesView:
+    def of(cls, found: Preferences, stop: Stop | None) -> PreferencesView:
         kinds = {kind: found.kinds.get(kind, True) for kind in Kind}
         views = [KindView(kind=kind, needed=kind not in SWITCHABLE, email=is_on) for kind, is_on in kinds.items()]
-        return cls(email=found.email, kinds=views)
+        return cls(email=found.email, kinds=views, stopped=stop.reason if stop else None)
+
+
+class StopView(View):
+    """An address that gets no mails any more, since a mail `bounce`d there for good or its owner made a `complaint`.
+    `detail` is SES's word for the kind.
+    """
+
+    stop_id: str
+    email: str
+    reason: str
+    detail: str
+    stopped_at: str
+
+    @classmethod
+    def of(cls, stop: Stop) -> StopView:
+        return cls(
+            stop_id=stop.stop_id,
+            email=stop.email,
+            reason=stop.reason,
+            detail=stop.detail,
+            stopped_at=rfc3339(stop.at),
+        )
+
+
+class StopPage(View):
+    items: list[StopView]
+    next_cursor: str | None
+
+
+class StopsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Cursor | None = None
 
 
 class Unsubscribed(View):
@@ -141,14 +177,15 @@ def mark_read(notification_id: str, caller: Caller) -> NoContent:
 
 @app.get("/api/notifications/preferences", role=CUSTOMER, limit=WATCH)
 def read_preferences(caller: Caller) -> PreferencesView:
-    return PreferencesView.of(usecases.read_preferences(caller.user_id, store=ports().store))
+    return PreferencesView.of(*usecases.read_preferences(caller.user_id, ports(), utc_now()))
 
 
 @app.put("/api/notifications/preferences", role=CUSTOMER)
 def set_preferences(preferences: PreferencesBody, caller: Caller) -> PreferencesView:
     """Switches mails on and off. What an order's buyer must know is mailed in any case."""
     wanted = Preferences(preferences.email, {switch.kind: switch.email for switch in preferences.kinds})
-    return PreferencesView.of(usecases.set_preferences(caller.user_id, wanted, store=ports().store))
+    usecases.set_preferences(caller.user_id, wanted, store=ports().store)
+    return PreferencesView.of(*usecases.read_preferences(caller.user_id, ports(), utc_now()))
 
 
 @app.post("/api/notifications/unsubscriptions/{token}", role=PUBLIC, capability="token")
@@ -177,6 +214,20 @@ def wish_for(product_id: str, caller: Caller) -> WishView:
 def drop_wish(product_id: str, caller: Caller) -> NoContent:
     """Idempotent."""
     wishing.drop_wish(caller.user_id, product_id, ports())
+    return NoContent()
+
+
+@app.get("/api/notifications/stops", role=ADMIN, limit=WATCH)
+def list_stops(query: StopsQuery) -> StopPage:
+    """Lists the addresses that get no mails, the newest first."""
+    stops, cursor = ports().stops.list_page(limit=query.limit, cursor=query.cursor, now=utc_now())
+    return StopPage(items=[StopView.of(stop) for stop in stops], next_cursor=cursor)
+
+
+@app.delete("/api/notifications/stops/{stop_id}", role=ADMIN)
+def release_stop(stop_id: str) -> NoContent:
+    """Lets mails go to the address again, until SES reports it once more. Idempotent."""
+    ports().stops.release(stop_id, utc_now())
     return NoContent()
 
 

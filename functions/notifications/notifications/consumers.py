@@ -15,6 +15,7 @@ from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
 from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger, reader_of_guest
+from notifications.feedback import Bounced, Complained
 from notifications.reminders import LeftCart, remind
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
@@ -284,6 +285,20 @@ def remind_of_cart(event: Event, data: CartAbandoned) -> None:
     cart = LeftCart(data.customer_id, event.sequence, event.time - timedelta(days=days))
     with _open_account(data.customer_id):
         remind(cart, Trigger(Kind.ABANDONED_CART, event.id, event.time), ports(), utc_now())
+
+
+@consumer.on("Email Bounced")
+def stop_bounced(_: Event, data: Bounced) -> None:
+    """Naturally idempotent."""
+    for stop in data.stops():
+        ports().stops.stop(stop)
+
+
+@consumer.on("Email Complaint Received")
+def stop_complained(_: Event, data: Complained) -> None:
+    """Naturally idempotent."""
+    for stop in data.stops():
+        ports().stops.stop(stop)
 
 
 @consumer.on("inventory.low_stock")

@@ -10,7 +10,7 @@ money is sent again: the only case in which a mail can arrive twice. A welcome i
 letter, which raises the alarm.
 
 An e-mail is withheld where it has no use any more when it is to be sent, such as "on its way" after "delivered", and
-where its reader has switched its kind off by then. The notification is listed in the app alone.
+where its reader has switched its kind off by then or the address is stopped. The app alone lists the notification then.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from notifications.domain import (
     compose,
     next_step,
 )
+from notifications.stops import Stop
 from notifications.store import Listed, NotificationStore, NotWanted
 from notifications.unsubscribing import Unsubscription
 from notifications.wiring import Ports
@@ -82,6 +83,9 @@ def send(notification: Notification, contact: Contact, ports: Ports, now: dateti
         return
     if step is NextStep.WAIT:
         raise TransientError(f"{notification.notification_id} is being sent by another attempt")
+    if ports.stops.find(contact.email, now) and store.withhold(notification, now):
+        log.info("e-mail withheld: the address is stopped", extra={"kind": notification.kind})
+        return
     try:
         claim = _claim(notification, store, now)
     except NotWanted:
@@ -138,8 +142,10 @@ def mark_read(user_id: str, notification_id: str, *, store: NotificationStore) -
     store.mark_read(user_id, notification_id)
 
 
-def read_preferences(user_id: str, *, store: NotificationStore) -> Preferences:
-    return store.find_reader(user_id)[1]
+def read_preferences(user_id: str, ports: Ports, now: datetime) -> tuple[Preferences, Stop | None]:
+    """The switches, and why no mail goes to the user's address, if it is stopped."""
+    contact, preferences = ports.store.find_reader(user_id)
+    return preferences, ports.stops.find(contact.email, now) if contact else None
 
 
 def set_preferences(user_id: str, preferences: Preferences, *, store: NotificationStore) -> Preferences:

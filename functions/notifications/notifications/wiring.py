@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
     from notifications.progress import Progress
     from notifications.reminders import Shopping
+    from notifications.stops import Stops
     from notifications.unsubscribing import Links
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.store import WishStore
@@ -75,6 +76,12 @@ class Ports:
         from notifications.progress import Progress
 
         return Progress(self.table)
+
+    @functools.cached_property
+    def stops(self) -> Stops:
+        from notifications.stops import Stops
+
+        return Stops(self.table)
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:

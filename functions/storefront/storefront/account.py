@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from pages import Form, Page, Redirect, Visit
-from pages.visitor import path
+from pages.visitor import part, path
 from storefront.pages import pages
 
 _NOTICES = {
@@ -108,7 +108,8 @@ def reset(visit: Visit, form: Reset) -> Redirect:
 @pages.get("/account")
 def show_account(visit: Visit) -> Page:
     visit.notice = visit.notice or notice_of(visit)
-    return Page("account.html", {"user": visit.visitor.get(path("users", "me"))})
+    preferences = part(lambda: visit.visitor.get(path("notifications", "preferences")))
+    return Page("account.html", {"user": visit.visitor.get(path("users", "me")), "preferences": preferences})
 
 
 def notice_of(visit: Visit) -> str:

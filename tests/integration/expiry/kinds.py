@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from mercato.store.event_store import EventStore
 from mercato.store.snapshots import Codec, Snapshots
+from notifications.stops import Reason, Stop, StopNotFound, Stops
 from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from ops.journal.store import Journal, Position
@@ -116,6 +118,21 @@ def _read_journal(table: Table, now: datetime) -> object:
     told += [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
     journal.record(_HEARD, now)
     return told, [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
+
+
+def _stop(table: Table, now: datetime) -> object:
+    Stops(table).stop(Stop("ada@example.com", Reason.BOUNCE, "NoEmail", now))
+    return None
+
+
+def _stops(table: Table, now: datetime) -> object:
+    stops = Stops(table)
+    found = stops.find("ada@example.com", now), stops.list_page(limit=9, cursor=None, now=now)[0]
+    try:
+        stops.release(hashlib.sha256(b"ada@example.com").hexdigest(), now)
+    except StopNotFound as missing:
+        return found, missing.slug()
+    return found, "released"
 
 
 def _snapshots(table: Table) -> Snapshots[list[int]]:
@@ -324,6 +341,7 @@ KINDS = (
     Kind("answer to a key", "OrdersTable", ("mercato.http.idempotency:_record",), _ask, _ask_again),
     Kind("count of requests", "RateLimitsTable", ("mercato.http.rate_limit:CountTable.take",), _count, _count),
     Kind("snapshot", "OrdersTable", ("mercato.store.snapshots:Snapshots.save",), _snapshot, _snapshot),
+    Kind("stopped address", "NotificationsTable", ("notifications.stops:Stops.stop",), _stop, _stops),
     Kind("report of an import", "ProductsTable", ("products.store:Products.save_report",), _report, _report),
     Kind("refused rows", "ProductsTable", ("products.store:Products.save_rows",), _rows, _rows_again),
     Kind("import in the list", "ProductsTable", ("products.store:_listed",), _list_import, _imports),

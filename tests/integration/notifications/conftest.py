@@ -17,6 +17,7 @@ from notifications import api, consumers, wiring
 from notifications.domain import Kind
 from notifications.progress import Progress
 from notifications.reminders import Shopping
+from notifications.stops import Stops
 from notifications.store import NotificationStore
 from notifications.unsubscribing import Links, Unsubscription
 from notifications.wishes.catalogue import Catalogue
@@ -149,9 +150,16 @@ class Service:
         return self.event("payment.completed", event_id, data, at)
 
     def call(
-        self, method: str, path: str, *, user: str = "user-1", body: Any = None, query: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        user: str = "user-1",
+        role: str = "customer",
+        body: Any = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        answer = api.handler(aws_events.rest_request(method, path, body, user=user, query=query), None)
+        answer = api.handler(aws_events.rest_request(method, path, body, user=user, role=role, query=query), None)
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def listed(self, user: str = "user-1", **query: str) -> Any:
@@ -175,6 +183,7 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         store=found.store,
         wishes=found.wishes,
         progress=Progress(table),
+        stops=Stops(table),
         catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
         mailer=found.mailer,
         settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/"),

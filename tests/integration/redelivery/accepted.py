@@ -19,6 +19,7 @@ from mercato.breaker.store import DynamoStore
 from mercato.http.auth import Role
 from mercato.ids import derived_id
 from mercato.webhooks import sign
+from notifications.stops import Reason, Stop, Stops
 from payments import wiring
 from payments.providers.sandbox import charge_id_of
 from shipping import wiring as shipping_wiring
@@ -234,6 +235,12 @@ def _preferring(service: Any) -> Asked:
     return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds})
 
 
+def _stopped_address(service: Any) -> Asked:
+    Stops(service.table).stop(Stop("ada@example.com", Reason.BOUNCE, "NoEmail", service.now))
+    [stop], _ = Stops(service.table).list_page(limit=1, cursor=None, now=service.now)
+    return Asked(f"/api/notifications/stops/{stop.stop_id}", role="admin")
+
+
 def _unsubscribing(service: Any) -> Asked:
     service.register("ada")
     link = service.link("ada", "order_shipped")
@@ -417,6 +424,7 @@ _EACH = (
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
     Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),
+    Accepted("DELETE /api/notifications/stops/{stop_id}", _stopped_address),
     Accepted("PUT /api/notifications/wishes/{product_id}", _wishing),
     Accepted("DELETE /api/notifications/wishes/{product_id}", _wished),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),

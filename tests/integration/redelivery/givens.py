@@ -158,7 +158,7 @@ def _wished_for(service: Any) -> Data:
 
 def _left_cart(service: Any) -> Data:
     service.register("ada")
-    service.shoppers.carts["ada"] = {"version": 1, "lines": [{"name": "A mug"}]}
+    service.shoppers.carts["ada"] = {"version": SEQUENCE, "lines": [{"name": "A mug"}]}
     return {"customer_id": "ada"}
 
 

@@ -835,6 +835,11 @@ _OTHERS = (
         "unknown-link",
         _asking("/api/notifications/unsubscriptions/dXNlci0x.bm8", user=""),
     ),
+    Case(
+        "DELETE /api/notifications/stops/{stop_id}",
+        "stop-not-found",
+        _asking("/api/notifications/stops/nothing", role="admin"),
+    ),
     Case(_WISH, "unknown-product", _asking("/api/notifications/wishes/nothing")),
     Case(_WISH, "in-stock", _wishing(7)),
     Case(_WISH, "too-many-wishes", _wishing(0, wishes=MOST_WISHES)),
