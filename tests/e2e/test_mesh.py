@@ -170,8 +170,8 @@ def test_an_order_is_confirmed_and_each_peer_call_of_it_has_a_certificate(meshed
     def through() -> set[str]:
         return {line["caller"] for line in meshed.door_lines("door call") if line["correlation_id"] == asked}
 
-    wanted = {"spiffe://mercato/orders", "spiffe://mercato/checkout"}
-    poll(through, lambda found: found == wanted, what="in the door's log", within=30)
+    wanted = {"spiffe://mercato/orders", "spiffe://mercato/checkout"}  # documents asks later
+    poll(through, lambda found: wanted <= found, what="in the door's log", within=30)
 
 
 def test_the_storefront_s_pages_come_through_the_mesh(meshed: Meshed, order: Json) -> None:
