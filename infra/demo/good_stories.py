@@ -136,7 +136,7 @@ def tell_return(stage: Stage, telling: Telling) -> None:
     telling.say("and then returns the other two as well, which can be sold again")
     _receive(stage, order, _ask_to_return(stage, kim, order, bowl, 2), restock=2)
     order = stage.watch(telling, kim, order, lambda seen: seen["status"] == "refunded", "refunded")
-    telling.expect("refunded, all of it", ("refunded", 4500), _refunded(order))
+    telling.expect("refunded, all of it with the delivery", ("refunded", order["total"]["amount"]), _refunded(order))
     notices = stage.notifications_of(kim, "refund", order["order_id"], count=2)
     telling.expect("one notice for each refund", 2, len(notices))
     stage.expect_stock(telling, bowl, on_hand=4)

@@ -66,6 +66,9 @@ class Stage:
         )
         path = f"/inventory/{made['product_id']}/adjustments"
         adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)
+        if stock:  # the catalogue hears of it by an event, and the checkout believes the catalogue
+            page = f"/products/{made['product_id']}"
+            self.wait_for(lambda: self.shop.call("GET", page)["availability"], lambda found: found != "out")
         return Product(made["product_id"], made["name"], made["price"], made["version"], stock)
 
     def price(self, amount: int) -> Json:

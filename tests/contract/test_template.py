@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra import templates
+from mercato.http import PUBLIC
 from tests.kit.routes import all_routes
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type, routes
 
@@ -157,6 +158,28 @@ def test_every_service_prefix_takes_all_methods_so_that_its_router_answers_404_a
         assert methods[f"/api/{prefix}/{{proxy+}}"] - {"head"} == METHODS | {"options"}
 
 
+def preference(path: str) -> list[int]:
+    """API Gateway prefers a literal part to a parameter, and a parameter to `{proxy+}`."""
+    return [0 if part == "{proxy+}" else 1 if part.startswith("{") else 2 for part in path.split("/")]
+
+
+def fits(route: str, path: str) -> bool:
+    literal, proxy, _ = route.partition("/{proxy+}")
+    parts, wanted = literal.split("/"), path.split("/")
+    long_enough = len(wanted) > len(parts) if proxy else len(wanted) == len(parts)
+    return long_enough and all(
+        mine == theirs or mine.startswith("{") for mine, theirs in zip(parts, wanted, strict=False)
+    )
+
+
+def test_who_has_no_token_reaches_each_route_for_strangers() -> None:
+    for served in all_routes():
+        if PUBLIC in served.route.roles:
+            method, path = served.route.method.lower(), served.route.path
+            found = [route for route in routes() if route.method == method and fits(route.path, path)]
+            assert max(found, key=lambda route: preference(route.path)).is_public, f"{method} {path}"
+
+
 def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
     public = {(route.method, route.path) for route in routes() if route.is_public}
     heads = {path for method, path in public if method == "head"}
@@ -179,6 +202,7 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         ("get", "/api/.well-known/jwks.json"),
         ("get", "/api/products"),
         ("get", "/api/products/{proxy+}"),
+        ("post", "/api/notifications/unsubscriptions/{token}"),
         ("post", "/api/payments/webhooks/{provider}"),
         ("post", "/api/shipments/webhooks/{carrier}"),
         ("post", "/api/shipments/quotes"),

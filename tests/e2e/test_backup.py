@@ -46,15 +46,15 @@ def test_a_consumer_gets_again_what_it_lost_and_drops_what_it_has(stage: Stage, 
     email = ines.email
     order = stage.order(ines, stage.new_product("Replayed vase", 2500, stock=3), 1)["order_id"]
     ines.wait_for_order(order, is_delivered, what="delivered", within=WITHIN)
-    [lost] = stage.notifications_of(ines, "order_shipped", order)
+    [lost] = stage.notifications_of(ines, "order_delivered", order)
     [kept] = stage.notifications_of(ines, "order_confirmed", order)
     sent = {subject: len(stage.mails_to(email, subject)) for subject in (lost["subject"], kept["subject"])}
     assert sent == {lost["subject"]: 1, kept["subject"]: 1}
 
-    # The consumer loses the shipment's event: of its handling there is no trace.
+    # The consumer loses the delivery's event: of its handling there is no trace.
     window = Window(begin - timedelta(seconds=1), utc_now())
-    shipped = Outboxes(shop_state, parts_of(shop_state)).find(window, frozenset({"order.shipped"}))
-    [event_id] = [one["id"] for one in shipped if one["data"]["order_id"] == order]
+    delivered = Outboxes(shop_state, parts_of(shop_state)).find(window, frozenset({"order.delivered"}))
+    [event_id] = [one["id"] for one in delivered if one["data"]["order_id"] == order]
     for pk, sk in (
         (f"USER#{ines.get('/users/me')['user_id']}", f"N#{lost['notification_id']}"),
         (f"INBOX#{event_id}", "INBOX"),
@@ -85,5 +85,5 @@ def test_a_consumer_gets_again_what_it_lost_and_drops_what_it_has(stage: Stage, 
     poll(left, lambda count: count == 0, what="the queue is empty", within=WITHIN)
     assert len(stage.mails_to(email, lost["subject"])) == 2, "the lost one is sent once more, by two replays"
     assert len(stage.mails_to(email, kept["subject"])) == 1
-    assert len(stage.notifications_of(ines, "order_shipped", order)) == 1
+    assert len(stage.notifications_of(ines, "order_delivered", order)) == 1
     assert len(stage.notifications_of(ines, "order_confirmed", order)) == 1

@@ -34,6 +34,8 @@ from infra.operator.target import Account
 from issuer.authority import issue, make_authority
 from issuer.identities import Identity
 
+pytestmark = pytest.mark.spoiling  # a second stack, in the same local cloud
+
 NAME = "mercato-mesh"
 LOOKUP = "/products/live/api/products/lookup"
 Signed = dict[str, str]
@@ -60,7 +62,9 @@ class Meshed:
         """A stolen certificate and its key."""
         secret = self.stack.secrets[f"{service.capitalize()}Identity"]
         text = self.stack.cloud.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-        return Identity(**json.loads(text))
+        found = Identity.from_json(text)
+        assert found is not None
+        return found
 
     def keys(self, function: str) -> Credentials:
         """A function's stolen keys: its role's, in a session with the function's name, as Lambda makes it."""

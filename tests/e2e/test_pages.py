@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from infra.demo.stage import Stage
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import Account, State
 
@@ -228,3 +229,27 @@ def test_junk_is_answered_by_a_page_and_breaks_nothing(visitor: Visitor) -> None
     assert visitor.submit("/cart/lines", product_id="no-such-product").status_code in (404, 422)
     assert visitor.submit("/cart/lines", product_id=first_product(visitor), quantity="many").status_code == 422
     assert visitor.delete("/cart", headers=OWN).status_code == 405
+
+
+def test_one_click_in_a_mail_ends_its_kind_without_a_log_in(
+    visitor: Visitor, shop: Shop, admin: Session, shop_state: State
+) -> None:
+    """The mail providers send RFC 8058's form to the page of the link, and a client may call the API itself."""
+    stage = Stage(shop, admin, shop_state.endpoint, patience=90)
+    olga = stage.new_customer("Olga")
+    order = stage.order(olga, stage.new_product("Mailed mug", 1250, stock=3), 1)["order_id"]
+    [told] = stage.notifications_of(olga, "order_delivered", order)
+    [mail] = poll(lambda: stage.mails_to(olga.email, told["subject"]), bool, what="the mail", within=60)
+    link = re.search(rf"{re.escape(shop_state.base_url)}(/unsubscribe/\S+)", mail["BodyText"])
+    assert link, mail["BodyText"]
+
+    def is_wanted() -> bool:
+        kinds = olga.get("/notifications/preferences")["kinds"]
+        return bool(next(one["email"] for one in kinds if one["kind"] == "order_delivered"))
+
+    assert visitor.get(link[1]).status_code == 200
+    assert is_wanted(), "a link that is only opened ends nothing"
+    assert visitor.post(link[1], data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert not is_wanted()
+    token = link[1].rpartition("/")[2]
+    assert shop.call("POST", f"/notifications/unsubscriptions/{token}") == {"kind": "order_delivered"}

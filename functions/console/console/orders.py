@@ -108,14 +108,17 @@ def show_order(visit: Visit, order_id: str) -> Page:
 
 
 def _is_disputed(payment: Any) -> bool:
-    return bool(payment) and any(one["status"] == "open" for one in payment["disputes"])
+    return bool(payment) and any(
+        one["status"] == "open" for one in payment.get("disputes", [])
+    )  # an earlier release has none
 
 
 def _refundable(payment: Any) -> Any:
     """How much of the payment can be given back. None where there is nothing."""
     if not payment or _is_disputed(payment):
         return None
-    left = payment["captured"]["amount"] - payment["refunded"]["amount"] - payment["disputed"]["amount"]
+    disputed = payment.get("disputed", {"amount": 0})
+    left = payment["captured"]["amount"] - payment["refunded"]["amount"] - disputed["amount"]
     return {"amount": left, "currency": payment["captured"]["currency"]} if left > 0 else None
 
 

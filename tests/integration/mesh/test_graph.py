@@ -56,7 +56,7 @@ def test_the_calls_of_a_sidecar_are_the_edges_of_the_graph(
     mesh.cloud.weigh("products", live=1)
     orders = mesh.start("orders")
     settled(mesh, orders)
-    capfd.readouterr()
+    wait_for(lambda: '"status":200' in capfd.readouterr().out, "the first good call has no line")
     for _ in range(3):
         orders.look_up()
     mesh.cloud.answers = lambda _: 500

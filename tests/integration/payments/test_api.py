@@ -38,6 +38,8 @@ def test_the_owner_and_an_admin_see_a_payment_with_its_refunds(till: Any) -> Non
         "reason": "",
         "detail": "",
         "attempts": 1,
+        "disputed": {"amount": 0, "currency": "GBP"},
+        "disputes": [],
     }
     assert [(refund["amount"]["amount"], refund["status"]) for refund in refunds] == [(300, "done")]
     assert till.call("GET", f"/payments/{PAYMENT}")[0] == 200

@@ -50,7 +50,7 @@ def forged(token: str, **changes: object) -> str:
 
 def test_a_forged_quote_is_refused() -> None:
     token = quotes.sign(quote(World()), SECRET)
-    claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="orders")
+    claims = jwt.decode(token, options={"verify_signature": False})
     bad = [
         "",
         "x.y.z",

@@ -348,7 +348,8 @@ def test_a_refund_is_typed_as_people_write_money(api: ShopApi, desk: Ask) -> Non
 @pytest.mark.parametrize("typed", ["12.505", "a lot", "£12", "1e3"])
 def test_an_amount_that_is_none_is_told_at_its_field_and_refunds_nothing(api: ShopApi, desk: Ask, typed: str) -> None:
     _, payments = answer_of_the_contract("GET", "/api/payments")
-    payments["items"][0]["captured"] = {"amount": 2500, "currency": "GBP"}
+    nothing = {"amount": 0, "currency": "GBP"}
+    payments["items"][0] |= {"captured": {"amount": 2500, "currency": "GBP"}, "disputed": nothing, "disputes": []}
     api.answers["GET /api/payments"] = (200, payments)
 
     answer = desk("POST", "/console/orders/o-1/refunds", REFUND | {"amount": typed}, as_user=True)

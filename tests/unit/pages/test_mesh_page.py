@@ -17,8 +17,8 @@ def edge(caller: str, peer: str, **changes: Any) -> dict[str, Any]:
 
 GRAPH = {
     "is_on": True,
-    "since": "2026-11-29T11:00:00.000Z",
-    "until": "2026-11-29T12:00:00.000Z",
+    "begins_at": "2026-11-29T11:00:00.000Z",
+    "ends_at": "2026-11-29T12:00:00.000Z",
     "is_partial": False,
     "edges": [
         edge("carts", "products"),

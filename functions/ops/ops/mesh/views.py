@@ -43,8 +43,8 @@ class GraphView(View):
     """
 
     is_on: bool
-    since: str
-    until: str
+    begins_at: str
+    ends_at: str
     is_partial: bool
     edges: list[CallEdgeView]
     unused: list[UnusedEdgeView]
@@ -53,8 +53,8 @@ class GraphView(View):
     def of(cls, found: Graph, since: datetime, until: datetime, *, is_on: bool, is_partial: bool) -> GraphView:
         return cls(
             is_on=is_on,
-            since=rfc3339(since),
-            until=rfc3339(until),
+            begins_at=rfc3339(since),
+            ends_at=rfc3339(until),
             is_partial=is_partial,
             edges=[CallEdgeView(**asdict(edge)) for edge in found.edges],
             unused=[UnusedEdgeView(caller=caller, peer=peer) for caller, peer in found.unused],
