@@ -24,7 +24,7 @@ from infra.local import build
 from infra.local.cloud import REGION
 from infra.local.deploy import Deployment
 from infra.local.mesh import LocalDoor, Sidecars
-from infra.local.processes import is_free
+from infra.local.processes import is_free, wait_until
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
 from infra.mesh import policy
@@ -246,4 +246,4 @@ def test_nobody_comes_past_the_door(meshed: Meshed, order: Json) -> None:
 def test_a_door_that_is_closed_leaves_no_envoy(meshed: Meshed) -> None:
     """The last test of this shop."""
     meshed.door.stop()
-    assert is_free(meshed.door.port)
+    assert wait_until(lambda: is_free(meshed.door.port), 10), "Envoy ends when the door's process has ended"
