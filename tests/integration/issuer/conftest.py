@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.compat import HTTPHeaders
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 from moto.apigatewayv2.models import apigatewayv2_backends
+from moto.core.botocore_stubber import BotocoreStubber
 
 from issuer import renewal, wiring
 from issuer.trust import KEY
@@ -96,6 +98,7 @@ def make_secret(caller: str) -> None:
 
 @pytest.fixture
 def authorities(cloud: None, monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Authorities:
+    monkeypatch.setattr(BotocoreStubber, "process_request", in_turn(BotocoreStubber.process_request))
     # The stubs know no handler that answers in the place of AWS.
     aws.session().register("before-call.apigatewayv2.UpdateDomainName", _update_domain_name)  # type: ignore[arg-type]
     aws.client("s3").create_bucket(Bucket=BUCKET)
@@ -116,6 +119,17 @@ def authorities(cloud: None, monkeypatch: pytest.MonkeyPatch, noon: datetime) ->
     }.items():
         monkeypatch.setenv(name, value)
     return Authorities(noon, monkeypatch)
+
+
+def in_turn(answer: Any) -> Any:
+    """S3 and Secrets Manager check a condition and write at once. moto does so only for one request at a time."""
+    turns = threading.RLock()
+
+    def answer_in_turn(stubber: BotocoreStubber, request: Any) -> Any:
+        with turns:
+            return answer(stubber, request)
+
+    return answer_in_turn
 
 
 def _update_domain_name(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
