@@ -223,8 +223,12 @@ def _access_log() -> Json:
         "tries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
         "correlation_id": "%REQ(X-REQUEST-ID)%",
     }
+    return _log("calls", line)
+
+
+def _log(name: str, line: Json) -> Json:
     log = {"@type": f"{_T}access_loggers.stream.v3.StdoutAccessLog", "log_format": {"json_format": line}}
-    return {"name": "calls", "typed_config": log}
+    return {"name": name, "typed_config": log}
 
 
 def _clusters(policy: Policy, name: str) -> list[Json]:
@@ -508,8 +512,7 @@ def _door_connections() -> Json:
         "caller": "%DOWNSTREAM_PEER_URI_SAN%",
         "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
     }
-    log = {"@type": f"{_T}access_loggers.stream.v3.StdoutAccessLog", "log_format": {"json_format": line}}
-    return {"name": "connections", "typed_config": log}
+    return _log("connections", line)
 
 
 def _door_log() -> Json:
@@ -523,5 +526,4 @@ def _door_log() -> Json:
         "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
         "correlation_id": "%REQ(X-REQUEST-ID)%",
     }
-    log = {"@type": f"{_T}access_loggers.stream.v3.StdoutAccessLog", "log_format": {"json_format": line}}
-    return {"name": "calls", "typed_config": log}
+    return _log("calls", line)

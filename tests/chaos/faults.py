@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from mercato.errors import TransientError
 from tests.kit.state_machine import Invoke, failing
 
 FORWARD = (
@@ -66,6 +67,14 @@ def faults_of(task: str) -> list[Fault]:
 
 class Died(BaseException):
     """The process ended at this point. A BaseException, so that no code of the process can catch it."""
+
+
+def die() -> None:
+    raise Died
+
+
+def lose() -> None:
+    raise TransientError("no answer")
 
 
 ALL = [fault for task in (*FORWARD, *UNDO, SKIP) for fault in faults_of(task)]

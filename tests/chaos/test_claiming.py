@@ -18,7 +18,7 @@ from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
 from tests.chaos.cases import Outcome, Record, Story, Tally, play_all
 from tests.chaos.deeds import Scene
-from tests.chaos.faults import Died, Fault, Injector, faults_of
+from tests.chaos.faults import Died, Fault, Injector, die, faults_of, lose
 from tests.chaos.shop import AT_REST, SAGA_OVER, Buyer, Mall, Shop
 from tests.chaos.tables import Stretch
 
@@ -32,14 +32,6 @@ STEPS = (
     hearing("shipping", "order.claimed"),
 )
 WRITES = 2  # the claimant, and the order with its list
-
-
-def die() -> None:
-    raise Died
-
-
-def lose() -> None:
-    raise TransientError("no answer")
 
 
 @dataclass(frozen=True)

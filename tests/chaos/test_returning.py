@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from mercato.errors import TransientError
 from mercato.money import Money
 from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailable
 from tests.chaos import deeds
@@ -23,7 +22,7 @@ from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
 from tests.chaos.cases import Outcome, Record, Story, Tally, play_all
 from tests.chaos.deeds import Deed, Scene
-from tests.chaos.faults import Died, Fault, Injector, faults_of
+from tests.chaos.faults import Died, Fault, Injector, die, faults_of, lose
 from tests.chaos.shop import QUANTITY, Mall, Shop
 from tests.chaos.tables import Stretch
 
@@ -225,14 +224,6 @@ def test_returns_with_two_faults_a_sample(mall: Mall, record_property: Record) -
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_returns_with_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) -> None:
     play_faulty(mall, "returns, two faults", pairs()[shard::SHARDS], record_property)
-
-
-def die() -> None:
-    raise Died
-
-
-def lose() -> None:
-    raise TransientError("no answer")
 
 
 @dataclass(frozen=True)

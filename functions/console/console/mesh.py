@@ -57,7 +57,7 @@ def show_mesh(visit: Visit) -> Page:
 
 
 def draw(graph: Mapping[str, Any]) -> Drawing:
-    """Draws the edges, and those that the policy lists and nobody used. A refused call of no service has no line."""
+    """Draws the called edges, and the unused ones of the policy. A refused call that names no service is left out."""
     edges: dict[tuple[str, str], str] = {(one["caller"], one["peer"]): "no-way" for one in graph["unused"]}
     for edge in graph["edges"]:
         if edge["peer"]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 from mercato.errors import TransientError
 from mercato.events import Reads
@@ -58,7 +59,9 @@ class Shopping:
         """The names of what is in that version of the cart; none if it has changed or its account is closed."""
         try:
             answer = self._carts.get("/api/carts/mine", user_id=cart.customer_id)
-        except PeerRefused:
+        except PeerRefused as refused:
+            if refused.status != HTTPStatus.UNAUTHORIZED:  # such as 403, where a permission is missing
+                raise
             return []
         found = read_answer(_Cart, answer, "the look at a cart")
         return [line.name for line in found.lines] if found.version == cart.version else []

@@ -136,11 +136,23 @@ def test_without_an_answer_the_mail_waits(shopper: Service, asked: str) -> None:
 
 def test_carts_that_know_of_the_closed_account_earlier_end_it(shopper: Service) -> None:
     def refuse(_: str) -> None:
-        raise PeerRefused("carts GET /api/carts/mine: 401")
+        raise PeerRefused("carts GET /api/carts/mine: 401", 401)
 
     shopper.shoppers.ask = refuse
     assert shopper.receive(left(shopper)) == []
     assert reminders(shopper) == []
+
+
+def test_a_missing_permission_is_no_closed_account(shopper: Service) -> None:
+    def forbid(_: str) -> None:
+        raise PeerRefused("carts GET /api/carts/mine: 403", 403)
+
+    shopper.shoppers.ask = forbid
+    assert shopper.receive(left(shopper)) != []
+
+    shopper.shoppers.ask = lambda _: None
+    assert shopper.receive(left(shopper)) == []
+    assert len(reminders(shopper)) == 1
 
 
 def test_a_mail_whose_attempt_was_cut_off_is_not_sent_again(shopper: Service) -> None:

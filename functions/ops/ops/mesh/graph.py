@@ -1,6 +1,4 @@
-"""The graph of the mesh: an edge for each caller, peer and version, and the edges that the policy lists and nobody
-used.
-"""
+"""The graph of the mesh: an edge for each caller, peer and version, and the unused edges of the policy."""
 
 from __future__ import annotations
 

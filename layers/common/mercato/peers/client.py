@@ -43,7 +43,13 @@ class PeerUnavailable(TransientError):
 
 
 class PeerRefused(PeerUnavailable):
-    """The peer answered 4xx. A retry would get the same answer, so there is none."""
+    """The peer answered 4xx. A retry would get the same answer, so there is none. `status` is 0 where the caller has
+    read the answer itself.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PeerNotCalled(PeerUnavailable):
@@ -231,5 +237,5 @@ class ServiceClient:
             raise PeerConflict(detail or f"{self.peer} refuses {hide_capability(call.path)} now")
         message = f"{self.peer} {call}: {answer.status} {detail}"
         if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
-            raise PeerRefused(message)
+            raise PeerRefused(message, answer.status)
         raise PeerUnavailable(message, retry_after)
