@@ -75,6 +75,9 @@ def test_a_secret_that_cannot_be_read_keeps_the_identity(mesh: Mesh, orders: Cal
     assert mesh.cloud.asked["GetSecretValue"] == asked + 1, "it is tried again after five seconds"
 
 
+CUT = 0  # the status came, and then the door ended before the body
+
+
 class Numbered:
     """Calls with a number each, from several threads until it is ended."""
 
@@ -92,7 +95,7 @@ class Numbered:
             try:
                 self.statuses[number] = self._caller.look_up(x_request_id=number).status
             except NoAnswer:
-                self.statuses[number] = 0
+                self.statuses[number] = CUT
 
     def __enter__(self) -> Numbered:
         for one in self._threads:
@@ -120,7 +123,7 @@ def test_a_door_that_restarts_under_load_loses_calls_of_that_time_alone_and_doub
     seen = Counter(one.headers.get("x-request-id", "") for one in mesh.cloud.seen)
     del seen[""]
     answered = {number for number, status in load.statuses.items() if status == 200}
-    assert set(load.statuses.values()) <= {200, 503}
+    assert set(load.statuses.values()) <= {200, 503, CUT}
     assert all(seen[number] == 1 for number in answered)
     assert max(seen.values()) == 1, "a call that reached the peer was sent again"
     assert len(answered) > 150
