@@ -30,10 +30,15 @@ def envoy() -> str:
 
 @dataclass(frozen=True)
 class Sidecars:
-    """How a function of the local cloud starts its sidecar. `door` is the local door's address and port."""
+    """How a function of the local cloud starts its sidecar. `door` is the local door's address and port.
+
+    `weights_fresh` is the number of seconds after which a sidecar reads the versions' weights again, if it is not the
+    sidecar's own.
+    """
 
     door: str
     layer: Path
+    weights_fresh: int | None = None
 
     @classmethod
     def of(cls, door: str, template: Path) -> Sidecars:
@@ -47,8 +52,9 @@ class Sidecars:
 
         The folder of the sockets and of the key is the sandbox's own, and goes with the cloud's temporary files.
         """
+        fresh = f" MESH_WEIGHTS_FRESH={self.weights_fresh}" if self.weights_fresh else ""
         return f"""\
-export MESH_DOOR_ADDRESS={self.door} MESH_DOOR_ID={DOOR_ID} MESH_ENVOY={shlex.quote(envoy())}
+export MESH_DOOR_ADDRESS={self.door} MESH_DOOR_ID={DOOR_ID} MESH_ENVOY={shlex.quote(envoy())}{fresh}
 mesh=$(mktemp -d)
 export MESH_SOCKET="$mesh/out.sock"
 {shlex.quote(str(python))} -I {shlex.quote(str(self.layer / "extensions" / "mesh"))} &

@@ -1,12 +1,15 @@
-"""A shop whose services call each other through the mesh: an order is confirmed, and no attack gets through."""
+"""A shop whose services call each other through the mesh: an order is confirmed, no attack gets through, and a new
+version of products gets a growing share of the calls while orders flow.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -17,9 +20,10 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.demo.stage import Stage, is_paid
+from infra.demo.stage import Product, Stage, is_paid
 from infra.local import build
 from infra.local.cloud import REGION
 from infra.local.deploy import Deployment
@@ -28,11 +32,17 @@ from infra.local.processes import is_free, wait_until
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
 from infra.mesh import policy
+from infra.mesh.command import mesh as command
+from infra.operator import target
 from infra.operator.accounts import promote
 from infra.operator.client import Json, Session, Shop, poll
+from infra.operator.inventory import inventory
 from infra.operator.target import Account
+from infra.replay import ledger
 from issuer.authority import issue, make_authority
 from issuer.identities import Identity
+from sidecar.envoy import accepts, version_of
+from tests.e2e.order_flow import OrderFlow
 
 pytestmark = pytest.mark.spoiling  # a second stack, in the same local cloud
 
@@ -53,6 +63,7 @@ class Meshed:
     shop: Shop
     admin: Session
     door: LocalDoor
+    state: Path  # the file with which the operator's commands find it
 
     @property
     def host(self) -> str:
@@ -126,7 +137,7 @@ class Meshed:
 def meshed(running: LocalShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meshed]:
     door = LocalDoor(running.cloud)
     template = build.prepare(tmp_path_factory.mktemp("mesh"), mesh=True)
-    sidecars = Sidecars.of(door.address, template)
+    sidecars = replace(Sidecars.of(door.address, template), weights_fresh=1)
     chosen = {"Mesh": "on", "ShopUrl": "https://mesh.shop.test", "ConsoleUrl": "https://mesh-console.shop.test"}
     Deployment(running.cloud, NAME, running.functions_endpoint, running.code, sidecars=sidecars).deploy(
         template, chosen
@@ -140,8 +151,11 @@ def meshed(running: LocalShop, tmp_path_factory: pytest.TempPathFactory) -> Iter
         shop = Shop(stack.api_url())
         account = Account(f"{uuid.uuid4()}@example.com", "correct horse battery")
         shop.register(account.email, account.password, "Ada Admin")
-        promote(stack.state(stack.api_url(), running.functions_endpoint, account, account, ""), account.email)
-        yield Meshed(stack, shop, shop.login(account.email, account.password), door)
+        state = stack.state(stack.api_url(), running.functions_endpoint, account, account, "", door.address)
+        promote(state, account.email)
+        path = tmp_path_factory.mktemp("state") / "state.json"
+        target.save(state, path)
+        yield Meshed(stack, shop, shop.login(account.email, account.password), door, path)
         shop.close()
     finally:
         door.stop()
@@ -241,6 +255,145 @@ def test_nobody_comes_past_the_door(meshed: Meshed, order: Json) -> None:
     answer = httpx.post(url, content=b'{"product_ids": []}', headers=dict(direct.headers.items()), timeout=30)
     assert answer.status_code == 403
     assert "lambda:InvokeFunctionUrl" in answer.text
+
+
+def sidecars_of(meshed: Meshed, caller: str) -> list[dict[str, int]]:
+    """What each living sidecar of the caller's functions gives to each version of products, as its Envoy reads it."""
+    found = []
+    for folder in (meshed.stack.cloud.home / "tmp").iterdir():
+        files = folder / "envoy.json", folder / "files" / "routes.json"
+        if all(one.exists() for one in files) and f'"caller": "{caller}"' in files[0].read_text():
+            if not accepts(folder / "admin.sock"):
+                continue  # its sandbox has ended
+            hosts = json.loads(files[1].read_text())["resources"][0]["virtual_hosts"]
+            [routes] = [host["routes"] for host in hosts if host["name"] == "products"]
+            clusters = next(
+                route["route"]["weighted_clusters"]["clusters"]
+                for route in routes
+                if len(route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])) > 1
+            )
+            found.append({version_of(one["name"]): one["weight"] for one in clusters})
+    return found
+
+
+def give_to_canary(meshed: Meshed, percent: int) -> None:
+    """The operator's command. Returns when the sidecars of all callers that an order has follow."""
+    done = CliRunner().invoke(command, ["weight", "products", f"canary={percent}"])
+    assert done.exit_code == 0, done.output
+    wanted = {"live": 100 - percent, "canary": percent}
+    poll(
+        lambda: sidecars_of(meshed, "checkout"),
+        lambda found: bool(found) and all(one == wanted for one in found),
+        what=f"followed by the sidecars: {wanted}",
+        within=60,
+    )
+
+
+@pytest.fixture
+def publish(meshed: Meshed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Publishes a version of products with these settings, to which the alias `canary` leads, as a deploy does it. The
+    version before stays live.
+    """
+    monkeypatch.setenv("MERCATO_STATE", str(meshed.state))
+    functions, name = meshed.stack.cloud.client("lambda"), meshed.stack.functions["ProductsApi"]
+    settings = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def made(changed: dict[str, str]) -> None:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": settings | changed})
+        version = functions.publish_version(FunctionName=name)["Version"]
+        functions.update_alias(FunctionName=name, Name="canary", FunctionVersion=version)
+
+    yield made
+    live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": settings})
+    functions.update_alias(FunctionName=name, Name="canary", FunctionVersion=live)
+
+
+def lookups(meshed: Meshed) -> list[tuple[str, int]]:
+    """Version and status of each call that an order's prices made, as the caller's sidecar has logged it."""
+    return [
+        (line["version"], line["status"])
+        for line in meshed.lines("checkout", "mesh call")
+        if line["call"].endswith("POST /api/products/lookup")
+    ]
+
+
+def require_balance(meshed: Meshed, stage: Stage, vase: Product, flow: OrderFlow, buyers: list[Session]) -> None:
+    """Each order was taken once and paid in full, and the stock is what was not sold."""
+    assert {end["order_id"] for end in flow.ends} == {
+        order["order_id"] for buyer in buyers for order in pages_of(buyer, "/orders")
+    }
+    payments = ledger.payments_of(meshed.admin, [end["order_id"] for end in flow.ends], 2)
+    assert sum(one.captured - one.refunded for one in payments) == sum(end["total"]["amount"] for end in flow.ends)
+    left = vase.stock - len(flow.ends)
+    assert stage.wait_for(lambda: stage.stock(vase)["available"], lambda found: found == left) == left
+    assert meshed.admin.get("/payments/mismatches")["items"] == []
+    audit = CliRunner().invoke(inventory, ["audit"])
+    assert audit.exit_code == 0, audit.output
+
+
+def pages_of(session: Session, path: str) -> list[Json]:
+    page = session.get(path)
+    found = list(page["items"])
+    while page["next_cursor"]:
+        page = session.get(path, cursor=page["next_cursor"])
+        found += page["items"]
+    return found
+
+
+def test_a_new_version_gets_ten_fifty_and_all_of_the_calls_and_no_order_fails(
+    meshed: Meshed, publish: Callable[[dict[str, str]], None]
+) -> None:
+    stage = Stage(meshed.shop, meshed.admin, meshed.stack.cloud.endpoint, 120)
+    vase, buyers = stage.new_product("Vase of the canary", 900, stock=500), [stage.new_customer("Vera") for _ in "123"]
+    publish({"POWERTOOLS_SERVICE_NAME": "products-next"})
+    with OrderFlow(stage, vase, buyers) as flow:
+        flow.flow(1)
+        for percent in (10, 50):
+            give_to_canary(meshed, percent)
+            known = len(lookups(meshed))
+            poll(
+                lambda known=known: {version for version, _ in lookups(meshed)[known:]},  # type: ignore[misc]
+                lambda found: found == {"live", "canary"},
+                what=f"both versions at {percent} %",
+                within=180,
+            )
+        give_to_canary(meshed, 100)
+        flow.flow(len(buyers))  # what was on its way
+        known = len(lookups(meshed))
+        flow.flow(4)
+        assert set(lookups(meshed)[known:]) == {("canary", 200)}
+    assert flow.failed == []
+    answered = {line["service"] for line in meshed.lines("products", "request") if line.get("peer") == "checkout"}
+    assert answered == {"products", "products-next"}, "the alias leads to the new version"
+    require_balance(meshed, stage, vase, flow, buyers)
+
+
+def test_a_bad_version_with_a_tenth_of_the_calls_is_seen_and_taken_back_and_no_order_fails(
+    meshed: Meshed, publish: Callable[[dict[str, str]], None]
+) -> None:
+    stage = Stage(meshed.shop, meshed.admin, meshed.stack.cloud.endpoint, 120)
+    vase, buyers = stage.new_product("Vase that is bad", 900, stock=500), [stage.new_customer("Vi") for _ in "123"]
+    give_to_canary(meshed, 10)
+    with OrderFlow(stage, vase, buyers) as flow:
+        flow.flow(1)
+        known = len(lookups(meshed))
+        publish({"TABLE_NAME": "no-such-table"})
+        poll(
+            lambda: lookups(meshed)[known:],
+            lambda found: any(version == "canary" and status >= 500 for version, status in found),
+            what="called: the bad version",
+            within=180,
+        )
+        give_to_canary(meshed, 0)
+        flow.flow(len(buyers))  # what was on its way
+        taken_back = len(lookups(meshed))
+        flow.flow(4)
+        assert set(lookups(meshed)[taken_back:]) == {("live", 200)}
+    assert flow.failed == []
+    shown = CliRunner().invoke(command, ["graph"], env={"COLUMNS": "160"})
+    assert re.search(r"checkout +│ products canary +│ +\d+ │ +[1-9]", shown.output), shown.output
+    require_balance(meshed, stage, vase, flow, buyers)
 
 
 def test_a_door_that_is_closed_leaves_no_envoy(meshed: Meshed) -> None:

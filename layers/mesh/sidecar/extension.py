@@ -100,7 +100,7 @@ def main() -> int:
     if events is None:
         (settings.folder / "ready").touch()  # what starts the function waits for it
         while True:
-            time.sleep(_LOOKS)
+            time.sleep(min(_LOOKS, settings.weights_fresh))
             refresher.refresh()
             if signals is not None:
                 signals.tell()

@@ -13,8 +13,7 @@ from typing import Any
 from sidecar.envoy import Envoy
 from sidecar.settings import Settings
 
-WEIGHTS_FRESH = 30.0  # seconds
-IDENTITY_FRESH = 3600.0
+IDENTITY_FRESH = 3600.0  # seconds
 # Leaves live for a day and are renewed after six hours. One with half a day left was not, and the issuer may be back
 # any minute: calls fail from its end until the next reading.
 LATE, WHILE_LATE = 12 * 3600.0, 60.0
@@ -128,7 +127,7 @@ class Refresher:
             self._envoy.use_weights(found)
             self._weights = found
             self._say("the mesh weighs versions", weights=found)
-        return WEIGHTS_FRESH
+        return self._settings.weights_fresh
 
 
 def weights_of(answer: Json) -> dict[str, int]:

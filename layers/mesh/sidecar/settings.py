@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+WEIGHTS_FRESH = 30.0  # seconds, if the environment states nothing else
 _PUBLIC_AUTHORITIES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -48,6 +50,7 @@ class Settings:
     product: Path
     envoy: str
     metrics: str = ""  # the namespace of the signals, which are not told without one
+    weights_fresh: float = WEIGHTS_FRESH  # seconds, after which the versions' weights are read again
 
     @property
     def folder(self) -> Path:
@@ -67,6 +70,9 @@ class Settings:
         needed = ("MESH_IDENTITY", "MESH_SECRET_ID", "MESH_SOCKET", "MESH_DOOR_HOST", "NAMESPACE", "AWS_REGION")
         if missing := [name for name in needed if not given.get(name)]:
             raise NotConfigured(f"not set: {', '.join(missing)}")
+        fresh = given.get("MESH_WEIGHTS_FRESH") or str(WEIGHTS_FRESH)
+        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", fresh):
+            raise NotConfigured(f"MESH_WEIGHTS_FRESH is no number of seconds: {fresh}")
         region, host = given["AWS_REGION"], given["MESH_DOOR_HOST"]
         emulator = given.get("AWS_ENDPOINT_URL", "")
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
@@ -84,6 +90,7 @@ class Settings:
             discovery=Endpoint.of(emulator or f"https://data-servicediscovery.{region}.{domain}"),
             product=home / "mesh" / f"{given['MESH_IDENTITY']}.json",
             metrics=given.get("METRICS_NAMESPACE", ""),
+            weights_fresh=float(fresh),
             envoy=given.get("MESH_ENVOY") or str(home / "bin" / "envoy"),
         )
 

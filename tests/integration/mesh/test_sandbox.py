@@ -24,6 +24,7 @@ import samcli
 
 from infra.mesh import envoy
 from infra.paths import ROOT
+from sidecar.settings import NotConfigured, Settings
 from tests.integration.mesh.conftest import BINARY, DOOR_ID, Mesh, connects, free_port, wait_for
 
 EMULATOR = Path(samcli.__file__).parent / "local" / "rapid" / "aws-lambda-rie-x86_64"
@@ -346,3 +347,12 @@ def test_a_missing_setting_ends_the_extension_and_is_told(mesh: Mesh, tmp_path: 
         )
     assert done.returncode == 1
     assert missing in done.stdout
+
+
+def test_weights_that_are_fresh_for_no_number_of_seconds_end_the_extension(mesh: Mesh, tmp_path: Path) -> None:
+    given = environment(mesh, tmp_path / "run")
+    assert Settings.read(given, tmp_path).weights_fresh == 30
+    assert Settings.read(given | {"MESH_WEIGHTS_FRESH": "1.5"}, tmp_path).weights_fresh == 1.5
+    for fresh in ("soon", "-1", "1e9", "nan"):
+        with pytest.raises(NotConfigured, match=fresh):
+            Settings.read(given | {"MESH_WEIGHTS_FRESH": fresh}, tmp_path)
