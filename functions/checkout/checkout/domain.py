@@ -191,7 +191,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Offer:
-    """A shipping service and its price for these goods to this address."""
+    """A shipping service and its price for these goods to this address. `weight_grams` is the goods'."""
 
     carrier: str
     service: str
@@ -199,6 +199,7 @@ class Offer:
     price: Money
     days: int
     days_from: int | None = None
+    weight_grams: int | None = None
 
 
 @dataclass(frozen=True)

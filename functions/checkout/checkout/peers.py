@@ -221,7 +221,15 @@ class Carriers:
         if answer.status != 200:
             raise PeerRefused(f"shipping gives no quotes: {answer.status} {body.get('detail', '')}")
         return tuple(
-            Offer(one.carrier, one.service, one.name or one.service.capitalize(), one.price, one.days, one.days_from)
+            Offer(
+                one.carrier,
+                one.service,
+                one.name or one.service.capitalize(),
+                one.price,
+                one.days,
+                one.days_from,
+                parcel.weight_grams,
+            )
             for one in read_answer(_Quotes, body, "the quotes of shipping").quotes
         )
 

@@ -164,7 +164,9 @@ class LineView(View):
 
 
 class OfferView(View):
-    """A delivery service. `service` is its code. It takes `days_from`, where that is known, to `days` days."""
+    """A delivery service. `service` is its code. It takes `days_from`, where that is known, to `days` days. The goods
+    weigh `weight_grams`.
+    """
 
     carrier: str
     service: str
@@ -172,6 +174,7 @@ class OfferView(View):
     price: Money
     days: int
     days_from: int | None
+    weight_grams: int | None
 
     @classmethod
     def of(cls, offer: Offer) -> OfferView:

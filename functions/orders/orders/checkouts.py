@@ -34,6 +34,7 @@ class _Delivery(Reads):
     service: str
     name: str
     days: int
+    weight_grams: int | None = None
 
 
 class _Cart(Reads):

@@ -54,7 +54,13 @@ _PLACED = {
     "total": {"amount": 2895, "currency": "GBP"},
     "lines": [_LINE],
     "charges": _CHARGES,
-    "delivery": {"carrier": "sandbox", "service": "standard", "name": "Standard delivery", "days": 3},
+    "delivery": {
+        "carrier": "sandbox",
+        "service": "standard",
+        "name": "Standard delivery",
+        "days": 3,
+        "weight_grams": 1250,
+    },
 }
 _SHIPMENT = "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e"
 
@@ -106,6 +112,7 @@ class Delivery(BaseModel):
     service: str
     name: str
     days: int
+    weight_grams: int | None = None
 
 
 class Contact(BaseModel):

@@ -123,12 +123,15 @@ class ReceivedLine(_Value):
 
 
 class Delivery(_Value):
-    """The delivery service that the buyer chose. `days` is how long it takes, as it was promised."""
+    """The delivery service that the buyer chose. `days` is how long it takes, as it was promised. The goods weigh
+    `weight_grams`; older orders do not say.
+    """
 
     carrier: str
     service: str
     name: str
     days: int
+    weight_grams: int | None = None
 
 
 class Awaited(_Value):

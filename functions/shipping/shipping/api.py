@@ -15,8 +15,8 @@ from mercato.http import ADMIN, CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, C
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.text import Exact, Text
-from shipping import manual, sandbox, usecases
-from shipping.domain import NoCarrier, Progress, Shipment, Status
+from shipping import sandbox, usecases
+from shipping.domain import Progress, Shipment, Status
 from shipping.quote_views import ChangeRates, QuoteRequest, Quotes, RatesQuery, RateTableView
 from shipping.rates import RateTable, price_parcel
 from shipping.store import ToDo
@@ -42,7 +42,9 @@ class CarrierReport(Body):
 
 
 class StaffReport(Body):
-    """`stop` is how far the parcel is. `carrier` is who took it; a dispatch needs it. `reason` is why it failed."""
+    """`stop` is how far the parcel is. `carrier` is who took it; a dispatch needs it, unless the parcel has a label,
+    whose carrier and number it then has. `reason` is why it failed.
+    """
 
     stop: Reported
     carrier: Annotated[str, Text(60)] = ""
@@ -119,18 +121,25 @@ class StopView(View):
 
 
 class ShipmentView(View):
+    """`tracking_url` is the carrier's page about the parcel. `label_url` is where the label is, and `refusal` is why
+    the carrier's system made none; staff alone sees both.
+    """
+
     shipment_id: str
     order_id: str
     status: str
     carrier: str | None
     tracking_number: str | None
     failure: str | None
+    tracking_url: str | None
+    label_url: str | None
+    refusal: str | None
     lines: list[LineView]
     shipping_address: AddressView | None
     timeline: list[StopView]
 
     @classmethod
-    def of(cls, found: Shipment) -> ShipmentView:
+    def of(cls, found: Shipment, *, for_staff: bool) -> ShipmentView:
         return cls(
             shipment_id=found.shipment_id,
             order_id=found.order_id,
@@ -138,6 +147,9 @@ class ShipmentView(View):
             carrier=found.carrier,
             tracking_number=found.tracking_number,
             failure=found.failure,
+            tracking_url=found.tracking_url,
+            label_url=found.label_url if for_staff else None,
+            refusal=found.refusal if for_staff else None,
             lines=[LineView(**vars(line)) for line in found.lines],
             shipping_address=AddressView(**vars(found.address)) if found.address else None,
             timeline=[StopView(at=rfc3339(stop.at), status=stop.status) for stop in found.history],
@@ -180,9 +192,8 @@ def list_shipments(query: ShipmentsQuery) -> ShipmentPage:
 
 @app.get("/api/shipments/{shipment_id}", role=CUSTOMER, limit=WATCH)
 def show_shipment(shipment_id: str, caller: Caller) -> ShipmentView:
-    return ShipmentView.of(
-        usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=ports().shipments)
-    )
+    found = usecases.show_shipment(shipment_id, caller.user_id, is_admin=caller.is_admin, shipments=ports().shipments)
+    return ShipmentView.of(found, for_staff=caller.is_admin)
 
 
 @app.post("/api/shipments/{shipment_id}/reports", role=ADMIN)
@@ -190,11 +201,9 @@ def report_on_shipment(shipment_id: str, told: StaffReport) -> ShipmentView:
     """Reports on a parcel that staff sends: it is dispatched, in transit, delivered, or failed. Idempotent: a report of
     a stop that the parcel has passed changes nothing.
     """
-    if told.stop is Reported.DISPATCHED and not told.carrier:
-        raise NoCarrier("A dispatch names the carrier that took the parcel.")
     progress = Progress(shipment_id, Status(told.stop), told.tracking_number, told.reason)
-    carrier = told.carrier or manual.NAME
-    return ShipmentView.of(usecases.report_by_hand(progress, carrier, shipments=ports().shipments, now=utc_now()))
+    found = usecases.report_by_hand(progress, told.carrier, shipments=ports().shipments, now=utc_now())
+    return ShipmentView.of(found, for_staff=True)
 
 
 @app.post("/api/shipments/webhooks/sandbox", role=PUBLIC, limit=UNLIMITED)  # signed

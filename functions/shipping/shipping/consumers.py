@@ -6,7 +6,7 @@ from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from shipping import usecases
-from shipping.domain import Address, AlreadyDispatched, Line
+from shipping.domain import Address, AlreadyDispatched, Contents, Line
 from shipping.wiring import ports
 
 consumer = Consumer("shipping")
@@ -31,11 +31,19 @@ class ShippingAddress(Reads):
     phone: str | None = None
 
 
+class Delivery(Reads):
+    """The service that the buyer chose. An order of an earlier release states no weight."""
+
+    service: str
+    weight_grams: int | None = None
+
+
 class OrderConfirmed(Reads):
     order_id: str
     customer_id: str
     lines: list[OrderLine]
     shipping_address: ShippingAddress
+    delivery: Delivery | None = None
 
 
 class PaymentCompleted(Reads):
@@ -73,7 +81,9 @@ class ReturnReceived(Reads):
 def create_shipment(_: Event, data: OrderConfirmed) -> None:
     lines = tuple(Line(**line.model_dump()) for line in data.lines)
     address = Address(**data.shipping_address.model_dump())
-    usecases.confirm_order(data.order_id, data.customer_id, lines, address, ports(), utc_now())
+    chosen = data.delivery
+    contents = Contents(lines, address, chosen.service, chosen.weight_grams) if chosen else Contents(lines, address)
+    usecases.confirm_order(data.order_id, data.customer_id, contents, ports(), utc_now())
 
 
 @consumer.on("payment.completed")

@@ -35,6 +35,16 @@ class NotByHand(Conflict):
     """A carrier's system moves this parcel, so staff cannot report on it."""
 
 
+class BookingRefused(Exception):
+    """The carrier does not take this parcel: its address, its weight, or the service. Nothing is booked. The text is
+    for the shop's staff.
+    """
+
+
+class LabelIsOfAnother(Conflict):
+    """The parcel has a label, and the dispatch names another carrier or number."""
+
+
 class ParcelCancelled(Conflict):
     """The order of this parcel is cancelled, so the parcel must not leave."""
 
@@ -80,6 +90,28 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What a confirmed order says of its parcel. `service` is the code of the delivery service that the buyer chose."""
+
+    lines: tuple[Line, ...]
+    address: Address
+    service: str | None = None
+    weight_grams: int | None = None
+
+
+@dataclass(frozen=True)
+class Booking:
+    """The label that a carrier's system made for a parcel. `carrier` is who brings it. `tracking_url` is the carrier's
+    page for the recipient.
+    """
+
+    carrier: str
+    tracking_number: str
+    label_url: str
+    tracking_url: str | None = None
+
+
+@dataclass(frozen=True)
 class Stop:
     """One entry of the shipment's history. Events are derived from it and numbered by its place."""
 
@@ -91,7 +123,9 @@ class Stop:
 class Shipment:
     """`address` is None until order.confirmed has come, and once it is erased. `handed`: the carrier has the booking.
     `collected`: the carrier refused to cancel, because it has the parcel. `returned`: by return, how many units of the
-    order it took back or wrote off. `by_hand`: the shop's own staff dispatches it and reports on it.
+    order it took back or wrote off. `by_hand`: the shop's own staff dispatches it and reports on it. `service` is the
+    code of the delivery service that the buyer chose. `refusal` is why the carrier's system takes no such parcel.
+    `stopping`: the order is being cancelled, and the carrier is asked to void the label.
     """
 
     shipment_id: str
@@ -108,6 +142,12 @@ class Shipment:
     carrier: str | None = None
     tracking_number: str | None = None
     failure: str | None = None
+    service: str | None = None
+    weight_grams: int | None = None
+    label_url: str | None = None
+    tracking_url: str | None = None
+    refusal: str | None = None
+    stopping: bool = False
     history: tuple[Stop, ...] = field(default=())
     returned: Mapping[str, int] = field(default_factory=dict)
 
@@ -122,8 +162,13 @@ class Shipment:
             wanted = (("confirmation", self.is_confirmed), ("payment", self.paid))
             return tuple(name for name, is_here in wanted if not is_here)
         if self.status is Status.BOOKED:
-            return ("dispatch" if self.by_hand else "carrier",)
+            return ("dispatch" if self.is_sent_by_staff else "carrier",)
         return ()
+
+    @property
+    def is_sent_by_staff(self) -> bool:
+        """Staff packs the parcel and hands it over: by hand, or with the label of the carrier's system."""
+        return self.by_hand or self.label_url is not None
 
     @property
     def needs_staff(self) -> bool:
@@ -134,7 +179,13 @@ class Shipment:
     @property
     def awaits_dispatch(self) -> bool:
         """Staff can pack the parcel and send it."""
-        return self.status is Status.BOOKED and self.by_hand
+        return self.status is Status.BOOKED and self.is_sent_by_staff
+
+    @property
+    def is_tracked(self) -> bool:
+        """The carrier's system knows where the parcel is, and the parcel has not arrived."""
+        under_way = (Status.BOOKED, Status.DISPATCHED, Status.IN_TRANSIT, Status.FAILED)
+        return self.label_url is not None and self.status in under_way
 
     @property
     def awaits_carrier(self) -> bool:
@@ -172,11 +223,11 @@ class Progress:
     reason: str | None = None
 
 
-def confirm(shipment: Shipment, lines: tuple[Line, ...], address: Address, now: datetime) -> Shipment:
+def confirm(shipment: Shipment, contents: Contents, now: datetime) -> Shipment:
     """The order is confirmed. Changes nothing after a cancellation, which may come first."""
     if shipment.is_confirmed or shipment.status is Status.CANCELLED:
         return shipment
-    confirmed = replace(shipment, lines=lines, address=address)
+    confirmed = replace(shipment, **vars(contents))
     return _book_if_complete(_move(confirmed, Status.PENDING, now), now)
 
 
@@ -191,8 +242,16 @@ def cancel(shipment: Shipment, now: datetime) -> Shipment:
     return _move(shipment, Status.CANCELLED, now) if shipment.can_be_stopped else shipment
 
 
+def begin_stop(shipment: Shipment) -> Shipment:
+    """Keeps staff from handing over a parcel while its label is voided."""
+    is_news = shipment.can_be_stopped and shipment.label_url is not None and not shipment.stopping
+    return replace(shipment, stopping=True) if is_news else shipment
+
+
 def note_collected(shipment: Shipment, now: datetime) -> Shipment:
     """The carrier refused to cancel, so the parcel has left even if it has not reported a dispatch."""
+    if shipment.stopping:
+        shipment = replace(shipment, stopping=False)
     if shipment.status is Status.BOOKED and not shipment.collected:
         return replace(shipment, collected=True)
     if shipment.status is Status.FAILED and not shipment.has_left:
@@ -212,13 +271,25 @@ def claim(shipment: Shipment, customer_id: str) -> Shipment:
 
 
 def anonymise(shipment: Shipment) -> Shipment:
-    """The order is finished and its customer's account closed."""
-    return shipment if shipment.is_anonymous else replace(shipment, address=None, is_anonymous=True)
+    """The order is finished and its customer's account closed. A label shows the address, and a refusal may name it."""
+    if shipment.is_anonymous:
+        return shipment
+    return replace(shipment, address=None, is_anonymous=True, label_url=None, tracking_url=None, refusal=None)
 
 
-def hand_over(shipment: Shipment, *, by_hand: bool) -> Shipment:
-    """The carrier has the booking; with `by_hand` the shop's staff has it."""
-    return replace(shipment, handed=True, by_hand=by_hand) if shipment.awaits_carrier else shipment
+def hand_over(shipment: Shipment, *, by_hand: bool, booking: Booking | None = None) -> Shipment:
+    """The carrier has the booking; with `by_hand` the shop's staff has it. `booking` is the label, if there is one."""
+    if not shipment.awaits_carrier:
+        return shipment
+    handed = replace(shipment, handed=True, by_hand=by_hand)
+    return replace(handed, **vars(booking)) if booking else handed
+
+
+def leave_to_staff(shipment: Shipment, refusal: str) -> Shipment:
+    """The carrier's system takes no such parcel: staff sends it another way, or cancels the order."""
+    if not shipment.awaits_carrier:
+        return shipment
+    return replace(shipment, handed=True, by_hand=True, refusal=refusal)
 
 
 def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
@@ -250,20 +321,36 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
 
 def report_by_hand(shipment: Shipment, progress: Progress, carrier: str, now: datetime) -> Shipment:
     """Records what a member of staff reports. Unlike a carrier's, such a report is refused where it cannot be true: a
-    dispatch is an intention until it is recorded.
+    dispatch is an intention until it is recorded. A parcel with a label is dispatched with it: `carrier` and the
+    tracking number may then be empty.
 
-    Raises NotWithCarrier, NotByHand, ParcelCancelled, and ParcelLeft for a second dispatch with another number.
+    Raises NotWithCarrier, NotByHand, ParcelCancelled, LabelIsOfAnother, NoCarrier, and ParcelLeft for a second dispatch
+    with another number.
     """
     if shipment.status is Status.CANCELLED:
         raise ParcelCancelled(f"Order {shipment.order_id} is cancelled: do not send its parcel.")
+    if shipment.stopping and progress.status is Status.DISPATCHED:
+        raise ParcelCancelled(f"Order {shipment.order_id} is being cancelled: do not send its parcel.")
     if not shipment.handed:
         raise NotWithCarrier(
             f"Shipment {shipment.shipment_id} cannot be sent yet: its order is not confirmed and paid."
         )
-    if not shipment.by_hand:
+    if not shipment.is_sent_by_staff:
         raise NotByHand(f"The carrier itself reports on shipment {shipment.shipment_id}.")
+    is_dispatch = progress.status is Status.DISPATCHED
+    if shipment.label_url:
+        carrier = carrier or shipment.carrier or ""
+        progress = replace(progress, tracking_number=progress.tracking_number or shipment.tracking_number or "")
+    if is_dispatch and not carrier:
+        raise NoCarrier("A dispatch names the carrier that took the parcel.")
     is_other = progress.tracking_number != shipment.tracking_number or carrier != shipment.carrier
-    if progress.status is Status.DISPATCHED and shipment.has_left and is_other:
+    if is_dispatch and shipment.label_url and is_other:
+        raise LabelIsOfAnother(
+            f"The parcel has a label of {shipment.carrier}, number {shipment.tracking_number}: send it with that one.",
+            carrier=shipment.carrier,
+            tracking_number=shipment.tracking_number,
+        )
+    if is_dispatch and shipment.has_left and is_other:
         raise ParcelLeft(
             f"The parcel has left with {shipment.carrier}, number {shipment.tracking_number or 'none'}.",
             carrier=shipment.carrier,

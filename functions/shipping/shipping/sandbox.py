@@ -19,7 +19,7 @@ from mercato.errors import TransientError
 from mercato.events import EventModel, envelope
 from mercato.ids import derived_id
 from mercato.store.dynamo import ConditionFailed, Table, put_new
-from shipping.domain import AlreadyDispatched, Shipment, Status
+from shipping.domain import AlreadyDispatched, Booking, Shipment, Status
 
 NAME = "sandbox"
 
@@ -50,8 +50,9 @@ class SandboxCarrier:
         self._table = table
         self._now = now
 
-    def book(self, shipment: Shipment, booking_key: str) -> None:
+    def book(self, shipment: Shipment, booking_key: str) -> Booking | None:
         self.schedule(shipment.shipment_id, booking_key, Status.DISPATCHED)
+        return None
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
         if self._settle(booking_key, "cancelled") != "cancelled":

@@ -2,7 +2,7 @@
 
 pk=SHIPMENT#<shipment>  sk=SHIPMENT   the whole shipment, with `version` for optimistic locking. While it needs staff:
                                       gsi1pk=<list>#<shard>, gsi1sk=<since>#<shipment>, where the list is GIVEN_UP or
-                                      TO_SEND
+                                      TO_SEND; UNDER_WAY for the others with a label that have not arrived
 pk=OUTBOX#<shipment>                  its events, numbered by their place in the history
 pk=RATES                sk=V#<version> a version of the table of rates. The highest is the current one; none is removed
 pk=SANDBOX#BOOKING#<booking key>      the sandbox carrier's: shipping.sandbox
@@ -37,7 +37,7 @@ class ToDo(StrEnum):
     """A list of the parcels that need staff."""
 
     GIVEN_UP = "given_up"  # by the carrier, and not all of the goods are returned or written off
-    TO_SEND = "to_send"  # by hand
+    TO_SEND = "to_send"  # by hand, or with the carrier's label
 
 
 class Moved(Exception):
@@ -158,6 +158,12 @@ def _item(shipment: Shipment, version: int) -> Item:
         "carrier": shipment.carrier,
         "tracking_number": shipment.tracking_number,
         "failure": shipment.failure,
+        "service": shipment.service,
+        "weight_grams": shipment.weight_grams,
+        "label_url": shipment.label_url,
+        "tracking_url": shipment.tracking_url,
+        "refusal": shipment.refusal,
+        "stopping": shipment.stopping,
         "history": [{"at": rfc3339(stop.at), "status": stop.status} for stop in shipment.history],
         "returned": shipment.returned,
     } | _index_keys(shipment)
@@ -194,6 +200,12 @@ def _shipment(item: Item) -> Shipment:
         carrier=item["carrier"],
         tracking_number=item["tracking_number"],
         failure=item["failure"],
+        service=item.get("service"),
+        weight_grams=item.get("weight_grams"),
+        label_url=item.get("label_url"),
+        tracking_url=item.get("tracking_url"),
+        refusal=item.get("refusal"),
+        stopping=item.get("stopping", False),
         returned=item.get("returned", {}),
         history=tuple(Stop(datetime.fromisoformat(stop["at"]), Status(stop["status"])) for stop in item["history"]),
     )

@@ -12,8 +12,17 @@ from mercato.ids import derived_id
 from mercato.store.retry import retry_on_conflict
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
-from shipping import domain
-from shipping.domain import Address, AlreadyDispatched, Line, Progress, Shipment, ShipmentNotFound, Status
+from shipping import domain, manual
+from shipping.domain import (
+    AlreadyDispatched,
+    Booking,
+    BookingRefused,
+    Contents,
+    Progress,
+    Shipment,
+    ShipmentNotFound,
+    Status,
+)
 from shipping.rates import InvalidRateTable, RateTable, RateTableChanged, RateTableNotFound, findings
 from shipping.store import Loaded, Moved, RateTables, ShipmentStore
 from shipping.wiring import Ports
@@ -34,9 +43,10 @@ class Carrier(Protocol):
     name: str
     is_by_hand: bool
 
-    def book(self, shipment: Shipment, booking_key: str) -> None:
-        """Has the parcel collected, once. After a cancel with the same key nothing is collected. Most carriers answer a
-        known key with its first booking; for one that does not, look up a cancellation before you book.
+    def book(self, shipment: Shipment, booking_key: str) -> Booking | None:
+        """Has the parcel collected, once, and returns its label, if the carrier makes one. After a cancel with the same
+        key nothing is collected. Most carriers answer a known key with its first booking; for one that does not, look
+        up a cancellation before you book. Raises BookingRefused.
         """
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
@@ -54,16 +64,9 @@ def booking_key_of(shipment_id: str) -> str:
     return derived_id("booking", shipment_id)
 
 
-def confirm_order(
-    order_id: str,
-    customer_id: str,
-    lines: tuple[Line, ...],
-    address: Address,
-    ports: Ports,
-    now: datetime,
-) -> None:
+def confirm_order(order_id: str, customer_id: str, contents: Contents, ports: Ports, now: datetime) -> None:
     def decide(found: Shipment) -> Shipment:
-        return domain.confirm(found, lines, address, now)
+        return domain.confirm(found, contents, now)
 
     _hand_over(_change_or_create(order_id, customer_id, decide, ports.shipments, now), ports, now)
 
@@ -108,6 +111,7 @@ def stop_shipment(order_id: str, customer_id: str, ports: Ports, now: datetime) 
             ports.carrier(now).cancel(found, booking_key_of(found.shipment_id))
         return domain.cancel(found, now)
 
+    _change_or_create(order_id, customer_id, domain.begin_stop, ports.shipments, now)
     try:
         shipment = _change_or_create(order_id, customer_id, decide, ports.shipments, now)
     except AlreadyDispatched:
@@ -142,7 +146,8 @@ def report_by_hand(progress: Progress, carrier: str, *, shipments: ShipmentStore
     def decide(found: Shipment | None) -> Shipment:
         if found is None:
             raise ShipmentNotFound("There is no such shipment.")
-        return domain.report_by_hand(found, progress, carrier, now)
+        carrier_or_ours = carrier or ("" if progress.status is Status.DISPATCHED else manual.NAME)
+        return domain.report_by_hand(found, progress, carrier_or_ours, now)
 
     return _change(progress.shipment_id, decide, shipments, now)
 
@@ -201,18 +206,24 @@ def _hand_over(shipment: Shipment, ports: Ports, now: datetime) -> None:
     """
     key, carrier = booking_key_of(shipment.shipment_id), ports.carrier(now)
     if shipment.awaits_carrier:
-        carrier.book(shipment, key)
-        shipment = _change(
-            shipment.shipment_id,
-            lambda found: domain.hand_over(found or shipment, by_hand=carrier.is_by_hand),
-            ports.shipments,
-            now,
-        )
+        decide = _booked(carrier, shipment, key)
+        shipment = _change(shipment.shipment_id, lambda found: decide(found or shipment), ports.shipments, now)
     if shipment.was_cancelled_while_booking:
         try:
             carrier.cancel(shipment, key)
         except AlreadyDispatched as error:
             alert_cancelled_parcel_left(shipment.shipment_id, shipment.order_id, error.detail)
+
+
+def _booked(carrier: Carrier, shipment: Shipment, key: str) -> Callable[[Shipment], Shipment]:
+    """Books, and returns the change that records the carrier's answer."""
+    try:
+        booking = carrier.book(shipment, key)
+    except BookingRefused as error:
+        refusal = str(error)
+        log.warning("the carrier refuses a parcel", extra={"shipment_id": shipment.shipment_id, "reason": refusal})
+        return lambda found: domain.leave_to_staff(found, refusal)
+    return lambda found: domain.hand_over(found, by_hand=carrier.is_by_hand, booking=booking)
 
 
 def _change_or_create(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mercato.clock import utc_now
 from mercato.config import BadConfiguration, load
 from mercato.store.dynamo import Table
 from shipping import manual, sandbox
@@ -26,11 +27,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class CarrierSettings:
-    """For the functions that call a carrier; the API does not. `carrier` is sandbox or manual."""
+    """For the functions that call a carrier; the API does not. `carrier` is sandbox, manual or easypost.
+
+    `easypost_key_id`: the secret that holds EasyPost's API key. `carrier_services` and `carrier_address` are as in
+    shipping.easypost.carrier. `easypost_api`: EasyPost's address, if not the default.
+    """
 
     carrier: str
     carrier_queue_url: str
     carrier_step_seconds: int
+    easypost_key_id: str = ""
+    easypost_api: str = ""
+    carrier_services: str = ""
+    carrier_address: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,31 @@ class Ports:
 
     def carrier(self, now: datetime) -> Carrier:
         """Raises BadConfiguration where CARRIER names none."""
+        match self.carrier_settings.carrier:
+            case manual.NAME:
+                return manual.ManualCarrier()
+            case sandbox.NAME:
+                return self.sandbox(now)
+            case "easypost":
+                return self.easypost
+        raise BadConfiguration(f"CARRIER={self.carrier_settings.carrier!r} is neither sandbox nor manual nor easypost")
+
+    @functools.cached_property
+    def easypost(self) -> Carrier:
+        """Imports it only where it is chosen: its models would cost every cold start."""
+        from mercato.aws.secret import StoredSecret
+        from mercato.breaker import breaker_for
+        from mercato.peers.transport import Transport
+        from shipping.bookings import Bookings
+        from shipping.easypost.api import API, EasyPostApi
+        from shipping.easypost.carrier import EasyPostCarrier, Terms, services_of
+        from shipping.guarded import CIRCUIT, POLICY, GuardedCarrier
+
         settings = self.carrier_settings
-        if settings.carrier == manual.NAME:
-            return manual.ManualCarrier()
-        if settings.carrier != sandbox.NAME:
-            raise BadConfiguration(f"CARRIER={settings.carrier!r} is neither sandbox nor manual")
-        return self.sandbox(now)
+        key = StoredSecret(settings.easypost_key_id, "EasyPost's key")
+        api = EasyPostApi(lambda: key.read(utc_now()), key.forget, Transport(), settings.easypost_api or API)
+        terms = Terms(services_of(settings.carrier_services), settings.carrier_address)
+        return GuardedCarrier(EasyPostCarrier(api, Bookings(self.table), terms), breaker_for(CIRCUIT, POLICY))
 
     def sandbox(self, now: datetime) -> SandboxCarrier:
         settings = self.carrier_settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,8 @@ from mercato.webhooks import sign
 from shipping import api, carrier, consumers, saga, wiring
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
-from tests.kit import aws_events
+from tests.integration.shipping import easypost_desk
+from tests.kit import aws_events, fake_easypost
 from tests.kit.given import published
 
 SECRET = "the-carriers-secret"
@@ -149,3 +150,12 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         webhook_secret=StoredSecret("carrier-secret"),
     )
     return found
+
+
+@pytest.fixture
+def desk(
+    service: Service, make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[easypost_desk.Desk]:
+    monkeypatch.setenv("CIRCUITS_TABLE", make_table("CircuitsTable").name)
+    with fake_easypost.running() as fake:
+        yield easypost_desk.Desk(service, fake)

@@ -82,6 +82,9 @@ def test_the_owner_and_an_admin_see_the_shipment(booked: Any) -> None:
         "carrier": "sandbox",
         "tracking_number": "TRACK-1",
         "failure": None,
+        "tracking_url": None,
+        "label_url": None,
+        "refusal": None,
         "lines": [{"product_id": "product-1", "sku": "MUG", "name": "Mug", "quantity": 2}],
         "shipping_address": {
             "name": "Anna",

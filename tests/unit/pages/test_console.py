@@ -359,9 +359,10 @@ def test_an_amount_that_is_none_is_told_at_its_field_and_refunds_nothing(api: Sh
     assert api.of("POST /api/payments/p-1/refunds") == []
 
 
-def packed(api: ShopApi, status: str = "booked") -> None:
+def packed(api: ShopApi, status: str = "booked", **changes: str | None) -> None:
     _, parcel = answer_of_the_contract("GET", "/api/shipments/s-1")
-    api.answers["GET /api/shipments/s-1"] = (200, parcel | {"shipment_id": "s-1", "status": status})
+    by_hand = {"shipment_id": "s-1", "status": status, "label_url": None, "refusal": None}
+    api.answers["GET /api/shipments/s-1"] = (200, parcel | by_hand | changes)
 
 
 def test_a_parcel_to_send_is_listed_packed_and_sent(api: ShopApi, desk: Ask) -> None:
@@ -384,6 +385,35 @@ def test_a_parcel_whose_order_was_cancelled_is_not_sent_and_the_page_says_so(api
     assert answer.status == 409
     assert "Order o-1 is cancelled: do not send it." in answer.text
     assert 'value="Royal Mail"' in answer.text
+
+
+def test_a_parcel_with_a_label_is_sent_with_it(api: ShopApi, desk: Ask) -> None:
+    links = {"label_url": "https://labels.example/1.png", "tracking_url": "https://track.example/1"}
+    packed(api, carrier="USPS", tracking_number="9400", **links)
+
+    page = desk("GET", "/console/parcels/s-1", as_user=True).text
+    assert 'href="https://labels.example/1.png" rel="noreferrer">Print the label' in page
+    assert 'href="https://track.example/1"' in page
+    assert "<code>9400</code> with USPS" in page
+    assert 'name="carrier"' not in page
+
+    assert desk("POST", "/console/parcels/s-1", {"stop": "dispatched"}, as_user=True).status == 303
+    [(_, _, _, body, _)] = api.of("POST /api/shipments/s-1/reports")
+    assert body == {"stop": "dispatched"}
+
+
+def test_a_parcel_that_the_carrier_refuses_says_why(api: ShopApi, desk: Ask) -> None:
+    packed(api, refusal="EasyPost refuses the parcel: House number is missing")
+    page = desk("GET", "/console/parcels/s-1", as_user=True).text
+    assert "House number is missing" in page
+    assert 'name="carrier"' in page
+
+
+def test_a_shipping_service_of_an_earlier_release_shows_its_parcels(api: ShopApi, desk: Ask) -> None:
+    packed(api)
+    for name in ("label_url", "tracking_url", "refusal"):
+        del api.answers["GET /api/shipments/s-1"][1][name]
+    assert 'name="carrier"' in desk("GET", "/console/parcels/s-1", as_user=True).text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from shipping.domain import (
     Address,
+    Contents,
     Line,
     NotWithCarrier,
     Progress,
@@ -31,7 +32,7 @@ def stops(shipment: Shipment) -> list[Status]:
 
 
 def booked(noon: datetime) -> Shipment:
-    return mark_paid(confirm(NEW, LINES, HOME, noon), noon)
+    return mark_paid(confirm(NEW, Contents(LINES, HOME), noon), noon)
 
 
 def report(status: Status, reason: str | None = None) -> Progress:
@@ -45,7 +46,7 @@ def moved(shipment: Shipment, noon: datetime, *statuses: Status) -> Shipment:
 
 
 def test_a_confirmed_order_waits_for_its_payment(noon: datetime) -> None:
-    found = confirm(NEW, LINES, HOME, noon)
+    found = confirm(NEW, Contents(LINES, HOME), noon)
     assert (found.status, found.lines, found.address) == (Status.PENDING, LINES, HOME)
     assert not found.awaits_carrier
 
@@ -57,7 +58,7 @@ def test_a_payment_waits_for_its_order(noon: datetime) -> None:
 
 
 def test_whichever_comes_first_the_shipment_is_booked_when_both_are_there(noon: datetime) -> None:
-    other_way = confirm(mark_paid(NEW, noon), LINES, HOME, noon)
+    other_way = confirm(mark_paid(NEW, noon), Contents(LINES, HOME), noon)
     assert other_way == booked(noon)
     assert stops(other_way) == [Status.PENDING, Status.BOOKED]
     assert other_way.awaits_carrier
@@ -65,7 +66,7 @@ def test_whichever_comes_first_the_shipment_is_booked_when_both_are_there(noon: 
 
 def test_a_fact_that_comes_again_changes_nothing(noon: datetime) -> None:
     found = booked(noon)
-    assert confirm(found, (), HOME, noon) is found
+    assert confirm(found, Contents((), HOME), noon) is found
     assert mark_paid(found, noon) is found
     handed = hand_over(found, by_hand=False)
     assert not handed.awaits_carrier
@@ -77,7 +78,7 @@ def test_a_cancelled_shipment_is_never_booked_in_whatever_order_the_facts_come(
     noon: datetime, order: tuple[str, ...]
 ) -> None:
     facts: dict[str, Callable[[Shipment], Shipment]] = {
-        "confirm": lambda found: confirm(found, LINES, HOME, noon),
+        "confirm": lambda found: confirm(found, Contents(LINES, HOME), noon),
         "pay": lambda found: mark_paid(found, noon),
         "cancel": lambda found: cancel(found, noon),
     }
