@@ -91,7 +91,10 @@ class Ports:
         settings = self.carrier_settings
         key = StoredSecret(settings.easypost_key_id, "EasyPost's key")
         api = EasyPostApi(lambda: key.read(utc_now()), key.forget, Transport(), settings.easypost_api or API)
-        terms = Terms(services_of(settings.carrier_services), settings.carrier_address)
+        try:
+            terms = Terms(services_of(settings.carrier_services), settings.carrier_address)
+        except ValueError as error:
+            raise BadConfiguration(f"CARRIER_SERVICES: {error}") from error
         return GuardedCarrier(EasyPostCarrier(api, Bookings(self.table), terms), breaker_for(CIRCUIT, POLICY))
 
     def sandbox(self, now: datetime) -> SandboxCarrier:

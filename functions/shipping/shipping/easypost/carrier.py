@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from mercato.config import BadConfiguration
 from shipping.bookings import Bookings
 from shipping.domain import Address, AlreadyDispatched, Booking, BookingRefused, Shipment
 from shipping.easypost.api import CarrierTimeout, EasyPostApi, Parcel, Rate, Refused
@@ -130,13 +129,13 @@ class EasyPostCarrier:
 
 
 def services_of(text: str) -> Services:
-    """Reads `standard=USPS/GroundAdvantage|UPSDAP/Ground,express=USPS/Express`. Raises BadConfiguration."""
+    """Reads `standard=USPS/GroundAdvantage|UPSDAP/Ground,express=USPS/Express`. Raises ValueError."""
     found: dict[str, list[tuple[str, str]]] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         code, _, names = entry.partition("=")
         pairs = [name.partition("/") for name in names.split("|")]
         if not code.strip() or not all(carrier.strip() and service.strip() for carrier, _, service in pairs):
-            raise BadConfiguration(f"CARRIER_SERVICES: {entry!r} is not of the form standard=USPS/GroundAdvantage")
+            raise ValueError(f"{entry!r} is not of the form standard=USPS/GroundAdvantage")
         found[code.strip()] = [(carrier.strip(), service.strip()) for carrier, _, service in pairs]
     return found
 
