@@ -1,4 +1,4 @@
-"""From the cart to the order: the address first, then delivery, totals and card. Each step is a form.
+"""From the cart to the order: the addresses first, then delivery, totals and card. Each step is a form.
 
 The API keeps the checkout, and each page of it has a quote. What the shopper agrees to is ordered by that quote, so it
 is one order however often the form is sent. A quote that no longer holds is shown with each difference, and a new one.
@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import uuid4
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from mercato.addresses import region_of, rules_of
 from mercato.countries import CODES
 from mercato.ids import derived_id, fingerprint
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
+from pages.app import messages_by_field
 from pages.receipt import receipt_of
 from pages.view import address_lines
 from pages.visitor import LogInFirst, Part, part, path
@@ -34,7 +37,16 @@ _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
 _ABOUT_CODES = ("code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes")
 _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
-_EMPTY_ADDRESS = dict.fromkeys((*_FIELDS, "email"), "") | {"country": "GB"}
+_BILLING = "billing_"  # before the name of a field of the billing address
+_BILLING_FIELDS = tuple(_BILLING + name for name in _FIELDS)
+_EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"country": "GB", "bill_to": "same"}
+
+
+class BillTo(StrEnum):
+    """Where the invoice goes: to the delivery address, or to one of its own."""
+
+    SAME = "same"
+    OTHER = "other"
 
 
 class Address(Form):
@@ -47,16 +59,35 @@ class Address(Form):
     postcode: Annotated[str, Field(max_length=20)] = ""
     country: str
     phone: Annotated[str, Field(max_length=32)] = ""
-    email: Annotated[str, Field(max_length=254)] = ""
 
-    def for_api(self) -> dict[str, Any]:
-        """Raises InvalidForm for a country that does not exist."""
+    def for_api(self, prefix: str = "") -> dict[str, Any]:
+        """Raises InvalidForm for a country that does not exist, at its field, whose name begins with `prefix`."""
         if self.country not in CODES:
-            raise InvalidForm({"country": "Please choose a country."})
+            raise InvalidForm({f"{prefix}country": "Please choose a country."})
         return {name: getattr(self, name) or None for name in _FIELDS} | {"postcode": self.postcode}
 
 
-class Start(Address):
+class Addresses(Address):
+    """The delivery address, and the billing address if it is another one: its fields begin with `billing_`."""
+
+    email: Annotated[str, Field(max_length=254)] = ""
+    billing: Address | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def nest_billing(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("bill_to") != BillTo.OTHER:
+            return {**given, "billing": None}
+        nested = {name: given[_BILLING + name] for name in _FIELDS if _BILLING + name in given}
+        return {**given, "billing": nested}
+
+    def both_for_api(self) -> dict[str, Any]:
+        """Raises InvalidForm."""
+        billing = self.billing.for_api(_BILLING) if self.billing else None
+        return {"shipping_address": self.for_api(), "billing_address": billing}
+
+
+class Start(Addresses):
     """The cart as the shopper saw it. With `key`, the form that is sent twice opens one checkout."""
 
     cart_id: Annotated[str, Field(max_length=200)]
@@ -65,11 +96,11 @@ class Start(Address):
 
 
 class Choice(Form):
-    """`typed` has the address as JSON, from which the checkout is opened again if it is over."""
+    """`typed` has the addresses as JSON, from which the checkout is opened again if it is over."""
 
     service: Annotated[str, Field(max_length=64)] = ""
     version: int
-    typed: Annotated[str, Field(max_length=4000)] = "{}"
+    typed: Annotated[str, Field(max_length=8000)] = "{}"
     payment_token: Annotated[str, Field(max_length=255)] = ""
 
 
@@ -96,23 +127,35 @@ def show_start(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     loaded = part(lambda: cart.load(visit))
     earlier = part(lambda: _earlier_fields(visit)).value or {}
-    visit.values = _EMPTY_ADDRESS | earlier | visit.values
+    visit.values = _EMPTY | earlier | visit.values
     return _address_page(visit, loaded, None)
 
 
 def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
-    """The form has the fields that addresses of the chosen country have."""
-    country = visit.values["country"]
+    """The form has the fields that addresses of the chosen countries have. The billing address begins in the country
+    of the delivery.
+    """
+    values = visit.values
+    if values["bill_to"] != BillTo.OTHER or not values["billing_country"]:
+        values["billing_country"] = values["country"]
     return Page(
         "checkout.html",
         {
             "cart": loaded,
             "countries": list(NAMES.items()),
             "checkout": checkout,
-            "rules": rules_of(country),
-            "region": region_of(country, visit.values["region"]),
+            "country_page": f"/checkout/{quote(checkout['checkout_id'], safe='')}/country"
+            if checkout
+            else "/checkout/country",
+            "delivery": _place(values["country"], values["region"]),
+            "billing": _place(values["billing_country"], values["billing_region"]),
+            "billing_fields": _BILLING_FIELDS,
         },
     )
+
+
+def _place(country: str, region: str) -> dict[str, Any]:
+    return {"rules": rules_of(country), "region": region_of(country, region)}
 
 
 def _earlier_fields(visit: Visit) -> dict[str, str]:
@@ -123,7 +166,14 @@ def _earlier_fields(visit: Visit) -> dict[str, str]:
 def _fields_of(shown: Any) -> dict[str, str]:
     """What was typed into the first form."""
     contact = {"email": shown["contact"]["email"]} if shown["contact"] else {}
-    return _texts(shown["shipping_address"]) | contact
+    return _texts(shown["shipping_address"]) | _billing_values(shown["billing_address"]) | contact
+
+
+def _billing_values(address: Any) -> dict[str, str]:
+    """The billing address as the form's fields."""
+    if not address:
+        return {}
+    return {_BILLING + name: value for name, value in _texts(address).items()} | {"bill_to": BillTo.OTHER}
 
 
 def _address_of(visit: Visit, checkout_id: str) -> str:
@@ -150,10 +200,11 @@ def _in_a_line(address: Any) -> str:
 
 @pages.post("/checkout", form=Start, again=show_start)
 def start(visit: Visit, form: Start) -> Redirect:
-    fields = {"shipping_address": form.for_api()} | _contact(visit, form.email)
+    given = form.both_for_api() | _contact(visit, form.email)
+    fields = {name: value for name, value in given.items() if value is not None}
     # What was changed in the form after a lost answer is another checkout.
     key = derived_id(form.key, fingerprint([fields, form.cart_id, form.cart_version]))
-    with _told_at_the_email():
+    with _told_at_its_field():
         shown = _open(visit, fields, form.cart_id, form.cart_version, key)
     # The cheapest delivery is chosen; where that fails, the shopper chooses on the next page.
     part(lambda: _choose_cheapest(visit, shown))
@@ -162,24 +213,18 @@ def start(visit: Visit, form: Start) -> Redirect:
 
 
 class Draft(Form):
-    """What is typed of an address so far."""
+    """What is typed so far. Each field is a text, whatever it holds."""
 
-    name: Annotated[str, Field(max_length=100)] = ""
-    company: Annotated[str, Field(max_length=100)] = ""
-    line1: Annotated[str, Field(max_length=100)] = ""
-    line2: Annotated[str, Field(max_length=100)] = ""
-    city: Annotated[str, Field(max_length=100)] = ""
-    region: Annotated[str, Field(max_length=60)] = ""
-    postcode: Annotated[str, Field(max_length=20)] = ""
-    country: Annotated[str, Field(max_length=2)] = ""
-    phone: Annotated[str, Field(max_length=32)] = ""
-    email: Annotated[str, Field(max_length=254)] = ""
+    model_config = ConfigDict(extra="allow")
+
+    def typed(self) -> dict[str, str]:
+        return {name: str(value) for name, value in (self.model_extra or {}).items() if name in _EMPTY}
 
 
 @pages.post("/checkout/country", form=Draft, again=show_start)
 def follow_country(visit: Visit, form: Draft) -> Page:
     """The form again, with the fields of the chosen country."""
-    visit.values = form.model_dump()
+    visit.values = form.typed()
     return show_start(visit)
 
 
@@ -193,13 +238,23 @@ def _contact(visit: Visit, email: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_at_the_email() -> Iterator[None]:
+def _told_at_its_field() -> Iterator[None]:
+    """The API's findings about the contact and the billing address, at the fields of the form."""
     try:
         yield
     except Refused as refusal:
-        if refusal.reply.problem != "invalid-email":
+        if refusal.reply.problem == "invalid-email":
+            raise InvalidForm({"email": refusal.reply.detail}) from None
+        found = messages_by_field(refusal.reply, _field_of)
+        if not any(field.startswith(_BILLING) for field in found):
             raise
-        raise InvalidForm({"email": refusal.reply.detail}) from None
+        raise InvalidForm(found) from None
+
+
+def _field_of(path: str) -> str:
+    """billing_address.city is billing_city, and shipping_address.city is city."""
+    parent, _, name = path.rpartition(".")
+    return _BILLING + name if parent == "billing_address" else name
 
 
 def _open(visit: Visit, fields: dict[str, Any], cart_id: str, cart_version: int, key: str) -> Any:
@@ -240,6 +295,7 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
             "changed": changed or [],
             "receipt": receipt_of(shown["charges"], shown["lines"]) if shown else None,
             "address": _in_a_line(shown["shipping_address"]) if shown else "",
+            "billing": _in_a_line(shown["billing_address"]) if shown else "",
             "typed": _Typed.of(shown).model_dump_json() if shown else "",
             "is_about_codes": shown and any(one["type"] in _ABOUT_CODES for one in shown["notices"]),
             **cards_of(settings),
@@ -268,7 +324,8 @@ def show_totals_again(visit: Visit, checkout_id: str) -> Page:
     except Unavailable as error:
         visit.errors = {"": f"{error} Please try again."}
     visit.notice = ""
-    visit.values = typed.shipping_address | ({"email": typed.contact["email"]} if typed.contact else {})
+    visit.values = typed.shipping_address | _billing_values(typed.billing_address)
+    visit.values |= {"email": typed.contact["email"]} if typed.contact else {}
     return show_start(visit)
 
 
@@ -276,13 +333,18 @@ class _Typed(Form):
     """What a checkout is opened with again, once it is over."""
 
     shipping_address: dict[str, str] = {}
+    billing_address: dict[str, str] | None = None
     codes: list[str] = []
     contact: dict[str, str] | None = None
 
     @classmethod
     def of(cls, shown: Any) -> _Typed:
-        contact = _texts(shown["contact"]) or None
-        return cls(shipping_address=_texts(shown["shipping_address"]), codes=shown["codes"], contact=contact)
+        return cls(
+            shipping_address=_texts(shown["shipping_address"]),
+            billing_address=_texts(shown["billing_address"]) or None,
+            codes=shown["codes"],
+            contact=_texts(shown["contact"]) or None,
+        )
 
 
 def _typed(text: str) -> _Typed:
@@ -334,7 +396,7 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
     if not form.payment_token:
         raise InvalidForm({"payment_token": "Please say how you pay."})
     try:
-        return _place(visit, {"quote": form.quote, "payment_token": form.payment_token})
+        return _order(visit, {"quote": form.quote, "payment_token": form.payment_token})
     except Refused as refusal:
         problem, body = refusal.reply.problem, refusal.reply.body
         if problem in _ORDERED:
@@ -344,7 +406,7 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
         raise
 
 
-def _place(visit: Visit, quoted: dict[str, str]) -> Redirect:
+def _order(visit: Visit, quoted: dict[str, str]) -> Redirect:
     wish = quoted | {"waits_for_buyer": True}
     if visit.visitor.is_logged_in:
         reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
@@ -388,7 +450,7 @@ def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Redirect:
     except Refused as refusal:
         if refusal.reply.problem not in _ABOUT_CODES:
             raise
-        raise InvalidForm({"code": refusal.reply.detail}) from None
+        raise InvalidForm({"code": refusal.reply.detail}, refusal.reply) from None
     return Redirect(f"/checkout/{checkout_id}")
 
 
@@ -403,7 +465,7 @@ def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
 
 
 def _address(visit: Visit, shown: Any) -> Page:
-    visit.values = _EMPTY_ADDRESS | _fields_of(shown) | visit.values
+    visit.values = _EMPTY | _fields_of(shown) | visit.values
     return _address_page(visit, Part(), shown)
 
 
@@ -415,11 +477,11 @@ def show_address_again(visit: Visit, checkout_id: str) -> Page:
 
 @pages.post("/checkout/{checkout_id}/country", form=Draft, again=show_address_again)
 def follow_country_of(visit: Visit, checkout_id: str, form: Draft) -> Page:
-    visit.values = form.model_dump()
+    visit.values = form.typed()
     return show_address_again(visit, checkout_id)
 
 
-class Move(Address):
+class Move(Addresses):
     """`service` is the delivery that was chosen for the address before."""
 
     version: int
@@ -429,8 +491,8 @@ class Move(Address):
 @pages.post("/checkout/{checkout_id}/address", form=Move, again=show_address_again)
 def change_address(visit: Visit, checkout_id: str, form: Move) -> Redirect:
     """Other places have other deliveries, so the delivery is chosen again: the same one where it is offered."""
-    changes = {"version": form.version, "shipping_address": form.for_api(), "service": None}
-    with _told_at_the_email():
+    changes = form.both_for_api() | {"version": form.version, "service": None}
+    with _told_at_its_field():
         changed = changes | _contact(visit, form.email)
         shown = visit.visitor.send("PATCH", _address_of(visit, checkout_id), changed).body
     part(lambda: _choose_cheapest(visit, shown, form.service))

@@ -36,7 +36,7 @@ from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 from pages import cookies, gate, static
 from pages.view import Templates
-from pages.visitor import LogInFirst, Refused, Unavailable, Visitor
+from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
 _FORM = "application/x-www-form-urlencoded"
@@ -60,11 +60,14 @@ class Form(BaseModel):
 
 
 class InvalidForm(Exception):
-    """The form's fields are not as they should be. `errors` has a message by field; `""` is of the form as a whole."""
+    """The form's fields are not as they should be. `errors` has a message by field; `""` is of the form as a whole. Of
+    what the API has refused, `reply` is its answer, whose status the page has.
+    """
 
-    def __init__(self, errors: Mapping[str, str]) -> None:
+    def __init__(self, errors: Mapping[str, str], reply: Reply | None = None) -> None:
         super().__init__(", ".join(errors))
         self.errors = dict(errors)
+        self.reply = reply
 
 
 class NoSuchPage(NotFound):
@@ -376,7 +379,10 @@ class Pages:
 
 
 def read_form[F: Form](form: type[F], fields: Mapping[str, str | list[str]]) -> F:
-    """Raises InvalidForm. A field of the form that is a list takes all values of its name, any other the last."""
+    """Raises InvalidForm. A field of the form that is a list takes all values of its name, any other the last.
+
+    What is wrong with field `b` of a form `a` that is inside this one is told at `a_b`.
+    """
     lists = {name for name, about in form.model_fields.items() if typing.get_origin(about.annotation) is list}
     given: dict[str, Any] = {}
     for name, value in fields.items():
@@ -389,7 +395,7 @@ def read_form[F: Form](form: type[F], fields: Mapping[str, str | list[str]]) -> 
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise InvalidForm(
-            {str(one["loc"][0]) if one["loc"] else "": _sentence(describe(one)) for one in found}
+            {"_".join(part for part in one["loc"] if isinstance(part, str)): _sentence(describe(one)) for one in found}
         ) from None
 
 
@@ -424,7 +430,7 @@ def _shown_again(fields: Mapping[str, str | list[str]]) -> dict[str, str]:
 
 def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[str, str]]:
     if isinstance(error, InvalidForm):
-        return 422, error.errors
+        return error.reply.status if error.reply else 422, error.errors
     if isinstance(error, Unavailable):
         again = (
             f" Please try again in {round(error.retry_after)} seconds." if error.retry_after else " Please try again."
@@ -432,14 +438,18 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         request = f"The request is {correlation.current().correlation_id}."
         return 503, {"": f"{error}{again} What you typed is still here. {request}"}
     reply = error.reply
-    found: dict[str, str] = {}
-    for one in reply.body.get("errors", []) if isinstance(reply.body, dict) else []:
-        found[str(one.get("field", "")).rpartition(".")[2]] = _sentence(str(one.get("message", "")))
+    found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
     return reply.status, found or {"": reply.detail or "This is not possible now."}
 
 
+def messages_by_field(reply: Reply, field_of: Callable[[str], str]) -> dict[str, str]:
+    """What the API says about single fields, by the form's field for each path, such as shipping_address.city."""
+    errors = reply.body.get("errors", []) if isinstance(reply.body, dict) else []
+    return {field_of(str(one.get("field", ""))): _sentence(str(one.get("message", ""))) for one in errors}
+
+
 def _retry_after(error: Exception) -> dict[str, str]:
-    if isinstance(error, Refused) and "retry-after" in error.reply.headers:
+    if isinstance(error, (InvalidForm, Refused)) and error.reply and "retry-after" in error.reply.headers:
         return {"Retry-After": error.reply.headers["retry-after"]}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, round(error.retry_after or 1)))}

@@ -13,6 +13,7 @@ from infra.replay.catalogue import adjust_when_known
 from tests.e2e.test_accounts import Mailbox
 from tests.e2e.web.conftest import PATIENCE, Desk, OpenDesk
 
+OFFICE = {"Name": "Engines Ltd", "Address": "9 Rue de la Paix", "Town or city": "Paris", "Postcode": "75002"}
 ADDRESS = {"Name": "Carla Customer", "Address": "1 Quay Road", "Town or city": "Leith", "Postcode": "EH6 6QQ"}
 LONG = 3 * PATIENCE
 
@@ -323,6 +324,77 @@ def test_without_script_the_address_has_the_fields_of_its_country(desk: OpenDesk
     page.get_by_role("button", name="Choose the delivery").click()
     expect(page.locator("main")).to_contain_text("1 Creek Road")
     expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+
+
+def bill_to_the_office(page: Page) -> None:
+    """Fills the second address form, whose country changes first."""
+    page.locator("#billing_country").select_option("FR")
+    page.locator("#billing").get_by_role("button", name="Show its fields").click()
+    expect(page.locator("#billing_postcode-hint")).to_contain_text("33380")
+    for label, text in OFFICE.items():
+        page.locator("#billing").get_by_label(label, exact=True).fill(text)
+
+
+def test_the_invoice_goes_to_an_address_of_its_own(
+    desk: OpenDesk, account: Account, admin: Session, shop_state: State
+) -> None:
+    shop = desk()
+    shop.log_in(account)
+    page = shop.open("/?q=folding")
+    page.get_by_role("button", name="Add Folding Chart to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    fill_address(page)
+    expect(page.get_by_label("The same address")).to_be_checked()
+    page.get_by_label("Another address").check()
+    expect(page.locator("#billing_line1")).to_be_visible()
+    bill_to_the_office(page)
+    assert shop.violations() == []
+    page.get_by_label("The same address").check()
+    expect(page.locator("#billing_line1")).to_have_count(0)
+    page.get_by_label("Another address").check()
+    expect(page.locator("#billing_line1")).to_have_value("9 Rue de la Paix")
+    page.locator("#billing_country").select_option("FR")
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("main")).to_contain_text("The invoice goes to Engines Ltd, 9 Rue de la Paix, Paris 75002, FR")
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("aside.receipt")).to_contain_text("Billed to Engines Ltd, 9 Rue de la Paix, Paris 75002, FR")
+    expect(page.locator("aside.receipt")).to_contain_text("To Carla Customer, 1 Quay Road")
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+    page.reload()
+    pdf = page.locator("aside.receipt").get_by_role("link", name="invoice").get_attribute("href")
+    found = poll(lambda: page.request.get(f"{shop.site}{pdf}"), lambda got: got.ok, what="the PDF", within=90)
+    assert found.body().startswith(b"%PDF-")
+    order = page.url.rpartition("/")[2].partition("?")[0]
+    [invoice] = admin.get("/documents", order_id=order)["items"]
+    shown = admin.get(f"/documents/{invoice['document_id']}")
+    assert (shown["buyer"]["name"], shown["buyer"]["country"]) == ("Engines Ltd", "FR")
+    assert shown["delivery_address"]["name"] == "Carla Customer"
+    staff = desk()
+    staff.log_in(shop_state.admin, "/console/login")
+    expect(staff.open(f"/console/orders/{order}").locator("main")).to_contain_text("Billed to Engines Ltd")
+
+
+def test_without_script_a_guest_has_the_invoice_sent_elsewhere(desk: OpenDesk, mailbox: Mailbox) -> None:
+    shop = desk(java_script_enabled=False)
+    page = shop.open("/?q=bicycle")
+    page.get_by_role("button", name="Add Bicycle Bell to cart").click()
+    page.get_by_role("link", name="Check out").click()
+    page.get_by_label("E-mail").fill(mailbox.address)
+    fill_address(page)
+    page.get_by_label("Another address").check()
+    page.get_by_role("button", name="Show its form").click()
+    expect(page.get_by_label("E-mail")).to_have_value(mailbox.address)
+    bill_to_the_office(page)
+    page.locator("#billing_postcode").fill("no postcode")
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("#billing_postcode")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#billing_line1")).to_have_value("9 Rue de la Paix")
+    page.locator("#billing_postcode").fill("75002")
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("main")).to_contain_text("The invoice goes to Engines Ltd")
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("aside.receipt")).to_contain_text("Billed to Engines Ltd, 9 Rue de la Paix, Paris 75002, FR")
+    shop.said.clear()  # Chromium notes the 422
 
 
 def test_the_keyboard_alone_leads_from_the_list_to_the_cart(desk: OpenDesk) -> None:

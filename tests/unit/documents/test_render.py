@@ -119,6 +119,14 @@ def test_an_invoice_says_all_that_it_must(written: Callable[[Document], tuple[li
         assert text in texts, text
 
 
+def test_the_invoice_is_billed_to_its_own_address(written: Callable[[Document], tuple[list[str], int]]) -> None:
+    office = Address(name="Engines Ltd", line1="9 Rue de la Paix", city="Paris", postcode="75002", country="FR")
+    texts, _ = written(document(buyer=office).model_copy(update={"delivery_address": ADA}))
+    billed, delivered = texts.index("Billed to"), texts.index("Delivered to")
+    assert texts[billed + 1 : billed + 3] == ["Engines Ltd", "9 Rue de la Paix"]
+    assert texts[delivered + 1] == "Ada Lovelace"
+
+
 def test_a_credit_note_names_its_invoice_and_reason(written: Callable[[Document], tuple[list[str], int]]) -> None:
     texts, _ = written(document(kind=DocumentKind.CREDIT_NOTE))
     assert {"Credit note", "CRN-2026-000017", "INV-2026-000001", "Credited", "Reason: It was damaged"} <= set(texts)

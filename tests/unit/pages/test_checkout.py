@@ -434,6 +434,17 @@ def test_a_code_that_is_refused_is_told_at_its_field_and_stays_typed(
     assert 'form="codes" value="TEN"' in page.text
 
 
+def test_who_has_tried_too_many_codes_is_told_when_to_come_again(open_checkout: ShopApi, shop: Ask) -> None:
+    problem = {"type": "urn:mercato:problem:too-many-codes", "detail": "Please try again in 14 minutes."}
+    open_checkout.answers["PATCH /api/checkouts/s1"] = (429, problem, {"retry-after": "840"})
+
+    page = shop("POST", f"{PAGE}/codes", {"code": "GUESS"}, as_user=True)
+
+    assert (page.status, page.headers["Retry-After"]) == (429, "840")
+    assert 'id="code-error">Please try again in 14 minutes.<' in page.text
+    assert 'form="codes" value="GUESS"' in page.text
+
+
 def test_what_is_no_code_is_not_sent(open_checkout: ShopApi, shop: Ask) -> None:
     page = shop("POST", f"{PAGE}/codes", {"code": "no code!"}, as_user=True)
 
@@ -511,3 +522,104 @@ def test_a_region_is_sent_by_its_code_and_chosen_again(open_checkout: ShopApi, s
     assert body["shipping_address"].items() >= {"region": "CA", "phone": "+1 408 555 0100", "company": None}.items()
     page = shop("POST", "/checkout/country", form | {"region": "California"}, as_user=True)
     assert '<option value="CA" selected>' in page.text
+
+
+OFFICE = {"name": "Engines Ltd", "line1": "9 Rue de la Paix", "city": "Paris", "postcode": "75002", "country": "FR"}
+BILLED = {f"billing_{name}": value for name, value in OFFICE.items()} | {"bill_to": "other"}
+OPENING = ADDRESS | {"cart_id": "c1", "cart_version": "4", "key": "key-of-the-page"}
+
+
+def test_the_invoice_goes_to_the_same_address_if_nothing_else_is_chosen(open_checkout: ShopApi, shop: Ask) -> None:
+    page = shop("GET", "/checkout", as_user=True)
+    assert 'name="bill_to" value="same" checked' in page.text
+    assert 'id="billing_line1"' not in page.text
+
+    shop("POST", "/checkout", OPENING | BILLED | {"bill_to": "same"}, as_user=True)
+
+    [(_, _, _, body, _)] = open_checkout.of("POST /api/checkouts")
+    assert "billing_address" not in body
+    assert "The invoice goes to the same address." in shop("GET", PAGE, as_user=True).text
+
+
+def test_an_address_for_the_invoice_is_asked_for_in_the_country_of_the_delivery(
+    open_checkout: ShopApi, shop: Ask
+) -> None:
+    typed = {"name": "Ada", "country": "US", "bill_to": "other"}
+
+    page = shop("POST", "/checkout/country", typed, as_user=True)
+
+    assert page.status == 200
+    assert 'name="bill_to" value="other" checked' in page.text
+    assert len(re.findall('<option value="US" selected>', page.text)) == 2
+    assert 'id="billing_region" name="billing_region" autocomplete="billing address-level1" required' in page.text
+    assert (
+        'id="billing_name" name="billing_name" type="text" value="" autocomplete="billing name" required' in page.text
+    )
+
+    page = shop("POST", "/checkout/country", typed | {"billing_country": "AE", "billing_city": "Deira"}, as_user=True)
+
+    assert 'name="billing_postcode"' not in page.text
+    assert 'value="Deira"' in page.text
+    kept = fields_of(shop("POST", "/checkout/country", typed | BILLED | {"bill_to": "same"}, as_user=True))
+    assert (kept["billing_city"], kept["billing_country"]) == ("Paris", "US")
+
+
+def test_the_address_of_the_invoice_opens_the_checkout_and_is_shown_with_it(open_checkout: ShopApi, shop: Ask) -> None:
+    shop("POST", "/checkout", OPENING | BILLED, as_user=True)
+
+    [(_, _, _, body, _)] = open_checkout.of("POST /api/checkouts")
+    assert body["billing_address"] == OFFICE | UNUSED
+
+    open_checkout.answers["GET /api/checkouts/s1"] = (200, session(billing_address=OFFICE | UNUSED))
+    assert "The invoice goes to Engines Ltd, 9 Rue de la Paix, Paris 75002, FR" in html.unescape(
+        shop("GET", PAGE, as_user=True).text
+    )
+    form = shop("GET", f"{PAGE}/address", as_user=True).text
+    assert 'value="9 Rue de la Paix"' in form
+    assert 'value="1 Quay"' in form
+
+    shop("POST", f"{PAGE}/address", ADDRESS | BILLED | {"version": "2", "bill_to": "same"}, as_user=True)
+    assert open_checkout.of("PATCH /api/checkouts/s1")[1][3]["billing_address"] is None
+
+
+def test_what_lacks_in_either_address_is_told_at_its_field_and_all_stays(open_checkout: ShopApi, shop: Ask) -> None:
+    page = shop("POST", "/checkout", OPENING | BILLED | {"city": " ", "billing_line1": " "}, as_user=True)
+
+    assert page.status == 422
+    assert 'aria-describedby="city-error"' in page.text
+    assert 'aria-describedby="billing_line1-error"' in page.text
+    assert 'value="Engines Ltd"' in page.text
+    assert open_checkout.of("POST /api/checkouts") == []
+    page = shop("POST", "/checkout", OPENING | BILLED | {"billing_country": "XX"}, as_user=True)
+    assert 'aria-describedby="billing_country-error"' in page.text
+
+
+def test_what_the_api_says_of_either_address_is_told_at_its_field(open_checkout: ShopApi, shop: Ask) -> None:
+    errors = [
+        {"field": "shipping_address.postcode", "message": "is no postcode of GB"},
+        {"field": "billing_address.postcode", "message": "is no postcode of FR"},
+    ]
+    open_checkout.refuse("POST /api/checkouts", 422, "invalid-address", errors=errors)
+
+    page = shop("POST", "/checkout", OPENING | BILLED | {"billing_postcode": "7500"}, as_user=True)
+
+    assert page.status == 422
+    assert re.search('id="postcode-error">[^<]*GB', page.text)
+    assert re.search('id="billing_postcode-error">[^<]*FR', page.text)
+    assert 'value="7500"' in page.text
+
+
+def test_a_checkout_that_is_over_is_opened_again_with_the_address_of_the_invoice(
+    open_checkout: ShopApi, shop: Ask
+) -> None:
+    open_checkout.answers["GET /api/checkouts/s1"] = (200, session(billing_address=OFFICE | UNUSED))
+    typed = fields_of(shop("GET", PAGE, as_user=True))["typed"]
+    open_checkout.refuse("GET /api/checkouts/s1", 404, "checkout-not-found")
+    open_checkout.refuse("PATCH /api/checkouts/s1", 404, "checkout-not-found")
+    open_checkout.answers["POST /api/checkouts"] = (201, session(checkout_id="s2"))
+
+    answer = shop("POST", f"{PAGE}/service", placing(typed=typed), as_user=True)
+
+    assert answer.status == 409
+    [(_, _, _, body, _)] = open_checkout.of("POST /api/checkouts")
+    assert (body["shipping_address"], body["billing_address"]) == (ADDRESS, OFFICE)
