@@ -6,7 +6,9 @@ import uuid
 
 import pytest
 
-from infra.operator.client import Refused, Session
+from infra.demo.stage import Stage
+from infra.operator.client import Refused, Session, Shop
+from infra.operator.target import State
 
 
 def test_a_coupon_from_its_beginning_to_its_end(admin: Session) -> None:
@@ -27,3 +29,26 @@ def test_a_coupon_from_its_beginning_to_its_end(admin: Session) -> None:
 
     admin.delete(path)
     assert admin.get(path)["ended_at"]
+
+
+def test_who_guesses_codes_waits_and_another_buyer_uses_a_good_one(
+    shop: Shop, admin: Session, shop_state: State
+) -> None:
+    stage = Stage(shop, admin, shop_state.endpoint, 120)
+    mug = stage.new_product("Guessed mug", 1250, stock=8)
+    new = {"description": "10 % off", "kind": "percentage", "basis_points": 1000}
+    code = admin.post("/promotions/coupons", new, key=stage.new_key())["code"]
+    lines = {"lines": [{"product_id": mug.product_id, "quantity": 1}]}
+
+    def enter(buyer: Session, *codes: str) -> Refused:
+        with pytest.raises(Refused) as refused:
+            buyer.post("/checkouts", lines | {"codes": codes}, key=stage.new_key())
+        return refused.value
+
+    mallory, bob = stage.new_customer("Mallory"), stage.new_customer("Bob")
+    found = [enter(mallory, *(f"GUESS-{turn}-{place}" for place in range(5))) for turn in range(2)]
+    assert [one.slug for one in found] == ["code-rejected", "code-rejected"]
+    late = enter(mallory, code)
+    assert (late.status, late.slug) == (429, "too-many-codes")
+    assert 0 < late.problem["retry_after"] <= 3600
+    assert bob.post("/checkouts", lines | {"codes": [code]}, key=stage.new_key())["codes"] == [code]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from checkout import usecases
 from checkout.domain import Cart, GoodsNotNamed, Line, Session, merge
-from checkout.usecases import Shown
 from checkout.views import (
     ChangeCheckout,
     ChangeTaxes,
@@ -21,7 +20,7 @@ from checkout.views import (
 from checkout.wiring import ports
 from mercato.clock import utc_now
 from mercato.guests import guest_of
-from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Created, IdempotencyKey
+from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Created, IdempotencyKey, SourceAddress
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -31,7 +30,9 @@ handler = app.handler
 
 
 @app.post("/api/checkouts", role=CUSTOMER)
-def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> Created[CheckoutView]:
+def open_checkout(
+    wanted: OpenCheckout, caller: Caller, key: IdempotencyKey, source: SourceAddress
+) -> Created[CheckoutView]:
     """Opens a checkout for a cart or for lines. It is kept for a day after its last change."""
     now, asked = utc_now(), Keyed.read("POST /api/checkouts", caller, key, wanted)
 
@@ -44,7 +45,7 @@ def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> 
         else:
             lines = merge([Line(**line.model_dump()) for line in wanted.lines or []])
         session = Session(id=asked.id, customer_id=caller.user_id, lines=lines, cart=cart, **wanted.given())
-        shown = usecases.start(session, ports().checkouts, ports().till, now)
+        shown = usecases.start(session, source, ports().checkouts, ports().till, now)
         return Created(CheckoutView.of(shown), f"/api/checkouts/{session.id}")
 
     return answer_once(asked, ports().table, now, write)
@@ -52,7 +53,7 @@ def open_checkout(wanted: OpenCheckout, caller: Caller, key: IdempotencyKey) -> 
 
 @app.post("/api/checkouts/guests/{cart_id}", role=PUBLIC, capability="cart_id")
 def open_guest_checkout(
-    cart_id: str, wanted: OpenGuestCheckout, caller: Caller, key: IdempotencyKey
+    cart_id: str, wanted: OpenGuestCheckout, caller: Caller, key: IdempotencyKey, source: SourceAddress
 ) -> Created[CheckoutView]:
     """Opens a checkout for a guest's cart. The order needs the guest's e-mail address as its contact."""
     now, guest_id = utc_now(), guest_of(cart_id)
@@ -62,7 +63,7 @@ def open_guest_checkout(
         lines = usecases.lines_of_guest(cart_id, wanted.cart_version, ports().carts)
         cart = Cart(id=guest_id, version=wanted.cart_version)
         session = Session(id=asked.id, customer_id=guest_id, lines=lines, cart=cart, **wanted.given())
-        shown = usecases.start(session, ports().checkouts, ports().till, now)
+        shown = usecases.start(session, source, ports().checkouts, ports().till, now)
         return Created(CheckoutView.of(shown), f"/api/checkouts/guests/{cart_id}/{session.id}")
 
     return answer_once(asked, ports().table, now, write)
@@ -74,8 +75,10 @@ def show_guest_checkout(cart_id: str, checkout_id: str) -> CheckoutView:
 
 
 @app.patch("/api/checkouts/guests/{cart_id}/{checkout_id}", role=PUBLIC, capability="cart_id")
-def change_guest_checkout(cart_id: str, checkout_id: str, changes: ChangeCheckout) -> CheckoutView:
-    return _change(checkout_id, guest_of(cart_id), changes)
+def change_guest_checkout(
+    cart_id: str, checkout_id: str, changes: ChangeCheckout, source: SourceAddress
+) -> CheckoutView:
+    return _change(checkout_id, guest_of(cart_id), changes, source)
 
 
 @app.post("/api/checkouts/verifications", role=PEER)
@@ -115,8 +118,8 @@ def show_checkout(checkout_id: str, caller: Caller) -> CheckoutView:
 
 
 @app.patch("/api/checkouts/{checkout_id}", role=CUSTOMER)
-def change_checkout(checkout_id: str, changes: ChangeCheckout, caller: Caller) -> CheckoutView:
-    return _change(checkout_id, caller.user_id, changes)
+def change_checkout(checkout_id: str, changes: ChangeCheckout, caller: Caller, source: SourceAddress) -> CheckoutView:
+    return _change(checkout_id, caller.user_id, changes, source)
 
 
 def _show(checkout_id: str, customer_id: str) -> CheckoutView:
@@ -125,15 +128,8 @@ def _show(checkout_id: str, customer_id: str) -> CheckoutView:
     return CheckoutView.of(usecases.show(session, ports().till, now))
 
 
-def _change(checkout_id: str, customer_id: str, changes: ChangeCheckout) -> CheckoutView:
+def _change(checkout_id: str, customer_id: str, changes: ChangeCheckout, source: str) -> CheckoutView:
     now = utc_now()
     session = ports().checkouts.load(checkout_id, customer_id, now)
-    shown: Shown = usecases.change(
-        session,
-        changes.version,
-        changes.given(),
-        ports().checkouts,
-        ports().till,
-        now,
-    )
-    return CheckoutView.of(shown)
+    wanted = usecases.Change(changes.version, changes.given(), source)
+    return CheckoutView.of(usecases.change(session, wanted, ports().checkouts, ports().till, now))

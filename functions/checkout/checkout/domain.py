@@ -225,6 +225,17 @@ class Discount:
 
 
 @dataclass(frozen=True)
+class Entered:
+    """The codes that a buyer enters now, and the address that the request came from."""
+
+    codes: tuple[str, ...] = ()
+    address: str = ""
+
+
+NOTHING_ENTERED = Entered()
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """What promotions says of a session's codes. `customer` is whose uses are counted, `versions` are those of the
     accepted coupons by code, `obstacles` say why the others are not.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from checkout.domain import (
     CodeRejected,
     CodesUnavailable,
     Discount,
+    Entered,
     Evaluated,
     Line,
     Listing,
@@ -28,9 +30,12 @@ from checkout.domain import (
     TooManyCodes,
     parcel_of,
 )
+from mercato.clock import utc_now
 from mercato.events import Reads
+from mercato.http.request import SOURCE_ADDRESS
 from mercato.money import Money
 from mercato.peers.client import PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient, read_answer
+from mercato.peers.retries import read_retry_after
 from mercato.telemetry.logs import log
 
 
@@ -157,7 +162,7 @@ class Promotions:
     def __init__(self, promotions: ServiceClient) -> None:
         self._promotions = promotions
 
-    def evaluate(self, session: Session, listings: dict[str, Listing], entered: tuple[str, ...]) -> Evaluated:
+    def evaluate(self, session: Session, listings: dict[str, Listing], entered: Entered) -> Evaluated:
         """What the session's codes take from its goods. Without an answer the session goes on without its discounts,
         and says so. Raises TooManyCodes.
         """
@@ -169,15 +174,16 @@ class Promotions:
             {"product_id": one.product_id, "price": one.price.amount * line.quantity, "category": one.category}
             for line, one in sold
         ]
-        asked = {"codes": session.codes, "entered": entered, "goods": goods, "currency": parcel.goods.currency}
+        asked = {"codes": session.codes, "entered": entered.codes, "goods": goods, "currency": parcel.goods.currency}
         if session.contact:
             asked["email"] = session.contact.email
-        headers = {"X-User-Id": session.customer_id}
+        headers = {"X-User-Id": session.customer_id, SOURCE_ADDRESS: entered.address}
         try:
             answer = self._promotions.send("POST", "/api/promotions/evaluations", asked, headers, safe=True)
             body = json.loads(answer.body)
             if answer.status == 429:
-                raise TooManyCodes(str(body.get("detail")))
+                wait = read_retry_after(answer.headers.get("retry-after"), utc_now())
+                raise TooManyCodes(str(body.get("detail")), **{} if wait is None else {"retry_after": math.ceil(wait)})
             if answer.status != 200:
                 raise PeerRefused(f"promotions evaluates no codes: {answer.status} {body.get('detail', '')}")
             return _evaluated(read_answer(_Evaluation, body, "the evaluation of codes"))

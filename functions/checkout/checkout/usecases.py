@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 from checkout import domain
 from checkout.domain import (
+    NOTHING_ENTERED,
     Address,
     Cart,
     CartEmpty,
     CodeObstacle,
+    Entered,
     Evaluated,
     Found,
     Line,
@@ -48,7 +50,7 @@ class Carriers(Protocol):
 
 
 class Promotions(Protocol):
-    def evaluate(self, session: Session, listings: dict[str, Listing], entered: tuple[str, ...]) -> Evaluated: ...
+    def evaluate(self, session: Session, listings: dict[str, Listing], entered: Entered) -> Evaluated: ...
 
 
 class Signatures(Protocol):
@@ -69,11 +71,10 @@ class Till:
     promotions: Promotions
 
     def price(
-        self, session: Session, today: date, entered: tuple[str, ...] = (), *, takes_cheapest: bool = False
+        self, session: Session, today: date, entered: Entered = NOTHING_ENTERED, *, takes_cheapest: bool = False
     ) -> tuple[Priced, tuple[Offer, ...]]:
-        """What the session costs today, and the delivery services to choose from. `entered` are codes that the buyer
-        enters now: unknown ones among them count as guesses. `takes_cheapest`: a session without a service has the
-        cheapest.
+        """What the session costs today, and the delivery services to choose from. Unknown ones among the codes that are
+        `entered` count as guesses. `takes_cheapest`: a session without a service has the cheapest.
         """
         listings = self.catalogue.find(session)
         offers, undeliverable = self._offers(session, listings)
@@ -103,9 +104,11 @@ class Shown:
     token: str = ""
 
 
-def start(session: Session, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
-    """Stores a new session. Idempotent by its id, which is derived from the request. Raises its first Obstacle."""
-    shown = _without_obstacle(show(session, till, now, entered=session.codes))
+def start(session: Session, address: str, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
+    """Stores a new session. `address` is where the buyer's request came from. Idempotent by its id, which is derived
+    from the request. Raises its first Obstacle.
+    """
+    shown = _without_obstacle(show(session, till, now, Entered(session.codes, address)))
     checkouts.add(session, now)
     return shown
 
@@ -126,25 +129,29 @@ def lines_of_guest(cart_id: str, version: int, carts: Carts) -> tuple[Line, ...]
     return domain.merge(lines)
 
 
-def change(
-    session: Session,
-    version: int,
-    given: dict[str, Any],
-    checkouts: Checkouts,
-    till: Till,
-    now: datetime,
-) -> Shown:
+@dataclass(frozen=True)
+class Change:
+    """`version` is the one that the buyer saw, `given` the fields that change, and `address` where the request came
+    from.
+    """
+
+    version: int
+    given: dict[str, Any]
+    address: str
+
+
+def change(session: Session, wanted: Change, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
     """Changes fields of the session. A retry of a done change is refused with CheckoutChanged. Raises the first
     Obstacle, and stores nothing then. An obstacle that is a code's refuses no change of anything else.
     """
-    changed = domain.change(session, version, given)
-    entered = tuple(code for code in changed.codes if code not in session.codes)
-    shown = _without_obstacle(show(changed, till, now, entered=entered), is_about_codes="codes" in given)
+    changed = domain.change(session, wanted.version, wanted.given)
+    entered = Entered(tuple(code for code in changed.codes if code not in session.codes), wanted.address)
+    shown = _without_obstacle(show(changed, till, now, entered), is_about_codes="codes" in wanted.given)
     checkouts.save(changed, now)
     return shown
 
 
-def show(session: Session, till: Till, now: datetime, entered: tuple[str, ...] = ()) -> Shown:
+def show(session: Session, till: Till, now: datetime, entered: Entered = NOTHING_ENTERED) -> Shown:
     """The session at today's prices, with a new quote if it can be placed."""
     priced, offers = till.price(session, now.date(), entered)
     if not priced.is_whole or session.missing:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mercato.clock import utc_now
-from mercato.http import ADMIN, PEER, WATCH, App, Created, IdempotencyKey, NoContent
+from mercato.http import ADMIN, PEER, UNLIMITED, WATCH, App, Created, IdempotencyKey, NoContent, SourceAddress
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
+from mercato.http.rate_limit import network_of
 from promotions import usecases
 from promotions.domain import Coupon, customer_of, new_code, normalise_code
 from promotions.usecases import Question
@@ -64,12 +65,14 @@ def end_coupon(code: str) -> NoContent:
     return NoContent()
 
 
-@app.post("/api/promotions/evaluations", role=PEER)
-def evaluate_codes(asked: CodesToEvaluate, caller: Caller) -> EvaluationView:
-    """Says which codes take what from these goods, and why the others are rejected. Claims nothing."""
+@app.post("/api/promotions/evaluations", role=PEER, limit=UNLIMITED)
+def evaluate_codes(asked: CodesToEvaluate, caller: Caller, source: SourceAddress) -> EvaluationView:
+    """Says which codes take what from these goods, and why the others are rejected. Claims nothing. The checkout has
+    counted the buyer's request: here only unknown codes are counted, also for the network of X-Source-Address.
+    """
     customer = customer_of(caller.user_id, asked.email)
     codes, entered = usecases.normalise(asked.codes), usecases.normalise(asked.entered)
-    question = Question(codes, entered, customer, asked.basket())
+    question = Question(codes, entered, customer, asked.basket(), network_of(source))
     return EvaluationView.of(customer, usecases.evaluate(question, ports().coupons, ports().guesses, utc_now()))
 
 

@@ -30,6 +30,7 @@ from promotions.claim import Claim, CouponExhausted, CouponUsedUp, State, Step, 
 from promotions.domain import Coupon, CouponChanged, CouponExists, Kind, Standing
 
 # Seconds. A coupon's counter is in a transaction of every order with it, and DynamoDB cancels those that overlap.
+_PATIENCE_OF_A_BUYER = 2.0  # seconds; the checkout waits for the answer
 _PATIENCE = 8.0
 _COUNTERS = 8  # of a coupon without a limit: no claim depends on their sum
 _COUPONS, _CLAIMS = "COUPONS", "CLAIMS"
@@ -166,26 +167,36 @@ class Claims:
 
 
 class Guesses:
-    """Counts the unknown codes that a customer tries in an hour."""
+    """Counts the unknown codes that a customer, and a network, try in an hour."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def count(self, customer: str, codes: int, most: int, now: datetime) -> bool:
-        """Counts the codes before they are looked up, so that no burst passes. False, and nothing is counted, where
-        that is more than `most`.
+    def count(self, limits: Mapping[str, int], codes: int, now: datetime) -> bool:
+        """Counts the codes for each key of `limits`, before they are looked up, so that no burst passes. False, and
+        nothing is counted, where that is more than the most of one of them.
         """
-        names, values = {"#ttl": "ttl"}, {":codes": codes, ":room": most - codes, ":ttl": epoch(now + 2 * _HOUR)}
         free, counting = "attribute_not_exists(tried) OR tried <= :room", "SET #ttl = :ttl ADD tried :codes"
+        names, values = {"#ttl": "ttl"}, {":codes": codes, ":ttl": epoch(now + 2 * _HOUR)}
+        writes = [
+            dynamo.update(*_guesses(who, now), counting, free, names=names, values=values | {":room": most - codes})
+            for who, most in limits.items()
+        ]
         try:
-            self._table.write(dynamo.update(*_guesses(customer, now), counting, free, names=names, values=values))
-        except ConditionFailed:
+            self._table.transact(writes, patience=_PATIENCE_OF_A_BUYER)
+        except (ConditionFailed, SeveralConditionsFailed):
             return False
         return True
 
-    def give_back(self, customer: str, codes: int, now: datetime) -> None:
+    def give_back(self, who: Iterable[str], codes: int, now: datetime) -> None:
         """The codes that are known were no guesses. As a transaction, which a retry of a lost response does once."""
-        self._table.transact([dynamo.update(*_guesses(customer, now), "ADD tried :codes", values={":codes": -codes})])
+        values = {":codes": -codes}
+        writes = [dynamo.update(*_guesses(one, now), "ADD tried :codes", values=values) for one in who]
+        self._table.transact(writes, patience=_PATIENCE_OF_A_BUYER)
+
+    def seconds_left(self, now: datetime) -> int:
+        """Until the hour of the counts is over."""
+        return 3600 - (now.minute * 60 + now.second)
 
 
 def counter_of(coupon: Coupon, order_id: str) -> int:

@@ -16,11 +16,20 @@ from promotions.domain import Basket, Coupon, CouponChanged, CouponNotFound, Eva
 from promotions.store import ClaimMoved, Claims, Coupons, Guesses, counter_of
 
 MOST_GUESSES = 10  # unknown codes of one customer in an hour
+MOST_OF_NETWORK = 50  # and of all customers of one network, since a guest is a new customer with each cart
 _ATTEMPTS = 8
 
 
 class TooManyCodes(TooManyRequests):
-    """The customer has tried too many unknown codes."""
+    """The customer, or the customer's network, has tried too many unknown codes."""
+
+    def __init__(self, seconds: int) -> None:
+        minutes = max(1, round(seconds / 60))
+        super().__init__(
+            "Too many codes that we do not know were tried here. Please try again in "
+            f"{minutes} {'minute' if minutes == 1 else 'minutes'}.",
+            retry_after=seconds,
+        )
 
 
 class UnknownCoupon(CouponNotFound):
@@ -29,12 +38,19 @@ class UnknownCoupon(CouponNotFound):
 
 @dataclass(frozen=True)
 class Question:
-    """`codes` are all codes of a checkout, `entered` those that its buyer enters now. Both are normalised."""
+    """`codes` are all codes of a checkout, `entered` those that its buyer enters now. Both are normalised. `network` is
+    the one that the buyer's request came from.
+    """
 
     codes: tuple[str, ...]
     entered: tuple[str, ...]
     customer: str
     basket: Basket
+    network: str
+
+    def limits(self) -> dict[str, int]:
+        """The most guesses in an hour of each one for whom they are counted."""
+        return {self.customer: MOST_GUESSES, f"network:{self.network}": MOST_OF_NETWORK}
 
 
 def add_coupon(coupon: Coupon, request_id: str, coupons: Coupons) -> Coupon:
@@ -74,11 +90,12 @@ def end_coupon(code: str, coupons: Coupons, now: datetime) -> None:
 
 def evaluate(question: Question, coupons: Coupons, guesses: Guesses, now: datetime) -> Evaluation:
     """Decides on each code. Claims nothing. Raises TooManyCodes instead of an answer about codes that are guessed."""
-    if question.entered and not guesses.count(question.customer, len(question.entered), MOST_GUESSES, now):
-        raise TooManyCodes("You have tried many codes that we do not know. Please wait an hour before the next one.")
+    limits = question.limits()
+    if question.entered and not guesses.count(limits, len(question.entered), now):
+        raise TooManyCodes(guesses.seconds_left(now))
     known = coupons.standings(question.codes, question.customer)
     if right := sum(code in known for code in question.entered):
-        guesses.give_back(question.customer, right, now)
+        guesses.give_back(limits, right, now)
     return domain.evaluate(question.codes, known, question.basket, now)
 
 

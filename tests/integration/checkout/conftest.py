@@ -58,6 +58,7 @@ class Peers:
     rates_currency: str = "GBP"
     down: set[str] = field(default_factory=set)
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)  # the addresses of the buyers whose codes were asked about
 
     def sells(self, product_id: str, price: int, **changes: Any) -> None:
         self.products[product_id] = {
@@ -96,6 +97,7 @@ class Peers:
     def send(self, method: str, path: str, body: Any, headers: dict[str, str] | None = None, *, safe: bool) -> Answer:
         assert (method, safe) == ("POST", True)
         if path == "/api/promotions/evaluations":
+            self.sources.append((headers or {}).get("x-source-address", ""))
             return self._evaluate(body, (headers or {})["X-User-Id"])
         assert path == "/api/shipments/quotes"
         self._note("shipping", body)
@@ -122,16 +124,16 @@ class Peers:
         """By the rules of promotions, as its API answers."""
         self._note("promotions", asked)
         if self.guessed and asked["entered"]:
-            return _refusal("too-many-codes", 429)
+            return _refusal("too-many-codes", 429, {"retry-after": "840"})
         body = CodesToEvaluate.model_validate_json(json.dumps(asked))
         found = evaluate(body.codes, self.coupons, body.basket(), NOON)
         view = EvaluationView.of(customer_of(user_id, body.email), found)
         return Answer(200, {}, view.model_dump_json().encode())
 
 
-def _refusal(slug: str, status: int = 422) -> Answer:
+def _refusal(slug: str, status: int = 422, headers: dict[str, str] | None = None) -> Answer:
     problem = {"type": f"urn:mercato:problem:{slug}", "status": status, "detail": "None."}
-    return Answer(status, {}, json.dumps(problem).encode())
+    return Answer(status, headers or {}, json.dumps(problem).encode())
 
 
 @dataclass
@@ -141,6 +143,7 @@ class Desk:
     table: Table
     peers: Peers
     now: datetime
+    source: str = "192.0.2.1"  # the address that the requests come from
 
     def call(
         self,
@@ -155,7 +158,14 @@ class Desk:
     ) -> tuple[int, Any]:
         headers = {"Idempotency-Key": key} if key else {}
         event = aws_events.rest_request(
-            method, f"/api/checkouts{path}", body, user=user, role=role, headers=headers, query=query
+            method,
+            f"/api/checkouts{path}",
+            body,
+            user=user,
+            role=role,
+            headers=headers,
+            query=query,
+            source=self.source,
         )
         return _answer(api.handler(event, None))
 

@@ -66,6 +66,14 @@ def test_only_codes_that_are_new_count_as_guesses(shop: Desk) -> None:
     assert asked == [("TEN",), ("POST",), ()]
 
 
+def test_guesses_are_those_of_the_buyers_own_network(shop: Desk) -> None:
+    shop.open_guests(codes=["TEN"])
+    shown = shop.open()
+    shop.source = "192.0.2.9"
+    change(shop, shown, codes=["TEN"])
+    assert shop.peers.sources == ["192.0.2.1", "192.0.2.9"]
+
+
 def test_the_uses_of_a_buyer_without_an_account_are_those_of_the_mailbox(shop: Desk) -> None:
     shown = shop.open(user="guest:c-1", codes=["TEN"], contact={"email": "Ada+1@example.com"})
     sale = shop.verify(shown["quote"]["token"], user="guest:c-1")[1]["sale"]
@@ -77,6 +85,7 @@ def test_a_buyer_who_guesses_is_told_to_wait(shop: Desk) -> None:
     shop.peers.guessed = True
     status, problem = change(shop, opened, codes=["TEN"])
     assert (status, problem["type"]) == (429, "urn:mercato:problem:too-many-codes")
+    assert problem["retry_after"] == 840
     assert change(shop, opened, service="express")[0] == 200
 
 

@@ -259,7 +259,7 @@ def _choose_delivery(table: Table, now: datetime) -> Any:
 
 
 def _guess(table: Table, now: datetime) -> bool:
-    return Guesses(table).count("account:ada", 1, 1, now)
+    return Guesses(table).count({"account:ada": 1}, 1, now)
 
 
 def _add(table: Table, now: datetime, quantity: int = 2) -> object:

@@ -18,6 +18,7 @@ from mercato.store.dynamo import Table
 from promotions import api, saga, sweeper
 from tests.kit import aws_events
 
+HOME = "192.0.2.1"
 GOODS = [{"product_id": "mug", "price": 2500, "category": "kitchen"}, {"product_id": "pot", "price": 2000}]
 TEN = {"code": "TEN", "description": "10 % off", "kind": "percentage", "basis_points": 1000}
 COUPONS = "/api/promotions/coupons"
@@ -34,6 +35,7 @@ class Desk:
     table: Table
     now: datetime
     keys: list[int] = field(default_factory=lambda: [0])
+    answered: dict[str, Any] = field(default_factory=dict)  # the last answer about codes
 
     def call(
         self,
@@ -61,10 +63,16 @@ class Desk:
         assert status == 200, answer
         return answer
 
-    def ask(self, *codes: str, entered: tuple[str, ...] = (), user: str = "ada", **given: Any) -> tuple[int, Any]:
+    def ask(
+        self, *codes: str, entered: tuple[str, ...] = (), user: str = "ada", source: str = HOME, **given: Any
+    ) -> tuple[int, Any]:
+        """Asks for a buyer whose request came from `source`."""
         body = {"codes": codes, "entered": entered, "goods": GOODS, "currency": "GBP"} | given
-        path, headers = "/api/promotions/evaluations", {"X-User-Id": user} if user else {}
-        return _answer(api.handler(aws_events.url_request("POST", path, body, peer="checkout", headers=headers), None))
+        path, headers = "/api/promotions/evaluations", {"X-Source-Address": source}
+        headers |= {"X-User-Id": user} if user else {}
+        event = aws_events.url_request("POST", path, body, peer="checkout", headers=headers)
+        self.answered = api.handler(event, None)
+        return _answer(self.answered)
 
     def task(self, name: str, order_id: str, **more: Any) -> Any:
         return saga.handler(aws_events.task(name, {"order_id": order_id} | more), None)

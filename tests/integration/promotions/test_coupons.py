@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.integration.promotions.conftest import COUPONS, TEN, Desk, pounds
+from promotions.store import Coupons
+from tests.integration.promotions.conftest import COUPONS, HOME, TEN, Desk, pounds
 
 
 def test_a_coupon_is_made_shown_and_listed_the_newest_first(desk: Desk) -> None:
@@ -82,8 +84,8 @@ def test_a_guest_is_counted_by_the_mailbox(desk: Desk) -> None:
     assert again["rejected"][0]["reason"] == "used-up"
 
 
-def entered(desk: Desk, *codes: str, user: str = "ada") -> Any:
-    return desk.ask(*codes, entered=codes, user=user)
+def entered(desk: Desk, *codes: str, user: str = "ada", source: str = HOME) -> Any:
+    return desk.ask(*codes, entered=codes, user=user, source=source)
 
 
 def test_a_customer_who_guesses_gets_no_answers_for_the_rest_of_the_hour(desk: Desk) -> None:
@@ -103,6 +105,78 @@ def test_a_code_that_is_known_is_no_guess(desk: Desk) -> None:
     for _ in range(12):
         assert entered(desk, "TEN")[0] == 200
     assert entered(desk, *(f"GUESS-{place}" for place in range(5)))[0] == 200
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The codes that were looked up."""
+    found: list[str] = []
+    standings = Coupons.standings
+
+    def note(self: Coupons, codes: Sequence[str], customer: str) -> Any:
+        found.extend(codes)
+        return standings(self, codes, customer)
+
+    monkeypatch.setattr(Coupons, "standings", note)
+    return found
+
+
+def test_of_a_thousand_guesses_of_one_network_fifty_are_looked_at(desk: Desk, looked_up: list[str]) -> None:
+    """Each guess is that of another guest, whose cart is new."""
+    desk.add()
+
+    answers = [entered(desk, f"GUESS-{number}", user=f"guest:{number}") for number in range(1000)]
+
+    statuses = [status for status, _ in answers]
+    assert (statuses.count(200), statuses.count(429), len(looked_up)) == (50, 950, 50)
+    assert entered(desk, "TEN", user="bob", source="192.0.2.2")[0] == 200
+    assert entered(desk, "TEN", user="bob")[0] == 429
+    assert desk.ask("TEN", user="carl")[0] == 200  # which is in the checkout already
+    desk.wait(hours=1)
+    assert entered(desk, "TEN", user="bob")[0] == 200
+
+
+def test_of_a_thousand_guesses_for_one_cart_ten_are_looked_at(desk: Desk, looked_up: list[str]) -> None:
+    """Each guess comes from another network."""
+    sources = [f"198.51.{number // 250}.{number % 250}" for number in range(1000)]
+
+    statuses = [entered(desk, f"GUESS-{number}", source=source)[0] for number, source in enumerate(sources)]
+
+    assert (statuses.count(200), len(looked_up)) == (10, 10)
+
+
+def test_a_customer_who_may_not_guess_any_more_takes_nothing_from_the_network(desk: Desk) -> None:
+    desk.add()
+    for number in range(100):
+        entered(desk, f"GUESS-{number}")
+    assert entered(desk, "TEN", user="bob")[0] == 200
+
+
+def test_a_code_that_is_known_takes_nothing_from_the_network(desk: Desk) -> None:
+    desk.add()
+    for number in range(60):
+        assert entered(desk, "TEN", user=f"guest:{number}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("source", "is_same"), [("2001:db8::9", True), ("2001:db8:0:1::1", False), ("::ffff:192.0.2.1", False)]
+)
+def test_a_network_of_ipv6_is_counted_as_one(desk: Desk, source: str, is_same: bool) -> None:
+    for number in range(50):
+        entered(desk, f"GUESS-{number}", user=f"guest:{number}", source=f"2001:db8::{number + 1:x}")
+    assert entered(desk, "GUESS", user="bob", source=source)[0] == (429 if is_same else 200)
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0, "60 minutes"), (48, "12 minutes"), (59, "1 minute.")])
+def test_who_guesses_is_told_when_to_come_again(desk: Desk, minutes: int, told: str) -> None:
+    desk.wait(minutes=minutes)
+    for number in range(2):
+        entered(desk, *(f"GUESS-{number}-{place}" for place in range(5)))
+
+    status, problem = entered(desk, "TEN")
+
+    assert (status, told in problem["detail"]) == (429, True)
+    assert desk.answered["headers"]["Retry-After"] == str(problem["retry_after"]) == str((60 - minutes) * 60)
 
 
 @pytest.mark.parametrize("role", ["customer"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkout import quotes
-from checkout.domain import Evaluated, Found, Session, change
+from checkout.domain import NOTHING_ENTERED, Evaluated, Found, Session, change
 from checkout.peers import Promotions
 from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Quote, differences
@@ -50,7 +50,7 @@ class Shop(World):
 
     def price(self, found: Session) -> Priced:
         answers = Promotions(self)  # type: ignore[arg-type]
-        evaluated = answers.evaluate(found, self.listings, ()) if found.codes else Evaluated()
+        evaluated = answers.evaluate(found, self.listings, NOTHING_ENTERED) if found.codes else Evaluated()
         return price(
             found, Found(self.listings, tuple(self.offers), evaluated), TableOfRates(self.taxes), self.terms, TODAY
         )
