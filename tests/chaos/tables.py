@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 import time
@@ -183,13 +182,22 @@ class WatchedTable(Table):
     def _ask(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         handler = DynamoHandler()
         handler.region, handler.current_account, handler.headers = "us-east-1", "123456789012", {}
-        handler.body = handler.params = copy.deepcopy(parameters)
+        handler.body = handler.params = copied(parameters)
         with _one_at_a_time:
             try:
                 answer: dict[str, Any] = getattr(handler, operation)().result
             except JsonRESTError as error:
                 raise _as_botocore(operation, error) from error
         return answer
+
+
+def copied(parameter: Any) -> Any:
+    """Returns a copy for moto to keep or change. Texts, numbers and bytes in it never change."""
+    if isinstance(parameter, dict):
+        return {name: copied(part) for name, part in parameter.items()}
+    if isinstance(parameter, list | set):
+        return type(parameter)(copied(part) for part in parameter)
+    return parameter
 
 
 def _as_botocore(operation: str, error: JsonRESTError) -> ClientError:
