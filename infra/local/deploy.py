@@ -43,8 +43,8 @@ _LONGEST_WAIT = 1320
 # awslambdaric and the packages that it needs beside the function and its layer, as import names.
 _RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 # The emulator does not know the state machine of a task token or the identity of an e-mail, so it requires a permission
-# on all resources. It does not support the condition on an e-mail's sender.
-_ON_EVERYTHING = (["states:SendTaskSuccess"], ["ses:SendEmail"])
+# on all resources, as it does for text messages. It does not support the condition on an e-mail's sender.
+_ON_EVERYTHING = (["states:SendTaskSuccess"], ["ses:SendEmail"], ["sms-voice:SendTextMessage"])
 
 
 def with_fixed_waits(definition: str) -> str:

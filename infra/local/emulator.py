@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with fourteen changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with fifteen changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -12,6 +12,7 @@
 - Composite alarms, saved queries, the archive and CodeDeploy's resources are placeholders; MiniStack refuses them.
 - An HTTP API without an endpoint of its own is reached through the mesh's door alone.
 - The function behind that API gets the client certificate in its event, as the door states it.
+- AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
@@ -34,7 +35,7 @@ from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway, apigateway_v1, lambda_svc
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
-from infra.local import reload
+from infra.local import reload, text_messages
 from infra.local.iam.recording import noting
 
 _PLACEHOLDERS = (
@@ -248,5 +249,6 @@ if __name__ == "__main__":
     engine._parse_template = expanded(engine._parse_template)
     provisioners._update_resource = keeping_attributes(provisioners._update_resource)
     provisioners._cw_metric_alarm_record = without_calculation(provisioners._cw_metric_alarm_record)
+    text_messages.add_to(app)
     add_placeholders(provisioners._RESOURCE_HANDLERS)
     app.main()

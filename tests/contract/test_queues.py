@@ -34,6 +34,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
             "AuthorizerDown",
             "FunctionsThrottled",
             "MailsRefused",
+            "SmsRefused",
             "Bounces",
             "Complaints",
             "ParcelGivenUp",

@@ -15,6 +15,7 @@ from infra import templates
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "template.yaml"
 OF_THE_MESH = {"HasMesh", "HasMeshDomain", "IsMeshed", "HasDomain"}  # the conditions that hold where it is on
+_SMS = "HasSms"  # tests look at a shop that sends text messages
 ANY = "x-amazon-apigateway-any-method"
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 _TABLE = re.compile(r"arn:\$\{AWS::Partition\}:dynamodb:\$\{AWS::Region\}:\$\{AWS::AccountId\}:table/\$\{(\w+)\}")
@@ -33,21 +34,21 @@ def load_template(path: str = MAIN, *, mesh: bool = False) -> dict[str, Any]:
 
 
 def decided(node: Any, *, mesh: bool) -> Any:
-    """Replaces each Fn::If about the mesh with its branch."""
+    """Replaces each Fn::If about the mesh or about text messages with its branch."""
     if isinstance(node, list):
         return [decided(value, mesh=mesh) for value in node if not _is_absent(value, mesh=mesh)]
     if not isinstance(node, dict):
         return node
     match node:
-        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH:
-            return decided(on if mesh else off, mesh=mesh)
+        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH or condition == _SMS:
+            return decided(on if mesh or condition == _SMS else off, mesh=mesh)
     return {key: decided(value, mesh=mesh) for key, value in node.items() if not _is_absent(value, mesh=mesh)}
 
 
 def _is_absent(node: Any, *, mesh: bool) -> bool:
     match node:
-        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH:
-            return bool((on if mesh else off) == {"Ref": "AWS::NoValue"})
+        case {"Fn::If": [condition, on, off]} if condition in OF_THE_MESH or condition == _SMS:
+            return bool((on if mesh or condition == _SMS else off) == {"Ref": "AWS::NoValue"})
     return False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,9 @@ from mercato.errors import Forbidden
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
+from mercato.text import Phone
 from notifications import unsubscribing, usecases
-from notifications.domain import SWITCHABLE, Kind, Notification, Preferences
+from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches
 from notifications.stops import Stop
 from notifications.store import Listed
 from notifications.wiring import ports
@@ -70,48 +71,87 @@ class NotificationPage(View):
 
 
 class KindSwitch(Body):
+    """Without `sms`, the switch of text messages stays as it is."""
+
     kind: Kind
     email: bool
+    sms: bool | None = None
 
 
 class PreferencesBody(Body):
-    """`kinds` has the kinds to change; the others stay as they are."""
+    """`kinds` has the kinds to change; the others stay as they are. `phone` is the number for text messages, with its
+    country code; empty removes it, and without it, it stays.
+    """
 
     email: bool
     kinds: Annotated[list[KindSwitch], Field(max_length=50)] = []
+    phone: Annotated[Phone, Field(examples=["+44 20 7946 0958"])] | Literal[""] | None = None
+
+    def to_switches(self) -> Switches:
+        return Switches(
+            email=self.email,
+            kinds={switch.kind: switch.email for switch in self.kinds},
+            sms={switch.kind: switch.sms for switch in self.kinds if switch.sms is not None},
+            phone=self.phone,
+        )
 
 
 class KindView(View):
-    """`email` is whether mails of this kind are sent. One that is `needed` for the order cannot be switched off."""
+    """`email` is whether mails of this kind are sent. One that is `needed` for the order cannot be switched off.
+    `sms` is null where no text message tells of this kind, else whether they are switched on.
+    """
 
     kind: str
     needed: bool
     email: bool
+    sms: bool | None
+
+
+class SmsView(View):
+    """Text messages: the number that they go to, in E.164 format, if there is one. `stopped` is null, or `opted_out`
+    where its owner has asked the carrier for no more.
+    """
+
+    phone: str | None
+    stopped: str | None
 
 
 class PreferencesView(View):
     """`email` is the switch of all mails that an order can do without. `stopped` is null, or says why no mail goes to
-    the address any more: `bounce` or `complaint`. Staff releases it.
+    the address any more: `bounce` or `complaint`. Staff releases it. `sms` is null where the shop sends no text
+    messages.
     """
 
     email: bool
     kinds: list[KindView]
     stopped: str | None
+    sms: SmsView | None
 
     @classmethod
-    def of(cls, found: Preferences, stop: Stop | None) -> PreferencesView:
-        kinds = {kind: found.kinds.get(kind, True) for kind in Kind}
-        views = [KindView(kind=kind, needed=kind not in SWITCHABLE, email=is_on) for kind, is_on in kinds.items()]
-        return cls(email=found.email, kinds=views, stopped=stop.reason if stop else None)
+    def of(cls, found: Preferences, of_mail: Stop | None, of_sms: Stop | None, *, offers_sms: bool) -> PreferencesView:
+        views = [
+            KindView(
+                kind=kind,
+                needed=kind not in SWITCHABLE,
+                email=found.kinds.get(kind, True),
+                sms=found.sms.get(kind, False) if kind in BY_SMS and offers_sms else None,
+            )
+            for kind in Kind
+        ]
+        sms = SmsView(phone=found.phone or None, stopped=of_sms.reason if of_sms else None) if offers_sms else None
+        return cls(email=found.email, kinds=views, stopped=of_mail.reason if of_mail else None, sms=sms)
 
 
 class StopView(View):
-    """An address that gets no mails any more, since a mail `bounce`d there for good or its owner made a `complaint`.
-    `detail` is SES's word for the kind.
+    """An address that gets no mails any more, since a mail `bounce`d there for good or its owner made a `complaint`; or
+    a phone number whose owner has `opted_out` of text messages. `email` is empty for a number, and `phone` null for an
+    address. `detail` is SES's word for the kind.
     """
 
     stop_id: str
+    channel: str
     email: str
+    phone: str | None
     reason: str
     detail: str
     stopped_at: str
@@ -120,7 +160,9 @@ class StopView(View):
     def of(cls, stop: Stop) -> StopView:
         return cls(
             stop_id=stop.stop_id,
-            email=stop.email,
+            channel=stop.channel,
+            email=stop.address if stop.channel is Channel.EMAIL else "",
+            phone=stop.address if stop.channel is Channel.SMS else None,
             reason=stop.reason,
             detail=stop.detail,
             stopped_at=rfc3339(stop.at),
@@ -177,15 +219,19 @@ def mark_read(notification_id: str, caller: Caller) -> NoContent:
 
 @app.get("/api/notifications/preferences", role=CUSTOMER, limit=WATCH)
 def read_preferences(caller: Caller) -> PreferencesView:
-    return PreferencesView.of(*usecases.read_preferences(caller.user_id, ports(), utc_now()))
+    return _preferences_of(caller.user_id)
 
 
 @app.put("/api/notifications/preferences", role=CUSTOMER)
 def set_preferences(preferences: PreferencesBody, caller: Caller) -> PreferencesView:
-    """Switches mails on and off. What an order's buyer must know is mailed in any case."""
-    wanted = Preferences(preferences.email, {switch.kind: switch.email for switch in preferences.kinds})
-    usecases.set_preferences(caller.user_id, wanted, store=ports().store)
-    return PreferencesView.of(*usecases.read_preferences(caller.user_id, ports(), utc_now()))
+    """Switches mails and text messages on and off. What an order's buyer must know is mailed in any case."""
+    usecases.set_preferences(caller.user_id, preferences.to_switches(), ports())
+    return _preferences_of(caller.user_id)
+
+
+def _preferences_of(user_id: str) -> PreferencesView:
+    found = usecases.read_preferences(user_id, ports(), utc_now())
+    return PreferencesView.of(*found, offers_sms=ports().settings.offers_sms)
 
 
 @app.post("/api/notifications/unsubscriptions/{token}", role=PUBLIC, capability="token")
@@ -219,14 +265,14 @@ def drop_wish(product_id: str, caller: Caller) -> NoContent:
 
 @app.get("/api/notifications/stops", role=ADMIN, limit=WATCH)
 def list_stops(query: StopsQuery) -> StopPage:
-    """Lists the addresses that get no mails, the newest first."""
+    """Lists the addresses and numbers that get no messages, the newest first."""
     stops, cursor = ports().stops.list_page(limit=query.limit, cursor=query.cursor, now=utc_now())
     return StopPage(items=[StopView.of(stop) for stop in stops], next_cursor=cursor)
 
 
 @app.delete("/api/notifications/stops/{stop_id}", role=ADMIN)
 def release_stop(stop_id: str) -> NoContent:
-    """Lets mails go to the address again, until SES reports it once more. Idempotent."""
+    """Lets messages go to the address or number again, until AWS reports it once more. Idempotent."""
     ports().stops.release(stop_id, utc_now())
     return NoContent()
 

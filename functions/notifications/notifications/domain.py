@@ -1,8 +1,9 @@
-"""Notifications, their states, and which e-mails may be sent twice."""
+"""Notifications, their channels and states, and which messages may be sent twice."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Kind(StrEnum):
 class Channel(StrEnum):
     EMAIL = "email"
     IN_APP = "in_app"
+    SMS = "sms"
 
 
 class Status(StrEnum):
@@ -57,11 +59,16 @@ class Status(StrEnum):
     SENDING = "sending"  # claimed: an attempt is running, or was cut off
     SENT = "sent"
     FAILED = "failed"
+    WITHHELD = "withheld"  # a text message that was no longer wanted when it was to be sent
 
 
 # SES has no idempotency key, so after a cut-off attempt it is unknown whether the mail was sent. Mails about money or
-# goods are then sent again, since twice is better than never. A welcome and a reminder of a cart are not.
+# goods are then sent again, since twice is better than never. A welcome and a reminder of a cart are not, nor is a text
+# message: its mail says the same, and each costs money.
 AT_MOST_ONCE = frozenset({Kind.WELCOME, Kind.ABANDONED_CART})
+
+# What a text message can tell, to those who have asked for it. Each costs money, also where its reader roams.
+BY_SMS = (Kind.ORDER_SHIPPED, Kind.ORDER_DELIVERED)
 
 # What an order can do without. Its reader switches each of these off, also by one click in the mail. All other mails
 # about an order have what its buyer must know or keep.
@@ -76,7 +83,7 @@ CLAIM_LASTS = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of one attempt to send one e-mail. The id distinguishes attempts of the same second."""
+    """The right of one attempt to send one message. The id distinguishes attempts of the same second."""
 
     claim_id: str
     until: datetime
@@ -96,27 +103,92 @@ class NeededForOrder(Invalid):
         super().__init__(f"Mails of the kind {kind} are needed for the order and cannot be switched off.", kind=kind)
 
 
+class NotBySms(Invalid):
+    """The shop sends no text messages of this kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"Notifications of the kind {kind} are not sent as text messages.", kind=kind)
+
+
+class SmsNotOffered(Invalid):
+    """The shop sends no text messages."""
+
+    def __init__(self) -> None:
+        super().__init__("This shop sends no text messages.")
+
+
+class NumberMissing(Invalid):
+    """Text messages were switched on, and there is no number to send them to."""
+
+    def __init__(self) -> None:
+        super().__init__("Text messages need a phone number: send it as `phone`.")
+
+
+class InvalidNumber(Invalid):
+    """The phone number is not in international format."""
+
+    def __init__(self) -> None:
+        super().__init__("Write the phone number with its country code, such as +44 20 7946 0958.")
+
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # https://www.itu.int/rec/T-REC-E.164: at most 15 digits
+_BETWEEN = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]")
+
+
+def read_number(text: str) -> str:
+    """The number in E.164 format. Raises InvalidNumber. Whether it is in use, AWS says when it is written to."""
+    number = _BETWEEN.sub("", text)
+    if not _E164.fullmatch(number):
+        raise InvalidNumber
+    return number
+
+
 @dataclass(frozen=True)
 class Preferences:
     """`email` is the switch of all mails that an order can do without, `kinds` has that of each such kind; on where
     none is stored. Without a mail, the app still lists the notification.
+
+    `sms` has the switch of each kind of text message, off where none is stored; `phone` is the number for them, in
+    E.164 format, or empty.
     """
 
     email: bool = True
     kinds: Mapping[Kind, bool] = field(default_factory=dict)
+    sms: Mapping[Kind, bool] = field(default_factory=dict)
+    phone: str = ""
 
     def wants_mail(self, kind: Kind) -> bool:
         return kind not in SWITCHABLE or (self.email and self.kinds.get(kind, True))
 
+    def wants_sms(self, kind: Kind) -> bool:
+        return kind in BY_SMS and bool(self.phone) and self.sms.get(kind, False)
+
+
+@dataclass(frozen=True)
+class Switches:
+    """A change of preferences. `kinds` and `sms` have the switches to change. `phone` is None to leave the number as it
+    is, and empty to remove it.
+    """
+
+    email: bool
+    kinds: Mapping[Kind, bool] = field(default_factory=dict)
+    sms: Mapping[Kind, bool] = field(default_factory=dict)
+    phone: str | None = None
+
 
 @dataclass(frozen=True)
 class Text:
+    """`sms` is the same as a text message, for the kinds that have one."""
+
     subject: str
     body: str
+    sms: str = ""
 
 
 @dataclass(frozen=True)
 class Notification:
+    """What the app lists, and its e-mail. With the channel SMS, its text message, which has a state of its own."""
+
     notification_id: str
     user_id: str
     kind: Kind
@@ -182,11 +254,29 @@ def compose(contact: Contact, preferences: Preferences, trigger: Trigger, text: 
     )
 
 
+def compose_sms(trigger: Trigger, text: Text, preferences: Preferences, user_id: str) -> Notification | None:
+    """The text message of a notification, if its reader has asked for those of this kind."""
+    if not text.sms or not preferences.wants_sms(trigger.kind):
+        return None
+    return Notification(
+        notification_id=trigger.notification_id,
+        user_id=user_id,
+        kind=trigger.kind,
+        channel=Channel.SMS,
+        status=Status.PENDING,
+        subject="",
+        body=text.sms,
+        order_id=trigger.order_id,
+        created_at=trigger.at,
+    )
+
+
 def next_step(notification: Notification, now: datetime) -> NextStep:
-    if notification.status in (Status.SENT, Status.FAILED):
+    if notification.status in (Status.SENT, Status.FAILED, Status.WITHHELD):
         return NextStep.NOTHING
     if notification.status is Status.PENDING:
         return NextStep.SEND
     if notification.claimed_until is not None and now < notification.claimed_until:
         return NextStep.WAIT
-    return NextStep.GIVE_UP if notification.kind in AT_MOST_ONCE else NextStep.SEND
+    is_once = notification.channel is Channel.SMS or notification.kind in AT_MOST_ONCE
+    return NextStep.GIVE_UP if is_once else NextStep.SEND

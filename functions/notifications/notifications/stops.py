@@ -19,6 +19,7 @@ from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.expiry import NAMES, is_live, live
+from notifications.domain import Channel
 
 KEPT = timedelta(days=365)
 _LISTED = "STOPS"
@@ -34,20 +35,27 @@ class StopNotFound(NotFound):
 class Reason(StrEnum):
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
+    OPTED_OUT = "opted_out"
 
 
 @dataclass(frozen=True)
 class Stop:
-    """`detail` is SES's word for the kind of bounce or complaint, such as NoEmail or abuse."""
+    """`address` is an e-mail address or a phone number. `detail` is SES's word for the kind of bounce or complaint,
+    such as NoEmail or abuse.
+    """
 
-    email: str
+    address: str
     reason: Reason
     detail: str
     at: datetime
 
     @property
     def stop_id(self) -> str:
-        return _digest(self.email)
+        return _digest(self.address)
+
+    @property
+    def channel(self) -> Channel:
+        return Channel.EMAIL if "@" in self.address else Channel.SMS
 
 
 class Stops:
@@ -64,7 +72,7 @@ class Stops:
             "AND (attribute_not_exists(released_at) OR released_at < :at)",
             names=NAMES,
             values={
-                ":email": stop.email,
+                ":email": stop.address,  # a number, too: the attribute keeps the name that it got first
                 ":reason": stop.reason,
                 ":detail": stop.detail,
                 ":at": rfc3339(stop.at),
@@ -76,9 +84,9 @@ class Stops:
         with suppress(ConditionFailed):
             self._table.write(written)
 
-    def find(self, email: str, now: datetime) -> Stop | None:
-        """None if mails may be sent there."""
-        item = live(self._table.get(*_key(_digest(email))), now)
+    def find(self, address: str, now: datetime) -> Stop | None:
+        """None if messages may be sent there."""
+        item = live(self._table.get(*_key(_digest(address))), now)
         return _stop(item) if item and "released_at" not in item else None
 
     def list_page(self, *, limit: int, cursor: str | None, now: datetime) -> tuple[list[Stop], str | None]:
@@ -102,8 +110,8 @@ class Stops:
             raise StopNotFound(stop_id) from None
 
 
-def _digest(email: str) -> str:
-    return hashlib.sha256(email.lower().encode()).hexdigest()
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.lower().encode()).hexdigest()
 
 
 def _key(stop_id: str) -> tuple[str, str]:

@@ -1,15 +1,17 @@
 """The notifications table, and the only module that knows its keys.
 
 pk=USER#<user>  sk=N#<notification id>   a notification; ids sort by time. gsi1pk=UNREAD#<user>, gsi1sk=<id> until read
+pk=USER#<user>  sk=SMS#<notification id> the text message of a notification, with a state and a claim of its own
 pk=USER#<user>  sk=CONTACT               e-mail address as registered; name as of name_sequence, the highest so far
-pk=USER#<user>  sk=PREFERENCES           the switch of all mails that can be switched off, and one for each such kind
+pk=USER#<user>  sk=PREFERENCES           the switch of all mails that can be switched off, and one for each such kind;
+                                         the number for text messages, and a switch for each kind of them
 pk=USER#<user>  sk=UNREAD                the unread count; changes in the transactions that add and read notifications.
                                          The only item of a closed account, with closed_at
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,6 +22,7 @@ from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
 from notifications.domain import (
+    BY_SMS,
     SWITCHABLE,
     Channel,
     Claim,
@@ -27,9 +30,11 @@ from notifications.domain import (
     Kind,
     Notification,
     NotificationNotFound,
+    NumberMissing,
     Preferences,
     ReaderGone,
     Status,
+    Switches,
 )
 from notifications.events import NotificationFailed, NotificationSent
 
@@ -38,7 +43,7 @@ _OPEN = "attribute_not_exists(closed_at)"  # the account is open: a condition on
 
 
 class NotWanted(Exception):
-    """The reader has switched off the mails of this kind, or closed the account."""
+    """The reader has switched off the messages of this kind, changed the number, or closed the account."""
 
 
 @dataclass(frozen=True)
@@ -89,36 +94,63 @@ class NotificationStore:
             if failed.index == 0:
                 raise ReaderGone from None
 
-    def save_preferences(self, user_id: str, preferences: Preferences) -> Preferences:
-        """Keeps the switches of kinds that `preferences` does not name. Raises ReaderGone."""
-        self._switch(user_id, {"email": preferences.email} | {_flag(k): on for k, on in preferences.kinds.items()})
-        return self.find_reader(user_id)[1]
+    def save_preferences(self, user_id: str, switches: Switches) -> None:
+        """Keeps the switches of kinds that `switches` does not name. Raises ReaderGone, and NumberMissing where text
+        messages are switched on without a number.
+        """
+        values: dict[str, bool | str] = {"email": switches.email}
+        values |= {_flag(Channel.EMAIL, kind): is_on for kind, is_on in switches.kinds.items()}
+        values |= {_flag(Channel.SMS, kind): is_on for kind, is_on in switches.sms.items()}
+        if switches.phone:
+            values["phone"] = switches.phone
+        needs_number = any(switches.sms.values()) and not switches.phone
+        if needs_number and switches.phone is not None:
+            raise NumberMissing
+        self._switch(
+            user_id,
+            values,
+            condition="attribute_exists(phone)" if needs_number else None,
+            removes="phone" if switches.phone == "" else "",
+        )
 
     def switch_off(self, user_id: str, kind: Kind) -> None:
         """Idempotent. Raises ReaderGone."""
-        self._switch(user_id, {_flag(kind): False})
+        self._switch(user_id, {_flag(Channel.EMAIL, kind): False})
 
-    def _switch(self, user_id: str, flags: Mapping[str, bool]) -> None:
+    def _switch(
+        self, user_id: str, values: Mapping[str, bool | str], *, condition: str | None = None, removes: str = ""
+    ) -> None:
         is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
         saved = dynamo.update(
             _user(user_id),
             "PREFERENCES",
-            "SET " + ", ".join(f"{flag} = :{flag}" for flag in flags),
-            values={f":{flag}": on for flag, on in flags.items()},
+            "SET " + ", ".join(f"{name} = :{name}" for name in values) + (f" REMOVE {removes}" if removes else ""),
+            condition,
+            values={f":{name}": value for name, value in values.items()},
         )
         try:
             self._table.transact([is_open, saved])
-        except ConditionFailed:
-            raise ReaderGone from None
+        except ConditionFailed as failed:
+            raise (ReaderGone if failed.index == 0 else NumberMissing) from None
 
-    def add(self, notification: Notification, event_id: str, now: datetime, *, contact: Contact | None = None) -> bool:
-        """Writes the notification, the unread count, and the contact if it is new, once per event.
+    def add(
+        self,
+        notification: Notification,
+        event_id: str,
+        now: datetime,
+        *,
+        contact: Contact | None = None,
+        sms: Notification | None = None,
+    ) -> bool:
+        """Writes the notification, its text message, the unread count, and the contact if it is new, once per event.
 
         Returns False for a duplicate event. Raises ReaderGone.
         """
         writes = self.writes_of(notification, now)
         if contact is not None:
             writes.append(_remember(contact))
+        if sms is not None:
+            writes.append(dynamo.put_new(_item_of_sms(sms)))
         try:
             return inbox.once(self._table, event_id, writes, now)
         except ConditionFailed as failed:
@@ -136,20 +168,25 @@ class NotificationStore:
         return writes
 
     def get_notification(self, user_id: str, notification_id: str) -> Notification:
-        item = self._table.get(_user(user_id), _key(notification_id))
+        item = self._table.get(_user(user_id), f"N#{notification_id}")
         if item is None:
             raise NotificationNotFound("There is no such notification.")
         return _notification(item)
 
-    def claim(self, notification: Notification, claim: Claim, now: datetime) -> bool:
+    def find_sms(self, user_id: str, notification_id: str) -> Notification | None:
+        item = self._table.get(_user(user_id), f"SMS#{notification_id}")
+        return _notification(item) if item else None
+
+    def claim(self, notification: Notification, to: str, claim: Claim, now: datetime) -> bool:
         """Only one attempt holds the claim until it expires. Raises NotWanted where the reader has switched the kind
-        off or closed the account: the claim of a mail that can be switched off is one transaction with that check.
+        off or closed the account: the claim of a message that can be switched off is one transaction with that check.
+        The claim of a text message also checks that `to` still is the reader's number.
 
         The client library retries the write after a lost response, so an attempt may find its own claim.
         """
         claimed = dynamo.update(
             _user(notification.user_id),
-            _key(notification.notification_id),
+            _key(notification),
             "SET #status = :sending, claimed_until = :until, claim_id = :claim",
             "#status = :pending OR (#status = :sending AND (claimed_until <= :now OR claim_id = :claim))",
             names=_NAMES,
@@ -162,10 +199,10 @@ class NotificationStore:
             },
         )
         try:
-            if notification.kind not in SWITCHABLE:
+            if notification.channel is Channel.EMAIL and notification.kind not in SWITCHABLE:
                 self._table.write(claimed)
             else:
-                self._table.transact([claimed, *_wanted(notification)])
+                self._table.transact([claimed, *_wanted(notification, to)])
         except ConditionFailed as failed:
             if failed.index > 0:
                 raise NotWanted from None
@@ -185,13 +222,25 @@ class NotificationStore:
         return self._close(notification, Status.SENT, claim, _announce(_sent(notification), now))
 
     def withhold(self, notification: Notification, now: datetime) -> bool:
-        """Leaves a notification whose e-mail is not to be sent in the app alone. Returns False if an attempt holds a
-        claim on the e-mail.
+        """Leaves a notification whose message is not to be sent in the app alone. Returns False if an attempt holds a
+        claim on the message.
         """
+        if notification.channel is Channel.SMS:
+            return self._settle(
+                notification,
+                "SET #status = :withheld REMOVE claimed_until, claim_id",
+                "#status = :pending OR (#status = :sending AND claimed_until <= :now)",
+                {
+                    ":withheld": Status.WITHHELD,
+                    ":pending": Status.PENDING,
+                    ":sending": Status.SENDING,
+                    ":now": epoch(now),
+                },
+            )
         in_app = replace(notification, channel=Channel.IN_APP, status=Status.SENT)
         withheld = dynamo.update(
             _user(notification.user_id),
-            _key(notification.notification_id),
+            _key(notification),
             "SET #status = :sent, channel = :channel REMOVE claimed_until, claim_id",
             "#status = :pending OR (#status = :sending AND claimed_until <= :now)",
             names=_NAMES,
@@ -234,7 +283,7 @@ class NotificationStore:
         """Idempotent."""
         read = dynamo.update(
             _user(user_id),
-            _key(notification_id),
+            f"N#{notification_id}",
             "SET is_read = :yes REMOVE gsi1pk, gsi1sk",
             "is_read = :no",
             values={":yes": True, ":no": False},
@@ -266,7 +315,7 @@ class NotificationStore:
     def _settle(
         self, notification: Notification, expression: str, condition: str, values: dict[str, str | int]
     ) -> bool:
-        key = _user(notification.user_id), _key(notification.notification_id)
+        key = _user(notification.user_id), _key(notification)
         try:
             self._table.write(dynamo.update(*key, expression, condition, names=_NAMES, values=values))
         except ConditionFailed:
@@ -277,7 +326,7 @@ class NotificationStore:
         """Returns False if another attempt has taken over the claim; that one closes the notification."""
         close = dynamo.update(
             _user(notification.user_id),
-            _key(notification.notification_id),
+            _key(notification),
             "SET #status = :status REMOVE claimed_until, claim_id",
             "#status = :sending AND claim_id = :claim",
             names=_NAMES,
@@ -294,8 +343,8 @@ def _user(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
-def _key(notification_id: str) -> str:
-    return f"N#{notification_id}"
+def _key(notification: Notification) -> str:
+    return f"{'SMS' if notification.channel is Channel.SMS else 'N'}#{notification.notification_id}"
 
 
 def _remember(contact: Contact) -> Write:
@@ -309,21 +358,33 @@ def _remember(contact: Contact) -> Write:
     )
 
 
-def _flag(kind: Kind) -> str:
-    """The attribute of the kind's switch in the item PREFERENCES."""
-    return f"email_{kind}"
+def _flag(channel: Channel, kind: Kind) -> str:
+    """The attribute of a switch in the item PREFERENCES."""
+    return f"{channel}_{kind}"
 
 
 def _preferences(item: Item) -> Preferences:
-    kinds = {kind: item[_flag(kind)] for kind in SWITCHABLE if _flag(kind) in item}
-    return Preferences(item.get("email", True), kinds)
+    def switches(channel: Channel, kinds: Iterable[Kind]) -> dict[Kind, bool]:
+        return {kind: item[_flag(channel, kind)] for kind in kinds if _flag(channel, kind) in item}
+
+    return Preferences(
+        email=item.get("email", True),
+        kinds=switches(Channel.EMAIL, SWITCHABLE),
+        sms=switches(Channel.SMS, BY_SMS),
+        phone=item.get("phone", ""),
+    )
 
 
-def _wanted(notification: Notification) -> list[Write]:
+def _wanted(notification: Notification, to: str) -> list[Write]:
     """The conditions that the reader has the kind switched on, and an open account."""
-    user, flag = _user(notification.user_id), _flag(notification.kind)
-    is_on = " AND ".join(f"(attribute_not_exists({one}) OR {one} = :yes)" for one in ("email", flag))
-    return [dynamo.check(user, "PREFERENCES", is_on, values={":yes": True}), dynamo.check(user, "UNREAD", _OPEN)]
+    user, flag = _user(notification.user_id), _flag(notification.channel, notification.kind)
+    values: dict[str, str | bool] = {":yes": True}
+    if notification.channel is Channel.SMS:
+        is_on = f"{flag} = :yes AND phone = :to"
+        values[":to"] = to
+    else:
+        is_on = " AND ".join(f"(attribute_not_exists({one}) OR {one} = :yes)" for one in ("email", flag))
+    return [dynamo.check(user, "PREFERENCES", is_on, values=values), dynamo.check(user, "UNREAD", _OPEN)]
 
 
 def _count_unread(user_id: str, by: int) -> Write:
@@ -331,9 +392,12 @@ def _count_unread(user_id: str, by: int) -> Write:
 
 
 def _announce(event: NotificationSent | NotificationFailed, now: datetime) -> Write:
-    """The only event of its notification, so its sequence is 1."""
+    """The only event of its message, so its sequence is 1. A text message has a subject of its own, since the e-mail of
+    the same notification has its event, too.
+    """
     data: EventModel = event
-    return outbox.record(data, service="notifications", subject=event.notification_id, sequence=1, now=now)
+    subject = event.notification_id if event.channel != Channel.SMS else f"{event.notification_id}:{Channel.SMS}"
+    return outbox.record(data, service="notifications", subject=subject, sequence=1, now=now)
 
 
 def _facts(notification: Notification) -> dict[str, str]:
@@ -352,7 +416,7 @@ def _sent(notification: Notification) -> NotificationSent:
 def _item(notification: Notification) -> Item:
     return {
         "pk": _user(notification.user_id),
-        "sk": _key(notification.notification_id),
+        "sk": _key(notification),
         "gsi1pk": f"UNREAD#{notification.user_id}",
         "gsi1sk": notification.notification_id,
         "kind": notification.kind,
@@ -366,18 +430,24 @@ def _item(notification: Notification) -> Item:
     }
 
 
+def _item_of_sms(sms: Notification) -> Item:
+    """The number is not in it: it is read when the message is sent."""
+    kept = ("pk", "sk", "kind", "channel", "status", "body", "order_id", "created_at")
+    return {name: value for name, value in _item(sms).items() if name in kept}
+
+
 def _notification(item: Item) -> Notification:
     claimed_until = item.get("claimed_until")
     return Notification(
-        notification_id=item["sk"].removeprefix("N#"),
+        notification_id=item["sk"].partition("#")[2],
         user_id=item["pk"].removeprefix("USER#"),
         kind=Kind(item["kind"]),
         channel=Channel(item["channel"]),
         status=Status(item["status"]),
-        subject=item["subject"],
+        subject=item.get("subject", ""),
         body=item["body"],
         order_id=item["order_id"],
         created_at=datetime.fromisoformat(item["created_at"]),
-        is_read=item["is_read"],
+        is_read=item.get("is_read", False),
         claimed_until=datetime.fromtimestamp(claimed_until, UTC) if claimed_until else None,
     )

@@ -39,8 +39,8 @@ def _greet(name: str) -> str:
     return f"Hello {' '.join(name.split()) or 'there'},\n\n"
 
 
-def _text(name: str, subject: str, body: str) -> Text:
-    return Text(subject, _greet(name) + body + _SIGNATURE)
+def _text(name: str, subject: str, body: str, sms: str = "") -> Text:
+    return Text(subject, _greet(name) + body + _SIGNATURE, f"Mercato: {sms}" if sms else "")
 
 
 def with_way_out(body: str, link: str) -> str:
@@ -109,6 +109,7 @@ def order_shipped(name: str, order: str, carrier: str, tracking_number: str) -> 
         name,
         "Your order is on its way",
         f"your order {order} is on its way.\n\nCarrier: {carrier}\nTracking number: {tracking_number}",
+        f"your order {order} is on its way with {carrier}. Tracking number: {tracking_number}",
     )
 
 
@@ -117,6 +118,7 @@ def order_delivered(name: str, order: str) -> Text:
         name,
         "Your order has arrived",
         f"your order {order} has been delivered. Please tell us if it did not reach you, or if something is wrong.",
+        f"your order {order} has arrived.",
     )
 
 

@@ -1,48 +1,54 @@
 """The use cases of notifications.
 
-An event makes at most one notification: its id is derived from the event, and it is written with the inbox marker. Its
-e-mail is sent afterwards in three steps: claim it, pass it to SES, mark it sent with the event notification.sent. A
-redelivery of the event completes the missing steps.
+An event makes at most one notification: its id is derived from the event, and it is written with the inbox marker. It
+has an e-mail, and for those who asked for it a text message. Both are written in that transaction, each with a state of
+its own, so that each is sent once whatever becomes of the other. A message is sent afterwards in three steps: claim it,
+pass it to AWS, mark it sent with the event notification.sent. A redelivery of the event completes the missing steps.
 
-SES cannot be asked whether it has a message. After a crash or a lost response between passing and marking, the claim
+AWS cannot be asked whether it has a message. After a crash or a lost response between passing and marking, the claim
 remains. No attempt sends until the claim expires after 60 seconds. Then the kind decides. A mail about an order or
-money is sent again: the only case in which a mail can arrive twice. A welcome is given up: its event becomes a dead
-letter, which raises the alarm.
+money is sent again: the only case in which a message can arrive twice. A welcome is given up: its event becomes a dead
+letter, which raises the alarm. A text message is given up, too, and recorded as failed: its mail says the same.
 
-An e-mail is withheld where it has no use any more when it is to be sent, such as "on its way" after "delivered", and
+A message is withheld where it has no use any more when it is to be sent, such as "on its way" after "delivered", and
 where its reader has switched its kind off by then or the address is stopped. The app alone lists the notification then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
-from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
+from mercato.aws.sending import MessageNotSent, MessageRefused, MessageUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
 from mercato.telemetry.logs import log
-from notifications import texts
+from notifications.channels import Reader
 from notifications.domain import (
+    BY_SMS,
     CLAIM_LASTS,
     OVERTAKEN_BY_LATER,
     SWITCHABLE,
+    Channel,
     Claim,
     Contact,
     MailGivenUp,
     NeededForOrder,
     NextStep,
+    NotBySms,
     Notification,
     Preferences,
+    SmsNotOffered,
+    Switches,
     Text,
     Trigger,
     compose,
+    compose_sms,
     next_step,
+    read_number,
 )
 from notifications.stops import Stop
 from notifications.store import Listed, NotificationStore, NotWanted
-from notifications.unsubscribing import Unsubscription
 from notifications.wiring import Ports
 
 
@@ -56,17 +62,33 @@ def welcome_user(contact: Contact, trigger: Trigger, text: Text, ports: Ports, n
 
 
 def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], ports: Ports, now: datetime) -> None:
-    """Adds a notification and sends it. `write` makes the text for the contact's name."""
+    """Adds a notification and sends it on each channel. `write` makes the text for the contact's name.
+
+    A channel that does not take its message now delays no other. Raises TransientError after all of them then.
+    """
     contact, preferences = ports.store.find_reader(user_id)
     if contact is None:
         raise TransientError(f"the event with the address of {user_id} has not come yet")
-    notification = compose(contact, preferences, trigger, write(contact.name))
-    if not ports.store.add(notification, trigger.event_id, now):
+    text = write(contact.name)
+    notification = compose(contact, preferences, trigger, text)
+    sms = compose_sms(trigger, text, preferences, user_id) if ports.settings.offers_sms else None
+    if not ports.store.add(notification, trigger.event_id, now, sms=sms):
         notification = ports.store.get_notification(user_id, notification.notification_id)
-    if _is_overtaken(trigger, ports) and ports.store.withhold(notification, now):
-        log.info("e-mail withheld: the order is further along", extra={"kind": trigger.kind})
-        return
-    send(notification, contact, ports, now)
+        sms = ports.store.find_sms(user_id, notification.notification_id) if trigger.kind in BY_SMS else None
+    messages = [notification] if sms is None else [notification, sms]
+    if _is_overtaken(trigger, ports):
+        left = [message for message in messages if not ports.store.withhold(message, now)]
+        if len(left) < len(messages):
+            log.info("message withheld: the order is further along", extra={"kind": trigger.kind})
+        messages = left
+    late: list[TransientError] = []
+    for message in messages:
+        try:
+            _send(message, Reader(contact, preferences), ports, now)
+        except TransientError as error:
+            late.append(error)
+    if late:
+        raise late[0]
 
 
 def _is_overtaken(trigger: Trigger, ports: Ports) -> bool:
@@ -77,48 +99,58 @@ def _is_overtaken(trigger: Trigger, ports: Ports) -> bool:
 
 def send(notification: Notification, contact: Contact, ports: Ports, now: datetime) -> None:
     """Sends the notification's e-mail if it has one that is to be sent. Idempotent."""
-    store = ports.store
-    step = next_step(notification, now)
+    _send(notification, Reader(contact, Preferences()), ports, now)
+
+
+def _send(message: Notification, reader: Reader, ports: Ports, now: datetime) -> None:
+    store, channel = ports.store, {"kind": message.kind, "channel": message.channel}
+    step = next_step(message, now)
     if step is NextStep.NOTHING:
         return
     if step is NextStep.WAIT:
-        raise TransientError(f"{notification.notification_id} is being sent by another attempt")
-    if ports.stops.find(contact.email, now) and store.withhold(notification, now):
-        log.info("e-mail withheld: the address is stopped", extra={"kind": notification.kind})
+        raise TransientError(f"{message.notification_id} is being sent by another attempt")
+    sender = ports.senders.get(message.channel)
+    to = sender.address_of(reader) if sender else ""
+    if not sender or not to:
+        store.withhold(message, now)
+        log.info("message withheld: there is nowhere to send it", extra=channel)
+        return
+    if ports.stops.find(to, now) and store.withhold(message, now):
+        log.info("message withheld: the address is stopped", extra=channel)
         return
     try:
-        claim = _claim(notification, store, now)
+        claim = _claim(message, to, store, now)
     except NotWanted:
-        store.withhold(notification, now)
-        log.info("e-mail withheld: it is switched off", extra={"kind": notification.kind})
+        store.withhold(message, now)
+        log.info("message withheld: it is switched off", extra=channel)
         return
     if step is NextStep.GIVE_UP:
-        store.mark_failed(notification, claim, "interrupted: it may have been sent, and is not sent twice", now)
-        raise MailGivenUp(notification.kind)
-    link = ""
-    if notification.kind in SWITCHABLE:
-        link = ports.unsubscribing.make(Unsubscription(notification.user_id, notification.kind))
+        store.mark_failed(message, claim, "interrupted: it may have been sent, and is not sent twice", now)
+        if message.channel is Channel.SMS:
+            return
+        raise MailGivenUp(message.kind)
     try:
-        ports.mailer.send(contact.email, notification.subject, texts.with_way_out(notification.body, link), link)
-    except MailRefused as refused:
-        store.mark_failed(notification, claim, str(refused), now)
+        sender.send(to, message, now)
+    except MessageRefused as refused:
+        store.mark_failed(message, claim, str(refused), now)
         return
-    except MailNotSent as error:
-        store.release(notification, claim)
-        raise TransientError(f"SES does not take mail now: {error}") from error
-    except MailUncertain as error:
-        raise TransientError(f"SES gave no answer, the claim stands: {error}") from error
-    store.mark_sent(notification, claim, now)
-    log.info("e-mail sent", extra={"kind": notification.kind, "user_id": notification.user_id})
+    except MessageNotSent as error:
+        store.release(message, claim)
+        raise TransientError(f"AWS does not take the {message.channel} now: {error}") from error
+    except MessageUncertain as error:
+        raise TransientError(f"AWS gave no answer, the claim stands: {error}") from error
+    store.mark_sent(message, claim, now)
+    said = "text message sent" if message.channel is Channel.SMS else "e-mail sent"
+    log.info(said, extra={"kind": message.kind, "user_id": message.user_id})
 
 
-def _claim(notification: Notification, store: NotificationStore, now: datetime) -> Claim:
-    """Claims the e-mail. After a lost response the claim may be stored, so it is released: the next delivery could not
+def _claim(notification: Notification, to: str, store: NotificationStore, now: datetime) -> Claim:
+    """Claims the message. After a lost response the claim may be stored, so it is released: the next delivery could not
     distinguish it from an attempt that was cut off while sending.
     """
     claim = Claim(new_id(now), now + CLAIM_LASTS)
     try:
-        if store.claim(notification, claim, now):
+        if store.claim(notification, to, claim, now):
             return claim
     except TransientError:
         store.release(notification, claim)
@@ -142,16 +174,29 @@ def mark_read(user_id: str, notification_id: str, *, store: NotificationStore) -
     store.mark_read(user_id, notification_id)
 
 
-def read_preferences(user_id: str, ports: Ports, now: datetime) -> tuple[Preferences, Stop | None]:
-    """The switches, and why no mail goes to the user's address, if it is stopped."""
+def read_preferences(user_id: str, ports: Ports, now: datetime) -> tuple[Preferences, Stop | None, Stop | None]:
+    """The switches, and why no mail goes to the user's address and no text message to the number, if one is stopped."""
     contact, preferences = ports.store.find_reader(user_id)
-    return preferences, ports.stops.find(contact.email, now) if contact else None
+    of_mail = ports.stops.find(contact.email, now) if contact else None
+    return preferences, of_mail, ports.stops.find(preferences.phone, now) if preferences.phone else None
 
 
-def set_preferences(user_id: str, preferences: Preferences, *, store: NotificationStore) -> Preferences:
-    """Raises NeededForOrder for a kind that has no switch."""
-    for kind, is_on in preferences.kinds.items():
+def set_preferences(user_id: str, switches: Switches, ports: Ports) -> None:
+    """Raises NeededForOrder for a kind of mail that has no switch, NotBySms for one that no text message tells,
+    SmsNotOffered, InvalidNumber, NumberMissing.
+    """
+    for kind, is_on in switches.kinds.items():
         if kind not in SWITCHABLE and not is_on:
             raise NeededForOrder(kind)
-    switched = {kind: is_on for kind, is_on in preferences.kinds.items() if kind in SWITCHABLE}
-    return store.save_preferences(user_id, replace(preferences, kinds=switched))
+    for kind, is_on in switches.sms.items():
+        if kind not in BY_SMS and is_on:
+            raise NotBySms(kind)
+    if (switches.phone or any(switches.sms.values())) and not ports.settings.offers_sms:
+        raise SmsNotOffered
+    changes = Switches(
+        email=switches.email,
+        kinds={kind: is_on for kind, is_on in switches.kinds.items() if kind in SWITCHABLE},
+        sms={kind: is_on for kind, is_on in switches.sms.items() if kind in BY_SMS},
+        phone=read_number(switches.phone) if switches.phone else switches.phone,
+    )
+    ports.store.save_preferences(user_id, changes)

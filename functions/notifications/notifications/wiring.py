@@ -12,6 +12,8 @@ from notifications.store import NotificationStore
 
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
+    from mercato.aws.sms import Texter
+    from notifications.channels import Senders
     from notifications.progress import Progress
     from notifications.reminders import Shopping
     from notifications.stops import Stops
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """`unsubscribe_secret_id` names the secret that signs the links, `shop_url` is where they lead."""
+    """`unsubscribe_secret_id` names the secret that signs the links, `shop_url` is where they lead. `sms_origination`
+    is the phone number, pool or sender id of text messages; empty where the shop sends none.
+    """
 
     table_name: str
     unsubscribe_secret_id: str
     shop_url: str
+    sms_origination: str = ""
+
+    @property
+    def offers_sms(self) -> bool:
+        return bool(self.sms_origination)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,22 @@ class Ports:
 
         settings = self.mail_settings
         return SesMailer(settings.from_address, settings.mail_configuration_set)
+
+    @functools.cached_property
+    def texter(self) -> Texter:
+        from mercato.aws.sms import EndUserMessaging
+
+        return EndUserMessaging(self.settings.sms_origination)
+
+    @property
+    def senders(self) -> Senders:
+        from notifications.channels import ByEmail, BySms
+        from notifications.domain import Channel
+
+        found: Senders = {Channel.EMAIL: ByEmail(self.mailer, self.unsubscribing)}
+        if self.settings.offers_sms:
+            found[Channel.SMS] = BySms(self.texter, self.stops)
+        return found
 
     @functools.cached_property
     def mail_settings(self) -> MailSettings:

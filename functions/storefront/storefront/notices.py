@@ -1,8 +1,11 @@
-"""What the shop has told the customer, what the customer waits for, and whether the shop may write mails."""
+"""What the shop has told the customer, what the customer waits for, and on which channels the shop may write."""
 
 from __future__ import annotations
 
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
+
+from pydantic import Field
 
 from pages import Form, Page, Redirect, Refused, Visit
 from pages.visitor import part, path
@@ -22,11 +25,16 @@ KINDS = {
 
 
 class Preferences(Form):
-    """A box that is not checked is not sent. `switches` are the kinds whose boxes were shown."""
+    """A box that is not checked is not sent. `switches` are the kinds whose boxes for mails were shown, and
+    `sms_switches` those whose boxes for text messages were. `phone` is missing where the shop sends none.
+    """
 
     email: str = ""
     kinds: list[str] = []
     switches: list[str] = []
+    sms: list[str] = []
+    sms_switches: list[str] = []
+    phone: Annotated[str, Field(max_length=40)] | None = None
 
 
 @pages.get("/notices")
@@ -61,10 +69,16 @@ def drop_wish(visit: Visit, product_id: str) -> Redirect:
     return Redirect("/notices")
 
 
-@pages.post("/notices/preferences", form=Preferences)
+@pages.post("/notices/preferences", form=Preferences, again=show_notices)
 def change_preferences(visit: Visit, form: Preferences) -> Redirect:
-    kinds = [{"kind": kind, "email": kind in form.kinds} for kind in form.switches]
-    visit.visitor.send("PUT", path("notifications", "preferences"), {"email": form.email == "on", "kinds": kinds})
+    kinds: list[dict[str, Any]] = [{"kind": kind, "email": kind in form.kinds} for kind in form.switches]
+    for switch in kinds:
+        if switch["kind"] in form.sms_switches:
+            switch["sms"] = switch["kind"] in form.sms
+    wanted: dict[str, Any] = {"email": form.email == "on", "kinds": kinds}
+    if form.phone is not None:
+        wanted["phone"] = form.phone.strip()
+    visit.visitor.send("PUT", path("notifications", "preferences"), wanted)
     return Redirect("/notices?said=kept")
 
 

@@ -45,6 +45,21 @@ class FakeMailer:
             raise self.failures.pop(0)
 
 
+class FakeTexter:
+    """Raises `failures` one by one. After a failure the message may be sent all the same: `and_sends` decides."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.failures: list[BaseException] = []
+        self.and_sends = False
+
+    def send(self, to: str, body: str) -> None:
+        if not self.failures or self.and_sends:
+            self.sent.append((to, body))
+        if self.failures:
+            raise self.failures.pop(0)
+
+
 class Peer:
     """A fake client of the products service: answers look-ups from `products`."""
 
@@ -78,6 +93,7 @@ class Service:
     def __init__(self, table: Table, noon: datetime) -> None:
         self.table = table
         self.mailer = FakeMailer()
+        self.texter = FakeTexter()
         self.now = noon
         self.store = NotificationStore(table)
         self.wishes = WishStore(table, self.store)
@@ -186,7 +202,8 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         stops=Stops(table),
         catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
         mailer=found.mailer,
-        settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/"),
+        texter=found.texter,
+        settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/", "MERCATO"),
         unsubscribing=found.unsubscribing,
         shopping=Shopping(found.shoppers, found.shoppers),  # type: ignore[arg-type]
         mail_settings=wiring.MailSettings("shop@mercato.example", "", cart_reminder_days=2),

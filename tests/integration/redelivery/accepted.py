@@ -231,8 +231,8 @@ def _notified(service: Any) -> Asked:
 
 def _preferring(service: Any) -> Asked:
     service.register("ada")
-    kinds = [{"kind": "order_shipped", "email": False}]
-    return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds})
+    kinds = [{"kind": "order_shipped", "email": False, "sms": True}]
+    return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds, "phone": "+44 20 7946 0958"})
 
 
 def _stopped_address(service: Any) -> Asked:

@@ -20,6 +20,7 @@ from mercato.clock import utc_now
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
+from notifications import wiring as notification_wiring
 from notifications.wishes.domain import MOST_WISHES
 from orders import wiring as orders_wiring
 from orders.domain import MOST_ATTEMPTS
@@ -815,6 +816,25 @@ def _rating(*zones: Any, version: int = 0) -> Callable[[Any], Asked]:
     return _asking("/api/shipments/rates", body, role="admin")
 
 
+def _texting(kind: str = "order_shipped", *, offered: bool = True, **more: str) -> Callable[[Any], Asked]:
+    """Switches text messages of this kind on."""
+
+    def given(service: Any) -> Asked:
+        service.register("user-1")
+        if not offered:
+            vars(notification_wiring.ports())["settings"] = notification_wiring.Settings("", "", "https://shop.example")
+        kinds = [{"kind": kind, "email": True, "sms": True}]
+        return Asked("/api/notifications/preferences", {"email": True, "kinds": kinds} | more, user="user-1")
+
+    return given
+
+
+_TEXTING = {
+    "number-missing": _texting(),
+    "invalid-number": _texting(phone="020 7946 0958"),
+    "not-by-sms": _texting("receipt"),
+    "sms-not-offered": _texting(offered=False),
+}
 _QUOTES, _RATES = "POST /api/shipments/quotes", "PUT /api/shipments/rates"
 _REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
 _WISH = "PUT /api/notifications/wishes/{product_id}"
@@ -830,6 +850,7 @@ _OTHERS = (
         "needed-for-order",
         _asking("/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}),
     ),
+    *(Case("PUT /api/notifications/preferences", slug, given) for slug, given in _TEXTING.items()),
     Case(
         "POST /api/notifications/unsubscriptions/{token}",
         "unknown-link",

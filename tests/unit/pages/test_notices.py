@@ -74,3 +74,49 @@ def test_a_link_that_is_not_whole_says_so(switches: ShopApi, shop: Ask) -> None:
 def test_no_other_form_may_come_from_elsewhere(switches: ShopApi, shop: Ask) -> None:
     for path in ("/notices/preferences", "/nowhere", "/unsubscribe"):
         assert shop("POST", path, {"email": "on"}, headers={"sec-fetch-site": "cross-site"}).status == 403
+
+
+@pytest.fixture
+def texting(api: ShopApi) -> ShopApi:
+    kinds = [
+        {"kind": "receipt", "needed": True, "email": True, "sms": None},
+        {"kind": "order_shipped", "needed": False, "email": False, "sms": True},
+        {"kind": "back_in_stock", "needed": False, "email": True, "sms": None},
+    ]
+    sms = {"phone": "+442079460958", "stopped": None}
+    api.answers[f"GET {PREFERENCES}"] = (200, {"email": True, "kinds": kinds, "stopped": None, "sms": sms})
+    api.answers[f"PUT {PREFERENCES}"] = (200, {})
+    return api
+
+
+def test_both_channels_have_a_column(texting: ShopApi, shop: Ask) -> None:
+    page = shop("GET", "/notices", as_user=True)
+    boxes = [line for line in page.text.splitlines() if 'name="sms"' in line]
+    assert [("order_shipped" in box, "checked" in box) for box in boxes] == [(True, True)]
+    assert page.text.count('name="kinds"') == 2
+    assert 'value="+442079460958"' in page.text
+
+
+def test_a_number_that_opted_out_says_so(texting: ShopApi, shop: Ask) -> None:
+    texting.answers[f"GET {PREFERENCES}"][1]["sms"]["stopped"] = "opted_out"
+    assert "asked its carrier for no more" in shop("GET", "/notices", as_user=True).text
+
+
+def test_the_number_and_the_switches_of_both_channels_are_kept(texting: ShopApi, shop: Ask) -> None:
+    form = {
+        "kinds": ["back_in_stock"],
+        "switches": ["order_shipped", "back_in_stock"],
+        "sms_switches": ["order_shipped"],
+        "phone": " +44 20 7946 0958 ",
+    }
+    assert shop("POST", "/notices/preferences", form, as_user=True).location == "/notices?said=kept"
+
+    [(_, _, _, body, _)] = texting.of(f"PUT {PREFERENCES}")
+    kinds = [{"kind": "order_shipped", "email": False, "sms": False}, {"kind": "back_in_stock", "email": True}]
+    assert body == {"email": False, "kinds": kinds, "phone": "+44 20 7946 0958"}
+
+
+def test_a_number_that_is_refused_is_shown_again_with_the_reason(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "Write the phone number with its country code.")
+    page = shop("POST", "/notices/preferences", {"email": "on", "phone": "020 7946"}, as_user=True)
+    assert (page.status, "with its country code." in page.text, 'value="020 7946"' in page.text) == (422, True, True)

@@ -8,6 +8,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from mercato import aws
+from mercato.aws.sending import MessageNotSent, MessageRefused, MessageUncertain
 from mercato.telemetry import correlation, metrics
 
 # SES's errors about a single message. Every other error concerns the whole shop.
@@ -21,11 +22,11 @@ _BUSY = frozenset({"TooManyRequestsException", "Throttling", "ThrottlingExceptio
 _ADDRESS = re.compile(r"[^\s/:<>,;]+@[^\s/:<>,;]+")
 
 
-class MailRefused(Exception):
+class MailRefused(MessageRefused):
     """This message will never be sent. The text is SES's answer without the recipient."""
 
 
-class MailNotSent(Exception):
+class MailNotSent(MessageNotSent):
     """The message was certainly not sent; a retry may succeed.
 
     If an operator has to repair something first (an identity that is not verified, paused sending, a quota, a missing
@@ -34,7 +35,7 @@ class MailNotSent(Exception):
     """
 
 
-class MailUncertain(Exception):
+class MailUncertain(MessageUncertain):
     """No answer came: the message may have been sent."""
 
 
