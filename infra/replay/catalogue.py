@@ -70,6 +70,7 @@ def stock_products(
     product_ids: Mapping[str, str],
     concurrency: int,
     done: Callable[[int], Any] = lambda _: None,
+    within: float = _KNOWN_WITHIN,
 ) -> None:
     """Adds stock for each product of the plan. Each chunk has an idempotency key, so a retry counts once."""
 
@@ -81,7 +82,8 @@ def stock_products(
                 for variant in chunk
             ]
         }
-        adjust_when_known(admin, "/inventory/adjustments", body, f"replay-{plan.run}-stock-{number}", admin.shop.clock)
+        key = f"replay-{plan.run}-stock-{number}"
+        adjust_when_known(admin, "/inventory/adjustments", body, key, admin.shop.clock, within)
         return len(chunk)
 
     each(send, list(enumerate(chunks(plan.variants, ADJUSTMENTS))), concurrency, done)
@@ -95,10 +97,12 @@ def give_coupon(admin: Session, plan: Plan) -> None:
         admin.post("/promotions/coupons", wanted, key=f"replay-{plan.run}-coupon")
 
 
-def adjust_when_known(admin: Session, path: str, body: Any, key: str, clock: Clock) -> None:
+def adjust_when_known(
+    admin: Session, path: str, body: Any, key: str, clock: Clock, within: float = _KNOWN_WITHIN
+) -> None:
     """Posts a stock adjustment, with retries until inventory has consumed the product's event.
 
-    Inventory answers 404 for the product before that.
+    Inventory answers 404 for the product before that. Raises TooLate after `within` seconds.
     """
 
     def send() -> bool:
@@ -110,4 +114,4 @@ def adjust_when_known(admin: Session, path: str, body: Any, key: str, clock: Clo
             return False
         return True
 
-    poll(send, bool, what="inventory knows the new products", within=_KNOWN_WITHIN, every=0.5, clock=clock)
+    poll(send, bool, what="inventory knows the new products", within=within, every=0.5, clock=clock)

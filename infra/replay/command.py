@@ -75,7 +75,7 @@ class Settings:
     default=180,
     show_default=True,
     type=click.IntRange(1),
-    help="Seconds to wait for an order to be final, for the last parcel, and for late events.",
+    help="Seconds to wait for new products, for an order to be final, for the last parcel, and for late events.",
 )
 def replay(file: Path, limit: int, concurrency: int, report_path: Path | None, run: str | None, patience: int) -> None:
     """Place the invoices of FILE in the running shop, as real customers would, and audit the books.
@@ -163,7 +163,7 @@ def _fill_shelves(console: Console, admin: Session, plan: Plan, settings: Settin
     with _bar(console, "importing products", len(plan.variants)) as done:
         product_ids = catalogue.import_products(admin, plan, settings.concurrency, done)
     with _bar(console, "stocking them", len(plan.variants)) as done:
-        catalogue.stock_products(admin, plan, product_ids, settings.concurrency, done)
+        catalogue.stock_products(admin, plan, product_ids, settings.concurrency, done, settings.patience)
     return product_ids
 
 

@@ -1,7 +1,8 @@
-"""Three hundred real invoices, while AWS calls fail, are slow or lose responses and function processes are killed.
+"""Three hundred real invoices, while AWS calls fail, are slow or lose responses and function processes are killed. Once
+without the mesh, and once through it, with twice the faults and while its certificates are rotated.
 
 An operator does only what the runbook says: resumes parked sagas and redrives dead letters. In the end the books
-balance. Run it with `make chaos`.
+balance. Run it with `make chaos`; MERCATO_STORM_INVOICES is another number of invoices.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ import pytest
 
 from infra.local.faults import FaultProxy
 from infra.local.up import LocalShop
+from infra.mesh import policy
 from infra.operator import target
 from infra.operator.client import Session, Shop, ShopError
 from infra.paths import ROOT
+from mercato import aws
 from tests.chaos.badday import faulty_shop
 from tests.chaos.reaper import Reaper
+from tests.chaos.rotation import Rotation
 from tests.e2e.conftest import real_orders  # noqa: F401
+from tests.kit.sidecars import certificates
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-INVOICES = 300
-RATE, SLOW = 0.05, 0.05
+INVOICES = int(os.environ.get("MERCATO_STORM_INVOICES", "300"))
+RATE, RATE_BESIDE_MESH, SLOW = 0.05, 0.1, 0.05
+ROTATED_EVERY = 15.0  # seconds
 KILL_EVERY = 2.0  # seconds
 SEED = 20261122
+MERCATO = Path(sys.executable).parent / "mercato"
 PATIENCE = 600  # seconds: a message that failed twice comes back after four minutes
 
 
@@ -68,27 +75,49 @@ class Operator:
                 self.did[f"redrove from {result['queue']}"] += result["redriven"]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
-    yield from faulty_shop(RATE, tmp_path_factory)
+@pytest.fixture(scope="module", params=[False, True], ids=["without the mesh", "through the mesh"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShop]:
+    rate = RATE_BESIDE_MESH if request.param else RATE
+    yield from faulty_shop(rate, tmp_path_factory, has_mesh=request.param)
 
 
 @pytest.fixture
 def proxy(running: LocalShop) -> Iterator[FaultProxy]:
     assert running.proxy is not None
-    running.proxy.inject(RATE, SLOW)
+    running.proxy.inject(running.faults, SLOW)
     yield running.proxy
     running.proxy.inject(0)
 
 
-def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy, real_orders: Path) -> None:  # noqa: F811
+@pytest.fixture
+def rotation(running: LocalShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rotation | None]:
+    """Of the mesh's certificates, from now on; None without the mesh."""
+    if not running.has_mesh:
+        yield None
+        return
+    for name, value in running.cloud.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    aws.reset()
+    rotation = Rotation(running.cloud, target.load(), ROTATED_EVERY)
+    rotation.start()
+    yield rotation
+    rotation.stop()
+    aws.reset()
+
+
+def test_the_books_balance_after_the_storm(
+    running: LocalShop,
+    proxy: FaultProxy,
+    rotation: Rotation | None,
+    real_orders: Path,  # noqa: F811
+) -> None:
     found = target.load()
     shop = Shop(found.base_url)
     admin = shop.login(found.admin.email, found.admin.password)
     operator = Operator(admin)
     reaper = Reaper(running.cloud.home, KILL_EVERY, SEED)
-    mercato = Path(sys.executable).parent / "mercato"
-    command = [mercato, "replay", real_orders, "--limit", INVOICES, "--concurrency", 4, "--patience", PATIENCE]
+    command = [MERCATO, "replay", real_orders, "--limit", INVOICES, "--concurrency", 4, "--patience", PATIENCE]
     operator.start()
     reaper.start()
     try:
@@ -103,6 +132,8 @@ def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy
     finally:
         reaper.stop()
         operator.stop()
+        if rotation is not None:
+            rotation.stop()
         counts = proxy.counts()
         proxy.inject(0)
 
@@ -111,8 +142,28 @@ def test_the_books_balance_after_the_storm(running: LocalShop, proxy: FaultProxy
     print(f"{reaper.killed} function processes killed; the operator: {dict(operator.did)}")  # noqa: T201
     assert told.returncode == 0, told.stderr[-3000:]
     assert "The books balance." in told.stdout
-    audit = subprocess.run([mercato, "inventory", "audit"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    audit = subprocess.run([MERCATO, "inventory", "audit"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert audit.returncode == 0, audit.stdout[-3000:]
     assert admin.get("/payments/mismatches")["items"] == []
-    assert reaper.killed > 50
+    assert reaper.killed > INVOICES // 6
     assert min(counts.faults[kind] for kind in ("throttle", "reset", "lost", "slow")) > 0
+    if rotation is not None:
+        require_rotated(running, rotation)
+
+
+def require_rotated(running: LocalShop, rotation: Rotation) -> None:
+    """Prints who called whom. Each caller's certificate was renewed several times, and sidecars used the new ones."""
+    used = len(certificates(running.cloud.home))
+    graph = subprocess.run(
+        [MERCATO, "mesh", "graph", "--minutes", "120"],
+        env=os.environ | {"COLUMNS": "140"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    print(graph.stdout)  # noqa: T201
+    print(f"the issuer: {dict(rotation.outcomes)}; certificates that sidecars used: {used}")  # noqa: T201
+    callers = len(policy.read().identities)
+    assert rotation.outcomes["renewed"] > 2 * callers
+    assert used > 2 * callers

@@ -41,8 +41,8 @@ from infra.operator.target import Account
 from infra.replay import ledger
 from issuer.authority import issue, make_authority
 from issuer.identities import Identity
-from sidecar.envoy import accepts, version_of
 from tests.e2e.order_flow import OrderFlow
+from tests.kit.sidecars import weights
 
 pytestmark = pytest.mark.spoiling  # a second stack, in the same local cloud
 
@@ -257,32 +257,13 @@ def test_nobody_comes_past_the_door(meshed: Meshed, order: Json) -> None:
     assert "lambda:InvokeFunctionUrl" in answer.text
 
 
-def sidecars_of(meshed: Meshed, caller: str) -> list[dict[str, int]]:
-    """What each living sidecar of the caller's functions gives to each version of products, as its Envoy reads it."""
-    found = []
-    for folder in (meshed.stack.cloud.home / "tmp").iterdir():
-        files = folder / "envoy.json", folder / "files" / "routes.json"
-        if all(one.exists() for one in files) and f'"caller": "{caller}"' in files[0].read_text():
-            if not accepts(folder / "admin.sock"):
-                continue  # its sandbox has ended
-            hosts = json.loads(files[1].read_text())["resources"][0]["virtual_hosts"]
-            [routes] = [host["routes"] for host in hosts if host["name"] == "products"]
-            clusters = next(
-                route["route"]["weighted_clusters"]["clusters"]
-                for route in routes
-                if len(route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])) > 1
-            )
-            found.append({version_of(one["name"]): one["weight"] for one in clusters})
-    return found
-
-
 def give_to_canary(meshed: Meshed, percent: int) -> None:
     """The operator's command. Returns when the sidecars of all callers that an order has follow."""
     done = CliRunner().invoke(command, ["weight", "products", f"canary={percent}"])
     assert done.exit_code == 0, done.output
     wanted = {"live": 100 - percent, "canary": percent}
     poll(
-        lambda: sidecars_of(meshed, "checkout"),
+        lambda: weights(meshed.stack.cloud.home, "checkout", "products"),
         lambda found: bool(found) and all(one == wanted for one in found),
         what=f"followed by the sidecars: {wanted}",
         within=60,

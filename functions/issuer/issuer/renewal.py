@@ -11,6 +11,7 @@ others, and fails the run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from issuer.trust import Bundle, Door, TrustStore
 from issuer.wiring import ports
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry.logs import log
 
@@ -35,6 +37,8 @@ LATE = timedelta(hours=12)  # left of a leaf's 24 hours
 SETTLED_AFTER = timedelta(hours=3)
 FORGOTTEN_AFTER = LIFE + timedelta(hours=2)
 AUTHORITY_RENEWED_BEFORE = timedelta(days=90)
+_TRIES_FOR_STACK, _PAUSE_FOR_STACK = 3, 2.0  # seconds
+_LONGEST_RUN = 40.0  # seconds of the function's 120, with an AWS service that answers at the third attempt
 
 
 class RenewalLate(TransientError):
@@ -157,12 +161,25 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
 def _for_stack(event: dict[str, Any]) -> dict[str, Any]:
     """CloudFormation waits for the answer, also of a run that fails. There is nothing to do when it deletes."""
     try:
-        outcomes = {} if event["RequestType"] == "Delete" else _renew()
+        outcomes = {} if event["RequestType"] == "Delete" else _renew_for_stack()
     except TransientError as error:
         stack.tell(event, failure=str(error))
         raise
     stack.tell(event)
     return outcomes
+
+
+def _renew_for_stack() -> dict[str, Any]:
+    """A failure rolls the whole deploy back, and no schedule comes again: a run that failed for now is repeated."""
+    for _ in range(_TRIES_FOR_STACK - 1):
+        try:
+            return _renew()
+        except TransientError as error:
+            if deadline.left() < _LONGEST_RUN:
+                raise
+            log.warning("the identities are tried again", extra={"reason": str(error)})
+            time.sleep(_PAUSE_FOR_STACK)
+    return _renew()
 
 
 def _renew() -> dict[str, Any]:

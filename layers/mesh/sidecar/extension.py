@@ -24,7 +24,7 @@ from sidecar.signals import Signals
 HOME = Path(__file__).resolve().parents[1]
 NAME = "mesh"
 _API = "/2020-01-01/extension"
-_FIRST = 3.0  # seconds for the first reading, before the function's first call
+_FIRST = 3.0  # seconds at most for the first reading, before the function's first call
 _LOOKS = 5.0  # seconds, where nothing is frozen
 
 
@@ -92,7 +92,7 @@ def main() -> int:
             events.fail(str(error))
         return 1
     refresher = Refresher(settings, envoy, say)
-    refresher.refresh(_FIRST)
+    refresher.read_first(_FIRST)
     if not refresher.has_identity:
         say("the mesh's sidecar has no identity: calls to peers get 503")
     threading.Thread(target=_end_with, args=[envoy, parent if events is None else 0], daemon=True).start()

@@ -19,6 +19,7 @@ IDENTITY_FRESH = 3600.0  # seconds
 LATE, WHILE_LATE = 12 * 3600.0, 60.0
 TRIED_AGAIN = 5.0
 PATIENCE = 0.3  # of a refresh beside an invocation
+_FIRST_PAUSE = 0.1  # before the second try for the first identity, doubled for each one after it
 
 Json = dict[str, Any]
 
@@ -79,6 +80,18 @@ class Refresher:
     @property
     def has_identity(self) -> bool:
         return self._identity is not None
+
+    def read_first(self, patience: float) -> None:
+        """Reads all, and the identity again after a throttled or lost answer, since without one no call is possible
+        until a later invocation. Ends after `patience` seconds.
+        """
+        ends_at, pause = time.monotonic() + patience, _FIRST_PAUSE
+        self.refresh(patience)
+        while not self.has_identity and (left := ends_at - time.monotonic() - pause) > 0:
+            time.sleep(pause)
+            pause *= 2
+            self._due["identity"] = 0.0
+            self.refresh(left)
 
     def refresh(self, patience: float = PATIENCE) -> None:
         """Reads what is old, within `patience` seconds."""

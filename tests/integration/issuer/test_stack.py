@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -19,12 +20,21 @@ from tests.integration.issuer.conftest import DOMAIN, Authorities
 
 
 @dataclass
+class Invocation:
+    seconds: float
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@dataclass
 class CloudFormation:
     url: str = ""
     answers: list[dict[str, Any]] = field(default_factory=list)
     content_types: list[str] = field(default_factory=list)
 
-    def ask(self, kind: str) -> None:
+    def ask(self, kind: str, seconds: float | None = None) -> None:
+        """`seconds` are left of the invocation; None for one without an end."""
         event = {
             "RequestType": kind,
             "ResponseURL": self.url,
@@ -33,7 +43,7 @@ class CloudFormation:
             "LogicalResourceId": "Identities",
             "ResourceProperties": {"AuthorityKey": "key-1"},
         }
-        renewal.handler(event, None)
+        renewal.handler(event, None if seconds is None else Invocation(seconds))
 
 
 @pytest.fixture
@@ -82,16 +92,51 @@ def test_another_key_is_used_at_the_deploy(authorities: Authorities, stack: Clou
     assert [answer["PhysicalResourceId"] for answer in stack.answers] == ["identities", "identities"]
 
 
-def test_a_failure_is_told(authorities: Authorities, stack: CloudFormation) -> None:
-    def fail(**_: Any) -> None:
-        raise EndpointConnectionError(endpoint_url="https://aws.example")
+@contextmanager
+def broken_s3(times: int) -> Iterator[list[str]]:
+    """The first readings of the trust store fail."""
+    failed: list[str] = []
 
-    aws.client("s3").meta.events.register_first("before-call.s3.GetObject", fail, unique_id="broken")
+    def fail(**_: Any) -> None:
+        if len(failed) < times:
+            failed.append("GetObject")
+            raise EndpointConnectionError(endpoint_url="https://aws.example")
+
+    events = aws.client("s3").meta.events
+    events.register_first("before-call.s3.GetObject", fail, unique_id="broken")
     try:
-        with pytest.raises(TransientError):
-            stack.ask("Create")
+        yield failed
     finally:
-        aws.client("s3").meta.events.unregister("before-call.s3.GetObject", unique_id="broken")
+        events.unregister("before-call.s3.GetObject", unique_id="broken")
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewal, "_PAUSE_FOR_STACK", 0)
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_deploy_survives_a_run_that_fails_for_now(authorities: Authorities, stack: CloudFormation) -> None:
+    with broken_s3(times=2) as failed:
+        stack.ask("Create")
+    assert len(failed) == 2
+    authorities.check()
+    assert [answer["Status"] for answer in stack.answers] == ["SUCCESS"]
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_run_that_has_little_time_left_is_not_repeated(authorities: Authorities, stack: CloudFormation) -> None:
+    with broken_s3(times=1) as failed, pytest.raises(TransientError):
+        stack.ask("Create", seconds=30)
+    assert len(failed) == 1
+    assert [answer["Status"] for answer in stack.answers] == ["FAILED"]
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_failure_that_stays_is_told(authorities: Authorities, stack: CloudFormation) -> None:
+    with broken_s3(times=9) as failed, pytest.raises(TransientError):
+        stack.ask("Create")
+    assert len(failed) == 3
     [answer] = stack.answers
     assert answer["Status"] == "FAILED"
     assert "reading the trust store" in answer["Reason"]

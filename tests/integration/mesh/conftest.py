@@ -107,6 +107,7 @@ class Cloud:
     instances: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     hangs: threading.Event = field(default_factory=threading.Event)
+    throttles: int = 0  # the next readings of a secret
     ill: set[str] = field(default_factory=set)  # instances, as <service>-<number>
     between: Callable[[str], None] = lambda _: None  # is called before each request to AWS, with its name
 
@@ -119,6 +120,9 @@ class Cloud:
     def aws(self, target: str, body: dict[str, Any]) -> tuple[int, Any]:
         self.asked[target] += 1
         if target == "GetSecretValue":
+            if self.throttles:
+                self.throttles -= 1
+                return 400, {"__type": "ThrottlingException"}
             found = self.secrets.get(body["SecretId"])
             return (200, {"SecretString": found}) if found else (400, {"__type": "AccessDeniedException"})
         self.between(target)

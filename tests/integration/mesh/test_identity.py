@@ -7,6 +7,7 @@ import functools
 import json
 import socket
 import ssl
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,25 @@ def test_without_an_identity_calls_fail_until_there_is_one(mesh: Mesh) -> None:
     orders.refresher._due["identity"] = 0  # as five seconds later
     orders.refresher.refresh()
     wait_for(lambda: orders.look_up().status == 200, "the identity came late")
+
+
+def test_a_throttled_reading_of_the_first_identity_is_repeated_before_the_first_call(mesh: Mesh) -> None:
+    mesh.give("orders")
+    mesh.cloud.throttles = 3
+    orders = mesh.start("orders")  # it has used one
+    assert not orders.refresher.has_identity
+    orders.refresher.read_first(3)
+    assert mesh.cloud.asked["GetSecretValue"] == 4
+    wait_for(lambda: orders.look_up().status == 200, "the identity is used")
+
+
+def test_the_first_reading_ends_in_time_without_an_identity(mesh: Mesh) -> None:
+    orders = mesh.start("orders")
+    began = time.monotonic()
+    orders.refresher.read_first(0.5)
+    assert time.monotonic() - began < 3
+    assert 2 <= mesh.cloud.asked["GetSecretValue"] <= 4
+    assert not orders.refresher.has_identity
 
 
 def test_another_service_s_secret_is_no_identity_of_ours(mesh: Mesh) -> None:
