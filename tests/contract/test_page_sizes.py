@@ -17,6 +17,7 @@ from inventory.domain import Level
 from mercato.http import Query, Response, View
 from mercato.http.audit import AuditEntry, AuditTrail
 from mercato.http.response import write_response
+from mercato.languages import Language
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store.dynamo import Table
 from notifications import texts
@@ -65,7 +66,8 @@ def _event() -> View:
 
 def _notification() -> View:
     """An order with as many lines as a mail names. A product's name is the longest text in a mail."""
-    text = texts.order_confirmed(WIDE * 200, "x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
+    content = texts.order_confirmed("x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
+    text = max((texts.write(content, WIDE * 200, one) for one in Language), key=lambda text: len(text.body))
     about = dict.fromkeys(("notification_id", "kind", "order_id", "created_at", "channel", "status"), "x" * 36)
     return NotificationView(**about, subject=text.subject, body=text.body, read=False)
 

@@ -41,7 +41,7 @@ class ByEmail:
         link = ""
         if message.kind in SWITCHABLE:
             link = self._unsubscribing.make(Unsubscription(message.user_id, message.kind))
-        self._mailer.send(to, message.subject, texts.with_way_out(message.body, link), link)
+        self._mailer.send(to, message.subject, texts.with_way_out(message.body, link, message.language), link)
 
 
 class BySms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -11,12 +11,14 @@ from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
 from mercato.guests import is_guest
 from mercato.invocation import deadline
+from mercato.languages import Language
 from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
-from notifications.domain import Contact, Kind, ReaderGone, Text, Trigger, reader_of_guest
+from notifications.domain import Contact, Kind, ReaderGone, Trigger, reader_of_guest
 from notifications.feedback import Bounced, Complained
 from notifications.reminders import LeftCart, remind
+from notifications.texts import Content
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Level
@@ -78,6 +80,7 @@ class FromOrders(Reads):
     order_id: str
     customer_id: str
     number: str | None = None
+    language: Language | None = None
 
     @property
     def named(self) -> str:
@@ -101,6 +104,7 @@ class OrderShipped(FromOrders):
 
 
 class OrderCancelled(FromOrders):
+    reason: str = ""
     detail: str
 
 
@@ -128,6 +132,7 @@ class FromPayments(Reads):
     customer_id: str
     amount: Money
     order_number: str | None = None
+    language: Language | None = None
 
     @property
     def named(self) -> str:
@@ -139,6 +144,7 @@ class PaymentCompleted(FromPayments):
 
 
 class PaymentFailed(FromPayments):
+    reason: str = ""
     detail: str
 
 
@@ -151,7 +157,7 @@ def welcome(event: Event, data: UserRegistered) -> None:
     contact = Contact(data.user_id, data.email, data.name)
     trigger = Trigger(Kind.WELCOME, event.id, event.time)
     with _open_account(data.user_id):
-        usecases.welcome_user(contact, trigger, texts.welcome(data.name), ports(), utc_now())
+        usecases.welcome_user(contact, trigger, ports(), utc_now())
 
 
 @consumer.on("user.profile_changed")
@@ -194,7 +200,7 @@ def ask_buyer(event: Event, data: PaymentAwaited) -> None:
         return
     link = None if is_guest(data.customer_id) else ports().address_of(f"/orders/{data.order_id}")
     write = texts.payment_to_confirm if data.state == "action_required" else texts.payment_to_repeat
-    _tell(event, data, Kind.PAYMENT_AWAITED, lambda name: write(name, data.named, data.until, link))
+    _tell(event, data, Kind.PAYMENT_AWAITED, write(data.named, data.until, link))
 
 
 @consumer.on("order.payment_attempted")
@@ -207,12 +213,12 @@ def follow_attempt(event: Event, data: FromOrders) -> None:
 def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
     ports().progress.note(data.order_id, event.sequence, utc_now())
     lines = [(line.quantity, line.name) for line in data.lines]
-    _tell(event, data, Kind.ORDER_CONFIRMED, lambda name: texts.order_confirmed(name, data.named, data.total, lines))
+    _tell(event, data, Kind.ORDER_CONFIRMED, texts.order_confirmed(data.named, data.total, lines))
 
 
 @consumer.on("payment.completed")
 def send_receipt(event: Event, data: PaymentCompleted) -> None:
-    _tell(event, data, Kind.RECEIPT, lambda name: texts.receipt(name, data.named, data.payment_id, data.amount))
+    _tell(event, data, Kind.RECEIPT, texts.receipt(data.named, data.payment_id, data.amount))
 
 
 @consumer.on("payment.failed")
@@ -221,7 +227,7 @@ def alert_payment_failed(event: Event, data: PaymentFailed) -> None:
         event,
         data,
         Kind.PAYMENT_FAILED,
-        lambda name: texts.payment_failed(name, data.named, data.amount, data.detail),
+        texts.payment_failed(data.named, data.amount, data.reason, data.detail),
     )
 
 
@@ -231,36 +237,36 @@ def notify_shipped(event: Event, data: OrderShipped) -> None:
         event,
         data,
         Kind.ORDER_SHIPPED,
-        lambda name: texts.order_shipped(name, data.named, data.carrier, data.tracking_number),
+        texts.order_shipped(data.named, data.carrier, data.tracking_number),
     )
 
 
 @consumer.on("order.delivered")
 def notify_delivered(event: Event, data: FromOrders) -> None:
     ports().progress.note(data.order_id, event.sequence, utc_now())
-    _tell(event, data, Kind.ORDER_DELIVERED, lambda name: texts.order_delivered(name, data.named))
+    _tell(event, data, Kind.ORDER_DELIVERED, texts.order_delivered(data.named))
 
 
 @consumer.on("order.cancelled")
 def notify_cancelled(event: Event, data: OrderCancelled) -> None:
     ports().progress.note(data.order_id, event.sequence, utc_now())
-    _tell(event, data, Kind.ORDER_CANCELLED, lambda name: texts.order_cancelled(name, data.named, data.detail))
+    _tell(event, data, Kind.ORDER_CANCELLED, texts.order_cancelled(data.named, data.reason, data.detail))
 
 
 @consumer.on("payment.refunded")
 def notify_refunded(event: Event, data: PaymentRefunded) -> None:
-    _tell(event, data, Kind.REFUND, lambda name: texts.refund(name, data.named, data.amount, data.reason))
+    _tell(event, data, Kind.REFUND, texts.refund(data.named, data.amount, data.reason))
 
 
 @consumer.on("order.return_approved")
 def notify_return_approved(event: Event, data: ReturnApproved) -> None:
     units = sum(line.quantity for line in data.lines)
-    _tell(event, data, Kind.RETURN_APPROVED, lambda name: texts.return_approved(name, data.named, units, data.amount))
+    _tell(event, data, Kind.RETURN_APPROVED, texts.return_approved(data.named, units, data.amount))
 
 
 @consumer.on("order.return_refused")
 def notify_return_refused(event: Event, data: ReturnRefused) -> None:
-    _tell(event, data, Kind.RETURN_REFUSED, lambda name: texts.return_refused(name, data.named, data.refusal))
+    _tell(event, data, Kind.RETURN_REFUSED, texts.return_refused(data.named, data.refusal))
 
 
 @consumer.on("order.return_received")
@@ -272,7 +278,7 @@ def notify_return_received(event: Event, data: ReturnReceived) -> None:
             event,
             data,
             Kind.RETURN_RECEIVED,
-            lambda name: texts.return_received(name, data.named, units, data.amount),
+            texts.return_received(data.named, units, data.amount),
         )
 
 
@@ -325,11 +331,11 @@ def end_wishes(event: Event, data: Discontinued) -> None:
         raise Unfinished(f"more wishes for {data.product_id} are left to remove")
 
 
-def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, write: Callable[[str], Text]) -> None:
+def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, content: Content) -> None:
     trigger = Trigger(kind, event.id, event.time, data.order_id, event.sequence)
     reader = reader_of_guest(data.order_id) if is_guest(data.customer_id) else data.customer_id
     with _open_account(reader):
-        usecases.notify_user(reader, trigger, write, ports(), utc_now())
+        usecases.notify_user(reader, trigger, content, data.language, ports(), utc_now())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mercato.errors import Conflict, Invalid, NotFound
+from mercato.languages import Language
 
 
 class NotificationNotFound(NotFound):
@@ -183,6 +184,7 @@ class Text:
     subject: str
     body: str
     sms: str = ""
+    language: Language = Language.EN
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class Notification:
     created_at: datetime
     is_read: bool = False
     claimed_until: datetime | None = None
+    language: Language = Language.EN
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,7 @@ def compose(contact: Contact, preferences: Preferences, trigger: Trigger, text: 
         body=text.body,
         order_id=trigger.order_id,
         created_at=trigger.at,
+        language=text.language,
     )
 
 
@@ -268,6 +272,7 @@ def compose_sms(trigger: Trigger, text: Text, preferences: Preferences, user_id:
         body=text.sms,
         order_id=trigger.order_id,
         created_at=trigger.at,
+        language=text.language,
     )
 
 

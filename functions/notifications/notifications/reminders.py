@@ -83,7 +83,8 @@ def remind(cart: LeftCart, trigger: Trigger, ports: Ports, now: datetime) -> Non
             ports.store.withhold(ports.store.get_notification(cart.customer_id, trigger.notification_id), now)
         log.info("no reminder of a cart: it is ordered, changed or not wanted", extra={"user_id": cart.customer_id})
         return
-    text = texts.abandoned_cart(contact.name, goods, ports.address_of("/cart"))
+    content = texts.abandoned_cart(goods, ports.address_of("/cart"))
+    text = texts.write(content, contact.name, ports.settings.language)
     notification = compose(contact, preferences, trigger, text)
     if not ports.store.add(notification, trigger.event_id, now):
         notification = ports.store.get_notification(cart.customer_id, notification.notification_id)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, inbox, outbox
+from mercato.languages import Language
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
@@ -427,12 +428,13 @@ def _item(notification: Notification) -> Item:
         "order_id": notification.order_id,
         "created_at": rfc3339(notification.created_at),
         "is_read": notification.is_read,
+        "language": notification.language,
     }
 
 
 def _item_of_sms(sms: Notification) -> Item:
     """The number is not in it: it is read when the message is sent."""
-    kept = ("pk", "sk", "kind", "channel", "status", "body", "order_id", "created_at")
+    kept = ("pk", "sk", "kind", "channel", "status", "body", "order_id", "created_at", "language")
     return {name: value for name, value in _item(sms).items() if name in kept}
 
 
@@ -449,5 +451,6 @@ def _notification(item: Item) -> Notification:
         order_id=item["order_id"],
         created_at=datetime.fromisoformat(item["created_at"]),
         is_read=item.get("is_read", False),
+        language=Language(item.get("language", Language.EN)),
         claimed_until=datetime.fromtimestamp(claimed_until, UTC) if claimed_until else None,
     )

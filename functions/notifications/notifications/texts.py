@@ -1,183 +1,119 @@
-"""The texts that customers read, in plain text. `order` is what the customer knows the order by: its number."""
+"""What customers read, in plain text: the facts of each message, and how its text is made from them in a language.
+
+`order` is what the customer knows the order by: its number.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from mercato.errors import SagaEnd, is_error_name
+from mercato.languages import Language
 from mercato.money import Money
 from notifications.domain import Text
+from notifications.rendering import fill
+from notifications.speech import SPEECHES, English, one_line
+from notifications.wording import WORDINGS, Name
 
-_SIGNATURE = "\n\nMercato"
-
-# For a refund by the order's saga, the reason is the name of the error that ended the saga.
-_REASONS = {
-    SagaEnd.CANCELLED_BY_CUSTOMER: "You cancelled the order.",
-    SagaEnd.CAPTURE_REFUSED: "The payment could not be collected.",
-    SagaEnd.CLAIM_EXPIRED: "We could not hold the coupon of the order any longer.",
-    SagaEnd.COUPON_EXHAUSTED: "A code of the order was used up by other orders.",
-    SagaEnd.COUPON_USED_UP: "You have used a code of the order as often as one customer may.",
-    SagaEnd.OUT_OF_STOCK: "Something in the order is out of stock.",
-    SagaEnd.PAYMENT_DECLINED: "Your bank declined the payment.",
-    SagaEnd.PAYMENT_NOT_COMPLETED: "The payment was not completed in time.",
-    SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of the order any longer.",
-    SagaEnd.UNKNOWN_PRODUCT: "Something in the order is not for sale any more.",
-    "cancelled": "The order was cancelled.",
-}
-_NEUTRAL = "We could not complete the order."
+_LONGEST_LIST, _LONGEST_CART = 50, 10
 
 
-def _for_people(reason: str) -> str:
-    """Returns the text of staff or customer unchanged, and a sentence for the name of an error."""
-    if reason in _REASONS:
-        return _REASONS[reason]
-    return _NEUTRAL if is_error_name(reason) else " ".join(reason.split())
+@dataclass(frozen=True)
+class Content:
+    """`fields` gives the values of the text's fields, in the language of a speech."""
+
+    name: Name
+    fields: Callable[[English], Mapping[str, str]]
 
 
-def _greet(name: str) -> str:
-    """Puts the name, which is the customer's own text, on one line."""
-    return f"Hello {' '.join(name.split()) or 'there'},\n\n"
+def write(content: Content, reader: str, language: Language) -> Text:
+    """`reader` is the customer's own name, and is put on one line."""
+    speech, wording = SPEECHES[language], WORDINGS[language][content.name]
+    values = {**content.fields(speech), "name": one_line(reader) or speech.nobody}
+    return Text(fill(wording.subject, values), fill(wording.body, values), fill(wording.sms, values), language)
 
 
-def _text(name: str, subject: str, body: str, sms: str = "") -> Text:
-    return Text(subject, _greet(name) + body + _SIGNATURE, f"Mercato: {sms}" if sms else "")
-
-
-def with_way_out(body: str, link: str) -> str:
+def with_way_out(body: str, link: str, language: Language) -> str:
     """The body with the link that ends the mails of its kind, if there is one."""
-    return f"{body}\n\nNo more mails of this kind: {link}" if link else body
+    return f"{body}\n\n{SPEECHES[language].way_out(link)}" if link else body
 
 
-def welcome(name: str) -> Text:
-    return _text(name, "Welcome to Mercato", "your account is ready. We are glad that you are here.")
+def welcome() -> Content:
+    return Content(Name.WELCOME, lambda _: {})
 
 
-def order_confirmed(name: str, order: str, total: Money, lines: list[tuple[int, str]]) -> Text:
-    listed = "\n".join(f"  {quantity} × {' '.join(product.split())}" for quantity, product in lines[:50])
-    more = f"\n  … and {len(lines) - 50} more" if len(lines) > 50 else ""
-    return _text(
-        name,
-        "Your order is confirmed",
-        f"we have confirmed your order {order}:\n\n{listed}{more}\n\nTotal: {total}\n\n"
-        "We will tell you when it is on its way.",
+def order_confirmed(order: str, total: Money, lines: list[tuple[int, str]]) -> Content:
+    goods = [f"{quantity} × {product}" for quantity, product in lines]
+    return Content(
+        Name.ORDER_CONFIRMED,
+        lambda say: {"order": order, "total": say.money(total), "goods": say.listed(goods, _LONGEST_LIST)},
     )
 
 
-def receipt(name: str, order: str, payment_id: str, amount: Money) -> Text:
-    return _text(
-        name,
-        f"Your receipt for {amount}",
-        f"we have received your payment of {amount} for order {order}.\n\nPayment: {payment_id}",
+def receipt(order: str, payment_id: str, amount: Money) -> Content:
+    return Content(Name.RECEIPT, lambda say: {"order": order, "payment": payment_id, "amount": say.money(amount)})
+
+
+def payment_failed(order: str, amount: Money, reason: str, detail: str) -> Content:
+    return Content(
+        Name.PAYMENT_FAILED,
+        lambda say: {"order": order, "amount": say.money(amount), "reason": say.end(reason, detail)},
     )
 
 
-def payment_failed(name: str, order: str, amount: Money, detail: str) -> Text:
-    return _text(
-        name,
-        "Your payment did not go through",
-        f"your payment of {amount} for order {order} did not go through: {detail}\n\n"
-        "You have not been charged. You can place the order again with another card.",
+def payment_to_confirm(order: str, until: datetime, link: str | None) -> Content:
+    return Content(
+        Name.PAYMENT_TO_CONFIRM,
+        lambda say: {"order": order, "until": say.time(until), "place": say.place(link)},
     )
 
 
-def payment_to_confirm(name: str, order: str, until: datetime, link: str | None) -> Text:
-    return _text(
-        name,
-        "Please confirm your payment",
-        f"your bank asks you to confirm the payment of order {order}.\n\n{_waits(until, link)}",
+def payment_to_repeat(order: str, until: datetime, link: str | None) -> Content:
+    return Content(
+        Name.PAYMENT_TO_REPEAT,
+        lambda say: {"order": order, "until": say.time(until), "place": say.place(link)},
     )
 
 
-def payment_to_repeat(name: str, order: str, until: datetime, link: str | None) -> Text:
-    return _text(
-        name,
-        "Please pay with another card",
-        f"your bank declined the card for order {order}. You can pay with another one.\n\n{_waits(until, link)}",
+def order_shipped(order: str, carrier: str, tracking_number: str) -> Content:
+    found = {"order": order, "carrier": carrier, "tracking_number": tracking_number}
+    return Content(Name.ORDER_SHIPPED, lambda _: found)
+
+
+def order_delivered(order: str) -> Content:
+    return Content(Name.ORDER_DELIVERED, lambda _: {"order": order})
+
+
+def order_cancelled(order: str, reason: str, detail: str) -> Content:
+    return Content(Name.ORDER_CANCELLED, lambda say: {"order": order, "reason": say.end(reason, detail)})
+
+
+def return_approved(order: str, units: int, amount: Money) -> Content:
+    return Content(
+        Name.RETURN_APPROVED,
+        lambda say: {"order": order, "units": say.units(units), "amount": say.money(amount)},
     )
 
 
-def _waits(until: datetime, link: str | None) -> str:
-    """`link` leads to the order's page. A guest has it in a mail of the orders service."""
-    where = f"Your order:\n{link}" if link else "The link to your order is in our first mail about it."
-    return (
-        f"We hold the order for you until {until:%H:%M} UTC, and cancel it then. You have not been charged.\n\n{where}"
+def return_refused(order: str, refusal: str) -> Content:
+    return Content(Name.RETURN_REFUSED, lambda _: {"order": order, "reason": one_line(refusal)})
+
+
+def return_received(order: str, units: int, amount: Money) -> Content:
+    return Content(
+        Name.RETURN_RECEIVED,
+        lambda say: {"order": order, "units": say.units(units), "refunded": say.refunded(amount)},
     )
 
 
-def order_shipped(name: str, order: str, carrier: str, tracking_number: str) -> Text:
-    return _text(
-        name,
-        "Your order is on its way",
-        f"your order {order} is on its way.\n\nCarrier: {carrier}\nTracking number: {tracking_number}",
-        f"your order {order} is on its way with {carrier}. Tracking number: {tracking_number}",
-    )
+def refund(order: str, amount: Money, reason: str) -> Content:
+    return Content(Name.REFUND, lambda say: {"order": order, "amount": say.money(amount), "reason": say.reason(reason)})
 
 
-def order_delivered(name: str, order: str) -> Text:
-    return _text(
-        name,
-        "Your order has arrived",
-        f"your order {order} has been delivered. Please tell us if it did not reach you, or if something is wrong.",
-        f"your order {order} has arrived.",
-    )
+def abandoned_cart(goods: list[str], link: str) -> Content:
+    return Content(Name.ABANDONED_CART, lambda say: {"goods": say.listed(goods, _LONGEST_CART), "link": link})
 
 
-def order_cancelled(name: str, order: str, detail: str) -> Text:
-    return _text(name, "Your order was cancelled", f"your order {order} was cancelled: {detail}")
-
-
-def return_approved(name: str, order: str, units: int, amount: Money) -> Text:
-    return _text(
-        name,
-        "Please send your goods back",
-        f"you may return {_units(units)} of your order {order}. Please send the goods back to us.\n\n"
-        f"Refund once we have received all of it: {amount}",
-    )
-
-
-def return_refused(name: str, order: str, refusal: str) -> Text:
-    return _text(
-        name,
-        "We cannot take your return",
-        f"we cannot take back what you wanted to return of your order {order}.\n\nReason: {' '.join(refusal.split())}",
-    )
-
-
-def return_received(name: str, order: str, units: int, amount: Money) -> Text:
-    paid = f"We refund {amount}." if amount.amount else "All that you paid was refunded before."
-    return _text(
-        name, "We have received your return", f"we have received {_units(units)} of your order {order}.\n\n{paid}"
-    )
-
-
-def _units(units: int) -> str:
-    return f"{units} {'piece' if units == 1 else 'pieces'}"
-
-
-def refund(name: str, order: str, amount: Money, reason: str) -> Text:
-    return _text(
-        name,
-        f"We have refunded {amount}",
-        f"we have refunded {amount} for order {order}.\n\nReason: {_for_people(reason)}\n\n"
-        "It can take a few days until your bank shows it.",
-    )
-
-
-def abandoned_cart(name: str, goods: list[str], link: str) -> Text:
-    listed = "\n".join(f"  {' '.join(product.split())}" for product in goods[:10])
-    more = f"\n  … and {len(goods) - 10} more" if len(goods) > 10 else ""
-    return _text(
-        name,
-        "There is something in your cart",
-        f"you left something in your cart:\n\n{listed}{more}\n\n{link}\n\nWe have kept nothing aside for you.",
-    )
-
-
-def back_in_stock(name: str, product: str, link: str) -> Text:
-    product = " ".join(product.split())
-    return _text(
-        name,
-        f"{product} is back in stock",
-        f"you asked us to tell you when {product} is available again. It is:\n\n{link}\n\n"
-        "We have told those who asked first, as many as there are units. We cannot keep one for you.",
-    )
+def back_in_stock(product: str, link: str) -> Content:
+    return Content(Name.BACK_IN_STOCK, lambda _: {"product": one_line(product), "link": link})

@@ -22,7 +22,9 @@ from datetime import datetime
 from mercato.aws.sending import MessageNotSent, MessageRefused, MessageUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
+from mercato.languages import Language
 from mercato.telemetry.logs import log
+from notifications import texts
 from notifications.channels import Reader
 from notifications.domain import (
     BY_SMS,
@@ -40,7 +42,6 @@ from notifications.domain import (
     Preferences,
     SmsNotOffered,
     Switches,
-    Text,
     Trigger,
     compose,
     compose_sms,
@@ -49,27 +50,31 @@ from notifications.domain import (
 )
 from notifications.stops import Stop
 from notifications.store import Listed, NotificationStore, NotWanted
+from notifications.texts import Content
 from notifications.wiring import Ports
 
 
-def welcome_user(contact: Contact, trigger: Trigger, text: Text, ports: Ports, now: datetime) -> None:
+def welcome_user(contact: Contact, trigger: Trigger, ports: Ports, now: datetime) -> None:
     """Stores the contact in the transaction that adds the welcome, then sends the welcome."""
     _, preferences = ports.store.find_reader(contact.user_id)
+    text = texts.write(texts.welcome(), contact.name, ports.settings.language)
     notification = compose(contact, preferences, trigger, text)
     if not ports.store.add(notification, trigger.event_id, now, contact=contact):
         notification = ports.store.get_notification(contact.user_id, notification.notification_id)
     send(notification, contact, ports, now)
 
 
-def notify_user(user_id: str, trigger: Trigger, write: Callable[[str], Text], ports: Ports, now: datetime) -> None:
-    """Adds a notification and sends it on each channel. `write` makes the text for the contact's name.
+def notify_user(
+    user_id: str, trigger: Trigger, content: Content, language: Language | None, ports: Ports, now: datetime
+) -> None:
+    """Adds a notification and sends it on each channel, in the order's `language`, or the shop's own.
 
     A channel that does not take its message now delays no other. Raises TransientError after all of them then.
     """
     contact, preferences = ports.store.find_reader(user_id)
     if contact is None:
         raise TransientError(f"the event with the address of {user_id} has not come yet")
-    text = write(contact.name)
+    text = texts.write(content, contact.name, language or ports.settings.language)
     notification = compose(contact, preferences, trigger, text)
     sms = compose_sms(trigger, text, preferences, user_id) if ports.settings.offers_sms else None
     if not ports.store.add(notification, trigger.event_id, now, sms=sms):

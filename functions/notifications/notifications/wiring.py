@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mercato.config import load
+from mercato.languages import Language
 from mercato.store.dynamo import Table
 from notifications.store import NotificationStore
 
@@ -32,6 +33,12 @@ class Settings:
     unsubscribe_secret_id: str
     shop_url: str
     sms_origination: str = ""
+    default_language: str = Language.EN
+
+    @property
+    def language(self) -> Language:
+        """Of the messages about an order whose buyer named none, and of those about no order."""
+        return Language(self.default_language)
 
     @property
     def offers_sms(self) -> bool:

@@ -76,7 +76,13 @@ def place_order(order: PlaceOrder, caller: Caller, key: IdempotencyKey) -> Accep
 @app.post("/api/orders/quoted", role=CUSTOMER)
 def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
     """Places the order that a checkout's quote states: its goods, delivery, taxes and total, to its address."""
-    wish = usecases.QuotedWish(order.quote, order.payment_token, caller.user_id, waits_for_buyer=order.waits_for_buyer)
+    wish = usecases.QuotedWish(
+        order.quote,
+        order.payment_token,
+        caller.user_id,
+        waits_for_buyer=order.waits_for_buyer,
+        language=order.language,
+    )
     placed = usecases.place_quoted(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
     address = ports().orders.find_address(placed.order.id)
     answer = Accepted(_order_view(placed.order, address), location=f"/api/orders/{placed.order.id}")
@@ -86,8 +92,14 @@ def place_quoted(order: PlaceQuoted, caller: Caller) -> Accepted[OrderView]:
 @app.post("/api/orders/guests", role=PUBLIC)
 def place_for_guest(order: PlaceForGuest) -> Accepted[GuestOrderView]:
     """Places the order of a guest's quote. Only who has the token of its link, or the mailed one, can open it."""
-    guest, waits = guest_of(order.cart_id), order.waits_for_buyer
-    wish = usecases.QuotedWish(order.quote, order.payment_token, guest, order.cart_id, waits_for_buyer=waits)
+    wish = usecases.QuotedWish(
+        order.quote,
+        order.payment_token,
+        guest_of(order.cart_id),
+        order.cart_id,
+        waits_for_buyer=order.waits_for_buyer,
+        language=order.language,
+    )
     placed = guests.place_for_guest(wish, quotes=ports().quotes, orders=ports().orders, now=utc_now())
     found, done = placed.done.order, placed.done
     view = GuestOrderView(order=_order_view(found, ports().orders.find_address(found.id)), token=placed.token)

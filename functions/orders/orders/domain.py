@@ -10,6 +10,7 @@ from typing import Any
 
 from mercato.charges import Charge
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, TransientError
+from mercato.languages import Language
 from mercato.money import MAX_AMOUNT, Money
 from orders.facts import (
     CancellationNotNeeded,
@@ -332,6 +333,12 @@ def place_quoted(order_id: str, customer_id: str, quoted: Quoted, payment_token:
 def with_number(facts: Iterable[Fact], number: str) -> list[Fact]:
     """The facts of a new order, which gets this number."""
     return [fact.model_copy(update={"number": number}) if isinstance(fact, OrderPlaced) else fact for fact in facts]
+
+
+def in_language(placed: list[Fact], language: Language | None) -> list[Fact]:
+    """The facts of an order about which messages are in this language."""
+    spoken = {"language": language}
+    return [fact.model_copy(update=spoken) if isinstance(fact, OrderPlaced) else fact for fact in placed]
 
 
 def let_wait(placed: list[Fact]) -> list[Fact]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from mercato.charges import Charge
 from mercato.clock import rfc3339
 from mercato.events import EventModel
+from mercato.languages import Language
 from mercato.money import Money
 from orders import facts
 from orders.order import Address, Line, Order
@@ -25,7 +26,7 @@ _LINE = {
     "unit_price": {"amount": 1250, "currency": "GBP"},
 }
 _WHO = {"order_id": _ORDER, "customer_id": _CUSTOMER}
-_NUMBER = {"number": "K7QF2-M9X40"}
+_NUMBER = {"number": "K7QF2-M9X40", "language": "de"}
 _CHARGES: list[dict[str, Any]] = [
     {
         "kind": "goods",
@@ -127,8 +128,8 @@ class OrderCreated(EventModel):
     `contact` is whom to write to about the order of a guest, who has no account.
 
     `charges` add up to `total`, and `delivery` is the service that the parcel takes. Orders of earlier releases
-    without a quote have neither: their lines are what is paid. `number` is the order's number for people, here and in
-    the order's other events.
+    without a quote have neither: their lines are what is paid. `number` is the order's number for people, and
+    `language` that of the messages about it, if the buyer named one; here and in the order's other events.
     """
 
     TYPE: ClassVar[str] = "order.created"
@@ -150,6 +151,7 @@ class OrderCreated(EventModel):
     charges: list[Charge] | None = None
     delivery: Delivery | None = None
     number: str | None = None
+    language: Language | None = None
     contact: Contact | None = None
 
 
@@ -179,6 +181,7 @@ class OrderPaymentAwaited(EventModel):
     detail: str
     until: str
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderPaymentAttempted(EventModel):
@@ -223,6 +226,7 @@ class OrderConfirmed(EventModel):
     charges: list[Charge] | None = None
     delivery: Delivery | None = None
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderCancellationRequested(EventModel):
@@ -255,6 +259,7 @@ class OrderCancelled(EventModel):
     reason: str
     detail: str
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderShipped(EventModel):
@@ -279,6 +284,7 @@ class OrderShipped(EventModel):
     tracking_number: str
     lines: list[Pieces]
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderDelivered(EventModel):
@@ -291,6 +297,7 @@ class OrderDelivered(EventModel):
     customer_id: str
     shipment_id: str
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderReturnAccepted(EventModel):
@@ -347,6 +354,7 @@ class OrderReturnApproved(EventModel):
     lines: list[Pieces]
     amount: Money
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderReturnRefused(EventModel):
@@ -360,6 +368,7 @@ class OrderReturnRefused(EventModel):
     return_id: str
     refusal: str
     number: str | None = None
+    language: Language | None = None
 
 
 class ReceivedPieces(BaseModel):
@@ -398,6 +407,7 @@ class OrderReturnReceived(EventModel):
     reason: str
     charges: list[Charge] | None = None
     number: str | None = None
+    language: Language | None = None
 
 
 class OrderRefunded(EventModel):
@@ -490,6 +500,7 @@ def _created(order: Order, fact: facts.OrderPlaced, contact: OrderContact | None
         lines=_lines(order.lines),
         cart=Cart(**fact.cart.model_dump()) if fact.cart else None,
         number=order.number,
+        language=order.language,
         **_charged(order),
     )
 
@@ -504,6 +515,7 @@ def _confirmed(order: Order, _: facts.OrderConfirmed, address: Address | None) -
         lines=_lines(order.lines),
         shipping_address=_address(address),
         number=order.number,
+        language=order.language,
         **_charged(order),
     )
 
@@ -513,18 +525,18 @@ def _cancellation_requested(order: Order, _: facts.CancellationRequested, __: Ad
 
 
 def _cancelled(order: Order, fact: facts.OrderCancelled, _: Address | None) -> EventModel:
-    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number, "language": order.language}
     return OrderCancelled(**about, total=order.total, **fact.model_dump())
 
 
 def _shipped(order: Order, fact: facts.OrderShipped, _: Address | None) -> EventModel:
     lines = [Pieces(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
-    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number, "language": order.language}
     return OrderShipped(**about, lines=lines, **fact.model_dump())
 
 
 def _delivered(order: Order, fact: facts.OrderDelivered, _: Address | None) -> EventModel:
-    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number, "language": order.language}
     return OrderDelivered(**about, shipment_id=fact.shipment_id)
 
 
@@ -546,6 +558,7 @@ def _approved(order: Order, return_id: str) -> EventModel:
         lines=[Pieces(**line.model_dump()) for line in made.lines],
         amount=made.amount,
         number=order.number,
+        language=order.language,
     )
 
 
@@ -556,6 +569,7 @@ def _return_refused(order: Order, fact: facts.ReturnRefused, _: Address | None) 
         return_id=fact.return_id,
         refusal=fact.refusal,
         number=order.number,
+        language=order.language,
     )
 
 
@@ -570,6 +584,7 @@ def _return_received(order: Order, fact: facts.ReturnReceived, _: Address | None
         reason=fact.reason,
         charges=list(fact.charges) or None,
         number=order.number,
+        language=order.language,
     )
 
 
@@ -591,7 +606,7 @@ def _claimed(order: Order, _: facts.OrderClaimed, __: Address | None) -> EventMo
 
 def _payment_awaited(order: Order, fact: facts.PaymentAwaited, _: Address | None) -> EventModel:
     told = fact.awaited.model_dump(include={"attempt", "state", "reason", "detail"})
-    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number}
+    about = {"order_id": order.id, "customer_id": order.customer_id, "number": order.number, "language": order.language}
     return OrderPaymentAwaited(**about, until=rfc3339(fact.awaited.until), **told)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge
 from mercato.guests import is_guest
+from mercato.languages import Language
 from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
@@ -63,6 +64,7 @@ class OrderPlaced(Fact):
     number: str | None = None
     waits_for_buyer: bool = False
     coupons: ClaimedCoupons | None = None
+    language: Language | None = None
 
 
 class PaymentAwaited(Fact):
@@ -228,6 +230,7 @@ def _placed(_: Order | None, fact: OrderPlaced, at: datetime) -> Order:
         number=fact.number,
         waits_for_buyer=fact.waits_for_buyer,
         coupons=fact.coupons,
+        language=fact.language,
         guest_id=fact.customer_id if is_guest(fact.customer_id) else "",
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id, fingerprint
+from mercato.languages import Language
 from mercato.money import Money
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
@@ -107,6 +108,7 @@ class Placement:
     waits_for_buyer: bool = False
     service: str | None = None
     seen_total: Money | None = None
+    language: Language | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class QuotedWish:
     customer_id: str
     cart_id: str = ""
     waits_for_buyer: bool = False
+    language: Language | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def place_order(
     priced = prices.price_goods(units, placement.shipping_address, placement.service)
     quoted = domain.quote(wanted, priced, placement.seen_total, placement.cart)
     facts = domain.place_quoted(order_id, customer_id, quoted, placement.payment_token, placement.fingerprint)
+    facts = domain.in_language(facts, placement.language)
     if placement.waits_for_buyer:
         facts = domain.let_wait(facts)
     try:
@@ -210,6 +214,7 @@ def place_quoted(wish: QuotedWish, *, quotes: Quotes, orders: Orders, now: datet
         )
     sale = answer.sale
     facts = domain.place_quoted(order_id, customer_id, sale.quoted, payment_token, placed)
+    facts = domain.in_language(facts, wish.language)
     if wish.waits_for_buyer:
         facts = domain.let_wait(facts)
     guest = _guest_of(sale, wish.cart_id, order_id) if wish.cart_id else None

@@ -13,6 +13,7 @@ from mercato.clock import rfc3339
 from mercato.countries import Country
 from mercato.http import Body, Cursor, Day, Query, View
 from mercato.ids import fingerprint
+from mercato.languages import Language
 from mercato.money import MAX_AMOUNT, Money
 from mercato.text import TOKEN, AddressLine, EmailAddress, Exact, Phone, Postcode, RegionName, Text
 from orders.day_sums import Days, Sums
@@ -85,6 +86,8 @@ class PlaceOrder(Body):
 
     `waits_for_buyer`: where the bank asks for the buyer or declines the card, the order waits for POST
     /api/orders/{order_id}/payments while its goods are reserved. Without it, such an order is cancelled.
+
+    `language` is that of the messages about the order, for as long as there are any. Without it, it is the shop's own.
     """
 
     lines: Annotated[list[LineWanted], Field(min_length=1, max_length=MAX_LINES)]
@@ -94,12 +97,15 @@ class PlaceOrder(Body):
     waits_for_buyer: bool = False
     service: Annotated[str, Exact(), Field(min_length=1, max_length=64, examples=["standard"])] | None = None
     seen_total: Money | None = None
+    language: Language | None = None
 
     def as_placement(self) -> Placement:
         # What a release did not know yet, and the order does not have, is not in its fingerprint.
         new = {name for name in ("company", "region", "phone") if getattr(self.shipping_address, name) is None}
         absent = {
-            name: True for name in ("cart", "waits_for_buyer", "service", "seen_total") if not getattr(self, name)
+            name: True
+            for name in ("cart", "waits_for_buyer", "service", "seen_total", "language")
+            if not getattr(self, name)
         }
         unnamed: dict[str, Any] = {"shipping_address": new} | absent
         return Placement(
@@ -111,17 +117,19 @@ class PlaceOrder(Body):
             waits_for_buyer=self.waits_for_buyer,
             service=self.service,
             seen_total=self.seen_total,
+            language=self.language,
         )
 
 
 class PlaceQuoted(Body):
     """`quote` is the token of a checkout's quote. One version of a checkout is one order, however often it is sent.
-    `waits_for_buyer` is that of POST /api/orders.
+    `waits_for_buyer` and `language` are those of POST /api/orders.
     """
 
     quote: Annotated[str, Field(min_length=1, max_length=200_000, pattern=TOKEN)]
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     waits_for_buyer: bool = False
+    language: Language | None = None
 
 
 class PayAgain(Body):
@@ -141,6 +149,7 @@ class PlaceForGuest(Body):
     payment_token: Annotated[str, Field(min_length=1, max_length=256, pattern=TOKEN)]
     cart_id: Annotated[str, Exact(), Field(min_length=1, max_length=64)]
     waits_for_buyer: bool = False
+    language: Language | None = None
 
 
 class CancelOrder(Body):

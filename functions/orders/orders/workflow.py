@@ -79,6 +79,7 @@ def saga_input(order: Order) -> dict[str, Any]:
         "total": order.total.model_dump(),
         "payment_token": order.payment_token,
         "number": order.number,
+        "language": order.language,
     }
     return _about(order) | asked | ({"attempt": _attempt(order)} if order.waits_for_buyer else {})
 

@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from mercato.errors import Conflict, NotFound
 from mercato.guests import is_guest
+from mercato.languages import Language
 from mercato.money import Money
 
 PROVIDER_UNAVAILABLE = "provider_unavailable"
@@ -157,7 +158,7 @@ class Payment:
     `trouble` is the reason with which an unfinished payment would end as failed. `order_status` is the last known
     status of the order, `refunded_elsewhere` the amount that the provider refunded beyond our refunds. `written_off`:
     an operator refunds it by other means, so an undo does not. `order_number` is for people, "" for an order without
-    one. `version` counts the changes.
+    one, `language` that of its messages. `version` counts the changes.
 
     `waits_for_buyer`: a declined attempt may be followed by another one. `attempt` is the number of the current one,
     whose charge is `charge_id`. `earlier` are the charges of those before it.
@@ -182,6 +183,7 @@ class Payment:
     reason: str = ""
     detail: str = ""
     order_number: str = ""
+    language: Language | None = None
     attempt: int = 1
     waits_for_buyer: bool = False
     earlier: tuple[str, ...] = ()

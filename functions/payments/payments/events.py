@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mercato.events import EventModel
+from mercato.languages import Language
 from mercato.money import Money
 
 _ABOUT = {
@@ -13,6 +14,7 @@ _ABOUT = {
     "customer_id": "u-1",
     "amount": {"amount": 1250, "currency": "GBP"},
     "order_number": "K7QF2-M9X40",
+    "language": "de",
 }
 
 
@@ -27,6 +29,7 @@ class PaymentAuthorized(EventModel):
     customer_id: str
     amount: Money
     order_number: str | None = None
+    language: Language | None = None
 
 
 class PaymentCompleted(EventModel):
@@ -40,6 +43,7 @@ class PaymentCompleted(EventModel):
     customer_id: str
     amount: Money
     order_number: str | None = None
+    language: Language | None = None
 
 
 class PaymentFailed(EventModel):
@@ -55,6 +59,7 @@ class PaymentFailed(EventModel):
     reason: str
     detail: str
     order_number: str | None = None
+    language: Language | None = None
 
 
 class PaymentAnswered(EventModel):
@@ -91,6 +96,7 @@ class PaymentDisputed(EventModel):
     status: str
     reason: str
     order_number: str | None = None
+    language: Language | None = None
 
 
 class PaymentRefunded(EventModel):
@@ -106,6 +112,7 @@ class PaymentRefunded(EventModel):
     amount: Money
     reason: str
     order_number: str | None = None
+    language: Language | None = None
 
 
 PUBLISHES: tuple[type[EventModel], ...] = (

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mercato import clock
 from mercato.invocation.tasks import Tasks
+from mercato.languages import Language
 from mercato.money import Money
 from payments import usecases
 from payments.domain import Status
@@ -34,6 +35,7 @@ class Ordered(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     number: str | None = None
+    language: Language | None = None
 
 
 class AuthorizePayment(TaskInput):
@@ -74,7 +76,7 @@ class AttemptedPayment(BaseModel):
 @tasks.task("AuthorizePayment")
 def authorize_payment(step: AuthorizePayment) -> Done:
     """Idempotent: one payment per order, and one key at the provider."""
-    due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "")
+    due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "", step.order.language)
     payment = usecases.authorize(due, step.payment_token.get_secret_value(), ports(), clock.utc_now())
     return Done(payment_id=payment.payment_id)
 
@@ -82,7 +84,7 @@ def authorize_payment(step: AuthorizePayment) -> Done:
 @tasks.task("AttemptPayment")
 def attempt_payment(step: AttemptPayment) -> AttemptedPayment:
     """Idempotent: each attempt has its own keys at the provider, and at most one attempt's charge holds money."""
-    due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "")
+    due = usecases.Due(step.order_id, step.customer_id, step.amount, step.order.number or "", step.order.language)
     token = step.payment_token.get_secret_value()
     made = usecases.attempt(due, step.number, token, ports(), clock.utc_now())
     payment = made.payment

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, outbox
+from mercato.languages import Language
 from mercato.money import Money
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, delete, put, put_new
@@ -184,23 +185,23 @@ class PaymentStore:
 
 def _announced(before: Payment, after: Payment) -> list[EventModel]:
     about = {"payment_id": after.payment_id, "order_id": after.order_id, "customer_id": after.customer_id}
-    number = after.order_number or None
+    of_order = {"order_number": after.order_number or None, "language": after.language}
     events: list[EventModel] = []
     match announcement(before, after):
         case Announcement.AUTHORIZED:
-            events.append(PaymentAuthorized(**about, order_number=number, amount=after.amount))
+            events.append(PaymentAuthorized(**about, **of_order, amount=after.amount))
         case Announcement.COMPLETED:
-            events.append(PaymentCompleted(**about, order_number=number, amount=after.amount))
+            events.append(PaymentCompleted(**about, **of_order, amount=after.amount))
         case Announcement.FAILED:
             told = {"reason": after.reason, "detail": after.detail}
-            events.append(PaymentFailed(**about, order_number=number, amount=after.amount, **told))
+            events.append(PaymentFailed(**about, **of_order, amount=after.amount, **told))
     if is_answered(before, after):
         events.append(PaymentAnswered(**about, attempt=after.attempt, status=after.status))
     for one in after.disputes:
         if one not in before.disputes:
             amount = Money(amount=one.amount, currency=after.amount.currency)
             told = {"dispute_id": one.dispute_id, "status": one.status, "reason": one.reason}
-            events.append(PaymentDisputed(**about, order_number=number, amount=amount, **told))
+            events.append(PaymentDisputed(**about, **of_order, amount=amount, **told))
     return events
 
 
@@ -213,6 +214,7 @@ def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
         amount=refund.amount,
         reason=refund.reason,
         order_number=payment.order_number or None,
+        language=payment.language,
     )
 
 
@@ -245,6 +247,7 @@ def _payment_item(payment: Payment, now: datetime) -> Item:
             "waits_for_buyer": payment.waits_for_buyer,
             "earlier": list(payment.earlier),
             "disputes": [asdict(one) for one in payment.disputes],
+            "language": payment.language,
         }
     )
 
@@ -256,6 +259,7 @@ def _payment(item: Item) -> Payment:
         refunded_elsewhere=item.get("astray", 0),
         written_off=item.get("written_off", False),
         order_number=item.get("order_number", ""),
+        language=Language(item["language"]) if item.get("language") else None,
         attempt=item.get("attempt", 1),
         waits_for_buyer=item.get("waits_for_buyer", False),
         earlier=tuple(item.get("earlier", ())),

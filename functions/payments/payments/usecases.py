@@ -15,6 +15,7 @@ from datetime import datetime
 from mercato.errors import TransientError
 from mercato.guests import is_guest
 from mercato.ids import derived_id
+from mercato.languages import Language
 from mercato.money import Money
 from mercato.store.retry import retry_on_conflict
 from payments import agreement, domain, refund, refunds
@@ -41,6 +42,7 @@ class Due:
     customer_id: str
     amount: Money
     order_number: str = ""
+    language: Language | None = None
 
 
 def authorize(due: Due, token: str, ports: Ports, now: datetime) -> Payment:
@@ -249,6 +251,7 @@ def _begin(due: Due, charge_id: str, now: datetime) -> Payment:
         now,
         charge_id=charge_id,
         order_number=due.order_number,
+        language=due.language,
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from mercato.addresses import region_of, rules_of
 from mercato.countries import CODES
 from mercato.ids import derived_id, fingerprint
+from mercato.languages import preferred
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
 from pages.app import messages_by_field
 from pages.receipt import receipt_of
@@ -407,7 +408,10 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
 
 
 def _order(visit: Visit, quoted: dict[str, str]) -> Redirect:
-    wish = quoted | {"waits_for_buyer": True}
+    wish: dict[str, Any] = quoted | {"waits_for_buyer": True}
+    language = preferred(visit.request.headers.get("accept-language", ""))
+    if language:
+        wish["language"] = language
     if visit.visitor.is_logged_in:
         reply = visit.visitor.send("POST", path("orders", "quoted"), wish)
         address = f"/orders/{reply.body['order_id']}"

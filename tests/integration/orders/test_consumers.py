@@ -85,6 +85,7 @@ def test_a_placed_order_starts_its_saga_with_all_that_its_steps_need(shop: Shop,
         "total": {"amount": 4500, "currency": "GBP"},
         "payment_token": "tok_ok",
         "number": shop.order(order_id).number,
+        "language": None,
         "correlation_id": "req-12345678",
     }
 
@@ -130,6 +131,7 @@ def test_the_usual_life_of_an_order(shop: Shop) -> None:
         "tracking_number": "SBX1",
         "lines": [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1}],
         "number": order.number,
+        "language": None,
     }
 
 

@@ -70,6 +70,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
         "lines": [{"product_id": "mug", "quantity": 1}],
         "amount": {"amount": 1250, "currency": "GBP"},
         "number": shop.order(order_id).number,
+        "language": None,
     }
     lines = [{"product_id": "mug", "write_off": 1}]
     status, received, _ = shop.change_return(order_id, requested, "receive", {"lines": lines})
@@ -102,6 +103,7 @@ def test_one_of_two_mugs_comes_back(shop: Shop) -> None:
             }
         ],
         "number": shop.order(order_id).number,
+        "language": None,
     }
     refund(shop, order_id, refund_id, 1250)
     refund(shop, order_id, refund_id, 1250)
@@ -141,6 +143,7 @@ def test_a_refused_return_is_told_with_its_reason_and_moves_nothing(shop: Shop) 
         "return_id": requested["return_id"],
         "refusal": "It was worn.",
         "number": shop.order(order_id).number,
+        "language": None,
     }
     for deed in ("approve", "receive", "cancel"):
         lines = {"lines": [{"product_id": "mug", "restock": 1}]}

@@ -47,6 +47,7 @@ def test_cancelling_twice_is_cancelling_once_and_tells_why(shop: Shop) -> None:
         "reason": "out-of-stock",
         "detail": "Only 1 of them is left.",
         "number": shop.order(order_id).number,
+        "language": None,
     }
     assert len(shop.announced(order_id)) == 2
 

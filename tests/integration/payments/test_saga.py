@@ -20,6 +20,7 @@ ABOUT = {
     "order_id": "o-1",
     "customer_id": "u-1",
     "order_number": None,
+    "language": None,
     "amount": {"amount": 1000, "currency": "GBP"},
 }
 

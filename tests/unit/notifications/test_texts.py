@@ -4,13 +4,22 @@ import re
 import pytest
 
 from mercato.errors import DomainError, SagaEnd, TransientError
+from mercato.languages import Language
 from mercato.money import Money
-from notifications import texts
+from notifications import speech, texts
+from notifications.domain import Text
+from notifications.rendering import fields_of, fill
+from notifications.texts import Content
+from notifications.wording import WORDINGS, Name
 from tests.kit.template import ROOT
 
 
+def written(content: Content, name: str = "Anna", language: Language = Language.EN) -> Text:
+    return texts.write(content, name, language)
+
+
 def test_a_receipt_names_the_exact_amount_and_the_payment() -> None:
-    text = texts.receipt("Anna", "order-1", "payment-1", Money(amount=1250, currency="GBP"))
+    text = written(texts.receipt("order-1", "payment-1", Money(amount=1250, currency="GBP")))
     assert text.subject == "Your receipt for 12.50 GBP"
     assert text.body == (
         "Hello Anna,\n\nwe have received your payment of 12.50 GBP for order order-1.\n\nPayment: payment-1\n\nMercato"
@@ -18,22 +27,26 @@ def test_a_receipt_names_the_exact_amount_and_the_payment() -> None:
 
 
 def test_a_name_stays_on_its_line() -> None:
-    assert texts.welcome("Eve\r\nBcc: all@example.com").body.startswith("Hello Eve Bcc: all@example.com,\n\n")
+    assert written(texts.welcome(), "Eve\r\nBcc: all@example.com").body.startswith(
+        "Hello Eve Bcc: all@example.com,\n\n"
+    )
 
 
 def test_an_empty_name_is_greeted_too() -> None:
-    assert texts.welcome("  ").body.startswith("Hello there,\n\n")
+    assert written(texts.welcome(), "  ").body.startswith("Hello there,\n\n")
 
 
 def test_a_long_order_is_listed_in_part() -> None:
     lines = [(number, f"Mug {number}") for number in range(1, 53)]
-    body = texts.order_confirmed("Anna", "order-1", Money(amount=100, currency="GBP"), lines).body
+    body = written(texts.order_confirmed("order-1", Money(amount=100, currency="GBP"), lines)).body
     assert "  50 × Mug 50\n  … and 2 more\n\nTotal: 1.00 GBP" in body
     assert "Mug 51" not in body
 
 
 def test_a_failed_payment_says_why_and_that_nothing_was_charged() -> None:
-    body = texts.payment_failed("Anna", "order-1", Money(amount=99, currency="GBP"), "Your card has expired.").body
+    body = written(
+        texts.payment_failed("order-1", Money(amount=99, currency="GBP"), "x", "Your card has expired.")
+    ).body
     assert "your payment of 0.99 GBP for order order-1 did not go through: Your card has expired." in body
     assert "You have not been charged." in body
 
@@ -61,7 +74,7 @@ def errors_of_the_saga() -> set[str]:
 
 @pytest.mark.parametrize("error", sorted(errors_of_the_saga()))
 def test_no_name_of_an_error_reaches_the_customer(error: str) -> None:
-    body = texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), error).body
+    body = written(texts.refund("order-1", Money(amount=99, currency="GBP"), error)).body
     assert error not in body
     assert re.search(r"Reason: [A-Z][a-z' ]+\.\n", body)
 
@@ -69,7 +82,9 @@ def test_no_name_of_an_error_reaches_the_customer(error: str) -> None:
 @pytest.mark.parametrize("end", SagaEnd)
 def test_each_business_error_that_ends_a_saga_has_a_text_of_its_own(end: SagaEnd) -> None:
     amount = Money(amount=99, currency="GBP")
-    assert texts.refund("Anna", "order-1", amount, end).body != texts.refund("Anna", "order-1", amount, "KeyError").body
+    assert (
+        written(texts.refund("order-1", amount, end)).body != written(texts.refund("order-1", amount, "KeyError")).body
+    )
 
 
 @pytest.mark.parametrize("end", sorted(set(SagaEnd) - {SagaEnd.CANCELLED_BY_CUSTOMER}))
@@ -91,4 +106,59 @@ def test_each_business_error_that_ends_a_saga_is_raised_by_a_service_under_this_
 
 @pytest.mark.parametrize("reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"])
 def test_a_reason_that_people_wrote_stays_as_it_is(reason: str) -> None:
-    assert f"Reason: {reason}\n" in texts.refund("Anna", "order-1", Money(amount=99, currency="GBP"), reason).body
+    assert f"Reason: {reason}\n" in written(texts.refund("order-1", Money(amount=99, currency="GBP"), reason)).body
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", Name)
+def test_each_text_exists_in_each_language_with_the_same_fields(name: Name, language: Language) -> None:
+    found, english = WORDINGS[language][name], WORDINGS[Language.EN][name]
+    assert fields_of(found.subject + found.body) == fields_of(english.subject + english.body)
+    assert fields_of(found.sms) == fields_of(english.sms)
+    assert (language is Language.EN) == (found == english)
+
+
+def test_a_german_receipt_is_german_to_the_amount() -> None:
+    text = written(texts.receipt("order-1", "payment-1", Money(amount=123450, currency="EUR")), language=Language.DE)
+    assert text.subject == "Ihr Zahlungsbeleg über 1.234,50 EUR"
+    assert text.body == (
+        "Hallo Anna,\n\nwir haben Ihre Zahlung über 1.234,50 EUR für die Bestellung order-1 erhalten.\n\n"
+        "Zahlung: payment-1\n\nMercato"
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "german"),
+    [
+        (0, "EUR", "0,00 EUR"),
+        (-5, "EUR", "-0,05 EUR"),
+        (-123456, "EUR", "-1.234,56 EUR"),
+        (1234567, "JPY", "1.234.567 JPY"),
+        (1234567, "KWD", "1.234,567 KWD"),
+    ],
+)
+def test_amounts_in_german(amount: int, currency: str, german: str) -> None:
+    assert speech.SPEECHES[Language.DE].money(Money(amount=amount, currency=currency)) == german
+
+
+@pytest.mark.parametrize("end", SagaEnd)
+def test_each_end_of_an_order_has_a_german_sentence(end: SagaEnd) -> None:
+    german = speech.German()
+    assert german.end(end.slug, "Some English.") not in (german.neutral, "Some English.")
+    assert set(german.reasons) == set(speech.English.reasons)
+
+
+def test_an_unknown_end_is_not_told_in_english() -> None:
+    text = written(texts.order_cancelled("order-1", "of-a-newer-release", "Some English."), language=Language.DE)
+    assert "English" not in text.body
+    assert "Wir konnten die Bestellung nicht abschließen." in text.body
+
+
+def test_a_value_is_never_read_as_a_field() -> None:
+    assert fill("{{ name }}, {{order}}", {"name": "{{ order }}", "order": "1"}) == "{{ order }}, 1"
+
+
+@pytest.mark.parametrize("text", ["{{ Order }}", "{{ order", "{{ order.id }}", "{{ 1 }}", "{{}}", "{{ {{ order }} }}"])
+def test_what_is_no_field_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="field"):
+        fields_of(text)
