@@ -28,7 +28,7 @@ def try_pdf(session: Session, document_id: str) -> Any:
 
 
 def test_an_order_is_invoiced_once_and_its_refund_credited(stage: Stage, admin: Session) -> None:
-    mug, nora = stage.new_product("Invoiced mug", 1250, stock=8), stage.new_customer("Nora")
+    mug, nora = stage.new_product("Invoiced mug, 湯呑み, प्याला", 1250, stock=8), stage.new_customer("Nora")
     order = stage.order(nora, mug, 2, token="tok_ok")
     order_id = order["order_id"]
 

@@ -1,10 +1,11 @@
 """A document as PDF, in A4. The bytes follow from the document alone: rendered again, it is the same file.
 
-fpdf2 lays out, shapes with HarfBuzz and orders texts of both directions. The part of the font that is used is embedded.
+fpdf2 lays out, shapes with HarfBuzz and orders texts of both directions. The used parts of the fonts are embedded.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import TTFFont
 
+from documents import fallback
 from documents.domain import Address, Document, DocumentKind, Line, LineKind
 from mercato.money import Money
 
@@ -33,7 +35,9 @@ class _Pages(FPDF):
         self.set_lang("en")
         self.add_font("dejavu", "", _FONTS / "DejaVuSans.ttf")
         self.add_font("dejavu", "B", _FONTS / "DejaVuSans-Bold.ttf")
-        self.set_text_shaping(use_shaping_engine=True)
+        self._add_what_lacks(document)
+        country = document.buyer.country if document.buyer else None
+        self.set_text_shaping(use_shaping_engine=True, language=fallback.language_of(country))
         self.set_margins(_MARGIN, _MARGIN, _MARGIN)
         self.set_auto_page_break(True, margin=24)
         self.alias_nb_pages("{pages}")
@@ -48,12 +52,18 @@ class _Pages(FPDF):
         self.set_font("dejavu", "B" if bold else "", size)
         self.set_text_color(*colour)
 
-    def has_letters_of(self, document: Document) -> bool:
-        """Whether the font has each letter of the document's texts; what it lacks is printed as an empty box."""
-        font = self.fonts["dejavu"]
-        if not isinstance(font, TTFFont):
-            raise TypeError("the documents' font is not a file of ours")
-        return all(ord(letter) in font.cmap for letter in document.model_dump_json() if letter.isprintable())
+    def _add_what_lacks(self, document: Document) -> None:
+        """Adds the fonts for the letters that the documents' own font lacks."""
+        for path in fallback.font_files(self.lacking(document)):
+            self.add_font(path.stem, "", path)
+        others = [name for name in self.fonts if not name.startswith("dejavu")]
+        self.set_fallback_fonts(others, exact_match=False)
+
+    def lacking(self, document: Document) -> set[str]:
+        """The letters of the document's texts that no font has so far. They are printed as empty boxes."""
+        fonts = [font for font in self.fonts.values() if isinstance(font, TTFFont)]
+        letters = {letter for letter in document.model_dump_json() if letter.isprintable()}
+        return {letter for letter in letters if not any(ord(letter) in font.cmap for font in fonts)}
 
     def block(self, x: float, y: float, width: float, title: str, lines: Iterable[str]) -> float:
         """Writes lines below a small title, and returns where they end."""
@@ -68,6 +78,13 @@ class _Pages(FPDF):
 
 
 def render(document: Document) -> bytes:
+    content = _write(document)
+    # The tables of a font refer to each other. Without this, those of Chinese stay for many documents: 9 MB of each.
+    gc.collect()
+    return content
+
+
+def _write(document: Document) -> bytes:
     pages = _Pages(document)
     pages.add_page()
     _head(pages, document)
@@ -185,7 +202,7 @@ def _end(pages: _Pages, document: Document) -> None:
     texts = [f"Reason: {document.reason}" if document.reason else "", document.seller.note or ""]
     if document.kind is DocumentKind.INVOICE:
         texts.insert(0, "Paid in full. No payment is due.")
-    if not pages.has_letters_of(document):
+    if pages.lacking(document):
         texts.append("A box stands for a letter that this file cannot show. The page of the order has the whole text.")
     for text in texts:
         if text:

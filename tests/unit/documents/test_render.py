@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from fpdf import FPDF
 
-from documents import domain, render
+from documents import domain, fallback, render
 from documents.domain import Address, Document, DocumentKind, Line, LineKind, Seller
 from mercato.money import Money
 
@@ -84,13 +85,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[Document], tuple[list[
 _AGAIN = """
 import hashlib, sys
 from documents import render
-from tests.unit.documents.test_render import document
-print(hashlib.sha256(render.render(document())).hexdigest())
+from tests.unit.documents.test_render import document, line
+print(hashlib.sha256(render.render(document(line("Mug 山 राम")))).hexdigest())
 """
 
 
 def test_the_bytes_are_the_same_in_every_process() -> None:
-    here = hashlib.sha256(render.render(document())).hexdigest()
+    here = hashlib.sha256(render.render(document(line("Mug 山 राम")))).hexdigest()
     other = subprocess.run(
         [sys.executable, "-c", _AGAIN], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )
@@ -160,7 +161,64 @@ def test_names_of_other_scripts_have_all_their_letters(name: str, caplog: pytest
 BOXES = "A box stands for a letter that this file cannot show. The page of the order has the whole text."
 
 
-@pytest.mark.parametrize("name", ["山田太郎", "김철수", "王小明", "राम शर्मा", "Ada 🙂"])
+NAMES = {
+    "山田太郎": ["NotoSansCJKjp"],
+    "김철수": ["NotoSansCJKjp"],
+    "王小明, 陳大文": ["NotoSansCJKjp"],
+    "राम शर्मा": ["NotoSansDevanagari"],
+    "রহিম উদ্দিন": ["NotoSansBengali"],
+    "முருகன்": ["NotoSansTamil"],
+    "สมชาย ใจดี": ["NotoSansThai"],
+    "ශ්‍රී": ["NotoSansSinhala"],
+    "Ada 🙂 山": ["NotoEmoji", "NotoSansCJKjp"],
+    "Ada Lovelace": [],
+    "محمد بن عبد الله": [],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_letter_that_the_font_lacks_is_in_another_one(
+    name: str,
+    written: Callable[[Document], tuple[list[str], int]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opened: list[str] = []
+    add_font = FPDF.add_font
+
+    def note(self: FPDF, family: str, *args: Any, **how: Any) -> None:
+        opened.append(family)
+        add_font(self, family, *args, **how)
+
+    monkeypatch.setattr(FPDF, "add_font", note)
+    shown = document(line(name), buyer=ADA.model_copy(update={"name": name}))
+
+    texts, _ = written(shown)
+
+    assert sorted(one.partition("-")[0].partition("[")[0] for one in opened if one != "dejavu") == NAMES[name]
+    assert BOXES not in texts
+    assert "missing glyphs" not in caplog.text.lower()
+
+
+@pytest.mark.parametrize(("country", "is_japans"), [("JP", True), ("FR", True), ("CN", False), ("TW", False)])
+def test_the_forms_of_letters_follow_the_country_of_the_buyer(
+    monkeypatch: pytest.MonkeyPatch, country: str, is_japans: bool
+) -> None:
+    shown = document(buyer=ADA.model_copy(update={"name": "直骨", "country": country}))
+    found = render.render(shown)
+    monkeypatch.setattr(fallback, "language_of", lambda _: None)
+    assert (render.render(shown) == found) is is_japans
+
+
+@pytest.mark.parametrize(
+    "script", ["Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada"]
+)
+def test_each_script_has_its_file(script: str) -> None:
+    [found] = fallback.font_files([unicodedata.lookup(f"{script.upper()} LETTER KA")])
+    assert (found.name, found.is_file()) == (f"NotoSans{script}[wght].ttf", True)
+
+
+@pytest.mark.parametrize("name", ["ᎠᏓ", "𐤀𐤁"])
 def test_a_script_that_the_font_lacks_is_no_failure_and_is_said(
     name: str, written: Callable[[Document], tuple[list[str], int]]
 ) -> None:
