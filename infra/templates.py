@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os.path
+import pickle
 import re
 import subprocess
 import sys
@@ -43,10 +45,16 @@ _Loader.add_multi_constructor("!", _intrinsic)
 def read(path: Path) -> Template:
     """Parses a template. Raises Trouble if it is not YAML."""
     try:
-        loaded: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+        loaded: Template = pickle.loads(_parsed(path.read_text()))  # noqa: S301  # _parsed made it in this process
     except yaml.YAMLError as error:
         raise Trouble(f"{path} is not valid YAML", str(error)) from None
     return loaded
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> bytes:
+    """The template of this text, pickled: each reader may change its own copy, which takes a tenth of a parse."""
+    return pickle.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506  # it is a SafeLoader
 
 
 def write(path: Path, template: Template) -> None:
