@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
-from mercato.errors import Forbidden
+from mercato.errors import Forbidden, NotFound
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
+from mercato.languages import Language
 from mercato.text import Phone
+from mercato.text import Text as PlainText
 from notifications import unsubscribing, usecases
 from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches
 from notifications.stops import Stop
@@ -19,6 +22,8 @@ from notifications.store import Listed
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Wish
+from notifications.wording import EXAMPLES, Name, Wording
+from notifications.wordings import Version, preview
 
 app = App("notifications", health=table_and_queue)
 
@@ -201,6 +206,69 @@ class Wishes(View):
     items: list[WishView]
 
 
+class TextNotFound(NotFound):
+    """There is no text of this kind, language or version."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such text.")
+
+
+class TextKey(View):
+    name: str
+    language: str
+
+
+class TextList(View):
+    items: list[TextKey]
+
+
+class TextQuery(Query):
+    version: Annotated[int, Field(ge=0, le=10**8 - 1)] | None = None
+
+
+class Words(Body):
+    """Plain text with fields, such as {{ order }}. `sms` is empty for a kind that no text message tells of."""
+
+    subject: Annotated[str, PlainText(200)]
+    body: Annotated[str, PlainText(5000, lines=True)]
+    sms: Annotated[str, PlainText(600, at_least=0)] = ""
+
+    def to_wording(self) -> Wording:
+        return Wording(self.subject, self.body, self.sms)
+
+
+class ChangeText(Words):
+    """`version` is the one that was seen."""
+
+    version: Annotated[int, Field(ge=0, le=10**8 - 2)]
+
+
+class TextView(View):
+    """`fields` are those that the text may use."""
+
+    name: str
+    language: str
+    version: int
+    subject: str
+    body: str
+    sms: str
+    fields: list[str]
+
+    @classmethod
+    def of(cls, name: Name, language: Language, found: Version) -> TextView:
+        words = asdict(found.wording)
+        return cls(name=name, language=language, version=found.number, fields=sorted(EXAMPLES[name]), **words)
+
+
+class PreviewView(View):
+    """`sms_parts` is of how many parts the text message is, each of which is charged."""
+
+    subject: str
+    body: str
+    sms: str
+    sms_parts: int
+
+
 @app.get("/api/notifications", role=(CUSTOMER, PEER), limit=WATCH)
 def list_notifications(query: ListQuery, caller: Caller) -> NotificationPage:
     if not caller.user_id:
@@ -275,6 +343,42 @@ def release_stop(stop_id: str) -> NoContent:
     """Lets messages go to the address or number again, until AWS reports it once more. Idempotent."""
     ports().stops.release(stop_id, utc_now())
     return NoContent()
+
+
+@app.get("/api/notifications/texts", role=ADMIN, limit=WATCH)
+def list_texts() -> TextList:
+    """Lists the texts that can be changed: of each kind, in each language."""
+    return TextList(items=[TextKey(name=name, language=language) for name in Name for language in Language])
+
+
+@app.get("/api/notifications/texts/{name}/{language}", role=ADMIN, limit=WATCH)
+def show_text(name: str, language: str, query: TextQuery) -> TextView:
+    """The current text, or an earlier version of it."""
+    key = _text_key(name, language)
+    found = ports().wordings.current(*key) if query.version is None else ports().wordings.version(*key, query.version)
+    if found is None:
+        raise TextNotFound
+    return TextView.of(*key, found)
+
+
+@app.put("/api/notifications/texts/{name}/{language}", role=ADMIN)
+def change_text(name: str, language: str, text: ChangeText) -> TextView:
+    """Replaces the text. Messages have it within half a minute. The built-in text is version 0."""
+    key = _text_key(name, language)
+    return TextView.of(*key, ports().wordings.store_change(*key, text.version, text.to_wording()))
+
+
+@app.post("/api/notifications/texts/{name}/{language}/previews", role=ADMIN)
+def preview_text(name: str, language: str, text: Words) -> PreviewView:
+    """The text with an example's data. Keeps nothing."""
+    found, parts = preview(_text_key(name, language)[0], text.to_wording())
+    return PreviewView(**asdict(found), sms_parts=parts)
+
+
+def _text_key(name: str, language: str) -> tuple[Name, Language]:
+    if name not in Name or language not in Language:
+        raise TextNotFound
+    return Name(name), Language(language)
 
 
 handler = app.handler

@@ -84,7 +84,7 @@ def remind(cart: LeftCart, trigger: Trigger, ports: Ports, now: datetime) -> Non
         log.info("no reminder of a cart: it is ordered, changed or not wanted", extra={"user_id": cart.customer_id})
         return
     content = texts.abandoned_cart(goods, ports.address_of("/cart"))
-    text = texts.write(content, contact.name, ports.settings.language)
+    text = ports.write(content, contact.name, ports.settings.language, now)
     notification = compose(contact, preferences, trigger, text)
     if not ports.store.add(notification, trigger.event_id, now):
         notification = ports.store.get_notification(cart.customer_id, notification.notification_id)

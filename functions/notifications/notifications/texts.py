@@ -11,10 +11,12 @@ from datetime import datetime
 
 from mercato.languages import Language
 from mercato.money import Money
+from mercato.telemetry import metrics
+from mercato.telemetry.logs import log
 from notifications.domain import Text
 from notifications.rendering import fill
 from notifications.speech import SPEECHES, English, one_line
-from notifications.wording import WORDINGS, Name
+from notifications.wording import WORDINGS, Name, Wording
 
 _LONGEST_LIST, _LONGEST_CART = 50, 10
 
@@ -27,11 +29,25 @@ class Content:
     fields: Callable[[English], Mapping[str, str]]
 
 
-def write(content: Content, reader: str, language: Language) -> Text:
-    """`reader` is the customer's own name, and is put on one line."""
-    speech, wording = SPEECHES[language], WORDINGS[language][content.name]
+def write(content: Content, reader: str, language: Language, wording: Wording | None = None) -> Text:
+    """`reader` is the customer's own name, and is put on one line. A `wording` of staff's that cannot be filled is
+    replaced by the built-in one: no text stops a message.
+    """
+    speech, built_in = SPEECHES[language], WORDINGS[language][content.name]
     values = {**content.fields(speech), "name": one_line(reader) or speech.nobody}
-    return Text(fill(wording.subject, values), fill(wording.body, values), fill(wording.sms, values), language)
+    try:
+        return _filled(wording or built_in, values, language)
+    except (KeyError, ValueError) as error:
+        log.error(
+            "a text cannot be filled; the built-in one is sent", extra={"text": content.name, "reason": str(error)}
+        )
+        metrics.count("TextsBroken")
+        return _filled(built_in, values, language)
+
+
+def _filled(wording: Wording, values: Mapping[str, str], language: Language) -> Text:
+    subject = one_line(fill(wording.subject, values))
+    return Text(subject, fill(wording.body, values), fill(wording.sms, values), language)
 
 
 def with_way_out(body: str, link: str, language: Language) -> str:

@@ -57,7 +57,7 @@ from notifications.wiring import Ports
 def welcome_user(contact: Contact, trigger: Trigger, ports: Ports, now: datetime) -> None:
     """Stores the contact in the transaction that adds the welcome, then sends the welcome."""
     _, preferences = ports.store.find_reader(contact.user_id)
-    text = texts.write(texts.welcome(), contact.name, ports.settings.language)
+    text = ports.write(texts.welcome(), contact.name, ports.settings.language, now)
     notification = compose(contact, preferences, trigger, text)
     if not ports.store.add(notification, trigger.event_id, now, contact=contact):
         notification = ports.store.get_notification(contact.user_id, notification.notification_id)
@@ -74,7 +74,7 @@ def notify_user(
     contact, preferences = ports.store.find_reader(user_id)
     if contact is None:
         raise TransientError(f"the event with the address of {user_id} has not come yet")
-    text = texts.write(content, contact.name, language or ports.settings.language)
+    text = ports.write(content, contact.name, language or ports.settings.language, now)
     notification = compose(contact, preferences, trigger, text)
     sms = compose_sms(trigger, text, preferences, user_id) if ports.settings.offers_sms else None
     if not ports.store.add(notification, trigger.event_id, now, sms=sms):

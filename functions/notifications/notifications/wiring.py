@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mercato.config import load
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
     from mercato.aws.sms import Texter
     from notifications.channels import Senders
+    from notifications.domain import Text
     from notifications.progress import Progress
     from notifications.reminders import Shopping
     from notifications.stops import Stops
+    from notifications.texts import Content
     from notifications.unsubscribing import Links
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.store import WishStore
+    from notifications.wordings import Wordings
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,18 @@ class Ports:
     @functools.cached_property
     def store(self) -> NotificationStore:
         return NotificationStore(self.table)
+
+    @functools.cached_property
+    def wordings(self) -> Wordings:
+        from notifications.wordings import Wordings
+
+        return Wordings(self.table)
+
+    def write(self, content: Content, reader: str, language: Language, now: datetime) -> Text:
+        """The message in the words that staff has given it."""
+        from notifications import texts
+
+        return texts.write(content, reader, language, self.wordings.recent(content.name, language, now))
 
     @functools.cached_property
     def wishes(self) -> WishStore:

@@ -22,6 +22,7 @@ from notifications.store import NotificationStore
 from notifications.unsubscribing import Links, Unsubscription
 from notifications.wishes.catalogue import Catalogue
 from notifications.wishes.store import WishStore
+from notifications.wordings import Wordings
 from tests.kit import aws_events
 from tests.kit.given import published
 
@@ -203,6 +204,7 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         catalogue=Catalogue(found.peer),  # type: ignore[arg-type]
         mailer=found.mailer,
         texter=found.texter,
+        wordings=Wordings(table),
         settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/", "MERCATO"),
         unsubscribing=found.unsubscribing,
         shopping=Shopping(found.shoppers, found.shoppers),  # type: ignore[arg-type]

@@ -235,6 +235,16 @@ def _preferring(service: Any) -> Asked:
     return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds, "phone": "+44 20 7946 0958"})
 
 
+def _wording(_: Any) -> Asked:
+    words = {"subject": "A receipt", "body": "{{ amount }}", "version": 0}
+    return Asked("/api/notifications/texts/receipt/en", words, role="admin")
+
+
+def _previewing(_: Any) -> Asked:
+    words = {"subject": "A receipt", "body": "{{ amount }}"}
+    return Asked("/api/notifications/texts/receipt/en/previews", words, role="admin")
+
+
 def _stopped_address(service: Any) -> Asked:
     Stops(service.table).stop(Stop("ada@example.com", Reason.BOUNCE, "NoEmail", service.now))
     [stop], _ = Stops(service.table).list_page(limit=1, cursor=None, now=service.now)
@@ -423,6 +433,8 @@ _EACH = (
     Accepted("PUT /api/inventory/{product_id}/threshold", _threshold),
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
+    Accepted("PUT /api/notifications/texts/{name}/{language}", _wording),
+    Accepted("POST /api/notifications/texts/{name}/{language}/previews", _previewing),
     Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),
     Accepted("DELETE /api/notifications/stops/{stop_id}", _stopped_address),
     Accepted("PUT /api/notifications/wishes/{product_id}", _wishing),

@@ -837,6 +837,7 @@ _TEXTING = {
 }
 _QUOTES, _RATES = "POST /api/shipments/quotes", "PUT /api/shipments/rates"
 _REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
+_TEXT, _WORDS = "PUT /api/notifications/texts/{name}/{language}", {"subject": "A receipt", "body": "{{ amount }}"}
 _WISH = "PUT /api/notifications/wishes/{product_id}"
 _OTHERS = (
     Case(
@@ -851,6 +852,25 @@ _OTHERS = (
         _asking("/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}),
     ),
     *(Case("PUT /api/notifications/preferences", slug, given) for slug, given in _TEXTING.items()),
+    Case(
+        _TEXT, "text-not-found", _asking("/api/notifications/texts/receipt/fr", _WORDS | {"version": 0}, role="admin")
+    ),
+    Case(_TEXT, "text-changed", _asking("/api/notifications/texts/receipt/en", _WORDS | {"version": 7}, role="admin")),
+    Case(
+        _TEXT,
+        "invalid-text",
+        _asking("/api/notifications/texts/receipt/en", _WORDS | {"body": "{{ card }}", "version": 0}, role="admin"),
+    ),
+    Case(
+        f"POST {_TEXT.partition(' ')[2]}/previews",
+        "text-not-found",
+        _asking("/api/notifications/texts/receipt/fr/previews", _WORDS, role="admin"),
+    ),
+    Case(
+        f"POST {_TEXT.partition(' ')[2]}/previews",
+        "invalid-text",
+        _asking("/api/notifications/texts/receipt/en/previews", _WORDS | {"body": "{{ card }}"}, role="admin"),
+    ),
     Case(
         "POST /api/notifications/unsubscriptions/{token}",
         "unknown-link",

@@ -77,7 +77,7 @@ def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late:
         late.append(TransientError(f"user.registered of {wish.user_id} has not come yet"))
         return Told.GONE
     link = ports.address_of(f"/p/{wish.product_id}")
-    text = texts.write(texts.back_in_stock(wish.name, link), contact.name, ports.settings.language)
+    text = ports.write(texts.back_in_stock(wish.name, link), contact.name, ports.settings.language, now)
     # One event causes many notifications, each with an id of its own.
     trigger = Trigger(Kind.BACK_IN_STOCK, f"{lot.event_id}:{wish.user_id}", at)
     notification = compose(contact, preferences, trigger, text)
