@@ -5,6 +5,7 @@ It only reads, with the operator's own AWS credentials. docs/going-live.md has t
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ SAGA_FUNCTIONS = 4
 MAILS_AN_ORDER = 3
 _PLACEHOLDER = "mercato.example"  # the default domain of addresses and hosts, which does not exist
 _STRIPE = "https://api.stripe.com"
+_EASYPOST = "https://api.easypost.com"
+_EASYPOST_TEST_KEY = "EZTK"
 _STRIPE_EVENTS = ("payment_intent.", "charge.", "refund.")
 _PAGES = 50  # of a table that are searched
 _CURRENCY = "GBP"  # of a stack that was deployed before it had the parameter
@@ -475,6 +478,47 @@ def _webhook(patient: Patient, key: str) -> Finding:
     return Finding(what, Mark.GOOD, endpoints[0]["url"])
 
 
+def look_at_carrier(patient: Patient) -> Iterator[Finding]:
+    if patient.parameters.get("Carrier") != "easypost":
+        return
+    secrets = _secrets_of(patient)
+    key = _value(patient.client("secretsmanager"), secrets.get("EasyPostKey", ""))
+    if not key:
+        secret = secrets.get("EasyPostKey", "EasyPostKey")
+        put = f"aws secretsmanager put-secret-value --secret-id {secret} --secret-string <it> --region {patient.region}"
+        yield Finding("EasyPostKey", Mark.MISSING, "EasyPost's API key is not there", put)
+        return
+    if patient.environment == "prod" and key.startswith(_EASYPOST_TEST_KEY):
+        detail, remedy = "it is a test key: no carrier takes its labels", "put the production key into it"
+        yield Finding("EasyPostKey", Mark.MISSING, detail, remedy)
+    else:
+        yield Finding("EasyPostKey", Mark.GOOD, "it has a value")
+    yield _easyposts_webhook(patient, key)
+
+
+def _easyposts_webhook(patient: Patient, key: str) -> Finding:
+    what, path = "EasyPost's webhook", "/shipments/webhooks/easypost"
+    address, domain = patient.api + path, patient.parameters.get("ApiDomain", "")
+    addresses = {address, f"https://{domain}/api{path}"}
+    authorization = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
+    answer = _get(patient, f"{_EASYPOST}/v2/webhooks", headers={"Authorization": authorization})
+    if isinstance(answer, str):
+        return Finding(what, Mark.UNKNOWN, answer, "ask again, or look at EasyPost's dashboard")
+    if answer.status_code == 401:
+        return Finding(what, Mark.MISSING, "EasyPost does not know the key in EasyPostKey", "put the right one into it")
+    if answer.status_code != 200:
+        return Finding(what, Mark.UNKNOWN, _told("EasyPost", answer), f"see that it has a webhook for {address}")
+    found = [one for one in answer.json()["webhooks"] if one["url"] in addresses]
+    if not found:
+        detail = f"EasyPost has no webhook for {address}"
+        return Finding(what, Mark.MISSING, detail, "make one: docs/going-live.md, EasyPost")
+    if all(one.get("disabled_at") for one in found):
+        return Finding(
+            what, Mark.MISSING, "EasyPost has switched it off after failures", "switch it on in its dashboard"
+        )
+    return Finding(what, Mark.GOOD, found[0]["url"])
+
+
 def look_at_admin(patient: Patient) -> Iterator[Finding]:
     what, table = "an admin", patient.outputs["UsersTable"]
     pages = (
@@ -578,6 +622,7 @@ OF_STACK: tuple[Check, ...] = (
     look_at_firewall,
     look_at_sites,
     look_at_stripe,
+    look_at_carrier,
     look_at_admin,
     look_at_prices,
     look_at_rates,

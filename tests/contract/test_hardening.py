@@ -54,6 +54,19 @@ def test_stripes_key_is_sent_to_stripe_alone_unless_on_the_local_cloud() -> None
     assert named == dict.fromkeys(("PaymentsApi", "PaymentsSaga", "PaymentsConsumer", "PaymentsReconciler"), wanted)
 
 
+def test_easyposts_key_is_sent_to_easypost_alone_unless_on_the_local_cloud() -> None:
+    assert load_template()["Conditions"]["UsesLocalEasyPost"] == {
+        "Fn::And": [{"Condition": "IsLocal"}, {"Condition": "UsesEasyPost"}]
+    }
+    wanted = {"Fn::If": ["UsesLocalEasyPost", {"Ref": "EasyPostApi"}, {"Ref": "AWS::NoValue"}]}
+    named = {
+        name: function["Properties"]["Environment"]["Variables"]["EASYPOST_API"]
+        for name, function in resources_of_type("AWS::Serverless::Function").items()
+        if "EASYPOST_KEY_ID" in function["Properties"].get("Environment", {}).get("Variables", {})
+    }
+    assert named == dict.fromkeys(("ShippingConsumer", "ShippingSaga", "ShippingReconciler"), wanted)
+
+
 def test_whatever_checkov_passes_over_is_explained() -> None:
     skipped = [line for line in (ROOT / ".checkov.yaml").read_text().splitlines() if "- CKV" in line]
     assert skipped
@@ -75,6 +88,7 @@ def test_a_secret_may_be_read_by_the_functions_that_name_it_alone() -> None:
         "StripeKey": {"PaymentsApi", "PaymentsConsumer", "PaymentsReconciler", "PaymentsSaga"},
         "StripeWebhookSecret": {"PaymentsApi"},
         "CarrierWebhookSecret": {"ShippingApi"},
+        "EasyPostKey": {"ShippingConsumer", "ShippingReconciler", "ShippingSaga"},
         "QuoteSecret": {"CheckoutApi"},
         "UnsubscribeSecret": {"NotificationsApi", "NotificationsConsumer"},
         **{identity: {"MeshIssuer"} for identity in IDENTITIES},

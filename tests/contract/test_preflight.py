@@ -73,6 +73,7 @@ def test_what_is_no_currency_is_refused(currency: str) -> None:
         ("ConsoleUrl", "https://console.mercato.example", "refuse its own forms"),
         ("AllowedOrigins", "https://mercato.example", "no browser"),
         ("StripeApi", "http://localhost:8420", "StripeApi is for the local cloud"),
+        ("EasyPostApi", "http://localhost:8421", "EasyPostApi is for the local cloud"),
         ("VerifiedAddressesOnly", "false", "reveals which addresses"),
         ("RateLimitPer15Minutes", "1000000", "RateLimitPer15Minutes is one of"),
         ("CarrierStepSeconds", "1", "CarrierStepSeconds is one of"),
@@ -81,6 +82,14 @@ def test_what_is_no_currency_is_refused(currency: str) -> None:
 def test_a_value_of_the_local_cloud_is_refused_on_aws(given: dict[str, str], name: str, value: str, why: str) -> None:
     [problem] = problems(given | {name: value})
     assert why in problem
+
+
+@pytest.mark.parametrize("lacking", ["CarrierServices", "CarrierAddress"])
+def test_easypost_must_know_its_services_and_the_warehouse(lacking: str) -> None:
+    given = {"Carrier": "easypost", "CarrierServices": "standard=USPS/GroundAdvantage", "CarrierAddress": "adr_1f"}
+    assert problems(PROD | given) == []
+    [problem] = problems(PROD | given | {lacking: ""})
+    assert "needs CarrierServices and CarrierAddress" in problem
 
 
 @pytest.mark.parametrize(
@@ -234,10 +243,11 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
         "ApiCertificateHasADomain",
         "MeshHasADoor",
         "ProdHasNoSandbox",
+        "EasyPostKnowsTheShop",
         "StripeTakesTheCurrency",
         "ProdHearsItsAlarms",
     }
-    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 17
+    assert sum(len(rule["Assertions"]) for rule in TEMPLATE["Rules"].values()) == 19
 
 
 def library(name: str, content: bytes, folder: Path) -> None:

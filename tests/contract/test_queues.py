@@ -41,6 +41,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
             "CancelledParcelLeft",
             "PaymentMismatch",
             "PaymentsUnreconciled",
+            "ParcelsUnreconciled",
         },
     ),
     ("AWS::IAM::Role", "ManagedPolicyArns"): (
@@ -83,7 +84,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ),
     ("AWS::SecretsManager::Secret", "GenerateSecretString"): (
         "made by a function, or handed in by the provider",
-        {"SigningKeys", "StripeKey", "StripeWebhookSecret", *IDENTITIES},
+        {"SigningKeys", "StripeKey", "StripeWebhookSecret", "EasyPostKey", *IDENTITIES},
     ),
     ("AWS::Serverless::Function", "Timeout"): ("the others take the one of Globals", None),
     ("AWS::Serverless::Function", "MemorySize"): ("the others take the one of Globals", None),

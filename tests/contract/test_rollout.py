@@ -41,6 +41,7 @@ def test_the_functions_that_move_at_once_are_those_of_schedules() -> None:
         "PromotionsSweeper",
         "RelaySweeper",
         "RolloutSmoke",
+        "ShippingReconciler",
         "UsersKeys",
     } == AT_ONCE
 

@@ -42,6 +42,7 @@ FOR_STRANGERS = {
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
     "POST /api/shipments/quotes",
+    "POST /api/shipments/webhooks/easypost",
     "POST /api/shipments/webhooks/sandbox",
     "POST /api/users",
     "POST /api/users/login",
@@ -58,6 +59,7 @@ NEVER_ASKED = {"role", "is_admin", "owner", "owner_id", "user_id", "customer_id"
 SIGNED = {
     "POST /api/payments/webhooks/sandbox",
     "POST /api/payments/webhooks/stripe",
+    "POST /api/shipments/webhooks/easypost",
     "POST /api/shipments/webhooks/sandbox",
 }
 

@@ -11,12 +11,30 @@ from typing import Annotated
 from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
-from mercato.http import ADMIN, CUSTOMER, PUBLIC, UNLIMITED, WATCH, App, Body, Cursor, Query, View, Webhook
+from mercato.errors import NotFound
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PUBLIC,
+    UNLIMITED,
+    WATCH,
+    App,
+    Body,
+    Cursor,
+    NoContent,
+    Query,
+    SignedBody,
+    View,
+    Webhook,
+)
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.text import Exact, Text
 from shipping import sandbox, usecases
 from shipping.domain import Progress, Shipment, Status
+from shipping.easypost import reports
+from shipping.easypost.reports import NAME as EASYPOST
+from shipping.easypost.reports import EasyPostEvent
 from shipping.quote_views import ChangeRates, QuoteRequest, Quotes, RatesQuery, RateTableView
 from shipping.rates import RateTable, price_parcel
 from shipping.store import ToDo
@@ -210,10 +228,31 @@ def report_on_shipment(shipment_id: str, told: StaffReport) -> ShipmentView:
 def take_report(message: Webhook[CarrierReport]) -> ReportTaken:
     """The signature covers the raw bytes of the body and is checked before the body is read."""
     now = utc_now()
-    report = message.verified(ports().webhook_secret.read(now), now)
+    report = message.verified(_secret_of(sandbox.NAME, now), now)
     progress = Progress(report.shipment_id, Status(report.status), report.tracking_number, report.reason)
     shipment = usecases.record_progress(progress, sandbox.NAME, shipments=ports().shipments, now=now)
     return ReportTaken(shipment_id=shipment.shipment_id, status=shipment.status)
+
+
+@app.post("/api/shipments/webhooks/easypost", role=PUBLIC, limit=UNLIMITED)  # signed
+def hear_easypost(message: SignedBody[EasyPostEvent]) -> NoContent:
+    """The signature covers the raw bytes of the body and is checked before the body is read. It signs no time: a replay
+    changes nothing, since a parcel moves forward only.
+    """
+    now = utc_now()
+    secret = _secret_of(EASYPOST, now)
+    event = message.verified_by(lambda headers, body: reports.verify(secret, headers, body))
+    if news := reports.news_of(event):
+        parcel_id, tracker = news.parcel_id, news.tracker
+        usecases.hear_of_parcel(parcel_id, lambda ours: reports.progress_of(ours, tracker), EASYPOST, ports(), now)
+    return NoContent()
+
+
+def _secret_of(sender: str, now: datetime) -> str:
+    """Of a carrier with webhooks, only the chosen one is heard."""
+    if (sender == EASYPOST) is not (ports().api_settings.carrier == EASYPOST):
+        raise NotFound("This shop does not use that carrier.")
+    return ports().webhook_secret.read(now)
 
 
 handler = app.handler

@@ -182,10 +182,9 @@ class Shipment:
         return self.status is Status.BOOKED and self.is_sent_by_staff
 
     @property
-    def is_tracked(self) -> bool:
-        """The carrier's system knows where the parcel is, and the parcel has not arrived."""
-        under_way = (Status.BOOKED, Status.DISPATCHED, Status.IN_TRANSIT, Status.FAILED)
-        return self.label_url is not None and self.status in under_way
+    def is_under_way(self) -> bool:
+        """The parcel left with a label, so that the carrier's system knows where it is, and has not arrived."""
+        return self.label_url is not None and self.status in (Status.DISPATCHED, Status.IN_TRANSIT)
 
     @property
     def awaits_carrier(self) -> bool:

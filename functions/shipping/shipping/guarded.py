@@ -1,8 +1,9 @@
 """The carrier's system behind a circuit breaker: while it does not answer, no label is asked for, and bookings wait in
 their queue.
 
-Only bookings are guarded. A cancellation is retried a bounded number of times by the saga; a rejection there would only
-involve an operator sooner. A failure is counted by its parcel, and only failures of several parcels open the circuit.
+Only bookings and questions about parcels are guarded. A cancellation is retried a bounded number of times by the saga;
+a rejection there would only involve an operator sooner. A failure is counted by its parcel, and only failures of
+several parcels open the circuit.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from mercato.breaker import Breaker, Policy
 from mercato.errors import TransientError
-from shipping.domain import Booking, Shipment
+from shipping.domain import Booking, Progress, Shipment
 from shipping.easypost.api import CarrierTimeout, CarrierUnavailable
 
 if TYPE_CHECKING:
-    from shipping.usecases import Carrier
+    from shipping.usecases import TrackingCarrier
 
 CIRCUIT = "carrier"
 _FAILING = (CarrierTimeout, CarrierUnavailable)
@@ -33,7 +34,7 @@ POLICY = Policy(
 class GuardedCarrier:
     """A carrier whose bookings go through a breaker. Raises CircuitOpen, a TransientError, if it is open."""
 
-    def __init__(self, carrier: Carrier, breaker: Breaker) -> None:
+    def __init__(self, carrier: TrackingCarrier, breaker: Breaker) -> None:
         self._carrier = carrier
         self._breaker = breaker
         self.name = carrier.name
@@ -44,3 +45,6 @@ class GuardedCarrier:
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
         self._carrier.cancel(shipment, booking_key)
+
+    def progress(self, shipment: Shipment, booking_key: str) -> Progress | None:
+        return self._breaker.call(lambda: self._carrier.progress(shipment, booking_key), origin=shipment.shipment_id)

@@ -24,6 +24,7 @@ from mercato.store.attributes import Item
 from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.payload import pack, unpack
+from mercato.store.round_robin import RoundRobin
 from shipping.domain import Address, Line, Shipment, Status, Stop
 from shipping.events import announce
 from shipping.rates import RateTable, RateTableChanged
@@ -31,6 +32,8 @@ from shipping.rates import RateTable, RateTableChanged
 _SHARDS = 8
 _MAX_PLACE = 200
 _RATES = "RATES"
+_UNDER_WAY = "UNDER_WAY"
+_AT_ONCE = 100
 
 
 class ToDo(StrEnum):
@@ -52,9 +55,19 @@ class Loaded:
     version: int
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """A parcel with its place among those to ask the carrier about."""
+
+    place: str
+    shipment_id: str
+    since: datetime
+
+
 class ShipmentStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._turns = RoundRobin(table, "parcels")
 
     def load(self, shipment_id: str) -> Loaded:
         item = self._table.get(_key(shipment_id), "SHIPMENT")
@@ -92,6 +105,26 @@ class ShipmentStore:
         shipments = [by_key[key] for place in found[:limit] if (key := place.partition("#")[2]) in by_key]
         following = encode_cursor({"pk": name, "sk": found[limit - 1]}) if len(found) > limit else None
         return [shipment for shipment in shipments if _list_of(shipment) is todo], following
+
+    def tracked_in_turn(self) -> Iterator[Tracked]:
+        """The parcels with a label that have not arrived, starting after the one with which the last run began. The
+        index lags behind, and names parcels that staff sends without a label, too.
+        """
+        return self._turns.in_turn(self._tracked_after, lambda found: found.place)
+
+    def begin_turn(self, found: Tracked) -> None:
+        self._turns.begin(found.place)
+
+    def _tracked_after(self, place: str) -> Iterator[Tracked]:
+        last, _, after = place.partition("|")
+        for name in (ToDo.TO_SEND.name, _UNDER_WAY):
+            if name < last:
+                continue
+            start = after if name == last else ""
+            shards = (self._places(f"{name}#{shard}", start, _AT_ONCE) for shard in range(_SHARDS))
+            for found in heapq.merge(*shards):
+                since, _, key = found.partition("#")
+                yield Tracked(f"{name}|{found}", key.removeprefix("SHIPMENT#"), datetime.fromisoformat(since))
 
     def _places(self, part: str, after: str, at_once: int) -> Iterator[str]:
         keys = KeyRange(after=after) if after else KeyRange()
@@ -177,11 +210,14 @@ def _list_of(shipment: Shipment) -> ToDo | None:
 
 def _index_keys(shipment: Shipment) -> Item:
     todo = _list_of(shipment)
-    if todo is None:
+    if todo is None and not shipment.is_under_way:
         return {}
     key = _key(shipment.shipment_id)
     shard = zlib.crc32(key.encode()) % _SHARDS
-    return {"gsi1pk": f"{todo.name}#{shard}", "gsi1sk": f"{rfc3339(shipment.history[-1].at)}#{key}"}
+    return {
+        "gsi1pk": f"{todo.name if todo else _UNDER_WAY}#{shard}",
+        "gsi1sk": f"{rfc3339(shipment.history[-1].at)}#{key}",
+    }
 
 
 def _shipment(item: Item) -> Shipment:

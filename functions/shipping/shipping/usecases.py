@@ -56,6 +56,14 @@ class Carrier(Protocol):
         """
 
 
+class TrackingCarrier(Carrier, Protocol):
+    """A carrier whose system says where a parcel is. Its reports may be lost, so it is asked, too."""
+
+    def progress(self, shipment: Shipment, booking_key: str) -> Progress | None:
+        """Where the parcel is; None if nothing is known of its way."""
+        ...
+
+
 def shipment_id_of(order_id: str) -> str:
     return derived_id("shipment", order_id)
 
@@ -136,6 +144,26 @@ def record_progress(progress: Progress, carrier: str, *, shipments: ShipmentStor
     if shipment.status is Status.CANCELLED and progress.status is not Status.FAILED:
         alert_cancelled_parcel_left(shipment.shipment_id, shipment.order_id, f"The carrier says {progress.status}.")
     return shipment
+
+
+def hear_of_parcel(
+    parcel_id: str, read: Callable[[str], Progress | None], carrier: str, ports: Ports, now: datetime
+) -> None:
+    """Moves the parcel that the carrier's system calls `parcel_id`. `read` makes the report, for our shipment's id.
+
+    A parcel that is not this shop's is logged and counted: an error would have the carrier send the report again.
+    """
+    shipment_id = ports.bookings.shipment_of(parcel_id)
+    progress = read(shipment_id) if shipment_id else None
+    try:
+        if progress:
+            record_progress(progress, carrier, shipments=ports.shipments, now=now)
+    except ShipmentNotFound:
+        shipment_id = None
+    if shipment_id is None:
+        log.warning("a report about a parcel that is not this shop's", extra={"parcel_id": parcel_id})
+        metrics.count("UnknownParcelReports")
+        metrics.flush()
 
 
 def report_by_hand(progress: Progress, carrier: str, *, shipments: ShipmentStore, now: datetime) -> Shipment:

@@ -11,13 +11,15 @@ from mercato.clock import utc_now
 from mercato.config import BadConfiguration, load
 from mercato.store.dynamo import Table
 from shipping import manual, sandbox
+from shipping.bookings import Bookings
+from shipping.easypost import reports
 from shipping.rates import first_table
 from shipping.sandbox import SandboxCarrier
 from shipping.store import RateTables, ShipmentStore
 
 if TYPE_CHECKING:
     from mercato.aws.secret import StoredSecret
-    from shipping.usecases import Carrier
+    from shipping.usecases import Carrier, TrackingCarrier
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Ports:
         return ShipmentStore(self.table)
 
     @functools.cached_property
+    def bookings(self) -> Bookings:
+        return Bookings(self.table)
+
+    @functools.cached_property
     def carrier_settings(self) -> CarrierSettings:
         return load(CarrierSettings)
 
@@ -73,17 +79,16 @@ class Ports:
                 return manual.ManualCarrier()
             case sandbox.NAME:
                 return self.sandbox(now)
-            case "easypost":
+            case reports.NAME:
                 return self.easypost
         raise BadConfiguration(f"CARRIER={self.carrier_settings.carrier!r} is neither sandbox nor manual nor easypost")
 
     @functools.cached_property
-    def easypost(self) -> Carrier:
+    def easypost(self) -> TrackingCarrier:
         """Imports it only where it is chosen: its models would cost every cold start."""
         from mercato.aws.secret import StoredSecret
         from mercato.breaker import breaker_for
         from mercato.peers.transport import Transport
-        from shipping.bookings import Bookings
         from shipping.easypost.api import API, EasyPostApi
         from shipping.easypost.carrier import EasyPostCarrier, Terms, services_of
         from shipping.guarded import CIRCUIT, POLICY, GuardedCarrier
@@ -95,7 +100,7 @@ class Ports:
             terms = Terms(services_of(settings.carrier_services), settings.carrier_address)
         except ValueError as error:
             raise BadConfiguration(f"CARRIER_SERVICES: {error}") from error
-        return GuardedCarrier(EasyPostCarrier(api, Bookings(self.table), terms), breaker_for(CIRCUIT, POLICY))
+        return GuardedCarrier(EasyPostCarrier(api, self.bookings, terms), breaker_for(CIRCUIT, POLICY))
 
     def sandbox(self, now: datetime) -> SandboxCarrier:
         settings = self.carrier_settings

@@ -23,6 +23,7 @@ from notifications.stops import Reason, Stop, Stops
 from payments import wiring
 from payments.providers.sandbox import charge_id_of
 from shipping import wiring as shipping_wiring
+from shipping.bookings import Bookings
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import GUEST_CART
 from tests.integration.idempotency.givens import GIVEN as KEYED
@@ -35,6 +36,7 @@ from tests.integration.promotions.conftest import GOODS
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE
 from tests.integration.users.conftest import ADA, PASSWORD
+from tests.kit import fake_easypost
 from tests.kit.asked import Asked
 from tests.kit.routes import all_routes
 
@@ -277,6 +279,17 @@ def _with_the_carrier(service: Any) -> Asked:
     return _signed("/api/shipments/webhooks/sandbox", report)
 
 
+def _scanned_by_easypost(service: Any) -> Asked:
+    vars(shipping_wiring.ports())["api_settings"] = shipping_wiring.ApiSettings("easypost", "carrier-secret")
+    service.confirm()
+    service.pay()
+    Bookings(service.table).begin("booking-1", SHIPMENT, "shp_1")
+    tracker = {"object": "Tracker", "shipment_id": "shp_1", "status": "in_transit", "tracking_code": "9400"}
+    body = json.dumps({"id": "evt_1", "description": "tracker.updated", "result": tracker})
+    headers = {"X-Hmac-Signature": fake_easypost.signature(body.encode(), SECRET)}
+    return Asked("/api/shipments/webhooks/easypost", body, user="", headers=headers)
+
+
 def _sent_by_hand(service: Any) -> Asked:
     vars(shipping_wiring.ports())["carrier_settings"] = shipping_wiring.CarrierSettings("manual", service.queue_url, 0)
     service.confirm()
@@ -442,6 +455,7 @@ _EACH = (
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),
     Accepted("PUT /api/shipments/rates", _nothing("/api/shipments/rates", _RATES, role="admin")),
     Accepted("POST /api/shipments/webhooks/sandbox", _with_the_carrier),
+    Accepted("POST /api/shipments/webhooks/easypost", _scanned_by_easypost),
     Accepted("POST /api/shipments/{shipment_id}/reports", _sent_by_hand),
     Accepted("POST /api/ops/sagas/{order_id}/resume", _parked),
     Accepted("POST /api/ops/sagas/{order_id}/redrive", _stopped),

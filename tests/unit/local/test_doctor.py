@@ -512,6 +512,52 @@ def test_prod_must_take_money(patient: Callable[..., Patient]) -> None:
     assert list(doctor.look_at_stripe(dev)) == []
 
 
+def easypost_answers(value: dict[str, Any] | str) -> dict[str, Answers]:
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:easypost"
+    listed = [{"Name": "EasyPostKey-AbCd", "ARN": arn, "Tags": [{"Key": "shop", "Value": STACK}]}]
+    return {"secretsmanager": [("list_secrets", {"SecretList": listed}), ("get_secret_value", value)]}
+
+
+@pytest.mark.parametrize(
+    ("status", "webhooks", "mark", "said"),
+    [
+        (200, [(f"{API}/shipments/webhooks/easypost", None)], Mark.GOOD, API),
+        (200, [(f"{API}/shipments/webhooks/easypost", "2026-11-01T00:00:00Z")], Mark.MISSING, "switched it off"),
+        (200, [("https://other.example/shipments/webhooks/easypost", None)], Mark.MISSING, "has no webhook for"),
+        (401, [], Mark.MISSING, "does not know the key"),
+        (503, [], Mark.UNKNOWN, "503"),
+    ],
+)
+def test_easypost_must_have_the_shop_s_webhook(
+    patient: Callable[..., Patient], status: int, webhooks: list[tuple[str, str | None]], mark: Mark, said: str
+) -> None:
+    def web(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Authorization"] == "Basic RVpBS19saXZlOg=="  # EZAK_live and a colon
+        found = [{"url": url, "mode": "production", "disabled_at": disabled} for url, disabled in webhooks]
+        return httpx.Response(status, json={"webhooks": found})
+
+    answers = easypost_answers({"SecretString": "EZAK_live"})
+    key, webhook = doctor.look_at_carrier(patient(answers, web, described(Carrier="easypost")))
+    assert (key.mark, webhook.mark) == (Mark.GOOD, mark)
+    assert said in webhook.detail
+    assert "EZAK_live" not in repr(webhook)
+
+
+def test_easyposts_key_must_be_there_and_in_prod_be_no_test_key(patient: Callable[..., Patient]) -> None:
+    found = doctor.look_at_carrier(
+        patient(easypost_answers("ResourceNotFoundException"), stack=described(Carrier="easypost"))
+    )
+    assert "put-secret-value --secret-id arn:aws:secretsmanager" in only(found).remedy
+
+    def web(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"webhooks": []})
+
+    answers = easypost_answers({"SecretString": "EZTK_test"})
+    key, _ = doctor.look_at_carrier(patient(answers, web, described(Carrier="easypost")))
+    assert (key.mark, "test key" in key.detail) == (Mark.MISSING, True)
+    assert list(doctor.look_at_carrier(patient(stack=described(Carrier="manual")))) == []
+
+
 def test_an_admin_is_looked_for_in_all_pages(patient: Callable[..., Patient]) -> None:
     key = {"pk": {"S": "USER#1"}}
     first: dict[str, Any] = {"Items": [], "LastEvaluatedKey": key}

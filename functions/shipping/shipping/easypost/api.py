@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mercato.errors import TransientError
 from mercato.invocation import deadline
 from mercato.peers.transport import Answer, NoAnswer, NotSent, Sender
+from shipping.easypost.reports import Tracker
 
 API = "https://api.easypost.com"
 # Seconds. A label takes as long as its carrier does; what takes longer is found by the next attempt.
@@ -61,19 +62,6 @@ class PostageLabel(BaseModel):
     model_config = _LENIENT
 
     label_url: Annotated[str, Field(pattern="^https://")]
-
-
-class Tracker(BaseModel):
-    """`status` is one of docs.easypost.com/docs/trackers, and text, since EasyPost may add one."""
-
-    model_config = _LENIENT
-
-    status: str = "unknown"
-    status_detail: str | None = None
-    tracking_code: str | None = None
-    carrier: str | None = None
-    public_url: str | None = None
-    shipment_id: str | None = None
 
 
 class Message(BaseModel):

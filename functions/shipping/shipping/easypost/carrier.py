@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from shipping.bookings import Bookings
-from shipping.domain import Address, AlreadyDispatched, Booking, BookingRefused, Shipment
+from shipping.domain import Address, AlreadyDispatched, Booking, BookingRefused, Progress, Shipment
 from shipping.easypost.api import CarrierTimeout, EasyPostApi, Parcel, Rate, Refused
-from shipping.easypost.reports import HAS_LEFT
+from shipping.easypost.reports import HAS_LEFT, NAME, progress_of
 
-NAME = "easypost"
 _VOIDED = ("submitted", "refunded", "not_applicable")  # the last one: the carrier charges for scanned parcels alone
 _REJECTED = "rejected"
 _SHIPPED = "SHIPMENT.REFUND.UNAVAILABLE"
@@ -73,6 +72,13 @@ class EasyPostCarrier:
             after = self._api.find(found.id)
         if not _is_voided(after, shipment):
             raise CarrierTimeout(f"EasyPost has not said whether the label of {found.id} is void")
+
+    def progress(self, shipment: Shipment, booking_key: str) -> Progress | None:
+        booked = self._bookings.find(booking_key)
+        if booked is None or not booked.parcel_id:
+            return None
+        tracker = self._api.find(booked.parcel_id).tracker
+        return progress_of(shipment.shipment_id, tracker) if tracker else None
 
     def _create(self, shipment: Shipment, booking_key: str) -> Parcel:
         if shipment.address is None:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.webhooks import InvalidSignature
 from shipping.domain import Progress, Status
-from shipping.easypost.api import Tracker
 
 # EasyPost's statuses (docs.easypost.com/docs/trackers) and the stops of a parcel. unknown, pre_transit and error say
 # nothing of the parcel's way. A label that was cancelled in EasyPost's dashboard brings no parcel.
@@ -33,13 +32,29 @@ _REASONS = {
     "cancelled": "the label was cancelled at EasyPost",
 }
 _MOST_REASON = 500
+NAME = "easypost"
 _SCHEME = "hmac-sha256-hex="
+
+
+_LENIENT = ConfigDict(frozen=True, extra="ignore", defer_build=True)  # EasyPost adds fields as it likes
+
+
+class Tracker(BaseModel):
+    """`status` is one of docs.easypost.com/docs/trackers, and text, since EasyPost may add one."""
+
+    model_config = _LENIENT
+
+    status: str = "unknown"
+    status_detail: str | None = None
+    tracking_code: str | None = None
+    carrier: str | None = None
+    public_url: str | None = None
 
 
 class TrackerNews(BaseModel):
     """The object of an event. Events of other objects are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+    model_config = _LENIENT
 
     object: Any = None
     status: Any = None
@@ -49,7 +64,7 @@ class TrackerNews(BaseModel):
 
 
 class EasyPostEvent(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+    model_config = _LENIENT
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     description: str
@@ -87,7 +102,6 @@ def news_of(event: EasyPostEvent) -> ParcelNews | None:
         status=found.status,
         status_detail=detail if isinstance(detail, str) else None,
         tracking_code=code if isinstance(code, str) else None,
-        shipment_id=found.shipment_id,
     )
     return ParcelNews(found.shipment_id, tracker)
 
