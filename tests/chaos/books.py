@@ -287,8 +287,7 @@ def _parcel(order: Order, shop: Shop) -> Iterator[str]:
     status = shipment.status if shipment else None
     if order.status is Status.CANCELLED and status not in (None, ParcelStatus.CANCELLED):
         yield f"the order is cancelled, its parcel {status}"
-    booking = shop.tables["Shipping"].get(f"SANDBOX#BOOKING#{booking_key_of(shipment_id_of(order.id))}", "BOOKING")
-    collected = booking is not None and booking["status"] == "collected"
+    collected = shop.has_collected(booking_key_of(shipment_id_of(order.id)))
     if collected != (order.status in _SOLD):
         yield f"the order is {order.status}, and the carrier has {'' if collected else 'not '}collected its parcel"
     if order.status in _SOLD and status is not (ParcelStatus.FAILED if _is_lost(order) else ParcelStatus.DELIVERED):

@@ -35,6 +35,7 @@ from mercato.guests import guest_of
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.peers.client import PeerUnavailable
+from mercato.peers.transport import Transport
 from notifications import consumers as notification_consumers
 from notifications import wiring as notification_wiring
 from notifications.store import NotificationStore
@@ -66,11 +67,15 @@ from relay import wiring as relay_wiring
 from shipping import saga as shipping_saga
 from shipping import sandbox as sandbox_carrier
 from shipping import wiring as shipping_wiring
+from shipping.bookings import Bookings
+from shipping.easypost.api import EasyPostApi
+from shipping.easypost.carrier import EasyPostCarrier, Terms, services_of
 from shipping.store import ShipmentStore
 from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.kit import aws_events
+from tests.kit.fake_easypost import KEY, WAREHOUSE, FakeEasyPost
 from tests.kit.given import published
 from tests.kit.state_machine import World, deploy, forget_the_past, poll, run_state_machines
 from tests.kit.template import create_table
@@ -185,6 +190,7 @@ class Shop:
         self.between: list[Act] = []
         self._waits_met: set[str] = set()
         self.parked: list[str] = []
+        self.easypost: FakeEasyPost | None = None
         self.skips = False
         self.by_hand = self.rivals = 0
         self._one_at_a_time = threading.RLock()  # moto is not thread-safe, so the steps of two executions take turns
@@ -284,7 +290,7 @@ class Shop:
         quoted = orders_domain.Quoted(
             lines=(Line(product_id=PRODUCT, sku="MUG", name="Mug", quantity=quantity, unit_price=price),),
             charges=charges_for(quantity),
-            delivery=Delivery(carrier="sandbox", service="standard", name="Standard", days=3),
+            delivery=Delivery(carrier="sandbox", service="standard", name="Standard", days=3, weight_grams=900),
             coupons=ClaimedCoupons(codes=(code,), customer=buyer.of_coupons),
         )
         facts = orders_domain.place_quoted(order_id, buyer.value, quoted, token, "print")
@@ -339,6 +345,22 @@ class Shop:
         charge = self.provider.find(payment.charge_id) if payment and payment.written_off else None
         if charge and charge.status is ChargeStatus.CAPTURED:
             self.by_hand = charge.amount.amount - charge.refunded
+
+    def has_collected(self, booking_key: str) -> bool:
+        """Whether the carrier has the parcel."""
+        if self.easypost:
+            return any(one["tracker"]["status"] == "delivered" for one in self.easypost.with_labels())
+        booking = self.tables["Shipping"].get(f"SANDBOX#BOOKING#{booking_key}", "BOOKING")
+        return booking is not None and booking["status"] == "collected"
+
+    def send_by_easypost(self, fake: FakeEasyPost) -> None:
+        """From now on, parcels go by EasyPost, at the wire of this fake."""
+        self.easypost = fake
+        api = EasyPostApi(lambda: KEY, lambda: None, Transport(), fake.url)
+        terms = Terms(services_of("standard=USPS/GroundAdvantage"), WAREHOUSE)
+        carrier = EasyPostCarrier(api, Bookings(self.tables["Shipping"]), terms)
+        settings = shipping_wiring.CarrierSettings("easypost", CARRIER, 0)
+        vars(shipping_wiring.ports()).update(carrier_settings=settings, easypost=carrier)
 
     def reconcile(self) -> reconciler.Outcome:
         """Runs the reconciler one hour later, when it examines every payment that is not settled."""

@@ -69,9 +69,18 @@ class FakeEasyPost:
         """The ids of the Shipments with a label that is not void."""
         return [one["id"] for one in self.shipments.values() if one["postage_label"] and not one["refund_status"]]
 
+    def with_labels(self) -> list[dict[str, Any]]:
+        """The Shipments whose label was bought, void ones too."""
+        return [one for one in self.shipments.values() if one["postage_label"]]
+
+    def reset(self) -> None:
+        for kept in (self.shipments, self.calls, self.asked, self.bought, self.refunds, self.troubles):
+            kept.clear()
+        self.deaf = False
+
     def only(self) -> dict[str, Any]:
         """The only Shipment with a label."""
-        (found,) = (one for one in self.shipments.values() if one["postage_label"])
+        (found,) = self.with_labels()
         return found
 
     def move(self, parcel_id: str, status: str, detail: str = "status_update") -> None:
