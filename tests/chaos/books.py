@@ -84,12 +84,19 @@ _UNPAID = (PaymentState.DECLINED, PaymentState.FAILED)
 
 
 def disagreements(
-    shop: Shop, order_id: str, *, given_back: int = 0, came_back: int = 0, written_off: int = 0, stocked: int = STOCKED
+    shop: Shop,
+    order_id: str,
+    *,
+    given_back: int = 0,
+    came_back: int = 0,
+    written_off: int = 0,
+    taken: int = 0,
+    stocked: int = STOCKED,
 ) -> list[str]:
     """Returns what the books disagree on; empty if they agree and nothing happened twice. No event may be pending.
 
     For a sold order, `given_back` is the money refunded for returns and by an admin, in minor units. `came_back` is the
-    number of received units, `written_off` of which cannot be sold again.
+    number of received units, `written_off` of which cannot be sold again. `taken` is what the buyer's bank keeps of it.
     """
     order = shop.orders.load(order_id)
     if order is None:
@@ -98,7 +105,7 @@ def disagreements(
     first = charge_id_of(derived_id("payment", order_id))
     charge = shop.provider.find(payment.charge_id if payment and payment.charge_id else first)
     refunds = shop.payments.refunds(derived_id("payment", order_id))
-    found = [*_order(order, came_back, shop), *_money(order, payment, charge, given_back, shop)]
+    found = [*_order(order, came_back, shop), *_money(order, payment, charge, (given_back, taken), shop)]
     found += [*_refunds(order, payment, refunds, shop), *_stock(order, (came_back, written_off), shop, stocked)]
     stuck = [f"{step} was parked again and again" for step in set(shop.parked) if shop.parked.count(step) >= PATIENT]
     found += [
@@ -143,15 +150,21 @@ def _sums(shop: Shop) -> Iterator[str]:
         yield f"the sums by day are {told}, and the facts make {expected}"
 
 
-def _money(order: Order, payment: Payment | None, charge: Charge | None, given_back: int, shop: Shop) -> Iterator[str]:
+def _money(
+    order: Order, payment: Payment | None, charge: Charge | None, gone: tuple[int, int], shop: Shop
+) -> Iterator[str]:
+    """`gone` is what was refunded, and what the buyer's bank keeps beside that."""
+    given_back, taken = gone
     sold = order.status in _SOLD
     left = _left(shop, charge)
     captured, refunded = (payment.captured, payment.refunded) if payment else (0, 0)
     due = order.total.amount - given_back if sold else shop.by_hand
     if captured - refunded != due:
         yield f"the payment kept {captured - refunded} of {due}"
-    if left != due:
-        yield f"the provider kept {left} of {due}"
+    if left != due - taken:
+        yield f"the provider kept {left} of {due - taken}"
+    if payment and payment.disputed != taken:
+        yield f"the payment says that the bank keeps {payment.disputed}, and the bank {taken}"
     for held in charges_of(order.id, shop):
         if held.status in (ChargeStatus.AUTHORIZED, ChargeStatus.ACTION_REQUIRED):
             yield f"the provider still has the charge of {held.reference} as {held.status}"

@@ -21,6 +21,7 @@ from orders.returns import Approval, Terms
 from payments import reconciler, refunds
 from payments import saga as payments_saga
 from payments import usecases as payments_usecases
+from payments.domain import DisputeStatus
 from payments.providers.port import Provider, ProviderDeclined, ProviderTimeout
 from payments.providers.webhooks import ChargeChanged
 from promotions import saga as promotions_saga
@@ -40,6 +41,7 @@ TERMS = Terms(timedelta(days=30), Approval.STAFF)
 GOODS = TOTAL.amount - SHIPPING
 FIRST = GOODS // QUANTITY  # the refund of the first unit that comes back
 SOME = Money(amount=PRICE, currency=TOTAL.currency)
+DISPUTED = TOTAL.amount // 2  # the refund of most of the money does not fit beside it
 MOST = Money(amount=TOTAL.amount - PRICE // 3, currency=TOTAL.currency)  # so much that no other refund fits beside it
 
 
@@ -72,6 +74,7 @@ class Scene:
             "given_back": self.given_back,
             "came_back": self.came_back,
             "written_off": sum(self.written_off.values()),
+            "taken": self.taken,
         }
 
     @property
@@ -81,7 +84,13 @@ class Scene:
         """
         goods = GOODS * self.came_back // QUANTITY
         delivery = SHIPPING if self.came_back == QUANTITY else 0
-        return min(TOTAL.amount, sum(self.refunded.values()) + goods + delivery)
+        return min(TOTAL.amount - self.taken, sum(self.refunded.values()) + goods + delivery)
+
+    @property
+    def taken(self) -> int:
+        """The money that the buyer's bank has taken and not given back."""
+        found = self.shop.provider.disputes(_charge_of(self))
+        return sum(one.amount for one in found if one.status in (DisputeStatus.OPEN, DisputeStatus.LOST))
 
     def do(self, deed: Deed) -> None:
         """Runs the deed. A domain error ends it; a transient error leaves it to `ask_again`."""
@@ -155,6 +164,25 @@ def _return_goods(scene: Scene, key: str, quantity: int, reason: str) -> None:
 
 def _by_staff(scene: Scene, key: str) -> orders_usecases.Command:
     return orders_usecases.Command(scene.order_id, None, Request(id=key, fingerprint=key))
+
+
+def open_dispute(scene: Scene) -> None:
+    """The buyer's bank takes back a part of the money, if it is there, and says so."""
+    with suppress(ProviderDeclined):
+        scene.shop.provider.dispute(_charge_of(scene), "dispute-1", DISPUTED)
+    _tell_of_dispute(scene, "opened")
+
+
+def decide_dispute(scene: Scene, *, is_won: bool) -> None:
+    found = scene.shop.provider.disputes(_charge_of(scene))
+    if any(one.status is DisputeStatus.OPEN for one in found):
+        scene.shop.provider.close_dispute(_charge_of(scene), "dispute-1", is_won=is_won)
+    _tell_of_dispute(scene, "decided")
+
+
+def _tell_of_dispute(scene: Scene, news: str) -> None:
+    changed = ChargeChanged(news, payment_id=scene.payment_id, is_dispute=True)
+    payments_usecases.observe(changed, scene.shop.payment_ports(), utc_now())
 
 
 def refund_some(scene: Scene) -> None:

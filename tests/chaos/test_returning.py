@@ -1,5 +1,7 @@
 """A customer returns goods, and every fault is injected into the return and its refund.
 
+The buyer's bank may dispute the payment beside it.
+
 The steps are the customer's request, its approval and its receipt by staff, the receipt's event in payments and
 inventory, the provider's refund, and that refund's event in orders and notifications. Besides the faults of each step,
 the process ends just before and after each write.
@@ -8,6 +10,7 @@ the process ends just before and after each write.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import random
 from collections.abc import Callable, Sequence
@@ -30,9 +33,11 @@ SEED = 20261122
 SHARDS = 4
 SAMPLED_PAIRS = 6
 SAMPLED_ENDS = 2
+SAMPLED_DISPUTES = 4
 TRIES = 5  # attempts of the customer's app, with the same idempotency key
 REQUEST, APPROVE, RECEIVE = "the customer asks", "staff approves", "staff receives"
 CANCEL, GOODWILL = "the customer cancels", "an admin refunds"
+DISPUTE, DECISION = "the bank disputes", "the bank decides"
 GIVE_BACK = "the provider gives back"
 STEPS = (
     REQUEST,
@@ -108,6 +113,30 @@ def races() -> dict[str, Wish]:
 
 
 RACES = races()
+
+
+def disputed_races() -> dict[str, Wish]:
+    """The race above, and a dispute by the buyer's bank that opens and is then won or lost, in every order."""
+    asked, approved, received = returning("return-1", QUANTITY - 1, write_off=1)
+    race = {
+        "received": received,
+        "cancelled": Ask(CANCEL, lambda scene: deeds.cancel_back(scene, "return-1")),
+        "given back": Ask(GOODWILL, deeds.refund_most),
+        "disputed": Ask(DISPUTE, deeds.open_dispute),
+    }
+    found: dict[str, Wish] = {}
+    for is_won in (True, False):
+        name = "won" if is_won else "lost"
+        decided = Ask(DECISION, functools.partial(deeds.decide_dispute, is_won=is_won))
+        for names in itertools.permutations((*race, name)):
+            if names.index("disputed") < names.index(name):
+                for delivers in (True, False):
+                    acts = (asked, approved, *((race | {name: decided})[one] for one in names))
+                    found[f"{', '.join(names)}{'' if delivers else ', all at once'}"] = Wish(acts, delivers=delivers)
+    return found
+
+
+DISPUTED_RACES = disputed_races()
 
 
 class UnreliableProvider:
@@ -253,7 +282,7 @@ def play_ended(mall: Mall, case: Ended, end: Callable[[], None]) -> Outcome:
     """The process ends there, or the table's response is lost."""
     stretch = Stretch()
     (stretch.run_after if case.after else stretch.run_before)(case.write, end)
-    return play(mall, (WISHES | RACES)[case.wish], stretch=stretch)
+    return play(mall, (WISHES | RACES | DISPUTED_RACES)[case.wish], stretch=stretch)
 
 
 @pytest.mark.long
@@ -277,3 +306,18 @@ def test_races_over_a_return_that_end_at_each_write(
 ) -> None:
     cases = [case for name, wish in RACES.items() for case in ends_of(mall, name, wish)][shard::SHARDS]
     play_all(f"races over a return, {end.__name__}", cases, lambda case: play_ended(mall, case, end), record_property)
+
+
+def test_races_with_a_dispute_a_sample(mall: Mall, record_property: Record) -> None:
+    draw = random.Random(SEED)
+    names = draw.sample(sorted(DISPUTED_RACES), SAMPLED_DISPUTES)
+    cases = [draw.choice(ends_of(mall, name, DISPUTED_RACES[name])) for name in names]
+    play_all("races with a dispute, a sample", cases, lambda case: play_ended(mall, case, die), record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(2 * SHARDS))
+def test_races_with_a_dispute_that_end_at_each_write(mall: Mall, record_property: Record, shard: int) -> None:
+    names = sorted(DISPUTED_RACES)[shard :: 2 * SHARDS]
+    cases = [case for name in names for case in ends_of(mall, name, DISPUTED_RACES[name])]
+    play_all("races with a dispute", cases, lambda case: play_ended(mall, case, die), record_property)
