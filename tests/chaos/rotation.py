@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from datetime import timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
 from cryptography import x509
 
 from infra.local.cloud import Cloud
@@ -53,7 +54,7 @@ class Rotation:
             try:
                 self._age()
                 self.outcomes.update(renew(self._shop).values())
-            except (TransientError, Trouble):
+            except (TransientError, Trouble, ClientError, BotoCoreError):
                 self.outcomes["failed"] += 1
 
     def _age(self) -> None:
