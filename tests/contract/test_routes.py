@@ -28,6 +28,7 @@ FOR_STRANGERS = {
     "GET /api/orders/guests/{token}",
     "GET /api/products",
     "GET /api/products/{product_id}",
+    "GET /api/shipments/guests/{shipment_id}",
     "PATCH /api/checkouts/guests/{cart_id}/{checkout_id}",
     "POST /api/carts/guests",
     "POST /api/carts/guests/{cart_id}/items/{product_id}",

@@ -206,6 +206,7 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         ("post", "/api/payments/webhooks/{provider}"),
         ("post", "/api/shipments/webhooks/{carrier}"),
         ("post", "/api/shipments/quotes"),
+        ("get", "/api/shipments/guests/{shipment_id}"),
         ("get", "/api/health"),
         ("get", "/api/openapi.json"),
         ("get", "/api/docs"),

@@ -174,6 +174,28 @@ class ShipmentView(View):
         )
 
 
+class GuestParcelView(View):
+    """`tracking_url` is the carrier's page about the parcel."""
+
+    shipment_id: str
+    status: str
+    carrier: str | None
+    tracking_number: str | None
+    tracking_url: str | None
+    timeline: list[StopView]
+
+    @classmethod
+    def of(cls, found: Shipment) -> GuestParcelView:
+        return cls(
+            shipment_id=found.shipment_id,
+            status=found.status,
+            carrier=found.carrier,
+            tracking_number=found.tracking_number,
+            tracking_url=found.tracking_url,
+            timeline=[StopView(at=rfc3339(stop.at), status=stop.status) for stop in found.history],
+        )
+
+
 @app.post("/api/shipments/quotes", role=PUBLIC)
 def quote_shipping(wanted: QuoteRequest) -> Quotes:
     """What the parcel costs by each service that takes it, the cheapest first, from the table of rates."""
@@ -206,6 +228,14 @@ def list_shipments(query: ShipmentsQuery) -> ShipmentPage:
         return ShipmentPage(items=[ShipmentRow.of(found)] if found else [], next_cursor=None)
     shipments, next_cursor = ports().shipments.list_for_staff(query.list, query.limit, query.cursor)
     return ShipmentPage(items=[ShipmentRow.of(shipment) for shipment in shipments], next_cursor=next_cursor)
+
+
+@app.get("/api/shipments/guests/{shipment_id}", role=PUBLIC, capability="shipment_id", limit=WATCH)
+def show_guest_parcel(shipment_id: str) -> GuestParcelView:
+    """The parcel of an order without an account, by the id that its order states to whoever has the link. It tells no
+    address and no goods. No parcel of an account is opened so.
+    """
+    return GuestParcelView.of(usecases.show_guest_shipment(shipment_id, shipments=ports().shipments))
 
 
 @app.get("/api/shipments/{shipment_id}", role=CUSTOMER, limit=WATCH)

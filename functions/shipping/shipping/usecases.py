@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from mercato.guests import is_guest
 from mercato.ids import derived_id
 from mercato.store.retry import retry_on_conflict
 from mercato.telemetry import metrics
@@ -196,6 +197,14 @@ def show_shipment(shipment_id: str, user_id: str, *, is_admin: bool, shipments: 
     """
     shipment = shipments.load(shipment_id).shipment
     if shipment is None or not (is_admin or (shipment.is_confirmed and shipment.customer_id == user_id)):
+        raise ShipmentNotFound("There is no such shipment.")
+    return shipment
+
+
+def show_guest_shipment(shipment_id: str, *, shipments: ShipmentStore) -> Shipment:
+    """Raises ShipmentNotFound for a parcel of an account, also of one that has claimed the order."""
+    shipment = shipments.load(shipment_id).shipment
+    if shipment is None or not (shipment.is_confirmed and is_guest(shipment.customer_id)):
         raise ShipmentNotFound("There is no such shipment.")
     return shipment
 

@@ -60,7 +60,7 @@ def show_order(visit: Visit) -> Page:
         return Page("guest.html", status=404)
     address = path("documents", "guests", visit.visitor.order_token)
     documents = part(lambda: visit.visitor.send_as_guest("GET", address).body["items"])
-    values = _values(order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
+    values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
     return Page("order.html", values, policy=orders.policy_of(values))
 
 
@@ -72,8 +72,11 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
     return StoredFile(visit.visitor.send_as_guest("GET", address).body["url"])
 
 
-def _values(order: Any) -> dict[str, Any]:
-    return orders.values_of(order, HERE) | {"is_guests": True, "files": f"{HERE}/documents"}
+def _values(visit: Visit, order: Any) -> dict[str, Any]:
+    shipment = order["shipment"]
+    address = path("shipments", "guests", shipment["shipment_id"]) if shipment else ""
+    parcel = part(lambda: visit.visitor.send_as_guest("GET", address).body if address else None)
+    return orders.values_of(order, HERE) | {"is_guests": True, "files": f"{HERE}/documents", "parcel": parcel}
 
 
 def _show_form(visit: Visit) -> Page:
@@ -98,7 +101,7 @@ def open_order(visit: Visit, form: Open) -> Redirect:
 
 @pages.get(f"{HERE}/status")
 def show_status(visit: Visit) -> Page:
-    return orders.status_of(visit, _values(_load(visit)))
+    return orders.status_of(visit, _values(visit, _load(visit)))
 
 
 def _send(visit: Visit, deed: str, body: Any, key: str) -> None:

@@ -75,7 +75,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "shipping": {
         "checkout": [("POST", "/api/shipments/quotes")],
         "ops": [("GET", "/health")],
-        "storefront": [("POST", "/api/shipments/quotes")],
+        "storefront": [("POST", "/api/shipments/quotes"), ("GET", "/api/shipments/guests/[^/]+")],
     },
 }
 # The identity of each calling function, by its name behind the shop's.
