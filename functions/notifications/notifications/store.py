@@ -107,12 +107,15 @@ class NotificationStore:
         needs_number = any(switches.sms.values()) and not switches.phone
         if needs_number and switches.phone is not None:
             raise NumberMissing
-        self._switch(
-            user_id,
-            values,
-            condition="attribute_exists(phone)" if needs_number else None,
-            removes="phone" if switches.phone == "" else "",
-        )
+        try:
+            self._switch(
+                user_id,
+                values,
+                condition="attribute_exists(phone)" if needs_number else None,
+                removes="phone" if switches.phone == "" else "",
+            )
+        except ConditionFailed:
+            raise NumberMissing from None
 
     def switch_off(self, user_id: str, kind: Kind) -> None:
         """Idempotent. Raises ReaderGone."""
@@ -121,6 +124,7 @@ class NotificationStore:
     def _switch(
         self, user_id: str, values: Mapping[str, bool | str], *, condition: str | None = None, removes: str = ""
     ) -> None:
+        """Raises ReaderGone, and ConditionFailed where `condition` does not hold."""
         is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
         saved = dynamo.update(
             _user(user_id),
@@ -132,7 +136,9 @@ class NotificationStore:
         try:
             self._table.transact([is_open, saved])
         except ConditionFailed as failed:
-            raise (ReaderGone if failed.index == 0 else NumberMissing) from None
+            if failed.index == 0:
+                raise ReaderGone from None
+            raise
 
     def add(
         self,

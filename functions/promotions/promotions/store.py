@@ -30,8 +30,8 @@ from promotions.claim import Claim, CouponExhausted, CouponUsedUp, State, Step, 
 from promotions.domain import Coupon, CouponChanged, CouponExists, Kind, Standing
 
 # Seconds. A coupon's counter is in a transaction of every order with it, and DynamoDB cancels those that overlap.
-_PATIENCE_OF_A_BUYER = 2.0  # seconds; the checkout waits for the answer
 _PATIENCE = 8.0
+_PATIENCE_OF_A_BUYER = 2.0  # the checkout waits for the answer
 _COUNTERS = 8  # of a coupon without a limit: no claim depends on their sum
 _COUPONS, _CLAIMS = "COUPONS", "CLAIMS"
 _MONEY, _TIMES = ("amount", "minimum"), ("created_at", "valid_from", "valid_until", "ended_at")

@@ -80,6 +80,8 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("the bank's answer refunds nothing", "POST /api/payments/guests/sandbox/challenges/{charge_id}", _OF_REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/sandbox", _REFUNDS),
     ("webhooks are accepted even if they concern no payment", "POST /api/payments/webhooks/stripe", _REFUNDS),
+    (_CAUGHT, "POST /api/shipments/webhooks/easypost", ("shipment-not-found",)),
+    ("a parcel that EasyPost knows is booked", "POST /api/shipments/webhooks/easypost", ("not-with-carrier",)),
     (
         "the route searches only parked sagas, and a missing one is saga-not-parked",
         "POST /api/ops/sagas/{order_id}/resume",

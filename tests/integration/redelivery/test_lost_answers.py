@@ -146,6 +146,7 @@ def test_a_put_whose_answer_is_lost_finds_its_own_item(
 RETURNING = {
     "mercato.events.dead_letters": "a failed try is counted twice, and the message is a dead letter one try early",
     "orders.store": "the time of the departure is set once, and its place is only read",
+    "shipping.bookings": "the booking is cancelled already, and its parcel is only read",
     "users.sessions.store": "the token is found as the previous one, which is good for ten seconds",
     "users.store": "the name or role that it sets is set already; only the version moves once more",
 }

@@ -30,6 +30,7 @@ from payments import wiring as payments_wiring
 from payments.providers.sandbox import charge_id_of
 from payments.providers.webhooks import ChargeChanged
 from shipping import wiring as shipping_wiring
+from shipping.domain import Booking
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import ADDRESS, CART, GUEST_CART, POST
 from tests.integration.checkout.conftest import TEN as ALL_OFF
@@ -801,6 +802,14 @@ def _sent_already(service: Any) -> Asked:
     return _sending("manual", tracking_number="RM-2")(service)
 
 
+def _with_a_label(service: Any) -> Asked:
+    asked = _sending("manual", "confirm", "pay")(service)
+    known = service.store.load(SHIPMENT)
+    label = Booking("USPS", "9400110898825022579493", "https://labels.invalid/9400.pdf")
+    service.store.save(replace(known.shipment, **vars(label)), known, service.now)
+    return asked
+
+
 def _quoting(**parcel: Any) -> Callable[[Any], Asked]:
     """A quote of a parcel, in a shop that sends at most 20 kg to GB and IE."""
 
@@ -897,6 +906,7 @@ _OTHERS = (
     Case(_QUOTES, "other-currency", _quoting(goods={"amount": 1, "currency": "EUR"})),
     Case(_RATES, "rate-table-changed", _rating(version=3)),
     Case(_RATES, "invalid-rate-table", _rating(ZONE, ZONE)),
+    Case(_BY_HAND, "label-is-of-another", _with_a_label),
     Case(_BY_HAND, "no-carrier", _sending("manual", "confirm", "pay", carrier=None)),
 )
 

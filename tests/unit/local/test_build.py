@@ -160,7 +160,7 @@ def resources_by_action(template: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(found["Action"]), str(found.get("Resource"))) for found in statements(template)]
 
 
-def test_the_permissions_to_resume_and_to_mail_are_widened_and_no_other() -> None:
+def test_the_permissions_to_resume_to_mail_and_to_text_are_widened_and_no_other() -> None:
     template = load_template()
     local = copy.deepcopy(template)
     deploy.widen_permissions(local["Resources"])
@@ -168,7 +168,8 @@ def test_the_permissions_to_resume_and_to_mail_are_widened_and_no_other() -> Non
     pairs = zip(resources_by_action(template), resources_by_action(local), strict=True)
     changed = [(before, after) for before, after in pairs if before != after]
     resume, mail = [("['states:SendTaskSuccess']", "*")] * 4, [("['ses:SendEmail']", "*")] * 3
-    assert sorted(after for _, after in changed) == sorted(resume + mail)
+    text = [("['sms-voice:SendTextMessage']", "*")]
+    assert sorted(after for _, after in changed) == sorted(resume + mail + text)
     changed = [one for one in changed if one[1] in resume]
     machine = "stateMachine:${AWS::StackName}-*"
     assert machine in changed[0][0][1], "the boundary"
