@@ -102,6 +102,7 @@ def ids(victim: Session, admin: Session, shop_state: State) -> dict[str, str]:
     return {
         "stop_id": str(uuid.uuid4()),
         "code": "NOBODY",
+        "language": "de",
         "checkout_id": victim.post("/checkouts", wanted, key=str(uuid.uuid4()))["checkout_id"],
         "document_id": invoice["document_id"],
         "order_id": placed["order_id"],
