@@ -198,7 +198,7 @@ def ask_buyer(event: Event, data: PaymentAwaited) -> None:
     """Changes nothing once the time is over."""
     if data.until <= utc_now():
         return
-    link = None if is_guest(data.customer_id) else ports().address_of(f"/orders/{data.order_id}")
+    link = _page_of(data)
     write = texts.payment_to_confirm if data.state == "action_required" else texts.payment_to_repeat
     _tell(event, data, Kind.PAYMENT_AWAITED, write(data.named, data.until, link))
 
@@ -218,7 +218,7 @@ def notify_confirmed(event: Event, data: OrderConfirmed) -> None:
 
 @consumer.on("payment.completed")
 def send_receipt(event: Event, data: PaymentCompleted) -> None:
-    _tell(event, data, Kind.RECEIPT, texts.receipt(data.named, data.payment_id, data.amount))
+    _tell(event, data, Kind.RECEIPT, texts.receipt(data.named, data.payment_id, data.amount, _page_of(data)))
 
 
 @consumer.on("payment.failed")
@@ -329,6 +329,11 @@ def end_wishes(event: Event, data: Discontinued) -> None:
     """Naturally idempotent and resumable."""
     if not ports().wishes.end_product(data.product_id, utc_now(), _has_time):
         raise Unfinished(f"more wishes for {data.product_id} are left to remove")
+
+
+def _page_of(data: FromOrders | FromPayments) -> str | None:
+    """The address of the order's page. A guest's is a secret that only orders knows, and mails."""
+    return None if is_guest(data.customer_id) else ports().address_of(f"/orders/{data.order_id}")
 
 
 def _tell(event: Event, data: FromOrders | FromPayments, kind: Kind, content: Content) -> None:

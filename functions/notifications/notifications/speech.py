@@ -73,6 +73,12 @@ class English:
         """`link` leads to the order's page. A guest has it in a mail of the orders service."""
         return f"Your order:\n{link}" if link else "The link to your order is in our first mail about it."
 
+    def invoice(self, link: str | None) -> str:
+        """Where the invoice is: on the order's page, as in `place`."""
+        if not link:
+            return "Your invoice is behind the link to your order, which is in our first mail about it."
+        return f"Your order and its invoice:\n{link}"
+
     def way_out(self, link: str) -> str:
         return f"No more mails of this kind: {link}"
 
@@ -128,6 +134,11 @@ class German(English):
         if not link:
             return "Den Link zu Ihrer Bestellung finden Sie in unserer ersten E-Mail dazu."
         return f"Ihre Bestellung:\n{link}"
+
+    def invoice(self, link: str | None) -> str:
+        if not link:
+            return "Ihre Rechnung finden Sie über den Link zu Ihrer Bestellung in unserer ersten E-Mail dazu."
+        return f"Ihre Bestellung mit der Rechnung:\n{link}"
 
     def way_out(self, link: str) -> str:
         return f"Keine E-Mails dieser Art mehr: {link}"

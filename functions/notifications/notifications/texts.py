@@ -67,8 +67,17 @@ def order_confirmed(order: str, total: Money, lines: list[tuple[int, str]]) -> C
     )
 
 
-def receipt(order: str, payment_id: str, amount: Money) -> Content:
-    return Content(Name.RECEIPT, lambda say: {"order": order, "payment": payment_id, "amount": say.money(amount)})
+def receipt(order: str, payment_id: str, amount: Money, link: str | None) -> Content:
+    """`link` leads to the order's page, which has the invoice."""
+    return Content(
+        Name.RECEIPT,
+        lambda say: {
+            "order": order,
+            "payment": payment_id,
+            "amount": say.money(amount),
+            "invoice": say.invoice(link),
+        },
+    )
 
 
 def payment_failed(order: str, amount: Money, reason: str, detail: str) -> Content:

@@ -70,7 +70,8 @@ _ENGLISH: Mapping[Name, Wording] = {
     ),
     Name.RECEIPT: _english(
         "Your receipt for {{ amount }}",
-        "we have received your payment of {{ amount }} for order {{ order }}.\n\nPayment: {{ payment }}",
+        "we have received your payment of {{ amount }} for order {{ order }}.\n\nPayment: {{ payment }}\n\n"
+        "{{ invoice }}",
     ),
     Name.PAYMENT_FAILED: _english(
         "Your payment did not go through",
@@ -135,7 +136,8 @@ _GERMAN: Mapping[Name, Wording] = {
     ),
     Name.RECEIPT: _german(
         "Ihr Zahlungsbeleg über {{ amount }}",
-        "wir haben Ihre Zahlung über {{ amount }} für die Bestellung {{ order }} erhalten.\n\nZahlung: {{ payment }}",
+        "wir haben Ihre Zahlung über {{ amount }} für die Bestellung {{ order }} erhalten.\n\n"
+        "Zahlung: {{ payment }}\n\n{{ invoice }}",
     ),
     Name.PAYMENT_FAILED: _german(
         "Ihre Zahlung ist fehlgeschlagen",
@@ -200,7 +202,12 @@ EXAMPLES: Mapping[Name, Mapping[str, str]] = {
     Name.PAYMENT_TO_CONFIRM: _ORDER | _HELD,
     Name.PAYMENT_TO_REPEAT: _ORDER | _HELD,
     Name.ORDER_CONFIRMED: _ORDER | {"goods": "  2 × Red mug\n  1 × Tea pot", "total": "28.95 GBP"},
-    Name.RECEIPT: _ORDER | _AMOUNT | {"payment": "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e"},
+    Name.RECEIPT: _ORDER
+    | _AMOUNT
+    | {
+        "payment": "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e",
+        "invoice": "Your order and its invoice:\nhttps://shop.example/orders/1",
+    },
     Name.PAYMENT_FAILED: _ORDER | _AMOUNT | {"reason": "Your bank declined the card."},
     Name.ORDER_SHIPPED: _ORDER | {"carrier": "Royal Mail", "tracking_number": "RM123456789GB"},
     Name.ORDER_DELIVERED: _ORDER,

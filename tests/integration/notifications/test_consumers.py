@@ -125,7 +125,14 @@ def test_a_mail_names_the_order_by_its_number(service: Any, event_type: str, dat
     assert service.receive(service.event(event_type, "event-2", about | data)) == []
     [(_, _, body)] = service.mailer.sent
     assert "order K7QF2-M9X40" in body
-    assert "order-1" not in body
+    assert "order-1" not in body.replace("https://shop.example/orders/order-1", "")
+
+
+def test_a_receipt_links_to_the_order_s_page_which_has_the_invoice(service: Any) -> None:
+    service.register()
+    assert service.receive(service.receipt()) == []
+    [(_, _, body)] = service.mailer.sent
+    assert "Your order and its invoice:\nhttps://shop.example/orders/order-1\n" in body
 
 
 def renamed(service: Any, name: str, sequence: int) -> dict[str, Any]:

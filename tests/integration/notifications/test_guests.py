@@ -35,6 +35,8 @@ def test_a_guest_gets_the_mails_of_the_order(service: Service) -> None:
     ((to, _, text),) = service.mailer.sent
     assert to == "gita@example.com"
     assert text.startswith("Hello Gita Guest,")
+    assert "Your invoice is behind the link to your order, which is in our first mail about it." in text
+    assert "https://" not in text, "orders alone knows the guest's link"
 
 
 def test_a_mail_waits_for_the_address_that_comes_later(service: Service) -> None:

@@ -19,11 +19,26 @@ def written(content: Content, name: str = "Anna", language: Language = Language.
 
 
 def test_a_receipt_names_the_exact_amount_and_the_payment() -> None:
-    text = written(texts.receipt("order-1", "payment-1", Money(amount=1250, currency="GBP")))
+    text = written(texts.receipt("order-1", "payment-1", Money(amount=1250, currency="GBP"), "https://shop/orders/1"))
     assert text.subject == "Your receipt for 12.50 GBP"
     assert text.body == (
-        "Hello Anna,\n\nwe have received your payment of 12.50 GBP for order order-1.\n\nPayment: payment-1\n\nMercato"
+        "Hello Anna,\n\nwe have received your payment of 12.50 GBP for order order-1.\n\nPayment: payment-1\n\n"
+        "Your order and its invoice:\nhttps://shop/orders/1\n\nMercato"
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (Language.EN, "Your invoice is behind the link to your order, which is in our first mail about it."),
+        (Language.DE, "Ihre Rechnung finden Sie über den Link zu Ihrer Bestellung in unserer ersten E-Mail dazu."),
+    ],
+)
+def test_a_guest_s_receipt_says_where_the_invoice_is_without_a_link(language: Language, said: str) -> None:
+    amount = Money(amount=1250, currency="GBP")
+    body = written(texts.receipt("order-1", "payment-1", amount, None), language=language).body
+    assert f"payment-1\n\n{said}\n\nMercato" in body
+    assert "http" not in body
 
 
 def test_a_name_stays_on_its_line() -> None:
@@ -119,11 +134,12 @@ def test_each_text_exists_in_each_language_with_the_same_fields(name: Name, lang
 
 
 def test_a_german_receipt_is_german_to_the_amount() -> None:
-    text = written(texts.receipt("order-1", "payment-1", Money(amount=123450, currency="EUR")), language=Language.DE)
+    amount = Money(amount=123450, currency="EUR")
+    text = written(texts.receipt("order-1", "payment-1", amount, "https://shop/orders/1"), language=Language.DE)
     assert text.subject == "Ihr Zahlungsbeleg über 1.234,50 EUR"
     assert text.body == (
         "Hallo Anna,\n\nwir haben Ihre Zahlung über 1.234,50 EUR für die Bestellung order-1 erhalten.\n\n"
-        "Zahlung: payment-1\n\nMercato"
+        "Zahlung: payment-1\n\nIhre Bestellung mit der Rechnung:\nhttps://shop/orders/1\n\nMercato"
     )
 
 
