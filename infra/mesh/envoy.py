@@ -15,6 +15,7 @@ ENVIRONMENTS: tuple[Environment, ...] = ("local", "dev", "prod")
 REFUSAL = "The mesh's policy does not list this call."
 
 Json = dict[str, Any]
+_RETRY = HasHeader.model_validate({"header": "x-mesh-retry", "is": "true"})  # mercato.peers.client sends it
 _T = "type.googleapis.com/envoy.extensions."
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # What Envoy adds to a request after its signature, or changes on the way.
@@ -109,21 +110,20 @@ def _routes(policy: Policy, caller: Identity, name: str, call: Call, environment
     own: Json = {"name": f"{name} {call}", "request_headers_to_add": [kept]}
     if faults:
         own["typed_per_filter_config"] = faults
-    pinned = [
-        own
-        | {
-            "match": _match(call, version.pin),
-            # A pinned call gets its version or an error, never another version.
-            "route": {key: value for key, value in action.items() if key != "request_mirror_policies"}
-            | {"cluster": f"{name}.{pinned}"},
-        }
-        for pinned, version in service.versions.items()
-        if version.pin
+    # A pinned call gets its version or an error, never another version. The retry of any other call gets the live one:
+    # a bad version with a tenth of the calls would fail each thousandth call three times.
+    to_one = [(pinned, version.pin) for pinned, version in service.versions.items() if version.pin]
+    if len(service.versions) > 1:
+        to_one.append((LIVE, _RETRY))
+    single = {key: value for key, value in action.items() if key != "request_mirror_policies"}
+    chosen = [
+        own | {"match": _match(call, header), "route": single | {"cluster": f"{name}.{version}"}}
+        for version, header in to_one
     ]
     weighted = [
         {"name": target(name, version), "weight": 100 if version == LIVE else 0} for version in _by_rank(service)
     ]
-    return [*pinned, own | {"match": _match(call), "route": action | {"weighted_clusters": {"clusters": weighted}}}]
+    return [*chosen, own | {"match": _match(call), "route": action | {"weighted_clusters": {"clusters": weighted}}}]
 
 
 def _by_rank(service: Service) -> list[str]:

@@ -105,6 +105,7 @@ def test_the_pauses_of_one_call_grow_and_it_ends_after_three_attempts(
     with pytest.raises(PeerUnavailable):
         client.get("/x")
     assert (len(peer.seen), waits) == (3, [0.2, 0.4])
+    assert [seen.headers.get("x-mesh-retry") for seen in peer.seen] == [None, "true", "true"]
 
 
 def test_the_jitter_is_full(cloud: None, peer: Peer, waits: list[float]) -> None:

@@ -90,6 +90,15 @@ def test_a_pinned_call_gets_its_version_alone(mesh: Mesh, orders: Caller) -> Non
     assert "live" not in mesh.cloud.versions(), "another version is no answer to a pin"
 
 
+def test_a_retried_call_gets_the_live_version(mesh: Mesh, orders: Caller) -> None:
+    share(mesh, orders, live=0, canary=1)
+    for _ in range(5):
+        assert orders.look_up(x_mesh_retry="true").status == 200
+    assert set(mesh.cloud.versions()) == {"live"}
+    assert orders.look_up(x_mesh_retry="true", x_mesh_version="canary").status == 200
+    assert mesh.cloud.versions()["canary"] == 1, "a pin holds for its retries"
+
+
 def test_an_unknown_version_is_no_pin(mesh: Mesh, orders: Caller) -> None:
     assert orders.look_up(x_mesh_version="gamma").status == 200
     assert mesh.cloud.versions() == {"live": 1}

@@ -103,12 +103,13 @@ def test_a_call_is_a_pattern_for_envoy_and_a_wildcard_for_iam() -> None:
     assert call.wildcard == "/api/carts/guests/*/items.v1"
 
 
-def test_a_pinned_call_has_no_other_version_behind_it_and_no_copy() -> None:
+def test_a_pinned_or_retried_call_has_no_other_version_behind_it_and_no_copy() -> None:
     [products, unknown] = envoy.routes(policy.parse(GOOD), "orders", "local")["resources"][0]["virtual_hosts"]
     routes = [route for route in products["routes"] if route["name"] == "products POST /api/products/lookup"]
-    pinned, weighted = routes
-    assert pinned["route"]["cluster"] == "products.canary"
-    assert "request_mirror_policies" not in pinned["route"]
+    pinned, retried, weighted = routes
+    assert [route["route"]["cluster"] for route in (pinned, retried)] == ["products.canary", "products.live"]
+    assert not any("request_mirror_policies" in route["route"] for route in (pinned, retried))
+    assert retried["match"]["headers"][1] == {"name": "x-mesh-retry", "string_match": {"exact": "true"}}
     assert weighted["route"]["weighted_clusters"]["clusters"] == [
         {"name": "products.live", "weight": 100},
         {"name": "products.canary+live", "weight": 0},

@@ -203,10 +203,11 @@ class ServiceClient:
 
     def _once(self, call: _Call, tried: set[str]) -> Any:
         url = self._find(call, tried)
+        again = {"X-Mesh-Retry": "true"} if tried else {}
         tried.add(url)
         timeout = deadline.within(READ_TIMEOUT)
         with span.call(self.peer, call.method, hide_capability(call.path)) as attempt:
-            headers = call.headers | attempt.headers
+            headers = call.headers | attempt.headers | again
             try:
                 answer = self._transport.send(
                     call.method, url + call.path, body=call.body, headers=headers, timeout=timeout
