@@ -35,6 +35,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
             "FunctionsThrottled",
             "MailsRefused",
             "SmsRefused",
+            "TextsBroken",
             "Bounces",
             "Complaints",
             "ParcelGivenUp",

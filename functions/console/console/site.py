@@ -23,6 +23,7 @@ from console import (
     stops,
     stream,
     tables,
+    texts,
 )
 from console.pages import pages
 
@@ -48,6 +49,7 @@ __all__ = [
     "stops",
     "stream",
     "tables",
+    "texts",
 ]
 
 handler = pages.handler

@@ -17,12 +17,13 @@ from mercato.text import Phone
 from mercato.text import Text as PlainText
 from notifications import unsubscribing, usecases
 from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches
+from notifications.examples import EXAMPLES, MEANINGS
 from notifications.stops import Stop
 from notifications.store import Listed
 from notifications.wiring import ports
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Wish
-from notifications.wording import EXAMPLES, Name, Wording
+from notifications.wording import WORDINGS, Name, Wording
 from notifications.wordings import Version, preview
 
 app = App("notifications", health=table_and_queue)
@@ -214,8 +215,30 @@ class TextNotFound(NotFound):
 
 
 class TextKey(View):
+    """Version 0 is the built-in text, which has no `changed_at` and no `changed_by`, the user id of the operator.
+    `is_built_in` is true also of a later version with its words. `channels` are `email` and `sms`.
+    """
+
     name: str
     language: str
+    channels: list[str]
+    version: int
+    is_built_in: bool
+    changed_at: str | None
+    changed_by: str | None
+
+    @classmethod
+    def of(cls, name: Name, language: Language, found: Version) -> TextKey:
+        built_in = WORDINGS[language][name]
+        return cls(
+            name=name,
+            language=language,
+            channels=[Channel.EMAIL, Channel.SMS] if built_in.sms else [Channel.EMAIL],
+            version=found.number,
+            is_built_in=found.wording == built_in,
+            changed_at=rfc3339(found.at) if found.at else None,
+            changed_by=found.by,
+        )
 
 
 class TextList(View):
@@ -243,8 +266,18 @@ class ChangeText(Words):
     version: Annotated[int, Field(ge=0, le=10**8 - 2)]
 
 
+class FieldView(View):
+    """`meaning` is for staff, in English; `example` is the value of previews, in the text's language."""
+
+    name: str
+    meaning: str
+    example: str
+
+
 class TextView(View):
-    """`fields` are those that the text may use."""
+    """`fields` are those that the text may use, and `about_fields` tells of each. `is_built_in` is true also of a later
+    version with the words of the built-in text.
+    """
 
     name: str
     language: str
@@ -253,11 +286,22 @@ class TextView(View):
     body: str
     sms: str
     fields: list[str]
+    about_fields: list[FieldView]
+    is_built_in: bool
 
     @classmethod
     def of(cls, name: Name, language: Language, found: Version) -> TextView:
-        words = asdict(found.wording)
-        return cls(name=name, language=language, version=found.number, fields=sorted(EXAMPLES[name]), **words)
+        example = EXAMPLES[language][name]
+        fields = sorted(example)
+        return cls(
+            name=name,
+            language=language,
+            version=found.number,
+            fields=fields,
+            about_fields=[FieldView(name=one, meaning=MEANINGS[one], example=example[one]) for one in fields],
+            is_built_in=found.wording == WORDINGS[language][name],
+            **asdict(found.wording),
+        )
 
 
 class PreviewView(View):
@@ -347,8 +391,8 @@ def release_stop(stop_id: str) -> NoContent:
 
 @app.get("/api/notifications/texts", role=ADMIN, limit=WATCH)
 def list_texts() -> TextList:
-    """Lists the texts that can be changed: of each kind, in each language."""
-    return TextList(items=[TextKey(name=name, language=language) for name in Name for language in Language])
+    """Lists the texts that can be changed, of each kind, in each language, with the version in force."""
+    return TextList(items=[TextKey.of(*key, found) for key, found in ports().wordings.currents().items()])
 
 
 @app.get("/api/notifications/texts/{name}/{language}", role=ADMIN, limit=WATCH)
@@ -362,16 +406,17 @@ def show_text(name: str, language: str, query: TextQuery) -> TextView:
 
 
 @app.put("/api/notifications/texts/{name}/{language}", role=ADMIN)
-def change_text(name: str, language: str, text: ChangeText) -> TextView:
+def change_text(name: str, language: str, text: ChangeText, caller: Caller) -> TextView:
     """Replaces the text. Messages have it within half a minute. The built-in text is version 0."""
     key = _text_key(name, language)
-    return TextView.of(*key, ports().wordings.store_change(*key, text.version, text.to_wording()))
+    found = ports().wordings.store_change(*key, text.version, text.to_wording(), caller.user_id, utc_now())
+    return TextView.of(*key, found)
 
 
 @app.post("/api/notifications/texts/{name}/{language}/previews", role=ADMIN)
 def preview_text(name: str, language: str, text: Words) -> PreviewView:
     """The text with an example's data. Keeps nothing."""
-    found, parts = preview(_text_key(name, language)[0], text.to_wording())
+    found, parts = preview(*_text_key(name, language), text.to_wording())
     return PreviewView(**asdict(found), sms_parts=parts)
 
 

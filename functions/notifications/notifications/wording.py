@@ -193,29 +193,3 @@ _GERMAN: Mapping[Name, Wording] = {
 WORDINGS: Mapping[Language, Mapping[Name, Wording]] = {Language.EN: _ENGLISH, Language.DE: _GERMAN}
 
 MOST_SMS_PARTS = 3
-_ORDER = {"name": "Ada Lovelace", "order": "K7QF2-M9X40"}
-_AMOUNT = {"amount": "28.95 GBP"}
-_HELD = {"until": "12:22 UTC", "place": "https://shop.example/orders/1"}
-# The fields that each text may use, with an example's values.
-EXAMPLES: Mapping[Name, Mapping[str, str]] = {
-    Name.WELCOME: {"name": "Ada Lovelace"},
-    Name.PAYMENT_TO_CONFIRM: _ORDER | _HELD,
-    Name.PAYMENT_TO_REPEAT: _ORDER | _HELD,
-    Name.ORDER_CONFIRMED: _ORDER | {"goods": "  2 × Red mug\n  1 × Tea pot", "total": "28.95 GBP"},
-    Name.RECEIPT: _ORDER
-    | _AMOUNT
-    | {
-        "payment": "5d0d6a52-6a4c-5c55-9f0b-6e1e2b3c4d5e",
-        "invoice": "Your order and its invoice:\nhttps://shop.example/orders/1",
-    },
-    Name.PAYMENT_FAILED: _ORDER | _AMOUNT | {"reason": "Your bank declined the card."},
-    Name.ORDER_SHIPPED: _ORDER | {"carrier": "Royal Mail", "tracking_number": "RM123456789GB"},
-    Name.ORDER_DELIVERED: _ORDER,
-    Name.ORDER_CANCELLED: _ORDER | {"reason": "Something in this order is out of stock."},
-    Name.REFUND: _ORDER | _AMOUNT | {"reason": "Damaged in transit"},
-    Name.RETURN_APPROVED: _ORDER | _AMOUNT | {"units": "2 pieces"},
-    Name.RETURN_REFUSED: _ORDER | {"reason": "It was worn."},
-    Name.RETURN_RECEIVED: _ORDER | {"units": "2 pieces", "refunded": "We refund 28.95 GBP."},
-    Name.BACK_IN_STOCK: {"name": "Ada Lovelace", "product": "Red mug", "link": "https://shop.example/p/1"},
-    Name.ABANDONED_CART: {"name": "Ada Lovelace", "goods": "  Red mug\n  Tea pot", "link": "https://shop.example/cart"},
-}

@@ -1,25 +1,28 @@
 """The texts that staff has changed. Without a change, the built-in one is used (wording.py).
 
-pk=TEXT#<name>#<language>  sk=V#<version>   a version; the highest is the current one; none is removed
+pk=TEXT#<name>#<language>  sk=V#<version>         a version; the highest is the current one; none is removed
+pk=TEXTS                   sk=<name>#<language>   a copy of the current version, for the list
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+from mercato.clock import rfc3339
 from mercato.errors import Conflict, Invalid
 from mercato.languages import Language
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
+from notifications.examples import EXAMPLES
 from notifications.rendering import fields_of, fill
 from notifications.sms_parts import parts_of
-from notifications.wording import EXAMPLES, MOST_SMS_PARTS, WORDINGS, Name, Wording
+from notifications.wording import MOST_SMS_PARTS, WORDINGS, Name, Wording
 
 _KEPT = timedelta(seconds=30)  # how long a sandbox uses a text before it looks for a change
+_LIST = "TEXTS"
 
 
 class TextChanged(Conflict):
@@ -40,32 +43,34 @@ class InvalidText(Invalid):
 
 @dataclass(frozen=True)
 class Version:
-    """Version 0 is the built-in text."""
+    """Version 0 is the built-in text, which nobody has written. `by` is the user id of who wrote a later one."""
 
     number: int
     wording: Wording
+    by: str | None = field(default=None, compare=False)
+    at: datetime | None = field(default=None, compare=False)
 
 
-def check(name: Name, wording: Wording) -> None:
+def check(name: Name, language: Language, wording: Wording) -> None:
     """Raises InvalidText."""
     built_in = WORDINGS[Language.EN][name]
     errors = {field: said for field, text in asdict(wording).items() if (said := _mistake(name, text))}
     if wording.sms and not built_in.sms:
-        errors["sms"] = "No text message tells of this kind."
+        errors["sms"] = "must be empty: no text message tells of this kind"
     if built_in.sms and not wording.sms:
-        errors["sms"] = "This kind needs a text message."
-    if not errors and wording.sms and parts_of(fill(wording.sms, EXAMPLES[name])) > MOST_SMS_PARTS:
-        errors["sms"] = f"With the example's data, this is more than {MOST_SMS_PARTS} parts of a text message."
+        errors["sms"] = "must not be empty: a text message tells of this kind"
+    if not errors and wording.sms and parts_of(fill(wording.sms, EXAMPLES[language][name])) > MOST_SMS_PARTS:
+        errors["sms"] = f"must be at most {MOST_SMS_PARTS} parts of a text message with the example's data"
     if errors:
         raise InvalidText(errors)
 
 
 def _mistake(name: Name, text: str) -> str:
     try:
-        unknown = sorted(fields_of(text) - set(EXAMPLES[name]))
+        unknown = sorted(fields_of(text) - set(EXAMPLES[Language.EN][name]))
     except ValueError:
-        return "Write a field as {{ name }}."
-    return f"This kind has no field {unknown[0]}." if unknown else ""
+        return "must write each field as {{ name }}"
+    return f"must not have {{{{ {unknown[0]} }}}}, which is no field of this kind" if unknown else ""
 
 
 class Wordings:
@@ -92,20 +97,33 @@ class Wordings:
         item = self._table.get(_pk(name, language), _sk(number))
         return _version(item) if item else None
 
-    def store_change(self, name: Name, language: Language, seen: int, wording: Wording) -> Version:
+    def currents(self) -> Mapping[tuple[Name, Language], Version]:
+        """The current version of every text."""
+        stored = {item["sk"]: _version(item) for item in self._table.query_all(_LIST)}
+        return {
+            (name, language): stored.get(f"{name}#{language}") or Version(0, WORDINGS[language][name])
+            for name in Name
+            for language in Language
+        }
+
+    def store_change(
+        self, name: Name, language: Language, seen: int, wording: Wording, by: str, now: datetime
+    ) -> Version:
         """Writes the version after `seen`. A retry finds what it wrote. Raises TextChanged and InvalidText."""
-        check(name, wording)
+        check(name, language, wording)
         current = self.current(name, language)
-        wanted = Version(seen + 1, wording)
+        wanted = Version(seen + 1, wording, by, now)
         if current == wanted:
             return current
         if current.number != seen:
             raise TextChanged
         try:
-            self._table.write(
-                dynamo.put_new(
-                    {"pk": _pk(name, language), "sk": _sk(wanted.number)} | asdict(wording) | {"version": wanted.number}
-                )
+            values = asdict(wording) | {"version": wanted.number, "changed_by": by, "changed_at": rfc3339(now)}
+            self._table.transact(
+                [
+                    dynamo.put_new({"pk": _pk(name, language), "sk": _sk(wanted.number)} | values),
+                    dynamo.put({"pk": _LIST, "sk": f"{name}#{language}"} | values),
+                ]
             )
         except ConditionFailed as failed:
             if failed.item is None or _version(failed.item) != wanted:
@@ -113,10 +131,10 @@ class Wordings:
         return wanted
 
 
-def preview(name: Name, wording: Wording) -> tuple[Wording, int]:
+def preview(name: Name, language: Language, wording: Wording) -> tuple[Wording, int]:
     """The text with the example's data, and of how many parts its text message is. Raises InvalidText."""
-    check(name, wording)
-    values: Mapping[str, Any] = EXAMPLES[name]
+    check(name, language, wording)
+    values = EXAMPLES[language][name]
     filled = Wording(*(fill(text, values) for text in (wording.subject, wording.body, wording.sms)))
     return filled, parts_of(filled.sms)
 
@@ -130,4 +148,6 @@ def _sk(number: int) -> str:
 
 
 def _version(item: Item) -> Version:
-    return Version(item["version"], Wording(item["subject"], item["body"], item["sms"]))
+    wording = Wording(item["subject"], item["body"], item["sms"])
+    at = item.get("changed_at")
+    return Version(item["version"], wording, item.get("changed_by"), datetime.fromisoformat(at) if at else None)

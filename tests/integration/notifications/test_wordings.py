@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from mercato.clock import rfc3339
 from mercato.languages import Language
 from mercato.store import dynamo
+from notifications import examples
 from notifications.rendering import fields_of
 from notifications.sms_parts import parts_of
-from notifications.wording import EXAMPLES, WORDINGS, Name
+from notifications.wording import WORDINGS, Name
 from tests.integration.notifications.conftest import Service
+
+EXAMPLES = examples.EXAMPLES[Language.EN]
 
 RECEIPT = "/api/notifications/texts/receipt/en"
 WORDS = {"subject": "Paid: {{ amount }}", "body": "Dear {{ name }},\n\nthank you. {{ order }}"}
@@ -121,6 +125,49 @@ def test_texts_are_for_staff(service: Service, role: str) -> None:
 def test_all_texts_are_listed(service: Service) -> None:
     found = show(service, "/api/notifications/texts")["items"]
     assert {(one["name"], one["language"]) for one in found} == {(name, one) for name in Name for one in Language}
+
+
+def test_the_list_has_the_version_in_force_with_who_made_it_and_when(service: Service) -> None:
+    def listed() -> Any:
+        found = show(service, "/api/notifications/texts")["items"]
+        return {(one["name"], one["language"]): one for one in found}
+
+    built_in = {"version": 0, "is_built_in": True, "changed_at": None, "changed_by": None}
+    key = {"name": "receipt", "language": "en", "channels": ["email"]}
+    assert listed()["receipt", "en"] == key | built_in
+    assert listed()["order_shipped", "de"]["channels"] == ["email", "sms"]
+
+    words = {name: show(service)[name] for name in ("subject", "body", "sms")}
+    at = service.now
+    assert change(service, 0)[0] == change(service, 0)[0] == 200
+    made = {"version": 1, "is_built_in": False, "changed_at": rfc3339(at), "changed_by": "user-1"}
+    assert listed()["receipt", "en"] == key | made
+    service.pass_time(60)
+    assert change(service, 0)[0] == 200  # a retry is no other change
+    assert change(service, 0, subject="Late")[0] == 409
+    assert listed()["receipt", "en"] == key | made
+
+    assert change(service, 1, **words)[0] == 200
+    later = {"version": 2, "is_built_in": True, "changed_at": rfc3339(service.now), "changed_by": "user-1"}
+    assert listed()["receipt", "en"] == key | later
+    assert listed()["receipt", "de"] == key | built_in | {"language": "de"}
+
+
+def test_a_preview_writes_amounts_and_times_as_its_language_does(service: Service) -> None:
+    words = {"subject": "{{ amount }}", "body": "{{ order }}"}
+    for language, amount in (("en", "28.95 GBP"), ("de", "28,95 GBP")):
+        path = f"/api/notifications/texts/receipt/{language}"
+        assert service.call("POST", f"{path}/previews", role="admin", body=words)[1]["subject"] == amount
+        (told,) = [one for one in show(service, path)["about_fields"] if one["name"] == "amount"]
+        assert (told["example"], told["meaning"][-1]) == (amount, ".")
+    words = {"subject": "{{ until }}", "body": "{{ order }}"}
+    path = "/api/notifications/texts/payment_to_confirm/de/previews"
+    assert service.call("POST", path, role="admin", body=words)[1]["subject"] == "12:22 Uhr (UTC)"
+
+
+def test_each_field_has_a_meaning_and_no_meaning_is_of_no_field() -> None:
+    used = {field for language in examples.EXAMPLES.values() for values in language.values() for field in values}
+    assert used == set(examples.MEANINGS)
 
 
 @pytest.mark.parametrize("name", Name)
