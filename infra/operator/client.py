@@ -16,7 +16,7 @@ import httpx
 Json = dict[str, Any]
 
 _ATTEMPTS = 8  # while the shop does not answer
-_PATIENCE = 90.0  # seconds of retries after Retry-After: a crashed request holds its Idempotency-Key for 30
+_PATIENCE = 90.0  # seconds of retries: a crashed request holds its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
 _LONGEST_INTERVAL = 2.0  # of a poll
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -146,23 +146,22 @@ class Shop:
             except httpx.TransportError as error:
                 if not repeatable or attempt >= _ATTEMPTS:
                     raise Unreachable(f"{name}: {error or type(error).__name__}") from error
-                self._pause(attempt, None)
+                self._pause(attempt, 0)
                 continue
             if answer.is_success:
                 return _json(answer) if answer.content else None
             refused = Refused(name, answer.status_code, _problem(answer))
             # The first attempt may still be running; its response is available a moment later.
             is_for_now = answer.status_code in _TRY_AGAIN or refused.slug == "request-in-flight"
-            if not repeatable or not is_for_now or self.clock.monotonic() >= ends:
+            asked = _seconds(answer.headers.get("Retry-After", ""))
+            if not repeatable or not is_for_now or self.clock.monotonic() + asked >= ends:
                 raise refused
-            self._pause(attempt, answer.headers.get("Retry-After"))
+            self._pause(attempt, asked)
         raise AssertionError("unreachable")
 
-    def _pause(self, attempt: int, retry_after: str | None) -> None:
+    def _pause(self, attempt: int, asked: int) -> None:
         """Waits for Retry-After plus an exponential backoff with full jitter, so that threads do not retry together."""
-        longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
-        asked = int(retry_after) if retry_after and retry_after.isdecimal() else 0
-        self.clock.sleep(asked + random.uniform(0, longest))
+        self.clock.sleep(asked + random.uniform(0, min(0.2 * 2**attempt, _LONGEST_PAUSE)))
 
     def register(self, email: str, password: str, name: str) -> None:
         """Creates the account. Idempotent: the response is the same for an existing account."""
@@ -175,6 +174,11 @@ class Shop:
         """Registers and logs in."""
         self.register(email, password, name)
         return self.login(email, password)
+
+
+def _seconds(retry_after: str) -> int:
+    """0 for a date, or what cannot be read."""
+    return int(retry_after) if retry_after.isdecimal() else 0
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -46,6 +46,16 @@ def test_it_waits_as_long_as_the_shop_asks_for() -> None:
     assert 7 <= time.slept[0] <= 8
 
 
+def test_it_does_not_wait_longer_than_it_has_patience() -> None:
+    shop, time = with_product(FakeShop()), FakeTime()
+    session = shop.client(time).join("ada@example.com", "a password", "Ada")
+    later = httpx.Response(429, json={"type": "urn:mercato:problem:too-many-codes"}, headers={"Retry-After": "2700"})
+    shop.faults.append(once(lambda: later, "POST", "/orders"))
+    with pytest.raises(Refused, match="too-many-codes"):
+        place(session)
+    assert not time.slept
+
+
 def test_a_refusal_is_not_retried_and_keeps_its_words() -> None:
     shop = with_product(FakeShop())
     session = shop.client().join("ada@example.com", "a password", "Ada")
