@@ -74,6 +74,31 @@ def test_an_order_is_invoiced_once_and_its_refund_credited(stage: Stage, admin: 
     assert [int(one["number"].rsplit("-", 1)[1]) for one in everything] == list(range(len(everything), 0, -1))
 
 
+def test_the_numbering_is_kept_in_versions_and_numbers_the_next_invoice(stage: Stage, admin: Session) -> None:
+    known = admin.get("/documents/numbering")
+    wanted = known["numbering"] | {"invoice_prefix": "RE", "counting": "continuous"}
+    changed = admin.put("/documents/numbering", {"version": known["version"], "numbering": wanted})
+    assert (changed["version"], changed["numbering"], changed["invoice_series"]) == (known["version"] + 1, wanted, "RE")
+    try:
+        with pytest.raises(Refused) as stale:
+            admin.put("/documents/numbering", {"version": known["version"], "numbering": known["numbering"]})
+        assert stale.value.slug == "numbering-changed"
+        mug, ned = stage.new_product("Numbered mug", 1250, stock=8), stage.new_customer("Ned")
+        order_id = stage.order(ned, mug, 1, token="tok_ok")["order_id"]
+        [invoice] = poll(
+            lambda: ned.get("/documents", order_id=order_id)["items"],
+            lambda found: len(found) == 1,
+            what="the invoice",
+            within=90,
+        )
+        assert invoice["series"] == "RE"
+        assert invoice["document_id"] in {
+            one["document_id"] for one in admin.get("/ops/documents", series="RE")["items"]
+        }
+    finally:
+        admin.put("/documents/numbering", {"version": changed["version"], "numbering": known["numbering"]})
+
+
 def test_the_sellers_data_are_kept_in_versions(admin: Session) -> None:
     known = admin.get("/documents/seller")
     seller = known["seller"] | {"address": ["1 Quay", "Leith EH6 6QQ"], "tax_id": "GB 123 4567 89"}

@@ -1,4 +1,4 @@
-"""Invoices and credit notes: the list with its search, their files, and the seller that they name."""
+"""Invoices and credit notes: the list with its search, their files, the seller that they name, and their numbering."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, Page, Redirect, Refused, StoredFile, Visit
-from pages.visitor import next_page, path
+from pages.visitor import next_page, part, path
 
 HERE = "/console/documents"
-# A document's number as people type it, such as INV-2026-000017, or its series alone.
-_NUMBER = re.compile(r"(INV|CRN)-?([0-9]{4})(?:-?([0-9]{1,10}))?")
+# A document's number as people type it, or its series alone: as it is printed, such as INV-2026-000017 or INV-000017;
+# with a year, but without zeros or dashes, such as INV2026 17; and of a continuous series without zeros, INV-17.
+_NUMBERS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?P<series>[A-Z][A-Z0-9]{0,9}(?:-[0-9]{4})?)(?:-(?P<number>[0-9]{6,10}))?",
+        r"(?P<prefix>[A-Z][A-Z0-9]{0,9}?)-?(?P<year>[0-9]{4})(?:-?(?P<number>[0-9]{1,10}))?",
+        r"(?P<series>[A-Z][A-Z0-9]{0,9})-(?P<number>[0-9]{1,10})",
+    )
+)
 _FILTERS = ("number", "order_id", "day")
-_NOTICES = {"seller": "Documents that are issued from now on have these data. Earlier ones keep theirs."}
+_NOTICES = {
+    "seller": "Documents that are issued from now on have these data. Earlier ones keep theirs.",
+    "numbering": "Documents that are issued from now on are numbered in this way. Earlier ones keep their numbers.",
+}
 _EMPTY: dict[str, Any] = {"items": [], "next_cursor": None}
 
 
@@ -36,6 +47,17 @@ class ChangeSeller(Form):
         return {"name": self.name, "address": lines} | {name: getattr(self, name) or None for name in optional}
 
 
+class ChangeNumbering(Form):
+    numbering_version: int
+    invoice_prefix: Annotated[str, Field(min_length=1, max_length=10)]
+    credit_note_prefix: Annotated[str, Field(min_length=1, max_length=10)]
+    counting: str
+
+    def numbering(self) -> dict[str, str]:
+        prefixes = {name: getattr(self, name).upper() for name in ("invoice_prefix", "credit_note_prefix")}
+        return prefixes | {"counting": self.counting}
+
+
 @pages.get(HERE)
 def show_documents(visit: Visit) -> Page:
     asked = {name: visit.request.query.get(name, "").strip()[:64] for name in _FILTERS}
@@ -47,21 +69,41 @@ def show_documents(visit: Visit) -> Page:
 
 
 def _find(visit: Visit, asked: dict[str, str]) -> Any:
-    """A number begins a list of its series, the last one first, and finds nothing where it is not one."""
+    """A number begins a list of its series, the last one first, and finds nothing where it is not one.
+
+    A number that can be read in several ways is looked for in each, and `asked` has the one that was found.
+    """
     wanted: dict[str, Any] = {name: asked[name] for name in ("order_id", "day")}
-    if asked["number"]:
-        typed = _NUMBER.fullmatch(asked["number"].upper().replace(" ", ""))
-        if not typed:
-            visit.errors = {"number": "This is no number of a document, such as INV-2026-000017."}
-            return _EMPTY
-        wanted |= {"series": f"{typed[1]}-{typed[2]}", "number": int(typed[3]) if typed[3] else ""}
+    wanted["cursor"] = visit.request.query.get("cursor", "")
+    numbers = _readings(asked["number"]) if asked["number"] else [("", "")]
+    if not numbers:
+        visit.errors = {"number": "This is no number of a document, such as INV-2026-000017."}
+        return _EMPTY
+    found = _EMPTY
     try:
-        return visit.visitor.get(path("ops", "documents", **wanted, cursor=visit.request.query.get("cursor", "")))
+        for series, number in numbers:
+            found = visit.visitor.get(path("ops", "documents", **wanted, series=series, number=number))
+            if found["items"]:
+                asked["number"] = f"{series}-{number:06d}" if number else series
+                break
     except Refused as refusal:
         if refusal.reply.status != 422:
             raise
         visit.errors = {"": refusal.reply.detail}
         return _EMPTY
+    return found
+
+
+def _readings(typed: str) -> list[tuple[str, int | str]]:
+    """The series and positions that the text can mean, the likeliest first. The position is empty for a series."""
+    text = re.sub(r"[\s-]+", "-", typed.upper())
+    found: list[tuple[str, int | str]] = []
+    for pattern in _NUMBERS:
+        if match := pattern.fullmatch(text):
+            named = match.groupdict()
+            series = named.get("series") or f"{named['prefix']}-{named['year']}"
+            found.append((series, int(named["number"]) if named["number"] else ""))
+    return list(dict.fromkeys(found))
 
 
 @pages.get(f"{HERE}/{{document_id}}")
@@ -72,10 +114,18 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
 @pages.get("/console/seller")
 def show_seller(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    return Page("seller.html", visit.visitor.get(path("documents", "seller")))
+    seller = visit.visitor.get(path("documents", "seller"))
+    return Page("seller.html", seller | {"numbers": part(lambda: visit.visitor.get(path("documents", "numbering")))})
 
 
 @pages.post("/console/seller", form=ChangeSeller, again=show_seller)
 def change_seller(visit: Visit, form: ChangeSeller) -> Redirect:
     visit.visitor.send("PUT", path("documents", "seller"), {"version": form.version, "seller": form.seller()})
     return Redirect("/console/seller?said=seller")
+
+
+@pages.post("/console/numbering", form=ChangeNumbering, again=show_seller)
+def change_numbering(visit: Visit, form: ChangeNumbering) -> Redirect:
+    wanted = {"version": form.numbering_version, "numbering": form.numbering()}
+    visit.visitor.send("PUT", path("documents", "numbering"), wanted)
+    return Redirect("/console/seller?said=numbering")

@@ -1,15 +1,19 @@
-"""Documents over HTTP: a customer's own by order, a guest's by the order's link, the lists of staff, and the seller."""
+"""Documents over HTTP: a customer's own by order, a guest's by the order's link, the lists of staff, the seller and the
+numbering.
+"""
 
 from __future__ import annotations
 
 from documents import usecases
 from documents.domain import Document, DocumentKind, PdfNotReady, SeveralFilters, series_of
 from documents.views import (
+    ChangeNumbering,
     ChangeSeller,
     DocumentList,
     DocumentsQuery,
     DocumentView,
     ListedView,
+    NumberingView,
     PdfView,
     SellerView,
     StaffListedView,
@@ -65,7 +69,7 @@ def list_documents_for_staff(query: StaffQuery) -> StaffPage:
     elif query.day is not None:
         items, cursor = documents.of_day(query.day, limit=query.limit, cursor=query.cursor)
     else:
-        series = query.series or series_of(DocumentKind.INVOICE, utc_now())
+        series = query.series or series_of(DocumentKind.INVOICE, utc_now(), documents.numbering().numbering)
         items, cursor = documents.of_series(series, until=query.number, limit=query.limit, cursor=query.cursor)
     return StaffPage(items=[StaffListedView.of(one) for one in items], next_cursor=cursor)
 
@@ -79,6 +83,17 @@ def show_seller() -> SellerView:
 def change_seller(wanted: ChangeSeller) -> SellerView:
     """Replaces the seller's data on all documents that are issued from now on."""
     return SellerView.of(usecases.change_seller(wanted.seller, wanted.version, ports().documents))
+
+
+@app.get("/api/documents/numbering", role=ADMIN, limit=WATCH)
+def show_numbering() -> NumberingView:
+    return NumberingView.of(ports().documents.numbering(), utc_now())
+
+
+@app.put("/api/documents/numbering", role=ADMIN)
+def change_numbering(wanted: ChangeNumbering) -> NumberingView:
+    """Numbers all documents that are issued from now on. A series that was used before goes on where it ended."""
+    return NumberingView.of(usecases.change_numbering(wanted.numbering, wanted.version, ports().documents), utc_now())
 
 
 @app.get("/api/documents/{document_id}", role=CUSTOMER, limit=WATCH)

@@ -5,7 +5,7 @@ A document is frozen when it is issued: what it says is never computed again fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from mercato.charges import Charge, Kind, allocate
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.ids import derived_id
 from mercato.money import Money
-from mercato.text import AddressLine, EmailAddress, Reference, Text
+from mercato.text import AddressLine, EmailAddress, Exact, Reference, Text
 
 _PART_REFUNDED = "Part of the price refunded"
 
@@ -38,6 +38,14 @@ class SellerChanged(Conflict):
     """Another request has changed the seller's data since the version that this one names."""
 
 
+class NumberingChanged(Conflict):
+    """Another request has changed how documents are numbered since the version that this one names."""
+
+
+class PrefixTaken(Invalid):
+    """The prefix numbers documents of the other kind, or has done so before."""
+
+
 class SeveralFilters(Invalid):
     """A list is asked for by more than one thing."""
 
@@ -53,9 +61,6 @@ class CreditTooLarge(Invalid):
 class DocumentKind(StrEnum):
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
-
-
-_PREFIXES = {DocumentKind.INVOICE: "INV", DocumentKind.CREDIT_NOTE: "CRN"}
 
 
 class _Value(BaseModel):
@@ -96,6 +101,40 @@ class SellerRecord(_Value):
 
 
 FIRST_SELLER = SellerRecord(version=0, seller=Seller(name="Mercato"))
+
+
+class Counting(StrEnum):
+    """Whether each year, in UTC, begins a series with the number 1."""
+
+    YEARLY = "yearly"
+    CONTINUOUS = "continuous"
+
+
+Prefix = Annotated[str, Exact(), Field(pattern="^[A-Z][A-Z0-9]{0,9}$", examples=["INV"])]
+
+
+class Numbering(BaseModel):
+    """The prefix of each kind's numbers, and how they are counted. The two prefixes differ."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    invoice_prefix: Prefix
+    credit_note_prefix: Prefix
+    counting: Counting
+
+    def prefix_of(self, kind: DocumentKind) -> str:
+        return self.invoice_prefix if kind is DocumentKind.INVOICE else self.credit_note_prefix
+
+
+class NumberingRecord(_Value):
+    """A version of how documents are numbered."""
+
+    version: int
+    numbering: Numbering
+
+
+DEFAULT_NUMBERING = Numbering(invoice_prefix="INV", credit_note_prefix="CRN", counting=Counting.YEARLY)
+FIRST_NUMBERING = NumberingRecord(version=0, numbering=DEFAULT_NUMBERING)
 
 
 class LineKind(StrEnum):
@@ -235,9 +274,31 @@ def credit_note_id_of(payment_id: str, refund_id: str) -> str:
     return derived_id("credit-note", payment_id, refund_id)
 
 
-def series_of(kind: DocumentKind, now: datetime) -> str:
-    """One series for each kind and year, in UTC: INV-2026."""
-    return f"{_PREFIXES[kind]}-{now.year}"
+def series_of(kind: DocumentKind, now: datetime, numbering: Numbering = DEFAULT_NUMBERING) -> str:
+    """The series of documents of this kind that are issued now: INV-2026, or INV where numbers are continuous."""
+    prefix = numbering.prefix_of(kind)
+    return prefix if numbering.counting is Counting.CONTINUOUS else f"{prefix}-{now.year}"
+
+
+def check_prefixes(numbering: Numbering, owners: Mapping[str, DocumentKind]) -> None:
+    """`owners` has the kind whose documents have used a prefix. The prefixes of the default are always their kind's:
+    earlier releases numbered with them. Raises PrefixTaken.
+    """
+    used = dict(owners) | {DEFAULT_NUMBERING.prefix_of(kind): kind for kind in DocumentKind}
+    errors = []
+    for kind in DocumentKind:
+        if used.get(numbering.prefix_of(kind), kind) is not kind:
+            errors.append({"field": f"numbering.{kind}_prefix", "message": _OTHER_KIND[kind]})
+    if not errors and numbering.invoice_prefix == numbering.credit_note_prefix:
+        errors.append({"field": "numbering.credit_note_prefix", "message": "must differ from that of invoices"})
+    if errors:
+        raise PrefixTaken("Documents of two kinds never share a prefix.", errors=errors)
+
+
+_OTHER_KIND = {
+    DocumentKind.INVOICE: "belongs to credit notes, now or before",
+    DocumentKind.CREDIT_NOTE: "belongs to invoices, now or before",
+}
 
 
 def with_number(draft: Draft, series: str, position: int, issued_at: datetime) -> Document:

@@ -8,10 +8,14 @@
     ORDER#<order>      DOCUMENT#<number>  which documents an order has
     ORDER#<order>      OWNER              the account that has claimed the order of a guest
     SELLER             V#<version>        a version of the seller's data. The highest is current; none is removed
+    NUMBERING#<kind>   V#<version>        a version of how documents are numbered, with both kinds in it; equal at each
+                                          kind. The highest is current; none is removed
+    PREFIX#<prefix>    KIND               the kind whose documents have the prefix
 
-A document, its place in the series and its event are one transaction, on the condition that the series has not moved
-on. So no number is missing and none is double, whatever dies. The id of a document follows from the payment or refund,
-and its put fails if it exists: an event that is delivered again, or twice at once, issues nothing.
+A document, its place in the series and its event are one transaction, on the condition that neither the series has
+moved on nor the numbering of its kind has changed. So no number is missing and none is double, whatever dies. The id of
+a document follows from the payment or refund, and its put fails if it exists: an event that is delivered again, or
+twice at once, issues nothing.
 """
 
 from __future__ import annotations
@@ -25,14 +29,19 @@ from datetime import date, datetime
 from typing import Any
 
 from documents.domain import (
+    FIRST_NUMBERING,
     FIRST_SELLER,
     Credited,
     Document,
     DocumentKind,
     Draft,
+    Numbering,
+    NumberingChanged,
+    NumberingRecord,
     Part,
     SellerChanged,
     SellerRecord,
+    check_prefixes,
     nothing_credited,
     series_of,
     with_number,
@@ -100,26 +109,34 @@ class DocumentStore:
         before.
 
         Of several documents that want one number, one gets it, and the others try for the next. The failed condition
-        tells the position that was taken, so a try is one call. Raises TransientError if the document has not got a
-        number after its time, and CreditMoved if a condition of `alongside` fails.
+        tells the position that was taken, so a try is one call. A change of the numbering since it was read fails a
+        condition too, and the document tries for a number of the new series. Raises TransientError if the document has
+        not got a number after its time, and CreditMoved if a condition of `alongside` fails.
         """
-        series = series_of(draft.kind, now)
-        last, pause, waited = self._last(series), 0.0, 0.0
+        numbering, pause, waited = self.numbering(draft.kind), 0.0, 0.0
+        series = series_of(draft.kind, now, numbering.numbering)
+        last = self._last(series)
         while True:
             issued_at = max(now, last.at) if last.at else now  # clocks differ, but dates follow the numbers
             document = with_number(draft, series, last.position + 1, issued_at)
+            writes = _writes(document, last, numbering, now)
             try:
-                self._table.transact([*_writes(document, last, now), *alongside], patience=_PATIENCE)
+                self._table.transact([*writes, *alongside], patience=_PATIENCE)
                 return document
             except ConditionFailed as failed:
                 failures = getattr(failed, "failures", {failed.index: failed.item})
                 if stored := failures.get(_DOCUMENT):
                     return _document(stored)
-                if max(failures) > _OUTBOX:
+                if max(failures) >= len(writes):
                     raise CreditMoved from None
-                if _LAST not in failures:
+                if _NUMBERING in failures:
+                    numbering = self.numbering(draft.kind)
+                    series = series_of(draft.kind, now, numbering.numbering)
+                    last = self._last(series)
+                elif _LAST in failures:
+                    last = _last(failures[_LAST])
+                else:
                     raise
-                last = _last(failures[_LAST])
             pause = random.uniform(0, min(_LONGEST_PAUSE, 0.02 + 2 * pause))
             waited += pause
             if waited > _PATIENCE or deadline.left() < pause + _LAST_TRY:
@@ -192,6 +209,42 @@ class DocumentStore:
         except ConditionFailed:
             raise SellerChanged("Another request has changed the seller's data. Please read them again.") from None
 
+    def numbering(self, kind: DocumentKind = DocumentKind.INVOICE) -> NumberingRecord:
+        """How documents of all kinds are numbered, as it is stored with this kind."""
+        found = self._table.query(f"NUMBERING#{kind}", KeyRange(forward=False), limit=1).items
+        return _numbering(found[0]) if found else FIRST_NUMBERING
+
+    def change_numbering(self, record: NumberingRecord) -> None:
+        """Writes the version after the current one. No document has a number by the version before after this.
+
+        Raises NumberingChanged if there is one already, and PrefixTaken if documents of the other kind have a prefix.
+        """
+        kinds = tuple(DocumentKind)
+        owners = self._owners_of(record.numbering)
+        check_prefixes(record.numbering, owners)
+        stored = pack(record.model_dump(mode="json"))
+        versions = [dynamo.put_new(_version_key(kind, record.version) | {"record": stored}) for kind in kinds]
+        prefixes = [
+            dynamo.check(f"PREFIX#{record.numbering.prefix_of(kind)}", "KIND", _IS_OF_KIND, **_kind_of(kind))
+            for kind in kinds
+        ]
+        try:
+            self._table.transact([*versions, *prefixes], patience=_PATIENCE)  # each new document has a condition on it
+        except ConditionFailed as failed:
+            if failed.index < len(versions):
+                raise NumberingChanged(
+                    "Another request has changed how documents are numbered. Please read it again."
+                ) from None
+            # A document of the other kind was the first with the prefix since it was read.
+            check_prefixes(record.numbering, self._owners_of(record.numbering))
+            raise
+
+    def _owners_of(self, numbering: Numbering) -> dict[str, DocumentKind]:
+        """The kinds whose documents have these prefixes, by prefix."""
+        keys = [(f"PREFIX#{numbering.prefix_of(kind)}", "KIND") for kind in DocumentKind]
+        found = self._table.get_many(keys)
+        return {item["pk"].removeprefix("PREFIX#"): DocumentKind(item["kind"]) for item in found}
+
     def _last(self, series: str) -> _Last:
         return _last(self._table.get(f"SERIES#{series}", "LAST"))
 
@@ -210,11 +263,16 @@ def credited_write(invoice: Document, before: Credited, after: Credited) -> Writ
 
 
 # The places of these writes in a document's transaction.
-_LAST, _DOCUMENT, _OUTBOX = 0, 1, 4
+_LAST, _DOCUMENT, _NUMBERING = 0, 1, 5
 _MOST = 10**10 - 1
+_IS_OF_KIND = "attribute_not_exists(pk) OR #kind = :kind"
 
 
-def _writes(document: Document, last: _Last, now: datetime) -> list[Write]:
+def _writes(document: Document, last: _Last, numbering: NumberingRecord, now: datetime) -> list[Write]:
+    """A document's writes, on the condition that `numbering` is current. The first of a series claims its prefix."""
+    prefix = {"pk": f"PREFIX#{numbering.numbering.prefix_of(document.kind)}", "sk": "KIND"}
+    claim = dynamo.put(prefix | {"kind": document.kind.value}, _IS_OF_KIND, **_kind_of(document.kind))
+    next_version = _version_key(document.kind, numbering.version + 1)
     listed = _listing(document)
     place = {"pk": f"SERIES#{document.series}", "sk": _position(document.position)}
     day = {"gsi1pk": f"DAY#{document.issued_at.date().isoformat()}"}
@@ -239,6 +297,8 @@ def _writes(document: Document, last: _Last, now: datetime) -> list[Write]:
         dynamo.put_new(place | day | listed),
         dynamo.put_new({"pk": f"ORDER#{document.order_id}", "sk": f"DOCUMENT#{document.number}"} | listed),
         outbox.record(_issued(document), service=SERVICE, subject=document.document_id, sequence=1, now=now),
+        dynamo.check(next_version["pk"], next_version["sk"], "attribute_not_exists(pk)"),
+        *([] if last.position else [claim]),
     ]
 
 
@@ -281,6 +341,19 @@ def _document(item: Item) -> Document:
 
 def _last(item: Item | None) -> _Last:
     return _Last(item["position"], datetime.fromisoformat(item["issued_at"])) if item else _Last(0, None)
+
+
+def _numbering(item: Item) -> NumberingRecord:
+    return NumberingRecord.model_validate(unpack(item["record"]))
+
+
+def _version_key(kind: DocumentKind, version: int) -> dict[str, str]:
+    """Each kind has a copy, so that invoices and credit notes that are issued at once have no condition in common."""
+    return {"pk": f"NUMBERING#{kind}", "sk": f"V#{version:010d}"}
+
+
+def _kind_of(kind: DocumentKind) -> dict[str, Any]:
+    return {"names": {"#kind": "kind"}, "values": {":kind": kind.value}}
 
 
 def _pk(document_id: str) -> str:

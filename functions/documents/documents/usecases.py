@@ -7,7 +7,19 @@ from datetime import datetime
 from typing import Protocol
 
 from documents import domain
-from documents.domain import Document, DocumentNotFound, Ordered, Paid, Refunded, Seller, SellerChanged, SellerRecord
+from documents.domain import (
+    Document,
+    DocumentNotFound,
+    Numbering,
+    NumberingChanged,
+    NumberingRecord,
+    Ordered,
+    Paid,
+    Refunded,
+    Seller,
+    SellerChanged,
+    SellerRecord,
+)
 from documents.files import Files
 from documents.store import CreditMoved, DocumentStore, credited_write
 from mercato.store.retry import retry_on_conflict
@@ -90,3 +102,17 @@ def change_seller(seller: Seller, version: int, documents: DocumentStore) -> Sel
     record = SellerRecord(version=version + 1, seller=seller)
     documents.add_seller(record)
     return record
+
+
+def change_numbering(numbering: Numbering, version: int, documents: DocumentStore) -> NumberingRecord:
+    """The next document has a number of its new series; numbers that were given stay. A retry finds what it wrote.
+
+    Raises NumberingChanged and PrefixTaken.
+    """
+    current, wanted = documents.numbering(), NumberingRecord(version=version + 1, numbering=numbering)
+    if current == wanted:
+        return current
+    if current.version != version:
+        raise NumberingChanged("Another request has changed how documents are numbered. Please read it again.")
+    documents.change_numbering(wanted)
+    return wanted

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from documents.domain import Address, Document, DocumentKind, Line, Seller, SellerRecord, TaxPart
+from documents.domain import (
+    Address,
+    Document,
+    DocumentKind,
+    Line,
+    Numbering,
+    NumberingRecord,
+    Seller,
+    SellerRecord,
+    TaxPart,
+    series_of,
+)
 from documents.store import Listed
 from mercato.clock import rfc3339
 from mercato.http import Body, Cursor, Day, Query, View
@@ -16,17 +28,20 @@ from mercato.text import Exact
 Id = Annotated[str, Exact(), Field(min_length=1, max_length=64)]
 
 
+_SERIES = "^[A-Z][A-Z0-9]{0,9}(-[0-9]{4})?$"
+
+
 class DocumentsQuery(Query):
     order_id: Id
 
 
 class StaffQuery(Query):
-    """At most one of `order_id`, `series` and `day`; without any, the invoices of this year. `number` is a position in
-    the series: the list begins there, and goes on to the numbers before. A day is in UTC.
+    """At most one of `order_id`, `series` and `day`; without any, the series of the next invoice. `number` is a
+    position in the series: the list begins there, and goes on to the numbers before. A day is in UTC.
     """
 
     order_id: Id | None = None
-    series: Annotated[str, Exact(), Field(pattern="^(INV|CRN)-[0-9]{4}$", examples=["INV-2026"])] | None = None
+    series: Annotated[str, Exact(), Field(pattern=_SERIES, examples=["INV-2026"])] | None = None
     number: Annotated[int, Field(ge=1, le=10**10 - 1)] | None = None
     day: Day | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
@@ -127,3 +142,28 @@ class SellerView(View):
     @classmethod
     def of(cls, record: SellerRecord) -> SellerView:
         return cls(version=record.version, seller=record.seller)
+
+
+class ChangeNumbering(Body):
+    """`version` is the version that this one replaces."""
+
+    version: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    numbering: Numbering
+
+
+class NumberingView(View):
+    """`invoice_series` and `credit_note_series` are those of documents that are issued now."""
+
+    version: int
+    numbering: Numbering
+    invoice_series: str
+    credit_note_series: str
+
+    @classmethod
+    def of(cls, record: NumberingRecord, now: datetime) -> NumberingView:
+        return cls(
+            version=record.version,
+            numbering=record.numbering,
+            invoice_series=series_of(DocumentKind.INVOICE, now, record.numbering),
+            credit_note_series=series_of(DocumentKind.CREDIT_NOTE, now, record.numbering),
+        )

@@ -42,6 +42,10 @@ from tests.kit.routes import all_routes
 
 Given = Callable[[Any], Asked]
 _GUEST = {"lantern": 2}
+_NUMBERING = {
+    "version": 0,
+    "numbering": {"invoice_prefix": "RE", "credit_note_prefix": "GU", "counting": "continuous"},
+}
 _SELLER = {"version": 0, "seller": {"name": "Mercato Ltd", "address": ["1 Quay", "Leith"]}}
 
 
@@ -429,6 +433,7 @@ _EACH = (
     Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
     Accepted("PATCH /api/checkouts/{checkout_id}", _open_checkout),
     Accepted("PATCH /api/checkouts/guests/{cart_id}/{checkout_id}", _open_guests_checkout),
+    Accepted("PUT /api/documents/numbering", _nothing("/api/documents/numbering", _NUMBERING, role="admin")),
     Accepted("PUT /api/documents/seller", _nothing("/api/documents/seller", _SELLER, role="admin")),
     Accepted("PUT /api/checkouts/taxes", _nothing("/api/checkouts/taxes", {"version": 0, "rates": []}, role="admin")),
     Accepted("POST /api/checkouts/prices", _goods),

@@ -1127,8 +1127,23 @@ _PROMOTIONS = (
 # ---- documents
 
 _SELLER = {"version": 5, "seller": {"name": "Mercato Ltd"}}
+_NUMBERS = "PUT /api/documents/numbering"
+_NUMBERING: dict[str, Any] = {
+    "version": 0,
+    "numbering": {"invoice_prefix": "RE", "credit_note_prefix": "GU", "counting": "continuous"},
+}
 _DOCUMENTS = (
     Case("PUT /api/documents/seller", "seller-changed", _asking("/api/documents/seller", _SELLER, role="admin")),
+    Case(_NUMBERS, "numbering-changed", _asking("/api/documents/numbering", _NUMBERING | {"version": 5}, role="admin")),
+    Case(
+        _NUMBERS,
+        "prefix-taken",
+        _asking(
+            "/api/documents/numbering",
+            _NUMBERING | {"numbering": _NUMBERING["numbering"] | {"credit_note_prefix": "INV"}},
+            role="admin",
+        ),
+    ),
 )
 
 CASES = (

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from tests.unit.pages.conftest import Ask
-from tests.unit.pages.shop_api import ShopApi
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 
 
 @pytest.mark.parametrize(("site", "path"), [("shop", "/documents/d-1"), ("desk", "/console/documents/d-1")])
@@ -40,6 +40,11 @@ def test_the_orders_page_links_its_documents(site: str, path: str, link: str, re
         ("INV-2026-000017", "INV-2026", "17"),
         (" crn2026 17 ", "CRN-2026", "17"),
         ("CRN-2026", "CRN-2026", None),
+        ("re-000017", "RE", "17"),
+        ("R2-2026-17", "R2-2026", "17"),
+        ("RE2026-000017", "RE2026", "17"),
+        ("RE-17", "RE", "17"),
+        ("RE", "RE", None),
     ],
 )
 def test_staff_finds_a_document_however_its_number_is_typed(
@@ -85,3 +90,57 @@ def test_a_seller_that_another_has_changed_is_told_and_what_was_typed_stays(api:
     page = desk("POST", "/console/seller", {"version": "1", "name": "My shop"}, as_user=True)
     assert page.status == 409
     assert 'value="My shop"' in page.text
+
+
+def test_a_number_that_can_be_read_in_two_ways_is_looked_for_in_each(api: ShopApi, desk: Ask) -> None:
+    found = answer_of_the_contract("GET", "/api/ops/documents")
+    answers = iter([(200, {"items": [], "next_cursor": None}), found])
+    api.answers["GET /api/ops/documents"] = lambda: next(answers)
+    page = desk("GET", "/console/documents?number=RE2026-000017", as_user=True).text
+    asked = [parse_qs(urlsplit(path).query)["series"] for _, _, path, _, _ in api.of("GET /api/ops/documents")]
+    assert asked == [["RE2026"], ["RE-2026"]]
+    assert 'value="RE-2026-000017"' in page, "the next page is asked for by what was found"
+
+
+def test_the_numbering_is_shown_and_changed(api: ShopApi, desk: Ask) -> None:
+    now = {"invoice_prefix": "RE", "credit_note_prefix": "GU", "counting": "continuous"}
+    told = {"version": 2, "numbering": now, "invoice_series": "RE", "credit_note_series": "GU"}
+    api.answers["GET /api/documents/numbering"] = api.answers["PUT /api/documents/numbering"] = (200, told)
+    page = desk("GET", "/console/seller", as_user=True).text
+    assert 'name="numbering_version" value="2"' in page
+    assert "<code>RE</code>" in page
+    assert '<option value="continuous" selected>' in page
+
+    form = {"numbering_version": "2", "invoice_prefix": "r ", "credit_note_prefix": "G", "counting": "yearly"}
+    assert desk("POST", "/console/numbering", form, as_user=True).location == "/console/seller?said=numbering"
+    [(_, _, _, body, _)] = api.of("PUT /api/documents/numbering")
+    wanted = {"invoice_prefix": "R", "credit_note_prefix": "G", "counting": "yearly"}
+    assert body == {"version": 2, "numbering": wanted}
+
+
+_TYPED = {"numbering_version": "1", "invoice_prefix": "CRN", "credit_note_prefix": "G", "counting": "continuous"}
+
+
+def test_a_prefix_that_is_refused_is_told_at_its_field_and_what_was_typed_stays(api: ShopApi, desk: Ask) -> None:
+    errors = [{"field": "numbering.invoice_prefix", "message": "belongs to credit notes, now or before"}]
+    api.refuse("PUT /api/documents/numbering", 422, "prefix-taken", "Not shared.", errors=errors)
+    page = desk("POST", "/console/numbering", _TYPED, as_user=True)
+    assert page.status == 422
+    assert 'id="invoice_prefix-error">This belongs to credit notes, now or before.' in page.text
+    assert 'value="CRN"' in page.text
+    assert '<option value="continuous" selected>' in page.text
+
+
+def test_a_numbering_that_another_has_changed_is_told(api: ShopApi, desk: Ask) -> None:
+    said = "Another request has changed how documents are numbered."
+    api.refuse("PUT /api/documents/numbering", 409, "numbering-changed", said)
+    page = desk("POST", "/console/numbering", _TYPED, as_user=True)
+    assert (page.status, said in page.text, 'value="CRN"' in page.text) == (409, True, True)
+
+
+def test_without_the_numbering_the_seller_can_still_be_changed(api: ShopApi, desk: Ask) -> None:
+    api.refuse("GET /api/documents/numbering", 404, "document-not-found", "There is no such document.")
+    page = desk("GET", "/console/seller", as_user=True)
+    assert page.status == 200
+    assert "Change the seller" in page.text
+    assert "Change the numbers" not in page.text
