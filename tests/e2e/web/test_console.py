@@ -216,6 +216,37 @@ def test_of_two_operators_who_change_the_taxes_the_second_sees_both_differences(
         admin.put("/checkouts/taxes", {"version": now, "rates": before["rates"]})
 
 
+def test_the_numbering_is_changed_without_scripts_and_refusal_and_conflict_are_shown(
+    desk: OpenDesk, admin: Session, shop_state: State
+) -> None:
+    before = admin.get("/documents/numbering")
+    console = desk(java_script_enabled=False)
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open("/console/seller")
+    prefix, send = page.get_by_label("Prefix of invoices"), page.get_by_role("button", name="Change the numbers")
+    try:
+        prefix.fill("CRN")
+        send.click()
+        expect(page.locator("#invoice_prefix-error")).to_have_text("This belongs to credit notes, now or before.")
+        expect(prefix).to_have_value("CRN")
+
+        wanted = before["numbering"] | {"counting": "continuous"}
+        admin.put("/documents/numbering", {"version": before["version"], "numbering": wanted})
+        prefix.fill("RE")
+        send.click()
+        expect(page.locator("body")).to_contain_text("Another request has changed how documents are numbered.")
+        expect(prefix).to_have_value("RE")
+        console.said.clear()  # Chromium notes the 422 and the 409
+
+        page.get_by_label("Counting").select_option("continuous")
+        send.click()
+        expect(page.get_by_role("status")).to_contain_text("Documents that are issued from now on are numbered")
+        expect(page.locator("main")).to_contain_text("in the series RE and CRN,")
+    finally:
+        now = admin.get("/documents/numbering")["version"]
+        admin.put("/documents/numbering", {"version": now, "numbering": before["numbering"]})
+
+
 def test_a_return_is_approved_received_and_refunded_and_a_conflict_is_shown(
     desk: OpenDesk, stage: Stage, shop_state: State
 ) -> None:
