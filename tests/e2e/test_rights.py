@@ -30,11 +30,13 @@ NEEDED = {
     "/api/users": {"email": "nobody@example.com"},
     "/api/payments": {"order_id": "019ab1de-8a00-7c3f-9c1e-0c6e4a2f7b11"},
 }
+# Of a shop with the mesh, and of one with EasyPost; tests/integration/issuer and tests/integration/shipping run them.
+OF_OTHER_SHOPS = {"MeshIssuer", "ShippingReconciler"}
 SCHEDULED = sorted(
     name
     for name, function in resources_of_type("AWS::Serverless::Function").items()
     if any(event["Type"] == "ScheduleV2" for event in function["Properties"].get("Events", {}).values())
-    and name != "MeshIssuer"  # only where the mesh is on; tests/integration/issuer runs it
+    and name not in OF_OTHER_SHOPS
 )
 
 
@@ -83,6 +85,7 @@ def ids(regular: Session, admin: Session, delivered: Json) -> dict[str, str]:
         "queue": "orders",
         "request_id": history[0]["correlation_id"],
         "name": "products",
+        "language": "de",
     }
 
 
