@@ -65,14 +65,17 @@ def show_dashboard(user_id: str, *, users: Peer, orders: Peer, notifications: Pe
     def count_unread() -> int:
         return _ask(notifications, "/api/notifications?unread=true&limit=1", user_id, _Notifications).unread_count
 
+    missing = Unavailable()  # made before the threads: pydantic builds a model at its first use, and not in two at once
     with deadline.at_most(_PATIENCE), ThreadPoolExecutor(max_workers=3) as pool:
-        profile = _start(pool, "user", read_profile)
-        recent = _start(pool, "recent_orders", read_orders)
-        unread = _start(pool, "unread_notifications", count_unread)
+        profile = _start(pool, "user", read_profile, missing)
+        recent = _start(pool, "recent_orders", read_orders, missing)
+        unread = _start(pool, "unread_notifications", count_unread, missing)
         return DashboardView(user=profile.result(), recent_orders=recent.result(), unread_notifications=unread.result())
 
 
-def _start[T](pool: ThreadPoolExecutor, part: str, read: Callable[[], T]) -> Future[T | Unavailable]:
+def _start[T](
+    pool: ThreadPoolExecutor, part: str, read: Callable[[], T], missing: Unavailable
+) -> Future[T | Unavailable]:
     """Runs with a copy of the context, so that the thread has the correlation and the deadline."""
 
     def read_or_go_without() -> T | Unavailable:
@@ -80,7 +83,7 @@ def _start[T](pool: ThreadPoolExecutor, part: str, read: Callable[[], T]) -> Fut
             return read()
         except (TransientError, DomainError) as error:
             log.warning("dashboard part unavailable", extra={"part": part, "reason": str(error)})
-            return Unavailable()
+            return missing
 
     return pool.submit(contextvars.copy_context().run, read_or_go_without)
 
