@@ -69,11 +69,12 @@ test: lint ## Everything that must hold, in the local cloud and in a browser; BR
 test-code:
 	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
 test-shop:
-	pytest tests/e2e -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
+	pytest tests/e2e -m "not long" -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
 	pytest tests/integration -m long -q
+	pytest tests/e2e -m long -q
 	pytest tests/chaos -m e2e -q -s -rs
 
 screenshots: setup ## Take the README's pictures of a running shop
@@ -83,7 +84,7 @@ explore: setup ## The properties, with examples that no run has had (long)
 	pytest tests/unit tests/integration tests/contract -m hypothesis -n 2 --dist worksteal -q --hypothesis-profile=explore
 
 iam-report: setup ## Permissions that the end-to-end tests did not use, by function; each must be explained
-	pytest tests/e2e -q -s
+	pytest tests/e2e -m "not long" -q -s
 
 bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done

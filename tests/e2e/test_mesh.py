@@ -322,6 +322,7 @@ def pages_of(session: Session, path: str) -> list[Json]:
     return found
 
 
+@pytest.mark.long
 def test_a_new_version_gets_ten_fifty_and_all_of_the_calls_and_no_order_fails(
     meshed: Meshed, publish: Callable[[dict[str, str]], None]
 ) -> None:
@@ -350,6 +351,7 @@ def test_a_new_version_gets_ten_fifty_and_all_of_the_calls_and_no_order_fails(
     require_balance(meshed, stage, vase, flow, buyers)
 
 
+@pytest.mark.long
 def test_a_bad_version_with_a_tenth_of_the_calls_is_seen_and_taken_back_and_no_order_fails(
     meshed: Meshed, publish: Callable[[dict[str, str]], None]
 ) -> None:

@@ -67,7 +67,7 @@ def start(mesh: Mesh, uses: int) -> Caller:
 
     mesh.settings = shortened  # type: ignore[method-assign, assignment]
     caller = mesh.start("orders")
-    wait_for(lambda: caller.look_up().status == 200, "the sidecar has no identity")
+    wait_for(lambda: caller.invoke().status == 200, "the sidecar has no identity")
     return caller
 
 

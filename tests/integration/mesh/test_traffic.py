@@ -30,7 +30,7 @@ def orders(mesh: Mesh) -> Caller:
 
 def settled(mesh: Mesh, caller: Caller) -> None:
     """Waits until Envoy has read its identity, and forgets the calls of it."""
-    wait_for(lambda: caller.look_up().status == 200, "the sidecar has no identity")
+    wait_for(lambda: caller.invoke().status == 200, "the sidecar has no identity")
     mesh.cloud.seen.clear()
 
 

@@ -82,7 +82,7 @@ def started(shop: Mesh, identity: str, monkeypatch: pytest.MonkeyPatch, *, keys:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys)
     shop.give(identity)
     caller = shop.start(identity)
-    wait_for(lambda: caller.look_up().status != 503, "the sidecar has no identity")
+    wait_for(lambda: caller.invoke().status != 503, "the sidecar has no identity")
     shop.cloud.seen.clear()
     return caller
 
