@@ -111,7 +111,7 @@ def _routes(policy: Policy, caller: Identity, name: str, call: Call, environment
     if faults:
         own["typed_per_filter_config"] = faults
     # A pinned call gets its version or an error, never another version. The retry of any other call gets the live one:
-    # a bad version with a tenth of the calls would fail each thousandth call three times.
+    # a bad version with a tenth of the calls could answer all three tries of one.
     to_one = [(pinned, version.pin) for pinned, version in service.versions.items() if version.pin]
     if len(service.versions) > 1:
         to_one.append((LIVE, _RETRY))

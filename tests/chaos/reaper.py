@@ -6,35 +6,27 @@ import os
 import random
 import signal
 import subprocess
-import threading
 from contextlib import suppress
 from pathlib import Path
+
+from tests.chaos.repeated import Repeated
 
 _MARK = "awslambdaric"
 
 
-class Reaper:
+class Reaper(Repeated):
     """Kills one function process of the cloud at `home` every `every` seconds, from `start` to `stop`."""
 
     def __init__(self, home: Path, every: float, seed: int) -> None:
-        self._home, self._every, self._draw = home, every, random.Random(seed)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__(every)
+        self._home, self._draw = home, random.Random(seed)
         self.killed = 0
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._every):
-            if found := self._victims():
-                with suppress(ProcessLookupError):
-                    os.kill(self._draw.choice(found), signal.SIGKILL)
-                    self.killed += 1
+    def act(self) -> None:
+        if found := self._victims():
+            with suppress(ProcessLookupError):
+                os.kill(self._draw.choice(found), signal.SIGKILL)
+                self.killed += 1
 
     def _victims(self) -> list[int]:
         """The process ids of this shop's functions. The cloud puts its home into their environment."""

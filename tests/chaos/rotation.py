@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -18,12 +17,13 @@ from issuer.authority import KmsKey, issue
 from issuer.identities import Identity, IdentitySecret
 from mercato.clock import utc_now
 from mercato.errors import TransientError
+from tests.chaos.repeated import Repeated
 
 # The issuer renews leaves of six hours, and a sidecar with one of twelve hours looks for a new one each minute.
 _OLD = timedelta(hours=13)
 
 
-class Rotation:
+class Rotation(Repeated):
     """Every `every` seconds, from `start` to `stop`, puts a leaf of 13 hours, which the mesh's own authority has
     signed, in the place of each, and runs the issuer. `outcomes` counts what it did; a run that fails is repeated.
 
@@ -31,31 +31,22 @@ class Rotation:
     """
 
     def __init__(self, cloud: Cloud, shop: State, every: float) -> None:
+        super().__init__(every)
         function = Stack.read(cloud).functions["MeshIssuer"]
         found = cloud.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
         self._key = KmsKey(found["AUTHORITY_KEY_ID"])
         pairs = (one.partition("=") for one in found["IDENTITIES"].split(","))
         self._secrets = {service: IdentitySecret(secret) for service, _, secret in pairs}
         self._domain = found["TRUST_DOMAIN"]
-        self._shop, self._every = shop, every
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._shop = shop
         self.outcomes: Counter[str] = Counter()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._every):
-            try:
-                self._age()
-                self.outcomes.update(renew(self._shop).values())
-            except (TransientError, Trouble, ClientError, BotoCoreError):
-                self.outcomes["failed"] += 1
+    def act(self) -> None:
+        try:
+            self._age()
+            self.outcomes.update(renew(self._shop).values())
+        except (TransientError, Trouble, ClientError, BotoCoreError):
+            self.outcomes["failed"] += 1
 
     def _age(self) -> None:
         for service, secret in self._secrets.items():

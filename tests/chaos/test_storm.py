@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from infra.paths import ROOT
 from mercato import aws
 from tests.chaos.badday import faulty_shop
 from tests.chaos.reaper import Reaper
+from tests.chaos.repeated import Repeated
 from tests.chaos.rotation import Rotation
 from tests.e2e.conftest import real_orders  # noqa: F401
 from tests.kit.sidecars import certificates
@@ -42,28 +42,19 @@ MERCATO = Path(sys.executable).parent / "mercato"
 PATIENCE = 600  # seconds: a message that failed twice comes back after four minutes
 
 
-class Operator:
+class Operator(Repeated):
     """Every few seconds resumes the parked sagas and redrives the dead letters. `did` counts these actions."""
 
     def __init__(self, admin: Session, every: float = 5.0) -> None:
-        self._admin, self._every = admin, every
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__(every)
+        self._admin = admin
         self.did: Counter[str] = Counter()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._every):
-            try:
-                self._look()
-            except ShopError:
-                self.did["asked in vain"] += 1
+    def act(self) -> None:
+        try:
+            self._look()
+        except ShopError:
+            self.did["asked in vain"] += 1
 
     def _look(self) -> None:
         for saga in self._admin.get("/ops/sagas", status="parked")["items"]:

@@ -299,6 +299,14 @@ def lookups(meshed: Meshed) -> list[tuple[str, int]]:
     ]
 
 
+def answered_from_now(meshed: Meshed, flow: OrderFlow, buyers: list[Session]) -> set[tuple[str, int]]:
+    """Version and status of the calls that four more orders make, once those on their way have ended."""
+    flow.flow(len(buyers))
+    known = len(lookups(meshed))
+    flow.flow(4)
+    return set(lookups(meshed)[known:])
+
+
 def require_balance(meshed: Meshed, stage: Stage, vase: Product, flow: OrderFlow, buyers: list[Session]) -> None:
     """Each order was taken once and paid in full, and the stock is what was not sold."""
     assert {end["order_id"] for end in flow.ends} == {
@@ -341,10 +349,7 @@ def test_a_new_version_gets_ten_fifty_and_all_of_the_calls_and_no_order_fails(
                 within=180,
             )
         give_to_canary(meshed, 100)
-        flow.flow(len(buyers))  # what was on its way
-        known = len(lookups(meshed))
-        flow.flow(4)
-        assert set(lookups(meshed)[known:]) == {("canary", 200)}
+        assert answered_from_now(meshed, flow, buyers) == {("canary", 200)}
     assert flow.failed == []
     answered = {line["service"] for line in meshed.lines("products", "request") if line.get("peer") == "checkout"}
     assert answered == {"products", "products-next"}, "the alias leads to the new version"
@@ -357,11 +362,11 @@ def test_a_bad_version_with_a_tenth_of_the_calls_is_seen_and_taken_back_and_no_o
 ) -> None:
     stage = Stage(meshed.shop, meshed.admin, meshed.stack.cloud.endpoint, 120)
     vase, buyers = stage.new_product("Vase that is bad", 900, stock=500), [stage.new_customer("Vi") for _ in "123"]
-    give_to_canary(meshed, 10)
+    publish({"TABLE_NAME": "no-such-table"})
     with OrderFlow(stage, vase, buyers) as flow:
         flow.flow(1)
         known = len(lookups(meshed))
-        publish({"TABLE_NAME": "no-such-table"})
+        give_to_canary(meshed, 10)
         poll(
             lambda: lookups(meshed)[known:],
             lambda found: any(version == "canary" and status >= 500 for version, status in found),
@@ -369,13 +374,10 @@ def test_a_bad_version_with_a_tenth_of_the_calls_is_seen_and_taken_back_and_no_o
             within=180,
         )
         give_to_canary(meshed, 0)
-        flow.flow(len(buyers))  # what was on its way
-        taken_back = len(lookups(meshed))
-        flow.flow(4)
-        assert set(lookups(meshed)[taken_back:]) == {("live", 200)}
+        assert answered_from_now(meshed, flow, buyers) == {("live", 200)}
     assert flow.failed == []
     shown = CliRunner().invoke(command, ["graph"], env={"COLUMNS": "160"})
-    assert re.search(r"checkout +│ products canary +│ +\d+ │ +[1-9]", shown.output), shown.output
+    assert re.search(r"checkout +│ products canary +│ +\d+ +│ +[1-9]", shown.output), shown.output
     require_balance(meshed, stage, vase, flow, buyers)
 
 

@@ -1,6 +1,6 @@
 """The fonts for letters that the documents' own font lacks: which files a text needs, and in which language to read it.
 
-The files are in packages of the layer and are opened only for a text that needs them: they are 25 MB.
+The files are in packages of the layer and are opened only for a text that needs them: they are 23 MB.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
 from mercato.guests import is_guest
 from mercato.invocation import deadline
-from mercato.languages import Language
+from mercato.languages import KnownLanguage
 from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
@@ -80,7 +80,7 @@ class FromOrders(Reads):
     order_id: str
     customer_id: str
     number: str | None = None
-    language: Language | None = None
+    language: KnownLanguage = None
 
     @property
     def named(self) -> str:
@@ -132,7 +132,7 @@ class FromPayments(Reads):
     customer_id: str
     amount: Money
     order_number: str | None = None
-    language: Language | None = None
+    language: KnownLanguage = None
 
     @property
     def named(self) -> str:

@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
 class English:
     """Also what the other languages are made from: each overrides what it says in another way."""
 
-    nobody = "there"
+    nameless = "there"
     neutral = "We could not complete the order."
     # For a refund by the order's saga, the reason is the name of the error that ended the saga.
     reasons: Mapping[str, str] = {
@@ -84,7 +84,7 @@ class English:
 
 
 class German(English):
-    nobody = "liebe Kundin, lieber Kunde"
+    nameless = "liebe Kundin, lieber Kunde"
     neutral = "Wir konnten die Bestellung nicht abschließen."
     reasons: Mapping[str, str] = {
         SagaEnd.CANCELLED_BY_CUSTOMER: "Sie haben die Bestellung storniert.",

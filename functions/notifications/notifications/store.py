@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, inbox, outbox
-from mercato.languages import Language
+from mercato.languages import Language, known
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
@@ -457,6 +457,6 @@ def _notification(item: Item) -> Notification:
         order_id=item["order_id"],
         created_at=datetime.fromisoformat(item["created_at"]),
         is_read=item.get("is_read", False),
-        language=Language(item.get("language", Language.EN)),
+        language=known(item.get("language")) or Language.EN,
         claimed_until=datetime.fromtimestamp(claimed_until, UTC) if claimed_until else None,
     )

@@ -34,7 +34,7 @@ def write(content: Content, reader: str, language: Language, wording: Wording | 
     replaced by the built-in one: no text stops a message.
     """
     speech, built_in = SPEECHES[language], WORDINGS[language][content.name]
-    values = {**content.fields(speech), "name": one_line(reader) or speech.nobody}
+    values = {**content.fields(speech), "name": one_line(reader) or speech.nameless}
     try:
         return _filled(wording or built_in, values, language)
     except (KeyError, ValueError) as error:

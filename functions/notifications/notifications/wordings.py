@@ -43,7 +43,7 @@ class InvalidText(Invalid):
 
 @dataclass(frozen=True)
 class Version:
-    """Version 0 is the built-in text, which nobody has written. `by` is the user id of who wrote a later one."""
+    """Version 0 is the built-in text, which has no author. `by` is the user id of a later version's author."""
 
     number: int
     wording: Wording

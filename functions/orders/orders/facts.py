@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge
 from mercato.guests import is_guest
-from mercato.languages import Language
+from mercato.languages import KnownLanguage
 from mercato.money import Money
 from orders.order import (
     MAX_ANSWERED,
@@ -64,7 +64,7 @@ class OrderPlaced(Fact):
     number: str | None = None
     waits_for_buyer: bool = False
     coupons: ClaimedCoupons | None = None
-    language: Language | None = None
+    language: KnownLanguage = None
 
 
 class PaymentAwaited(Fact):

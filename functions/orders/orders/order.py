@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge, Kind
-from mercato.languages import Language
+from mercato.languages import KnownLanguage
 from mercato.money import Money
 
 
@@ -264,7 +264,7 @@ class Order:
     frozen: tuple[Charge, ...] = ()  # the charges of the quote that was placed; none for an order without a quote
     delivery: Delivery | None = None
     number: str | None = None
-    language: Language | None = None  # of the messages about it; the shop's own if None
+    language: KnownLanguage = None  # of the messages about it; the shop's own if None
     waits_for_buyer: bool = False
     attempt: int = 1  # the number of the payment's current attempt, whose card is `payment_token`
     payment_answers: int = 0  # how often the buyer has answered

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mercato import clock
 from mercato.invocation.tasks import Tasks
-from mercato.languages import Language
+from mercato.languages import KnownLanguage
 from mercato.money import Money
 from payments import usecases
 from payments.domain import Status
@@ -35,7 +35,7 @@ class Ordered(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     number: str | None = None
-    language: Language | None = None
+    language: KnownLanguage = None
 
 
 class AuthorizePayment(TaskInput):

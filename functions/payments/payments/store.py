@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, outbox
-from mercato.languages import Language
+from mercato.languages import known
 from mercato.money import Money
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, delete, put, put_new
@@ -259,7 +259,7 @@ def _payment(item: Item) -> Payment:
         refunded_elsewhere=item.get("astray", 0),
         written_off=item.get("written_off", False),
         order_number=item.get("order_number", ""),
-        language=Language(item["language"]) if item.get("language") else None,
+        language=known(item.get("language")),
         attempt=item.get("attempt", 1),
         waits_for_buyer=item.get("waits_for_buyer", False),
         earlier=tuple(item.get("earlier", ())),

@@ -232,8 +232,8 @@ def list_shipments(query: ShipmentsQuery) -> ShipmentPage:
 
 @app.get("/api/shipments/guests/{shipment_id}", role=PUBLIC, capability="shipment_id", limit=WATCH)
 def show_guest_parcel(shipment_id: str) -> GuestParcelView:
-    """The parcel of an order without an account, by the id that its order states to whoever has the link. It tells no
-    address and no goods. No parcel of an account is opened so.
+    """Shows where a guest's parcel is, without address and goods. The order of the guest's link states the parcel's id.
+    The parcel of an account is not found.
     """
     return GuestParcelView.of(usecases.show_guest_shipment(shipment_id, shipments=ports().shipments))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 
 class Language(StrEnum):
@@ -10,6 +13,15 @@ class Language(StrEnum):
 
     EN = "en"
     DE = "de"
+
+
+def known(code: object) -> Language | None:
+    """None for no language, and for one that only a later release knows."""
+    return Language(code) if isinstance(code, str) and code in Language else None
+
+
+# Of what is read: an event or an item may come from a release that knows more languages, before this one or after it.
+KnownLanguage = Annotated[Language | None, BeforeValidator(known)]
 
 
 def preferred(accept_language: str) -> Language | None:

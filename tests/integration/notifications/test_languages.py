@@ -58,6 +58,14 @@ def test_two_orders_of_one_customer_have_each_its_language(service: Service) -> 
     assert subjects == ["Ihre Bestellung ist unterwegs", "Your order is on its way"]
 
 
+def test_a_language_of_a_later_release_is_none(service: Service) -> None:
+    service.register()
+
+    assert service.receive(shipped(service, "event-1", "fr")) == []
+
+    assert [body.partition("\n")[0] for _, _, body in service.mailer.sent] == ["Hello Anna,"]
+
+
 def test_without_a_language_it_is_the_shop_s(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     german = wiring.Settings("NotificationsTable", "unused", "https://shop.example/", default_language="de")
     monkeypatch.setitem(vars(wiring.ports()), "settings", german)
