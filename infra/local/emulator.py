@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with seventeen changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with eighteen changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -14,6 +14,7 @@
 - The function behind that API gets the client certificate in its event, as the door states it.
 - AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
+- A sandbox is a fork of a process that has imported what all functions import.
 - For speed, uvicorn with httptools and uvloop serves it in the place of hypercorn, and a policy is parsed once
   (docs/decisions/0274).
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
@@ -42,7 +43,7 @@ from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway, apigateway_v1, lambda_svc
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
-from infra.local import reload, text_messages
+from infra.local import reload, sandboxes, text_messages
 from infra.local.iam.recording import noting
 
 _PLACEHOLDERS = (
@@ -280,6 +281,7 @@ if __name__ == "__main__":
     app._handle_execute_api_request = through_the_door(app._handle_execute_api_request, proof)
     lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
+    lambda_runtime.subprocess = sandboxes.forking()
     lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)
     apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
