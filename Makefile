@@ -67,7 +67,7 @@ test: lint ## Everything that must hold, in the local cloud and in a browser; BR
 
 # The shop's tests wait for it half of their time. The others fill that time, and give way to the shop.
 test-code:
-	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -q --durations=15
+	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -p no:schemathesis -q --durations=15
 test-shop:
 	pytest tests/e2e -m "not long" -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
 

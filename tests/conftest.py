@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +27,17 @@ settings.register_profile("explore", settings.get_profile("same"), derandomize=F
 settings.load_profile("same")
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collects garbage again, but seldom, and not in the modules and tests, which stay until the end of the run."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,9 +75,14 @@ def forget_the_sandbox() -> None:
     aws.reset()
     shared.reset()
     guard.configured.cache_clear()
-    for name, module in list(sys.modules.items()):
-        if name.endswith(".wiring"):
-            module.ports.cache_clear()
+    for module in wirings(len(sys.modules)):
+        module.ports.cache_clear()
+
+
+@functools.lru_cache(maxsize=1)
+def wirings(_imported: int) -> list[Any]:
+    """The modules that wire services. Searched again only after an import, because there are thousands of modules."""
+    return [module for name, module in list(sys.modules.items()) if name.endswith(".wiring")]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ botocore:
 - It reads the service models once, and not again for the clients of each test.
 - It inspects each event handler once, and translates each event name once, because both took longer than a request.
 - While moto is active, boto3.client creates one client for each service and setting, not one for each call. A test that
-  changes a client creates its own: `boto3.session.Session().client`.
+  changes a client creates its own: `boto3.session.Session().client`. The functions' clients are kept: kept_clients.py.
 - While moto is active, requests to DynamoDB are not signed, because moto checks no signature.
 
 moto:
@@ -18,6 +18,7 @@ moto:
 - A query reads one partition. moto sorts the whole table first, which made tests with thousands of items take minutes.
 - A long poll of an empty queue returns immediately, because in a test no message arrives during the poll.
 - moto searches each member of a response under a dozen names. DynamoDB's members have one name.
+- A value of DynamoDB passes botocore and moto whole: whole_values.py.
 - DynamoDB's values, items and expressions cost less work: fast_dynamodb.py.
 """
 
@@ -43,11 +44,13 @@ import botocore.useragent
 import moto.core.responses
 import pytest
 from botocore.hooks import EVENT_ALIASES, EventAliaser
+from botocore.regions import EndpointRulesetResolver
 from botocore.signers import RequestSigner
+from botocore.useragent import UserAgentString
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS, botocore_stubber, responses_mock
 from moto.core.serialize import ResponseSerializer
-from moto.core.utils import method_names_from_class, utcnow
+from moto.core.utils import camelcase_to_underscores, method_names_from_class, utcnow
 from moto.dynamodb import models
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
@@ -65,7 +68,7 @@ from moto.moto_api._internal import mock_random
 from moto.sqs.models import SQSBackend
 from werkzeug.http import http_date
 
-from tests.kit import fast_dynamodb
+from tests.kit import fast_dynamodb, kept_clients, whole_values
 
 
 @contextmanager
@@ -82,6 +85,7 @@ def patched() -> Iterator[None]:
         patch.setattr(botocore.hooks, "accepts_kwargs", once_per_function(botocore.hooks.accepts_kwargs))
         patch.setattr(EventAliaser, "__init__", with_shared_names(EventAliaser.__init__))
         patch.setattr(boto3, "client", made_once(boto3.client))
+        kept_clients.patch_into(patch)
         patch.setattr(RequestSigner, "sign", unsigned_for_dynamodb(RequestSigner.sign))
         sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
         patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
@@ -101,7 +105,11 @@ def patched() -> Iterator[None]:
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(Table, "query", of_one_partition(Table.query))
         patch.setattr(ResponseSerializer, "get_value", plainly(ResponseSerializer.get_value))
-        for owner, name, replacement in fast_dynamodb.REPLACEMENTS:
+        patch.setattr(moto.core.responses, "camelcase_to_underscores", functools.cache(camelcase_to_underscores))
+        patch.setattr(UserAgentString, "to_string", once_per_client(UserAgentString.to_string))
+        resolve = EndpointRulesetResolver.construct_endpoint
+        patch.setattr(EndpointRulesetResolver, "construct_endpoint", once_per_operation(resolve))
+        for owner, name, replacement in (*fast_dynamodb.REPLACEMENTS, *whole_values.REPLACEMENTS):
             patch.setattr(owner, name, replacement)
         yield
 
@@ -126,6 +134,33 @@ def made_once(make: Any) -> Any:
         return made[key]
 
     return client
+
+
+def once_per_client(to_string: Any) -> Any:
+    """Makes the text of the User-Agent header once. The features of botocore that single requests use are left out."""
+
+    def text_of(agent: Any) -> str:
+        kept = vars(agent).get("text_and_config")
+        if not kept or kept[1] is not agent._client_config:
+            kept = vars(agent)["text_and_config"] = to_string(agent), agent._client_config
+        text: str = kept[0]
+        return text
+
+    return text_of
+
+
+def once_per_operation(construct_endpoint: Any) -> Any:
+    """Finds DynamoDB's address once for each client and operation, because no parameter of a request changes it."""
+
+    def construct(resolver: Any, operation_model: Any, call_args: Any, request_context: Any) -> Any:
+        if operation_model.service_model.service_name != "dynamodb" or not botocore_stubber.enabled:
+            return construct_endpoint(resolver, operation_model, call_args, request_context)
+        found = vars(resolver).setdefault("found", {})
+        if operation_model.name not in found:
+            found[operation_model.name] = construct_endpoint(resolver, operation_model, call_args, request_context)
+        return found[operation_model.name]
+
+    return construct
 
 
 def with_shared_names(init: Any) -> Any:

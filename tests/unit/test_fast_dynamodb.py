@@ -8,12 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from tests.kit import fast_dynamodb
+from tests.kit import fast_dynamodb, whole_values
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 ITEM = KEY | {
@@ -113,10 +113,10 @@ CONDITIONS = [
 
 @pytest.fixture
 def of_moto(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Puts moto's own functions back."""
+    """Puts moto's own functions back, and those of botocore."""
 
     def put_back() -> None:
-        for owner, name, own in fast_dynamodb.MOTOS_OWN:
+        for owner, name, own in (*fast_dynamodb.MOTOS_OWN, *whole_values.OWN):
             monkeypatch.setattr(owner, name, own)
 
     return put_back
@@ -247,3 +247,34 @@ def test_values_and_items_are_what_moto_makes_of_them(one: Any, other: Any) -> N
         for owner, name, own in fast_dynamodb.MOTOS_OWN:
             patch.setattr(owner, name, own)
         assert quick == facts(one, other)
+
+
+WRONG: list[Any] = [
+    {},
+    {"S": 1},
+    {"S": None},
+    {"N": 1},
+    {"BOOL": "true"},
+    {"X": "a"},
+    {"S": "a", "N": "1"},
+    {"L": {"S": "a"}},
+    {"L": [{"S": "a"}, {"S": 2}]},
+    {"M": {"x": {"M": {"y": {"N": 3}}}}},
+    {"M": {1: {"S": "a"}}},
+    {"SS": ["a", 1]},
+    {"B": 1},
+    "text",
+    None,
+]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_a_wrong_value_has_botocore_s_own_error(cloud: None, of_moto: Callable[[], None], value: Any) -> None:
+    def error() -> str:
+        with pytest.raises((ParamValidationError, ClientError)) as raised:
+            boto3.client("dynamodb", "us-east-1").put_item(TableName="any", Item={"pk": value})
+        return str(raised.value)
+
+    quick = error()
+    of_moto()
+    assert quick == error()

@@ -1,0 +1,87 @@
+"""Passes plain values of DynamoDB through botocore and moto whole. Requests, responses and errors do not change.
+
+A call of DynamoDB walks each value five times, and looks at each of its ten possible members by its shape: botocore
+validates and serializes it, moto parses it and serializes it again, and botocore parses it. A plain value is the same
+before and after each of them, so here it is examined by one function. Others, such as binary and wrong ones, take the
+way of botocore and moto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import botocore.parsers
+import moto.core.parse
+from botocore.serialize import JSONSerializer
+from botocore.validate import ParamValidator
+from moto.core.serialize import BaseJSONSerializer
+
+
+def is_plain(value: Any) -> bool:
+    """Whether the value is a text, a number, a boolean, null, or a map, list or set of those, in JSON's own types."""
+    if type(value) is not dict or len(value) != 1:
+        return False
+    ((kind, held),) = value.items()
+    match kind:
+        case "S" | "N":
+            return type(held) is str
+        case "BOOL" | "NULL":
+            return type(held) is bool
+        case "M":
+            return type(held) is dict and all(type(name) is str and is_plain(part) for name, part in held.items())
+        case "L":
+            return type(held) is list and all(is_plain(part) for part in held)
+        case "SS" | "NS":
+            return type(held) is list and all(type(one) is str for one in held)
+    return False
+
+
+def _is_whole(shape: Any, value: Any) -> bool:
+    return shape.name == "AttributeValue" and "NULL" in shape.members and is_plain(value)
+
+
+def _validate(own: Any) -> Any:
+    def validate_structure(validator: Any, params: Any, shape: Any, errors: Any, name: str) -> None:
+        if not _is_whole(shape, params):
+            own(validator, params, shape, errors, name)
+
+    return validate_structure
+
+
+def _write(own: Any) -> Any:
+    def serialize_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: Any) -> None:
+        if _is_whole(shape, value):
+            serialized[key] = value
+        else:
+            own(serializer, serialized, value, shape, key)
+
+    return serialize_structure
+
+
+def _answer(own: Any) -> Any:
+    def serialize_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if _is_whole(shape, value):
+            serializer._default_serialize(serialized, value, shape, key)
+        else:
+            own(serializer, serialized, value, shape, key)
+
+    return serialize_structure
+
+
+def _read(own: Any) -> Any:
+    def parse_structure(parser: Any, shape: Any, value: Any) -> Any:
+        return value if _is_whole(shape, value) else own(parser, shape, value)
+
+    return parse_structure
+
+
+_PLACES: list[tuple[Any, str, Callable[[Any], Any]]] = [
+    (ParamValidator, "_validate_structure", _validate),
+    (JSONSerializer, "_serialize_type_structure", _write),
+    (moto.core.parse.BaseJSONParser, "_parse_structure", _read),
+    (BaseJSONSerializer, "_serialize_type_structure", _answer),
+    (botocore.parsers.BaseJSONParser, "_handle_structure", _read),
+]
+OWN = [(owner, name, getattr(owner, name)) for owner, name, _ in _PLACES]
+REPLACEMENTS = [(owner, name, make(getattr(owner, name))) for owner, name, make in _PLACES]
