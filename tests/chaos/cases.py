@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -47,6 +48,17 @@ class Tally:
     cases: int = 0
     reached: int = 0
     failures: int = 0
+
+
+def with_each_trait[C](cases: Sequence[C], traits: Callable[[C], Iterable[object]], seed: int) -> list[C]:
+    """Draws few cases that have each trait that any of the cases has, for a sample that leaves out no kind of them."""
+    left = random.Random(seed).sample(cases, len(cases))
+    missing = {trait for case in left for trait in traits(case)}
+    chosen: list[C] = []
+    while missing:
+        chosen.append(max(left, key=lambda case: len(missing.intersection(traits(case)))))
+        missing.difference_update(traits(chosen[-1]))
+    return chosen
 
 
 def play_all[C](name: str, cases: Iterable[C], play: Callable[[C], Outcome], record: Record) -> Tally:

@@ -19,7 +19,6 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from documents import wiring as document_wiring
 from documents.orders import Orders as OrdersPeer
 from documents.store import DocumentStore
-from infra.local.easypost.wire import KEY, WAREHOUSE, FakeEasyPost
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory import wiring as inventory_wiring
@@ -76,6 +75,7 @@ from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.kit import aws_events
+from tests.kit.fake_easypost import KEY, WAREHOUSE, FakeEasyPost
 from tests.kit.given import published
 from tests.kit.state_machine import World, deploy, forget_the_past, poll, run_state_machines
 from tests.kit.template import create_table
@@ -378,6 +378,8 @@ class Shop:
         return wait.attempt == order.awaited.attempt and wait.place not in self._waits_met
 
     def _meet_buyer(self, order_id: str) -> None:
+        if "AwaitBuyer" not in self.world.calls:
+            return
         with self._one_at_a_time:
             if self.buyer is None or not self.waits(order_id):
                 return
@@ -451,6 +453,7 @@ class Mall:
 
     def open(self, stocked: int = STOCKED) -> Shop:
         forget_the_past()
+        self._world.calls.clear()
         for table in get_backend("dynamodb")["123456789012"]["us-east-1"].tables.values():
             table.items.clear()
         shop = Shop(self._world)

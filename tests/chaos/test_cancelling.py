@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -11,11 +11,12 @@ import pytest
 from orders.domain import OrderNotCancellable
 from orders.order import Status
 from tests.chaos.books import disagreements
-from tests.chaos.cases import Outcome, Record, Story, play_all
+from tests.chaos.cases import Outcome, Record, Story, play_all, with_each_trait
 from tests.chaos.faults import UNDO, Fault, faults_of
 from tests.chaos.shop import Mall, Shop
 from tests.chaos.tables import Stretch
 
+SEED = 20261129
 SHARDS = 4
 FAULTS = [fault for task in UNDO for fault in faults_of(task)]
 AT_CAPTURE = 7  # the write of a good order during which the saga captures the payment
@@ -83,7 +84,13 @@ def test_before_each_write_of_a_good_order(mall: Mall, record_property: Record) 
 
 
 def test_each_fault_in_the_undoing_a_sample(mall: Mall, record_property: Record) -> None:
-    cases = [Cancelled(AT_CAPTURE, (fault,)) for fault in FAULTS[::2]]
+    """A sample that has each kind of fault, and each step with a fault that passes and with one that lasts."""
+
+    def traits(case: Cancelled) -> Iterator[object]:
+        (fault,) = case.faults
+        yield from ((fault.kind, fault.lasting), (fault.task, fault.lasting))
+
+    cases = with_each_trait([Cancelled(AT_CAPTURE, (fault,)) for fault in FAULTS], traits, SEED)
     play_cancelled(mall, "cancelled, faults in the undoing", cases, record_property)
 
 

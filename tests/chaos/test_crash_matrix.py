@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,14 +15,13 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.books import disagreements
-from tests.chaos.cases import Case, Outcome, Record, Story, Tally, play_all
+from tests.chaos.cases import Case, Outcome, Record, Story, Tally, play_all, with_each_trait
 from tests.chaos.faults import ALL, FORWARD, SKIP, SKIPPED, Fault, Kind, faults_of
 from tests.chaos.shop import Buyer, Mall
 from tests.kit.state_machine import NothingCame
 
 SEED = 20261122
 SHARDS = 8
-SAMPLED_PAIRS = 20
 # For each undo, a forward step that fails permanently, so that the saga of a good order reaches that undo.
 OPENERS = {
     "VoidPayment": Fault("ConfirmOrder", Kind.UNKNOWN),
@@ -161,8 +160,15 @@ def test_one_fault_anywhere_at_once_and_late(mall: Mall, record_property: Record
     assert tally.reached == tally.cases
 
 
+def traits(case: Case) -> Iterator[object]:
+    """The story, the buyer, when events are heard, and the task and the kind of each fault, which passes or lasts."""
+    yield from (case.story, case.buyer, f"eager: {case.eager}")
+    for fault in case.faults:
+        yield from ((fault.task, fault.lasting), (fault.kind, fault.lasting))
+
+
 def test_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
-    sample = random.Random(SEED).sample(pairs(), SAMPLED_PAIRS)
+    sample = with_each_trait(pairs(), traits, SEED)
     play_all("two faults, a sample", sample, functools.partial(play, mall), record_property)
 
 
@@ -173,7 +179,8 @@ def test_two_faults_everywhere(mall: Mall, record_property: Record, shard: int) 
 
 
 def test_an_undo_that_is_skipped_and_two_faults_a_sample(mall: Mall, record_property: Record) -> None:
-    play_all("skipped, a sample", skipped()[::60], functools.partial(play, mall), record_property)
+    sample = with_each_trait(skipped(), traits, SEED)
+    play_all("skipped, a sample", sample, functools.partial(play, mall), record_property)
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ import pytest
 from mercato.errors import TransientError
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
-from tests.chaos.cases import Record, Story, play_all
+from tests.chaos.cases import Record, Story, play_all, with_each_trait
 from tests.chaos.deeds import ACTS, Deed, Scene
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.shop import AT_REST, SAGA_OVER, Buyer, Mall
@@ -155,13 +155,20 @@ def test_meetings_a_sample(mall: Mall, record_property: Record) -> None:
 
 
 def test_the_carrier_gives_up_a_good_orders_parcel_at_any_moment(mall: Mall, record_property: Record) -> None:
-    """Before the collection, on the way and after the arrival, with and without a cancellation by the customer."""
+    """Before the collection, on the way and after the arrival, with and without a cancellation by the customer.
+
+    At each moment one of them, and each of them before and after writes. `make chaos` has all of them at each moment.
+    """
     stretch, *_ = play(mall, WAYS["sold"])
     first = stretch.tables.index("ShippingTable")
     acts = ("carrier_loses_it", "carrier_gives_up", "cancel_what_is_lost")
     moments = [(write, after) for write, after in moments_of(stretch) if write >= first]
-    chosen = [Meeting("sold", *moment, act) for moment, act in itertools.product(moments, acts)]
-    play_meetings(mall, "the carrier gives up", chosen, record_property)
+    found = [Meeting("sold", *moment, act) for moment, act in itertools.product(moments, acts)]
+
+    def traits(meeting: Meeting) -> Iterator[object]:
+        yield from ((meeting.write, meeting.after), (meeting.act, f"after: {meeting.after}"))
+
+    play_meetings(mall, "the carrier gives up", with_each_trait(found, traits, SEED), record_property)
 
 
 @pytest.mark.long

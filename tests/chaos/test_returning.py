@@ -13,7 +13,7 @@ import contextlib
 import functools
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -23,7 +23,7 @@ from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailab
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
-from tests.chaos.cases import Outcome, Record, Story, Tally, play_all
+from tests.chaos.cases import Outcome, Record, Story, Tally, play_all, with_each_trait
 from tests.chaos.deeds import Deed, Scene
 from tests.chaos.faults import Died, Fault, Injector, die, faults_of, lose
 from tests.chaos.shop import QUANTITY, Mall, Shop
@@ -233,7 +233,13 @@ def play_faulty(mall: Mall, name: str, cases: Sequence[FaultyReturn], record: Re
 
 def test_returns_with_one_fault_a_sample(mall: Mall, record_property: Record) -> None:
     """A sample that has each kind of fault, each step and each wish, but not all combinations."""
-    tally = play_faulty(mall, "returns, one fault, a sample", singles()[::17], record_property)
+
+    def traits(case: FaultyReturn) -> Iterator[object]:
+        (fault,) = case.faults
+        yield from (case.wish, fault.task, (fault.kind, fault.lasting))
+
+    sample = with_each_trait(singles(), traits, SEED)
+    tally = play_faulty(mall, "returns, one fault, a sample", sample, record_property)
     assert tally.reached == tally.cases
 
 

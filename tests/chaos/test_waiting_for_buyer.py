@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,7 +25,7 @@ from payments.domain import ChargeStatus
 from payments.providers.sandbox import Sandbox, charge_id_of
 from payments.providers.webhooks import ChargeChanged
 from tests.chaos.books import charges_of, disagreements
-from tests.chaos.cases import Outcome, Record, play_all
+from tests.chaos.cases import Outcome, Record, play_all, with_each_trait
 from tests.chaos.deeds import Scene
 from tests.chaos.faults import Fault, faults_of
 from tests.chaos.shop import CUSTOMER, Mall
@@ -183,7 +182,13 @@ def test_every_story_without_faults(mall: Mall, record_property: Record) -> None
 
 
 def test_one_fault_a_sample(mall: Mall, record_property: Record) -> None:
-    sample = random.Random(SEED).sample([case for case in cases() if case.faults], 30)
+    """A sample that has each kind of fault, each story with each of its calls, and both ways to hear events."""
+
+    def traits(case: Case) -> Iterator[object]:
+        (fault,) = case.faults
+        yield from ((fault.kind, fault.lasting), (case.story, fault.task), case.eager)
+
+    sample = with_each_trait([case for case in cases() if case.faults], traits, SEED)
     play_all("waiting, one fault, a sample", sample, functools.partial(play_case, mall), record_property)
 
 
@@ -276,13 +281,27 @@ def deaths() -> list[Race]:
 
 
 def test_the_buyer_the_bank_the_clock_and_a_cancellation_in_any_order(mall: Mall, record_property: Record) -> None:
-    """Every order of two, and a sample of more."""
-    sample = [*races(2), *random.Random(SEED).sample(races(), 10)]
+    """A sample that has every order of two, each act first and last at each pace, and races of each length."""
+
+    def traits(race: Race) -> Iterator[object]:
+        if len(race.acts) == 2:
+            yield race.acts
+        yield from (len(race.acts), (race.pace, "first", race.acts[0]), (race.pace, "last", race.acts[-1]))
+
+    sample = with_each_trait(races(), traits, SEED)
     play_all("races, a sample", sample, functools.partial(play_race, mall), record_property)
 
 
 def test_each_of_them_dies_in_the_race_a_sample(mall: Mall, record_property: Record) -> None:
-    sample = random.Random(SEED).sample(deaths(), 24)
+    """A sample that has each act dying before and after writes, at each of its writes and at each pace, and races of
+    each length.
+    """
+
+    def traits(race: Race) -> Iterator[object]:
+        yield len(race.acts)
+        yield from ((race.dies, trait) for trait in (race.after, f"write {race.write}", race.pace))
+
+    sample = with_each_trait(deaths(), traits, SEED)
     play_all("races with a crash, a sample", sample, functools.partial(play_race, mall), record_property)
 
 
