@@ -47,6 +47,7 @@ class Stage:
     tag: str = field(default_factory=lambda: secrets.token_hex(3))
     currency: str = "GBP"
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
 
     def new_key(self) -> str:
         return f"demo-{self.tag}-{next(self._numbers)}"
@@ -185,9 +186,7 @@ class Stage:
         return next((text.partition(link)[2].split()[0] for text in texts if link in text), "")
 
     def _mails(self, email: str) -> list[Json]:
-        found: dict[str, list[Json]] = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()[
-            "messages"
-        ]
+        found: dict[str, list[Json]] = self._http.get(f"{self.endpoint}/_ministack/ses/messages").json()["messages"]
         return [mail for mails in found.values() for mail in mails if email in mail["To"]]
 
 

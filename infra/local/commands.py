@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 from urllib.parse import urlparse
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from infra.local import reload
 from infra.local.build import SERVICES
+from infra.local.easypost.process import LocalEasyPost
 from infra.local.localstripe import LocalStripe
 from infra.local.reload import Reloader
 from infra.local.stack import Stack
@@ -44,6 +46,14 @@ from infra.trouble import Trouble
     show_default=True,
     help="The payment provider: the sandbox, or localstripe, which emulates Stripe on this machine.",
 )
+@click.option(
+    "--carrier",
+    type=click.Choice(["sandbox", "manual", "easypost"]),
+    default="sandbox",
+    show_default=True,
+    help="Who brings the parcels: the sandbox, your staff, or a stand-in of EasyPost on this machine.",
+)
+@click.option("--easypost-port", default=8430, show_default=True, envvar="EASYPOST_PORT", help="The stand-in's port.")
 @click.option("--mesh", is_flag=True, help="Let the services call each other through the service mesh (docs/mesh.md).")
 @click.option("--stripe-port", default=8420, show_default=True, envvar="STRIPE_PORT", help="localstripe's port.")
 @click.option(
@@ -63,6 +73,8 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
     quiet: bool,
     faults: float,
     payments: str,
+    carrier: str,
+    easypost_port: int,
     mesh: bool,
     stripe_port: int,
     currency: str,
@@ -84,6 +96,8 @@ def up(  # noqa: PLR0913  click passes each option as a parameter
         cloud_port,
         faults=faults,
         stripe=stripe,
+        carrier=carrier,
+        easypost=LocalEasyPost(easypost_port) if carrier == "easypost" else None,
         has_mesh=mesh,
         is_empty=empty,
         password=password,
@@ -140,6 +154,8 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
     table.add_row("[bold]cloud[/]", f"{found.endpoint}  (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)")
     if found.stripe_api:
         table.add_row("[bold]Stripe[/]", f"{found.stripe_api}/v1/payment_intents  (any key that begins with sk_)")
+    if found.easypost_api:
+        table.add_row("[bold]EasyPost[/]", f"{found.easypost_api}/v2/shipments  (the key is in EasyPostKey)")
     console.print(Panel(table, title="the shop is open", border_style="green", expand=False))
     read_token = 'import json,sys; print(json.load(sys.stdin)["access_token"])'
     bearer = '-H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)"'
@@ -162,7 +178,9 @@ def _welcome(console: Console, found: Any, product_id: str) -> None:
         f"curl -si {url}/orders {bearer} {json_header} -d '{order}'",
     ):
         console.print("  " + line, soft_wrap=True, markup=False)
-    demo = "" if found.stripe_api else "In another terminal: [bold]make demo[/]. "
+    if found.easypost_api:
+        console.print("Orders of the checkout go by EasyPost; these lines choose no service, so staff sends theirs.")
+    demo = "" if found.stripe_api or found.carrier != "sandbox" else "In another terminal: [bold]make demo[/]. "
     console.print(f"\n{demo}Ctrl-C closes the shop.\n")
 
 
@@ -182,22 +200,15 @@ def deploy(services: tuple[str, ...]) -> None:
         functions_endpoint=found.functions_endpoint,
         stripe_api=found.stripe_api,
         mesh_door=found.mesh_door,
+        carrier=found.carrier,
+        easypost_api=found.easypost_api,
     )
     try:
         started = time.monotonic()
         with console.status("building and deploying …"):
             shop.deploy(shop.build(services))
             stack = shop.settle()
-        target.save(
-            stack.state(
-                found.base_url,
-                found.functions_endpoint,
-                found.admin,
-                found.customer,
-                found.stripe_api,
-                found.mesh_door,
-            )
-        )
+        target.save(replace(found, outputs=stack.outputs, tables=stack.tables))
     except Trouble as trouble:
         console.print(f"[bold red]✘ {getattr(trouble, 'what', trouble)}[/]")
         console.print(trouble.remedy, markup=False)

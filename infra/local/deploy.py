@@ -18,7 +18,7 @@ import shlex
 import sys
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from infra.local.build import MESH_LAYER
 from infra.local.cloud import Cloud
 from infra.local.mesh import Sidecars
 from infra.local.processes import wait_until
+from infra.local.sandboxes import Plan
 from infra.paths import HOME, ROOT
 from infra.trouble import Trouble
 
@@ -147,7 +148,7 @@ class Deployment:
         sidecar = ""
         if self.sidecars and MESH_LAYER in named:
             sidecar = self.sidecars.starts(python())
-        starts = bootstrap(path, service, self.endpoint, sidecar)
+        starts = bootstrap(path, service, self.endpoint, sidecar, shared=[layers["CommonLayer"], runtime()])
         if (code, starts) not in self._uploaded:
             self._uploaded[code, starts] = self._upload(zipped(code, starts), ".zip")
         return self._uploaded[code, starts]
@@ -194,13 +195,16 @@ def python() -> Path:
     return Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 
 
-def bootstrap(path: list[Path], service: Path, endpoint: str, sidecar: str = "") -> str:
+def bootstrap(path: list[Path], service: Path, endpoint: str, sidecar: str = "", shared: Sequence[Path] = ()) -> str:
     """Returns the script that starts a function, with its service's folder and `path` as import path.
 
     `service` is the live copy of that folder, which exists if the code was saved since the deploy. The User-Agent of
-    the function's AWS calls contains the function's name. `sidecar` are the lines that start the mesh's.
+    the function's AWS calls contains the function's name. `sidecar` are the lines that start the mesh's. With `shared`,
+    the part of `path` that all functions have, the local cloud may fork the function instead (infra.local.sandboxes).
     """
+    plan = Plan(str(python()), str(service), [str(part) for part in path], [str(part) for part in shared], endpoint)
     return f"""#!/bin/sh
+{plan.line() if shared and not sidecar else "#"}
 if [ -d {shlex.quote(str(service))} ]; then cd {shlex.quote(str(service))}/; fi
 export PYTHONPATH="$PWD":{":".join(shlex.quote(str(part)) for part in path)}
 unset PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE VIRTUAL_ENV

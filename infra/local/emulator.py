@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with fifteen changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with eighteen changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -14,12 +14,17 @@
 - The function behind that API gets the client certificate in its event, as the door states it.
 - AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
+- A sandbox is a fork of a process that has imported what all functions import.
+- For speed, uvicorn with httptools and uvloop serves it in the place of hypercorn, and a policy is parsed once
+  (docs/decisions/0274).
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import logging
 import os
@@ -30,12 +35,15 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import hypercorn.asyncio
+import uvicorn
+import uvloop
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway, apigateway_v1, lambda_svc
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
-from infra.local import reload, text_messages
+from infra.local import reload, sandboxes, text_messages
 from infra.local.iam.recording import noting
 
 _PLACEHOLDERS = (
@@ -229,7 +237,41 @@ def certified(execute: Callable[..., Any], proof: str) -> Callable[..., Any]:
     return answer
 
 
+def parsed_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Keeps what a policy's text means. MiniStack parses all policies of the caller's role for each call, twice."""
+    kept = functools.lru_cache(maxsize=4096)(parse)
+
+    def answer(document: Any) -> Any:
+        return kept(document) if isinstance(document, str) else parse(document)
+
+    return answer
+
+
+async def serve(asgi: Any, config: hypercorn.Config) -> None:
+    """Serves with uvicorn at hypercorn's address. A connection that is open when the process has to end is cut off."""
+    host, _, port = config.bind[0].rpartition(":")
+    settings = uvicorn.Config(
+        asgi,
+        host,
+        int(port),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(config.keep_alive_timeout),
+        timeout_graceful_shutdown=1,
+    )
+    await uvicorn.Server(settings).serve()
+
+
 if __name__ == "__main__":
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    hypercorn.asyncio.serve = serve  # type: ignore[assignment]
+    iam_evaluator.parse_policy_document = parsed_once(iam_evaluator.parse_policy_document)
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
     iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
@@ -239,6 +281,7 @@ if __name__ == "__main__":
     app._handle_execute_api_request = through_the_door(app._handle_execute_api_request, proof)
     lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
+    lambda_runtime.subprocess = sandboxes.forking()
     lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)
     apigateway_v1._OPENAPI_HTTP_METHODS.add("any")

@@ -132,6 +132,11 @@ class Stack:
         secrets = self.cloud.client("secretsmanager")
         secrets.put_secret_value(SecretId=self.secrets[logical_id], SecretString=value)
 
+    def secret(self, logical_id: str) -> str:
+        secrets = self.cloud.client("secretsmanager")
+        value: str = secrets.get_secret_value(SecretId=self.secrets[logical_id])["SecretString"]
+        return value
+
     def invoke(self, logical_id: str, payload: Any) -> Any:
         answer = self.cloud.client("lambda").invoke(
             FunctionName=self.functions[logical_id], Payload=json.dumps(payload).encode()

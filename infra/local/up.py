@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,8 @@ from rich.console import Console
 from infra.local import build, processes, reload
 from infra.local.cloud import Cloud
 from infra.local.deploy import Deployment
+from infra.local.easypost import process as easypost
+from infra.local.easypost.process import LocalEasyPost
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
@@ -51,6 +53,9 @@ class LocalShop:
     mesh_door: str = ""  # where the door of a running shop with the mesh is
     has_mesh: bool = False
     stripe_api: str = ""  # the functions' URL of Stripe, if it is not the process itself
+    carrier: str = "sandbox"  # the template's Carrier
+    easypost: LocalEasyPost | None = None  # with the carrier easypost
+    easypost_api: str = ""  # where the stand-in of EasyPost is, of a shop that runs
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.cloud_port)
@@ -58,6 +63,8 @@ class LocalShop:
         self.functions_endpoint = self.functions_endpoint or self.cloud.endpoint
         self.door = LocalDoor(self.cloud) if self.has_mesh else None
         self.mesh_door = self.door.address if self.door else self.mesh_door
+        if self.easypost:
+            self.carrier, self.easypost_api = easypost.NAME, self.easypost.url
         self._front: Front | None = None
         self._steps = 0
         self._saved: dict[str, str] = {}  # the code that was live when the build began
@@ -74,6 +81,9 @@ class LocalShop:
             with self._step("starting localstripe"):
                 self.stripe.start(self.cloud)
                 self.stripe_api = self.stripe_api or self.stripe.url
+        if self.easypost:
+            with self._step("starting the stand-in of EasyPost"):
+                self.easypost.start(self.cloud)
         with self._step("deploying the template"):
             self.deploy(template)
         if self.door:
@@ -82,6 +92,7 @@ class LocalShop:
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
             self._introduce_stripe(stack)
+            self._introduce_easypost(stack)
         find = {"api": stack.api_url, "console": lambda: stack.site_url("ConsoleSite")}
         find["shop"] = lambda: stack.site_url("StorefrontSite")
         self._front = Front(self.port, find, stack.signed_media_url, lambda served: self.on_request(served))
@@ -117,6 +128,7 @@ class LocalShop:
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
+        chosen |= easypost.parameters(self.easypost_api) if self.easypost_api else {"Carrier": self.carrier}
         sidecars = Sidecars.of(self.mesh_door, template) if self.mesh_door else None
         meshed = {"Mesh": "on"} if sidecars else {}
         Deployment(self.cloud, STACK, self.functions_endpoint, self.code, sidecars=sidecars).deploy(
@@ -153,7 +165,7 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
-        for part in (self.door, self.proxy, self.stripe):
+        for part in (self.door, self.proxy, self.stripe, self.easypost):
             if part is not None:
                 part.stop()
         if not self.cloud.stop():
@@ -168,8 +180,9 @@ class LocalShop:
         for part in self._parts():
             part.child.require_running()
 
-    def _parts(self) -> list[Cloud | FaultProxy | LocalDoor | LocalStripe]:
-        return [part for part in (self.door, self.proxy, self.stripe, self.cloud) if part is not None]
+    def _parts(self) -> list[Cloud | FaultProxy | LocalDoor | LocalStripe | LocalEasyPost]:
+        parts = (self.door, self.proxy, self.stripe, self.easypost, self.cloud)
+        return [part for part in parts if part is not None]
 
     def _introduce_stripe(self, stack: Stack) -> None:
         """Stores Stripe's two secrets in the shop and registers the shop's webhook. An operator does this on AWS."""
@@ -177,6 +190,15 @@ class LocalShop:
             stack.put_secret("StripeKey", self.stripe.key)
             stack.put_secret("StripeWebhookSecret", self.stripe.webhook_secret)
             self.stripe.tell(f"{self.base_url}/api/payments/webhooks/stripe")
+
+    def _introduce_easypost(self, stack: Stack) -> None:
+        """Stores EasyPost's key in the shop, and registers the shop's webhook with the secret that the stack has made.
+        An operator does this on AWS.
+        """
+        if self.easypost:
+            stack.put_secret("EasyPostKey", self.easypost.key)
+            webhook = f"{self.base_url}/api/shipments/webhooks/easypost"
+            self.easypost.tell(webhook, stack.secret("CarrierWebhookSecret"))
 
     def _require_health(self) -> None:
         answers: list[httpx.Response] = []
@@ -208,6 +230,7 @@ class LocalShop:
         admin = Account("admin@mercato.example", self.password or secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", self.password or secrets.token_urlsafe(12))
         found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api, self.mesh_door)
+        found = replace(found, carrier=self.carrier, easypost_api=self.easypost_api)
         if self.is_empty:
             target.save(found)
             return found

@@ -433,13 +433,16 @@ def look_at_stripe(patient: Patient) -> Iterator[Finding]:
 
 
 def _secrets_of(patient: Patient) -> dict[str, str]:
-    """Returns the ARNs of the stack's secrets by logical id. CloudFormation's names are the id, a dash and a suffix."""
+    """Returns the ARNs of the stack's secrets by logical id. CloudFormation's names are the id, a dash and a suffix.
+
+    Those of the local cloud have the nested stack's name before them.
+    """
     pages = patient.client("secretsmanager").get_paginator("list_secrets")
     found = {}
     for page in pages.paginate(Filters=[{"Key": "tag-key", "Values": ["shop"]}]):
         for secret in page["SecretList"]:
             if {"Key": "shop", "Value": patient.name} in secret.get("Tags", []):
-                found[secret["Name"].rpartition("-")[0]] = secret["ARN"]
+                found[secret["Name"].rpartition("-")[0].rpartition("-")[2]] = secret["ARN"]
     return found
 
 
@@ -501,7 +504,8 @@ def _easyposts_webhook(patient: Patient, key: str) -> Finding:
     address, domain = patient.api + path, patient.parameters.get("ApiDomain", "")
     addresses = {address, f"https://{domain}/api{path}"}
     authorization = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
-    answer = _get(patient, f"{_EASYPOST}/v2/webhooks", headers={"Authorization": authorization})
+    api = patient.parameters.get("EasyPostApi") or _EASYPOST  # the stand-in's, on the local cloud only
+    answer = _get(patient, f"{api}/v2/webhooks", headers={"Authorization": authorization})
     if isinstance(answer, str):
         return Finding(what, Mark.UNKNOWN, answer, "ask again, or look at EasyPost's dashboard")
     if answer.status_code == 401:

@@ -63,7 +63,8 @@ class State(Target):
 
     `functions_endpoint` is the functions' AWS endpoint: the cloud, or a fault proxy in front of it. `stripe_api` is the
     URL of the functions' Stripe API, and empty with the sandbox provider. `mesh_door` is the address of the mesh's
-    door, and empty without the mesh.
+    door, and empty without the mesh. `carrier` is the template's Carrier, and `easypost_api` the URL of EasyPost's
+    stand-in.
     """
 
     functions_endpoint: str
@@ -72,6 +73,8 @@ class State(Target):
     customer: Account
     stripe_api: str = ""
     mesh_door: str = ""
+    carrier: str = "sandbox"
+    easypost_api: str = ""
 
 
 @dataclass
@@ -93,6 +96,11 @@ def require_sandbox(state: State, what: str) -> None:
     if state.stripe_api:
         raise click.ClickException(
             f"{what} pays with the sandbox's cards, and the running shop takes Stripe's: start one without --payments"
+        )
+    if state.carrier != "sandbox":
+        raise click.ClickException(
+            f"{what} waits for the sandbox's parcels, and the running shop has {state.carrier}'s: "
+            "start one without --carrier"
         )
 
 

@@ -30,7 +30,10 @@ class Reaper(Repeated):
 
     def _victims(self) -> list[int]:
         """The process ids of this shop's functions. The cloud puts its home into their environment."""
-        listed = subprocess.run(["ps", "-ww", "-A", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+        # A forked sandbox has the mark as its name, and the others have it in their command.
+        listed = subprocess.run(
+            ["ps", "-ww", "-A", "-o", "pid=,comm=,command="], capture_output=True, text=True, check=True
+        )
         pids = [int(line.split(None, 1)[0]) for line in listed.stdout.splitlines() if _MARK in line]
         return sorted(pid for pid in pids if self._is_ours(pid))
 

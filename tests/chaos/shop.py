@@ -19,6 +19,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from documents import wiring as document_wiring
 from documents.orders import Orders as OrdersPeer
 from documents.store import DocumentStore
+from infra.local.easypost.wire import KEY, WAREHOUSE, FakeEasyPost
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory import wiring as inventory_wiring
@@ -75,7 +76,6 @@ from tests.chaos.bus import CARRIER, Bus
 from tests.chaos.faults import SKIP, SKIPPED, Fault, Injector
 from tests.chaos.tables import Act, Watch, WatchedTable
 from tests.kit import aws_events
-from tests.kit.fake_easypost import KEY, WAREHOUSE, FakeEasyPost
 from tests.kit.given import published
 from tests.kit.state_machine import World, deploy, forget_the_past, poll, run_state_machines
 from tests.kit.template import create_table

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from infra.local.easypost import wire as fake_easypost
+from infra.local.easypost.wire import FakeEasyPost, Trouble
 from mercato.clock import utc_now
 from shipping import usecases
 from shipping import wiring as shipping_wiring
@@ -19,8 +21,6 @@ from tests.chaos.books import disagreements
 from tests.chaos.cases import Case, Outcome, Record, Story, play_all
 from tests.chaos.faults import Fault, Kind, faults_of
 from tests.chaos.shop import Buyer, Mall, Shop
-from tests.kit import fake_easypost
-from tests.kit.fake_easypost import FakeEasyPost, Trouble
 from tests.kit.state_machine import NothingCame
 
 CREATE, BUY, REFUND = "/v2/shipments", "/buy", "/refund"

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 
 from infra.operator.client import Session, Shop
 from infra.operator.target import State, client
+from tests.e2e.client import HTTP
 
 _LINK = re.compile(r"#token=(\S+)")
 
@@ -78,7 +78,7 @@ def secrets_of(shop_state: State) -> Iterator[tuple[str, str]]:
 
 def mailed_tokens(shop_state: State) -> list[str]:
     """The secret half of each token that was mailed as a link in this run."""
-    found = httpx.get(f"{shop_state.endpoint}/_ministack/ses/messages", timeout=60).json()["messages"]
+    found = HTTP.get(f"{shop_state.endpoint}/_ministack/ses/messages", timeout=60).json()["messages"]
     bodies = [mail["BodyText"] for mails in found.values() for mail in mails]
     return [match[1].rpartition(".")[2] for body in bodies for match in _LINK.finditer(body)]
 

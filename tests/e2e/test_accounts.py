@@ -12,6 +12,7 @@ import pytest
 from infra.demo.stage import ADDRESS, Stage, is_delivered
 from infra.operator.client import Refused, Session, Shop, poll
 from infra.operator.target import State
+from tests.e2e.client import HTTP
 
 OLD, NEW = "correct horse battery", "an umbrella for ducks"
 
@@ -23,7 +24,7 @@ class Mailbox:
     address: str
 
     def mails(self) -> list[str]:
-        found = httpx.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()["messages"]
+        found = HTTP.get(f"{self.endpoint}/_ministack/ses/messages", timeout=10).json()["messages"]
         taken = [mail for mails in found.values() for mail in mails if mail["To"] == [self.address]]
         return [f"{mail['Subject']}\n{mail['BodyText']}" for mail in taken]
 
@@ -151,7 +152,7 @@ def test_what_a_closed_account_has_ordered_is_kept_without_its_address(
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["me/password", "me/sessions", "me/closure", "me/email-verification"])
 def test_the_gateway_lets_nobody_without_a_token_to_an_account(shop: Shop, method: str, path: str) -> None:
-    answer = httpx.request(method, f"{shop.base_url}/api/users/{path}", json={}, timeout=30)
+    answer = HTTP.request(method, f"{shop.base_url}/api/users/{path}", json={}, timeout=30)
 
     assert answer.status_code == 401
     assert answer.json()["type"] == "urn:mercato:problem:unauthenticated"
@@ -160,7 +161,7 @@ def test_the_gateway_lets_nobody_without_a_token_to_an_account(shop: Shop, metho
 def test_an_admins_action_is_in_the_audit_log_by_its_request_id(shop: Shop, admin: Session, customer: Session) -> None:
     request_id = f"audit-{uuid.uuid4()}"
     product = {"sku": request_id, "name": "Audited lamp", "price": {"amount": 100, "currency": "GBP"}, "category": "x"}
-    made = httpx.post(
+    made = HTTP.post(
         f"{shop.base_url}/api/products",
         json=product,
         headers={
@@ -188,7 +189,7 @@ def test_who_asks_for_too_many_resets_is_told_when_to_come_back(shop: Shop) -> N
     def ask(number: int) -> httpx.Response:
         headers = {"X-Forwarded-For": f"198.51.100.{number}"}
         body = {"email": f"{uuid.uuid4()}@example.com"}
-        return httpx.post(f"{shop.base_url}/api/users/password-reset", json=body, headers=headers, timeout=30)
+        return HTTP.post(f"{shop.base_url}/api/users/password-reset", json=body, headers=headers, timeout=30)
 
     # Five in each window of the clock are accepted, and one window may end between two of these.
     for number in range(11):
@@ -201,4 +202,4 @@ def test_who_asks_for_too_many_resets_is_told_when_to_come_back(shop: Shop) -> N
     assert refused.headers["RateLimit"].startswith('"password-reset";r=0;t=')
     assert 1 <= int(refused.headers["Retry-After"]) <= 900
     assert refused.json()["type"] == "urn:mercato:problem:rate-limited"
-    assert httpx.get(f"{shop.base_url}/api/products", timeout=30).status_code == 200
+    assert HTTP.get(f"{shop.base_url}/api/products", timeout=30).status_code == 200

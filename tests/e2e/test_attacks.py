@@ -15,6 +15,7 @@ from infra.operator.client import Refused, Session, Shop, poll
 from infra.operator.target import State
 from mercato.http import CUSTOMER, PEER, PUBLIC
 from payments.providers.sandbox import charge_id_of
+from tests.e2e.client import HTTP
 from tests.kit.routes import Served, all_routes
 
 PASSWORD = "correct horse battery"
@@ -60,7 +61,7 @@ def send(
         sent["Authorization"] = f"Bearer {token}"
     body = BODIES.get(served.name, {}) if served in WITH_BODY else None
     url = shop_state.base_url + served.path(ids)
-    return httpx.request(served.route.method, url, json=body, headers=sent, timeout=60)
+    return HTTP.request(served.route.method, url, json=body, headers=sent, timeout=60)
 
 
 def assert_problem(answer: httpx.Response, *statuses: int) -> None:
@@ -180,8 +181,8 @@ def test_no_header_makes_me_somebody_else(shop_state: State, attacker: Session, 
     token = {"Authorization": f"Bearer {attacker._fresh_token()}"}
     spoofed = dict.fromkeys(SPOOFED, ids["user_id"])
 
-    mine = httpx.get(f"{shop_state.base_url}/api{path}", headers=token, timeout=60)
-    spoof = httpx.get(f"{shop_state.base_url}/api{path}", headers=token | spoofed, timeout=60)
+    mine = HTTP.get(f"{shop_state.base_url}/api{path}", headers=token, timeout=60)
+    spoof = HTTP.get(f"{shop_state.base_url}/api{path}", headers=token | spoofed, timeout=60)
 
     assert mine.status_code == spoof.status_code == 200
     assert ids["user_id"] not in spoof.text
@@ -194,7 +195,7 @@ def test_nobody_makes_himself_more_than_he_is(shop_state: State, attacker: Sessi
     headers = {"Authorization": f"Bearer {attacker._fresh_token()}"}
     value: Any = True if field == "email_verified" else "admin"
 
-    answer = httpx.patch(
+    answer = HTTP.patch(
         f"{shop_state.base_url}/api/users/me", json={"name": "M", field: value}, headers=headers, timeout=60
     )
 
@@ -274,7 +275,7 @@ def test_a_body_that_is_too_large_or_too_deep_is_refused_whoever_sends_it(
     api = f"{shop_state.endpoint}/_aws/execute-api/{shop_state.outputs['ApiId']}/local"
 
     def post(body: str) -> httpx.Response:
-        return httpx.request(served.route.method, api + served.path(ids), content=body, headers=headers, timeout=60)
+        return HTTP.request(served.route.method, api + served.path(ids), content=body, headers=headers, timeout=60)
 
     assert_problem(post(json.dumps({"x": "x" * 300_000})), 413)
     deep = post('{"x":' + "[" * 100_000 + "]" * 100_000 + "}")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.operator.client import Session, Shop
 from infra.operator.target import State, client
+from tests.e2e.client import HTTP
 
 PASSWORD = "correct horse battery"
 
@@ -38,7 +39,7 @@ def forgeries(shop_state: State, good: str) -> Iterator[tuple[str, str]]:
     """
     header, payload, signature = good.split(".")
     claims: dict[str, Any] = jwt.decode(good, options={"verify_signature": False})
-    jwks = httpx.get(f"{shop_state.base_url}/api/.well-known/jwks.json", timeout=60).json()
+    jwks = HTTP.get(f"{shop_state.base_url}/api/.well-known/jwks.json", timeout=60).json()
     key_id = jwt.get_unverified_header(good)["kid"]
     public = next(key for key in jwks["keys"] if key["kid"] == key_id)
     admin = claims | {"role": "admin"}
@@ -129,7 +130,7 @@ def test_a_stolen_refresh_token_ends_the_session_that_it_was_stolen_from(shop: S
     third = shop.call("POST", "/users/token/refresh", {"refresh_token": second["refresh_token"]})
 
     statuses = [
-        httpx.post(
+        HTTP.post(
             f"{shop.base_url}/api/users/token/refresh", json={"refresh_token": token["refresh_token"]}, timeout=60
         ).status_code
         for token in (first, third, second)

@@ -5,8 +5,11 @@ version of products gets a growing share of the calls while orders flow.
 from __future__ import annotations
 
 import json
+import os
 import re
 import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -47,6 +50,7 @@ from tests.kit.sidecars import weights
 pytestmark = pytest.mark.spoiling  # a second stack, in the same local cloud
 
 NAME = "mercato-mesh"
+MERCATO = str(Path(sys.executable).parent / "mercato")
 LOOKUP = "/products/live/api/products/lookup"
 Signed = dict[str, str]
 _SHOWN = (
@@ -328,6 +332,20 @@ def pages_of(session: Session, path: str) -> list[Json]:
         page = session.get(path, cursor=page["next_cursor"])
         found += page["items"]
     return found
+
+
+@pytest.mark.long
+def test_every_story_of_the_demo_ends_as_it_should(meshed: Meshed) -> None:
+    told = subprocess.run(
+        [MERCATO, "demo"],
+        env=os.environ | {"MERCATO_STATE": str(meshed.state), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "16 of 16 ended as they should." in told.stdout
+    assert {line["status"] for line in meshed.lines("checkout", "mesh call")} == {200}
 
 
 @pytest.mark.long

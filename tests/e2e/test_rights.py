@@ -8,7 +8,6 @@ import json
 import uuid
 from typing import Any
 
-import httpx
 import pytest
 
 from infra.demo.stage import ADDRESS, TOKEN, Stage, is_delivered
@@ -17,6 +16,7 @@ from infra.operator.client import Json, Session, Shop, poll
 from infra.operator.target import State, client
 from infra.replay.catalogue import adjust_when_known
 from mercato.http import ADMIN, CUSTOMER, PUBLIC
+from tests.e2e.client import HTTP
 from tests.kit.routes import Served, all_routes
 from tests.kit.template import resources_of_type
 
@@ -96,14 +96,14 @@ def test_whatever_an_admin_reads_is_there_or_is_not(
     headers = {"Authorization": f"Bearer {admin._fresh_token()}"}
 
     query = NEEDED.get(served.route.path)
-    answer = httpx.get(shop_state.base_url + served.path(ids), params=query, headers=headers, timeout=60)
+    answer = HTTP.get(shop_state.base_url + served.path(ids), params=query, headers=headers, timeout=60)
 
     assert answer.status_code in (200, 404), answer.text
 
 
 @pytest.mark.parametrize("query", ["", "?sort=price", "?sort=-price", "?sort=newest", "?q=kettle", "?category=Demo"])
 def test_the_catalogue_is_read_in_every_way(shop_state: State, delivered: Json, query: str) -> None:
-    assert httpx.get(f"{shop_state.base_url}/api/products{query}", timeout=60).status_code == 200
+    assert HTTP.get(f"{shop_state.base_url}/api/products{query}", timeout=60).status_code == 200
 
 
 def test_a_customer_s_ordinary_day(stage: Stage, regular: Session) -> None:

@@ -10,11 +10,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from infra.demo.stage import Stage
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import State
+from tests.e2e.client import HTTP
 
 MERCATO = Path(sys.executable).parent / "mercato"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -47,7 +46,7 @@ def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
 ) -> None:
     request_id = f"e2e-{uuid.uuid4()}"
     lantern = Stage(shop, admin, shop_state.endpoint, patience=60).new_product("Storm lantern", pence=1250, stock=1)
-    answer = httpx.post(
+    answer = HTTP.post(
         f"{shop_state.base_url}/api/orders",
         headers={
             "Authorization": f"Bearer {customer._fresh_token()}",

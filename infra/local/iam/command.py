@@ -27,14 +27,17 @@ def iam(everything: bool) -> None:
     shop count, so run the tests or the demo first, as `make iam-report` does. Exits with 1 if a permission is
     unexplained or an explanation is stale.
     """
-    deployed = Deployed(target.load())
-    report = compare(deployed.granted(), deployed.used(), explanations())
+    shop = target.load()
+    deployed = Deployed(shop)
+    report = compare(deployed.granted(), deployed.used(), explanations(has_mesh=bool(shop.mesh_door)))
     tell(Console(highlight=False), report, everything=everything)
     sys.exit(0 if report.is_fine else 1)
 
 
-def explanations() -> list[Explanation]:
-    return [Explanation.read(entry) for entry in yaml.safe_load(EXPLANATIONS.read_text())]
+def explanations(*, has_mesh: bool) -> list[Explanation]:
+    """Returns those of a shop with the mesh, or of one without."""
+    found = (Explanation.read(entry) for entry in yaml.safe_load(EXPLANATIONS.read_text()))
+    return [one for one in found if one.mesh in (None, has_mesh)]
 
 
 def tell(console: Console, report: Report, *, everything: bool) -> None:

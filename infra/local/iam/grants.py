@@ -18,7 +18,7 @@ from infra.trouble import Trouble
 class Deployed:
     def __init__(self, state: State) -> None:
         self._cloud = Cloud(urlparse(state.endpoint).port or 4566)
-        self._functions = Stack.read(self._cloud).functions
+        self._functions = Stack.read(self._cloud, state.stack).functions
         configure = self._cloud.client("lambda").get_function_configuration
         self._roles = {
             configure(FunctionName=physical)["Role"].rpartition("/")[2]: logical

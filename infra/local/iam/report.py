@@ -27,23 +27,27 @@ class Permission:
 class Explanation:
     """The reason to grant permissions that no test uses.
 
-    Empty `functions` mean all functions. `resource` is a part of the granted resource's pattern.
+    Empty `functions` mean all functions. `resource` is a part of the granted resource's pattern. `mesh` says whether it
+    is of a shop with the mesh alone, or of one without; None means both.
     """
 
     functions: tuple[str, ...]
     actions: tuple[str, ...]
     resource: str
     why: str
+    mesh: bool | None = None
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Explanation:
-        unknown = set(entry) - {"functions", "actions", "resource", "why"}
-        if unknown or not entry.get("actions") or not entry.get("why"):
+        unknown = set(entry) - {"functions", "actions", "resource", "mesh", "why"}
+        mesh = entry.get("mesh")
+        if unknown or not entry.get("actions") or not entry.get("why") or mesh not in (None, True, False):
             raise Trouble(
-                f"an explanation makes no sense: {dict(entry)}", "It has actions, why and maybe functions, resource."
+                f"an explanation makes no sense: {dict(entry)}",
+                "It has actions, why and maybe functions, resource, mesh (on or off).",
             )
         functions, actions = tuple(entry.get("functions", ())), tuple(entry["actions"])
-        return cls(functions, actions, entry.get("resource", ""), entry["why"])
+        return cls(functions, actions, entry.get("resource", ""), entry["why"], mesh)
 
     def covers(self, granted: Permission) -> bool:
         return (

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import stripe
 
+from infra.local.easypost import wire as fake_easypost
 from mercato.aws.secret import StoredSecret
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.store import DynamoStore
@@ -36,7 +37,6 @@ from tests.integration.promotions.conftest import GOODS
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE
 from tests.integration.users.conftest import ADA, PASSWORD
-from tests.kit import fake_easypost
 from tests.kit.asked import Asked
 from tests.kit.routes import all_routes
 

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from infra.local.easypost import wire as fake_easypost
 from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
@@ -18,7 +19,7 @@ from shipping import api, carrier, consumers, saga, wiring
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
 from tests.integration.shipping import easypost_desk
-from tests.kit import aws_events, fake_easypost
+from tests.kit import aws_events
 from tests.kit.given import published
 
 SECRET = "the-carriers-secret"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from infra.local.easypost.wire import KEY, SECRET, WAREHOUSE, FakeEasyPost, signature
 from mercato.aws.secret import StoredSecret
 from mercato.peers.transport import Transport
 from shipping import wiring
@@ -16,7 +17,6 @@ from shipping.domain import Shipment
 from shipping.easypost.api import EasyPostApi
 from shipping.easypost.carrier import EasyPostCarrier, Terms, services_of
 from shipping.usecases import Carrier, shipment_id_of
-from tests.kit.fake_easypost import KEY, SECRET, WAREHOUSE, FakeEasyPost, signature
 
 if TYPE_CHECKING:
     from tests.integration.shipping.conftest import Service

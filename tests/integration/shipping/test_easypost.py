@@ -1,6 +1,6 @@
 """EasyPost as the carrier: one label for a parcel, whatever is lost on the wire.
 
-The fake answers as EasyPost's published examples do; tests/kit/fake_easypost.py names them.
+The fake answers as EasyPost's published examples do; infra/local/easypost/wire.py names them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.easypost.wire import WAREHOUSE, Trouble
 from mercato.breaker import shared
 from mercato.errors import TransientError
 from mercato.invocation import deadline
@@ -19,7 +20,6 @@ from shipping.easypost.api import CarrierTimeout, CarrierUnavailable
 from shipping.guarded import CIRCUIT, POLICY
 from shipping.usecases import booking_key_of
 from tests.integration.shipping.easypost_desk import SHIPMENT, Desk
-from tests.kit.fake_easypost import WAREHOUSE, Trouble
 
 KEY = booking_key_of(SHIPMENT)
 

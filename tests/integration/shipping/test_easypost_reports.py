@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from infra.local.easypost.wire import SECRET, Trouble, signature
 from mercato.webhooks import InvalidSignature
 from shipping import reconciler, wiring
 from shipping.domain import Status
 from shipping.easypost import reports
 from tests.integration.shipping.easypost_desk import WEBHOOK, Desk
-from tests.kit.fake_easypost import SECRET, Trouble, signature
 
 STOPS = ["shipment.created", "shipment.dispatched", "shipment.in_transit", "shipment.delivered"]
 

@@ -512,9 +512,9 @@ def test_prod_must_take_money(patient: Callable[..., Patient]) -> None:
     assert list(doctor.look_at_stripe(dev)) == []
 
 
-def easypost_answers(value: dict[str, Any] | str) -> dict[str, Answers]:
+def easypost_answers(value: dict[str, Any] | str, name: str = "EasyPostKey-AbCd") -> dict[str, Answers]:
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:easypost"
-    listed = [{"Name": "EasyPostKey-AbCd", "ARN": arn, "Tags": [{"Key": "shop", "Value": STACK}]}]
+    listed = [{"Name": name, "ARN": arn, "Tags": [{"Key": "shop", "Value": STACK}]}]
     return {"secretsmanager": [("list_secrets", {"SecretList": listed}), ("get_secret_value", value)]}
 
 
@@ -541,6 +541,19 @@ def test_easypost_must_have_the_shop_s_webhook(
     assert (key.mark, webhook.mark) == (Mark.GOOD, mark)
     assert said in webhook.detail
     assert "EZAK_live" not in repr(webhook)
+
+
+def test_on_the_local_cloud_the_stand_in_of_easypost_is_asked(patient: Callable[..., Patient]) -> None:
+    asked: list[str] = []
+
+    def web(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(200, json={"webhooks": []})
+
+    answers = easypost_answers({"SecretString": "EZTK_x"}, "mercato-Shipping-1A2B-EasyPostKey-AbCd")
+    stack = described(Carrier="easypost", EasyPostApi="http://localhost:8430")
+    assert len(list(doctor.look_at_carrier(patient(answers, web, stack)))) == 2
+    assert asked == ["http://localhost:8430/v2/webhooks"]
 
 
 def test_easyposts_key_must_be_there_and_in_prod_be_no_test_key(patient: Callable[..., Patient]) -> None:

@@ -88,6 +88,7 @@ def test_an_explanation_of_what_is_not_granted_is_stale(explanation: Explanation
         {"why": "because"},
         {"actions": [], "why": "x"},
         {"actions": ["x"], "why": "x", "functoins": []},
+        {"actions": ["x"], "why": "x", "mesh": "sometimes"},
     ],
 )
 def test_an_entry_that_makes_no_sense_is_named(entry: dict[str, Any]) -> None:
@@ -95,8 +96,11 @@ def test_an_entry_that_makes_no_sense_is_named(entry: dict[str, Any]) -> None:
         Explanation.read(entry)
 
 
-def test_the_committed_explanations_can_be_read_and_say_why() -> None:
-    for explanation in explanations():
+@pytest.mark.parametrize("has_mesh", [False, True])
+def test_the_committed_explanations_can_be_read_and_say_why(has_mesh: bool) -> None:
+    found = explanations(has_mesh=has_mesh)
+    assert {one.mesh for one in found} <= {None, has_mesh}
+    for explanation in found:
         assert len(explanation.why) > 20, explanation
 
 

@@ -53,3 +53,9 @@ def test_what_pays_with_the_sandboxs_cards_refuses_a_shop_that_takes_stripes() -
     require_sandbox(SHOP, "the demo")
     with pytest.raises(click.ClickException, match="the demo pays with the sandbox's cards"):
         require_sandbox(replace(SHOP, stripe_api="http://localhost:8420"), "the demo")
+
+
+@pytest.mark.parametrize("carrier", ["manual", "easypost"])
+def test_what_waits_for_the_sandboxs_parcels_refuses_a_shop_with_another_carrier(carrier: str) -> None:
+    with pytest.raises(click.ClickException, match=f"the demo waits for the sandbox's parcels.*{carrier}"):
+        require_sandbox(replace(SHOP, carrier=carrier), "the demo")

@@ -1,9 +1,9 @@
-"""EasyPost's API of shipments at the wire, with one label per Shipment and faults.
+"""EasyPost's API of shipments and webhooks at the wire, with one label per Shipment and faults.
 
 Its answers and errors have the shapes of EasyPost's published examples: the recorded calls of its own client
 (github.com/EasyPost/easypost-python, tests/cassettes/test_shipment_buy.yaml and test_shipment_refund.yaml), the
-responses in github.com/EasyPost/examples (official/docs/responses/shipments and /events), and the lists of errors and
-of tracker statuses on docs.easypost.com.
+responses in github.com/EasyPost/examples (official/docs/responses/shipments, /events and /webhooks), and the lists of
+errors and of tracker statuses on docs.easypost.com. It was never compared with EasyPost itself.
 """
 
 from __future__ import annotations
@@ -30,6 +30,25 @@ _MOVED = ("in_transit", "out_for_delivery", "available_for_pickup", "delivered",
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 
 
+class Wish(StrEnum):
+    """What the second line of the recipient's address says is to happen, as a sandbox card's token does."""
+
+    LOST = "parcel_lost"
+    RETURNED = "parcel_returned"
+    STAYS = "parcel_stays"
+    TOLD_TWICE = "parcel_told_twice"
+    LABEL_TIMEOUT = "label_timeout_once"
+    LABEL_ERROR = "label_error_once"
+    LABEL_HANGS = "label_hangs_once"
+    LABEL_REFUSED = "label_refused"
+    VOID_REJECTED = "void_rejected"
+
+
+def wish_of(shipment: dict[str, Any]) -> Wish | None:
+    told = str(shipment["to_address"].get("street2") or "").strip().lower()
+    return Wish(told) if told in set(Wish) else None
+
+
 class Trouble(StrEnum):
     LOST = "done, and the answer is lost"
     BROKEN = "done, and answered 500"
@@ -40,10 +59,14 @@ class Trouble(StrEnum):
     ODD = "done, and the answer is no JSON"
 
 
+_TROUBLES = {Wish.LABEL_TIMEOUT: Trouble.LOST, Wish.LABEL_ERROR: Trouble.BROKEN, Wish.LABEL_HANGS: Trouble.HANGS}
+
+
 @dataclass
 class FakeEasyPost:
     """`shipments` by id. `calls` has each request as (method, path), `asked` what a Shipment was made of. `bought` and
     `refunds` have the ids of Shipments in the order of purchases and refunds. `bad_streets` are refused.
+    `webhooks` get the reports of a courier. A `deaf` one closes each connection without an answer.
     """
 
     url: str = ""
@@ -53,6 +76,7 @@ class FakeEasyPost:
     asked: list[dict[str, Any]] = field(default_factory=list)
     bought: list[str] = field(default_factory=list)
     refunds: list[str] = field(default_factory=list)
+    webhooks: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[tuple[str, Trouble]] = field(default_factory=list)
     bad_streets: set[str] = field(default_factory=set)
     countries: set[str] = field(default_factory=lambda: {"GB", "US"})
@@ -67,7 +91,8 @@ class FakeEasyPost:
 
     def labels(self) -> list[str]:
         """The ids of the Shipments with a label that is not void."""
-        return [one["id"] for one in self.shipments.values() if one["postage_label"] and not one["refund_status"]]
+        made = list(self.shipments.values())
+        return [one["id"] for one in made if one["postage_label"] and one["refund_status"] in (None, "rejected")]
 
     def with_labels(self) -> list[dict[str, Any]]:
         """The Shipments whose label was bought, void ones too."""
@@ -83,8 +108,17 @@ class FakeEasyPost:
         (found,) = self.with_labels()
         return found
 
+    def scan(self, parcel_id: str, status: str) -> bool:
+        """The carrier scans the parcel, unless its label is void."""
+        with self.lock:
+            found = self.shipments[parcel_id]
+            if found["refund_status"] not in (None, "rejected"):
+                return False
+            found["tracker"] |= {"status": status, "status_detail": "status_update"}
+            return True
+
     def move(self, parcel_id: str, status: str, detail: str = "status_update") -> None:
-        """The carrier scans the parcel."""
+        """The carrier scans the parcel, also one whose label is void."""
         with self.lock:
             self.shipments[parcel_id]["tracker"] |= {"status": status, "status_detail": detail}
 
@@ -107,8 +141,14 @@ class FakeEasyPost:
         return json.dumps(event).encode()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer | Trouble | None:
-        """None closes the connection without an answer; Trouble.HANGS keeps it open, Trouble.ODD answers a page."""
+        """None closes the connection without an answer; Trouble.HANGS keeps it open, Trouble.ODD answers a page.
+
+        `POST /_config` with `{"deaf": true}` is the stand-in's own.
+        """
         with self.lock:
+            if (method, path) == ("POST", "/_config"):
+                self.deaf = json.loads(body)["deaf"] is True
+                return 200, {"deaf": self.deaf}, {}
             self.calls.append((method, path))
             if self.deaf:
                 return None
@@ -137,9 +177,16 @@ class FakeEasyPost:
         return None
 
     def _do(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        parts = path.strip("/").split("/")
-        if (method, parts) == ("POST", ["v2", "shipments"]):
-            return self._create(body["shipment"])
+        parts = path.partition("?")[0].strip("/").split("/")
+        match method, parts:
+            case "POST", ["v2", "shipments"]:
+                return self._create(body["shipment"])
+            case "GET", ["v2", "shipments"]:
+                return 200, {"shipments": list(self.shipments.values()), "has_more": False}
+            case "POST", ["v2", "webhooks"]:
+                return self._hook(body["webhook"])
+            case "GET", ["v2", "webhooks"]:
+                return 200, {"webhooks": [_without_secret(one) for one in self.webhooks]}
         found = self.shipments.get(parts[2]) if len(parts) > 2 else None
         if found is None:
             return 404, _error("NOT_FOUND", "The requested resource could not be found.")
@@ -157,7 +204,8 @@ class FakeEasyPost:
 
     def _create(self, wanted: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.asked.append(wanted)
-        if wanted["to_address"]["street1"] in self.bad_streets:
+        wish = wish_of(wanted)
+        if wish is Wish.LABEL_REFUSED or wanted["to_address"]["street1"] in self.bad_streets:
             detail = {"field": "street1", "message": "House number is missing", "suggestion": None}
             return 422, _error("ADDRESS.VERIFY.FAILURE", "Unable to verify address.", [detail])
         shipment = {
@@ -178,7 +226,21 @@ class FakeEasyPost:
             said = "shipment.customs_info: field required"
             shipment["messages"] = [{"carrier": "DhlEcs", "type": "rate_error", "message": said}]
         self.shipments[shipment["id"]] = shipment
+        if wish in _TROUBLES:
+            self.fail(f"/{shipment['id']}/buy", _TROUBLES[wish])
         return 201, shipment
+
+    def _hook(self, wanted: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        hook = {
+            "id": f"hook_{len(self.webhooks) + 1:032x}",
+            "object": "Webhook",
+            "mode": "test",
+            "url": wanted["url"],
+            "disabled_at": None,
+            "webhook_secret": wanted["webhook_secret"],
+        }
+        self.webhooks.append(hook)
+        return 201, _without_secret(hook)
 
     def _rates(self, shipment: dict[str, Any]) -> list[dict[str, Any]]:
         if shipment["to_address"]["country"] not in self.countries:
@@ -223,7 +285,8 @@ class FakeEasyPost:
         if shipment["tracker"]["status"] in _MOVED:
             return 422, _error("SHIPMENT.REFUND.UNAVAILABLE", "Unable to request refund. The parcel has been shipped.")
         self.refunds.append(shipment["id"])
-        shipment["refund_status"] = self.refund_status
+        is_rejected = wish_of(shipment) is Wish.VOID_REJECTED
+        shipment["refund_status"] = "rejected" if is_rejected else self.refund_status
         return 200, shipment
 
 
@@ -232,14 +295,19 @@ def signature(body: bytes, secret: str = SECRET) -> str:
     return "hmac-sha256-hex=" + hmac.new(key, body, hashlib.sha256).hexdigest()
 
 
+def _without_secret(hook: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in hook.items() if name != "webhook_secret"}
+
+
 def _error(code: str, message: str, errors: list[Any] | None = None) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "errors": errors or []}}
 
 
 @contextmanager
-def running() -> Iterator[FakeEasyPost]:
-    fake = FakeEasyPost()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
+def running(port: int = 0, key: str = KEY) -> Iterator[FakeEasyPost]:
+    """`port`: any free one if it is 0."""
+    fake = FakeEasyPost(key=key)
+    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(fake))
     fake.url = f"http://127.0.0.1:{server.server_address[1]}"
     Thread(target=server.serve_forever, daemon=True).start()
     try:
