@@ -101,6 +101,7 @@ class PaymentAwaited(FromOrders):
 class OrderShipped(FromOrders):
     carrier: str
     tracking_number: str
+    tracking_url: str | None = None
 
 
 class OrderCancelled(FromOrders):
@@ -237,7 +238,7 @@ def notify_shipped(event: Event, data: OrderShipped) -> None:
         event,
         data,
         Kind.ORDER_SHIPPED,
-        texts.order_shipped(data.named, data.carrier, data.tracking_number),
+        texts.order_shipped(data.named, data.carrier, data.tracking_number, data.tracking_url),
     )
 
 

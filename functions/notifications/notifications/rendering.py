@@ -1,4 +1,6 @@
-"""Fills a text's fields, written as {{ order }}. There is no logic: a field is a name, and its value is text."""
+"""Fills a text's fields, written as {{ order }}. There is no logic: a field is a name, and its value is text. A line of
+nothing but fields without a value is left out.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,17 @@ class _Fields(Template):
     """  # type: ignore[assignment]  # a Template compiles it; a value's own {{ is never looked at
 
 
+_OF_FIELDS = r"[ \t]*(?:\{\{[ \t]*[a-z_]+[ \t]*\}\}[ \t]*)+"
+_LINE_OF_FIELDS = re.compile(rf"^{_OF_FIELDS}\n|\n{_OF_FIELDS}\Z", re.MULTILINE)
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """Raises KeyError for a field without a value, and ValueError for {{ that begins no field."""
-    return _Fields(text).substitute(values)
+    """Raises KeyError for a field that `values` lacks, and ValueError for {{ that begins no field."""
+
+    def keep(line: re.Match[str]) -> str:
+        return line[0] if _Fields(line[0]).substitute(values).strip() else ""
+
+    return _Fields(_LINE_OF_FIELDS.sub(keep, text)).substitute(values)
 
 
 def fields_of(text: str) -> set[str]:

@@ -79,6 +79,10 @@ class English:
             return "Your invoice is behind the link to your order, which is in our first mail about it."
         return f"Your order and its invoice:\n{link}"
 
+    def tracking(self, page: str | None) -> str:
+        """The carrier's page about a parcel; empty where there is none."""
+        return f"The carrier's page: {page}" if page else ""
+
     def way_out(self, link: str) -> str:
         return f"No more mails of this kind: {link}"
 
@@ -139,6 +143,9 @@ class German(English):
         if not link:
             return "Ihre Rechnung finden Sie über den Link zu Ihrer Bestellung in unserer ersten E-Mail dazu."
         return f"Ihre Bestellung mit der Rechnung:\n{link}"
+
+    def tracking(self, page: str | None) -> str:
+        return f"Seite des Versanddienstes: {page}" if page else ""
 
     def way_out(self, link: str) -> str:
         return f"Keine E-Mails dieser Art mehr: {link}"

@@ -101,9 +101,10 @@ def payment_to_repeat(order: str, until: datetime, link: str | None) -> Content:
     )
 
 
-def order_shipped(order: str, carrier: str, tracking_number: str) -> Content:
+def order_shipped(order: str, carrier: str, tracking_number: str, page: str | None = None) -> Content:
+    """`page` is the carrier's, about the parcel."""
     found = {"order": order, "carrier": carrier, "tracking_number": tracking_number}
-    return Content(Name.ORDER_SHIPPED, lambda _: found)
+    return Content(Name.ORDER_SHIPPED, lambda say: found | {"tracking": say.tracking(page)})
 
 
 def order_delivered(order: str) -> Content:

@@ -80,8 +80,10 @@ _ENGLISH: Mapping[Name, Wording] = {
     ),
     Name.ORDER_SHIPPED: _english(
         "Your order is on its way",
-        "your order {{ order }} is on its way.\n\nCarrier: {{ carrier }}\nTracking number: {{ tracking_number }}",
-        "your order {{ order }} is on its way with {{ carrier }}. Tracking number: {{ tracking_number }}",
+        "your order {{ order }} is on its way.\n\nCarrier: {{ carrier }}\nTracking number: {{ tracking_number }}\n"
+        "{{ tracking }}",
+        "your order {{ order }} is on its way with {{ carrier }}. Tracking number: {{ tracking_number }}\n"
+        "{{ tracking }}",
     ),
     Name.ORDER_DELIVERED: _english(
         "Your order has arrived",
@@ -147,8 +149,9 @@ _GERMAN: Mapping[Name, Wording] = {
     Name.ORDER_SHIPPED: _german(
         "Ihre Bestellung ist unterwegs",
         "Ihre Bestellung {{ order }} ist unterwegs.\n\n"
-        "Versand durch: {{ carrier }}\nSendungsnummer: {{ tracking_number }}",
-        "Ihre Bestellung {{ order }} ist mit {{ carrier }} unterwegs. Sendungsnummer: {{ tracking_number }}",
+        "Versand durch: {{ carrier }}\nSendungsnummer: {{ tracking_number }}\n{{ tracking }}",
+        "Ihre Bestellung {{ order }} ist mit {{ carrier }} unterwegs. Sendungsnummer: {{ tracking_number }}\n"
+        "{{ tracking }}",
     ),
     Name.ORDER_DELIVERED: _german(
         "Ihre Bestellung ist angekommen",

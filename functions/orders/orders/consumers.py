@@ -49,6 +49,7 @@ class ShipmentDispatched(Reads):
     shipment_id: str
     carrier: str
     tracking_number: str
+    tracking_url: str | None = None
 
 
 class ShipmentDelivered(Reads):
@@ -163,7 +164,7 @@ def record_refund(_: Event, payment: PaymentRefunded) -> None:
 @consumer.on("shipment.dispatched")
 def record_dispatch(_: Event, sent: ShipmentDispatched) -> None:
     shipment = Shipment(shipment_id=sent.shipment_id, carrier=sent.carrier, tracking_number=sent.tracking_number)
-    _change(sent.order_id, lambda o: domain.ship(o, shipment))
+    _change(sent.order_id, lambda o: domain.ship(o, shipment, sent.tracking_url))
 
 
 @consumer.on("shipment.delivered")

@@ -443,11 +443,11 @@ def refund(order: Order, refund_id: str, amount: Money, reason: str) -> list[Fac
     return finish(order, OrderRefunded(refund_id=refund_id, amount=amount, reason=reason))
 
 
-def ship(order: Order, shipment: Shipment) -> list[Fact]:
+def ship(order: Order, shipment: Shipment, tracking_url: str | None = None) -> list[Fact]:
     """Records the dispatch even if the order is being cancelled, since the parcel has left."""
     if order.status in (*_LEFT, Status.CANCELLED) or order.has_left:
         return []
-    return [OrderShipped(**shipment.model_dump())]
+    return [OrderShipped(**shipment.model_dump(), tracking_url=tracking_url)]
 
 
 def deliver(order: Order, shipment_id: str) -> list[Fact]:

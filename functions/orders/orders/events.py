@@ -263,7 +263,7 @@ class OrderCancelled(EventModel):
 
 
 class OrderShipped(EventModel):
-    """The parcel is on its way."""
+    """The parcel is on its way. `tracking_url` is the carrier's page about it, if there is one."""
 
     TYPE: ClassVar[str] = "order.shipped"
     EXAMPLE: ClassVar[dict[str, Any]] = (
@@ -273,6 +273,7 @@ class OrderShipped(EventModel):
             "shipment_id": _SHIPMENT,
             "carrier": "sandbox",
             "tracking_number": "SBX000000001",
+            "tracking_url": "https://track.example/SBX000000001",
             "lines": [{"product_id": _LINE["product_id"], "quantity": 2}],
         }
     )
@@ -282,6 +283,7 @@ class OrderShipped(EventModel):
     shipment_id: str
     carrier: str
     tracking_number: str
+    tracking_url: str | None = None
     lines: list[Pieces]
     number: str | None = None
     language: Language | None = None

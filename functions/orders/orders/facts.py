@@ -101,6 +101,7 @@ class OrderShipped(Fact):
     shipment_id: str
     carrier: str
     tracking_number: str
+    tracking_url: str | None = None
 
 
 class OrderDelivered(Fact):

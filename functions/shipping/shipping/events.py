@@ -24,14 +24,21 @@ class ShipmentCreated(EventModel):
 
 
 class ShipmentDispatched(EventModel):
+    """`tracking_url` is the carrier's page about the parcel, if there is one."""
+
     TYPE: ClassVar[str] = "shipment.dispatched"
-    EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {"carrier": "sandbox", "tracking_number": "SBX204816326401"}
+    EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {
+        "carrier": "USPS",
+        "tracking_number": "9400100000000000000001",
+        "tracking_url": "https://track.example/9400100000000000000001",
+    }
 
     shipment_id: str
     order_id: str
     customer_id: str
     carrier: str
     tracking_number: str
+    tracking_url: str | None = None
 
 
 class ShipmentInTransit(EventModel):
@@ -88,7 +95,10 @@ def announce(shipment: Shipment, status: Status) -> EventModel | None:
             return ShipmentCreated(**ids)
         case Status.DISPATCHED:
             return ShipmentDispatched(
-                **ids, carrier=shipment.carrier or "", tracking_number=shipment.tracking_number or ""
+                **ids,
+                carrier=shipment.carrier or "",
+                tracking_number=shipment.tracking_number or "",
+                tracking_url=shipment.tracking_url,
             )
         case Status.IN_TRANSIT:
             return ShipmentInTransit(**ids)

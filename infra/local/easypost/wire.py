@@ -81,6 +81,7 @@ class FakeEasyPost:
     bad_streets: set[str] = field(default_factory=set)
     countries: set[str] = field(default_factory=lambda: {"GB", "US"})
     refund_status: str = "submitted"
+    page: str | None = "https://track.easypost.example/{}"
     deaf: bool = False
     lock: Lock = field(default_factory=Lock)
     stopped: Event = field(default_factory=Event)
@@ -275,7 +276,7 @@ class FakeEasyPost:
             "carrier": rate["carrier"],
             "shipment_id": shipment["id"],
             "tracking_details": [],
-            "public_url": f"https://track.easypost.example/{code}",
+            "public_url": self.page and self.page.format(code),
         }
         return 200, shipment
 

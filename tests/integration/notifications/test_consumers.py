@@ -109,6 +109,16 @@ def test_each_event_tells_its_customer(
     assert "order order-1" in service.mailer.sent[0][2], "an order of an earlier release is named by its id"
 
 
+@pytest.mark.parametrize("page", ["https://track.example/T1", None])
+def test_the_mail_of_a_parcel_has_the_carrier_s_page_if_there_is_one(service: Any, page: str | None) -> None:
+    service.register()
+    data = {"order_id": "order-1", "customer_id": "user-1", "carrier": "USPS", "tracking_number": "T1"}
+    assert service.receive(service.event("order.shipped", "event-2", data | {"tracking_url": page})) == []
+    [(_, _, body)] = service.mailer.sent
+    assert ("\nThe carrier's page: https://track.example/T1\n" in body) is (page is not None)
+    assert ("carrier's page" in body) is (page is not None)
+
+
 @pytest.mark.parametrize(
     ("event_type", "data"),
     [

@@ -129,10 +129,18 @@ def test_the_usual_life_of_an_order(shop: Shop) -> None:
         "shipment_id": "shp-1",
         "carrier": "sandbox",
         "tracking_number": "SBX1",
+        "tracking_url": None,
         "lines": [{"product_id": "mug", "quantity": 2}, {"product_id": "pot", "quantity": 1}],
         "number": order.number,
         "language": None,
     }
+
+
+def test_an_order_s_event_passes_the_carrier_s_page_on(shop: Shop) -> None:
+    order_id = confirmed(shop)
+    page = "https://track.example/SBX1"
+    assert shop.hear("shipment.dispatched", SHIPMENT | {"order_id": order_id, "tracking_url": page}) == []
+    assert shop.announced(order_id)[2]["data"]["tracking_url"] == page
 
 
 @pytest.mark.parametrize(

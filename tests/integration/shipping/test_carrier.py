@@ -41,6 +41,7 @@ def test_a_dispatched_parcel_is_announced_with_carrier_and_number(booked: Any) -
             "customer_id": "user-1",
             "carrier": "sandbox",
             "tracking_number": tracking_number_of(booking_key_of(SHIPMENT)),
+            "tracking_url": None,
         },
     )
 

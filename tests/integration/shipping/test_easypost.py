@@ -55,6 +55,14 @@ def test_the_next_service_of_the_list_is_taken_where_the_first_is_not_offered(de
     assert desk.fake.only()["selected_rate"]["service"] == "Express"
 
 
+@pytest.mark.parametrize("page", ["http://track.example/1", "javascript:alert(1)", "https://x.example/a b", "", None])
+def test_a_tracker_s_page_that_is_no_https_link_is_not_taken_over(desk: Desk, page: str | None) -> None:
+    desk.fake.page = page
+    assert desk.sell() == []
+    assert desk.shipment().tracking_url is None
+    assert desk.shipment().label_url is not None
+
+
 def test_staff_sees_the_label_and_the_customer_the_tracking_page(desk: Desk) -> None:
     desk.sell()
     made = desk.fake.only()

@@ -105,6 +105,7 @@ def test_the_dispatch_is_told_with_the_label_s_carrier_and_number(sent: Desk) ->
     sent.scan("in_transit")
     (told,) = (data for kind, data in sent.shop.announced() if kind == "shipment.dispatched")
     assert (told["carrier"], told["tracking_number"]) == ("USPS", sent.fake.only()["tracking_code"])
+    assert told["tracking_url"] == sent.fake.only()["tracker"]["public_url"]
 
 
 @pytest.mark.parametrize("parcel_id", ["shp_of_another_shop", "x" * 300])

@@ -10,7 +10,7 @@ from notifications import speech, texts
 from notifications.domain import Text
 from notifications.rendering import fields_of, fill
 from notifications.texts import Content
-from notifications.wording import WORDINGS, Name
+from notifications.wording import WORDINGS, Name, Wording
 from tests.kit.template import ROOT
 
 
@@ -39,6 +39,45 @@ def test_a_guest_s_receipt_says_where_the_invoice_is_without_a_link(language: La
     body = written(texts.receipt("order-1", "payment-1", amount, None), language=language).body
     assert f"payment-1\n\n{said}\n\nMercato" in body
     assert "http" not in body
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [(Language.EN, "The carrier's page: "), (Language.DE, "Seite des Versanddienstes: ")],
+)
+def test_the_carrier_s_page_is_a_line_of_its_own_where_there_is_one(language: Language, line: str) -> None:
+    page = "https://track.example/T1?a=1&b=<2>"
+    found = written(texts.order_shipped("order-1", "USPS", "T1", page), language=language)
+    assert f" T1\n{line}{page}\n\nMercato" in found.body
+    assert found.sms.endswith(f" T1\n{line}{page}")
+    without = written(texts.order_shipped("order-1", "USPS", "T1"), language=language)
+    assert " T1\n\nMercato" in without.body
+    assert without.sms.endswith(" T1")
+
+
+def test_a_text_of_staff_s_that_knows_no_carrier_s_page_is_sent_as_it_was_written() -> None:
+    wording = Wording("Gone: {{ order }}", "By {{ carrier }},\n\n\n{{ tracking_number }}", "Gone {{ order }}")
+    content = texts.order_shipped("order-1", "USPS", "T1", "https://track.example/T1")
+    found = texts.write(content, "Anna", Language.EN, wording)
+    assert (found.subject, found.body, found.sms) == ("Gone: order-1", "By USPS,\n\n\nT1", "Gone order-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("a\n{{ none }}\nb", "a\nb"),
+        ("{{ none }}\nb", "b"),
+        ("a\n{{ none }}", "a"),
+        ("a\n {{ none }} {{none}}\nb", "a\nb"),
+        ("a\n{{ none }}{{ one }}\nb", "a\n1\nb"),
+        ("a\n{{ none }}.\nb", "a\n.\nb"),
+        ("a\n{{ none }}\n{{ none }}\n\nb", "a\n\nb"),
+        ("{{ none }}", ""),
+        ("{{\none\n}}", "1"),
+    ],
+)
+def test_a_line_of_fields_without_a_value_is_left_out(text: str, filled: str) -> None:
+    assert fill(text, {"none": "", "one": "1"}) == filled
 
 
 def test_a_name_stays_on_its_line() -> None:

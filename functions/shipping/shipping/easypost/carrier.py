@@ -7,6 +7,7 @@ the label is bought again. A repeated creation leaves a Shipment without a label
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from shipping.easypost.reports import HAS_LEFT, NAME, progress_of
 _VOIDED = ("submitted", "refunded", "not_applicable")  # the last one: the carrier charges for scanned parcels alone
 _REJECTED = "rejected"
 _SHIPPED = "SHIPMENT.REFUND.UNAVAILABLE"
+_PAGE = re.compile(r"https://[!-~]{1,500}")  # mails print it, where a space would end the link
 _NANOGRAMS_IN_A_TENTH_OF_AN_OUNCE = 2_834_952_312
 
 Services = Mapping[str, Sequence[tuple[str, str]]]
@@ -166,7 +168,7 @@ def _booking(parcel: Parcel) -> Booking:
         carrier=(tracker and tracker.carrier) or (rate and rate.carrier) or NAME,
         tracking_number=parcel.tracking_code or (tracker and tracker.tracking_code) or "",
         label_url=parcel.postage_label.label_url,
-        tracking_url=page if page and page.startswith("https://") else None,
+        tracking_url=page if page and _PAGE.fullmatch(page) else None,
     )
 
 
