@@ -31,7 +31,10 @@ MAY_GO = {
     "layers/common/mercato/events/outbox.py": "an event, longer than the relay's failure queue points to it",
     "functions/notifications/notifications/stops.py": "an address that gets no mails, after a year",
     "functions/notifications/notifications/progress.py": "how far an order was, longer than an event that it overtakes",
-    "functions/notifications/notifications/wishes/store.py": "which wishes an event was answered with, like its marker",
+    "functions/notifications/notifications/store.py": "what a guest was told who had waited for a product",
+    "functions/notifications/notifications/wishes/guest_store.py": "what a guest did not confirm in two days",
+    "functions/notifications/notifications/wishes/store.py": "a guest's wish after half a year, and how an event was "
+    "answered, like its marker",
     "layers/common/mercato/store/snapshots.py": "a snapshot: it is folded again from the events, which stay",
 }
 

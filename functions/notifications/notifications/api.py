@@ -9,22 +9,39 @@ from pydantic import Field
 
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import Forbidden, NotFound
-from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Cursor, NoContent, Query, View
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PEER,
+    PUBLIC,
+    WATCH,
+    AcceptedForMail,
+    App,
+    Body,
+    Cursor,
+    Limit,
+    NoContent,
+    Query,
+    View,
+)
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.languages import Language
-from mercato.text import Phone
+from mercato.text import EmailAddress, Exact, Phone
 from mercato.text import Text as PlainText
 from notifications import unsubscribing, usecases
-from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches
+from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches, is_of_wish
 from notifications.examples import EXAMPLES, MEANINGS
 from notifications.stops import Stop
 from notifications.store import Listed
 from notifications.wiring import ports
+from notifications.wishes import guests
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Wish
 from notifications.wording import WORDINGS, Name, Wording
 from notifications.wordings import Version, preview
+
+GUEST_WISHES = Limit("guest-wishes", requests=5)  # each is a mail to an address that may be another person's
 
 app = App("notifications", health=table_and_queue)
 
@@ -207,6 +224,25 @@ class Wishes(View):
     items: list[WishView]
 
 
+class GuestWish(Body):
+    """`language` is that of the mails; without it, the shop's own."""
+
+    product_id: Annotated[str, Exact(), Field(min_length=1, max_length=200)]
+    email: EmailAddress
+    language: Language | None = None
+
+
+class AskedView(View):
+    detail: str = "We have sent a mail to this address. Please open the link in it."
+
+
+class GuestWishView(View):
+    """`name` is the product's name when the guest asked."""
+
+    product_id: str
+    name: str
+
+
 class TextNotFound(NotFound):
     """There is no text of this kind, language or version."""
 
@@ -349,7 +385,37 @@ def _preferences_of(user_id: str) -> PreferencesView:
 @app.post("/api/notifications/unsubscriptions/{token}", role=PUBLIC, capability="token")
 def unsubscribe(token: str) -> Unsubscribed:
     """Ends the mails of one kind, by the link in such a mail. Idempotent."""
-    return Unsubscribed(kind=unsubscribing.unsubscribe(token, ports().unsubscribing, ports().store))
+    wish = ports().unsubscribing.read(token)
+    if is_of_wish(wish.user_id):
+        guests.end(wish.user_id, ports(), utc_now())
+    else:
+        unsubscribing.unsubscribe(wish, ports().store)
+    return Unsubscribed(kind=wish.kind)
+
+
+@app.post("/api/notifications/guest-wishes", role=PUBLIC, limit=GUEST_WISHES)
+def wish_as_guest(wish: GuestWish) -> AcceptedForMail[AskedView]:
+    """Asks for a mail when a product that is sold out is available again. The mail's address is to be confirmed first,
+    by the link in a mail to it. The answer is the same whatever the shop knows of the address.
+    """
+    guests.ask(wish.email, wish.product_id, wish.language, ports(), utc_now())
+    return AcceptedForMail(AskedView())
+
+
+@app.post("/api/notifications/guest-wishes/{token}", role=PUBLIC, capability="token")
+def confirm_guests_wish(token: str) -> GuestWishView:
+    """Confirms the wish, by the link in the mail. Idempotent. The wish is told as those of customers are, and expires
+    after half a year.
+    """
+    found = guests.confirm(token, ports(), utc_now())
+    return GuestWishView(product_id=found.product_id, name=found.name)
+
+
+@app.delete("/api/notifications/guest-wishes/{token}", role=PUBLIC, capability="token")
+def decline_guests_wish(token: str) -> NoContent:
+    """Ends the wish and forgets the address, by the link in the mail. Idempotent."""
+    guests.decline(token, ports(), utc_now())
+    return NoContent()
 
 
 @app.get("/api/notifications/wishes", role=CUSTOMER, limit=WATCH)

@@ -20,6 +20,7 @@ from notifications.feedback import Bounced, Complained
 from notifications.reminders import LeftCart, remind
 from notifications.texts import Content
 from notifications.wiring import ports
+from notifications.wishes import guests
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Level
 
@@ -69,6 +70,10 @@ class CartAbandoned(Reads):
 
 class Discontinued(Reads):
     product_id: str
+
+
+class WishAsked(Reads):
+    wish_id: str
 
 
 class StockTold(Reads):
@@ -306,6 +311,12 @@ def stop_complained(_: Event, data: Complained) -> None:
     """Naturally idempotent."""
     for stop in data.stops():
         ports().stops.stop(stop)
+
+
+@consumer.on("wish.asked")
+def mail_confirmation(_: Event, data: WishAsked) -> None:
+    """Idempotent: the mail is claimed before it is sent."""
+    guests.mail_confirmation(data.wish_id, ports(), utc_now())
 
 
 @consumer.on("inventory.low_stock")

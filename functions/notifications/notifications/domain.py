@@ -225,6 +225,18 @@ def reader_of_guest(order_id: str) -> str:
     return f"guest:{order_id}"
 
 
+_WISHER = "wish:"
+
+
+def reader_of_wish(wish_id: str) -> str:
+    """The id under which a guest who waits for a product is told of it: a reader of this one message."""
+    return f"{_WISHER}{wish_id}"
+
+
+def is_of_wish(reader: str) -> bool:
+    return reader.startswith(_WISHER)
+
+
 class NextStep(StrEnum):
     NOTHING = "nothing"  # it is sent, or never will be
     SEND = "send"

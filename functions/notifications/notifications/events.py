@@ -37,4 +37,15 @@ class NotificationFailed(EventModel):
     reason: str
 
 
-PUBLISHES: tuple[type[EventModel], ...] = (NotificationSent, NotificationFailed)
+class WishAsked(EventModel):
+    """A guest wants to be told when a product is available again. Notifications mails a link that confirms it; no event
+    names the address.
+    """
+
+    TYPE: ClassVar[str] = "wish.asked"
+    EXAMPLE: ClassVar[dict[str, Any]] = {"wish_id": "019aaba4-7a00-7f3c-9d21-6b0f5a2c1e44"}
+
+    wish_id: str
+
+
+PUBLISHES: tuple[type[EventModel], ...] = (NotificationSent, NotificationFailed, WishAsked)

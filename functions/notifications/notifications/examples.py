@@ -30,6 +30,7 @@ _CONTENTS = (
     texts.return_approved(_ORDER, 2, _PRICE),
     texts.return_refused(_ORDER, "It was worn."),
     texts.return_received(_ORDER, 2, _PRICE),
+    texts.confirm_wish("Red mug", "https://shop.example/wish/1"),
     texts.back_in_stock("Red mug", "https://shop.example/p/1"),
     texts.abandoned_cart(["Red mug", "Tea pot"], "https://shop.example/cart"),
 )

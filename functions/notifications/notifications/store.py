@@ -7,6 +7,8 @@ pk=USER#<user>  sk=PREFERENCES           the switch of all mails that can be swi
                                          the number for text messages, and a switch for each kind of them
 pk=USER#<user>  sk=UNREAD                the unread count; changes in the transactions that add and read notifications.
                                          The only item of a closed account, with closed_at
+
+A guest who waits for a product is the user of one wish (domain.reader_of_wish), whose items expire.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from notifications.domain import (
     ReaderGone,
     Status,
     Switches,
+    is_of_wish,
 )
 from notifications.events import NotificationFailed, NotificationSent
 
@@ -169,7 +172,9 @@ class NotificationStore:
 
     def writes_of(self, notification: Notification, now: datetime) -> list[Write]:
         """The writes that add a notification. The first fails if it exists, the second if the account is closed."""
-        writes = [dynamo.put_new(_item(notification)), _count_unread(notification.user_id, 1)]
+        is_open = dynamo.check(_user(notification.user_id), "UNREAD", _OPEN)  # nobody reads the app for a guest's wish
+        counted = is_open if is_of_wish(notification.user_id) else _count_unread(notification.user_id, 1)
+        writes = [dynamo.put_new(_item(notification)), counted]
         if notification.status is Status.SENT:
             writes.append(_announce(_sent(notification), now))
         return writes
@@ -421,7 +426,9 @@ def _sent(notification: Notification) -> NotificationSent:
 
 
 def _item(notification: Notification) -> Item:
-    return {
+    """Expires with a guest's wish, some time after the last delivery of its event."""
+    expires = {"ttl": epoch(notification.created_at + inbox.KEPT)} if is_of_wish(notification.user_id) else {}
+    return expires | {
         "pk": _user(notification.user_id),
         "sk": _key(notification),
         "gsi1pk": f"UNREAD#{notification.user_id}",

@@ -141,5 +141,9 @@ def abandoned_cart(goods: list[str], link: str) -> Content:
     return Content(Name.ABANDONED_CART, lambda say: {"goods": say.listed(goods, _LONGEST_CART), "link": link})
 
 
+def confirm_wish(product: str, link: str) -> Content:
+    return Content(Name.CONFIRM_WISH, lambda _: {"product": one_line(product), "link": link})
+
+
 def back_in_stock(product: str, link: str) -> Content:
     return Content(Name.BACK_IN_STOCK, lambda _: {"product": one_line(product), "link": link})

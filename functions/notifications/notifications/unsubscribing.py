@@ -1,7 +1,7 @@
-"""The links of one-click unsubscription (RFC 8058), and what they do.
+"""The signed links of mails: those of one-click unsubscription (RFC 8058), and those that confirm a guest's wish.
 
-A link names a reader and a kind of mail, and is signed by this service (HMAC with SHA-256). It does not expire, since
-all that it can do is to end these mails.
+A link names a reader and what it does, and is signed by this service (HMAC with SHA-256). One that ends mails does not
+expire, since that is all that it can do. One that confirms a wish does nothing once the wish has expired.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mercato.aws.secret import StoredSecret
@@ -17,6 +18,8 @@ from mercato.clock import utc_now
 from mercato.errors import NotFound
 from notifications.domain import SWITCHABLE, Kind, ReaderGone
 from notifications.store import NotificationStore
+
+_CONFIRMS = "confirm"  # is no kind of mail
 
 
 class UnknownLink(NotFound):
@@ -32,33 +35,59 @@ class Unsubscription:
     kind: Kind
 
 
-class Links:
+class _Signed:
     """`page` is the address of the storefront's page, to which a token is added."""
 
     def __init__(self, secret: StoredSecret, page: str) -> None:
         self._secret = secret
         self._page = page
 
+    def _link(self, reader: str, does: str) -> str:
+        return f"{self._page}{_sign(reader, does, self._secret.read(utc_now()))}"
+
+    def _verified(self, token: str) -> tuple[str, str]:
+        """The reader, and what the link does. Reads the secret once more before a refusal, since it may have been
+        rotated. Raises UnknownLink.
+        """
+        found = _verify(token, self._secret.read(utc_now()))
+        if found is None:
+            self._secret.forget()
+            found = _verify(token, self._secret.read(utc_now()))
+        if found is None:
+            raise UnknownLink
+        return found
+
+
+class Links(_Signed):
     def make(self, wish: Unsubscription) -> str:
-        return f"{self._page}{sign(wish, self._secret.read(utc_now()))}"
+        return self._link(wish.user_id, wish.kind)
 
     def read(self, token: str) -> Unsubscription:
-        """Reads the secret once more before a refusal, since it may have been rotated. Raises UnknownLink."""
-        wish = verify(token, self._secret.read(utc_now()))
-        if wish is None:
-            self._secret.forget()
-            wish = verify(token, self._secret.read(utc_now()))
-        if wish is None:
+        """Raises UnknownLink."""
+        user_id, kind = self._verified(token)
+        if kind not in SWITCHABLE:
             raise UnknownLink
-        return wish
+        return Unsubscription(user_id, Kind(kind))
 
 
-def sign(wish: Unsubscription, secret: str) -> str:
-    payload = f"{wish.user_id}|{wish.kind}".encode()
+class Confirmations(_Signed):
+    def make(self, reader: str) -> str:
+        return self._link(reader, _CONFIRMS)
+
+    def read(self, token: str) -> str:
+        """The reader. Raises UnknownLink."""
+        reader, does = self._verified(token)
+        if does != _CONFIRMS:
+            raise UnknownLink
+        return reader
+
+
+def _sign(reader: str, does: str, secret: str) -> str:
+    payload = f"{reader}|{does}".encode()
     return f"{_encoded(payload)}.{_encoded(_digest(payload, secret))}"
 
 
-def verify(token: str, secret: str) -> Unsubscription | None:
+def _verify(token: str, secret: str) -> tuple[str, str] | None:
     """Returns None for a token that this secret has not signed."""
     payload, _, digest = token.partition(".")
     try:
@@ -67,18 +96,14 @@ def verify(token: str, secret: str) -> Unsubscription | None:
         return None
     if not hmac.compare_digest(given, _digest(named, secret)):
         return None
-    user_id, _, kind = named.decode().rpartition("|")
-    return Unsubscription(user_id, Kind(kind)) if kind in SWITCHABLE else None
+    reader, _, does = named.decode().rpartition("|")
+    return reader, does
 
 
-def unsubscribe(token: str, links: Links, store: NotificationStore) -> Kind:
+def unsubscribe(wish: Unsubscription, store: NotificationStore) -> None:
     """Idempotent. A closed account gets no mails anyway."""
-    wish = links.read(token)
-    try:
+    with suppress(ReaderGone):
         store.switch_off(wish.user_id, wish.kind)
-    except ReaderGone:
-        return wish.kind
-    return wish.kind
 
 
 def _digest(payload: bytes, secret: str) -> bytes:

@@ -14,6 +14,7 @@ from notifications.store import NotificationStore
 
 if TYPE_CHECKING:
     from mercato.aws.mail import Mailer
+    from mercato.aws.secret import StoredSecret
     from mercato.aws.sms import Texter
     from notifications.channels import Senders
     from notifications.domain import Text
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from notifications.reminders import Shopping
     from notifications.stops import Stops
     from notifications.texts import Content
-    from notifications.unsubscribing import Links
+    from notifications.unsubscribing import Confirmations, Links
     from notifications.wishes.catalogue import Catalogue
+    from notifications.wishes.guest_store import GuestWishStore
     from notifications.wishes.store import WishStore
     from notifications.wordings import Wordings
 
@@ -74,12 +76,22 @@ class Ports:
         return f"{self.settings.shop_url.rstrip('/')}{page}"
 
     @functools.cached_property
-    def unsubscribing(self) -> Links:
+    def _link_secret(self) -> StoredSecret:
         from mercato.aws.secret import StoredSecret
+
+        return StoredSecret(self.settings.unsubscribe_secret_id, "the secret of the links in mails")
+
+    @functools.cached_property
+    def unsubscribing(self) -> Links:
         from notifications.unsubscribing import Links
 
-        secret = StoredSecret(self.settings.unsubscribe_secret_id, "the secret of the unsubscribe links")
-        return Links(secret, self.address_of("/unsubscribe/"))
+        return Links(self._link_secret, self.address_of("/unsubscribe/"))
+
+    @functools.cached_property
+    def confirming(self) -> Confirmations:
+        from notifications.unsubscribing import Confirmations
+
+        return Confirmations(self._link_secret, self.address_of("/wish/"))
 
     @functools.cached_property
     def store(self) -> NotificationStore:
@@ -102,6 +114,12 @@ class Ports:
         from notifications.wishes.store import WishStore
 
         return WishStore(self.table, self.store)
+
+    @functools.cached_property
+    def guest_wishes(self) -> GuestWishStore:
+        from notifications.wishes.guest_store import GuestWishStore
+
+        return GuestWishStore(self.table, self.wishes)
 
     @functools.cached_property
     def progress(self) -> Progress:

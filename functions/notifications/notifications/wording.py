@@ -13,7 +13,9 @@ from mercato.languages import Language
 
 
 class Name(StrEnum):
-    """A kind of notification; a payment that is awaited has two texts."""
+    """A kind of notification; a payment that is awaited has two texts. One text is of a mail alone, to a guest who may
+    not have asked for it.
+    """
 
     WELCOME = "welcome"
     PAYMENT_TO_CONFIRM = "payment_to_confirm"
@@ -28,6 +30,7 @@ class Name(StrEnum):
     RETURN_APPROVED = "return_approved"
     RETURN_REFUSED = "return_refused"
     RETURN_RECEIVED = "return_received"
+    CONFIRM_WISH = "confirm_wish"
     BACK_IN_STOCK = "back_in_stock"
     ABANDONED_CART = "abandoned_cart"
 
@@ -109,6 +112,12 @@ _ENGLISH: Mapping[Name, Wording] = {
         "We have received your return",
         "we have received {{ units }} of your order {{ order }}.\n\n{{ refunded }}",
     ),
+    Name.CONFIRM_WISH: _english(
+        "Shall we tell you when {{ product }} is back?",
+        "this address was given to us by somebody who wants to know when {{ product }} is available again. "
+        "If it was you, please confirm it within two days:\n\n{{ link }}\n\n"
+        "If it was not you, you need to do nothing. We will not write to you about it.",
+    ),
     Name.BACK_IN_STOCK: _english(
         "{{ product }} is back in stock",
         "you asked us to tell you when {{ product }} is available again. It is:\n\n{{ link }}\n\n"
@@ -180,6 +189,12 @@ _GERMAN: Mapping[Name, Wording] = {
     Name.RETURN_RECEIVED: _german(
         "Ihre Rücksendung ist eingegangen",
         "wir haben {{ units }} aus Ihrer Bestellung {{ order }} erhalten.\n\n{{ refunded }}",
+    ),
+    Name.CONFIRM_WISH: _german(
+        "Sollen wir Ihnen sagen, wann {{ product }} wieder da ist?",
+        "diese Adresse hat uns jemand genannt, der erfahren möchte, wann {{ product }} wieder erhältlich ist. "
+        "Wenn Sie das waren, bestätigen Sie es bitte innerhalb von zwei Tagen:\n\n{{ link }}\n\n"
+        "Wenn Sie es nicht waren, brauchen Sie nichts zu tun. Wir schreiben Ihnen dann nicht mehr davon.",
     ),
     Name.BACK_IN_STOCK: _german(
         "Wieder vorrätig: {{ product }}",

@@ -71,6 +71,7 @@ class Anything(Reads):
     "user.registered",
     "user.registration_repeated",
     "user.verification_requested",
+    "wish.asked",
 )
 def record(event: Event, _: Anything) -> None:
     ports().journal.record(event, utc_now())

@@ -18,6 +18,10 @@ _FILTERS = ("q", "category", "sort", "min", "max")
 _A_PAGE = 24
 _RELATED = 4
 _A_LOOK_UP = 100
+_NOTICES = {
+    "asked": "Please open the link in the mail that we send you now. Without it, we do not write again.",
+    "back": "It is back already: you can order it now.",
+}
 
 
 @pages.get("/")
@@ -94,6 +98,7 @@ def pictures_of(visit: Visit, lines: Sequence[Mapping[str, Any]]) -> dict[str, A
 @pages.get("/p/{product_id}")
 def show_product(visit: Visit, product_id: str) -> Page:
     product = find_product(visit, product_id, related=_RELATED)
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     quotes = part(lambda: _quotes(visit, product))
     return Page("product.html", {"product": product, "quotes": quotes}, is_personal=False)
 

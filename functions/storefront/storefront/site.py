@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from storefront import account, cart, catalogue, checkout, guest_order, notices, orders, session, unsubscribe
+from storefront import (
+    account,
+    cart,
+    catalogue,
+    checkout,
+    guest_order,
+    guest_wish,
+    notices,
+    orders,
+    session,
+    unsubscribe,
+)
 from storefront.pages import pages
 
 __all__ = [
@@ -11,6 +22,7 @@ __all__ = [
     "catalogue",
     "checkout",
     "guest_order",
+    "guest_wish",
     "notices",
     "orders",
     "pages",

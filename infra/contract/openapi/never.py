@@ -66,6 +66,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("a return is never larger than its order", "POST /api/orders/guests/{token}/returns", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/returns", ("order-not-found",)),
     (_CAUGHT, "POST /api/notifications/unsubscriptions/{token}", ("reader-gone",)),
+    (_CAUGHT, "POST /api/notifications/guest-wishes/{token}", ("reader-gone",)),
     (_SHARED, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-not-found",)),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),

@@ -37,6 +37,7 @@ _GUESTS = {
     ("orders", "guests"): "orders",
     ("documents", "guests"): "documents",
     ("notifications", "unsubscriptions"): "notifications",
+    ("notifications", "guest-wishes"): "notifications",
 }
 
 

@@ -202,6 +202,53 @@ def test_a_customer_waits_for_what_is_sold_out_and_is_told(
     expect(page.get_by_role("region", name="You wait for")).to_have_count(0)
 
 
+def test_without_script_a_guest_waits_for_what_is_sold_out_and_is_told(
+    desk: OpenDesk, mailbox: Mailbox, admin: Session, shop: Shop
+) -> None:
+    lamp = {"sku": f"LAMP-{uuid.uuid4()}", "name": "Harbour Lamp", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", lamp, key=str(uuid.uuid4()))["product_id"]
+    visitor = desk(java_script_enabled=False)
+    page = visitor.open(f"/p/{product_id}")
+    page.get_by_label("E-mail").fill("nobody@nowhere")
+    page.get_by_role("button", name="Mail me when it is back").click()
+    expect(page.get_by_text("This is not an e-mail address.").first).to_be_visible()
+    visitor.said.clear()  # Chromium notes the 422
+    page.get_by_label("E-mail").fill(mailbox.address)
+    page.get_by_role("button", name="Mail me when it is back").click()
+    expect(page.get_by_text("Please open the link in the mail")).to_be_visible()
+
+    def link(word: str) -> str:
+        start = f"{mailbox.shop_url}/{word}/"
+        mails = poll(lambda: [mail for mail in mailbox.mails() if start in mail], bool, what=f"the {word}", within=60)
+        return f"/{word}/{mails[-1].partition(start)[2].split()[0]}"
+
+    confirmation = link("wish")
+    visitor.open(confirmation)
+    page.get_by_role("button", name="Yes, mail me").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("We will tell you")
+
+    path = f"/inventory/{product_id}/adjustments"
+    adjust_when_known(admin, path, {"delta": 3, "reason": "delivery"}, str(uuid.uuid4()), shop.clock)
+    visitor.open(link("unsubscribe"))
+    page.get_by_role("button", name="Stop them").click()
+    expect(page.get_by_text("products that are back in stock")).to_be_visible()
+    assert len([mail for mail in mailbox.mails() if "Harbour Lamp is back in stock" in mail]) == 1
+    visitor.open(f"{confirmation}")
+    page.get_by_role("button", name="Yes, mail me").click()
+    expect(page.get_by_text("This link is not whole.")).to_be_visible()
+    visitor.said.clear()  # Chromium notes the 404
+
+
+def test_the_pages_of_a_guests_wish_are_accessible(desk: OpenDesk, admin: Session) -> None:
+    lamp = {"sku": f"LAMP-{uuid.uuid4()}", "name": "Pier Lamp", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", lamp, key=str(uuid.uuid4()))["product_id"]
+    for scheme in ("light", "dark"):
+        visitor = desk(color_scheme=scheme)
+        for path in (f"/p/{product_id}", "/wish/any"):
+            visitor.open(path)
+            assert visitor.violations() == []
+
+
 def test_a_price_that_rose_since_is_shown_as_it_was_and_as_it_is(
     desk: OpenDesk, account: Account, admin: Session
 ) -> None:

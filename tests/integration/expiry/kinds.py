@@ -32,6 +32,10 @@ from mercato.store.dynamo import Table
 from mercato.store.event_store import EventStore
 from mercato.store.snapshots import Codec, Snapshots
 from notifications.stops import Reason, Stop, StopNotFound, Stops
+from notifications.store import NotificationStore
+from notifications.wishes.domain import Asked
+from notifications.wishes.guest_store import GuestWishStore
+from notifications.wishes.store import WishStore
 from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from ops.journal.store import Journal, Position
@@ -72,6 +76,7 @@ EXEMPT = {
     "mercato.store.ended_access:end": "the tokens that it refuses have expired long before it does",
     "mercato.events.outbox:record": "its key is an entity's version, which never comes again",
     "notifications.progress:Progress.note": "it outlives the last delivery of the events that it overtakes",
+    "notifications.store:_item": "what a guest was told outlives the last delivery of the event that told it",
     "notifications.wishes.store:WishStore.follow_stock": "it outlives the last delivery of the event that reads it",
     "notifications.wishes.store:WishStore.tell": "it outlives the last delivery of the event that reads it",
     "mercato.breaker.store:_update": "a circuit whose wait is over lets the next call through, as a closed one does",
@@ -118,6 +123,33 @@ def _read_journal(table: Table, now: datetime) -> object:
     told += [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
     journal.record(_HEARD, now)
     return told, [entry.recorded_at for entry in journal.read_after(Position(), limit=9, now=now)[0]]
+
+
+def _guest_wishes(table: Table) -> tuple[GuestWishStore, WishStore]:
+    wishes = WishStore(table, NotificationStore(table))
+    return GuestWishStore(table, wishes), wishes
+
+
+def _ask_as_guest(table: Table, now: datetime, wish_id: str = "wish-1") -> Asked:
+    asked = Asked(wish_id, "ada@example.com", "mug", "Mug", None)
+    _guest_wishes(table)[0].ask(asked, now)
+    return asked
+
+
+def _look_for_asked(table: Table, now: datetime) -> object:
+    guests, _ = _guest_wishes(table)
+    return guests.find("wish-1", now), guests.claim_mail("wish-1", "claim-1", now)
+
+
+def _wish_as_guest(table: Table, now: datetime, wish_id: str = "wish-1") -> None:
+    _guest_wishes(table)[0].confirm(_ask_as_guest(table, now, wish_id), is_sold_out=True, now=now)
+
+
+def _wish_again(table: Table, now: datetime) -> object:
+    _, wishes = _guest_wishes(table)
+    found = [wish.user_id for wish in wishes.iterate("mug", now)]
+    _wish_as_guest(table, now, "wish-2")
+    return found, [wish.user_id for wish in wishes.iterate("mug", now)]
 
 
 def _stop(table: Table, now: datetime) -> object:
@@ -342,6 +374,20 @@ KINDS = (
     Kind("count of requests", "RateLimitsTable", ("mercato.http.rate_limit:CountTable.take",), _count, _count),
     Kind("snapshot", "OrdersTable", ("mercato.store.snapshots:Snapshots.save",), _snapshot, _snapshot),
     Kind("stopped address", "NotificationsTable", ("notifications.stops:Stops.stop",), _stop, _stops),
+    Kind(
+        "guest's question",
+        "NotificationsTable",
+        ("notifications.wishes.guest_store:GuestWishStore.ask",),
+        _ask_as_guest,
+        _look_for_asked,
+    ),
+    Kind(
+        "guest's wish",
+        "NotificationsTable",
+        ("notifications.wishes.store:_item", "notifications.wishes.guest_store:GuestWishStore.confirm"),
+        _wish_as_guest,
+        _wish_again,
+    ),
     Kind("report of an import", "ProductsTable", ("products.store:Products.save_report",), _report, _report),
     Kind("refused rows", "ProductsTable", ("products.store:Products.save_rows",), _rows, _rows_again),
     Kind("import in the list", "ProductsTable", ("products.store:_listed",), _list_import, _imports),

@@ -19,8 +19,9 @@ from notifications.progress import Progress
 from notifications.reminders import Shopping
 from notifications.stops import Stops
 from notifications.store import NotificationStore
-from notifications.unsubscribing import Links, Unsubscription
+from notifications.unsubscribing import Confirmations, Links, Unsubscription
 from notifications.wishes.catalogue import Catalogue
+from notifications.wishes.guest_store import GuestWishStore
 from notifications.wishes.store import WishStore
 from notifications.wordings import Wordings
 from tests.kit import aws_events
@@ -100,7 +101,9 @@ class Service:
         self.wishes = WishStore(table, self.store)
         self.peer = Peer()
         self.shoppers = Shoppers()
+        self.guest_wishes = GuestWishStore(table, self.wishes)
         self.unsubscribing = Links(StoredSecret("unsubscribe-secret"), "https://shop.example/unsubscribe/")
+        self.confirming = Confirmations(StoredSecret("unsubscribe-secret"), "https://shop.example/wish/")
 
     def link(self, user_id: str, kind: str) -> str:
         return self.unsubscribing.make(Unsubscription(user_id, Kind(kind)))
@@ -157,6 +160,23 @@ class Service:
         assert self.receive(self.event("user.registered", f"registered-{user_id}", data, earlier)) == []
         self.mailer.sent.clear()
 
+    def ask(self, email: str, product_id: str = "mug", **more: str) -> str:
+        """A guest asks to be told of a product. Returns the id of what was asked; empty if nothing was stored."""
+        before = {one["wish_id"] for one in self.announced() if one["type"] == "wish.asked"}
+        body = {"product_id": product_id, "email": email} | more
+        answer = self.call("POST", "/api/notifications/guest-wishes", user="", role="", body=body)
+        assert answer == (202, {"detail": "We have sent a mail to this address. Please open the link in it."})
+        after = {one["wish_id"] for one in self.announced() if one["type"] == "wish.asked"}
+        return "".join(after - before)
+
+    def asked_by(self, email: str, product_id: str = "mug", **more: str) -> str:
+        """A guest asks to be told of a product. Returns the token of the link in the mail, which is the last one."""
+        wish_id = self.ask(email, product_id, **more)
+        assert self.receive(self.event("wish.asked", f"asked-{wish_id}", {"wish_id": wish_id})) == []
+        to, _, body = self.mailer.sent[-1]
+        assert to == email.lower()
+        return body.partition("https://shop.example/wish/")[2].partition("\n")[0]
+
     def receipt(self, event_id: str = "paid-1", user_id: str = "user-1", at: datetime | None = None) -> dict[str, Any]:
         data = {
             "payment_id": "payment-1",
@@ -206,7 +226,9 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         texter=found.texter,
         wordings=Wordings(table),
         settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/", "MERCATO"),
+        guest_wishes=found.guest_wishes,
         unsubscribing=found.unsubscribing,
+        confirming=found.confirming,
         shopping=Shopping(found.shoppers, found.shoppers),  # type: ignore[arg-type]
         mail_settings=wiring.MailSettings("shop@mercato.example", "", cart_reminder_days=2),
     )

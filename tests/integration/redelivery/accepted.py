@@ -263,6 +263,16 @@ def _unsubscribing(service: Any) -> Asked:
     return Asked(f"/api/notifications/unsubscriptions/{link.rpartition('/')[2]}", user="")
 
 
+def _asking_as_guest(service: Any) -> Asked:
+    service.sells("mug")
+    return Asked("/api/notifications/guest-wishes", {"product_id": "mug", "email": "ada@example.com"}, user="")
+
+
+def _asked_as_guest(service: Any) -> Asked:
+    service.sells("mug")
+    return Asked(f"/api/notifications/guest-wishes/{service.asked_by('ada@example.com')}", user="")
+
+
 def _wishing(service: Any) -> Asked:
     service.register("ada")
     service.sells("mug")
@@ -455,6 +465,9 @@ _EACH = (
     Accepted("POST /api/notifications/texts/{name}/{language}/previews", _previewing),
     Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),
     Accepted("DELETE /api/notifications/stops/{stop_id}", _stopped_address),
+    Accepted("POST /api/notifications/guest-wishes", _asking_as_guest),
+    Accepted("POST /api/notifications/guest-wishes/{token}", _asked_as_guest),
+    Accepted("DELETE /api/notifications/guest-wishes/{token}", _asked_as_guest),
     Accepted("PUT /api/notifications/wishes/{product_id}", _wishing),
     Accepted("DELETE /api/notifications/wishes/{product_id}", _wished),
     Accepted("POST /api/shipments/quotes", _nothing("/api/shipments/quotes", _QUOTE)),

@@ -156,6 +156,11 @@ def _wished_for(service: Any) -> Data:
     return {"product_id": "mug", "available": 7}
 
 
+def _asked_by_guest(service: Any) -> Data:
+    service.sells("mug")
+    return {"wish_id": service.ask("ada@example.com")}
+
+
 def _left_cart(service: Any) -> Data:
     service.register("ada")
     service.shoppers.carts["ada"] = {"version": SEQUENCE, "lines": [{"name": "A mug"}]}
@@ -231,6 +236,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("notifications", "inventory.low_stock"): _wished_for,
     ("notifications", "inventory.restocked"): _wished_for,
     ("notifications", "product.discontinued"): _wished_for,
+    ("notifications", "wish.asked"): _asked_by_guest,
     **{("ops", event_type): _nothing for event_type in journal.subscriptions},
     ("orders", "order.created"): _placed,
     ("orders", "order.cancellation_requested"): _cancelling,

@@ -764,6 +764,27 @@ def _wishing(available: int | None, *, wishes: int = 0) -> Callable[[Any], Asked
     return given
 
 
+def _asking_as_guest(available: int, **body: str) -> Callable[[Any], Asked]:
+    def given(service: Any) -> Asked:
+        service.sells("mug", available=available)
+        wish = {"product_id": "mug", "email": "ada@example.com"} | body
+        return Asked("/api/notifications/guest-wishes", wish, user="")
+
+    return given
+
+
+def _confirming(**moved: Any) -> Callable[[Any], Asked]:
+    """The product is sold again, or no more, before the guest confirms."""
+
+    def given(service: Any) -> Asked:
+        service.sells("mug")
+        token = service.asked_by("ada@example.com")
+        service.sells("mug", **moved)
+        return Asked(f"/api/notifications/guest-wishes/{token}", user="")
+
+    return given
+
+
 def _wishing_after_closing(service: Any) -> Asked:
     asked = _wishing(0)(service)
     service.receive(service.event("user.closed", "closed-1", {"user_id": "user-1"}))
@@ -848,6 +869,7 @@ _QUOTES, _RATES = "POST /api/shipments/quotes", "PUT /api/shipments/rates"
 _REPORT, _BY_HAND = "POST /api/shipments/webhooks/sandbox", "POST /api/shipments/{shipment_id}/reports"
 _TEXT, _WORDS = "PUT /api/notifications/texts/{name}/{language}", {"subject": "A receipt", "body": "{{ amount }}"}
 _WISH = "PUT /api/notifications/wishes/{product_id}"
+_ASKED, _CONFIRM = "POST /api/notifications/guest-wishes", "/api/notifications/guest-wishes/{token}"
 _OTHERS = (
     Case(
         "POST /api/notifications/{notification_id}/read",
@@ -890,6 +912,13 @@ _OTHERS = (
         "stop-not-found",
         _asking("/api/notifications/stops/nothing", role="admin"),
     ),
+    Case(_ASKED, "invalid-email", _asking_as_guest(0, email="nobody")),
+    Case(_ASKED, "in-stock", _asking_as_guest(7)),
+    Case(_ASKED, "unknown-product", _asking_as_guest(0, product_id="nothing")),
+    Case(f"POST {_CONFIRM}", "unknown-link", _asking("/api/notifications/guest-wishes/bm8.bm8", user="")),
+    Case(f"POST {_CONFIRM}", "in-stock", _confirming(available=7)),
+    Case(f"POST {_CONFIRM}", "unknown-product", _confirming(status="discontinued")),
+    Case(f"DELETE {_CONFIRM}", "unknown-link", _asking("/api/notifications/guest-wishes/bm8.bm8", user="")),
     Case(_WISH, "unknown-product", _asking("/api/notifications/wishes/nothing")),
     Case(_WISH, "in-stock", _wishing(7)),
     Case(_WISH, "too-many-wishes", _wishing(0, wishes=MOST_WISHES)),

@@ -120,3 +120,73 @@ def test_a_number_that_is_refused_is_shown_again_with_the_reason(texting: ShopAp
     texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "Write the phone number with its country code.")
     page = shop("POST", "/notices/preferences", {"email": "on", "phone": "020 7946"}, as_user=True)
     assert (page.status, "with its country code." in page.text, 'value="020 7946"' in page.text) == (422, True, True)
+
+
+GUEST_WISHES = "/api/notifications/guest-wishes"
+WISH = f"/wish/{TOKEN}"
+
+
+@pytest.fixture
+def sold_out(api: ShopApi) -> ShopApi:
+    product = {
+        "product_id": "mug",
+        "name": "Mug",
+        "sku": "MUG",
+        "price": {"amount": 1250, "currency": "GBP"},
+        "availability": "out",
+        "description": "",
+        "category": "",
+        "weight_grams": 300,
+        "related": [],
+    }
+    api.answers["GET /api/products/mug"] = (200, product)
+    api.answers[f"POST {GUEST_WISHES}"] = (202, {"detail": "We have sent a mail."})
+    api.answers[f"POST {GUEST_WISHES}/{TOKEN}"] = (200, {"product_id": "mug", "name": "Mug"})
+    api.answers[f"DELETE {GUEST_WISHES}/{TOKEN}"] = (204, {})
+    return api
+
+
+def test_a_guest_leaves_an_address_on_the_page_of_what_is_sold_out(sold_out: ShopApi, shop: Ask) -> None:
+    assert "Mail me when it is back" in shop("GET", "/p/mug").text
+    assert "Mail me when it is back" not in shop("GET", "/p/mug", as_user=True).text
+
+    headers = {"accept-language": "de-AT,de;q=0.9"}
+    answer = shop("POST", "/p/mug/guest-wish", {"email": " ada@example.com "}, headers=headers)
+
+    assert answer.location == "/p/mug?said=asked"
+    [(_, _, _, body, sent)] = sold_out.of(f"POST {GUEST_WISHES}")
+    assert body == {"product_id": "mug", "email": "ada@example.com", "language": "de"}
+    assert "Authorization" not in sent
+    assert "open the link in the mail" in shop("GET", "/p/mug?said=asked").text
+
+
+def test_an_address_that_is_refused_is_shown_again_with_the_reason(sold_out: ShopApi, shop: Ask) -> None:
+    sold_out.refuse(f"POST {GUEST_WISHES}", 422, "invalid-email", "This is not an e-mail address.")
+    page = shop("POST", "/p/mug/guest-wish", {"email": "nobody"})
+    assert (page.status, "This is not an e-mail address." in page.text) == (422, True)
+    assert 'value="nobody"' in page.text
+
+
+def test_what_is_back_already_is_shown(sold_out: ShopApi, shop: Ask) -> None:
+    sold_out.refuse(f"POST {GUEST_WISHES}", 409, "in-stock", "This product is in stock.")
+    assert shop("POST", "/p/mug/guest-wish", {"email": "ada@example.com"}).location == "/p/mug?said=back"
+
+
+def test_the_link_asks_and_its_buttons_confirm_or_end(sold_out: ShopApi, shop: Ask) -> None:
+    page = shop("GET", WISH)
+    assert (page.status, "Yes, mail me" in page.text) == (200, True)
+    assert sold_out.of(f"POST {GUEST_WISHES}/{TOKEN}") == []
+
+    page = shop("POST", WISH)
+    assert (page.status, "We will tell you" in page.text, 'href="/p/mug"' in page.text) == (200, True, True)
+    assert "forgotten your address" in shop("POST", f"{WISH}/end").text
+    assert len(sold_out.of(f"DELETE {GUEST_WISHES}/{TOKEN}")) == 1
+
+
+def test_a_link_to_confirm_that_has_expired_says_so(sold_out: ShopApi, shop: Ask) -> None:
+    sold_out.refuse(f"POST {GUEST_WISHES}/{TOKEN}", 404, "unknown-link", "This link is not whole.")
+    assert shop("POST", WISH).status == 404
+
+
+def test_no_other_site_confirms(sold_out: ShopApi, shop: Ask) -> None:
+    assert shop("POST", WISH, headers={"sec-fetch-site": "cross-site"}).status == 403

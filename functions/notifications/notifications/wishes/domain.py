@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mercato.errors import Conflict, NotFound
+from mercato.languages import Language
 
 MOST_WISHES = 100  # of one customer
+
+CONFIRM_WITHIN = timedelta(days=2)
+GUESTS_WISH_LASTS = timedelta(days=180)
+MOST_ASKED = 3  # mails that ask one address to confirm, in a day
 
 
 class UnknownProduct(NotFound):
@@ -42,13 +47,37 @@ class Product:
 
 
 @dataclass(frozen=True)
+class OfGuest:
+    """What a guest's wish has besides: the digest of the address, the wish's end, and the language of its mail."""
+
+    address: str
+    expires_at: datetime
+    language: Language | None
+
+
+@dataclass(frozen=True)
 class Wish:
-    """`name` is the product's name when the customer asked. Wishes of a product are told in the order of `asked_at`."""
+    """`name` is the product's name when the customer asked. Wishes of a product are told in the order of `asked_at`.
+    `user_id` is the reader of the notification: the account, or of a guest `domain.reader_of_wish`.
+    """
 
     product_id: str
     user_id: str
     name: str
     asked_at: datetime
+    guest: OfGuest | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a guest has asked for, until the owner of the address confirms it."""
+
+    wish_id: str
+    email: str
+    product_id: str
+    name: str
+    language: Language | None
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True)

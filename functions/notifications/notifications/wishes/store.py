@@ -7,25 +7,39 @@ pk=PRODUCT#<product>  sk=LOT#<event>              how many wishes of the event a
 pk=PRODUCT#<product>  sk=TOLD#<event>#<user>      a wish that was told, with the id of its notification; expires
 pk=USER#<user>        sk=WISH#<product>           the same wish, for its customer
 pk=USER#<user>        sk=WISHES                   how many wishes the customer has
+pk=ADDRESS#<digest>   sk=WISH#<product>           in place of the count, for a guest: that this address waits
 
-A wish is its two items and its part of the count. One transaction writes or deletes all three.
+A wish is its two items and its part of the count, or a guest's address. One transaction writes or deletes all three.
+Those of a guest expire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, auto
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import inbox
+from mercato.languages import known
 from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
+from mercato.store.expiry import is_live, put_new
 from mercato.store.retry import retry_on_conflict
 from notifications.domain import Notification, ReaderGone
 from notifications.store import NotificationStore
-from notifications.wishes.domain import MOST_WISHES, InStock, Level, Lot, Stock, TooManyWishes, UnknownProduct, Wish
+from notifications.wishes.domain import (
+    MOST_WISHES,
+    InStock,
+    Level,
+    Lot,
+    OfGuest,
+    Stock,
+    TooManyWishes,
+    UnknownProduct,
+    Wish,
+)
 
 _ATTEMPTS = 5
 # The catalogue follows the same events, and may be ahead or behind. It counts where no event has come here yet.
@@ -64,22 +78,16 @@ class WishStore:
         Raises InStock if the last event told of stock. So an event that comes before the wish refuses it, and one that
         comes after it finds it. Raises UnknownProduct, TooManyWishes and ReaderGone.
         """
-        sold_out = _SOLD_OUT_OR_UNKNOWN if is_sold_out else _SOLD_OUT
-        item = {"user_id": wish.user_id, "product_id": wish.product_id, "name": wish.name}
-        item["asked_at"] = rfc3339(wish.asked_at)
-        writes = [
-            dynamo.check(_user(wish.user_id), "UNREAD", "attribute_not_exists(closed_at)"),
-            dynamo.check(_product(wish.product_id), "STOCK", sold_out, values={":none": 0}),
-            dynamo.put_new({"pk": _user(wish.user_id), "sk": f"WISH#{wish.product_id}"} | item),
-            dynamo.put_new({"pk": _product(wish.product_id), "sk": _place(wish)} | item),
+        writes = _added(wish, is_sold_out=is_sold_out)
+        writes.append(
             dynamo.update(
                 _user(wish.user_id),
                 "WISHES",
                 "ADD wishes :one",
                 "attribute_not_exists(wishes) OR wishes < :most",
                 values={":one": 1, ":most": MOST_WISHES},
-            ),
-        ]
+            )
+        )
         try:
             self._table.transact(writes)
         except ConditionFailed as failed:
@@ -87,12 +95,26 @@ class WishStore:
             if 0 in failures:
                 raise ReaderGone from None
             if 2 in failures:
-                return _wish(failures[2] or item)
-            if 1 in failures:
-                is_ended = "ended_at" in (failures[1] or {})
-                raise (UnknownProduct if is_ended else InStock)(wish.product_id) from None
+                return _wish(failures[2] or _item(wish))
+            _refuse(wish, failures)
             raise TooManyWishes from None
         return wish
+
+    def add_of_guest(self, wish: Wish, guest: OfGuest, also: list[Write], *, is_sold_out: bool, now: datetime) -> bool:
+        """Adds the wish of a guest in one transaction with `also`. Returns False if a write of `also` is refused, or
+        the address waits for the product already. Raises InStock, UnknownProduct and ReaderGone, as `add` does.
+        """
+        waits = _item(wish) | {"pk": _address(guest), "sk": f"WISH#{wish.product_id}"}
+        try:
+            self._table.transact([*_added(wish, is_sold_out=is_sold_out), put_new(waits, now), *also])
+        except ConditionFailed as failed:
+            failures = _failures(failed)
+            if 0 in failures:
+                raise ReaderGone from None
+            if failures.keys() <= {0, 1}:
+                _refuse(wish, failures)
+            return False
+        return True
 
     def remove(self, wish: Wish) -> bool:
         """Returns False if the wish was removed or told before."""
@@ -136,7 +158,7 @@ class WishStore:
         """
         ended = "SET ended_at = if_not_exists(ended_at, :now)"
         self._table.write(dynamo.update(_product(product_id), "STOCK", ended, values={":now": rfc3339(now)}))
-        return self._remove_all(self.iterate(product_id), has_time)
+        return self._remove_all(self.iterate(product_id, now), has_time)
 
     def remove_of(self, user_id: str, has_time: Callable[[], bool]) -> bool:
         """Removes all wishes of a customer. Idempotent and resumable; False if time runs out before the last."""
@@ -149,9 +171,10 @@ class WishStore:
             self.remove(wish)
         return True
 
-    def iterate(self, product_id: str) -> Iterator[Wish]:
+    def iterate(self, product_id: str, now: datetime) -> Iterator[Wish]:
         """The oldest first."""
-        return map(_wish, self._table.query_all(_product(product_id), KeyRange(prefix="WISH#"), limit=100))
+        items = self._table.query_all(_product(product_id), KeyRange(prefix="WISH#"), limit=100)
+        return (_wish(item) for item in items if "ttl" not in item or is_live(item, now))
 
     def tell(self, wish: Wish, lot: Lot, notification: Notification, now: datetime) -> Told:
         """Replaces the wish by its notification, as one of the lot's."""
@@ -206,15 +229,40 @@ def _told(level: Level, stock: Stock) -> Write:
     )
 
 
+def _added(wish: Wish, *, is_sold_out: bool) -> list[Write]:
+    """The first fails for a closed account, the second where the last event told of stock, the others where the
+    reader waits for the product already.
+    """
+    sold_out = _SOLD_OUT_OR_UNKNOWN if is_sold_out else _SOLD_OUT
+    return [
+        dynamo.check(_user(wish.user_id), "UNREAD", "attribute_not_exists(closed_at)"),
+        dynamo.check(_product(wish.product_id), "STOCK", sold_out, values={":none": 0}),
+        dynamo.put_new({"pk": _user(wish.user_id), "sk": f"WISH#{wish.product_id}"} | _item(wish)),
+        dynamo.put_new({"pk": _product(wish.product_id), "sk": _place(wish)} | _item(wish)),
+    ]
+
+
+def _refuse(wish: Wish, failures: Mapping[int, Item | None]) -> None:
+    """Raises InStock or UnknownProduct if the write that checks the stock is among the failures."""
+    if 1 in failures:
+        is_ended = "ended_at" in (failures[1] or {})
+        raise (UnknownProduct if is_ended else InStock)(wish.product_id) from None
+
+
 _LOT = 3  # the place of the lot's write in a transaction that tells a wish: it follows those of _removed
 
 
 def _removed(wish: Wish) -> list[Write]:
     asked = {":asked": rfc3339(wish.asked_at)}
+    if wish.guest:
+        mine = {":reader": wish.user_id}  # an expired wish may have been replaced by a newer one of the address
+        counted = dynamo.delete(_address(wish.guest), f"WISH#{wish.product_id}", "user_id = :reader", values=mine)
+    else:
+        counted = dynamo.update(_user(wish.user_id), "WISHES", "ADD wishes :less", values={":less": -1})
     return [
         dynamo.delete(_product(wish.product_id), _place(wish), "attribute_exists(pk)"),
         dynamo.delete(_user(wish.user_id), f"WISH#{wish.product_id}", "asked_at = :asked", values=asked),
-        dynamo.update(_user(wish.user_id), "WISHES", "ADD wishes :less", values={":less": -1}),
+        counted,
     ]
 
 
@@ -226,12 +274,30 @@ def _user(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
+def _address(guest: OfGuest) -> str:
+    return f"ADDRESS#{guest.address}"
+
+
 def _place(wish: Wish) -> str:
     return f"WISH#{rfc3339(wish.asked_at)}#{wish.user_id}"
 
 
+def _item(wish: Wish) -> Item:
+    """The attributes of a wish, without its key."""
+    item: Item = {"user_id": wish.user_id, "product_id": wish.product_id, "name": wish.name}
+    item["asked_at"] = rfc3339(wish.asked_at)
+    if wish.guest:
+        item |= {"address": wish.guest.address, "language": wish.guest.language, "ttl": epoch(wish.guest.expires_at)}
+    return item
+
+
 def _wish(item: Item) -> Wish:
-    return Wish(item["product_id"], item["user_id"], item["name"], datetime.fromisoformat(item["asked_at"]))
+    guest = None
+    if "address" in item:
+        ends = datetime.fromtimestamp(item["ttl"], UTC)
+        guest = OfGuest(item["address"], ends, known(item.get("language")))
+    asked_at = datetime.fromisoformat(item["asked_at"])
+    return Wish(item["product_id"], item["user_id"], item["name"], asked_at, guest)
 
 
 def _failures(failed: ConditionFailed) -> Mapping[int, Item | None]:

@@ -54,7 +54,7 @@ def follow_stock(level: Level, ports: Ports, now: datetime, has_time: Callable[[
             return False
         _send_told(user_id, notification_id, ports, now, late)
     left = lot.left
-    for wish in ports.wishes.iterate(lot.product_id):
+    for wish in ports.wishes.iterate(lot.product_id, now):
         if not left:
             break
         if not has_time():
@@ -77,7 +77,8 @@ def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late:
         late.append(TransientError(f"user.registered of {wish.user_id} has not come yet"))
         return Told.GONE
     link = ports.address_of(f"/p/{wish.product_id}")
-    text = ports.write(texts.back_in_stock(wish.name, link), contact.name, ports.settings.language, now)
+    language = (wish.guest and wish.guest.language) or ports.settings.language
+    text = ports.write(texts.back_in_stock(wish.name, link), contact.name, language, now)
     # One event causes many notifications, each with an id of its own.
     trigger = Trigger(Kind.BACK_IN_STOCK, f"{lot.event_id}:{wish.user_id}", at)
     notification = compose(contact, preferences, trigger, text)

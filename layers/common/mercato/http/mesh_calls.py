@@ -60,7 +60,12 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "notifications": {
         "gateway": [("GET", "/api/notifications")],
         "ops": [("GET", "/health")],
-        "storefront": [("POST", "/api/notifications/unsubscriptions/[^/]+")],
+        "storefront": [
+            ("POST", "/api/notifications/unsubscriptions/[^/]+"),
+            ("POST", "/api/notifications/guest\\-wishes"),
+            ("POST", "/api/notifications/guest\\-wishes/[^/]+"),
+            ("DELETE", "/api/notifications/guest\\-wishes/[^/]+"),
+        ],
     },
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
     "checkout": {
