@@ -79,6 +79,7 @@ class FakeEasyPost:
     webhooks: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[tuple[str, Trouble]] = field(default_factory=list)
     bad_streets: set[str] = field(default_factory=set)
+    country: str | None = "GB"  # of the warehouse
     countries: set[str] = field(default_factory=lambda: {"GB", "US"})
     refund_status: str = "submitted"
     page: str | None = "https://track.easypost.example/{}"
@@ -215,6 +216,7 @@ class FakeEasyPost:
             "mode": "test",
             "reference": wanted["reference"],
             "to_address": wanted["to_address"],
+            "from_address": {"id": wanted["from_address"]["id"], "object": "Address", "country": self.country},
             "tracking_code": None,
             "refund_status": None,
             "selected_rate": None,

@@ -19,6 +19,7 @@ from shipping.domain import Shipment, Status
 from shipping.easypost.api import CarrierTimeout, CarrierUnavailable
 from shipping.guarded import CIRCUIT, POLICY
 from shipping.usecases import booking_key_of
+from tests.integration.shipping.conftest import ADDRESS
 from tests.integration.shipping.easypost_desk import SHIPMENT, Desk
 
 KEY = booking_key_of(SHIPMENT)
@@ -53,6 +54,27 @@ def test_a_paid_order_gets_one_label_with_its_address_weight_and_service(desk: D
 def test_the_next_service_of_the_list_is_taken_where_the_first_is_not_offered(desk: Desk) -> None:
     desk.sell(delivery={"service": "express", "weight_grams": 500})
     assert desk.fake.only()["selected_rate"]["service"] == "Express"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "is_sold"),
+    [("GB", "GB", True), ("GB", "US", False), ("DE", "FR", True), ("DE", "GB", False), ("US", "DE", False)],
+)
+def test_a_parcel_that_needs_a_customs_form_is_left_to_staff_and_no_label_is_bought(
+    desk: Desk, here: str, there: str, is_sold: bool
+) -> None:
+    desk.fake.country, desk.fake.countries = here, {"GB", "US", "DE", "FR"}
+    assert desk.sell(shipping_address=ADDRESS | {"country": there}) == []
+    found = desk.shipment()
+    assert (found.label_url is not None, len(desk.fake.bought)) == (is_sold, int(is_sold))
+    assert (found.refusal or "").startswith(f"A parcel from {here} to {there} needs a customs form") is not is_sold
+    assert desk.to_send() == [SHIPMENT]
+
+
+def test_a_label_is_bought_where_easypost_does_not_say_the_warehouse_s_country(desk: Desk) -> None:
+    desk.fake.country = None
+    assert desk.sell() == []
+    assert desk.shipment().label_url is not None
 
 
 @pytest.mark.parametrize("page", ["http://track.example/1", "javascript:alert(1)", "https://x.example/a b", "", None])

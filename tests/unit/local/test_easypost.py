@@ -41,7 +41,8 @@ def ask(easypost: FakeEasyPost, method: str, path: str, body: Any = None) -> htt
 
 def create(easypost: FakeEasyPost, wish: str | None = None) -> httpx.Response:
     address = {"street1": "1 Quay", "street2": wish, "country": "GB"}
-    return ask(easypost, "POST", "/v2/shipments", {"shipment": {"reference": "one", "to_address": address}})
+    wanted = {"reference": "one", "to_address": address, "from_address": {"id": "adr_1"}}
+    return ask(easypost, "POST", "/v2/shipments", {"shipment": wanted})
 
 
 def buy(easypost: FakeEasyPost, wish: str | None = None) -> str:

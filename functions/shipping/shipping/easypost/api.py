@@ -73,12 +73,20 @@ class Message(BaseModel):
     message: Any = ""
 
 
+class Place(BaseModel):
+    model_config = _LENIENT
+
+    country: str | None = None
+
+
 class Parcel(BaseModel):
     """A Shipment of EasyPost's. It costs nothing until its label is bought."""
 
     model_config = _LENIENT
 
     id: str
+    from_address: Place = Place()
+    to_address: Place = Place()
     tracking_code: str | None = None
     refund_status: str | None = None
     selected_rate: Rate | None = None

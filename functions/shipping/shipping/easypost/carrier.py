@@ -23,6 +23,13 @@ _SHIPPED = "SHIPMENT.REFUND.UNAVAILABLE"
 _PAGE = re.compile(r"https://[!-~]{1,500}")  # mails print it, where a space would end the link
 _NANOGRAMS_IN_A_TENTH_OF_AN_OUNCE = 2_834_952_312
 
+# fmt: off
+_EU_CUSTOMS = frozenset({  # between them no parcel needs a customs form
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+    "MC", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+})
+# fmt: on
+
 Services = Mapping[str, Sequence[tuple[str, str]]]
 
 
@@ -110,6 +117,7 @@ class EasyPostCarrier:
         return wanted
 
     def _choose(self, shipment: Shipment, rates: Sequence[Rate], parcel: Parcel) -> Rate:
+        _check_customs(parcel)
         offered = {(rate.carrier, rate.service): rate for rate in rates}
         wanted = self._wanted(shipment)
         for one in wanted:
@@ -146,6 +154,18 @@ def services_of(text: str) -> Services:
             raise ValueError(f"{entry!r} is not of the form standard=USPS/GroundAdvantage")
         found[code.strip()] = [(carrier.strip(), service.strip()) for carrier, _, service in pairs]
     return found
+
+
+def _check_customs(parcel: Parcel) -> None:
+    """Raises BookingRefused for a parcel that needs a customs form: one that is sold without it is held at the border.
+    The warehouse's country is the one that EasyPost knows by its id.
+    """
+    here, there = parcel.from_address.country, parcel.to_address.country
+    if here and there and here != there and not {here, there} <= _EU_CUSTOMS:
+        raise BookingRefused(
+            f"A parcel from {here} to {there} needs a customs form, with the tariff code and the origin of its goods, "
+            "which the shop does not know: send it another way."
+        )
 
 
 def _is_voided(parcel: Parcel, shipment: Shipment) -> bool:
