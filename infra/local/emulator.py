@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with eighteen changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with nineteen changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -14,9 +14,10 @@
 - The function behind that API gets the client certificate in its event, as the door states it.
 - AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
-- A sandbox is a fork of a process that has imported what all functions import.
-- For speed, uvicorn with httptools and uvloop serves it in the place of hypercorn, and a policy is parsed once
-  (docs/decisions/0274).
+- A sandbox is a fork of a process that has imported what all functions import (docs/decisions/0268).
+- It waits for what happens, and reads streams concurrently (docs/decisions/0269).
+- For speed, uvicorn with httptools and uvloop serves it in the place of hypercorn, and a policy and the syntax of a
+  condition are read once (docs/decisions/0274).
 - Nagle's algorithm is off for the functions' Runtime API. Its server sends headers and body separately, so the body of
   each event would wait 40 ms for a delayed acknowledgement of the headers.
 """
@@ -40,10 +41,10 @@ import uvicorn
 import uvloop
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
-from ministack.services import apigateway, apigateway_v1, lambda_svc
+from ministack.services import apigateway, apigateway_v1, dynamodb, lambda_svc
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers, provisioners
 
-from infra.local import reload, sandboxes, text_messages
+from infra.local import reload, sandboxes, text_messages, waits
 from infra.local.iam.recording import noting
 
 _PLACEHOLDERS = (
@@ -272,6 +273,7 @@ if __name__ == "__main__":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     hypercorn.asyncio.serve = serve  # type: ignore[assignment]
     iam_evaluator.parse_policy_document = parsed_once(iam_evaluator.parse_policy_document)
+    dynamodb._condition_syntax_error = functools.lru_cache(maxsize=4096)(dynamodb._condition_syntax_error)
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     iam_evaluator.evaluate = noting(iam_evaluator.evaluate, Path(os.environ["MERCATO_IAM_USED"]))
     iam_actions.extract_iam_action = of_the_single_action(iam_actions.extract_iam_action)
@@ -282,6 +284,7 @@ if __name__ == "__main__":
     lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
     lambda_runtime.subprocess = sandboxes.forking()
+    waits.install()
     lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)
     apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
