@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,11 @@ from infra.demo.stage import ADDRESS, TOKEN, Stage
 from infra.local.easypost.process import LocalEasyPost
 from infra.local.easypost.wire import Wish, signature
 from infra.local.processes import free_port
-from infra.local.stack import Stack
+from infra.local.stack import STACK, Stack
 from infra.local.up import LocalShop
 from infra.operator import target
 from infra.operator.client import Json, Shop, poll
+from tests.e2e.test_stories import MERCATO
 from tests.e2e.web.conftest import Desk, browser  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -135,6 +137,21 @@ def test_a_paid_order_gets_a_label_and_its_parcel_arrives_as_the_shopper_s_page_
     expect(link).to_have_attribute("href", made["tracker"]["public_url"])
     expect(page).not_to_contain_text(parcel["label_url"])
     context.close()
+
+    def told() -> list[str]:
+        mails = counter.stage.mails_to(found.customer.email, "Your order is on its way")
+        return [mail["BodyText"] for mail in mails]
+
+    link_in_mail = made["tracker"]["public_url"]
+    poll(told, lambda texts: any(link_in_mail in text for text in texts), what="the mail's link", within=PATIENCE)
+
+
+def test_the_doctor_finds_easypost_s_key_and_webhook(counter: Counter) -> None:
+    environment = os.environ | counter.running.cloud.environment | {"COLUMNS": "200"}
+    command = [MERCATO, "--stack", STACK, "--url", counter.running.base_url, "doctor"]
+    looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    for found in ("● EasyPostKey", "● EasyPost's webhook"):
+        assert found in looked.stdout, looked.stdout + looked.stderr
 
 
 def test_a_parcel_that_easypost_refuses_is_left_to_staff_with_the_reason(counter: Counter) -> None:

@@ -7,19 +7,27 @@ import pytest
 
 from shipping.domain import (
     Address,
+    Booking,
     Contents,
+    LabelIsOfAnother,
     Line,
+    NotByHand,
     NotWithCarrier,
+    ParcelCancelled,
     Progress,
     Shipment,
     Status,
+    anonymise,
+    begin_stop,
     cancel,
     confirm,
     hand_over,
+    leave_to_staff,
     mark_paid,
     next_stop,
     note_collected,
     record_progress,
+    report_by_hand,
 )
 
 HOME = Address("Anna", "1 High Street", None, "Leeds", "LS1 1AA", "GB")
@@ -197,3 +205,74 @@ def test_the_way_ends_at_the_door() -> None:
         None,
         None,
     ]
+
+
+LABEL = Booking("USPS", "9400", "https://labels.example/1.png", "https://track.example/9400")
+# Who moves a parcel that has a label: the carrier's scan, and staff who names no carrier and no number.
+MOVES: dict[str, Callable[[Shipment, datetime], Shipment]] = {
+    "staff hands it over": lambda found, now: report_by_hand(
+        found, Progress("shipment-1", Status.DISPATCHED, ""), "", now
+    ),
+    "a scan": lambda found, now: record_progress(
+        found, Progress("shipment-1", Status.IN_TRANSIT, "9400"), "easypost", now
+    ),
+    "the last scan": lambda found, now: record_progress(
+        found, Progress("shipment-1", Status.DELIVERED, "9400"), "easypost", now
+    ),
+}
+
+
+def labelled(noon: datetime) -> Shipment:
+    return hand_over(booked(noon), by_hand=False, booking=LABEL)
+
+
+def test_a_parcel_with_a_label_waits_for_staff_to_hand_it_over(noon: datetime) -> None:
+    found = labelled(noon)
+    assert (found.awaits, found.awaits_dispatch, found.is_under_way) == (("dispatch",), True, False)
+    assert (found.carrier, found.tracking_number, found.tracking_url) == ("USPS", "9400", LABEL.tracking_url)
+    assert hand_over(found, by_hand=False, booking=replace(LABEL, tracking_number="9401")) is found
+
+
+@pytest.mark.parametrize("order", list(permutations(MOVES)))
+def test_staff_and_the_carrier_s_scans_in_any_order_bring_it_with_its_label_to_the_door(
+    noon: datetime, order: tuple[str, ...]
+) -> None:
+    found = labelled(noon)
+    for move in order:
+        found = MOVES[move](found, noon)
+    assert stops(found)[2:] == [Status.DISPATCHED, Status.IN_TRANSIT, Status.DELIVERED]
+    assert (found.carrier, found.tracking_number, found.is_under_way) == ("USPS", "9400", False)
+
+
+def test_a_label_goes_with_its_own_carrier_and_number_only(noon: datetime) -> None:
+    other = Progress("shipment-1", Status.DISPATCHED, "9401")
+    for progress, carrier in ((other, "USPS"), (replace(other, tracking_number="9400"), "Royal Mail")):
+        with pytest.raises(LabelIsOfAnother):
+            report_by_hand(labelled(noon), progress, carrier, noon)
+    assert MOVES["a scan"](labelled(noon), noon).is_under_way
+
+
+def test_while_its_label_is_voided_staff_cannot_hand_it_over_and_a_scan_still_counts(noon: datetime) -> None:
+    stopping = begin_stop(labelled(noon))
+    assert begin_stop(stopping) is stopping
+    with pytest.raises(ParcelCancelled):
+        MOVES["staff hands it over"](stopping, noon)
+    assert MOVES["a scan"](stopping, noon).status is Status.IN_TRANSIT
+    assert cancel(MOVES["a scan"](stopping, noon), noon).status is Status.IN_TRANSIT
+    assert MOVES["staff hands it over"](note_collected(stopping, noon), noon).status is Status.DISPATCHED
+    assert MOVES["a scan"](cancel(stopping, noon), noon).status is Status.CANCELLED
+
+
+def test_a_parcel_that_easypost_refuses_is_staff_s_with_the_reason_and_gets_no_label_later(noon: datetime) -> None:
+    left = leave_to_staff(booked(noon), "No such street.")
+    assert (left.awaits, left.refusal, left.is_under_way) == (("dispatch",), "No such street.", False)
+    assert leave_to_staff(labelled(noon), "No such street.").refusal is None
+    assert hand_over(left, by_hand=False, booking=LABEL) is left
+    with pytest.raises(NotByHand):
+        MOVES["staff hands it over"](hand_over(booked(noon), by_hand=False), noon)
+
+
+def test_what_shows_the_recipient_goes_with_the_address(noon: datetime) -> None:
+    found = anonymise(MOVES["the last scan"](labelled(noon), noon))
+    assert (found.address, found.label_url, found.tracking_url, found.refusal) == (None, None, None, None)
+    assert found.tracking_number == "9400"
