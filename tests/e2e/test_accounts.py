@@ -39,6 +39,17 @@ class Mailbox:
         )
         return mails[-1].partition(link)[2].split()[0]
 
+    def link(self, page: str) -> str:
+        """The path of the newest mailed link to that page, whose token is in the path."""
+        start = f"{self.shop_url}/{page}/"
+        mails = poll(
+            lambda: [mail for mail in self.mails() if start in mail],
+            bool,
+            what=f"the mail that leads to {page}",
+            within=60,
+        )
+        return f"/{page}/{mails[-1].partition(start)[2].split()[0]}"
+
 
 @pytest.fixture
 def mailbox(shop_state: State) -> Mailbox:

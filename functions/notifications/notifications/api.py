@@ -290,7 +290,7 @@ class Words(Body):
 
     subject: Annotated[str, PlainText(200)]
     body: Annotated[str, PlainText(5000, lines=True)]
-    sms: Annotated[str, PlainText(600, at_least=0)] = ""
+    sms: Annotated[str, PlainText(600, at_least=0, lines=True)] = ""
 
     def to_wording(self) -> Wording:
         return Wording(self.subject, self.body, self.sms)
@@ -312,7 +312,8 @@ class FieldView(View):
 
 class TextView(View):
     """`fields` are those that the text may use, and `about_fields` tells of each. `is_built_in` is true also of a later
-    version with the words of the built-in text.
+    version with the words of the built-in text. `changed_at` and `changed_by` tell when this version was made and by
+    which user; both are null for version 0.
     """
 
     name: str
@@ -324,6 +325,8 @@ class TextView(View):
     fields: list[str]
     about_fields: list[FieldView]
     is_built_in: bool
+    changed_at: str | None
+    changed_by: str | None
 
     @classmethod
     def of(cls, name: Name, language: Language, found: Version) -> TextView:
@@ -336,6 +339,8 @@ class TextView(View):
             fields=fields,
             about_fields=[FieldView(name=one, meaning=MEANINGS[one], example=example[one]) for one in fields],
             is_built_in=found.wording == WORDINGS[language][name],
+            changed_at=rfc3339(found.at) if found.at else None,
+            changed_by=found.by,
             **asdict(found.wording),
         )
 

@@ -128,6 +128,7 @@ class Wordings:
         except ConditionFailed as failed:
             if failed.item is None or _version(failed.item) != wanted:
                 raise TextChanged from None
+            return _version(failed.item)
         return wanted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -76,6 +77,13 @@ def test_without_script_a_text_is_previewed_and_changed(desk: OpenDesk, shop_sta
     expect(page.locator("#preview")).to_contain_text("Kommt: K7QF2-M9X40")
     send(page)
     expect(page.get_by_role("status")).to_contain_text("The text is changed.")
+    page.get_by_label("Subject").fill("Kommt bald: {{ order }}")
+    with page.expect_navigation():
+        send(page)
+    number = int(page.get_by_role("link", name="Version ").first.inner_text().split()[1])
+    page = console.open(f"{HERE}?version={number}")
+    expect(page.locator("main")).to_contain_text("Kommt: {{ order }}")
+    expect(page.get_by_text(re.compile("^made .* UTC by "))).to_be_visible()
 
 
 def test_of_two_operators_the_second_sees_both_sides(desk: OpenDesk, shop_state: State) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import Account, State
@@ -202,6 +202,38 @@ def test_a_customer_waits_for_what_is_sold_out_and_is_told(
     expect(page.get_by_role("region", name="You wait for")).to_have_count(0)
 
 
+def test_without_script_the_switches_are_kept_and_show_what_one_click_in_a_mail_has_ended(
+    desk: OpenDesk, mailbox: Mailbox, admin: Session, shop: Shop
+) -> None:
+    account = Account(mailbox.address, uuid.uuid4().hex)
+    shop.register(account.email, account.password, "Carla Customer")
+    lamp = {"sku": f"LAMP-{uuid.uuid4()}", "name": "Beacon Lamp", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", lamp, key=str(uuid.uuid4()))["product_id"]
+    visitor = desk(java_script_enabled=False)
+    visitor.log_in(account)
+    page = visitor.open("/notices")
+
+    def box(kind: str) -> Locator:
+        return page.locator(f"input[name=kinds][value={kind}]")
+
+    box("order_shipped").uncheck()
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("Your switches are kept.")).to_be_visible()
+    expect(box("order_shipped")).not_to_be_checked()
+    expect(box("back_in_stock")).to_be_checked()
+
+    visitor.open(f"/p/{product_id}")
+    page.get_by_role("button", name="Tell me when it is back").click()
+    path = f"/inventory/{product_id}/adjustments"
+    adjust_when_known(admin, path, {"delta": 3, "reason": "delivery"}, str(uuid.uuid4()), shop.clock)
+    visitor.open(mailbox.link("unsubscribe"))
+    page.get_by_role("button", name="Stop them").click()
+    visitor.open("/notices")
+    expect(box("back_in_stock")).not_to_be_checked()
+    expect(box("order_shipped")).not_to_be_checked()
+    expect(box("order_delivered")).to_be_checked()
+
+
 def test_without_script_a_guest_waits_for_what_is_sold_out_and_is_told(
     desk: OpenDesk, mailbox: Mailbox, admin: Session, shop: Shop
 ) -> None:
@@ -217,23 +249,18 @@ def test_without_script_a_guest_waits_for_what_is_sold_out_and_is_told(
     page.get_by_role("button", name="Mail me when it is back").click()
     expect(page.get_by_text("Please open the link in the mail")).to_be_visible()
 
-    def link(word: str) -> str:
-        start = f"{mailbox.shop_url}/{word}/"
-        mails = poll(lambda: [mail for mail in mailbox.mails() if start in mail], bool, what=f"the {word}", within=60)
-        return f"/{word}/{mails[-1].partition(start)[2].split()[0]}"
-
-    confirmation = link("wish")
+    confirmation = mailbox.link("wish")
     visitor.open(confirmation)
     page.get_by_role("button", name="Yes, mail me").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("We will tell you")
 
     path = f"/inventory/{product_id}/adjustments"
     adjust_when_known(admin, path, {"delta": 3, "reason": "delivery"}, str(uuid.uuid4()), shop.clock)
-    visitor.open(link("unsubscribe"))
+    visitor.open(mailbox.link("unsubscribe"))
     page.get_by_role("button", name="Stop them").click()
     expect(page.get_by_text("products that are back in stock")).to_be_visible()
     assert len([mail for mail in mailbox.mails() if "Harbour Lamp is back in stock" in mail]) == 1
-    visitor.open(f"{confirmation}")
+    visitor.open(confirmation)
     page.get_by_role("button", name="Yes, mail me").click()
     expect(page.get_by_text("This link is not whole.")).to_be_visible()
     visitor.said.clear()  # Chromium notes the 404

@@ -57,7 +57,31 @@ def test_versions_stay_and_the_built_in_text_is_the_first(service: Service) -> N
     assert service.call("GET", RECEIPT, role="admin", query={"version": "3"})[0] == 404
 
     restored = {name: built_in[name] for name in ("subject", "body", "sms")}
-    assert change(service, 2, **restored)[1] | {"version": 0} == built_in
+    unmade = {"version": 0, "changed_at": None, "changed_by": None}
+    assert change(service, 2, **restored)[1] | unmade == built_in
+
+
+@pytest.mark.parametrize("name", list(Name))
+@pytest.mark.parametrize("language", list(Language))
+def test_each_built_in_text_can_be_sent_back(service: Service, name: Name, language: Language) -> None:
+    path = f"/api/notifications/texts/{name}/{language}"
+    found = show(service, path)
+    body = {part: found[part] for part in ("subject", "body", "sms")} | {"version": 0}
+    assert service.call("PUT", path, role="admin", body=body)[0] == 200
+
+
+def test_each_version_tells_who_made_it_and_when(service: Service) -> None:
+    first = service.now
+    assert change(service, 0)[0] == 200
+    service.pass_time(60)
+    assert change(service, 1, subject="Thank you")[0] == 200
+
+    found = [show(service, version=str(number)) for number in range(3)]
+
+    at = [None, rfc3339(first), rfc3339(service.now)]
+    assert [(one["changed_at"], one["changed_by"]) for one in found] == list(
+        zip(at, (None, "user-1", "user-1"), strict=True)
+    )
 
 
 def test_a_retry_finds_what_it_wrote_and_another_change_is_refused(service: Service) -> None:

@@ -59,6 +59,17 @@ def test_the_list_tells_which_texts_are_changed_by_whom_and_when(api: ShopApi, d
     assert '<a href="/console/texts" aria-current="page">Message texts</a>' in html.unescape(page)
 
 
+@pytest.mark.parametrize("query", ["", "?version=1"])
+def test_a_version_tells_who_made_it_and_when(api: ShopApi, desk: Ask, query: str) -> None:
+    stored(api, TYPED, TYPED | {"subject": "Wieder anders"})
+    made = {"changed_at": "2026-11-28T12:00:00.000Z", "changed_by": "0123456789abcdef"}
+    answer = api.answers[TEXT]
+    api.answers[TEXT] = lambda: (200, answer()[1] | made)
+    page = desk("GET", HERE + query, as_user=True).text
+    assert "made 28 Nov 2026, 12:00 UTC by <code>01234567" in page
+    assert "Version 1" in page
+
+
 def test_a_list_of_an_older_release_is_shown_without_what_it_lacks(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/notifications/texts"] = (200, {"items": [{"name": "receipt", "language": "fr"}]})
     page = desk("GET", "/console/texts", as_user=True)
