@@ -115,6 +115,10 @@ def size_of(value: DynamoType) -> int:
     return 1 if isinstance(held, bool) else length(held)
 
 
+def size_of_item(item: Item) -> int:
+    return sum([length(name) + size_of(value) for name, value in item.attrs.items()])
+
+
 def copied(value: Any) -> Any:
     if type(value) is not DynamoType:
         return copy.deepcopy(value)
@@ -333,6 +337,7 @@ REPLACEMENTS: list[tuple[Any, str, Any]] = [
     (DynamoType, "to_regular_json", regular_json),
     (Item, "__init__", item_of),
     (Item, "__deepcopy__", copied_item),
+    (Item, "size", size_of_item),
     (LimitedSizeDict, "__setitem__", set_within_limit),
     (moto.dynamodb.models.utilities, "dynamo_to_dict", plain),
     (moto.dynamodb.responses, "dynamo_to_dict", plain),

@@ -210,7 +210,8 @@ def straight_to_dynamodb(process_request: Any) -> Any:
         found = endpoint.fullmatch(request.url)
         if not found:
             return process_request(stubber, request)
-        headers = {name: value if isinstance(value, str) else value.decode() for name, value in request.headers.items()}
+        sent = request.headers._dict.items()  # its own iteration takes each name apart three times
+        headers = {str(key._key): value if isinstance(value, str) else value.decode() for key, value in sent}
         handler: Any = DynamoHandler()
         handler.headers, handler.querystring, handler.uri_match = headers, {}, {}
         handler.region, handler.partition, handler.current_account = found[1], "aws", DEFAULT_ACCOUNT_ID

@@ -17,6 +17,8 @@ from botocore.serialize import JSONSerializer
 from botocore.validate import ParamValidator
 from moto.core.serialize import BaseJSONSerializer
 
+Is = Callable[[Any, Any], bool]  # whether a value of this shape is passed whole
+
 
 def is_plain(value: Any) -> bool:
     """Whether the value is a text, a number, a boolean, null, or a map, list or set of those, in JSON's own types."""
@@ -37,51 +39,66 @@ def is_plain(value: Any) -> bool:
     return False
 
 
-def _is_whole(shape: Any, value: Any) -> bool:
+def _is_whole_value(shape: Any, value: Any) -> bool:
     return shape.name == "AttributeValue" and "NULL" in shape.members and is_plain(value)
 
 
-def _validate(own: Any) -> Any:
-    def validate_structure(validator: Any, params: Any, shape: Any, errors: Any, name: str) -> None:
-        if not _is_whole(shape, params):
+def _is_whole_map(shape: Any, value: Any) -> bool:
+    """Whether the value is a map of names to plain values, such as an item or a key."""
+    return (
+        shape.value.name == "AttributeValue"
+        and "NULL" in shape.value.members
+        and type(value) is dict
+        and all(type(name) is str and is_plain(part) for name, part in value.items())
+    )
+
+
+def _validate(own: Any, is_whole: Is) -> Any:
+    def validate(validator: Any, params: Any, shape: Any, errors: Any, name: str) -> None:
+        if not is_whole(shape, params):
             own(validator, params, shape, errors, name)
 
-    return validate_structure
+    return validate
 
 
-def _write(own: Any) -> Any:
-    def serialize_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: Any) -> None:
-        if _is_whole(shape, value):
+def _write(own: Any, is_whole: Is) -> Any:
+    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: Any) -> None:
+        if is_whole(shape, value):
             serialized[key] = value
         else:
             own(serializer, serialized, value, shape, key)
 
-    return serialize_structure
+    return serialize
 
 
-def _answer(own: Any) -> Any:
-    def serialize_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-        if _is_whole(shape, value):
+def _answer(own: Any, is_whole: Is) -> Any:
+    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if is_whole(shape, value):
             serializer._default_serialize(serialized, value, shape, key)
         else:
             own(serializer, serialized, value, shape, key)
 
-    return serialize_structure
+    return serialize
 
 
-def _read(own: Any) -> Any:
-    def parse_structure(parser: Any, shape: Any, value: Any) -> Any:
-        return value if _is_whole(shape, value) else own(parser, shape, value)
+def _read(own: Any, is_whole: Is) -> Any:
+    def parse(parser: Any, shape: Any, value: Any) -> Any:
+        return value if is_whole(shape, value) else own(parser, shape, value)
 
-    return parse_structure
+    return parse
 
 
-_PLACES: list[tuple[Any, str, Callable[[Any], Any]]] = [
-    (ParamValidator, "_validate_structure", _validate),
-    (JSONSerializer, "_serialize_type_structure", _write),
-    (moto.core.parse.BaseJSONParser, "_parse_structure", _read),
-    (BaseJSONSerializer, "_serialize_type_structure", _answer),
-    (botocore.parsers.BaseJSONParser, "_handle_structure", _read),
+_PLACES: list[tuple[Any, str, Callable[[Any, Is], Any], Is]] = [
+    (ParamValidator, "_validate_structure", _validate, _is_whole_value),
+    (ParamValidator, "_validate_map", _validate, _is_whole_map),
+    (JSONSerializer, "_serialize_type_structure", _write, _is_whole_value),
+    (JSONSerializer, "_serialize_type_map", _write, _is_whole_map),
+    (moto.core.parse.BaseJSONParser, "_parse_structure", _read, _is_whole_value),
+    (moto.core.parse.BaseJSONParser, "_parse_map", _read, _is_whole_map),
+    (BaseJSONSerializer, "_serialize_type_structure", _answer, _is_whole_value),
+    (BaseJSONSerializer, "_serialize_type_map", _answer, _is_whole_map),
+    (botocore.parsers.BaseJSONParser, "_handle_structure", _read, _is_whole_value),
+    (botocore.parsers.BaseJSONParser, "_handle_map", _read, _is_whole_map),
 ]
-OWN = [(owner, name, getattr(owner, name)) for owner, name, _ in _PLACES]
-REPLACEMENTS = [(owner, name, make(getattr(owner, name))) for owner, name, make in _PLACES]
+OWN = [(owner, name, getattr(owner, name)) for owner, name, *_ in _PLACES]
+REPLACEMENTS = [(owner, name, make(getattr(owner, name), is_whole)) for owner, name, make, is_whole in _PLACES]

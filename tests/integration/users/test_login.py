@@ -83,6 +83,7 @@ def test_an_address_may_be_written_in_any_way(service: "Service") -> None:
     assert service.log_in(email="  Ada@EXAMPLE.com").status == 200
 
 
+@pytest.mark.usefixtures("shops_own_hashing")
 @pytest.mark.parametrize("email", ["nobody@example.com", "not an address", "", "stra\u00dfe@example.com"])
 def test_an_unknown_address_and_a_wrong_password_are_answered_alike(
     service: "Service", email: str, monkeypatch: pytest.MonkeyPatch
@@ -143,6 +144,7 @@ def test_after_registering_the_work_of_a_log_in_does_not_tell_whether_the_addres
     assert done == dict.fromkeys(done, expected)
 
 
+@pytest.mark.usefixtures("shops_own_hashing")
 def test_a_hash_with_old_parameters_is_renewed_at_login(service: "Service") -> None:
     service.register()
     weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("correct horse battery")
