@@ -134,8 +134,10 @@ def _function(
     parameters: dict[str, Any],
 ) -> Subject:
     folder = Path(properties["CodeUri"])
-    # A function's own layers are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}.
-    own = [layers[entry.get("Ref") or entry["Fn::If"][1]["Ref"]] for entry in properties.get("Layers", [])]
+    # A function's own layers are {Ref: name}, or {Fn::If: [condition, {Ref: name}, nothing]}. The mesh's has another If
+    # in the place of the Ref, and is not in a shop without the mesh.
+    named = [entry.get("Ref") or entry["Fn::If"][1].get("Ref") for entry in properties.get("Layers", [])]
+    own = [layers[name] for name in named if name]
     path = [folder, layers["CommonLayer"], *own]
     module, _, handler = properties["Handler"].rpartition(".")
     event = (ROOT / "events" / f"{name}.json").read_text()
@@ -160,6 +162,7 @@ def _first_client(properties: dict[str, Any]) -> str:
         for policy in properties.get("Policies", [])
         for statement in policy.get("Statement", [])
         for action in statement.get("Action", ())  # one under a condition is not the first that a function needs
+        if isinstance(action, str)
     ]
     services = [_CLIENTS.get(prefix, prefix) for prefix in (action.split(":")[0] for action in actions)]
     return "dynamodb" if "dynamodb" in services or not services else services[0]
