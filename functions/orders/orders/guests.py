@@ -129,7 +129,7 @@ def mail_link(order_id: str, shop_url: str, *, orders: GuestOrders, mailer: Mail
     token = links.new_token()
     orders.add_link(order_id, links.digest_of(token))
     order = usecases.find_order(order_id, orders=orders, customer_id=None)
-    mail = texts.guest_link(contact.name, order.number or order_id, shop_url, token)
+    mail = texts.guest_link(contact.name, order.number or order_id, shop_url, token, order.language)
     try:
         mailer.send(contact.email, mail.subject, mail.body)
     except MailRefused:

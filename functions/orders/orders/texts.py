@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mercato.languages import Language
+
 
 @dataclass(frozen=True)
 class Mail:
@@ -11,13 +13,28 @@ class Mail:
     body: str = field(repr=False)
 
 
-def guest_link(name: str, number: str, shop_url: str, token: str) -> Mail:
-    """The token is behind #, which no server sees."""
-    return Mail(
-        "Your order with Mercato",
-        f"Hello {' '.join(name.split())},\n\n"
-        f"thank you for your order {number}. By this link you see where it is, and can cancel or return it:\n\n"
-        f"{shop_url}/guest-order#token={token}\n\n"
-        "Whoever has the link can do the same, so please keep it to yourself. If you make an account with this e-mail "
-        "address, the order is in it.\n\nMercato",
-    )
+_ENGLISH = Mail(
+    "Your order with Mercato",
+    "Hello {name},\n\n"
+    "thank you for your order {number}. By this link you see where it is, and can pay, cancel or return it:\n\n"
+    "{link}\n\n"
+    "Whoever has the link can do the same, so please keep it to yourself. If you make an account with this e-mail "
+    "address, the order is in it.\n\nMercato",
+)
+_GERMAN = Mail(
+    "Ihre Bestellung bei Mercato",
+    "Hallo {name},\n\n"
+    "vielen Dank für Ihre Bestellung {number}. Über diesen Link sehen Sie, wo sie ist, und können sie bezahlen, "
+    "stornieren oder zurückgeben:\n\n"
+    "{link}\n\n"
+    "Wer den Link hat, kann das auch. Bitte behalten Sie ihn für sich. Wenn Sie mit dieser E-Mail-Adresse ein Konto "
+    "anlegen, finden Sie die Bestellung darin.\n\nMercato",
+)
+_TEXTS = {Language.EN: _ENGLISH, Language.DE: _GERMAN}
+
+
+def guest_link(name: str, number: str, shop_url: str, token: str, language: Language | None) -> Mail:
+    """In English for an order without a language. The token is behind #, which no server sees."""
+    text = _TEXTS[language or Language.EN]
+    link = f"{shop_url}/guest-order#token={token}"
+    return Mail(text.subject, text.body.format(name=" ".join(name.split()), number=number, link=link))

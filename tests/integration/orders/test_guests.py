@@ -174,6 +174,20 @@ def test_the_link_is_mailed_once_with_another_token_behind_the_sign_that_no_serv
     assert opened(shop, mailed)[1]["order_id"] == opened(shop, token)[1]["order_id"] == order_id
 
 
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [("de", "Ihre Bestellung bei Mercato"), ("en", "Your order with Mercato"), (None, "Your order with Mercato")],
+)
+def test_the_link_is_mailed_in_the_order_s_language(shop: Shop, language: str | None, subject: str) -> None:
+    more = {"language": language} if language else {}
+    order_id = shop.place_for_guest(**more)[1]["order"]["order_id"]
+    assert created(shop, order_id) == []
+    ((_, mailed, text),) = shop.mailbox.sent
+    (token,) = shop.mailbox.tokens()
+    assert (mailed, text.count(f"https://shop.example/guest-order#token={token}")) == (subject, 1)
+    assert "{" not in text
+
+
 def test_a_mail_that_could_not_be_sent_is_sent_later_and_one_that_is_refused_is_not(shop: Shop) -> None:
     order_id, _ = placed(shop)
     shop.mailbox.failures = [MailNotSent("busy")]
