@@ -202,6 +202,7 @@ def deploy(services: tuple[str, ...]) -> None:
         mesh_door=found.mesh_door,
         carrier=found.carrier,
         easypost_api=found.easypost_api,
+        parameters=found.parameters,
     )
     try:
         started = time.monotonic()

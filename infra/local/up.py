@@ -230,7 +230,7 @@ class LocalShop:
         admin = Account("admin@mercato.example", self.password or secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", self.password or secrets.token_urlsafe(12))
         found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api, self.mesh_door)
-        found = replace(found, carrier=self.carrier, easypost_api=self.easypost_api)
+        found = replace(found, carrier=self.carrier, easypost_api=self.easypost_api, parameters=dict(self.parameters))
         if self.is_empty:
             target.save(found)
             return found

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class State(Target):
     `functions_endpoint` is the functions' AWS endpoint: the cloud, or a fault proxy in front of it. `stripe_api` is the
     URL of the functions' Stripe API, and empty with the sandbox provider. `mesh_door` is the address of the mesh's
     door, and empty without the mesh. `carrier` is the template's Carrier, and `easypost_api` the URL of EasyPost's
-    stand-in.
+    stand-in. `parameters` are those of the template that the shop was opened with, such as its currency.
     """
 
     functions_endpoint: str
@@ -75,6 +75,7 @@ class State(Target):
     mesh_door: str = ""
     carrier: str = "sandbox"
     easypost_api: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
