@@ -45,7 +45,8 @@ MONEY = st.builds(
 COUNTS = st.integers(0, 10**12)
 
 
-for model in (charges.Charge, *facts.Fact.__subclasses__(), *order._Value.__subclasses__()):
+charges.Charge.model_rebuild(force=True)
+for model in (*facts.Fact.__subclasses__(), *order._Value.__subclasses__()):
     model.model_rebuild(force=True)  # which fields it has is known when it is built
 
 
