@@ -21,7 +21,7 @@ from infra.local.faults import FaultProxy
 from infra.local.up import LocalShop
 from infra.mesh import policy
 from infra.operator import target
-from infra.operator.client import Session, Shop, ShopError
+from infra.operator.client import Refused, Session, Shop, ShopError
 from infra.paths import ROOT
 from mercato import aws
 from tests.chaos.badday import faulty_shop
@@ -53,6 +53,8 @@ class Operator(Repeated):
     def act(self) -> None:
         try:
             self._look()
+        except Refused as refused:
+            self.did[f"was refused: {refused.slug}"] += 1
         except ShopError:
             self.did["asked in vain"] += 1
 
@@ -61,10 +63,11 @@ class Operator(Repeated):
             answer = {"action": "retry", "reason": "the storm"}
             self._admin.post(f"/ops/sagas/{saga['saga']}/resume", answer)
             self.did[f"resumed {saga['step']}"] += 1
-        if any(queue["messages"] for queue in self._admin.get("/ops/dlq")["items"]):
-            order = {"dry_run": False, "note": "the storm"}
-            for result in self._admin.post("/ops/dlq/redrive", order)["items"]:
-                self.did[f"redrove from {result['queue']}"] += result["redriven"]
+        for queue in self._admin.get("/ops/dlq")["items"]:
+            if queue["messages"]:
+                order = {"queue": queue["queue"], "dry_run": False, "note": "the storm"}
+                for result in self._admin.post("/ops/dlq/redrive", order)["items"]:
+                    self.did[f"redrove from {result['queue']}"] += result["redriven"]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["without the mesh", "through the mesh"])
