@@ -94,7 +94,7 @@ def _collect(statuses: dict[int, int]) -> None:
         if pid == 0:
             return
         status = statuses.pop(pid)
-        with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+        with contextlib.suppress(BrokenPipeError):  # the local cloud has ended, or has dropped this sandbox
             os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
         os.close(status)
 

@@ -59,7 +59,7 @@ class Output:
             return False
 
     def _put(self, line: str) -> None:
-        """Drops the oldest line when the queue is full, since nobody may have to wait for a reader."""
+        """Drops the oldest line when the queue is full, since the function must not wait for a reader."""
         while True:
             try:
                 return self._lines.put_nowait(line)
@@ -158,9 +158,10 @@ class Streams:
                     if _end_of(mapping) == end:
                         self._read.discard(mapping[2]["UUID"])
                         return
-        finally:
+        except BaseException:  # the next turn starts another thread
             with self._lock:
                 self._read.discard(mapping[2]["UUID"])
+            raise
 
 
 @contextlib.contextmanager

@@ -172,7 +172,7 @@ class NotificationStore:
 
     def writes_of(self, notification: Notification, now: datetime) -> list[Write]:
         """The writes that add a notification. The first fails if it exists, the second if the account is closed."""
-        is_open = dynamo.check(_user(notification.user_id), "UNREAD", _OPEN)  # nobody reads the app for a guest's wish
+        is_open = dynamo.check(_user(notification.user_id), "UNREAD", _OPEN)  # such a wish has no list to read
         counted = is_open if is_of_wish(notification.user_id) else _count_unread(notification.user_id, 1)
         writes = [dynamo.put_new(_item(notification)), counted]
         if notification.status is Status.SENT:

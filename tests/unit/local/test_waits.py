@@ -163,3 +163,25 @@ def test_a_record_that_comes_while_a_reader_ends_is_read(cloud: Cloud, monkeypat
         time.sleep(0.001)
 
     assert cloud.read["a"] == 3
+
+
+def test_a_reader_that_ends_does_not_end_the_next_ones_turn(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a third would read the stream beside it."""
+
+    class PollerComes:
+        """A lock behind which the poller starts the next reader at once."""
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            if not came:
+                cloud.streams._read.add("a")
+                came.append("the poller")
+
+    came: list[str] = []
+    cloud.ends, cloud.read = {"a": 1}, {"a": 1}
+    cloud.streams._read.add("a")
+    monkeypatch.setattr(cloud.streams, "_lock", PollerComes())
+    cloud.streams._read_one(("1", "us-east-1", {"UUID": "a"}))
+    assert cloud.streams._read == {"a"}
