@@ -279,6 +279,12 @@ def _owner(order: Order, payment: Payment | None, shop: Shop) -> Iterator[str]:
         return
     if not shop.links.sent:
         yield "the guest has got no link"
+    for subject, body in shop.mailbox.sent:
+        mailed = body.partition("/guest-order#token=")[2].partition("\n")[0]
+        in_account = order.customer_id == CUSTOMER and f"https://shop.example/orders/{order.id}\n" in body
+        opened = shop.orders.find_linked(links.digest_of(mailed))
+        if subject in _ASKS.values() and opened != order.id and not in_account:
+            yield f"the mail {subject!r} has no link that opens the order"
     token = links.token_of(CART, order.id)
     opens = shop.orders.find_linked(links.digest_of(token)) == order.id and order.is_guests
     listed = order.id in shop.orders.ids_of_address(links.address_digest(EMAIL))

@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.aws.mail import Mailer
+from mercato.aws.sending import MessageNotSent
 from mercato.aws.sms import SmsOptedOut, Texter
+from mercato.errors import TransientError
 from notifications import texts
 from notifications.domain import SWITCHABLE, Channel, Contact, Notification, Preferences
+from notifications.order_links import NoLink, OrderLinks
 from notifications.stops import Reason, Stop, Stops
 from notifications.unsubscribing import Links, Unsubscription
 
@@ -20,8 +23,12 @@ class Reader:
     preferences: Preferences
 
 
+class MessageObsolete(Exception):
+    """The message was not sent: what it tells or asks for is over."""
+
+
 class Sender(Protocol):
-    """`send` raises what mercato.aws.sending lists."""
+    """`send` raises what mercato.aws.sending lists, and MessageObsolete."""
 
     def address_of(self, reader: Reader) -> str:
         """Where the message goes; empty if there is nowhere."""
@@ -30,9 +37,10 @@ class Sender(Protocol):
 
 
 class ByEmail:
-    def __init__(self, mailer: Mailer, unsubscribing: Links) -> None:
+    def __init__(self, mailer: Mailer, unsubscribing: Links, order_links: OrderLinks) -> None:
         self._mailer = mailer
         self._unsubscribing = unsubscribing
+        self._order_links = order_links
 
     def address_of(self, reader: Reader) -> str:
         return reader.contact.email
@@ -41,7 +49,20 @@ class ByEmail:
         link = ""
         if message.kind in SWITCHABLE:
             link = self._unsubscribing.make(Unsubscription(message.user_id, message.kind))
-        self._mailer.send(to, message.subject, texts.with_way_out(message.body, link, message.language), link)
+        body = self._with_order(message)
+        self._mailer.send(to, message.subject, texts.with_way_out(body, link, message.language), link)
+
+    def _with_order(self, message: Notification) -> str:
+        """The body, with the secret link to a guest's order where it goes."""
+        if texts.ORDER_LINK not in message.body or message.order_id is None:
+            return message.body
+        try:
+            link = self._order_links.give(message.order_id, message.notification_id)
+        except NoLink:
+            raise MessageObsolete from None
+        except TransientError as error:
+            raise MessageNotSent(f"the link to the order was not given: {error}") from error
+        return message.body.replace(texts.ORDER_LINK, link)
 
 
 class BySms:

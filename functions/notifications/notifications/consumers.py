@@ -204,7 +204,7 @@ def ask_buyer(event: Event, data: PaymentAwaited) -> None:
     """Changes nothing once the time is over."""
     if data.until <= utc_now():
         return
-    link = _page_of(data)
+    link = _page_of(data) or texts.ORDER_LINK
     write = texts.payment_to_confirm if data.state == "action_required" else texts.payment_to_repeat
     _tell(event, data, Kind.PAYMENT_AWAITED, write(data.named, data.until, link))
 

@@ -47,7 +47,7 @@ MEANINGS: Mapping[str, str] = {
     "name": "The customer's name, or a greeting that fits if there is none.",
     "order": "The order's number.",
     "payment": "The payment's id.",
-    "place": "Where the order is found: the address of its page, or a guest's first mail.",
+    "place": "Where the order is found: the address of its page, which is secret for a guest's.",
     "product": "The product's name.",
     "reason": "Why, as a sentence.",
     "refunded": "What is refunded, as a sentence.",

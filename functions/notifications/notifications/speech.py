@@ -69,12 +69,12 @@ class English:
     def refunded(self, amount: Money) -> str:
         return f"We refund {self.money(amount)}." if amount.amount else "All that you paid was refunded before."
 
-    def place(self, link: str | None) -> str:
-        """`link` leads to the order's page. A guest has it in a mail of the orders service."""
-        return f"Your order:\n{link}" if link else "The link to your order is in our first mail about it."
+    def place(self, link: str) -> str:
+        """`link` leads to the order's page."""
+        return f"Your order:\n{link}"
 
     def invoice(self, link: str | None) -> str:
-        """Where the invoice is: on the order's page, as in `place`."""
+        """Where the invoice is: on the order's page. A guest has its link in a mail of the orders service."""
         if not link:
             return "Your invoice is behind the link to your order, which is in our first mail about it."
         return f"Your order and its invoice:\n{link}"
@@ -134,9 +134,7 @@ class German(English):
             return "Der gesamte bezahlte Betrag wurde bereits erstattet."
         return f"Wir erstatten Ihnen {self.money(amount)}."
 
-    def place(self, link: str | None) -> str:
-        if not link:
-            return "Den Link zu Ihrer Bestellung finden Sie in unserer ersten E-Mail dazu."
+    def place(self, link: str) -> str:
         return f"Ihre Bestellung:\n{link}"
 
     def invoice(self, link: str | None) -> str:

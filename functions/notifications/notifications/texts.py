@@ -19,6 +19,9 @@ from notifications.speech import SPEECHES, English, one_line
 from notifications.wording import WORDINGS, Name, Wording
 
 _LONGEST_LIST, _LONGEST_CART = 50, 10
+# Stands in a stored text for the secret link to a guest's order, which is added while the mail is sent. It is no
+# character of any text (Unicode's noncharacters are for such use).
+ORDER_LINK = "\ufdd0"
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,14 @@ def payment_failed(order: str, amount: Money, reason: str, detail: str) -> Conte
     )
 
 
-def payment_to_confirm(order: str, until: datetime, link: str | None) -> Content:
+def payment_to_confirm(order: str, until: datetime, link: str) -> Content:
     return Content(
         Name.PAYMENT_TO_CONFIRM,
         lambda say: {"order": order, "until": say.time(until), "place": say.place(link)},
     )
 
 
-def payment_to_repeat(order: str, until: datetime, link: str | None) -> Content:
+def payment_to_repeat(order: str, until: datetime, link: str) -> Content:
     return Content(
         Name.PAYMENT_TO_REPEAT,
         lambda say: {"order": order, "until": say.time(until), "place": say.place(link)},

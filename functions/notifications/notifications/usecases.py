@@ -25,7 +25,7 @@ from mercato.ids import new_id
 from mercato.languages import Language
 from mercato.telemetry.logs import log
 from notifications import texts
-from notifications.channels import Reader
+from notifications.channels import MessageObsolete, Reader
 from notifications.domain import (
     BY_SMS,
     CLAIM_LASTS,
@@ -139,9 +139,14 @@ def _send(message: Notification, reader: Reader, ports: Ports, now: datetime) ->
     except MessageRefused as refused:
         store.mark_failed(message, claim, str(refused), now)
         return
+    except MessageObsolete:
+        store.release(message, claim)
+        store.withhold(message, now)
+        log.info("message withheld: what it asks for is over", extra=channel)
+        return
     except MessageNotSent as error:
         store.release(message, claim)
-        raise TransientError(f"AWS does not take the {message.channel} now: {error}") from error
+        raise TransientError(f"the {message.channel} cannot be sent now: {error}") from error
     except MessageUncertain as error:
         raise TransientError(f"AWS gave no answer, the claim stands: {error}") from error
     store.mark_sent(message, claim, now)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mercato.aws.sms import Texter
     from notifications.channels import Senders
     from notifications.domain import Text
+    from notifications.order_links import OrderLinks
     from notifications.progress import Progress
     from notifications.reminders import Shopping
     from notifications.stops import Stops
@@ -94,6 +95,13 @@ class Ports:
         return Confirmations(self._link_secret, self.address_of("/wish/"))
 
     @functools.cached_property
+    def order_links(self) -> OrderLinks:
+        from mercato.peers.peer import peer
+        from notifications.order_links import OrderLinks
+
+        return OrderLinks(peer("orders"), self._link_secret, self.address_of)
+
+    @functools.cached_property
     def store(self) -> NotificationStore:
         return NotificationStore(self.table)
 
@@ -158,7 +166,7 @@ class Ports:
         from notifications.channels import ByEmail, BySms
         from notifications.domain import Channel
 
-        found: Senders = {Channel.EMAIL: ByEmail(self.mailer, self.unsubscribing)}
+        found: Senders = {Channel.EMAIL: ByEmail(self.mailer, self.unsubscribing, self.order_links)}
         if self.settings.offers_sms:
             found[Channel.SMS] = BySms(self.texter, self.stops)
         return found

@@ -19,6 +19,7 @@ from mercato.http import (
     Created,
     IdempotencyKey,
     InvalidRequest,
+    NoContent,
     Response,
     replayed,
 )
@@ -276,6 +277,13 @@ def get_order(order_id: str, caller: Caller) -> OrderView:
     is_buyer = caller.user_id == order.customer_id
     action = usecases.find_action(order, orders=ports().orders, now=utc_now()) if is_buyer else None
     return _order_view(order, ports().orders.find_address(order_id), action)
+
+
+@app.put("/api/orders/{order_id}/links/{digest}", role=PEER)
+def give_link(order_id: str, digest: str) -> NoContent:
+    """Lets the token with this SHA-256 digest open the order of a guest, while it waits for its buyer. Idempotent."""
+    guests.give_link(order_id, digest, orders=ports().orders, now=utc_now())
+    return NoContent()
 
 
 @app.get("/api/orders/{order_id}/history", role=CUSTOMER, limit=WATCH)

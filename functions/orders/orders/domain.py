@@ -168,6 +168,10 @@ class NothingToConfirm(Conflict):
     """The bank does not ask for the buyer: the last card was declined, and another one is needed."""
 
 
+class NothingAwaited(Conflict):
+    """The order does not wait for its buyer."""
+
+
 class TooManyPayments(Conflict):
     """The buyer has tried as often as one order may be tried."""
 
@@ -377,6 +381,12 @@ def attempt_payment(order: Order, payment_token: str | None, request: Request, n
         raise TooManyPayments("This order was tried too often. Please order again.", limit=MOST_ATTEMPTS)
     attempt = order.attempt + (payment_token is not None)
     return [PaymentAttempted(attempt=attempt, payment_token=payment_token, request=request)]
+
+
+def require_waiting(order: Order, now: datetime) -> None:
+    """Raises NothingAwaited unless the order waits for its buyer."""
+    if order.awaited is None or order.awaited.is_answered or order.awaited.until <= now:
+        raise NothingAwaited("This order does not wait for its buyer.", order_status=order.status)
 
 
 def hear_of_payment(order: Order, version: int) -> list[Fact]:

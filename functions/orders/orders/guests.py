@@ -28,6 +28,8 @@ class GuestOrders(Orders, Protocol):
 
     def add_link(self, order_id: str, digest: str) -> None: ...
 
+    def give_link(self, order_id: str, digest: str) -> None: ...
+
     def find_contact(self, order_id: str) -> Contact | None: ...
 
     def was_mailed(self, order_id: str) -> bool: ...
@@ -73,6 +75,20 @@ def by_link() -> Iterator[None]:
         yield
     except OrderNotFound:
         raise LinkNotFound(_NO_ORDER) from None
+
+
+def give_link(order_id: str, digest: str, *, orders: GuestOrders, now: datetime) -> None:
+    """Lets the token with this digest open the order, which waits for its buyer. Idempotent.
+
+    Raises LinkNotFound for an order that is no guest's, or is an account's by now, InvalidDigest, NothingAwaited and
+    TooManyLinks.
+    """
+    link = links.read_digest(digest)
+    order = orders.load(order_id)
+    if order is None or not order.is_guests:
+        raise LinkNotFound("There is no such order of a guest.")
+    domain.require_waiting(order, now)
+    orders.give_link(order_id, link)
 
 
 def claim_orders(

@@ -2,7 +2,7 @@
 
 A link's token has 256 bits, and only its digest is stored. The token in the answer to the order follows from the secret
 id of the guest's cart, which the guest alone has: so the answer to the same request is the same, and needs no storage.
-Each mailed token is random.
+The token in the first mail is random. Other mails bring links of their own, whose digests a peer gives.
 """
 
 from __future__ import annotations
@@ -10,13 +10,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 
-from mercato.errors import NotFound
+from mercato.errors import Conflict, Invalid, NotFound
+
+MOST_GIVEN = 50  # links of one order that peers give: more than a buyer can be asked for, and the end of a defect
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class LinkNotFound(NotFound):
     """No order has this link, or its order belongs to an account by now."""
+
+
+class InvalidDigest(Invalid):
+    """It is not the SHA-256 digest of a token, in hexadecimal."""
+
+    def __init__(self) -> None:
+        super().__init__("A link is given by the SHA-256 digest of its token: 64 hexadecimal digits in lower case.")
+
+
+class TooManyLinks(Conflict):
+    """The order has as many links as one order may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"This order has {MOST_GIVEN} links already.", limit=MOST_GIVEN)
 
 
 def new_token() -> str:
@@ -31,6 +49,13 @@ def token_of(cart_id: str, order_id: str) -> str:
 def digest_of(token: str) -> str:
     """What is stored of a token. A token of 256 bits needs no salt."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def read_digest(text: str) -> str:
+    """Raises InvalidDigest."""
+    if not _DIGEST.fullmatch(text):
+        raise InvalidDigest
+    return text
 
 
 def address_digest(email: str) -> str:

@@ -5,7 +5,8 @@ Summary, one row per order, written with its facts: pk=order#<id>, sk=SUMMARY, g
 gsi1sk=<placed at>#<id>. The entry beside it and the index gsi2: orders.staff_list. The sums by day: orders.day_sums.
 Snapshots of long orders: mercato.store.snapshots.
 Address, the order's only personal data, until it is erased: pk=order#<id>, sk=ADDRESS.
-Contact of a guest's order, erased with the address: pk=order#<id>, sk=CONTACT; `mailed_at` once its link was mailed.
+Contact of a guest's order, erased with the address: pk=order#<id>, sk=CONTACT; `mailed_at` once its link was mailed,
+`links_given` of its links that peers gave.
 Link of a guest's order: pk=LINK#<digest of the token>, sk=LINK.
 Orders of guests that no account has claimed, by address: pk=GUEST#<digest of the address>, sk=ORDER#<id>. The account
 that claims them: the same pk, sk=CLAIMANT.
@@ -45,7 +46,7 @@ from mercato.store.stored_event import NewEvent, StoredEvent
 from orders.domain import CartAlreadyOrdered, OrderTooLarge, with_number
 from orders.events import announcement
 from orders.facts import Fact, OrderAnonymised, OrderClaimed, OrderConfirmed, OrderPlaced, Recorded, apply, read_fact
-from orders.links import address_digest
+from orders.links import MOST_GIVEN, LinkNotFound, TooManyLinks, address_digest
 from orders.numbers import draw_number
 from orders.open_returns import OpenReturn, OpenReturns, return_items, return_writes
 from orders.order import Action, Address, Contact, Guest, Order, OrderedCart, PaymentStatus, ReturnStatus, Status
@@ -201,6 +202,24 @@ class OrderStore:
 
     def add_link(self, order_id: str, digest: str) -> None:
         self._table.write(dynamo.put(_link(order_id, digest)))
+
+    def give_link(self, order_id: str, digest: str) -> None:
+        """Adds a link that a peer gives. Idempotent. Raises TooManyLinks, and LinkNotFound for an erased contact."""
+        counted = dynamo.update(
+            _pk(order_id),
+            "CONTACT",
+            "ADD links_given :one",
+            "attribute_exists(pk) AND (attribute_not_exists(links_given) OR links_given < :most)",
+            values={":one": 1, ":most": MOST_GIVEN},
+        )
+        try:
+            self._table.transact([counted, dynamo.put_new(_link(order_id, digest))])
+        except ConditionFailed as failed:
+            if self.find_linked(digest) == order_id:
+                return
+            if failed.index == 0 and failed.item:
+                raise TooManyLinks from None
+            raise LinkNotFound("There is no such order of a guest.") from None  # or the link is another order's
 
     def find_linked(self, digest: str) -> str | None:
         """The id of the order that has the link."""

@@ -12,9 +12,11 @@ import pytest
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
+from mercato.peers.transport import Answer
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
 from notifications.domain import Kind
+from notifications.order_links import OrderLinks
 from notifications.progress import Progress
 from notifications.reminders import Shopping
 from notifications.stops import Stops
@@ -73,6 +75,30 @@ class Peer:
         return {"products": [self.products[one] for one in body["product_ids"] if one in self.products]}
 
 
+class GuestOrders:
+    """A fake client of orders for the links to guests' orders: `opens` has the digests that orders has taken, by order.
+    `refuses` is the name of the problem with which it takes none. `ask` runs before each answer, and `after` it is
+    stored.
+    """
+
+    def __init__(self) -> None:
+        self.opens: dict[str, set[str]] = {}
+        self.refuses = ""
+        self.ask: Callable[[], object] = lambda: None
+        self.after: Callable[[], object] = lambda: None
+
+    def send(self, method: str, path: str, *, safe: bool) -> Answer:
+        assert (method, safe) == ("PUT", True)
+        self.ask()
+        _, order_id, _, digest = path.removeprefix("/api").split("/")[1:]
+        if self.refuses:
+            problem = {"type": f"urn:mercato:problem:{self.refuses}"}
+            return Answer(404 if self.refuses.endswith("not-found") else 409, {}, json.dumps(problem).encode())
+        self.opens.setdefault(order_id, set()).add(digest)
+        self.after()
+        return Answer(204, {}, b"")
+
+
 class Shoppers:
     """A fake client of carts and of orders. A customer's cart and orders are as in their APIs. `ask` runs before each
     answer, with the path that is asked.
@@ -101,6 +127,7 @@ class Service:
         self.wishes = WishStore(table, self.store)
         self.peer = Peer()
         self.shoppers = Shoppers()
+        self.guest_orders = GuestOrders()
         self.guest_wishes = GuestWishStore(table, self.wishes)
         self.unsubscribing = Links(StoredSecret("unsubscribe-secret"), "https://shop.example/unsubscribe/")
         self.confirming = Confirmations(StoredSecret("unsubscribe-secret"), "https://shop.example/wish/")
@@ -229,6 +256,11 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         guest_wishes=found.guest_wishes,
         unsubscribing=found.unsubscribing,
         confirming=found.confirming,
+        order_links=OrderLinks(
+            found.guest_orders,  # type: ignore[arg-type]
+            StoredSecret("unsubscribe-secret"),
+            lambda page: f"https://shop.example{page}",
+        ),
         shopping=Shopping(found.shoppers, found.shoppers),  # type: ignore[arg-type]
         mail_settings=wiring.MailSettings("shop@mercato.example", "", cart_reminder_days=2),
     )

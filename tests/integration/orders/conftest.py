@@ -18,6 +18,7 @@ from mercato.peers.transport import Answer
 from mercato.store.dynamo import KeyRange, Table
 from orders import api, consumers, saga, wiring
 from orders.checkouts import Quotes
+from orders.links import digest_of
 from orders.order import Order
 from orders.store import OrderStore
 from tests.kit import aws_events
@@ -220,6 +221,12 @@ class Shop:
     def call_as_peer(self, path: str, query: str, user: str = "") -> tuple[int, Any, dict[str, str]]:
         headers = {"X-User-Id": user} if user else {}
         return _answer(api.handler(aws_events.url_request("GET", path, headers=headers, query=query), None))
+
+    def give_link(self, order_id: str, token: str) -> tuple[int, str]:
+        """As notifications gives a link. Returns the status, and the name of the problem if there is one."""
+        path = f"/api/orders/{order_id}/links/{digest_of(token)}"
+        status, answer, _ = _answer(api.handler(aws_events.url_request("PUT", path, peer="notifications"), None))
+        return status, str(answer["type"]).rpartition(":")[2] if answer else ""
 
     def place(self, payload: dict[str, Any] | None = None, key: str = "key-1", user: str = "cust-1") -> Any:
         status, answer, _ = self.call("POST", "/api/orders", payload or body(), key=key, user=user)

@@ -12,11 +12,12 @@ import pytest
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused
-from orders import consumers, links
+from orders import api, consumers, links
 from orders.facts import OrderClaimed
 from orders.store import OrderStore
 from tests.integration.interrupter import Interrupter
 from tests.integration.orders.conftest import ADDRESS, GUEST, GUEST_CART, Shop, guests_sale
+from tests.kit import aws_events
 
 PLACED = "order.created"
 SENT = {"shipment_id": "s", "customer_id": GUEST, "carrier": "x", "tracking_number": "1"}
@@ -276,6 +277,109 @@ def test_what_the_guest_does_at_the_bank_is_shown_by_the_link(shop: Shop) -> Non
     staff = shop.call("GET", f"/api/orders/{order_id}", user="boss", role="admin")[1]
     assert staff["payment"]["action"] is None
     assert shop.call("POST", f"/api/orders/guests/{token}/payments", {}, user="", key="k-1234567")[0] == 202
+
+
+def test_a_link_that_a_peer_gives_opens_the_order_beside_the_others(shop: Shop) -> None:
+    order_id, token = shop.place_waiting_for_guest()
+
+    assert [shop.give_link(order_id, "another") for _ in range(2)] == [(204, "")] * 2
+
+    assert [opened(shop, one)[1]["order_id"] for one in (token, "another")] == [order_id, order_id]
+    paid = shop.call(
+        "POST", "/api/orders/guests/another/payments", {"payment_token": "tok_ok"}, user="", key="k-123456"
+    )
+    assert paid[0] == 202
+    assert "another" not in stored(), "the token is stored"
+
+
+def answer_by_link(shop: Shop, order_id: str, token: str) -> None:
+    path = f"/api/orders/guests/{token}/payments"
+    assert shop.call("POST", path, {"payment_token": "tok_ok"}, user="", key="k-1234567")[0] == 202
+
+
+LINK_ENDS: dict[str, tuple[Callable[[Shop, str, str], object], tuple[int, str]]] = {
+    "claimed": (lambda shop, *_: verify(shop), (404, "link-not-found")),
+    "answered": (answer_by_link, (409, "nothing-awaited")),
+    "paid": (lambda shop, one, _: shop.task("ConfirmOrder", order_id=one, payment_id="p"), (409, "nothing-awaited")),
+    "cancelled": (
+        lambda shop, one, _: shop.task("CancelOrder", order_id=one, error={"Error": "PaymentNotCompleted"}),
+        (409, "nothing-awaited"),
+    ),
+}
+
+
+@pytest.mark.parametrize("end", LINK_ENDS)
+def test_an_order_that_is_an_account_s_or_waits_no_more_gets_no_link(shop: Shop, end: str) -> None:
+    order_id, token = shop.place_waiting_for_guest()
+    deed, refused = LINK_ENDS[end]
+    deed(shop, order_id, token)
+
+    assert shop.give_link(order_id, "another") == refused
+
+    assert shop.store.find_linked(links.digest_of("another")) is None
+
+
+def test_an_order_of_an_account_and_one_whose_time_is_over_get_no_link(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_account = shop.place_waiting()["order_id"]
+    assert shop.give_link(of_account, "another") == (404, "link-not-found")
+    assert shop.give_link("none", "another") == (404, "link-not-found")
+    order_id, _ = shop.place_waiting_for_guest()
+    awaited = shop.order(order_id).awaited
+    assert awaited is not None
+    monkeypatch.setattr(api, "utc_now", lambda: awaited.until)
+    assert shop.give_link(order_id, "another") == (409, "nothing-awaited")
+
+
+def test_a_link_of_one_order_is_not_given_to_another(shop: Shop) -> None:
+    first = placed(shop)[1]
+    order_id, _ = shop.place_waiting_for_guest()
+
+    assert shop.give_link(order_id, first) == (404, "link-not-found")
+
+    assert opened(shop, first)[1]["order_id"] != order_id
+
+
+def test_an_order_has_so_many_links(shop: Shop) -> None:
+    order_id, _ = shop.place_waiting_for_guest()
+    tokens = [f"token-{number}" for number in range(links.MOST_GIVEN)]
+    assert {shop.give_link(order_id, token) for token in tokens} == {(204, "")}
+
+    assert shop.give_link(order_id, "one more") == (409, "too-many-links")
+
+    assert shop.give_link(order_id, tokens[0]) == (204, "")
+    assert opened(shop, "one more")[0] == 404
+
+
+@pytest.mark.parametrize("digest", ["0" * 63, "0" * 65, "A" * 64, "x" * 64])
+def test_a_link_is_given_by_a_digest(shop: Shop, digest: str) -> None:
+    order_id, _ = shop.place_waiting_for_guest()
+    event = aws_events.url_request("PUT", f"/api/orders/{order_id}/links/{digest}", peer="notifications")
+    answer = api.handler(event, None)
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (422, "urn:mercato:problem:invalid-digest")
+
+
+@pytest.mark.parametrize("call", range(5))
+def test_a_claim_in_the_middle_of_giving_a_link_leaves_none_that_opens_the_order(shop: Shop, call: int) -> None:
+    order_id, _ = shop.place_waiting_for_guest()
+    interrupter = Interrupter()
+    interrupter.at(call, lambda: verify(shop))
+
+    shop.give_link(order_id, "another")
+
+    if interrupter.act:
+        interrupter.act = None
+        verify(shop)
+    assert problem(opened(shop, "another")) == (404, "link-not-found")
+    assert shop.order(order_id).customer_id == "cust-1"
+
+
+def test_customers_staff_and_guests_give_no_links(shop: Shop) -> None:
+    order_id, _ = shop.place_waiting_for_guest()
+    path = f"/api/orders/{order_id}/links/{links.digest_of('another')}"
+    answers = [shop.call("PUT", path, user=user, role=role)[0] for user, role in [("c", "customer"), ("b", "admin")]]
+    assert [*answers, shop.call("PUT", path, user="", role="")[0]] == [403, 403, 401]
 
 
 def test_an_account_that_claims_an_order_that_waits_pays_it(shop: Shop) -> None:

@@ -378,6 +378,10 @@ def _quoted(_: Any) -> Asked:
     return Asked("/api/orders/quoted", {"quote": "quote-1", "payment_token": "tok_ok"}, user="cust-1")
 
 
+def _giving_link(shop: Any) -> Asked:
+    return Asked(f"/api/orders/{shop.place_waiting_for_guest()[0]}/links/{'0' * 64}", role="peer")
+
+
 def _open_guests_checkout(desk: Any) -> Asked:
     path = f"/api/checkouts/guests/{GUEST_CART}/{desk.open_guests()['checkout_id']}"
     return Asked(path, {"version": 1, "service": "express"}, user="")
@@ -453,6 +457,7 @@ _EACH = (
     Accepted("POST /api/promotions/evaluations", _codes),
     Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/orders/guests", _quoted_for_guest),
+    Accepted("PUT /api/orders/{order_id}/links/{digest}", _giving_link),
     Accepted("POST /api/payments/sandbox/challenges/{charge_id}", _asked_by_the_bank),
     Accepted("POST /api/payments/guests/sandbox/challenges/{charge_id}", _guest_asked_by_the_bank),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),

@@ -39,7 +39,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     },
     "orders": {
         "documents": [("GET", "/api/orders/[^/]+"), ("GET", "/api/orders/guests/[^/]+")],
-        "notifications": [("GET", "/api/orders")],
+        "notifications": [("GET", "/api/orders"), ("PUT", "/api/orders/[^/]+/links/[^/]+")],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
         "storefront": [

@@ -1,0 +1,65 @@
+"""The secret links to guests' orders in the mails of this service.
+
+A link's token follows from the message that carries it, by HMAC with the secret of the links in mails. So each attempt
+to send the message has the same link, and no table has it. Orders opens an order by the digests that it stores: a link
+is given to orders before its mail is sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+
+from mercato.aws.secret import StoredSecret
+from mercato.clock import utc_now
+from mercato.peers.client import PeerUnavailable, ServiceClient
+from mercato.peers.transport import Answer
+
+
+class NoLink(Exception):
+    """The order does not wait for its buyer any more, or has links enough: there is no use for one more."""
+
+
+class OrderLinks:
+    """`address_of` makes the address of a page of the storefront."""
+
+    def __init__(self, orders: ServiceClient, secret: StoredSecret, address_of: Callable[[str], str]) -> None:
+        self._orders = orders
+        self._secret = secret
+        self._address_of = address_of
+
+    def give(self, order_id: str, message_id: str) -> str:
+        """The address at which the reader of the message finds the order, which waits for its buyer. Idempotent.
+
+        An order that an account has claimed is found in the account. Raises NoLink, and TransientError where orders
+        has not taken the link.
+        """
+        token = _token(order_id, message_id, self._secret.read(utc_now()))
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        answer = self._orders.send("PUT", f"/api/orders/{order_id}/links/{digest}", safe=True)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return self._address_of(f"/guest-order#token={token}")
+        match _problem(answer):
+            case "link-not-found":
+                return self._address_of(f"/orders/{order_id}")
+            case "nothing-awaited" | "too-many-links":
+                raise NoLink
+        raise PeerUnavailable(f"orders took no link: {answer.status}")
+
+
+def _token(order_id: str, message_id: str, secret: str) -> str:
+    digest = hmac.digest(secret.encode(), f"order|{order_id}|{message_id}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _problem(answer: Answer) -> str:
+    """The name of the problem; empty for the answer of a release that has no such route, or of something before it."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return ""
+    return str(found.get("type")).rpartition(":")[2] if isinstance(found, dict) else ""
