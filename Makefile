@@ -3,6 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 CHECKOV := .mercato/checkov
 WORKFLOWS := .mercato/workflows
+QUICK_LINT := lint-style lint-imports lint-workflows
+SLOW_LINT := lint-types lint-checkov lint-sam lint-cfn
+FINDINGS := .mercato/lint-findings.txt
 LOCK = .mercato/uv/bin/uv pip compile --quiet --generate-hashes --python-version=3.13
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.mercato/uv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -40,7 +43,7 @@ hooks: setup $(WORKFLOWS)/.ready ## Let git check each commit before it is made 
 	@$(WORKFLOWS)/bin/pre-commit install
 
 lint: setup $(CHECKOV)/.ready $(WORKFLOWS)/.ready ## Style, types, architecture, templates, workflows
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(SLOW_LINT) $(QUICK_LINT)
 
 lint-style:
 	ruff check . && ruff format --check .
@@ -61,15 +64,22 @@ lint-workflows: $(WORKFLOWS)/.ready
 	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yaml
 	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
 
-test: lint ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
-	@$(MAKE) --no-print-directory --jobs=2 test-code test-shop
+test: setup $(CHECKOV)/.ready $(WORKFLOWS)/.ready ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(QUICK_LINT)
+	@$(MAKE) --no-print-directory --jobs=3 test-code test-shop test-lint; status=$$?; \
+	  if [ -s $(FINDINGS) ]; then cat $(FINDINGS); echo "make lint found what is above."; fi; exit $$status
 	@$(if $(filter none,$(BROWSER)),echo "Nothing was tried in a browser (BROWSER=none).")
 
-# The shop's tests wait for it half of their time. The others fill that time, and give way to the shop.
+# The shop's tests wait for it half of their time. The others, and the slow half of lint, fill that time and give way to
+# the shop. What lint finds is kept until the end, where it is not overlooked.
 test-code:
 	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -p no:schemathesis -q --durations=15
 test-shop:
 	pytest tests/e2e -m "not long" -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
+
+test-lint:
+	@nice $(MAKE) --no-print-directory --keep-going --output-sync $(SLOW_LINT) > $(FINDINGS) 2>&1 && rm $(FINDINGS) \
+	  || { echo "make lint found something, which is shown when the tests have ended"; exit 1; }
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
 	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
@@ -112,4 +122,4 @@ rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup hooks up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows test test-code test-shop iam-report chaos explore lock deploy rollback clean bench
+.PHONY: help setup hooks up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows test test-code test-shop test-lint iam-report chaos explore lock deploy rollback clean bench

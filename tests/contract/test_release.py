@@ -18,6 +18,7 @@ with warnings.catch_warnings(action="ignore"):
     from samtranslator.translator.translator import Translator
 
 from infra import release, templates
+from tests.kit.fast_sam import trusting_its_own_files
 from tests.kit.template import ROOT, load_template, resources_of_type
 
 PACKAGED = {
@@ -84,7 +85,8 @@ def versions_in(path: Path) -> dict[str, str]:
 @functools.cache  # most of a test's templates are those of the test before
 def translated(template: str) -> dict[str, str]:
     """The version of each function."""
-    resources = Translator({}, Parser()).translate(json.loads(template), {"Environment": "dev"})["Resources"]
+    with trusting_its_own_files():
+        resources = Translator({}, Parser()).translate(json.loads(template), {"Environment": "dev"})["Resources"]
     found = {name: entry for name, entry in resources.items() if entry["Type"] == "AWS::Lambda::Version"}
     return {entry["Properties"]["FunctionName"]["Ref"]: name for name, entry in found.items()}
 
