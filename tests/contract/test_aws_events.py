@@ -141,6 +141,9 @@ def made_by_hand(source: str) -> Iterator[int]:
     A change of an event that the kit made (`event | {"messageId": "bad"}`) is none, nor is an expected value.
     """
     tree = ast.parse(source)
+    events = [node for node in ast.walk(tree) if isinstance(node, ast.Dict) and is_event(node)]
+    if not events:
+        return
     exempt = {
         id(inner)
         for node in ast.walk(tree)
@@ -155,11 +158,12 @@ def made_by_hand(source: str) -> Iterator[int]:
         )
         for inner in ast.walk(part)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict) and id(node) not in exempt:
-            keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
-            if keys & EVENT_KEYS or {"task", "input"} <= keys:
-                yield node.lineno
+    yield from (node.lineno for node in events if id(node) not in exempt)
+
+
+def is_event(node: ast.Dict) -> bool:
+    keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    return bool(keys & EVENT_KEYS) or {"task", "input"} <= keys
 
 
 def test_no_test_makes_an_event_by_hand() -> None:

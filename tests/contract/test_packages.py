@@ -37,15 +37,17 @@ def imported_by(path: Path) -> frozenset[str]:
     """The modules that the file imports, anywhere in it, but for those that only types need."""
 
     def names(node: ast.AST) -> Iterator[str]:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            return
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                return
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         for child in ast.iter_child_nodes(node):
-            yield from names(child)
+            if not isinstance(child, ast.expr):  # no expression contains an import
+                yield from names(child)
 
     return frozenset(names(ast.parse(path.read_text())))
 

@@ -30,6 +30,7 @@ from moto.dynamodb.exceptions import (
     ProvidedKeyDoesNotExist,
 )
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.models.utilities import dynamo_to_dict
 from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
     DDBTypedValue,
@@ -116,7 +117,23 @@ def size_of(value: DynamoType) -> int:
 
 
 def size_of_item(item: Item) -> int:
-    return sum([length(name) + size_of(value) for name, value in item.attrs.items()])
+    size = 0
+    for name, value in item.attrs.items():
+        held = value.value
+        if value.type == "S" and type(held) is str and held.isascii() and name.isascii():
+            size += len(name) + len(held)
+        else:
+            size += length(name) + size_of(value)
+    return size
+
+
+def in_order(table: Table) -> list[Item]:
+    """`Table.all_items`, ordered by the keys' values. moto asks a key to compare itself with another."""
+    if table.range_key_attr:
+        items = [item for partition in table.items.values() for item in partition.values()]
+    else:
+        items = list(table.items.values())
+    return sorted(items, key=lambda item: (cast(item.hash_key), cast(item.range_key) if item.range_key else None))
 
 
 def copied(value: Any) -> Any:
@@ -339,6 +356,7 @@ REPLACEMENTS: list[tuple[Any, str, Any]] = [
     (Item, "__deepcopy__", copied_item),
     (Item, "size", size_of_item),
     (LimitedSizeDict, "__setitem__", set_within_limit),
+    (Table, "all_items", in_order),
     (moto.dynamodb.models.utilities, "dynamo_to_dict", plain),
     (moto.dynamodb.responses, "dynamo_to_dict", plain),
     (ConditionExpressionParser, "parse", parsed_once(ConditionExpressionParser.parse)),

@@ -5,10 +5,13 @@ botocore:
 - It inspects each event handler once, and translates each event name once, because both took longer than a request.
 - While moto is active, boto3.client creates one client for each service and setting, not one for each call. A test that
   changes a client creates its own: `boto3.session.Session().client`. The functions' clients are kept: kept_clients.py.
-- While moto is active, requests to DynamoDB are not signed, because moto checks no signature.
+- While moto is active, requests to DynamoDB are not signed, because moto checks no signature, and they go to moto
+  directly if no test listens to them: direct_calls.py.
 
 moto:
 - DynamoDB's calls are atomic. moto's are not atomic between threads, so a lock serializes them.
+- The backend of an account is found without a search through all backends, and DynamoDB's errors are described in JSON
+  alone.
 - A request to DynamoDB goes directly to its handler, without werkzeug and the search through all services' URLs.
 - A condition is split into tokens once, and not for each request.
 - An update expression is parsed once. moto parses it three times per request, and works on a copy of the result.
@@ -26,8 +29,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import os
-import re
 import string
 import threading
 from collections import defaultdict, deque
@@ -43,14 +46,17 @@ import botocore.session
 import botocore.useragent
 import moto.core.responses
 import pytest
+from botocore.client import BaseClient
 from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.regions import EndpointRulesetResolver
 from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
+from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
-from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS, botocore_stubber, responses_mock
+from moto.core.exceptions import JsonRESTError
+from moto.core.models import MockAWS, botocore_stubber, responses_mock
 from moto.core.serialize import ResponseSerializer
-from moto.core.utils import camelcase_to_underscores, method_names_from_class, utcnow
+from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.dynamodb import models
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
@@ -66,13 +72,14 @@ from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ig
 from moto.dynamodb.responses import DynamoHandler
 from moto.moto_api._internal import mock_random
 from moto.sqs.models import SQSBackend
-from werkzeug.http import http_date
+from werkzeug.exceptions import HTTPException
 
-from tests.kit import fast_dynamodb, kept_clients, whole_values
+from tests.kit import direct_calls, fast_dynamodb, kept_clients, whole_values
 
 
 @contextmanager
 def patched() -> Iterator[None]:
+    client_class: Any = BaseClient
     turns = threading.RLock()
     call_action = DynamoHandler.call_action
 
@@ -86,6 +93,7 @@ def patched() -> Iterator[None]:
         patch.setattr(EventAliaser, "__init__", with_shared_names(EventAliaser.__init__))
         patch.setattr(boto3, "client", made_once(boto3.client))
         kept_clients.patch_into(patch)
+        patch.setattr(client_class, "_make_api_call", direct_calls.directly(client_class._make_api_call))
         patch.setattr(RequestSigner, "sign", unsigned_for_dynamodb(RequestSigner.sign))
         sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
         patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
@@ -101,6 +109,8 @@ def patched() -> Iterator[None]:
         patch.setattr(Node, "find_clauses", find_clauses)
         patch.setattr(Node, "__deepcopy__", copy_of_node, raising=False)
         patch.setattr(type(mock_random), "get_random_string", drawn_at_once)
+        patch.setattr(BackendDict, "__getitem__", found_first(BackendDict.__getitem__))
+        patch.setattr(JsonRESTError, "__init__", described_in_json(JsonRESTError.__init__))
         patch.setattr(SQSBackend, "receive_message", without_waiting(SQSBackend.receive_message))
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(Table, "query", of_one_partition(Table.query))
@@ -131,6 +141,7 @@ def made_once(make: Any) -> Any:
         key = (args, *(tuple(sorted(found.items())) for found in (kwargs, settings)))
         if key not in made:
             made[key] = make(*args, **kwargs)
+            kept_clients.mark_as_made(made[key].meta.events)
         return made[key]
 
     return client
@@ -203,30 +214,15 @@ def unsigned_for_dynamodb(sign: Any) -> Any:
 
 
 def straight_to_dynamodb(process_request: Any) -> Any:
-    endpoint = re.compile(r"https://dynamodb\.([a-z0-9-]+)\.amazonaws\.com/")
-
     @functools.wraps(process_request)
     def process(stubber: BotocoreStubber, request: Any) -> Any:
-        found = endpoint.fullmatch(request.url)
+        found = direct_calls.ADDRESS.fullmatch(request.url)
         if not found:
             return process_request(stubber, request)
         sent = request.headers._dict.items()  # its own iteration takes each name apart three times
         headers = {str(key._key): value if isinstance(value, str) else value.decode() for key, value in sent}
-        handler: Any = DynamoHandler()
-        handler.headers, handler.querystring, handler.uri_match = headers, {}, {}
-        handler.region, handler.partition, handler.current_account = found[1], "aws", DEFAULT_ACCOUNT_ID
-        handler.response_headers = {"server": "amazon.com", "date": http_date(utcnow())}
-        handler.parse_parameters(
-            SimpleNamespace(
-                method=request.method,
-                content_type=headers["Content-Type"],
-                values={},
-                headers=headers,
-                data=request.body if isinstance(request.body, bytes) else request.body.encode(),
-                path="/",
-            )
-        )
-        return handler.call_action()
+        body = request.body if isinstance(request.body, bytes) else request.body.encode()
+        return direct_calls.answer(found[1], headers, body)
 
     return process
 
@@ -320,10 +316,49 @@ def copy_of_node(node: Any, memo: dict[int, Any]) -> Any:
     return made
 
 
+CHARACTERS = {
+    digits: bytes(
+        (string.ascii_letters + (string.digits if digits else "")).encode()[n % (62 if digits else 52)]
+        for n in range(256)
+    )
+    for digits in (True, False)
+}
+
+
 def drawn_at_once(random: Any, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
     """`Random.get_random_string`, which draws each character by itself. Each response has an id of 52."""
-    text = "".join(random.choices(string.ascii_letters + (string.digits if include_digits else ""), k=length))
+    text: str = random.randbytes(length).translate(CHARACTERS[include_digits]).decode()
     return text.lower() if lower_case else text
+
+
+def found_first(get: Any) -> Any:
+    """`BackendDict.__getitem__`, which looks through all of moto's backends for each request."""
+
+    @functools.wraps(get)
+    def get_backend(backends: Any, account_id: str) -> Any:
+        return (
+            dict.__getitem__(backends, account_id)
+            if dict.__contains__(backends, account_id)
+            else get(backends, account_id)
+        )
+
+    return get_backend
+
+
+def described_in_json(init: Any) -> Any:
+    """`JsonRESTError.__init__`, which describes the error in XML before it describes it in JSON."""
+
+    @functools.wraps(init)
+    def make(error: JsonRESTError, error_type: str, message: str, _: str = "", **more: Any) -> None:
+        if more or type(error).include_type_sender is not True:
+            init(error, error_type, message, **more)
+            return
+        HTTPException.__init__(error)
+        error.error_type, error.message = error_type, message
+        error.description = json.dumps({"__type": error_type, "message": message})
+        error.content_type = "application/json"
+
+    return make
 
 
 def plainly(get_value: Any) -> Any:

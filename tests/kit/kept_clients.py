@@ -29,18 +29,18 @@ class KeptSession(Session):
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[tuple[str, str, str], Any] = {}
-        _mark_as_made(_events_of(self))
+        mark_as_made(_events_of(self))
 
     def create_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
         config = kwargs.get("config")
-        if args or kwargs.keys() != {"config"} or _is_changed(_events_of(self)) or not botocore_stubber.enabled:
+        if args or kwargs.keys() != {"config"} or is_changed(_events_of(self)) or not botocore_stubber.enabled:
             return super().create_client(service_name, *args, **kwargs)
         key = (service_name, _text_of(config), _environment())
         with _lock:
             found = self.kept.get(key)
-            if found is None or _is_changed(found.meta.events):
+            if found is None or is_changed(found.meta.events):
                 found = super().create_client(service_name, config=config)
-                _mark_as_made(found.meta.events)
+                mark_as_made(found.meta.events)
                 self.kept[key] = found
             return found
 
@@ -51,7 +51,7 @@ def lend_session() -> Session:
     environment = _environment()
     with _lock:
         found = _sessions.get(environment)
-        if found is None or _is_changed(_events_of(found)):
+        if found is None or is_changed(_events_of(found)):
             found = _sessions[environment] = KeptSession()
         return found
 
@@ -83,12 +83,13 @@ def _events_of(session: Any) -> Any:
     return session._events
 
 
-def _mark_as_made(events: Any) -> None:
+def mark_as_made(events: Any) -> None:
     events._emitter.is_changed = False
 
 
-def _is_changed(events: Any) -> bool:
-    return bool(events._emitter.is_changed)
+def is_changed(events: Any) -> bool:
+    """Whether handlers were added or removed since the client or session was made here."""
+    return getattr(events._emitter, "is_changed", True)
 
 
 def _text_of(config: Any) -> str:

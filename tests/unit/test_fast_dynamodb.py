@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ParamValidationError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +119,8 @@ def of_moto(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def put_back() -> None:
         for owner, name, own in (*fast_dynamodb.MOTOS_OWN, *whole_values.OWN):
             monkeypatch.setattr(owner, name, own)
+        client: Any = BaseClient
+        monkeypatch.setattr(client, "_make_api_call", client._make_api_call.__wrapped__)
 
     return put_back
 

@@ -7,11 +7,16 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
+from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]
+
+from mercato import aws
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 ITEM = KEY | {"count": {"N": "1"}, "parts": {"L": [{"M": {"x": {"B": b"\x00\xff"}}}, {"NULL": True}, {"BOOL": False}]}}
@@ -70,10 +75,26 @@ def answers() -> list[Any]:
 
 def test_dynamodb_answers_as_it_does_past_all_of_motos_front(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = answers()
-    for owner, name in ((BotocoreStubber, "process_request"), (RequestSigner, "sign")):
+    replaced: list[tuple[Any, str]] = [
+        (BaseClient, "_make_api_call"),
+        (BotocoreStubber, "process_request"),
+        (RequestSigner, "sign"),
+        (BackendDict, "__getitem__"),
+        (JsonRESTError, "__init__"),
+    ]
+    for owner, name in replaced:
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert straight == answers()
     assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in straight].count(400) == 4
+
+
+def test_a_client_with_a_listener_takes_the_whole_way(cloud: None) -> None:
+    heard = []
+    client = aws.client("dynamodb")
+    client.meta.events.register("before-send.dynamodb", lambda request, **_: heard.append(request.url))
+
+    assert client.list_tables()["TableNames"] == []
+    assert heard == ["https://dynamodb.us-east-1.amazonaws.com/"]
 
 
 UPDATES = [

@@ -62,7 +62,9 @@ def writers_of_ttl() -> Iterator[str]:
         for path in sorted(package.parent.rglob("*.py")):
             parts = path.relative_to(package.parent.parent).with_suffix("").parts
             module = ".".join(part for part in parts if part != "__init__")
-            for name, function in functions_of(ast.parse(path.read_text())):
+            if "ttl" not in (text := path.read_text()):
+                continue
+            for name, function in functions_of(ast.parse(text)):
                 if any(sets_ttl(node) for node in ast.walk(function)):
                     yield f"{module}:{name}"
 
