@@ -66,16 +66,19 @@ lint-workflows: $(WORKFLOWS)/.ready
 
 test: setup $(CHECKOV)/.ready $(WORKFLOWS)/.ready ## Everything that must hold, in the local cloud and in a browser; BROWSER=none leaves the browser out
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(QUICK_LINT)
-	@$(MAKE) --no-print-directory --jobs=3 test-code test-shop test-lint; status=$$?; \
+	@$(MAKE) --no-print-directory --jobs=4 test-code test-shop test-pages test-lint; status=$$?; \
 	  if [ -s $(FINDINGS) ]; then cat $(FINDINGS); echo "make lint found what is above."; fi; exit $$status
 	@$(if $(filter none,$(BROWSER)),echo "Nothing was tried in a browser (BROWSER=none).")
 
-# The shop's tests wait for it half of their time. The others, and the slow half of lint, fill that time and give way to
-# the shop. What lint finds is kept until the end, where it is not overlooked.
+# The tests of the API and those of the pages have a shop each, for which they wait half of their time. The others, and
+# the slow half of lint, fill that time and give way to the shops. What lint finds is kept until the end, where it is not
+# overlooked.
 test-code:
 	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -p no:schemathesis -q --durations=15
 test-shop:
-	pytest tests/e2e -m "not long" -q --durations=15 $(if $(filter none,$(BROWSER)),--ignore=tests/e2e/web)
+	pytest tests/e2e --ignore=tests/e2e/web -m "not long" -q --durations=15
+test-pages:
+	$(if $(filter none,$(BROWSER)),@true,pytest tests/e2e/web -m "not long" -q --durations=15)
 
 test-lint:
 	@nice $(MAKE) --no-print-directory --keep-going --output-sync $(SLOW_LINT) > $(FINDINGS) 2>&1 && rm $(FINDINGS) \
@@ -94,7 +97,7 @@ explore: setup ## The properties, with examples that no run has had (long)
 	pytest tests/unit tests/integration tests/contract -m hypothesis -n 2 --dist worksteal -q --hypothesis-profile=explore
 
 iam-report: setup ## Permissions that the end-to-end tests did not use, by function; each must be explained
-	pytest tests/e2e -m "not long" -q -s
+	pytest tests/e2e --ignore=tests/e2e/web -m "not long" -q -s
 
 bench: setup ## What it costs, in time and money (no shop needed): tables here, JSON in .mercato/bench
 	@for script in tests/bench/bench_*.py; do python -m tests.bench.$$(basename $$script .py) || exit 1; done
@@ -122,4 +125,4 @@ rollback: setup ## Return to the release before: make rollback ENV=prod SERVICE=
 clean: ## Remove all that was built and installed here
 	rm -rf .venv .aws-sam .mercato .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup hooks up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows test test-code test-shop test-lint iam-report chaos explore lock deploy rollback clean bench
+.PHONY: help setup hooks up demo screenshots replay trace lint lint-types lint-checkov lint-sam lint-style lint-imports lint-cfn lint-workflows test test-code test-shop test-pages test-lint iam-report chaos explore lock deploy rollback clean bench

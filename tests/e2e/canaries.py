@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.up import LocalShop
 from infra.operator.client import Session, Shop
 from infra.operator.target import State, client
 from tests.e2e.client import HTTP
@@ -83,8 +84,23 @@ def mailed_tokens(shop_state: State) -> list[str]:
     return [match[1].rpartition(".")[2] for body in bodies for match in _LINK.finditer(body)]
 
 
-def logs_of(shop_state: State) -> Iterator[tuple[str, str]]:
-    """The content of each log group of the local cloud."""
+def plant_secrets_of_the_shop(canaries: Canaries, shop_state: State) -> None:
+    """Plants the shop's own secrets, and the tokens of all mails that were sent."""
+    for what, text in secrets_of(shop_state):
+        canaries.plant(what, text)
+    for token in mailed_tokens(shop_state):
+        canaries.plant("mailed token", token)
+
+
+def logs_of(running: LocalShop, shop_state: State, front_log: list[str]) -> dict[str, str]:
+    """The content of all logs of the running shop by the log's name."""
+    return dict(_log_groups(shop_state)) | {
+        "the cloud": running.cloud.child.log.read_text(),
+        "the front": "\n".join(front_log),
+    }
+
+
+def _log_groups(shop_state: State) -> Iterator[tuple[str, str]]:
     logs = client(shop_state, "logs")
     for page in logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:

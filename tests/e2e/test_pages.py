@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import uuid
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -46,6 +48,11 @@ def visitor(shop_state: State) -> Iterator[Visitor]:
         yield found
 
 
+def hidden_fields(page: str) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in found}
+
+
 def first_product(visitor: Visitor) -> str:
     found = re.search(r'href="/p/([^"]+)"', visitor.get("/").text)
     assert found
@@ -68,6 +75,30 @@ def test_a_guest_looks_around_and_fills_a_cart(visitor: Visitor) -> None:
     )
     assert 'value="2"' in visitor.get("/cart").text
     assert "</span>2</span>" in visitor.get("/cart/count").text
+
+
+def test_a_guest_buys_and_opens_the_invoice(visitor: Visitor) -> None:
+    visitor.submit("/cart/lines", product_id=first_product(visitor), quantity="1")
+    address = {"name": "Gita", "line1": "1 Quay", "city": "Leith", "postcode": "EH6 6QQ", "country": "GB"}
+    contact = {"email": f"{uuid.uuid4()}@example.com"}
+    opened = visitor.submit("/checkout", **hidden_fields(visitor.read("/checkout").text), **address, **contact)
+    checkout = opened.headers["Location"]
+    service = {"service": "standard", "payment_token": "tok_ok"}
+    placed = visitor.submit(checkout, **hidden_fields(visitor.read(checkout).text) | service)
+    assert (placed.status_code, placed.headers["Location"]) == (303, "/guest-order?said=placed")
+
+    page = poll(
+        lambda: visitor.read("/guest-order").text.replace("&#x2f;", "/"),
+        lambda page: 'href="/guest-order/documents/' in page,
+        what="the invoice",
+        within=60,
+    )
+    [document] = re.findall(r'href="(/guest-order/documents/[^"]+)"', page)
+    answer = poll(
+        lambda: visitor.get(document), lambda answer: answer.status_code != 409, what="the invoice's file", within=60
+    )
+    assert answer.status_code == 303
+    assert httpx.get(answer.headers["Location"]).content.startswith(b"%PDF-")
 
 
 def test_every_page_has_a_strict_policy_and_its_files_are_kept(visitor: Visitor) -> None:

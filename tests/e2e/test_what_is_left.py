@@ -17,7 +17,7 @@ from infra.demo.stage import Stage
 from infra.local.up import LocalShop
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import State
-from tests.e2e.canaries import Canaries, logs_of, mailed_tokens, secrets_of
+from tests.e2e.canaries import Canaries, logs_of, plant_secrets_of_the_shop
 
 MERCATO = str(Path(sys.executable).parent / "mercato")
 pytestmark = pytest.mark.last
@@ -72,17 +72,11 @@ def test_no_log_of_this_run_holds_a_secret(
     running: LocalShop, shop: Shop, admin: Session, shop_state: State, canaries: Canaries, front_log: list[str]
 ) -> None:
     shopper = plant_everything(shop, admin, shop_state, canaries)
-    for what, text in secrets_of(shop_state):
-        canaries.plant(what, text)
-    for token in mailed_tokens(shop_state):
-        canaries.plant("mailed token", token)
+    plant_secrets_of_the_shop(canaries, shop_state)
     mailed = list(canaries.texts.values()).count("mailed token")
     user_id = shopper.shop.call("GET", "/users/me", token=shopper._access)["user_id"]
 
-    logs = dict(logs_of(shop_state)) | {
-        "the cloud": running.cloud.child.log.read_text(),
-        "the front": "\n".join(front_log),
-    }
+    logs = logs_of(running, shop_state, front_log)
 
     assert {name: found for name, log in logs.items() if (found := canaries.found_in(log))} == {}
     # The test would prove nothing without logs, or without canaries.

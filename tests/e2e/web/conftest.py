@@ -11,8 +11,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from infra.demo import browser as local_browser
 from infra.operator.target import Account, State
+from pages.cookies import SHOP
+from tests.e2e.canaries import Canaries
 
-_QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+_OPTIONS = [
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
+    "--site-per-process",  # a frame of another site has a process of its own, as in all browsers but the headless shell
+]
 PATIENCE = 60_000  # milliseconds; long, for a machine that is busy
 
 
@@ -25,7 +30,7 @@ def browser() -> Iterator[Browser]:
         )
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=_QUIET)
+        found = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
         yield found
         found.close()
 
@@ -54,12 +59,18 @@ class Desk:
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
+    def plant_cookies(self, canaries: Canaries) -> None:
+        """Plants the secret half of each cookie. The checkout's has none: the API asks for the cart's, too."""
+        for cookie in self.page.context.cookies():
+            if cookie["name"] != SHOP.checkout:
+                canaries.plant(f"cookie {cookie['name']}", cookie["value"].rpartition(".")[2])
+
 
 OpenDesk = Callable[..., Desk]
 
 
 @pytest.fixture
-def desk(browser: Browser, shop_state: State) -> Iterator[OpenDesk]:
+def desk(browser: Browser, shop_state: State, canaries: Canaries) -> Iterator[OpenDesk]:
     """Opens separate browsers, with options of Playwright's new_context. The test fails if a console shows an error."""
     opened: list[tuple[BrowserContext, Desk]] = []
 
@@ -69,12 +80,18 @@ def desk(browser: Browser, shop_state: State) -> Iterator[OpenDesk]:
         found = Desk(context.new_page(), shop_state.base_url)
         found.page.on("pageerror", lambda error: found.said.append(str(error)))
         found.page.on(
-            "console", lambda message: found.said.append(message.text) if message.type in ("error", "warning") else None
+            "console",
+            lambda message: (
+                found.said.append(f"{message.text} ({message.location['url']})")
+                if message.type in ("error", "warning")
+                else None
+            ),
         )
         opened.append((context, found))
         return found
 
     yield open_one
     for context, found in opened:
+        found.plant_cookies(canaries)
         context.close()
         assert found.said == []

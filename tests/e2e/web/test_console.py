@@ -287,7 +287,11 @@ def test_a_return_is_approved_received_and_refunded_and_a_conflict_is_shown(
     console.said.clear()  # Chromium notes the 422
 
 
-def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: State) -> None:
+def test_the_console_has_no_barrier_that_axe_finds(
+    desk: OpenDesk, shop_state: State, stage: Stage, customer: Session
+) -> None:
+    vase = stage.new_product("Vase behind a circuit", 1000, stock=1)
+    customer.put(f"/carts/mine/items/{vase.product_id}", {"quantity": 1})  # carts asks products: the circuit is known
     found: dict[str, list[str]] = {}
     for options in ({}, {"color_scheme": "dark", "viewport": {"width": 390, "height": 800}}):
         console = desk(**options)
@@ -296,7 +300,7 @@ def test_the_console_has_no_barrier_that_axe_finds(desk: OpenDesk, shop_state: S
         for path in [
             "/console",
             *dict.fromkeys(links),
-            "/console/circuits/peer-carts",
+            "/console/circuits/peer-products",
             "/console/catalogue/new",
             "/console/imports",
             "/console/parcels",
