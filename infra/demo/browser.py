@@ -1,6 +1,7 @@
 """The browser of this machine, for pictures, tests and benches.
 
-The headless shell is Chromium without the parts that draw a window: the same engine for less than half the processor time.
+The headless shell is Chromium without the parts that draw a window: the same engine for less than half the processor
+time.
 """
 
 from __future__ import annotations
