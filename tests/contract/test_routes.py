@@ -25,6 +25,7 @@ FOR_STRANGERS = {
     "GET /api/documents/guests/{token}/{document_id}",
     "GET /api/documents/guests/{token}/{document_id}/pdf",
     "GET /api/health",
+    "GET /api/notifications/guests/{token}/preferences",
     "GET /api/orders/guests/{token}",
     "GET /api/products",
     "GET /api/products/{product_id}",
@@ -56,6 +57,7 @@ FOR_STRANGERS = {
     "POST /api/users/token/refresh",
     "POST /api/users/verify-email",
     "PUT /api/carts/guests/{cart_id}/items/{product_id}",
+    "PUT /api/notifications/guests/{token}/preferences",
 }
 # Fields that a client must never send, since the server knows their values.
 NEVER_ASKED = {"role", "is_admin", "owner", "owner_id", "user_id", "customer_id", "status", "total", "payment_status"}

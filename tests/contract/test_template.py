@@ -203,6 +203,8 @@ def test_only_the_routes_meant_to_be_public_skip_the_authorizer() -> None:
         ("get", "/api/products"),
         ("get", "/api/products/{proxy+}"),
         ("post", "/api/notifications/unsubscriptions/{token}"),
+        ("get", "/api/notifications/guests/{token}/preferences"),
+        ("put", "/api/notifications/guests/{token}/preferences"),
         ("post", "/api/notifications/guest-wishes"),
         ("post", "/api/notifications/guest-wishes/{token}"),
         ("delete", "/api/notifications/guest-wishes/{token}"),

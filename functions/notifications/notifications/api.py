@@ -30,7 +30,17 @@ from mercato.languages import Language
 from mercato.text import EmailAddress, Exact, Phone
 from mercato.text import Text as PlainText
 from notifications import unsubscribing, usecases
-from notifications.domain import BY_SMS, SWITCHABLE, Channel, Kind, Notification, Preferences, Switches, is_of_wish
+from notifications.domain import (
+    BY_SMS,
+    SWITCHABLE,
+    Channel,
+    Kind,
+    Notification,
+    Preferences,
+    Switches,
+    is_of_wish,
+    reader_of_guest,
+)
 from notifications.examples import EXAMPLES, MEANINGS
 from notifications.stops import Stop
 from notifications.store import Listed
@@ -94,26 +104,26 @@ class NotificationPage(View):
 
 
 class KindSwitch(Body):
-    """Without `sms`, the switch of text messages stays as it is."""
+    """Without `email`, the switch of mails stays as it is, and without `sms` that of text messages."""
 
     kind: Kind
-    email: bool
+    email: bool | None = None
     sms: bool | None = None
 
 
 class PreferencesBody(Body):
     """`kinds` has the kinds to change; the others stay as they are. `phone` is the number for text messages, with its
-    country code; empty removes it, and without it, it stays.
+    country code; empty removes it, and without it, it stays, as the switch of all mails stays without `email`.
     """
 
-    email: bool
+    email: bool | None = None
     kinds: Annotated[list[KindSwitch], Field(max_length=50)] = []
     phone: Annotated[Phone, Field(examples=["+44 20 7946 0958"])] | Literal[""] | None = None
 
     def to_switches(self) -> Switches:
         return Switches(
             email=self.email,
-            kinds={switch.kind: switch.email for switch in self.kinds},
+            kinds={switch.kind: switch.email for switch in self.kinds if switch.email is not None},
             sms={switch.kind: switch.sms for switch in self.kinds if switch.sms is not None},
             phone=self.phone,
         )
@@ -385,6 +395,26 @@ def set_preferences(preferences: PreferencesBody, caller: Caller) -> Preferences
 def _preferences_of(user_id: str) -> PreferencesView:
     found = usecases.read_preferences(user_id, ports(), utc_now())
     return PreferencesView.of(*found, offers_sms=ports().settings.offers_sms)
+
+
+@app.get("/api/notifications/guests/{token}/preferences", role=PUBLIC, capability="token", limit=WATCH)
+def read_guests_preferences(token: str) -> PreferencesView:
+    """Which messages about a guest's order are sent, by the order's link."""
+    return _preferences_of(_reader_by_link(token))
+
+
+@app.put("/api/notifications/guests/{token}/preferences", role=PUBLIC, capability="token")
+def set_guests_preferences(token: str, preferences: PreferencesBody) -> PreferencesView:
+    """Switches mails and text messages about a guest's order on and off, by the order's link. They hold for this order
+    alone, and end when an account claims it: from then on the account's hold.
+    """
+    reader = _reader_by_link(token)
+    usecases.set_preferences(reader, preferences.to_switches(), ports())
+    return _preferences_of(reader)
+
+
+def _reader_by_link(token: str) -> str:
+    return reader_of_guest(ports().order_links.open(token))
 
 
 @app.post("/api/notifications/unsubscriptions/{token}", role=PUBLIC, capability="token")

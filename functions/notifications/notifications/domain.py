@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,25 +124,6 @@ class NumberMissing(Invalid):
         super().__init__("Text messages need a phone number: send it as `phone`.")
 
 
-class InvalidNumber(Invalid):
-    """The phone number is not in international format."""
-
-    def __init__(self) -> None:
-        super().__init__("Write the phone number with its country code, such as +44 20 7946 0958.")
-
-
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # https://www.itu.int/rec/T-REC-E.164: at most 15 digits
-_BETWEEN = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]")
-
-
-def read_number(text: str) -> str:
-    """The number in E.164 format. Raises InvalidNumber. Whether it is in use, AWS says when it is written to."""
-    number = _BETWEEN.sub("", text)
-    if not _E164.fullmatch(number):
-        raise InvalidNumber
-    return number
-
-
 @dataclass(frozen=True)
 class Preferences:
     """`email` is the switch of all mails that an order can do without, `kinds` has that of each such kind; on where
@@ -167,11 +147,11 @@ class Preferences:
 
 @dataclass(frozen=True)
 class Switches:
-    """A change of preferences. `kinds` and `sms` have the switches to change. `phone` is None to leave the number as it
-    is, and empty to remove it.
+    """A change of preferences. `email` is None to leave the switch of all mails as it is. `kinds` and `sms` have the
+    switches to change. `phone` is None to leave the number as it is, and empty to remove it.
     """
 
-    email: bool
+    email: bool | None = None
     kinds: Mapping[Kind, bool] = field(default_factory=dict)
     sms: Mapping[Kind, bool] = field(default_factory=dict)
     phone: str | None = None

@@ -1,8 +1,8 @@
-"""The secret links to guests' orders in the mails of this service.
+"""The secret links to guests' orders: those in the mails of this service, and the order that a link opens.
 
-A link's token follows from the message that carries it, by HMAC with the secret of the links in mails. So each attempt
-to send the message has the same link, and no table has it. Orders opens an order by the digests that it stores: a link
-is given to orders before its mail is sent.
+The token in a mail follows from the message that carries it, by HMAC with the secret of the links in mails. So each
+attempt to send the message has the same link, and no table has it. Orders opens an order by the digests that it stores:
+a link is given to orders before its mail is sent.
 """
 
 from __future__ import annotations
@@ -13,15 +13,26 @@ import hmac
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import quote
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import utc_now
-from mercato.peers.client import PeerUnavailable, ServiceClient
+from mercato.errors import NotFound
+from mercato.events import Reads
+from mercato.peers.client import PeerNotFound, PeerUnavailable, ServiceClient, read_answer
 from mercato.peers.transport import Answer
 
 
 class NoLink(Exception):
     """The order does not wait for its buyer any more, or has links enough: there is no use for one more."""
+
+
+class LinkNotFound(NotFound):
+    """No order has this link, or its order belongs to an account by now."""
+
+
+class _Linked(Reads):
+    order_id: str
 
 
 class OrderLinks:
@@ -31,6 +42,14 @@ class OrderLinks:
         self._orders = orders
         self._secret = secret
         self._address_of = address_of
+
+    def open(self, token: str) -> str:
+        """The id of the guest's order that the link opens. Raises LinkNotFound."""
+        try:
+            answer = self._orders.get(f"/api/orders/guests/{quote(token, safe='')}")
+        except PeerNotFound as refused:
+            raise LinkNotFound(str(refused)) from None
+        return read_answer(_Linked, answer, "the look at a guest's order").order_id
 
     def give(self, order_id: str, message_id: str) -> str:
         """The address at which the reader of the message finds the order, which waits for its buyer. Idempotent.

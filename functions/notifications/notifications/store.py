@@ -102,7 +102,7 @@ class NotificationStore:
         """Keeps the switches of kinds that `switches` does not name. Raises ReaderGone, and NumberMissing where text
         messages are switched on without a number.
         """
-        values: dict[str, bool | str] = {"email": switches.email}
+        values: dict[str, bool | str] = {} if switches.email is None else {"email": switches.email}
         values |= {_flag(Channel.EMAIL, kind): is_on for kind, is_on in switches.kinds.items()}
         values |= {_flag(Channel.SMS, kind): is_on for kind, is_on in switches.sms.items()}
         if switches.phone:
@@ -128,16 +128,14 @@ class NotificationStore:
         self, user_id: str, values: Mapping[str, bool | str], *, condition: str | None = None, removes: str = ""
     ) -> None:
         """Raises ReaderGone, and ConditionFailed where `condition` does not hold."""
-        is_open = dynamo.check(_user(user_id), "UNREAD", _OPEN)
-        saved = dynamo.update(
-            _user(user_id),
-            "PREFERENCES",
-            "SET " + ", ".join(f"{name} = :{name}" for name in values) + (f" REMOVE {removes}" if removes else ""),
-            condition,
-            values={f":{name}": value for name, value in values.items()},
-        )
+        writes = [dynamo.check(_user(user_id), "UNREAD", _OPEN)]
+        changes = ["SET " + ", ".join(f"{name} = :{name}" for name in values)] * bool(values)
+        changes += [f"REMOVE {removes}"] * bool(removes)
+        if changes:
+            given = {f":{name}": value for name, value in values.items()}
+            writes.append(dynamo.update(_user(user_id), "PREFERENCES", " ".join(changes), condition, values=given))
         try:
-            self._table.transact([is_open, saved])
+            self._table.transact(writes)
         except ConditionFailed as failed:
             if failed.index == 0:
                 raise ReaderGone from None

@@ -23,6 +23,7 @@ from mercato.aws.sending import MessageNotSent, MessageRefused, MessageUncertain
 from mercato.errors import TransientError
 from mercato.ids import new_id
 from mercato.languages import Language
+from mercato.phone_number import read_number
 from mercato.telemetry.logs import log
 from notifications import texts
 from notifications.channels import MessageObsolete, Reader
@@ -46,7 +47,6 @@ from notifications.domain import (
     compose,
     compose_sms,
     next_step,
-    read_number,
 )
 from notifications.stops import Stop
 from notifications.store import Listed, NotificationStore, NotWanted

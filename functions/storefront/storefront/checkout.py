@@ -20,6 +20,7 @@ from mercato.addresses import region_of, rules_of
 from mercato.countries import CODES
 from mercato.ids import derived_id, fingerprint
 from mercato.languages import preferred
+from mercato.phone_number import InvalidNumber, read_number
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
 from pages.app import messages_by_field
 from pages.receipt import receipt_of
@@ -97,12 +98,20 @@ class Start(Addresses):
 
 
 class Choice(Form):
-    """`typed` has the addresses as JSON, from which the checkout is opened again if it is over."""
+    """`typed` has the addresses as JSON, from which the checkout is opened again if it is over. `sms` is a guest's wish
+    for text messages to `sms_phone`.
+    """
 
     service: Annotated[str, Field(max_length=64)] = ""
     version: int
     typed: Annotated[str, Field(max_length=8000)] = "{}"
     payment_token: Annotated[str, Field(max_length=255)] = ""
+    sms: str = ""
+    sms_phone: Annotated[str, Field(max_length=40)] = ""
+
+    def chosen_for_messages(self) -> dict[str, str]:
+        """What is shown again of a guest's wish for text messages."""
+        return {name: value for name in ("sms", "sms_phone") if (value := getattr(self, name))}
 
 
 class Placing(Choice):
@@ -299,6 +308,7 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
             "billing": _in_a_line(shown["billing_address"]) if shown else "",
             "typed": _Typed.of(shown).model_dump_json() if shown else "",
             "is_about_codes": shown and any(one["type"] in _ABOUT_CODES for one in shown["notices"]),
+            "offers_sms": settings.offers_sms,
             **cards_of(settings),
         },
         status=status,
@@ -367,6 +377,7 @@ def choose_service(visit: Visit, checkout_id: str, form: Choice) -> Page:
     """The page is the answer, not a redirect, so that the chosen card stays chosen."""
     shown = _choose(visit, checkout_id, form)
     visit.values = {"payment_token": form.payment_token} if form.payment_token else {}
+    visit.values |= form.chosen_for_messages()
     return _totals(visit, shown)
 
 
@@ -389,15 +400,16 @@ def _choose(visit: Visit, checkout_id: str, form: Choice) -> Any:
 def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirect:
     if form.service != form.chosen:
         shown = _choose(visit, checkout_id, form)
-        visit.values = {"payment_token": form.payment_token}
+        visit.values = {"payment_token": form.payment_token} | form.chosen_for_messages()
         visit.notice = f"The total is now with the delivery that you chose. {_AGREE}"
         return _totals(visit, shown, status=409)
     if not form.quote:
         raise InvalidForm({"service": "Please choose a delivery, and look at the total."})
     if not form.payment_token:
         raise InvalidForm({"payment_token": "Please say how you pay."})
+    number = _number_of(visit, form)
     try:
-        return _order(visit, {"quote": form.quote, "payment_token": form.payment_token})
+        return _order(visit, {"quote": form.quote, "payment_token": form.payment_token}, number)
     except Refused as refusal:
         problem, body = refusal.reply.problem, refusal.reply.body
         if problem in _ORDERED:
@@ -407,7 +419,17 @@ def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirec
         raise
 
 
-def _order(visit: Visit, quoted: dict[str, str]) -> Redirect:
+def _number_of(visit: Visit, form: Choice) -> str:
+    """The number to which a guest wants text messages; empty for none. Raises InvalidForm."""
+    if form.sms != "on" or visit.visitor.is_logged_in or not ports().settings.offers_sms:
+        return ""
+    try:
+        return read_number(form.sms_phone)
+    except InvalidNumber as refused:
+        raise InvalidForm({"sms_phone": str(refused)}) from None
+
+
+def _order(visit: Visit, quoted: dict[str, str], number: str) -> Redirect:
     wish: dict[str, Any] = quoted | {"waits_for_buyer": True}
     language = preferred(visit.request.headers.get("accept-language", ""))
     if language:
@@ -419,6 +441,8 @@ def _order(visit: Visit, quoted: dict[str, str]) -> Redirect:
         reply = visit.visitor.send("POST", path("orders", "guests"), wish | {"cart_id": _cart_of_guest(visit)})
         visit.visitor.keep_order(reply.body["token"])
         address = guest_order.HERE
+        if number and not guest_order.text_to(visit, reply.body["token"], number):
+            return Redirect(f"{address}?said=untexted")
     return Redirect(f"{address}?said={'once' if reply.was_replayed else 'placed'}")
 
 
@@ -435,6 +459,7 @@ def _ordered_before(visit: Visit, order_id: str) -> Redirect:
 def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) -> Page:
     """The checkout at the prices of now, and what was different."""
     visit.values = form.model_dump(mode="json", include={"payment_token", "service", "typed"})
+    visit.values |= form.chosen_for_messages()
     visit.errors = {"": f"{refusal.reply.detail} {_AGREE}"}
     page = show_totals_again(visit, checkout_id)
     shown = page.values["checkout"]

@@ -9,12 +9,14 @@ from pydantic import Field
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, StoredFile, Visit
 from pages.view import path_part
 from pages.visitor import part, path
-from storefront import catalogue, orders
+from storefront import catalogue, notices, orders
 from storefront.pages import pages
 
 HERE = "/guest-order"
 _NOTICES = {
     "placed": "Thank you! Your order is placed. We mail you a link to it.",
+    "untexted": "Thank you! Your order is placed. We could not note your phone number: please give it again below.",
+    "switched": "Your switches are kept.",
     "once": "This order was placed already. It is one order, and is paid once.",
     "mailed": "This was ordered already. The link to the order is in your mail.",
     "paying": orders.NOTICES["paying"],
@@ -24,6 +26,10 @@ _NOTICES = {
     "kept": "Your return is cancelled: you keep the goods.",
     "closed": "This device has forgotten the order. The link in your mail still opens it.",
 }
+
+
+# The kinds of messages about one order that have a switch, in the guest's words.
+_KINDS = {"order_shipped": "a parcel that is on its way", "order_delivered": "a parcel that has arrived"}
 
 
 class Open(Form):
@@ -60,7 +66,10 @@ def show_order(visit: Visit) -> Page:
         return Page("guest.html", status=404)
     address = path("documents", "guests", visit.visitor.order_token)
     documents = part(lambda: visit.visitor.send_as_guest("GET", address).body["items"])
+    preferences = part(lambda: visit.visitor.send_as_guest("GET", _preferences(visit.visitor.order_token)).body)
     values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
+    values |= {"preferences": preferences, "words": _KINDS}
+    values["asks_for_number"] = visit.request.query.get("said") == "untexted"
     return Page("order.html", values, policy=orders.policy_of(values))
 
 
@@ -77,6 +86,22 @@ def _values(visit: Visit, order: Any) -> dict[str, Any]:
     address = path("shipments", "guests", shipment["shipment_id"]) if shipment else ""
     parcel = part(lambda: visit.visitor.send_as_guest("GET", address).body if address else None)
     return orders.values_of(order, HERE) | {"is_guests": True, "files": f"{HERE}/documents", "parcel": parcel}
+
+
+def _preferences(token: str) -> str:
+    return path("notifications", "guests", token, "preferences")
+
+
+def text_to(visit: Visit, token: str, number: str) -> bool:
+    """Has text messages about the order of the link sent to the number. Returns False if it could not be noted."""
+    wanted = {"kinds": [{"kind": kind, "sms": True} for kind in _KINDS], "phone": number}
+    return not part(lambda: visit.visitor.send_as_guest("PUT", _preferences(token), wanted)).missing
+
+
+@pages.post(f"{HERE}/preferences", form=notices.Preferences, again=show_order)
+def change_preferences(visit: Visit, form: notices.Preferences) -> Redirect:
+    visit.visitor.send_as_guest("PUT", _preferences(visit.visitor.order_token), form.for_api())
+    return Redirect(f"{HERE}?said=switched")
 
 
 def _show_form(visit: Visit) -> Page:

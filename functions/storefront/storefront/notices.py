@@ -36,6 +36,14 @@ class Preferences(Form):
     sms_switches: list[str] = []
     phone: Annotated[str, Field(max_length=40)] | None = None
 
+    def for_api(self) -> dict[str, Any]:
+        kinds: list[dict[str, Any]] = [{"kind": kind, "email": kind in self.kinds} for kind in self.switches]
+        for switch in kinds:
+            if switch["kind"] in self.sms_switches:
+                switch["sms"] = switch["kind"] in self.sms
+        number = {} if self.phone is None else {"phone": self.phone.strip()}
+        return {"email": self.email == "on", "kinds": kinds} | number
+
 
 @pages.get("/notices")
 def show_notices(visit: Visit) -> Page:
@@ -71,14 +79,7 @@ def drop_wish(visit: Visit, product_id: str) -> Redirect:
 
 @pages.post("/notices/preferences", form=Preferences, again=show_notices)
 def change_preferences(visit: Visit, form: Preferences) -> Redirect:
-    kinds: list[dict[str, Any]] = [{"kind": kind, "email": kind in form.kinds} for kind in form.switches]
-    for switch in kinds:
-        if switch["kind"] in form.sms_switches:
-            switch["sms"] = switch["kind"] in form.sms
-    wanted: dict[str, Any] = {"email": form.email == "on", "kinds": kinds}
-    if form.phone is not None:
-        wanted["phone"] = form.phone.strip()
-    visit.visitor.send("PUT", path("notifications", "preferences"), wanted)
+    visit.visitor.send("PUT", path("notifications", "preferences"), form.for_api())
     return Redirect("/notices?said=kept")
 
 

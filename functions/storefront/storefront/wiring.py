@@ -12,11 +12,18 @@ from pages import SiteSettings
 
 @dataclass(frozen=True)
 class Settings(SiteSettings):
-    """`payment_provider` decides how a card is taken; `currency` is that of the price filters."""
+    """`payment_provider` decides how a card is taken; `currency` is that of the price filters. `sms_origination` is
+    empty where the shop sends no text messages.
+    """
 
     payment_provider: str = "sandbox"
     stripe_publishable_key: str = ""
     currency: str = "GBP"
+    sms_origination: str = ""
+
+    @property
+    def offers_sms(self) -> bool:
+        return bool(self.sms_origination)
 
 
 class Ports:

@@ -38,6 +38,7 @@ _GUESTS = {
     ("documents", "guests"): "documents",
     ("notifications", "unsubscriptions"): "notifications",
     ("notifications", "guest-wishes"): "notifications",
+    ("notifications", "guests"): "notifications",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
+from mercato.peers.client import PeerNotFound
 from mercato.peers.transport import Answer
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
@@ -76,7 +78,7 @@ class Peer:
 
 
 class GuestOrders:
-    """A fake client of orders for the links to guests' orders: `opens` has the digests that orders has taken, by order.
+    """A fake client of orders for the links to guests' orders: `opens` has the digests of their tokens, by order.
     `refuses` is the name of the problem with which it takes none. `ask` runs before each answer, and `after` it is
     stored.
     """
@@ -86,6 +88,13 @@ class GuestOrders:
         self.refuses = ""
         self.ask: Callable[[], object] = lambda: None
         self.after: Callable[[], object] = lambda: None
+
+    def get(self, path: str) -> Any:
+        digest = hashlib.sha256(path.removeprefix("/api/orders/guests/").encode()).hexdigest()
+        for order_id, digests in self.opens.items():
+            if digest in digests:
+                return {"order_id": order_id, "status": "confirmed"}
+        raise PeerNotFound("This link opens no order. If you have an account by now, your orders are there.")
 
     def send(self, method: str, path: str, *, safe: bool) -> Answer:
         assert (method, safe) == ("PUT", True)
@@ -131,6 +140,12 @@ class Service:
         self.guest_wishes = GuestWishStore(table, self.wishes)
         self.unsubscribing = Links(StoredSecret("unsubscribe-secret"), "https://shop.example/unsubscribe/")
         self.confirming = Confirmations(StoredSecret("unsubscribe-secret"), "https://shop.example/wish/")
+
+    def know_link(self, order_id: str = "order-1") -> str:
+        """Orders opens that guest's order by a token. Returns the path of the guest's preferences."""
+        token = f"link-of-{order_id}"
+        self.guest_orders.opens.setdefault(order_id, set()).add(hashlib.sha256(token.encode()).hexdigest())
+        return f"/api/notifications/guests/{token}/preferences"
 
     def link(self, user_id: str, kind: str) -> str:
         return self.unsubscribing.make(Unsubscription(user_id, Kind(kind)))

@@ -241,6 +241,11 @@ def _preferring(service: Any) -> Asked:
     return Asked("/api/notifications/preferences", {"email": False, "kinds": kinds, "phone": "+44 20 7946 0958"})
 
 
+def _preferring_as_guest(service: Any) -> Asked:
+    kinds = [{"kind": "order_shipped", "sms": True}]
+    return Asked(service.know_link(), {"kinds": kinds, "phone": "+44 20 7946 0958"}, user="")
+
+
 def _wording(_: Any) -> Asked:
     words = {"subject": "A receipt", "body": "{{ amount }}", "version": 0}
     return Asked("/api/notifications/texts/receipt/en", words, role="admin")
@@ -466,6 +471,7 @@ _EACH = (
     Accepted("PUT /api/inventory/{product_id}/threshold", _threshold),
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
+    Accepted("PUT /api/notifications/guests/{token}/preferences", _preferring_as_guest),
     Accepted("PUT /api/notifications/texts/{name}/{language}", _wording),
     Accepted("POST /api/notifications/texts/{name}/{language}/previews", _previewing),
     Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),

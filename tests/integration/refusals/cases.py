@@ -21,6 +21,7 @@ from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.webhooks import sign
 from notifications import wiring as notification_wiring
+from notifications.domain import reader_of_guest
 from notifications.wishes.domain import MOST_WISHES
 from orders import wiring as orders_wiring
 from orders.domain import MOST_ATTEMPTS
@@ -859,6 +860,20 @@ def _texting(kind: str = "order_shipped", *, offered: bool = True, **more: str) 
     return given
 
 
+def _as_guest(given: Callable[[Any], Asked]) -> Callable[[Any], Asked]:
+    """The same wish about a guest's order, by its link."""
+    return lambda service: replace(given(service), path=service.know_link(), user="")
+
+
+def _after_the_order_is_forgotten(service: Any) -> Asked:
+    service.store.close_account(reader_of_guest("order-1"), service.now)
+    return Asked(service.know_link(), {"email": False}, user="")
+
+
+_RECEIPTS_OFF = _asking(
+    "/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}
+)
+_GUESTS_SWITCHES = "PUT /api/notifications/guests/{token}/preferences"
 _TEXTING = {
     "number-missing": _texting(),
     "invalid-number": _texting(phone="020 7946 0958"),
@@ -880,9 +895,17 @@ _OTHERS = (
     Case(
         "PUT /api/notifications/preferences",
         "needed-for-order",
-        _asking("/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}),
+        _RECEIPTS_OFF,
     ),
     *(Case("PUT /api/notifications/preferences", slug, given) for slug, given in _TEXTING.items()),
+    *(Case(_GUESTS_SWITCHES, slug, _as_guest(given)) for slug, given in _TEXTING.items()),
+    Case(_GUESTS_SWITCHES, "needed-for-order", _as_guest(_RECEIPTS_OFF)),
+    Case(_GUESTS_SWITCHES, "reader-gone", _after_the_order_is_forgotten),
+    Case(
+        _GUESTS_SWITCHES,
+        "link-not-found",
+        _asking("/api/notifications/guests/nothing/preferences", {"email": False}, user=""),
+    ),
     Case(
         _TEXT, "text-not-found", _asking("/api/notifications/texts/receipt/fr", _WORDS | {"version": 0}, role="admin")
     ),

@@ -288,3 +288,132 @@ def test_a_guest_s_page_asks_nothing_that_is_for_customers_or_peers(guests: Shop
     """The page function may call as a peer, which may ask for any customer: a guest's request never does."""
     assert shop("GET", path, cookies=COOKIES + WITH_LINK).location.startswith("/login?back=")
     assert guests.asked == []
+
+
+PREFERENCES = f"/api/notifications/guests/{TOKEN}/preferences"
+WANTS_SMS = {"sms": "on", "sms_phone": " +44 20 7946 0958 "}
+
+
+@pytest.fixture
+def texting(guests: ShopApi, monkeypatch: pytest.MonkeyPatch) -> ShopApi:
+    """A shop that sends text messages, and a guest's order of which none are sent."""
+    monkeypatch.setattr(wiring.ports().settings.__class__, "offers_sms", True)
+    kinds = [
+        {"kind": "receipt", "needed": True, "email": True, "sms": None},
+        {"kind": "order_shipped", "needed": False, "email": True, "sms": False},
+        {"kind": "order_delivered", "needed": False, "email": True, "sms": False},
+        {"kind": "abandoned_cart", "needed": False, "email": True, "sms": None},
+    ]
+    sms = {"phone": None, "stopped": None}
+    guests.answers[f"GET {ORDER}"] = (200, order())
+    guests.answers[f"GET {PREFERENCES}"] = (200, {"email": True, "kinds": kinds, "stopped": None, "sms": sms})
+    guests.answers[f"PUT {PREFERENCES}"] = (200, {})
+    return guests
+
+
+def test_the_box_for_text_messages_is_not_ticked_and_for_guests_alone(texting: ShopApi, shop: Ask) -> None:
+    (box,) = [line for line in shop("GET", PAGE, cookies=COOKIES).text.splitlines() if 'name="sms"' in line]
+    assert 'type="checkbox"' in box
+    assert "checked" not in box
+    assert 'name="sms"' not in shop("GET", PAGE, as_user=True).text
+
+
+def test_a_shop_without_text_messages_asks_for_no_number(guests: ShopApi, shop: Ask) -> None:
+    assert "sms_phone" not in shop("GET", PAGE, cookies=COOKIES).text
+    assert shop("POST", PAGE, placing() | WANTS_SMS, cookies=COOKIES).location == "/guest-order?said=placed"
+    assert guests.of(f"PUT {PREFERENCES}") == []
+
+
+def test_a_guest_s_number_is_noted_once_the_order_is_placed(texting: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", PAGE, placing() | WANTS_SMS, cookies=COOKIES)
+
+    assert answer.location == "/guest-order?said=placed"
+    [(peer, _, _, body, headers)] = texting.of(f"PUT {PREFERENCES}")
+    assert (peer, headers["x-source-address"]) == ("notifications", "198.51.100.7")
+    kinds = [{"kind": "order_shipped", "sms": True}, {"kind": "order_delivered", "sms": True}]
+    assert body == {"kinds": kinds, "phone": "+442079460958"}
+    [(_, _, _, placed, _)] = texting.of("POST /api/orders/guests")
+    assert "0958" not in str(placed), "orders are told no number"
+
+
+def test_without_the_tick_no_number_is_noted(texting: ShopApi, shop: Ask) -> None:
+    wish = {"sms_phone": "+44 20 7946 0958"}
+    assert shop("POST", PAGE, placing() | wish, cookies=COOKIES).location == "/guest-order?said=placed"
+    assert texting.of(f"PUT {PREFERENCES}") == []
+
+
+@pytest.mark.parametrize("number", ["", "020 7946 0958", "none"])
+def test_a_number_that_is_none_is_said_before_anything_is_ordered(texting: ShopApi, shop: Ask, number: str) -> None:
+    answer = shop("POST", PAGE, placing() | {"sms": "on", "sms_phone": number}, cookies=COOKIES)
+
+    assert answer.status == 422
+    assert 'id="sms_phone-error">Write the phone number with its country code' in answer.text
+    (box,) = [line for line in answer.text.splitlines() if 'name="sms"' in line]
+    assert "checked" in box
+    assert texting.of("POST /api/orders/guests") == []
+
+
+@pytest.mark.parametrize("answer", ["lost", "refused"])
+def test_an_order_whose_number_could_not_be_noted_is_placed_and_asks_again(
+    texting: ShopApi, shop: Ask, answer: str
+) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer")
+
+    texting.answers[f"PUT {PREFERENCES}"] = lost
+    if answer == "refused":
+        texting.refuse(f"PUT {PREFERENCES}", 404, "link-not-found")
+
+    location = shop("POST", PAGE, placing() | WANTS_SMS, cookies=COOKIES).location
+
+    assert location == "/guest-order?said=untexted"
+    page = shop("GET", location, cookies=WITH_LINK)
+    assert "please give it again below" in page.text
+    assert '<details class="card field" open>' in page.text
+
+
+def test_the_tick_and_the_number_stay_where_the_total_has_changed(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse("POST /api/orders/guests", 409, "quote-changed", differences=[])
+    answer = shop("POST", PAGE, placing() | WANTS_SMS, cookies=COOKIES)
+    (box,) = [line for line in answer.text.splitlines() if 'name="sms"' in line]
+    assert "checked" in box
+    assert 'value="+44 20 7946 0958"' in answer.text
+    assert texting.of(f"PUT {PREFERENCES}") == []
+
+
+def test_the_order_s_page_has_the_switches_of_its_messages(texting: ShopApi, shop: Ask) -> None:
+    page = shop("GET", "/guest-order", cookies=WITH_LINK).text
+    assert "Mails and text messages about this order" in page
+    shown = [line for line in page.splitlines() if 'name="kinds"' in line]
+    assert ["order_shipped" in shown[0], "order_delivered" in shown[1], len(shown)] == [True, True, 2]
+
+    form = {
+        "email": "on",
+        "kinds": ["order_shipped"],
+        "switches": ["order_shipped", "order_delivered"],
+        "sms": ["order_delivered"],
+        "sms_switches": ["order_shipped", "order_delivered"],
+        "phone": "+44 20 7946 0958",
+    }
+    kept = shop("POST", "/guest-order/preferences", form, cookies=WITH_LINK)
+
+    assert kept.location == "/guest-order?said=switched"
+    [(_, _, _, body, _)] = texting.of(f"PUT {PREFERENCES}")
+    kinds = [
+        {"kind": "order_shipped", "email": True, "sms": False},
+        {"kind": "order_delivered", "email": False, "sms": True},
+    ]
+    assert body == {"email": True, "kinds": kinds, "phone": "+44 20 7946 0958"}
+
+
+def test_a_number_that_is_refused_on_the_order_s_page_is_shown_again(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "Write the phone number with its country code.")
+    page = shop("POST", "/guest-order/preferences", {"phone": "020"}, cookies=WITH_LINK)
+    assert (page.status, 'value="020"' in page.text) == (422, True)
+    assert "Write the phone number with its country code." in page.text
+
+
+def test_the_order_s_page_is_shown_without_its_switches(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse(f"GET {PREFERENCES}", 404, "not-found")
+    page = shop("GET", "/guest-order", cookies=WITH_LINK)
+    assert (page.status, "about this order" in page.text) == (200, False)

@@ -39,7 +39,11 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     },
     "orders": {
         "documents": [("GET", "/api/orders/[^/]+"), ("GET", "/api/orders/guests/[^/]+")],
-        "notifications": [("GET", "/api/orders"), ("PUT", "/api/orders/[^/]+/links/[^/]+")],
+        "notifications": [
+            ("GET", "/api/orders"),
+            ("GET", "/api/orders/guests/[^/]+"),
+            ("PUT", "/api/orders/[^/]+/links/[^/]+"),
+        ],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
         "storefront": [
@@ -65,6 +69,8 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("POST", "/api/notifications/guest\\-wishes"),
             ("POST", "/api/notifications/guest\\-wishes/[^/]+"),
             ("DELETE", "/api/notifications/guest\\-wishes/[^/]+"),
+            ("GET", "/api/notifications/guests/[^/]+/preferences"),
+            ("PUT", "/api/notifications/guests/[^/]+/preferences"),
         ],
     },
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
