@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.demo import bad_stories, checkout_stories, good_stories
+from infra.demo import bad_stories, checkout_stories, good_stories, wish_stories
 from infra.demo.stage import Stage
 from infra.demo.story import Story
 from infra.demo.telling import Telling
@@ -22,6 +22,7 @@ STORIES: tuple[Story, ...] = (
     *checkout_stories.STORIES,
     *bad_stories.STORIES,
     *good_stories.STORIES[1:],
+    *wish_stories.STORIES,
 )
 
 

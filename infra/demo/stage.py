@@ -65,9 +65,10 @@ class Stage:
             },
             key=self.new_key(),
         )
-        path = f"/inventory/{made['product_id']}/adjustments"
-        adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)
-        if stock:  # the catalogue hears of it by an event, and the checkout believes the catalogue
+        if stock:
+            path = f"/inventory/{made['product_id']}/adjustments"
+            adjust_when_known(self.admin, path, {"delta": stock, "reason": "demo"}, self.new_key(), self.shop.clock)
+            # the catalogue hears of it by an event, and the checkout believes the catalogue
             page = f"/products/{made['product_id']}"
             self.wait_for(lambda: self.shop.call("GET", page)["availability"], lambda found: found != "out")
         return Product(made["product_id"], made["name"], made["price"], made["version"], stock)
@@ -177,15 +178,22 @@ class Stage:
 
     def mails_to(self, email: str, subject: str) -> list[Json]:
         """Returns the e-mails to an address that the local cloud has accepted."""
-        return [mail for mail in self._mails(email) if mail["Subject"] == subject]
+        return [mail for mail in self.mails_of(email) if mail["Subject"] == subject]
 
     def mailed_token(self, email: str, page: str) -> str:
         """The token of a mailed link to this page of the shop; empty while there is none."""
-        link = f"/{page}#token="
-        texts = [mail["BodyText"] for mail in self._mails(email)]
+        return self._mailed(email, f"/{page}#token=")
+
+    def mailed_link(self, email: str, page: str) -> str:
+        """As `mailed_token`, for a page whose token is a part of its path."""
+        return self._mailed(email, f"/{page}/")
+
+    def _mailed(self, email: str, link: str) -> str:
+        texts = [mail["BodyText"] for mail in self.mails_of(email)]
         return next((text.partition(link)[2].split()[0] for text in texts if link in text), "")
 
-    def _mails(self, email: str) -> list[Json]:
+    def mails_of(self, email: str) -> list[Json]:
+        """Returns all e-mails to an address that the local cloud has accepted."""
         found: dict[str, list[Json]] = self._http.get(f"{self.endpoint}/_ministack/ses/messages").json()["messages"]
         return [mail for mails in found.values() for mail in mails if email in mail["To"]]
 

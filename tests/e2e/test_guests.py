@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from infra.operator.client import Refused, Session, Shop, poll
 from infra.operator.target import State
 from mercato.ids import derived_id
 from tests.e2e.canaries import Canaries
+from tests.e2e.client import HTTP
 from tests.e2e.test_accounts import Mailbox
 
 PASSWORD = "correct horse battery"
@@ -145,3 +147,52 @@ def test_a_guest_cancels_by_the_link(stage: Stage, mailbox: Mailbox, canaries: C
         within=90,
     )
     assert order["customer_id"].startswith("guest:")
+
+
+def test_the_mail_that_asks_a_guest_to_pay_has_a_link_that_pays_the_order(
+    stage: Stage, mailbox: Mailbox, canaries: Canaries
+) -> None:
+    shop = stage.shop
+    _, wish, total = check_out(stage, mailbox.address, canaries)
+    declined = wish | {"payment_token": "tok_declined", "waits_for_buyer": True}
+    placed = shop.call("POST", "/orders/guests", declined, safe=True)
+    link = f"{mailbox.shop_url}/guest-order#token="
+    [mail] = poll(
+        lambda: [one for one in mailbox.mails() if one.startswith("Please pay with another card") and link in one],
+        bool,
+        what="the mail that asks to pay",
+        within=90,
+    )
+    token = mail.partition(link)[2].split()[0]
+    canaries.plant("the token of the link in the mail that asks a guest to pay", token)
+    assert token != placed["token"]
+    assert shop.call("GET", f"/orders/guests/{token}")["payment"]["state"] == "declined"
+
+    card = {"payment_token": "tok_ok"}
+    shop.call("POST", f"/orders/guests/{token}/payments", card, key=stage.new_key())
+
+    assert status_is(shop, token, "delivered")["total"] == total
+
+
+def test_a_guest_s_number_gets_the_text_messages_of_the_order_and_is_in_no_log(
+    stage: Stage, mailbox: Mailbox, canaries: Canaries
+) -> None:
+    shop, number = stage.shop, f"+4420794{secrets.randbelow(900_000) + 100_000}"
+    canaries.plant("the number of a guest's text messages", number)
+    _, wish, _ = check_out(stage, mailbox.address, canaries)
+    token = shop.call("POST", "/orders/guests", wish, safe=True)["token"]
+    kinds = [{"kind": kind, "sms": True} for kind in ("order_shipped", "order_delivered")]
+    path = f"/notifications/guests/{token}/preferences"
+    kept = shop.call("PUT", path, {"phone": number, "kinds": kinds}, safe=True)
+    assert kept == shop.call("GET", path)
+    assert kept["sms"] == {"phone": number, "stopped": None}
+    assert refusal(shop, "GET", "/notifications/guests/nothing/preferences") == "link-not-found"
+
+    status_is(shop, token, "delivered")
+
+    def texts() -> list[str]:
+        found = HTTP.get(f"{mailbox.endpoint}/_ministack/sms/messages", timeout=10).json()["messages"]
+        return [one["Body"] for one in found if one["To"] == number]
+
+    bodies = poll(texts, lambda found: len(found) >= 2, what="both text messages", within=60)
+    assert sorted("is on its way" in body for body in bodies) == [False, True]

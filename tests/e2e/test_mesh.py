@@ -344,7 +344,7 @@ def test_every_story_of_the_demo_ends_as_it_should(meshed: Meshed) -> None:
         timeout=600,
     )
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "16 of 16 ended as they should." in told.stdout
+    assert "17 of 17 ended as they should." in told.stdout
     assert {line["status"] for line in meshed.lines("checkout", "mesh call")} == {200}
 
 

@@ -36,7 +36,7 @@ def test_every_story_of_the_demo_ends_as_it_should(running: LocalShop) -> None:
 
     assert told.returncode == 0, told.stdout + told.stderr
     assert "✘" not in told.stdout
-    assert "16 of 16 ended as they should." in told.stdout
+    assert "17 of 17 ended as they should." in told.stdout
 
 
 def test_thirty_real_invoices_leave_balanced_books(running: LocalShop, real_orders: Path, tmp_path: Path) -> None:
