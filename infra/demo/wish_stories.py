@@ -15,7 +15,7 @@ def tell_wishes(stage: Stage, telling: Telling) -> None:
     quilt, wanda = stage.new_product("Patchwork quilt", pence=8900, stock=0), stage.new_customer("Wanda")
     gus, eve = stage.new_email("gus"), stage.new_email("eve")
     telling.say("a quilt is sold out: Wanda waits for it, and so does Gus, who has no account")
-    wanda.put(f"/notifications/wishes/{quilt.product_id}")
+    wanda.put(f"/notifications/wishes/{quilt.product_id}", None)
     said = [_ask(stage, quilt, email) for email in (gus, eve)]
     telling.expect("somebody types Eve's address, and is told the same as Gus", said[0], said[1])
     token = stage.wait_for(lambda: stage.mailed_link(gus, "wish"), bool)

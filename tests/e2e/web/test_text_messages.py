@@ -109,6 +109,7 @@ def test_a_guest_asks_for_text_messages_in_the_checkout_and_ends_them_on_the_ord
     expect(leaves).to_be_checked()
     assert visitor.violations() == []
     leaves.uncheck()
+    page.get_by_label("Text messages about a parcel that has arrived").uncheck()
     page.get_by_label("Phone number for text messages").fill("")
     keep(page)
     expect(page.get_by_text("Your switches are kept.")).to_be_visible()
