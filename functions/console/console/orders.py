@@ -11,6 +11,7 @@ from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, units_left
+from pages.view import money
 from pages.visitor import next_page, part, path
 
 STATES = (
@@ -134,7 +135,7 @@ _TOLD = ("status", "payment_status", "payment_id", "reason", "detail")
 def _told(order: Any) -> dict[str, str]:
     """What can change of an order, as texts, to be compared from one version to the next."""
     found = {name: str(order[name] or "none") for name in _TOLD}
-    found["refunded"] = f"{order['refunded']['amount']} {order['refunded']['currency']}"
+    found["refunded"] = money(order["refunded"])
     found["parcel"] = order["shipment"]["tracking_number"] if order["shipment"] else "none"
     found["returns"] = str(len(order["returns"]))
     return found

@@ -114,6 +114,8 @@ def test_a_guest_buys_without_an_account_and_opens_the_order_by_the_link_in_the_
     page.get_by_label("Heather Honey").fill("1")
     page.get_by_role("button", name="Return these").click()
     expect(page.get_by_role("heading", name="Returns")).to_be_visible()
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page.get_by_role("button", name="Forget this order on this device").click()
     page.get_by_label("What is behind").fill("A" * 43)
     page.get_by_role("button", name="Open the order").click()

@@ -229,6 +229,24 @@ def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask)
     assert api.of("GET /api/payments")[0][2] == "/api/payments?order_id=o-1"
 
 
+def test_an_order_shows_what_was_refunded_its_parcel_and_who_did_what(api: ShopApi, desk: Ask) -> None:
+    _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
+    history["order"]["refunded"] = {"amount": 1345, "currency": "GBP"}
+    history["facts"][0]["actor"] = {"kind": "peer", "name": ""}
+    api.answers["GET /api/orders/o-1/history"] = (200, history)
+    row = {
+        "shipment_id": "s-1", "order_id": "o-1", "status": "delivered", "awaits": [], "carrier": "USPS",
+        "tracking_number": "T1", "failure": None, "since": None, "has_left": True,
+    }  # fmt: skip
+    api.answers["GET /api/shipments"] = (200, {"items": [row], "next_cursor": None})
+
+    page = desk("GET", "/console/orders/o-1", as_user=True).text
+
+    assert '<th scope="row">refunded</th><td></td><td>£13.45</td>' in page
+    assert '<a href="/console/parcels/s-1">Its parcel</a>' in page
+    assert ", by peer, request" in page
+
+
 # ---- returns of goods
 
 
