@@ -234,7 +234,7 @@ def test_an_order_shows_what_was_refunded_its_parcel_and_who_did_what(api: ShopA
     history["order"]["refunded"] = {"amount": 1345, "currency": "GBP"}
     history["facts"][0]["actor"] = {"kind": "peer", "name": ""}
     api.answers["GET /api/orders/o-1/history"] = (200, history)
-    row = {
+    row: dict[str, Any] = {
         "shipment_id": "s-1", "order_id": "o-1", "status": "delivered", "awaits": [], "carrier": "USPS",
         "tracking_number": "T1", "failure": None, "since": None, "has_left": True,
     }  # fmt: skip
