@@ -72,6 +72,7 @@ EXAMPLES = {
         "service": "standard",
     },
     "POST /api/checkouts/verifications": {"quote": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"},
+    "POST /api/orders/lookup": {"email": "ada@example.com", "since": "2026-11-22T12:00:00Z"},
     "POST /api/products/lookup": {"product_ids": ["019ab1de-5c3a-7e21-9f04-0d6b8a2f4c11"]},
     "POST /api/promotions/evaluations": {
         "codes": ["AUTUMN-10"],

@@ -157,6 +157,7 @@ def test_each_handler_answers_its_question_well(name: str, cloud: None, monkeypa
         if variable == "QUEUE_NAME":
             sqs.create_queue(QueueName="test-queue_name")
     monkeypatch.setenv("RATE_LIMIT_PER_15_MINUTES", "100")
+    monkeypatch.setenv("CART_REMINDER_DAYS", "1")
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "INFO")
     boto3.client("ssm", "us-east-1").put_parameter(Name="/test/jwks", Value='{"keys": []}', Type="String")
     monkeypatch.setenv("JWKS_PARAMETER", "/test/jwks")

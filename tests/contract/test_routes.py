@@ -25,6 +25,7 @@ FOR_STRANGERS = {
     "GET /api/documents/guests/{token}/{document_id}",
     "GET /api/documents/guests/{token}/{document_id}/pdf",
     "GET /api/health",
+    "GET /api/notifications/guest-reminders/{token}",
     "GET /api/notifications/guests/{token}/preferences",
     "GET /api/orders/guests/{token}",
     "GET /api/products",
@@ -34,7 +35,9 @@ FOR_STRANGERS = {
     "POST /api/carts/guests",
     "POST /api/carts/guests/{cart_id}/items/{product_id}",
     "POST /api/checkouts/guests/{cart_id}",
+    "DELETE /api/notifications/guest-reminders/{token}",
     "DELETE /api/notifications/guest-wishes/{token}",
+    "DELETE /api/notifications/guests/{cart_id}/reminder",
     "POST /api/notifications/guest-wishes",
     "POST /api/notifications/guest-wishes/{token}",
     "POST /api/notifications/unsubscriptions/{token}",
@@ -57,6 +60,7 @@ FOR_STRANGERS = {
     "POST /api/users/token/refresh",
     "POST /api/users/verify-email",
     "PUT /api/carts/guests/{cart_id}/items/{product_id}",
+    "PUT /api/notifications/guests/{cart_id}/reminder",
     "PUT /api/notifications/guests/{token}/preferences",
 }
 # Fields that a client must never send, since the server knows their values.

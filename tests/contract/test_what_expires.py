@@ -31,7 +31,8 @@ MAY_GO = {
     "layers/common/mercato/events/outbox.py": "an event, longer than the relay's failure queue points to it",
     "functions/notifications/notifications/stops.py": "an address that gets no mails, after a year",
     "functions/notifications/notifications/progress.py": "how far an order was, longer than an event that it overtakes",
-    "functions/notifications/notifications/store.py": "what a guest was told who had waited for a product",
+    "functions/notifications/notifications/store.py": "what a guest was told of a product or a cart",
+    "functions/notifications/notifications/guest_carts.py": "a guest's wish to be reminded, and what was told",
     "functions/notifications/notifications/wishes/guest_store.py": "what a guest did not confirm in two days",
     "functions/notifications/notifications/wishes/store.py": "a guest's wish after half a year, and how an event was "
     "answered, like its marker",

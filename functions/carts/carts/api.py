@@ -13,7 +13,8 @@ from carts.domain import MAX_QUANTITY, Cart, Latest, Line, notices
 from carts.wiring import ports
 from mercato.clock import utc_now
 from mercato.errors import Unauthenticated
-from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, View
+from mercato.guests import is_guest
+from mercato.http import CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, NoContent, View
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -92,8 +93,11 @@ class CartView(View):
 
 @app.get("/api/carts/mine", role=(CUSTOMER, PEER), limit=WATCH)
 def show_cart(caller: Caller) -> CartView:
+    """A peer may ask on behalf of a guest, too, whose cart it sees under the guest's id."""
     if not caller.user_id:
         raise Unauthenticated("A peer asks on behalf of a user: X-User-Id.")
+    if caller.is_peer and is_guest(caller.user_id):
+        return CartView.of(usecases.look_at_guests(caller.user_id, ports().carts, utc_now()))
     return CartView.of(usecases.load_customers(caller.user_id, "mine", ports().carts, utc_now()))
 
 
@@ -146,6 +150,13 @@ def open_guest_cart() -> Created[CartView]:
 @app.get("/api/carts/guests/{cart_id}", role=PUBLIC, capability="cart_id", limit=WATCH)
 def show_guest_cart(cart_id: str) -> CartView:
     return CartView.of(usecases.load_guests(cart_id, ports().carts, utc_now()))
+
+
+@app.put("/api/carts/guests/{cart_id}/watch", role=PEER)
+def watch_guest_cart(cart_id: str) -> NoContent:
+    """Has the cart published once it is idle: its guest wants to be reminded of it. Idempotent."""
+    usecases.watch_guests(cart_id, ports().carts, utc_now())
+    return NoContent()
 
 
 @app.put("/api/carts/guests/{cart_id}/items/{product_id}", role=PUBLIC, capability="cart_id")

@@ -109,7 +109,7 @@ class Notice:
 class Cart:
     """`customer_id` is empty for a guest. Lines are sorted by product id, at today's prices. `version` increases with
     each change by a customer or guest and is never reused; 0 for a new cart. `latest` holds the last known state of
-    products, by id.
+    products, by id. `is_watched`: the guest wants to be reminded of the cart.
     """
 
     cart_id: str
@@ -117,6 +117,7 @@ class Cart:
     lines: tuple[Line, ...] = ()
     version: int = 0
     latest: Mapping[str, Latest] = field(default_factory=dict)
+    is_watched: bool = False
 
     @property
     def currency(self) -> str | None:

@@ -8,8 +8,8 @@ from mercato.events import EventModel
 
 
 class CartAbandoned(EventModel):
-    """A customer's cart with lines has not changed for a day, or for `CartReminderDays`. Published once until the cart
-    changes again.
+    """A cart with lines has not changed for a day, or for `CartReminderDays`: a customer's, or that of a guest who
+    wants to be reminded of it. A guest's cart has the guest's id. Published once until the cart changes again.
     """
 
     TYPE: ClassVar[str] = "cart.abandoned"

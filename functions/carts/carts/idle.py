@@ -13,6 +13,7 @@ from carts.events import CartAbandoned
 from carts.store import SHARDS, Carts, cart_key, idle_partition, line_key
 from mercato.clock import rfc3339
 from mercato.events import outbox
+from mercato.guests import guest_of, is_guest
 from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table
 from mercato.store.round_robin import RoundRobin
@@ -23,13 +24,20 @@ _DAYS = 8
 
 @dataclass(frozen=True)
 class IdleCart:
-    """`sort_key` is the sort key in the index; the next change replaces it. `place` is its position among all carts."""
+    """`customer_id` is that of a guest, too, whose `cart_id` is a secret. `sort_key` is the sort key in the index; the
+    next change replaces it. `place` is its position among all carts.
+    """
 
     cart_id: str
     customer_id: str
     version: int
     sort_key: str
     place: str
+
+    @property
+    def public_id(self) -> str:
+        """The cart's id for events and logs: of a guest's, the guest's."""
+        return self.customer_id if is_guest(self.customer_id) else self.cart_id
 
 
 class IdleCarts:
@@ -57,7 +65,8 @@ class IdleCarts:
                 for item in self._table.query_all(partition, KeyRange(between=(start, to)), index="gsi1"):
                     if (found := f"{partition} {item['gsi1sk']}") > place:
                         cart_id = item["pk"].removeprefix(cart_key(""))
-                        yield IdleCart(cart_id, item["customer_id"], item["version"], item["gsi1sk"], found)
+                        customer_id = item.get("customer_id") or guest_of(cart_id)
+                        yield IdleCart(cart_id, customer_id, item["version"], item["gsi1sk"], found)
 
     def announce(self, cart: IdleCart, now: datetime) -> bool:
         """Publishes the cart once: the transaction writes the event and removes the cart from the index. Returns False
@@ -71,8 +80,8 @@ class IdleCarts:
             values={":sort_key": cart.sort_key},
         )
         lines = Carts(self._table).lines_of(cart.cart_id, now)
-        abandoned = CartAbandoned(cart_id=cart.cart_id, customer_id=cart.customer_id)
-        event = outbox.record(abandoned, service="carts", subject=cart.cart_id, sequence=cart.version, now=now)
+        abandoned = CartAbandoned(cart_id=cart.public_id, customer_id=cart.customer_id)
+        event = outbox.record(abandoned, service="carts", subject=cart.public_id, sequence=cart.version, now=now)
         writes = [leave]
         if lines:  # an order removes lines without changing the head, so check that the first line still exists
             held = dynamo.check(cart_key(cart.cart_id), line_key(lines[0].product_id), "attribute_exists(pk)")

@@ -1,9 +1,9 @@
 """Carts in DynamoDB. Each line is one item. The last known state of a product is one item for all carts.
 
     CART#<id>      CART           the head: the owner, the time of the last change, and the version, which increases
-                                  with each change. A customer's head is in gsi1 under IDLE#<day>#<0-3> for the
-                                  sweeper, by the time of the change, until it is published. Four shards, since every
-                                  change writes there
+                                  with each change. A customer's head, and that of a guest who wants to be reminded
+                                  (`watched`), is in gsi1 under IDLE#<day>#<0-3> for the sweeper, by the time of the
+                                  change, until it is published. Four shards, since every change writes there
     CART#<id>      LINE#<product> a line, with the price at which it was put in
     GUEST#<guest>  CART           the secret id of the cart of a guest, by the guest's id, which orders have
     ADDED#<request> ADDED         the mark of a request that has added units, for longer than its key is good for
@@ -36,6 +36,7 @@ from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item
 from mercato.store.dynamo import MAX_TRANSACTION, ConditionFailed, Table, Write
 from mercato.store.expiry import ABSENT, LIVE, NAMES, at, is_live, live
+from mercato.store.retry import retry_on_conflict
 
 SHARDS = 4
 # Moving a line takes two writes, and the head one.
@@ -44,6 +45,7 @@ _RENEWED_AFTER = timedelta(days=7)
 _MARK_KEPT = timedelta(days=3)  # an Idempotency-Key is good for two
 _CLOSED_FOR = timedelta(hours=1)  # an access token lives for 15 minutes
 _HEAD, _LATEST = "CART", "LATEST"
+_ATTEMPTS = 8
 
 
 class CartMoved(Exception):
@@ -110,7 +112,36 @@ class Carts:
         head, lines, latest = self._read(cart_id, now)
         if head is None or "merged_into" in head:
             raise CartNotFound("There is no such cart.")
-        return Cart(cart_id, lines=lines, version=head["version"], latest=latest)
+        return Cart(cart_id, lines=lines, version=head["version"], latest=latest, is_watched="watched" in head)
+
+    def watch(self, cart_id: str, now: datetime) -> None:
+        """Has the guest's cart published once it is idle, until it expires. Idempotent. Raises CartNotFound."""
+
+        def load() -> Item:
+            head = live(self._table.get(cart_key(cart_id), _HEAD), now)
+            if head is None or "merged_into" in head:
+                raise CartNotFound("There is no such cart.")
+            return head
+
+        def write(head: Item) -> None:
+            if "watched" in head:
+                return
+            touched_at = datetime.fromisoformat(head["touched_at"])
+            partition, sort = _idle_keys(cart_id, touched_at)
+            watched = dynamo.update(
+                cart_key(cart_id),
+                _HEAD,
+                "SET watched = :yes, gsi1pk = :partition, gsi1sk = :sort",
+                f"version = :seen AND {LIVE} AND attribute_not_exists(merged_into)",
+                names=NAMES,
+                values=at(now) | {":yes": True, ":partition": partition, ":sort": sort, ":seen": head["version"]},
+            )
+            try:
+                self._table.write(watched)
+            except ConditionFailed:
+                raise CartMoved from None
+
+        retry_on_conflict(load, write, conflict=CartMoved, attempts=_ATTEMPTS)
 
     def load_customers(self, cart_id: str, customer_id: str, now: datetime) -> Cart:
         """Returns an empty cart for a customer without one. Raises AccountClosed."""
@@ -291,18 +322,25 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
     if cart.version:
         open_at_seen = f"version = :seen AND {LIVE} AND attribute_not_exists(closed_at)"
         condition, values = open_at_seen, values | {":seen": cart.version}
+    partition, sort = _idle_keys(cart.cart_id, now)
     if cart.customer_id:
         # Only an expired head has closed_at: DynamoDB has not removed it yet.
         expression += ", customer_id = :customer, gsi1pk = :partition, gsi1sk = :sort REMOVE closed_at"
-        values |= {
-            ":customer": cart.customer_id,
-            ":partition": idle_partition(now.date(), shard_of(cart.cart_id)),
-            ":sort": f"{touched_at}#{cart.cart_id}",
-        }
+        values |= {":customer": cart.customer_id, ":partition": partition, ":sort": sort}
     else:
         condition += " AND attribute_not_exists(merged_into)"
+        if cart.is_watched:
+            expression += ", gsi1pk = :partition, gsi1sk = :sort"
+            values |= {":partition": partition, ":sort": sort}
+        else:
+            condition += " AND attribute_not_exists(watched)"
     touch = dynamo.update(cart_key(cart.cart_id), _HEAD, expression, condition, names=NAMES, values=values)
     return replace(cart, version=version), touch
+
+
+def _idle_keys(cart_id: str, touched_at: datetime) -> tuple[str, str]:
+    """Where the index has a cart that was last changed then."""
+    return idle_partition(touched_at.date(), shard_of(cart_id)), f"{rfc3339(touched_at)}#{cart_id}"
 
 
 def _why_not_touched(cart: Cart, failed: ConditionFailed, now: datetime) -> Exception:

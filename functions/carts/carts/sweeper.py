@@ -31,6 +31,6 @@ def handler(event: dict[str, Any]) -> dict[str, int]:
             announced += idle.announce(cart, now)
         except TransientError as error:
             left += 1
-            log.warning("cart not published yet", extra={"cart_id": cart.cart_id, "reason": str(error)})
+            log.warning("cart not published yet", extra={"cart_id": cart.public_id, "reason": str(error)})
     log.info("abandoned carts published", extra={"carts": announced, "left": left, "is_over": is_over})
     return {"announced": announced, "left": left}

@@ -54,6 +54,19 @@ def load_guests(cart_id: str, carts: Carts, now: datetime) -> Cart:
     return carts.load_guests(cart_id, now)
 
 
+def look_at_guests(guest_id: str, carts: Carts, now: datetime) -> Cart:
+    """The cart of the guest with this id, without the id by which it is opened. Empty where there is none any more."""
+    found = carts.find_of_guest(guest_id, now)
+    return replace(found, cart_id=guest_id) if found else Cart(guest_id)
+
+
+def watch_guests(cart_id: str, carts: Carts, now: datetime) -> None:
+    """Idempotent. Raises CartNotFound."""
+    if not cart_id.startswith(_GUEST):
+        raise CartNotFound("There is no such cart.")
+    carts.watch(cart_id, now)
+
+
 def put_item(cart: Cart, product_id: str, quantity: int, carts: Carts, catalogue: Catalogue, now: datetime) -> Cart:
     """Sets the quantity. Idempotent. Retries if the cart or the price changes in between."""
     return _put(cart, product_id, quantity, carts, catalogue, now)

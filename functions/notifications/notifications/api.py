@@ -29,7 +29,7 @@ from mercato.http.health import table_and_queue
 from mercato.languages import Language
 from mercato.text import EmailAddress, Exact, Phone
 from mercato.text import Text as PlainText
-from notifications import unsubscribing, usecases
+from notifications import reminders, unsubscribing, usecases
 from notifications.domain import (
     BY_SMS,
     SWITCHABLE,
@@ -38,10 +38,12 @@ from notifications.domain import (
     Notification,
     Preferences,
     Switches,
+    is_of_cart,
     is_of_wish,
     reader_of_guest,
 )
 from notifications.examples import EXAMPLES, MEANINGS
+from notifications.guest_carts import Told
 from notifications.stops import Stop
 from notifications.store import Listed
 from notifications.wiring import ports
@@ -52,6 +54,8 @@ from notifications.wording import WORDINGS, Name, Wording
 from notifications.wordings import Version, preview
 
 GUEST_WISHES = Limit("guest-wishes", requests=5)  # each is a mail to an address that may be another person's
+
+GUEST_REMINDERS = Limit("guest-reminders", requests=10)  # a guest may go through the checkout's form a few times
 
 app = App("notifications", health=table_and_queue)
 
@@ -253,6 +257,29 @@ class GuestWishView(View):
     name: str
 
 
+class GuestReminder(Body):
+    """`language` is that of the mail; without it, the shop's own."""
+
+    email: EmailAddress
+    language: Language | None = None
+
+
+class LeftLineView(View):
+    product_id: str
+    name: str
+    quantity: int
+
+
+class LeftCartView(View):
+    """Of a long cart, the first lines."""
+
+    items: list[LeftLineView]
+
+    @classmethod
+    def of(cls, told: Told) -> LeftCartView:
+        return cls(items=[LeftLineView(**asdict(line)) for line in told.lines])
+
+
 class TextNotFound(NotFound):
     """There is no text of this kind, language or version."""
 
@@ -423,6 +450,8 @@ def unsubscribe(token: str) -> Unsubscribed:
     wish = ports().unsubscribing.read(token)
     if is_of_wish(wish.user_id):
         guests.end(wish.user_id, ports(), utc_now())
+    elif is_of_cart(wish.user_id):
+        reminders.end_reminders(wish.user_id, ports(), utc_now())
     else:
         unsubscribing.unsubscribe(wish, ports().store)
     return Unsubscribed(kind=wish.kind)
@@ -450,6 +479,35 @@ def confirm_guests_wish(token: str) -> GuestWishView:
 def decline_guests_wish(token: str) -> NoContent:
     """Ends the wish and forgets the address, by the link in the mail. Idempotent."""
     guests.decline(token, ports(), utc_now())
+    return NoContent()
+
+
+@app.put("/api/notifications/guests/{cart_id}/reminder", role=PUBLIC, capability="cart_id", limit=GUEST_REMINDERS)
+def ask_for_reminder(cart_id: str, wish: GuestReminder) -> NoContent:
+    """Has one mail sent to the address if the guest leaves the cart as it is for the days of the shop, and nobody
+    orders with the address. Idempotent. The answer is the same whatever the shop knows of the address.
+    """
+    reminders.ask_for_reminder(cart_id, wish.email, wish.language, ports(), utc_now())
+    return NoContent()
+
+
+@app.delete("/api/notifications/guests/{cart_id}/reminder", role=PUBLIC, capability="cart_id")
+def drop_reminder(cart_id: str) -> NoContent:
+    """Idempotent."""
+    reminders.drop_reminder(cart_id, ports())
+    return NoContent()
+
+
+@app.get("/api/notifications/guest-reminders/{token}", role=PUBLIC, capability="token", limit=WATCH)
+def show_left_cart(token: str) -> LeftCartView:
+    """What was in the cart when its guest was reminded of it, by the link in the mail."""
+    return LeftCartView.of(reminders.find_left(token, ports(), utc_now()))
+
+
+@app.delete("/api/notifications/guest-reminders/{token}", role=PUBLIC, capability="token")
+def end_reminder(token: str) -> NoContent:
+    """Ends the link of the mail and forgets its address: what it led to is put back. Idempotent."""
+    reminders.end_link(token, ports())
     return NoContent()
 
 

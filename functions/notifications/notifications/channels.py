@@ -14,7 +14,7 @@ from notifications import texts
 from notifications.domain import SWITCHABLE, Channel, Contact, Notification, Preferences
 from notifications.order_links import NoLink, OrderLinks
 from notifications.stops import Reason, Stop, Stops
-from notifications.unsubscribing import Links, Unsubscription
+from notifications.unsubscribing import Links, Unsubscription, WaysBack
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Sender(Protocol):
 
 
 class ByEmail:
-    def __init__(self, mailer: Mailer, unsubscribing: Links, order_links: OrderLinks) -> None:
+    def __init__(self, mailer: Mailer, unsubscribing: Links, order_links: OrderLinks, ways_back: WaysBack) -> None:
         self._mailer = mailer
         self._unsubscribing = unsubscribing
         self._order_links = order_links
+        self._ways_back = ways_back
 
     def address_of(self, reader: Reader) -> str:
         return reader.contact.email
@@ -49,11 +50,13 @@ class ByEmail:
         link = ""
         if message.kind in SWITCHABLE:
             link = self._unsubscribing.make(Unsubscription(message.user_id, message.kind))
-        body = self._with_order(message)
+        body = self._with_links(message)
         self._mailer.send(to, message.subject, texts.with_way_out(body, link, message.language), link)
 
-    def _with_order(self, message: Notification) -> str:
-        """The body, with the secret link to a guest's order where it goes."""
+    def _with_links(self, message: Notification) -> str:
+        """The body, with the link for a guest where it goes."""
+        if texts.WAY_BACK in message.body:
+            return message.body.replace(texts.WAY_BACK, self._ways_back.make(message.user_id))
         if texts.ORDER_LINK not in message.body or message.order_id is None:
             return message.body
         try:

@@ -15,9 +15,9 @@ from mercato.languages import KnownLanguage
 from mercato.money import Money
 from mercato.telemetry.logs import log
 from notifications import texts, usecases
-from notifications.domain import Contact, Kind, ReaderGone, Trigger, reader_of_guest
+from notifications.domain import Contact, Kind, ReaderGone, Trigger, reader_of_cart, reader_of_guest
 from notifications.feedback import Bounced, Complained
-from notifications.reminders import LeftCart, remind
+from notifications.reminders import LeftCart, remind, remind_guest
 from notifications.texts import Content
 from notifications.wiring import ports
 from notifications.wishes import guests
@@ -295,6 +295,10 @@ def remind_of_cart(event: Event, data: CartAbandoned) -> None:
     if not days:
         return
     cart = LeftCart(data.customer_id, event.sequence, event.time - timedelta(days=days))
+    if is_guest(data.customer_id):
+        with _open_account(reader_of_cart(data.customer_id)):
+            remind_guest(cart, event.id, ports(), utc_now())
+        return
     with _open_account(data.customer_id):
         remind(cart, Trigger(Kind.ABANDONED_CART, event.id, event.time), ports(), utc_now())
 

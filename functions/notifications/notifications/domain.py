@@ -217,6 +217,23 @@ def is_of_wish(reader: str) -> bool:
     return reader.startswith(_WISHER)
 
 
+_OF_CART = "cart:"
+
+
+def reader_of_cart(guest_id: str) -> str:
+    """The id under which a guest is reminded of a cart: a reader of this one message."""
+    return f"{_OF_CART}{guest_id}"
+
+
+def is_of_cart(reader: str) -> bool:
+    return reader.startswith(_OF_CART)
+
+
+def is_of_one_message(reader: str) -> bool:
+    """Such a reader has no list, and its items expire."""
+    return is_of_wish(reader) or is_of_cart(reader)
+
+
 class NextStep(StrEnum):
     NOTHING = "nothing"  # it is sent, or never will be
     SEND = "send"

@@ -8,12 +8,13 @@ pk=USER#<user>  sk=PREFERENCES           the switch of all mails that can be swi
 pk=USER#<user>  sk=UNREAD                the unread count; changes in the transactions that add and read notifications.
                                          The only item of a closed account, with closed_at
 
-A guest who waits for a product is the user of one wish (domain.reader_of_wish), whose items expire.
+A guest who waits for a product is the user of one wish (domain.reader_of_wish), and one who wants to be reminded of a
+cart the user of that cart (domain.reader_of_cart). Their items expire.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -38,7 +39,7 @@ from notifications.domain import (
     ReaderGone,
     Status,
     Switches,
-    is_of_wish,
+    is_of_one_message,
 )
 from notifications.events import NotificationFailed, NotificationSent
 
@@ -149,8 +150,10 @@ class NotificationStore:
         *,
         contact: Contact | None = None,
         sms: Notification | None = None,
+        also: Sequence[Write] = (),
     ) -> bool:
-        """Writes the notification, its text message, the unread count, and the contact if it is new, once per event.
+        """Writes the notification, its text message, the unread count, the contact if it is new, and what it is to have
+        `also`, once per event.
 
         Returns False for a duplicate event. Raises ReaderGone.
         """
@@ -159,6 +162,7 @@ class NotificationStore:
             writes.append(_remember(contact))
         if sms is not None:
             writes.append(dynamo.put_new(_item_of_sms(sms)))
+        writes += also
         try:
             return inbox.once(self._table, event_id, writes, now)
         except ConditionFailed as failed:
@@ -171,7 +175,7 @@ class NotificationStore:
     def writes_of(self, notification: Notification, now: datetime) -> list[Write]:
         """The writes that add a notification. The first fails if it exists, the second if the account is closed."""
         is_open = dynamo.check(_user(notification.user_id), "UNREAD", _OPEN)  # such a wish has no list to read
-        counted = is_open if is_of_wish(notification.user_id) else _count_unread(notification.user_id, 1)
+        counted = is_open if is_of_one_message(notification.user_id) else _count_unread(notification.user_id, 1)
         writes = [dynamo.put_new(_item(notification)), counted]
         if notification.status is Status.SENT:
             writes.append(_announce(_sent(notification), now))
@@ -425,7 +429,7 @@ def _sent(notification: Notification) -> NotificationSent:
 
 def _item(notification: Notification) -> Item:
     """Expires with a guest's wish, some time after the last delivery of its event."""
-    expires = {"ttl": epoch(notification.created_at + inbox.KEPT)} if is_of_wish(notification.user_id) else {}
+    expires = {"ttl": epoch(notification.created_at + inbox.KEPT)} if is_of_one_message(notification.user_id) else {}
     return expires | {
         "pk": _user(notification.user_id),
         "sk": _key(notification),

@@ -22,6 +22,7 @@ _LONGEST_LIST, _LONGEST_CART = 50, 10
 # Stands in a stored text for the secret link to a guest's order, which is added while the mail is sent. It is no
 # character of any text (Unicode's noncharacters are for such use).
 ORDER_LINK = "\ufdd0"
+WAY_BACK = "\ufdd1"  # the same for the signed link to what a guest has left in a cart
 
 
 @dataclass(frozen=True)

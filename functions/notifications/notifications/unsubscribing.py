@@ -1,7 +1,8 @@
-"""The signed links of mails: those of one-click unsubscription (RFC 8058), and those that confirm a guest's wish.
+"""The signed links of mails: those of one-click unsubscription (RFC 8058), those that confirm a guest's wish, and those
+that lead back to what a guest has left in a cart.
 
 A link names a reader and what it does, and is signed by this service (HMAC with SHA-256). One that ends mails does not
-expire, since that is all that it can do. One that confirms a wish does nothing once the wish has expired.
+expire, since that is all that it can do. The others do nothing once the wish or the reminder has expired.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mercato.errors import NotFound
 from notifications.domain import SWITCHABLE, Kind, ReaderGone
 from notifications.store import NotificationStore
 
-_CONFIRMS = "confirm"  # is no kind of mail
+_CONFIRMS, _LEADS_BACK = "confirm", "back"  # are no kinds of mail
 
 
 class UnknownLink(NotFound):
@@ -71,15 +72,23 @@ class Links(_Signed):
 
 
 class Confirmations(_Signed):
+    does = _CONFIRMS
+
     def make(self, reader: str) -> str:
-        return self._link(reader, _CONFIRMS)
+        return self._link(reader, self.does)
 
     def read(self, token: str) -> str:
         """The reader. Raises UnknownLink."""
         reader, does = self._verified(token)
-        if does != _CONFIRMS:
+        if does != self.does:
             raise UnknownLink
         return reader
+
+
+class WaysBack(Confirmations):
+    """The links of the mails about guests' carts, which lead back to what was in them."""
+
+    does = _LEADS_BACK
 
 
 def _sign(reader: str, does: str, secret: str) -> str:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from mercato.aws.sms import Texter
     from notifications.channels import Senders
     from notifications.domain import Text
+    from notifications.guest_carts import GuestCarts
     from notifications.order_links import OrderLinks
     from notifications.progress import Progress
     from notifications.reminders import Shopping
     from notifications.stops import Stops
     from notifications.texts import Content
-    from notifications.unsubscribing import Confirmations, Links
+    from notifications.unsubscribing import Confirmations, Links, WaysBack
     from notifications.wishes.catalogue import Catalogue
     from notifications.wishes.guest_store import GuestWishStore
     from notifications.wishes.store import WishStore
@@ -95,6 +96,12 @@ class Ports:
         return Confirmations(self._link_secret, self.address_of("/wish/"))
 
     @functools.cached_property
+    def ways_back(self) -> WaysBack:
+        from notifications.unsubscribing import WaysBack
+
+        return WaysBack(self._link_secret, self.address_of("/cart/back/"))
+
+    @functools.cached_property
     def order_links(self) -> OrderLinks:
         from mercato.peers.peer import peer
         from notifications.order_links import OrderLinks
@@ -128,6 +135,12 @@ class Ports:
         from notifications.wishes.guest_store import GuestWishStore
 
         return GuestWishStore(self.table, self.wishes)
+
+    @functools.cached_property
+    def guest_carts(self) -> GuestCarts:
+        from notifications.guest_carts import GuestCarts
+
+        return GuestCarts(self.table)
 
     @functools.cached_property
     def progress(self) -> Progress:
@@ -166,7 +179,7 @@ class Ports:
         from notifications.channels import ByEmail, BySms
         from notifications.domain import Channel
 
-        found: Senders = {Channel.EMAIL: ByEmail(self.mailer, self.unsubscribing, self.order_links)}
+        found: Senders = {Channel.EMAIL: ByEmail(self.mailer, self.unsubscribing, self.order_links, self.ways_back)}
         if self.settings.offers_sms:
             found[Channel.SMS] = BySms(self.texter, self.stops)
         return found

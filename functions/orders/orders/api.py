@@ -39,7 +39,9 @@ from orders.views import (
     HistoryQuery,
     HistoryView,
     OpenReturnView,
+    OrderedView,
     OrderPage,
+    OrdersOfAddress,
     OrdersQuery,
     OrderView,
     PayAgain,
@@ -235,6 +237,12 @@ def list_orders(query: OrdersQuery, caller: Caller) -> OrderPage:
         raise InvalidRequest("A peer asks on behalf of a user: X-User-Id.")
     items, cursor = ports().orders.list_of(caller.user_id, status=query.status, limit=query.limit, cursor=query.cursor)
     return OrderPage(items=[SummaryView.of(summary) for summary in items], next_cursor=cursor)
+
+
+@app.post("/api/orders/lookup", role=PEER)
+def look_up_orders(asked: OrdersOfAddress) -> OrderedView:
+    """Whether an order was placed with the e-mail address since a moment, by a guest or by the account that has it."""
+    return OrderedView(ordered=guests.has_ordered_since(asked.email, asked.since, orders=ports().orders))
 
 
 @app.get("/api/ops/orders", role=ADMIN, limit=WATCH)

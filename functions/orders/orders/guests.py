@@ -42,6 +42,10 @@ class GuestOrders(Orders, Protocol):
 
     def find_claimant(self, address: str) -> str | None: ...
 
+    def was_placed_since(self, order_ids: Iterable[str], moment: datetime) -> bool: ...
+
+    def ordered_since(self, customer_id: str, moment: datetime) -> bool: ...
+
     def ids_of_address(self, address: str) -> Iterable[str]: ...
 
 
@@ -109,6 +113,15 @@ def claim_orders(
             return False
         _claim(order_id, customer_id, orders, now)
     return True
+
+
+def has_ordered_since(email: str, moment: datetime, *, orders: GuestOrders) -> bool:
+    """Whether an order was placed since then with this address: by a guest, or by the account that has it."""
+    address = links.address_digest(email)
+    claimant = orders.find_claimant(address)
+    if claimant and orders.ordered_since(claimant, moment):
+        return True
+    return orders.was_placed_since(orders.ids_of_address(address), moment)
 
 
 def claim_late(order_id: str, *, orders: GuestOrders, now: datetime) -> None:

@@ -20,7 +20,7 @@ The saga's wait for the buyer, while it lasts: pk=order#<id>, sk=WAIT.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -230,6 +230,15 @@ class OrderStore:
         """The orders of guests with this address that no account has claimed."""
         for item in self._table.query_all(f"GUEST#{address}", KeyRange(prefix="ORDER#")):
             yield item["order_id"]
+
+    def was_placed_since(self, order_ids: Iterable[str], moment: datetime) -> bool:
+        """Whether one of these orders was."""
+        found = self._table.get_many((_pk(order_id), "SUMMARY") for order_id in order_ids)
+        return any(_summary(item).placed_at >= moment for item in found)
+
+    def ordered_since(self, customer_id: str, moment: datetime) -> bool:
+        newest, _ = self.list_of(customer_id, status=None, limit=1, cursor=None)
+        return any(order.placed_at >= moment for order in newest)
 
     def find_claimant(self, address: str) -> str | None:
         item = self._table.get(f"GUEST#{address}", "CLAIMANT")

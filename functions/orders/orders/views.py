@@ -456,6 +456,17 @@ class OrderView(View):
         )
 
 
+class OrdersOfAddress(Body):
+    """The e-mail address in its canonical form."""
+
+    email: EmailAddress
+    since: AwareDatetime
+
+
+class OrderedView(View):
+    ordered: bool
+
+
 class GuestOrderView(View):
     """`token` opens the order at /api/orders/guests/{token}. A link with another token is mailed to the contact."""
 

@@ -15,7 +15,12 @@ from storefront import catalogue
 from storefront.pages import pages
 
 MAX_QUANTITY = 999
-_NOTICES = {"merged": "Your two carts are one now.", "came": "What you had put into the cart came with you."}
+_NOTICES = {
+    "merged": "Your two carts are one now.",
+    "came": "What you had put into the cart came with you.",
+    "back": "What was in your cart is here again.",
+    "partly": "What was in your cart is here again, but for what is not sold any more.",
+}
 
 
 class AddLine(Form):
@@ -50,6 +55,20 @@ def load_guests(visit: Visit) -> Any:
             raise
         visit.visitor.forget_cart()
         return None
+
+
+def open_own(visit: Visit) -> Any:
+    """The visitor's cart. A guest without one gets one."""
+    found = load(visit)
+    if found is None:
+        found = visit.visitor.send_as_guest("POST", path("carts", "guests")).body
+        visit.visitor.keep_cart(found["cart_id"])
+    return found
+
+
+def put(visit: Visit, product_id: str, quantity: int) -> None:
+    """The cart holds so many."""
+    visit.visitor.send("PUT", _items(visit, product_id), {"quantity": quantity})
 
 
 def _items(visit: Visit, product_id: str) -> str:
@@ -95,7 +114,7 @@ def add_line(visit: Visit, form: AddLine) -> Redirect:
 @pages.post("/cart/lines/{product_id}", form=SetQuantity, again=_show_cart_again)
 def set_quantity(visit: Visit, product_id: str, form: SetQuantity) -> Redirect:
     if form.quantity:
-        visit.visitor.send("PUT", _items(visit, product_id), {"quantity": form.quantity})
+        put(visit, product_id, form.quantity)
     else:
         visit.visitor.send("DELETE", _items(visit, product_id))
     return Redirect("/cart")

@@ -41,7 +41,7 @@ _ABOUT_CODES = ("code-rejected", "codes-unavailable", "nothing-to-pay", "too-man
 _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
 _BILLING = "billing_"  # before the name of a field of the billing address
 _BILLING_FIELDS = tuple(_BILLING + name for name in _FIELDS)
-_EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"country": "GB", "bill_to": "same"}
+_EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"country": "GB", "bill_to": "same", "remind": ""}
 
 
 class BillTo(StrEnum):
@@ -70,10 +70,13 @@ class Address(Form):
 
 
 class Addresses(Address):
-    """The delivery address, and the billing address if it is another one: its fields begin with `billing_`."""
+    """The delivery address, and the billing address if it is another one: its fields begin with `billing_`. `remind` is
+    a guest's wish to be reminded of the cart at the e-mail address.
+    """
 
     email: Annotated[str, Field(max_length=254)] = ""
     billing: Address | None = None
+    remind: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -160,6 +163,7 @@ def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
             "delivery": _place(values["country"], values["region"]),
             "billing": _place(values["billing_country"], values["billing_region"]),
             "billing_fields": _BILLING_FIELDS,
+            "offers_reminder": ports().settings.cart_reminder_days > 0,
         },
     )
 
@@ -216,10 +220,27 @@ def start(visit: Visit, form: Start) -> Redirect:
     key = derived_id(form.key, fingerprint([fields, form.cart_id, form.cart_version]))
     with _told_at_its_field():
         shown = _open(visit, fields, form.cart_id, form.cart_version, key)
+    _note_reminder(visit, form)
     # The cheapest delivery is chosen; where that fails, the shopper chooses on the next page.
     part(lambda: _choose_cheapest(visit, shown))
     visit.visitor.keep_checkout(shown["checkout_id"])
     return Redirect(f"/checkout/{shown['checkout_id']}")
+
+
+def _note_reminder(visit: Visit, form: Addresses) -> None:
+    """Has a guest reminded of the cart, or no longer. It holds up no checkout. Without the tick, nothing is asked where
+    no form of this guest's can have had one.
+    """
+    if visit.visitor.is_logged_in or not ports().settings.cart_reminder_days:
+        return
+    address = path("notifications", "guests", _cart_of_guest(visit), "reminder")
+    if form.remind == "on":
+        wish = {"email": form.email}
+        if language := preferred(visit.request.headers.get("accept-language", "")):
+            wish["language"] = language
+        part(lambda: visit.visitor.send_as_guest("PUT", address, wish))
+    elif visit.visitor.checkout_id:
+        part(lambda: visit.visitor.send_as_guest("DELETE", address))
 
 
 class Draft(Form):
@@ -524,5 +545,6 @@ def change_address(visit: Visit, checkout_id: str, form: Move) -> Redirect:
     with _told_at_its_field():
         changed = changes | _contact(visit, form.email)
         shown = visit.visitor.send("PATCH", _address_of(visit, checkout_id), changed).body
+    _note_reminder(visit, form)
     part(lambda: _choose_cheapest(visit, shown, form.service))
     return Redirect(f"/checkout/{checkout_id}")

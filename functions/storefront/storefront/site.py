@@ -5,6 +5,7 @@ from __future__ import annotations
 from storefront import (
     account,
     cart,
+    cart_back,
     catalogue,
     checkout,
     guest_order,
@@ -19,6 +20,7 @@ from storefront.pages import pages
 __all__ = [
     "account",
     "cart",
+    "cart_back",
     "catalogue",
     "checkout",
     "guest_order",

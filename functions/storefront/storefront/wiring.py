@@ -13,13 +13,14 @@ from pages import SiteSettings
 @dataclass(frozen=True)
 class Settings(SiteSettings):
     """`payment_provider` decides how a card is taken; `currency` is that of the price filters. `sms_origination` is
-    empty where the shop sends no text messages.
+    empty where the shop sends no text messages, and `cart_reminder_days` 0 where it reminds nobody of a cart.
     """
 
     payment_provider: str = "sandbox"
     stripe_publishable_key: str = ""
     currency: str = "GBP"
     sms_origination: str = ""
+    cart_reminder_days: int = 0
 
     @property
     def offers_sms(self) -> bool:

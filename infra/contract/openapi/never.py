@@ -21,6 +21,7 @@ _CAUGHT = "the use case converts it to another response"
 _BODY = "the body's model has the same rule and refuses the request earlier"
 _GUESTS = "a guest's cart belongs to no account"
 _NO_ACCOUNT = "a guest has no account"
+_NO_LINK = "the route calls a method of the same name as one that reads a link, and reads none"
 _SHARED = "the route shares code with a change that can raise it, and cannot raise it itself"
 
 NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -67,6 +68,7 @@ NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_CAUGHT, "POST /api/orders/guests/{token}/returns", ("order-not-found",)),
     (_CAUGHT, "POST /api/notifications/unsubscriptions/{token}", ("reader-gone",)),
     (_CAUGHT, "POST /api/notifications/guest-wishes/{token}", ("reader-gone",)),
+    (_NO_LINK, "PUT /api/notifications/guests/{cart_id}/reminder", ("unknown-link",)),
     (_SHARED, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-too-large",)),
     (_CAUGHT, "POST /api/orders/guests/{token}/returns/{return_id}/cancel", ("order-not-found",)),
     (_SHARED, "PATCH /api/checkouts/{checkout_id}", ("invalid-quote",)),

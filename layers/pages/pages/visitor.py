@@ -39,6 +39,7 @@ _GUESTS = {
     ("notifications", "unsubscriptions"): "notifications",
     ("notifications", "guest-wishes"): "notifications",
     ("notifications", "guests"): "notifications",
+    ("notifications", "guest-reminders"): "notifications",
 }
 
 

@@ -31,6 +31,7 @@ from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from mercato.store.event_store import EventStore
 from mercato.store.snapshots import Codec, Snapshots
+from notifications.guest_carts import Consent, GuestCarts, LeftLine
 from notifications.stops import Reason, Stop, StopNotFound, Stops
 from notifications.store import NotificationStore
 from notifications.wishes.domain import Asked
@@ -76,6 +77,7 @@ EXEMPT = {
     "mercato.store.ended_access:end": "the tokens that it refuses have expired long before it does",
     "mercato.events.outbox:record": "its key is an entity's version, which never comes again",
     "notifications.progress:Progress.note": "it outlives the last delivery of the events that it overtakes",
+    "notifications.wishes.guest_store:count_mail": "its key is a day, which is over when it expires",
     "notifications.store:_item": "what a guest was told outlives the last delivery of the event that told it",
     "notifications.wishes.store:WishStore.follow_stock": "it outlives the last delivery of the event that reads it",
     "notifications.wishes.store:WishStore.tell": "it outlives the last delivery of the event that reads it",
@@ -150,6 +152,20 @@ def _wish_again(table: Table, now: datetime) -> object:
     found = [wish.user_id for wish in wishes.iterate("mug", now)]
     _wish_as_guest(table, now, "wish-2")
     return found, [wish.user_id for wish in wishes.iterate("mug", now)]
+
+
+def _consent(now: datetime) -> Consent:
+    return Consent("guest:1", "ada@example.com", None, now)
+
+
+def _want_reminder(table: Table, now: datetime) -> bool:
+    return GuestCarts(table).note(_consent(now), now)
+
+
+def _refuse_reminders(table: Table, now: datetime) -> None:
+    _want_reminder(table, now)
+    GuestCarts(table).refuse("guest:1", now)
+    GuestCarts(table).drop("guest:1")
 
 
 def _stop(table: Table, now: datetime) -> object:
@@ -380,6 +396,27 @@ KINDS = (
         ("notifications.wishes.guest_store:GuestWishStore.ask",),
         _ask_as_guest,
         _look_for_asked,
+    ),
+    Kind(
+        "guest's wish for a reminder",
+        "NotificationsTable",
+        ("notifications.guest_carts:GuestCarts.note",),
+        _want_reminder,
+        lambda table, now: GuestCarts(table).find("guest:1", now),
+    ),
+    Kind(
+        "what a reminder told",
+        "NotificationsTable",
+        ("notifications.guest_carts:GuestCarts.tell",),
+        lambda table, now: table.transact([GuestCarts(table).tell(_consent(now), 1, [LeftLine("mug", "Mug", 1)], now)]),
+        lambda table, now: (GuestCarts(table).find_told("guest:1", now), _want_reminder(table, now)),
+    ),
+    Kind(
+        "address without reminders",
+        "NotificationsTable",
+        ("notifications.guest_carts:GuestCarts.refuse",),
+        _refuse_reminders,
+        _want_reminder,
     ),
     Kind(
         "guest's wish",

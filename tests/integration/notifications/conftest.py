@@ -13,17 +13,19 @@ import pytest
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
+from mercato.guests import guest_of
 from mercato.peers.client import PeerNotFound
 from mercato.peers.transport import Answer
 from mercato.store.dynamo import Table
 from notifications import api, consumers, wiring
 from notifications.domain import Kind
+from notifications.guest_carts import GuestCarts
 from notifications.order_links import OrderLinks
 from notifications.progress import Progress
 from notifications.reminders import Shopping
 from notifications.stops import Stops
 from notifications.store import NotificationStore
-from notifications.unsubscribing import Confirmations, Links, Unsubscription
+from notifications.unsubscribing import Confirmations, Links, Unsubscription, WaysBack
 from notifications.wishes.catalogue import Catalogue
 from notifications.wishes.guest_store import GuestWishStore
 from notifications.wishes.store import WishStore
@@ -109,14 +111,32 @@ class GuestOrders:
 
 
 class Shoppers:
-    """A fake client of carts and of orders. A customer's cart and orders are as in their APIs. `ask` runs before each
-    answer, with the path that is asked.
+    """A fake client of carts and of orders. A customer's cart and orders are as in their APIs; a guest has the guest's
+    id. `ordered_with` has the time of the newest order of an address. `ask` runs before each answer, with the path that
+    is asked.
     """
 
     def __init__(self) -> None:
         self.carts: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, list[dict[str, Any]]] = {}
+        self.ordered_with: dict[str, datetime] = {}
+        self.watched: set[str] = set()
         self.ask: Callable[[str], object] = lambda _: None
+
+    def send(self, method: str, path: str, *, safe: bool) -> Answer:
+        assert (method, safe) == ("PUT", True)
+        self.ask("/watch")
+        cart_id = path.removeprefix("/api/carts/guests/").removesuffix("/watch")
+        if guest_of(cart_id) not in self.carts:
+            return Answer(404, {}, json.dumps({"type": "urn:mercato:problem:cart-not-found"}).encode())
+        self.watched.add(cart_id)
+        return Answer(204, {}, b"")
+
+    def post(self, path: str, body: Any, *, safe: bool) -> Any:
+        assert (path, safe) == ("/api/orders/lookup", True)
+        self.ask(path)
+        newest = self.ordered_with.get(body["email"])
+        return {"ordered": newest is not None and newest >= datetime.fromisoformat(body["since"])}
 
     def get(self, path: str, *, user_id: str) -> Any:
         self.ask(path)
@@ -269,6 +289,8 @@ def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch,
         wordings=Wordings(table),
         settings=wiring.Settings("NotificationsTable", "unused", "https://shop.example/", "MERCATO"),
         guest_wishes=found.guest_wishes,
+        guest_carts=GuestCarts(table),
+        ways_back=WaysBack(StoredSecret("unsubscribe-secret"), "https://shop.example/cart/back/"),
         unsubscribing=found.unsubscribing,
         confirming=found.confirming,
         order_links=OrderLinks(

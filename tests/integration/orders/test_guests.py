@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ import pytest
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused
+from mercato.clock import rfc3339
 from orders import api, consumers, links
 from orders.facts import OrderClaimed
 from orders.store import OrderStore
@@ -499,6 +501,48 @@ def test_a_claim_of_many_orders_continues_where_its_time_ended(shop: Shop, monke
     assert verify(shop) == []
 
     assert {shop.order(one).customer_id for one in ids} == {"cust-1"}
+
+
+def was_ordered(shop: Shop, email: str = "ada@example.com", since: str = "2026-11-22T11:59:00Z") -> bool:
+    """As notifications asks before it reminds a guest of a cart."""
+    event = aws_events.url_request("POST", "/api/orders/lookup", {"email": email, "since": since}, peer="notifications")
+    answer = api.handler(event, None)
+    assert answer["statusCode"] == 200, answer
+    found: bool = json.loads(answer["body"])["ordered"]
+    return found
+
+
+def test_a_peer_is_told_whether_an_address_has_ordered_since(shop: Shop) -> None:
+    assert not was_ordered(shop)
+    order_id, _ = placed(shop)
+    at = shop.order(order_id).placed_at
+    before, after = (rfc3339(at + timedelta(seconds=by)) for by in (-1, 1))
+
+    assert was_ordered(shop, since=before)
+    assert not was_ordered(shop, since=after)
+    assert not was_ordered(shop, "eve@example.com", before)
+
+
+def test_an_order_that_was_claimed_and_one_of_the_account_count_for_the_address(shop: Shop) -> None:
+    order_id, _ = placed(shop)
+    at = shop.order(order_id).placed_at
+    assert verify(shop) == []
+    assert was_ordered(shop, since=rfc3339(at - timedelta(seconds=1)))
+    later = rfc3339(at + timedelta(seconds=1))
+    assert not was_ordered(shop, since=later)
+
+    own = shop.place(key="of-the-account")["order_id"]
+
+    assert was_ordered(shop, since=rfc3339(shop.order(own).placed_at))
+
+
+def test_only_a_peer_asks_about_an_address(shop: Shop) -> None:
+    asked = {"email": "ada@example.com", "since": "2026-11-22T11:59:00Z"}
+    answers = [
+        shop.call("POST", "/api/orders/lookup", asked, user=user, role=role)[0]
+        for user, role in [("c", "customer"), ("b", "admin"), ("", "")]
+    ]
+    assert answers == [403, 403, 401]
 
 
 def claims_of(shop: Shop, order_id: str) -> list[str]:

@@ -17,6 +17,7 @@ from infra.local.easypost import wire as fake_easypost
 from mercato.aws.secret import StoredSecret
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.store import DynamoStore
+from mercato.guests import guest_of
 from mercato.http.auth import Role
 from mercato.ids import derived_id
 from mercato.webhooks import sign
@@ -147,14 +148,14 @@ def _cart(path: str, body: Any = None) -> Given:
     return cart
 
 
-def _guest_cart(path: str, body: Any = None) -> Given:
+def _guest_cart(path: str, body: Any = None, role: str = "customer") -> Given:
     """`*` is the id of a guest's cart."""
 
     def guest_cart(service: Any) -> Asked:
         service.put("mug", 1)
         guest = service.open_guest_cart(**_GUEST)
         user = "" if "guests" in path else "ada"
-        return Asked(path.replace("*", guest), json.loads(json.dumps(body).replace("*", guest)), user=user)
+        return Asked(path.replace("*", guest), json.loads(json.dumps(body).replace("*", guest)), user=user, role=role)
 
     return guest_cart
 
@@ -244,6 +245,26 @@ def _preferring(service: Any) -> Asked:
 def _preferring_as_guest(service: Any) -> Asked:
     kinds = [{"kind": "order_shipped", "sms": True}]
     return Asked(service.know_link(), {"kinds": kinds, "phone": "+44 20 7946 0958"}, user="")
+
+
+def _reminding(service: Any) -> Asked:
+    service.shoppers.carts[guest_of(GUEST_CART)] = {"version": 7, "lines": [{"product_id": "mug", "name": "A mug"}]}
+    return Asked(f"/api/notifications/guests/{GUEST_CART}/reminder", {"email": "gita@example.com"}, user="")
+
+
+def _reminded(service: Any) -> Asked:
+    asked = _reminding(service)
+    assert service.call("PUT", asked.path, user="", role="", body=asked.body)[0] == 204
+    return Asked(asked.path, user="")
+
+
+def _way_back(service: Any) -> Asked:
+    _reminded(service)
+    guest_id = guest_of(GUEST_CART)
+    event = service.event("cart.abandoned", "left-7", {"cart_id": guest_id, "customer_id": guest_id}, sequence=7)
+    assert service.receive(event) == []
+    token = service.mailer.sent[-1][2].partition("/cart/back/")[2].partition("\n")[0]
+    return Asked(f"/api/notifications/guest-reminders/{token}", user="")
 
 
 def _wording(_: Any) -> Asked:
@@ -447,6 +468,7 @@ _EACH = (
     Accepted("DELETE /api/carts/{cart_id}/items/{product_id}", _cart(f"{_LINES}/lantern")),
     Accepted("POST /api/carts/merge", _guest_cart("/api/carts/merge", {"guest_cart_id": "*"})),
     Accepted("POST /api/carts/guests", _nothing("/api/carts/guests", user="")),
+    Accepted("PUT /api/carts/guests/{cart_id}/watch", _guest_cart("/api/carts/guests/*/watch", role="peer")),
     Accepted("PUT /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/mug", {"quantity": 2})),
     Accepted("POST /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern", {"quantity": 2})),
     Accepted("DELETE /api/carts/guests/{cart_id}/items/{product_id}", _guest_cart(f"{_GUESTS}/lantern")),
@@ -463,6 +485,10 @@ _EACH = (
     Accepted("POST /api/orders/quoted", _quoted),
     Accepted("POST /api/orders/guests", _quoted_for_guest),
     Accepted("PUT /api/orders/{order_id}/links/{digest}", _giving_link),
+    Accepted(
+        "POST /api/orders/lookup",
+        _nothing("/api/orders/lookup", {"email": "ada@example.com", "since": "2026-11-22T12:00:00Z"}, role="peer"),
+    ),
     Accepted("POST /api/payments/sandbox/challenges/{charge_id}", _asked_by_the_bank),
     Accepted("POST /api/payments/guests/sandbox/challenges/{charge_id}", _guest_asked_by_the_bank),
     Accepted("POST /api/payments/webhooks/sandbox", _captured_unheard),
@@ -472,6 +498,9 @@ _EACH = (
     Accepted("POST /api/notifications/{notification_id}/read", _notified),
     Accepted("PUT /api/notifications/preferences", _preferring),
     Accepted("PUT /api/notifications/guests/{token}/preferences", _preferring_as_guest),
+    Accepted("PUT /api/notifications/guests/{cart_id}/reminder", _reminding),
+    Accepted("DELETE /api/notifications/guests/{cart_id}/reminder", _reminded),
+    Accepted("DELETE /api/notifications/guest-reminders/{token}", _way_back),
     Accepted("PUT /api/notifications/texts/{name}/{language}", _wording),
     Accepted("POST /api/notifications/texts/{name}/{language}/previews", _previewing),
     Accepted("POST /api/notifications/unsubscriptions/{token}", _unsubscribing),

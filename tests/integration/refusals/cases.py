@@ -870,6 +870,11 @@ def _after_the_order_is_forgotten(service: Any) -> Asked:
     return Asked(service.know_link(), {"email": False}, user="")
 
 
+def _reminding(email: str) -> Callable[[Any], Asked]:
+    return _asking(f"/api/notifications/guests/guest-{'0' * 48}/reminder", {"email": email}, user="")
+
+
+_REMINDER, _WAY_BACK = "PUT /api/notifications/guests/{cart_id}/reminder", "/api/notifications/guest-reminders"
 _RECEIPTS_OFF = _asking(
     "/api/notifications/preferences", {"email": True, "kinds": [{"kind": "receipt", "email": False}]}
 )
@@ -935,6 +940,9 @@ _OTHERS = (
         "stop-not-found",
         _asking("/api/notifications/stops/nothing", role="admin"),
     ),
+    Case(_REMINDER, "invalid-email", _reminding("nobody")),
+    Case(_REMINDER, "cart-not-found", _reminding("gita@example.com")),
+    Case("DELETE /api/notifications/guest-reminders/{token}", "unknown-link", _asking(f"{_WAY_BACK}/bm8.bm8", user="")),
     Case(_ASKED, "invalid-email", _asking_as_guest(0, email="nobody")),
     Case(_ASKED, "in-stock", _asking_as_guest(7)),
     Case(_ASKED, "unknown-product", _asking_as_guest(0, product_id="nothing")),

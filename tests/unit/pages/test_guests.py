@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from datetime import timedelta
 from typing import Any
@@ -417,3 +418,140 @@ def test_the_order_s_page_is_shown_without_its_switches(texting: ShopApi, shop: 
     texting.refuse(f"GET {PREFERENCES}", 404, "not-found")
     page = shop("GET", "/guest-order", cookies=WITH_LINK)
     assert (page.status, "about this order" in page.text) == (200, False)
+
+
+REMINDER = f"/api/notifications/guests/{CART}/reminder"
+LEFT = "/api/notifications/guest-reminders/the-token"
+BACK = "/cart/back/the-token"
+
+
+@pytest.fixture
+def reminding(guests: ShopApi, monkeypatch: pytest.MonkeyPatch) -> ShopApi:
+    """A shop that reminds guests of their carts, and a mail about one."""
+    settings = dataclasses.replace(wiring.ports().settings, cart_reminder_days=1)
+    monkeypatch.setitem(vars(wiring.ports()), "settings", settings)
+    guests.answers[f"PUT {REMINDER}"] = guests.answers[f"DELETE {REMINDER}"] = (204, None)
+    items = [
+        {"product_id": "mug", "name": "A mug", "quantity": 2},
+        {"product_id": "lamp", "name": "A lamp", "quantity": 1},
+    ]
+    guests.answers[f"GET {LEFT}"] = (200, {"items": items})
+    guests.answers[f"DELETE {LEFT}"] = (204, None)
+    cart = guests.answers[f"GET /api/carts/guests/{CART}"][1]
+    guests.answers[f"GET /api/carts/guests/{CART}"] = (200, cart | {"lines": []})
+    guests.answers["POST /api/carts/guests"] = (201, cart | {"cart_id": "guest-new", "lines": []})
+    for cart_id in (CART, "guest-new"):
+        for product_id in ("mug", "lamp"):
+            guests.answers[f"PUT /api/carts/guests/{cart_id}/items/{product_id}"] = (200, cart)
+    return guests
+
+
+def put_lines(api: ShopApi) -> list[tuple[str, Any]]:
+    return [
+        (path.rpartition("/")[2], body["quantity"])
+        for _, method, path, body, _ in api.asked
+        if method == "PUT" and "/items/" in path
+    ]
+
+
+def test_the_box_of_the_reminder_is_not_ticked_and_for_guests_alone(reminding: ShopApi, shop: Ask) -> None:
+    reminding.answers[f"GET /api/carts/guests/{CART}"] = reminding.answers["GET /api/carts/mine"]
+    (box,) = [line for line in shop("GET", "/checkout", cookies=COOKIES).text.splitlines() if 'name="remind"' in line]
+    assert "checked" not in box
+    assert 'name="remind"' not in shop("GET", "/checkout", as_user=True).text
+
+
+def test_a_shop_that_reminds_nobody_has_no_box(guests: ShopApi, shop: Ask) -> None:
+    assert 'name="remind"' not in shop("GET", "/checkout", cookies=COOKIES).text
+    shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES)
+    assert guests.of(f"PUT {REMINDER}") == []
+
+
+def test_the_tick_asks_for_a_reminder_in_the_visitor_s_language(reminding: ShopApi, shop: Ask) -> None:
+    headers = {"accept-language": "de"}
+    answer = shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES, headers=headers)
+
+    assert answer.location == PAGE
+    [(peer, _, _, body, sent)] = reminding.of(f"PUT {REMINDER}")
+    assert (peer, sent["x-source-address"]) == ("notifications", "198.51.100.7")
+    assert body == {"email": "gita@example.com", "language": "de"}
+
+
+def test_without_the_tick_nothing_is_asked_and_a_later_form_takes_it_back(reminding: ShopApi, shop: Ask) -> None:
+    shop("POST", "/checkout", START, cookies=COOKIES)
+    assert reminding.of(f"PUT {REMINDER}") == reminding.of(f"DELETE {REMINDER}") == []
+
+    shop("POST", "/checkout", START, cookies=[*COOKIES, "__Host-checkout=s1"])
+    assert len(reminding.of(f"DELETE {REMINDER}")) == 1
+
+
+def test_another_address_in_the_checkout_asks_anew_or_takes_it_back(reminding: ShopApi, shop: Ask) -> None:
+    form = ADDRESS | {"version": 1, "email": "gina@example.com"}
+    held = [*COOKIES, "__Host-checkout=s1"]
+    assert shop("POST", f"{PAGE}/address", form | {"remind": "on"}, cookies=held).location == PAGE
+    [(_, _, _, body, _)] = reminding.of(f"PUT {REMINDER}")
+    assert body == {"email": "gina@example.com"}
+    assert shop("POST", f"{PAGE}/address", form, cookies=held).location == PAGE
+    assert len(reminding.of(f"DELETE {REMINDER}")) == 1
+
+
+@pytest.mark.parametrize("refusal", [None, 429, 404])
+def test_a_reminder_that_cannot_be_noted_holds_up_no_checkout(
+    reminding: ShopApi, shop: Ask, refusal: int | None
+) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer")
+
+    reminding.answers[f"PUT {REMINDER}"] = lost
+    if refusal:
+        reminding.refuse(f"PUT {REMINDER}", refusal, "no")
+    assert shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES).location == PAGE
+
+
+def test_opening_the_link_of_a_reminder_only_shows_what_was_left(reminding: ShopApi, shop: Ask) -> None:
+    page = shop("GET", BACK)
+    assert (page.status, "2 × A mug" in page.text) == (200, True)
+    assert put_lines(reminding) == []
+    assert reminding.of(f"DELETE {LEFT}") == []
+
+
+def test_what_was_left_is_put_into_a_new_cart_and_the_link_ends(reminding: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", BACK)
+
+    assert answer.location == "/cart?said=back"
+    assert put_lines(reminding) == [("mug", 2), ("lamp", 1)]
+    assert any(cookie.startswith("__Host-cart=guest-new;") for cookie in answer.cookies)
+    assert len(reminding.of(f"DELETE {LEFT}")) == 1
+    assert reminding.asked[-1][1:3] == ("DELETE", LEFT)
+
+
+def test_what_is_in_the_cart_already_is_not_added_to(reminding: ShopApi, shop: Ask) -> None:
+    cart = reminding.answers["GET /api/carts/mine"][1]
+    line = cart["lines"][0] | {"product_id": "mug", "quantity": 2}
+    reminding.answers[f"GET /api/carts/guests/{CART}"] = (200, cart | {"lines": [line]})
+    assert shop("POST", BACK, cookies=COOKIES).location == "/cart?said=back"
+    assert put_lines(reminding) == [("lamp", 1)]
+
+
+def test_what_is_not_sold_any_more_is_left_out(reminding: ShopApi, shop: Ask) -> None:
+    reminding.refuse(f"PUT /api/carts/guests/{CART}/items/mug", 422, "product-discontinued")
+    assert shop("POST", BACK, cookies=COOKIES).location == "/cart?said=partly"
+    assert put_lines(reminding) == [("mug", 2), ("lamp", 1)]
+    assert len(reminding.of(f"DELETE {LEFT}")) == 1
+
+
+def test_a_link_stays_good_while_the_cart_cannot_be_filled(reminding: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer")
+
+    reminding.answers[f"PUT /api/carts/guests/{CART}/items/lamp"] = lost
+    assert shop("POST", BACK, cookies=COOKIES).status == 503
+    assert reminding.of(f"DELETE {LEFT}") == []
+
+
+def test_a_link_that_was_used_says_so(reminding: ShopApi, shop: Ask) -> None:
+    reminding.refuse(f"GET {LEFT}", 404, "nothing-left", "What this link led to was put back already.")
+    for method in ("GET", "POST"):
+        page = shop(method, BACK)
+        assert (page.status, "What this link led to was put back already." in page.text) == (404, True)
+    assert put_lines(reminding) == []

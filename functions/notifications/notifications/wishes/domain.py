@@ -12,7 +12,7 @@ MOST_WISHES = 100  # of one customer
 
 CONFIRM_WITHIN = timedelta(days=2)
 GUESTS_WISH_LASTS = timedelta(days=180)
-MOST_ASKED = 3  # mails that ask one address to confirm, in a day
+MOST_ASKED = 3  # mails that guests may ask for to one address in a day
 
 
 class UnknownProduct(NotFound):

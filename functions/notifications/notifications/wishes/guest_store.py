@@ -3,7 +3,7 @@
 pk=USER#wish:<id>     sk=ASKED          the address, product and language; confirmed_at once confirmed, mailing while or
                                         after its mail is sent; expires
 pk=USER#wish:<id>     sk=CONTACT        the address, once it is confirmed; expires after the wish
-pk=ADDRESS#<digest>   sk=ASKED#<date>   how many mails have asked this address to confirm on that day; expires
+pk=ADDRESS#<digest>   sk=ASKED#<date>   how many mails guests have asked for to this address on that day; expires
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mercato.clock import epoch, rfc3339
 from mercato.events import inbox, outbox
 from mercato.languages import known
 from mercato.store import dynamo
-from mercato.store.dynamo import ConditionFailed, Table
+from mercato.store.dynamo import ConditionFailed, Table, Write
 from mercato.store.expiry import LIVE, NAMES, at, live
 from notifications.domain import reader_of_wish
 from notifications.events import WishAsked
@@ -32,14 +32,6 @@ class GuestWishStore:
 
     def ask(self, asked: Asked, now: datetime) -> bool:
         """Stores what was asked and announces it. Returns False if the address was asked to confirm too often today."""
-        counted = dynamo.update(
-            f"ADDRESS#{_digest(asked.email)}",
-            f"ASKED#{now:%Y-%m-%d}",
-            "SET #ttl = :ttl ADD asked :one",
-            "attribute_not_exists(asked) OR asked < :most",
-            names=NAMES,
-            values={":one": 1, ":most": MOST_ASKED, ":ttl": epoch(now + timedelta(days=2))},
-        )
         stored = dynamo.put_new(
             {
                 "pk": _pk(asked.wish_id),
@@ -54,7 +46,7 @@ class GuestWishStore:
         event = WishAsked(wish_id=asked.wish_id)
         told = outbox.record(event, service="notifications", subject=asked.wish_id, sequence=1, now=now)
         try:
-            self._table.transact([counted, stored, told])
+            self._table.transact([count_mail(asked.email, now), stored, told])
         except ConditionFailed as failed:
             if failed.index == 0:
                 return False
@@ -119,6 +111,22 @@ class GuestWishStore:
         )
         wish = Wish(asked.product_id, reader, asked.name, now, guest)
         self._wishes.add_of_guest(wish, guest, [confirmed, contact], is_sold_out=is_sold_out, now=now)
+
+
+def address_key(address: str) -> str:
+    return f"ADDRESS#{_digest(address)}"
+
+
+def count_mail(address: str, now: datetime) -> Write:
+    """Counts a mail that a guest has asked for. Fails once the address was asked for too often today."""
+    return dynamo.update(
+        address_key(address),
+        f"ASKED#{now:%Y-%m-%d}",
+        "SET #ttl = :ttl ADD asked :one",
+        "attribute_not_exists(asked) OR asked < :most",
+        names=NAMES,
+        values={":one": 1, ":most": MOST_ASKED, ":ttl": epoch(now + timedelta(days=2))},
+    )
 
 
 def _pk(wish_id: str) -> str:

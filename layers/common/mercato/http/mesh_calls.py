@@ -27,7 +27,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
     },
     "carts": {
         "checkout": [("GET", "/api/carts/mine"), ("GET", "/api/carts/guests/[^/]+")],
-        "notifications": [("GET", "/api/carts/mine")],
+        "notifications": [("GET", "/api/carts/mine"), ("PUT", "/api/carts/guests/[^/]+/watch")],
         "ops": [("GET", "/health")],
         "storefront": [
             ("POST", "/api/carts/guests"),
@@ -43,6 +43,7 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("GET", "/api/orders"),
             ("GET", "/api/orders/guests/[^/]+"),
             ("PUT", "/api/orders/[^/]+/links/[^/]+"),
+            ("POST", "/api/orders/lookup"),
         ],
         "gateway": [("GET", "/api/orders")],
         "ops": [("GET", "/health")],
@@ -71,6 +72,10 @@ CALLS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("DELETE", "/api/notifications/guest\\-wishes/[^/]+"),
             ("GET", "/api/notifications/guests/[^/]+/preferences"),
             ("PUT", "/api/notifications/guests/[^/]+/preferences"),
+            ("PUT", "/api/notifications/guests/[^/]+/reminder"),
+            ("DELETE", "/api/notifications/guests/[^/]+/reminder"),
+            ("GET", "/api/notifications/guest\\-reminders/[^/]+"),
+            ("DELETE", "/api/notifications/guest\\-reminders/[^/]+"),
         ],
     },
     "promotions": {"checkout": [("POST", "/api/promotions/evaluations")], "ops": [("GET", "/health")]},
