@@ -19,11 +19,12 @@ _NOTICES = {
 
 
 class Report(Form):
-    """`carrier` and `tracking_number` are of a dispatch, `reason` is of a parcel that is given up."""
+    """`carrier` and what is about tracking are of a dispatch, `reason` is of a parcel that is given up."""
 
     stop: Literal["dispatched", "in_transit", "delivered", "failed"]
     carrier: Annotated[str, Field(max_length=60)] = ""
     tracking_number: Annotated[str, Field(max_length=64)] = ""
+    tracking_url: Annotated[str, Field(max_length=500)] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
 
 

@@ -31,7 +31,7 @@ from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.text import Exact, Text
 from shipping import sandbox, usecases
-from shipping.domain import Progress, Shipment, Status
+from shipping.domain import PAGE, Progress, Shipment, Status
 from shipping.easypost import reports
 from shipping.easypost.reports import NAME as EASYPOST
 from shipping.easypost.reports import EasyPostEvent
@@ -61,12 +61,14 @@ class CarrierReport(Body):
 
 class StaffReport(Body):
     """`stop` is how far the parcel is. `carrier` is who took it; a dispatch needs it, unless the parcel has a label,
-    whose carrier and number it then has. `reason` is why it failed.
+    whose carrier and number it then has. `tracking_url` is the carrier's page about it, for the customer. `reason` is
+    why it failed.
     """
 
     stop: Reported
     carrier: Annotated[str, Text(60)] = ""
     tracking_number: Annotated[str, Text(64)] = ""
+    tracking_url: Annotated[str, Exact(), Field(pattern=PAGE)] | None = None
     reason: Annotated[str, Text(500)] | None = None
 
 
@@ -249,7 +251,7 @@ def report_on_shipment(shipment_id: str, told: StaffReport) -> ShipmentView:
     """Reports on a parcel that staff sends: it is dispatched, in transit, delivered, or failed. Idempotent: a report of
     a stop that the parcel has passed changes nothing.
     """
-    progress = Progress(shipment_id, Status(told.stop), told.tracking_number, told.reason)
+    progress = Progress(shipment_id, Status(told.stop), told.tracking_number, told.reason, told.tracking_url)
     found = usecases.report_by_hand(progress, told.carrier, shipments=ports().shipments, now=utc_now())
     return ShipmentView.of(found, for_staff=True)
 

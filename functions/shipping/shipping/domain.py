@@ -99,6 +99,9 @@ class Contents:
     weight_grams: int | None = None
 
 
+PAGE = r"^https://[!-~]{1,500}$"  # of a carrier; mails print it, where a space would end the link
+
+
 @dataclass(frozen=True)
 class Booking:
     """The label that a carrier's system made for a parcel. `carrier` is who brings it. `tracking_url` is the carrier's
@@ -214,12 +217,13 @@ class Shipment:
 
 @dataclass(frozen=True)
 class Progress:
-    """A carrier's report on a parcel."""
+    """A report on a parcel. `tracking_url` is the carrier's page about it, if staff names one."""
 
     shipment_id: str
     status: Status
     tracking_number: str
     reason: str | None = None
+    tracking_url: str | None = None
 
 
 def confirm(shipment: Shipment, contents: Contents, now: datetime) -> Shipment:
@@ -306,6 +310,7 @@ def record_progress(shipment: Shipment, progress: Progress, carrier: str, now: d
         handed=True,
         carrier=shipment.carrier or carrier,
         tracking_number=shipment.tracking_number or progress.tracking_number,
+        tracking_url=shipment.tracking_url or progress.tracking_url,
     )
     if progress.status is Status.FAILED:
         return shipment if shipment.status is Status.FAILED else _give_up(known, progress.reason, now)

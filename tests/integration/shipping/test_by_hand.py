@@ -60,6 +60,21 @@ def test_staff_sends_it_and_reports_its_delivery(packed: Service) -> None:
     assert (sent["carrier"], sent["tracking_number"]) == ("Royal Mail", "RM-1")
 
 
+def test_the_carriers_page_goes_to_the_customer_with_the_first_report(packed: Service) -> None:
+    page = "https://track.example/RM-1"
+    assert report(packed, **SENT, tracking_url=page)[1]["tracking_url"] == page
+    assert report(packed, stop="delivered", tracking_url="https://other.example/")[1]["tracking_url"] == page
+    [sent] = [data for kind, data in packed.announced() if kind == "shipment.dispatched"]
+    assert sent["tracking_url"] == page
+
+
+@pytest.mark.parametrize("page", ["http://track.example/1", "javascript:alert(1)", "https://a b", "https://x\n", ""])
+def test_what_is_no_https_address_is_no_carriers_page(packed: Service, page: str) -> None:
+    status, problem = report(packed, **SENT, tracking_url=page)
+    assert (status, [error["field"] for error in problem["errors"]]) == (422, ["tracking_url"])
+    assert packed.told == ["shipment.created"]
+
+
 def test_a_report_that_is_sent_twice_changes_nothing_and_another_number_is_refused(packed: Service) -> None:
     first = report(packed, **SENT)
     assert report(packed, **SENT) == first

@@ -388,10 +388,13 @@ def test_a_parcel_to_send_is_listed_packed_and_sent(api: ShopApi, desk: Ask) -> 
     assert 'href="/console/parcels/' in html.unescape(desk("GET", "/console/parcels", as_user=True).text)
     assert "It leaves now" in desk("GET", "/console/parcels/s-1", as_user=True).text
 
-    form = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": ""}
+    form = {"stop": "dispatched", "carrier": "Royal Mail", "tracking_number": "", "tracking_url": ""}
     assert desk("POST", "/console/parcels/s-1", form, as_user=True).status == 303
-    [(_, _, _, body, _)] = api.of("POST /api/shipments/s-1/reports")
-    assert body == {"stop": "dispatched", "carrier": "Royal Mail"}
+    page = {"tracking_url": "https://track.example/1"}
+    assert desk("POST", "/console/parcels/s-1", form | page, as_user=True).status == 303
+    first, second = (body for _, _, _, body, _ in api.of("POST /api/shipments/s-1/reports"))
+    assert first == {"stop": "dispatched", "carrier": "Royal Mail"}
+    assert second == first | page
 
 
 def test_a_parcel_whose_order_was_cancelled_is_not_sent_and_the_page_says_so(api: ShopApi, desk: Ask) -> None:

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from shipping.bookings import Bookings
-from shipping.domain import Address, AlreadyDispatched, Booking, BookingRefused, Progress, Shipment
+from shipping.domain import PAGE, Address, AlreadyDispatched, Booking, BookingRefused, Progress, Shipment
 from shipping.easypost.api import CarrierTimeout, EasyPostApi, Parcel, Rate, Refused
 from shipping.easypost.reports import HAS_LEFT, NAME, progress_of
 
 _VOIDED = ("submitted", "refunded", "not_applicable")  # the last one: the carrier charges for scanned parcels alone
 _REJECTED = "rejected"
 _SHIPPED = "SHIPMENT.REFUND.UNAVAILABLE"
-_PAGE = re.compile(r"https://[!-~]{1,500}")  # mails print it, where a space would end the link
 _NANOGRAMS_IN_A_TENTH_OF_AN_OUNCE = 2_834_952_312
 
 # fmt: off
@@ -188,7 +187,7 @@ def _booking(parcel: Parcel) -> Booking:
         carrier=(tracker and tracker.carrier) or (rate and rate.carrier) or NAME,
         tracking_number=parcel.tracking_code or (tracker and tracker.tracking_code) or "",
         label_url=parcel.postage_label.label_url,
-        tracking_url=page if page and _PAGE.fullmatch(page) else None,
+        tracking_url=page if page and re.fullmatch(PAGE, page) else None,
     )
 
 
