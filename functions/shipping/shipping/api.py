@@ -68,7 +68,9 @@ class StaffReport(Body):
     stop: Reported
     carrier: Annotated[str, Text(60)] = ""
     tracking_number: Annotated[str, Text(64)] = ""
-    tracking_url: Annotated[str, Exact(), Field(pattern=PAGE)] | None = None
+    tracking_url: (
+        Annotated[str, Exact(), Field(pattern=PAGE, examples=["https://track.example/RM123456789GB"])] | None
+    ) = None
     reason: Annotated[str, Text(500)] | None = None
 
 
