@@ -100,7 +100,8 @@ def text_to(visit: Visit, token: str, number: str) -> bool:
 
 @pages.post(f"{HERE}/preferences", form=notices.Preferences, again=show_order)
 def change_preferences(visit: Visit, form: notices.Preferences) -> Redirect:
-    visit.visitor.send_as_guest("PUT", _preferences(visit.visitor.order_token), form.for_api())
+    with notices.told_at_the_number():
+        visit.visitor.send_as_guest("PUT", _preferences(visit.visitor.order_token), form.for_api())
     return Redirect(f"{HERE}?said=switched")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
-from pages import Form, Page, Redirect, Refused, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.visitor import part, path
 from storefront.catalogue import show_product
 from storefront.pages import pages
@@ -37,12 +39,26 @@ class Preferences(Form):
     phone: Annotated[str, Field(max_length=40)] | None = None
 
     def for_api(self) -> dict[str, Any]:
+        """Raises InvalidForm where text messages are to go to no number."""
+        number = None if self.phone is None else self.phone.strip()
+        if number == "" and self.sms:
+            raise InvalidForm({"phone": "Please give a number, or take the ticks for text messages away."})
         kinds: list[dict[str, Any]] = [{"kind": kind, "email": kind in self.kinds} for kind in self.switches]
         for switch in kinds:
             if switch["kind"] in self.sms_switches:
                 switch["sms"] = switch["kind"] in self.sms
-        number = {} if self.phone is None else {"phone": self.phone.strip()}
-        return {"email": self.email == "on", "kinds": kinds} | number
+        return {"email": self.email == "on", "kinds": kinds} | ({} if number is None else {"phone": number})
+
+
+@contextmanager
+def told_at_the_number() -> Iterator[None]:
+    """What the API finds wrong with the number, at its field."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.reply.problem != "invalid-number":
+            raise
+        raise InvalidForm({"phone": refusal.reply.detail}, refusal.reply) from None
 
 
 @pages.get("/notices")
@@ -79,7 +95,8 @@ def drop_wish(visit: Visit, product_id: str) -> Redirect:
 
 @pages.post("/notices/preferences", form=Preferences, again=show_notices)
 def change_preferences(visit: Visit, form: Preferences) -> Redirect:
-    visit.visitor.send("PUT", path("notifications", "preferences"), form.for_api())
+    with told_at_the_number():
+        visit.visitor.send("PUT", path("notifications", "preferences"), form.for_api())
     return Redirect("/notices?said=kept")
 
 

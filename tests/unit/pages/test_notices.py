@@ -116,6 +116,26 @@ def test_the_number_and_the_switches_of_both_channels_are_kept(texting: ShopApi,
     assert body == {"email": False, "kinds": kinds, "phone": "+44 20 7946 0958"}
 
 
+def test_text_messages_to_no_number_are_told_at_its_field(texting: ShopApi, shop: Ask) -> None:
+    form = {"switches": ["order_shipped"], "sms_switches": ["order_shipped"], "sms": ["order_shipped"], "phone": " "}
+    page = shop("POST", "/notices/preferences", form, as_user=True)
+    assert (page.status, 'id="phone-error">Please give a number, or take the ticks' in page.text) == (422, True)
+    assert texting.of(f"PUT {PREFERENCES}") == []
+
+
+def test_a_number_that_the_api_refuses_is_told_at_its_field(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "This is no number.")
+    page = shop("POST", "/notices/preferences", {"phone": "020"}, as_user=True)
+    assert (page.status, 'id="phone-error">This is no number.' in page.text) == (422, True)
+
+
+def test_a_number_is_removed_with_the_ticks(texting: ShopApi, shop: Ask) -> None:
+    form = {"switches": ["order_shipped"], "sms_switches": ["order_shipped"], "phone": ""}
+    assert shop("POST", "/notices/preferences", form, as_user=True).location == "/notices?said=kept"
+    [(_, _, _, body, _)] = texting.of(f"PUT {PREFERENCES}")
+    assert body == {"email": False, "kinds": [{"kind": "order_shipped", "email": False, "sms": False}], "phone": ""}
+
+
 def test_a_number_that_is_refused_is_shown_again_with_the_reason(texting: ShopApi, shop: Ask) -> None:
     texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "Write the phone number with its country code.")
     page = shop("POST", "/notices/preferences", {"email": "on", "phone": "020 7946"}, as_user=True)
