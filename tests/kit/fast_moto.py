@@ -5,7 +5,7 @@ botocore:
 - It inspects each event handler once, and translates each event name once, because both took longer than a request.
 - While moto is active, boto3.client creates one client for each service and setting, not one for each call. A test that
   changes a client creates its own: `boto3.session.Session().client`. The functions' clients are kept: kept_clients.py.
-- While moto is active, requests to DynamoDB are not signed, because moto checks no signature, and they go to moto
+- While moto is active, most requests are not signed, because moto checks no signature. Those to DynamoDB go to moto
   directly if no test listens to them: direct_calls.py.
 
 moto:
@@ -19,6 +19,7 @@ moto:
 - Before a transaction moto copies the whole table once for each write. Here it copies only the items that are written,
   because a transaction changes no others.
 - A query reads one partition. moto sorts the whole table first, which made tests with thousands of items take minutes.
+- A request to a region goes to the function that answered there before. moto tries the patterns of all services.
 - A long poll of an empty queue returns immediately, because in a test no message arrives during the poll.
 - moto searches each member of a response under a dozen names. DynamoDB's members have one name.
 - A value of DynamoDB passes botocore and moto whole: whole_values.py.
@@ -31,8 +32,10 @@ import copy
 import functools
 import json
 import os
+import re
 import string
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,19 +47,23 @@ import botocore.hooks
 import botocore.loaders
 import botocore.session
 import botocore.useragent
+import moto.backend_index as backend_index
 import moto.core.responses
+import moto.sqs.models
 import pytest
 from botocore.client import BaseClient
 from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.regions import EndpointRulesetResolver
 from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
+from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.exceptions import JsonRESTError
-from moto.core.models import MockAWS, botocore_stubber, responses_mock
+from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS, botocore_stubber, responses_mock
+from moto.core.request import normalize_request
 from moto.core.serialize import ResponseSerializer
-from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.core.utils import camelcase_to_underscores, method_names_from_class, unix_time_millis
 from moto.dynamodb import models
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
@@ -70,6 +77,7 @@ from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
 )
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
+from moto.moto_api import recorder
 from moto.moto_api._internal import mock_random
 from moto.sqs.models import SQSBackend
 from werkzeug.exceptions import HTTPException
@@ -94,12 +102,12 @@ def patched() -> Iterator[None]:
         patch.setattr(boto3, "client", made_once(boto3.client))
         kept_clients.patch_into(patch)
         patch.setattr(client_class, "_make_api_call", direct_calls.directly(client_class._make_api_call))
-        patch.setattr(RequestSigner, "sign", unsigned_for_dynamodb(RequestSigner.sign))
+        patch.setattr(RequestSigner, "sign", unsigned(RequestSigner.sign))
         sanitize = functools.cache(botocore.useragent.sanitize_user_agent_string_component)
         patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitize)
         patch.setattr(moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))
         patch.setattr(MockAWS, "_enable_patching", with_kept_responses(MockAWS._enable_patching))
-        patch.setattr(BotocoreStubber, "process_request", straight_to_dynamodb(BotocoreStubber.process_request))
+        patch.setattr(BotocoreStubber, "process_request", straight(BotocoreStubber.process_request))
         patch.setattr(DynamoHandler, "call_action", in_turn)
         lex = ConditionExpressionParser._lex_condition_expression
         patch.setattr(ConditionExpressionParser, "_lex_condition_expression", once_per_expression(lex))
@@ -111,6 +119,8 @@ def patched() -> Iterator[None]:
         patch.setattr(type(mock_random), "get_random_string", drawn_at_once)
         patch.setattr(BackendDict, "__getitem__", found_first(BackendDict.__getitem__))
         patch.setattr(JsonRESTError, "__init__", described_in_json(JsonRESTError.__init__))
+        patch.setattr(moto.sqs.models, "camelcase_to_underscores", functools.cache(camelcase_to_underscores))
+        patch.setattr(moto.sqs.models, "unix_time_millis", with_a_quick_now(unix_time_millis))
         patch.setattr(SQSBackend, "receive_message", without_waiting(SQSBackend.receive_message))
         patch.setattr(DynamoDBBackend, "transact_write_items", with_small_copies(patch))
         patch.setattr(Table, "query", of_one_partition(Table.query))
@@ -204,27 +214,58 @@ def with_kept_responses(enable_patching: Any) -> Any:
     return _enable_patching
 
 
-def unsigned_for_dynamodb(sign: Any) -> Any:
+# moto checks no signature. For these it reads the region in the address, and for others, such as IAM, in the signature.
+UNSIGNED = {"CloudFormation", "DynamoDB", "EventBridge", "KMS", "Lambda", "SFN", "SQS", "SSM", "Secrets Manager"}
+
+
+def unsigned(sign: Any) -> Any:
     @functools.wraps(sign)
     def sign_others(signer: Any, *args: Any, **kwargs: Any) -> None:
-        if signer._service_id != "DynamoDB" or not botocore_stubber.enabled:
+        if signer._service_id not in UNSIGNED or not botocore_stubber.enabled:
             sign(signer, *args, **kwargs)
 
     return sign_others
 
 
-def straight_to_dynamodb(process_request: Any) -> Any:
+def straight(process_request: Any) -> Any:
+    """`BotocoreStubber.process_request`, which looks through the addresses of all services for each request."""
+    regional = re.compile(r"https://(?!s3)[a-z-]+\.[a-z]{2}-[a-z]+-[0-9]\.amazonaws\.com/[^?]*")
+    handlers: dict[str, Any] = {}  # by address
+
     @functools.wraps(process_request)
     def process(stubber: BotocoreStubber, request: Any) -> Any:
-        found = direct_calls.ADDRESS.fullmatch(request.url)
-        if not found:
+        if found := direct_calls.ADDRESS.fullmatch(request.url):
+            sent = request.headers._dict.items()  # its own iteration takes each name apart three times
+            headers = {str(key._key): value if isinstance(value, str) else value.decode() for key, value in sent}
+            body = request.body if isinstance(request.body, bytes) else request.body.encode()
+            return direct_calls.answer(found[1], headers, body)
+        if not regional.fullmatch(request.url):
             return process_request(stubber, request)
-        sent = request.headers._dict.items()  # its own iteration takes each name apart three times
-        headers = {str(key._key): value if isinstance(value, str) else value.decode() for key, value in sent}
-        body = request.body if isinstance(request.body, bytes) else request.body.encode()
-        return direct_calls.answer(found[1], headers, body)
+        if request.url not in handlers:
+            handlers[request.url] = handler_of(request.url)
+        if handlers[request.url] is None:
+            return process_request(stubber, request)
+        normal = normalize_request(request)
+        recorder._record_request(normal)
+        try:
+            return handlers[request.url](normal, normal.raw_url, normal.headers)
+        except HTTPException as error:
+            return error.code, error.get_headers(), error.get_body()
 
     return process
+
+
+def handler_of(address: str) -> Any:
+    """Returns moto's function for requests to the address, if a backend of a region has one."""
+    for service, pattern in backend_index.backend_url_patterns:
+        if pattern.match(address):
+            find: Any = get_backend  # typed by the literal name of each service
+            backends = find(service)
+            if not isinstance(backends, BackendDict) or "us-east-1" not in backends[DEFAULT_ACCOUNT_ID]:
+                return None
+            urls = backends[DEFAULT_ACCOUNT_ID]["us-east-1"].urls
+            return next((handle for url, handle in urls.items() if re.match(url, address)), None)
+    return None
 
 
 def once_per_expression(lex: Any) -> Any:
@@ -237,6 +278,11 @@ def once_per_expression(lex: Any) -> Any:
         return deque(words[expression])
 
     return lex_condition_expression
+
+
+def with_a_quick_now(unix_time_millis: Any) -> Any:
+    """A queue asks twice for the time for each of its messages, whenever a message is sent or received."""
+    return lambda at=None: time.time() * 1000 if at is None else unix_time_millis(at)
 
 
 def without_waiting(receive: Any) -> Any:
@@ -372,18 +418,18 @@ def plainly(get_value: Any) -> Any:
 
 def with_small_copies(patch: pytest.MonkeyPatch) -> Any:
     transact = DynamoDBBackend.transact_write_items
-    writes: list[dict[str, Any]] = []  # of the running transaction; only one runs at a time
+    writes: list[tuple[str, dict[str, Any]]] = []  # of the running transaction; only one runs at a time
     copies: dict[str, Table] = {}
 
     def deepcopy(value: Any) -> Any:
         if not isinstance(value, Table):
             return copy.deepcopy(value)
         if value.name not in copies:
-            copies[value.name] = before(value, [write for write in writes if write["TableName"] == value.name])
+            copies[value.name] = before(value, [one for one in writes if one[1]["TableName"] == value.name])
         return copies[value.name]
 
     def transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-        writes[:] = [write for one in transact_items for write in one.values()]
+        writes[:] = [write for one in transact_items for write in one.items()]
         copies.clear()
         transact(backend, transact_items)
 
@@ -391,15 +437,17 @@ def with_small_copies(patch: pytest.MonkeyPatch) -> Any:
     return transact_write_items
 
 
-def before(table: Table, writes: list[dict[str, Any]]) -> Table:
-    """Returns a copy of the table that `writes` do not change."""
+def before(table: Table, writes: list[tuple[str, dict[str, Any]]]) -> Table:
+    """Returns a copy of the table that `writes`, by their kinds, do not change. Only an update changes the item itself:
+    a put replaces it.
+    """
     kept = copy.copy(table)
     kept.items = defaultdict(dict, table.items)
-    for write in writes:
+    for kind, write in writes:
         key = write.get("Key") or write["Item"]
         if not table.has_range_key:
             hash_key = DynamoType(key[table.hash_key_attr])
-            if hash_key in table.items:
+            if kind == "Update" and hash_key in table.items:
                 kept.items[hash_key] = copy.deepcopy(table.items[hash_key])
             continue
         hash_key, range_key = (DynamoType(key[name]) for name in (table.hash_key_attr, table.range_key_attr))
@@ -407,6 +455,6 @@ def before(table: Table, writes: list[dict[str, Any]]) -> Table:
             continue
         if kept.items[hash_key] is table.items[hash_key]:
             kept.items[hash_key] = dict(table.items[hash_key])
-        if range_key in kept.items[hash_key]:
+        if kind == "Update" and range_key in kept.items[hash_key]:
             kept.items[hash_key][range_key] = copy.deepcopy(kept.items[hash_key][range_key])
     return kept

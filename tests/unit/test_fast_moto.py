@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
+from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.exceptions import JsonRESTError
@@ -86,6 +87,64 @@ def test_dynamodb_answers_as_it_does_past_all_of_motos_front(cloud: None, monkey
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert straight == answers()
     assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in straight].count(400) == 4
+
+
+CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("sqs", "create_queue", {"QueueName": "tea", "Attributes": {"VisibilityTimeout": "60"}}),
+    ("sqs", "get_queue_url", {"QueueName": "none"}),
+    ("sqs", "send_message", {"QueueUrl": "TEA", "MessageBody": "Earl Grey"}),
+    ("sqs", "get_queue_attributes", {"QueueUrl": "TEA", "AttributeNames": ["VisibilityTimeout", "QueueArn"]}),
+    ("sqs", "receive_message", {"QueueUrl": "TEA", "AttributeNames": ["ApproximateReceiveCount"]}),
+    ("sqs", "receive_message", {"QueueUrl": "TEA"}),
+    ("events", "put_events", {"Entries": [{"Source": "tea", "DetailType": "brewed", "Detail": "{}"}]}),
+    ("events", "describe_event_bus", {"Name": "none"}),
+    ("secretsmanager", "create_secret", {"Name": "tea", "SecretString": "Earl Grey"}),
+    ("secretsmanager", "get_secret_value", {"SecretId": "tea"}),
+    ("secretsmanager", "get_secret_value", {"SecretId": "none"}),
+    ("ssm", "put_parameter", {"Name": "tea", "Value": "Earl Grey", "Type": "String"}),
+    ("ssm", "get_parameter", {"Name": "tea"}),
+    ("kms", "describe_key", {"KeyId": "none"}),
+    ("stepfunctions", "list_state_machines", {}),
+    ("lambda", "get_function", {"FunctionName": "none"}),
+    ("cloudformation", "describe_stacks", {}),
+    ("iam", "list_roles", {}),
+]
+CHANGING = {"MessageId", "ReceiptHandle", "EventId", "ARN", "VersionId", "CreatedDate", "LastModifiedDate", "RequestId"}
+
+
+def answers_of_others() -> list[Any]:
+    with mock_aws():
+        return [constant(answer_of(*call)) for call in CALLS]
+
+
+def answer_of(service: str, operation: str, parameters: dict[str, Any]) -> Any:
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/tea"
+    given = {name: url if value == "TEA" else value for name, value in parameters.items()}
+    client: Any = boto3.client  # typed by the literal name of each service
+    try:
+        return getattr(client(service, "us-east-1"), operation)(**given)
+    except ClientError as error:
+        return error.response
+
+
+def constant(found: Any) -> Any:
+    """What is the same in each run."""
+    if isinstance(found, list):
+        return [constant(part) for part in found]
+    if not isinstance(found, dict):
+        return found
+    left_out = CHANGING | {"HTTPHeaders"}
+    return {name: constant(value) for name, value in found.items() if name not in left_out}
+
+
+def test_other_services_answer_as_they_do_past_all_of_motos_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    quick = answers_of_others()
+    for owner, name in ((BotocoreStubber, "process_request"), (RequestSigner, "sign")):
+        monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
+    assert quick == answers_of_others()
+    assert [one["ResponseMetadata"]["HTTPStatusCode"] for one in quick].count(200) == 13
 
 
 def test_a_client_with_a_listener_takes_the_whole_way(cloud: None) -> None:
