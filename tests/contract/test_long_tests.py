@@ -20,6 +20,8 @@ def test_every_long_test_finds_its_fixtures() -> None:
             "-m",
             "long or e2e",
             "--setup-plan",
+            "-p",
+            "no:schemathesis",  # no test uses the plugin, and its import takes a second
             "-q",
         ],
         cwd=ROOT,
