@@ -89,6 +89,7 @@ QUANTITY = 3
 NEIGHBOUR = QUANTITY
 SAGA_OVER = "the saga is over, and its events may not be heard yet"
 AT_REST = "nothing moves any more"
+NEVER_STARTED = "the saga never started"
 PRICE, SHIPPING = 1505, 395
 SERVICES = ("Orders", "Payments", "Inventory", "Shipping", "Notifications", "Promotions", "Documents")
 COUPON, SPENT = "TEN", "GONE"
@@ -415,7 +416,7 @@ class Shop:
         executions = stepfunctions_parser_backends["123456789012"]["us-east-1"]
 
         if not any(one.execution_arn == arn for one in executions.state_machines[0].executions):
-            return "NEVER STARTED"
+            return NEVER_STARTED
 
         def look() -> str | None:
             status = str(executions.describe_execution(arn).status)
