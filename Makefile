@@ -56,7 +56,7 @@ lint-sam:
 lint-cfn:
 	python -m infra.templates
 lint-checkov: $(CHECKOV)/.ready
-	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
+	$(CHECKOV)/bin/python -P infra/run_checkov.py --config-file .checkov.yaml --file template.yaml infra/*.yaml functions/*/template.yaml
 lint-workflows: $(WORKFLOWS)/.ready
 	$(WORKFLOWS)/bin/zizmor --offline --quiet --strict-collection .github .pre-commit-config.yaml
 	$(WORKFLOWS)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
