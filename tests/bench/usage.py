@@ -60,7 +60,7 @@ class Usage:
                 self.add("queue requests", chunks(len(json.dumps(call.request).encode())))
             case "ses":
                 self.add("mails", len(recipients(call.request)))
-            case "s3" if call.action.startswith("PUT "):
+            case "s3" if call.action == "PutObject":
                 self.add("files", 1)
             case "servicediscovery" if call.action == "DiscoverInstances":
                 self.add("discoveries", 1)
@@ -108,5 +108,7 @@ def action_of(service: str, method: str, path: str, target: str, body: bytes) ->
         return "SendEmail"
     if service == "lambda" and path.startswith("/_aws/lambda-url/"):
         return "InvokeFunctionUrl"
+    if service == "s3" and method == "PUT":
+        return "PutObject"
     named = parse_qs(body.decode("utf-8", "replace")).get("Action")
     return named[0] if named else f"{method} {path}"

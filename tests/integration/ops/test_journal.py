@@ -155,6 +155,25 @@ def test_writers_at_once_and_a_reader_beside_them_agree(journal: Journal, scribe
     assert set(seen) == {f"event-{number}" for number in range(45)}
 
 
+def test_writers_that_take_turns_soon_have_a_shard_each(
+    scribe: Scribe, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact, refused = Table.transact, []
+
+    def counted(table: Table, writes: Any) -> None:
+        try:
+            transact(table, writes)
+        except dynamo.ConditionFailed as failed:
+            refused.append(failed)
+            raise
+
+    monkeypatch.setattr(Table, "transact", counted)
+    writers = [Journal(scribe.table, sleep=lambda _: None) for _ in range(5)]
+    for number in range(100):
+        writers[number % 5].record(event(number), noon)
+    assert len(refused) < 30  # five writers on eight shards all day long would be refused some 80 times
+
+
 def test_a_query_that_passes_a_number_before_it_is_written_loses_nothing(
     journal: Journal, noon: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,6 @@ import heapq
 import json
 import random
 import time
-import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -81,14 +80,15 @@ class Journal:
     def __init__(self, table: Table, sleep: Callable[[float], None] = time.sleep) -> None:
         self._table = table
         self._sleep = sleep
-        self._last: dict[int, int] = {}  # the shards' last numbers, as this sandbox saw them; the condition decides
+        # A sandbox records in a shard of its own, whose last number it knows, until another one records there, too.
+        self._shard: int | None = None
+        self._last: int | None = None
 
     def record(self, event: Event, now: datetime) -> None:
         """Idempotent by event id: a duplicate changes nothing."""
-        shard = zlib.crc32(event.id.encode()) % SHARDS
         for _ in range(_ATTEMPTS):
-            last = self._last.get(shard)
-            last = self._read_last(shard) if last is None else last
+            shard = random.randrange(SHARDS) if self._shard is None else self._shard
+            last = self._read_last(shard) if self._last is None else self._last
             unmoved = "#last = :before" if last else "attribute_not_exists(pk)"
             values: dict[str, Any] = {":next": last + 1} | ({":before": last} if last else {})
             names = {"#last": "last"}
@@ -100,10 +100,10 @@ class Journal:
             except ConditionFailed as failed:
                 if failed.index == 0:
                     return  # recorded before
-                self._last.pop(shard, None)
+                self._shard = self._last = None
                 self._sleep(random.uniform(0, 0.02))
                 continue
-            self._last[shard] = last + 1
+            self._shard, self._last = shard, last + 1
             return
         raise TransientError("other invocations record events of this shard too fast")
 
