@@ -39,8 +39,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/payments/sandbox/challenges/{charge_id}": {"outcome": "confirmed"},
     "POST /api/orders/{order_id}/returns": {"lines": [{"product_id": "any", "quantity": 1}]},
 }
-# API Gateway requires no token for a POST under /api/users, where customers log in, nor under /api/carts/guests, so these
-# routes know no caller.
+# API Gateway requires no token for a POST under /api/users, where customers log in, nor under /api/carts/guests, so
+# these routes know no caller.
 NO_CALLER = {"POST /api/users/lookup", "PUT /api/carts/guests/{cart_id}/watch"}
 SPOOFED = ("X-User-Id", "X-Mercato-User-Id", "X-Principal-Id", "X-Amzn-RequestContext-Authorizer-user_id", "X-Role")
 
