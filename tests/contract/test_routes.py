@@ -154,3 +154,10 @@ def test_an_id_that_opens_what_it_names_is_in_no_log(served: Served) -> None:
         shown = served.route.path_for_logs(dict.fromkeys(served.parameters, "the-secret"))
         assert re.search(r"/~[0-9a-f]{12}(/|$)", shown)
         assert served.route.named({served.route.capability: "the-secret"})[served.route.capability] != "the-secret"
+
+
+@pytest.mark.parametrize("served", ROUTES, ids=by_name)
+def test_what_opens_a_guests_thing_is_in_no_log_of_any_route(served: Served) -> None:
+    """Peers send it in the same paths as guests do."""
+    found = re.search(r"/guests/{(cart_id|token)}", served.route.path)
+    assert not found or served.route.capability == found[1]

@@ -152,7 +152,7 @@ def show_guest_cart(cart_id: str) -> CartView:
     return CartView.of(usecases.load_guests(cart_id, ports().carts, utc_now()))
 
 
-@app.put("/api/carts/guests/{cart_id}/watch", role=PEER)
+@app.put("/api/carts/guests/{cart_id}/watch", role=PEER, capability="cart_id")
 def watch_guest_cart(cart_id: str) -> NoContent:
     """Has the cart published once it is idle: its guest wants to be reminded of it. Idempotent."""
     usecases.watch_guests(cart_id, ports().carts, utc_now())
