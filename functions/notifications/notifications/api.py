@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from mercato.clock import rfc3339, utc_now
 from mercato.errors import Forbidden, NotFound
@@ -110,9 +110,18 @@ class NotificationPage(View):
 class KindSwitch(Body):
     """Without `email`, the switch of mails stays as it is, and without `sms` that of text messages."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 2})
+
     kind: Kind
     email: bool | None = None
     sms: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def has_a_switch(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.keys() == {"kind"}:
+            raise ValueError("email, sms or both must be given")
+        return given
 
 
 class PreferencesBody(Body):
@@ -120,9 +129,18 @@ class PreferencesBody(Body):
     country code; empty removes it, and without it, it stays, as the switch of all mails stays without `email`.
     """
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     email: bool | None = None
     kinds: Annotated[list[KindSwitch], Field(max_length=50)] = []
     phone: Annotated[Phone, Field(examples=["+44 20 7946 0958"])] | Literal[""] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def has_a_change(cls, given: Any) -> Any:
+        if given == {}:
+            raise ValueError("at least one field must be given")
+        return given
 
     def to_switches(self) -> Switches:
         return Switches(

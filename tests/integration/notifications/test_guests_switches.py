@@ -107,9 +107,11 @@ def test_what_is_not_named_stays(service: Service, page: str) -> None:
     )
 
 
-def test_a_change_of_nothing_changes_nothing(service: Service, page: str) -> None:
+@pytest.mark.parametrize("nothing", [{}, {"kinds": [{"kind": "order_shipped"}]}])
+def test_a_change_of_nothing_is_refused_and_changes_nothing(service: Service, page: str, nothing: Any) -> None:
     _, before = switch(service, page, WANTS_SMS)
-    assert switch(service, page, {}) == (200, before)
+    assert switch(service, page, nothing)[0] == 422
+    assert switch(service, page, {"kinds": []}) == (200, before)
 
 
 @pytest.mark.parametrize(

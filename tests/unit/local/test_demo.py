@@ -124,7 +124,7 @@ def test_a_story_that_breaks_off_is_told_as_a_failure(on_stage: Stage, telling: 
 
 def test_every_story_has_a_name_of_its_own() -> None:
     names = [story.name for story in STORIES]
-    assert len(set(names)) == len(names) == 16
+    assert len(set(names)) == len(names) == 17
 
 
 def test_without_a_shop_the_demo_ends_with_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
