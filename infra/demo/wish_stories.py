@@ -17,7 +17,7 @@ def tell_wishes(stage: Stage, telling: Telling) -> None:
     telling.say("a quilt is sold out: Wanda waits for it, and so does Gus, who has no account")
     wanda.put(f"/notifications/wishes/{quilt.product_id}", None)
     said = [_ask(stage, quilt, email) for email in (gus, eve)]
-    telling.expect("somebody types Eve's address, and is told the same as Gus", said[0], said[1])
+    telling.expect("the request with Eve's address gets the same answer as Gus's", said[0], said[1])
     token = stage.wait_for(lambda: stage.mailed_link(gus, "wish"), bool)
     for _ in range(2):
         stage.shop.call("POST", f"{_WISHES}/{token}", safe=True)

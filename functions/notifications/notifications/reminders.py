@@ -5,7 +5,7 @@ only if its customer wants such mails, has not ordered since, and the cart is st
 asked each time the mail is about to be sent, since their events may be late.
 
 A guest is reminded of a cart once, at the address that was typed into the checkout with the box ticked, and only if
-nobody has ordered with that address since. What the mail told can be put back into a cart by the link in it, once.
+nobody has ordered with that address since. The link in the mail puts the goods that it lists into a cart, once.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def end_link(token: str, ports: Ports) -> None:
 
 
 def end_reminders(reader: str, ports: Ports, now: datetime) -> None:
-    """The owner of the address wants no reminders of carts, whoever asks for them. Idempotent."""
+    """Stops all reminders of guests' carts to the address of this reader. Idempotent."""
     ports.guest_carts.refuse(reader.partition(":")[2], now)
     forget_user(reader, ports, now, lambda: True)
 

@@ -10,6 +10,7 @@ from storefront import cart
 from storefront.pages import pages
 
 HERE = "/cart/back/{token}"
+_NOT_SOLD = frozenset({"product-discontinued", "unknown-product"})
 
 
 def _left(visit: Visit, token: str) -> Any:
@@ -26,7 +27,8 @@ def show_left(visit: Visit, token: str) -> Page:
 @pages.post(HERE)
 def put_back(visit: Visit, token: str) -> Redirect:
     """The cart holds at least what was in it. Ends the link afterwards, so that a form that is cut off can be sent
-    again: what is in the cart already is not added to. What is not sold any more is left out.
+    again: what is in the cart already is not added to. What is not sold any more is left out. Another refusal, such as
+    of a cart that is full, is shown, and the link stays good.
     """
     left = _left(visit, token)["items"]
     held = {line["product_id"]: line["quantity"] for line in cart.open_own(visit)["lines"]}
@@ -37,7 +39,7 @@ def put_back(visit: Visit, token: str) -> Redirect:
         try:
             cart.put(visit, line["product_id"], line["quantity"])
         except Refused as refusal:
-            if refusal.reply.status not in (404, 409, 422):
+            if refusal.reply.problem not in _NOT_SOLD:
                 raise
             gone += 1
     visit.visitor.send_as_guest("DELETE", path("notifications", "guest-reminders", token))

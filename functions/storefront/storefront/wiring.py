@@ -12,8 +12,8 @@ from pages import SiteSettings
 
 @dataclass(frozen=True)
 class Settings(SiteSettings):
-    """`payment_provider` decides how a card is taken; `currency` is that of the price filters. `sms_origination` is
-    empty where the shop sends no text messages, and `cart_reminder_days` 0 where it reminds nobody of a cart.
+    """`payment_provider` decides how a card is taken; `currency` is that of the price filters. Without
+    `sms_origination` the shop sends no text messages. With `cart_reminder_days` 0 it sends no reminders of carts.
     """
 
     payment_provider: str = "sandbox"

@@ -1,4 +1,4 @@
-"""A real browser on the running shop: Debian's Chromium, or another Chromium on the PATH."""
+"""A real browser on the running shop: Chromium's headless shell, or another Chromium on the PATH."""
 
 from __future__ import annotations
 

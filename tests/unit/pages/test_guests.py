@@ -540,6 +540,16 @@ def test_what_is_not_sold_any_more_is_left_out(reminding: ShopApi, shop: Ask) ->
     assert len(reminding.of(f"DELETE {LEFT}")) == 1
 
 
+@pytest.mark.parametrize(("status", "slug"), [(422, "cart-full"), (404, "cart-not-found")])
+def test_a_link_stays_good_where_the_cart_refuses_what_is_sold(
+    reminding: ShopApi, shop: Ask, status: int, slug: str
+) -> None:
+    reminding.refuse(f"PUT /api/carts/guests/{CART}/items/mug", status, slug, "The cart is full.")
+    answer = shop("POST", BACK, cookies=COOKIES)
+    assert (answer.status, "The cart is full." in answer.text) == (status, True)
+    assert reminding.of(f"DELETE {LEFT}") == []
+
+
 def test_a_link_stays_good_while_the_cart_cannot_be_filled(reminding: ShopApi, shop: Ask) -> None:
     def lost() -> Any:
         raise PeerUnavailable("no answer")
