@@ -60,13 +60,7 @@ def _parsed(text: str) -> bytes:
 def write(path: Path, template: Template) -> None:
     """Writes the template to a new file. Removes the old one first, which may be a link into a cached build."""
     path.unlink(missing_ok=True)
-    path.write_text(_text(pickle.dumps(template)))
-
-
-@functools.lru_cache(maxsize=512)
-def _text(pickled: bytes) -> str:
-    """The YAML of a template, which is written once for each stack and test that has the same template."""
-    return yaml.dump(pickle.loads(pickled), Dumper=yaml.CSafeDumper, sort_keys=False)  # noqa: S301  # write() made it
+    path.write_text(yaml.dump(template, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def applications(root: Path) -> Iterator[Path]:
