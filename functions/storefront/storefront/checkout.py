@@ -32,7 +32,11 @@ from storefront.countries import NAMES
 from storefront.pages import pages
 from storefront.wiring import ports
 
-_NOTICES = {"over": "Your checkout was over, so it begins again with what is in your cart."}
+_NOTICES = {
+    "over": "Your checkout was over, so it begins again with what is in your cart.",
+    "unreminded": "The reminder of your cart could not be noted. Change the address to try again, or just go on.",
+    "reminded": "The reminder of your cart could not be taken back. Change the address to try again.",
+}
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
 _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
@@ -140,7 +144,7 @@ def show_start(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     loaded = part(lambda: cart.load(visit))
     earlier = part(lambda: _earlier_fields(visit)).value or {}
-    visit.values = _EMPTY | earlier | visit.values
+    visit.values = _EMPTY | earlier | (visit.values or _wish(visit))
     return _address_page(visit, loaded, None)
 
 
@@ -170,6 +174,11 @@ def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
 
 def _place(country: str, region: str) -> dict[str, Any]:
     return {"rules": rules_of(country), "region": region_of(country, region)}
+
+
+def _wish(visit: Visit) -> dict[str, str]:
+    """The ticked box of a guest who has asked to be reminded."""
+    return {"remind": "on"} if visit.visitor.wants_reminder else {}
 
 
 def _earlier_fields(visit: Visit) -> dict[str, str]:
@@ -220,27 +229,33 @@ def start(visit: Visit, form: Start) -> Redirect:
     key = derived_id(form.key, fingerprint([fields, form.cart_id, form.cart_version]))
     with _told_at_its_field():
         shown = _open(visit, fields, form.cart_id, form.cart_version, key)
-    _note_reminder(visit, form)
+    said = _note_reminder(visit, form)
     # The cheapest delivery is chosen; where that fails, the shopper chooses on the next page.
     part(lambda: _choose_cheapest(visit, shown))
     visit.visitor.keep_checkout(shown["checkout_id"])
-    return Redirect(f"/checkout/{shown['checkout_id']}")
+    return Redirect(f"/checkout/{shown['checkout_id']}{said}")
 
 
-def _note_reminder(visit: Visit, form: Addresses) -> None:
-    """Has a guest reminded of the cart, or no longer. It holds up no checkout. Without the tick, nothing is asked where
-    no form of this guest's can have had one.
+def _note_reminder(visit: Visit, form: Addresses) -> str:
+    """Has a guest reminded of the cart, or no longer. Without the tick, nothing is asked where no form of this guest's
+    had one. It holds up no checkout: the query of the next page says what could not be noted.
     """
-    if visit.visitor.is_logged_in or not ports().settings.cart_reminder_days:
-        return
+    visitor = visit.visitor
+    if visitor.is_logged_in or not ports().settings.cart_reminder_days:
+        return ""
     address = path("notifications", "guests", _cart_of_guest(visit), "reminder")
     if form.remind == "on":
         wish = {"email": form.email}
         if language := preferred(visit.request.headers.get("accept-language", "")):
             wish["language"] = language
-        part(lambda: visit.visitor.send_as_guest("PUT", address, wish))
-    elif visit.visitor.checkout_id:
-        part(lambda: visit.visitor.send_as_guest("DELETE", address))
+        visitor.keep_reminder(is_wanted=True)  # also where the answer is lost: then a later form takes it back
+        if part(lambda: visitor.send_as_guest("PUT", address, wish)).missing:
+            return "?said=unreminded"
+    elif visitor.wants_reminder:
+        if part(lambda: visitor.send_as_guest("DELETE", address)).missing:
+            return "?said=reminded"
+        visitor.keep_reminder(is_wanted=False)
+    return ""
 
 
 class Draft(Form):
@@ -307,6 +322,7 @@ def _choose_cheapest(visit: Visit, shown: Any, wanted: str = "") -> Any:
 
 @pages.get("/checkout/{checkout_id}")
 def show_totals(visit: Visit, checkout_id: str) -> Page | Redirect:
+    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     try:
         return _totals(visit, visit.visitor.get(_address_of(visit, checkout_id)))
     except Refused as refusal:
@@ -357,7 +373,7 @@ def show_totals_again(visit: Visit, checkout_id: str) -> Page:
         visit.errors = {"": f"{error} Please try again."}
     visit.notice = ""
     visit.values = typed.shipping_address | _billing_values(typed.billing_address)
-    visit.values |= {"email": typed.contact["email"]} if typed.contact else {}
+    visit.values |= _wish(visit) | ({"email": typed.contact["email"]} if typed.contact else {})
     return show_start(visit)
 
 
@@ -515,7 +531,7 @@ def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
 
 
 def _address(visit: Visit, shown: Any) -> Page:
-    visit.values = _EMPTY | _fields_of(shown) | visit.values
+    visit.values = _EMPTY | _fields_of(shown) | (visit.values or _wish(visit))
     return _address_page(visit, Part(), shown)
 
 
@@ -545,6 +561,6 @@ def change_address(visit: Visit, checkout_id: str, form: Move) -> Redirect:
     with _told_at_its_field():
         changed = changes | _contact(visit, form.email)
         shown = visit.visitor.send("PATCH", _address_of(visit, checkout_id), changed).body
-    _note_reminder(visit, form)
+    said = _note_reminder(visit, form)
     part(lambda: _choose_cheapest(visit, shown, form.service))
-    return Redirect(f"/checkout/{checkout_id}")
+    return Redirect(f"/checkout/{checkout_id}{said}")

@@ -15,6 +15,7 @@ REFRESH_SECONDS = 30 * 24 * 3600
 CART_SECONDS = 90 * 24 * 3600
 ORDER_SECONDS = 90 * 24 * 3600
 CHECKOUT_SECONDS = 24 * 3600  # as long as the API keeps a checkout
+REMINDER_SECONDS = 30 * 24 * 3600  # as long as the API keeps the wish
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]{1,2048}")
 
 
@@ -27,13 +28,14 @@ class Names:
     cart: str = ""
     checkout: str = ""
     order: str = ""
+    reminder: str = ""
 
     @property
     def session(self) -> tuple[str, str]:
         return self.access, self.refresh
 
 
-SHOP = Names("__Host-a", "__Host-r", "__Host-cart", "__Host-checkout", "__Host-order")
+SHOP = Names("__Host-a", "__Host-r", "__Host-cart", "__Host-checkout", "__Host-order", "__Host-reminder")
 CONSOLE = Names("__Host-console-a", "__Host-console-r")
 
 

@@ -21,6 +21,48 @@ from pages import static
 _SHARED = Path(__file__).parent / "templates"
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
+# The labels of fields whose name does not say them.
+_LABELS = {
+    "alt": "What it shows",
+    "carrier": "Who takes it",
+    "category": "Only for goods of the category",
+    "city": "Town or city",
+    "credit_note_prefix": "Prefix of credit notes",
+    "current_password": "The one you have",
+    "delta": "More, or fewer with a minus",
+    "description": "What the buyer reads",
+    "email": "E-mail",
+    "invoice_prefix": "Prefix of invoices",
+    "kind": "What it takes off",
+    "limit": "Uses in all",
+    "limit_per_customer": "Uses of each customer",
+    "line1": "Address",
+    "line2": "Second line",
+    "low_at": "Low at or below",
+    "max": "Price to",
+    "min": "Price from",
+    "minimum": "Least value of the goods",
+    "note": "Why",
+    "payment_token": "How you pay",
+    "q": "Search",
+    "quantity": "How many",
+    "reason": "Why",
+    "refusal": "Why",
+    "registration": "Entry in the company register",
+    "service": "How it comes",
+    "sku": "Item number",
+    "sms_phone": "Phone number for text messages",
+    "tax_id": "VAT number",
+    "text": "Rows",
+    "token": "Code from the mail",
+    "tracking_url": "The carrier's page about it",
+    "v": "As of fact",
+    "valid_from": "Valid from",
+    "valid_until": "Not valid any more from",
+    "value": "How much",
+    "weight_grams": "Weight of one piece in grams",
+}
+
 # Shape, word and colour of a status. Who cannot tell the colours reads the shape, who cannot see reads the word.
 OK, WAITING, FAILED, IDLE, RUNNING = ("ok", "●"), ("warn", "■"), ("bad", "▲"), ("idle", "○"), ("info", "◌")
 _STATUSES: dict[str, tuple[str, str]] = {
@@ -106,6 +148,13 @@ def words(code: str) -> str:
     return code.replace("_", " ").replace("-", " ").lower()
 
 
+def label(field: str) -> str:
+    """The name of a form's field for people, as its label has it. A field of the billing address says so."""
+    name = field.removeprefix("billing_")
+    found = _LABELS.get(name) or words(name).capitalize()
+    return found if name == field else f"{found} of the invoice"
+
+
 def counted(count: int, noun: str) -> str:
     """1 letter, 2 letters."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -141,6 +190,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "tone": tone,
     "when": when,
     "words": words,
+    "label": label,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {"static": static.address}
 

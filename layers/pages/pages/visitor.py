@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from mercato.errors import TransientError, Unauthenticated
 from mercato.http.request import SOURCE_ADDRESS
+from mercato.ids import derived_id
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.peer import PUBLIC_API, peer
 from mercato.telemetry.logs import log
@@ -24,6 +25,7 @@ from pages.cookies import (
     CHECKOUT_SECONDS,
     ORDER_SECONDS,
     REFRESH_SECONDS,
+    REMINDER_SECONDS,
     Names,
     removed,
     write,
@@ -112,11 +114,17 @@ class Visitor:
         self.cart_id = cookies.get(names.cart, "") if names.cart else ""
         self.checkout_id = cookies.get(names.checkout, "") if names.checkout else ""
         self.order_token = cookies.get(names.order, "") if names.order else ""
+        self._reminded_cart = cookies.get(names.reminder, "") if names.reminder else ""
 
     @property
     def is_logged_in(self) -> bool:
         """As the cookies say; the token is checked by the API at each request."""
         return bool(self._access or self._refresh)
+
+    @property
+    def wants_reminder(self) -> bool:
+        """Whether this guest has asked to be reminded of this cart."""
+        return bool(self.cart_id) and self._reminded_cart == derived_id("reminder", self.cart_id)
 
     @property
     def has_secrets(self) -> bool:
@@ -189,6 +197,12 @@ class Visitor:
     def keep_checkout(self, checkout_id: str) -> None:
         self.checkout_id = checkout_id
         self.set_cookies[self.names.checkout] = write(self.names.checkout, checkout_id, CHECKOUT_SECONDS)
+
+    def keep_reminder(self, *, is_wanted: bool) -> None:
+        """Whether the guest wants to be reminded of this cart, for the box of the next form."""
+        self._reminded_cart = derived_id("reminder", self.cart_id) if is_wanted else ""
+        seconds = REMINDER_SECONDS if is_wanted else 0
+        self.set_cookies[self.names.reminder] = write(self.names.reminder, self._reminded_cart, seconds)
 
     def keep_order(self, token: str) -> None:
         """The token of a guest's link stays in a cookie: no address has it."""

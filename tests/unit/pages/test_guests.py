@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from mercato.clock import rfc3339, utc_now
+from mercato.ids import derived_id
 from mercato.peers.client import PeerUnavailable
 from storefront import wiring
-from tests.unit.pages.conftest import Ask
+from tests.unit.pages.conftest import Answered, Ask
 from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 from tests.unit.pages.test_checkout import ADDRESS, fields_of, open_checkout, placing, session  # noqa: F401
 
@@ -481,13 +482,43 @@ def test_without_the_tick_nothing_is_asked_and_a_later_form_takes_it_back(remind
     shop("POST", "/checkout", START, cookies=COOKIES)
     assert reminding.of(f"PUT {REMINDER}") == reminding.of(f"DELETE {REMINDER}") == []
 
-    shop("POST", "/checkout", START, cookies=[*COOKIES, "__Host-checkout=s1"])
+    shop("POST", "/checkout", START, cookies=[*COOKIES, reminded()])
     assert len(reminding.of(f"DELETE {REMINDER}")) == 1
+
+
+def reminded(cart_id: str = CART) -> str:
+    """The cookie of a guest who has asked to be reminded of the cart."""
+    return f"__Host-reminder={derived_id('reminder', cart_id)}"
+
+
+def box_of(page: Answered) -> str:
+    (box,) = [line for line in page.text.splitlines() if 'name="remind"' in line]
+    return box
+
+
+@pytest.mark.parametrize("path", ["/checkout", f"{PAGE}/address"])
+def test_the_box_stays_ticked_in_a_later_form_about_the_same_cart(reminding: ShopApi, shop: Ask, path: str) -> None:
+    reminding.answers[f"GET /api/carts/guests/{CART}"] = reminding.answers["GET /api/carts/mine"]
+    noted = shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES)
+    (cookie,) = [one.partition(";")[0] for one in noted.cookies if one.startswith("__Host-reminder=")]
+    assert cookie == reminded()
+    assert CART not in cookie
+
+    assert "checked" in box_of(shop("GET", path, cookies=[*COOKIES, cookie]))
+    assert "checked" not in box_of(shop("GET", path, cookies=[*COOKIES, reminded("guest-2")]))
+
+
+def test_a_box_that_was_unticked_stays_so_while_the_form_is_filled(reminding: ShopApi, shop: Ask) -> None:
+    reminding.answers[f"GET /api/carts/guests/{CART}"] = reminding.answers["GET /api/carts/mine"]
+    held = [*COOKIES, reminded()]
+    assert "checked" not in box_of(shop("POST", "/checkout/country", START, cookies=held))
+    assert "checked" in box_of(shop("POST", "/checkout/country", START | {"remind": "on"}, cookies=held))
+    assert "checked" not in box_of(shop("POST", "/checkout", START | {"email": ""}, cookies=held))
 
 
 def test_another_address_in_the_checkout_asks_anew_or_takes_it_back(reminding: ShopApi, shop: Ask) -> None:
     form = ADDRESS | {"version": 1, "email": "gina@example.com"}
-    held = [*COOKIES, "__Host-checkout=s1"]
+    held = [*COOKIES, reminded()]
     assert shop("POST", f"{PAGE}/address", form | {"remind": "on"}, cookies=held).location == PAGE
     [(_, _, _, body, _)] = reminding.of(f"PUT {REMINDER}")
     assert body == {"email": "gina@example.com"}
@@ -505,7 +536,17 @@ def test_a_reminder_that_cannot_be_noted_holds_up_no_checkout(
     reminding.answers[f"PUT {REMINDER}"] = lost
     if refusal:
         reminding.refuse(f"PUT {REMINDER}", refusal, "no")
-    assert shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES).location == PAGE
+    answer = shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES)
+    assert answer.location == f"{PAGE}?said=unreminded"
+    assert any(one.startswith(reminded()) for one in answer.cookies)  # it may have been noted, and can be taken back
+    assert "could not be noted" in shop("GET", answer.location, cookies=COOKIES).text
+
+
+def test_a_reminder_that_cannot_be_taken_back_is_told_and_stays_ticked(reminding: ShopApi, shop: Ask) -> None:
+    reminding.refuse(f"DELETE {REMINDER}", 503, "no")
+    answer = shop("POST", "/checkout", START, cookies=[*COOKIES, reminded()])
+    assert answer.location == f"{PAGE}?said=reminded"
+    assert not any(one.startswith("__Host-reminder=") for one in answer.cookies)
 
 
 def test_opening_the_link_of_a_reminder_only_shows_what_was_left(reminding: ShopApi, shop: Ask) -> None:

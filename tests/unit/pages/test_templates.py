@@ -181,3 +181,19 @@ def test_a_template_in_a_name_is_text(api: ShopApi, shop: Ask) -> None:
     text = shop("GET", "/?q=%7B%7B7777*7%7D%7D").text
     assert "{{7777*7}}" in text
     assert "54439" not in text
+
+
+def test_the_name_of_a_field_in_the_list_of_problems_is_that_of_its_label() -> None:
+    called: dict[str, list[str]] = {}
+    for path in TEMPLATES:
+        found = re.findall(r'field\((?:prefix ~ )?"(\w+)", "([^"]+)"|<label for="(\w+)">([^<{]+)', path.read_text())
+        for name, words, other_name, other_words in found:
+            called.setdefault(name or other_name, []).append(words or other_words)
+    assert len(called) > 40
+    wrong = {
+        name: (view.label(name), labels)
+        for name, labels in called.items()
+        if not any(label.startswith(view.label(name)) for label in labels)
+    }
+    assert wrong == {}
+    assert view.label("billing_line1") == "Address of the invoice"
