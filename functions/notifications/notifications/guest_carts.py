@@ -70,7 +70,7 @@ class GuestCarts:
         writes = [
             dynamo.check(pk, "UNREAD", "attribute_not_exists(closed_at)"),
             dynamo.check(pk, "LINES", expiry.ABSENT, names=NAMES, values=at(now)),
-            dynamo.check(address_key(wish.email), "UNREMINDED", expiry.ABSENT, names=NAMES, values=at(now)),
+            _is_wanted(wish.email, now),
             dynamo.put(contact),
         ]
         if not earlier or earlier.email != wish.email:
@@ -92,11 +92,17 @@ class GuestCarts:
         """The guest does not want to be reminded after all. Idempotent."""
         self._table.write(dynamo.delete(_pk(guest_id), "CONTACT"))
 
-    def tell(self, consent: Consent, version: int, lines: Sequence[LeftLine], now: datetime) -> Write:
-        """Part of the transaction that adds the reminder. Fails where the cart has one."""
+    def is_refused(self, address: str, now: datetime) -> bool:
+        """Whether the address wants no reminders, by the link in the mail about any cart."""
+        return live(self._table.get(address_key(address), "UNREMINDED"), now) is not None
+
+    def tell(self, consent: Consent, version: int, lines: Sequence[LeftLine], now: datetime) -> list[Write]:
+        """Part of the transaction that adds the reminder. Fails where the cart has one, and where the address wants
+        none.
+        """
         told = {"version": version, "lines": [asdict(line) for line in lines], "address": address_key(consent.email)}
         key = {"pk": _pk(consent.guest_id), "sk": "LINES", "ttl": epoch(now + TOLD_LASTS)}
-        return expiry.put_new(key | told, now)
+        return [expiry.put_new(key | told, now), _is_wanted(consent.email, now)]
 
     def find_told(self, guest_id: str, now: datetime) -> Told | None:
         """None also once it is put back."""
@@ -120,6 +126,11 @@ class GuestCarts:
             if item:
                 key = {"pk": item.get("address") or address_key(item["email"]), "sk": "UNREMINDED"}
                 self._table.write(dynamo.put(key | {"ttl": epoch(now + REFUSAL_LASTS)}))
+
+
+def _is_wanted(address: str, now: datetime) -> Write:
+    """The condition that the address has not refused reminders."""
+    return dynamo.check(address_key(address), "UNREMINDED", expiry.ABSENT, names=NAMES, values=at(now))
 
 
 def _pk(guest_id: str) -> str:

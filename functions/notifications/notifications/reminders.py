@@ -161,17 +161,17 @@ def remind_guest(cart: LeftCart, event_id: str, ports: Ports, now: datetime) -> 
         return
     trigger = Trigger(Kind.ABANDONED_CART, reader, consent.asked_at)
     goods = ports.shopping.goods_of(cart)
-    if not goods or _has_bought(cart, consent, ports):
+    if not goods or _has_bought(cart, consent, ports) or ports.guest_carts.is_refused(consent.email, now):
         with suppress(NotificationNotFound):  # an earlier delivery may have written it, and could not send it
             ports.store.withhold(ports.store.get_notification(reader, trigger.notification_id), now)
-        log.info("no reminder of a cart: it is ordered or changed", extra={"user_id": reader})
+        log.info("no reminder of a cart: it is ordered, changed or not wanted", extra={"user_id": reader})
         return
     content = texts.abandoned_cart([line.name for line in goods], texts.WAY_BACK)
     text = ports.write(content, contact.name, consent.language or ports.settings.language, now)
     notification = compose(contact, preferences, trigger, text)
     told = ports.guest_carts.tell(consent, cart.version, goods[:_MOST_LINES], now)
     with suppress(ConditionFailed):
-        ports.store.add(notification, event_id, now, also=[told])
+        ports.store.add(notification, event_id, now, also=told)
     found = ports.guest_carts.find_told(cart.customer_id, now)
     if found is None or found.version != cart.version:
         log.info("no reminder of a cart: it has had one", extra={"user_id": reader})

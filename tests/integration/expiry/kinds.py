@@ -408,7 +408,7 @@ KINDS = (
         "what a reminder told",
         "NotificationsTable",
         ("notifications.guest_carts:GuestCarts.tell",),
-        lambda table, now: table.transact([GuestCarts(table).tell(_consent(now), 1, [LeftLine("mug", "Mug", 1)], now)]),
+        lambda table, now: table.transact(GuestCarts(table).tell(_consent(now), 1, [LeftLine("mug", "Mug", 1)], now)),
         lambda table, now: (GuestCarts(table).find_told("guest:1", now), _want_reminder(table, now)),
     ),
     Kind(

@@ -416,3 +416,43 @@ def test_a_shop_may_send_none(guest: Service, monkeypatch: pytest.MonkeyPatch) -
 def test_no_event_names_the_address(guest: Service) -> None:
     assert guest.receive(left(guest)) == []
     assert "gita" not in str(guest.announced())
+
+
+OTHER_CART = f"guest-{'07' * 24}"
+OTHER_GUEST = guest_of(OTHER_CART)
+
+
+@pytest.fixture
+def of_two_carts(guest: Service) -> Service:
+    """The same address asked for a reminder of another cart, too."""
+    guest.shoppers.carts[OTHER_GUEST] = {"version": VERSION, "lines": goods(kettle=1)}
+    assert ask(guest, cart_id=OTHER_CART) == 204
+    return guest
+
+
+def test_the_end_of_reminders_holds_for_the_other_carts_of_the_address(of_two_carts: Service) -> None:
+    service = of_two_carts
+    assert service.receive(left(service)) == []
+    ends_by_click(service)
+    assert service.receive(left(service, guest_id=OTHER_GUEST)) == []
+    assert len(reminders(service)) == 1
+
+
+@pytest.mark.parametrize("call", range(14))
+def test_the_end_of_reminders_at_any_call_of_another_cart_s_reminder_lets_at_most_that_mail_pass(
+    of_two_carts: Service, call: int
+) -> None:
+    """A mail that is claimed already may leave. One that SES did not take then, does not leave afterwards."""
+    service = of_two_carts
+    assert service.receive(left(service)) == []
+    service.mailer.failures = [MailNotSent("SES is busy")]
+    interrupter = Interrupter()
+    interrupter.at(call, lambda: ends_by_click(service))
+    service.receive(left(service, guest_id=OTHER_GUEST))
+    if interrupter.act:
+        interrupter.act = None
+        ends_by_click(service)
+    service.mailer.failures = []
+    service.pass_time(120)
+    assert service.receive(left(service, guest_id=OTHER_GUEST)) == []
+    assert len(reminders(service)) == 1
