@@ -72,6 +72,34 @@ def test_watching_counts_from_the_last_change(service: Any) -> None:
     assert service.sweep() == 1
 
 
+@pytest.mark.parametrize("days", [8, 9, 10, 30, 80])
+def test_a_cart_that_was_left_long_before_it_is_watched_is_announced(service: Any, days: int) -> None:
+    """Its guest comes back for the checkout, and changes nothing in the cart."""
+    cart_id = service.open_guest_cart(lantern=1)
+    service.wait(days=days)
+    assert watch(cart_id) == 204
+    service.wait(hours=25)
+    assert [service.sweep() for _ in range(2)] == [1, 0]
+    assert told(service) == [abandoned(cart_id)]
+
+
+def test_a_cart_that_was_announced_is_announced_anew_once_it_is_watched_anew(service: Any) -> None:
+    """Its guest did not want the reminder when it was announced, and asks for it afterwards."""
+    cart_id = service.open_guest_cart(lantern=1)
+    watch(cart_id)
+    service.wait(hours=25)
+    assert service.sweep() == 1
+    before = service.call("GET", f"/guests/{cart_id}", user=None)[1]["version"]
+
+    assert [watch(cart_id) for _ in range(2)] == [204, 204]
+
+    assert service.sweep() == 0
+    service.wait(hours=25)
+    assert [service.sweep() for _ in range(2)] == [1, 0]
+    after = service.call("GET", f"/guests/{cart_id}", user=None)[1]["version"]
+    assert after == before + 1
+
+
 @pytest.mark.parametrize("end", ["ordered", "emptied", "merged"])
 def test_a_watched_cart_that_is_ordered_emptied_or_merged_is_not_announced(service: Any, end: str) -> None:
     cart_id = service.open_guest_cart(lantern=1)
