@@ -257,8 +257,8 @@ def _booked(carrier: Carrier, shipment: Shipment, key: str) -> Callable[[Shipmen
     try:
         booking = carrier.book(shipment, key)
     except BookingRefused as error:
-        refusal = str(error)
-        log.warning("the carrier refuses a parcel", extra={"shipment_id": shipment.shipment_id, "reason": refusal})
+        refusal = str(error)  # it may name the address, so no log has it
+        log.warning("the carrier refuses a parcel", extra={"shipment_id": shipment.shipment_id})
         return lambda found: domain.leave_to_staff(found, refusal)
     return lambda found: domain.hand_over(found, by_hand=carrier.is_by_hand, booking=booking)
 

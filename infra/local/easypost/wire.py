@@ -57,6 +57,7 @@ class Trouble(StrEnum):
     BUSY = "not done: 429 with Retry-After"
     POOR = "not done: 402, the balance is used up"
     ODD = "done, and the answer is no JSON"
+    GONE = "not done: 404"
 
 
 _TROUBLES = {Wish.LABEL_TIMEOUT: Trouble.LOST, Wish.LABEL_ERROR: Trouble.BROKEN, Wish.LABEL_HANGS: Trouble.HANGS}
@@ -161,6 +162,8 @@ class FakeEasyPost:
                 return 429, _error("RATE_LIMITED", "Too many requests."), {"Retry-After": "7"}
             if trouble is Trouble.POOR:
                 return 402, _error("PAYMENT_REQUIRED", "Insufficient funds."), {}
+            if trouble is Trouble.GONE:
+                return 404, _error("NOT_FOUND", "The requested resource could not be found."), {}
             wanted = "Basic " + base64.b64encode(f"{self.key}:".encode()).decode()
             if headers.get("authorization") != wanted:
                 return 401, _error("APIKEY.INACTIVE", "This api key is no longer active."), {}

@@ -6,6 +6,7 @@ The fake answers as EasyPost's published examples do; infra/local/easypost/wire.
 from __future__ import annotations
 
 import json
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,8 +16,9 @@ from infra.local.easypost.wire import WAREHOUSE, Trouble
 from mercato.breaker import shared
 from mercato.errors import TransientError
 from mercato.invocation import deadline
+from mercato.peers.transport import Answer
 from shipping.domain import Shipment, Status
-from shipping.easypost.api import CarrierTimeout, CarrierUnavailable
+from shipping.easypost.api import CarrierTimeout, CarrierUnavailable, EasyPostApi
 from shipping.guarded import CIRCUIT, POLICY
 from shipping.usecases import booking_key_of
 from tests.integration.shipping.conftest import ADDRESS
@@ -171,6 +173,54 @@ def test_an_address_that_the_carrier_refuses_is_told_to_staff_who_sends_the_parc
     assert seen["refusal"] is None
     status, sent = desk.report(stop="dispatched", carrier="Royal Mail", tracking_number="RM1")
     assert (status, sent["status"], sent["refusal"]) == (200, "dispatched", refusal)
+
+
+def test_the_log_has_nothing_of_an_address_that_the_carrier_refuses(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """EasyPost's message may name the street, so it is told to staff alone."""
+    desk.fake.bad_streets = {"1 High Street"}
+    desk.sell()
+    assert "House number is missing" in (desk.shipment().refusal or "")
+    (found,) = (record for record in caplog.records if record.message == "the carrier refuses a parcel")
+    assert "House number" not in str(vars(found))
+
+
+def test_an_answer_that_cannot_be_read_is_told_by_its_fields_and_not_by_the_address_in_it() -> None:
+    body = json.dumps({"reference": KEY, "to_address": {"name": "Anna Looms", "street1": "1 High Street"}})
+
+    class Wire:
+        def send(self, *_: Any, **__: Any) -> Answer:
+            return Answer(200, {}, body.encode())
+
+    api = EasyPostApi(lambda: "key", lambda: None, Wire(), "https://easypost.example")
+    with pytest.raises(CarrierTimeout, match="id") as told:
+        api.find("shp_1")
+    shown = "".join(traceback.format_exception(told.value))
+    assert "Looms" not in shown
+    assert "High Street" not in shown
+
+
+@pytest.mark.parametrize("path", ["", "/rerate"])
+def test_a_parcel_that_easypost_does_not_know_for_a_moment_is_booked_later(desk: Desk, path: str) -> None:
+    parcel = f"shp_{1:032x}"
+    desk.fake.fail("/buy", Trouble.AWAY)
+    desk.fake.fail(parcel, Trouble.AWAY)
+    assert desk.sell() == ["m-paid-1"]
+    desk.fake.fail(f"{parcel}{path}", Trouble.GONE)
+    with pytest.raises(CarrierTimeout):
+        desk.carrier().book(desk.shipment(), KEY)
+    assert desk.shop.pay() == []
+    assert len(desk.fake.bought) == 1
+
+
+def test_a_cancellation_waits_while_easypost_does_not_know_the_parcel(desk: Desk) -> None:
+    desk.sell()
+    desk.fake.fail(desk.fake.only()["id"], Trouble.GONE)
+    with pytest.raises(CarrierTimeout):
+        desk.carrier().cancel(desk.shipment(), KEY)
+    desk.carrier().cancel(desk.shipment(), KEY)
+    assert desk.fake.labels() == []
 
 
 def test_a_country_that_no_carrier_serves_is_told_with_the_carriers_reasons(desk: Desk) -> None:

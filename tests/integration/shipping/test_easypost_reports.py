@@ -208,6 +208,14 @@ def test_a_carrier_that_does_not_answer_leaves_the_parcel_for_the_next_run(sent:
     assert (found.left, found.moved) == (1, 1)
 
 
+def test_a_parcel_that_easypost_does_not_know_for_a_moment_stops_no_run(sent: Desk) -> None:
+    parcel_id = sent.fake.only()["id"]
+    sent.fake.move(parcel_id, "delivered")
+    sent.fake.fail(parcel_id, Trouble.GONE)
+    found = reconcile(sent, hours=9)
+    assert (found.left, found.moved) == (1, 1)
+
+
 def test_a_run_without_time_leaves_its_parcels(sent: Desk) -> None:
     left = 0
     for _ in range(10):

@@ -7,6 +7,10 @@
 | 429: too many requests                             | CarrierUnavailable with its Retry-After                      |
 | 5xx, no answer, an answer that cannot be read      | CarrierTimeout: it may have been done                        |
 | 400, 404, 422 and the rest                         | Refused with EasyPost's code, such as ADDRESS.VERIFY.FAILURE |
+| the same for the look at a parcel that it has made | CarrierTimeout: nothing is known of the parcel now           |
+
+What is raised ends in logs, so it names the fields of an answer and not their values, which may be a person's address.
+A Refused has EasyPost's message, for the shop's staff alone.
 """
 
 from __future__ import annotations
@@ -129,7 +133,10 @@ class EasyPostApi:
         return self._ask(Parcel, "POST", "/v2/shipments", _CREATE, {"shipment": shipment})
 
     def find(self, parcel_id: str) -> Parcel:
-        return self._ask(Parcel, "GET", f"/v2/shipments/{parcel_id}", _READ)
+        try:
+            return self._ask(Parcel, "GET", f"/v2/shipments/{parcel_id}", _READ)
+        except Refused as refused:
+            raise CarrierTimeout(f"EasyPost does not show {parcel_id}: {refused.code}") from None
 
     def rate_again(self, parcel_id: str) -> list[Rate]:
         """EasyPost's offers of another day are not for sale any more."""
@@ -165,11 +172,12 @@ class EasyPostApi:
         try:
             return model.model_validate_json(answer.body)
         except ValidationError as error:
-            raise CarrierTimeout(f"EasyPost's answer to {method} {path} cannot be read: {error}") from error
+            fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
+            raise CarrierTimeout(f"EasyPost's answer to {method} {path} cannot be read: {fields}") from None
 
     def _raise_for(self, answer: Answer) -> None:
         code, message = _read_problem(answer.body)
-        what = f"{answer.status} {code} {message}".strip()
+        what = f"{answer.status} {code}".strip()
         if answer.status in (401, 403):
             self._forget_key()
             raise CarrierUnavailable(f"EasyPost refuses our key; see EasyPostKey in Secrets Manager: {what}")

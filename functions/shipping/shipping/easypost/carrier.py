@@ -63,7 +63,7 @@ class EasyPostCarrier:
         found = self._api.find(known.parcel_id)
         if found.postage_label:
             return _booking(found)
-        return self._buy(found.id, self._choose(shipment, self._api.rate_again(found.id), found))
+        return self._buy(found.id, self._choose(shipment, self._rate_again(found), found))
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
         booked = self._bookings.cancel(booking_key)
@@ -106,6 +106,12 @@ class EasyPostCarrier:
             )
         except Refused as refused:
             raise BookingRefused(f"EasyPost refuses the parcel: {refused}") from refused
+
+    def _rate_again(self, parcel: Parcel) -> list[Rate]:
+        try:
+            return self._api.rate_again(parcel.id)
+        except Refused as refused:
+            raise CarrierTimeout(f"EasyPost does not rate {parcel.id} again: {refused.code}") from None
 
     def _wanted(self, shipment: Shipment) -> Sequence[tuple[str, str]]:
         wanted = self._terms.services.get(shipment.service or "")
