@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -34,7 +33,15 @@ from mercato.clock import utc_now
 from mercato.events import Reads
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.money import Money
-from mercato.peers.client import PeerNotFound, PeerRefused, PeerUnavailable, ServiceClient, read_answer
+from mercato.peers.client import (
+    PeerNotFound,
+    PeerRefused,
+    PeerUnavailable,
+    ServiceClient,
+    problem_of,
+    read_answer,
+    read_object,
+)
 from mercato.peers.retries import read_retry_after
 from mercato.telemetry.logs import log
 
@@ -180,8 +187,8 @@ class Promotions:
         headers = {"X-User-Id": session.customer_id, SOURCE_ADDRESS: entered.address}
         try:
             answer = self._promotions.send("POST", "/api/promotions/evaluations", asked, headers, safe=True)
-            body = json.loads(answer.body)
-            if answer.status == 429:
+            body = read_object(answer, "the evaluation of codes")
+            if problem_of(body) == "too-many-codes":
                 wait = read_retry_after(answer.headers.get("retry-after"), utc_now())
                 raise TooManyCodes(str(body.get("detail")), **{} if wait is None else {"retry_after": math.ceil(wait)})
             if answer.status != 200:
@@ -221,7 +228,7 @@ class Carriers:
             "goods": parcel.goods.model_dump() if parcel.goods else None,
         }
         answer = self._shipping.send("POST", "/api/shipments/quotes", asked, safe=True)
-        body = json.loads(answer.body)
+        body = read_object(answer, "the quotes of shipping")
         if answer.status == 422:
             _refuse(body)
         if answer.status != 200:
@@ -243,7 +250,7 @@ class Carriers:
 def _refuse(problem: Mapping[str, Any]) -> None:
     """Shipping writes its details for buyers. What it refuses for any other reason is an error of this service."""
     detail = str(problem.get("detail", ""))
-    match str(problem.get("type")).rpartition(":")[2]:
+    match problem_of(problem):
         case "no-rate-for-destination":
             raise NoRateForDestination(detail)
         case "parcel-too-heavy":

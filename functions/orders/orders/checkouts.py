@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mercato.charges import Charge
 from mercato.events import Reads
 from mercato.money import Money
-from mercato.peers.client import PeerRefused, ServiceClient, read_answer
+from mercato.peers.client import PeerRefused, ServiceClient, problem_of, read_answer, read_object
 from orders.domain import (
     InvalidQuote,
     Obstacle,
@@ -105,7 +104,7 @@ class Quotes:
         """Verifying changes nothing there, so the client may retry. Raises InvalidQuote."""
         asked, headers = {"quote": quote}, {"X-User-Id": customer_id}
         answer = self._checkout.send("POST", "/api/checkouts/verifications", asked, headers, safe=True)
-        body = json.loads(answer.body)
+        body = read_object(answer, "the verification of a quote")
         if answer.status == 422:
             raise InvalidQuote(str(body.get("detail", "This is not a quote of this shop.")))
         if answer.status != 200:
@@ -127,8 +126,8 @@ class Quotes:
             "service": service,
         }
         answer = self._checkout.send("POST", "/api/checkouts/prices", asked, safe=True)
-        body = json.loads(answer.body)
-        if answer.status == 422 and str(body.get("type")).rpartition(":")[2] in ("amount-too-large", "too-many-lines"):
+        body = read_object(answer, "the prices of goods")
+        if answer.status == 422 and problem_of(body) in ("amount-too-large", "too-many-lines"):
             raise OrderTooLarge("This order is more than we can take. Please order in parts.")
         if answer.status != 200:
             raise PeerRefused(f"the checkout prices no goods: {answer.status} {body.get('detail', '')}")

@@ -57,6 +57,7 @@ class Peers:
     max_grams: int = 30_000
     rates_currency: str = "GBP"
     down: set[str] = field(default_factory=set)
+    in_front: dict[str, Answer] = field(default_factory=dict)  # of peers before which something else answers
     asked: list[tuple[str, Any]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)  # the addresses of the buyers whose codes were asked about
 
@@ -101,6 +102,8 @@ class Peers:
             return self._evaluate(body, (headers or {})["X-User-Id"])
         assert path == "/api/shipments/quotes"
         self._note("shipping", body)
+        if "shipping" in self.in_front:
+            return self.in_front["shipping"]
         if body["goods"] and body["goods"]["currency"] != self.rates_currency:
             return _refusal("other-currency")
         if body["country"] not in self.rates:
@@ -123,6 +126,8 @@ class Peers:
     def _evaluate(self, asked: Any, user_id: str) -> Answer:
         """By the rules of promotions, as its API answers."""
         self._note("promotions", asked)
+        if "promotions" in self.in_front:
+            return self.in_front["promotions"]
         if self.guessed and asked["entered"]:
             return _refusal("too-many-codes", 429, {"retry-after": "840"})
         body = CodesToEvaluate.model_validate_json(json.dumps(asked))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mercato.peers.transport import Answer
 from promotions.domain import Coupon, customer_of
 from tests.conftest import NOON
 from tests.integration.checkout.conftest import POST, TEN, Desk, pounds
@@ -86,6 +87,37 @@ def test_a_buyer_who_guesses_is_told_to_wait(shop: Desk) -> None:
     status, problem = change(shop, opened, codes=["TEN"])
     assert (status, problem["type"]) == (429, "urn:mercato:problem:too-many-codes")
     assert problem["retry_after"] == 840
+    assert change(shop, opened, service="express")[0] == 200
+
+
+THROTTLED = Answer(429, {}, b'{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}')
+BY_PROXY = [
+    THROTTLED,
+    Answer(403, {}, b"RBAC: access denied"),
+    Answer(404, {}, b""),
+    Answer(200, {}, b"[]"),
+    Answer(422, {}, b"<html>"),
+]
+
+
+@pytest.mark.parametrize("answer", BY_PROXY, ids=[str(one.status) for one in BY_PROXY])
+def test_an_answer_that_is_not_of_promotions_leaves_the_codes_out_and_goes_on(shop: Desk, answer: Answer) -> None:
+    """Lambda that throttles, or a proxy, answers for the service."""
+    opened = shop.open(codes=["TEN"])
+    shop.peers.in_front["promotions"] = answer
+    status, shown = change(shop, opened, service="express")
+    assert (status, shown["quote"]) == (200, None)
+    assert [notice["type"] for notice in shown["notices"]] == ["codes-unavailable"]
+    status, problem = change(shop, shown, codes=["POST"])
+    assert (status, problem["type"]) == (422, "urn:mercato:problem:codes-unavailable")
+
+
+@pytest.mark.parametrize("answer", BY_PROXY, ids=[str(one.status) for one in BY_PROXY])
+def test_an_answer_that_is_not_of_shipping_is_no_quote_and_can_be_tried_again(shop: Desk, answer: Answer) -> None:
+    opened = shop.open()
+    shop.peers.in_front["shipping"] = answer
+    assert change(shop, opened, service="express")[0] == 503
+    del shop.peers.in_front["shipping"]
     assert change(shop, opened, service="express")[0] == 200
 
 

@@ -30,6 +30,7 @@ _ATTEMPTS = 3
 _LEAST = 0.05  # seconds: a call with less time cannot succeed
 _LEAST_AGAIN = 0.25
 _LONGEST_WAIT = 5.0
+_PROBLEM = "urn:mercato:problem:"
 
 Fallback = Callable[["PeerUnavailable"], Any]
 
@@ -71,6 +72,26 @@ def read_answer[M: BaseModel](model: type[M], answer: Any, about: str) -> M:
     except ValidationError as error:
         fields = [".".join(str(part) for part in found["loc"]) for found in error.errors(include_input=False)]
         raise PeerUnavailable(f"{about} was answered in a shape we cannot read: {fields}") from None
+
+
+def read_object(answer: Answer, about: str) -> dict[str, Any]:
+    """The JSON object that ServiceClient.send brought. Raises PeerUnavailable for another body, which something in
+    front of the peer has written.
+    """
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise PeerUnavailable(f"{about} was answered {answer.status} with a body that is no JSON object")
+    return found
+
+
+def problem_of(found: Mapping[str, Any]) -> str:
+    """The name of a problem document; empty for what something in front of the peer has written, such as Lambda that
+    throttles.
+    """
+    return str(found.get("type")).removeprefix(_PROBLEM) if str(found.get("type")).startswith(_PROBLEM) else ""
 
 
 @dataclass(frozen=True)
