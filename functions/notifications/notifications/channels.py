@@ -47,11 +47,17 @@ class ByEmail:
         return reader.contact.email
 
     def send(self, to: str, message: Notification, now: datetime) -> None:
-        link = ""
-        if message.kind in SWITCHABLE:
-            link = self._unsubscribing.make(Unsubscription(message.user_id, message.kind))
-        body = self._with_links(message)
+        try:
+            link, body = self._way_out(message), self._with_links(message)
+        except TransientError as error:  # nothing was sent, so the mail is not to be given up
+            raise MessageNotSent(f"a link of the mail cannot be made: {error}") from error
         self._mailer.send(to, message.subject, texts.with_way_out(body, link, message.language), link)
+
+    def _way_out(self, message: Notification) -> str:
+        """The link that ends the mails of its kind, if they can be switched off."""
+        if message.kind not in SWITCHABLE:
+            return ""
+        return self._unsubscribing.make(Unsubscription(message.user_id, message.kind))
 
     def _with_links(self, message: Notification) -> str:
         """The body, with the link for a guest where it goes."""
@@ -63,8 +69,6 @@ class ByEmail:
             link = self._order_links.give(message.order_id, message.notification_id)
         except NoLink:
             raise MessageObsolete from None
-        except TransientError as error:
-            raise MessageNotSent(f"the link to the order was not given: {error}") from error
         return message.body.replace(texts.ORDER_LINK, link)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
 from mercato.clock import rfc3339
 from mercato.guests import guest_of
@@ -456,3 +458,23 @@ def test_the_end_of_reminders_at_any_call_of_another_cart_s_reminder_lets_at_mos
     service.pass_time(120)
     assert service.receive(left(service, guest_id=OTHER_GUEST)) == []
     assert len(reminders(service)) == 1
+
+
+@pytest.mark.parametrize("link", range(2), ids=["unsubscription", "way back"])
+def test_a_mail_whose_link_cannot_be_signed_now_is_sent_later(guest: Service, link: int) -> None:
+    """Secrets Manager throttles. Nothing was sent, so the mail is not given up."""
+    asked: list[str] = []
+
+    def throttle(**_: object) -> None:
+        asked.append("GetSecretValue")
+        if len(asked) == link + 1:
+            raise EndpointConnectionError(endpoint_url="https://secretsmanager.example")
+
+    events = aws.client("secretsmanager").meta.events
+    events.register("before-call.secretsmanager.GetSecretValue", throttle)
+    event = left(guest)
+    assert guest.receive(event) != []
+    assert guest.mailer.sent == []
+    guest.pass_time(61)
+    assert guest.receive(event) == guest.receive(event) == []
+    assert len(reminders(guest)) == 1
