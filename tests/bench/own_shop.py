@@ -20,15 +20,20 @@ _STATE = "MERCATO_STATE"
 
 
 @contextmanager
-def running_shop(console: Console) -> Iterator[State]:
-    """The shop of `make up` if it runs, else a separate one that runs until the block ends."""
+def running_shop(console: Console, *, has_pictures: bool = False) -> Iterator[State]:
+    """The shop of `make up` if it runs, else a separate one that runs until the block ends. `has_pictures`: the goods
+    of the separate one get their pictures, as those of `make up` do after its start.
+    """
     found = find_running()
     if found is not None:
         console.print(f"on the shop that runs at {found.base_url}")
         yield found
         return
-    with own_shop(console):
-        yield target.load()
+    with own_shop(console, LocalShop) as shop:
+        found = target.load()
+        if has_pictures:
+            shop.hang_pictures(found)
+        yield found
 
 
 def find_running() -> State | None:

@@ -21,7 +21,12 @@ def _left(visit: Visit, token: str) -> Any:
 @pages.get(HERE)
 def show_left(visit: Visit, token: str) -> Page:
     """Only shows: programs that check the links of a mail open them all."""
-    return Page("back.html", {"token": token, "left": _left(visit, token)})
+    try:
+        return Page("back.html", {"token": token, "left": _left(visit, token)})
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        return Page("back.html", {"left": None, "detail": refusal.reply.detail}, 404)
 
 
 @pages.post(HERE)

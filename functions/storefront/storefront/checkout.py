@@ -23,12 +23,12 @@ from mercato.languages import preferred
 from mercato.phone_number import InvalidNumber, read_number
 from pages import Form, InvalidForm, Page, Redirect, Refused, Unavailable, Visit
 from pages.app import messages_by_field
+from pages.countries import NAMES
 from pages.receipt import receipt_of
 from pages.view import address_lines
 from pages.visitor import LogInFirst, Part, part, path
 from storefront import cart, differences, guest_order
 from storefront.cards import STRIPE_POLICY, cards_of
-from storefront.countries import NAMES
 from storefront.pages import pages
 from storefront.wiring import ports
 

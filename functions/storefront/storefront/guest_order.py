@@ -53,8 +53,8 @@ def _load(visit: Visit) -> Any:
 
 @pages.get(HERE)
 def show_order(visit: Visit) -> Page:
-    visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     if not visit.visitor.order_token:
+        visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
         return Page("guest.html")
     try:
         order = _load(visit)
@@ -69,6 +69,7 @@ def show_order(visit: Visit) -> Page:
     preferences = part(lambda: visit.visitor.send_as_guest("GET", _preferences(visit.visitor.order_token)).body)
     values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
     values |= {"preferences": preferences, "words": _KINDS}
+    visit.notice = visit.notice or orders.notice_of(visit, _NOTICES, values)
     values["asks_for_number"] = visit.request.query.get("said") == "untexted"
     return Page("order.html", values, policy=orders.policy_of(values))
 

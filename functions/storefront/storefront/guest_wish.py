@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mercato.languages import preferred
-from pages import Form, Page, Redirect, Refused, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.visitor import path
 from storefront.catalogue import show_product
 from storefront.pages import pages
@@ -27,6 +27,8 @@ def ask(visit: Visit, product_id: str, form: GuestWish) -> Redirect:
     try:
         visit.visitor.send_as_guest("POST", path("notifications", "guest-wishes"), wish)
     except Refused as refusal:
+        if refusal.reply.problem == "invalid-email":
+            raise InvalidForm({"email": refusal.reply.detail}, refusal.reply) from None
         if refusal.reply.problem != "in-stock":
             raise
         return _to_product(product_id, "back")

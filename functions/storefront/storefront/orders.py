@@ -6,6 +6,7 @@ An order that waits for its buyer shows what to do. The sandbox's bank is a page
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -25,6 +26,8 @@ from storefront.wiring import ports
 
 _BANK = "/bank/"  # where the sandbox's bank asks the buyer
 _ASKS = frozenset({"action_required", "declined"})  # states of a payment in which the shopper does something
+# What the address says of the bank holds only in these states of the payment: the order goes on while the page is open.
+_HOLDS = {"paying": frozenset({"processing"}), "confirmed": frozenset({"processing", "action_required"})}
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
 NOTICES = {
     "placed": "Thank you! Your order is placed.",
@@ -51,9 +54,10 @@ RETURN_REASONS = {
 }
 _STORY = {
     "pending": "Placed. We are putting your goods aside and asking your bank.",
-    "payment_action_required": "Your bank asks you to confirm the payment.",
-    "payment_declined": "The card was declined. Your goods stay aside for a while.",
+    "payment_action_required": "Nothing is paid yet.",
+    "payment_declined": "Nothing is paid yet. Your goods stay aside for a while.",
     "payment_attempted": "You answered. We are asking your bank.",
+    "payment_captured": "Paid.",
     "confirmed": "Confirmed: the goods are yours, and the card is good.",
     "shipped": "On its way.",
     "delivered": "Delivered.",
@@ -103,11 +107,20 @@ def show_orders(visit: Visit) -> Page:
 
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
-    visit.notice = visit.notice or NOTICES.get(visit.request.query.get("said", ""), "")
     values = _values(visit, order_id)
+    visit.notice = visit.notice or notice_of(visit, NOTICES, values)
     documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
     return Page("order.html", values | {"pictures": pictures, "documents": documents}, policy=policy_of(values))
+
+
+def notice_of(visit: Visit, notices: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    """The sentence that the address asks for, and none about a payment that has gone on since."""
+    said = visit.request.query.get("said", "")
+    payment = values["payment"]
+    if said in _HOLDS and (not payment or payment["state"] not in _HOLDS[said]):
+        return ""
+    return notices.get(said, "")
 
 
 def policy_of(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:

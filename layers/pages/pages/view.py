@@ -17,6 +17,7 @@ from minijinja import Environment
 from mercato.addresses import rules_of
 from mercato.money import Money
 from pages import static
+from pages.countries import NAMES
 
 _SHARED = Path(__file__).parent / "templates"
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
@@ -28,7 +29,6 @@ _LABELS = {
     "category": "Only for goods of the category",
     "city": "Town or city",
     "credit_note_prefix": "Prefix of credit notes",
-    "current_password": "The one you have",
     "delta": "More, or fewer with a minus",
     "description": "What the buyer reads",
     "email": "E-mail",
@@ -106,21 +106,21 @@ _STATUSES: dict[str, tuple[str, str]] = {
 
 
 def money(value: Mapping[str, Any]) -> str:
-    """{"amount": 4800, "currency": "GBP"} is £48.00."""
-    amount = Money(amount=value["amount"], currency=value["currency"])
+    """{"amount": 480000, "currency": "GBP"} is £4,800.00."""
+    amount = Money(amount=abs(value["amount"]), currency=value["currency"])
     digits, _, code = str(amount).partition(" ")
-    symbol = _SYMBOLS.get(code)
-    if symbol is None:
-        return f"{code} {digits}"
-    return f"-{symbol}{digits[1:]}" if digits.startswith("-") else f"{symbol}{digits}"
+    whole, point, rest = digits.partition(".")
+    sign = "-" if value["amount"] < 0 else ""
+    return f"{sign}{_SYMBOLS.get(code, f'{code} ')}{int(whole):,}{point}{rest}"
 
 
 def address_lines(value: Mapping[str, Any]) -> list[str]:
-    """An address as people write it, a line each. A region is written by its name."""
+    """An address as people write it, a line each. Region and country are written by their names."""
     region = rules_of(value["country"]).find_region(value.get("region") or "")
     place = (value["city"], region.name if region else value.get("region"), value["postcode"])
     lines = [value.get(name) for name in ("name", "company", "line1", "line2")]
-    return [line for line in [*lines, " ".join(filter(None, place)), value["country"], value.get("phone")] if line]
+    country = NAMES.get(value["country"], value["country"])
+    return [line for line in [*lines, " ".join(filter(None, place)), country, value.get("phone")] if line]
 
 
 def times(value: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -140,7 +140,8 @@ def when(text: str) -> str:
 
 
 def clock(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%H:%M:%S}"
+    """2026-11-28T03:23:45.123Z is 03:23:45 UTC."""
+    return f"{datetime.fromisoformat(text):%H:%M:%S} UTC"
 
 
 def words(code: str) -> str:

@@ -15,6 +15,7 @@ import storefront.site
 import storefront.wiring
 from pages import visitor
 from tests.kit import aws_events
+from tests.unit.pages.links import dead_links
 from tests.unit.pages.shop_api import ShopApi
 
 SITE = "http://localhost:3000"
@@ -59,6 +60,8 @@ def asker(handler: Callable[[dict[str, Any], Any], dict[str, Any]], access: str)
         kept = (cookies or []) + ([f"{access}=an.access.token"] if as_user else [])
         body = urlencode(form, doseq=True) if form else ""
         found = handler(event_of(method, path, query, body, sent, kept), None)
+        if not found.get("isBase64Encoded"):
+            assert dead_links(found.get("body", "")) == []
         return Answered(
             found["statusCode"],
             found["headers"],

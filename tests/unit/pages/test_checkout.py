@@ -134,7 +134,7 @@ def test_the_total_is_the_sum_of_lines(open_checkout: ShopApi, shop: Ask) -> Non
         ("Tax 20 %, included", "£4.83"),
     ]
     assert 'value="standard" checked' in text
-    assert "Ada, 1 Quay, Leith EH6 6QQ, GB" in text
+    assert "Ada, 1 Quay, Leith EH6 6QQ, United Kingdom" in text
 
 
 def test_a_tax_that_is_added_is_a_row_of_the_sum() -> None:
@@ -571,7 +571,7 @@ def test_the_address_of_the_invoice_opens_the_checkout_and_is_shown_with_it(open
     assert body["billing_address"] == OFFICE | UNUSED
 
     open_checkout.answers["GET /api/checkouts/s1"] = (200, session(billing_address=OFFICE | UNUSED))
-    assert "The invoice goes to Engines Ltd, 9 Rue de la Paix, Paris 75002, FR" in html.unescape(
+    assert "The invoice goes to Engines Ltd, 9 Rue de la Paix, Paris 75002, France" in html.unescape(
         shop("GET", PAGE, as_user=True).text
     )
     form = shop("GET", f"{PAGE}/address", as_user=True).text

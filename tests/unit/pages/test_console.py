@@ -140,7 +140,7 @@ def test_the_first_page_counts_what_is_now_and_not_what_was(api: ShopApi, desk: 
     api.answers["GET /api/shipments"] = (200, {"items": [row] * 50, "next_cursor": "more"})
     page = desk("GET", "/console", as_user=True).text
     assert "<strong>50+</strong> parcels given up" in page
-    assert "<strong>1</strong> products low" in page
+    assert "<strong>1</strong> product low" in page
     assert not api.of("GET /api/ops/events")
 
 
@@ -451,7 +451,8 @@ def test_only_what_can_still_happen_to_a_parcel_is_offered(api: ShopApi, desk: A
 
 
 @pytest.mark.parametrize(
-    ("currency", "text", "shown"), [("JPY", "1250", "¥1250"), ("KWD", "1.250", "KWD 1.250"), ("EUR", "12.50", "€12.50")]
+    ("currency", "text", "shown"),
+    [("JPY", "1250", "¥1,250"), ("KWD", "1.250", "KWD 1.250"), ("EUR", "12.50", "€12.50")],
 )
 def test_a_price_is_shown_and_typed_with_the_decimals_of_its_currency(
     api: ShopApi, desk: Ask, currency: str, text: str, shown: str
@@ -568,3 +569,15 @@ def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
     assert desk("POST", "/console/coupons/TEN/end", as_user=True).location == "/console/coupons/TEN?said=ended"
     assert len(api.of("DELETE /api/promotions/coupons/TEN")) == 1
     assert desk("GET", "/console/coupons/no%20code", as_user=True).status == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "form", "field"),
+    [
+        ("/console/circuits/peer-carts", {"reason": "the carrier is down"}, "action"),
+        ("/console/catalogue/p1/pictures", {"key": "key-of-the-page"}, "alt"),
+    ],
+)
+def test_a_problem_leads_to_its_field(desk: Ask, address: str, form: dict[str, str], field: str) -> None:
+    page = desk("POST", address, form, as_user=True)
+    assert (page.status, f'<a href="#{field}">' in page.text) == (422, True)

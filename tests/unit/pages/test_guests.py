@@ -606,3 +606,10 @@ def test_a_link_that_was_used_says_so(reminding: ShopApi, shop: Ask) -> None:
         page = shop(method, BACK)
         assert (page.status, "What this link led to was put back already." in page.text) == (404, True)
     assert put_lines(reminding) == []
+
+
+def test_a_reminders_link_that_was_used_leads_to_the_cart(reminding: ShopApi, shop: Ask) -> None:
+    reminding.refuse(f"GET {LEFT}", 404, "unknown-reminder", "What this link led to was put back already.")
+    page = shop("GET", BACK)
+    assert (page.status, "was put back already" in page.text) == (404, True)
+    assert '<a class="button" href="/cart">' in page.text

@@ -183,6 +183,7 @@ def test_a_guest_leaves_an_address_on_the_page_of_what_is_sold_out(sold_out: Sho
 def test_an_address_that_is_refused_is_shown_again_with_the_reason(sold_out: ShopApi, shop: Ask) -> None:
     sold_out.refuse(f"POST {GUEST_WISHES}", 422, "invalid-email", "This is not an e-mail address.")
     page = shop("POST", "/p/mug/guest-wish", {"email": "nobody"})
+    assert 'aria-describedby="email-error"' in page.text
     assert (page.status, "This is not an e-mail address." in page.text) == (422, True)
     assert 'value="nobody"' in page.text
 

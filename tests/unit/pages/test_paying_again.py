@@ -94,4 +94,31 @@ def test_without_a_card_nothing_is_sent(shop: Ask, api: ShopApi, waits: Any) -> 
     waits("declined")
     answer = shop("POST", f"/orders/{ORDER}/payments", {"key": KEY}, as_user=True)
     assert (answer.status, "Please say how you pay." in answer.text) == (422, True)
+    assert 'aria-describedby="payment_token-error"' in answer.text
     assert api.of(f"POST /api/orders/{ORDER}/payments") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "is_told"),
+    [
+        ("paying", "processing", True),
+        ("paying", "action_required", False),
+        ("confirmed", "action_required", True),
+        ("confirmed", "declined", False),
+        ("placed", "declined", True),
+    ],
+)
+def test_what_was_said_of_the_bank_is_not_said_once_it_has_answered(
+    shop: Ask, waits: Any, said: str, state: str, is_told: bool
+) -> None:
+    waits(state)
+    assert ("Thank you" in shop("GET", f"/orders/{ORDER}?said={said}", as_user=True).text) is is_told
+
+
+@pytest.mark.parametrize("said", ["paying", "confirmed"])
+def test_of_an_order_that_went_on_the_bank_is_not_asked_any_more(shop: Ask, api: ShopApi, said: str) -> None:
+    _, order = answer_of_the_contract("GET", f"/api/orders/{ORDER}")
+    api.answers[f"GET /api/orders/{ORDER}"] = (200, order | {"status": "delivered", "payment": None})
+    assert (
+        "asking your bank." not in shop("GET", f"/orders/{ORDER}?said={said}", as_user=True).text.partition("<h1>")[0]
+    )

@@ -92,3 +92,10 @@ def test_a_cancellation_that_the_receipt_overtook_is_told(api: ShopApi, shop: As
     answer = shop("POST", "/orders/o-1/returns/r-1/cancel", {"key": KEY}, as_user=True)
     assert answer.status == 409
     assert "The return is received." in answer.text
+
+
+def test_a_return_of_nothing_is_refused_at_the_quantities(api: ShopApi, shop: Ask) -> None:
+    order(api)
+    form = {"product": ["p1"], "quantity": ["0"], "reason": "damaged", "key": KEY}
+    page = shop("POST", "/orders/o-1/returns", form, as_user=True)
+    assert (page.status, '<a href="#quantity">' in page.text) == (422, True)

@@ -17,7 +17,7 @@ function colours() {
 
 if (paying) {
   const said = document.getElementById("card-error");
-  const token = document.getElementById("payment_token");
+  const token = document.getElementById("card-token");
   const card = stripe?.elements().create("card", { style: colours() });
   if (!card) said.textContent = AWAY;
   card?.mount("#card");
