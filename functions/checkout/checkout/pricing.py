@@ -188,6 +188,8 @@ def _charges(items: list[tuple[_Item, Rate]], currency: str, terms: Terms) -> tu
     prices = [(item.price, rate) for item, rate in items]
     if sum(abs(amount) for amount, _ in prices) > MAX_AMOUNT // 2:  # with room for a tax of 100 %
         raise AmountTooLarge("The total is more than we can take; please order in parts.", limit=MAX_AMOUNT // 2)
+    discounted = [item.product_id if item.kind is Kind.DISCOUNT else None for item, _ in items]
+    by_item = taxed(prices, inclusive=terms.inclusive, rounding=terms.rounding, together=discounted)
     return tuple(
         Charge(
             kind=item.kind,
@@ -200,7 +202,5 @@ def _charges(items: list[tuple[_Item, Rate]], currency: str, terms: Terms) -> tu
             tax_class=rate.tax_class,
             jurisdiction=rate.jurisdiction,
         )
-        for (item, rate), one in zip(
-            items, taxed(prices, inclusive=terms.inclusive, rounding=terms.rounding), strict=True
-        )
+        for (item, rate), one in zip(items, by_item, strict=True)
     )

@@ -156,13 +156,21 @@ class Taxed:
     tax: int
 
 
-def taxed(items: Sequence[tuple[int, Rate]], *, inclusive: bool, rounding: Rounding) -> list[Taxed]:
-    """What the buyer pays for each price, and the tax contained in it. `inclusive`: the prices contain it already."""
-    sums: dict[Rate, int] = {}
+def taxed(
+    items: Sequence[tuple[int, Rate]], *, inclusive: bool, rounding: Rounding, together: Sequence[str | None] = ()
+) -> list[Taxed]:
+    """What the buyer pays for each price, and the tax contained in it. `inclusive`: the prices contain it already.
+
+    `together` names, for each price, the sum that it is rounded in, also by line: several discounts of one product.
+    Rounded each for itself, they could take more than the product costs.
+    """
+    sums: dict[object, int] = {}
     found = []
-    for price, rate in items:
-        before = sums.get(rate, 0) if rounding is Rounding.ORDER else 0
-        sums[rate] = before + price
+    for place, (price, rate) in enumerate(items):
+        name = together[place] if together else None
+        key: object = rate if rounding is Rounding.ORDER else place if name is None else name
+        before = sums.get(key, 0)
+        sums[key] = before + price
         tax = _tax(before + price, rate, inclusive=inclusive) - _tax(before, rate, inclusive=inclusive)
         found.append(Taxed(price if inclusive else price + tax, tax))
     return found

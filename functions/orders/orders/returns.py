@@ -207,8 +207,10 @@ def _undone(order: Order, wanted: Mapping[str, int]) -> tuple[Charge, ...]:
 
 
 def _amount(order: Order, charges: tuple[Charge, ...]) -> Money:
-    """What was paid for these charges, at most what is not refunded yet."""
-    return Money(amount=min(total_of(charges).amount, _refundable(order)), currency=order.total.currency)
+    """What was paid for these charges, at most what is not refunded yet. In orders of releases that rounded each
+    discount for itself, a product may cost less than nothing: nothing is refunded for it.
+    """
+    return Money(amount=max(0, min(total_of(charges).amount, _refundable(order))), currency=order.total.currency)
 
 
 def _merge(lines: Iterable[ReturnedLine]) -> dict[str, int]:

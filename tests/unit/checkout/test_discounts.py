@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from checkout import quotes
@@ -18,7 +18,7 @@ from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Quote, differences
 from checkout.taxes import Rounding, TableOfRates
 from mercato.charges import Kind as ChargeKind
-from mercato.charges import total_of
+from mercato.charges import tax_of, total_of
 from mercato.money import Money
 from mercato.peers.transport import Answer
 from orders import domain as orders
@@ -85,7 +85,7 @@ def all_returned(order: Order, portions: list[int]) -> Order:
         for fact in returns.receive_return(order, asked.id, received, f"refund-{number}", came):
             order = apply(order, fact, NOON)
         made = order.returns[-1]
-        assert made.amount == total_of(made.charges)  # the frozen parts, never less
+        assert made.amount == total_of(made.charges) >= pounds(0)  # the frozen parts, never less
         if made.amount.amount:
             order = apply(order, OrderRefunded(refund_id=made.refund_id, amount=made.amount, reason="returned"), NOON)
         number += 1
@@ -109,6 +109,71 @@ def halved(shop: Shop) -> None:
 
 def late(shop: Shop) -> None:
     shop.coupons["SUM"] = replace(shop.coupons["SUM"], valid_until=NOON - timedelta(seconds=1))
+
+
+def with_two_codes(mug: int, first: int, second: int, terms: Terms) -> Priced:
+    """A mug at that price, from which two codes take those amounts."""
+    shop = Shop(terms=terms)
+    shop.listings["mug"] = listing("mug", mug)
+    for code, amount in (("FIRST", first), ("SECOND", second)):
+        shop.coupons[code] = Coupon(
+            code, "Less", Kind.AMOUNT, NOON, amount=pounds(amount), product_ids=("mug",), combines=True
+        )
+    return shop.price(replace(session(("mug", 1), ("pot", 1)), codes=("FIRST", "SECOND")))
+
+
+@given(
+    st.integers(1, 5000),
+    st.integers(1, 2500),
+    st.integers(1, 5000),
+    st.tuples(st.booleans(), st.sampled_from(Rounding)),
+)
+@example(506, 253, 253, (False, Rounding.LINE))
+def test_two_codes_leave_no_product_that_costs_less_than_nothing(
+    mug: int, first: int, second: int, terms: tuple[bool, Rounding]
+) -> None:
+    priced = with_two_codes(mug, first, second, Terms(*terms))
+    parts = [one for one in priced.charges if one.product_id == "mug"]
+    amount, tax = total_of(parts).amount, tax_of(parts).amount
+    assert 0 <= tax <= amount
+    left = max(0, mug - first - second)
+    assert (amount == 0) == (left == 0)
+    if terms[1] is Rounding.LINE and not left:
+        assert tax == 0
+
+
+def test_what_two_codes_make_free_is_returned_without_a_refund() -> None:
+    priced = with_two_codes(506, 253, 253, Terms(inclusive=False))
+    found = replace(session(("mug", 1), ("pot", 1)), codes=("FIRST", "SECOND"))
+    order = delivered(Quote.of(found, priced, NOON), priced)
+    asked = Request(id="return-1", fingerprint="print")
+    lines = [ReturnedLine(product_id="mug", quantity=1)]
+    (fact,) = returns.request_return(order, lines, "damaged", TERMS, asked, NOON)
+    assert apply(order, fact, NOON).returns[-1].amount == pounds(0)
+
+
+def test_an_order_that_was_placed_with_a_product_below_nothing_refunds_nothing_for_it() -> None:
+    """Earlier releases rounded each discount for itself."""
+    priced = with_two_codes(506, 253, 253, Terms(inclusive=False))
+    below = [
+        one.model_copy(update={"amount": one.amount - pounds(1), "tax": one.tax - pounds(1)})
+        if one.description.startswith("SECOND")
+        else one
+        for one in priced.charges
+    ]
+    found = replace(session(("mug", 1), ("pot", 1)), codes=("FIRST", "SECOND"))
+    before = replace(priced, charges=tuple(below))
+    order = delivered(Quote.of(found, before, NOON), before)
+    asked, came = (Request(id=what, fingerprint="print") for what in ("return-1", "receipt-1"))
+    for fact in returns.request_return(
+        order, [ReturnedLine(product_id="mug", quantity=1)], "damaged", TERMS, asked, NOON
+    ):
+        order = apply(order, fact, NOON)
+    for fact in returns.receive_return(
+        order, "return-1", [ReceivedLine(product_id="mug", quantity=1, restock=1)], "refund-1", came
+    ):
+        order = apply(order, fact, NOON)
+    assert (order.returns[-1].amount, order.returns[-1].status) == (pounds(0), "refunded")
 
 
 def dearer(shop: Shop) -> None:
