@@ -15,8 +15,9 @@ from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from notifications.domain import Text
 from notifications.rendering import fill
+from notifications.sms_parts import parts_of
 from notifications.speech import SPEECHES, English, one_line
-from notifications.wording import WORDINGS, Name, Wording
+from notifications.wording import MOST_SMS_PARTS, WORDINGS, Name, Wording
 
 _LONGEST_LIST, _LONGEST_CART = 50, 10
 # Stands in a stored text for the secret link to a guest's order, which is added while the mail is sent. It is no
@@ -50,8 +51,11 @@ def write(content: Content, reader: str, language: Language, wording: Wording | 
 
 
 def _filled(wording: Wording, values: Mapping[str, str], language: Language) -> Text:
-    subject = one_line(fill(wording.subject, values))
-    return Text(subject, fill(wording.body, values), fill(wording.sms, values), language)
+    """A text message that would be of too many parts, each of which is charged, goes without the carrier's page."""
+    subject, sms = one_line(fill(wording.subject, values)), fill(wording.sms, values)
+    if parts_of(sms) > MOST_SMS_PARTS:
+        sms = fill(wording.sms, {**values, "tracking": ""})
+    return Text(subject, fill(wording.body, values), sms, language)
 
 
 def with_way_out(body: str, link: str, language: Language) -> str:

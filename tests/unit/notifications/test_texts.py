@@ -9,8 +9,9 @@ from mercato.money import Money
 from notifications import speech, texts
 from notifications.domain import Text
 from notifications.rendering import fields_of, fill
+from notifications.sms_parts import parts_of
 from notifications.texts import Content
-from notifications.wording import WORDINGS, Name, Wording
+from notifications.wording import MOST_SMS_PARTS, WORDINGS, Name, Wording
 from tests.kit.template import ROOT
 
 
@@ -53,6 +54,17 @@ def test_the_carrier_s_page_is_a_line_of_its_own_where_there_is_one(language: La
     without = written(texts.order_shipped("order-1", "USPS", "T1"), language=language)
     assert " T1\n\nMercato" in without.body
     assert without.sms.endswith(" T1")
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("page", [f"https://track.example/{'a' * 480}", f"https://track.example/{'`' * 170}"])
+def test_a_long_page_of_the_carrier_is_left_out_of_the_text_message(language: Language, page: str) -> None:
+    """Each part of a text message is charged, and AWS takes 1,600 letters at most."""
+    found = written(texts.order_shipped("order-1", "USPS", "T1", page), language=language)
+    assert page in found.body
+    assert "http" not in found.sms
+    assert found.sms.endswith(" T1")
+    assert parts_of(found.sms) <= MOST_SMS_PARTS
 
 
 def test_a_text_of_staff_s_that_knows_no_carrier_s_page_is_sent_as_it_was_written() -> None:
