@@ -23,7 +23,7 @@ from mercato.store.expiry import NAMES, at, live
 from notifications.domain import reader_of_cart
 from notifications.wishes.guest_store import address_key, count_mail
 
-CONSENT_LASTS = timedelta(days=30)
+CONSENT_LASTS = timedelta(days=60)  # the shop reminds after 30 days at most, and a change of the cart begins them anew
 TOLD_LASTS = timedelta(days=90)  # as long as carts keeps a guest's cart
 REFUSAL_LASTS = timedelta(days=365)
 

@@ -11,7 +11,7 @@ nobody has ordered with that address since. The link in the mail puts the goods 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
@@ -168,7 +168,8 @@ def remind_guest(cart: LeftCart, event_id: str, ports: Ports, now: datetime) -> 
         return
     content = texts.abandoned_cart([line.name for line in goods], texts.WAY_BACK)
     text = ports.write(content, contact.name, consent.language or ports.settings.language, now)
-    notification = compose(contact, preferences, trigger, text)
+    # Its id follows from the consent, and it expires some time after it was written.
+    notification = replace(compose(contact, preferences, trigger, text), created_at=now)
     told = ports.guest_carts.tell(consent, cart.version, goods[:_MOST_LINES], now)
     with suppress(ConditionFailed):
         ports.store.add(notification, event_id, now, also=told)

@@ -478,3 +478,19 @@ def test_a_mail_whose_link_cannot_be_signed_now_is_sent_later(guest: Service, li
     guest.pass_time(61)
     assert guest.receive(event) == guest.receive(event) == []
     assert len(reminders(guest)) == 1
+
+
+def test_a_shop_that_reminds_after_its_longest_time_still_knows_the_address(guest: Service) -> None:
+    """CartReminderDays is 30 at most, and the mail may wait in the queue for two weeks."""
+    guest.pass_time(28 * 86400 + 3600)
+    guest.mailer.failures = [MailNotSent("SES is busy")]
+    assert guest.receive(left(guest)) != []
+    guest.pass_time(14 * 86400)
+    assert guest.receive(left(guest)) == []
+    assert len(reminders(guest)) == 1
+    found = boto3.client("dynamodb", "us-east-1").query(
+        TableName="NotificationsTable",
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+        ExpressionAttributeValues={":pk": {"S": f"USER#cart:{GUEST}"}, ":sk": {"S": "N#"}},
+    )["Items"]
+    assert [int(one["ttl"]["N"]) > guest.now.timestamp() for one in found] == [True]
