@@ -9,6 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Visit
+from pages.app import values_of
 from pages.view import counted
 from pages.visitor import part, path
 
@@ -50,7 +51,7 @@ def _page(visit: Visit, queue: str, dry_run: Any = None, max_sent: int = 50) -> 
             "asked": asked,
             "history": history,
             "dry_run": dry_run,
-            "chosen": [],
+            "chosen": values_of(visit, "ids"),
             "max": max_sent,
         },
     )
@@ -73,4 +74,4 @@ def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
         query = urlencode({name: value for name, value in told.items() if value != ""})
         return Redirect(f"/console/letters/{quote(queue, safe='')}?{query}")
     page = _page(visit, queue, done, form.max)
-    return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}, "chosen": form.ids})
+    return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}})

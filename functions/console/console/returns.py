@@ -8,7 +8,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
-from pages.returns import OPEN, names_of
+from pages.returns import OPEN, names_of, typed_of
 from pages.visitor import next_page, path
 
 _NOTICES = {
@@ -77,6 +77,8 @@ def show_return(visit: Visit, order_id: str, return_id: str) -> Page:
             "came": came,
             "names": names_of(order),
             "is_open": made["status"] in OPEN,
+            "restock": typed_of(visit, "restock"),
+            "write_off": typed_of(visit, "write_off"),
         },
     )
 

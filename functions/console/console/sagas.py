@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -25,6 +26,15 @@ class Redrive(Form):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
+def message_of(cause: str) -> str:
+    """What the function said that failed, without the traceback that Step Functions' cause has around it."""
+    try:
+        found = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(found["errorMessage"]) if isinstance(found, dict) and "errorMessage" in found else cause
+
+
 @pages.get("/console/sagas")
 def show_sagas(visit: Visit) -> Page:
     status = visit.request.query.get("status", "parked")
@@ -34,7 +44,7 @@ def show_sagas(visit: Visit) -> Page:
     return Page(
         "sagas.html",
         {
-            "sagas": found["items"],
+            "sagas": [one | {"cause": message_of(one["cause"])} if "cause" in one else one for one in found["items"]],
             "status": status,
             "statuses": list(_STATUSES),
             "next": next_page("/console/sagas", found["next_cursor"], status=status),

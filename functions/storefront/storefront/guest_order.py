@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, StoredFile, Visit
+from pages.returns import typed_of
 from pages.view import path_part
 from pages.visitor import part, path
 from storefront import catalogue, notices, orders
@@ -68,7 +69,7 @@ def show_order(visit: Visit) -> Page:
     documents = part(lambda: visit.visitor.send_as_guest("GET", address).body["items"])
     preferences = part(lambda: visit.visitor.send_as_guest("GET", _preferences(visit.visitor.order_token)).body)
     values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
-    values |= {"preferences": preferences, "words": _KINDS}
+    values |= {"preferences": notices.as_ticked(visit, preferences), "words": _KINDS, "typed": typed_of(visit)}
     visit.notice = visit.notice or orders.notice_of(visit, _NOTICES, values)
     values["asks_for_number"] = visit.request.query.get("said") == "untexted"
     return Page("order.html", values, policy=orders.policy_of(values))

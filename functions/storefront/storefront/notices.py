@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 from pydantic import Field
 
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
-from pages.visitor import part, path
+from pages.app import values_of
+from pages.visitor import Part, part, path
 from storefront.catalogue import show_product
 from storefront.pages import pages
 
@@ -50,6 +51,20 @@ class Preferences(Form):
         return {"email": self.email == "on", "kinds": kinds} | ({} if number is None else {"phone": number})
 
 
+def as_ticked(visit: Visit, preferences: Part) -> Part:
+    """The switches as they were sent, where the form is shown again."""
+    if not preferences.value or "switches" not in visit.values:
+        return preferences
+    sent = {name: values_of(visit, name) for name in ("kinds", "switches", "sms", "sms_switches")}
+    kinds = []
+    for one in preferences.value["kinds"]:
+        kind = one["kind"]
+        email = kind in sent["kinds"] if kind in sent["switches"] else one["email"]
+        changed = {"sms": kind in sent["sms"]} if kind in sent["sms_switches"] else {}
+        kinds.append(one | {"email": email} | changed)
+    return Part(preferences.value | {"email": visit.values.get("email") == "on", "kinds": kinds})
+
+
 @contextmanager
 def told_at_the_number() -> Iterator[None]:
     """What the API finds wrong with the number, at its field."""
@@ -64,7 +79,7 @@ def told_at_the_number() -> Iterator[None]:
 @pages.get("/notices")
 def show_notices(visit: Visit) -> Page:
     cursor = visit.request.query.get("cursor", "")
-    preferences = part(lambda: visit.visitor.get(path("notifications", "preferences")))
+    preferences = as_ticked(visit, part(lambda: visit.visitor.get(path("notifications", "preferences"))))
     wishes = part(lambda: visit.visitor.get(path("notifications", "wishes")))
     notices = visit.visitor.get(path("notifications", limit=20, cursor=cursor))
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")

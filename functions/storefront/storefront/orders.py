@@ -16,7 +16,7 @@ from pydantic import Field
 from mercato.clock import utc_now
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, StoredFile, Visit
 from pages.receipt import parts_of, receipt_of
-from pages.returns import OPEN, ReturnForm, names_of
+from pages.returns import OPEN, ReturnForm, names_of, typed_of
 from pages.view import path_part
 from pages.visitor import Part, part, path
 from storefront import catalogue
@@ -111,7 +111,8 @@ def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or notice_of(visit, NOTICES, values)
     documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
-    return Page("order.html", values | {"pictures": pictures, "documents": documents}, policy=policy_of(values))
+    values |= {"pictures": pictures, "documents": documents, "typed": typed_of(visit)}
+    return Page("order.html", values, policy=policy_of(values))
 
 
 def notice_of(visit: Visit, notices: Mapping[str, str], values: Mapping[str, Any]) -> str:

@@ -21,3 +21,10 @@ def rfc3339(moment: datetime) -> str:
 
 def epoch(moment: datetime) -> int:
     return int(moment.timestamp())
+
+
+def wait_in_words(seconds: int) -> str:
+    """1 second, 90 seconds, 12 minutes: minutes from two on, rounded up."""
+    if seconds < 120:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes"

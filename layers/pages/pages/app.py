@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mercato.clock import wait_in_words
 from mercato.errors import DomainError, Malformed, MethodNotAllowed, NotFound, TransientError
 from mercato.http.request import Request, headers_of, read_request
 from mercato.http.response import accepts_gzip, problem_of
@@ -433,7 +434,9 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         return error.reply.status if error.reply else 422, error.errors
     if isinstance(error, Unavailable):
         again = (
-            f" Please try again in {round(error.retry_after)} seconds." if error.retry_after else " Please try again."
+            f" Please try again in {wait_in_words(max(1, round(error.retry_after)))}."
+            if error.retry_after
+            else " Please try again."
         )
         request = f"The request is {correlation.current().correlation_id}."
         return 503, {"": f"{error}{again} What you typed is still here. {request}"}
@@ -460,6 +463,14 @@ def kept_fields(visit: Visit) -> dict[str, str]:
     """The fields of a form that the end of the session interrupted. The log-in's form has them as `kept.<name>`."""
     fields = _shown_again(_fields_of(visit.request))
     return {name.removeprefix("kept."): value for name, value in fields.items() if name.startswith("kept.")}
+
+
+def values_of(visit: Visit, name: str) -> list[str]:
+    """All values of a field of the form that is shown again. After a log-in, the one that was kept of them."""
+    sent = _fields_of(visit.request).get(name) if visit.request.method == "POST" else None
+    if sent is None:
+        return [visit.values[name]] if name in visit.values else []
+    return sent if isinstance(sent, list) else [sent]
 
 
 def own_path(text: str, otherwise: str = "/") -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pages.app import Form, InvalidForm
+from pages.app import Form, InvalidForm, Visit, values_of
 
 OPEN = frozenset({"requested", "approved"})
 
@@ -39,6 +39,11 @@ def units_left(order: Mapping[str, Any]) -> dict[str, int]:
         for line in made["lines"] if made["status"] in OPEN else ():
             left[line["product_id"]] = left.get(line["product_id"], 0) - line["quantity"]
     return {product_id: max(0, units) for product_id, units in left.items()}
+
+
+def typed_of(visit: Visit, field: str = "quantity") -> dict[str, str]:
+    """By product, what was typed into this field of the form that is shown again."""
+    return dict(zip(values_of(visit, "product"), values_of(visit, field), strict=False))
 
 
 def names_of(order: Mapping[str, Any]) -> dict[str, str]:

@@ -6,8 +6,9 @@ Every value is escaped; no template may say otherwise. A name that has no value 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from pages import static
 from pages.countries import NAMES
 
 _SHARED = Path(__file__).parent / "templates"
+_UUID_7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
 # The labels of fields whose name does not say them.
@@ -81,11 +83,25 @@ _STATUSES: dict[str, tuple[str, str]] = {
         ),
         OK,
     ),
-    **dict.fromkeys(("needs_attention", "parked", "half_open", "few_left", "low", "cancelling", "authorized"), WAITING),
+    **dict.fromkeys(
+        (
+            "needs_attention",
+            "parked",
+            "half_open",
+            "few_left",
+            "low",
+            "cancelling",
+            "authorized",
+            "metrics_only",
+            "disabled",
+        ),
+        WAITING,
+    ),
     **dict.fromkeys(
         (
             "failed",
             "open",
+            "forced_open",
             "unhealthy",
             "cancelled",
             "declined",
@@ -139,6 +155,12 @@ def when(text: str) -> str:
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
+def day(text: str) -> str:
+    """2026-11-28 is 28 Nov 2026."""
+    found = date.fromisoformat(text)
+    return f"{found.day} {found:%b %Y}"
+
+
 def clock(text: str) -> str:
     """2026-11-28T03:23:45.123Z is 03:23:45 UTC."""
     return f"{datetime.fromisoformat(text):%H:%M:%S} UTC"
@@ -170,8 +192,10 @@ def shape(code: str) -> str:
 
 
 def short(identifier: str) -> str:
-    """The start of an id, as people read it to each other."""
-    return identifier[:8]
+    """The part of an id that people read to each other: its start. Ids of one minute share the start of a UUID of
+    version 7, which is its time: of such a one, the end.
+    """
+    return f"…{identifier[-8:]}" if _UUID_7.fullmatch(identifier) else identifier[:8]
 
 
 def path_part(text: str) -> str:
@@ -182,6 +206,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "address_lines": address_lines,
     "clock": clock,
     "counted": counted,
+    "day": day,
     "major": major,
     "times": times,
     "money": money,

@@ -6,6 +6,7 @@ import base64
 import csv
 import html
 import io
+import json
 from typing import Any
 
 import pytest
@@ -297,6 +298,14 @@ def test_a_receipt_of_nothing_is_not_sent(api: ShopApi, desk: Ask) -> None:
     assert "Please say what came." in answer.text
 
 
+def test_what_a_clerk_counted_is_still_there_after_a_refusal(api: ShopApi, desk: Ask) -> None:
+    returned(api, desk, "approved")
+    api.refuse("POST /api/orders/o-1/returns/r-1/receive", 429, "too-many-requests")
+    form = {"product": ["p1"], "restock": ["1"], "write_off": ["0"], "key": KEY}
+    page = desk("POST", "/console/returns/o-1/r-1/receive", form, as_user=True).text
+    assert [part.partition('value="')[2][0] for part in page.split("<input id=")[1:]] == ["1", "0"]
+
+
 def test_a_receipt_that_the_customer_s_cancellation_overtook_shows_it(api: ShopApi, desk: Ask) -> None:
     returned(api, desk, "cancelled")
     api.refuse("POST /api/orders/o-1/returns/r-1/receive", 409, "return-not-changeable", "The return is cancelled.")
@@ -324,6 +333,38 @@ def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -
     page = desk("GET", answer.location, as_user=True).text
     assert "Sent back: 50 letters. More of them wait: send again to go on." in page
     assert "Sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
+
+
+def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api: ShopApi, desk: Ask) -> None:
+    """Without one, all that match would go."""
+    _, letters = answer_of_the_contract("GET", "/api/ops/dlq/orders-dlq/messages")
+    items = [letters["items"][0] | {"message_id": name} for name in ("m-1", "m-2", "m-3")]
+    api.answers["GET /api/ops/dlq/orders-dlq/messages"] = (200, letters | {"items": items})
+    form = {"ids": ["m-1", "m-3"], "step": "send", "max": "50", "note": ""}
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    assert page.status == 422
+    assert [name for name in ("m-1", "m-2", "m-3") if f'value="{name}" checked' in page.text] == ["m-1", "m-3"]
+
+
+def test_a_parked_saga_s_cause_is_told_without_its_traceback(api: ShopApi, desk: Ask) -> None:
+    _, found = answer_of_the_contract("GET", "/api/ops/sagas")
+    cause = {"errorMessage": "The bank says no.", "errorType": "RefundRefused", "stackTrace": ["File x, line 1"]}
+    parked = {"saga": "o-1.cancellation", "order_id": "o-1", "step": "RefundPayment", "error": "RefundRefused"}
+    parked |= {"parked_at": "2026-11-28T12:00:00.000Z", "failed_step": "CapturePayment", "reason": "capture-refused"}
+    items = [parked | {"cause": text} for text in (json.dumps(cause), "cut {")]
+    api.answers["GET /api/ops/sagas"] = (200, found | {"items": items})
+    page = desk("GET", "/console/sagas", as_user=True).text
+    assert "The bank says no." in page
+    assert "cut {" in page
+    assert "line 1" not in page
+
+
+def test_what_waits_comes_first_and_what_does_not_is_a_line(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/ops/orders/returns"] = (200, {"items": [], "next_cursor": None})
+    tiles, _, rest = desk("GET", "/console", as_user=True).text.partition('aria-label="Nothing to do"')
+    assert "parked saga</a>" in tiles
+    assert "returns to approve" not in tiles
+    assert "0 returns to approve or refuse</a>" in rest
 
 
 def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk: Ask) -> None:

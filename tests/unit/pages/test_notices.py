@@ -102,6 +102,17 @@ def test_a_number_that_opted_out_says_so(texting: ShopApi, shop: Ask) -> None:
     assert "asked its carrier for no more" in shop("GET", "/notices", as_user=True).text
 
 
+def test_a_number_that_is_refused_leaves_the_ticks_as_they_were_sent(texting: ShopApi, shop: Ask) -> None:
+    texting.refuse(f"PUT {PREFERENCES}", 422, "invalid-number", "Write the number with its country code.")
+    form = {"switches": ["order_shipped", "back_in_stock"], "kinds": ["order_shipped"], "phone": "020"}
+    form |= {"sms_switches": ["order_shipped"], "sms": ["order_shipped"]}
+    page = shop("POST", "/notices/preferences", form, as_user=True)
+    assert page.status == 422
+    lines = page.text.splitlines()
+    boxes = [("checked" in line) for line in lines if 'name="kinds"' in line or 'name="email"' in line]
+    assert boxes == [False, True, False]
+
+
 def test_the_number_and_the_switches_of_both_channels_are_kept(texting: ShopApi, shop: Ask) -> None:
     form = {
         "kinds": ["back_in_stock"],

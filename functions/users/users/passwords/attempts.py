@@ -30,7 +30,8 @@ class TooManyAttempts(TooManyRequests):
     def __init__(self, wait: timedelta) -> None:
         seconds = max(1, -(-wait // timedelta(seconds=1)))
         super().__init__(
-            f"Too many attempts with a wrong password. Please try again in {seconds} seconds, or reset the password.",
+            "Too many attempts with a wrong password. "
+            f"Please try again in {seconds} second{'s' if seconds > 1 else ''}, or reset the password.",
             retry_after=seconds,
         )
 

@@ -20,6 +20,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
+from mercato.clock import wait_in_words
 from mercato.errors import TooManyRequests
 from mercato.http.auth import Caller
 from mercato.store.attributes import to_item
@@ -130,7 +131,7 @@ class Limiter:
         if refused:
             raise RateLimited(
                 f"This was asked {allowed} times within {WINDOW // 60} minutes, which is the most. "
-                f"Please try again in {standing.reset} seconds.",
+                f"Please try again in {wait_in_words(standing.reset)}.",
                 retry_after=standing.reset,
             )
         return standing
