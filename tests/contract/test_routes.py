@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, App, Body, Query, Request
 from mercato.http.auth import Role
+from mercato.telemetry.paths import hide_capability
 from tests.kit.routes import Served, all_routes
 
 ROUTES = all_routes()
@@ -161,3 +162,12 @@ def test_what_opens_a_guests_thing_is_in_no_log_of_any_route(served: Served) -> 
     """Peers send it in the same paths as guests do."""
     found = re.search(r"/guests/{(cart_id|token)}", served.route.path)
     assert not found or served.route.capability == found[1]
+
+
+@pytest.mark.parametrize("served", [one for one in ROUTES if one.route.capability], ids=by_name)
+def test_what_opens_a_thing_is_in_no_log_of_a_call_to_its_route(served: Served) -> None:
+    """The pages and other peers log a call that fails, by its path."""
+    ids = dict.fromkeys(served.parameters, "an-id") | {str(served.route.capability): "eyJ-the_secret.x"}
+    shown = hide_capability(served.path(ids))
+    assert "the_secret" not in shown
+    assert shown.count("~") == 1

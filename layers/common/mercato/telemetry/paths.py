@@ -6,8 +6,11 @@ import hashlib
 import re
 from urllib.parse import unquote
 
-# A guest's cart and the link of a guest's order: who knows the id needs no token.
-_CAPABILITY = re.compile(r"(?<=/guests/)[^/?]+")
+# A guest's cart, the link of a guest's order, and the signed links of mails: who knows the id needs no token.
+_BEFORE = ("/guests/", "/guests/sandbox/challenges/", "/guest-reminders/", "/guest-wishes/", "/unsubscriptions/")
+_CAPABILITY = re.compile(
+    rf"(?:{'|'.join(f'(?<={re.escape(before)})' for before in _BEFORE)})(?!sandbox/challenges/)[^/?]+"
+)
 
 
 def digest_of(capability: str) -> str:
