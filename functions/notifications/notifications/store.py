@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
 from mercato.events import EventModel, inbox, outbox
@@ -25,6 +25,7 @@ from mercato.store import dynamo
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write
+from mercato.store.expiry import NAMES
 from notifications.domain import (
     BY_SMS,
     SWITCHABLE,
@@ -44,6 +45,7 @@ from notifications.domain import (
 from notifications.events import NotificationFailed, NotificationSent
 
 _NAMES = {"#status": "status"}
+_CLOSED_FOR = timedelta(days=365)  # longer than the cart or the wish of which a reader of one message was told
 _OPEN = "attribute_not_exists(closed_at)"  # the account is open: a condition on its UNREAD item
 
 
@@ -309,9 +311,15 @@ class NotificationStore:
                 raise NotificationNotFound("There is no such notification.") from None
 
     def close_account(self, user_id: str, now: datetime) -> None:
-        """Marks the account as closed, so that nothing is written for it any more. Idempotent."""
+        """Marks the account as closed, so that nothing is written for it any more. Idempotent. The mark of a reader of
+        one message expires.
+        """
         closed = "SET closed_at = if_not_exists(closed_at, :now), unread = :none"
-        self._table.write(dynamo.update(_user(user_id), "UNREAD", closed, values={":now": rfc3339(now), ":none": 0}))
+        names: dict[str, str] = {}
+        values: Item = {":now": rfc3339(now), ":none": 0}
+        if is_of_one_message(user_id):
+            closed, names, values[":ttl"] = f"{closed}, #ttl = :ttl", dict(NAMES), epoch(now + _CLOSED_FOR)
+        self._table.write(dynamo.update(_user(user_id), "UNREAD", closed, names=names, values=values))
 
     def erase(self, user_id: str, has_time: Callable[[], bool]) -> bool:
         """Erases everything of the user except the mark of the closed account. Idempotent and resumable.

@@ -494,3 +494,11 @@ def test_a_shop_that_reminds_after_its_longest_time_still_knows_the_address(gues
         ExpressionAttributeValues={":pk": {"S": f"USER#cart:{GUEST}"}, ":sk": {"S": "N#"}},
     )["Items"]
     assert [int(one["ttl"]["N"]) > guest.now.timestamp() for one in found] == [True]
+
+
+def test_a_reader_of_one_cart_who_ended_the_mails_leaves_nothing_for_good(guest: Service) -> None:
+    assert guest.receive(left(guest)) == []
+    ends_by_click(guest)
+    items = boto3.client("dynamodb", "us-east-1").scan(TableName="NotificationsTable")["Items"]
+    kept = [one["sk"]["S"] for one in items if one["pk"]["S"] == f"USER#cart:{GUEST}" and "ttl" not in one]
+    assert kept == []
