@@ -59,7 +59,8 @@ class GuestCarts:
         """Stores the wish in place of an earlier one for the cart. Idempotent.
 
         Returns False, and stores nothing, where the address wants no reminders or was asked for too often today, and
-        where the cart's only reminder was sent or ended.
+        where the cart's only reminder was sent or ended. Where the address wants none, the wish with another one ends:
+        that one may have been mistyped.
         """
         earlier = self.find(wish.guest_id, now)
         if earlier and (earlier.email, earlier.language) == (wish.email, wish.language):
@@ -78,8 +79,16 @@ class GuestCarts:
         try:
             self._table.transact(writes)
         except ConditionFailed:
+            if earlier and earlier.email != wish.email and self.is_refused(wish.email, now):
+                self._forget(earlier)
             return False
         return True
+
+    def _forget(self, wish: Consent) -> None:
+        """Changes nothing where another address has taken its place."""
+        values = {":email": wish.email}
+        with suppress(ConditionFailed):
+            self._table.write(dynamo.delete(_pk(wish.guest_id), "CONTACT", "email = :email", values=values))
 
     def find(self, guest_id: str, now: datetime) -> Consent | None:
         item = live(self._table.get(_pk(guest_id), "CONTACT"), now)

@@ -502,3 +502,20 @@ def test_a_reader_of_one_cart_who_ended_the_mails_leaves_nothing_for_good(guest:
     items = boto3.client("dynamodb", "us-east-1").scan(TableName="NotificationsTable")["Items"]
     kept = [one["sk"]["S"] for one in items if one["pk"]["S"] == f"USER#cart:{GUEST}" and "ttl" not in one]
     assert kept == []
+
+
+def test_an_address_that_was_corrected_gets_no_mail_also_where_the_other_one_wants_none(of_two_carts: Service) -> None:
+    """The first one was mistyped, and is a stranger's."""
+    service = of_two_carts
+    assert service.receive(left(service)) == []
+    ends_by_click(service)
+    service.mailer.sent.clear()
+    third = f"guest-{'03' * 24}"
+    service.shoppers.carts[guest_of(third)] = {"version": VERSION, "lines": goods(mug=1)}
+    assert ask(service, "gina@example.com", cart_id=third) == 204
+
+    assert ask(service, cart_id=third) == 204
+
+    service.pass_time(2 * 86400)
+    assert service.receive(left(service, guest_id=guest_of(third))) == []
+    assert reminders(service) == []
