@@ -321,7 +321,8 @@ class Pages:
         else:
             log.exception("page failed")
             status, detail = 500, "Please try again, and quote the request id when you ask about it."
-        return Page("error.html", {"status": status, "detail": detail}, status, headers=_retry_after(error))
+        values = {"status": status, "detail": detail, "again": visit.way_back if visit else ""}
+        return Page("error.html", values, status, headers=_retry_after(error))
 
     def _write(self, answer: Answer, visit: Visit | None, visitor: Visitor, request_id: str) -> dict[str, Any]:
         headers = gate.headers() | {"X-Request-Id": request_id}

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from infra.demo.stage import Stage
 from infra.operator.client import Session, Shop
 from infra.operator.target import State, client
+from pages.view import short
 from tests.e2e.web.conftest import PATIENCE, OpenDesk
 from tests.kit.given import published
 
@@ -261,7 +262,7 @@ def test_a_return_is_approved_received_and_refunded_and_a_conflict_is_shown(
     console.log_in(shop_state.admin, at="/console/login")
     page = console.page
     page.get_by_role("link", name=re.compile("returns? to approve or refuse")).click()
-    page.get_by_role("link", name=made[:8]).click()
+    page.get_by_role("link", name=short(made)).click()
     other = page.context.new_page()
     other.goto(page.url)
     assert console.violations() == []

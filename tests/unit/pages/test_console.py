@@ -367,6 +367,11 @@ def test_what_waits_comes_first_and_what_does_not_is_a_line(api: ShopApi, desk: 
     assert "0 returns to approve or refuse</a>" in rest
 
 
+def test_a_list_of_the_first_page_that_is_missing_is_named(api: ShopApi, desk: Ask) -> None:
+    api.refuse("GET /api/ops/dlq", 503, "unavailable", "The queues are away.")
+    assert "Queues with dead letters: The queues are away." in desk("GET", "/console", as_user=True).text
+
+
 def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk: Ask) -> None:
     done = {"dry_run": True, "matched": 7, "redriven": 0, "next_cursor": "more", "items": []}
     api.answers["POST /api/ops/dlq/redrive"] = (200, done)

@@ -356,3 +356,13 @@ def test_the_list_without_a_search_is_one_call_of_the_catalogue(api: ShopApi, sh
     api.asked.clear()
     assert shop("GET", "/?q=mug").status == 200
     assert [one[2] for one in api.asked] == ["/api/products?q=mug&limit=24", "/api/products?limit=1"]
+
+
+def test_a_page_that_cannot_be_shown_now_can_be_asked_for_again(api: ShopApi, shop: Ask) -> None:
+    def refuse_to_answer() -> Any:
+        raise PeerUnavailable("no answer")
+
+    api.answers["GET /api/orders"] = refuse_to_answer
+    page = shop("GET", "/orders?cursor=a%26b", as_user=True)
+    assert page.status == 503
+    assert '<a class="button" href="/orders?cursor=a%26b">Try again</a>' in html.unescape(page.text)

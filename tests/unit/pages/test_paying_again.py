@@ -88,6 +88,7 @@ def test_a_time_that_is_over_asks_for_nothing(shop: Ask, waits: Any) -> None:
     waits("declined", minutes=-1)
     page = shop("GET", f"/orders/{ORDER}", as_user=True).text
     assert "Pay with another card" not in page
+    assert "The time to pay is over" in page
 
 
 def test_without_a_card_nothing_is_sent(shop: Ask, api: ShopApi, waits: Any) -> None:
