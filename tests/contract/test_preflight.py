@@ -113,6 +113,8 @@ def test_what_prod_cannot_do_without_may_be_missing_in_dev(name: str, value: str
         ("Environment", "staging"),
         ("FromAddress", "The shop <shop@shop.test>"),
         ("ShopUrl", "shop.test"),
+        ("ShopUrl", "https://müller.test"),  # SES takes visible ASCII in a mail's headers
+        ("ConsoleUrl", "https://müller.test"),
         ("AllowedOrigins", "shop.test"),
         ("CarrierStepSeconds", "901"),
         ("CarrierStepSeconds", "a minute"),

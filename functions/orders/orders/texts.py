@@ -36,5 +36,5 @@ _TEXTS = {Language.EN: _ENGLISH, Language.DE: _GERMAN}
 def guest_link(name: str, number: str, shop_url: str, token: str, language: Language | None) -> Mail:
     """In English for an order without a language. The token is behind #, which no server sees."""
     text = _TEXTS[language or Language.EN]
-    link = f"{shop_url}/guest-order#token={token}"
+    link = f"{shop_url.rstrip('/')}/guest-order#token={token}"
     return Mail(text.subject, text.body.format(name=" ".join(name.split()), number=number, link=link))

@@ -38,7 +38,7 @@ def require_same_origin(method: str, headers: Mapping[str, str], origin: str) ->
     if method in _SAFE:
         return
     site = headers.get("sec-fetch-site")
-    if site == "same-origin" or (site is None and headers.get("origin") == origin):
+    if site == "same-origin" or (site is None and headers.get("origin") == origin.rstrip("/")):
         return
     raise CrossSite("This form was sent from another site, so nothing was done.")
 

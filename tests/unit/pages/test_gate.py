@@ -44,6 +44,10 @@ def test_a_form_of_another_page_is_refused(method: str, headers: dict[str, str])
         gate.require_same_origin(method, headers, OURS)
 
 
+def test_the_site_s_address_may_end_in_a_slash() -> None:
+    gate.require_same_origin("POST", {"origin": OURS}, f"{OURS}/")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_changes_nothing_may_come_from_anywhere(method: str) -> None:
     gate.require_same_origin(method, {"sec-fetch-site": "cross-site"}, OURS)
