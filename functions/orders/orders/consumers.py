@@ -107,12 +107,16 @@ def follow_claim(_: Event, claimed: OrderClaimed) -> None:
 
 @consumer.on("order.created")
 def start_saga(_: Event, created: OrderCreated) -> None:
-    """The order of a guest also gets its link mailed, and may be claimed by an account that has its address already."""
+    """The order of a guest also gets its link mailed, and may be claimed by an account that has its address already,
+    also while the mail cannot be sent.
+    """
     usecases.start_workflow(created.order_id, orders=ports().orders, workflows=ports().workflows, now=utc_now())
     if is_guest(created.customer_id):
-        about = ports().mail
-        guests.mail_link(created.order_id, about.shop_url, orders=ports().orders, mailer=ports().mailer, now=utc_now())
-        guests.claim_late(created.order_id, orders=ports().orders, now=utc_now())
+        orders, mailer, shop_url = ports().orders, ports().mailer, ports().mail.shop_url
+        try:
+            guests.mail_link(created.order_id, shop_url, orders=orders, mailer=mailer, now=utc_now())
+        finally:
+            guests.claim_late(created.order_id, orders=orders, now=utc_now())
 
 
 @consumer.on("order.cancellation_requested")

@@ -433,6 +433,18 @@ def test_an_order_that_is_placed_after_the_address_was_verified_is_the_account_s
     assert [event["type"] for event in shop.announced(order_id)] == [PLACED, "order.claimed"]
 
 
+def test_an_order_is_the_account_s_also_while_its_mail_cannot_be_sent(shop: Shop) -> None:
+    verify(shop)
+    order_id, _ = placed(shop)
+    shop.mailbox.failures = [MailNotSent("busy")]
+
+    assert len(created(shop, order_id)) == 1
+    assert shop.order(order_id).customer_id == "cust-1"
+
+    assert created(shop, order_id) == []
+    assert (len(shop.mailbox.sent), claims_of(shop, order_id)) == (1, ["cust-1"])
+
+
 def test_two_accounts_cannot_both_claim(shop: Shop) -> None:
     order_id, _ = placed(shop)
     verify(shop)
