@@ -92,6 +92,10 @@ def test_the_mail_is_sent_by_the_shops_configuration_set(monkeypatch: pytest.Mon
         (answered("SendingPausedException"), 1),
         (answered("MessageRejected", message="Illegal address"), 0),
         (answered("TooManyRequestsException", 429), 0),
+        (answered("ThrottlingException", message="Maximum sending rate exceeded."), 0),
+        # https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html
+        (answered("ThrottlingException", message="Daily message quota exceeded."), 1),
+        (answered("TooManyRequestsException", 429, message="Daily message quota exceeded."), 1),
         (answered("InternalFailure", 500), 0),
     ],
 )

@@ -18,6 +18,9 @@ _REFUSALS = frozenset({"MessageRejected", "BadRequestException", "InvalidParamet
 _NOT_VERIFIED = "not verified"
 # SES takes this mail later without an operator's help.
 _BUSY = frozenset({"TooManyRequestsException", "Throttling", "ThrottlingException"})
+# Such an error, too, but it lasts until the next day, or until AWS grants a higher quota:
+# https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html
+_QUOTA_USED_UP = "Daily message quota exceeded"
 # SES's message may name the recipient, and the errors below end in logs and events, which hold no addresses.
 _ADDRESS = re.compile(r"[^\s/:<>,;]+@[^\s/:<>,;]+")
 
@@ -86,7 +89,7 @@ class SesMailer:
             raise MailRefused(answer) from error
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
             raise MailUncertain(answer) from error
-        if code not in _BUSY:
+        if code not in _BUSY or _QUOTA_USED_UP in message:
             metrics.count("MailsRefused")
             metrics.flush()
         raise MailNotSent(answer) from error
