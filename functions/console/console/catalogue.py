@@ -62,7 +62,10 @@ def show_product(visit: Visit, product_id: str) -> Page:
     """After an edit that came too late, what another operator made of the product stands beside what was typed."""
     product = visit.visitor.get(path("products", product_id))
     stock = part(lambda: _stock(visit, product_id))
-    theirs = _differences(product, visit.values) if visit.values.get("version") else {}
+    is_late = visit.values.get("version", "") not in ("", str(product["version"]))
+    theirs = _differences(product, visit.values) if is_late else {}
+    if is_late:
+        visit.errors[""] = "Another operator has changed it meanwhile. Both are shown: send what shall hold."
     return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
 
 

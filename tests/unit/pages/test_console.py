@@ -321,6 +321,30 @@ def test_a_return_that_the_order_does_not_have_is_no_page(api: ShopApi, desk: As
     assert desk("GET", "/console/returns/o-1/r-2", as_user=True).status == 404
 
 
+# ---- the catalogue
+
+EDIT = {"sku": "S", "name": "Mug", "description": "", "category": "", "currency": "GBP", "tax_class": "standard"}
+
+
+def test_an_edit_that_is_not_valid_is_no_conflict(api: ShopApi, desk: Ask) -> None:
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"version": 3}
+    api.answers["GET /api/products/p1"] = (200, product)
+    page = desk("POST", "/console/catalogue/p1", EDIT | {"price": "abc", "version": "3"}, as_user=True)
+    assert (page.status, "Another operator" in page.text, "In the catalogue now" in page.text) == (422, False, False)
+
+
+def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, desk: Ask) -> None:
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"version": 4, "description": None}
+    api.answers["GET /api/products/p1"] = (200, product)
+    api.refuse("PATCH /api/products/p1", 409, "stale-version", "S is at version 4, not 3; read it again.")
+    form = EDIT | {"price": "9.00", "version": "3", "description": "Blown"}
+    page = desk("POST", "/console/catalogue/p1", form, as_user=True)
+    assert (page.status, "Another operator has changed it meanwhile." in page.text) == (409, True)
+    assert "at version 4" not in page.text
+    assert "In the catalogue now: <ins>nothing</ins>" in page.text
+    assert 'value="Blown"' in page.text
+
+
 # ---- dead letters
 
 
