@@ -290,9 +290,13 @@ def notify_return_received(event: Event, data: ReturnReceived) -> None:
 
 @consumer.on("cart.abandoned")
 def remind_of_cart(event: Event, data: CartAbandoned) -> None:
-    """The event's sequence is the cart's version."""
+    """The event's sequence is the cart's version. A shop that sends no reminders forgets a guest's address, which the
+    API takes in any case.
+    """
     days = ports().mail_settings.cart_reminder_days
     if not days:
+        if is_guest(data.customer_id):
+            ports().guest_carts.drop(data.customer_id)
         return
     cart = LeftCart(data.customer_id, event.sequence, event.time - timedelta(days=days))
     if is_guest(data.customer_id):

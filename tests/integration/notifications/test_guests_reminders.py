@@ -413,6 +413,7 @@ def test_a_shop_may_send_none(guest: Service, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(vars(wiring.ports()), "mail_settings", none)
     assert guest.receive(left(guest)) == []
     assert guest.mailer.sent == []
+    assert ADDRESS not in stored(), "an address is kept that the shop never writes to"
 
 
 def test_no_event_names_the_address(guest: Service) -> None:
