@@ -78,6 +78,7 @@ EXEMPT = {
     "mercato.events.outbox:record": "its key is an entity's version, which never comes again",
     "notifications.progress:Progress.note": "it outlives the last delivery of the events that it overtakes",
     "notifications.wishes.guest_store:count_mail": "its key is a day, which is over when it expires",
+    "notifications.store:NotificationStore.close_account": "the message that it ends has expired long before it does",
     "notifications.store:_item": "what a guest was told outlives the last delivery of the event that told it",
     "notifications.wishes.store:WishStore.follow_stock": "it outlives the last delivery of the event that reads it",
     "notifications.wishes.store:WishStore.tell": "it outlives the last delivery of the event that reads it",
