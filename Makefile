@@ -72,9 +72,9 @@ test: setup $(CHECKOV)/.ready $(WORKFLOWS)/.ready ## Everything that must hold, 
 
 # The tests of the API and those of the pages have a shop each, for which they wait half of their time. The others, and
 # the slow half of lint, fill that time and give way to the shops. What lint finds is kept until the end, where it is not
-# overlooked.
+# overlooked. The longest tests go first, so that both workers end at about the same time.
 test-code:
-	nice pytest tests/unit tests/integration tests/contract tests/chaos -m "not long" -n 2 --dist worksteal -p no:schemathesis -q --durations=15
+	nice pytest tests/chaos tests/integration tests/contract tests/unit -m "not long" -n 2 --dist worksteal -p no:schemathesis -q --durations=15
 test-shop:
 	pytest tests/e2e --ignore=tests/e2e/web -m "not long" -q --durations=15
 test-pages:
