@@ -15,7 +15,7 @@ REFRESH_SECONDS = 30 * 24 * 3600
 CART_SECONDS = 90 * 24 * 3600
 ORDER_SECONDS = 90 * 24 * 3600
 CHECKOUT_SECONDS = 24 * 3600  # as long as the API keeps a checkout
-REMINDER_SECONDS = 30 * 24 * 3600  # as long as the API keeps the wish
+REMINDER_SECONDS = 60 * 24 * 3600  # as long as the API keeps the wish
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]{1,2048}")
 
 
