@@ -11,7 +11,7 @@ from mercato.addresses import region_of, require_postcode
 from mercato.charges import Charge, tax_of
 from mercato.clock import rfc3339
 from mercato.countries import Country
-from mercato.http import Body, Cursor, Day, Query, View
+from mercato.http import Body, Cursor, Day, Moment, Query, View
 from mercato.ids import fingerprint
 from mercato.languages import Language
 from mercato.money import MAX_AMOUNT, Money
@@ -251,7 +251,7 @@ class DaysQuery(Query):
 class HistoryQuery(Query):
     """The history ends at the time `as_of` and at the fact number `version`, whichever comes first."""
 
-    as_of: AwareDatetime | None = None
+    as_of: Moment | None = None
     version: Annotated[int, Field(ge=1, le=2**53 - 1)] | None = None
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from mercato.clock import in_milliseconds, rfc3339
-from mercato.http import Body, Cursor, Query, View
+from mercato.http import Body, Cursor, Moment, Query, View
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import EmailAddress, Exact, ProductName, ShortReason
 from promotions.domain import CODE, MAX_CODES, MAX_LIMIT, MAX_PRODUCTS, WHOLE, Basket, Coupon, Evaluation, Goods, Kind
@@ -17,7 +17,7 @@ ProductId = Annotated[str, Exact(), Field(min_length=1, max_length=64)]
 ProductIds = Annotated[list[ProductId], Field(max_length=MAX_PRODUCTS)]
 BasisPoints = Annotated[int, Field(ge=1, le=WHOLE, examples=[1000])]
 Uses = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+_MomentText = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Version = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
@@ -31,8 +31,8 @@ class _Terms(Body):
     minimum: Money | None = None
     product_ids: ProductIds = []
     category: ProductName | None = None
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
     limit: Uses | None = None
     limit_per_customer: Uses | None = None
     combines: bool = False
@@ -79,15 +79,15 @@ class CouponView(View):
     minimum: Money | None
     product_ids: list[str]
     category: str | None
-    valid_from: Moment | None
-    valid_until: Moment | None
+    valid_from: _MomentText | None
+    valid_until: _MomentText | None
     limit: int | None
     limit_per_customer: int | None
     combines: bool
     used: int
     version: int
-    created_at: Moment
-    ended_at: Moment | None
+    created_at: _MomentText
+    ended_at: _MomentText | None
 
     @classmethod
     def of(cls, coupon: Coupon, used: int) -> CouponView:

@@ -159,6 +159,8 @@ def test_a_history_as_of_a_time_ends_there(shop: Shop, monkeypatch: pytest.Monke
     assert shop.call("GET", path, query={"as_of": SOON})[1]["order"]["status"] == "confirmed"
     assert shop.call("GET", path, query={"as_of": rfc3339(noon - timedelta(seconds=1))})[0] == 404
     assert shop.call("GET", path, query={"as_of": "2026-11-22T12:00:00"})[0] == 422
+    assert shop.call("GET", path, query={"as_of": "9999-12-31T23:59:59Z"})[1]["order"]["status"] == "confirmed"
+    assert shop.call("GET", path, query={"as_of": "9999-12-31T23:59:59-05:00"})[0] == 422
 
 
 def test_a_writer_whose_clock_is_behind_does_not_turn_the_story_back(

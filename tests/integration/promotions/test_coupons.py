@@ -183,3 +183,11 @@ def test_who_guesses_is_told_when_to_come_again(desk: Desk, minutes: int, told: 
 def test_coupons_are_for_staff(desk: Desk, role: str) -> None:
     assert desk.call("GET", role=role)[0] == 403
     assert desk.call("POST", "/api/promotions/evaluations", {}, role=role)[0] == 403
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+@pytest.mark.parametrize("name", ["valid_from", "valid_until"])
+def test_a_time_that_no_year_of_utc_has_is_refused(desk: Desk, name: str, moment: str) -> None:
+    status, problem = desk.call("POST", body=TEN | {name: moment}, key="key-1")
+    assert (status, problem["errors"][0]["field"]) == (422, name), problem
+    assert desk.call("POST", body=TEN | {name: "9999-12-31T23:59:59Z"}, key="key-2")[0] == 201

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from mercato import webhooks
@@ -89,6 +89,19 @@ def _as_day(given: Any) -> Any:
 
 # A day in a query, in RFC 3339's form.
 Day = Annotated[date, BeforeValidator(_as_day)]
+
+
+def _with_utc(given: datetime) -> datetime:
+    """The years 1 and 9999 end earlier, or begin later, at another offset than in UTC, in which times are stored."""
+    try:
+        given.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("moment", "is before the year 1 or after the year 9999 in UTC") from None
+    return given
+
+
+# A time with an offset, in a body or a query.
+Moment = Annotated[AwareDatetime, AfterValidator(_with_utc)]
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
