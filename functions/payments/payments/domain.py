@@ -202,6 +202,11 @@ class Payment:
         return reference_of(self.payment_id, self.attempt)
 
     @property
+    def is_paid(self) -> bool:
+        """All of it was captured. At the provider, an operator can capture a part and release the rest."""
+        return self.captured >= self.amount.amount
+
+    @property
     def may_authorize(self) -> bool:
         return self.status is Status.CREATED and not self.closing
 
@@ -330,8 +335,8 @@ def is_answered(before: Payment, after: Payment) -> bool:
 
 
 def announcement(before: Payment, after: Payment) -> Announcement | None:
-    """The event of a change. Money captured only to be refunded is not published as paid. A decline after which the
-    buyer may bring another card is no failure yet.
+    """The event of a change. Money captured only to be refunded is not published as paid, and neither is a part of the
+    amount. A decline after which the buyer may bring another card is no failure yet.
     """
     if after.status is Status.DECLINED and after.waits_for_buyer:
         is_last = after.closing and not (before.closing and before.status is Status.DECLINED)
@@ -341,7 +346,7 @@ def announcement(before: Payment, after: Payment) -> Announcement | None:
     match after.status:
         case Status.AUTHORIZED:
             return Announcement.AUTHORIZED
-        case Status.CAPTURED if not after.closing and before.status not in HELD:
+        case Status.CAPTURED if after.is_paid and not after.closing and before.status not in HELD:
             return Announcement.COMPLETED
         case Status.DECLINED | Status.FAILED:
             return Announcement.FAILED
@@ -380,6 +385,8 @@ def require_authorized(payment: Payment) -> Payment:
 def require_captured(payment: Payment) -> Payment:
     if payment.closing or payment.status not in (*HELD, Status.REFUNDED):
         raise CaptureRefused("The payment could not be collected.", payment_id=payment.payment_id)
+    if not payment.is_paid:
+        raise CaptureRefused("Only a part of the payment was collected.", payment_id=payment.payment_id)
     return payment
 
 

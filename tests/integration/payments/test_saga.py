@@ -11,6 +11,7 @@ import pytest
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.invocation.tasks import InvalidTaskInput
+from mercato.store.dynamo import update
 from payments.domain import CaptureRefused, PaymentDeclined, PaymentVoided
 from payments.providers.sandbox import charge_id_of
 
@@ -233,3 +234,23 @@ def test_the_token_is_neither_stored_nor_logged_nor_in_an_error(till: Any, capsy
     assert "tok_" not in json.dumps(stored)
     written = capsys.readouterr()
     assert "tok_" not in written.out + written.err
+
+
+def test_a_charge_that_was_captured_in_part_at_the_provider_is_no_payment_of_the_order(till: Any) -> None:
+    till.authorize()
+    till.provider.capture(charge_id_of(PAYMENT), "by-hand")
+    till.table.write(
+        update(
+            f"SANDBOX#CHARGE#{charge_id_of(PAYMENT)}",
+            "CHARGE",
+            "SET amount = :some, #left = :some",
+            names={"#left": "left"},
+            values={":some": 400},
+        )
+    )
+    for _ in range(2):
+        with pytest.raises(CaptureRefused):
+            till.capture()
+    assert "payment.completed" not in till.heard()
+    till.task("RefundPayment")
+    assert (till.status(), till.money()) == ("refunded", (400, 400))
