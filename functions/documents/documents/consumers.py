@@ -47,6 +47,8 @@ def issue_invoice(_event: Event, data: PaymentCompleted) -> None:
 
 @consumer.on("payment.refunded")
 def issue_credit_note(_event: Event, data: PaymentRefunded) -> None:
-    """Idempotent: a refund has one credit note."""
+    """Idempotent: a refund has one credit note, and a refund of 0 none."""
+    if not data.amount.amount:
+        return
     refunded = Refunded(**data.model_dump(exclude={"amount"}), amount=data.amount)
     usecases.issue_credit_note(refunded, ports().orders, ports().documents, utc_now())

@@ -261,7 +261,9 @@ def notify_cancelled(event: Event, data: OrderCancelled) -> None:
 
 @consumer.on("payment.refunded")
 def notify_refunded(event: Event, data: PaymentRefunded) -> None:
-    _tell(event, data, Kind.REFUND, texts.refund(data.named, data.amount, data.reason))
+    """A refund of 0 is no news for its buyer, who has the money from elsewhere."""
+    if data.amount.amount:
+        _tell(event, data, Kind.REFUND, texts.refund(data.named, data.amount, data.reason))
 
 
 @consumer.on("order.return_approved")

@@ -100,7 +100,9 @@ class PaymentDisputed(EventModel):
 
 
 class PaymentRefunded(EventModel):
-    """Some or all of the money was refunded. `amount` is that of this refund."""
+    """Some or all of the money was refunded. `amount` is that of this refund. It is 0 for returned goods whose money a
+    bank has taken back in a dispute, or an operator has refunded at the provider.
+    """
 
     TYPE: ClassVar[str] = "payment.refunded"
     EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"refund_id": "ref-1", "reason": "damaged in transit"}

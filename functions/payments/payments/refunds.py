@@ -71,7 +71,8 @@ def refund_for_return(
     """Refunds as much of the amount as is left after other refunds. The same id is the same refund; a refused one gets
     one more attempt.
 
-    A pending refund may still be refused, so if it leaves too little, it is finished first.
+    A pending refund may still be refused, so if it leaves too little, it is finished first. If nothing is left
+    because a bank took it, or an operator refunded it at the provider, a refund of 0 is published: the order waits.
     """
     asked = Refund(
         refund_id=refund_id,
@@ -93,7 +94,7 @@ def refund_for_return(
     known = ports.payments.refund(payment_id, refund_id)
     if known and known.status is RefundStatus.REFUSED:
         _look_for_others(payment_id, ports, now)
-    _complete(_claim(asked, ports.payments, now, fit, retry_refused=True), ports, now)
+    _complete(_claim(asked, ports.payments, now, fit, retry_refused=True, is_awaited=True), ports, now)
 
 
 def refund_the_rest(payment: Payment, reason: str, ports: Ports, now: datetime, *, retry_refused: bool) -> Payment:
@@ -205,8 +206,12 @@ def _look_for_others(payment_id: str, ports: Ports, now: datetime) -> None:
             ports.payments.save(payment, compared, now)
 
 
-def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, retry_refused: bool) -> Refund:
-    """Stores the refund as pending. `fit` may reduce its amount; a refund of 0 is not stored."""
+def _claim(
+    asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, retry_refused: bool, is_awaited: bool = False
+) -> Refund:
+    """Stores the refund as pending. `fit` may reduce its amount. A refund of 0 is stored as done if it `is_awaited` by
+    an order that does not know where the money went, and else not at all.
+    """
 
     def write(payment: Payment | None) -> Refund:
         # The payment is read before the refund: any change of the refund since then also changes the payment's version.
@@ -218,9 +223,13 @@ def _claim(asked: Refund, payments: PaymentStore, now: datetime, fit: Fit, *, re
         if known and not (retry_refused and known.status is RefundStatus.REFUSED):
             return known
         made = fit(payment)
-        if not made.amount.amount:
+        if not made.amount.amount and not (is_awaited and payment.refunded < payment.captured):
             return made
         made = replace(made, attempt=known.attempt + 1) if known else made
+        if not made.amount.amount:
+            done = replace(made, status=RefundStatus.DONE)
+            payments.record_nothing(payment, refunding.claim(payment, done.amount), done, now)
+            return done
         payments.claim_refund(payment, refunding.claim(payment, made.amount), made, now)
         return made
 

@@ -109,6 +109,10 @@ class PaymentStore:
         """Writes a completed refund that was unknown until now. Raises PaymentMoved."""
         self._change(before, after, now, [_refunded(after, refund)], [put_new(_refund_item(refund))])
 
+    def record_nothing(self, before: Payment, after: Payment, refund: Refund, now: datetime) -> None:
+        """Writes a refund of 0 as done, also one that was refused before. Raises PaymentMoved."""
+        self._change(before, after, now, [_refunded(after, refund)], [_begin(refund)])
+
     def write_off(self, before: Payment, after: Payment, refunds: list[Refund], now: datetime) -> None:
         """Ends the refunds as written off. Raises PaymentMoved, also if one of them has changed: a refund never changes
         without its payment.

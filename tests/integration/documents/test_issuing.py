@@ -177,6 +177,12 @@ def test_refunds_of_any_amounts_add_up_to_the_invoice_and_its_tax(desk: Desk) ->
     assert desk.numbers("CRN-2026") == [1, 2, 3, 4, 5]
 
 
+def test_a_refund_of_nothing_has_no_credit_note(desk: Desk) -> None:
+    desk.ordered()
+    assert [desk.pay(), desk.refund(0)] == [[], []]
+    assert (desk.numbers("CRN-2026"), desk.dead_letters()) == ([], [])
+
+
 def test_a_refund_that_comes_before_its_payment_issues_the_invoice_first(desk: Desk) -> None:
     desk.ordered()
     assert desk.refund(500) == []

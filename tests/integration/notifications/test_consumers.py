@@ -109,6 +109,13 @@ def test_each_event_tells_its_customer(
     assert "order order-1" in service.mailer.sent[0][2], "an order of an earlier release is named by its id"
 
 
+def test_a_refund_of_nothing_is_no_news(service: Any) -> None:
+    service.register()
+    data = {"order_id": "order-1", "customer_id": "user-1", "reason": "You returned goods."}
+    event = service.event("payment.refunded", "event-2", data | {"amount": {"amount": 0, "currency": "GBP"}})
+    assert (service.receive(event), service.mailer.sent) == ([], [])
+
+
 @pytest.mark.parametrize("page", ["https://track.example/T1", None])
 def test_the_mail_of_a_parcel_has_the_carrier_s_page_if_there_is_one(service: Any, page: str | None) -> None:
     service.register()

@@ -101,6 +101,37 @@ def test_a_return_of_a_disputed_payment_waits_for_the_bank(till: Till) -> None:
     assert books(till) == (300, 700)
 
 
+def told_of_refunds(till: Till) -> list[tuple[str, int]]:
+    return [(data["refund_id"], data["amount"]["amount"]) for kind, data in till.events() if kind == "payment.refunded"]
+
+
+def test_an_order_hears_once_that_nothing_is_left_for_a_return(till: Till) -> None:
+    """Without that its return would wait for the refund for ever."""
+    opens(till, CAPTURED)
+    assert len(goods_return(400)) == 1
+    closes(till, is_won=False)
+    assert [goods_return(400), goods_return(400), goods_return(600, "ref-2")] == [[], [], []]
+    assert told_of_refunds(till) == [("ref-1", 0), ("ref-2", 0)]
+    assert (till.status(), books(till)) == ("captured", (0, CAPTURED))
+
+
+def test_a_refused_refund_of_a_return_whose_money_a_bank_took_since_ends_as_nothing(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ProviderDeclined("refused", "No.")
+
+    with monkeypatch.context() as during:
+        during.setattr(Sandbox, "refund", refuse)
+        assert len(goods_return(400)) == 1
+    opens(till, CAPTURED)
+    closes(till, is_won=False)
+    assert [goods_return(400), goods_return(400)] == [[], []]
+    assert told_of_refunds(till) == [("ref-1", 0)]
+    [refund] = shown(till)["refunds"]
+    assert (refund["status"], refund["amount"]["amount"]) == ("done", 0)
+
+
 @pytest.mark.parametrize(("is_won", "end"), [(True, (CAPTURED, 0)), (False, (0, CAPTURED))])
 def test_a_cancellation_of_a_disputed_payment_waits_for_the_bank(
     till: Till, is_won: bool, end: tuple[int, int]

@@ -285,6 +285,11 @@ def test_a_refund_smaller_than_asked_ends_the_order_too() -> None:
     assert (found.status, found.refunded) == (Status.REFUNDED, pounds(TOTAL))
 
 
+def test_a_return_whose_money_a_bank_has_taken_back_ends_with_a_refund_of_nothing() -> None:
+    order = refunded(accept(delivered(), mug=2, pot=3), "1", 0)
+    assert (order.status, order.refunded, order.returns[0].refunded) == (Status.REFUNDED, pounds(0), pounds(0))
+
+
 def test_a_return_whose_money_went_back_by_another_refund_says_that_it_got_none() -> None:
     found = refunded(accept(delivered(), mug=1), "goodwill", TOTAL)
     assert (found.returns[0].amount, found.returns[0].refunded) == (pounds(1250), pounds(0))
