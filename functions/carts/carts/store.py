@@ -43,7 +43,6 @@ SHARDS = 4
 MOVED_AT_ONCE = (MAX_TRANSACTION - 1) // 2
 _RENEWED_AFTER = timedelta(days=7)
 _MARK_KEPT = timedelta(days=3)  # an Idempotency-Key is good for two
-_COUNTED = timedelta(days=1)
 _CLOSED_FOR = timedelta(hours=1)  # an access token lives for 15 minutes
 _HEAD, _LATEST = "CART", "LATEST"
 _ATTEMPTS = 8
@@ -116,10 +115,9 @@ class Carts:
         return Cart(cart_id, lines=lines, version=head["version"], latest=latest, is_watched="watched" in head)
 
     def watch(self, cart_id: str, now: datetime) -> None:
-        """Has the guest's cart published once it is idle, until it expires. Idempotent. Raises CartNotFound.
+        """Has the guest's cart published once it is idle from now on, until it expires. Idempotent. Raises CartNotFound.
 
-        The time since the last change counts, at most a day of it: the sweeper looks at the changes of the last days. A
-        cart that was published already gets its next version, and is published once more.
+        A cart that was published already gets its next version, and is published once more.
         """
 
         def load() -> Item:
@@ -129,12 +127,8 @@ class Carts:
             return head
 
         def write(head: Item) -> None:
-            if "watched" in head and "gsi1pk" in head:
-                return
-            seen, touched_at = head["version"], datetime.fromisoformat(head["touched_at"])
-            was_published = "watched" in head
-            since = now if was_published else max(touched_at, now - _COUNTED)
-            partition, sort = _idle_keys(cart_id, since)
+            seen, was_published = head["version"], "watched" in head and "gsi1pk" not in head
+            partition, sort = _idle_keys(cart_id, now)
             values = {
                 ":yes": True,
                 ":partition": partition,

@@ -65,11 +65,16 @@ def test_each_change_begins_the_day_anew_and_is_announced_anew(service: Any) -> 
     assert service.sweep() == 1
 
 
-def test_watching_counts_from_the_last_change(service: Any) -> None:
+def test_watching_begins_the_day_anew(service: Any) -> None:
+    """Its guest is in the checkout then, also where nothing was changed in the cart for long."""
     cart_id = service.open_guest_cart(lantern=1)
-    service.wait(hours=25)
-    watch(cart_id)
-    assert service.sweep() == 1
+    for _ in range(2):
+        service.wait(hours=23)
+        watch(cart_id)
+    service.wait(hours=23)
+    assert service.sweep() == 0
+    service.wait(hours=1)
+    assert [service.sweep() for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize("days", [8, 9, 10, 30, 80])
