@@ -115,7 +115,7 @@ class Carts:
         return Cart(cart_id, lines=lines, version=head["version"], latest=latest, is_watched="watched" in head)
 
     def watch(self, cart_id: str, now: datetime) -> None:
-        """Has the guest's cart published once it is idle from now on, until it expires. Idempotent. Raises CartNotFound.
+        """Has the guest's cart published once it is idle from now on. Idempotent. Raises CartNotFound.
 
         A cart that was published already gets its next version, and is published once more.
         """

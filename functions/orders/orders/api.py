@@ -115,7 +115,7 @@ def show_guest_order(token: str) -> OrderView:
     """The order that the link opens, as long as no account has claimed it."""
     order = guests.find_by_link(token, ports().orders)
     action = usecases.find_action(order, orders=ports().orders, now=utc_now())
-    return _order_view(order, ports().orders.find_address(order.id), action)
+    return _order_view(order, ports().orders.find_address(order.id), action, is_buyer=True)
 
 
 @app.post("/api/orders/guests/{token}/cancel", role=PUBLIC, capability="token")
@@ -284,7 +284,7 @@ def get_order(order_id: str, caller: Caller) -> OrderView:
     order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
     is_buyer = caller.user_id == order.customer_id
     action = usecases.find_action(order, orders=ports().orders, now=utc_now()) if is_buyer else None
-    return _order_view(order, ports().orders.find_address(order_id), action)
+    return _order_view(order, ports().orders.find_address(order_id), action, is_buyer=is_buyer)
 
 
 @app.put("/api/orders/{order_id}/links/{digest}", role=PEER)
@@ -303,8 +303,10 @@ def get_history(order_id: str, query: HistoryQuery, caller: Caller) -> HistoryVi
     return HistoryView.of(history, address, query.as_of, ports().return_terms, tells_staff=caller.is_admin)
 
 
-def _order_view(order: Order, address: Address | None, action: Action | None = None) -> OrderView:
-    return OrderView.of(order, address, ports().return_terms, action)
+def _order_view(
+    order: Order, address: Address | None, action: Action | None = None, *, is_buyer: bool = False
+) -> OrderView:
+    return OrderView.of(order, address, ports().return_terms, action, is_buyer=is_buyer)
 
 
 def _return_view(return_id: str, done: usecases.Done) -> Response[ReturnView]:

@@ -361,7 +361,8 @@ class StepView(View):
 
 class PaymentWaitView(View):
     """What the buyer does, until a time. `state` is action_required (the bank asks: see `action`), declined (another
-    card is needed) or processing (an attempt is being made; look again). `attempts` counts the cards.
+    card is needed) or processing (an attempt is being made, or the bank's `action` comes in a moment; look again).
+    `attempts` counts the cards.
     """
 
     state: str
@@ -372,9 +373,10 @@ class PaymentWaitView(View):
     detail: str
 
     @classmethod
-    def of(cls, order: Order, awaited: Awaited, action: Action | None) -> PaymentWaitView:
+    def of(cls, order: Order, awaited: Awaited, action: Action | None, *, is_buyer: bool) -> PaymentWaitView:
+        is_action_missing = is_buyer and awaited.state == "action_required" and action is None
         return cls(
-            state="processing" if awaited.is_answered else awaited.state,
+            state="processing" if awaited.is_answered or is_action_missing else awaited.state,
             action=action,
             attempts=order.attempt,
             until=rfc3339(awaited.until),
@@ -418,14 +420,22 @@ class OrderView(View):
     timeline: list[StepView]
 
     @classmethod
-    def of(cls, order: Order, address: Address | None, terms: Terms, action: Action | None = None) -> OrderView:
+    def of(
+        cls,
+        order: Order,
+        address: Address | None,
+        terms: Terms,
+        action: Action | None = None,
+        *,
+        is_buyer: bool = False,
+    ) -> OrderView:
         returned, returnable, until = order.returned_pieces, order.requestable_pieces(), terms.until(order)
         return cls(
             order_id=order.id,
             number=order.number,
             customer_id=order.customer_id,
             status=order.status,
-            payment=PaymentWaitView.of(order, order.awaited, action) if order.awaited else None,
+            payment=PaymentWaitView.of(order, order.awaited, action, is_buyer=is_buyer) if order.awaited else None,
             payment_status=order.payment_status,
             payment_id=order.payment_id,
             reason=order.reason,

@@ -273,11 +273,14 @@ def test_what_the_guest_does_at_the_bank_is_shown_by_the_link(shop: Shop) -> Non
     action = {"url": "", "client_secret": "pi_1_secret_1"}
     payment = {"status": "action_required", "attempt": 1, "version": 0, "action": action}
     waits = {"task_token": "token-1", "entered_at": "2026-11-22T12:00:00.000Z", "retries": 0}
+    before = opened(shop, token)[1]["payment"]  # the saga has not begun to wait: the page looks again
+    assert (before["state"], before["action"]) == ("processing", None)
     shop.task("AwaitBuyer", order_id=order_id, payment=payment, **waits)
 
-    assert opened(shop, token)[1]["payment"]["action"] == action
-    staff = shop.call("GET", f"/api/orders/{order_id}", user="boss", role="admin")[1]
-    assert staff["payment"]["action"] is None
+    asked = opened(shop, token)[1]["payment"]
+    assert (asked["state"], asked["action"]) == ("action_required", action)
+    staff = shop.call("GET", f"/api/orders/{order_id}", user="boss", role="admin")[1]["payment"]
+    assert (staff["state"], staff["action"]) == ("action_required", None)
     assert shop.call("POST", f"/api/orders/guests/{token}/payments", {}, user="", key="k-1234567")[0] == 202
 
 
