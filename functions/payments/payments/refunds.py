@@ -172,8 +172,21 @@ def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
     """Finishes the refunds that have no recorded end. Returns the payment after that."""
     for pending in ports.payments.refunds(payment.payment_id):
         if pending.status is RefundStatus.PENDING:
-            _close(_ask(pending, ports), ports.payments, now)
+            _close(_ask(pending, ports, now), ports.payments, now)
     return ports.payments.get(payment.payment_id) or payment
+
+
+def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> None:
+    """Notes the disputes of the payment's charge as the provider states them now."""
+    with transient():
+        found = ports.provider.disputes(payment.charge_id)
+
+    def write(current: Payment | None) -> None:
+        learned = domain.learn_disputes(current or payment, found)
+        if current and learned is not current:
+            ports.payments.save(current, learned, now)
+
+    _retry(payment.payment_id, ports.payments, write)
 
 
 def _rest(payment: Payment, reason: str, now: datetime) -> Refund:
@@ -251,7 +264,7 @@ def _complete(refund: Refund, ports: Ports, now: datetime) -> Refund:
     if not refund.amount.amount:
         return refund
     if refund.status is RefundStatus.PENDING:
-        refund = _close(_ask(refund, ports), ports.payments, now)
+        refund = _close(_ask(refund, ports, now), ports.payments, now)
     match refund.status:
         case RefundStatus.PENDING:
             raise TransientError(f"refund {refund.refund_id} is at attempt {refund.attempt}, begun by another request")
@@ -262,7 +275,8 @@ def _complete(refund: Refund, ports: Ports, now: datetime) -> Refund:
     return refund
 
 
-def _ask(refund: Refund, ports: Ports) -> Refund:
+def _ask(refund: Refund, ports: Ports, now: datetime) -> Refund:
+    """The refund with the provider's answer. A refusal may come from a dispute of which no webhook came."""
     payment = ports.payments.get(refund.payment_id)
     if payment is None:
         raise domain.UnknownPayment(f"There is no payment {refund.payment_id}.")
@@ -270,6 +284,7 @@ def _ask(refund: Refund, ports: Ports) -> Refund:
         with transient():
             ports.provider.refund(payment.charge_id, refund.amount, refund.key)
     except ProviderDeclined:
+        learn_disputes(payment, ports, now)
         return replace(refund, status=RefundStatus.REFUSED)
     return replace(refund, status=RefundStatus.DONE)
 

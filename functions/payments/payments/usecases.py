@@ -149,15 +149,8 @@ def observe(changed: ChargeChanged, ports: Ports, now: datetime) -> None:
     if payment:
         payment = catch_up(payment, ports, now)
         if changed.is_dispute:
-            learn_disputes(payment, ports, now)
+            refunds.learn_disputes(payment, ports, now)
     ports.payments.mark_webhook_done(changed.event_id, now)
-
-
-def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> None:
-    """Notes the disputes of the payment's charge as the provider states them now."""
-    with transient():
-        found = ports.provider.disputes(payment.charge_id)
-    _change(payment, lambda current: domain.learn_disputes(current, found), ports.payments, now)
 
 
 def claim(order_id: str, customer_id: str, ports: Ports, now: datetime) -> None:

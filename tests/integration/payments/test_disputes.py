@@ -101,6 +101,17 @@ def test_a_return_of_a_disputed_payment_waits_for_the_bank(till: Till) -> None:
     assert books(till) == (300, 700)
 
 
+def test_a_refused_refund_asks_for_the_disputes_of_which_no_message_came(till: Till) -> None:
+    till.provider.dispute(CHARGE, "dp-1", 700)
+    assert len(goods_return(400)) == 1
+    assert [one["status"] for one in shown(till)["disputes"]] == ["open"]
+    till.provider.close_dispute(CHARGE, "dp-1", is_won=False)
+    assert till.refund(400)[1]["type"] == "urn:mercato:problem:payment-disputed"
+    told()
+    assert goods_return(400) == []
+    assert books(till) == (300, 700)
+
+
 def told_of_refunds(till: Till) -> list[tuple[str, int]]:
     return [(data["refund_id"], data["amount"]["amount"]) for kind, data in till.events() if kind == "payment.refunded"]
 
