@@ -90,7 +90,7 @@ class Carts:
         self._table = table
 
     def open_guest_cart(self, cart_id: str, now: datetime) -> Cart:
-        head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1, "touched_at": rfc3339(now)}
+        head = {"pk": cart_key(cart_id), "sk": _HEAD, "version": 1}
         with suppress(ConditionFailed):  # a retry of this write after a lost response
             self._table.write(expiry.put_new(head | {"ttl": epoch(now + KEPT_FOR)}, now))
         self._note_guest(cart_id, now)
@@ -323,9 +323,8 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
     so that a cart created after another one was removed never repeats its versions.
     """
     version = cart.version + 1 if cart.version else epoch(now)
-    expression = "SET version = :next, touched_at = :touched_at, #ttl = :ttl"
-    touched_at = rfc3339(now)
-    values = at(now) | {":next": version, ":touched_at": touched_at, ":ttl": epoch(now + KEPT_FOR)}
+    expression = "SET version = :next, #ttl = :ttl"
+    values: Item = at(now) | {":next": version, ":ttl": epoch(now + KEPT_FOR)}
     condition = ABSENT
     if cart.version:
         open_at_seen = f"version = :seen AND {LIVE} AND attribute_not_exists(closed_at)"
@@ -346,9 +345,9 @@ def _touch(cart: Cart, now: datetime) -> tuple[Cart, Write]:
     return replace(cart, version=version), touch
 
 
-def _idle_keys(cart_id: str, touched_at: datetime) -> tuple[str, str]:
-    """Where the index has a cart that was last changed then."""
-    return idle_partition(touched_at.date(), shard_of(cart_id)), f"{rfc3339(touched_at)}#{cart_id}"
+def _idle_keys(cart_id: str, since: datetime) -> tuple[str, str]:
+    """Where the index has a cart that is idle since then."""
+    return idle_partition(since.date(), shard_of(cart_id)), f"{rfc3339(since)}#{cart_id}"
 
 
 def _why_not_touched(cart: Cart, failed: ConditionFailed, now: datetime) -> Exception:

@@ -23,7 +23,7 @@ from mercato.store.expiry import NAMES, at, live
 from notifications.domain import reader_of_cart
 from notifications.wishes.guest_store import address_key, count_mail
 
-CONSENT_LASTS = timedelta(days=60)  # the shop reminds after 30 days at most, and a change of the cart begins them anew
+CONSENT_LASTS = timedelta(days=60)  # CartReminderDays is at most 30, counted from the last change of the cart
 TOLD_LASTS = timedelta(days=90)  # as long as carts keeps a guest's cart
 REFUSAL_LASTS = timedelta(days=365)
 
@@ -71,7 +71,7 @@ class GuestCarts:
         writes = [
             dynamo.check(pk, "UNREAD", "attribute_not_exists(closed_at)"),
             dynamo.check(pk, "LINES", expiry.ABSENT, names=NAMES, values=at(now)),
-            _is_wanted(wish.email, now),
+            _unless_refused(wish.email, now),
             dynamo.put(contact),
         ]
         if not earlier or earlier.email != wish.email:
@@ -111,7 +111,7 @@ class GuestCarts:
         """
         told = {"version": version, "lines": [asdict(line) for line in lines], "address": address_key(consent.email)}
         key = {"pk": _pk(consent.guest_id), "sk": "LINES", "ttl": epoch(now + TOLD_LASTS)}
-        return [expiry.put_new(key | told, now), _is_wanted(consent.email, now)]
+        return [expiry.put_new(key | told, now), _unless_refused(consent.email, now)]
 
     def find_told(self, guest_id: str, now: datetime) -> Told | None:
         """None also once it is put back."""
@@ -137,7 +137,7 @@ class GuestCarts:
                 self._table.write(dynamo.put(key | {"ttl": epoch(now + REFUSAL_LASTS)}))
 
 
-def _is_wanted(address: str, now: datetime) -> Write:
+def _unless_refused(address: str, now: datetime) -> Write:
     """The condition that the address has not refused reminders."""
     return dynamo.check(address_key(address), "UNREMINDED", expiry.ABSENT, names=NAMES, values=at(now))
 

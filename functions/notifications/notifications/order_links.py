@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
@@ -19,8 +18,7 @@ from mercato.aws.secret import StoredSecret
 from mercato.clock import utc_now
 from mercato.errors import NotFound
 from mercato.events import Reads
-from mercato.peers.client import PeerNotFound, PeerUnavailable, ServiceClient, read_answer
-from mercato.peers.transport import Answer
+from mercato.peers.client import PeerNotFound, PeerUnavailable, ServiceClient, problem_of, read_answer, read_object
 
 
 class NoLink(Exception):
@@ -62,7 +60,7 @@ class OrderLinks:
         answer = self._orders.send("PUT", f"/api/orders/{order_id}/links/{digest}", safe=True)
         if answer.status == HTTPStatus.NO_CONTENT:
             return self._address_of(f"/guest-order#token={token}")
-        match _problem(answer):
+        match problem_of(read_object(answer, "the link to an order")):
             case "link-not-found":
                 return self._address_of(f"/orders/{order_id}")
             case "nothing-awaited" | "too-many-links":
@@ -73,12 +71,3 @@ class OrderLinks:
 def _token(order_id: str, message_id: str, secret: str) -> str:
     digest = hmac.digest(secret.encode(), f"order|{order_id}|{message_id}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _problem(answer: Answer) -> str:
-    """The name of the problem; empty for the answer of a release that has no such route, or of something before it."""
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return ""
-    return str(found.get("type")).rpartition(":")[2] if isinstance(found, dict) else ""

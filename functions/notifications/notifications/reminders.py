@@ -5,7 +5,7 @@ only if its customer wants such mails, has not ordered since, and the cart is st
 asked each time the mail is about to be sent, since their events may be late.
 
 A guest is reminded of a cart once, at the address that was typed into the checkout with the box ticked, and only if
-nobody has ordered with that address since. The link in the mail puts the goods that it lists into a cart, once.
+nobody has ordered with that address since. The mail has a link, which puts the goods into a cart, once.
 """
 
 from __future__ import annotations

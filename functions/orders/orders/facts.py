@@ -431,13 +431,15 @@ def _told(lines: Iterable[ReturnedLine | ReceivedLine], amount: Money) -> str:
 def _refunded(order: Order, fact: OrderRefunded, at: datetime) -> Order:
     refunded = order.refunded + fact.amount
     is_all = order.total <= refunded
+    # A return is ended by a refund of 0 where the bank, or an operator at the provider, has given the money back.
+    paid_back = [Step(at, "refunded", str(fact.amount))] if fact.amount.amount else []
     changed = replace(
         order,
         refunded=refunded,
         refund_ids=order.refund_ids | {fact.refund_id},
         returns=tuple(_refunded_return(made, fact, at, is_all=is_all) for made in order.returns),
         payment_status=PaymentStatus.REFUNDED if is_all else order.payment_status,
-        timeline=(*order.timeline, Step(at, "refunded", str(fact.amount))),
+        timeline=(*order.timeline, *paid_back),
     )
     return replace(changed, status=_status_after_return(changed))
 

@@ -34,8 +34,8 @@ from storefront.wiring import ports
 
 _NOTICES = {
     "over": "Your checkout was over, so it begins again with what is in your cart.",
-    "unreminded": "The reminder of your cart could not be noted. Change the address to try again, or just go on.",
-    "reminded": "The reminder of your cart could not be taken back. Change the address to try again.",
+    "not-reminded": "The reminder of your cart could not be noted. Change the address to try again, or just go on.",
+    "still-reminded": "The reminder of your cart could not be taken back. Change the address to try again.",
 }
 _AGREE = "Nothing is ordered yet. Please look at the total, and order again if you agree."
 _ORDERED = ("quote-already-ordered", "cart-already-ordered")
@@ -250,10 +250,10 @@ def _note_reminder(visit: Visit, form: Addresses) -> str:
             wish["language"] = language
         visitor.keep_reminder(is_wanted=True)  # also where the answer is lost: then a later form takes it back
         if part(lambda: visitor.send_as_guest("PUT", address, wish)).missing:
-            return "?said=unreminded"
+            return "?said=not-reminded"
     elif visitor.wants_reminder:
         if part(lambda: visitor.send_as_guest("DELETE", address)).missing:
-            return "?said=reminded"
+            return "?said=still-reminded"
         visitor.keep_reminder(is_wanted=False)
     return ""
 

@@ -35,11 +35,17 @@ def fill_address(page: Page) -> None:
         page.get_by_label(label, exact=True).fill(text)
 
 
-def go_to_totals(shop: Desk, word: str, product: str) -> Page:
-    """The checkout of one product, before the order."""
+def go_to_checkout(shop: Desk, word: str, product: str) -> Page:
+    """The first form of the checkout, with one product in the cart."""
     page = shop.open(f"/?q={word}")
     page.get_by_role("button", name=f"Add {product} to cart").click()
     page.get_by_role("link", name="Check out").click()
+    return page
+
+
+def go_to_totals(shop: Desk, word: str, product: str) -> Page:
+    """The checkout of one product, before the order."""
+    page = go_to_checkout(shop, word, product)
     fill_address(page)
     page.get_by_role("button", name="Choose the delivery").click()
     expect(page.locator("#totals")).to_contain_text("Delivery, standard")
@@ -92,9 +98,7 @@ def test_a_guest_buys_without_an_account_and_opens_the_order_by_the_link_in_the_
     desk: OpenDesk, mailbox: Mailbox
 ) -> None:
     shop = desk()
-    page = shop.open("/?q=heather")
-    page.get_by_role("button", name="Add Heather Honey to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "heather", "Heather Honey")
     page.get_by_label("E-mail").fill(mailbox.address)
     fill_address(page)
     page.get_by_role("button", name="Choose the delivery").click()
@@ -125,9 +129,7 @@ def test_a_guest_buys_without_an_account_and_opens_the_order_by_the_link_in_the_
 
 def test_without_script_a_guest_buys_and_opens_the_order(desk: OpenDesk, mailbox: Mailbox) -> None:
     shop = desk(java_script_enabled=False)
-    page = shop.open("/?q=bicycle")
-    page.get_by_role("button", name="Add Bicycle Bell to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "bicycle", "Bicycle Bell")
     page.get_by_label("E-mail").fill("nobody@nowhere")
     fill_address(page)
     page.get_by_role("button", name="Choose the delivery").click()
@@ -166,9 +168,7 @@ def test_both_carts_are_shown_before_they_are_put_together(desk: OpenDesk, accou
 def test_what_is_wrong_with_an_address_is_told_at_its_field(desk: OpenDesk, account: Account) -> None:
     shop = desk()
     shop.log_in(account)
-    page = shop.open("/?q=paring")
-    page.get_by_role("button", name="Add Paring Knife to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "paring", "Paring Knife")
     fill_address(page)
     page.get_by_label("Town or city").fill("   ")
     page.get_by_role("button", name="Choose the delivery").click()
@@ -386,9 +386,7 @@ def test_without_script_one_can_buy_and_no_total_is_ordered_unseen(desk: OpenDes
 def test_without_script_the_address_has_the_fields_of_its_country(desk: OpenDesk, account: Account) -> None:
     shop = desk(java_script_enabled=False)
     shop.log_in(account)
-    page = shop.open("/?q=folding")
-    page.get_by_role("button", name="Add Folding Chart to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "folding", "Folding Chart")
     page.get_by_label("Name", exact=True).fill("Carla Customer")
     page.get_by_label("Country").select_option("AE")
     page.get_by_role("button", name="Show its fields").click()
@@ -405,9 +403,7 @@ def test_without_script_the_address_has_the_fields_of_its_country(desk: OpenDesk
 def test_the_fields_of_an_address_follow_its_country(desk: OpenDesk, account: Account) -> None:
     shop = desk()
     shop.log_in(account)
-    page = shop.open("/?q=folding")
-    page.get_by_role("button", name="Add Folding Chart to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "folding", "Folding Chart")
     page.get_by_label("Name", exact=True).fill("Carla Customer")
     page.get_by_label("Country").select_option("AE")
     expect(page.get_by_label("Emirate")).to_be_visible()
@@ -433,9 +429,7 @@ def test_the_invoice_goes_to_an_address_of_its_own(
 ) -> None:
     shop = desk()
     shop.log_in(account)
-    page = shop.open("/?q=folding")
-    page.get_by_role("button", name="Add Folding Chart to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "folding", "Folding Chart")
     fill_address(page)
     expect(page.get_by_label("The same address")).to_be_checked()
     page.get_by_label("Another address").check()
@@ -473,9 +467,7 @@ def test_the_invoice_goes_to_an_address_of_its_own(
 
 def test_without_script_a_guest_has_the_invoice_sent_elsewhere(desk: OpenDesk, mailbox: Mailbox) -> None:
     shop = desk(java_script_enabled=False)
-    page = shop.open("/?q=bicycle")
-    page.get_by_role("button", name="Add Bicycle Bell to cart").click()
-    page.get_by_role("link", name="Check out").click()
+    page = go_to_checkout(shop, "bicycle", "Bicycle Bell")
     page.get_by_label("E-mail").fill(mailbox.address)
     fill_address(page)
     page.get_by_label("Another address").check()

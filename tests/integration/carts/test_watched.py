@@ -65,7 +65,7 @@ def test_each_change_begins_the_day_anew_and_is_announced_anew(service: Any) -> 
     assert service.sweep() == 1
 
 
-def test_watching_begins_the_day_anew(service: Any) -> None:
+def test_a_watched_cart_is_announced_a_day_after_the_last_request(service: Any) -> None:
     """Its guest is in the checkout then, also where nothing was changed in the cart for long."""
     cart_id = service.open_guest_cart(lantern=1)
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_a_cart_that_was_left_long_before_it_is_watched_is_announced(service: An
     assert told(service) == [abandoned(cart_id)]
 
 
-def test_a_cart_that_was_announced_is_announced_anew_once_it_is_watched_anew(service: Any) -> None:
+def test_a_second_request_after_the_announcement_leads_to_a_second_announcement(service: Any) -> None:
     """Its guest did not want the reminder when it was announced, and asks for it afterwards."""
     cart_id = service.open_guest_cart(lantern=1)
     watch(cart_id)

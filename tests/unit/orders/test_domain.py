@@ -211,6 +211,13 @@ def test_the_timeline_tells_the_whole_story() -> None:
     assert found.version == 6
 
 
+def test_a_refund_of_nothing_is_no_step_of_the_timeline() -> None:
+    before = after(order(), [OrderConfirmed(payment_id="pay-1")])
+    found = after(before, [OrderRefunded(refund_id="ref-1", amount=pounds(0), reason="returned")])
+    assert found.timeline == before.timeline
+    assert "ref-1" in found.refund_ids
+
+
 def test_a_stored_fact_with_fields_we_do_not_know_still_reads() -> None:
     assert read_fact("OrderConfirmed", {"payment_id": "p", "new": 1}) == OrderConfirmed(payment_id="p")
 

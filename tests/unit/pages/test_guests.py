@@ -537,7 +537,7 @@ def test_a_reminder_that_cannot_be_noted_holds_up_no_checkout(
     if refusal:
         reminding.refuse(f"PUT {REMINDER}", refusal, "no")
     answer = shop("POST", "/checkout", START | {"remind": "on"}, cookies=COOKIES)
-    assert answer.location == f"{PAGE}?said=unreminded"
+    assert answer.location == f"{PAGE}?said=not-reminded"
     assert any(one.startswith(reminded()) for one in answer.cookies)  # it may have been noted, and can be taken back
     assert "could not be noted" in shop("GET", answer.location, cookies=COOKIES).text
 
@@ -545,7 +545,7 @@ def test_a_reminder_that_cannot_be_noted_holds_up_no_checkout(
 def test_a_reminder_that_cannot_be_taken_back_is_told_and_stays_ticked(reminding: ShopApi, shop: Ask) -> None:
     reminding.refuse(f"DELETE {REMINDER}", 503, "no")
     answer = shop("POST", "/checkout", START, cookies=[*COOKIES, reminded()])
-    assert answer.location == f"{PAGE}?said=reminded"
+    assert answer.location == f"{PAGE}?said=still-reminded"
     assert not any(one.startswith("__Host-reminder=") for one in answer.cookies)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mercato.clock import wait_in_words
 from mercato.errors import TooManyRequests
 from mercato.store.retry import retry_on_conflict
 
@@ -31,7 +32,7 @@ class TooManyAttempts(TooManyRequests):
         seconds = max(1, -(-wait // timedelta(seconds=1)))
         super().__init__(
             "Too many attempts with a wrong password. "
-            f"Please try again in {seconds} second{'s' if seconds > 1 else ''}, or reset the password.",
+            f"Please try again in {wait_in_words(seconds)}, or reset the password.",
             retry_after=seconds,
         )
 
