@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,8 +16,9 @@ from console.wiring import ports
 from mercato.clock import rfc3339, utc_now
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
+from pages.app import messages_by_field
 from pages.view import major, money
-from pages.visitor import next_page, path
+from pages.visitor import Refused, next_page, path
 
 _SHOWN = 50
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
@@ -143,25 +146,60 @@ def _state(coupon: Any, now: str) -> str:
     return "used_up" if coupon["limit"] is not None and coupon["used"] >= coupon["limit"] else "active"
 
 
+@contextmanager
+def _told_at_its_field() -> Iterator[None]:
+    """What the API finds wrong, at the form's fields: one field holds a percentage or an amount."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.reply.problem == "coupon-exists":
+            raise InvalidForm({"code": refused.reply.detail}, refused.reply) from None
+        found = messages_by_field(refused.reply, _field_of)
+        if not found:
+            raise
+        raise InvalidForm(found, refused.reply) from None
+
+
+def _field_of(path: str) -> str:
+    """minimum.amount is minimum."""
+    name = path.partition(".")[0]
+    return "value" if name in ("basis_points", "amount") else name
+
+
 @pages.post("/console/coupons", form=New, again=show_coupons)
 def add_coupon(visit: Visit, form: New) -> Redirect:
-    made = visit.visitor.send("POST", path("promotions", "coupons"), form.for_api(), key=form.key).body
+    with _told_at_its_field():
+        made = visit.visitor.send("POST", path("promotions", "coupons"), form.for_api(), key=form.key).body
     return Redirect(f"/console/coupons/{made['code']}?said=added")
 
 
 @pages.get("/console/coupons/{code}")
 def show_coupon(visit: Visit, code: str) -> Page:
+    """After a change that came too late, what another operator made of the coupon stands beside what was typed."""
     if not _CODE.fullmatch(code):
         raise NoSuchPage("There is no such coupon.")
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    coupon = visit.visitor.get(path("promotions", "coupons", code))
-    return Page("coupon.html", {"coupon": _row(coupon, utc_now()), "currency": ports().settings.currency})
+    coupon = _row(visit.visitor.get(path("promotions", "coupons", code)), utc_now())
+    is_late = not coupon["ended_at"] and visit.values.get("version", "") not in ("", str(coupon["version"]))
+    if is_late:
+        visit.errors[""] = "Another operator has changed it meanwhile. Both are shown: send what shall hold."
+    theirs = _differences(coupon["typed"], visit.values) if is_late else {}
+    return Page("coupon.html", {"coupon": coupon, "theirs": theirs, "currency": ports().settings.currency})
+
+
+def _differences(now: dict[str, str], typed: dict[str, str]) -> dict[str, str]:
+    """By field, what the coupon has now, where it is not what was typed."""
+    return {name: value for name, value in now.items() if name in typed and typed[name] != value}
 
 
 @pages.post("/console/coupons/{code}", form=Change, again=show_coupon)
 def change_coupon(visit: Visit, code: str, form: Change) -> Redirect:
-    changes = form.terms() | {"version": form.version}
-    visit.visitor.send("PATCH", path("promotions", "coupons", code), changes)
+    """A field that has a day keeps the hour that the coupon has on that day: only another day is another time."""
+    address = path("promotions", "coupons", code)
+    now, changes = visit.visitor.get(address), form.terms() | {"version": form.version}
+    hours = {name: now[name] for name in ("valid_from", "valid_until") if (now[name] or "")[:10] == getattr(form, name)}
+    with _told_at_its_field():
+        visit.visitor.send("PATCH", address, changes | hours)
     return Redirect(f"/console/coupons/{code}?said=changed")
 
 

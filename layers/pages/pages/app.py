@@ -261,7 +261,7 @@ class Pages:
         error: InvalidForm | Refused | Unavailable,
     ) -> Page:
         visit.values = _shown_again(fields)
-        if isinstance(error, Refused) and error.reply.status == 422:
+        if not isinstance(error, Unavailable) and error.reply and error.reply.status == 422:
             visit.values.pop("key", None)  # what was refused is to be changed: the next try is another request
         status, visit.errors = _errors_of(error)
         page = again(visit, **names)

@@ -641,6 +641,63 @@ def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
     assert desk("GET", "/console/coupons/no%20code", as_user=True).status == 404
 
 
+def test_a_change_of_a_coupon_that_another_operator_has_changed_shows_both(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon(description="From Bea", limit=50))
+    api.refuse("PATCH /api/promotions/coupons/TEN", 409, "coupon-changed", "The coupon is at version 2, not 1.")
+    form = {"description": "From Ann", "limit": "100", "minimum": "10.00", "version": 1}
+    page = desk("POST", "/console/coupons/TEN", form, as_user=True)
+    assert (page.status, "Another operator has changed it meanwhile." in page.text) == (409, True)
+    assert "at version 2" not in page.text
+    for shown in ('value="From Ann"', "now: <ins>From Bea</ins>", 'value="100"', "now: <ins>50</ins>"):
+        assert shown in page.text
+    assert "now: <ins>10.00</ins>" not in page.text
+
+    bad = desk("POST", "/console/coupons/TEN", form | {"minimum": "x", "version": 2}, as_user=True)
+    assert (bad.status, "Another operator" in bad.text, "now: <ins>" in bad.text) == (422, False, False)
+
+
+def test_a_change_of_a_coupon_keeps_the_hour_of_a_day_that_stays(api: ShopApi, desk: Ask) -> None:
+    evening = {"valid_from": "2026-11-27T18:00:00.000Z", "valid_until": "2099-12-24T18:00:00.000Z"}
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon(**evening))
+    form = {"description": "Ten off", "limit": "100", "version": 2, "valid_from": "2026-11-27"}
+    desk("POST", "/console/coupons/TEN", form | {"valid_until": "2099-12-23"}, as_user=True)
+    [(_, _, _, body, _)] = api.of("PATCH /api/promotions/coupons/TEN")
+    assert (body["valid_from"], body["valid_until"]) == (evening["valid_from"], "2099-12-23T00:00:00.000Z")
+
+
+def test_a_limit_that_a_coupon_does_not_have_is_not_offered(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon(limit=None, limit_per_customer=1))
+    page = desk("GET", "/console/coupons/TEN", as_user=True).text
+    assert ('name="limit"' in page, 'name="limit_per_customer"' in page) == (False, True)
+    assert "Its uses in all have no limit." in page
+
+
+@pytest.mark.parametrize(
+    ("status", "slug", "at", "field"),
+    [
+        (422, "invalid-coupon", "amount", "value"),
+        (422, "validation", "amount.amount", "value"),
+        (422, "invalid-coupon", "basis_points", "value"),
+        (422, "invalid-coupon", "valid_until", "valid_until"),
+        (409, "coupon-exists", "", "code"),
+    ],
+)
+def test_what_the_api_refuses_of_a_coupon_is_told_at_its_field(
+    api: ShopApi, desk: Ask, status: int, slug: str, at: str, field: str
+) -> None:
+    api.answers["GET /api/promotions/coupons"] = (200, {"items": [], "next_cursor": None})
+    errors = [{"field": at, "message": "must be another"}] if at else []
+    api.refuse("POST /api/promotions/coupons", status, slug, "There is one.", errors=errors)
+    form = {"description": "Five off", "kind": "amount", "value": "5", "code": "TEN", "key": KEY}
+    page = desk("POST", "/console/coupons", form, as_user=True)
+    assert (page.status, f'id="{field}-error"' in page.text, f'<a href="#{field}">' in page.text) == (
+        status,
+        True,
+        True,
+    )
+    assert 'value="Five off"' in page.text
+
+
 @pytest.mark.parametrize(
     ("address", "form", "field"),
     [
