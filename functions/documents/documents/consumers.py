@@ -25,6 +25,7 @@ class PaymentCompleted(Reads):
 class PaymentRefunded(PaymentCompleted):
     refund_id: str
     reason: str
+    captured: Money | None = None
 
 
 class OrderClaimed(Reads):
@@ -47,8 +48,8 @@ def issue_invoice(_event: Event, data: PaymentCompleted) -> None:
 
 @consumer.on("payment.refunded")
 def issue_credit_note(_event: Event, data: PaymentRefunded) -> None:
-    """Idempotent: a refund has one credit note, and a refund of 0 none."""
+    """Idempotent: a refund has one credit note. A refund of 0 has none, nor has that of a part which paid no order."""
     if not data.amount.amount:
         return
-    refunded = Refunded(**data.model_dump(exclude={"amount"}), amount=data.amount)
+    refunded = Refunded(**data.model_dump(exclude={"amount", "captured"}), amount=data.amount, captured=data.captured)
     usecases.issue_credit_note(refunded, ports().orders, ports().documents, utc_now())

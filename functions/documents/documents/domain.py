@@ -243,11 +243,14 @@ class Paid:
 
 @dataclass(frozen=True)
 class Refunded:
+    """`captured` is all that was captured of the payment; an event of an earlier release does not say it."""
+
     payment_id: str
     refund_id: str
     order_id: str
     amount: Money
     reason: str
+    captured: Money | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from documents.domain import (
 from documents.files import Files
 from documents.store import CreditMoved, DocumentStore, credited_write
 from mercato.store.retry import retry_on_conflict
+from mercato.telemetry.logs import log
 
 _ATTEMPTS = 5
 
@@ -41,17 +42,21 @@ def issue_invoice(paid: Paid, orders: Orders, documents: DocumentStore, now: dat
     return documents.issue(domain.draft_invoice(document_id, paid, order, documents.seller().seller), now)
 
 
-def issue_credit_note(refunded: Refunded, orders: Orders, documents: DocumentStore, now: datetime) -> Document:
+def issue_credit_note(refunded: Refunded, orders: Orders, documents: DocumentStore, now: datetime) -> Document | None:
     """Idempotent: the credit note's id is derived from payment and refund.
 
     The refund's event may come before the payment's, and money that was captured only to be refunded is never published
-    as paid. So the invoice is issued here if there is none.
+    as paid. So the invoice is issued here if there is none. Returns None if only a part of the total was captured: it
+    paid no order and all of it is refunded, so there is nothing to invoice.
     """
     document_id = domain.credit_note_id_of(refunded.payment_id, refunded.refund_id)
     issued = documents.get(document_id)
     if issued:
         return issued
     order = orders.ask(refunded.order_id)
+    if refunded.captured and refunded.captured.amount < order.total.amount:
+        log.warning("refund of a part that paid no order", extra={"order_id": order.order_id})
+        return None
     paid = Paid(refunded.payment_id, refunded.order_id, order.total)
     invoice = issue_invoice(paid, orders, documents, now)
     returned = next((one for one in order.returns if one.refund_id == refunded.refund_id), None)

@@ -101,11 +101,16 @@ class PaymentDisputed(EventModel):
 
 class PaymentRefunded(EventModel):
     """Some or all of the money was refunded. `amount` is that of this refund. It is 0 for returned goods whose money a
-    bank has taken back in a dispute, or an operator has refunded at the provider.
+    bank has taken back in a dispute, or an operator has refunded at the provider. `captured` is all that was ever
+    captured: less than the order's total if an operator captured a part at the provider, which pays no order.
     """
 
     TYPE: ClassVar[str] = "payment.refunded"
-    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {"refund_id": "ref-1", "reason": "damaged in transit"}
+    EXAMPLE: ClassVar[dict[str, Any]] = _ABOUT | {
+        "refund_id": "ref-1",
+        "reason": "damaged in transit",
+        "captured": {"amount": 1250, "currency": "GBP"},
+    }
 
     payment_id: str
     refund_id: str
@@ -115,6 +120,7 @@ class PaymentRefunded(EventModel):
     reason: str
     order_number: str | None = None
     language: Language | None = None
+    captured: Money | None = None
 
 
 PUBLISHES: tuple[type[EventModel], ...] = (

@@ -219,6 +219,7 @@ def _refunded(payment: Payment, refund: Refund) -> PaymentRefunded:
         reason=refund.reason,
         order_number=payment.order_number or None,
         language=payment.language,
+        captured=Money(amount=payment.captured, currency=payment.amount.currency),
     )
 
 

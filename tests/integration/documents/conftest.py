@@ -122,9 +122,18 @@ class Desk:
         paid = {"payment_id": f"pay-{order_id}", "order_id": order_id, "customer_id": customer}
         return self.hear("payment.completed", paid | {"amount": pounds(amount)})
 
-    def refund(self, amount: int, refund_id: str = "ref-1", order_id: str = "order-1", reason: str = "damaged") -> Any:
+    def refund(
+        self,
+        amount: int,
+        refund_id: str = "ref-1",
+        order_id: str = "order-1",
+        reason: str = "damaged",
+        captured: int | None = None,
+    ) -> Any:
+        """Without `captured` the event is that of an earlier release."""
         refunded = {"payment_id": f"pay-{order_id}", "order_id": order_id, "customer_id": "cust-1"}
         told = {"refund_id": refund_id, "reason": reason, "amount": pounds(amount)}
+        told |= {} if captured is None else {"captured": pounds(captured)}
         return self.hear("payment.refunded", refunded | told)
 
     def call(

@@ -194,6 +194,23 @@ def test_a_refund_that_comes_before_its_payment_issues_the_invoice_first(desk: D
     assert desk.numbers("INV-2026") == [1]
 
 
+@pytest.mark.parametrize("captured", [TOTAL, None], ids=["all", "unknown"])
+def test_money_that_was_captured_only_to_be_refunded_is_invoiced_and_credited(desk: Desk, captured: int | None) -> None:
+    desk.ordered()
+    assert desk.refund(TOTAL, captured=captured) == []
+    assert [(one.kind.value, one.total.amount) for one in desk.documents()] == [
+        ("invoice", TOTAL),
+        ("credit_note", TOTAL),
+    ]
+
+
+def test_a_part_of_the_total_that_was_captured_and_refunded_has_no_documents(desk: Desk) -> None:
+    """It paid no order. An invoice of the total would claim money that never came."""
+    desk.ordered()
+    assert [desk.refund(400, captured=400), desk.refund(400, captured=400)] == [[], []]
+    assert (desk.documents(), desk.dead_letters()) == ([], [])
+
+
 def test_one_event_delivered_many_times_at_once_is_one_document(desk: Desk) -> None:
     desk.ordered()
     start = threading.Barrier(6)

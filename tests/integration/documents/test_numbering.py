@@ -201,6 +201,7 @@ def test_a_credit_note_too_and_its_invoice_is_credited_once(desk: Desk) -> None:
     store = DocumentStore(Meanwhile(desk, lambda: change(desk, 0)), sleep=lambda _: None)
     refunded = domain.Refunded("pay-order-1", "ref-1", "order-1", Money(amount=500, currency="GBP"), "damaged")
     note = usecases.issue_credit_note(refunded, Orders(desk.peer), store, desk.now)  # type: ignore[arg-type]
+    assert note
     assert note.number == "GU-000001"
     invoice = desk.store.get(domain.invoice_id_of("pay-order-1"))
     assert invoice

@@ -167,7 +167,7 @@ def test_what_was_captured_is_given_back_once_whichever_undo_is_asked(till: Any,
     for _ in range(2):
         till.task(task, reason="cancelled")
     assert (till.status(), till.money()) == ("refunded", (1000, 1000))
-    refunded = ABOUT | {"refund_id": derived_id("o-1", "refund"), "reason": "cancelled"}
+    refunded = ABOUT | {"refund_id": derived_id("o-1", "refund"), "reason": "cancelled", "captured": ABOUT["amount"]}
     assert till.events()[2:] == [("payment.refunded", refunded)]
     with pytest.raises(CaptureRefused):
         till.capture()
@@ -254,3 +254,6 @@ def test_a_charge_that_was_captured_in_part_at_the_provider_is_no_payment_of_the
     assert "payment.completed" not in till.heard()
     till.task("RefundPayment")
     assert (till.status(), till.money()) == ("refunded", (400, 400))
+    [(_, refunded)] = [event for event in till.events() if event[0] == "payment.refunded"]
+    part = {"amount": 400, "currency": "GBP"}
+    assert (refunded["amount"], refunded["captured"]) == (part, part)
