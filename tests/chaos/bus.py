@@ -88,6 +88,11 @@ class Bus:
         """Replaces mercato.aws.client in the modules that publish events or send messages."""
         return {"events": self._events, "sqs": self._queues}[service]
 
+    def begin_with(self, published: list[dict[str, Any]]) -> None:
+        """Takes these events as published and delivered. Call it before the first delivery, with their outbox."""
+        self.published[:] = published
+        self._relayed = len(self._watch.outbox)
+
     def deliver(self) -> None:
         """Delivers until no event or message is left. A nested call returns at once, since the outer call continues."""
         if self._delivering:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import threading
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.peers.client import PeerUnavailable
 from mercato.peers.transport import Answer, Transport
+from mercato.store.attributes import Item
 from notifications import consumers as notification_consumers
 from notifications import wiring as notification_wiring
 from notifications.order_links import OrderLinks
@@ -453,6 +455,18 @@ class Shop:
                     self.bus.deliver()
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a shop has at one moment, from which others begin: its tables, executions, calls, events and mails."""
+
+    items: dict[str, Any]
+    executions: list[Any]
+    calls: list[str]
+    outbox: list[Item]
+    published: list[dict[str, Any]]
+    mails: list[tuple[str, str]]
+
+
 class Mall:
     """Opens a shop per case on one deployed state machine, whose deployment takes longer than a case."""
 
@@ -460,17 +474,66 @@ class Mall:
         run_state_machines(patch)
         self._patch = patch
         self._world = deploy(patch, {})
+        self._delivered: tuple[Past, str] | None = None
         for service in SERVICES:
             create_table(f"{service}Table")
 
     def open(self, stocked: int = STOCKED) -> Shop:
-        forget_the_past()
-        self._world.calls.clear()
-        for table in get_backend("dynamodb")["123456789012"]["us-east-1"].tables.values():
-            table.items.clear()
-        shop = Shop(self._world)
-        shop.wire(self._patch)
+        shop = self._empty()
         shop.stock_up(stocked)
         shop.give_coupons()
         shop.register_customer()
         return shop
+
+    def open_delivered(self) -> tuple[Shop, str]:
+        """A shop whose good order, placed by an account, is delivered, with no event left. Returns the order's id too.
+
+        The order is placed and delivered once, and each shop begins with a copy of what that left.
+        """
+        if self._delivered is None:
+            shop = self.open()
+            order_id = shop.place("tok_ok")
+            shop.run(order_id)
+            self._delivered = self._past_of(shop), order_id
+        past, order_id = self._delivered
+        return self._begin_with(past), order_id
+
+    def _past_of(self, shop: Shop) -> Past:
+        return Past(
+            items={name: copy.deepcopy(table.items) for name, table in self._tables().items()},
+            executions=list(self._executions()),
+            calls=list(self._world.calls),
+            outbox=list(shop.watch.outbox),
+            published=list(shop.bus.published),
+            mails=list(shop.mailbox.sent),
+        )
+
+    def _begin_with(self, past: Past) -> Shop:
+        shop = self._empty()
+        for name, table in self._tables().items():
+            table.items = copy.deepcopy(past.items[name])
+        self._executions()[:] = past.executions
+        self._world.calls[:] = past.calls
+        shop.watch.outbox[:] = past.outbox
+        shop.bus.begin_with(past.published)
+        shop.mailbox.sent[:] = past.mails
+        return shop
+
+    def _empty(self) -> Shop:
+        forget_the_past()
+        self._world.calls.clear()
+        for table in self._tables().values():
+            table.items.clear()
+        shop = Shop(self._world)
+        shop.wire(self._patch)
+        return shop
+
+    @staticmethod
+    def _tables() -> dict[str, Any]:
+        found: dict[str, Any] = get_backend("dynamodb")["123456789012"]["us-east-1"].tables
+        return found
+
+    @staticmethod
+    def _executions() -> list[Any]:
+        found: list[Any] = stepfunctions_parser_backends["123456789012"]["us-east-1"].state_machines[0].executions
+        return found

@@ -121,11 +121,9 @@ def test_refused_refunds(mall: Mall, record_property: Record, shard: int) -> Non
 
 
 def delivered(mall: Mall, times: int) -> tuple[Shop, Scene]:
-    shop = mall.open()
-    scene = Scene(shop, shop.place(*Story.GOOD.value))
-    shop.run(scene.order_id)
+    shop, order_id = mall.open_delivered()
     shop.unreliable(RefusingProvider(shop.provider, times))
-    return shop, scene
+    return shop, Scene(shop, order_id)
 
 
 def redrive_until_paid(shop: Shop) -> int:

@@ -23,7 +23,7 @@ from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailab
 from tests.chaos import deeds
 from tests.chaos.books import disagreements
 from tests.chaos.bus import hearing
-from tests.chaos.cases import Outcome, Record, Story, Tally, play_all, with_each_trait
+from tests.chaos.cases import Outcome, Record, Tally, play_all, with_each_trait
 from tests.chaos.deeds import Deed, Scene
 from tests.chaos.faults import Died, Fault, Injector, die, faults_of, lose
 from tests.chaos.shop import QUANTITY, Mall, Shop
@@ -160,14 +160,6 @@ class UnreliableProvider:
             raise
 
 
-def deliver_one(mall: Mall) -> Scene:
-    """Places an order and runs it until it is delivered and no event is left."""
-    shop = mall.open()
-    scene = Scene(shop, shop.place(*Story.GOOD.value))
-    shop.run(scene.order_id)
-    return scene
-
-
 def ask(scene: Scene, wish: Ask, injector: Injector) -> None:
     """Sends the command as an app does: with the same key again until there is a response."""
     for attempt in range(TRIES + 1):
@@ -191,7 +183,7 @@ def settle(shop: Shop, injector: Injector) -> None:
 
 
 def play(mall: Mall, wish: Wish, faults: Sequence[Fault] = (), stretch: Stretch | None = None) -> Outcome:
-    scene, injector = deliver_one(mall), Injector(tuple(faults))
+    scene, injector = Scene(*mall.open_delivered()), Injector(tuple(faults))
     shop = scene.shop
     shop.bus.injector = injector
     shop.unreliable(UnreliableProvider(shop.provider, injector))
