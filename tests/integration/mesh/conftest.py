@@ -388,7 +388,7 @@ class Mesh:
         return caller
 
 
-def wait_for(holds: Callable[[], object], otherwise: str, within: float = 15) -> None:
+def wait_for(holds: Callable[[], object], otherwise: str, within: float = 60) -> None:
     ends_at = time.monotonic() + within
     while not holds():
         assert time.monotonic() < ends_at, otherwise

@@ -67,7 +67,7 @@ def raw_call(mesh: Mesh, identity: Identity | None, path: str, *, folder: Path) 
         context.load_cert_chain(pem)
     forged = "X-Forwarded-Client-Cert: URI=spiffe://mercato/orders\r\n"
     try:
-        with socket.create_connection(("127.0.0.1", mesh.gate.port), 5) as plain, context.wrap_socket(plain) as tls:
+        with socket.create_connection(("127.0.0.1", mesh.gate.port), 60) as plain, context.wrap_socket(plain) as tls:
             tls.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n{forged}\r\n".encode())
             return tls.recv(100).decode().partition("\r\n")[0] or "closed"
     except (ssl.SSLError, OSError) as error:
@@ -93,7 +93,7 @@ def test_the_door_lets_only_valid_certificates_of_its_authority_through(mesh: Me
 
 
 def test_the_door_speaks_no_plain_http(mesh: Mesh) -> None:
-    with socket.create_connection(("127.0.0.1", mesh.gate.port), 5) as plain:
+    with socket.create_connection(("127.0.0.1", mesh.gate.port), 60) as plain:
         plain.sendall(b"POST /products/live/api/products/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             assert plain.recv(100) == b""
