@@ -66,8 +66,10 @@ def must_be_undone(payment: Payment) -> bool:
 
 
 def is_settled(payment: Payment) -> bool:
-    """Nothing is left to do. A written-off payment is unsettled until the provider reports the refund."""
-    return not mismatch(payment) and not is_written_off(payment)
+    """Nothing is left to do. A written-off payment is unsettled until the provider reports the refund, and a disputed
+    one until the bank has decided.
+    """
+    return not mismatch(payment) and not is_written_off(payment) and not payment.is_disputed
 
 
 def is_written_off(payment: Payment) -> bool:

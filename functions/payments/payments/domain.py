@@ -67,13 +67,6 @@ class DisputeStatus(StrEnum):
     CLOSED = "closed"  # an inquiry that took nothing
 
 
-_STAGES = {
-    DisputeStatus.INQUIRY: 0,
-    DisputeStatus.OPEN: 1,
-    **dict.fromkeys((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED), 2),
-}
-
-
 class Announcement(StrEnum):
     AUTHORIZED = "payment.authorized"
     COMPLETED = "payment.completed"
@@ -264,18 +257,15 @@ def claim(payment: Payment, customer_id: str) -> Payment:
 
 
 def learn_disputes(payment: Payment, found: Iterable[Dispute]) -> Payment:
-    """The payment with what the provider says of its disputes; the same object if that is known. No dispute goes back,
-    so what was read before a change does no harm after it.
+    """The payment with what the provider says of its disputes; the same object if that is known. Requires that the
+    payment was read before the disputes. No status is final: a bank may decide once more, or make a dispute of an
+    inquiry that was closed.
     """
     known = {one.dispute_id: one for one in payment.disputes}
-    news = {
-        one.dispute_id: one
-        for one in found
-        if one.dispute_id not in known or _STAGES[one.status] > _STAGES[known[one.dispute_id].status]
-    }
-    if not news:
+    disputes = tuple((known | {one.dispute_id: one for one in found}).values())
+    if disputes == payment.disputes:
         return payment
-    return change(replace(payment, disputes=tuple((known | news).values())), payment.status)
+    return change(replace(payment, disputes=disputes), payment.status)
 
 
 def begin_attempt(payment: Payment, attempt: int, charge_id: str) -> Payment:

@@ -15,7 +15,7 @@ from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
-from payments import agreement, usecases
+from payments import agreement, refunds, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
 from payments.domain import Charge, Payment, payment_id_in
 from payments.providers.port import transient
@@ -97,6 +97,9 @@ def _advance(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:
     if before is None or agreement.is_settled(before):
         return None
     after = usecases.catch_up(before, ports, now)
+    if after.is_disputed:
+        # The message that the bank has decided may be lost, and until then every refund is refused.
+        after = refunds.learn_disputes(after, ports, now)
     if agreement.must_be_undone(after):
         usecases.undo(after.order_id, _UNDO_REASON, ports, now, retry_refused=False)
         after = ports.payments.get(after.payment_id) or after

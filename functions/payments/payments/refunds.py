@@ -176,17 +176,21 @@ def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
     return ports.payments.get(payment.payment_id) or payment
 
 
-def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> None:
-    """Notes the disputes of the payment's charge as the provider states them now."""
-    with transient():
-        found = ports.provider.disputes(payment.charge_id)
+def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> Payment:
+    """Notes the disputes of the payment's charge as the provider states them now. Returns the payment after that.
 
-    def write(current: Payment | None) -> None:
-        learned = domain.learn_disputes(current or payment, found)
-        if current and learned is not current:
-            ports.payments.save(current, learned, now)
+    The payment is read first, so disputes that were read before another writer's change are read again.
+    """
 
-    _retry(payment.payment_id, ports.payments, write)
+    def write(current: Payment | None) -> Payment:
+        known = current or payment
+        with transient():
+            learned = domain.learn_disputes(known, ports.provider.disputes(known.charge_id))
+        if learned is not known:
+            ports.payments.save(known, learned, now)
+        return learned
+
+    return _retry(payment.payment_id, ports.payments, write)
 
 
 def _rest(payment: Payment, reason: str, now: datetime) -> Refund:

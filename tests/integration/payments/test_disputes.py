@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -14,7 +15,8 @@ import pytest
 from mercato.clock import utc_now
 from mercato.errors import DomainError, TransientError
 from mercato.store.dynamo import delete, put
-from payments import usecases, wiring
+from payments import agreement, reconciler, usecases, wiring
+from payments.domain import Dispute, DisputeStatus
 from payments.providers.port import ProviderDeclined
 from payments.providers.sandbox import Sandbox, charge_id_of
 from payments.providers.webhooks import ChargeChanged
@@ -156,13 +158,65 @@ def test_a_cancellation_of_a_disputed_payment_waits_for_the_bank(
 
 
 def test_a_message_that_comes_late_reopens_nothing(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider is asked for the state, and a state that was read before a change does not go back."""
+    """The provider is asked for the state. While the answer of one message is under way, the bank decides, and the
+    message of that is handled.
+    """
     till.provider.dispute(CHARGE, "dp-1", 400)
-    before = till.provider.disputes(CHARGE)
-    closes(till, is_won=False)
-    monkeypatch.setattr(Sandbox, "disputes", lambda *_: before)
+    ask = Sandbox.disputes
+
+    def answer_late(provider: Sandbox, charge_id: str) -> Any:
+        found = ask(provider, charge_id)
+        monkeypatch.setattr(Sandbox, "disputes", ask)
+        closes(till, is_won=False)
+        return found
+
+    monkeypatch.setattr(Sandbox, "disputes", answer_late)
     told("opened-late")
     assert [one["status"] for one in shown(till)["disputes"]] == ["lost"]
+    assert [data["status"] for kind, data in till.events() if kind == "payment.disputed"] == ["lost"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "money"),
+    [
+        ("lost", "won", [201, 0]),
+        ("won", "lost", [409, 400]),
+        ("closed", "open", [409, 400]),
+        ("won", "open", [409, 400]),
+    ],
+)
+def test_a_bank_may_decide_once_more(
+    till: Till, monkeypatch: pytest.MonkeyPatch, first: str, then: str, money: list[int]
+) -> None:
+    for status in (first, then):
+        found = [Dispute("dp-1", 400, DisputeStatus(status), "fraudulent")]
+        monkeypatch.setattr(Sandbox, "disputes", lambda *_, found=found: found)
+        told(status)
+    assert [till.refund(700)[0], shown(till)["disputed"]["amount"]] == money
+    assert [data["status"] for kind, data in till.events() if kind == "payment.disputed"] == [first, then]
+
+
+@pytest.mark.parametrize("is_won", [True, False])
+def test_a_decision_of_which_no_message_came_is_found(till: Till, is_won: bool) -> None:
+    """Else every refund of the payment would be refused for ever."""
+    usecases.record_order_status("o-1", agreement.CONFIRMED, wiring.ports(), utc_now())
+    opens(till, 400)
+    till.provider.close_dispute(CHARGE, "dp-1", is_won=is_won)
+    assert till.refund(100)[0] == 409
+    later = utc_now() + timedelta(minutes=10)
+    outcome = reconciler.reconcile(wiring.ports(), later, lambda: True)
+    assert (outcome.asked, outcome.repaired, outcome.mismatches) == (1, 1, 0)
+    assert books(till) == (0, 0 if is_won else 400)
+    assert till.refund(600, key="k-2")[0] == 201
+    assert list(wiring.ports().payments.unsettled(later)) == []
+
+
+def test_an_open_dispute_is_asked_for_and_is_no_mismatch(till: Till) -> None:
+    usecases.record_order_status("o-1", agreement.CONFIRMED, wiring.ports(), utc_now())
+    opens(till, 400)
+    outcome = reconciler.reconcile(wiring.ports(), utc_now() + timedelta(hours=2), lambda: True)
+    assert (outcome.asked, outcome.repaired, outcome.mismatches) == (1, 0, 0)
+    assert till.refund(100)[0] == 409
 
 
 def test_two_disputes_of_one_payment_add_up(till: Till) -> None:

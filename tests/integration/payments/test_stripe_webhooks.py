@@ -88,14 +88,14 @@ def test_a_refund_made_at_stripes_is_kept_for_the_operator(stripe_till: StripeTi
     assert stripe_till.heard() == ["payment.authorized", "payment.completed"]
 
 
-def disputed(till: StripeTill, status: str, amount: int = 1000) -> dict[str, Any]:
+def disputed(till: StripeTill, status: str, amount: int = 1000, currency: str = "gbp") -> dict[str, Any]:
     """A dispute as Stripe's reference shows it; the list has it alone."""
     dispute = {
         "id": "du_1MtJUT2eZvKYlo2CNaw2HvEv",
         "object": "dispute",
         "amount": amount,
         "charge": "ch_1AZtxr2eZvKYlo2CJDX8whov",
-        "currency": "gbp",
+        "currency": currency,
         "is_charge_refundable": False,
         "metadata": {},
         "payment_intent": till.charge()["id"],
@@ -131,6 +131,19 @@ def test_a_question_of_the_bank_takes_nothing_and_a_status_of_later_stops_refund
     assert stripe_till.refund(100)[0] == 201
     assert webhook("charge.dispute.updated", disputed(stripe_till, "a_new_status", 300), "evt_2") == 204
     assert stripe_till.refund(100, key="k-2")[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("amount", "status", "code"), [(5, "needs_response", 409), (250000, "lost", 409), (5, "won", 201)]
+)
+def test_a_dispute_in_another_currency_counts_as_one_of_the_whole_charge(
+    stripe_till: StripeTill, webhook: Any, amount: int, status: str, code: int
+) -> None:
+    paid(stripe_till)
+    assert webhook("charge.dispute.created", disputed(stripe_till, status, amount, "jpy")) == 204
+    shown = stripe_till.call("GET", f"/payments/{PAYMENT}")[1]
+    assert [one["amount"] for one in shown["disputes"]] == [{"amount": 1000, "currency": "GBP"}]
+    assert stripe_till.refund(100)[0] == code
 
 
 def test_money_at_stripe_that_no_payment_knows_of_is_not_lost(stripe_till: StripeTill, webhook: Any) -> None:

@@ -146,7 +146,9 @@ class StripeProvider:
     def disputes(self, charge_id: str) -> list[Dispute]:
         with self._errors():
             found = self._client().v1.disputes.list({"payment_intent": charge_id, "limit": _PAGE})
-            return [_dispute(one.to_dict()) for one in found.auto_paging_iter()]
+            listed = [one.to_dict() for one in found.auto_paging_iter()]
+        charge = self.find(charge_id) if listed else None
+        return [_dispute(one, charge.amount) for one in listed] if charge else []
 
     def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
         """The charge's current state, if Stripe's answer left it open. A retry with the key would repeat a
@@ -241,8 +243,10 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
     )
 
 
-def _dispute(found: Mapping[str, Any]) -> Dispute:
-    amount = _in_our_units(found["amount"], str(found["currency"]).upper()).amount
+def _dispute(found: Mapping[str, Any], charged: Money) -> Dispute:
+    """In another currency it counts as one of the whole charge: its rate is unknown, and nothing is refunded twice."""
+    disputed = _in_our_units(found["amount"], str(found["currency"]).upper())
+    amount = disputed.amount if disputed.currency == charged.currency else charged.amount
     # A status that Stripe adds later counts as open: nothing is refunded until it is known.
     status = _DISPUTES.get(found["status"], DisputeStatus.OPEN)
     return Dispute(found["id"], amount, status, found.get("reason") or "")
