@@ -59,8 +59,8 @@ class GuestCarts:
         """Stores the wish in place of an earlier one for the cart. Idempotent.
 
         Returns False, and stores nothing, where the address wants no reminders or was asked for too often today, and
-        where the cart's only reminder was sent or ended. Where the address wants none, the wish with another one ends:
-        that one may have been mistyped.
+        where the cart's only reminder was sent or ended. Then the wish with another address ends, too: that one may
+        have been mistyped.
         """
         earlier = self.find(wish.guest_id, now)
         if earlier and (earlier.email, earlier.language) == (wish.email, wish.language):
@@ -79,7 +79,7 @@ class GuestCarts:
         try:
             self._table.transact(writes)
         except ConditionFailed:
-            if earlier and earlier.email != wish.email and self.is_refused(wish.email, now):
+            if earlier and earlier.email != wish.email:
                 self._forget(earlier)
             return False
         return True

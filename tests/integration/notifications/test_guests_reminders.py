@@ -397,9 +397,25 @@ def test_wishes_and_reminders_share_the_mails_of_a_day(guest: Service) -> None:
     guest.sells("mug")
     for number in range(MOST_ASKED):
         assert guest.ask("eve@example.com") or number
+    other = f"guest-{'6f' * 24}"
+    guest.shoppers.carts[guest_of(other)] = {"version": 1, "lines": goods(mug=1)}
+    assert ask(guest, "eve@example.com", other) == 204
+    assert guest.receive(left(guest)) == []
+    assert guest.receive(left(guest, 1, guest_of(other))) == []
+    assert [to for to, _ in reminders(guest)] == [ADDRESS]
+
+
+def test_an_address_that_was_corrected_gets_no_mail_also_where_the_other_one_was_asked_for_too_often(
+    guest: Service,
+) -> None:
+    """The first one was mistyped, and is a stranger's. The shopper sees no difference, and gets no reminder."""
+    guest.sells("mug")
+    for number in range(MOST_ASKED):
+        assert guest.ask("eve@example.com") or number
     assert ask(guest, "eve@example.com") == 204
     assert guest.receive(left(guest)) == []
-    assert [to for to, _ in reminders(guest)] == [ADDRESS]
+    assert reminders(guest) == []
+    assert ADDRESS not in stored()
 
 
 def test_a_cart_that_does_not_exist_cannot_be_reminded_of(service: Service) -> None:
