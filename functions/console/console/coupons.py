@@ -22,6 +22,7 @@ from pages.visitor import Refused, next_page, path
 
 _SHOWN = 50
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?")
 _NOTICES = {
     "added": "The coupon can be used from now on.",
@@ -29,8 +30,6 @@ _NOTICES = {
     "ended": "The coupon has ended. Orders that were placed with it keep their discount.",
 }
 KINDS = (("percentage", "Percent of the goods"), ("amount", "An amount"), ("free_shipping", "Free delivery"))
-
-Count = Annotated[str, Field(pattern=r"^[0-9]{0,9}$")]
 
 
 class Terms(Form):
@@ -40,8 +39,8 @@ class Terms(Form):
     minimum: Annotated[str, Field(max_length=20)] = ""
     valid_from: Annotated[str, Field(max_length=10)] = ""
     valid_until: Annotated[str, Field(max_length=10)] = ""
-    limit: Count = ""
-    limit_per_customer: Count = ""
+    limit: Annotated[str, Field(max_length=20)] = ""
+    limit_per_customer: Annotated[str, Field(max_length=20)] = ""
 
     def terms(self) -> dict[str, Any]:
         """Raises InvalidForm."""
@@ -51,8 +50,8 @@ class Terms(Form):
             "minimum": minimum.model_dump() if minimum else None,
             "valid_from": _day("valid_from", self.valid_from),
             "valid_until": _day("valid_until", self.valid_until),
-            "limit": int(self.limit) if self.limit else None,
-            "limit_per_customer": int(self.limit_per_customer) if self.limit_per_customer else None,
+            "limit": _count("limit", self.limit),
+            "limit_per_customer": _count("limit_per_customer", self.limit_per_customer),
         }
 
 
@@ -75,7 +74,11 @@ class New(Terms):
             body["basis_points"] = _basis_points(self.value)
         elif self.kind == "amount":
             amount = _money("value", self.value)
-            body["amount"] = amount.model_dump() if amount else None
+            if amount is None:
+                raise InvalidForm({"value": "Say how much it takes off, such as 5.00."})
+            body["amount"] = amount.model_dump()
+        elif self.category:
+            raise InvalidForm({"category": "Free delivery is not of some goods only: leave this empty."})
         return body | ({"code": self.code} if self.code else {})
 
 
@@ -98,6 +101,14 @@ def _money(field: str, text: str) -> Money | None:
         return Money.parse(text, ports().settings.currency)
     except InvalidAmount as error:
         raise InvalidForm({field: f"{error}."}) from None
+
+
+def _count(field: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not _COUNT.fullmatch(text) or int(text) < 1:
+        raise InvalidForm({field: "This is a whole number of at least 1, or empty for no limit."})
+    return int(text)
 
 
 def _day(field: str, text: str) -> str | None:
@@ -157,7 +168,8 @@ def _told_at_its_field() -> Iterator[None]:
         found = messages_by_field(refused.reply, _field_of)
         if not found:
             raise
-        raise InvalidForm(found, refused.reply) from None
+        told = {field: message.replace("valid_from", "its first day") for field, message in found.items()}
+        raise InvalidForm(told, refused.reply) from None
 
 
 def _field_of(path: str) -> str:

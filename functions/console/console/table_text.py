@@ -35,6 +35,16 @@ class Typed:
     def tell(self, line: int, message: str) -> None:
         self.wrong[line] = f"{self.wrong[line]} {message}" if line in self.wrong else message
 
+    def value_at(self, path: str) -> Any:
+        """The part of the body at the path. None where there is no such part."""
+        found: Any = self.body
+        for step in path.split("."):
+            try:
+                found = found[int(step)] if isinstance(found, list) else found[step]
+            except (KeyError, IndexError, TypeError, ValueError):
+                return None
+        return found
+
     def line_of(self, path: str) -> int | None:
         """The line of the part, or of the smallest part around it that has one."""
         while path:
@@ -63,7 +73,10 @@ def read_lines(text: str, columns: Sequence[str], typed: Typed) -> Iterator[tupl
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(named):
-            typed.tell(lines.line_num, f"There are {len(cells)} cells in {len(named)} columns.")
+            typed.tell(
+                lines.line_num,
+                f"There are {len(cells)} cells in {len(named)} columns. A decimal has a point, such as 3.95.",
+            )
             continue
         given = [spreadsheet.text_of(cell.strip()) for cell in cells]
         yield lines.line_num, dict(zip(named, [*given, *[""] * len(named)], strict=False))

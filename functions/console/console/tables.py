@@ -18,6 +18,9 @@ from console.tax_text import place_of, read_taxes, row_of, write_taxes
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.visitor import Refused, path
 
+# The column of a field of the API's, where it has another name.
+_COLUMNS = {"country": "place", "region": "place", "rate": "percent"}
+_OVERTAKEN = "Another operator has changed it meanwhile, so your change is not stored. Both are shown below."
 _SAID = {"changed": "The table is changed. It holds from the next quote on."}
 
 
@@ -132,6 +135,8 @@ def _show(visit: Visit, kind: Kind) -> Page:
     text = visit.values.get("text", kind.write(shown))
     base = visit.values.get("version", "")
     overtaken = base if base.isdecimal() and int(base) != current["version"] else ""
+    if overtaken and "" in visit.errors:
+        visit.errors[""] = _OVERTAKEN
     return Page(
         "table.html",
         {
@@ -191,7 +196,7 @@ def _invalid(typed: Typed, refused: Refused | None = None) -> InvalidForm:
     found = refused.reply.body.get("errors", []) if refused else []
     for one in found:
         line = typed.line_of(str(one["field"]))
-        message = f"{str(one['field']).rpartition('.')[2]}: {one['message']}."
+        message = _told(typed, str(one["field"]), str(one["message"]))
         if line is None:
             others[""] = message
         else:
@@ -199,3 +204,14 @@ def _invalid(typed: Typed, refused: Refused | None = None) -> InvalidForm:
     if refused and not found:
         others[""] = refused.reply.detail
     return InvalidForm({f"line-{line}": message for line, message in sorted(typed.wrong.items())} | others)
+
+
+def _told(typed: Typed, at: str, message: str) -> str:
+    """The message with the column that it is about. A part without a name is told by its value, such as a country."""
+    name = at.rpartition(".")[2]
+    if not name.isdecimal():
+        return f"{_COLUMNS.get(name, name)}: {message}."
+    value = typed.value_at(at)
+    if isinstance(value, str) and value not in message:
+        return f"{value} {message}."
+    return f"{message[:1].upper()}{message[1:]}."

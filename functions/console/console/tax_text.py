@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -54,15 +55,19 @@ def _rates(text: str, typed: Typed) -> Iterator[dict[str, Any]]:
 
 def _rate(row: Row) -> dict[str, Any]:
     percent = _PERCENT.fullmatch(row["percent"])
-    if percent is None:
-        raise WrongLine("A rate is a percentage of at most two decimals, such as 7.25.")
+    if percent is None or Decimal(percent[1]) > 100:
+        raise WrongLine("A rate is a percentage, at most 100, of at most two decimals, such as 7.25.")
     country, _, region = row["place"].partition("-")
     if not country:
         raise WrongLine(f"A rate has a place: a country such as GB, a region such as US-CA, or {_ALL_OTHERS}.")
+    try:
+        first_day = date.fromisoformat(row["valid_from"])
+    except ValueError:
+        raise WrongLine("A rate is valid from a day, such as 2011-01-04.") from None
     return {
         "country": None if country == _ALL_OTHERS else country,
         "region": region or None,
         "tax_class": row["tax_class"],
         "rate": f"{Decimal(percent[1]) / 100:.4f}",
-        "valid_from": row["valid_from"],
+        "valid_from": str(first_day),
     }

@@ -611,6 +611,8 @@ def test_a_new_coupon_is_sent_as_the_api_wants_it(api: ShopApi, desk: Ask) -> No
         ("code", "a b"),
         ("minimum", "1.234"),
         ("valid_from", "soon"),
+        ("limit", "0"),
+        ("limit_per_customer", "many"),
     ],
 )
 def test_a_coupon_that_cannot_be_read_is_told_at_its_field(api: ShopApi, desk: Ask, field: str, value: str) -> None:
@@ -622,6 +624,17 @@ def test_a_coupon_that_cannot_be_read_is_told_at_its_field(api: ShopApi, desk: A
     assert page.status == 422
     assert f'id="{field}-error"' in page.text
     assert api.of("POST /api/promotions/coupons") == []
+
+
+@pytest.mark.parametrize(("kind", "field"), [("amount", "value"), ("free_shipping", "category")])
+def test_what_a_kind_of_coupon_needs_or_does_not_take_is_told_at_its_field(
+    api: ShopApi, desk: Ask, kind: str, field: str
+) -> None:
+    api.answers["GET /api/promotions/coupons"] = (200, {"items": [], "next_cursor": None})
+    page = desk(
+        "POST", "/console/coupons", {"description": "x", "kind": kind, "category": "kitchen", "key": KEY}, as_user=True
+    )
+    assert (page.status, f'id="{field}-error"' in page.text) == (422, True)
 
 
 def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
