@@ -14,12 +14,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.charges import Charge, Kind, allocate
-from mercato.errors import Conflict, Invalid, NotFound
+from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, is_error_name
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.text import AddressLine, EmailAddress, Exact, Reference, Text
 
 _PART_REFUNDED = "Part of the price refunded"
+_UNDONE = "cancelled"  # the reason of an undo that has no better one
 
 
 class LinkNotFound(NotFound):
@@ -359,7 +360,7 @@ def draft_credit_note(
         taxes=taxes_of(lines),
         total=refunded.amount,
         tax=_sum(line.tax for line in lines),
-        reason=refunded.reason,
+        reason=_in_words(refunded.reason),
     )
 
 
@@ -455,6 +456,13 @@ def _line(charge: Charge, item: OrderedLine | None = None) -> Line:
         sku=item.sku if item else None,
         unit_price=item.unit_price if item and is_goods else None,
     )
+
+
+def _in_words(reason: str) -> str:
+    """The reason of a refund as a document states it: that of an undone order is the name of an error."""
+    if reason == SagaEnd.CANCELLED_BY_CUSTOMER:
+        return "The order was cancelled by the customer."
+    return "The order was cancelled." if reason == _UNDONE or is_error_name(reason) else reason
 
 
 def _rate_of(part: Line | TaxPart) -> tuple[str, str, str]:

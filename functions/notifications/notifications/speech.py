@@ -10,6 +10,10 @@ from mercato.languages import Language
 from mercato.money import Money
 
 _CANCELLED = "cancelled"  # the reason of a refund that an undo gave without a better one
+# The reasons that payments gives in words.
+_RETURNED = "You returned goods."
+_UNDELIVERED = "Your parcel could not be delivered."
+_GIVEN_BACK = "Your order was cancelled."
 
 
 def one_line(text: str) -> str:
@@ -34,6 +38,7 @@ class English:
         SagaEnd.RESERVATION_EXPIRED: "We could not hold the goods of the order any longer.",
         SagaEnd.UNKNOWN_PRODUCT: "Something in the order is not for sale any more.",
         _CANCELLED: "The order was cancelled.",
+        **{text: text for text in (_RETURNED, _UNDELIVERED, _GIVEN_BACK)},
     }
 
     def money(self, amount: Money) -> str:
@@ -102,8 +107,11 @@ class German(English):
         SagaEnd.RESERVATION_EXPIRED: "Wir konnten die Artikel der Bestellung nicht länger zurückhalten.",
         SagaEnd.UNKNOWN_PRODUCT: "Ein Artikel der Bestellung wird nicht mehr verkauft.",
         _CANCELLED: "Die Bestellung wurde storniert.",
+        _RETURNED: "Sie haben Artikel zurückgegeben.",
+        _UNDELIVERED: "Ihr Paket konnte nicht zugestellt werden.",
+        _GIVEN_BACK: "Ihre Bestellung wurde storniert.",
     }
-    ends: Mapping[str, str] = {SagaEnd(name).slug: text for name, text in reasons.items() if name != _CANCELLED} | {
+    ends: Mapping[str, str] = {SagaEnd(name).slug: text for name, text in reasons.items() if name in SagaEnd} | {
         "card_declined": "Ihre Bank hat die Karte abgelehnt.",
         "insufficient_funds": "Das Guthaben der Karte reicht nicht aus.",
         "expired_card": "Die Karte ist abgelaufen.",

@@ -154,6 +154,26 @@ def test_a_return_is_credited_by_its_frozen_parts(desk: Desk) -> None:
     assert (note.total.amount, note.tax.amount, note.reason) == (1200, 200, "damaged")
 
 
+@pytest.mark.parametrize(
+    ("reason", "stated"),
+    [
+        ("CancelledByCustomer", "The order was cancelled by the customer."),
+        ("CaptureRefused", "The order was cancelled."),
+        ("States.Timeout", "The order was cancelled."),
+        ("cancelled", "The order was cancelled."),
+        ("You returned goods.", "You returned goods."),
+        ("Chipped", "Chipped"),
+    ],
+)
+def test_a_credit_note_states_its_reason_in_words(desk: Desk, reason: str, stated: str) -> None:
+    desk.ordered()
+    desk.pay()
+    assert desk.refund(TOTAL, reason=reason) == []
+    note = desk.store.get(domain.credit_note_id_of("pay-order-1", "ref-1"))
+    assert note
+    assert note.reason == stated
+
+
 def test_a_refund_in_full_is_the_invoice_itself(desk: Desk) -> None:
     desk.ordered()
     desk.pay()

@@ -12,6 +12,7 @@ from notifications.rendering import fields_of, fill
 from notifications.sms_parts import parts_of
 from notifications.texts import Content
 from notifications.wording import MOST_SMS_PARTS, WORDINGS, Name, Wording
+from payments import refunds
 from tests.kit.template import ROOT
 
 
@@ -173,6 +174,15 @@ def test_each_business_error_that_ends_a_saga_is_raised_by_a_service_under_this_
 @pytest.mark.parametrize("reason", ["damaged in transit", "Damaged", "Your order was cancelled.", "Zu groß"])
 def test_a_reason_that_people_wrote_stays_as_it_is(reason: str) -> None:
     assert f"Reason: {reason}\n" in written(texts.refund("order-1", Money(amount=99, currency="GBP"), reason)).body
+
+
+@pytest.mark.parametrize("reason", [refunds.RETURNED, refunds.UNDELIVERED, refunds.GIVEN_BACK])
+def test_a_reason_that_payments_gives_in_words_is_translated(reason: str) -> None:
+    amount = Money(amount=99, currency="GBP")
+    assert f"Reason: {reason}\n" in written(texts.refund("order-1", amount, reason)).body
+    german = written(texts.refund("order-1", amount, reason), language=Language.DE).body
+    assert reason not in german
+    assert re.search(r"Grund: (Sie|Ihr|Ihre) [^\n]+\.\n", german)
 
 
 @pytest.mark.parametrize("language", Language)
