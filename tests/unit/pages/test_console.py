@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -721,3 +722,66 @@ def test_what_the_api_refuses_of_a_coupon_is_told_at_its_field(
 def test_a_problem_leads_to_its_field(desk: Ask, address: str, form: dict[str, str], field: str) -> None:
     page = desk("POST", address, form, as_user=True)
     assert (page.status, f'<a href="#{field}">' in page.text) == (422, True)
+
+
+def entry(number: int, *, status: int | None = None, target: str = "order_id=o-1") -> dict[str, Any]:
+    return {
+        "entry_id": f"entry-{number}",
+        "at": "2026-11-28T03:23:45.123Z",
+        "actor": "operator-1",
+        "service": "orders",
+        "action": "POST /api/orders/{order_id}/cancellation",
+        "target": target,
+        "request_id": f"request-{number}",
+        "status": status,
+    }
+
+
+def test_the_audit_shows_each_action_once_with_its_answer_and_leads_to_what_it_was_done_to(
+    api: ShopApi, desk: Ask
+) -> None:
+    entries = [entry(2), entry(1, status=202, target="order_id=o-1 return_id=r-1"), entry(1, target="order_id=o-1")]
+    api.answers["GET /api/ops/audit"] = (200, {"items": entries, "next_cursor": "more"})
+
+    shown = desk("GET", "/console/audit?target=o-1&from=2026-11-01", as_user=True)
+
+    assert [one[2] for one in api.of("GET /api/ops/audit")] == ["/api/ops/audit?target=o-1&from=2026-11-01&limit=100"]
+    rows = re.findall(r"<tr><td.*?</tr>", shown.text)
+    assert [">202<" in row for row in rows] == [False, True]
+    assert '<a href="/console/orders/o-1">order <code>o-1</code></a> return_id=r-1' in html.unescape(rows[1])
+    assert "/console/audit?target=o-1&from=2026-11-01&cursor=more" in html.unescape(shown.text)
+
+
+def test_an_operator_is_found_in_the_audit_by_address(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/users"] = (200, {"items": [{"user_id": "operator-1"}]})
+    api.answers["GET /api/ops/audit"] = (200, {"items": [], "next_cursor": None})
+
+    shown = desk("GET", "/console/audit?actor=boss%40example.com", as_user=True)
+
+    assert "actor=operator-1&" in api.of("GET /api/ops/audit")[0][2]
+    assert "No entry is like that." in shown.text
+    assert 'value="boss@example.com"' in html.unescape(shown.text)
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [("", "There is no account with the address nobody@example.com."), ("GET /api/users", "Not an address.")],
+)
+def test_an_address_that_no_operator_has_is_said_and_lists_nothing(
+    api: ShopApi, desk: Ask, refused: str, said: str
+) -> None:
+    api.answers["GET /api/users"] = (200, {"items": []})
+    if refused:
+        api.refuse(refused, 422, "invalid-request", said)
+
+    shown = desk("GET", "/console/audit?actor=nobody%40example.com", as_user=True)
+
+    assert said in html.unescape(shown.text)
+    assert api.of("GET /api/ops/audit") == []
+
+
+def test_a_page_of_the_audit_without_a_match_leads_to_older_ones(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/ops/audit"] = (200, {"items": [], "next_cursor": "more"})
+    shown = html.unescape(desk("GET", "/console/audit?target=o-1", as_user=True).text)
+    assert "Older ones are on the next page" in shown
+    assert "cursor=more" in shown
