@@ -68,7 +68,14 @@ def test_the_bank_asks_and_the_order_goes_on_when_the_buyer_comes_back(
     shop = desk(viewport={"width": 390, "height": 844}, color_scheme="dark")
     shop.log_in(account)
     page = order(shop, "A card whose bank asks you to confirm")
-    page.get_by_role("link", name="Confirm with your bank").click(timeout=LONG)
+    to_bank = page.get_by_role("link", name="Confirm with your bank")
+    expect(to_bank).to_be_visible(timeout=LONG)
+    to_bank.focus()
+    for _ in range(2):  # the page has looked again, and again after it has shown the first answer
+        with page.expect_response(lambda response: "/status" in response.url):
+            pass
+    expect(to_bank).to_be_focused()
+    to_bank.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Your bank asks")
     assert shop.violations() == []
     page.get_by_role("button", name="Confirm the payment").click()
