@@ -362,7 +362,7 @@ class Pages:
             "has_order": bool(visitor.order_token),
             "has_cart": visitor.is_logged_in or bool(visitor.cart_id),
             "path": visit.request.path if visit else "/",
-            "address": _address(visit.request) if visit else "/",
+            "page_address": _address(visit.request) if visit else "/",
             "values": visit.values if visit else {},
             "errors": visit.errors if visit else {},
             "notice": visit.notice if visit else "",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -69,6 +71,14 @@ def test_without_an_address_to_write_to_nothing_is_opened(guests: ShopApi, shop:
 
 def test_a_customer_is_asked_for_no_address(guests: ShopApi, shop: Ask) -> None:
     assert 'name="email"' not in shop("GET", "/checkout", as_user=True).text
+
+
+def test_the_way_to_the_log_in_leads_back_to_the_checkout_and_holds_no_address_of_the_guest(
+    guests: ShopApi, shop: Ask
+) -> None:
+    page = shop("GET", PAGE, cookies=COOKIES)
+    (back,) = re.findall(r'href="/login\?back=([^"]*)"', page.text)
+    assert unquote(back) == PAGE
 
 
 def test_a_guest_orders_by_the_quote_and_keeps_the_link_in_a_cookie(guests: ShopApi, shop: Ask) -> None:
