@@ -447,8 +447,10 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
 
 
 def messages_by_field(reply: Reply, field_of: Callable[[str], str]) -> dict[str, str]:
-    """What the API says about single fields, by the form's field for each path, such as shipping_address.city."""
-    errors = reply.body.get("errors", []) if isinstance(reply.body, dict) else []
+    """What the API says about single fields, by the form's field for each path, such as shipping_address.city. Of a
+    refusal that something in front of the API has written, nothing.
+    """
+    errors = reply.body.get("errors", []) if reply.problem else []
     return {field_of(str(one.get("field", ""))): _sentence(str(one.get("message", ""))) for one in errors}
 
 

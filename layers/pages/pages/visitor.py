@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from mercato.errors import TransientError, Unauthenticated
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.ids import derived_id
-from mercato.peers.client import PeerUnavailable
+from mercato.peers.client import PeerUnavailable, problem_of
 from mercato.peers.peer import PUBLIC_API, peer
 from mercato.telemetry.logs import log
 from pages.cookies import (
@@ -74,12 +74,14 @@ class Reply:
 
     @property
     def problem(self) -> str:
-        """The slug of a refusal, such as `out-of-stock`."""
-        return str(self.body.get("type", "")).rpartition(":")[2] if isinstance(self.body, dict) else ""
+        """The slug of a refusal, such as `out-of-stock`; empty for one that something in front of the API has
+        written.
+        """
+        return problem_of(self.body) if isinstance(self.body, dict) else ""
 
     @property
     def detail(self) -> str:
-        return str(self.body.get("detail", "")) if isinstance(self.body, dict) else ""
+        return str(self.body.get("detail") or "") if isinstance(self.body, dict) else ""
 
 
 class Refused(Exception):

@@ -56,6 +56,25 @@ def test_it_does_not_wait_longer_than_it_has_patience() -> None:
     assert not time.slept
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(409, json={"type": "urn:other:problem:request-in-flight"}),
+        httpx.Response(409, json={"type": None}),
+        httpx.Response(409, json=["no"]),
+        httpx.Response(409, text="<html>no</html>"),
+        httpx.Response(409),
+    ],
+)
+def test_a_refusal_that_a_proxy_has_written_has_no_name_of_ours(answer: httpx.Response) -> None:
+    shop, time = with_product(FakeShop()), FakeTime()
+    session = shop.client(time).join("ada@example.com", "a password", "Ada")
+    shop.faults.append(once(lambda: answer, "POST", "/orders"))
+    with pytest.raises(Refused) as caught:
+        place(session)
+    assert (caught.value.status, caught.value.slug, time.slept) == (409, "", [])
+
+
 def test_a_refusal_is_not_retried_and_keeps_its_words() -> None:
     shop = with_product(FakeShop())
     session = shop.client().join("ada@example.com", "a password", "Ada")

@@ -655,6 +655,27 @@ def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
     assert desk("GET", "/console/coupons/no%20code", as_user=True).status == 404
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Forbidden"},
+        {"type": "urn:other:problem:coupon-changed", "detail": None, "errors": ["no"]},
+        {"errors": "no"},
+        ["no"],
+        None,
+    ],
+)
+def test_a_refusal_that_a_proxy_has_written_shows_the_form_with_what_was_typed(
+    api: ShopApi, desk: Ask, body: Any
+) -> None:
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon())
+    api.answers["PATCH /api/promotions/coupons/TEN"] = (403, body)
+    page = desk("POST", "/console/coupons/TEN", {"description": "From Ann", "version": 2}, as_user=True)
+    assert page.status == 403
+    assert "This is not possible now." in page.text
+    assert 'value="From Ann"' in page.text
+
+
 def test_a_change_of_a_coupon_that_another_operator_has_changed_shows_both(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon(description="From Bea", limit=50))
     api.refuse("PATCH /api/promotions/coupons/TEN", 409, "coupon-changed", "The coupon is at version 2, not 1.")
