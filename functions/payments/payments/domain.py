@@ -13,7 +13,6 @@ authorized or closed. The charges of earlier attempts are voided before a later 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -256,15 +255,15 @@ def claim(payment: Payment, customer_id: str) -> Payment:
     return change(payment, payment.status, customer_id=customer_id) if is_guest(payment.customer_id) else payment
 
 
-def learn_disputes(payment: Payment, found: Iterable[Dispute]) -> Payment:
-    """The payment with what the provider says of its disputes; the same object if that is known. Requires that the
-    payment was read before the disputes. No status is final: a bank may decide once more, or make a dispute of an
+def learn_dispute(payment: Payment, found: Dispute) -> Payment:
+    """The payment with what the provider says of one of its disputes; the same object if that is known. Requires that
+    the payment was read before the dispute. No status is final: a bank may decide once more, or make a dispute of an
     inquiry that was closed.
     """
-    known = {one.dispute_id: one for one in payment.disputes}
-    disputes = tuple((known | {one.dispute_id: one for one in found}).values())
-    if disputes == payment.disputes:
+    if found in payment.disputes:
         return payment
+    known = {one.dispute_id: one for one in payment.disputes}
+    disputes = tuple((known | {found.dispute_id: found}).values())
     return change(replace(payment, disputes=disputes), payment.status)
 
 

@@ -179,16 +179,20 @@ def finish_pending(payment: Payment, ports: Ports, now: datetime) -> Payment:
 def learn_disputes(payment: Payment, ports: Ports, now: datetime) -> Payment:
     """Notes the disputes of the payment's charge as the provider states them now. Returns the payment after that.
 
-    The payment is read first, so disputes that were read before another writer's change are read again.
+    The payment is read first, so disputes that were read before another writer's change are read again. Each one is a
+    change of its own: a change publishes one event of a type.
     """
 
     def write(current: Payment | None) -> Payment:
         known = current or payment
         with transient():
-            learned = domain.learn_disputes(known, ports.provider.disputes(known.charge_id))
-        if learned is not known:
-            ports.payments.save(known, learned, now)
-        return learned
+            found = ports.provider.disputes(known.charge_id)
+        for dispute in found:
+            learned = domain.learn_dispute(known, dispute)
+            if learned is not known:
+                ports.payments.save(known, learned, now)
+            known = learned
+        return known
 
     return _retry(payment.payment_id, ports.payments, write)
 

@@ -229,6 +229,16 @@ def test_two_disputes_of_one_payment_add_up(till: Till) -> None:
     assert books(till) == (500, 500)
 
 
+def test_two_disputes_that_are_learned_at_once_are_both_published(till: Till) -> None:
+    """Of the first one no message came."""
+    till.provider.dispute(CHARGE, "dp-1", 400)
+    till.provider.dispute(CHARGE, "dp-2", 500)
+    told()
+    assert books(till) == (0, 900)
+    told_of = [(data["dispute_id"], data["status"]) for kind, data in till.events() if kind == "payment.disputed"]
+    assert sorted(told_of) == [("dp-1", "open"), ("dp-2", "open")]
+
+
 def returns(_: Till) -> None:
     goods_return(400)
 
