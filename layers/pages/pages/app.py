@@ -308,6 +308,15 @@ class Pages:
             raise MethodNotAllowed("This page takes no such request.", allow=allowed)
         raise NoSuchPage("There is no page at this address.")
 
+    def _page_address(self, request: Request) -> str:
+        """Where the visitor comes back to after a log-in. A form is sent to its page, or to a path below it."""
+        if request.method in ("GET", "HEAD"):
+            return _address(request)
+        path = request.path
+        while path and not any(one.method == "GET" and one.pattern.fullmatch(path) for one in self._routes):
+            path = path.rpartition("/")[0]
+        return path or "/"
+
     def _told(self, error: Exception, visit: Visit | None) -> Answer:
         """Every error is a page that says what to do; the last one is the last line of defence."""
         if isinstance(error, LogInFirst) and visit is not None:
@@ -362,7 +371,7 @@ class Pages:
             "has_order": bool(visitor.order_token),
             "has_cart": visitor.is_logged_in or bool(visitor.cart_id),
             "path": visit.request.path if visit else "/",
-            "page_address": _address(visit.request) if visit else "/",
+            "page_address": self._page_address(visit.request) if visit else "/",
             "values": visit.values if visit else {},
             "errors": visit.errors if visit else {},
             "notice": visit.notice if visit else "",

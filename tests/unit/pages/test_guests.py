@@ -73,10 +73,12 @@ def test_a_customer_is_asked_for_no_address(guests: ShopApi, shop: Ask) -> None:
     assert 'name="email"' not in shop("GET", "/checkout", as_user=True).text
 
 
+@pytest.mark.parametrize(("method", "below"), [("GET", ""), ("POST", "/codes")])
 def test_the_way_to_the_log_in_leads_back_to_the_checkout_and_holds_no_address_of_the_guest(
-    guests: ShopApi, shop: Ask
+    guests: ShopApi, shop: Ask, method: str, below: str
 ) -> None:
-    page = shop("GET", PAGE, cookies=COOKIES)
+    page = shop(method, PAGE + below, cookies=COOKIES)
+    assert page.status == (200 if method == "GET" else 422)
     (back,) = re.findall(r'href="/login\?back=([^"]*)"', page.text)
     assert unquote(back) == PAGE
 
