@@ -16,7 +16,7 @@ _NOTICES = {
     "approved": "The customer is told to send the goods.",
     "refused": "The customer is told why.",
     "cancelled": "The return is cancelled.",
-    "refunded": "Received. All that was paid had gone back before.",
+    "refunded": "Received. Nothing was left to refund for it.",
     "received": "Received. The money goes back, and the stock has what can be sold.",
 }
 

@@ -72,7 +72,9 @@ class English:
         return detail
 
     def refunded(self, amount: Money) -> str:
-        return f"We refund {self.money(amount)}." if amount.amount else "All that you paid was refunded before."
+        if not amount.amount:
+            return "There is nothing to refund for it: it cost nothing, or its price was refunded before."
+        return f"We refund {self.money(amount)}."
 
     def place(self, link: str) -> str:
         """`link` leads to the order's page."""
@@ -139,7 +141,7 @@ class German(English):
 
     def refunded(self, amount: Money) -> str:
         if not amount.amount:
-            return "Der gesamte bezahlte Betrag wurde bereits erstattet."
+            return "Dafür ist nichts zu erstatten: Es war kostenlos, oder der Preis wurde bereits erstattet."
         return f"Wir erstatten Ihnen {self.money(amount)}."
 
     def place(self, link: str) -> str:

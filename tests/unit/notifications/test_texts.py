@@ -185,6 +185,16 @@ def test_a_reason_that_payments_gives_in_words_is_translated(reason: str) -> Non
     assert re.search(r"Grund: (Sie|Ihr|Ihre) [^\n]+\.\n", german)
 
 
+@pytest.mark.parametrize(
+    ("language", "told"), [(Language.EN, "There is nothing to refund for it:"), (Language.DE, "nichts zu erstatten:")]
+)
+def test_a_return_of_what_cost_nothing_is_not_told_that_all_was_refunded(language: Language, told: str) -> None:
+    """As of a gift by a coupon, where the rest of the order was paid for and stays."""
+    body = written(texts.return_received("order-1", 1, Money(amount=0, currency="GBP")), language=language).body
+    assert told in body
+    assert "All that you paid" not in body
+
+
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("name", Name)
 def test_each_text_exists_in_each_language_with_the_same_fields(name: Name, language: Language) -> None:

@@ -64,7 +64,7 @@ def test_after_the_window_or_with_nothing_left_nothing_can_be_requested(
         ),
         (
             {"status": "refunded", "received": [{"product_id": "p1", "quantity": 1}], "refunded": pounds(0)},
-            "all was paid back before",
+            "There was nothing left to pay back for it.",
             False,
         ),
     ],
