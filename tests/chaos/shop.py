@@ -522,6 +522,7 @@ class Mall:
     def _empty(self) -> Shop:
         forget_the_past()
         self._world.calls.clear()
+        self._world.payloads.clear()
         for table in self._tables().values():
             table.items.clear()
         shop = Shop(self._world)
