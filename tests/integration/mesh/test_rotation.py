@@ -104,4 +104,4 @@ def change(mesh: Mesh, rotations: int, *, least_handshakes: int) -> None:
     mesh.give("orders", old.identity("orders", authorities=new.pem))
     orders.refresher._due["identity"] = 0
     orders.refresher.refresh(3)
-    wait_for(lambda: orders.look_up().status == 503, "the old authority's leaf is refused", 10)
+    wait_for(lambda: orders.look_up().status == 503, "the old authority's leaf is refused")

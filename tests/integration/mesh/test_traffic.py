@@ -293,7 +293,7 @@ def test_a_share_of_the_reads_is_mirrored_and_nobody_waits_for_the_copy(mirrorin
     # An answer of 5xx would eject the version, which then gets no copies either.
     mirroring.cloud.answers = lambda one: 404 if one.version == "canary" else 200
     assert {orders.look_up().status for _ in range(CALLS)} == {200}
-    wait_for(lambda: abs(mirroring.cloud.versions()["canary"] / CALLS * 100 - 30) <= 6, "copies are missing", 5)
+    wait_for(lambda: abs(mirroring.cloud.versions()["canary"] / CALLS * 100 - 30) <= 6, "copies are missing")
     assert mirroring.cloud.versions()["live"] == CALLS
     mirroring.cloud.seen.clear()
     for _ in range(50):
