@@ -14,6 +14,7 @@ from pages.visitor import next_page, path
 _FILTERS = ("actor", "target", "from", "to")
 # The pages of what was acted on, by the name of its id.
 _PAGES = {
+    "code": "/console/coupons",
     "order_id": "/console/orders",
     "payment_id": "/console/payments",
     "product_id": "/console/catalogue",
