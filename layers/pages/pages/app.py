@@ -327,6 +327,8 @@ class Pages:
         elif isinstance(error, (DomainError, TransientError)):
             problem = problem_of(error)
             status, detail = problem.status, str(error)
+            if isinstance(error, Unavailable):
+                detail = f"{detail} {_when_again(error)}"
         else:
             log.exception("page failed")
             status, detail = 500, "Please try again, and quote the request id when you ask about it."
@@ -443,16 +445,17 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
     if isinstance(error, InvalidForm):
         return error.reply.status if error.reply else 422, error.errors
     if isinstance(error, Unavailable):
-        again = (
-            f" Please try again in {wait_in_words(max(1, round(error.retry_after)))}."
-            if error.retry_after
-            else " Please try again."
-        )
         request = f"The request is {correlation.current().correlation_id}."
-        return 503, {"": f"{error}{again} What you typed is still here. {request}"}
+        return 503, {"": f"{error} {_when_again(error)} What you typed is still here. {request}"}
     reply = error.reply
     found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
     return reply.status, found or {"": reply.detail or "This is not possible now."}
+
+
+def _when_again(error: Unavailable) -> str:
+    if not error.retry_after:
+        return "Please try again."
+    return f"Please try again in {wait_in_words(max(1, round(error.retry_after)))}."
 
 
 def messages_by_field(reply: Reply, field_of: Callable[[str], str]) -> dict[str, str]:

@@ -78,6 +78,17 @@ def test_a_lost_answer_keeps_the_key_so_that_the_form_can_be_sent_again(full_car
     assert 'value="1 Quay"' in answer.text
 
 
+def test_a_page_whose_service_is_away_says_when_to_try_again(api: ShopApi, shop: Ask) -> None:
+    def away() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    api.answers["GET /api/products/p1"] = away
+    page = shop("GET", "/p/p1")
+    assert (page.status, page.headers["Retry-After"]) == (503, "7")
+    assert "does not answer just now. Please try again in 7 seconds." in page.text
+    assert "Try again</a>" in page.text
+
+
 def test_a_client_that_asks_too_often_is_told_when_to_come_again(full_cart: ShopApi, shop: Ask) -> None:
     full_cart.answers["POST /api/checkouts"] = (
         429,
