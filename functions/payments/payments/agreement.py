@@ -93,6 +93,8 @@ def mismatch(payment: Payment) -> str:
         return "order-not-paid" if payment.order_status == CONFIRMED and not payment.closing else "money-held"
     if payment.status in HELD:
         return _of_money_kept(payment)
+    if payment.closing and payment.refundable:  # a bank has given back what it had taken
+        return "undo-unfinished"
     if payment.order_status == CONFIRMED and (payment.closing or payment.status is not Status.REFUNDED):
         return "order-without-payment"
     return ""

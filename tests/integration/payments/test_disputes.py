@@ -14,7 +14,7 @@ import pytest
 
 from mercato.clock import utc_now
 from mercato.errors import DomainError, TransientError
-from mercato.store.dynamo import delete, put
+from mercato.store.dynamo import delete, put, update
 from payments import agreement, reconciler, usecases, wiring
 from payments.domain import Dispute, DisputeStatus
 from payments.providers.port import ProviderDeclined
@@ -237,6 +237,31 @@ def test_two_disputes_that_are_learned_at_once_are_both_published(till: Till) ->
     assert books(till) == (0, 900)
     told_of = [(data["dispute_id"], data["status"]) for kind, data in till.events() if kind == "payment.disputed"]
     assert sorted(told_of) == [("dp-1", "open"), ("dp-2", "open")]
+
+
+def test_money_that_a_bank_gives_back_after_an_undo_is_reported_until_it_is_refunded(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order is cancelled, and its buyer has neither the goods nor the money."""
+
+    def reported() -> list[str]:
+        later = utc_now() + timedelta(hours=1)
+        return [found.kind for found in reconciler.mismatches(wiring.ports().payments, later)]
+
+    opens(till, CAPTURED)
+    closes(till, is_won=False)
+    till.task("RefundPayment")
+    usecases.record_order_status("o-1", agreement.CANCELLED, wiring.ports(), utc_now())
+    assert (till.status(), reported()) == ("refunded", [])
+
+    won = Dispute("dp-1", CAPTURED, DisputeStatus.WON, "fraudulent")
+    monkeypatch.setattr(Sandbox, "disputes", lambda *_: [won])
+    given_back, values = "SET #left = :all, taken = :none", {":all": CAPTURED, ":none": 0}
+    till.table.write(update(f"SANDBOX#CHARGE#{CHARGE}", "CHARGE", given_back, names={"#left": "left"}, values=values))
+    told("won")
+    assert reported() == ["undo-unfinished"]
+    assert till.refund(CAPTURED)[0] == 201
+    assert (till.status(), books(till), reported()) == ("refunded", (CAPTURED, 0), [])
 
 
 def returns(_: Till) -> None:
