@@ -13,13 +13,14 @@ from urllib.parse import urlencode
 
 import httpx
 
+from mercato.errors import problem_slug
+
 Json = dict[str, Any]
 
 _ATTEMPTS = 8  # while the shop does not answer
 _PATIENCE = 90.0  # seconds of retries: a crashed request holds its Idempotency-Key for 30
 _LONGEST_PAUSE = 10.0
 _LONGEST_INTERVAL = 2.0  # of a poll
-_PROBLEM = "urn:mercato:problem:"
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _REFRESH_BEFORE = 60.0
 
@@ -34,8 +35,7 @@ class Refused(ShopError):
     def __init__(self, request: str, status: int, problem: Json) -> None:
         self.status = status
         self.problem = problem
-        kind = str(problem.get("type"))
-        self.slug = kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else ""  # of a proxy's document: none
+        self.slug = problem_slug(problem)
         self.detail = str(problem.get("detail") or problem.get("message") or "")
         super().__init__(f"{request}: {status} {self.slug} {self.detail}".rstrip())
 

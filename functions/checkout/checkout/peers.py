@@ -30,6 +30,7 @@ from checkout.domain import (
     parcel_of,
 )
 from mercato.clock import utc_now
+from mercato.errors import problem_slug
 from mercato.events import Reads
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.money import Money
@@ -38,7 +39,6 @@ from mercato.peers.client import (
     PeerRefused,
     PeerUnavailable,
     ServiceClient,
-    problem_of,
     read_answer,
     read_object,
 )
@@ -188,7 +188,7 @@ class Promotions:
         try:
             answer = self._promotions.send("POST", "/api/promotions/evaluations", asked, headers, safe=True)
             body = read_object(answer, "the evaluation of codes")
-            if problem_of(body) == "too-many-codes":
+            if problem_slug(body) == "too-many-codes":
                 wait = read_retry_after(answer.headers.get("retry-after"), utc_now())
                 raise TooManyCodes(str(body.get("detail")), **{} if wait is None else {"retry_after": math.ceil(wait)})
             if answer.status != 200:
@@ -250,7 +250,7 @@ class Carriers:
 def _refuse(problem: Mapping[str, Any]) -> None:
     """Shipping writes its details for buyers. What it refuses for any other reason is an error of this service."""
     detail = str(problem.get("detail", ""))
-    match problem_of(problem):
+    match problem_slug(problem):
         case "no-rate-for-destination":
             raise NoRateForDestination(detail)
         case "parcel-too-heavy":

@@ -1,4 +1,4 @@
-"""The audit log: what operators did, the newest first: all of them or one, to all things or to one."""
+"""The audit log: what operators did, the newest first. It can be filtered by operator, by target and by day."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _id_of(visit: Visit, actor: str) -> str | None:
 
 
 def _actions(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each action once, with its answer. The log lists an action that was answered twice: with its answer, and then
-    without.
+    """Yields each action once. The log has two entries of an action that was answered; the one with the answer comes
+    first.
     """
     shown = ""
     for entry in entries:

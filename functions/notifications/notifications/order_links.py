@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import utc_now
-from mercato.errors import NotFound
+from mercato.errors import NotFound, problem_slug
 from mercato.events import Reads
-from mercato.peers.client import PeerNotFound, PeerUnavailable, ServiceClient, problem_of, read_answer, read_object
+from mercato.peers.client import PeerNotFound, PeerUnavailable, ServiceClient, read_answer, read_object
 
 
 class NoLink(Exception):
@@ -60,7 +60,7 @@ class OrderLinks:
         answer = self._orders.send("PUT", f"/api/orders/{order_id}/links/{digest}", safe=True)
         if answer.status == HTTPStatus.NO_CONTENT:
             return self._address_of(f"/guest-order#token={token}")
-        match problem_of(read_object(answer, "the link to an order")):
+        match problem_slug(read_object(answer, "the link to an order")):
             case "link-not-found":
                 return self._address_of(f"/orders/{order_id}")
             case "nothing-awaited" | "too-many-links":

@@ -4,8 +4,8 @@ The sweeper of carts publishes each version of a cart once, after the days of `C
 only if its customer wants such mails, has not ordered since, and the cart is still as it was. Carts and orders are
 asked each time the mail is about to be sent, since their events may be late.
 
-A guest is reminded of a cart once, at the address that was typed into the checkout with the box ticked, and only if
-nobody has ordered with that address since. The mail has a link, which puts the goods into a cart, once.
+A guest is reminded of a cart once, at the address that the checkout's form had when its box was ticked. No mail is
+sent if an order with that address was placed since. The mail has a link that works once: it puts the goods into a cart.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mercato.charges import Charge
+from mercato.errors import problem_slug
 from mercato.events import Reads
 from mercato.money import Money
-from mercato.peers.client import PeerRefused, ServiceClient, problem_of, read_answer, read_object
+from mercato.peers.client import PeerRefused, ServiceClient, read_answer, read_object
 from orders.domain import (
     InvalidQuote,
     Obstacle,
@@ -127,7 +128,7 @@ class Quotes:
         }
         answer = self._checkout.send("POST", "/api/checkouts/prices", asked, safe=True)
         body = read_object(answer, "the prices of goods")
-        if answer.status == 422 and problem_of(body) in ("amount-too-large", "too-many-lines"):
+        if answer.status == 422 and problem_slug(body) in ("amount-too-large", "too-many-lines"):
             raise OrderTooLarge("This order is more than we can take. Please order in parts.")
         if answer.status != 200:
             raise PeerRefused(f"the checkout prices no goods: {answer.status} {body.get('detail', '')}")

@@ -5,8 +5,11 @@ one table from kind to reaction.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
+
+PROBLEM = "urn:mercato:problem:"  # before the slug, in the type of a problem document
 
 # `TransientError`, `States.Timeout`, `KeyError`: the form of error names, which reasons in words never have.
 _NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
@@ -14,6 +17,14 @@ _NAME_OF_AN_ERROR = re.compile(r"([A-Z][a-z0-9]+){2,}|[A-Z]\w*(\.\w+)+")
 
 def slug_of(class_name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).lower()
+
+
+def problem_slug(document: Mapping[str, Any]) -> str:
+    """The slug of a problem document, such as `out-of-stock`. Empty for a document that something in front of a service
+    has written, such as a proxy, or Lambda that throttles.
+    """
+    kind = str(document.get("type"))
+    return kind.removeprefix(PROBLEM) if kind.startswith(PROBLEM) else ""
 
 
 def is_error_name(text: str) -> bool:

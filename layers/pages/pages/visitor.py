@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from mercato.errors import TransientError, Unauthenticated
+from mercato.errors import TransientError, Unauthenticated, problem_slug
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.ids import derived_id
-from mercato.peers.client import PeerUnavailable, problem_of
+from mercato.peers.client import PeerUnavailable
 from mercato.peers.peer import PUBLIC_API, peer
 from mercato.telemetry.logs import log
 from pages.cookies import (
@@ -77,7 +77,7 @@ class Reply:
         """The slug of a refusal, such as `out-of-stock`; empty for one that something in front of the API has
         written.
         """
-        return problem_of(self.body) if isinstance(self.body, dict) else ""
+        return problem_slug(self.body) if isinstance(self.body, dict) else ""
 
     @property
     def detail(self) -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
 from mercato.errors import (
+    PROBLEM,
     Conflict,
     DomainError,
     Forbidden,
@@ -162,7 +163,7 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooManyRequests) and "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
-    body = {"type": f"urn:mercato:problem:{slug}", "title": title, "status": status, "detail": detail}
+    body = {"type": f"{PROBLEM}{slug}", "title": title, "status": status, "detail": detail}
     # A domain error must not overwrite the RFC's own fields.
     return Response(extra | body if extra.keys() & body.keys() else body | extra, status, headers)
 
@@ -170,7 +171,7 @@ def problem_of(error: DomainError | TransientError) -> Response[dict[str, Any]]:
 def unexpected() -> Response[dict[str, Any]]:
     return Response(
         {
-            "type": "urn:mercato:problem:internal-error",
+            "type": f"{PROBLEM}internal-error",
             "title": "Something broke on our side",
             "status": 500,
             "detail": "We have logged it. Please quote the request id when you ask about it.",

@@ -30,7 +30,6 @@ _ATTEMPTS = 3
 _LEAST = 0.05  # seconds: a call with less time cannot succeed
 _LEAST_AGAIN = 0.25
 _LONGEST_WAIT = 5.0
-_PROBLEM = "urn:mercato:problem:"
 
 Fallback = Callable[["PeerUnavailable"], Any]
 
@@ -85,13 +84,6 @@ def read_object(answer: Answer, about: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise PeerUnavailable(f"{about} was answered {answer.status} with a body that is no JSON object")
     return found
-
-
-def problem_of(found: Mapping[str, Any]) -> str:
-    """The name of a problem document; empty for what something in front of the peer has written, such as Lambda that
-    throttles.
-    """
-    return str(found.get("type")).removeprefix(_PROBLEM) if str(found.get("type")).startswith(_PROBLEM) else ""
 
 
 @dataclass(frozen=True)
