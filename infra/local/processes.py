@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -89,11 +90,14 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Returns a port that was free at the time of the call. Another process may take it before its use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Returns a port that was free at the time of the call.
+
+    It is below those that systems give to outgoing connections (Linux: from 32768), which come and go all the time: one
+    of those could be taken before its server listens.
+    """
+    while not is_free(port := 20_000 + secrets.randbelow(12_000)):
+        pass
+    return port
 
 
 def require_free(port: int, what: str, option: str) -> None:

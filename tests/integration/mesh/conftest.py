@@ -220,17 +220,16 @@ def running_cloud() -> Iterator[Cloud]:
         server.server_close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 class Gate:
     """The door: the Envoy that stands in for API Gateway's domain."""
 
     def __init__(self, folder: Path, rules: Policy, cloud: Cloud) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder = folder
+        # Envoy may bind the port of a socket that is bound and does not listen, and no other process may.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         self.files = folder / "files"
         self.files.mkdir(parents=True)
         self._config = folder / "envoy.json"
@@ -269,6 +268,10 @@ class Gate:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def close(self) -> None:
+        self.stop()
+        self._held.close()
 
     def use(self, identity: Identity) -> None:
         secret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -429,6 +432,6 @@ def made_mesh(folder: Path, text: str = POLICY) -> Iterator[Mesh]:
             gate.start()
             yield found
         finally:
-            gate.stop()
+            gate.close()
             for caller in found.callers.values():
                 caller.envoy.stop()

@@ -22,10 +22,11 @@ from pathlib import Path
 import pytest
 import samcli
 
+from infra.local.processes import free_port
 from infra.mesh import envoy
 from infra.paths import ROOT
 from sidecar.settings import NotConfigured, Settings
-from tests.integration.mesh.conftest import BINARY, DOOR_ID, Mesh, connects, free_port, wait_for
+from tests.integration.mesh.conftest import BINARY, DOOR_ID, Mesh, connects, wait_for
 
 EMULATOR = Path(samcli.__file__).parent / "local" / "rapid" / "aws-lambda-rie-x86_64"
 # A function that calls a peer by its sidecar, and tells the status.

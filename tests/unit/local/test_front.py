@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from infra.local.front import Front, Served
+from infra.local.processes import free_port
 from tests.kit.promises import Answer, broken
 from tests.kit.template import load_template
 
@@ -65,11 +65,8 @@ def upstream() -> Iterator[str]:
 
 def open_front(apis: list[str], served: list[Served]) -> Front:
     """Each look-up of the API returns the next of `apis`, and then the last one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     front = Front(
-        port,
+        free_port(),
         dict.fromkeys(("api", "console", "shop"), lambda: apis.pop(0) if len(apis) > 1 else apis[0]),
         lambda key: f"{apis[0]}/bucket/{key}?signed",
         served.append,

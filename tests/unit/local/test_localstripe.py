@@ -12,7 +12,7 @@ import pytest
 from infra.local import deploy, localstripe
 from infra.local.cloud import Cloud
 from infra.local.localstripe import LocalStripe
-from infra.local.processes import is_free
+from infra.local.processes import free_port, is_free
 from infra.trouble import Trouble
 
 CLOUD = Cloud(4566)
@@ -31,9 +31,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(localstripe, "HOME", tmp_path)
 
 
-def test_it_answers_until_it_is_stopped_and_leaves_no_process(taken: socket.socket) -> None:
-    port = taken.getsockname()[1]
-    taken.close()
+def test_it_answers_until_it_is_stopped_and_leaves_no_process() -> None:
+    port = free_port()
     stripe = LocalStripe(port)
     stripe.start(CLOUD)
     try:
