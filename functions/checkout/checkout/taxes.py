@@ -20,7 +20,7 @@ from mercato.errors import Conflict, NotFound
 from mercato.text import TAX_CLASS, Exact
 
 MAX_RATES = 1500
-_UNIT = 10_000  # a rate of "0.2000" is 2,000 of them
+_UNIT = 1_000_000  # a rate of "0.2000" is 200,000 of them
 
 
 class TaxTableChanged(Conflict):
@@ -44,6 +44,9 @@ class Rounding(StrEnum):
 class TaxRate(BaseModel):
     """The rate of a tax class in a country, or in a region of it, from a day on.
 
+    It is a decimal fraction of four to six decimals, and ends with no zero after the fourth: 20 % is "0.2000", and
+    8.875 % is "0.08875".
+
     Without a country it is the rate of all countries that the table does not name at all, such as those to which goods
     are exported untaxed.
     """
@@ -53,7 +56,7 @@ class TaxRate(BaseModel):
     country: Country | None = None
     region: Annotated[str, Exact(), Field(pattern=r"^[A-Z0-9]{1,6}$", examples=["CA"])] | None = None
     tax_class: Annotated[str, Exact(), Field(pattern=TAX_CLASS, max_length=40, examples=["standard"])]
-    rate: Annotated[str, Exact(), Field(pattern=r"^(0\.[0-9]{4}|1\.0000)$", examples=["0.2000"])]
+    rate: Annotated[str, Exact(), Field(pattern=r"^(0\.[0-9]{4}([0-9]?[1-9])?|1\.0000)$", examples=["0.2000"])]
     valid_from: Annotated[date, Field(strict=False, examples=["2011-01-04"])]
 
     @property

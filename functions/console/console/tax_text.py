@@ -11,7 +11,7 @@ from typing import Any
 from console.table_text import Row, Typed, WrongLine, read_lines, write_text
 
 COLUMNS = ("place", "tax_class", "percent", "valid_from")
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?) *%?")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?) *%?")
 _ALL_OTHERS = "*"
 
 
@@ -56,7 +56,7 @@ def _rates(text: str, typed: Typed) -> Iterator[dict[str, Any]]:
 def _rate(row: Row) -> dict[str, Any]:
     percent = _PERCENT.fullmatch(row["percent"])
     if percent is None or Decimal(percent[1]) > 100:
-        raise WrongLine("A rate is a percentage, at most 100, of at most two decimals, such as 7.25.")
+        raise WrongLine("A rate is a percentage, at most 100, of at most four decimals, such as 8.875.")
     country, _, region = row["place"].partition("-")
     if not country:
         raise WrongLine(f"A rate has a place: a country such as GB, a region such as US-CA, or {_ALL_OTHERS}.")
@@ -68,6 +68,6 @@ def _rate(row: Row) -> dict[str, Any]:
         "country": None if country == _ALL_OTHERS else country,
         "region": region or None,
         "tax_class": row["tax_class"],
-        "rate": f"{Decimal(percent[1]) / 100:.4f}",
+        "rate": re.sub("0{1,2}$", "", f"{Decimal(percent[1]) / 100:.6f}"),
         "valid_from": str(first_day),
     }

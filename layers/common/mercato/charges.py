@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.money import Money
 
-RATE = r"^[0-9]\.[0-9]{4}$"
+# Four to six decimals, and no zeros after the fourth, so that equal rates are equal texts: 8.875 % is "0.08875".
+RATE = r"^[0-9]\.[0-9]{4}([0-9]?[1-9])?$"
 
 
 class Kind(StrEnum):

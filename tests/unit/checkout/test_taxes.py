@@ -14,6 +14,7 @@ from checkout.taxes import FIRST, Rate, Rounding, TableOfRates, TaxRate, TaxTabl
 
 TODAY = date(2026, 11, 29)
 FULL, LOW = Rate("0.2000", "standard", "GB"), Rate("0.0500", "reduced", "GB")
+FINE = Rate("0.08875", "standard", "US-NY")
 
 
 def rate(country: str | None, value: str, *, region: str | None = None, start: date = date(2020, 1, 1)) -> TaxRate:
@@ -53,10 +54,24 @@ def test_a_country_without_a_rate_is_refused() -> None:
         table(rate("GB", "0.2000")).find("FR", None, "standard", TODAY)
 
 
-@pytest.mark.parametrize("bad", ["0.2", "20", "1.2000", "-0.1000", "0.20000", ".2000"])
-def test_a_rate_is_a_fraction_of_four_digits(bad: str) -> None:
+@pytest.mark.parametrize(
+    "bad", ["0.2", "20", "1.2000", "1.00001", "-0.1000", "0.20000", "0.088750", "0.0887501", ".2000"]
+)
+def test_a_rate_is_a_fraction_of_four_to_six_decimals_without_zeros_after_the_fourth(bad: str) -> None:
     with pytest.raises(ValidationError):
         rate("GB", bad)
+
+
+@pytest.mark.parametrize(
+    ("value", "tax", "added"),
+    [("0.08875", 815, 888), ("0.047123", 450, 471), ("0.000001", 0, 0), ("1.0000", 5000, 10_000)],
+)
+def test_a_rate_of_more_decimals_is_used_as_it_is(value: str, tax: int, added: int) -> None:
+    """$100.00 contain 8.1515… of New York City's 8.875 %, or get 8.875 added, of which half a cent is rounded up."""
+    its = table(rate("US", value)).find("US", None, "standard", TODAY)
+    (inside,) = taxed([(10_000, its)], inclusive=True, rounding=Rounding.LINE)
+    (outside,) = taxed([(10_000, its)], inclusive=False, rounding=Rounding.LINE)
+    assert (inside.tax, outside.tax) == (tax, added)
 
 
 def test_a_region_needs_its_country_and_no_rate_begins_twice() -> None:
@@ -86,13 +101,13 @@ def test_half_a_unit_is_rounded_away_from_zero_so_that_a_whole_discount_takes_th
     assert (goods.tax, off.tax) == (1, -1)
 
 
-PRICES = st.lists(st.tuples(st.integers(-(10**9), 10**9), st.sampled_from([FULL, LOW])), min_size=1, max_size=20)
+PRICES = st.lists(st.tuples(st.integers(-(10**9), 10**9), st.sampled_from([FULL, LOW, FINE])), min_size=1, max_size=20)
 
 
 @given(PRICES, st.booleans())
 def test_by_order_the_lines_add_up_to_the_tax_of_their_sum(prices: list[tuple[int, Rate]], inclusive: bool) -> None:
     found = taxed(prices, inclusive=inclusive, rounding=Rounding.ORDER)
-    for one in (FULL, LOW):
+    for one in (FULL, LOW, FINE):
         whole = sum(price for price, its in prices if its == one)
         (expected,) = taxed([(whole, one)], inclusive=inclusive, rounding=Rounding.LINE)
         parts = [part for part, (_, its) in zip(found, prices, strict=True) if its == one]

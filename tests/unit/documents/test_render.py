@@ -98,6 +98,13 @@ def test_the_bytes_are_the_same_in_every_process() -> None:
     assert other.stdout.strip() == here
 
 
+def test_a_tax_rate_of_three_decimals_is_whole_on_the_invoice(
+    written: Callable[[Document], tuple[list[str], int]],
+) -> None:
+    texts, _ = written(document(line(rate="0.08875", jurisdiction="US-NY")))
+    assert "Net at 8.875 % US-NY" in texts
+
+
 def test_an_invoice_says_all_that_it_must(written: Callable[[Document], tuple[list[str], int]]) -> None:
     texts, pages = written(document(line(unit_price=Money(amount=2500, currency="GBP"))))
     assert pages == 1

@@ -155,7 +155,8 @@ def test_a_tax_that_is_added_is_a_row_of_the_sum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [("0.2000", "20 %"), ("0.0550", "5.5 %"), ("1.0000", "100 %"), ("0.0000", "0 %")]
+    ("rate", "text"),
+    [("0.2000", "20 %"), ("0.0550", "5.5 %"), ("0.08875", "8.875 %"), ("1.0000", "100 %"), ("0.0000", "0 %")],
 )
 def test_a_rate_is_told_in_percent(rate: str, text: str) -> None:
     assert percent(rate) == text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from checkout.taxes import FIRST
 from console.rate_text import read_rates, write_rates
 from console.table_text import changes
-from console.tax_text import read_taxes, write_taxes
+from console.tax_text import read_taxes, row_of, write_taxes
 from shipping.rates import first_table
 from tests.unit.pages.conftest import Ask
 from tests.unit.pages.shop_api import ShopApi
@@ -101,8 +101,8 @@ def test_what_cannot_be_read_is_told_at_its_line(before: str, after: str, line: 
     "bad",
     [
         "GB,standard,twenty,2011-01-04",
-        "GB,standard,20.001,2011-01-04",
-        "GB,standard,100.01,2011-01-04",
+        "GB,standard,20.00001,2011-01-04",
+        "GB,standard,100.0001,2011-01-04",
         "GB,standard,20,tomorrow",
         ",standard,20,2011-01-04",
     ],
@@ -110,6 +110,27 @@ def test_what_cannot_be_read_is_told_at_its_line(before: str, after: str, line: 
 def test_a_tax_rate_that_cannot_be_read_is_told_at_its_line(bad: str) -> None:
     typed = read_taxes(f"place,tax_class,percent,valid_from\nFR,standard,20 %,2014-01-01\n{bad}\n", TAXES)
     assert list(typed.wrong) == [3]
+
+
+@pytest.mark.parametrize(
+    ("typed", "rate", "shown"),
+    [
+        ("20", "0.2000", "20"),
+        ("20 %", "0.2000", "20"),
+        ("7.25", "0.0725", "7.25"),
+        ("8.875", "0.08875", "8.875"),
+        ("8.8750", "0.08875", "8.875"),
+        ("4.7123%", "0.047123", "4.7123"),
+        ("100.0000", "1.0000", "100"),
+        ("0", "0.0000", "0"),
+    ],
+)
+def test_a_tax_rate_is_sent_in_its_one_form_and_shown_as_a_percentage(typed: str, rate: str, shown: str) -> None:
+    found = read_taxes(f"place,tax_class,percent,valid_from\nUS-NY,standard,{typed},2026-01-01\n", TAXES)
+    assert not found.wrong
+    [sent] = found.body["rates"]
+    assert sent["rate"] == rate
+    assert row_of(sent)["percent"] == shown
 
 
 def test_the_differences_of_two_tables_are_the_lines_that_went_and_came() -> None:
