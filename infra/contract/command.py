@@ -13,7 +13,7 @@ from infra.trouble import Trouble
 @click.command()
 @click.option("--release", is_flag=True, help="Keep what this version promises and deploys.")
 def contract(release: bool) -> None:
-    """Generate docs/events.md and docs/schemas/ from the publishers' models and the consumers' subscriptions, and
+    """Generate docs/events.md and docs/schemas/ from the publishers' models and the templates' subscriptions, and
     docs/openapi.json from the routes and their models.
     """
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra import templates
 from infra.contract.compatibility import breaking_changes
 from infra.contract.openapi import clients, document
 from infra.contract.services import SERVICES
@@ -64,6 +65,16 @@ def _subscriptions() -> Iterator[Subscription]:
                 for event_type, (reads, _) in value.subscriptions.items():
                     if not event_type.startswith("Email "):  # SES's, by the default bus
                         yield Subscription(service, event_type, reads)
+
+
+def listeners() -> dict[str, list[str]]:
+    """Returns the services that the templates subscribe to each event type."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(ROOT.glob("functions/*/template.yaml")):
+        for stack in templates.resources_of_type(templates.read(path), "AWS::CloudFormation::Stack").values():
+            for event_type in filter(None, stack["Properties"]["Parameters"].get("EventTypes", "").split(",")):
+                found.setdefault(event_type, []).append(path.parent.name)
+    return found
 
 
 def schema_of(model: type[EventModel]) -> dict[str, Any]:
@@ -159,9 +170,7 @@ def write() -> list[Path]:
 
 
 def _page() -> str:
-    listeners: dict[str, list[str]] = {}
-    for subscription in subscriptions():
-        listeners.setdefault(subscription.event_type, []).append(subscription.service)
+    consumers = listeners()
     lines = [
         "# Events",
         "",
@@ -182,7 +191,7 @@ def _page() -> str:
             {
                 f"  {publication.service} -- {publication.model.TYPE} --> {listener}"
                 for publication in publications()
-                for listener in listeners.get(publication.model.TYPE, [])
+                for listener in consumers.get(publication.model.TYPE, [])
             }
         ),
         "```",
@@ -192,8 +201,8 @@ def _page() -> str:
     ]
     for publication in publications():
         kind = publication.model.TYPE
-        consumers = ", ".join(listeners.get(kind, [])) or "–"
-        lines.append(f"| [{kind}](#{kind.replace('.', '')}) | {publication.service} | {consumers} |")
+        told = ", ".join(consumers.get(kind, [])) or "–"
+        lines.append(f"| [{kind}](#{kind.replace('.', '')}) | {publication.service} | {told} |")
     for publication in publications():
         model = publication.model
         lines += [

@@ -1,4 +1,4 @@
-"""Every link and every path of this repository that a document names exists."""
+"""Every link, heading and path of this repository that a document names exists, and README lists the documents."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.kit.template import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)\s]*)?\)")
+ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./‹<-])((?:docs|events|functions|infra|layers|tests)/[\w./-]*\w)(?![\w/*<‹{-])")
 
 # The README's example of a new service, which the reader creates.
@@ -47,6 +48,30 @@ def test_every_path_in_a_document_exists() -> None:
     }
 
     assert sorted(found) == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives to a document's headings."""
+    text = re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_anchor_in_a_document_is_a_heading() -> None:
+    found = {
+        f"{document.relative_to(ROOT)}: {target}#{anchor}"
+        for document in DOCUMENTS
+        for target, anchor in ANCHOR.findall(document.read_text())
+        if anchor not in anchors(document.parent / target if target else document)
+    }
+
+    assert sorted(found) == []
+
+
+def test_the_readme_s_tour_has_each_document() -> None:
+    rows = re.findall(r"^\| \[(docs/[\w-]+\.\w+)\]", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.*"))
 
 
 def test_a_missing_path_is_found() -> None:
