@@ -1,0 +1,78 @@
+"""Every `mercato` command that a document names exists, with its options, and so does every route of the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from infra.cli import main
+from tests.kit.routes import all_routes
+from tests.kit.template import ROOT
+
+HISTORY = ROOT / "CHANGELOG.md"
+DOCUMENTS = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))) if path != HISTORY]
+CODE = re.compile(r"^ *```(\w*)\n(.*?)^ *```|`([^`]+)`", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"(?<![\w.@=-])mercato((?: +[^\s;&|#)`]+)+)")
+ROUTE = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE)\s+(/api/[\w/{}‹›….-]*)")
+ROUTES = [(served.route.method, served.route.pattern) for served in all_routes()]
+
+
+def commands_in(text: str) -> list[str]:
+    """The arguments of each call. A span of code may be broken over two lines, and a block has a call on a line."""
+    pieces = [
+        block.replace("\\\n", " ") or " ".join(span.split())
+        for language, block, span in CODE.findall(text)
+        if language != "mermaid"
+    ]
+    return COMMAND.findall("\n".join(pieces))
+
+
+def problems_of(said: str) -> Iterator[str]:
+    command: click.Command = main
+    names, options = [], {one.split("=")[0] for one in said.split() if re.match(r"--[a-z]", one)}
+    known = {"--help", *(name for parameter in main.params for name in parameter.opts)}
+    for word in re.sub(r"--(stack|region|url) \S+", "", said).split():
+        if not isinstance(command, click.Group):
+            break
+        found = command.get_command(click.Context(command), word)
+        if found is None:
+            if not word.startswith("-"):
+                yield f"mercato{said}: there is no {word}"
+            return
+        command = found
+        names.append(word)
+    known |= {name for parameter in command.params for name in parameter.opts}
+    yield from (f"mercato{said}: {' '.join(names)} has no {option}" for option in sorted(options - known))
+
+
+def lost_routes(text: str) -> list[str]:
+    named = [(method, re.sub(r"\{\w*\}|‹[^›]*›|…", "x", path)) for method, path in ROUTE.findall(text)]
+    return [
+        f"{method} {path}"
+        for method, path in named
+        if not any(method == one and pattern.fullmatch(path) for one, pattern in ROUTES)
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.name))
+def test_each_command_and_each_route_of_a_document_exists(document: Path) -> None:
+    text = document.read_text()
+
+    assert [problem for said in commands_in(text) for problem in problems_of(said)] == []
+    assert lost_routes(text) == []
+
+
+def test_what_does_not_exist_is_found() -> None:
+    text = (
+        "`mercato saga lose --retry`, `mercato --stack x dlq\nlist --lost`, `mercato saga`, GET /api/orders/lost/{id}/x"
+    )
+
+    assert [problem for said in commands_in(text) for problem in problems_of(said)] == [
+        "mercato saga lose --retry: there is no lose",
+        "mercato --stack x dlq list --lost: dlq list has no --lost",
+    ]
+    assert lost_routes(text) == ["GET /api/orders/lost/x/x"]
