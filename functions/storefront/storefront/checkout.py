@@ -43,6 +43,7 @@ _TO_AGREE_AGAIN = ("quote-changed", "quote-expired", "invalid-quote")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
 _ABOUT_CODES = ("code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes")
 _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "country", "phone")
+_KEPT = ("payment_token", "sms", "sms_phone", "code")
 _BILLING = "billing_"  # before the name of a field of the billing address
 _BILLING_FIELDS = tuple(_BILLING + name for name in _FIELDS)
 _EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"country": "GB", "bill_to": "same", "remind": ""}
@@ -106,7 +107,7 @@ class Start(Addresses):
 
 class Choice(Form):
     """`typed` has the addresses as JSON, from which the checkout is opened again if it is over. `sms` is a guest's wish
-    for text messages to `sms_phone`.
+    for text messages to `sms_phone`, and `code` a code that was typed and not used yet.
     """
 
     service: Annotated[str, Field(max_length=64)] = ""
@@ -115,10 +116,11 @@ class Choice(Form):
     payment_token: Annotated[str, Field(max_length=255)] = ""
     sms: str = ""
     sms_phone: Annotated[str, Field(max_length=40)] = ""
+    code: Annotated[str, Field(max_length=32)] = ""
 
-    def chosen_for_messages(self) -> dict[str, str]:
-        """What is shown again of a guest's wish for text messages."""
-        return {name: value for name in ("sms", "sms_phone") if (value := getattr(self, name))}
+    def kept(self) -> dict[str, str]:
+        """What is shown again of the form where only the checkout has changed."""
+        return {name: value for name in _KEPT if (value := getattr(self, name))}
 
 
 class Placing(Choice):
@@ -131,11 +133,12 @@ class Placing(Choice):
     quote: Annotated[str, Field(max_length=200_000)] = ""
 
 
-class Codes(Form):
-    """The code that is added, or the one that is removed."""
+class Codes(Choice):
+    """The code that is added, or the one that is removed. `use` says that the button beside the code was pressed."""
 
-    code: Annotated[str, Field(max_length=32)] = ""
+    version: int = 0
     remove: Annotated[str, Field(max_length=32)] = ""
+    use: str = ""
 
 
 @pages.get("/checkout")
@@ -413,8 +416,7 @@ def _open_again(visit: Visit, typed: _Typed, service: str) -> Any:
 def choose_service(visit: Visit, checkout_id: str, form: Choice) -> Page:
     """The page is the answer, not a redirect, so that the chosen card stays chosen."""
     shown = _choose(visit, checkout_id, form)
-    visit.values = {"payment_token": form.payment_token} if form.payment_token else {}
-    visit.values |= form.chosen_for_messages()
+    visit.values = form.kept()
     return _totals(visit, shown)
 
 
@@ -435,9 +437,14 @@ def _choose(visit: Visit, checkout_id: str, form: Choice) -> Any:
 
 @pages.post("/checkout/{checkout_id}", form=Placing, again=show_totals_again)
 def place_order(visit: Visit, checkout_id: str, form: Placing) -> Page | Redirect:
+    if form.code:
+        shown = _change_codes(visit, checkout_id, form.service, add=form.code)
+        visit.values = form.kept() | {"code": ""}
+        visit.notice = f"The code {form.code.upper()} is used, and the total is now with it. {_AGREE}"
+        return _totals(visit, shown, status=409)
     if form.service != form.chosen:
         shown = _choose(visit, checkout_id, form)
-        visit.values = {"payment_token": form.payment_token} | form.chosen_for_messages()
+        visit.values = form.kept()
         visit.notice = f"The total is now with the delivery that you chose. {_AGREE}"
         return _totals(visit, shown, status=409)
     if not form.quote:
@@ -496,7 +503,7 @@ def _ordered_before(visit: Visit, order_id: str) -> Redirect:
 def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) -> Page:
     """The checkout at the prices of now, and what was different."""
     visit.values = form.model_dump(mode="json", include={"payment_token", "service", "typed"})
-    visit.values |= form.chosen_for_messages()
+    visit.values |= form.kept()
     visit.errors = {"": f"{refusal.reply.detail} {_AGREE}"}
     page = show_totals_again(visit, checkout_id)
     shown = page.values["checkout"]
@@ -505,19 +512,41 @@ def _ask_again(visit: Visit, checkout_id: str, form: Placing, refusal: Refused) 
 
 
 @pages.post("/checkout/{checkout_id}/codes", form=Codes, again=show_totals_again)
-def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Redirect:
-    """Adds a code to those of the checkout, or removes one. Sent twice, it changes nothing the second time."""
+def change_codes(visit: Visit, checkout_id: str, form: Codes) -> Page:
+    """Adds a code to those of the checkout, or removes one. Sent twice, it changes nothing the second time. The page is
+    the answer, not a redirect, so that all that was typed stays.
+    """
+    if not (form.remove or form.code or form.use):  # the Enter key in another field of the form
+        return _shown_with(visit, form, visit.visitor.get(_address_of(visit, checkout_id)))
+    if form.remove:
+        shown = _change_codes(visit, checkout_id, form.service, remove=form.remove)
+        visit.notice = f"The code {form.remove} is not used any more."
+        return _shown_with(visit, form, shown)
+    shown = _change_codes(visit, checkout_id, form.service, add=form.code)
+    visit.notice = f"The code {form.code.upper()} is used."
+    return _shown_with(visit, form, shown, code="")
+
+
+def _shown_with(visit: Visit, form: Choice, shown: Any, **changes: str) -> Page:
+    visit.values = form.kept() | changes
+    return _totals(visit, shown)
+
+
+def _change_codes(visit: Visit, checkout_id: str, service: str, *, add: str = "", remove: str = "") -> Any:
+    """The checkout with the code, or without it, and with the delivery of the form. Raises InvalidForm."""
     shown = visit.visitor.get(_address_of(visit, checkout_id))
-    if not (form.remove or _CODE.fullmatch(form.code)):
+    if not (remove or _CODE.fullmatch(add)):
         raise InvalidForm({"code": "A code has letters, digits and hyphens, such as AUTUMN-10."})
-    codes = [code for code in shown["codes"] if code != form.remove] + [form.code.upper()] * (not form.remove)
+    changes = {"version": shown["version"]}
+    changes["codes"] = [code for code in shown["codes"] if code != remove] + [add.upper()] * (not remove)
+    if service != shown["service"] and service in [one["service"] for one in shown["services"]]:
+        changes["service"] = service
     try:
-        visit.visitor.send("PATCH", _address_of(visit, checkout_id), {"version": shown["version"], "codes": codes})
+        return visit.visitor.send("PATCH", _address_of(visit, checkout_id), changes).body
     except Refused as refusal:
         if refusal.reply.problem not in _ABOUT_CODES:
             raise
         raise InvalidForm({"code": refusal.reply.detail}, refusal.reply) from None
-    return Redirect(f"/checkout/{checkout_id}")
 
 
 @pages.get("/checkout/{checkout_id}/address")

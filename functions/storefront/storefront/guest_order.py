@@ -70,6 +70,7 @@ def show_order(visit: Visit) -> Page:
     preferences = part(lambda: visit.visitor.send_as_guest("GET", _preferences(visit.visitor.order_token)).body)
     values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
     values |= {"preferences": notices.as_ticked(visit, preferences), "words": _KINDS, "typed": typed_of(visit)}
+    values["sent"] = orders.sent_to(visit)
     visit.notice = visit.notice or orders.notice_of(visit, _NOTICES, values)
     values["asks_for_number"] = visit.request.query.get("said") == "untexted"
     return Page("order.html", values, policy=orders.policy_of(values))

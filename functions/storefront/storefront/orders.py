@@ -28,6 +28,7 @@ _BANK = "/bank/"  # where the sandbox's bank asks the buyer
 _ASKS = frozenset({"action_required", "declined"})  # states of a payment in which the shopper does something
 # What the address says of the bank holds only in these states of the payment: the order goes on while the page is open.
 _HOLDS = {"paying": frozenset({"processing"}), "confirmed": frozenset({"processing", "action_required"})}
+_CANCELLED = frozenset({"cancelled", "refunded"})
 _FINAL = frozenset({"delivered", "cancelled", "refunded"})
 NOTICES = {
     "placed": "Thank you! Your order is placed.",
@@ -111,15 +112,22 @@ def show_order(visit: Visit, order_id: str) -> Page:
     visit.notice = visit.notice or notice_of(visit, NOTICES, values)
     documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
     pictures = catalogue.pictures_of(visit, values["order"]["lines"])
-    values |= {"pictures": pictures, "documents": documents, "typed": typed_of(visit)}
+    values |= {"pictures": pictures, "documents": documents, "typed": typed_of(visit), "sent": sent_to(visit)}
     return Page("order.html", values, policy=policy_of(values))
 
 
+def sent_to(visit: Visit) -> str:
+    """The end of the address of a form that is shown again, such as cancel. Empty on the page itself."""
+    return visit.request.path.rpartition("/")[2] if visit.request.method == "POST" else ""
+
+
 def notice_of(visit: Visit, notices: Mapping[str, str], values: Mapping[str, Any]) -> str:
-    """The sentence that the address asks for, and none about a payment that has gone on since."""
+    """The sentence that the address asks for, and none about a payment or a cancellation that has gone on since."""
     said = visit.request.query.get("said", "")
     payment = values["payment"]
     if said in _HOLDS and (not payment or payment["state"] not in _HOLDS[said]):
+        return ""
+    if said == "cancelling" and values["order"]["status"] in _CANCELLED:
         return ""
     return notices.get(said, "")
 
@@ -140,12 +148,17 @@ def show_status(visit: Visit, order_id: str) -> Page:
 
 
 def status_of(visit: Visit, values: dict[str, Any]) -> Page:
-    """The part of the page that looks again by itself. Where the shopper has to pay or to confirm by now, the whole
-    page is loaded again, for its forms.
+    """The part of the page that looks again by itself. Where the shopper has to pay or to confirm by now, can cancel no
+    more, or nothing more will happen, the whole page is loaded again, for its forms, its receipt and its documents.
     """
-    payment = values["payment"]
-    is_asked = payment and payment["state"] in _ASKS and payment["state"] != visit.request.query.get("seen", "")
-    return Page("status.html", values, headers={"HX-Refresh": "true"} if is_asked else {})
+    payment, asked = values["payment"], visit.request.query
+    is_asked = payment and payment["state"] in _ASKS and payment["state"] != asked.get("seen", "")
+    could_cancel = asked.get("can", "") == "cancel"
+    if is_asked or (could_cancel and not values["can_cancel"]) or values["order"]["status"] in _FINAL:
+        # The answer to a form cannot be loaded again: the browser would send the form once more.
+        headers = {"HX-Redirect": values["here"]} if asked.get("sent", "") else {"HX-Refresh": "true"}
+        return Page("status.html", values, headers=headers)
+    return Page("status.html", values | {"sent": asked.get("sent", "")})
 
 
 def _values(visit: Visit, order_id: str) -> dict[str, Any]:
@@ -176,6 +189,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "can_return": order["status"] == "delivered" and any(left.values()) and not is_over,
         "is_over": is_over,
         "open_returns": OPEN,
+        "sent": "",  # the form that is shown again, by the end of its address
         "names": names_of(order),
         "left": left,
         "reasons": list(REASONS.items()),

@@ -234,6 +234,8 @@ class Pages:
             route, names = self._match(request)
         except DomainError:
             gate.require_same_origin(request.method, request.headers, site_url)
+            if self._takes_forms_alone(request):
+                return Redirect(self._page_above(request.path))
             raise
         if route.is_one_click:
             return route.function(visit, **names)
@@ -310,9 +312,16 @@ class Pages:
 
     def _page_address(self, request: Request) -> str:
         """Where the visitor comes back to after a log-in. A form is sent to its page, or to a path below it."""
-        if request.method in ("GET", "HEAD"):
-            return _address(request)
-        path = request.path
+        return _address(request) if request.method in ("GET", "HEAD") else self._page_above(request.path)
+
+    def _takes_forms_alone(self, request: Request) -> bool:
+        """Whether a page is asked for where only forms are sent. A browser that opens a tab again does so if the tab
+        showed the answer to a form.
+        """
+        here = {route.method for route in self._routes if route.pattern.fullmatch(request.path)}
+        return request.method in ("GET", "HEAD") and bool(here) and "GET" not in here
+
+    def _page_above(self, path: str) -> str:
         while path and not any(one.method == "GET" and one.pattern.fullmatch(path) for one in self._routes):
             path = path.rpartition("/")[0]
         return path or "/"

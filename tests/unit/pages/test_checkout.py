@@ -412,8 +412,10 @@ def test_a_difference_of_a_kind_that_is_new_is_told_as_it_is() -> None:
 def test_a_code_is_added_and_removed_and_the_others_stay(open_checkout: ShopApi, shop: Ask) -> None:
     open_checkout.answers["GET /api/checkouts/s1"] = (200, session(codes=["POST"]))
 
-    assert shop("POST", f"{PAGE}/codes", {"code": " ten "}, as_user=True).location == PAGE
-    assert shop("POST", f"{PAGE}/codes", {"code": "half typed", "remove": "POST"}, as_user=True).location == PAGE
+    added = shop("POST", f"{PAGE}/codes", placing(code=" ten ", use="code"), as_user=True)
+    assert (added.status, "The code TEN is used." in added.text) == (200, True)
+    removed = shop("POST", f"{PAGE}/codes", placing(code="half typed", remove="POST"), as_user=True)
+    assert 'name="code" value="half typed"' in removed.text
     changes = [body for _, _, _, body, _ in open_checkout.of("PATCH /api/checkouts/s1")]
     assert changes == [{"version": 2, "codes": ["POST", "TEN"]}, {"version": 2, "codes": []}]
 
@@ -422,34 +424,82 @@ def test_a_code_is_added_and_removed_and_the_others_stay(open_checkout: ShopApi,
     assert json.loads(fields_of(shop("GET", PAGE, as_user=True))["typed"])["codes"] == ["POST"]
 
 
+CHOSEN = {"service": "express", "payment_token": "tok_declined"}
+
+
+@pytest.mark.parametrize("sent", [{"code": "ten", "use": "code"}, {"remove": "POST"}, {}])
+def test_what_was_chosen_stays_where_a_code_is_used(open_checkout: ShopApi, shop: Ask, sent: dict[str, str]) -> None:
+    """Without script, the delivery is chosen by the same form. The Enter key in another field sends no code."""
+    page = shop("POST", f"{PAGE}/codes", placing(**CHOSEN, **sent), as_user=True)
+
+    assert page.status == 200
+    assert 'value="tok_declined" checked' in page.text
+    assert [body.get("service") for _, _, _, body, _ in open_checkout.of("PATCH /api/checkouts/s1")] == (
+        ["express"] if sent else []
+    )
+
+
+def test_a_code_that_was_typed_and_not_used_is_used_before_the_order_is_placed(
+    open_checkout: ShopApi, shop: Ask
+) -> None:
+    page = shop("POST", PAGE, placing(code="ten", payment_token="tok_declined"), as_user=True)
+
+    assert (page.status, "The code TEN is used, and the total is now with it. Nothing is ordered" in page.text) == (
+        409,
+        True,
+    )
+    assert 'name="code" value=""' in page.text
+    assert 'value="tok_declined" checked' in page.text
+    assert open_checkout.of("POST /api/orders/quoted") == []
+
+
+def test_a_lost_answer_keeps_the_code_that_was_sent(open_checkout: ShopApi, shop: Ask) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    open_checkout.answers["GET /api/checkouts/s1"] = lost
+    sent = placing(code="TEN", use="code")
+
+    kept = fields_of(shop("POST", f"{PAGE}/codes", sent, as_user=True))
+
+    assert kept == {name: str(value) for name, value in sent.items()}
+
+
+def test_a_tab_that_is_opened_again_after_a_form_shows_the_page_of_the_form(shop: Ask) -> None:
+    for below in ("codes", "service"):
+        answer = shop("GET", f"{PAGE}/{below}", as_user=True)
+        assert (answer.status, answer.location) == (303, PAGE)
+    assert shop("GET", f"/p/{'x' * 201}", as_user=True).status == 404
+
+
 @pytest.mark.parametrize("problem", ["code-rejected", "codes-unavailable", "nothing-to-pay", "too-many-codes"])
 def test_a_code_that_is_refused_is_told_at_its_field_and_stays_typed(
     open_checkout: ShopApi, shop: Ask, problem: str
 ) -> None:
     open_checkout.refuse("PATCH /api/checkouts/s1", 422, problem, "TEN: This code is not valid any more.")
 
-    page = shop("POST", f"{PAGE}/codes", {"code": "TEN"}, as_user=True)
+    page = shop("POST", f"{PAGE}/codes", placing(code="TEN", use="code"), as_user=True)
 
     assert page.status == 422
     assert 'id="code-error">TEN: This code is not valid any more.<' in page.text
-    assert 'form="codes" value="TEN"' in page.text
+    assert 'name="code" value="TEN"' in page.text
 
 
 def test_who_has_tried_too_many_codes_is_told_when_to_come_again(open_checkout: ShopApi, shop: Ask) -> None:
     problem = {"type": "urn:mercato:problem:too-many-codes", "detail": "Please try again in 14 minutes."}
     open_checkout.answers["PATCH /api/checkouts/s1"] = (429, problem, {"retry-after": "840"})
 
-    page = shop("POST", f"{PAGE}/codes", {"code": "GUESS"}, as_user=True)
+    page = shop("POST", f"{PAGE}/codes", placing(code="GUESS", use="code"), as_user=True)
 
     assert (page.status, page.headers["Retry-After"]) == (429, "840")
     assert 'id="code-error">Please try again in 14 minutes.<' in page.text
-    assert 'form="codes" value="GUESS"' in page.text
+    assert 'name="code" value="GUESS"' in page.text
 
 
 def test_what_is_no_code_is_not_sent(open_checkout: ShopApi, shop: Ask) -> None:
-    page = shop("POST", f"{PAGE}/codes", {"code": "no code!"}, as_user=True)
-
-    assert (page.status, 'id="code-error"' in page.text) == (422, True)
+    for code in ("no code!", ""):
+        page = shop("POST", f"{PAGE}/codes", placing(code=code, use="code"), as_user=True)
+        assert (page.status, 'id="code-error"' in page.text) == (422, True)
     assert open_checkout.of("PATCH /api/checkouts/s1") == []
 
 
