@@ -19,6 +19,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from mercato.errors import PROBLEM
 from mercato.telemetry.paths import hide_capability
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length"})
@@ -204,7 +205,7 @@ def _in_our_words(answer: web.Response, *, is_api: bool) -> tuple[web.Response, 
     slug, title, detail = _WORDS.get(answer.status) or _WORDS[answer.status // 100]
     request_id = answer.headers.get("x-amzn-requestid") or str(uuid.uuid4())
     problem = {
-        "type": f"urn:mercato:problem:{slug}",
+        "type": PROBLEM + slug,
         "title": title,
         "status": answer.status,
         "detail": detail,

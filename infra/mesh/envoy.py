@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from infra.mesh.policy import LIVE, METHODS, Call, Environment, Fault, HasHeader, Identity, Policy, Service
+from mercato.errors import PROBLEM
 
 ENVIRONMENTS: tuple[Environment, ...] = ("local", "dev", "prod")
 REFUSAL = "The mesh's policy does not list this call."
@@ -145,7 +146,7 @@ def _exact(header: str, value: str) -> Json:
 
 
 def _refusing(service: str) -> Json:
-    problem = {"type": "urn:mercato:problem:forbidden", "title": "Not allowed", "status": 403, "detail": REFUSAL}
+    problem = {"type": PROBLEM + "forbidden", "title": "Not allowed", "status": 403, "detail": REFUSAL}
     return {
         "name": f"{service} refused",
         "match": {"prefix": "/"},

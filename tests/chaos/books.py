@@ -179,7 +179,7 @@ def _money(
     expected = {PaymentStatus.CAPTURED} if sold else {PaymentStatus.NONE, PaymentStatus.FAILED}
     if shop.by_hand:
         expected = {PaymentStatus.NONE, PaymentStatus.CAPTURED}
-    if captured and refunded == captured:
+    if refunded == captured == order.total.amount:
         # A capture that was only made to be refunded publishes no payment.completed, so the order may not know of it.
         expected = {PaymentStatus.REFUNDED}
     if order.payment_status not in expected:
@@ -361,7 +361,8 @@ def _documents(order: Order, payment: Payment | None, refunds: list[Refund], sho
     """Invoice less credit notes is the money that was kept, each refund has one credit note, and no number is missing.
     The lines of an invoice are the order's charges: their sum is the total of the order and of the payment.
 
-    What an operator paid back outside the shop has none.
+    What an operator paid back outside the shop has none. A part of the order's total that was captured pays nothing, so
+    it has no invoice, and its refund no credit note.
     """
     listed = shop.documents.of_order(order.id)
     charged = [(one.kind.value, one.amount, one.tax) for one in order.charges]
@@ -389,7 +390,9 @@ def _documents(order: Order, payment: Payment | None, refunds: list[Refund], sho
     done = sum(refund.status is RefundStatus.DONE for refund in refunds)
     counts = Counter(one.kind for one in listed)
     published = any(event["type"] == "payment.completed" for event in shop.bus.published)
-    if counts[DocumentKind.INVOICE] != int(published or done > 0) or counts[DocumentKind.CREDIT_NOTE] != done:
+    is_part = payment is not None and 0 < payment.captured < order.total.amount
+    due = (0, 0) if is_part else (int(published or done > 0), done)
+    if (counts[DocumentKind.INVOICE], counts[DocumentKind.CREDIT_NOTE]) != due:
         yield f"{dict(counts)} were issued for {done} refunds"
     for kind, count in counts.items():
         positions = [one.position for one in shop.documents.all_of(series_of(kind, listed[0].issued_at))]

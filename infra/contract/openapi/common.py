@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mercato import webhooks
-from mercato.errors import DomainError, TransientError
+from mercato.errors import PROBLEM, DomainError, TransientError
 from mercato.http.rate_limit import Limit
 from mercato.http.response import status_of
 
@@ -51,7 +51,7 @@ def schemas() -> dict[str, Any]:
             "type": "object",
             "required": ["type", "title", "status", "detail", "request_id"],
             "properties": {
-                "type": {"type": "string", "pattern": "^urn:mercato:problem:[a-z0-9-]+$"},
+                "type": {"type": "string", "pattern": f"^{PROBLEM}[a-z0-9-]+$"},
                 "title": {"type": "string"},
                 "status": {"type": "integer", "minimum": 400, "maximum": 599},
                 "detail": {"type": "string", "description": "What is wrong with this request, and what to do."},
@@ -213,7 +213,7 @@ def _problem(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
 
 
 def _urn(slug: str) -> str:
-    return f"urn:mercato:problem:{slug}"
+    return PROBLEM + slug
 
 
 def _meaning(kind: type[DomainError]) -> str:

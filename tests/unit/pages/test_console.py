@@ -369,6 +369,7 @@ def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api:
     page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
     assert page.status == 422
     assert [name for name in ("m-1", "m-2", "m-3") if f'value="{name}" checked' in page.text] == ["m-1", "m-3"]
+    assert all(f"<code>{name}</code>" in page.text for name in ("m-1", "m-2", "m-3"))
 
 
 def test_a_parked_saga_s_cause_is_told_without_its_traceback(api: ShopApi, desk: Ask) -> None:
@@ -421,6 +422,23 @@ def test_a_disputed_payment_is_shown_and_refunded_only_once_the_bank_has_decided
     assert ("Answer at the payment provider" in page, "Up to £15.00." in page) == (not refunds, refunds)
     api.answers["GET /api/payments/p-1"] = (200, payment)
     assert "fraudulent" in desk("GET", "/console/payments/p-1", as_user=True).text
+
+
+@pytest.mark.parametrize(("status", "warns"), [("confirmed", True), ("delivered", False)])
+def test_a_refund_before_the_parcel_leaves_says_that_it_does_not_stop_it(
+    api: ShopApi, desk: Ask, status: str, warns: bool
+) -> None:
+    _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
+    history["order"]["status"] = status
+    api.answers["GET /api/orders/o-1/history"] = (200, history)
+    _, payments = answer_of_the_contract("GET", "/api/payments")
+    amounts = {"captured": 2500, "refunded": 0}
+    payments["items"][0] |= {name: {"amount": amount, "currency": "GBP"} for name, amount in amounts.items()}
+    payments["items"][0] |= {"status": "captured", "disputes": []}
+    api.answers["GET /api/payments"] = (200, payments)
+    page = desk("GET", "/console/orders/o-1", as_user=True).text
+    assert "Give it back" in page
+    assert ("A refund does not stop the parcel." in page) is warns
 
 
 REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
