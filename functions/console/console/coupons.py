@@ -17,7 +17,7 @@ from mercato.clock import rfc3339, utc_now
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Visit
 from pages.app import messages_by_field
-from pages.view import major, money
+from pages.view import major, money, words
 from pages.visitor import Refused, next_page, path
 
 _SHOWN = 50
@@ -79,6 +79,8 @@ class New(Terms):
             body["amount"] = amount.model_dump()
         elif self.category:
             raise InvalidForm({"category": "Free delivery is not of some goods only: leave this empty."})
+        elif self.value:
+            raise InvalidForm({"value": "Free delivery takes off the delivery, and no amount: leave this empty."})
         return body | ({"code": self.code} if self.code else {})
 
 
@@ -192,6 +194,8 @@ def show_coupon(visit: Visit, code: str) -> Page:
         raise NoSuchPage("There is no such coupon.")
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     coupon = _row(visit.visitor.get(path("promotions", "coupons", code)), utc_now())
+    if visit.notice == _NOTICES["added"] and coupon["state"] != "active":
+        visit.notice = f"The coupon is made, and it is {words(coupon['state'])}."
     is_late = not coupon["ended_at"] and visit.values.get("version", "") not in ("", str(coupon["version"]))
     if is_late:
         visit.errors[""] = "Another operator has changed it meanwhile. Both are shown: send what shall hold."

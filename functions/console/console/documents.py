@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from console.pages import pages
-from pages import Form, Page, Redirect, Refused, StoredFile, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, StoredFile, Visit
 from pages.visitor import next_page, part, path
 
 HERE = "/console/documents"
@@ -27,6 +27,10 @@ _NOTICES = {
     "seller": "Documents that are issued from now on have these data. Earlier ones keep theirs.",
     "numbering": "Documents that are issued from now on are numbered in this way. Earlier ones keep their numbers.",
 }
+_OPTIONAL = ("tax_id", "registration", "email", "note")
+_LINES, _LINE = 6, 120  # of the seller's address, and characters of a line
+_PREFIX = re.compile(r"[A-Z][A-Z0-9]{0,9}")
+_NO_PREFIX = "A prefix has up to ten letters and digits, the first a letter, such as INV."
 _EMPTY: dict[str, Any] = {"items": [], "next_cursor": None}
 
 
@@ -42,19 +46,27 @@ class ChangeSeller(Form):
     note: Annotated[str, Field(max_length=500)] = ""
 
     def seller(self) -> dict[str, Any]:
+        """Raises InvalidForm."""
         lines = [line.strip() for line in self.address.splitlines() if line.strip()]
-        optional = ("tax_id", "registration", "email", "note")
-        return {"name": self.name, "address": lines} | {name: getattr(self, name) or None for name in optional}
+        if len(lines) > _LINES:
+            raise InvalidForm({"address": f"This may have at most {_LINES} lines."})
+        for line in lines:
+            if len(line) > _LINE:
+                raise InvalidForm({"address": f"A line may have at most {_LINE} characters: “{line[:40]}…” has more."})
+        return {"name": self.name, "address": lines} | {name: getattr(self, name) or None for name in _OPTIONAL}
 
 
 class ChangeNumbering(Form):
     numbering_version: int
-    invoice_prefix: Annotated[str, Field(min_length=1, max_length=10)]
-    credit_note_prefix: Annotated[str, Field(min_length=1, max_length=10)]
+    invoice_prefix: Annotated[str, Field(max_length=64)]
+    credit_note_prefix: Annotated[str, Field(max_length=64)]
     counting: str
 
     def numbering(self) -> dict[str, str]:
+        """Raises InvalidForm."""
         prefixes = {name: getattr(self, name).upper() for name in ("invoice_prefix", "credit_note_prefix")}
+        if wrong := {name: _NO_PREFIX for name, prefix in prefixes.items() if not _PREFIX.fullmatch(prefix)}:
+            raise InvalidForm(wrong)
         return prefixes | {"counting": self.counting}
 
 
@@ -113,9 +125,20 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
 
 @pages.get("/console/seller")
 def show_seller(visit: Visit) -> Page:
+    """After a change that came too late, what another operator made of the seller stands beside what was typed."""
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    seller = visit.visitor.get(path("documents", "seller"))
-    return Page("seller.html", seller | {"numbers": part(lambda: visit.visitor.get(path("documents", "numbering")))})
+    found = visit.visitor.get(path("documents", "seller"))
+    is_late = visit.values.get("version", "") not in ("", str(found["version"]))
+    numbers = part(lambda: visit.visitor.get(path("documents", "numbering")))
+    theirs = _differences(found["seller"], visit.values) if is_late else {}
+    values = {"numbers": numbers, "theirs": theirs, "labels": {"note": "Note below the sums"}}
+    return Page("seller.html", found | values)
+
+
+def _differences(seller: Any, typed: dict[str, str]) -> dict[str, str]:
+    """By field, what the seller has now, where it is not what was typed."""
+    now = {name: seller[name] or "" for name in ("name", *_OPTIONAL)} | {"address": "\n".join(seller["address"])}
+    return {name: value for name, value in now.items() if name in typed and typed[name].split() != value.split()}
 
 
 @pages.post("/console/seller", form=ChangeSeller, again=show_seller)

@@ -102,10 +102,13 @@ class _Reader:
         self._broken: tuple[str, str] | None = None  # the zone and service of the last wrong line
 
     def take(self, line: int, row: Row) -> None:
-        """The lines that continue a wrong one are left out: what is wrong with them follows from it."""
+        """The lines that continue a wrong one are left out: what is wrong with them follows from it. The first line of
+        their zone is one that could not even be split into cells, if the zone is not known.
+        """
         row["zone"] = row["zone"] or self._before.get("zone", "")
         row["service"] = row["service"] or self._before.get("service", "")
-        if (row["zone"], row["service"]) == self._broken:
+        is_known = row["places"] or any(zone["name"] == row["zone"] for zone in self.zones)
+        if (row["zone"], row["service"]) == self._broken or (self.typed.wrong and not is_known):
             return
         try:
             self._add_price(line, row)
@@ -123,6 +126,10 @@ class _Reader:
             "amount": self._amount(row["price"]),
             "further_item": self._amount(row["further_item"] or "0"),
         }
+        before = self._part(at)["prices"]
+        if before and price["goods_from"] <= before[-1]["goods_from"]:
+            lowest = Money(amount=before[-1]["goods_from"], currency=self._currency)
+            raise WrongLine(f"Goods from is more than {lowest}: it goes up from line to line.")
         self._add(line, at, "prices", price)
 
     def _zone(self, line: int, row: Row) -> str:
@@ -157,8 +164,8 @@ class _Reader:
                 raise WrongLine(f"{row['service']} has another {differing[0]} in line {self.typed.lines[found]}.")
             return found
         days = _DAYS.fullmatch(row["days"])
-        if days is None:
-            raise WrongLine("Days are a number, or two of them: 2 to 3.")
+        if days is None or int(days[2] or days[1]) < int(days[1]):
+            raise WrongLine("Days are a number, or two of them, the smaller one first: 2 to 3.")
         service = {
             "carrier": row["carrier"],
             "code": row["service"],

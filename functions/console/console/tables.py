@@ -19,7 +19,17 @@ from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.visitor import Refused, path
 
 # The column of a field of the API's, where it has another name.
-_COLUMNS = {"country": "place", "region": "place", "rate": "percent"}
+_COLUMNS = {
+    "country": "place",
+    "region": "place",
+    "rate": "percent",
+    "code": "service",
+    "days_from": "days",
+    "days_to": "days",
+    "from_grams": "grams",
+    "to_grams": "grams",
+    "amount": "price",
+}
 _OVERTAKEN = "Another operator has changed it meanwhile, so your change is not stored. Both are shown below."
 _SAID = {"changed": "The table is changed. It holds from the next quote on."}
 

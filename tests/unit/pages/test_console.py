@@ -656,6 +656,23 @@ def test_what_a_kind_of_coupon_needs_or_does_not_take_is_told_at_its_field(
     assert (page.status, f'id="{field}-error"' in page.text) == (422, True)
 
 
+def test_free_delivery_takes_no_amount(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/promotions/coupons"] = (200, {"items": [], "next_cursor": None})
+    form = {"description": "x", "kind": "free_shipping", "value": "10", "key": KEY}
+    page = desk("POST", "/console/coupons", form, as_user=True)
+    assert (page.status, 'id="value-error">Free delivery' in page.text) == (422, True)
+    assert api.of("POST /api/promotions/coupons") == []
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [("2099-12-24T00:00:00.000Z", "can be used from now on"), ("2020-12-24T00:00:00.000Z", "and it is expired")],
+)
+def test_a_new_coupon_is_said_to_be_usable_only_if_it_is(api: ShopApi, desk: Ask, until: str, said: str) -> None:
+    api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon(valid_until=until))
+    assert said in desk("GET", "/console/coupons/TEN?said=added", as_user=True).text
+
+
 def test_a_coupon_is_changed_and_ended(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/promotions/coupons/TEN"] = (200, coupon())
     api.answers["PATCH /api/promotions/coupons/TEN"] = (200, coupon(version=3))

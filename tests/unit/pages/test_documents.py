@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -90,6 +91,45 @@ def test_a_seller_that_another_has_changed_is_told_and_what_was_typed_stays(api:
     page = desk("POST", "/console/seller", {"version": "1", "name": "My shop"}, as_user=True)
     assert page.status == 409
     assert 'value="My shop"' in page.text
+
+
+def test_what_another_operator_made_of_the_seller_stands_beside_what_was_typed(api: ShopApi, desk: Ask) -> None:
+    seller = {"name": "Their shop", "address": ["1 Quay", "Leith"], "tax_id": "GB 1", "registration": None}
+    api.answers["GET /api/documents/seller"] = (200, {"version": 4, "seller": seller | {"email": None, "note": None}})
+    api.refuse("PUT /api/documents/seller", 409, "seller-changed", "Another request has changed the seller's data.")
+    typed = {"version": "3", "name": "My shop", "address": "1 Quay\r\nLeith", "tax_id": "", "note": "Thanks."}
+
+    text = desk("POST", "/console/seller", typed, as_user=True).text
+
+    assert 'value="My shop"' in text
+    assert re.findall(r"It is now: <ins>([^<]*)<", text) == ["Their shop", "GB 1", "nothing"]
+    assert 'name="version" value="4"' in text
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("address", "\r\n".join("abcdefg"), "This may have at most 6 lines."),
+        ("address", f"1 Quay\r\n{'x' * 121}", "A line may have at most 120 characters"),
+        ("note", "x" * 501, "This may have at most 500 characters."),
+    ],
+)
+def test_what_is_wrong_with_the_seller_is_told_at_its_field(desk: Ask, field: str, typed: str, said: str) -> None:
+    page = desk("POST", "/console/seller", {"version": "1", "name": "My shop", field: typed}, as_user=True)
+
+    assert page.status == 422
+    assert f'id="{field}-error">{said}' in page.text
+    assert f'href="#{field}">{"Address" if field == "address" else "Note below the sums"}<' in page.text
+    assert f"{typed.splitlines()[-1]}</textarea>" in page.text
+
+
+@pytest.mark.parametrize("prefix", ["1NV", "IN-V", "", "ABCDEFGHIJK"])
+def test_what_is_no_prefix_is_told_in_words(api: ShopApi, desk: Ask, prefix: str) -> None:
+    page = desk("POST", "/console/numbering", _TYPED | {"invoice_prefix": prefix}, as_user=True)
+
+    assert page.status == 422
+    assert 'id="invoice_prefix-error">A prefix has up to ten letters and digits, the first a letter' in page.text
+    assert api.of("PUT /api/documents/numbering") == []
 
 
 def test_a_number_that_can_be_read_in_two_ways_is_looked_for_in_each(api: ShopApi, desk: Ask) -> None:

@@ -84,6 +84,8 @@ def test_the_examples_of_a_new_shop_are_the_same_after_a_way_through_text() -> N
         ("0 to 2000", "light", 2, "Grams are"),
         ("over 2000", "2000+", 3, "Grams are"),
         ("2 to 3", "soon", 2, "Days are"),
+        ("2 to 3", "3 to 2", 2, "the smaller one first"),
+        ("over 2000,0,", "0 to 2000,0.00,", 3, "more than 0.00 GBP"),
         ("GB US-AK", "", 2, "names its places"),
         (",,,,,,over", ",FR,,,,,over", 3, "other places in line 2"),
         (",,,,,,over", ",,,DHL,,,over", 3, "another carrier in line 2"),
@@ -95,6 +97,11 @@ def test_what_cannot_be_read_is_told_at_its_line(before: str, after: str, line: 
     typed = read_rates(HOME.replace(before, after, 1), RATES)
     assert list(typed.wrong) == [line]
     assert said in typed.wrong[line]
+
+
+def test_the_lines_of_a_zone_whose_first_one_cannot_be_split_are_not_told_to_lack_its_places() -> None:
+    typed = read_rates(HOME.replace("3.95,0.50", "3,95,0.50", 1), RATES)
+    assert list(typed.wrong) == [2]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def test_what_the_api_finds_wrong_is_told_at_its_line_and_what_was_typed_stays(a
     api.refuse("PUT /api/shipments/rates", 422, "invalid-rate-table", errors=errors)
     page = desk("POST", "/console/rates", {"text": HOME, "version": "0"}, as_user=True)
     assert page.status == 422
-    for seen in ('id="line-3"', "from_grams: must be 2000: there is a gap.", 'id="line-2"', "currency: must be GBP."):
+    for seen in ('id="line-3"', ">grams: must be 2000: there is a gap.", 'id="line-2"', "currency: must be GBP."):
         assert seen in page.text
     assert ">GB is in zone Home already. US-AK must be another.<" in page.text
     assert "Home,GB US-AK,std" in page.text
