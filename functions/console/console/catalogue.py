@@ -153,11 +153,14 @@ def show_pictures(visit: Visit, product_id: str) -> Page:
     product = visit.visitor.get(path("products", product_id))
     found = visit.visitor.get(path("products", "images", product_id, return_to=_pictures(product_id)))["items"]
     forms = sorted({urlsplit(one["upload"]["url"])._replace(path="").geturl() for one in found if one["upload"]})
-    if "key" in visit.request.query:  # S3 adds it to the way back
-        visit.notice = visit.notice or "The file has arrived. It is shown here in a moment: look again."
+    arrived = visit.request.query.get("key", "").rpartition("/")[2]  # S3 adds the file's key to the way back
+    is_looked_at = any(one["id"] == arrived and one["upload"] for one in found)
+    if arrived:
+        said = "It is shown here in a moment: look again." if is_looked_at else ""
+        visit.notice = visit.notice or f"The file has arrived. {said}".rstrip()
     return Page(
         "pictures.html",
-        {"product": product, "pictures": found},
+        {"product": product, "pictures": found, "arrived": arrived},
         policy=tuple(("form-action", origin) for origin in forms),
     )
 

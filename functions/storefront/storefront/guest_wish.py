@@ -43,7 +43,7 @@ def _to_product(product_id: str, said: str) -> Redirect:
 def show_wish(visit: Visit, token: str) -> Page:
     """Only asks: programs that check the links of a mail open them all."""
     del visit
-    return Page("wish.html", {"token": token, "confirmed": None, "ended": False})
+    return _page(token)
 
 
 @pages.post(HERE)
@@ -51,14 +51,27 @@ def confirm(visit: Visit, token: str) -> Page | Redirect:
     try:
         wish = visit.visitor.send_as_guest("POST", path("notifications", "guest-wishes", token)).body
     except Refused as refusal:
+        if refusal.reply.status == 404:
+            return _page(token, is_over=True)
         product_id = refusal.reply.body.get("product_id")
         if refusal.reply.problem != "in-stock" or not product_id:
             raise
         return _to_product(product_id, "back")
-    return Page("wish.html", {"token": token, "confirmed": wish, "ended": False})
+    return _page(token, confirmed=wish)
 
 
 @pages.post(f"{HERE}/end")
 def end(visit: Visit, token: str) -> Page:
-    visit.visitor.send_as_guest("DELETE", path("notifications", "guest-wishes", token))
-    return Page("wish.html", {"token": token, "confirmed": None, "ended": True})
+    try:
+        visit.visitor.send_as_guest("DELETE", path("notifications", "guest-wishes", token))
+    except Refused as refusal:
+        if refusal.reply.status != 404:
+            raise
+        return _page(token, is_over=True)
+    return _page(token, ended=True)
+
+
+def _page(token: str, *, confirmed: Any = None, ended: bool = False, is_over: bool = False) -> Page:
+    """`is_over`: the link asks for nothing, since its wish has ended or a part of it is missing."""
+    values = {"token": token, "confirmed": confirmed, "ended": ended, "is_over": is_over}
+    return Page("wish.html", values, 404 if is_over else 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -50,3 +51,26 @@ def test_staff_uploads_without_a_script_and_the_shop_shows_it(
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0 || image.decode().then(() => true)")
     assert visitor.violations() == []
+
+
+def test_a_file_that_s3_would_refuse_is_told_before_it_is_sent(
+    desk: OpenDesk, admin: Session, shop_state: State
+) -> None:
+    pot = {"sku": f"POT-{uuid.uuid4()}", "name": "Pot", "price": {"amount": 1900, "currency": "GBP"}}
+    product_id = admin.post("/products", pot, key=str(uuid.uuid4()))["product_id"]
+    console = desk()
+    console.log_in(shop_state.admin, at="/console/login")
+    page = console.open(f"/console/catalogue/{product_id}/pictures")
+    page.get_by_label("What it shows").fill("A pot")
+    page.get_by_role("button", name="Choose its file").click()
+    chosen = page.get_by_label("File for “A pot”")
+    for content, said in (
+        (b"", "This file is empty."),
+        (b"x" * (10 * 1024 * 1024 + 1), "This file has 10.1 MB. It may have 10 MB."),
+        (photograph(100, 80), ""),
+    ):
+        chosen.set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": content})
+        assert chosen.evaluate("field => field.validationMessage") == said
+        if said:
+            page.get_by_role("button", name="Upload").click()
+            assert page.url == f"{console.site}/console/catalogue/{product_id}/pictures"

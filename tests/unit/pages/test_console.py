@@ -841,3 +841,25 @@ def test_a_page_of_the_audit_without_a_match_leads_to_older_ones(api: ShopApi, d
     shown = html.unescape(desk("GET", "/console/audit?target=o-1", as_user=True).text)
     assert "Older ones are on the next page" in shown
     assert "cursor=more" in shown
+
+
+def test_a_picture_whose_file_has_arrived_asks_for_no_other_file(api: ShopApi, desk: Ask) -> None:
+    upload = {"url": "https://bucket.example/", "fields": {"policy": "p"}, "max_bytes": 10, "expires_at": "2099-01-01"}
+    awaited: dict[str, Any] = {
+        "id": "i1",
+        "state": "awaited",
+        "alt": "A pot",
+        "reason": None,
+        "variants": [],
+        "upload": upload,
+    }
+    refused = awaited | {"id": "i2", "state": "refused", "reason": "The file is damaged.", "upload": None}
+    api.answers["GET /api/products/images/p1"] = (200, {"items": [awaited, refused]})
+    here = "/console/catalogue/p1/pictures"
+
+    page = desk("GET", f"{here}?bucket=b&key=uploads%2Fp1%2Fi1", as_user=True).text
+    assert "It is shown here in a moment: look again." in page
+    assert 'type="file"' not in page
+    assert 'data-most="10"' in desk("GET", here, as_user=True).text
+    page = desk("GET", f"{here}?bucket=b&key=uploads%2Fp1%2Fi2", as_user=True).text
+    assert ("look again." in page, "The file is damaged." in page, 'type="file"' in page) == (False, True, True)

@@ -217,7 +217,10 @@ def test_the_link_asks_and_its_buttons_confirm_or_end(sold_out: ShopApi, shop: A
 
 def test_a_link_to_confirm_that_has_expired_says_so(sold_out: ShopApi, shop: Ask) -> None:
     sold_out.refuse(f"POST {GUEST_WISHES}/{TOKEN}", 404, "unknown-link", "This link is not whole.")
-    assert shop("POST", WISH).status == 404
+    sold_out.refuse(f"DELETE {GUEST_WISHES}/{TOKEN}", 404, "unknown-link", "This link is not whole.")
+    for page in (shop("POST", WISH), shop("POST", f"{WISH}/end")):
+        assert page.status == 404
+        assert "Either its wish has ended, or a part of the link is missing" in page.text
 
 
 def test_no_other_site_confirms(sold_out: ShopApi, shop: Ask) -> None:

@@ -31,3 +31,13 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-send]")) event.target.form.requestSubmit();
 });
+
+// A file that its form's receiver would refuse is told here: the refusal of S3 is XML.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-most]")) return;
+  const [size, most] = [target.files[0]?.size, Number(target.dataset.most)];
+  const megabytes = (bytes) => `${Math.ceil(bytes / 104857.6) / 10} MB`;
+  const large = size > most ? `This file has ${megabytes(size)}. It may have ${megabytes(most)}.` : "";
+  target.setCustomValidity(size === 0 ? "This file is empty." : large);
+  target.reportValidity();
+});
