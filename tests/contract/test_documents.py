@@ -25,6 +25,7 @@ EXAMPLES = {
         "functions/gifts/gifts/api.py",
         "functions/gifts/template.yaml",
         "events/GiftsApi.json",
+        "tests/integration/gifts/conftest.py",
         "tests/integration/gifts/test_notes.py",
     },
 }
