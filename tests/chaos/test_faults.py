@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
 INVOICES = 40
 RETURNS = 12
+COUNTRY = "United Kingdom"
 RATE = 0.10
 PATIENCE = 400  # seconds: a message that failed twice comes back after four minutes
 
@@ -49,7 +50,8 @@ def invoices(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 price, customer = f"{article + 1}.25", f"{17000 + number % 8}"
                 quantity = draw.randint(1, 9)
                 day = "2010-12-01 08:26:00"
-                rows.writerow([536000 + number, f"A{article}", f"Thing {article}", quantity, day, price, customer, ""])
+                row = [536000 + number, f"A{article}", f"Thing {article}", quantity, day, price, customer, COUNTRY]
+                rows.writerow(row)
     return path
 
 

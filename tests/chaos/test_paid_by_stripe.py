@@ -128,6 +128,16 @@ class Checkout:
         return outcome
 
 
+def total_of(order: Json, quantity: int = 2) -> int:
+    """What the order costs, in minor units: the stools and their delivery."""
+    charged = {one["kind"]: one["amount"]["amount"] for one in order["charges"]}
+    assert charged["goods"] == quantity * PENCE
+    assert charged["shipping"] > 0
+    total: int = order["total"]["amount"]
+    assert total == charged["goods"] + charged["shipping"]
+    return total
+
+
 def money_of(intent: Json) -> tuple[int, int]:
     charge = intent["latest_charge"]
     return (charge["amount"], charge["amount_refunded"]) if charge and charge["captured"] else (0, 0)
@@ -168,17 +178,19 @@ def no_trouble_is_left(checkout: Checkout) -> Iterator[None]:
 def test_a_good_order_is_captured_at_stripe_once_with_the_keys_of_its_steps(checkout: Checkout) -> None:
     _, _, order = checkout.sold(quantity=3)
     (intent,) = checkout.intents_of(order)
-    assert (intent["status"], intent["amount"], intent["currency"]) == ("succeeded", 3 * PENCE, "gbp")
-    assert money_of(intent) == (3 * PENCE, 0)
+    total = total_of(order, 3)
+    assert (intent["status"], intent["amount"], intent["currency"]) == ("succeeded", total, "gbp")
+    assert money_of(intent) == (total, 0)
     keys = checkout.keys()
     assert [keys[derived_id(order["order_id"], step)] for step in STEPS] == [1, 1, 1]
     payment = checkout.payment(order)
-    assert (payment["status"], payment["captured"]["amount"]) == ("captured", 3 * PENCE)
+    assert (payment["status"], payment["captured"]["amount"]) == ("captured", total)
 
 
 @pytest.mark.parametrize("token", [DECLINED, UNKNOWN])
 def test_a_card_that_is_declined_cancels_the_order_and_charges_nothing(checkout: Checkout, token: str) -> None:
     customer, product, order = checkout.sell(token)
+    order = checkout.follow(customer, order, lambda seen: bool(seen["payment_status"] == "failed"), "known as not paid")
     order = checkout.follow(customer, order, lambda seen: bool(seen["status"] == "cancelled"), "cancelled")
     assert (order["reason"], order["payment_status"]) == ("payment-declined", "failed")
     assert [money_of(intent) for intent in checkout.intents_of(order)] == ([(0, 0)] if token == DECLINED else [])
@@ -192,7 +204,7 @@ def test_what_goes_wrong_on_the_wire_is_charged_once(checkout: Checkout, trouble
     for path in (CONFIRM, CAPTURE):
         checkout.wire.fail(path, trouble)
     _, _, order = checkout.sold()
-    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 0)
+    assert checkout.at_stripe(order) == ("succeeded", total_of(order), 0)
     assert all(checkout.keys()[derived_id(order["order_id"], step)] for step in STEPS)
 
 
@@ -200,12 +212,13 @@ def test_an_order_that_is_cancelled_after_it_was_paid_is_refunded_at_stripe(chec
     customer, _, order = checkout.sold()
     customer.post(f"/orders/{order['order_id']}/cancel", {"reason": "other"}, key=checkout.stage.new_key())
     order = checkout.follow(customer, order, lambda seen: bool(seen["status"] == "cancelled"), "cancelled")
-    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 2 * PENCE)
+    total = total_of(order)
+    assert checkout.at_stripe(order) == ("succeeded", total, total)
     (refund,) = checkout.refunds_of(order)
     assert refund["metadata"] == {"refund_id": derived_id(order["order_id"], "refund")}
     assert checkout.keys()[derived_id(order["order_id"], "refund")] == 1
     payment = checkout.payment(order)
-    assert (payment["status"], payment["refunded"]["amount"]) == ("refunded", 2 * PENCE)
+    assert (payment["status"], payment["refunded"]["amount"]) == ("refunded", total)
 
 
 def test_goods_that_come_back_are_refunded_at_stripe_to_the_penny(checkout: Checkout) -> None:
@@ -220,7 +233,7 @@ def test_goods_that_come_back_are_refunded_at_stripe_to_the_penny(checkout: Chec
         checkout.stage.admin.post(path, body, key=checkout.stage.new_key())
     order = checkout.follow(customer, order, lambda seen: bool(seen["refunded"]["amount"]), "refunded in part")
     assert (order["status"], order["refunded"]["amount"]) == ("delivered", PENCE)
-    assert checkout.at_stripe(order) == ("succeeded", 3 * PENCE, PENCE)
+    assert checkout.at_stripe(order) == ("succeeded", total_of(order, 3), PENCE)
     (refund,) = checkout.refunds_of(order)
     assert checkout.keys()[refund["metadata"]["refund_id"]] == 1
 
@@ -230,7 +243,7 @@ def test_no_more_is_refunded_than_was_captured_though_localstripe_would(checkout
     _, _, order = checkout.sold()
     answers = each(lambda _: checkout.refund(order, PENCE * 4 // 5), range(5), concurrency=5)
     assert sorted(answers) == [201, 201, 409, 409, 409]
-    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 2 * (PENCE * 4 // 5))
+    assert checkout.at_stripe(order) == ("succeeded", total_of(order), 2 * (PENCE * 4 // 5))
     assert checkout.refund(order, PENCE) == 409
     assert len(checkout.refunds_of(order)) == 2
 
@@ -307,7 +320,7 @@ def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: 
     checkout.wire.fail(REFUND, Trouble.LOST)
     assert checkout.refund(order, 100) == 503
     # Stripe has refunded, and the shop does not know.
-    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)
+    assert checkout.at_stripe(order) == ("succeeded", total_of(order), 100)
     assert checkout.payment(order)["refunded"]["amount"] == 0
 
     def repaired() -> Json:
@@ -322,7 +335,7 @@ def test_a_refund_whose_answer_was_lost_is_finished_by_the_reconciler(checkout: 
         every=5,
     )
     assert (payment["status"], payment["refunded"]["amount"]) == ("partially_refunded", 100)
-    assert checkout.at_stripe(order) == ("succeeded", 2 * PENCE, 100)
+    assert checkout.at_stripe(order) == ("succeeded", total_of(order), 100)
     assert len(checkout.refunds_of(order)) == 1
 
 
