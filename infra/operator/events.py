@@ -37,7 +37,6 @@ from mercato.store.dynamo import Table
 from ops.journal.store import KEPT as JOURNAL_KEPT
 from ops.journal.store import Journal
 
-_SUBSCRIPTION = "Subscription/"
 # A marker is never older than its event. The extra day allows for a long replay.
 OLDEST = inbox.KEPT - timedelta(days=1)
 # EventBridge documents that an event may take ten minutes to reach the archive.
@@ -79,13 +78,13 @@ def find_consumers(shop: Target, parts: Sequence[Part]) -> dict[str, Consumer]:
     by_path = {part.path: part for part in parts}
     found = {}
     for part in parts:
-        if part.kind != RULE or not part.path.endswith(f"{_SUBSCRIPTION}Rule"):
+        queue = by_path.get(f"{part.path.removesuffix('Rule')}Queue")
+        if part.kind != RULE or queue is None:
             continue
         try:
             rule = events.describe_rule(Name=part.id.rpartition("|")[2], EventBusName=bus)
         except events.exceptions.ResourceNotFoundException:
             continue  # a rule of the default bus, which has AWS's own events
-        queue = by_path[f"{part.path.removesuffix('Rule')}Queue"]
         name = queue.id.rpartition("/")[2].removeprefix(f"{shop.stack}-")
         types = frozenset(json.loads(rule["EventPattern"])["detail-type"])
         found[name] = Consumer(name, queue.id, rule["Arn"], types)

@@ -8,9 +8,12 @@ from collections import Counter
 from infra.local.faults import FaultProxy
 from infra.local.front import Served
 
+# What asks products on the way to an order, whose answer is 202.
+ASKING = (("POST", "/api/checkouts"), ("POST", "/api/orders/quoted"))
+
 
 class Outage:
-    """Begins after `after` accepted orders and ends after `enough` refused ones, so that it needs no sleep."""
+    """Begins after `after` accepted orders and ends after `enough` refused requests, so that it needs no sleep."""
 
     def __init__(self, peer: FaultProxy, rate: float, *, after: int, enough: int) -> None:
         self._peer, self._rate = peer, rate
@@ -21,8 +24,8 @@ class Outage:
         self.state = "ahead"
 
     def see(self, served: Served) -> None:
-        """Counts a response to an order, and begins or ends the outage. Ignores other requests."""
-        if (served.method, served.path) != ("POST", "/api/orders"):
+        """Counts a response on the way to an order, and begins or ends the outage. Ignores other requests."""
+        if (served.method, served.path) not in ASKING:
             return
         with self._lock:
             self.answers[served.status] += 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from infra.local.faults import FaultProxy
 from infra.local.up import LocalShop
 from infra.mesh import policy
 from infra.operator import target
-from infra.operator.client import Refused, Session, Shop, ShopError
+from infra.operator.client import Shop
 from infra.paths import ROOT
 from mercato import aws
 from tests.chaos.badday import faulty_shop
+from tests.chaos.on_call import Operator
 from tests.chaos.reaper import Reaper
-from tests.chaos.repeated import Repeated
 from tests.chaos.rotation import Rotation
 from tests.e2e.conftest import real_orders  # noqa: F401
 from tests.kit.sidecars import certificates
@@ -40,34 +39,6 @@ KILL_EVERY = float(os.environ.get("MERCATO_STORM_KILL_EVERY", "2"))  # seconds
 SEED = 20261122
 MERCATO = Path(sys.executable).parent / "mercato"
 PATIENCE = 600  # seconds: a message that failed twice comes back after four minutes
-
-
-class Operator(Repeated):
-    """Every few seconds resumes the parked sagas and redrives the dead letters. `did` counts these actions."""
-
-    def __init__(self, admin: Session, every: float = 5.0) -> None:
-        super().__init__(every)
-        self._admin = admin
-        self.did: Counter[str] = Counter()
-
-    def act(self) -> None:
-        try:
-            self._look()
-        except Refused as refused:
-            self.did[f"was refused: {refused.slug}"] += 1
-        except ShopError:
-            self.did["asked in vain"] += 1
-
-    def _look(self) -> None:
-        for saga in self._admin.get("/ops/sagas", status="parked")["items"]:
-            answer = {"action": "retry", "reason": "the storm"}
-            self._admin.post(f"/ops/sagas/{saga['saga']}/resume", answer)
-            self.did[f"resumed {saga['step']}"] += 1
-        for queue in self._admin.get("/ops/dlq")["items"]:
-            if queue["messages"]:
-                order = {"queue": queue["queue"], "dry_run": False, "note": "the storm"}
-                for result in self._admin.post("/ops/dlq/redrive", order)["items"]:
-                    self.did[f"redrove from {result['queue']}"] += result["redriven"]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["without the mesh", "through the mesh"])

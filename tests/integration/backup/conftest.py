@@ -40,7 +40,11 @@ _Loader.add_multi_constructor("", yaml_tag_constructor)
 REGION = "us-east-1"
 OLD, NEW = "mercato-old", "mercato-new"
 _BUCKET = "templates"
-_CONSUMERS = {"orders": ["order.created"], "notifications": ["order.created", "order.cancelled"]}
+_CONSUMERS = {
+    "OrdersSubscription": ("orders", ["order.created"]),
+    "NotificationsSubscription": ("notifications", ["order.created", "order.cancelled"]),
+    "DocumentsPdf": ("documents-pdf", ["document.issued"]),
+}
 
 
 @dataclass
@@ -130,15 +134,15 @@ def _table(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def deploy(stack: str) -> Deployed:
-    """The tables of template.yaml, the bus with its archive, two subscriptions, and a function."""
+    """The tables of template.yaml, the bus with its archive, three subscriptions, and a function."""
     definitions = resources_of_type("AWS::DynamoDB::Table")
     resources: dict[str, Any] = {
         name: {"Type": "AWS::DynamoDB::Table", "Properties": _table(one["Properties"])}
         for name, one in definitions.items()
     }
     resources["Bus"] = {"Type": "AWS::Events::EventBus", "Properties": {"Name": stack}}
-    for consumer, types in _CONSUMERS.items():
-        resources[f"{consumer.capitalize()}Subscription"] = {
+    for name, (consumer, types) in _CONSUMERS.items():
+        resources[name] = {
             "Type": "AWS::CloudFormation::Stack",
             "DependsOn": "Bus",
             "Properties": {

@@ -65,6 +65,13 @@ def test_the_window_ends_before_its_end(shop: Deployed, now: datetime) -> None:
     assert types(shop.queue("notifications")) == ["order.created"]
 
 
+def test_every_subscription_is_a_consumer_whatever_it_is_called_in_its_template(shop: Deployed) -> None:
+    chosen = shop.chosen()
+    found = find_consumers(chosen, parts_of(chosen))
+    assert set(found) == {"orders", "notifications", "documents-pdf"}
+    assert found["documents-pdf"].types == {"document.issued"}
+
+
 def test_all_means_each_consumer_with_what_it_hears(shop: Deployed, now: datetime) -> None:
     assert replay(shop, "all", now - 3 * HOUR, now).exit_code == 0
     assert types(shop.queue("orders")) == ["order.created"]
