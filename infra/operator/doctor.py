@@ -588,7 +588,7 @@ def look_at_rates(patient: Patient) -> Iterator[Finding]:
         ScanIndexForward=False,
         Limit=1,
     )["Items"]
-    remedy = "set them in the console, under Rates"
+    remedy = "set them in the console, under Shipping rates"
     if not newest:
         yield Finding(what, Mark.MISSING, "they are still the example of a new shop", remedy)
         return
