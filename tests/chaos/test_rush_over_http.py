@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import pytest
 
-from infra.demo.stage import Stage, has_failed, is_paid
+from infra.demo.stage import Product, Stage, has_failed, is_paid
 from infra.local.up import LocalShop
 from infra.operator import target
-from infra.operator.client import Session, Shop
+from infra.operator.client import Json, Refused, Session, Shop
 from infra.replay import ledger
 from infra.replay.parallel import each
 from tests.chaos.badday import faulty_shop
@@ -38,6 +39,17 @@ class Outcome:
     seconds: float
 
 
+def order_at_last(stage: Stage, customer: Session, product: Product) -> Json:
+    """Orders as a buyer does who tries again whenever the shop says that it is busy. The key makes it one order."""
+    key, ends = stage.new_key(), time.monotonic() + WITHIN
+    while True:
+        try:
+            return stage.order(customer, product, 1, key=key)
+        except Refused as refused:  # after minutes of pauses and retries
+            if refused.status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > ends:
+                raise
+
+
 def rush_over_http(stage: Stage) -> tuple[Counter[str], list[float]]:
     """Runs the buyers and checks the books. Returns how the orders ended, and their times in seconds, sorted."""
     product = stage.new_product("Rare mug", PRICE, UNITS)
@@ -45,7 +57,7 @@ def rush_over_http(stage: Stage) -> tuple[Counter[str], list[float]]:
 
     def buy(customer: Session) -> Outcome:
         began = time.monotonic()
-        order = stage.order(customer, product, 1)
+        order = order_at_last(stage, customer, product)
         ended = customer.wait_for_order(
             order["order_id"], lambda seen: is_paid(seen) or has_failed(seen), what="settled", within=WITHIN
         )
