@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pages import Form, Page, Redirect, Refused, Visit
 from pages.app import own_path
-from pages.visitor import part, path
+from pages.visitor import Part, part, path
 from storefront import catalogue
 from storefront.pages import pages
 
@@ -82,13 +82,21 @@ def show_cart(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     cart = part(lambda: load(visit))
     pictures = catalogue.pictures_of(visit, cart.value["lines"]) if cart.value else {}
-    return Page("cart.html", {"cart": cart, "pictures": pictures})
+    return Page("cart.html", {"cart": cart, "pictures": pictures, **count_of(cart)})
 
 
 @pages.get("/cart/count")
 def show_count(visit: Visit) -> Page:
-    cart = part(lambda: load(visit)).value
-    return Page("count.html", {"count": sum(line["quantity"] for line in cart["lines"]) if cart else 0})
+    return Page("count.html", {"count": 0} | count_of(part(lambda: load(visit))))
+
+
+def count_of(cart: Part) -> dict[str, int]:
+    """The pieces in the cart, for the head of a page that has loaded it: such a page need not ask for them. Nothing
+    while the cart cannot be read.
+    """
+    if cart.missing:
+        return {}
+    return {"count": sum(line["quantity"] for line in cart.value["lines"]) if cart.value else 0}
 
 
 def _show_cart_again(visit: Visit, product_id: str) -> Page:

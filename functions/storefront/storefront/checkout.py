@@ -171,6 +171,7 @@ def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
             "billing": _place(values["billing_country"], values["billing_region"]),
             "billing_fields": _BILLING_FIELDS,
             "offers_reminder": ports().settings.cart_reminder_days > 0,
+            **({} if checkout else cart.count_of(loaded)),
         },
     )
 

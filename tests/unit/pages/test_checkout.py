@@ -123,6 +123,16 @@ def test_the_next_checkout_begins_with_the_address_of_the_one_before(open_checko
     assert shop("GET", "/checkout", as_user=True, cookies=["__Host-checkout=s1"]).status == 200
 
 
+def test_a_page_that_has_loaded_the_cart_asks_for_no_count_of_it(open_checkout: ShopApi, shop: Ask) -> None:
+    cookies = ["__Host-cart=c1"]
+    for page in ("/cart", "/checkout"):
+        text = shop("GET", page, as_user=True, cookies=cookies).text
+        assert ('class="count"' in text, "/cart/count" in text) == (True, False)
+    assert "/cart/count" in html.unescape(shop("GET", PAGE, as_user=True, cookies=cookies).text)
+    open_checkout.refuse("GET /api/carts/mine", 503, "unavailable")
+    assert "/cart/count" in html.unescape(shop("GET", "/cart", as_user=True, cookies=cookies).text)
+
+
 def test_the_total_is_the_sum_of_lines(open_checkout: ShopApi, shop: Ask) -> None:
     text = html.unescape(shop("GET", PAGE, as_user=True).text)
 
