@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from console.pages import pages
-from pages import Form, Page, Redirect, Visit
+from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.visitor import next_page, part, path
 
+_PAGE = re.compile(r"https://[!-~]+")
 _NOTICES = {
     "dispatched": "It is on its way, and the customer is told.",
     "in_transit": "Noted.",
@@ -27,6 +29,14 @@ class Report(Form):
     tracking_url: Annotated[str, Field(max_length=500)] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
 
+    def for_api(self) -> dict[str, str]:
+        """Raises InvalidForm."""
+        if self.stop == "failed" and not self.reason:
+            raise InvalidForm({"reason": "Say what happened: giving a parcel up cannot be taken back."})
+        if self.tracking_url and not _PAGE.fullmatch(self.tracking_url):
+            raise InvalidForm({"tracking_url": "This is no address of a page that begins with https://."})
+        return {name: value for name, value in self.model_dump().items() if value}
+
 
 @pages.get("/console/parcels")
 def show_parcels(visit: Visit) -> Page:
@@ -41,11 +51,15 @@ def show_parcels(visit: Visit) -> Page:
 def show_parcel(visit: Visit, shipment_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     parcel: Any = visit.visitor.get(path("shipments", shipment_id))
-    return Page("parcel.html", {"parcel": parcel})
+    return Page("parcel.html", {"parcel": parcel, "labels": {"reason": "What happened"}})
 
 
 @pages.post("/console/parcels/{shipment_id}", form=Report, again=show_parcel)
 def report(visit: Visit, shipment_id: str, form: Report) -> Redirect:
-    body = {name: value for name, value in form.model_dump().items() if value}
-    visit.visitor.send("POST", path("shipments", shipment_id, "reports"), body)
+    try:
+        visit.visitor.send("POST", path("shipments", shipment_id, "reports"), form.for_api())
+    except Refused as refusal:
+        if refusal.reply.problem != "no-carrier":
+            raise
+        raise InvalidForm({"carrier": refusal.reply.detail}, refusal.reply) from None
     return Redirect(f"/console/parcels/{shipment_id}?said={form.stop}")

@@ -486,6 +486,35 @@ def test_a_parcel_to_send_is_listed_packed_and_sent(api: ShopApi, desk: Ask) -> 
     assert second == first | page
 
 
+def test_what_is_wrong_with_a_dispatch_is_told_at_its_field(api: ShopApi, desk: Ask) -> None:
+    packed(api)
+    api.refuse("POST /api/shipments/s-1/reports", 422, "no-carrier", "A dispatch names the carrier.")
+    form = {"stop": "dispatched", "carrier": "", "tracking_number": "RM1"}
+
+    page = desk("POST", "/console/parcels/s-1", form, as_user=True)
+    assert (page.status, 'id="carrier-error">A dispatch names the carrier.' in page.text) == (422, True)
+    assert 'value="RM1"' in page.text
+    for address in ("http://track.example/1", "javascript:1", "https://track.example/a b"):
+        page = desk("POST", "/console/parcels/s-1", form | {"tracking_url": address}, as_user=True)
+        assert (page.status, 'id="tracking_url-error">This is no address' in page.text) == (422, True)
+
+
+def test_a_parcel_is_given_up_for_a_reason_only(api: ShopApi, desk: Ask) -> None:
+    packed(api, "dispatched")
+    api.answers["POST /api/shipments/s-1/reports"] = answer_of_the_contract("GET", "/api/shipments/s-1")
+
+    page = desk("POST", "/console/parcels/s-1", {"stop": "failed", "reason": "  "}, as_user=True)
+    assert (page.status, 'id="reason-error">Say what happened' in page.text) == (422, True)
+    assert '<a href="#reason">What happened</a>' in page.text
+    assert "<details open>" in page.text
+    assert api.of("POST /api/shipments/s-1/reports") == []
+
+    assert desk("POST", "/console/parcels/s-1", {"stop": "failed", "reason": "Lost"}, as_user=True).status == 303
+    api.refuse("POST /api/shipments/s-1/reports", 409, "parcel-has-left", "The parcel has left with Royal Mail.")
+    page = desk("POST", "/console/parcels/s-1", {"stop": "dispatched", "carrier": "DHL"}, as_user=True)
+    assert (page.status, "<details open>" in page.text) == (409, False)
+
+
 def test_a_parcel_whose_order_was_cancelled_is_not_sent_and_the_page_says_so(api: ShopApi, desk: Ask) -> None:
     packed(api)
     api.refuse("POST /api/shipments/s-1/reports", 409, "parcel-cancelled", "Order o-1 is cancelled: do not send it.")
