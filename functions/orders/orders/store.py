@@ -56,7 +56,7 @@ _SERVICE = "orders"
 _CART_KEPT = timedelta(days=90)  # as long as an unused cart
 _WAIT_KEPT = timedelta(hours=1)  # longer than any reservation that is not kept
 _SCHEMA = 1
-_STATE = 7  # increase it when Order, or how a fact changes it, changes
+_STATE = 8  # increase it when Order, or how a fact changes it, changes
 _ATTEMPTS = 5
 _MOST_NUMBERS = 5  # drawn for one order: with a billion orders, all are taken once in 10^22 times
 _READ_AT_ONCE = 100
