@@ -1,6 +1,7 @@
-"""Somebody captures a part of the charge at the provider's own site, while the saga has only authorized it.
+"""An employee captures a part of an authorized charge on the provider's own site, before the saga captures all of it.
 
-A part pays no order: the order is undone, the part is refunded once, and there is neither an invoice nor a credit note.
+A part pays no order. The saga undoes the order, and payments refunds the part once. No invoice and no credit note are
+issued.
 """
 
 from __future__ import annotations
