@@ -581,23 +581,61 @@ def look_at_prices(patient: Patient) -> Iterator[Finding]:
 
 def look_at_rates(patient: Patient) -> Iterator[Finding]:
     what, currency = "the shipping rates", patient.parameters.get("Currency", _CURRENCY)
-    newest = patient.client("dynamodb").query(
-        TableName=patient.outputs["ShippingTable"],
-        KeyConditionExpression="pk = :rates",
-        ExpressionAttributeValues={":rates": {"S": "RATES"}},
-        ScanIndexForward=False,
-        Limit=1,
-    )["Items"]
+    newest = _newest(patient, "ShippingTable", "RATES")
     remedy = "set them in the console, under Shipping rates"
     if not newest:
         yield Finding(what, Mark.MISSING, "they are still the example of a new shop", remedy)
         return
-    packed = newest[0]["table"]
-    table = unpack(packed["S"] if "S" in packed else bytes(packed["B"]))
+    table = _unpacked(newest["table"])
     if table["currency"] != currency:
         yield Finding(what, Mark.MISSING, f"they are in {table['currency']}, and the shop sells in {currency}", remedy)
     else:
         yield Finding(what, Mark.GOOD, f"version {table['version']}")
+
+
+def look_at_taxes(patient: Patient) -> Iterator[Finding]:
+    """The example of a new shop may be right: a seller in the United Kingdom can put it in force as it is."""
+    what, remedy = "the tax rates", "set them in the console, under Tax rates"
+    newest = _newest(patient, "CheckoutTable", "TAXES")
+    if not newest:
+        detail = "they are still the example of a new shop: the United Kingdom's, and no tax anywhere else"
+        yield Finding(what, Mark.MISSING, detail, remedy)
+    elif not json.loads(newest["rates"]["S"]):
+        yield Finding(what, Mark.MISSING, "there is none, so that no order can be placed", remedy)
+    else:
+        yield Finding(what, Mark.GOOD, f"version {newest['version']['N']}")
+
+
+def look_at_seller(patient: Patient) -> Iterator[Finding]:
+    """Checks what the law wants of the seller on an invoice. Issued invoices never change."""
+    what, remedy = "the seller on invoices", "enter it in the console, under Seller"
+    newest = _newest(patient, "DocumentsTable", "SELLER")
+    if not newest:
+        yield Finding(what, Mark.MISSING, "it is still the placeholder of a new shop", remedy)
+        return
+    record = _unpacked(newest["record"])
+    seller = record["seller"]
+    if not seller["address"]:
+        yield Finding(what, Mark.MISSING, f"{seller['name']} has no address, without which an invoice is none", remedy)
+    else:
+        without = "" if seller["tax_id"] else ", without a VAT number"
+        yield Finding(what, Mark.GOOD, f"{seller['name']}{without}, version {record['version']}")
+
+
+def _newest(patient: Patient, table: str, key: str) -> dict[str, Any] | None:
+    """The newest of the versions below the key, in the table of this output."""
+    found: list[dict[str, Any]] = patient.client("dynamodb").query(
+        TableName=patient.outputs[table],
+        KeyConditionExpression="pk = :key",
+        ExpressionAttributeValues={":key": {"S": key}},
+        ScanIndexForward=False,
+        Limit=1,
+    )["Items"]
+    return found[0] if found else None
+
+
+def _unpacked(stored: Mapping[str, Any]) -> Any:
+    return unpack(stored["S"] if "S" in stored else bytes(stored["B"]))
 
 
 def _get(patient: Patient, address: str, headers: Mapping[str, str] | None = None) -> httpx.Response | str:
@@ -630,6 +668,8 @@ OF_STACK: tuple[Check, ...] = (
     look_at_admin,
     look_at_prices,
     look_at_rates,
+    look_at_taxes,
+    look_at_seller,
 )
 
 

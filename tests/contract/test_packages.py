@@ -89,3 +89,9 @@ def test_what_a_service_imports_is_shipped_with_it(service: str) -> None:
     assert not missing, (
         f"{service} imports what it does not ship; add it to functions/{service}/requirements.in: {missing}"
     )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_types_of_each_service_are_seen_from_outside(service: str) -> None:
+    """mypy takes no types from a package without the marker of PEP 561."""
+    assert (ROOT / "functions" / service / service / "py.typed").exists()

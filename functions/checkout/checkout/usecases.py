@@ -29,6 +29,7 @@ from checkout.quotes import Difference, InvalidQuote, Quote, differences
 from checkout.store import Checkouts, TaxTables
 from checkout.taxes import TableOfRates, TaxRate, TaxTable, TaxTableChanged, TaxTableNotFound, findings
 from mercato.errors import Invalid
+from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 
 
 class InvalidTaxTable(Invalid):
@@ -198,18 +199,24 @@ def verify(token: str, customer_id: str, checkouts: Checkouts, till: Till, now: 
 
 
 def change_taxes(rates: Sequence[TaxRate], version: int, taxes: TaxTables, now: datetime) -> TaxTable:
-    """Replaces the table. Idempotent: a retry finds the table that it has written. Raises TaxTableChanged."""
+    """Replaces the table. Idempotent: a retry finds the table that it has written, also a retry that runs at once.
+    Raises TaxTableChanged.
+    """
     if errors := [{"field": f"rates.{number}", "message": what} for number, what in findings(rates)]:
         raise InvalidTaxTable("The tax rates contradict each other.", errors=errors)
-    current, wanted = taxes.current(), TaxTable(version=version + 1, rates=tuple(rates), changed_at=now)
-    if current.states_the_same(wanted):
-        return current
-    if current.version != version:
-        raise TaxTableChanged(
-            f"The tax rates are at version {current.version}, not {version}.", version=current.version
-        )
-    taxes.add(wanted)
-    return wanted
+    wanted = TaxTable(version=version + 1, rates=tuple(rates), changed_at=now)
+
+    def write(current: TaxTable) -> TaxTable:
+        if current.states_the_same(wanted):
+            return current
+        if current.version != version:
+            raise TaxTableChanged(
+                f"The tax rates are at version {current.version}, not {version}.", version=current.version
+            )
+        taxes.add(wanted)
+        return wanted
+
+    return retry_on_conflict(taxes.current, write, conflict=TaxTableChanged, attempts=RESEND_ATTEMPTS)
 
 
 def find_taxes(version: int | None, taxes: TaxTables) -> TaxTable:

@@ -143,7 +143,12 @@ def _differences(seller: Any, typed: dict[str, str]) -> dict[str, str]:
 
 @pages.post("/console/seller", form=ChangeSeller, again=show_seller)
 def change_seller(visit: Visit, form: ChangeSeller) -> Redirect:
-    visit.visitor.send("PUT", path("documents", "seller"), {"version": form.version, "seller": form.seller()})
+    try:
+        visit.visitor.send("PUT", path("documents", "seller"), {"version": form.version, "seller": form.seller()})
+    except Refused as refused:
+        if refused.reply.problem == "invalid-email":
+            raise InvalidForm({"email": refused.reply.detail}, refused.reply) from None
+        raise
     return Redirect("/console/seller?said=seller")
 
 

@@ -22,7 +22,8 @@ from documents.domain import (
 )
 from documents.files import Files
 from documents.store import CreditMoved, DocumentStore, credited_write
-from mercato.store.retry import retry_on_conflict
+from mercato.email_address import read_email
+from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 from mercato.telemetry.logs import log
 
 _ATTEMPTS = 5
@@ -100,13 +101,22 @@ def keep_pdf(document_id: str, render: Callable[[Document], bytes], files: Files
 
 
 def change_seller(seller: Seller, version: int, documents: DocumentStore) -> SellerRecord:
-    """Documents that are issued from now on have these data; earlier ones keep theirs."""
-    current = documents.seller()
-    if current.version != version:
-        raise SellerChanged("Another request has changed the seller's data. Please read them again.")
-    record = SellerRecord(version=version + 1, seller=seller)
-    documents.add_seller(record)
-    return record
+    """Documents that are issued from now on have these data; earlier ones keep theirs. A retry finds what it wrote.
+
+    Raises InvalidEmail and SellerChanged.
+    """
+    checked = seller.model_copy(update={"email": read_email(seller.email)}) if seller.email is not None else seller
+    wanted = SellerRecord(version=version + 1, seller=checked)
+
+    def write(current: SellerRecord) -> SellerRecord:
+        if current == wanted:
+            return current
+        if current.version != version:
+            raise SellerChanged("Another request has changed the seller's data. Please read them again.")
+        documents.add_seller(wanted)
+        return wanted
+
+    return retry_on_conflict(documents.seller, write, conflict=SellerChanged, attempts=RESEND_ATTEMPTS)
 
 
 def change_numbering(numbering: Numbering, version: int, documents: DocumentStore) -> NumberingRecord:
@@ -114,10 +124,14 @@ def change_numbering(numbering: Numbering, version: int, documents: DocumentStor
 
     Raises NumberingChanged and PrefixTaken.
     """
-    current, wanted = documents.numbering(), NumberingRecord(version=version + 1, numbering=numbering)
-    if current == wanted:
-        return current
-    if current.version != version:
-        raise NumberingChanged("Another request has changed how documents are numbered. Please read it again.")
-    documents.change_numbering(wanted)
-    return wanted
+    wanted = NumberingRecord(version=version + 1, numbering=numbering)
+
+    def write(current: NumberingRecord) -> NumberingRecord:
+        if current == wanted:
+            return current
+        if current.version != version:
+            raise NumberingChanged("Another request has changed how documents are numbered. Please read it again.")
+        documents.change_numbering(wanted)
+        return wanted
+
+    return retry_on_conflict(documents.numbering, write, conflict=NumberingChanged, attempts=RESEND_ATTEMPTS)

@@ -169,6 +169,11 @@ def change(product: Product, currency: str, **changes: Unpack[Changes]) -> Produ
     return product if changed == product else replace(changed, version=product.version + 1)
 
 
+def has(product: Product, currency: str, **fields: Unpack[Changes]) -> bool:
+    """Whether the product is sold with these fields."""
+    return product.is_active and change(product, currency, **fields) is product
+
+
 def discontinue(product: Product) -> Product:
     """Idempotent."""
     if not product.is_active:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mercato.errors import NotFound
 from mercato.ids import new_id
-from mercato.store.retry import retry_on_conflict
+from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 from products import domain, images, importing
 from products.domain import Changed, Draft, Product, ProductDiscontinued, SkuTaken, StaleVersion
 from products.events import ImageEvent, image_announcements
@@ -81,17 +81,24 @@ def add_product(draft: Draft, currency: str, store: Store, product_id: str, now:
 def change_product(
     product_id: str, changes: Mapping[str, Any], version: int, currency: str, store: Store, now: datetime
 ) -> Product:
-    """`version` is the version that the caller has read."""
-    before = store.get(product_id)
-    if before.version != version:
-        raise StaleVersion(
-            f"{before.sku} is at version {before.version}, not {version}; read it again and repeat your change.",
-            version=before.version,
-        )
-    after = domain.change(before, currency, **changes)
-    if after is not before:
-        store.save(Changed(before, after), now)
-    return after
+    """`version` is the version that the caller has read. Idempotent: a retry of the last change finds it done, also a
+    retry that runs at once.
+    """
+
+    def write(before: Product) -> Product:
+        if before.version == version + 1 and domain.has(before, currency, **changes):
+            return before
+        if before.version != version:
+            raise StaleVersion(
+                f"{before.sku} is at version {before.version}, not {version}; read it again and repeat your change.",
+                version=before.version,
+            )
+        after = domain.change(before, currency, **changes)
+        if after is not before:
+            store.save(Changed(before, after), now)
+        return after
+
+    return retry_on_conflict(lambda: store.get(product_id), write, conflict=StaleVersion, attempts=RESEND_ATTEMPTS)
 
 
 def discontinue_product(product_id: str, store: Store, now: datetime) -> None:

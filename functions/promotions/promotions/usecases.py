@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mercato.errors import TooManyRequests, TransientError
-from mercato.store.retry import retry_on_conflict
+from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 from promotions import claim as claims_of_orders
 from promotions import domain
 from promotions.claim import Claim, State, Use
@@ -69,12 +69,17 @@ def find_coupon(code: str, coupons: Coupons) -> Coupon:
 
 
 def change_coupon(code: str, version: int, given: Mapping[str, Any], coupons: Coupons) -> Coupon:
-    """Idempotent: a retry of the last change finds it done."""
-    before = find_coupon(code, coupons)
-    changed = domain.changed_coupon(before, version, given)
-    if changed is not before:
-        coupons.replace_coupon(changed, before)
-    return changed
+    """Idempotent: a retry of the last change finds it done, also a retry that runs at once."""
+
+    def write(before: Coupon) -> Coupon:
+        changed = domain.changed_coupon(before, version, given)
+        if changed is not before:
+            coupons.replace_coupon(changed, before)
+        return changed
+
+    return retry_on_conflict(
+        lambda: find_coupon(code, coupons), write, conflict=CouponChanged, attempts=RESEND_ATTEMPTS
+    )
 
 
 def end_coupon(code: str, coupons: Coupons, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mercato.guests import is_guest
 from mercato.ids import derived_id
-from mercato.store.retry import retry_on_conflict
+from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from shipping import domain, manual
@@ -210,21 +210,25 @@ def show_guest_shipment(shipment_id: str, *, shipments: ShipmentStore) -> Shipme
 
 
 def change_rates(wanted: RateTable, shop_currency: str, rates: RateTables) -> RateTable:
-    """Replaces the table of the version before. Idempotent: a retry finds the table that it has written. Raises
-    RateTableChanged.
+    """Replaces the table of the version before. Idempotent: a retry finds the table that it has written, also a retry
+    that runs at once. Raises RateTableChanged.
     """
     wrong = findings(wanted.zones, wanted.currency, shop_currency)
     if errors := [{"field": field, "message": message} for field, message in wrong]:
         raise InvalidRateTable("The shipping rates contradict each other, or the shop.", errors=errors)
-    current = rates.current()
-    if current.states_the_same(wanted):
-        return current
-    if current.version != wanted.version - 1:
-        raise RateTableChanged(
-            f"The shipping rates are at version {current.version}, not {wanted.version - 1}.", version=current.version
-        )
-    rates.add(wanted)
-    return wanted
+
+    def write(current: RateTable) -> RateTable:
+        if current.states_the_same(wanted):
+            return current
+        if current.version != wanted.version - 1:
+            raise RateTableChanged(
+                f"The shipping rates are at version {current.version}, not {wanted.version - 1}.",
+                version=current.version,
+            )
+        rates.add(wanted)
+        return wanted
+
+    return retry_on_conflict(rates.current, write, conflict=RateTableChanged, attempts=RESEND_ATTEMPTS)
 
 
 def find_rates(version: int | None, rates: RateTables) -> RateTable:

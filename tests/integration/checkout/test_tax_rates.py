@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from checkout.store import TaxTables
 from tests.integration.checkout.conftest import Desk
 from tests.integration.checkout.test_sessions import problem
+from tests.kit.overtaking import overtake
 
 GB: dict[str, Any] = {
     "country": "GB",
@@ -54,6 +56,12 @@ def test_a_retry_changes_nothing_and_a_stale_change_is_refused(desk: Desk) -> No
     assert (status, problem(answer), answer["version"]) == (409, "tax-table-changed", 1)
     assert put(desk, 5, GB)[0] == 409
     assert get(desk)[1]["version"] == 1
+
+
+def test_a_table_that_is_sent_twice_at_once_is_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = overtake(monkeypatch, TaxTables, "current", lambda: put(desk, 0, GB))
+    assert put(desk, 0, GB) == first[0]
+    assert first[0][0] == 200
 
 
 @pytest.mark.parametrize(

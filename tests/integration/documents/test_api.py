@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from documents import domain
+from documents.store import DocumentStore
 from tests.integration.documents.conftest import TOTAL, Desk
+from tests.kit.overtaking import overtake
 
 INVOICE = domain.invoice_id_of("pay-order-1")
 SELLER = {
@@ -117,7 +119,8 @@ def test_the_sellers_data_are_changed_by_version_and_frozen_in_each_document(des
     wanted = {"version": 0, "seller": SELLER}
     status, answer, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
     assert (status, answer) == (200, {"version": 1, "seller": SELLER})
-    status, refusal, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
+    late = {"version": 0, "seller": SELLER | {"name": "Mine"}}
+    status, refusal, _ = desk.call("PUT", "/api/documents/seller", late, role="admin")
     assert (status, refusal["type"]) == (409, "urn:mercato:problem:seller-changed")
     desk.ordered("order-2")
     desk.pay("order-2")
@@ -132,6 +135,26 @@ def test_the_sellers_data_are_changed_by_version_and_frozen_in_each_document(des
 def test_unknown_fields_of_the_seller_are_refused(desk: Desk) -> None:
     wanted = {"version": 0, "seller": SELLER | {"iban": "GB00"}}
     assert desk.call("PUT", "/api/documents/seller", wanted, role="admin")[0] == 422
+
+
+def test_sellers_data_that_are_sent_twice_are_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send() -> tuple[int, Any]:
+        return desk.call("PUT", "/api/documents/seller", {"version": 0, "seller": SELLER}, role="admin")[:2]
+
+    first = overtake(monkeypatch, DocumentStore, "seller", send)
+    done = (200, {"version": 1, "seller": SELLER})
+    assert (send(), first, send()) == (done, [done], done)
+
+
+def test_the_seller_s_e_mail_is_one_that_can_get_mail_and_is_kept_in_its_one_form(desk: Desk) -> None:
+    for wrong in ("shop", "shop@", "shop@flowers", "shöp@flowers.example", ""):
+        wanted = {"version": 0, "seller": SELLER | {"email": wrong}}
+        status, refusal, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
+        assert (status, refusal["type"]) == (422, "urn:mercato:problem:invalid-email"), wrong
+    assert desk.call("GET", "/api/documents/seller", role="admin")[1]["version"] == 0
+    wanted = {"version": 0, "seller": SELLER | {"email": " Shop@MÜNCHEN.example"}}
+    status, answer, _ = desk.call("PUT", "/api/documents/seller", wanted, role="admin")
+    assert (status, answer["seller"]["email"]) == (200, "shop@xn--mnchen-3ya.example")
 
 
 TOKEN = "t" * 43

@@ -19,6 +19,7 @@ from mercato.money import Money
 from mercato.store.dynamo import Table
 from tests.chaos.faults import Died
 from tests.integration.documents.conftest import TOTAL, Desk
+from tests.kit.overtaking import overtake
 
 HERE = "/api/documents/numbering"
 GERMAN = {"invoice_prefix": "RE", "credit_note_prefix": "GU", "counting": "continuous"}
@@ -50,6 +51,12 @@ def test_a_shop_that_sets_nothing_numbers_as_before(desk: Desk) -> None:
         {"version": 0, "numbering": FIRST, "invoice_series": "INV-2026", "credit_note_series": "CRN-2026"},
     )
     assert desk.call("GET", HERE)[0] == desk.call("PUT", HERE, {"version": 0, "numbering": GERMAN})[0] == 403
+
+
+def test_a_change_that_is_sent_twice_at_once_is_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = overtake(monkeypatch, DocumentStore, "numbering", lambda: change(desk, 0))
+    assert change(desk, 0) == first[0]
+    assert (first[0][0], first[0][1]["version"]) == (200, 1)
 
 
 def test_a_change_takes_effect_for_the_next_document(desk: Desk) -> None:

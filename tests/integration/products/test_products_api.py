@@ -7,6 +7,7 @@ import pytest
 from mercato.store import dynamo
 from products.domain import Product
 from products.store import Products
+from tests.kit.overtaking import overtake
 
 PRICED = {"sku": "A1", "name": "Vase", "price": {"amount": 5, "currency": "GBP"}}
 
@@ -206,6 +207,43 @@ def test_of_two_changes_at_once_one_wins(service: Any, monkeypatch: pytest.Monke
     assert service.call("GET", path)[1]["name"] == "Faster"
     assert [event[1] for event in service.events(made["product_id"])] == ["product.created", "product.updated"]
     assert service.skus(q="slower") == []
+
+
+def test_a_change_that_is_sent_twice_is_one_change(service: Any) -> None:
+    made = service.add()
+    path, change = (
+        f"/{made['product_id']}",
+        {"version": 1, "name": "Heart", "price": {"amount": 300, "currency": "GBP"}},
+    )
+
+    first = service.call("PATCH", path, change)
+
+    assert (first[0], first[1]["version"]) == (200, 2)
+    told = service.events(made["product_id"])
+    assert service.call("PATCH", path, change) == first
+    assert service.events(made["product_id"]) == told
+    service.call("PATCH", path, {"version": 2, "name": "Red heart"})
+    assert service.call("PATCH", path, change)[0] == 409, "what another has changed since is not overwritten"
+    assert service.call("GET", path)[1]["name"] == "Red heart"
+
+
+def test_a_change_that_is_sent_twice_at_once_is_one_change(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = service.add()
+    path, change = f"/{made['product_id']}", {"version": 1, "name": "Heart"}
+    first = overtake(monkeypatch, Products, "get", lambda: service.call("PATCH", path, change))
+
+    second = service.call("PATCH", path, change)
+
+    assert (first[0][0], first) == (200, [second])
+    assert [event[1] for event in service.events(made["product_id"])] == ["product.created", "product.updated"]
+
+
+def test_a_late_change_of_a_discontinued_product_is_refused(service: Any) -> None:
+    made = service.add()
+    path = f"/{made['product_id']}"
+    service.call("DELETE", path)
+    status, problem = service.call("PATCH", path, {"version": 1, "name": made["name"]})
+    assert (status, problem["type"]) == (409, "urn:mercato:problem:stale-version")
 
 
 def test_a_discontinued_product_is_found_by_its_id_alone(service: Any) -> None:

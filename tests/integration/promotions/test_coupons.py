@@ -10,6 +10,7 @@ import pytest
 
 from promotions.store import Coupons
 from tests.integration.promotions.conftest import COUPONS, HOME, TEN, Desk, pounds
+from tests.kit.overtaking import overtake
 
 
 def test_a_coupon_is_made_shown_and_listed_the_newest_first(desk: Desk) -> None:
@@ -53,6 +54,27 @@ def test_a_change_names_the_version_and_may_raise_the_limit(desk: Desk) -> None:
     assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:coupon-changed", 2)
     desk.claim("ord-2")
     assert desk.used() == 2
+
+
+def test_a_change_that_is_sent_twice_at_once_is_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.add(limit=1)
+
+    def send() -> tuple[int, Any]:
+        return desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 2})
+
+    first = overtake(monkeypatch, Coupons, "find", send)
+    second = send()
+    assert (second[0], second[1]["version"], first) == (200, 2, [second])
+
+
+def test_of_two_changes_at_once_one_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.add(limit=1)
+    first = overtake(
+        monkeypatch, Coupons, "find", lambda: desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 3})
+    )
+    status, problem = desk.call("PATCH", f"{COUPONS}/TEN", {"version": 1, "limit": 2})
+    assert (status, problem["type"], problem["version"]) == (409, "urn:mercato:problem:coupon-changed", 2)
+    assert (first[0][0], desk.show()["limit"]) == (200, 3)
 
 
 def test_codes_are_evaluated_in_any_case_with_stable_reasons(desk: Desk) -> None:

@@ -1194,6 +1194,13 @@ _NUMBERING: dict[str, Any] = {
 }
 _DOCUMENTS = (
     Case("PUT /api/documents/seller", "seller-changed", _asking("/api/documents/seller", _SELLER, role="admin")),
+    Case(
+        "PUT /api/documents/seller",
+        "invalid-email",
+        _asking(
+            "/api/documents/seller", {"version": 0, "seller": {"name": "Mercato Ltd", "email": "shop"}}, role="admin"
+        ),
+    ),
     Case(_NUMBERS, "numbering-changed", _asking("/api/documents/numbering", _NUMBERING | {"version": 5}, role="admin")),
     Case(
         _NUMBERS,

@@ -10,6 +10,7 @@ import pytest
 from shipping.rates import RateTable
 from shipping.store import RateTables
 from tests.integration.shipping.conftest import Service
+from tests.kit.overtaking import overtake
 
 PATH, QUOTES = "/api/shipments/rates", "/api/shipments/quotes"
 SERVICE: dict[str, Any] = {
@@ -129,6 +130,12 @@ def test_a_retry_changes_nothing_and_a_stale_change_is_refused(service: Service)
     assert (status, problem(answer), answer["version"]) == (409, "rate-table-changed", 1)
     assert put(service, 5, ZONE)[0] == 409
     assert get(service)[1]["version"] == 1
+
+
+def test_a_table_that_is_sent_twice_at_once_is_one_change(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = overtake(monkeypatch, RateTables, "current", lambda: put(service, 0, ZONE))
+    assert put(service, 0, ZONE) == first[0]
+    assert first[0][0] == 200
 
 
 def test_of_two_changes_at_once_one_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

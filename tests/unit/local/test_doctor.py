@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 from moto import mock_aws
 
+from documents.domain import Seller
 from infra import cli
 from infra.operator import doctor, target
 from infra.operator.alarms import ringing_alarms
@@ -41,6 +42,8 @@ OUTPUTS = {
     "UsersTable": "users",
     "ProductsTable": "p",
     "ShippingTable": "s",
+    "CheckoutTable": "c",
+    "DocumentsTable": "d",
     "AuditTable": "audit",
 }
 Answers = list[tuple[str, dict[str, Any] | str]]  # an operation and its response, or the code of its error
@@ -605,6 +608,43 @@ def test_rates_that_are_the_example_or_in_another_currency_are_told(
     found = only(doctor.look_at_rates(patient(answers, stack=described(Currency="EUR"))))
     assert found.mark is mark
     assert said in found.detail
+
+
+@pytest.mark.parametrize(
+    ("rates", "mark", "said"),
+    [
+        (None, Mark.MISSING, "still the example"),
+        ([], Mark.MISSING, "no order can be placed"),
+        (["a rate"], Mark.GOOD, "version 3"),
+    ],
+)
+def test_tax_rates_that_are_the_example_or_none_are_told(
+    patient: Callable[..., Patient], rates: list[str] | None, mark: Mark, said: str
+) -> None:
+    items = [] if rates is None else [{"rates": {"S": json.dumps(rates)}, "version": {"N": "3"}}]
+    found = only(doctor.look_at_taxes(patient({"dynamodb": [("query", {"Items": items})]})))
+    assert found.mark is mark
+    assert said in found.detail
+    assert (found.remedy == "set them in the console, under Tax rates") is (mark is not Mark.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("seller", "mark", "said"),
+    [
+        (None, Mark.MISSING, "still the placeholder"),
+        ({"address": []}, Mark.MISSING, "Flowers Ltd has no address"),
+        ({"tax_id": None}, Mark.GOOD, "Flowers Ltd, without a VAT number, version 2"),
+        ({}, Mark.GOOD, "Flowers Ltd, version 2"),
+    ],
+)
+def test_a_seller_whom_no_invoice_may_name_is_told(
+    patient: Callable[..., Patient], seller: dict[str, Any] | None, mark: Mark, said: str
+) -> None:
+    whole = Seller(name="Flowers Ltd", address=["1 Quay"], tax_id="GB 1").model_dump(mode="json")
+    record = pack({"version": 2, "seller": whole | (seller or {})})
+    items = [] if seller is None else [{"record": {"B": record} if isinstance(record, bytes) else {"S": record}}]
+    found = only(doctor.look_at_seller(patient({"dynamodb": [("query", {"Items": items})]})))
+    assert (found.mark, found.detail.startswith(said) or said in found.detail) == (mark, True)
 
 
 def test_what_aws_refuses_to_show_is_unknown_and_the_rest_is_looked_at(patient: Callable[..., Patient]) -> None:

@@ -123,6 +123,15 @@ def test_what_is_wrong_with_the_seller_is_told_at_its_field(desk: Ask, field: st
     assert f"{typed.splitlines()[-1]}</textarea>" in page.text
 
 
+def test_a_wrong_e_mail_address_of_the_seller_is_told_at_its_field(api: ShopApi, desk: Ask) -> None:
+    api.refuse("PUT /api/documents/seller", 422, "invalid-email", "This is not an e-mail address.")
+    form = {"version": "1", "name": "My shop", "email": "shop@flowers"}
+    page = desk("POST", "/console/seller", form, as_user=True)
+    assert page.status == 422
+    assert 'id="email-error">This is not an e-mail address.' in page.text
+    assert 'value="shop@flowers"' in page.text
+
+
 @pytest.mark.parametrize("prefix", ["1NV", "IN-V", "", "ABCDEFGHIJK"])
 def test_what_is_no_prefix_is_told_in_words(api: ShopApi, desk: Ask, prefix: str) -> None:
     page = desk("POST", "/console/numbering", _TYPED | {"invoice_prefix": prefix}, as_user=True)

@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 from mercato.errors import TransientError
 
+# For a change that names the version that it replaces: the second look tells the same change, sent twice at once, from
+# another one.
+RESEND_ATTEMPTS = 2
+
 
 def retry_on_conflict[S, T](
     load: Callable[[], S],

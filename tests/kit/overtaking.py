@@ -1,0 +1,22 @@
+"""Another request that runs between the read and the write of the one under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, store: type, read: str, deed: Callable[[], Any]) -> list[Any]:
+    """Has `deed` run once, after the next call of the store's method `read`. Returns the list that gets its answer."""
+    genuine, answers = getattr(store, read), []
+
+    def interrupted(*args: Any, **more: Any) -> Any:
+        found = genuine(*args, **more)
+        monkeypatch.setattr(store, read, genuine)
+        answers.append(deed())
+        return found
+
+    monkeypatch.setattr(store, read, interrupted)
+    return answers
