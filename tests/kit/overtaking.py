@@ -10,12 +10,13 @@ import pytest
 
 def overtake(monkeypatch: pytest.MonkeyPatch, store: type, read: str, deed: Callable[[], Any]) -> list[Any]:
     """Has `deed` run once, after the next call of the store's method `read`. Returns the list that gets its answer."""
-    genuine, answers = getattr(store, read), []
+    genuine, waiting = getattr(store, read), [deed]
+    answers: list[Any] = []
 
     def interrupted(*args: Any, **more: Any) -> Any:
         found = genuine(*args, **more)
-        monkeypatch.setattr(store, read, genuine)
-        answers.append(deed())
+        if waiting:
+            answers.append(waiting.pop()())
         return found
 
     monkeypatch.setattr(store, read, interrupted)
