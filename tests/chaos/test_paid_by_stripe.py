@@ -358,4 +358,4 @@ def test_our_books_are_localstripes(checkout: Checkout) -> None:
     assert "requires_capture" not in [intent["status"] for intent in checkout.intents()]
     assert checkout.items("STRAY") == []
     assert checkout.reconcile() == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
-    assert checkout.stage.admin.get("/payments/mismatches") == {"items": [], "more": False}
+    assert checkout.stage.admin.get("/payments/mismatches") == {"items": [], "more": False, "disputed": []}

@@ -41,6 +41,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
             "ParcelGivenUp",
             "CancelledParcelLeft",
             "PaymentMismatch",
+            "DisputeOpened",
             "PaymentsUnreconciled",
             "ParcelsUnreconciled",
         },

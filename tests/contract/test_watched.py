@@ -61,7 +61,7 @@ def test_every_alarm_on_a_metric_of_ours_watches_this_stack_alone() -> None:
     for path, ours in ((MAIN, written), ("infra/observability.yaml", handed_in)):
         alarms = [found["Properties"] for found in resources_of_type("AWS::CloudWatch::Alarm", path).values()]
         namespaces = [alarm["Namespace"] for alarm in alarms if "Mercato" in str(alarm.get("Namespace"))]
-        assert namespaces == [ours] * {MAIN: 11, "infra/observability.yaml": 1}[path]
+        assert namespaces == [ours] * {MAIN: 12, "infra/observability.yaml": 1}[path]
     assert STACKS["Observability"]["Parameters"]["Stack"] == {"Ref": "AWS::StackName"}
     assert written == {"Fn::Sub": "Mercato/${AWS::StackName}"}
 

@@ -35,7 +35,7 @@ from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import Exact, ShortReason
 from payments import reconciler, refunds, usecases
 from payments.agreement import Mismatch
-from payments.domain import Dispute, Payment, UnknownPayment
+from payments.domain import Dispute, DisputeStatus, Payment, UnknownPayment
 from payments.providers import webhooks
 from payments.providers.webhooks import ChargeChanged, StripeEvent, WebhookEvent
 from payments.refund import Refund
@@ -148,11 +148,27 @@ class MismatchView(View):
         return cls(**vars(found))
 
 
+class DisputedView(View):
+    """A payment with open disputes, which the shop answers at the provider. `since` is its last change."""
+
+    payment_id: str
+    order_id: str
+    disputes: list[DisputeView]
+    since: datetime
+
+    @classmethod
+    def of(cls, payment: Payment, since: datetime) -> DisputedView:
+        currency = payment.amount.currency
+        found = [DisputeView.of(one, currency) for one in payment.disputes if one.status is DisputeStatus.OPEN]
+        return cls(payment_id=payment.payment_id, order_id=payment.order_id, disputes=found, since=since)
+
+
 class MismatchList(View):
-    """`more`: there are further mismatches."""
+    """`more`: there are further mismatches. `disputed` are payments whose disputes are open, which is no mismatch."""
 
     items: list[MismatchView]
     more: bool
+    disputed: list[DisputedView]
 
 
 _MOST_MISMATCHES = 100
@@ -163,10 +179,17 @@ handler = app.handler
 
 @app.get("/api/payments/mismatches", role=ADMIN, limit=WATCH)
 def list_mismatches() -> MismatchList:
-    """Lists payments that have long disagreed with their order or provider, and money without a payment."""
+    """Lists payments that have long disagreed with their order or provider, and money without a payment. Beside them,
+    payments whose disputes wait for an answer.
+    """
     found = reconciler.mismatches(ports().payments, clock.utc_now())
     shown = [MismatchView.of(one) for one in itertools.islice(found, _MOST_MISMATCHES + 1)]
-    return MismatchList(items=shown[:_MOST_MISMATCHES], more=len(shown) > _MOST_MISMATCHES)
+    disputed = itertools.islice(reconciler.disputed(ports().payments, clock.utc_now()), _MOST_MISMATCHES)
+    return MismatchList(
+        items=shown[:_MOST_MISMATCHES],
+        more=len(shown) > _MOST_MISMATCHES,
+        disputed=[DisputedView.of(*one) for one in disputed],
+    )
 
 
 @app.get("/api/payments", role=ADMIN, limit=WATCH)

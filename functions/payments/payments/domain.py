@@ -135,6 +135,16 @@ class Dispute:
 
 
 @dataclass(frozen=True)
+class ListedDispute:
+    """A dispute in the provider's list of all. `reference` is the charge's, and empty if the charge is not ours."""
+
+    charge_id: str
+    reference: str
+    dispute_id: str
+    status: DisputeStatus
+
+
+@dataclass(frozen=True)
 class Intent:
     """The request to the provider for one attempt, and the charge's id there."""
 
@@ -253,6 +263,12 @@ def prepare(payment: Payment, charge_id: str) -> Payment:
 def claim(payment: Payment, customer_id: str) -> Payment:
     """An account has claimed the guest's order. The first claim holds."""
     return change(payment, payment.status, customer_id=customer_id) if is_guest(payment.customer_id) else payment
+
+
+def knows_dispute(payment: Payment, listed: ListedDispute) -> bool:
+    """Whether the payment has the dispute with the status that the provider lists."""
+    known = {one.dispute_id: one.status for one in payment.disputes}
+    return known.get(listed.dispute_id) is listed.status
 
 
 def learn_dispute(payment: Payment, found: Dispute) -> Payment:

@@ -1,5 +1,5 @@
-"""Every five minutes, compares all unsettled payments with the provider, completes unfinished work, and reports
-mismatches.
+"""Every five minutes, compares all unsettled payments with the provider, completes unfinished work, finds disputes of
+which no message came, and reports mismatches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
 from payments import agreement, refunds, usecases
 from payments.agreement import PATIENCE, Mismatch, Unsettled
-from payments.domain import Charge, Payment, payment_id_in
+from payments.domain import Charge, Payment, knows_dispute, payment_id_in
 from payments.providers.port import transient
 from payments.refund import RefundRefused
 from payments.store import PaymentStore
@@ -29,6 +29,8 @@ ASK_AFTER = timedelta(minutes=2)
 _RARELY_AFTER = timedelta(days=1)
 # Written-off money is checked this long, in case it is refunded after all.
 _WATCHED = timedelta(days=30)
+# Disputes that were opened this long ago are looked for: much longer than any provider repeats a message.
+_DISPUTES_LISTED = timedelta(days=30)
 _RUNS_AN_HOUR = 12
 _RUN = timedelta(minutes=5)
 _UNDO_REASON = "cancelled"
@@ -62,6 +64,7 @@ def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outc
     one that fails, or kills a run, does not block the others.
     """
     outcome = Outcome()
+    _find_disputes(outcome, ports, now, has_time)
     for found in ports.payments.unsettled_in_turn(now - ASK_AFTER):
         after: Unsettled | None = found
         if _is_due(found, now):
@@ -84,8 +87,41 @@ def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outc
     return outcome
 
 
+def _find_disputes(outcome: Outcome, ports: Ports, now: datetime, has_time: Callable[[], bool]) -> None:
+    """Learns the disputes of which no message came. Their payments are settled, so that nothing else looks at them."""
+    try:
+        with transient():
+            listed = ports.provider.list_disputes(now - _DISPUTES_LISTED)
+    except TransientError as error:
+        outcome.left += 1
+        log.warning("disputes not listed yet", extra={"reason": str(error)})
+        return
+    for one in listed:
+        payment = ports.payments.get(payment_id_in(one.reference)) if one.reference else None
+        if payment is None or payment.charge_id != one.charge_id or knows_dispute(payment, one):
+            continue
+        about = {"payment_id": payment.payment_id, "order_id": payment.order_id, "dispute_id": one.dispute_id}
+        try:
+            if not has_time():
+                raise TransientError("no time is left in this run")
+            after = refunds.learn_disputes(payment, ports, now)
+            outcome.asked += 1
+            outcome.repaired += after.disputes != payment.disputes
+            log.warning("dispute found without a message", extra=about)
+        except (TransientError, DomainError) as error:
+            outcome.left += 1
+            log.warning("dispute not learned yet", extra=about | {"reason": str(error)})
+
+
 def mismatches(payments: PaymentStore, now: datetime) -> Iterator[Mismatch]:
     return (agreement.mismatch_of(found) for found in payments.unsettled(now - PATIENCE) if _is_mismatch(found, now))
+
+
+def disputed(payments: PaymentStore, now: datetime) -> Iterator[tuple[Payment, datetime]]:
+    """The payments whose disputes wait for an answer, each with the time of its last change."""
+    for found in payments.unsettled(now - PATIENCE):
+        if isinstance(found.what, Payment) and found.what.is_disputed:
+            yield found.what, found.since
 
 
 def _advance(found: Unsettled, ports: Ports, now: datetime) -> Unsettled | None:

@@ -15,6 +15,7 @@ from mercato.errors import TransientError
 from mercato.events import Event, envelope
 from mercato.store import dynamo
 from mercato.store.dynamo import InvalidCursor, KeyRange, Table
+from mercato.telemetry import metrics
 from ops.consumers import consumer
 from ops.journal import store
 from ops.journal.store import SHARDS, Journal, Position
@@ -317,3 +318,16 @@ def test_what_came_of_a_request_is_a_tree(desk: Desk, scribe: Scribe) -> None:
 def test_a_request_of_which_nothing_came_is_404(desk: Desk, scribe: Scribe) -> None:
     status, problem = desk.call("GET", "/requests/req-unknown-1")
     assert (status, problem["type"]) == (404, "urn:mercato:problem:request-not-found")
+
+
+@pytest.mark.parametrize(("status", "rings"), [("open", 2), ("inquiry", 0), ("won", 0), ("lost", 0)])
+def test_a_dispute_that_opens_rings_at_each_delivery_and_is_in_the_journal_once(
+    scribe: Scribe, monkeypatch: pytest.MonkeyPatch, status: str, rings: int
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(metrics, "count", rung.append)
+    told = scribe.example("payment.disputed")
+    told |= {"data": told["data"] | {"status": status}}
+    assert [scribe.hear(told), scribe.hear(told)] == [[], []]
+    assert rung == ["DisputesOpened"] * rings
+    assert [entry.type for entry in scribe.newest()] == ["payment.disputed"]

@@ -91,7 +91,10 @@ class Wire:
             if trouble is Trouble.IN_USE:
                 return 409, _error("idempotency_key_in_use", "Another request with this key is in progress.")
             if (method, path.partition("?")[0]) == ("GET", "/v1/disputes"):
-                found = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]
+                if "payment_intent=" in path:
+                    found = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]
+                else:  # of the whole account, and asked for with their intents
+                    found = [one | {"payment_intent": self._intent(one["payment_intent"])} for one in self.disputes]
                 return 200, json.dumps({"object": "list", "data": found, "has_more": False, "url": path}).encode()
             question = f"{method} {path} {body.decode()}"
             if key in self.answered:
@@ -110,6 +113,9 @@ class Wire:
             if key and status in (200, 402, 500):  # Stripe remembers the result once an endpoint has begun
                 self.answered[key] = (question, status, said)
             return None if trouble is Trouble.LOST else (status, said)
+
+    def _intent(self, charge_id: str | None) -> Any:
+        return self.get(f"/v1/payment_intents/{charge_id}") if charge_id else None
 
 
 def _error(code: str, message: str, kind: str = "invalid_request_error") -> bytes:

@@ -14,16 +14,18 @@ import pytest
 
 from mercato.clock import utc_now
 from mercato.errors import DomainError, TransientError
+from mercato.money import Money
 from mercato.store.dynamo import delete, put, update
 from payments import agreement, reconciler, usecases, wiring
-from payments.domain import Dispute, DisputeStatus
-from payments.providers.port import ProviderDeclined
+from payments.domain import Dispute, DisputeStatus, Intent
+from payments.providers.port import ProviderDeclined, ProviderUnavailable
 from payments.providers.sandbox import Sandbox, charge_id_of
 from payments.providers.webhooks import ChargeChanged
 from payments.refund import PaymentDisputed
 from tests.integration.payments.conftest import Faults
 from tests.integration.payments.test_returns import hear as goods_return
 from tests.integration.payments.till import PAYMENT, Till
+from tests.kit.overtaking import overtake
 
 CHARGE, CAPTURED = charge_id_of(PAYMENT), 1000
 
@@ -217,6 +219,139 @@ def test_an_open_dispute_is_asked_for_and_is_no_mismatch(till: Till) -> None:
     outcome = reconciler.reconcile(wiring.ports(), utc_now() + timedelta(hours=2), lambda: True)
     assert (outcome.asked, outcome.repaired, outcome.mismatches) == (1, 0, 0)
     assert till.refund(100)[0] == 409
+
+
+def run(till: Till, *, later: timedelta = timedelta(minutes=10)) -> reconciler.Outcome:
+    return reconciler.reconcile(wiring.ports(), utc_now() + later, lambda: True)
+
+
+def published(till: Till) -> list[str]:
+    return [data["status"] for kind, data in till.events() if kind == "payment.disputed"]
+
+
+@pytest.fixture
+def settled(till: Till) -> Till:
+    """A paid order of long ago, at whose payment nothing looks any more."""
+    usecases.record_order_status("o-1", agreement.CONFIRMED, wiring.ports(), utc_now())
+    assert list(wiring.ports().payments.unsettled(utc_now() + timedelta(days=1))) == []
+    return till
+
+
+def test_a_dispute_of_a_settled_payment_whose_message_was_lost_is_found(settled: Till) -> None:
+    settled.provider.dispute(CHARGE, "dp-1", 400)
+    outcome = run(settled)
+    assert (outcome.asked, outcome.repaired, outcome.left, outcome.mismatches) == (2, 1, 0, 0)
+    assert (published(settled), books(settled)) == (["open"], (0, 400))
+    assert settled.refund(100)[0] == 409
+    assert run(settled).repaired == 0
+    settled.provider.close_dispute(CHARGE, "dp-1", is_won=False)
+    assert run(settled).repaired == 1
+    assert (published(settled), books(settled)) == (["open", "lost"], (0, 400))
+
+
+def test_staff_is_shown_what_waits_for_an_answer(settled: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "PATIENCE", timedelta(seconds=-1))
+    opens(settled, 400)
+    opens(settled, 500, "dp-2")
+    closes(settled, is_won=True)
+    found = settled.call("GET", "/payments/mismatches")[1]
+    [waiting] = found["disputed"]
+    assert waiting.pop("since")
+    amount = {"amount": 500, "currency": "GBP"}
+    dispute = {"dispute_id": "dp-2", "amount": amount, "status": "open", "reason": "fraudulent"}
+    assert waiting == {"payment_id": PAYMENT, "order_id": "o-1", "disputes": [dispute]}
+    assert found["items"] == []
+    closes(settled, is_won=False, dispute="dp-2")
+    assert settled.call("GET", "/payments/mismatches")[1]["disputed"] == []
+
+
+def test_a_dispute_of_a_charge_that_is_not_ours_is_left_alone(settled: Till) -> None:
+    other = Intent(charge_id_of("pay-lost"), "pay-lost", Money(amount=700, currency="GBP"))
+    settled.provider.authorize(other, "tok_ok", "key-a")
+    settled.provider.capture(other.charge_id, "key-c")
+    settled.provider.dispute(other.charge_id, "dp-1", 700)
+    assert vars(run(settled)) == {"asked": 0, "repaired": 0, "left": 0, "mismatches": 0}
+
+
+def test_disputes_that_cannot_be_listed_now_are_listed_by_the_next_run(
+    settled: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled.provider.dispute(CHARGE, "dp-1", 400)
+
+    def away(*_: Any) -> None:
+        raise ProviderUnavailable("503")
+
+    with monkeypatch.context() as during:
+        during.setattr(Sandbox, "list_disputes", away)
+        assert (run(settled).left, published(settled)) == (1, [])
+    out_of_time = reconciler.reconcile(wiring.ports(), utc_now() + timedelta(minutes=10), lambda: False)
+    assert (out_of_time.left, published(settled)) == (1, [])
+    assert (run(settled).left, published(settled)) == (0, ["open"])
+
+
+MESSAGES = ("opened", "opened", "closes", "closed", "closed", "run", "run")
+WAYS = sorted({one for one in itertools.permutations(MESSAGES) if one.index("closes") < one.index("closed")})
+
+
+@pytest.mark.parametrize("is_won", [True, False], ids=["won", "lost"])
+@pytest.mark.parametrize("most", [12, pytest.param(len(WAYS), marks=pytest.mark.long)])
+def test_the_reconciler_and_the_messages_come_in_every_order_each_twice(settled: Till, is_won: bool, most: int) -> None:
+    """The bank opens the dispute first, and decides in between. A message may come late, and after the decision."""
+    end = "won" if is_won else "lost"
+    charge = settled.table.get(f"SANDBOX#CHARGE#{CHARGE}", "CHARGE")
+    paid = list(settled.table.query_all(f"PAYMENT#{PAYMENT}"))
+    for way in random.Random(20261130).sample(WAYS, most):
+        settled.provider.dispute(CHARGE, "dp-1", 400)
+        for number, act in enumerate(way):
+            match act:
+                case "closes":
+                    settled.provider.close_dispute(CHARGE, "dp-1", is_won=is_won)
+                case "run":
+                    run(settled)
+                case _:
+                    told(f"{act}-{number}" if number % 2 else act)  # as another message, or as the same one again
+        found = published(settled)
+        looked = way.index("closes") > min(way.index("opened"), way.index("run"))
+        assert found == (["open", end] if looked else [end]), way
+        assert books(settled) == (0, 0 if is_won else 400), way
+        assert run(settled).repaired == 0, way
+        assert list(wiring.ports().payments.unsettled(utc_now() + timedelta(days=1))) == [], way
+        _begin_again(settled, charge, paid)
+    assert len(WAYS) == 210
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["the message is late", "the run is late"])
+def test_the_reconciler_and_a_message_that_learn_a_dispute_at_once(
+    settled: Till, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """One of them has the provider's answer, and the other one learns the dispute and its end before it writes."""
+    settled.provider.dispute(CHARGE, "dp-1", 400)
+    acts: list[Callable[[], object]] = [lambda: run(settled), lambda: told("opened")]
+    slow, fast = acts if is_first else acts[::-1]
+
+    def between() -> None:
+        fast()
+        settled.provider.close_dispute(CHARGE, "dp-1", is_won=False)
+        fast()
+        told("closed")
+
+    overtake(monkeypatch, Sandbox, "disputes", between)
+    slow()
+    assert (published(settled), books(settled)) == (["open", "lost"], (0, 400))
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("call", range(3))
+def test_a_run_that_dies_while_it_learns_a_dispute_is_finished_by_the_next(
+    settled: Till, faults: Faults, call: int, after_effect: bool
+) -> None:
+    settled.provider.dispute(CHARGE, "dp-1", 400)
+    faults.arm(call, after_effect=after_effect)
+    with suppress(TransientError):
+        run(settled)
+    run(settled)
+    run(settled)
+    assert (published(settled), books(settled)) == (["open"], (0, 400))
 
 
 def test_two_disputes_of_one_payment_add_up(till: Till) -> None:

@@ -254,7 +254,7 @@ def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeyp
     monkeypatch.setattr(reconciler, "PATIENCE", timedelta(seconds=-1))
     status, shown = till.call("GET", "/payments/mismatches")
     (item,) = shown.pop("items")
-    assert (status, shown) == (200, {"more": False})
+    assert (status, shown) == (200, {"more": False, "disputed": []})
     assert item.pop("since")
     assert item == {
         "kind": "payment-without-order",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import pytest
 import stripe
 
+from mercato.clock import utc_now
 from mercato.errors import TransientError
-from payments import wiring
-from tests.integration.payments.localstripe import Trouble
+from payments import reconciler, wiring
+from payments.providers.stripe import StripeProvider
+from tests.integration.payments.localstripe import KEY, Trouble, Wire
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
 
 SECRET = "whsec_of_this_shop"
@@ -121,6 +125,27 @@ def test_a_dispute_at_stripes_stops_refunds_until_it_is_decided(
     assert webhook("charge.dispute.funds_withdrawn", created, "evt_0") == 204  # late: the state is asked for
     shown = stripe_till.call("GET", f"/payments/{PAYMENT}")[1]
     assert [stripe_till.refund(100, key="k-2")[0], shown["disputed"]["amount"]] == money
+
+
+def test_a_dispute_at_stripes_whose_message_was_lost_is_found(stripe_till: StripeTill, webhook: Any) -> None:
+    paid(stripe_till)
+    ours = disputed(stripe_till, "needs_response", 400)
+    stripe_till.wire.disputes.append(ours | {"id": "du_2", "payment_intent": None})  # of a charge without an intent
+    later = utc_now() + timedelta(minutes=10)
+    assert reconciler.reconcile(wiring.ports(), later, lambda: True).left == 0
+    shown = stripe_till.call("GET", f"/payments/{PAYMENT}")[1]
+    assert [(one["dispute_id"], one["status"]) for one in shown["disputes"]] == [(ours["id"], "open")]
+    assert stripe_till.refund(100)[0] == 409
+    [path] = {
+        path for _, path, _ in stripe_till.wire.calls if "/v1/disputes?" in path and "payment_intent=" not in path
+    }
+    assert f"created[gte]={int((later - timedelta(days=30)).timestamp())}" in unquote(path)
+    assert webhook("charge.dispute.created", ours) == 204  # it comes late
+    assert stripe_till.heard().count("payment.disputed") == 1
+
+
+def test_an_emulator_without_disputes_has_none(wire: Wire) -> None:
+    assert StripeProvider(lambda: KEY, lambda: None, wire.upstream).list_disputes(utc_now()) == []
 
 
 def test_a_question_of_the_bank_takes_nothing_and_a_status_of_later_stops_refunds(

@@ -393,6 +393,29 @@ def test_what_waits_comes_first_and_what_does_not_is_a_line(api: ShopApi, desk: 
     assert "0 returns to approve or refuse</a>" in rest
 
 
+def test_disputes_to_answer_are_counted_on_the_first_page_and_listed(api: ShopApi, desk: Ask) -> None:
+    amount = {"amount": 400, "currency": "GBP"}
+    dispute = {"dispute_id": "dp-1", "amount": amount, "status": "open", "reason": "product_not_received"}
+    payment: dict[str, Any] = {"payment_id": "pay-1", "order_id": "o-1", "since": "2026-11-28T12:00:00.000Z"}
+    found: dict[str, Any] = {"items": [], "more": False, "disputed": [payment | {"disputes": [dispute]}]}
+    api.answers["GET /api/payments/mismatches"] = (200, found)
+    assert "<strong>1</strong> disputed payment to answer" in desk("GET", "/console", as_user=True).text
+    page = desk("GET", "/console/payments", as_user=True).text
+    for shown in (
+        "<code>dp-1</code>",
+        "product not received",
+        "/console/orders/o-1",
+        "/console/payments/pay-1",
+        "£4.00",
+    ):
+        assert shown in page
+    assert "all agree" in page
+
+    del found["disputed"]  # by the release before
+    assert "0 disputed payments to answer" in desk("GET", "/console", as_user=True).text
+    assert "Disputed by" not in desk("GET", "/console/payments", as_user=True).text
+
+
 def test_a_list_of_the_first_page_that_is_missing_is_named(api: ShopApi, desk: Ask) -> None:
     api.refuse("GET /api/ops/dlq", 503, "unavailable", "The queues are away.")
     assert "Queues with dead letters: The queues are away." in desk("GET", "/console", as_user=True).text

@@ -9,11 +9,13 @@ customer whose bank does not answer, or a test token that never succeeds, does n
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from mercato.breaker import Breaker, Policy
 from mercato.errors import TransientError
 from mercato.ids import fingerprint
 from mercato.money import Money
-from payments.domain import Charge, Dispute, Intent
+from payments.domain import Charge, Dispute, Intent, ListedDispute
 from payments.providers.port import Provider, ProviderTimeout, ProviderUnavailable
 
 CIRCUIT = "payment-provider"
@@ -59,3 +61,6 @@ class GuardedProvider:
 
     def disputes(self, charge_id: str) -> list[Dispute]:
         return self._provider.disputes(charge_id)
+
+    def list_disputes(self, since: datetime) -> list[ListedDispute]:
+        return self._provider.list_disputes(since)

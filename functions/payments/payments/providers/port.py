@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Protocol
 
 from mercato.errors import TransientError
 from mercato.money import Money
-from payments.domain import Charge, Dispute, Intent
+from payments.domain import Charge, Dispute, Intent, ListedDispute
 
 
 class ProviderTimeout(Exception):
@@ -78,6 +79,10 @@ class Provider(Protocol):
 
     def disputes(self, charge_id: str) -> list[Dispute]:
         """The disputes of a charge by the buyer's bank, closed ones too."""
+        ...
+
+    def list_disputes(self, since: datetime) -> list[ListedDispute]:
+        """The disputes of all charges that were opened since then, closed ones too."""
         ...
 
 

@@ -7,6 +7,7 @@ Its state, in the table it is given:
 
     SANDBOX#CHARGE#<charge id>  CHARGE   status, amount, what is left to refund, its faults
     SANDBOX#CHARGE#<charge id>  DISPUTE#<id>   a dispute by the buyer's bank
+    SANDBOX#DISPUTES  <charge id>#<id>   the same one in the list of all
     SANDBOX#KEY#<key>           ANSWER   the request with this key, and its answer
     SANDBOX#KEY#<key>           FAULT    the fault that happens once has happened
 
@@ -18,12 +19,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
 from mercato.store.attributes import Item
-from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, put_new, update
-from payments.domain import Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent
+from mercato.store.dynamo import ConditionFailed, KeyRange, Table, Write, put, put_new, update
+from payments.domain import Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent, ListedDispute
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 
@@ -52,6 +54,7 @@ _TOKENS = {
     "tok_confirm_declined": _Card(asks="declines"),
     "tok_confirm_never": _Card(asks="ignores"),
 }
+_DISPUTES = "SANDBOX#DISPUTES"
 _TROUBLES = ("declined", "error_once", "timeout_once", "unavailable")
 _TOKENS |= {
     f"tok_{operation}_{trouble}": _Card(fault=f"{operation}_{trouble}")
@@ -165,6 +168,14 @@ class Sandbox:
             for item in self._table.query_all(_charge_pk(charge_id), KeyRange(prefix="DISPUTE#"))
         ]
 
+    def list_disputes(self, since: datetime) -> list[ListedDispute]:
+        charges = {item["charge_id"] for item in self._table.query_all(_DISPUTES)}
+        return [
+            ListedDispute(charge_id, self._known(charge_id)["reference"], one.dispute_id, one.status)
+            for charge_id in sorted(charges)
+            for one in self.disputes(charge_id)
+        ]
+
     def dispute(self, charge_id: str, dispute_id: str, amount: int) -> None:
         """The buyer's bank takes some of the captured money back. Raises ProviderDeclined if less is left."""
         taken = update(
@@ -177,8 +188,9 @@ class Sandbox:
         )
         opened = {"dispute_id": dispute_id, "amount": amount, "status": DisputeStatus.OPEN, "reason": "fraudulent"}
         made = put_new({"pk": _charge_pk(charge_id), "sk": f"DISPUTE#{dispute_id}"} | opened)
+        listed = put({"pk": _DISPUTES, "sk": f"{charge_id}#{dispute_id}", "charge_id": charge_id})
         try:
-            self._table.transact([made, taken])
+            self._table.transact([made, taken, listed])
         except ConditionFailed:
             raise ProviderDeclined("not_possible", "The charge cannot be disputed now.") from None
 

@@ -22,15 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 import stripe
 import urllib3
 
+from mercato.clock import epoch
 from mercato.invocation import deadline
 from mercato.money import Money
-from payments.domain import NOT_CONFIRMED, Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent
+from payments.domain import NOT_CONFIRMED, Action, Charge, ChargeStatus, Dispute, DisputeStatus, Intent, ListedDispute
 from payments.providers.port import ProviderDeclined, ProviderTimeout, ProviderUnavailable
 
 API = "https://api.stripe.com"
@@ -150,6 +152,17 @@ class StripeProvider:
         charge = self.find(charge_id) if listed else None
         return [_dispute(one, charge.amount) for one in listed] if charge else []
 
+    def list_disputes(self, since: datetime) -> list[ListedDispute]:
+        asked: Any = {"created": {"gte": epoch(since)}, "expand": ["data.payment_intent"], "limit": _PAGE}
+        try:
+            with self._errors():
+                listed = self._client().v1.disputes.list(asked)
+                return [_listed(one.to_dict()) for one in listed.auto_paging_iter()]
+        except (_Refused, _Broke) as error:
+            if getattr(error.__cause__, "http_status", None) == 404:  # localstripe has no disputes
+                return []
+            raise ProviderUnavailable(f"Stripe does not list the disputes: {error}") from error
+
     def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
         """The charge's current state, if Stripe's answer left it open. A retry with the key would repeat a
         stored error.
@@ -259,6 +272,14 @@ def _in_stripes_units(money: Money) -> int:
             "amount_not_payable", f"{money} cannot be paid by card: the smallest part is a whole one."
         )
     return units.numerator
+
+
+def _listed(found: Mapping[str, Any]) -> ListedDispute:
+    """A charge that was made without an intent is not ours."""
+    intent = found.get("payment_intent") or {}
+    status = _DISPUTES.get(found["status"], DisputeStatus.OPEN)
+    reference = (intent.get("metadata") or {}).get("payment_id", "")
+    return ListedDispute(intent.get("id", ""), reference, found["id"], status)
 
 
 def _in_our_units(units: int, currency: str) -> Money:
