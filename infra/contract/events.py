@@ -37,9 +37,13 @@ class Publication:
 
 @dataclass(frozen=True)
 class Subscription:
+    """`module` has the consumer, and `queue` is its name without the shop's, such as documents-pdf."""
+
     service: str
     event_type: str
     reads: type[Reads]
+    module: str
+    queue: str
 
 
 def publications() -> list[Publication]:
@@ -53,27 +57,42 @@ def publications() -> list[Publication]:
 
 
 def subscriptions() -> list[Subscription]:
-    return sorted(_subscriptions(), key=lambda subscription: (subscription.event_type, subscription.service))
+    return sorted(_subscriptions(), key=lambda subscription: (subscription.event_type, subscription.queue))
 
 
 def _subscriptions() -> Iterator[Subscription]:
-    for service in SERVICES:
-        if importlib.util.find_spec(f"{service}.consumers") is None:
-            continue
-        for value in vars(importlib.import_module(f"{service}.consumers")).values():
+    for module, queue in sorted(_consumers().items()):
+        for value in vars(importlib.import_module(module)).values():
             if isinstance(value, Consumer):
                 for event_type, (reads, _) in value.subscriptions.items():
                     if not event_type.startswith("Email "):  # SES's, by the default bus
-                        yield Subscription(service, event_type, reads)
+                        yield Subscription(module.partition(".")[0], event_type, reads, module, queue)
+
+
+def _consumers() -> dict[str, str]:
+    """The modules of all consumers with their queues: a service's `consumers`, and each that a template subscribes."""
+    found = {f"{name}.consumers": name for name in SERVICES if importlib.util.find_spec(f"{name}.consumers")}
+    for path, parameters in _subscribed():
+        functions = templates.resources_of_type(templates.read(path), "AWS::Serverless::Function")
+        handler = functions[parameters["FunctionArn"]["Ref"].removesuffix(".Alias")]["Properties"]["Handler"]
+        found[handler.removesuffix(".handler")] = parameters["QueueName"]["Fn::Sub"].removeprefix("${Shop}-")
+    return found
+
+
+def _subscribed() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parameters of each stack that subscribes a function to event types, with the template that has it."""
+    for path in sorted(ROOT.glob("functions/*/template.yaml")):
+        for stack in templates.resources_of_type(templates.read(path), "AWS::CloudFormation::Stack").values():
+            if stack["Properties"]["Parameters"].get("EventTypes"):
+                yield path, stack["Properties"]["Parameters"]
 
 
 def listeners() -> dict[str, list[str]]:
     """Returns the services that the templates subscribe to each event type."""
     found: dict[str, list[str]] = {}
-    for path in sorted(ROOT.glob("functions/*/template.yaml")):
-        for stack in templates.resources_of_type(templates.read(path), "AWS::CloudFormation::Stack").values():
-            for event_type in filter(None, stack["Properties"]["Parameters"].get("EventTypes", "").split(",")):
-                found.setdefault(event_type, []).append(path.parent.name)
+    for path, parameters in _subscribed():
+        for event_type in parameters["EventTypes"].split(","):
+            found.setdefault(event_type, []).append(path.parent.name)
     return found
 
 

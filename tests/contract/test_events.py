@@ -23,16 +23,16 @@ def by_type(publication: Publication) -> str:
 
 
 def by_listener(subscription: Subscription) -> str:
-    return f"{subscription.service}-{subscription.event_type}"
+    return f"{subscription.queue}-{subscription.event_type}"
 
 
 def subscribed_in_template() -> dict[str, set[str]]:
-    """The event types of each service's nested subscription."""
+    """The event types of each queue's nested subscription."""
     found = {}
-    for name, resource in resources_of_type("AWS::CloudFormation::Stack").items():
-        if name.endswith("Subscription"):
-            types = resource["Properties"]["Parameters"]["EventTypes"]
-            found[name.removesuffix("Subscription").lower()] = set(types.split(","))
+    for resource in resources_of_type("AWS::CloudFormation::Stack").values():
+        parameters = resource["Properties"]["Parameters"]
+        if types := parameters.get("EventTypes"):
+            found[parameters["QueueName"]["Fn::Sub"].partition("-")[2]] = set(types.split(","))
     return found
 
 
@@ -113,7 +113,7 @@ def test_each_consumer_reads_the_version_that_is_published(subscription: Subscri
 def test_the_template_subscribes_each_consumer_to_exactly_the_events_it_handles() -> None:
     handled: dict[str, set[str]] = {}
     for subscription in SUBSCRIPTIONS:
-        handled.setdefault(subscription.service, set()).add(subscription.event_type)
+        handled.setdefault(subscription.queue, set()).add(subscription.event_type)
 
     assert subscribed_in_template() == handled
 

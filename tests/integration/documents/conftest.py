@@ -156,6 +156,12 @@ class Desk:
         answer: list[Any] = renderer.handler(batch, None)["batchItemFailures"]
         return answer
 
+    def files(self) -> dict[str, bytes]:
+        """The files in the bucket, by their keys."""
+        s3 = boto3.client("s3", "us-east-1")
+        listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return {one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in listed}
+
     def numbers(self, series: str) -> list[int]:
         return [one.position for one in self.store.all_of(series)]
 

@@ -18,6 +18,7 @@ from mercato import aws
 from mercato.http import PEER
 from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
 from tests.integration.checkout.conftest import desk as checkout  # noqa: F401
+from tests.integration.documents.conftest import BUCKET
 from tests.integration.documents.conftest import desk as documents  # noqa: F401
 from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
 from tests.integration.notifications.conftest import service as notifications  # noqa: F401
@@ -85,7 +86,8 @@ class Observed:
         folder, name = call["params"].get("Key", "").partition("/")[0], call["model"].name
         if name == "CreateBucket":  # botocore's name for a presigned form
             folder, name = "uploads", "PutObject"
-        self.needs.add(Need(f"s3:{'ListBucket' if name == 'ListObjectsV2' else name}", "MediaBucket", folder))
+        bucket = "DocumentsBucket" if call["params"]["Bucket"] == BUCKET else "MediaBucket"
+        self.needs.add(Need(f"s3:{'ListBucket' if name == 'ListObjectsV2' else name}", bucket, folder))
 
 
 @pytest.fixture
@@ -106,11 +108,11 @@ def function_of(served: Served) -> str:
     return max(fitting, key=lambda route: len(route.path)).function
 
 
-def consumer_of(service: str) -> str:
+def consumer_of(module: str) -> str:
     (found,) = [
         name
         for name, function in resources_of_type("AWS::Serverless::Function").items()
-        if function["Properties"]["Handler"] == f"{service}.consumers.handler"
+        if function["Properties"]["Handler"] == f"{module}.handler"
     ]
     return found
 
@@ -159,14 +161,14 @@ def test_what_a_consumer_does_is_granted_to_its_function(
     subscription: Subscription, request: pytest.FixtureRequest, observed: Observed, noon: datetime
 ) -> None:
     service = request.getfixturevalue(subscription.service)
-    data = GIVEN[subscription.service, subscription.event_type](service)
+    data = GIVEN[subscription.queue, subscription.event_type](service)
     event = event_of(subscription, data, moment_of(service, noon))
-    batch = aws_events.records(aws_events.bus_record(event, f"mercato-{subscription.service}"))
+    batch = aws_events.records(aws_events.bus_record(event, f"mercato-{subscription.queue}"))
     observed.needs.clear()
-    answer = importlib.import_module(f"{subscription.service}.consumers").handler(batch, None)
+    answer = importlib.import_module(subscription.module).handler(batch, None)
     assert answer == {"batchItemFailures": []}
     assert observed.needs
-    assert not_granted(observed.needs, policies_of(consumer_of(subscription.service))) == set()
+    assert not_granted(observed.needs, policies_of(consumer_of(subscription.module))) == set()
 
 
 @pytest.mark.parametrize("action", ["PutItem", "ConditionCheckItem", "GetItem"])

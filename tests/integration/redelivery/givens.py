@@ -1,4 +1,4 @@
-"""The state before each event in which the event has an effect, by service and type, and the data that then counts.
+"""The state before each event in which the event has an effect, by queue and type, and the data that then counts.
 
 An event takes those fields of the data that it has.
 """
@@ -201,6 +201,12 @@ def _ordered_for(desk: Any) -> Data:
     return {"order_id": "o-1", "customer_id": "u-1", "amount": amount}
 
 
+def _issued(desk: Any) -> Data:
+    desk.ordered()
+    desk.pay()
+    return {"document_id": desk.documents()[0].document_id}
+
+
 GIVEN: dict[tuple[str, str], Given] = {
     ("carts", "product.price_changed"): _held_product,
     ("carts", "product.discontinued"): _held_product,
@@ -211,6 +217,7 @@ GIVEN: dict[tuple[str, str], Given] = {
     ("documents", "order.claimed"): _nothing,
     ("documents", "payment.completed"): _ordered_for,
     ("documents", "payment.refunded"): _ordered_for,
+    ("documents-pdf", "document.issued"): _issued,
     ("inventory", "product.created"): _nothing,
     ("inventory", "order.shipped"): _reserved,
     ("inventory", "order.return_accepted"): _sold,

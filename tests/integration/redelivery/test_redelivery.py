@@ -75,10 +75,10 @@ class Post:
     """One service's queue and dead letters, and everything that its consumer can change."""
 
     def __init__(self, subscription: Subscription, service: Any, machine: Machine) -> None:
-        self.name = subscription.service
+        self.name = subscription.queue
         self.service = service
         self.machine = machine
-        self.consume = importlib.import_module(f"{subscription.service}.consumers").handler
+        self.consume = importlib.import_module(subscription.module).handler
         self.office = PostOffice()
         self.office.open(self.name)
 
@@ -118,7 +118,7 @@ class Post:
 
 
 def by_listener(subscription: Subscription) -> str:
-    return f"{subscription.service}-{subscription.event_type}"
+    return f"{subscription.queue}-{subscription.event_type}"
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     monkeypatch.setattr(reader, "_WAIT", 0)
     service = request.getfixturevalue(subscription.service)
     post = Post(subscription, service, machine)
-    data = GIVEN[subscription.service, subscription.event_type](service)
+    data = GIVEN[subscription.queue, subscription.event_type](service)
     event = event_of(subscription, data, moment_of(service, noon))
     post.office.put(f"{post.name}-dlq", json.dumps({"detail": event}), reason="retries-exhausted")
     untouched = post.effects()
@@ -161,7 +161,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
 
 
 def test_every_subscription_is_among_them() -> None:
-    assert {(one.service, one.event_type) for one in SUBSCRIPTIONS} == set(GIVEN)
+    assert {(one.queue, one.event_type) for one in SUBSCRIPTIONS} == set(GIVEN)
 
 
 def away(*_: object) -> None:
