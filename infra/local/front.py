@@ -103,7 +103,10 @@ class Front:
 
     async def _open(self) -> None:
         self._client = aiohttp.ClientSession(
-            auto_decompress=False, timeout=aiohttp.ClientTimeout(total=60), connector=aiohttp.TCPConnector(limit=64)
+            auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding",),  # else a client that reads no gzip gets gzip
+            timeout=aiohttp.ClientTimeout(total=60),
+            connector=aiohttp.TCPConnector(limit=64),
         )
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)

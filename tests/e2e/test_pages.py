@@ -108,7 +108,7 @@ def test_every_page_has_a_strict_policy_and_its_files_are_kept(visitor: Visitor)
     )
     assert page.headers["Cache-Control"] == "no-store"
     files = [found.replace("&#x2f;", "/") for found in re.findall(r'(?:href|src)="([^"]*static[^"]*)"', page.text)]
-    assert len(files) == 5
+    assert len(files) == 4
     for file in files:
         answer = visitor.get(file, headers={"Accept-Encoding": "br"})
         assert answer.status_code == 200

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mercato.http.response import accepts_gzip
+from pages import bundles
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -48,7 +49,7 @@ class StaticFile:
 @functools.cache
 def _files() -> dict[str, Path]:
     """By name: names are unique over the folders."""
-    return {path.name: path for path in _FOLDER.rglob("*") if path.suffix in _TYPES}
+    return {path.name: path for path in bundles.find_in(_FOLDER) if path.suffix in _TYPES}
 
 
 @functools.cache
@@ -56,7 +57,7 @@ def release() -> str:
     """A digest of all files: styles name fonts, so that one cannot be kept without the other."""
     digest = hashlib.sha256()
     for name, path in sorted(_files().items()):
-        digest.update(name.encode() + b"\n" + path.read_bytes())
+        digest.update(name.encode() + b"\n" + bundles.read(path))
     return digest.hexdigest()[:12]
 
 
@@ -68,7 +69,7 @@ def find(name: str) -> StaticFile | None:
         return None
     compressed = path.with_name(f"{name}.br")
     return StaticFile(
-        name, _TYPES[path.suffix], path.read_bytes(), compressed.read_bytes() if compressed.exists() else b""
+        name, _TYPES[path.suffix], bundles.read(path), compressed.read_bytes() if compressed.exists() else b""
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from infra.operator.client import Session, Shop, poll
 from infra.operator.target import Account, State
@@ -518,8 +518,39 @@ def test_the_first_view_is_small(desk: OpenDesk) -> None:
     page.wait_for_load_state("networkidle")
     budget = page.evaluate("performance.getEntriesByType('resource').map((one) => one.transferSize)")
     html = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
-    assert len(budget) + 1 <= 6
+    assert len(budget) + 1 <= 5  # and the site's icon
     assert sum(budget) + html <= 100_000  # CloudFront compresses the HTML; here it is uncompressed
+
+
+def test_a_page_of_a_visitor_with_a_cart_makes_few_requests(desk: OpenDesk, mailbox: Mailbox) -> None:
+    shop = desk()
+    page = go_to_checkout(shop, "heather", "Heather Honey")
+    page.get_by_label("E-mail").fill(mailbox.address)
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    expect(page.locator("#totals")).to_contain_text("Delivery, standard")
+    found = {"totals": requests_of_a_view(page)}
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#status")).to_be_visible()
+    found["order"] = requests_of_a_view(page)
+    assert all(f"{shop.site}/cart/count" in urls for urls in found.values())
+    # The site's icon is the sixth request: Playwright does not tell of it.
+    assert {name: urls for name, urls in found.items() if len(urls) > 5} == {}
+
+
+def requests_of_a_view(page: Page) -> set[str]:
+    """The addresses that the page loads when it is opened again, from the browser's cache or not, without pictures."""
+    found: set[str] = set()
+
+    def note(request: Request) -> None:
+        if request.resource_type != "image":
+            found.add(request.url)
+
+    page.on("request", note)
+    with page.expect_request_finished(lambda request: request.url.endswith("/cart/count")):
+        page.reload(wait_until="networkidle")
+    page.remove_listener("request", note)
+    return found
 
 
 def test_the_shop_has_no_barrier_that_axe_finds(desk: OpenDesk, account: Account, shop_state: State) -> None:

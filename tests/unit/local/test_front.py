@@ -29,6 +29,7 @@ class Api(BaseHTTPRequestHandler):
             "body": body.decode(),
             "key": self.headers["Idempotency-Key"],
             "sources": self.headers.get_all("X-Forwarded-For"),
+            "encodings": self.headers.get_all("Accept-Encoding"),
         }
         text = json.dumps(found).encode()
         self.send_response(202 if known else 404)
@@ -87,10 +88,24 @@ def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
 
     assert answer.status_code == 202
     assert answer.headers["Location"] == "/api/orders/1"  # the API's stage is not part of the front's URLs
-    assert answer.json() == {"path": "/new/api/orders?a=%2F1", "body": "{}", "key": "k", "sources": ["127.0.0.1"]}
+    told = answer.json()
+    assert (told["path"], told["body"], told["key"]) == ("/new/api/orders?a=%2F1", "{}", "k")
+    assert told["sources"] == ["127.0.0.1"]
     assert [(one.method, one.path, one.status, one.request_id) for one in served] == [
         ("POST", "/api/orders?a=%2F1", 202, "request-1")
     ]
+
+
+@pytest.mark.parametrize("asked", [None, "br"])
+def test_an_answer_is_compressed_only_as_the_client_asks(upstream: str, asked: str | None) -> None:
+    front = open_front([f"{upstream}/new"], [])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{front.port}") as client:
+            del client.headers["Accept-Encoding"]
+            answer = client.post("/api/orders", headers={"Accept-Encoding": asked} if asked else {})
+    finally:
+        front.stop()
+    assert answer.json()["encodings"] == ([asked] if asked else None)
 
 
 def test_a_picture_comes_from_the_bucket_and_nothing_of_the_visitor_goes_there(upstream: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import html
+import re
 from typing import Any
 
+import brotli
 import pytest
 
 from mercato.peers.client import PeerUnavailable
@@ -249,6 +251,18 @@ def test_static_files_are_kept_for_good_and_compressed_ones_only_where_they_are_
     other = address.replace(address.split("/")[2], "0123456789ab")
     assert shop("GET", other).headers["Cache-Control"] == "no-store"
     assert shop("GET", "/static/x/..%2Fview.py").status == 404
+
+
+def test_a_page_loads_one_script_that_is_htmx_and_ours(shop: Ask) -> None:
+    page = shop("GET", "/").text
+    [address] = re.findall(r'<script src="([^"]+)"', page)
+    answer = shop("GET", address.replace("&#x2f;", "/"))
+    script = base64.b64decode(answer.text).decode()
+    assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert script.startswith("var htmx=")
+    assert "})();;\n// What HTML cannot do by itself" in script
+    assert len(brotli.compress(script.encode())) <= 14_000
+    assert shop("GET", address.replace("&#x2f;", "/").replace("mercato.js", "2-live.js")).status == 404
 
 
 def test_a_page_is_compressed_for_who_has_no_session(api: ShopApi, shop: Ask) -> None:
