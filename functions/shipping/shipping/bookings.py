@@ -1,13 +1,16 @@
 """Which parcel of the carrier's system belongs to a booking of ours, in the shipping table.
 
-pk=BOOKING#<booking key>   sk=BOOKING   the first parcel that the system made for it, and whether it was cancelled
+pk=BOOKING#<booking key>   sk=BOOKING   the first parcel that the system made for it, whether it was cancelled, and
+                                        since when the system does not know it
 pk=PARCEL#<parcel id>      sk=BOOKING   the shipment of a parcel, for the system's reports
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from mercato.clock import rfc3339
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, Table, put_new, update
 
@@ -46,6 +49,13 @@ class Bookings:
         change = update(_key(booking_key), _SORT, expression, values={":yes": True, ":none": ""})
         item = self._table.write(change, return_values="ALL_NEW")
         return _booked(item) if item else Booked(is_cancelled=True)
+
+    def note_unknown(self, booking_key: str, now: datetime) -> datetime:
+        """Notes that the carrier's system does not know the parcel. Returns since when: the first time counts."""
+        expression = "SET unknown_since = if_not_exists(unknown_since, :now)"
+        change = update(_key(booking_key), _SORT, expression, values={":now": rfc3339(now)})
+        item = self._table.write(change, return_values="ALL_NEW")
+        return datetime.fromisoformat(item["unknown_since"]) if item else now
 
     def shipment_of(self, parcel_id: str) -> str | None:
         item = self._table.get(_parcel(parcel_id), _SORT)

@@ -16,6 +16,7 @@ from mercato.clock import rfc3339
 from mercato.store.dynamo import Table
 from mercato.webhooks import sign
 from shipping import api, carrier, consumers, saga, wiring
+from shipping.easypost import carrier as easypost_carrier
 from shipping.store import ShipmentStore
 from shipping.usecases import shipment_id_of
 from tests.integration.shipping import easypost_desk
@@ -141,7 +142,7 @@ class Service:
 def service(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Service:
     found = Service(make_table("ShippingTable"), noon)
     boto3.client("secretsmanager", "us-east-1").create_secret(Name="carrier-secret", SecretString=SECRET)
-    for module in (api, carrier, consumers):
+    for module in (api, carrier, consumers, easypost_carrier):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
     vars(wiring.ports()).update(
         table=found.table,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from mercato.breaker import shared
 from mercato.errors import TransientError
 from mercato.invocation import deadline
 from mercato.peers.transport import Answer
+from shipping.bookings import Bookings
 from shipping.domain import Shipment, Status
 from shipping.easypost.api import CarrierTimeout, CarrierUnavailable, EasyPostApi
 from shipping.guarded import CIRCUIT, POLICY
 from shipping.usecases import booking_key_of
 from tests.integration.shipping.conftest import ADDRESS
 from tests.integration.shipping.easypost_desk import SHIPMENT, Desk
+from tests.kit.overtaking import overtake
 
 KEY = booking_key_of(SHIPMENT)
 
@@ -212,6 +215,74 @@ def test_a_parcel_that_easypost_does_not_know_for_a_moment_is_booked_later(desk:
         desk.carrier().book(desk.shipment(), KEY)
     assert desk.shop.pay() == []
     assert len(desk.fake.bought) == 1
+
+
+def unknown_at_easypost(desk: Desk) -> str:
+    """A parcel whose label was not bought, and that EasyPost does not know: it is of another account, or deleted."""
+    desk.fake.fail("/buy", Trouble.AWAY)
+    desk.fake.fail(f"shp_{1:032x}", Trouble.AWAY)
+    assert desk.sell() == ["m-paid-1"]
+    (parcel_id,) = desk.fake.shipments
+    desk.fake.shipments.clear()
+    assert desk.shop.pay() == ["m-paid-1"]
+    return parcel_id
+
+
+def test_a_parcel_that_easypost_refuses_for_good_is_told_to_staff_once(desk: Desk) -> None:
+    parcel_id = unknown_at_easypost(desk)
+    desk.wait(timedelta(minutes=4))
+    assert (desk.shop.pay(), desk.shipment().refusal) == (["m-paid-1"], None)
+    desk.wait(timedelta(minutes=1))
+    assert desk.shop.pay() == []
+    told = "Look for its label in EasyPost's dashboard, or send it another way."
+    assert desk.shipment().refusal == f"EasyPost does not show {parcel_id}: NOT_FOUND. {told}"
+    assert desk.to_send() == [SHIPMENT]
+    asked = len(desk.fake.calls)
+    assert desk.shop.pay() == []
+    assert len(desk.fake.calls) == asked, "nothing is asked for again"
+    assert desk.report(stop="dispatched", carrier="Royal Mail", tracking_number="RM1")[0] == 200
+
+
+def test_an_offer_that_easypost_refuses_for_good_is_told_to_staff(desk: Desk) -> None:
+    desk.fake.fail("/buy", Trouble.AWAY)
+    desk.fake.fail(f"shp_{1:032x}", Trouble.AWAY)
+    desk.sell()
+    for minutes, failed in ((0, ["m-paid-1"]), (5, [])):
+        desk.wait(timedelta(minutes=minutes))
+        desk.fake.fail("/rerate", Trouble.GONE)
+        assert desk.shop.pay() == failed
+    assert (desk.shipment().refusal or "").startswith("EasyPost does not rate shp_")
+
+
+def test_two_bookings_at_once_of_a_parcel_that_is_refused_for_good_tell_staff_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown_at_easypost(desk)
+    desk.wait(timedelta(minutes=5))
+    inner = overtake(monkeypatch, Bookings, "note_unknown", desk.shop.pay)
+    assert (desk.shop.pay(), inner) == ([], [[]])
+    assert (desk.shipment().refusal or "").startswith("EasyPost does not show")
+    assert desk.to_send() == [SHIPMENT]
+
+
+def test_an_order_whose_parcel_easypost_refuses_for_good_can_be_cancelled(desk: Desk) -> None:
+    unknown_at_easypost(desk)
+    with pytest.raises(TransientError):
+        desk.shop.stop()
+    desk.wait(timedelta(minutes=5))
+    desk.shop.stop()
+    assert desk.shipment().status is Status.CANCELLED
+    assert desk.shop.pay() == []
+
+
+def test_a_label_that_the_shop_has_is_not_taken_for_void_where_easypost_does_not_show_it(desk: Desk) -> None:
+    """Somebody may have printed it, so an operator decides."""
+    desk.sell()
+    desk.fake.shipments.clear()
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            desk.shop.stop()
+        desk.wait(timedelta(minutes=10))
 
 
 def test_a_cancellation_waits_while_easypost_does_not_know_the_parcel(desk: Desk) -> None:

@@ -7,7 +7,7 @@
 | 429: too many requests                             | CarrierUnavailable with its Retry-After                      |
 | 5xx, no answer, an answer that cannot be read      | CarrierTimeout: it may have been done                        |
 | 400, 404, 422 and the rest                         | Refused with EasyPost's code, such as ADDRESS.VERIFY.FAILURE |
-| the same for the look at a parcel that it has made | CarrierTimeout: nothing is known of the parcel now           |
+| the same for the look at a parcel that it has made | NotShown: nothing is known of the parcel, now or for good    |
 
 What is raised ends in logs, so it names the fields of an answer and not their values, which may be a person's address.
 A Refused has EasyPost's message, for the shop's staff alone.
@@ -36,6 +36,10 @@ _MOST_WAIT = 300.0
 
 class CarrierTimeout(TransientError):
     """No answer came. The call may have succeeded; the parcel's state shows it."""
+
+
+class NotShown(CarrierTimeout):
+    """EasyPost refuses to show a parcel that it has made: for a moment, or for good."""
 
 
 class CarrierUnavailable(TransientError):
@@ -136,11 +140,14 @@ class EasyPostApi:
         try:
             return self._ask(Parcel, "GET", f"/v2/shipments/{parcel_id}", _READ)
         except Refused as refused:
-            raise CarrierTimeout(f"EasyPost does not show {parcel_id}: {refused.code}") from None
+            raise NotShown(f"EasyPost does not show {parcel_id}: {refused.code}") from None
 
     def rate_again(self, parcel_id: str) -> list[Rate]:
         """EasyPost's offers of another day are not for sale any more."""
-        return self._ask(_Rates, "POST", f"/v2/shipments/{parcel_id}/rerate", _CREATE, {}).rates
+        try:
+            return self._ask(_Rates, "POST", f"/v2/shipments/{parcel_id}/rerate", _CREATE, {}).rates
+        except Refused as refused:
+            raise NotShown(f"EasyPost does not rate {parcel_id} again: {refused.code}") from None
 
     def buy(self, parcel_id: str, rate_id: str) -> Parcel:
         return self._ask(Parcel, "POST", f"/v2/shipments/{parcel_id}/buy", _BUY, {"rate": {"id": rate_id}})

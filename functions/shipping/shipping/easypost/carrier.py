@@ -10,16 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NoReturn
 
+from mercato.clock import utc_now
+from mercato.telemetry.logs import log
 from shipping.bookings import Bookings
 from shipping.domain import PAGE, Address, AlreadyDispatched, Booking, BookingRefused, Progress, Shipment
-from shipping.easypost.api import CarrierTimeout, EasyPostApi, Parcel, Rate, Refused
+from shipping.easypost.api import CarrierTimeout, EasyPostApi, NotShown, Parcel, Rate, Refused
 from shipping.easypost.reports import HAS_LEFT, NAME, progress_of
 
 _VOIDED = ("submitted", "refunded", "not_applicable")  # the last one: the carrier charges for scanned parcels alone
 _REJECTED = "rejected"
 _SHIPPED = "SHIPMENT.REFUND.UNAVAILABLE"
+# EasyPost may not know a new parcel for a moment. One that it still refuses then is told to staff, before the queue
+# gives the message up.
+_PATIENCE = timedelta(minutes=5)
 _NANOGRAMS_IN_A_TENTH_OF_AN_OUNCE = 2_834_952_312
 
 # fmt: off
@@ -60,16 +66,28 @@ class EasyPostCarrier:
                 return self._buy(parcel.id, self._choose(shipment, parcel.rates, parcel))
         if known.is_cancelled:
             return None
-        found = self._api.find(known.parcel_id)
-        if found.postage_label:
-            return _booking(found)
-        return self._buy(found.id, self._choose(shipment, self._rate_again(found), found))
+        try:
+            found = self._api.find(known.parcel_id)
+            rates = [] if found.postage_label else self._api.rate_again(found.id)
+        except NotShown as error:
+            if not self._is_lost(booking_key):
+                raise
+            raise BookingRefused(
+                f"{error}. Look for its label in EasyPost's dashboard, or send it another way."
+            ) from None
+        return _booking(found) if found.postage_label else self._buy(found.id, self._choose(shipment, rates, found))
 
     def cancel(self, shipment: Shipment, booking_key: str) -> None:
         booked = self._bookings.cancel(booking_key)
         if not booked.parcel_id:
             return
-        found = self._api.find(booked.parcel_id)
+        try:
+            found = self._api.find(booked.parcel_id)
+        except NotShown:
+            if shipment.label_url or not self._is_lost(booking_key):
+                raise
+            log.warning("a cancelled parcel is not shown", extra={"shipment_id": shipment.shipment_id})
+            return  # the shop has no label of it, so nobody has printed one
         if found.postage_label is None or _is_voided(found, shipment):
             return
         try:
@@ -107,11 +125,10 @@ class EasyPostCarrier:
         except Refused as refused:
             raise BookingRefused(f"EasyPost refuses the parcel: {refused}") from refused
 
-    def _rate_again(self, parcel: Parcel) -> list[Rate]:
-        try:
-            return self._api.rate_again(parcel.id)
-        except Refused as refused:
-            raise CarrierTimeout(f"EasyPost does not rate {parcel.id} again: {refused.code}") from None
+    def _is_lost(self, booking_key: str) -> bool:
+        """Whether EasyPost has refused the parcel for so long that it will refuse it for good."""
+        now = utc_now()
+        return now - self._bookings.note_unknown(booking_key, now) >= _PATIENCE
 
     def _wanted(self, shipment: Shipment) -> Sequence[tuple[str, str]]:
         wanted = self._terms.services.get(shipment.service or "")
