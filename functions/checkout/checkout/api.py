@@ -102,13 +102,16 @@ def price_goods(asked: GoodsToPrice, caller: Caller) -> PricedView:
 
 @app.get("/api/checkouts/taxes", role=ADMIN, limit=WATCH)
 def show_taxes(query: TaxesQuery) -> TaxTableView:
-    return TaxTableView.of(usecases.find_taxes(query.version, ports().taxes))
+    table = usecases.find_taxes(query.version, ports().taxes)
+    return TaxTableView.of(table, ports().settings.country, utc_now().date())
 
 
 @app.put("/api/checkouts/taxes", role=ADMIN)
 def change_taxes(table: ChangeTaxes) -> TaxTableView:
     """Replaces all tax rates. Quotes that have other rates are refused from now on."""
-    return TaxTableView.of(usecases.change_taxes(table.rates, table.version, ports().taxes, utc_now()))
+    now = utc_now()
+    changed = usecases.change_taxes(table.rates, table.version, ports().taxes, now)
+    return TaxTableView.of(changed, ports().settings.country, now.date())
 
 
 @app.get("/api/checkouts/{checkout_id}", role=CUSTOMER, limit=WATCH)

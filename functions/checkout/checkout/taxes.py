@@ -20,6 +20,7 @@ from mercato.errors import Conflict, NotFound
 from mercato.text import TAX_CLASS, Exact
 
 MAX_RATES = 1500
+_TOLD = 5  # countries in a warning
 _UNIT = 1_000_000  # a rate of "0.2000" is 200,000 of them
 
 
@@ -124,6 +125,29 @@ def findings(rates: Iterable[TaxRate]) -> Iterator[tuple[int, str]]:
         if rate.region and not rate.country:
             yield number, f"region {rate.region} has no country"
         seen.add(key)
+
+
+def warnings(rates: Sequence[TaxRate], country: str, day: date) -> Iterator[tuple[str, str]]:
+    """What a table leaves out on the day although most shops would not, with stable codes. `country` is the shop's."""
+    if not rates:
+        yield "no-rates", "There is no rate: nobody can order."
+        return
+    has_others = any(rate.country is None for rate in rates)
+    if country not in {rate.country for rate in rates}:
+        what = "buyers there pay the rates of all other countries" if has_others else "nobody can order there"
+        yield "own-country-missing", f"No rate names {country}, the shop's own country: {what}."
+    if not has_others:
+        yield (
+            "no-other-countries",
+            "No rate is of all other countries: nobody can order from a country that none names.",
+        )
+    places = sorted({rate.country for rate in rates}, key=lambda place: place or "~")  # None, all others, comes last
+    taxed = {(rate.country, rate.tax_class) for rate in rates if not rate.region and rate.valid_from <= day}
+    for tax_class in sorted({rate.tax_class for rate in rates}):
+        if lacking := [place or "all other countries" for place in places if (place, tax_class) not in taxed]:
+            more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
+            told = f"{tax_class} has no rate on {day} for the whole of {', '.join(lacking[:_TOLD])}{more}"
+            yield "class-missing", f"{told}: where there is none, such goods cannot be ordered."
 
 
 class TableOfRates:

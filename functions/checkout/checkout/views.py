@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -23,7 +24,7 @@ from checkout.domain import (
 )
 from checkout.pricing import Priced
 from checkout.quotes import Difference, Quote
-from checkout.taxes import MAX_RATES, TaxRate, TaxTable
+from checkout.taxes import MAX_RATES, TaxRate, TaxTable, warnings
 from checkout.usecases import Shown, Verified
 from mercato.addresses import region_of, require_address
 from mercato.charges import Charge, Kind, tax_of, total_of
@@ -396,14 +397,29 @@ class ChangeTaxes(Body):
     rates: Annotated[list[TaxRate], Field(max_length=MAX_RATES)]
 
 
+class TaxesWarning(View):
+    """What the table leaves out although most shops would not. `code` is stable, `message` is for staff."""
+
+    code: str
+    message: str
+
+
 class TaxTableView(View):
-    """`changed_at` is null for the table of a new shop, which is an example."""
+    """`changed_at` is null for the table of a new shop, which is an example. A table with `warnings` is in force as any
+    other one.
+    """
 
     version: int
     rates: list[TaxRate]
     changed_at: str | None
+    warnings: list[TaxesWarning]
 
     @classmethod
-    def of(cls, table: TaxTable) -> TaxTableView:
-        changed_at = rfc3339(table.changed_at) if table.changed_at else None
-        return cls(version=table.version, rates=list(table.rates), changed_at=changed_at)
+    def of(cls, table: TaxTable, country: str, day: date) -> TaxTableView:
+        """`country` is the shop's own. The warnings are those of the day."""
+        return cls(
+            version=table.version,
+            rates=list(table.rates),
+            changed_at=rfc3339(table.changed_at) if table.changed_at else None,
+            warnings=[TaxesWarning(code=code, message=said) for code, said in warnings(table.rates, country, day)],
+        )

@@ -20,12 +20,13 @@ from mercato.store.dynamo import Table
 
 @dataclass(frozen=True)
 class Settings:
-    """`prices_include_tax` is true or false, `tax_rounding` line or order."""
+    """`prices_include_tax` is true or false, `tax_rounding` line or order. `country` is the seller's."""
 
     table_name: str
     quote_secret_id: str
     prices_include_tax: str = "true"
     tax_rounding: str = "line"
+    country: str = "GB"
 
 
 class Signatures:

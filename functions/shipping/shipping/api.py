@@ -209,7 +209,7 @@ def quote_shipping(wanted: QuoteRequest) -> Quotes:
 
 @app.get("/api/shipments/rates", role=ADMIN, limit=WATCH)
 def show_rates(query: RatesQuery) -> RateTableView:
-    return RateTableView.of(usecases.find_rates(query.version, ports().rates))
+    return RateTableView.of(usecases.find_rates(query.version, ports().rates), ports().api_settings.country)
 
 
 @app.put("/api/shipments/rates", role=ADMIN)
@@ -218,7 +218,8 @@ def change_rates(table: ChangeRates) -> RateTableView:
     wanted = RateTable(
         version=table.version + 1, currency=table.currency, zones=tuple(table.zones), changed_at=utc_now()
     )
-    return RateTableView.of(usecases.change_rates(wanted, ports().api_settings.currency, ports().rates))
+    shop = ports().api_settings
+    return RateTableView.of(usecases.change_rates(wanted, shop.currency, ports().rates), shop.country)
 
 
 @app.get("/api/shipments", role=ADMIN, limit=WATCH)

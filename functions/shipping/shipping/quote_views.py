@@ -12,7 +12,7 @@ from mercato.countries import Country
 from mercato.http import Body, Query, View
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import Exact
-from shipping.rates import MAX_GRAMS, MAX_ITEMS, Parcel, Quote, RateTable, Zone
+from shipping.rates import MAX_GRAMS, MAX_ITEMS, Parcel, Quote, RateTable, Zone, warnings
 
 Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -72,15 +72,31 @@ class ChangeRates(Body):
     zones: Annotated[list[Zone], Field(min_length=1, max_length=100)]
 
 
+class RatesWarning(View):
+    """What the table leaves out although most shops would not. `code` is stable, `message` is for staff."""
+
+    code: str
+    message: str
+
+
 class RateTableView(View):
-    """`changed_at` is null for the table of a new shop, which is an example."""
+    """`changed_at` is null for the table of a new shop, which is an example. A table with `warnings` is in force as any
+    other one.
+    """
 
     version: int
     currency: Currency
     zones: list[Zone]
     changed_at: str | None
+    warnings: list[RatesWarning]
 
     @classmethod
-    def of(cls, table: RateTable) -> RateTableView:
-        changed_at = rfc3339(table.changed_at) if table.changed_at else None
-        return cls(version=table.version, currency=table.currency, zones=list(table.zones), changed_at=changed_at)
+    def of(cls, table: RateTable, country: str) -> RateTableView:
+        """`country` is the shop's own."""
+        return cls(
+            version=table.version,
+            currency=table.currency,
+            zones=list(table.zones),
+            changed_at=rfc3339(table.changed_at) if table.changed_at else None,
+            warnings=[RatesWarning(code=code, message=said) for code, said in warnings(table.zones, country)],
+        )

@@ -242,6 +242,22 @@ def _of_bands(path: str, bands: Sequence[Band]) -> Iterator[tuple[str, str]]:
                 yield f"{at}.prices.{place}.goods_from", f"must be more than {before.goods_from}, the one before"
 
 
+def warnings(zones: Sequence[Zone], country: str) -> Iterator[tuple[str, str]]:
+    """What a table leaves out although most shops would not, by a stable code. `country` is the shop's own."""
+    if any(_has_all_others(zone) for zone in zones):
+        return
+    countries = {place for zone in zones for place in zone.countries}
+    partly = {place[:2] for zone in zones for place in zone.regions} - countries
+    if country not in countries | partly:
+        yield "own-country-missing", f"No zone has {country}, the shop's own country: nobody can order there."
+    if partly:
+        yield (
+            "countries-in-part",
+            f"Of {', '.join(sorted(partly))} only some regions have a zone: nobody else can order.",
+        )
+    yield "no-other-countries", "No zone has all other countries: nobody can order from a country that none names."
+
+
 # fmt: off
 _EUROPE = [
     "AD", "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",

@@ -46,13 +46,14 @@ class CarrierSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """Only the API verifies webhooks, and has rates. `carrier` is the one of the rates of a new shop. `currency` is the
-    shop's.
+    """Only the API verifies webhooks, and has rates. `carrier` is the one of the rates of a new shop. `currency` and
+    `country` are the shop's.
     """
 
     carrier: str
     webhook_secret_id: str
     currency: str = "GBP"
+    country: str = "GB"
 
 
 class Ports:

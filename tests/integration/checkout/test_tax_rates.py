@@ -18,6 +18,7 @@ GB: dict[str, Any] = {
     "rate": "0.2500",
     "valid_from": "2026-01-01",
 }
+NO_OTHERS = "No rate is of all other countries: nobody can order from a country that none names."
 
 
 def put(desk: Desk, version: int, *rates: dict[str, Any]) -> tuple[int, Any]:
@@ -33,10 +34,43 @@ def test_a_new_shop_has_the_first_table_and_staff_replaces_it(desk: Desk) -> Non
     assert (status, first["version"]) == (200, 0)
     assert {(one["country"], one["tax_class"], one["rate"]) for one in first["rates"]} >= {("GB", "standard", "0.2000")}
     changed = {"version": 1, "rates": [GB], "changed_at": "2026-11-22T12:00:00.000Z"}
+    changed["warnings"] = [{"code": "no-other-countries", "message": NO_OTHERS}]
     assert first["changed_at"] is None
     assert put(desk, 0, GB) == (200, changed)
     assert get(desk) == (200, changed)
     assert get(desk, {"version": "0"}) == (200, first)
+
+
+REST = GB | {"country": None, "rate": "0.0000"}
+FR, REDUCED = GB | {"country": "FR"}, {"tax_class": "reduced"}
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ([], [("no-rates", "nobody can order")]),
+        ([GB, REST], []),
+        ([GB], [("no-other-countries", NO_OTHERS)]),
+        ([FR, REST], [("own-country-missing", "buyers there pay the rates of all other countries")]),
+        ([FR], [("own-country-missing", "GB, the shop's own country: nobody can order"), ("no-other-countries", "")]),
+        ([GB, REST, GB | REDUCED], [("class-missing", "reduced has no rate on 2026-11-22 for the whole of all other")]),
+        ([GB, REST, FR | REDUCED, REST | REDUCED], [("class-missing", "of GB:"), ("class-missing", "standard")]),
+        ([GB | {"valid_from": "2027-01-01"}, REST], [("class-missing", "for the whole of GB:")]),
+        ([GB | {"region": "ENG"}, REST], [("class-missing", "for the whole of GB:")]),
+        (
+            [GB, REST, *(FR | REDUCED | {"country": one} for one in ("AT", "BE", "DE", "ES", "FI", "IE", "IT"))],
+            [("class-missing", "GB, all other countries:"), ("class-missing", "AT, BE, DE, ES, FI and 2 more:")],
+        ),
+    ],
+)
+def test_what_a_table_leaves_out_is_told_and_the_table_is_in_force(
+    desk: Desk, rates: list[dict[str, Any]], told: list[tuple[str, str]]
+) -> None:
+    status, stored = put(desk, 0, *rates)
+    assert (status, stored["version"]) == (200, 1)
+    assert [one["code"] for one in stored["warnings"]] == [code for code, _ in told]
+    assert [text for (_, text), one in zip(told, stored["warnings"], strict=True) if text not in one["message"]] == []
+    assert get(desk) == (200, stored)
 
 
 def test_every_version_stays_readable(desk: Desk) -> None:

@@ -56,10 +56,10 @@ def test_a_new_shop_has_an_example_and_staff_replaces_it(service: Service) -> No
     assert (status, first["version"], first["currency"], first["changed_at"]) == (200, 0, "GBP", None)
     assert [zone["name"] for zone in first["zones"]] == ["Domestic", "Europe", "World"]
     status, changed = put(service, 0, ZONE)
-    assert (status, changed) == (
-        200,
-        {"version": 1, "currency": "GBP", "zones": [ZONE], "changed_at": "2026-11-22T12:00:00.000Z"},
-    )
+    message = "No zone has all other countries: nobody can order from a country that none names."
+    table = {"version": 1, "currency": "GBP", "zones": [ZONE], "changed_at": "2026-11-22T12:00:00.000Z"}
+    warnings = [{"code": "no-other-countries", "message": message}]
+    assert (status, changed) == (200, table | {"warnings": warnings})
     assert get(service) == (200, changed)
     assert get(service, {"version": "0"}) == (200, first)
 
@@ -111,6 +111,32 @@ def test_a_parcel_that_cannot_be_sent_is_refused_by_its_own_error(service: Servi
 def test_a_parcel_that_is_none_is_refused(service: Service, bad: Any) -> None:
     status, answer = quote(service, **bad)
     assert (status, problem(answer)) == (422, "invalid-request")
+
+
+HOME, WORLD = ZONE, ZONE | {"name": "World", "countries": []}
+AWAY = ZONE | {"name": "Away", "countries": ["FR"]}
+PART = ZONE | {"name": "Part", "countries": [], "regions": ["US-AK"]}
+
+
+@pytest.mark.parametrize(
+    ("zones", "told"),
+    [
+        ([HOME, WORLD], []),
+        ([WORLD], []),
+        ([HOME], [("no-other-countries", "from a country that none names")]),
+        ([AWAY], [("own-country-missing", "No zone has GB"), ("no-other-countries", "")]),
+        ([HOME, PART], [("countries-in-part", "Of US only some regions"), ("no-other-countries", "")]),
+        ([PART | {"regions": ["GB-ENG"]}], [("countries-in-part", "Of GB only"), ("no-other-countries", "")]),
+    ],
+)
+def test_what_a_table_leaves_out_is_told_and_the_table_is_in_force(
+    service: Service, zones: list[dict[str, Any]], told: list[tuple[str, str]]
+) -> None:
+    status, stored = put(service, 0, *zones)
+    assert (status, stored["version"]) == (200, 1)
+    assert [one["code"] for one in stored["warnings"]] == [code for code, _ in told]
+    assert [text for (_, text), one in zip(told, stored["warnings"], strict=True) if text not in one["message"]] == []
+    assert get(service) == (200, stored)
 
 
 def test_every_version_stays_readable(service: Service) -> None:

@@ -220,3 +220,18 @@ def test_who_may_not_change_tables_does_not_see_them(api: ShopApi, desk: Ask, ad
     page = desk("GET", address, as_user=True)
     assert page.status == 403
     assert "<textarea" not in page.text
+
+
+def test_what_the_table_in_force_leaves_out_is_shown_and_of_an_earlier_version_nothing(api: ShopApi, desk: Ask) -> None:
+    told = [{"code": "no-other-countries", "message": "No zone has <all> others."}]
+    api.answers["GET /api/shipments/rates"] = (200, RATES | {"version": 2, "warnings": told})
+    page = desk("GET", "/console/rates?said=changed", as_user=True).text
+    assert "What this table leaves out" in page
+    assert "<li>No zone has &lt;all&gt; others.</li>" in page
+    leaving: tuple[dict[str, Any], ...] = ({"warnings": []}, {})
+    for found in leaving:  # the latter by the release before
+        api.answers["GET /api/shipments/rates"] = (200, RATES | {"version": 2} | found)
+        assert "leaves out" not in desk("GET", "/console/rates", as_user=True).text
+    tables = iter([RATES | {"version": 2}, RATES | {"version": 1, "warnings": told}])
+    api.answers["GET /api/shipments/rates"] = lambda: (200, next(tables, RATES))
+    assert "leaves out" not in desk("GET", "/console/rates?version=1", as_user=True).text
