@@ -15,6 +15,7 @@ from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
 from pages.visitor import Refused, next_page, part, path
 
+_OVERTAKEN = "Another operator has changed it meanwhile. Both are shown: send what shall hold."
 _FIELDS = ("name", "description", "category", "tax_class")
 
 
@@ -65,7 +66,7 @@ def show_product(visit: Visit, product_id: str) -> Page:
     is_late = visit.values.get("version", "") not in ("", str(product["version"]))
     theirs = _differences(product, visit.values) if is_late else {}
     if is_late:
-        visit.errors[""] = "Another operator has changed it meanwhile. Both are shown: send what shall hold."
+        visit.errors[""] = _OVERTAKEN
     return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
 
 
@@ -85,7 +86,7 @@ def _currency() -> str:
 
 def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:
     """By field, what stands in the catalogue now, where it is not what was typed."""
-    now = {name: product[name] or "" for name in _FIELDS}
+    now = {name: product[name] or "" for name in _FIELDS} | {"currency": product["price"]["currency"]}
     now |= {"price": major(product["price"]), "weight_grams": str(product["weight_grams"])}
     return {name: value for name, value in now.items() if name in typed and typed[name] != value}
 
@@ -138,9 +139,16 @@ class NewPicture(Form):
 
 
 class Described(NewPicture):
-    """`place` counts from 1."""
+    """`place` counts from 1. `was_alt` and `was_place` are what the form showed, if the picture had words then."""
 
     place: Annotated[int, Field(ge=1, le=8)]
+    was_alt: Annotated[str, Field(max_length=250)] | None = None
+    was_place: int | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from what the form showed: another operator may have changed the rest meanwhile."""
+        changed = {} if self.described() == self.was_alt else {"alt": self.described()}
+        return changed if self.place == self.was_place else changed | {"place": self.place - 1}
 
 
 def _pictures(product_id: str) -> str:
@@ -172,14 +180,26 @@ def add_picture(visit: Visit, product_id: str, form: NewPicture) -> Redirect:
 
 
 def _show_pictures_again(visit: Visit, product_id: str, image_id: str) -> Page:
+    """After words that came too late, those of another operator stand beside what was typed."""
     visit.values["image_id"] = image_id
     return show_pictures(visit, product_id)
 
 
+def _require_words(visit: Visit, product_id: str, image_id: str, form: Described) -> None:
+    """Raises InvalidForm if another operator has given the picture other words than the form showed, or now has."""
+    found = visit.visitor.get(path("products", "images", product_id))["items"]
+    now = [one["alt"] for one in found if one["id"] == image_id]
+    if form.was_alt is not None and now and now[0] not in (form.was_alt, form.described()):
+        raise InvalidForm({"": _OVERTAKEN})
+
+
 @pages.post("/console/catalogue/{product_id}/pictures/{image_id}", form=Described, again=_show_pictures_again)
 def describe_picture(visit: Visit, product_id: str, image_id: str, form: Described) -> Redirect:
-    body = {"alt": form.described(), "place": form.place - 1}
-    visit.visitor.send("PATCH", path("products", "images", product_id, image_id), body)
+    changes = form.changes()
+    if "alt" in changes:
+        _require_words(visit, product_id, image_id, form)
+    if changes:
+        visit.visitor.send("PATCH", path("products", "images", product_id, image_id), changes)
     return Redirect(_pictures(product_id))
 
 

@@ -131,6 +131,10 @@ def show_seller(visit: Visit) -> Page:
     is_late = visit.values.get("version", "") not in ("", str(found["version"]))
     numbers = part(lambda: visit.visitor.get(path("documents", "numbering")))
     theirs = _differences(found["seller"], visit.values) if is_late else {}
+    if not numbers.missing:
+        base = visit.values.get("numbering_version", "")
+        if base not in ("", str(numbers.value["version"])):
+            theirs |= _changed(numbers.value["numbering"], visit.values)
     values = {"numbers": numbers, "theirs": theirs, "labels": {"note": "Note below the sums"}}
     return Page("seller.html", found | values)
 
@@ -138,6 +142,10 @@ def show_seller(visit: Visit) -> Page:
 def _differences(seller: Any, typed: dict[str, str]) -> dict[str, str]:
     """By field, what the seller has now, where it is not what was typed."""
     now = {name: seller[name] or "" for name in ("name", *_OPTIONAL)} | {"address": "\n".join(seller["address"])}
+    return _changed(now, typed)
+
+
+def _changed(now: dict[str, str], typed: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in now.items() if name in typed and typed[name].split() != value.split()}
 
 

@@ -895,6 +895,58 @@ def test_a_page_of_the_audit_without_a_match_leads_to_older_ones(api: ShopApi, d
     assert "cursor=more" in shown
 
 
+def pictured(api: ShopApi, *alts: str | None) -> str:
+    """A product with these pictures, i1 and so on. Returns the address of the first one's form."""
+    ready: dict[str, Any] = {"state": "ready", "reason": None, "variants": [], "upload": None}
+    items = [ready | {"id": f"i{number}", "alt": alt} for number, alt in enumerate(alts, 1)]
+    api.answers["GET /api/products/images/p1"] = (200, {"items": items})
+    return "/console/catalogue/p1/pictures/i1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ({"alt": "A pot", "place": "2"}, {"place": 1}),
+        ({"alt": "A red pot", "place": "1"}, {"alt": "A red pot"}),
+        ({"decorative": "yes", "place": "2"}, {"alt": "", "place": 1}),
+        ({"alt": "A pot", "place": "1"}, None),
+    ],
+)
+def test_of_a_picture_only_what_was_changed_is_sent(
+    api: ShopApi, desk: Ask, typed: dict[str, str], sent: dict[str, Any] | None
+) -> None:
+    """Another operator may have changed the rest."""
+    form = pictured(api, "A pot", None)
+    page = desk("GET", "/console/catalogue/p1/pictures", as_user=True).text
+    assert page.count('name="was_alt" value="A pot"') == page.count('name="was_place" value="2"') == 1
+    shown = {"was_alt": "A pot", "was_place": "1"}
+    assert desk("POST", form, shown | typed, as_user=True).location == "/console/catalogue/p1/pictures"
+    assert [body for _, _, _, body, _ in api.of("PATCH /api/products/images/p1/i1")] == ([] if sent is None else [sent])
+
+
+def test_words_of_a_picture_that_another_operator_has_changed_are_shown_beside_what_was_typed(
+    api: ShopApi, desk: Ask
+) -> None:
+    form = pictured(api, "From Bea")
+    typed = {"was_alt": "A pot", "was_place": "1", "place": "1"}
+    page = desk("POST", form, typed | {"alt": "From Ann"}, as_user=True)
+    assert (page.status, "Another operator has changed it meanwhile." in page.text) == (422, True)
+    assert "It says now: <ins>From Bea</ins>" in page.text
+    assert 'value="From Ann"' in page.text
+    assert api.of("PATCH /api/products/images/p1/i1") == []
+
+    again = desk("POST", form, typed | {"alt": "From Ann", "was_alt": "From Bea"}, as_user=True)
+    assert again.location == "/console/catalogue/p1/pictures"
+    twice = desk("POST", form, typed | {"alt": "From Bea"}, as_user=True)
+    assert twice.location == "/console/catalogue/p1/pictures", "the same words, sent twice, are no conflict"
+
+
+def test_a_form_of_a_picture_of_before_sends_all_of_it(api: ShopApi, desk: Ask) -> None:
+    desk("POST", pictured(api, "A pot"), {"alt": "A pot", "place": "1"}, as_user=True)
+    [(_, _, _, body, _)] = api.of("PATCH /api/products/images/p1/i1")
+    assert body == {"alt": "A pot", "place": 0}
+
+
 def test_a_picture_whose_file_has_arrived_asks_for_no_other_file(api: ShopApi, desk: Ask) -> None:
     upload = {"url": "https://bucket.example/", "fields": {"policy": "p"}, "max_bytes": 10, "expires_at": "2099-01-01"}
     awaited: dict[str, Any] = {

@@ -180,6 +180,18 @@ def test_a_prefix_that_is_refused_is_told_at_its_field_and_what_was_typed_stays(
     assert '<option value="continuous" selected>' in page.text
 
 
+def test_what_another_operator_made_of_the_numbering_stands_beside_what_was_typed(api: ShopApi, desk: Ask) -> None:
+    theirs = {"invoice_prefix": "RE", "credit_note_prefix": "G", "counting": "yearly"}
+    series = {"invoice_series": "RE-2026", "credit_note_series": "G-2026"}
+    api.answers["GET /api/documents/numbering"] = (200, {"version": 2, "numbering": theirs} | series)
+    api.refuse("PUT /api/documents/numbering", 409, "numbering-changed", "Another request has changed it.")
+    page = desk("POST", "/console/numbering", _TYPED, as_user=True)
+    assert page.status == 409
+    assert re.findall(r"It is now: <ins>([^<]*)<", page.text) == ["RE", "yearly"]
+    assert 'name="numbering_version" value="2"' in page.text
+    assert 'value="CRN"' in page.text
+
+
 def test_a_numbering_that_another_has_changed_is_told(api: ShopApi, desk: Ask) -> None:
     said = "Another request has changed how documents are numbered."
     api.refuse("PUT /api/documents/numbering", 409, "numbering-changed", said)
