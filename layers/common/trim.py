@@ -1,5 +1,5 @@
 """Trims the layer for a short cold start: keeps botocore's data for the used services only, unpacked and without prose,
-and removes examples, tests and command-line tools.
+and removes examples, tests, command-line tools and the writer of documentation.
 """
 
 from __future__ import annotations
@@ -10,6 +10,18 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+# botocore imports its writer of documentation with each client, and uses it for `help()` alone.
+_NO_DOCUMENTATION = '''"""In the place of botocore's docstrings, since this layer has no prose to write them from."""
+
+
+class _Empty(str):
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+
+
+ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _Empty
+'''
 
 
 def trim(python: Path, services: set[str]) -> None:
@@ -22,6 +34,7 @@ def trim(python: Path, services: set[str]) -> None:
             else:
                 shutil.rmtree(service)
     _trim_endpoints(data / "endpoints.json", prefixes)
+    _trim_documenters(python / "botocore" / "docs")
     for unused in [*python.glob("**/tests"), *python.glob("bin")]:
         shutil.rmtree(unused, ignore_errors=True)
 
@@ -59,6 +72,17 @@ def _trim_endpoints(path: Path, prefixes: set[str]) -> None:
     for partition in endpoints["partitions"]:
         partition["services"] = {name: one for name, one in partition["services"].items() if name in prefixes}
     _write(path, endpoints)
+
+
+def _trim_documenters(docs: Path) -> None:
+    """Leaves the names that botocore's clients import."""
+    for module in docs.iterdir():
+        if module.is_dir():
+            shutil.rmtree(module)
+        elif module.name != "utils.py":  # botocore.handlers makes handlers of its classes
+            module.unlink()
+    (docs / "__init__.py").touch()
+    (docs / "docstring.py").write_text(_NO_DOCUMENTATION)
 
 
 def _write(path: Path, content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.loaders import Loader
 
 from tests.kit.template import ROOT
@@ -24,17 +26,43 @@ def test_the_layer_ships_the_data_of_every_aws_service_that_a_function_calls() -
     assert called - set(found[1].split()) == set()
 
 
-def test_the_trimmed_data_of_s3_is_what_botocore_needs_to_sign_a_form(tmp_path: Path) -> None:
-    shutil.copytree(Path(botocore.__file__).parent / "data" / "s3", tmp_path / "botocore" / "data" / "s3")
-    for name in ("endpoints.json", "partitions.json", "sdk-default-configuration.json", "_retry.json"):
-        shutil.copy(Path(botocore.__file__).parent / "data" / name, tmp_path / "botocore" / "data" / name)
-    subprocess.run([sys.executable, ROOT / "layers/common/trim.py", tmp_path, "s3"], check=True)
-    loader = Loader(extra_search_paths=[str(tmp_path / "botocore" / "data")], include_default_search_paths=False)
+@pytest.fixture(scope="module")
+def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """botocore as the layer ships it, with S3 alone."""
+    python = tmp_path_factory.mktemp("layer")
+    installed = Path(botocore.__file__).parent
+    services = {path.name for path in (installed / "data").iterdir() if path.is_dir()} - {"s3"}
+    shutil.copytree(installed, python / "botocore", ignore=shutil.ignore_patterns("__pycache__", *services))
+    subprocess.run([sys.executable, ROOT / "layers/common/trim.py", python, "s3"], check=True)
+    return python
+
+
+def test_the_trimmed_data_of_s3_is_what_botocore_needs_to_sign_a_form(trimmed: Path) -> None:
+    loader = Loader(extra_search_paths=[str(trimmed / "botocore" / "data")], include_default_search_paths=False)
     session = botocore.session.Session()
     session.register_component("data_loader", loader)
     session.set_credentials("key", "secret")
     client: Any = session.create_client("s3", "eu-west-1")
     assert client.generate_presigned_post("bucket", "uploads/p/i")["fields"]["key"] == "uploads/p/i"
+
+
+_CLIENT_WITHOUT_DOCUMENTATION = """
+import sys
+import botocore.session
+client = botocore.session.get_session().create_client("s3", "eu-west-1")
+client.get_paginator("list_objects_v2"), client.get_waiter("object_exists")
+print(botocore.__file__, len(client.put_object.__doc__))
+print(*sorted(name for name in sys.modules if name.startswith("botocore.docs.") or name == "html.parser"))
+"""
+
+
+def test_a_client_of_the_layer_is_made_without_the_writer_of_documentation(trimmed: Path) -> None:
+    command = [sys.executable, "-c", _CLIENT_WITHOUT_DOCUMENTATION]
+    environment = os.environ | {"PYTHONPATH": str(trimmed), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    made, imported = ran.stdout.splitlines()
+    assert made == f"{trimmed / 'botocore/__init__.py'} 0"
+    assert imported == "botocore.docs.docstring botocore.docs.utils"
 
 
 def test_no_function_imports_boto3_which_the_layer_does_not_ship() -> None:

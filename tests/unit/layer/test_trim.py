@@ -42,6 +42,7 @@ def data(tmp_path: Path) -> Path:
     services: dict[str, Any] = {"email": {"endpoints": {"eu-west-1": {}}}, "ec2": {}}
     partition = {"partition": "aws", "regions": {"eu-west-1": {}}, "services": services}
     (data / "endpoints.json").write_text(json.dumps({"version": 3, "partitions": [partition]}))
+    (tmp_path / "botocore" / "docs" / "bcdoc").mkdir(parents=True)
     load_trim().trim(tmp_path, {"sesv2"})
     return data
 
