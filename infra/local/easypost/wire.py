@@ -315,7 +315,7 @@ def running(port: int = 0, key: str = KEY) -> Iterator[FakeEasyPost]:
     fake = FakeEasyPost(key=key)
     server = ThreadingHTTPServer(("127.0.0.1", port), _handler(fake))
     fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     try:
         yield fake
     finally:

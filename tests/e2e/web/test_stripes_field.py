@@ -104,7 +104,7 @@ def served(shop: Ask, sent: list[str]) -> Iterator[str]:  # noqa: F811
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     try:
         yield f"http://localhost:{server.server_address[1]}"
     finally:

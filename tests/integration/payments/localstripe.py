@@ -143,7 +143,7 @@ def in_front_of(upstream: str) -> Iterator[Wire]:
     wire = Wire(upstream)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(wire))
     wire.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     try:
         yield wire
     finally:
