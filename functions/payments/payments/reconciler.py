@@ -119,7 +119,7 @@ def mismatches(payments: PaymentStore, now: datetime) -> Iterator[Mismatch]:
 
 def disputed(payments: PaymentStore, now: datetime) -> Iterator[tuple[Payment, datetime]]:
     """The payments whose disputes wait for an answer, each with the time of its last change."""
-    for found in payments.unsettled(now - PATIENCE):
+    for found in payments.unsettled(now - ASK_AFTER):
         if isinstance(found.what, Payment) and found.what.is_disputed:
             yield found.what, found.since
 

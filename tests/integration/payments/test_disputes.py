@@ -250,7 +250,7 @@ def test_a_dispute_of_a_settled_payment_whose_message_was_lost_is_found(settled:
 
 
 def test_staff_is_shown_what_waits_for_an_answer(settled: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciler, "PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr(reconciler, "ASK_AFTER", timedelta(seconds=-1))
     opens(settled, 400)
     opens(settled, 500, "dp-2")
     closes(settled, is_won=True)

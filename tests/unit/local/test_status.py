@@ -73,6 +73,14 @@ def test_what_waits_for_an_operator_is_told_with_where_to_look(
     assert told.output.count("▲") == 1
 
 
+def test_an_open_dispute_is_told_and_calls_nobody_since_the_bank_may_have_the_answer(shop: FakeOps) -> None:
+    shop.answers["GET", "/api/payments/mismatches"] = 200, {"items": [], "more": False, "disputed": [{}]}
+    told = CliRunner().invoke(status)
+    assert told.exit_code == 0
+    assert "open disputes" in told.output
+    assert "1 payment" in told.output
+
+
 def test_low_stock_is_told_and_calls_nobody(shop: FakeOps) -> None:
     shop.answers["GET", "/api/inventory"] = 200, {"items": [{}, {}], "next_cursor": None}
     told = CliRunner().invoke(status)

@@ -399,7 +399,7 @@ def test_disputes_to_answer_are_counted_on_the_first_page_and_listed(api: ShopAp
     payment: dict[str, Any] = {"payment_id": "pay-1", "order_id": "o-1", "since": "2026-11-28T12:00:00.000Z"}
     found: dict[str, Any] = {"items": [], "more": False, "disputed": [payment | {"disputes": [dispute]}]}
     api.answers["GET /api/payments/mismatches"] = (200, found)
-    assert "<strong>1</strong> disputed payment to answer" in desk("GET", "/console", as_user=True).text
+    assert "<strong>1</strong> payment with an open dispute" in desk("GET", "/console", as_user=True).text
     page = desk("GET", "/console/payments", as_user=True).text
     for shown in (
         "<code>dp-1</code>",
@@ -412,7 +412,7 @@ def test_disputes_to_answer_are_counted_on_the_first_page_and_listed(api: ShopAp
     assert "all agree" in page
 
     del found["disputed"]  # by the release before
-    assert "0 disputed payments to answer" in desk("GET", "/console", as_user=True).text
+    assert "0 payments with an open dispute" in desk("GET", "/console", as_user=True).text
     assert "Disputed by" not in desk("GET", "/console/payments", as_user=True).text
 
 
