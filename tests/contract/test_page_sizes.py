@@ -91,7 +91,9 @@ def _ledger_entry() -> View:
 
 
 def _shipment() -> View:
-    about = dict.fromkeys(("shipment_id", "order_id", "status", "carrier", "tracking_number"), WIDE * 64)
+    about = dict.fromkeys(
+        ("shipment_id", "order_id", "order_number", "status", "carrier", "tracking_number"), WIDE * 64
+    )
     since = datetime(2026, 11, 28, tzinfo=UTC)
     return ShipmentRow(awaits=["confirmation", "payment"], failure=WIDE * 500, since=since, has_left=True, **about)
 

@@ -111,12 +111,14 @@ class ShipmentsQuery(Query):
 
 class ShipmentRow(View):
     """`awaits` is what the parcel waits for before the carrier takes it: the order's confirmation, its payment, the
-    carrier. `since` is when it got its status; null before the confirmation. `has_left`: the carrier had it, so its
-    goods can only come back undelivered or be lost; otherwise the order can be cancelled.
+    carrier. `since` is when it got its status, and `order_number` the one for people; both are null before the
+    confirmation. `has_left`: the carrier had it, so its goods can only come back undelivered or be lost; otherwise the
+    order can be cancelled.
     """
 
     shipment_id: str
     order_id: str
+    order_number: str | None
     status: str
     awaits: list[str]
     carrier: str | None
@@ -149,6 +151,7 @@ class ShipmentView(View):
 
     shipment_id: str
     order_id: str
+    order_number: str | None
     status: str
     carrier: str | None
     tracking_number: str | None
@@ -165,6 +168,7 @@ class ShipmentView(View):
         return cls(
             shipment_id=found.shipment_id,
             order_id=found.order_id,
+            order_number=found.order_number,
             status=found.status,
             carrier=found.carrier,
             tracking_number=found.tracking_number,

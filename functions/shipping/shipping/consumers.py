@@ -44,6 +44,7 @@ class OrderConfirmed(Reads):
     lines: list[OrderLine]
     shipping_address: ShippingAddress
     delivery: Delivery | None = None
+    number: str | None = None
 
 
 class PaymentCompleted(Reads):
@@ -81,8 +82,8 @@ class ReturnReceived(Reads):
 def create_shipment(_: Event, data: OrderConfirmed) -> None:
     lines = tuple(Line(**line.model_dump()) for line in data.lines)
     address = Address(**data.shipping_address.model_dump())
-    chosen = data.delivery
-    contents = Contents(lines, address, chosen.service, chosen.weight_grams) if chosen else Contents(lines, address)
+    service, weight_grams = (data.delivery.service, data.delivery.weight_grams) if data.delivery else (None, None)
+    contents = Contents(lines, address, service, weight_grams, data.number)
     usecases.confirm_order(data.order_id, data.customer_id, contents, ports(), utc_now())
 
 

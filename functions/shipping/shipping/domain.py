@@ -91,12 +91,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a confirmed order says of its parcel. `service` is the code of the delivery service that the buyer chose."""
+    """What a confirmed order says of its parcel. `service` is the code of the delivery service that the buyer chose.
+    `order_number` is the one for people; an order of an earlier release has none.
+    """
 
     lines: tuple[Line, ...]
     address: Address
     service: str | None = None
     weight_grams: int | None = None
+    order_number: str | None = None
 
 
 PAGE = r"^https://[!-~]{1,500}$"  # of a carrier; mails print it, where a space would end the link
@@ -128,7 +131,8 @@ class Shipment:
     `collected`: the carrier refused to cancel, because it has the parcel. `returned`: by return, how many units of the
     order it took back or wrote off. `by_hand`: the shop's own staff dispatches it and reports on it. `service` is the
     code of the delivery service that the buyer chose. `refusal` is why the carrier's system takes no such parcel.
-    `stopping`: the order is being cancelled, and the carrier is asked to void the label.
+    `stopping`: the order is being cancelled, and the carrier is asked to void the label. `order_number` is for people,
+    and None until order.confirmed has come.
     """
 
     shipment_id: str
@@ -151,6 +155,7 @@ class Shipment:
     tracking_url: str | None = None
     refusal: str | None = None
     stopping: bool = False
+    order_number: str | None = None
     history: tuple[Stop, ...] = field(default=())
     returned: Mapping[str, int] = field(default_factory=dict)
 

@@ -197,6 +197,7 @@ def _item(shipment: Shipment, version: int) -> Item:
         "tracking_url": shipment.tracking_url,
         "refusal": shipment.refusal,
         "stopping": shipment.stopping,
+        "order_number": shipment.order_number,
         "history": [{"at": rfc3339(stop.at), "status": stop.status} for stop in shipment.history],
         "returned": shipment.returned,
     } | _index_keys(shipment)
@@ -242,6 +243,7 @@ def _shipment(item: Item) -> Shipment:
         tracking_url=item.get("tracking_url"),
         refusal=item.get("refusal"),
         stopping=item.get("stopping", False),
+        order_number=item.get("order_number"),
         returned=item.get("returned", {}),
         history=tuple(Stop(datetime.fromisoformat(stop["at"]), Status(stop["status"])) for stop in item["history"]),
     )

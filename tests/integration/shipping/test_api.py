@@ -78,6 +78,7 @@ def test_the_owner_and_an_admin_see_the_shipment(booked: Any) -> None:
     assert body == {
         "shipment_id": SHIPMENT,
         "order_id": "order-1",
+        "order_number": None,
         "status": "dispatched",
         "carrier": "sandbox",
         "tracking_number": "TRACK-1",
@@ -281,6 +282,16 @@ def test_the_parcel_of_an_order_says_what_it_waits_for(service: Any) -> None:
     assert awaits() == [("booked", ["carrier"])]
     service.webhook("dispatched")
     assert awaits() == [("dispatched", [])]
+
+
+@pytest.mark.parametrize("stated", [{"number": "K7QF2-M9X40"}, {}], ids=["with a number", "of an earlier release"])
+def test_a_parcel_shows_the_number_of_its_order_for_people(service: Any, stated: dict[str, str]) -> None:
+    service.pay()
+    assert listed(service, {"order_id": "order-1"})["items"][0]["order_number"] is None
+    service.confirm(**stated)
+    number = stated.get("number")
+    assert listed(service, {"order_id": "order-1"})["items"][0]["order_number"] == number
+    assert service.call("GET", PATH, user="user-1")[1]["order_number"] == number
 
 
 def test_customers_do_not_list_parcels(service: Any) -> None:

@@ -509,6 +509,18 @@ def test_a_parcel_to_send_is_listed_packed_and_sent(api: ShopApi, desk: Ask) -> 
     assert second == first | page
 
 
+def test_a_parcel_is_named_by_the_number_of_its_order(api: ShopApi, desk: Ask) -> None:
+    packed(api, order_number="K7QF2-M9X40")
+    _, listed = answer_of_the_contract("GET", "/api/shipments")
+    row = listed["items"][0] | {"order_number": "M2NP4-7KD81"}
+    older = {name: value for name, value in row.items() if name != "order_number"} | {"order_id": "o-of-before"}
+    api.answers["GET /api/shipments"] = (200, {"items": [row, older], "next_cursor": None})
+    page = desk("GET", "/console/parcels", as_user=True).text
+    assert "<code>M2NP4-7KD81</code>" in page
+    assert "<code>o-of-bef" in page, "shipping may be of an earlier release than the console"
+    assert "Order <code>K7QF2-M9X40</code>" in desk("GET", "/console/parcels/s-1", as_user=True).text
+
+
 def test_what_is_wrong_with_a_dispatch_is_told_at_its_field(api: ShopApi, desk: Ask) -> None:
     packed(api)
     api.refuse("POST /api/shipments/s-1/reports", 422, "no-carrier", "A dispatch names the carrier.")
