@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from infra.demo.telling import Telling
-from infra.operator.client import Json, Session, Shop, TooLate, poll
+from infra.operator.client import Json, Refused, Session, Shop, TooLate, poll
 from infra.replay import ledger
 from infra.replay.books import pounds
 from infra.replay.catalogue import adjust_when_known
+from infra.trouble import Trouble
 
 ADDRESS = {
     "name": "Ada Lovelace",
@@ -25,6 +26,8 @@ ADDRESS = {
 # The sandbox provider authorizes and captures every payment with this token.
 TOKEN = "tok_ok"
 _SETTLED_WITHIN = 60.0
+_TRIES = 8
+_PARKED_OR_LEFT = frozenset({"needs_attention", "shipped", "delivered"})
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,33 @@ class Stage:
         """Places an order at the product's first price."""
         lines = [{"product_id": product.product_id, "quantity": quantity, "unit_price": product.price}]
         return customer.place_order(lines, token=token, address=ADDRESS, key=key or self.new_key())
+
+    def park(
+        self, customer: Session, name: str, pence: int, *, quantity: int = 1, stock: int = 8
+    ) -> tuple[str, Product]:
+        """Cancels a paid order whose refund the bank refuses, and waits until the cancellation waits for an operator.
+        Returns the order's id and its product.
+
+        The sandbox's parcel leaves a second after the payment. After that a cancellation comes too late: another order
+        is placed, of a new product.
+        """
+        for _ in range(_TRIES):
+            product = self.new_product(name, pence, stock)
+            order = self.order(customer, product, quantity, token="tok_refund_declined")["order_id"]
+            self._wait(customer, order, lambda seen: seen["status"] != "pending", "paid")
+            try:
+                customer.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=self.new_key())
+            except Refused as refused:
+                if refused.status != 409:
+                    raise
+                continue
+            ended = self._wait(customer, order, lambda seen: seen["status"] in _PARKED_OR_LEFT, "parked")
+            if ended["status"] == "needs_attention":
+                return order, product
+        raise Trouble(f"all of {_TRIES} parcels left before their order was cancelled")
+
+    def _wait(self, customer: Session, order_id: str, until: Callable[[Json], bool], what: str) -> Json:
+        return customer.wait_for_order(order_id, until, what=what, within=self.patience)
 
     def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
         """Polls the order until `until` holds and prints its timeline. Returns the last view, also after a timeout."""

@@ -62,10 +62,8 @@ def test_an_order_whose_refund_finds_no_provider_is_not_cancelled_yet(unrefunded
 
 
 def test_a_parked_refund_is_found_understood_and_brought_home(stage: Stage) -> None:
-    vase, paula = stage.new_product("Parked vase", 2500, stock=8), stage.new_customer("Paula")
-    order = stage.order(paula, vase, 3, token="tok_refund_declined")["order_id"]
-    paula.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=WITHIN)
-    paula.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
+    paula = stage.new_customer("Paula")
+    order, vase = stage.park(paula, "Parked vase", 2500, quantity=3)
     saga = f"{order}.cancellation"
 
     listed = stage.wait_for(lambda: mercato("saga", "list", "--parked").stdout, lambda told: saga in told)
