@@ -350,6 +350,7 @@ def _totals(visit: Visit, shown: Any, status: int = 200, changed: list[differenc
             "typed": _Typed.of(shown).model_dump_json() if shown else "",
             "is_about_codes": shown and any(one["type"] in _ABOUT_CODES for one in shown["notices"]),
             "offers_sms": settings.offers_sms,
+            "is_part": "hx-request" in visit.request.headers,
             **cards_of(settings),
         },
         status=status,

@@ -91,7 +91,8 @@ def served(shop: Ask, sent: list[str]) -> Iterator[str]:  # noqa: F811
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             sent.append(f"{self.path} {body}")
-            found = shop(self.command, self.path, dict(parse_qsl(body)), as_user=True)
+            by_script = {name.lower(): value for name, value in self.headers.items() if name.lower() == "hx-request"}
+            found = shop(self.command, self.path, dict(parse_qsl(body)), as_user=True, headers=by_script)
             self.send_response(found.status)
             for name, value in found.headers.items():
                 self.send_header(name, value)
@@ -288,3 +289,41 @@ def test_what_is_typed_has_the_pages_colour_in_the_dark(counter: Counter) -> Non
     number = counter.page.frame_locator("#card iframe").get_by_label("card number")
     expect(number).to_have_css("color", "rgb(242, 237, 227)")
     assert Axe().run(counter.page).response["violations"] == []
+
+
+@pytest.mark.parametrize("key", ["", "Enter"])
+def test_a_card_that_is_half_typed_stays_while_a_code_is_tried(counter: Counter, key: str) -> None:
+    changed = counter.api.answers["PATCH /api/checkouts/s1"]
+    counter.api.refuse("PATCH /api/checkouts/s1", 422, "code-rejected", "We do not know this code.")
+    counter.open(CHECKOUT)
+    type_card(counter.page, "4242 4242")
+    field = counter.page.frame_locator("#card iframe").get_by_label("card number")
+    code = counter.page.get_by_label("Code of a voucher")
+    code.fill("NONE-10")
+    if key:
+        code.press(key)
+    else:
+        counter.page.locator("#use-code").click()
+    expect(counter.page.locator("#code-error")).to_have_text("We do not know this code.")
+    expect(code).to_have_value("NONE-10")
+    expect(field).to_have_value("4242 4242")
+
+    counter.api.answers["PATCH /api/checkouts/s1"] = changed
+    code.fill("SOME-10")
+    counter.page.locator("#use-code").click()
+    expect(counter.page.locator("#codes")).to_contain_text("The code SOME-10 is used.")
+    expect(code).to_have_value("")
+    expect(field).to_have_value("4242 4242")
+    assert Axe().run(counter.page).response["violations"] == []
+    counter.said.clear()  # Chromium notes the 422
+
+
+def test_a_card_that_is_half_typed_stays_when_the_total_cannot_be_shown(counter: Counter) -> None:
+    counter.open(CHECKOUT)
+    type_card(counter.page, "4242 4242")
+    counter.api.refuse("PATCH /api/checkouts/s1", 409, "checkout-locked", "This checkout is being ordered.")
+    counter.page.get_by_label("Express").check()
+    expect(counter.page.locator("#trouble")).to_contain_text("This checkout is being ordered.")
+    field = counter.page.frame_locator("#card iframe").get_by_label("card number")
+    expect(field).to_have_value("4242 4242")
+    counter.said.clear()  # Chromium notes the 409

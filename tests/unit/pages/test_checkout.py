@@ -88,6 +88,15 @@ def fields_of(page: Answered) -> dict[str, str]:
     return {name: html.unescape(value) for name, value in found}
 
 
+def test_a_code_that_a_script_sends_is_told_in_its_part_of_the_page(open_checkout: ShopApi, shop: Ask) -> None:
+    form = {"service": "standard", "code": "SOME-10", "use": "code"}
+    for headers, told in (({}, 1), ({"hx-request": "true"}, 2)):
+        page = shop("POST", f"{PAGE}/codes", form, as_user=True, headers=headers).text
+        assert page.count("The code SOME-10 is used.") == told
+        codes = page.partition('id="codes"')[2].partition("</section>")[0]
+        assert ("The code SOME-10 is used." in codes) == bool(headers)
+
+
 def test_the_address_opens_a_checkout_with_the_cheapest_delivery(open_checkout: ShopApi, shop: Ask) -> None:
     form = ADDRESS | {"cart_id": "c1", "cart_version": 4, "key": "key-of-the-page"}
 

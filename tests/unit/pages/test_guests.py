@@ -297,6 +297,16 @@ def test_without_the_documents_the_rest_of_a_guest_s_order_is_shown(guests: Shop
     assert (page.status, "Its documents cannot be shown just now." in page.text) == (200, True)
 
 
+def test_without_the_switches_the_rest_of_a_guest_s_order_is_shown(guests: ShopApi, shop: Ask) -> None:
+    def away() -> Any:
+        raise PeerUnavailable("notifications does not answer")
+
+    guests.answers[f"GET {ORDER}"] = (200, order())
+    guests.answers[f"GET {PREFERENCES}"] = away
+    page = shop("GET", "/guest-order", cookies=WITH_LINK)
+    assert (page.status, "The switches of its messages cannot be shown just now." in page.text) == (200, True)
+
+
 @pytest.mark.parametrize("path", ["/orders", "/orders/o1"])
 def test_a_guest_s_page_asks_nothing_that_is_for_customers_or_peers(guests: ShopApi, shop: Ask, path: str) -> None:
     """The page function may call as a peer, which may ask for any customer: a guest's request never does."""
