@@ -40,6 +40,20 @@ def test_a_page_whose_forms_no_longer_hold_is_loaded_again(shop: Ask, api: ShopA
     assert "Cancel this order" not in shop("GET", PAGE, as_user=True).text
 
 
+@pytest.mark.parametrize("stop", ["dispatched", "failed"])
+def test_a_parcel_that_was_given_up_is_told_with_what_comes_next(shop: Ask, api: ShopApi, stop: str) -> None:
+    order = answer_of_the_contract("GET", f"/api/orders/{ORDER}")[1]
+    held_up = {"status": "needs_attention", "payment": None, "shipment": {"shipment_id": "s1", "tracking_number": "T1"}}
+    api.answers[f"GET /api/orders/{ORDER}"] = (200, order | held_up)
+    _, parcel = answer_of_the_contract("GET", "/api/shipments/s1")
+    moment = "2026-11-30T11:37:00.000Z"
+    api.answers["GET /api/shipments/s1"] = (200, parcel | {"timeline": [{"status": stop, "at": moment}]})
+
+    text = shop("GET", PAGE, as_user=True).text
+
+    assert ("You need not do anything: what does not reach you is paid back" in text) == (stop == "failed")
+
+
 def test_an_order_on_its_way_is_followed_until_it_has_arrived(shop: Ask, api: ShopApi) -> None:
     becomes(api, "shipped")
     look = next_look(shop("GET", PAGE, as_user=True).text)
