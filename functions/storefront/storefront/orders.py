@@ -74,6 +74,9 @@ _STORY = {
 }
 
 
+_LOST = "Lost on the way. You have nothing to send back."
+
+
 class Cancel(Form):
     reason: str = "other"
     key: Annotated[str, Field(min_length=8, max_length=64)]
@@ -183,7 +186,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         **cards_of(ports().settings),
         "receipt": receipt_of(order["charges"], order["lines"]),
         "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
-        "story": _STORY,
+        "story": _STORY | ({"return_received": _LOST} if _is_lost(order) else {}),
         "next_look": _next_look(order),
         "can_cancel": order["status"] in ("pending", "confirmed"),
         "can_return": order["status"] == "delivered" and any(left.values()) and not is_over,
@@ -196,6 +199,11 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "return_reasons": list(RETURN_REASONS.items()),
         "return_reason_texts": RETURN_REASONS,
     }
+
+
+def _is_lost(order: Any) -> bool:
+    """Whether staff has settled the goods as lost, and none of them came back."""
+    return {one["reason"] for one in order["returns"] if one["received"]} == {"lost"}
 
 
 def _payment(order: Any) -> dict[str, Any] | None:

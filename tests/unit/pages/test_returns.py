@@ -50,6 +50,23 @@ def test_after_the_window_or_with_nothing_left_nothing_can_be_requested(
 
 
 @pytest.mark.parametrize(
+    ("reason", "told", "never"),
+    [("lost", "got lost on the way", "came back"), ("undelivered", "came back", "got lost on the way")],
+)
+def test_goods_that_got_lost_are_not_said_to_be_here_again(
+    api: ShopApi, shop: Ask, reason: str, told: str, never: str
+) -> None:
+    order(api, status="received", reason=reason, received=[{"product_id": "p1", "quantity": 1}])
+    _, found = api.answers["GET /api/orders/o-1"]
+    found["timeline"] = [{"status": "return_received", "at": "2026-11-30T11:40:00.000Z", "detail": None}]
+    text = shop("GET", "/orders/o-1", as_user=True).text
+    assert f"</span> {told}." in text
+    assert never not in text
+    assert ("Lost on the way. You have nothing to send back." in text) == (reason == "lost")
+    assert ("The goods are here again." in text) == (reason != "lost")
+
+
+@pytest.mark.parametrize(
     ("changes", "told", "can_be_cancelled"),
     [
         ({"status": "requested"}, "£15.00 would go back to you.", True),
