@@ -46,6 +46,7 @@ from tests.bench.own_shop import running_shop
 _LIGHTHOUSE = "lighthouse@12.8.2"  # the last one that Node.js 20 runs
 _A_PAGE = 24  # the goods on the list's first page
 _PICTURES_WITHIN = 120  # seconds
+_PAIRS, _WARM_UP = 25, 5  # of a page and its call; the first ones reach functions that are not warm
 _BUDGETS = {
     "bytes": 80_000,
     "with pictures": 130_000,
@@ -145,15 +146,15 @@ def first_byte(client: httpx.Client, method: str, path: str, body: Any = None) -
     return took
 
 
-def compare(client: httpx.Client, opened: Opened, rounds: int) -> list[float]:
-    """By round, the page's time to first byte over that of the slowest call behind it. Empty if it has no calls."""
+def compare(client: httpx.Client, opened: Opened) -> list[float]:
+    """By pair, the page's time to first byte over that of the slowest call behind it. Empty if it has no calls."""
     if not opened.calls:
         return []
     found = []
-    for _ in range(rounds + 1):  # the first one warms the functions
+    for _ in range(_PAIRS):
         slowest = max(first_byte(client, *call) for call in opened.calls)
         found.append(first_byte(client, "GET", opened.path) / slowest)
-    return found[1:]
+    return found[_WARM_UP:]
 
 
 def pages_of(client: httpx.Client) -> dict[str, Opened]:
@@ -210,7 +211,7 @@ def measure(console: Console, state: State, path: str, rounds: int) -> dict[str,
             "order": buy(browser, state.base_url, orders=True),
         }
         for name, opened in pages.items():
-            ratio = compare(client, opened, rounds)
+            ratio = compare(client, opened)
             for width, size in _WIDTHS.items():
                 seen = found.setdefault(f"{name}, {width}", Seen(ratio=ratio))
                 for _ in range(rounds):
