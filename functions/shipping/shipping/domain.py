@@ -160,6 +160,11 @@ class Shipment:
     returned: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def order_name(self) -> str:
+        """What people call the order."""
+        return self.order_number or self.order_id
+
+    @property
     def is_confirmed(self) -> bool:
         return self.address is not None or self.is_anonymous
 
@@ -337,9 +342,9 @@ def report_by_hand(shipment: Shipment, progress: Progress, carrier: str, now: da
     with another number.
     """
     if shipment.status is Status.CANCELLED:
-        raise ParcelCancelled(f"Order {shipment.order_id} is cancelled: do not send its parcel.")
+        raise ParcelCancelled(f"Order {shipment.order_name} is cancelled: do not send its parcel.")
     if shipment.stopping and progress.status is Status.DISPATCHED:
-        raise ParcelCancelled(f"Order {shipment.order_id} is being cancelled: do not send its parcel.")
+        raise ParcelCancelled(f"Order {shipment.order_name} is being cancelled: do not send its parcel.")
     if not shipment.handed:
         raise NotWithCarrier(
             f"Shipment {shipment.shipment_id} cannot be sent yet: its order is not confirmed and paid."

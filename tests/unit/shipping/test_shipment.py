@@ -255,8 +255,9 @@ def test_a_label_goes_with_its_own_carrier_and_number_only(noon: datetime) -> No
 def test_while_its_label_is_voided_staff_cannot_hand_it_over_and_a_scan_still_counts(noon: datetime) -> None:
     stopping = begin_stop(labelled(noon))
     assert begin_stop(stopping) is stopping
-    with pytest.raises(ParcelCancelled):
-        MOVES["staff hands it over"](stopping, noon)
+    for number, named in ((None, NEW.order_id), ("K7QF2-M9X40", "K7QF2-M9X40")):
+        with pytest.raises(ParcelCancelled, match=f"^Order {named} is being cancelled"):
+            MOVES["staff hands it over"](replace(stopping, order_number=number), noon)
     assert MOVES["a scan"](stopping, noon).status is Status.IN_TRANSIT
     assert cancel(MOVES["a scan"](stopping, noon), noon).status is Status.IN_TRANSIT
     assert MOVES["staff hands it over"](note_collected(stopping, noon), noon).status is Status.DISPATCHED
