@@ -1,4 +1,4 @@
-"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with nineteen changes.
+"""The process of the local cloud, `python -m infra.local.emulator`: MiniStack with twenty changes.
 
 - It records each used permission.
 - A batch action of SQS needs the permission of the single action, as on AWS.
@@ -14,6 +14,7 @@
 - The function behind that API gets the client certificate in its event, as the door states it.
 - AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
+- An answer that was cut off, since its sandbox was killed, is none; MiniStack takes it as an empty one.
 - A sandbox is a fork of a process that has imported what all functions import (docs/decisions/0268).
 - It waits for what happens, and reads streams concurrently (docs/decisions/0269).
 - For speed, uvicorn with httptools and uvloop serves it in the place of hypercorn, and a policy and the syntax of a
@@ -248,6 +249,28 @@ def parsed_once(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return answer
 
 
+def taking_whole_answers[**P](build: Callable[P, type[Any]]) -> Callable[P, type[Any]]:
+    """Drops what a sandbox posts if it ends before all bytes are there. The invocation then fails with its sandbox."""
+
+    def answer(*about: P.args, **more: P.kwargs) -> type[Any]:
+        class WholeAnswers(build(*about, **more)):  # type: ignore[misc]
+            def _read_body(self) -> bytes:
+                body: bytes = super()._read_body()
+                if len(body) < int(self.headers.get("Content-Length", 0)):
+                    raise EOFError
+                return body
+
+            def do_POST(self) -> None:
+                try:
+                    super().do_POST()
+                except EOFError:
+                    self.close_connection = True
+
+        return WholeAnswers
+
+    return answer
+
+
 async def serve(asgi: Any, config: hypercorn.Config) -> None:
     """Serves with uvicorn at hypercorn's address. A connection that is open when the process has to end is cut off."""
     host, _, port = config.bind[0].rpartition(":")
@@ -284,6 +307,8 @@ if __name__ == "__main__":
     lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
     lambda_runtime.subprocess = sandboxes.forking()
+    runtime = lambda_runtime.ProvidedWorker
+    runtime._build_handler_class = taking_whole_answers(runtime._build_handler_class)
     waits.install()
     lambda_svc._effective_func_record_for_qualifier = sharing(lambda_svc._effective_func_record_for_qualifier)
     lambda_svc._invoke = sharing_invocations(lambda_svc._invoke)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
+import socket
+import threading
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from infra.local.emulator import (
     named,
     of_the_single_action,
     replacing,
+    taking_whole_answers,
     through_the_door,
 )
 from tests.kit import aws_events
@@ -30,6 +35,39 @@ def test_a_throttled_call_has_the_name_that_step_functions_gives_it_on_aws() -> 
 
     assert answer["body"] == throttled["body"] | {"errorType": "Lambda.TooManyRequestsException"}
     assert {key: answer[key] for key in ("throttle", "error")} == {"throttle": True, "error": True}
+
+
+class Invoked:
+    """A worker of MiniStack, as the server of its Runtime API sees it."""
+
+    def __init__(self) -> None:
+        self.answers: queue.Queue[tuple[str, object]] = queue.Queue()
+
+    def _record_result(self, _: int, request_id: str, kind: str, payload: object) -> bool:
+        self.answers.put((kind, payload))
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"statusCode": 200, "bo'], ids=["nothing", "a part"])
+def test_the_answer_of_a_sandbox_that_is_killed_while_it_answers_is_none(sent: bytes) -> None:
+    whole = b'{"statusCode": 200, "body": "{}"}'
+    head = f"POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nContent-Length: {len(whole)}\r\n\r\n"
+    worker = Invoked()
+    build = taking_whole_answers(lambda_runtime.ProvidedWorker._build_handler_class)
+    handler = build(worker, 1, queue.Queue())
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01]).start()
+        try:
+            for request_id, body in (("killed", sent), ("lives", whole)):
+                with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as sandbox:
+                    sandbox.sendall((head % request_id).encode() + body)
+                    sandbox.shutdown(socket.SHUT_WR)
+                    answered = sandbox.recv(4096)
+                assert answered.startswith(b"HTTP/1.1 202") == (request_id == "lives")
+        finally:
+            server.shutdown()
+    assert worker.answers.get_nowait() == ("response", {"statusCode": 200, "body": "{}"})
+    assert worker.answers.empty()
 
 
 @pytest.mark.parametrize("action", ["SendMessage", "DeleteMessage", "ChangeMessageVisibility"])
