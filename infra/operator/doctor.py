@@ -611,7 +611,7 @@ def look_at_seller(patient: Patient) -> Iterator[Finding]:
     what, remedy = "the seller on invoices", "enter it in the console, under Seller"
     newest = _newest(patient, "DocumentsTable", "SELLER")
     if not newest:
-        yield Finding(what, Mark.MISSING, "it is still the placeholder of a new shop", remedy)
+        yield Finding(what, Mark.MISSING, "it is still the example of a new shop", remedy)
         return
     record = _unpacked(newest["record"])
     seller = record["seller"]

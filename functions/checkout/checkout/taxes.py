@@ -130,16 +130,16 @@ def findings(rates: Iterable[TaxRate]) -> Iterator[tuple[int, str]]:
 def warnings(rates: Sequence[TaxRate], country: str, day: date) -> Iterator[tuple[str, str]]:
     """What a table leaves out on the day although most shops would not, with stable codes. `country` is the shop's."""
     if not rates:
-        yield "no-rates", "There is no rate: nobody can order."
+        yield "no-rates", "The table has no rate: no order can be placed."
         return
     has_others = any(rate.country is None for rate in rates)
     if country not in {rate.country for rate in rates}:
-        what = "buyers there pay the rates of all other countries" if has_others else "nobody can order there"
+        what = "orders there have the rates of all other countries" if has_others else "no order there can be placed"
         yield "own-country-missing", f"No rate names {country}, the shop's own country: {what}."
     if not has_others:
         yield (
             "no-other-countries",
-            "No rate is of all other countries: nobody can order from a country that none names.",
+            "The table has no rate for all other countries: no order to a country without a rate can be placed.",
         )
     places = sorted({rate.country for rate in rates}, key=lambda place: place or "~")  # None, all others, comes last
     taxed = {(rate.country, rate.tax_class) for rate in rates if not rate.region and rate.valid_from <= day}

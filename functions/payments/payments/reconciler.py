@@ -64,7 +64,6 @@ def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outc
     one that fails, or kills a run, does not block the others.
     """
     outcome = Outcome()
-    _find_disputes(outcome, ports, now, has_time)
     for found in ports.payments.unsettled_in_turn(now - ASK_AFTER):
         after: Unsettled | None = found
         if _is_due(found, now):
@@ -84,6 +83,7 @@ def reconcile(ports: Ports, now: datetime, has_time: Callable[[], bool]) -> Outc
         if after and _is_mismatch(after, now):
             outcome.mismatches += 1
             log.error("payment mismatch", extra=_about(after) | {"mismatch": agreement.mismatch_of(after).kind})
+    _find_disputes(outcome, ports, now, has_time)  # last, since a long list must not keep the others waiting
     return outcome
 
 
@@ -97,13 +97,15 @@ def _find_disputes(outcome: Outcome, ports: Ports, now: datetime, has_time: Call
         log.warning("disputes not listed yet", extra={"reason": str(error)})
         return
     for one in listed:
+        if not has_time():
+            outcome.left += 1
+            log.warning("the rest of the listed disputes is left: no time is left in this run")
+            return
         payment = ports.payments.get(payment_id_in(one.reference)) if one.reference else None
         if payment is None or payment.charge_id != one.charge_id or knows_dispute(payment, one):
             continue
         about = {"payment_id": payment.payment_id, "order_id": payment.order_id, "dispute_id": one.dispute_id}
         try:
-            if not has_time():
-                raise TransientError("no time is left in this run")
             after = refunds.learn_disputes(payment, ports, now)
             outcome.asked += 1
             outcome.repaired += after.disputes != payment.disputes

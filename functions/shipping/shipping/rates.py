@@ -249,13 +249,13 @@ def warnings(zones: Sequence[Zone], country: str) -> Iterator[tuple[str, str]]:
     countries = {place for zone in zones for place in zone.countries}
     partly = {place[:2] for zone in zones for place in zone.regions} - countries
     if country not in countries | partly:
-        yield "own-country-missing", f"No zone has {country}, the shop's own country: nobody can order there."
+        yield "own-country-missing", f"No zone has {country}, the shop's own country: no order there can be placed."
     if partly:
         yield (
             "countries-in-part",
-            f"Of {', '.join(sorted(partly))} only some regions have a zone: nobody else can order.",
+            f"Of {', '.join(sorted(partly))} only some regions have a zone: no order to another region can be placed.",
         )
-    yield "no-other-countries", "No zone has all other countries: nobody can order from a country that none names."
+    yield "no-other-countries", "No zone has all other countries: no order to a country without a zone can be placed."
 
 
 # fmt: off

@@ -18,7 +18,7 @@ GB: dict[str, Any] = {
     "rate": "0.2500",
     "valid_from": "2026-01-01",
 }
-NO_OTHERS = "No rate is of all other countries: nobody can order from a country that none names."
+NO_OTHERS = "The table has no rate for all other countries: no order to a country without a rate can be placed."
 
 
 def put(desk: Desk, version: int, *rates: dict[str, Any]) -> tuple[int, Any]:
@@ -48,11 +48,17 @@ FR, REDUCED = GB | {"country": "FR"}, {"tax_class": "reduced"}
 @pytest.mark.parametrize(
     ("rates", "told"),
     [
-        ([], [("no-rates", "nobody can order")]),
+        ([], [("no-rates", "no order can be placed")]),
         ([GB, REST], []),
         ([GB], [("no-other-countries", NO_OTHERS)]),
-        ([FR, REST], [("own-country-missing", "buyers there pay the rates of all other countries")]),
-        ([FR], [("own-country-missing", "GB, the shop's own country: nobody can order"), ("no-other-countries", "")]),
+        ([FR, REST], [("own-country-missing", "orders there have the rates of all other countries")]),
+        (
+            [FR],
+            [
+                ("own-country-missing", "GB, the shop's own country: no order there can be placed"),
+                ("no-other-countries", ""),
+            ],
+        ),
         ([GB, REST, GB | REDUCED], [("class-missing", "reduced has no rate on 2026-11-22 for the whole of all other")]),
         ([GB, REST, FR | REDUCED, REST | REDUCED], [("class-missing", "of GB:"), ("class-missing", "standard")]),
         ([GB | {"valid_from": "2027-01-01"}, REST], [("class-missing", "for the whole of GB:")]),

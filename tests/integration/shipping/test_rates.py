@@ -56,7 +56,7 @@ def test_a_new_shop_has_an_example_and_staff_replaces_it(service: Service) -> No
     assert (status, first["version"], first["currency"], first["changed_at"]) == (200, 0, "GBP", None)
     assert [zone["name"] for zone in first["zones"]] == ["Domestic", "Europe", "World"]
     status, changed = put(service, 0, ZONE)
-    message = "No zone has all other countries: nobody can order from a country that none names."
+    message = "No zone has all other countries: no order to a country without a zone can be placed."
     table = {"version": 1, "currency": "GBP", "zones": [ZONE], "changed_at": "2026-11-22T12:00:00.000Z"}
     warnings = [{"code": "no-other-countries", "message": message}]
     assert (status, changed) == (200, table | {"warnings": warnings})
@@ -123,7 +123,7 @@ PART = ZONE | {"name": "Part", "countries": [], "regions": ["US-AK"]}
     [
         ([HOME, WORLD], []),
         ([WORLD], []),
-        ([HOME], [("no-other-countries", "from a country that none names")]),
+        ([HOME], [("no-other-countries", "to a country without a zone")]),
         ([AWAY], [("own-country-missing", "No zone has GB"), ("no-other-countries", "")]),
         ([HOME, PART], [("countries-in-part", "Of US only some regions"), ("no-other-countries", "")]),
         ([PART | {"regions": ["GB-ENG"]}], [("countries-in-part", "Of GB only"), ("no-other-countries", "")]),

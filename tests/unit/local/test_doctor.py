@@ -631,7 +631,7 @@ def test_tax_rates_that_are_the_example_or_none_are_told(
 @pytest.mark.parametrize(
     ("seller", "mark", "said"),
     [
-        (None, Mark.MISSING, "still the placeholder"),
+        (None, Mark.MISSING, "still the example"),
         ({"address": []}, Mark.MISSING, "Flowers Ltd has no address"),
         ({"tax_id": None}, Mark.GOOD, "Flowers Ltd, without a VAT number, version 2"),
         ({}, Mark.GOOD, "Flowers Ltd, version 2"),

@@ -87,7 +87,7 @@ class EasyPostCarrier:
             if shipment.label_url or not self._is_lost(booking_key):
                 raise
             log.warning("a cancelled parcel is not shown", extra={"shipment_id": shipment.shipment_id})
-            return  # the shop has no label of it, so nobody has printed one
+            return  # the shop got no label, so staff has printed none
         if found.postage_label is None or _is_voided(found, shipment):
             return
         try:
