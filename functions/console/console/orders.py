@@ -11,7 +11,7 @@ from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, typed_of, units_left
-from pages.view import money
+from pages.view import amounts, money
 from pages.visitor import next_page, part, path
 
 STATES = (
@@ -136,6 +136,7 @@ _TOLD = ("status", "payment_status", "payment_id", "reason", "detail")
 def _told(order: Any) -> dict[str, str]:
     """What can change of an order, as texts, to be compared from one version to the next."""
     found = {name: str(order[name] or "none") for name in _TOLD}
+    found["detail"] = amounts(found["detail"])
     found["refunded"] = money(order["refunded"])
     found["parcel"] = order["shipment"]["tracking_number"] if order["shipment"] else "none"
     found["returns"] = str(len(order["returns"]))

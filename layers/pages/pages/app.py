@@ -36,7 +36,7 @@ from mercato.invocation import deadline
 from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 from pages import cookies, gate, static
-from pages.view import Templates
+from pages.view import Templates, amounts
 from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
@@ -384,7 +384,7 @@ class Pages:
             "path": visit.request.path if visit else "/",
             "page_address": self._page_address(visit.request) if visit else "/",
             "values": visit.values if visit else {},
-            "errors": visit.errors if visit else {},
+            "errors": {name: amounts(text) for name, text in visit.errors.items()} if visit else {},
             "notice": visit.notice if visit else "",
             "request_id": request_id,
             "new_key": str(uuid.uuid4()),

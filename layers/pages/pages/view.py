@@ -16,13 +16,15 @@ from urllib.parse import quote
 from minijinja import Environment
 
 from mercato.addresses import rules_of
-from mercato.money import Money
+from mercato.money import InvalidAmount, Money
 from pages import static
 from pages.countries import NAMES
 
 _SHARED = Path(__file__).parent / "templates"
 _UUID_7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
+# An amount in a sentence of the API's, such as 12.85 GBP. It is no part of a longer number, nor of 1,000.00 GBP.
+_AMOUNT = re.compile(rf"(?<![\w.,+-])-?[0-9]{{1,15}}(?:\.[0-9]{{1,4}})? (?:{'|'.join(_SYMBOLS)})\b")
 
 # The labels of fields whose name does not say them.
 _LABELS = {
@@ -130,6 +132,22 @@ def money(value: Mapping[str, Any]) -> str:
     return f"{sign}{_SYMBOLS.get(code, f'{code} ')}{int(whole):,}{point}{rest}"
 
 
+def amounts(text: str) -> str:
+    """The text of an API's message with its amounts as pages write them: 1200.50 GBP is £1,200.50. Amounts in a
+    currency that pages have no symbol for stay as they are: three capitals may also belong to the name of a product.
+    """
+    return _AMOUNT.sub(_amount, text)
+
+
+def _amount(found: re.Match[str]) -> str:
+    number, _, currency = found[0].partition(" ")
+    try:
+        value = Money.parse(number, currency)
+    except InvalidAmount:
+        return found[0]
+    return money(value.model_dump()) if str(value) == found[0] else found[0]
+
+
 def address_lines(value: Mapping[str, Any]) -> list[str]:
     """An address as people write it, a line each. Region and country are written by their names."""
     region = rules_of(value["country"]).find_region(value.get("region") or "")
@@ -204,6 +222,7 @@ def path_part(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "address_lines": address_lines,
+    "amounts": amounts,
     "clock": clock,
     "counted": counted,
     "day": day,

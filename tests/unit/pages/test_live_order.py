@@ -54,6 +54,32 @@ def test_a_parcel_that_was_given_up_is_told_with_what_comes_next(shop: Ask, api:
     assert ("You need not do anything: what does not reach you is paid back" in text) == (stop == "failed")
 
 
+@pytest.mark.parametrize("has_link", [False, True])
+def test_the_story_writes_amounts_as_the_receipt_does(shop: Ask, api: ShopApi, has_link: bool) -> None:
+    order = answer_of_the_contract("GET", f"/api/orders/{ORDER}")[1]
+    steps = [
+        {"status": "return_received", "at": "2026-11-30T11:37:00.000Z", "detail": "3 pieces, 1012.85 GBP"},
+        {"status": "refunded", "at": "2026-11-30T11:38:00.000Z", "detail": "1012.85 GBP"},
+    ]
+    told = order | {"status": "delivered", "payment": None, "timeline": steps}
+    api.answers |= {f"GET /api/orders/{name}": (200, told) for name in (ORDER, "guests/a-token")}
+
+    page = "/guest-order" if has_link else PAGE
+    text = shop("GET", page, as_user=not has_link, cookies=["__Host-order=a-token"] if has_link else []).text
+
+    assert "3 pieces, £1,012.85</span>" in text
+    assert '<span class="quiet">£1,012.85</span>' in text
+    assert "GBP" not in text
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_refusal_writes_amounts_as_the_page_does(shop: Ask, api: ShopApi, status: int) -> None:
+    becomes(api, "confirmed")
+    api.refuse(f"POST /api/orders/{ORDER}/cancel", status, "no", "The parcel of 12.85 GBP is on its way.")
+    page = shop("POST", f"{PAGE}/cancel", {"key": "key-of-the-form"}, as_user=True)
+    assert (page.status, "The parcel of £12.85 is on its way." in page.text) == (status, True)
+
+
 def test_an_order_on_its_way_is_followed_until_it_has_arrived(shop: Ask, api: ShopApi) -> None:
     becomes(api, "shipped")
     look = next_look(shop("GET", PAGE, as_user=True).text)

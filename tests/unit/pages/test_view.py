@@ -21,6 +21,22 @@ def test_an_amount_has_separators_of_thousands(amount: int, currency: str, writt
     assert view.money({"amount": amount, "currency": currency}) == written
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("12.85 GBP", "£12.85"),
+        ("3 pieces, 1222.50 EUR", "3 pieces, €1,222.50"),
+        ("A price must be above zero, not -1.50 GBP.", "A price must be above zero, not -£1.50."),
+        ("Between 5.00 USD and 500 JPY", "Between $5.00 and ¥500"),
+        ("12.5 GBP, 12.505 GBP, 1,000.00 GBP and 9.50 GBPS", "12.5 GBP, 12.505 GBP, 1,000.00 GBP and 9.50 GBPS"),
+        ("Hub 3.20 GEN 2, 12.50 CHF", "Hub 3.20 GEN 2, 12.50 CHF"),
+        ("100000000000004.75 GBP is too much", "100000000000004.75 GBP is too much"),
+    ],
+)
+def test_an_amount_in_a_message_is_written_as_the_page_writes_it(said: str, shown: str) -> None:
+    assert view.amounts(said) == shown
+
+
 def test_a_time_says_its_zone_and_a_day_has_its_month() -> None:
     assert view.when("2026-11-28T03:23:45.123Z") == "28 Nov 2026, 03:23 UTC"
     assert view.clock("2026-11-28T03:23:45.123Z") == "03:23:45 UTC"
