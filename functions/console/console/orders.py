@@ -10,7 +10,7 @@ from console.pages import pages
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.receipt import parts_of, percent
-from pages.returns import ReturnForm, typed_of, units_left
+from pages.returns import ReturnForm, settled_of, typed_of, units_left
 from pages.view import amounts, money
 from pages.visitor import next_page, part, path
 
@@ -97,6 +97,7 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "documents": documents,
             "shipment": shipment,
             "left": left,
+            "settled": settled_of(order),
             "typed": typed_of(visit),
             "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
             "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),

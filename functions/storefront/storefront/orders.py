@@ -16,8 +16,8 @@ from pydantic import Field
 from mercato.clock import utc_now
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, StoredFile, Visit
 from pages.receipt import parts_of, receipt_of
-from pages.returns import OPEN, ReturnForm, names_of, typed_of
-from pages.view import path_part
+from pages.returns import LOST, OPEN, ReturnForm, names_of, settled_of, typed_of
+from pages.view import path_part, words
 from pages.visitor import Part, part, path
 from storefront import catalogue
 from storefront.cards import STRIPE_POLICY, cards_of
@@ -186,7 +186,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         **cards_of(ports().settings),
         "receipt": receipt_of(order["charges"], order["lines"]),
         "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
-        "story": _STORY | ({"return_received": _LOST} if _is_lost(order) else {}),
+        "story": _story_of(order),
         "next_look": _next_look(order),
         "can_cancel": order["status"] in ("pending", "confirmed"),
         "can_return": order["status"] == "delivered" and any(left.values()) and not is_over,
@@ -194,6 +194,7 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
         "open_returns": OPEN,
         "sent": "",  # the form that is shown again, by the end of its address
         "names": names_of(order),
+        "settled": settled_of(order),
         "left": left,
         "reasons": list(REASONS.items()),
         "return_reasons": list(RETURN_REASONS.items()),
@@ -201,9 +202,20 @@ def values_of(order: Any, here: str) -> dict[str, Any]:
     }
 
 
-def _is_lost(order: Any) -> bool:
-    """Whether staff has settled the goods as lost, and none of them came back."""
-    return {one["reason"] for one in order["returns"] if one["received"]} == {"lost"}
+def _story_of(order: Any) -> list[dict[str, Any]]:
+    """The timeline, each step with its `title` and `text`. Goods that staff settles as lost are lost in the moment in
+    which they are noted as received.
+    """
+    settled = [one for one in order["returns"] if one["received"]]
+    lost = {one["at"] for one in settled if one["reason"] == LOST}
+    is_all_lost = len(lost) > 0 and all(one["reason"] == LOST for one in settled)
+
+    def step_of(step: dict[str, Any]) -> dict[str, Any]:
+        if step["status"] == "return_received" and (is_all_lost or step["at"] in lost):
+            return step | {"title": "lost on the way", "text": _LOST}
+        return step | {"title": words(step["status"]), "text": _STORY.get(step["status"], "")}
+
+    return [step_of(step) for step in order["timeline"]]
 
 
 def _payment(order: Any) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ lines as people read them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic import Field
 from pages.app import Form, InvalidForm, Visit, values_of
 
 OPEN = frozenset({"requested", "approved"})
+LOST = "lost"  # the reason of a return whose goods never come back
 
 
 class ReturnForm(Form):
@@ -39,6 +41,25 @@ def units_left(order: Mapping[str, Any]) -> dict[str, int]:
         for line in made["lines"] if made["status"] in OPEN else ():
             left[line["product_id"]] = left.get(line["product_id"], 0) - line["quantity"]
     return {product_id: max(0, units) for product_id, units in left.items()}
+
+
+def settled_of(order: Mapping[str, Any]) -> dict[str, str]:
+    """By product with units that are settled, how they are: "1 returned, 2 lost on the way and refunded"."""
+    lost, repaid = Counter[str](), Counter[str]()
+    for made in order["returns"]:
+        if made["reason"] == LOST:
+            units = Counter({line["product_id"]: line["quantity"] for line in made["received"]})
+            (repaid if made["refunded"] and made["refunded"]["amount"] else lost).update(units)
+    found = {}
+    for line in order["lines"]:
+        gone, paid = lost[line["product_id"]], repaid[line["product_id"]]
+        parts = (
+            (line["returned"] - gone - paid, "returned"),
+            (paid, "lost on the way and refunded"),
+            (gone, "lost on the way"),
+        )
+        found[line["product_id"]] = ", ".join(f"{units} {what}" for units, what in parts if units > 0)
+    return {product_id: told for product_id, told in found.items() if told}
 
 
 def typed_of(visit: Visit, field: str = "quantity") -> dict[str, str]:

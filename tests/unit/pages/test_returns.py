@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -64,6 +65,64 @@ def test_goods_that_got_lost_are_not_said_to_be_here_again(
     assert never not in text
     assert ("Lost on the way. You have nothing to send back." in text) == (reason == "lost")
     assert ("The goods are here again." in text) == (reason != "lost")
+
+
+LOST: dict[str, Any] = {"status": "refunded", "reason": "lost", "refunded": pounds(1500)}
+ONE: dict[str, Any] = {"received": [{"product_id": "p1", "quantity": 1}]}
+
+
+@pytest.mark.parametrize("has_link", [False, True])
+@pytest.mark.parametrize(
+    ("returned", "changes", "told"),
+    [
+        (1, [LOST | ONE], "Mug: 1 lost on the way and refunded<"),
+        (1, [LOST | ONE | {"refunded": pounds(0)}], "Mug: 1 lost on the way<"),
+        (1, [LOST | ONE | {"refunded": None, "status": "received"}], "Mug: 1 lost on the way<"),
+        (2, [LOST | ONE, ONE | {"reason": "undelivered"}], "Mug: 1 returned, 1 lost on the way and refunded<"),
+        (1, [ONE | {"reason": "damaged"}], "Mug: 1 returned<"),
+        (0, [{"reason": "damaged", "status": "requested"}], ""),
+    ],
+)
+def test_the_receipt_tells_what_came_back_from_what_got_lost(
+    api: ShopApi, shop: Ask, desk: Ask, has_link: bool, returned: int, changes: list[dict[str, Any]], told: str
+) -> None:
+    order(api, status="received")
+    _, found = api.answers["GET /api/orders/o-1"]
+    found["lines"][0]["returned"] = returned
+    found["returns"] = [found["returns"][0] | change for change in changes]
+    api.answers["GET /api/orders/guests/a-token"] = (200, found)
+    api.answers["GET /api/orders/o-1/history"] = (200, answer_of_the_contract("GET", "/api/orders/o-1/history")[1])
+    api.answers["GET /api/orders/o-1/history"][1]["order"] = found
+
+    page = "/guest-order" if has_link else "/orders/o-1"
+    text = shop("GET", page, as_user=not has_link, cookies=["__Host-order=a-token"] if has_link else []).text
+    receipt = text[text.index('aria-label="Receipt"') : text.index("</aside>")]
+    assert re.findall("Mug: [^<]*<", receipt) == ([told] if told else [])
+    staffs = desk("GET", "/console/orders/o-1", as_user=True).text
+    assert f"<td>{told.removeprefix('Mug: ') or 'none<'}/td>" in staffs
+
+
+def test_of_a_parcel_that_came_back_in_part_the_story_tells_each_part(api: ShopApi, shop: Ask) -> None:
+    order(api, status="received")
+    _, found = api.answers["GET /api/orders/o-1"]
+    back, gone = "2026-11-30T11:40:00.000Z", "2026-11-30T11:41:00.000Z"
+    one = found["returns"][0] | ONE
+    found["returns"] = [one | {"reason": "undelivered", "at": back}, one | {"reason": "lost", "at": gone}]
+    found["timeline"] = [{"status": "return_received", "at": at, "detail": None} for at in (back, gone)]
+    text = shop("GET", "/orders/o-1", as_user=True).text
+    story = re.findall(r"<li data-shape[^>]*><strong>([^<]*)</strong>.*<br>([^<]*)</li>", text)
+    assert story == [
+        ("return received", "The goods are here again."),
+        ("lost on the way", "Lost on the way. You have nothing to send back."),
+    ]
+
+
+def test_a_return_of_lost_goods_says_in_the_console_that_none_came_back(api: ShopApi, desk: Ask) -> None:
+    for reason in ("lost", "undelivered"):
+        order(api, **(LOST | ONE | {"reason": reason}))
+        api.answers["GET /api/orders/o-1"][1]["returns"][0]["received"][0] |= {"restock": 0, "write_off": 0}
+        text = desk("GET", "/console/returns/o-1/r-1", as_user=True).text
+        assert ("None of it came back: it got lost on the way." in text) == (reason == "lost")
 
 
 @pytest.mark.parametrize(
