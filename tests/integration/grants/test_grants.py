@@ -1,4 +1,6 @@
-"""Each call that a function makes to DynamoDB and S3 for a request or an event is granted by its template."""
+"""Each call that a function makes to DynamoDB, S3 and the carrier's queue for a request or an event is granted by its
+template.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +32,7 @@ from tests.integration.products.conftest import service as products  # noqa: F40
 from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
 from tests.integration.redelivery.accepted import ACCEPTED, Accepted
 from tests.integration.redelivery.givens import GIVEN, moment_of
+from tests.integration.redelivery.own_queues import OWN_QUEUES, OwnQueue
 from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance  # noqa: F401
 from tests.integration.redelivery.test_redelivery import SUBSCRIPTIONS, by_listener, event_of, machine  # noqa: F401
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
@@ -46,11 +49,12 @@ _OF_A_TRANSACTION = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
+_QUEUES = {"shop-carrier": "CarrierQueue"}  # logical ids, by the names of the tests
 
 
 @dataclass(frozen=True)
 class Need:
-    """An action of DynamoDB on a table or an index, or of S3 on a bucket or a prefix.
+    """An action of DynamoDB on a table or an index, of S3 on a bucket or a prefix, or of SQS on the carrier's queue.
 
     A table of the tests has its logical id as its name.
     """
@@ -72,12 +76,13 @@ def needs_of(operation: str, parameters: dict[str, Any]) -> Iterator[Need]:
 
 
 class Observed:
-    """Records the calls to DynamoDB and S3 of all clients of `mercato.aws` that are made from now on."""
+    """Records the calls to DynamoDB, S3 and the carrier's queue of all clients of `mercato.aws` from now on."""
 
     def __init__(self) -> None:
         self.needs: set[Need] = set()
         aws.session().register("provide-client-params.dynamodb", self._note)
         aws.session().register("provide-client-params.s3", self._note_of_s3)
+        aws.session().register("provide-client-params.sqs.SendMessage", self._note_of_sqs)
 
     def _note(self, **call: Any) -> None:
         self.needs.update(needs_of(call["model"].name, call["params"]))
@@ -88,6 +93,10 @@ class Observed:
             folder, name = "uploads", "PutObject"
         bucket = "DocumentsBucket" if call["params"]["Bucket"] == BUCKET else "MediaBucket"
         self.needs.add(Need(f"s3:{'ListBucket' if name == 'ListObjectsV2' else name}", bucket, folder))
+
+    def _note_of_sqs(self, **call: Any) -> None:
+        if queue := _QUEUES.get(call["params"]["QueueUrl"].rpartition("/")[2]):
+            self.needs.add(Need("sqs:SendMessage", queue))
 
 
 @pytest.fixture
@@ -169,6 +178,17 @@ def test_what_a_consumer_does_is_granted_to_its_function(
     assert answer == {"batchItemFailures": []}
     assert observed.needs
     assert not_granted(observed.needs, policies_of(consumer_of(subscription.module))) == set()
+
+
+@pytest.mark.parametrize("own", OWN_QUEUES, ids=str)
+def test_what_the_consumer_of_an_own_queue_does_is_granted_to_its_function(
+    own: OwnQueue, request: pytest.FixtureRequest, observed: Observed
+) -> None:
+    batch = aws_events.records(aws_events.sqs_record(own.given(request.getfixturevalue(own.service))))
+    observed.needs.clear()
+    assert importlib.import_module(own.module).handler(batch, None) == {"batchItemFailures": []}
+    assert {need.action.partition(":")[0] for need in observed.needs} > {"dynamodb"}
+    assert not_granted(observed.needs, policies_of(consumer_of(own.module))) == set()
 
 
 @pytest.mark.parametrize("action", ["PutItem", "ConditionCheckItem", "GetItem"])

@@ -1,4 +1,5 @@
-"""A redriven message never takes effect twice: every event of every consumer, through the dead-letter queue and back.
+"""A redriven message never takes effect twice: every event of every consumer, through the dead-letter queue and back,
+and each message of a queue that is fed from elsewhere than the bus.
 
 The redrive ends between send and delete, so that the message is in both queues, and is repeated: the consumer gets the
 same event twice. After the second delivery its table, mails, sagas and queues are as after the first.
@@ -37,6 +38,7 @@ from tests.integration.orders.conftest import shop as orders  # noqa: F401
 from tests.integration.payments.conftest import till as payments  # noqa: F401
 from tests.integration.products.conftest import service as products  # noqa: F401
 from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
+from tests.integration.redelivery.own_queues import OWN_QUEUES, OwnQueue, modules_with_consumers
 from tests.integration.shipping.conftest import service as shipping  # noqa: F401
 from tests.integration.users.conftest import service as users  # noqa: F401
 from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
@@ -74,11 +76,11 @@ class Machine:
 class Post:
     """One service's queue and dead letters, and everything that its consumer can change."""
 
-    def __init__(self, subscription: Subscription, service: Any, machine: Machine) -> None:
-        self.name = subscription.queue
+    def __init__(self, queue: Subscription | OwnQueue, service: Any, machine: Machine) -> None:
+        self.name = queue.queue
         self.service = service
         self.machine = machine
-        self.consume = importlib.import_module(subscription.module).handler
+        self.consume = importlib.import_module(queue.module).handler
         self.office = PostOffice()
         self.office.open(self.name)
 
@@ -160,8 +162,55 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     assert post.office.count(f"{post.name}-dlq") == 0
 
 
+@pytest.mark.parametrize("own", OWN_QUEUES, ids=str)
+def test_a_message_of_an_own_queue_that_is_redriven_twice_takes_effect_once(
+    own: OwnQueue,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    noon: datetime,
+    cloud: None,
+    machine: Machine,
+) -> None:
+    """The carrier sends the message of the next stop again: the first delivery may have died before. Both messages are
+    the same event, so they count as one.
+    """
+    monkeypatch.setattr(reader, "_WAIT", 0)
+    service = request.getfixturevalue(own.service)
+    post = Post(own, service, machine)
+    body = own.given(service)
+    post.office.put(f"{post.name}-dlq", body if isinstance(body, str) else json.dumps(body), reason="retries-exhausted")
+    untouched = post.effects()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "remove", away)
+        assert post.redrive(noon).left_behind == 1
+    assert post.deliver() == 1
+    once = post.effects() | {"carrier": due_at_the_carrier(service)}
+    assert once["items"] != untouched["items"], "the first delivery has an effect"
+
+    assert post.redrive(noon).redriven == 1
+    assert post.deliver() == 1
+    assert post.effects() | {"carrier": due_at_the_carrier(service)} == once, "the second has none"
+    assert post.office.count(f"{post.name}-dlq") == 0
+
+
+def due_at_the_carrier(service: Any) -> set[str]:
+    """The ids of the events that wait in the carrier's queue, which stay there."""
+    if not hasattr(service, "queue_url"):
+        return set()
+    waiting = service.sqs.receive_message(QueueUrl=service.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0).get(
+        "Messages", []
+    )
+    return {json.loads(message["Body"])["detail"]["id"] for message in waiting}
+
+
 def test_every_subscription_is_among_them() -> None:
     assert {(one.queue, one.event_type) for one in SUBSCRIPTIONS} == set(GIVEN)
+
+
+def test_every_consumer_is_among_them() -> None:
+    tested = {one.module for one in SUBSCRIPTIONS} | {one.module for one in OWN_QUEUES}
+    assert modules_with_consumers() == tested
 
 
 def away(*_: object) -> None:
