@@ -13,7 +13,7 @@ from console.wiring import ports
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.view import major
-from pages.visitor import Refused, next_page, part, path
+from pages.visitor import Refused, next_page, part, path, together
 
 _OVERTAKEN = "Another operator has changed it meanwhile. Both are shown: send what shall hold."
 _FIELDS = ("name", "description", "category", "tax_class")
@@ -61,8 +61,10 @@ def create(visit: Visit, form: Product) -> Redirect:
 @pages.get("/console/catalogue/{product_id}")
 def show_product(visit: Visit, product_id: str) -> Page:
     """After an edit that came too late, what another operator made of the product stands beside what was typed."""
-    product = visit.visitor.get(path("products", product_id))
-    stock = part(lambda: _stock(visit, product_id))
+    product, stock = together(
+        lambda: visit.visitor.get(path("products", product_id)),
+        lambda: part(lambda: _stock(visit, product_id)),
+    )
     is_late = visit.values.get("version", "") not in ("", str(product["version"]))
     theirs = _differences(product, visit.values) if is_late else {}
     if is_late:
@@ -158,8 +160,11 @@ def _pictures(product_id: str) -> str:
 @pages.get("/console/catalogue/{product_id}/pictures")
 def show_pictures(visit: Visit, product_id: str) -> Page:
     """Each picture whose file is awaited has a form that sends the file to S3, which sends the browser back here."""
-    product = visit.visitor.get(path("products", product_id))
-    found = visit.visitor.get(path("products", "images", product_id, return_to=_pictures(product_id)))["items"]
+    ask = visit.visitor.get
+    product, found = together(
+        lambda: ask(path("products", product_id)),
+        lambda: ask(path("products", "images", product_id, return_to=_pictures(product_id)))["items"],
+    )
     forms = sorted({urlsplit(one["upload"]["url"])._replace(path="").geturl() for one in found if one["upload"]})
     arrived = visit.request.query.get("key", "").rpartition("/")[2]  # S3 adds the file's key to the way back
     is_looked_at = any(one["id"] == arrived and one["upload"] for one in found)

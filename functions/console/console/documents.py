@@ -9,7 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Refused, StoredFile, Visit
-from pages.visitor import next_page, part, path
+from pages.visitor import next_page, part, path, together
 
 HERE = "/console/documents"
 # A document's number as people type it, or its series alone: as it is printed, such as INV-2026-000017 or INV-000017;
@@ -127,9 +127,11 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
 def show_seller(visit: Visit) -> Page:
     """After a change that came too late, what another operator made of the seller stands beside what was typed."""
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    found = visit.visitor.get(path("documents", "seller"))
+    found, numbers = together(
+        lambda: visit.visitor.get(path("documents", "seller")),
+        lambda: part(lambda: visit.visitor.get(path("documents", "numbering"))),
+    )
     is_late = visit.values.get("version", "") not in ("", str(found["version"]))
-    numbers = part(lambda: visit.visitor.get(path("documents", "numbering")))
     theirs = _differences(found["seller"], visit.values) if is_late else {}
     if not numbers.missing:
         base = visit.values.get("numbering_version", "")

@@ -11,7 +11,7 @@ from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.app import values_of
 from pages.view import counted
-from pages.visitor import part, path
+from pages.visitor import part, path, together
 
 
 class Redrive(Form):
@@ -41,8 +41,11 @@ def show_letters(visit: Visit, queue: str) -> Page:
 
 def _page(visit: Visit, queue: str, dry_run: Any = None, max_sent: int = 50) -> Page:
     asked = {name: visit.request.query.get(name, visit.values.get(name, ""))[:100] for name in ("type", "reason")}
-    letters = visit.visitor.get(path("ops", "dlq", queue, "messages", **asked, limit=50, with_body="true"))
-    history = part(lambda: visit.visitor.get(path("ops", "dlq", queue, "redrives"))["items"])
+    ask = visit.visitor.get
+    letters, history = together(
+        lambda: ask(path("ops", "dlq", queue, "messages", **asked, limit=50, with_body="true")),
+        lambda: part(lambda: ask(path("ops", "dlq", queue, "redrives"))["items"]),
+    )
     return Page(
         "letters.html",
         {

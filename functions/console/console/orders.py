@@ -12,7 +12,7 @@ from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.receipt import parts_of, percent
 from pages.returns import ReturnForm, settled_of, typed_of, units_left
 from pages.view import amounts, money
-from pages.visitor import next_page, part, path
+from pages.visitor import next_page, part, path, together
 
 STATES = (
     "pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "needs_attention", "refunded"
@@ -76,11 +76,13 @@ def show_order(visit: Visit, order_id: str) -> Page:
     order, facts = history["order"], history["facts"]
     wanted = visit.request.query.get("v", "")
     version = min(max(int(wanted), 1), order["version"]) if wanted.isdecimal() else order["version"]
-    then = _state_at(visit, order_id, version, order)
-    before = _state_at(visit, order_id, version - 1, order) if version > 1 else {}
-    payment = part(lambda: next(iter(ask(path("payments", order_id=order_id))["items"]), None))
-    shipment = part(lambda: next(iter(ask(path("shipments", order_id=order_id))["items"]), None))
-    documents = part(lambda: ask(path("documents", order_id=order_id))["items"])
+    then, before, payment, shipment, documents = together(
+        lambda: _state_at(visit, order_id, version, order),
+        lambda: _state_at(visit, order_id, version - 1, order) if version > 1 else {},
+        lambda: part(lambda: next(iter(ask(path("payments", order_id=order_id))["items"]), None)),
+        lambda: part(lambda: next(iter(ask(path("shipments", order_id=order_id))["items"]), None)),
+        lambda: part(lambda: ask(path("documents", order_id=order_id))["items"]),
+    )
     is_given_up = bool(shipment.value) and shipment.value["status"] == "failed"
     has_left = is_given_up and shipment.value["has_left"]
     left = units_left(order)

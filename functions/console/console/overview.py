@@ -11,7 +11,7 @@ from console.pages import pages
 from console.wiring import ports
 from mercato.clock import utc_now
 from pages import Page, Visit
-from pages.visitor import Part, part, path
+from pages.visitor import Part, parts, path
 
 _DAYS = 14
 _MOST = 50  # of each list; a tile that has as many says that there may be more
@@ -36,23 +36,31 @@ def show_overview(visit: Visit) -> Page:
     ask = visit.visitor.get
     today = utc_now().date()
     first = today - timedelta(days=_DAYS - 1)
-    payments = part(lambda: ask(path("payments", "mismatches")))
-    days = part(lambda: ask(path("ops", "orders", "days", **{"from": first, "to": today}))["items"])
+    payments, days, parked, queues, circuits, to_send, given_up, to_approve, to_receive, low = parts(
+        lambda: ask(path("payments", "mismatches")),
+        lambda: ask(path("ops", "orders", "days", **{"from": first, "to": today}))["items"],
+        lambda: ask(path("ops", "sagas", status="parked", limit=_MOST))["items"],
+        lambda: [one for one in ask(path("ops", "dlq"))["items"] if one["messages"]],
+        lambda: [one for one in ask(path("ops", "circuits"))["items"] if one["state"] != "closed"],
+        lambda: ask(path("shipments", list="to_send", limit=_MOST))["items"],
+        lambda: ask(path("shipments", limit=_MOST))["items"],
+        lambda: ask(path("ops", "orders", "returns", state="requested", limit=_MOST))["items"],
+        lambda: ask(path("ops", "orders", "returns", state="approved", limit=_MOST))["items"],
+        lambda: ask(path("inventory", low="true", limit=_MOST))["items"],
+    )
     return Page(
         "overview.html",
         {
-            "parked": part(lambda: ask(path("ops", "sagas", status="parked", limit=_MOST))["items"]),
-            "queues": part(lambda: [one for one in ask(path("ops", "dlq"))["items"] if one["messages"]]),
-            "circuits": part(
-                lambda: [one for one in ask(path("ops", "circuits"))["items"] if one["state"] != "closed"]
-            ),
+            "parked": parked,
+            "queues": queues,
+            "circuits": circuits,
             "mismatches": _part_of(payments, "items"),
             "disputed": _part_of(payments, "disputed"),
-            "to_send": part(lambda: ask(path("shipments", list="to_send", limit=_MOST))["items"]),
-            "given_up": part(lambda: ask(path("shipments", limit=_MOST))["items"]),
-            "to_approve": part(lambda: ask(path("ops", "orders", "returns", state="requested", limit=_MOST))["items"]),
-            "to_receive": part(lambda: ask(path("ops", "orders", "returns", state="approved", limit=_MOST))["items"]),
-            "low": part(lambda: ask(path("inventory", low="true", limit=_MOST))["items"]),
+            "to_send": to_send,
+            "given_up": given_up,
+            "to_approve": to_approve,
+            "to_receive": to_receive,
+            "low": low,
             "most": _MOST,
             "dashboard": ports().settings.dashboard_url,
             "sales_missing": days.missing,

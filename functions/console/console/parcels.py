@@ -9,7 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
-from pages.visitor import next_page, part, path
+from pages.visitor import next_page, part, path, together
 
 _PAGE = re.compile(r"https://[!-~]+")
 _NOTICES = {
@@ -40,9 +40,11 @@ class Report(Form):
 
 @pages.get("/console/parcels")
 def show_parcels(visit: Visit) -> Page:
-    cursor = visit.request.query.get("cursor", "")
-    to_send = visit.visitor.get(path("shipments", list="to_send", limit=50, cursor=cursor))
-    given_up = part(lambda: visit.visitor.get(path("shipments", limit=100))["items"])
+    ask, cursor = visit.visitor.get, visit.request.query.get("cursor", "")
+    to_send, given_up = together(
+        lambda: ask(path("shipments", list="to_send", limit=50, cursor=cursor)),
+        lambda: part(lambda: ask(path("shipments", limit=100))["items"]),
+    )
     following = next_page("/console/parcels", to_send["next_cursor"])
     return Page("parcels.html", {"to_send": to_send["items"], "given_up": given_up, "next": following})
 

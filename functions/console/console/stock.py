@@ -9,7 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from pages import Form, NoSuchPage, Page, Redirect, Visit
-from pages.visitor import next_page, part, path
+from pages.visitor import next_page, part, path, together
 
 _SHOWN = 50
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -81,14 +81,18 @@ def show_product_stock(visit: Visit, product_id: str) -> Page:
     stocks = ask(path("inventory", product_ids=product_id))["items"]
     if not stocks:
         raise NoSuchPage("This product has no stock yet: it is opened a moment after the product is made.")
-    ledger = ask(path("inventory", product_id, "ledger", limit=_SHOWN, cursor=cursor))
+    ledger, product, audit = together(
+        lambda: ask(path("inventory", product_id, "ledger", limit=_SHOWN, cursor=cursor)),
+        lambda: part(lambda: _names(visit, [product_id]).get(product_id)),
+        lambda: part(lambda: ask(path("inventory", product_id, "ledger", "audit"))),
+    )
     return Page(
         "ledger.html",
         {
             "stock": stocks[0],
-            "product": part(lambda: _names(visit, [product_id]).get(product_id)),
+            "product": product,
             "entries": ledger["items"],
-            "audit": part(lambda: ask(path("inventory", product_id, "ledger", "audit"))),
+            "audit": audit,
             "is_first": not cursor,
             "next": next_page(f"/console/stock/{product_id}", ledger["next_cursor"]),
         },

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pages import Form, Page, Redirect, Refused, Visit
 from pages.app import own_path
-from pages.visitor import Part, part, path
+from pages.visitor import Part, part, path, together
 from storefront import catalogue
 from storefront.pages import pages
 
@@ -153,7 +153,7 @@ def _merge(visit: Visit) -> None:
 def show_merge(visit: Visit) -> Page | Redirect:
     """Both carts line by line, and what they would be together, before anything is done."""
     back = own_path(visit.request.query.get("back", ""), "/cart")
-    guests, mine = load_guests(visit), visit.visitor.get(path("carts", "mine"))
+    guests, mine = together(lambda: load_guests(visit), lambda: visit.visitor.get(path("carts", "mine")))
     if not guests or not guests["lines"]:
         return Redirect(back)
     lines: dict[str, dict[str, Any]] = {}

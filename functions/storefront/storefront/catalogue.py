@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from mercato.clock import utc_now
 from mercato.money import InvalidAmount, Money
 from pages import Page, Visit
-from pages.visitor import Reply, part, path
+from pages.visitor import Part, Reply, part, parts, path
 from storefront.pages import pages
 from storefront.wiring import ports
 
@@ -38,10 +38,7 @@ def show_list(visit: Visit) -> Page:
             errors[name] = f"{error}."
             limits[name] = ""
     cursor = visit.request.query.get("cursor", "")
-    goods = part(lambda: _goods(visit, asked, limits, cursor))
-    # The list without a search comes with the counts. A search, or a later page, has none: they are asked for.
-    known = goods.value["facets"] if goods.value else None
-    whole = part(lambda: (known or _public(visit, path("products", limit=1)).body["facets"])["category"])
+    goods, whole = _goods_and_categories(visit, asked, limits, cursor)
     visit.errors |= errors
     kept = {name: value for name, value in asked.items() if value}
     following = goods.value["next_cursor"] if goods.value else None
@@ -60,6 +57,22 @@ def show_list(visit: Visit) -> Page:
         },
         is_personal=False,
     )
+
+
+def _goods_and_categories(
+    visit: Visit, asked: dict[str, str], limits: dict[str, Any], cursor: str
+) -> tuple[Part, Part]:
+    """The list without a search comes with the counts. A search, or a later page, has none: they are asked for."""
+
+    def count_all() -> Any:
+        return _public(visit, path("products", limit=1)).body["facets"]["category"]
+
+    if asked["q"] or cursor:
+        goods, whole = parts(lambda: _goods(visit, asked, limits, cursor), count_all)
+        return goods, whole
+    goods = part(lambda: _goods(visit, asked, limits, cursor))
+    facets = goods.value["facets"] if goods.value else None
+    return goods, Part(facets["category"]) if facets else part(count_all)
 
 
 def _goods(visit: Visit, asked: dict[str, str], limits: dict[str, Any], cursor: str) -> Any:

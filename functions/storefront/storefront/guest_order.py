@@ -9,7 +9,7 @@ from pydantic import Field
 from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, Refused, StoredFile, Visit
 from pages.returns import typed_of
 from pages.view import path_part
-from pages.visitor import part, path
+from pages.visitor import Part, part, parts, path
 from storefront import catalogue, notices, orders
 from storefront.pages import pages
 
@@ -65,10 +65,14 @@ def show_order(visit: Visit) -> Page:
         visit.visitor.forget_order()
         visit.errors = visit.errors or {"": refusal.reply.detail}
         return Page("guest.html", status=404)
-    address = path("documents", "guests", visit.visitor.order_token)
-    documents = part(lambda: visit.visitor.send_as_guest("GET", address).body["items"])
-    preferences = part(lambda: visit.visitor.send_as_guest("GET", _preferences(visit.visitor.order_token)).body)
-    values = _values(visit, order) | {"pictures": catalogue.pictures_of(visit, order["lines"]), "documents": documents}
+    ask, token = visit.visitor.send_as_guest, visit.visitor.order_token
+    parcel, documents, preferences, pictures = parts(
+        lambda: _parcel(visit, order),
+        lambda: ask("GET", path("documents", "guests", token)).body["items"],
+        lambda: ask("GET", _preferences(token)).body,
+        lambda: catalogue.pictures_of(visit, order["lines"]),
+    )
+    values = _values(order, parcel) | {"pictures": pictures.value, "documents": documents}
     values |= {"preferences": notices.as_ticked(visit, preferences), "words": _KINDS, "typed": typed_of(visit)}
     values["sent"] = orders.sent_to(visit)
     visit.notice = visit.notice or orders.notice_of(visit, _NOTICES, values)
@@ -84,10 +88,14 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
     return StoredFile(visit.visitor.send_as_guest("GET", address).body["url"])
 
 
-def _values(visit: Visit, order: Any) -> dict[str, Any]:
+def _parcel(visit: Visit, order: Any) -> Any:
     shipment = order["shipment"]
-    address = path("shipments", "guests", shipment["shipment_id"]) if shipment else ""
-    parcel = part(lambda: visit.visitor.send_as_guest("GET", address).body if address else None)
+    if not shipment:
+        return None
+    return visit.visitor.send_as_guest("GET", path("shipments", "guests", shipment["shipment_id"])).body
+
+
+def _values(order: Any, parcel: Part) -> dict[str, Any]:
     return orders.values_of(order, HERE) | {"is_guests": True, "files": f"{HERE}/documents", "parcel": parcel}
 
 
@@ -130,7 +138,8 @@ def open_order(visit: Visit, form: Open) -> Redirect:
 
 @pages.get(f"{HERE}/status")
 def show_status(visit: Visit) -> Page:
-    return orders.status_of(visit, _values(visit, _load(visit)))
+    order = _load(visit)
+    return orders.status_of(visit, _values(order, part(lambda: _parcel(visit, order))))
 
 
 def _send(visit: Visit, deed: str, body: Any, key: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.app import values_of
-from pages.visitor import Part, part, path
+from pages.visitor import Part, part, path, together
 from storefront.catalogue import show_product
 from storefront.pages import pages
 
@@ -78,10 +78,13 @@ def told_at_the_number() -> Iterator[None]:
 
 @pages.get("/notices")
 def show_notices(visit: Visit) -> Page:
-    cursor = visit.request.query.get("cursor", "")
-    preferences = as_ticked(visit, part(lambda: visit.visitor.get(path("notifications", "preferences"))))
-    wishes = part(lambda: visit.visitor.get(path("notifications", "wishes")))
-    notices = visit.visitor.get(path("notifications", limit=20, cursor=cursor))
+    ask, cursor = visit.visitor.get, visit.request.query.get("cursor", "")
+    notices, preferences, wishes = together(
+        lambda: ask(path("notifications", limit=20, cursor=cursor)),
+        lambda: part(lambda: ask(path("notifications", "preferences"))),
+        lambda: part(lambda: ask(path("notifications", "wishes"))),
+    )
+    preferences = as_ticked(visit, preferences)
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     values = {"notices": notices, "preferences": preferences, "wishes": wishes, "words": KINDS}
     return Page("notices.html", values)

@@ -18,7 +18,7 @@ from pages import Form, InvalidForm, NoSuchPage, Page, Redirect, StoredFile, Vis
 from pages.receipt import parts_of, receipt_of
 from pages.returns import LOST, OPEN, ReturnForm, names_of, settled_of, typed_of
 from pages.view import path_part, words
-from pages.visitor import Part, part, path
+from pages.visitor import Part, part, parts, path
 from storefront import catalogue
 from storefront.cards import STRIPE_POLICY, cards_of
 from storefront.pages import pages
@@ -111,11 +111,16 @@ def show_orders(visit: Visit) -> Page:
 
 @pages.get("/orders/{order_id}")
 def show_order(visit: Visit, order_id: str) -> Page:
-    values = _values(visit, order_id)
+    ask = visit.visitor.get
+    order = ask(path("orders", order_id))
+    parcel, documents, pictures = parts(
+        lambda: _parcel(visit, order),
+        lambda: ask(path("documents", order_id=order_id))["items"],
+        lambda: catalogue.pictures_of(visit, order["lines"]),
+    )
+    values = _values(order_id, order, parcel)
     visit.notice = visit.notice or notice_of(visit, NOTICES, values)
-    documents = part(lambda: visit.visitor.get(path("documents", order_id=order_id))["items"])
-    pictures = catalogue.pictures_of(visit, values["order"]["lines"])
-    values |= {"pictures": pictures, "documents": documents, "typed": typed_of(visit), "sent": sent_to(visit)}
+    values |= {"pictures": pictures.value, "documents": documents, "typed": typed_of(visit), "sent": sent_to(visit)}
     return Page("order.html", values, policy=policy_of(values))
 
 
@@ -147,7 +152,8 @@ def open_document(visit: Visit, document_id: str) -> StoredFile:
 
 @pages.get("/orders/{order_id}/status")
 def show_status(visit: Visit, order_id: str) -> Page:
-    return status_of(visit, _values(visit, order_id))
+    order = visit.visitor.get(path("orders", order_id))
+    return status_of(visit, _values(order_id, order, part(lambda: _parcel(visit, order))))
 
 
 def status_of(visit: Visit, values: dict[str, Any]) -> Page:
@@ -164,10 +170,12 @@ def status_of(visit: Visit, values: dict[str, Any]) -> Page:
     return Page("status.html", values | {"sent": asked.get("sent", "")})
 
 
-def _values(visit: Visit, order_id: str) -> dict[str, Any]:
-    order = visit.visitor.get(path("orders", order_id))
+def _parcel(visit: Visit, order: Any) -> Any:
     shipment = order["shipment"]
-    parcel = part(lambda: visit.visitor.get(path("shipments", shipment["shipment_id"])) if shipment else None)
+    return visit.visitor.get(path("shipments", shipment["shipment_id"])) if shipment else None
+
+
+def _values(order_id: str, order: Any, parcel: Part) -> dict[str, Any]:
     return values_of(order, f"/orders/{path_part(order_id)}") | {"parcel": parcel}
 
 

@@ -8,8 +8,12 @@ guessing count the guest and not the page function. The page function can thus d
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -43,6 +47,9 @@ _GUESTS = {
     ("notifications", "guests"): "notifications",
     ("notifications", "guest-reminders"): "notifications",
 }
+
+# The reads of one page that run at once: as many as a peer's client keeps connections to one host.
+_AT_ONCE = 4
 
 
 class Unavailable(TransientError):
@@ -105,7 +112,7 @@ def next_page(address: str, cursor: str | None, **filters: str) -> str:
 
 
 class Visitor:
-    """One request's visitor. `set_cookies` are those that the answer must set."""
+    """One request's visitor. `set_cookies` are those that the answer must set. Reads may share it between threads."""
 
     def __init__(self, names: Names, cookies: Mapping[str, str], source: str) -> None:
         self.names = names
@@ -113,6 +120,7 @@ class Visitor:
         self._source = source
         self._access = cookies.get(names.access, "")
         self._refresh = cookies.get(names.refresh, "")
+        self._renewing = threading.Lock()
         self.cart_id = cookies.get(names.cart, "") if names.cart else ""
         self.checkout_id = cookies.get(names.checkout, "") if names.checkout else ""
         self.order_token = cookies.get(names.order, "") if names.order else ""
@@ -153,12 +161,11 @@ class Visitor:
                 if error.reply.status in (401, 403):
                     raise LogInFirst("Please log in to see this page.") from None
                 raise
-        if not self._access:
-            self._renew()
-        reply = self._ask(PUBLIC_API, method, path, body, headers | self._bearer())
+        token = self._access or self._renewed("")
+        reply = self._ask(PUBLIC_API, method, path, body, headers | _bearer(token))
         if reply.status == 401 and self._refresh:
-            self._renew()
-            reply = self._ask(PUBLIC_API, method, path, body, headers | self._bearer())
+            token = self._renewed(token)
+            reply = self._ask(PUBLIC_API, method, path, body, headers | _bearer(token))
         if reply.status == 401:
             self._end_session()
         return _granted(reply)
@@ -215,8 +222,17 @@ class Visitor:
         self.order_token = ""
         self.set_cookies[self.names.order] = removed(self.names.order)
 
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._access}"}
+    def _renewed(self, refused: str) -> str:
+        """A newer access token than `refused`. Where several reads of a page are refused at once, one of them renews
+        it, and the others wait and take its token: a refresh token is used once. Raises LogInFirst, Refused,
+        Unavailable.
+        """
+        with self._renewing:
+            if self._access in ("", refused):
+                if not self._refresh:
+                    self._end_session()
+                self._renew()
+            return self._access
 
     def _renew(self) -> None:
         """A new access token for the refresh token. Two tabs that do it at once are both granted for ten seconds."""
@@ -224,7 +240,9 @@ class Visitor:
             self._keep(
                 self.send_as_guest("POST", path("users", "token", "refresh"), {"refresh_token": self._refresh}).body
             )
-        except Refused:
+        except Refused as error:
+            if error.reply.status == 429:
+                raise
             self._end_session()
 
     def _end_session(self) -> None:
@@ -252,6 +270,10 @@ class Visitor:
         return Reply(answer.status, content, answer.headers)
 
 
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 def _granted(reply: Reply) -> Reply:
     if reply.status >= 400:
         raise Refused(reply)
@@ -274,3 +296,23 @@ def part(ask: Callable[[], Any]) -> Part:
         log.warning("a part of the page is left out", extra={"reason": str(error)})
         said = str(error) if isinstance(error, Unavailable) else error.reply.detail
         return Part(missing=said or "This is not available just now.")
+
+
+def parts(*asks: Callable[[], Any]) -> list[Part]:
+    """Several parts of a page, asked for at once, in the order of `asks`."""
+    return together(*(partial(part, ask) for ask in asks))
+
+
+def together(*reads: Callable[[], Any]) -> list[Any]:
+    """Runs reads that need nothing of each other at once, and returns their results in the order of `reads`.
+
+    Each has a copy of the context, so that its calls carry the request's ids and end by the invocation's deadline. If
+    reads fail, raises the error of the first of them in that order. All threads have ended when it returns or raises:
+    Lambda would freeze one that goes on.
+    """
+    with ThreadPoolExecutor(min(len(reads), _AT_ONCE)) as pool:
+        running = [pool.submit(copy_context().run, read) for read in reads]
+        try:
+            return [one.result() for one in running]
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ products = peer("products").post("/api/products/lookup", {"product_ids": [...]},
 from __future__ import annotations
 
 import functools
+import threading
 from dataclasses import dataclass
 
 from mercato import config
@@ -28,6 +29,8 @@ def _is_down(error: BaseException) -> bool:
     return isinstance(error, PeerUnavailable) and not isinstance(error, PeerRefused)
 
 
+_making = threading.Lock()  # a circuit must not get two breakers from two threads
+
 POLICY = Policy(failing=_is_down, ignoring=(PeerNotCalled,), call_timeout=READ_TIMEOUT)
 
 
@@ -45,13 +48,18 @@ def _addresses(*, is_public: bool) -> Addresses:
     return Sidecar(settings.mesh_socket)
 
 
-@functools.cache
 def peer(name: str) -> ServiceClient:
     """The sandbox's one client of that peer. The circuit `peer-<name>` is the same for every function that calls it."""
+    with _making:
+        return _peer(name)
+
+
+@functools.cache
+def _peer(name: str) -> ServiceClient:
     return ServiceClient(name, _addresses(is_public=name == PUBLIC_API), breaker_for(f"peer-{name}", POLICY))
 
 
 def reset() -> None:
     """Forgets all clients: for tests, and after a SnapStart restore."""
-    peer.cache_clear()
+    _peer.cache_clear()
     _addresses.cache_clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import socket
+import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ class MeshTransport:
     def __init__(self, path: str, connections: int = 4) -> None:
         self._path = path
         self._connections = connections
+        self._making = threading.Lock()  # two threads must not make two pools
 
     @functools.cached_property
     def _pool(self) -> urllib3.HTTPConnectionPool:
@@ -38,8 +40,10 @@ class MeshTransport:
         to = urlsplit(url)
         target = f"{to.path or '/'}?{to.query}" if to.query else to.path or "/"
         addressed = {**headers, "Host": to.netloc, _DEADLINE: str(int(timeout * 1000))}
+        with self._making:
+            pool = self._pool
         return exchange(
-            lambda limits: self._pool.request(
+            lambda limits: pool.request(
                 method, target, body=body, headers=addressed, timeout=limits, preload_content=False, redirect=False
             ),
             timeout,

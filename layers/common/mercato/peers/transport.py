@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -89,6 +90,7 @@ class Transport:
 
     def __init__(self, connections: int = 4) -> None:
         self._connections = connections
+        self._making = threading.Lock()  # two threads must not make two pools
 
     @functools.cached_property
     def _pools(self) -> urllib3.PoolManager:
@@ -104,8 +106,10 @@ class Transport:
         `timeout` covers everything: connecting, sending, waiting, and the answer's last byte. Raises NoAnswer.
         """
         signed = headers if "Authorization" in headers else _sign(method, url, body, headers)
+        with self._making:
+            pools = self._pools
         return exchange(
-            lambda limits: self._pools.request(
+            lambda limits: pools.request(
                 method, url, body=body, headers=signed, timeout=limits, preload_content=False, redirect=False
             ),
             timeout,
