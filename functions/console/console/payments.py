@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from console.pages import pages
 from pages import Page, Redirect, Visit
-from pages.visitor import path
+from pages.visitor import part, path
 
 
 @pages.get("/console/payments")
@@ -16,4 +18,6 @@ def show_payments(visit: Visit) -> Page | Redirect:
 
 @pages.get("/console/payments/{payment_id}")
 def show_payment(visit: Visit, payment_id: str) -> Page:
-    return Page("payment.html", {"payment": visit.visitor.get(path("payments", payment_id))})
+    payment: Any = visit.visitor.get(path("payments", payment_id))
+    order = part(lambda: visit.visitor.get(path("orders", payment["order_id"]))).value or {}
+    return Page("payment.html", {"payment": payment, "number": order.get("number")})

@@ -57,9 +57,9 @@ def show_saga(visit: Visit, saga: str) -> Page:
     found = visit.visitor.get(path("ops", "sagas", saga))
     steps = found["steps"]
     waits = found["status"] == "running" and bool(steps) and steps[-1]["state"] == _WAITS_FOR_BUYER
-    order = part(lambda: visit.visitor.get(path("orders", found["order_id"])) if waits else None)
-    payment = (order.value or {}).get("payment")
-    return Page("saga.html", {"saga": found, "drawing": u_turn(found), "waits": waits, "payment": payment})
+    order = part(lambda: visit.visitor.get(path("orders", found["order_id"]))).value or {}
+    values = {"waits": waits, "payment": order.get("payment") if waits else None, "number": order.get("number")}
+    return Page("saga.html", {"saga": found, "drawing": u_turn(found), **values})
 
 
 @pages.post("/console/sagas/{saga}/resume", form=Resume, again=show_saga)

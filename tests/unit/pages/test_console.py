@@ -430,6 +430,28 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
     assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
 
 
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ((200, {"number": "K7QF2-M9X40", "payment": None}), "K7QF2-M9X40"),
+        ((200, {"number": None, "payment": None}), "o-1"),
+        ((200, {}), "o-1"),
+        ((404, {"type": "urn:mercato:problem:order-not-found", "detail": "No."}), "o-1"),
+    ],
+)
+def test_a_saga_and_a_payment_name_their_order_as_people_say_it(
+    api: ShopApi, desk: Ask, order: tuple[int, Any], told: str
+) -> None:
+    for route in ("GET /api/ops/sagas/o-1.cancellation", "GET /api/payments/p-1"):
+        _, found = answer_of_the_contract(*route.split())
+        api.answers[route] = (200, found | {"order_id": "o-1"})
+    api.answers["GET /api/orders/o-1"] = order
+    saga = desk("GET", "/console/sagas/o-1.cancellation", as_user=True)
+    assert (saga.status, f"<h1>Saga <code>{told}</code>" in saga.text) == (200, True)
+    payment = desk("GET", "/console/payments/p-1", as_user=True)
+    assert (payment.status, "Its order <code>K7QF2-M9X40</code>" in payment.text) == (200, told != "o-1")
+
+
 @pytest.mark.parametrize(("status", "refunds"), [("open", False), ("lost", True)])
 def test_a_disputed_payment_is_shown_and_refunded_only_once_the_bank_has_decided(
     api: ShopApi, desk: Ask, status: str, refunds: bool
