@@ -15,6 +15,7 @@ import stripe
 from mercato.clock import utc_now
 from mercato.errors import TransientError
 from payments import reconciler, wiring
+from payments.providers.port import ProviderUnavailable
 from payments.providers.stripe import StripeProvider
 from tests.integration.payments.localstripe import KEY, Trouble, Wire
 from tests.integration.payments.stripe_till import PAYMENT, VISA, StripeTill, paid
@@ -144,8 +145,10 @@ def test_a_dispute_at_stripes_whose_message_was_lost_is_found(stripe_till: Strip
     assert stripe_till.heard().count("payment.disputed") == 1
 
 
-def test_an_emulator_without_disputes_has_none(wire: Wire) -> None:
-    assert StripeProvider(lambda: KEY, lambda: None, wire.upstream).list_disputes(utc_now()) == []
+def test_where_there_is_no_list_of_disputes_none_is_taken_for_read(wire: Wire) -> None:
+    """Stripe answers with an empty list where there are none. A 404 is of another address than Stripe's."""
+    with pytest.raises(ProviderUnavailable, match="does not list the disputes"):
+        StripeProvider(lambda: KEY, lambda: None, wire.upstream).list_disputes(utc_now())
 
 
 def test_a_question_of_the_bank_takes_nothing_and_a_status_of_later_stops_refunds(

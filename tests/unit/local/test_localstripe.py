@@ -14,6 +14,8 @@ from infra.local.cloud import Cloud
 from infra.local.localstripe import LocalStripe
 from infra.local.processes import free_port, is_free
 from infra.trouble import Trouble
+from mercato.clock import utc_now
+from payments.providers.stripe import StripeProvider
 
 CLOUD = Cloud(4566)
 
@@ -43,6 +45,17 @@ def test_it_answers_until_it_is_stopped_and_leaves_no_process() -> None:
         stripe.stop()
     assert not stripe.child.is_running()
     assert is_free(port)
+
+
+def test_it_lists_that_there_are_no_disputes_as_stripe_does() -> None:
+    stripe = LocalStripe(free_port())
+    stripe.start(CLOUD)
+    try:
+        assert StripeProvider(lambda: stripe.key, lambda: None, stripe.url).list_disputes(utc_now()) == []
+        assert StripeProvider(lambda: stripe.key, lambda: None, stripe.url).disputes("pi_1") == []
+        assert StripeProvider(lambda: stripe.key, lambda: None, stripe.url).find("pi_1") is None
+    finally:
+        stripe.stop()
 
 
 def test_a_port_that_is_taken_is_said_so_with_what_to_do(taken: socket.socket) -> None:

@@ -159,8 +159,6 @@ class StripeProvider:
                 listed = self._client().v1.disputes.list(asked)
                 return [_listed(one.to_dict()) for one in listed.auto_paging_iter()]
         except (_Refused, _Broke) as error:
-            if getattr(error.__cause__, "http_status", None) == 404:  # localstripe has no disputes
-                return []
             raise ProviderUnavailable(f"Stripe does not list the disputes: {error}") from error
 
     def _look(self, charge_id: str, error: ProviderDeclined | ProviderTimeout, *expected: ChargeStatus) -> Charge:
