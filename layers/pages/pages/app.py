@@ -328,7 +328,8 @@ class Pages:
 
     def _told(self, error: Exception, visit: Visit | None) -> Answer:
         """Every error is a page that says what to do; the last one is the last line of defence."""
-        if isinstance(error, LogInFirst) and visit is not None:
+        is_part = visit is not None and "hx-request" in visit.request.headers
+        if isinstance(error, LogInFirst) and visit is not None and not is_part:
             return Redirect(f"{self.log_in}?{urlencode({'back': visit.way_back})}")
         if isinstance(error, Refused):
             status = error.reply.status
@@ -342,7 +343,9 @@ class Pages:
             log.exception("page failed")
             status, detail = 500, "Please try again, and quote the request id when you ask about it."
         values = {"status": status, "detail": detail, "again": visit.way_back if visit else ""}
-        return Page("error.html", values, status, headers=_retry_after(error))
+        # A part of a page that asks for itself is not replaced by the page of the log-in: its page is loaded again.
+        refresh = {"HX-Refresh": "true"} if isinstance(error, LogInFirst) and is_part else {}
+        return Page("error.html", values, status, headers={**_retry_after(error), **refresh})
 
     def _write(self, answer: Answer, visit: Visit | None, visitor: Visitor, request_id: str) -> dict[str, Any]:
         headers = gate.headers() | {"X-Request-Id": request_id}

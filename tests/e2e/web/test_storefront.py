@@ -510,6 +510,35 @@ def test_two_tabs_of_one_session_add_up(desk: OpenDesk, account: Account) -> Non
     expect(second.get_by_label("Quantity of Brass Ballpoint")).to_have_value("2")
 
 
+def test_a_part_of_a_page_that_is_refused_leaves_the_page_as_it_is(desk: OpenDesk, account: Account) -> None:
+    """As where all functions are busy, for one request."""
+    shop = desk()
+    page = go_to_checkout(shop, "heather", "Heather Honey")
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        path = route.request.url.partition("?")[0].removeprefix(shop.site)
+        if path in refused:
+            route.continue_()
+            return
+        refused.append(path)
+        route.fulfill(
+            status=503, content_type="text/html", body="<header></header><main><h1>Please try again</h1></main>"
+        )
+
+    page.route("**/cart/count", refuse_once)
+    page.route("**/guest-order/status?*", refuse_once)
+    page.get_by_label("E-mail").fill(account.email)
+    fill_address(page)
+    page.get_by_role("button", name="Choose the delivery").click()
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#status .status").first).to_contain_text("delivered", timeout=LONG)
+    assert sorted(refused) == ["/cart/count", "/guest-order/status"]
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page.locator("header")).to_have_count(1)
+    shop.said.clear()  # Chromium notes the 503
+
+
 def test_the_first_view_is_small(desk: OpenDesk) -> None:
     shop = desk()
     sizes: dict[str, int] = {}

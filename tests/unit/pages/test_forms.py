@@ -167,6 +167,22 @@ def test_a_half_cookie_logs_out_cleanly(api: ShopApi, shop: Ask) -> None:
     assert sorted(cookie.split("=")[0] for cookie in answer.cookies) == ["__Host-a", "__Host-r"]
 
 
+def test_where_a_session_has_ended_a_part_of_a_page_has_its_page_loaded_again(api: ShopApi, shop: Ask) -> None:
+    """A script that asks for a part follows a redirect, and would put the whole page of the log-in into the part."""
+    api.refuse("GET /api/orders/o-1", 401, "unauthenticated")
+    api.refuse("GET /api/carts/mine", 401, "unauthenticated")
+    api.refuse("POST /api/users/token/refresh", 401, "unauthenticated")
+    asked: Any = {"headers": {"hx-request": "true"}, "cookies": ["__Host-a=half.of", "__Host-r=half"]}
+
+    status = shop("GET", "/orders/o-1/status", **asked)
+    count = shop("GET", "/cart/count", **asked)
+
+    assert (status.status, status.headers["HX-Refresh"]) == (401, "true")
+    assert (count.status, count.text.strip(), "HX-Refresh" in count.headers) == (200, "", False)
+    for answer in (status, count):
+        assert sorted(cookie.split("=")[0] for cookie in answer.cookies) == ["__Host-a", "__Host-r"]
+
+
 def test_an_access_token_that_is_over_is_renewed_once_and_kept(api: ShopApi, shop: Ask) -> None:
     api.answers["POST /api/users/token/refresh"] = (200, {"access_token": "new.access", "refresh_token": "new-refresh"})
 

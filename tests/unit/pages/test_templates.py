@@ -114,6 +114,15 @@ def test_no_template_lets_a_value_through_unescaped(path: Path) -> None:
     assert not re.search(r"javascript:|\bon[a-z]+=\"", text)
 
 
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.parent.name}/{path.name}")
+def test_a_part_that_asks_for_itself_says_what_a_refusal_does(path: Path) -> None:
+    """Without it, htmx puts the page of the error into the part, and the part asks no more."""
+    for asking in re.split(r"hx-(?:get|post)=", path.read_text())[1:]:
+        attributes = asking.partition(">")[0].partition("{% endmacro")[0]
+        assert "hx-status:5xx=" in attributes, attributes
+        assert "hx-status:4xx=" in attributes or "hx-status:429=" in attributes, attributes
+
+
 @pytest.mark.parametrize(("endpoint", "is_linked"), [("", True), ("http://localhost:4566", False)])
 def test_the_overview_leads_to_the_dashboard_where_there_is_one(
     api: ShopApi, desk: Ask, monkeypatch: pytest.MonkeyPatch, endpoint: str, is_linked: bool
