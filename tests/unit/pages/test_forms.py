@@ -391,12 +391,32 @@ def test_the_list_without_a_search_is_one_call_of_the_catalogue(api: ShopApi, sh
     assert shop("GET", "/").status == 200
     assert [one[2] for one in api.asked] == ["/api/products?limit=24"]
 
+    for search, asked in (("q=mug", "q=mug&limit=24"), ("cursor=next", "limit=24&cursor=next")):
+        api.asked.clear()
+        assert shop("GET", f"/?{search}").status == 200
+        assert {one[2] for one in api.asked} == {f"/api/products?{asked}", "/api/products?limit=1"}
+
+
+def test_the_counts_of_stalls_are_shown_where_they_hold(api: ShopApi, shop: Ask) -> None:
+    """They are those of the whole list: a search or a limit of the price finds fewer."""
     page = answer_of_the_contract("GET", "/api/products")[1]
-    answers = iter([page | {"facets": None}, page])
-    api.answers["GET /api/products"] = lambda: (200, next(answers))
-    api.asked.clear()
-    assert shop("GET", "/?q=mug").status == 200
-    assert [one[2] for one in api.asked] == ["/api/products?q=mug&limit=24", "/api/products?limit=1"]
+    facets = {"category": [{"value": "kitchen", "count": 5}]}
+    api.answers["GET /api/products"] = (200, page | {"facets": facets})
+
+    for query, are_shown in (("", True), ("?category=kitchen", True), ("?q=mug", False), ("?max=40", False)):
+        text = shop("GET", f"/{query}").text
+        assert ('kitchen <span class="quiet">5</span>' in text) is are_shown, query
+
+
+def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopApi, shop: Ask) -> None:
+    page = answer_of_the_contract("GET", "/api/products")[1]
+    api.answers["GET /api/products"] = (200, page | {"items": []})
+
+    text = html.unescape(shop("GET", "/?q=lamp&category=kitchen").text)
+
+    assert "<h1>Found for “lamp” in kitchen</h1>" in text
+    assert '<a href="/?q=lamp">Look on all stalls</a>' in text
+    assert "Look on all stalls" not in shop("GET", "/?q=lamp").text
 
 
 def test_a_page_that_cannot_be_shown_now_can_be_asked_for_again(api: ShopApi, shop: Ask) -> None:
