@@ -27,7 +27,7 @@ ADDRESS = {
 TOKEN = "tok_ok"
 _SETTLED_WITHIN = 60.0
 _TRIES = 8
-_PARKED_OR_LEFT = frozenset({"needs_attention", "shipped", "delivered"})
+_STOPPED_OR_LEFT = frozenset({"cancelled", "dispatched", "in_transit", "delivered"})
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,26 @@ class Stage:
     ) -> tuple[str, Product]:
         """Cancels a paid order whose refund the bank refuses, and waits until the cancellation waits for an operator.
         Returns the order's id and its product.
+        """
+        placed, product = self.cancel_paid(
+            customer, name, pence, token="tok_refund_declined", quantity=quantity, stock=stock
+        )
+        order: str = placed["order_id"]
+        self._wait(customer, order, lambda seen: seen["status"] == "needs_attention", "parked")
+        return order, product
+
+    def cancel_paid(
+        self, customer: Session, name: str, pence: int, *, token: str, quantity: int, stock: int
+    ) -> tuple[Json, Product]:
+        """Cancels a paid order, and waits until its parcel is stopped. Returns the placed order and its product.
 
         The sandbox's parcel leaves a second after the payment. After that a cancellation comes too late: another order
         is placed, of a new product.
         """
         for _ in range(_TRIES):
             product = self.new_product(name, pence, stock)
-            order = self.order(customer, product, quantity, token="tok_refund_declined")["order_id"]
+            placed = self.order(customer, product, quantity, token=token)
+            order = placed["order_id"]
             self._wait(customer, order, lambda seen: seen["status"] != "pending", "paid")
             try:
                 customer.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=self.new_key())
@@ -117,10 +130,21 @@ class Stage:
                 if refused.status != 409:
                     raise
                 continue
-            ended = self._wait(customer, order, lambda seen: seen["status"] in _PARKED_OR_LEFT, "parked")
-            if ended["status"] == "needs_attention":
-                return order, product
+            parcel = poll(
+                lambda: self._parcel_status(order),
+                lambda status: status in _STOPPED_OR_LEFT,
+                what="its parcel stopped",
+                within=self.patience,
+                clock=self.shop.clock,
+            )
+            if parcel == "cancelled":
+                return placed, product
         raise Trouble(f"all of {_TRIES} parcels left before their order was cancelled")
+
+    def _parcel_status(self, order_id: str) -> str:
+        """Empty while there is no parcel."""
+        items = self.admin.get("/shipments", order_id=order_id)["items"]
+        return str(items[0]["status"]) if items else ""
 
     def _wait(self, customer: Session, order_id: str, until: Callable[[Json], bool], what: str) -> Json:
         return customer.wait_for_order(order_id, until, what=what, within=self.patience)

@@ -46,12 +46,9 @@ def unrefunded(stage: Stage) -> Unrefunded:
     """A cancelled order whose refund fails because the provider is down. It parks after about a minute, while other
     tests run.
     """
-    vase, petra = stage.new_product("Lost vase", 2500, stock=8), stage.new_customer("Petra")
-    placed = stage.order(petra, vase, 2, token="tok_refund_unavailable")
+    petra = stage.new_customer("Petra")
+    placed, vase = stage.cancel_paid(petra, "Lost vase", 2500, token="tok_refund_unavailable", quantity=2, stock=8)
     order = placed["order_id"]
-    petra.wait_for_order(order, lambda seen: seen["status"] == "confirmed", what="confirmed", within=WITHIN)
-    asked = petra.post(f"/orders/{order}/cancel", {"reason": "changed_mind"}, key=stage.new_key())
-    assert asked["status"] == "cancelling"
     return Unrefunded(order, placed["total"]["amount"], derived_id("payment", order), vase, petra)
 
 
