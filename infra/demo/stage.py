@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
 from collections.abc import Callable
@@ -131,7 +132,7 @@ class Stage:
                     raise
                 continue
             parcel = poll(
-                lambda: self._parcel_status(order),
+                functools.partial(self._parcel_status, order),
                 lambda status: status in _STOPPED_OR_LEFT,
                 what="its parcel stopped",
                 within=self.patience,

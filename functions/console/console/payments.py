@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from console.pages import pages
 from pages import Page, Redirect, Visit
-from pages.visitor import part, path
+from pages.visitor import path
 
 
 @pages.get("/console/payments")
@@ -18,6 +16,4 @@ def show_payments(visit: Visit) -> Page | Redirect:
 
 @pages.get("/console/payments/{payment_id}")
 def show_payment(visit: Visit, payment_id: str) -> Page:
-    payment: Any = visit.visitor.get(path("payments", payment_id))
-    order = part(lambda: visit.visitor.get(path("orders", payment["order_id"]))).value or {}
-    return Page("payment.html", {"payment": payment, "number": order.get("number")})
+    return Page("payment.html", {"payment": visit.visitor.get(path("payments", payment_id))})

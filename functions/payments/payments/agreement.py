@@ -26,7 +26,9 @@ class Unsettled:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """`kind` is a stable name; docs/payments.md says what to do about each."""
+    """`kind` is a stable name; docs/payments.md says what to do about each. `order_number` is for people; money without
+    a payment has none.
+    """
 
     kind: str
     payment_id: str
@@ -34,6 +36,7 @@ class Mismatch:
     charge_id: str
     amount: Money
     since: datetime
+    order_number: str | None = None
 
 
 def with_order_status(payment: Payment, order_status: str) -> Payment:
@@ -111,4 +114,5 @@ def mismatch_of(unsettled: Unsettled) -> Mismatch:
     if isinstance(found, Charge):
         payment_id = payment_id_in(found.reference)
         return Mismatch("charge-without-payment", payment_id, "", found.charge_id, found.amount, since)
-    return Mismatch(mismatch(found), found.payment_id, found.order_id, found.charge_id, found.amount, since)
+    number = found.order_number or None
+    return Mismatch(mismatch(found), found.payment_id, found.order_id, found.charge_id, found.amount, since, number)

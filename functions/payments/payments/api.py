@@ -90,11 +90,13 @@ class DisputeView(View):
 
 class PaymentView(View):
     """`captured` is the total ever captured, `refunded` the part of it that was refunded, and `disputed` the part that
-    the buyer's bank has taken back. `attempts` counts the cards that were tried.
+    the buyer's bank has taken back. `attempts` counts the cards that were tried. `order_number` is the order's for
+    people; payments of earlier releases have none.
     """
 
     payment_id: str
     order_id: str
+    order_number: str | None
     customer_id: str
     status: str
     amount: Money
@@ -113,6 +115,7 @@ class PaymentView(View):
         return cls(
             payment_id=payment.payment_id,
             order_id=payment.order_id,
+            order_number=payment.order_number or None,
             customer_id=payment.customer_id,
             status=payment.status,
             amount=payment.amount,
@@ -136,9 +139,12 @@ class PaymentList(View):
 
 
 class MismatchView(View):
+    """`order_number` is the order's for people. Money without a payment has none."""
+
     kind: str
     payment_id: str
     order_id: str
+    order_number: str | None
     charge_id: str
     amount: Money
     since: datetime
@@ -149,10 +155,13 @@ class MismatchView(View):
 
 
 class DisputedView(View):
-    """A payment with open disputes, which the shop answers at the provider. `since` is its last change."""
+    """A payment with open disputes, which the shop answers at the provider. `since` is its last change, and
+    `order_number` the order's for people.
+    """
 
     payment_id: str
     order_id: str
+    order_number: str | None
     disputes: list[DisputeView]
     since: datetime
 
@@ -160,7 +169,13 @@ class DisputedView(View):
     def of(cls, payment: Payment, since: datetime) -> DisputedView:
         currency = payment.amount.currency
         found = [DisputeView.of(one, currency) for one in payment.disputes if one.status is DisputeStatus.OPEN]
-        return cls(payment_id=payment.payment_id, order_id=payment.order_id, disputes=found, since=since)
+        return cls(
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            order_number=payment.order_number or None,
+            disputes=found,
+            since=since,
+        )
 
 
 class MismatchList(View):

@@ -30,6 +30,7 @@ def test_the_owner_and_an_admin_see_a_payment_with_its_refunds(till: Any) -> Non
     assert shown == {
         "payment_id": PAYMENT,
         "order_id": "o-1",
+        "order_number": None,
         "customer_id": "u-1",
         "status": "partially_refunded",
         "amount": {"amount": 1000, "currency": "GBP"},

@@ -13,9 +13,10 @@ from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.money import Money
 from mercato.telemetry import metrics
-from payments import consumers, reconciler, wiring
+from payments import consumers, reconciler, usecases, wiring
 from payments.domain import Intent, PaymentVoided
 from payments.providers.sandbox import charge_id_of
+from payments.providers.webhooks import ChargeChanged
 from payments.refund import RefundRefused
 from tests.integration.payments.till import Till
 from tests.kit import aws_events
@@ -249,6 +250,20 @@ def test_a_stray_charge_is_told_until_its_money_is_gone(till: Till) -> None:
     assert told() == []
 
 
+def test_what_waits_for_staff_names_the_order_as_people_say_it(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASK_AFTER", "PATIENCE"):
+        monkeypatch.setattr(reconciler, name, timedelta(seconds=-1))
+    saga_input = {"order_id": "o-1", "number": "K7QF2-M9X40", "payment_token": "tok_ok"}
+    about = {"customer_id": "u-1", "amount": {"amount": 1000, "currency": "GBP"}, "payment_token": "tok_ok"}
+    till.task("AuthorizePayment", order=saga_input, **about)
+    till.capture()
+    till.provider.dispute(charge_id_of(PAYMENT), "dp-1", 400)
+    usecases.observe(ChargeChanged("evt-1", payment_id=PAYMENT, is_dispute=True), wiring.ports(), utc_now())
+    found = till.call("GET", "/payments/mismatches")[1]
+    assert [one["order_number"] for one in (*found["items"], *found["disputed"])] == ["K7QF2-M9X40"] * 2
+    assert till.call("GET", f"/payments/{PAYMENT}")[1]["order_number"] == "K7QF2-M9X40"
+
+
 def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     till.paid()
     monkeypatch.setattr(reconciler, "PATIENCE", timedelta(seconds=-1))
@@ -256,6 +271,7 @@ def test_an_admin_is_shown_the_mismatches_and_nobody_else_is(till: Till, monkeyp
     (item,) = shown.pop("items")
     assert (status, shown) == (200, {"more": False, "disputed": []})
     assert item.pop("since")
+    assert item.pop("order_number") is None
     assert item == {
         "kind": "payment-without-order",
         "payment_id": PAYMENT,

@@ -439,17 +439,28 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
         ((404, {"type": "urn:mercato:problem:order-not-found", "detail": "No."}), "o-1"),
     ],
 )
-def test_a_saga_and_a_payment_name_their_order_as_people_say_it(
-    api: ShopApi, desk: Ask, order: tuple[int, Any], told: str
-) -> None:
-    for route in ("GET /api/ops/sagas/o-1.cancellation", "GET /api/payments/p-1"):
-        _, found = answer_of_the_contract(*route.split())
-        api.answers[route] = (200, found | {"order_id": "o-1"})
+def test_a_saga_names_its_order_as_people_say_it(api: ShopApi, desk: Ask, order: tuple[int, Any], told: str) -> None:
+    _, found = answer_of_the_contract("GET", "/api/ops/sagas/o-1.cancellation")
+    api.answers["GET /api/ops/sagas/o-1.cancellation"] = (200, found | {"order_id": "o-1"})
     api.answers["GET /api/orders/o-1"] = order
     saga = desk("GET", "/console/sagas/o-1.cancellation", as_user=True)
     assert (saga.status, f"<h1>Saga <code>{told}</code>" in saga.text) == (200, True)
-    payment = desk("GET", "/console/payments/p-1", as_user=True)
-    assert (payment.status, "Its order <code>K7QF2-M9X40</code>" in payment.text) == (200, told != "o-1")
+
+
+@pytest.mark.parametrize("number", ["K7QF2-M9X40", None, "of an earlier release"])
+def test_payments_name_their_order_as_people_say_it(api: ShopApi, desk: Ask, number: str | None) -> None:
+    _, payment = answer_of_the_contract("GET", "/api/payments/p-1")
+    _, mismatches = answer_of_the_contract("GET", "/api/payments/mismatches")
+    for one in (payment, mismatches["items"][0], mismatches["disputed"][0]):
+        one |= {"order_id": "o-1", "order_number": number}
+        if number == "of an earlier release":
+            del one["order_number"]
+    api.answers |= {"GET /api/payments/p-1": (200, payment), "GET /api/payments/mismatches": (200, mismatches)}
+    shown = desk("GET", "/console/payments/p-1", as_user=True)
+    listed = desk("GET", "/console/payments", as_user=True)
+    told = number if number == "K7QF2-M9X40" else "o-1"
+    assert (shown.status, "Its order <code>K7QF2-M9X40</code>" in shown.text) == (200, told != "o-1")
+    assert (listed.status, listed.text.count(f'<a href="/console/orders/o-1"><code>{told}</code>')) == (200, 2)
 
 
 @pytest.mark.parametrize(("status", "refunds"), [("open", False), ("lost", True)])
